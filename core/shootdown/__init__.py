@@ -1,0 +1,1 @@
+"""Emulate how Linux tears down and unshares page tables, on each architecture."""

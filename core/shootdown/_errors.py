@@ -1,0 +1,34 @@
+"""The errors that a person is meant to read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShootdownError(Exception):
+    """Report a request that can't be served: what was asked, what there is, what to do.
+
+    The command line prints the message as it stands, without a traceback, and exits with status 2.
+    """
+
+
+def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4) -> str:
+    """Name the closest of the things that exist, for the end of an error message.
+
+    Args:
+        asked: what the person typed.
+        there_is: every name that would have been accepted.
+        limit: how many names at most.
+
+    Returns:
+        `"nearest: a, b"`, or `"there is: a, b"` where nothing is close, or `"there is none"`.
+    """
+    names = sorted(set(there_is))
+    if not names:
+        return "there is none"
+    close = difflib.get_close_matches(asked, names, n=limit, cutoff=0.5)
+    if close:
+        return "nearest: " + ", ".join(close)
+    more = ", ..." if len(names) > limit else ""
+    return "there is: " + ", ".join(names[:limit]) + more
