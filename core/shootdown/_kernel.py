@@ -25,6 +25,12 @@ def switch(default: Any, doc: str, *, choices: tuple[Any, ...] = (), minimum: in
     )
 
 
+def switches_of(value: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the switches that an attrs class or value declares, as pairs of name and attrs attribute."""
+    cls = value if isinstance(value, type) else type(value)
+    return tuple((field.name, field) for field in attrs.fields(cls) if "doc" in field.metadata)
+
+
 @attrs.frozen
 class NoSwitches:
     """The architecture adds no switches of its own."""
@@ -75,7 +81,9 @@ class Kernel:
     pmd_sharing: bool = switch(
         True, "processes share hugetlb PMD tables (CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)"
     )
-    fork_shares_pmd: bool = switch(True, "fork() shares the PMD tables; otherwise the child's first fault does")
+    fork_shares_pmd: bool = switch(
+        True, "fork() shares the PMD tables; otherwise the child's first fault does"
+    )
     share_count: Literal["page_count", "pt_share_count"] = switch(
         "page_count", "where the number of sharers is kept", choices=("page_count", "pt_share_count")
     )
@@ -109,7 +117,8 @@ class Kernel:
     )
     honour_freed_tables: bool = switch(True, "the architecture's flush looks at freed_tables at all")
     unshare_sets_freed_tables: bool = switch(
-        False, "unsharing sets freed_tables instead of unshared_tables (the alternative of the commit message)"
+        False,
+        "unsharing sets freed_tables instead of unshared_tables (the alternative of the commit message)",
     )
     gup_rechecks_pud: bool = switch(
         False, "GUP-fast reads the PUD entry again after it took the page (an alternative to the sync)"
