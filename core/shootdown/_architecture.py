@@ -1,0 +1,122 @@
+"""An architecture, as a plugin describes it. The docstring of `Architecture` is the porting guide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from shootdown._kernel import Kernel, NoSwitches
+from shootdown._platform import Platform
+
+if TYPE_CHECKING:
+    from shootdown._machine.assembler import Assembler
+
+#: The version of the plugin interface that this shootdown speaks.
+API = 1
+
+
+@attrs.frozen
+class MmRules:
+    """How context switches treat address spaces.
+
+    Args:
+        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
+        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
+        asids: address spaces whose translations a CPU keeps; 1 where switching drops them.
+        tagged: translations carry an ASID or PCID.
+    """
+
+    clear_on_switch: bool
+    lazy_tlb: bool
+    asids: int
+    tagged: bool
+
+
+@attrs.frozen
+class Geometry:
+    """The levels of the page tables that Linux uses, as flushes see them.
+
+    Args:
+        page_shift, pmd_shift, pud_shift, p4d_shift, pgd_shift: log2 of the bytes that one entry of the level spans;
+            a folded level repeats the one below.
+    """
+
+    page_shift: int
+    pmd_shift: int
+    pud_shift: int
+    p4d_shift: int
+    pgd_shift: int
+
+
+class Lowering(Protocol):
+    """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
+
+    Each method writes steps. `g` is the gather (or request) whose range and flags are flushed.
+    """
+
+    mm: MmRules
+    geometry: Geometry
+    needs_table_invalidate: bool
+    sync_redundant_natively: bool
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write the architecture's `tlb_flush()` for a gather that recorded something."""
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()` for the range of request `g`."""
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()` for the range of request `g`."""
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`."""
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()` for the one page of request `g`."""
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are never shared here, or None where they are."""
+
+
+@attrs.frozen(kw_only=True)
+class Architecture:
+    """Everything that an architecture's plugin tells: the porting guide, in stages.
+
+    Stage 1, page tables: `formats`. `shootdown walk` and `shootdown list formats` work.
+
+    Stage 2, kernels: `switches` (a frozen attrs class of the switches that only this architecture has),
+    `changes` (which commit moved which switch, first release by series) and `configure` (values that follow from
+    the configuration). `shootdown list kernels` and `--kernel` work.
+
+    Stage 3, platforms: `platforms`, with TLB geometry and costs, each with its source. `--platform` works.
+
+    Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`: for each kind of flush, the steps it is made
+    of. `compare`, `explain` and `validate` work.
+
+    Args:
+        api: the plugin interface that the plugin was written for: 1.
+        name: as typed after `--arch`, such as `x86`.
+        summary: one line.
+        aliases: other names of it in data (`amd64`).
+        formats: page-table formats.
+        switches: attrs class of this architecture's kernel switches.
+        changes: commits that moved switches.
+        configure: derives values that follow from others (called after the changes, before what-ifs).
+        platforms: what kernels run on; the first is the default, and native.
+        lower: how flushes become steps.
+        contradictions: pairs of settings that cannot both hold; see `_whatif.Contradiction`.
+    """
+
+    api: int
+    name: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+    formats: tuple[Any, ...] = ()
+    switches: type[Any] = NoSwitches
+    changes: tuple[Any, ...] = ()
+    configure: Callable[[Kernel], Kernel] | None = None
+    platforms: tuple[Platform, ...] = ()
+    lower: Callable[[Kernel, Platform], Lowering] | None = None
+    contradictions: tuple[Any, ...] = ()

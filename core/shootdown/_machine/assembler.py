@@ -1,0 +1,318 @@
+"""Write programs: what a task does, step by step, and which kernel function each step stands for.
+
+The kernel model and the architectures' flush lowerings write with the same assembler. Branches are context
+managers, so that a lowering reads like the code that it describes:
+
+    with asm.function("flush_tlb_mm_range", "arch/x86/mm/tlb.c"):
+        asm.begin_flush(g, ceiling=33)
+        asm.target_mm_cpumask()
+        with asm.if_targets() as branch:
+            asm.send_flush_ipis()
+            asm.wait_for_answers()
+            branch.otherwise()
+            asm.flush_this_cpu()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine import ops as o
+from shootdown._platform import COST_NAMES
+
+
+class Label:
+    """A place in a program that is not known yet."""
+
+    def __init__(self) -> None:
+        self.at = -1
+
+
+class StepNote(NamedTuple):
+    """What a reader wants to know of one step.
+
+    Args:
+        function: the kernel function that it stands for, or what it does where there is none.
+        where: its source file.
+        cause: why IPIs and invalidations that it issues happen, such as `TLB flush`.
+        text: what the step does, in a few words.
+    """
+
+    function: str
+    where: str
+    cause: str
+    text: str
+
+
+@attrs.frozen
+class Code:
+    """Finished programs: steps as one array, with what each costs and stands for.
+
+    Args:
+        steps: shape (n * 5,), int64.
+        lists: what PICK reads, int64.
+        cost: shape (n,), which of `COST_NAMES` a step costs; -1 for none.
+        cause: shape (n,), index into `causes`.
+        notes: one for each step.
+        causes: the names of the causes.
+    """
+
+    steps: npt.NDArray[np.int64]
+    lists: npt.NDArray[np.int64]
+    cost: npt.NDArray[np.int64]
+    cause: npt.NDArray[np.int64]
+    notes: tuple[StepNote, ...]
+    causes: tuple[str, ...]
+
+
+class Branch:
+    """The two arms of a condition."""
+
+    def __init__(self, asm: Assembler) -> None:
+        self._asm = asm
+        self.unless = Label()
+        self._end: Label | None = None
+
+    def otherwise(self) -> None:
+        """End the first arm and begin the second."""
+        self._end = Label()
+        self._asm.jump(self._end)
+        self._asm.place(self.unless)
+
+    def close(self) -> None:
+        """End the condition."""
+        self._asm.place(self._end if self._end is not None else self.unless)
+
+
+class Assembler:
+    """Collect the steps of all programs of one machine."""
+
+    def __init__(self) -> None:
+        self._steps: list[list[int | Label]] = []
+        self._lists: list[int] = []
+        self._cost: list[int] = []
+        self._cause: list[int] = []
+        self._notes: list[StepNote] = []
+        self._causes: list[str] = ["none"]
+        self._where = ("", "")
+        self._why = "none"
+
+    # --- the frame of a program
+
+    @property
+    def here(self) -> int:
+        """The number of the next step."""
+        return len(self._steps)
+
+    def emit(
+        self,
+        op: int,
+        a: int | Label = 0,
+        b: int | Label = 0,
+        c: int | Label = 0,
+        d: int | Label = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Write one step: an operation, its operands, what it costs and what it does in words."""
+        self._steps.append([op, a, b, c, d])
+        self._cost.append(COST_NAMES.index(cost) if cost else -1)
+        if self._why not in self._causes:
+            self._causes.append(self._why)
+        self._cause.append(self._causes.index(self._why))
+        self._notes.append(StepNote(*self._where, self._why, text))
+
+    def place(self, label: Label) -> None:
+        """Say that a label is here."""
+        label.at = self.here
+
+    def add_list(self, values: list[int]) -> int:
+        """Keep a table for `pick`; returns its base."""
+        base = len(self._lists)
+        self._lists.extend(values)
+        return base
+
+    @contextmanager
+    def function(self, name: str, where: str = "") -> Iterator[None]:
+        """Say which kernel function, in which file, the steps within stand for."""
+        before = self._where
+        self._where = (name, where or before[1])
+        yield
+        self._where = before
+
+    @contextmanager
+    def because(self, cause: str) -> Iterator[None]:
+        """Say why the IPIs and invalidations within happen."""
+        before = self._why
+        self._why = cause
+        yield
+        self._why = before
+
+    def finish(self) -> Code:
+        """Resolve all labels."""
+        flat = []
+        for step in self._steps:
+            for operand in step:
+                value = operand.at if isinstance(operand, Label) else operand
+                if isinstance(operand, Label) and value < 0:
+                    raise AssertionError("a label was never placed")
+                flat.append(value)
+        return Code(
+            steps=np.array(flat, np.int64),
+            lists=np.array(self._lists or [0], np.int64),
+            cost=np.array(self._cost, np.int64),
+            cause=np.array(self._cause, np.int64),
+            notes=tuple(self._notes),
+            causes=tuple(self._causes),
+        )
+
+    # --- control
+
+    def jump(self, label: Label) -> None:
+        """Go on at a label."""
+        self.emit(o.JUMP, label)
+
+    def halt(self) -> None:
+        """End the task."""
+        self.emit(o.HALT, text="the task is gone")
+
+    def work(self, cost: str, times: int = 1, text: str = "") -> None:
+        """Let time pass."""
+        self.emit(o.WORK, 0, times, cost=cost, text=text)
+
+    def note(self, what: int, times: int = 1, c: int = 0, *, text: str = "") -> None:
+        """Tell the ledger of an occurrence."""
+        self.emit(o.NOTE, what, times, c, text=text)
+
+    def set(self, register: int, value: int) -> None:
+        """Set a register."""
+        self.emit(o.SET, register, value)
+
+    @contextmanager
+    def loop(self, count: int, register: int = o.INDEX) -> Iterator[None]:
+        """Repeat with the register counting from 0."""
+        start = Label()
+        self.set(register, 0)
+        self.place(start)
+        yield
+        self.emit(o.NEXT, register, count, start)
+
+    @contextmanager
+    def _branch(self, op: int, *operands: int) -> Iterator[Branch]:
+        branch = Branch(self)
+        self.emit(op, *operands, branch.unless)
+        yield branch
+        branch.close()
+
+    def if_flags(self, g: int, flags: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the gather has one of the flags."""
+        return self._branch(o.JUMP_FLAGS, g, flags)
+
+    def if_cleared(self, g: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the gather recorded a cleared entry."""
+        return self._branch(o.JUMP_CLEARED, g, 0)
+
+    def if_nonzero(self, register: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the register is not zero."""
+        return self._branch(o.JUMP_ZERO, register)
+
+    def if_targets(self) -> AbstractContextManager[Branch]:
+        """Run what is within if the flush has any target."""
+        return self._branch(o.JUMP_NO_TARGET)
+
+    def if_targets_at_least(self, count: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the flush has so many targets."""
+        return self._branch(o.JUMP_TARGETS_BELOW, count)
+
+    def if_loaded_here(self) -> AbstractContextManager[Branch]:
+        """Run what is within if this CPU has the mm loaded."""
+        return self._branch(o.JUMP_NOT_LOADED)
+
+    def if_global_asid(self) -> AbstractContextManager[Branch]:
+        """Run what is within if the mm has a global ASID."""
+        return self._branch(o.JUMP_NOT_GLOBAL)
+
+    def if_in_transition(self) -> AbstractContextManager[Branch]:
+        """Run what is within if the mm is moving to its global ASID."""
+        return self._branch(o.JUMP_NOT_TRANSITION)
+
+    def if_more_strides(self, g: int, strides: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the gather's range has more strides than that."""
+        return self._branch(o.JUMP_STRIDES, g, strides)
+
+    # --- locks
+
+    def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
+        """Take a lock, for reading or writing; wait if it is held."""
+        self.emit(
+            o.LOCK_WRITE if write else o.LOCK_READ,
+            first,
+            index,
+            int(sleeps),
+            cost="lock_ns",
+            text=f"take {text}",
+        )
+
+    def unlock(self, first: int, *, index: int = 0, write: bool, text: str) -> None:
+        """Release a lock; the first waiters get it."""
+        self.emit(o.UNLOCK_WRITE if write else o.UNLOCK_READ, first, index, text=f"release {text}")
+
+    # --- a flush, as architectures lower it
+
+    def begin_flush(
+        self, g: int, *, ceiling: int, text: str = "new tlb_gen; decide how much to flush"
+    ) -> None:
+        """Start the flush of gather `g`: everything if its range has more strides than the ceiling."""
+        self.emit(o.FLUSH_BEGIN, g, ceiling, cost="flush_ns", text=text)
+
+    def target_mm_cpumask(self, *, with_self: bool = False) -> None:
+        """Aim at the CPUs in mm_cpumask, without this one unless asked."""
+        self.emit(o.TARGET_MM, int(with_self), text="targets: mm_cpumask")
+
+    def target_all_online(self) -> None:
+        """Aim at all other online CPUs."""
+        self.emit(o.TARGET_ONLINE, text="targets: all online CPUs")
+
+    def drop_lazy_targets(self) -> None:
+        """Leave CPUs in lazy TLB mode out."""
+        self.emit(o.TARGET_NOT_LAZY, text="leave lazy CPUs out")
+
+    def drop_targets_not_loaded(self) -> None:
+        """Leave out CPUs that have another mm loaded, unless mm_cpumask is due for trimming."""
+        self.emit(o.TARGET_LOADED, text="leave out CPUs that loaded another mm")
+
+    def flag_preempted_targets(self) -> None:
+        """Tell preempted vCPUs to flush when they enter the guest, and leave them out."""
+        self.emit(o.TARGET_RUNNING, text="preempted vCPUs flush when they enter")
+
+    def keep_walking_targets(self) -> None:
+        """Keep only CPUs that are inside a lockless walk of this mm."""
+        self.emit(o.TARGET_WALKERS, text="keep CPUs inside a lockless walk of this mm")
+
+    def send(self, call: int, scope: int = o.SCOPE_BOTH, *, text: str) -> None:
+        """Send a call to the targets."""
+        self.emit(o.SEND, call, scope, text=text)
+
+    def send_flush_ipis(self, scope: int = o.SCOPE_BOTH) -> None:
+        """Interrupt the targets so that they flush; ranged flushes drop what `scope` says."""
+        self.send(o.CALL_FLUSH, scope, text="IPI: flush_tlb_func")
+
+    def wait_for_answers(self, text: str = "wait for all targets") -> None:
+        """Wait until each target has answered."""
+        self.emit(o.WAIT, text=text)
+
+    def complete(self, text: str) -> None:
+        """Wait until broadcast invalidations have completed everywhere (TLBSYNC, DSB, tlbsync)."""
+        self.emit(o.WAIT, text=text)
+        self.note(o.NOTE_COMPLETION, text=text)
+
+    def flush_this_cpu(self, scope: int = o.SCOPE_BOTH) -> None:
+        """Let this CPU do what the flush asks of its targets."""
+        self.emit(o.FLUSH_SELF, scope, text="flush_tlb_func on this CPU")

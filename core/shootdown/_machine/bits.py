@@ -1,0 +1,32 @@
+"""Counting and finding bits in one word of a CPU set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shootdown._jit import inlined
+
+_M1 = np.uint64(0x5555555555555555)
+_M2 = np.uint64(0x3333333333333333)
+_M4 = np.uint64(0x0F0F0F0F0F0F0F0F)
+_H01 = np.uint64(0x0101010101010101)
+_S1 = np.uint64(1)
+_S2 = np.uint64(2)
+_S4 = np.uint64(4)
+_S56 = np.uint64(56)
+
+
+@inlined
+def popcount(word: int) -> int:
+    """Count the bits that are set in a 64-bit word."""
+    x = np.uint64(word)
+    x = x - ((x >> _S1) & _M1)
+    x = (x & _M2) + ((x >> _S2) & _M2)
+    x = (x + (x >> _S4)) & _M4
+    return np.int64((x * _H01) >> _S56)
+
+
+@inlined
+def lowest(word: int) -> int:
+    """Find the position of the lowest set bit; the word must not be zero."""
+    return popcount((word & -word) - 1)

@@ -1,0 +1,181 @@
+"""Where each thing lies in the one flat array that is the machine's state.
+
+The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint8` cells and 8 CPUs
+in a word for exploration. A state is copied, hashed and compared as plain memory.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine import ops
+
+#: Bitmaps over CPUs that the whole machine has.
+CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
+#: Bitmaps over CPUs that each mm has.
+MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
+
+CPU_CELLS = 7  # task, loaded mm, call, its mm, its generation, its strides (0: everything), next ASID
+CPU_TASK, CPU_MM, CPU_CALL, CPU_CALL_MM, CPU_CALL_GEN, CPU_CALL_STRIDES, CPU_NEXT_ASID = range(CPU_CELLS)
+GATHER_CELLS = 5
+G_LO, G_HI, G_FLAGS, G_CLEARED, G_TABLES = range(GATHER_CELLS)
+TASK_CELLS = 4 + ops.REGISTERS + 3 * GATHER_CELLS
+T_PC, T_MM, T_CPU, T_ON = range(4)  # step, current->mm, home CPU, the mm that its kernel work concerns
+T_REG = 4
+T_GATHER = 4 + ops.REGISTERS
+MM_CELLS = 5
+M_GEN, M_PENDING, M_GLOBAL, M_TRIM, M_CONSIDER = range(MM_CELLS)
+LOCK_CELLS = 2
+K_WRITER, K_READERS = range(LOCK_CELLS)
+
+
+class Layout(NamedTuple):
+    """Sizes, offsets and rules of one machine; every field is a plain integer so that kernels can take it.
+
+    Args:
+        cpus, tasks, mms, slots, classes, locks, events, asids: how many there are. A slot is one PUD entry of
+            an address space; a class is one kind of PMD table that a slot's entry can point to. Table
+            `class * slots + slot` is one page.
+        bits: CPUs in one word of a bitmap.
+        words: words in a bitmap.
+        slot_units: address units in a slot (a unit is what ranges of gathers count in).
+        unit_pages: base pages in a unit, as a shift.
+        pmd_shift, pud_shift, p4d_shift: log2 of base pages that an entry of this level spans.
+        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask.
+        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
+        tagged: translations of an mm outlive a switch to another (PCID, ASID).
+    """
+
+    cpus: int
+    tasks: int
+    mms: int
+    slots: int
+    classes: int
+    locks: int
+    events: int
+    asids: int
+    bits: int
+    words: int
+    slot_units: int
+    unit_pages: int
+    pmd_shift: int
+    pud_shift: int
+    p4d_shift: int
+    clear_on_switch: int
+    lazy_tlb: int
+    tagged: int
+    o_cpu: int
+    o_asid: int
+    o_sets: int
+    o_out: int
+    o_task: int
+    o_mm: int
+    o_mmset: int
+    o_pud: int
+    o_share: int
+    o_state: int
+    o_lock: int
+    o_event: int
+    size: int
+
+
+def make_layout(
+    *,
+    cpus: int,
+    tasks: int,
+    mms: int,
+    slots: int,
+    classes: int,
+    locks: int,
+    events: int,
+    asids: int,
+    bits: int,
+    slot_units: int,
+    unit_pages: int,
+    shifts: tuple[int, int, int],
+    clear_on_switch: bool,
+    lazy_tlb: bool,
+    tagged: bool,
+) -> Layout:
+    """Lay out a machine of the given sizes; see `Layout` for the arguments."""
+    words = -(-cpus // bits)
+    offset = 0
+    starts = {}
+    for name, cells in (
+        ("o_cpu", cpus * CPU_CELLS),
+        ("o_asid", cpus * asids),
+        ("o_sets", len(CPU_SETS) * words),
+        ("o_out", cpus * words),
+        ("o_task", tasks * TASK_CELLS),
+        ("o_mm", mms * MM_CELLS),
+        ("o_mmset", mms * len(MM_SETS) * words),
+        ("o_pud", mms * slots),
+        ("o_share", slots * classes),
+        ("o_state", slots * classes),
+        ("o_lock", locks * LOCK_CELLS),
+        ("o_event", events),
+    ):
+        starts[name] = offset
+        offset += cells
+    return Layout(
+        cpus=cpus,
+        tasks=tasks,
+        mms=mms,
+        slots=slots,
+        classes=classes,
+        locks=locks,
+        events=events,
+        asids=asids,
+        bits=bits,
+        words=words,
+        slot_units=slot_units,
+        unit_pages=unit_pages,
+        pmd_shift=shifts[0],
+        pud_shift=shifts[1],
+        p4d_shift=shifts[2],
+        clear_on_switch=int(clear_on_switch),
+        lazy_tlb=int(lazy_tlb),
+        tagged=int(tagged),
+        size=-(-offset // 8) * 8,
+        **starts,
+    )
+
+
+def empty_state(layout: Layout, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[np.int64]:
+    """Make a state in which every CPU is online and idle and nothing is mapped."""
+    state = np.zeros(layout.size, dtype)
+    for cpu in range(layout.cpus):
+        set_cpu(state, layout, "online", cpu)
+    return state
+
+
+def set_cpu(state: npt.NDArray[np.int64], layout: Layout, name: str, cpu: int) -> None:
+    """Put a CPU into one of the machine's sets."""
+    at = layout.o_sets + CPU_SETS.index(name) * layout.words + cpu // layout.bits
+    state[at] |= _bit(layout, cpu)
+
+
+def set_mm_cpu(state: npt.NDArray[np.int64], layout: Layout, mm: int, name: str, cpu: int) -> None:
+    """Put a CPU into one of an mm's sets."""
+    at = layout.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(name)) * layout.words + cpu // layout.bits
+    state[at] |= _bit(layout, cpu)
+
+
+def cpus_of(state: npt.NDArray[np.int64], layout: Layout, name: str, mm: int | None = None) -> list[int]:
+    """List the CPUs in a set of the machine, or of an mm."""
+    if mm is None:
+        at = layout.o_sets + CPU_SETS.index(name) * layout.words
+    else:
+        at = layout.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(name)) * layout.words
+    return [
+        cpu for cpu in range(layout.cpus) if int(state[at + cpu // layout.bits]) >> (cpu % layout.bits) & 1
+    ]
+
+
+def _bit(layout: Layout, cpu: int) -> int:
+    """The bit of a CPU in its word, as a signed cell holds it."""
+    bit = 1 << (cpu % layout.bits)
+    return bit - (1 << 64) if bit == 1 << 63 else bit

@@ -1,0 +1,153 @@
+"""The steps that programs are made of, and what their operands mean.
+
+A step is one atomic action of one task. It has an operation and four operands `a b c d`. Operands named `g` are
+one of the task's three gathers: 0 and 1 are real `mmu_gather`s (an outer and a nested one), 2 is the scratch
+request of a flush that needs no gather. `r` is a register; `label` is the index of a step.
+
+Nothing here knows time, an architecture or a kernel version.
+"""
+
+from __future__ import annotations
+
+# --- control
+HALT = 0  # the task is gone
+JUMP = 1  # a=label
+SET = 2  # a=r, b=value
+NEXT = 3  # a=r, b=limit, c=label: count r up; go to label while it is below the limit
+JUMP_ZERO = 4  # a=r, b=label
+JUMP_EQUAL = 5  # a=r, b=value, c=label
+WORK = 6  # time passes (a=cost, b=how many); the state does not change
+MARK = 7  # a=window, b=1 opens and 0 closes it, c=actor: counts between belong to the window
+NOTE = 8  # a=what, b=how many: an occurrence that only the ledger knows (a gather begun, a warning printed)
+
+# --- scheduling
+SPAWN = 10  # a=task: becomes runnable on its home CPU
+SIGNAL = 11  # a=event: count it up
+AWAIT = 12  # a=event, b=count: sleep until it was signalled that often
+MIGRATE = 13  # a=cpu: continue there
+RELEASE_MM = 14  # exit_mm(): the task has no mm any more; its CPU stays lazily on it
+PARK = 15  # a=mode: 0 sleep for good (the CPU turns lazy), 1 spin in user mode for good
+ON_MM = 16  # a=mm, b=r or -1: kernel work now concerns mm a + r (another process's, through the reverse map)
+
+# --- locks: a=first lock, b=index (0 none, 1 the task's mm, 2 the table of register SLOT), c=1 if it may sleep
+LOCK_WRITE = 20
+LOCK_READ = 21
+UNLOCK_WRITE = 22
+UNLOCK_READ = 23
+
+# --- page tables and sharing; the PUD entry is that of the task's mm and of register SLOT
+PICK = 30  # a=list base, b=r: SLOT = list[base + r]
+LOAD_PUD = 31  # a=r: r = class of the table that the PUD entry points to, plus one; 0 if none
+CLEAR_PUD = 32  # the entry becomes none; cached entries of it turn stale
+SET_PUD = 33  # a=class: the entry points to the table of this class
+SHARERS = 34  # a=r, b=class: r = number of processes that map the table
+SHARE = 35  # a=class: one more process maps the table
+UNSHARE = 36  # a=g, b=flags: one fewer; the gather gets the flags, and FULLY_UNSHARED if one remains (see d)
+DROP = 37  # a=class: the last process stops mapping it
+TABLE_STATE = 38  # a=state: what the table's page is used for from now on
+READ_TABLE = 39  # a walker reads an entry in the table whose class is in register b, a=r gets its state
+TOUCH = 40  # the CPU uses the translation: its TLB and walk caches may hold it
+
+# --- mmu_gather
+GATHER = 50  # a=g, b=flags: tlb_gather_mmu(): pending count up
+GATHER_ADD = 51  # a=g, b=lo, c=hi, d=flags | cleared << 16: a range known beforehand
+GATHER_SLOT = 52  # a=g, d=flags | cleared << 16: the whole PUD of register SLOT
+GATHER_RESET = 53  # a=g: __tlb_reset_range()
+GATHER_TABLES = 54  # a=g, b=how many, c=batch size, d=label if the batch is not full
+JUMP_FLAGS = 55  # a=g, b=flags, c=label: go there unless one of the flags is set
+JUMP_CLEARED = 56  # a=g, c=label: go there unless an entry was cleared at any level
+CLEAR_FLAGS = 57  # a=g, b=flags
+NESTED = 58  # a=g: tlb_finish_mmu(): another gather of this mm is pending: flush all of it
+GATHER_END = 59  # a=g: pending count down
+REQUEST = 60  # a=g, b=flags | cleared << 16, c=lo, d=hi: a flush that needs no gather
+COPY_RANGE = 61  # a=g, b=flags | cleared << 16: request 2 gets the range of gather g
+SET_FLAGS = 62  # a=g, b=flags
+
+# --- a flush request on its way (the request of the CPU that sends)
+FLUSH_BEGIN = 70  # a=g, b=ceiling in strides: new tlb_gen; how much to flush is decided here
+TARGET_MM = 71  # targets = mm_cpumask, a=1: with this CPU too
+TARGET_ONLINE = 72  # targets = all online CPUs but this
+TARGET_NOT_LAZY = 73  # drop targets in lazy TLB mode
+TARGET_LOADED = 74  # drop targets that have not loaded this mm, unless it is time to trim
+TARGET_RUNNING = 75  # drop targets that preemption has taken off their CPU; they flush when they enter
+TARGET_WALKERS = 76  # drop targets that are not inside a lockless walk of this mm
+JUMP_NO_TARGET = 77  # a=label
+JUMP_NOT_LOADED = 78  # a=label: unless this CPU has this mm loaded
+SEND = 79  # a=call, b=scope: targets now have it pending
+WAIT = 80  # until no target has it pending
+FLUSH_SELF = 81  # a=scope: this CPU does what the handler of the flush does
+JUMP_NOT_GLOBAL = 82  # a=label: unless the mm has a global ASID
+JUMP_NOT_TRANSITION = 83  # a=label: unless the mm moves to its global ASID
+CONSIDER_GLOBAL = 84  # a=CPUs needed: give the mm a global ASID if it is time and enough CPUs run it
+END_TRANSITION = 85
+FLUSH_LOCAL_PAGES = 86  # a=how many, b=scope: flush_tlb_page on this CPU outside a request
+JUMP_STRIDES = 87  # a=g, b=strides, c=label: go there unless the range has more strides than that
+JUMP_TARGETS_BELOW = 88  # a=count, b=label
+
+# --- interrupts and lockless walks
+IRQ_OFF = 90
+IRQ_ON = 91
+
+# --- calls that a CPU can have pending at others
+CALL_NONE = 0
+CALL_FLUSH = 1  # IPI: flush_tlb_func
+CALL_SYNC = 2  # IPI: tlb_remove_table_sync_one's empty handler
+CALL_HYPERCALL = 3  # the hypervisor flushes for us; no guest CPU takes an interrupt
+CALL_BROADCAST = 4  # hardware broadcast (INVLPGB, TLBI, tlbie); no CPU takes an interrupt
+CALL_TRANSITION = 5  # IPI: move to the global ASID
+
+# --- what a flush drops
+SCOPE_LEAF = 1  # TLB entries
+SCOPE_WALK = 2  # paging-structure (walk) cache entries
+SCOPE_BOTH = 3
+
+# --- flags of a gather (include/asm-generic/tlb.h)
+FULLMM = 1
+NEED_FLUSH_ALL = 2
+FREED_TABLES = 4
+UNSHARED_TABLES = 8
+FULLY_UNSHARED = 16
+RANGE = 32  # start < end was recorded
+QUEUED_PAGES = 64  # pages wait to be freed
+
+# --- levels at which entries were cleared
+CLEARED_PTES = 1
+CLEARED_PMDS = 2
+CLEARED_PUDS = 4
+CLEARED_P4DS = 8
+
+# --- what a table's page is used for
+TABLE_SHARED = 0
+TABLE_REUSED = 1
+TABLE_FREED = 2
+
+# --- registers
+INDEX = 0
+SLOT = 1
+CLASS = 2
+SCRATCH = 3
+SCRATCH2 = 4
+REGISTERS = 5
+
+# --- occurrences for the ledger (NOTE)
+NOTE_GATHER = 0
+NOTE_GATHER_VMA = 1
+NOTE_FLUSH_REQUEST = 2
+NOTE_FLUSH_WHOLE_MM = 3
+NOTE_UNSHARED = 4
+NOTE_FULLY_UNSHARED = 5
+NOTE_SHARED = 6
+NOTE_SYNC = 7
+NOTE_WARNING = 8
+NOTE_COMPLETION = 9
+NOTE_SECTION = 10  # b=1 opens, 0 closes the section in which tables are unshared, c=its i_mmap_rwsem
+NOTE_RCU = 11  # a grace period was asked for
+NOTES = 12
+
+# --- what step() says
+DONE = 0  # the step was taken
+BLOCKED_LOCK = 1  # a lock is held by another
+BLOCKED_ACK = 2  # a target has not answered
+BLOCKED_EVENT = 3  # an event was not signalled often enough
+HALTED = 4
+PARKED = 5

@@ -1,0 +1,626 @@
+"""The one semantics: what a step does, what an interrupt does to a set of CPUs, what a context switch does.
+
+Both engines run these functions and nothing else writes semantic state. They know no time, no queue, no cost and
+no ledger. A step that can't be taken says why and has written nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import lowest, popcount
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_GEN,
+    CPU_CALL_MM,
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_MM,
+    CPU_NEXT_ASID,
+    CPU_TASK,
+    G_CLEARED,
+    G_FLAGS,
+    G_HI,
+    G_LO,
+    G_TABLES,
+    GATHER_CELLS,
+    K_READERS,
+    K_WRITER,
+    LOCK_CELLS,
+    M_CONSIDER,
+    M_GEN,
+    M_GLOBAL,
+    M_PENDING,
+    M_TRIM,
+    MM_CELLS,
+    T_CPU,
+    T_GATHER,
+    T_MM,
+    T_ON,
+    T_PC,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+)
+
+# Positions in layout.CPU_SETS and layout.MM_SETS; a test keeps them in step.
+ONLINE, IRQ_OFF, LAZY, PREEMPTED, FLUSH_ON_ENTRY, WALKING = range(6)
+MASK, LOADED, BEHIND, FAR_BEHIND, LEAF, WALK, STALE_LEAF, STALE_WALK = range(8)
+MM_SET_COUNT = 8
+
+
+@inlined
+def cpu_set(L: Layout, which: int) -> int:
+    """Say where a CPU set of the machine begins."""
+    return L.o_sets + which * L.words
+
+
+@inlined
+def mm_set(L: Layout, mm: int, which: int) -> int:
+    """Say where a CPU set of an mm begins."""
+    return L.o_mmset + (mm * MM_SET_COUNT + which) * L.words
+
+
+@inlined
+def has(S, at: int, L: Layout, cpu: int) -> bool:
+    """Say whether a CPU is in the set that begins at `at`."""
+    return (np.int64(S[at + cpu // L.bits]) >> (cpu % L.bits)) & 1 != 0
+
+
+@inlined
+def put(S, at: int, L: Layout, cpu: int) -> None:
+    """Add a CPU to the set that begins at `at`."""
+    S[at + cpu // L.bits] = np.int64(S[at + cpu // L.bits]) | (np.int64(1) << (cpu % L.bits))
+
+
+@inlined
+def take_out(S, at: int, L: Layout, cpu: int) -> None:
+    """Remove a CPU from the set that begins at `at`."""
+    S[at + cpu // L.bits] = np.int64(S[at + cpu // L.bits]) & ~(np.int64(1) << (cpu % L.bits))
+
+
+@inlined
+def drop_translations(S, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
+    """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
+    if scope & o.SCOPE_LEAF:
+        S[mm_set(L, mm, LEAF) + word] = np.int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_LEAF) + word] = np.int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
+    if scope & o.SCOPE_WALK:
+        S[mm_set(L, mm, WALK) + word] = np.int64(S[mm_set(L, mm, WALK) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_WALK) + word] = np.int64(S[mm_set(L, mm, STALE_WALK) + word]) & ~cpus
+
+
+@inlined
+def catch_up(S, L: Layout, mm: int, word: int, cpus: int) -> None:
+    """Record that the CPUs' TLBs are as new as the mm's tlb_gen."""
+    S[mm_set(L, mm, BEHIND) + word] = np.int64(S[mm_set(L, mm, BEHIND) + word]) & ~cpus
+    S[mm_set(L, mm, FAR_BEHIND) + word] = np.int64(S[mm_set(L, mm, FAR_BEHIND) + word]) & ~cpus
+
+
+@kernel
+def leave_lazy_mm(S, L: Layout, mm: int, word: int, cpus: int) -> None:
+    """Move lazy CPUs to init_mm: they stop using the mm's tables and miss its later flushes knowingly."""
+    S[mm_set(L, mm, LOADED) + word] = np.int64(S[mm_set(L, mm, LOADED) + word]) & ~cpus
+    S[cpu_set(L, LAZY) + word] = np.int64(S[cpu_set(L, LAZY) + word]) & ~cpus
+    if L.clear_on_switch:
+        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~cpus
+    if not L.tagged:
+        drop_translations(S, L, mm, word, cpus, o.SCOPE_BOTH)
+    rest = cpus
+    while rest:
+        cpu = word * L.bits + lowest(rest)
+        S[L.o_cpu + cpu * CPU_CELLS + CPU_MM] = 0
+        rest = rest & (rest - 1)
+
+
+@kernel
+def handle_flush(
+    S, L: Layout, sender: int, word: int, cpus: int, scope: int, trim: int
+) -> tuple[int, int, int]:
+    """Do what flush_tlb_func() does, on a set of CPUs that took the flush of `sender`.
+
+    arch/x86/mm/tlb.c: a CPU that runs another mm leaves mm_cpumask; a lazy one switches to init_mm; one that is
+    new enough does nothing; one that is a single generation behind flushes the range, any other everything.
+
+    Returns:
+        the CPUs that flushed everything, that flushed the range, that left the mm (three masks).
+    """
+    base = L.o_cpu + sender * CPU_CELLS
+    mm = np.int64(S[base + CPU_CALL_MM]) - 1
+    strides = np.int64(S[base + CPU_CALL_STRIDES])
+    loaded = np.int64(S[mm_set(L, mm, LOADED) + word])
+    lazy = cpus & loaded & np.int64(S[cpu_set(L, LAZY) + word])
+    gone = cpus & ~loaded
+    if trim and gone:
+        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~gone
+    if lazy:
+        leave_lazy_mm(S, L, mm, word, lazy)
+    behind = cpus & loaded & ~lazy & np.int64(S[mm_set(L, mm, BEHIND) + word])
+    far = behind & np.int64(S[mm_set(L, mm, FAR_BEHIND) + word])
+    newest = np.int64(S[base + CPU_CALL_GEN]) == np.int64(S[L.o_mm + mm * MM_CELLS + M_GEN])
+    if newest:
+        full = behind if strides == 0 else far
+        partial = behind & ~full
+    else:
+        full = far
+        partial = np.int64(0)
+    if full | partial:
+        catch_up(S, L, mm, word, full | partial)
+        if full:
+            drop_translations(S, L, mm, word, full, o.SCOPE_BOTH)
+        if partial:
+            drop_translations(S, L, mm, word, partial, scope)
+    return full, partial, lazy | gone
+
+
+@inlined
+def takeable(S, L: Layout, sender: int, word: int) -> int:
+    """Say which CPUs of a word could take the call of `sender` now."""
+    pending = np.int64(S[L.o_out + sender * L.words + word])
+    call = np.int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & 7
+    if call == o.CALL_NONE:
+        return np.int64(0)
+    if call == o.CALL_BROADCAST or call == o.CALL_HYPERCALL:
+        return pending
+    return pending & ~np.int64(S[cpu_set(L, IRQ_OFF) + word]) & ~np.int64(S[cpu_set(L, PREEMPTED) + word])
+
+
+@kernel
+def take(S, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int]:
+    """Let a set of CPUs, all in one word, take the call of `sender`.
+
+    Returns:
+        as `handle_flush`; for calls that flush nothing, three empty masks.
+    """
+    base = L.o_cpu + sender * CPU_CELLS
+    at = L.o_out + sender * L.words + word
+    S[at] = np.int64(S[at]) & ~cpus
+    call = np.int64(S[base + CPU_CALL])
+    kind = call & 7
+    scope = (call >> 3) & 3
+    full = np.int64(0)
+    partial = np.int64(0)
+    left = np.int64(0)
+    if kind == o.CALL_FLUSH:
+        full, partial, left = handle_flush(S, L, sender, word, cpus, scope, 1)
+    elif kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
+        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        drop_translations(S, L, mm, word, cpus, scope)
+        if kind == o.CALL_BROADCAST:
+            catch_up(S, L, mm, word, cpus)
+        if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+            full = cpus
+        else:
+            partial = cpus
+    elif kind == o.CALL_TRANSITION:
+        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        full = cpus & np.int64(S[mm_set(L, mm, LOADED) + word])
+        left = cpus & ~full
+        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~left
+        drop_translations(S, L, mm, word, full, o.SCOPE_BOTH)
+        catch_up(S, L, mm, word, full)
+    return full, partial, left
+
+
+@kernel
+def switch_to(S, L: Layout, cpu: int, task: int) -> int:
+    """Switch a CPU to a task, or to the idle task (-1): context_switch() and switch_mm_irqs_off().
+
+    Returns:
+        1 if the CPU loaded a page-table root, 3 if that dropped translations too, else 0.
+    """
+    base = L.o_cpu + cpu * CPU_CELLS
+    S[base + CPU_TASK] = task + 1
+    if task < 0:
+        if L.lazy_tlb and np.int64(S[base + CPU_MM]) != 0:
+            put(S, cpu_set(L, LAZY), L, cpu)
+        return 0
+    mm = np.int64(S[L.o_task + task * TASK_CELLS + T_MM])
+    if mm == 0:  # a kernel thread borrows what is loaded
+        if L.lazy_tlb and np.int64(S[base + CPU_MM]) != 0:
+            put(S, cpu_set(L, LAZY), L, cpu)
+        return 0
+    return load_mm(S, L, cpu, mm)
+
+
+@kernel
+def load_mm(S, L: Layout, cpu: int, mm: int) -> int:
+    """Load an mm (numbered from one) on a CPU; returns as `switch_to`."""
+    base = L.o_cpu + cpu * CPU_CELLS
+    old = np.int64(S[base + CPU_MM])
+    word = cpu // L.bits
+    bit = np.int64(1) << (cpu % L.bits)
+    take_out(S, cpu_set(L, LAZY), L, cpu)
+    if old == mm:
+        if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
+            catch_up(S, L, mm - 1, word, bit)
+            drop_translations(S, L, mm - 1, word, bit, o.SCOPE_BOTH)
+            return 3
+        return 0
+    if old:
+        take_out(S, mm_set(L, old - 1, LOADED), L, cpu)
+        if L.clear_on_switch:
+            take_out(S, mm_set(L, old - 1, MASK), L, cpu)
+        if not L.tagged:
+            drop_translations(S, L, old - 1, word, bit, o.SCOPE_BOTH)
+    S[base + CPU_MM] = mm
+    put(S, mm_set(L, mm - 1, LOADED), L, cpu)
+    put(S, mm_set(L, mm - 1, MASK), L, cpu)
+    slots = L.o_asid + cpu * L.asids
+    for i in range(L.asids):
+        if np.int64(S[slots + i]) == mm:
+            if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
+                catch_up(S, L, mm - 1, word, bit)
+                drop_translations(S, L, mm - 1, word, bit, o.SCOPE_BOTH)
+                return 3
+            return 1
+    i = np.int64(S[base + CPU_NEXT_ASID])
+    S[base + CPU_NEXT_ASID] = (i + 1) % L.asids
+    evicted = np.int64(S[slots + i])
+    if evicted:
+        drop_translations(S, L, evicted - 1, word, bit, o.SCOPE_BOTH)
+    S[slots + i] = mm
+    catch_up(S, L, mm - 1, word, bit)
+    drop_translations(S, L, mm - 1, word, bit, o.SCOPE_BOTH)
+    return 3
+
+
+@inlined
+def place(S, L: Layout, task: int, cpu: int) -> None:
+    """Give a new task its CPU: select_task_rq_fork()."""
+    S[L.o_task + task * TASK_CELLS + T_CPU] = cpu
+
+
+@kernel
+def enter_guest(S, L: Layout, cpu: int) -> None:
+    """Let a preempted vCPU run again; it flushes first if it was told to (KVM_VCPU_FLUSH_TLB)."""
+    word = cpu // L.bits
+    bit = np.int64(1) << (cpu % L.bits)
+    take_out(S, cpu_set(L, PREEMPTED), L, cpu)
+    if has(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu):
+        take_out(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu)
+        for mm in range(L.mms):
+            drop_translations(S, L, mm, word, bit, o.SCOPE_BOTH)
+
+
+@inlined
+def stride_shift(L: Layout, cleared: int) -> int:
+    """Say how many base pages one stride of a flush spans, as a shift: tlb_get_unmap_shift()."""
+    if cleared & o.CLEARED_PTES:
+        return np.int64(0)
+    if cleared & o.CLEARED_PMDS:
+        return np.int64(L.pmd_shift)
+    if cleared & o.CLEARED_PUDS:
+        return np.int64(L.pud_shift)
+    if cleared & o.CLEARED_P4DS:
+        return np.int64(L.p4d_shift)
+    return np.int64(0)
+
+
+@inlined
+def strides_of(S, L: Layout, gather: int) -> int:
+    """Count the strides in the range of a gather, as `(end - start) >> stride_shift` does."""
+    pages = (np.int64(S[gather + G_HI]) - np.int64(S[gather + G_LO])) << L.unit_pages
+    return pages >> stride_shift(L, np.int64(S[gather + G_CLEARED]))
+
+
+@inlined
+def widen(S, gather: int, lo: int, hi: int, flags: int, cleared: int) -> None:
+    """Add a range to a gather: __tlb_adjust_range()."""
+    old = np.int64(S[gather + G_FLAGS])
+    if old & o.RANGE:
+        lo = min(lo, np.int64(S[gather + G_LO]))
+        hi = max(hi, np.int64(S[gather + G_HI]))
+    S[gather + G_LO] = lo
+    S[gather + G_HI] = hi
+    S[gather + G_FLAGS] = old | flags | o.RANGE
+    S[gather + G_CLEARED] = np.int64(S[gather + G_CLEARED]) | cleared
+
+
+@inlined
+def step(S, P, lists, L: Layout, task: int) -> int:
+    """Take the next step of a task.
+
+    Args:
+        S: the state, changed in place.
+        P: steps, shape (n * 5,): operation and operands a b c d.
+        lists: tables that PICK reads, any length.
+        L: the layout.
+        task: whose step; its CPU is where it lives.
+
+    Returns:
+        what came of it (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`) in the low 3 bits; above it the lock or event
+        that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
+    """
+    t = L.o_task + task * TASK_CELLS
+    pc = np.int64(S[t + T_PC])
+    op = P[pc * 5]
+    a = P[pc * 5 + 1]
+    b = P[pc * 5 + 2]
+    c = P[pc * 5 + 3]
+    d = P[pc * 5 + 4]
+    cpu = np.int64(S[t + T_CPU])
+    mm = np.int64(S[t + T_ON]) - 1
+    regs = t + T_REG
+    nxt = pc + 1
+    said = np.int64(0)
+
+    if op == o.NEXT:
+        i = np.int64(S[regs + a]) + 1
+        if i < b:
+            S[regs + a] = i
+            nxt = c
+        else:
+            S[regs + a] = 0
+    elif op == o.PICK:
+        S[regs + o.SLOT] = lists[a + np.int64(S[regs + b])]
+    elif op == o.LOAD_PUD:
+        S[regs + a] = S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])]
+    elif op == o.JUMP_ZERO:
+        if np.int64(S[regs + a]) == 0:
+            nxt = b
+    elif op == o.JUMP_EQUAL:
+        if np.int64(S[regs + a]) == b:
+            nxt = c
+    elif op == o.JUMP:
+        nxt = a
+    elif op == o.SET:
+        S[regs + a] = b
+    elif op == o.WORK or op == o.MARK or op == o.NOTE:
+        pass
+
+    elif op == o.LOCK_WRITE or op == o.LOCK_READ or op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
+        lock = a
+        if b == 1:
+            lock = a + mm
+        elif b == 2:
+            lock = a + np.int64(S[regs + o.SLOT])
+        k = L.o_lock + lock * LOCK_CELLS
+        said = lock << 3
+        if op == o.LOCK_WRITE:
+            if np.int64(S[k + K_WRITER]) != 0 or np.int64(S[k + K_READERS]) != 0:
+                return said | o.BLOCKED_LOCK
+            S[k + K_WRITER] = 1
+        elif op == o.LOCK_READ:
+            if np.int64(S[k + K_WRITER]) != 0:
+                return said | o.BLOCKED_LOCK
+            S[k + K_READERS] = np.int64(S[k + K_READERS]) + 1
+        elif op == o.UNLOCK_WRITE:
+            S[k + K_WRITER] = 0
+        else:
+            S[k + K_READERS] = np.int64(S[k + K_READERS]) - 1
+
+    elif op == o.CLEAR_PUD:
+        S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = 0
+        for w in range(L.words):
+            leaf = np.int64(S[mm_set(L, mm, LEAF) + w])
+            walk = np.int64(S[mm_set(L, mm, WALK) + w])
+            if leaf:
+                S[mm_set(L, mm, STALE_LEAF) + w] = np.int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
+            if walk:
+                S[mm_set(L, mm, STALE_WALK) + w] = np.int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
+    elif op == o.SET_PUD:
+        S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = a + 1
+    elif op == o.SHARERS:
+        S[regs + a] = S[L.o_share + b * L.slots + np.int64(S[regs + o.SLOT])]
+    elif op == o.SHARE:
+        at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+        S[at] = np.int64(S[at]) + 1
+    elif op == o.DROP:
+        at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+        S[at] = np.int64(S[at]) - 1
+    elif op == o.UNSHARE:
+        at = L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])
+        left = np.int64(S[at]) - 1
+        S[at] = left
+        g = t + T_GATHER + a * GATHER_CELLS
+        flags = np.int64(S[g + G_FLAGS]) | b
+        if left == 1:
+            flags = flags | c
+        S[g + G_FLAGS] = flags
+        said = left << 3
+    elif op == o.TABLE_STATE:
+        S[L.o_state + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])] = a
+    elif op == o.READ_TABLE:
+        S[regs + a] = S[L.o_state + (np.int64(S[regs + b]) - 1) * L.slots + np.int64(S[regs + o.SLOT])]
+    elif op == o.TOUCH:
+        put(S, mm_set(L, mm, LEAF), L, cpu)
+        put(S, mm_set(L, mm, WALK), L, cpu)
+
+    elif op >= o.GATHER and op <= o.SET_FLAGS:
+        g = t + T_GATHER + a * GATHER_CELLS
+        flags = np.int64(S[g + G_FLAGS])
+        if op == o.JUMP_FLAGS:
+            if flags & b == 0:
+                nxt = c
+        elif op == o.JUMP_CLEARED:
+            if np.int64(S[g + G_CLEARED]) == 0:
+                nxt = c
+        elif op == o.GATHER_SLOT:
+            lo = np.int64(S[regs + o.SLOT]) * L.slot_units
+            widen(S, g, lo, lo + L.slot_units, d & 0xFFFF, d >> 16)
+        elif op == o.GATHER_ADD:
+            widen(S, g, b, c, d & 0xFFFF, d >> 16)
+        elif op == o.GATHER:
+            S[g + G_FLAGS] = b
+            S[g + G_LO] = 0
+            S[g + G_HI] = 0
+            S[g + G_CLEARED] = 0
+            S[g + G_TABLES] = 0
+            m = L.o_mm + mm * MM_CELLS + M_PENDING
+            S[m] = np.int64(S[m]) + 1
+        elif op == o.GATHER_RESET:
+            S[g + G_FLAGS] = flags & ~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)
+            S[g + G_CLEARED] = 0
+            S[g + G_LO] = 0
+            S[g + G_HI] = 0
+        elif op == o.CLEAR_FLAGS:
+            S[g + G_FLAGS] = flags & ~b
+        elif op == o.SET_FLAGS:
+            S[g + G_FLAGS] = flags | b
+        elif op == o.GATHER_TABLES:
+            n = np.int64(S[g + G_TABLES]) + b
+            if n >= c:
+                S[g + G_TABLES] = n - c
+            else:
+                S[g + G_TABLES] = n
+                nxt = d
+        elif op == o.NESTED:
+            if np.int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
+                S[g + G_FLAGS] = flags | o.FULLMM | o.FREED_TABLES | o.RANGE
+                S[g + G_CLEARED] = 0
+        elif op == o.GATHER_END:
+            m = L.o_mm + mm * MM_CELLS + M_PENDING
+            S[m] = np.int64(S[m]) - 1
+            S[g + G_FLAGS] = 0
+            S[g + G_TABLES] = 0
+        elif op == o.REQUEST:
+            S[g + G_FLAGS] = (b & 0xFFFF) | o.RANGE
+            S[g + G_CLEARED] = b >> 16
+            S[g + G_LO] = c
+            S[g + G_HI] = d
+        elif op == o.COPY_RANGE:
+            r = t + T_GATHER + 2 * GATHER_CELLS
+            S[r + G_FLAGS] = (b & 0xFFFF) | o.RANGE
+            S[r + G_CLEARED] = b >> 16
+            S[r + G_LO] = S[g + G_LO]
+            S[r + G_HI] = S[g + G_HI]
+
+    elif op >= o.FLUSH_BEGIN and op <= o.JUMP_TARGETS_BELOW:
+        base = L.o_cpu + cpu * CPU_CELLS
+        out = L.o_out + cpu * L.words
+        if op == o.WAIT:
+            for w in range(L.words):
+                if np.int64(S[out + w]) != 0:
+                    return np.int64(o.BLOCKED_ACK)
+            S[base + CPU_CALL] = 0
+            S[base + CPU_CALL_MM] = 0
+            S[base + CPU_CALL_GEN] = 0
+            S[base + CPU_CALL_STRIDES] = 0
+        elif op == o.TARGET_ONLINE:
+            for w in range(L.words):
+                S[out + w] = S[cpu_set(L, ONLINE) + w]
+            take_out(S, out, L, cpu)
+        elif op == o.SEND:
+            S[base + CPU_CALL] = a | (b << 3)
+            if np.int64(S[base + CPU_CALL_MM]) == 0:
+                S[base + CPU_CALL_MM] = mm + 1
+        elif op == o.FLUSH_BEGIN:
+            g = t + T_GATHER + a * GATHER_CELLS
+            m = L.o_mm + mm * MM_CELLS
+            gen = (np.int64(S[m + M_GEN]) + 1) & 0x7F
+            S[m + M_GEN] = gen
+            for w in range(L.words):
+                tagged = np.int64(S[cpu_set(L, ONLINE) + w])
+                S[mm_set(L, mm, FAR_BEHIND) + w] = S[mm_set(L, mm, BEHIND) + w]
+                S[mm_set(L, mm, BEHIND) + w] = tagged
+            S[base + CPU_CALL_MM] = mm + 1
+            S[base + CPU_CALL_GEN] = gen
+            n = strides_of(S, L, g)
+            whole = np.int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
+            if whole or n > b:
+                n = np.int64(0)
+            elif n < 1:
+                n = np.int64(1)
+            S[base + CPU_CALL_STRIDES] = n
+            said = np.int64(whole) << 3
+        elif op == o.TARGET_MM:
+            for w in range(L.words):
+                S[out + w] = S[mm_set(L, mm, MASK) + w]
+            if a == 0:
+                take_out(S, out, L, cpu)
+        elif op == o.TARGET_NOT_LAZY:
+            for w in range(L.words):
+                S[out + w] = np.int64(S[out + w]) & ~np.int64(S[cpu_set(L, LAZY) + w])
+        elif op == o.TARGET_LOADED:
+            m = L.o_mm + mm * MM_CELLS + M_TRIM
+            if np.int64(S[m]) != 0:
+                S[m] = 0
+            else:
+                for w in range(L.words):
+                    S[out + w] = np.int64(S[out + w]) & np.int64(S[mm_set(L, mm, LOADED) + w])
+        elif op == o.TARGET_RUNNING:
+            for w in range(L.words):
+                off = np.int64(S[out + w]) & np.int64(S[cpu_set(L, PREEMPTED) + w])
+                if off:
+                    at = cpu_set(L, FLUSH_ON_ENTRY) + w
+                    S[at] = np.int64(S[at]) | off
+                    S[out + w] = np.int64(S[out + w]) & ~off
+        elif op == o.TARGET_WALKERS:
+            for w in range(L.words):
+                keep = np.int64(S[cpu_set(L, WALKING) + w]) & np.int64(S[mm_set(L, mm, LOADED) + w])
+                S[out + w] = np.int64(S[out + w]) & keep
+        elif op == o.JUMP_NO_TARGET:
+            empty = True
+            for w in range(L.words):
+                if np.int64(S[out + w]) != 0:
+                    empty = False
+            if empty:
+                nxt = a
+        elif op == o.JUMP_TARGETS_BELOW:
+            n = np.int64(0)
+            for w in range(L.words):
+                n += popcount(np.int64(S[out + w]))
+            if n < a:
+                nxt = b
+        elif op == o.JUMP_NOT_LOADED:
+            if not has(S, mm_set(L, mm, LOADED), L, cpu):
+                nxt = a
+        elif op == o.FLUSH_SELF:
+            word = cpu // L.bits
+            full, partial, left = handle_flush(S, L, cpu, word, np.int64(1) << (cpu % L.bits), a, 1)
+            said = (np.int64(full != 0) | (np.int64(partial != 0) << 1) | (np.int64(left != 0) << 2)) << 3
+        elif op == o.JUMP_NOT_GLOBAL:
+            if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:
+                nxt = a
+        elif op == o.JUMP_NOT_TRANSITION:
+            if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) != 1:
+                nxt = a
+        elif op == o.CONSIDER_GLOBAL:
+            m = L.o_mm + mm * MM_CELLS
+            if np.int64(S[m + M_CONSIDER]) != 0 and np.int64(S[m + M_GLOBAL]) == 0:
+                n = np.int64(0)
+                for w in range(L.words):
+                    n += popcount(np.int64(S[mm_set(L, mm, LOADED) + w]) & ~np.int64(S[cpu_set(L, LAZY) + w]))
+                if n >= a:
+                    S[m + M_GLOBAL] = 1
+            S[m + M_CONSIDER] = 0
+        elif op == o.END_TRANSITION:
+            S[L.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
+        elif op == o.FLUSH_LOCAL_PAGES:
+            drop_translations(S, L, mm, cpu // L.bits, np.int64(1) << (cpu % L.bits), b)
+        elif op == o.JUMP_STRIDES:
+            g = t + T_GATHER + a * GATHER_CELLS
+            if strides_of(S, L, g) <= b:
+                nxt = c
+
+    elif op == o.IRQ_OFF:
+        put(S, cpu_set(L, IRQ_OFF), L, cpu)
+    elif op == o.IRQ_ON:
+        take_out(S, cpu_set(L, IRQ_OFF), L, cpu)
+    elif op == o.SPAWN:
+        said = a << 3
+    elif op == o.SIGNAL:
+        S[L.o_event + a] = np.int64(S[L.o_event + a]) + 1
+        said = a << 3
+    elif op == o.AWAIT:
+        if np.int64(S[L.o_event + a]) < b:
+            return (a << 3) | o.BLOCKED_EVENT
+    elif op == o.MIGRATE:
+        S[t + T_CPU] = a
+    elif op == o.ON_MM:
+        S[t + T_ON] = a + 1 if b < 0 else a + np.int64(S[regs + b]) + 1
+    elif op == o.RELEASE_MM:
+        S[t + T_MM] = 0
+        if L.lazy_tlb:
+            put(S, cpu_set(L, LAZY), L, cpu)
+    elif op == o.PARK:
+        return np.int64(o.PARKED)
+    elif op == o.HALT:
+        S[t + T_PC] = pc
+        return np.int64(o.HALTED)
+
+    S[t + T_PC] = nxt
+    return said
