@@ -1,0 +1,172 @@
+"""The command line: the frame around the commands, which are imported when they are run and not before."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from shootdown._errors import ShootdownError, nearest
+
+# Command to its sentence in `shootdown --help`; the command itself is `command` in the module `_NAME`.
+COMMANDS = {
+    "compare": "Compare what one workload costs, a row for each combination.",
+    "explain": "Explain one run: who caused each interrupt, step by step.",
+    "validate": "Compare the model with measured rows of a file.",
+    "list": "List what there is to choose from.",
+    "plugins": "List the plugins that are loaded, and why others are not.",
+}
+
+ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
+"""The environment variable with which a plugin's author sees the traceback of a plugin's error."""
+
+FAILED = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+_LONGEST_MESSAGE = 10
+
+
+def main() -> NoReturn:
+    """Run the command that the process was started with, and exit."""
+    _keep_stdout()
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; what is left in the buffer must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: what follows the program's name.
+
+    Returns:
+        The exit status: 0, what the command asked for, 2 for an error, 130 for Ctrl-C, 141 for a closed pipe.
+    """
+    try:
+        with _frame.make_context("shootdown", list(arguments)) as context:
+            _frame.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except ShootdownError as error:
+        return _fail(str(error))
+    except click.UsageError as error:
+        hint = f"\ntry: {error.ctx.command_path} --help" if error.ctx is not None else ""
+        return _fail(error.format_message() + hint)
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        _say("shootdown: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    except (Exception, SystemExit) as error:
+        if message := _plugins_fault(error):
+            return _fail(message)
+        if isinstance(error, OSError):
+            return _fail(str(error))
+        raise
+    return 0
+
+
+class _Frame(click.Group):
+    """Know the commands by name and sentence, so that `--help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            if cmd_name.startswith("-"):
+                return None  # click says that there is no such option
+            raise ShootdownError(f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}")
+        command: click.Command = importlib.import_module(f"shootdown._cli._{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"shootdown {version('shootdown')}")
+        context.exit()
+
+
+_frame = _Frame(
+    "shootdown",
+    help="Emulate how Linux tears down and unshares page tables, on each architecture.",
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Say which.",
+        )
+    ],
+)
+
+
+def _keep_stdout() -> None:
+    """Keep standard output for the report.
+
+    What else is written to it, by a plugin's C code or a child process, goes to standard error: the output of
+    `--json` must parse whatever is installed. `_common.command` does the same for what Python code prints.
+    """
+    if sys.stdout is None:  # started with standard output closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open as long as the process
+        return
+    try:
+        report = os.dup(sys.stdout.fileno())
+        os.dup2(2, 1)
+    except (OSError, ValueError):  # standard error is closed: nowhere else to go
+        return
+    # A name that a narrow locale can't write is shown escaped rather than ending the report.
+    sys.stdout = open(report, "w", encoding=sys.stdout.encoding, errors="backslashreplace")  # noqa: SIM115
+
+
+def _plugins_fault(error: BaseException) -> str | None:
+    """Say which plugin's code an unexpected error came from, or None where no plugin took part."""
+    if "shootdown._registry" not in sys.modules or os.environ.get(ASKED_FOR_TRACEBACK):
+        return None
+    from shootdown._registry import registry
+    from shootdown._vetting import one_line
+
+    found = registry().blame(error)
+    if found is None:
+        return None
+    origin, place = found
+    return (
+        f"plugin {origin} failed: {one_line(error)}\nat {place}; {ASKED_FOR_TRACEBACK}=1 shows the traceback"
+    )
+
+
+def _fail(message: str) -> int:
+    lines = message.splitlines() or ["failed"]
+    if len(lines) > _LONGEST_MESSAGE:
+        lines = [*lines[: _LONGEST_MESSAGE - 1], "..."]
+    _say("\n".join([f"shootdown: error: {lines[0]}", *(f"  {line}" for line in lines[1:])]))
+    return FAILED
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # standard error is closed; the exit status still tells
+        return

@@ -1,0 +1,241 @@
+"""What the commands share: options that read lists and assignments, and the two ways out, tables and JSON.
+
+Only what goes through `emit`, `emit_json` and `emit_table` reaches standard output: while a command made by
+`command` runs, everything else that Python code prints, a plugin's included, goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, TextIO, TypeAlias
+
+import click
+
+Value: TypeAlias = bool | int | float | str
+"""What the right side of `name=value` is read as."""
+
+PLAIN_WIDTH = 100
+"""Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
+
+_NARROWEST = 10  # columns below which wrapped text can't be read
+_GAP = 3  # columns that rich puts between two cells
+
+_report: ContextVar[TextIO | None] = ContextVar("_report", default=None)
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class _Command(click.Command):
+    """Keep standard output for the report while the command runs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        token = _report.set(sys.stdout)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                return super().invoke(ctx)
+        finally:
+            _report.reset(token)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return the decorator that makes a function a command of `shootdown`; its docstring is the help."""
+    return click.command(name, cls=_Command)
+
+
+def emit(text: str) -> None:
+    """Write a line, or several, of the report to standard output."""
+    print(text, file=_stream())
+
+
+def emit_json(value: Any) -> None:
+    """Write a value as JSON to standard output; NaN and infinities are errors."""
+    emit(json.dumps(value, indent=2, allow_nan=False))
+
+
+def emit_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    right: Collection[str] = (),
+    whole: Collection[str] | None = None,
+) -> None:
+    """Write a table to standard output: as wide as the terminal, or 100 columns of plain text elsewhere.
+
+    Cells are shown as they are, never read as markup, and wrap where they don't fit. None is an empty cell.
+
+    Args:
+        columns: the headings.
+        rows: as many cells each.
+        title: a line above.
+        right: the headings whose cells are numbers, aligned to the right.
+        whole: the headings whose cells don't wrap while there is room; the first one unless given.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console(_stream())
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, texts)) for texts in zip(columns, *cells, strict=True)]
+    kept = set(columns[:1] if whole is None else whole)
+    needed = sum(
+        width if name in kept else min(width, _NARROWEST) for name, width in zip(columns, widths, strict=True)
+    )
+    if needed + _GAP * (len(columns) - 1) > console.width:
+        kept = set()  # rich would cut names off rather than wrap them
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=name in kept)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    with console.capture() as capture:
+        if title is not None:
+            console.print(Text(title, style="bold"))
+        console.print(table)
+    # Rich pads every line to the width of the table; blanks at the end only get in the way of diff and grep.
+    for line in capture.get().splitlines():
+        emit(line.rstrip())
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show progress on standard error while it is a terminal, and yield a function to call after each part.
+
+    Args:
+        what: what is being done, a few words.
+        total: how many parts there are.
+    """
+    if total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import Progress
+
+    with Progress(
+        console=_console(sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def read_value(text: str) -> Value:
+    """Read `true`, `on`, `yes` and their opposites as booleans, numbers as numbers, the rest as it stands."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for read in (lambda: int(text, 0), lambda: int(text), lambda: float(text)):
+        # inf and nan are words here, and no quantity that a workload or a platform has
+        with contextlib.suppress(ValueError):
+            number = read()
+            return number if abs(number) != float("inf") and number == number else text
+    return text
+
+
+def read_list(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list, in its order and without blanks around the names.
+
+    Raises:
+        click.BadParameter: there is nothing before, between or after commas.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{text!r} has an empty place in its list")
+    return names
+
+
+def read_counts(text: str) -> tuple[int, ...]:
+    """Read a comma-separated list of integers from 1.
+
+    Raises:
+        click.BadParameter: something in it is not such a number.
+    """
+    names = read_list(text)
+    for name in names:
+        if not re.fullmatch("0*[1-9][0-9]{0,17}", name):
+            raise click.BadParameter(f"{name!r} is not a whole number from 1")
+    return tuple(int(name) for name in names)
+
+
+def read_assignments(texts: Sequence[str]) -> dict[str, Value]:
+    """Read `name=value` for each name.
+
+    Raises:
+        click.BadParameter: there is no `=`, no name, or a name comes twice.
+    """
+    values: dict[str, Value] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals or not value:
+            raise click.BadParameter(f"{text!r} is not of the form name=value")
+        if name in values:
+            raise click.BadParameter(f"{name!r} is given twice")
+        values[name] = read_value(value)
+    return values
+
+
+def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(flag, metavar="NAME,...", callback=_reader(read_list, ()), help=help_)
+
+
+def _reader(read: Callable[[Any], Any], absent: object) -> Callable[..., Any]:
+    def callback(_context: click.Context, _parameter: click.Parameter, given: Any) -> Any:
+        return absent if given is None else read(given)
+
+    return callback
+
+
+# Each hands its command a keyword: the tuple or dict is empty where the option isn't given.
+arch_option = _list_option("--arch", "Architectures, in the order of the rows.")
+platform_option = _list_option("--platform", "Platforms: CPU model and hypervisor.")
+kernel_option = _list_option("--kernel", "Releases such as 6.12.74, or proposal:NAME.")
+cpus_option = click.option(
+    "--cpus", metavar="N,...", callback=_reader(read_counts, ()), help="How many CPUs are online."
+)
+parameter_option = click.option(
+    "-p",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_reader(read_assignments, {}),
+    help="A parameter of the workload; may be repeated.",
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_reader(read_assignments, {}),
+    help="A what-if: kernel.FIELD=... or platform.FIELD=...; may be repeated.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
+def _stream() -> TextIO:
+    return _report.get() or sys.stdout
+
+
+def _console(stream: TextIO) -> Any:
+    from rich.console import Console
+
+    # Said outright, because rich believes FORCE_COLOR and the like more than the stream.
+    if stream.isatty():
+        return Console(file=stream, markup=False, emoji=False, highlight=False)
+    return Console(
+        file=stream,
+        width=_plain_width(os.environ),
+        force_terminal=False,
+        no_color=True,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def _plain_width(environment: Mapping[str, str]) -> int:
+    columns = environment.get("COLUMNS", "")
+    return max(int(columns), 20) if columns.isascii() and columns.isdecimal() else PLAIN_WIDTH

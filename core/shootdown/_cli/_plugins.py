@@ -1,0 +1,69 @@
+"""`shootdown plugins`: what is loaded, and why the rest is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shootdown._cli import _common
+from shootdown._installed import Origin, Plugin, Registry
+from shootdown._registry import registry
+
+
+@_common.command("plugins")
+@_common.json_option
+def command(as_json: bool) -> None:
+    """List the plugins that are loaded, and why others are not."""
+    installed = registry()
+    if as_json:
+        _common.emit_json(to_dict(installed))
+        return
+    _common.emit_table(
+        ("plugin", "distribution", "version", "provides"),
+        [
+            (plugin.origin.name, plugin.origin.distribution, plugin.origin.version, _provides(plugin))
+            for plugin in installed.plugins
+        ],
+    )
+    for line in (*installed.refusals, *installed.notes):
+        _common.emit(str(line))
+
+
+def to_dict(installed: Registry) -> dict[str, Any]:
+    """Return what is loaded and refused as JSON has it."""
+    return {
+        "schema": 1,
+        "loaded": [
+            {
+                **_origin(plugin.origin),
+                "architectures": [value.name for value in plugin.architectures],
+                "platforms": {
+                    name: [value.name for value in values] for name, values in plugin.platforms.items()
+                },
+                "workloads": [value.name for value in plugin.workloads],
+            }
+            for plugin in installed.plugins
+        ],
+        "refused": [
+            {**_origin(refusal.origin), "kind": refusal.kind, "reason": refusal.reason}
+            for refusal in installed.refusals
+        ],
+        "notes": list(installed.notes),
+    }
+
+
+def _origin(origin: Origin) -> dict[str, str]:
+    return {
+        "name": origin.name,
+        "distribution": origin.distribution,
+        "version": origin.version,
+        "module": origin.target,
+    }
+
+
+def _provides(plugin: Plugin) -> str:
+    parts = [f"architecture {value.name}" for value in plugin.architectures]
+    parts += [
+        f"platform {name}/{value.name}" for name, values in plugin.platforms.items() for value in values
+    ]
+    parts += [f"workload {value.name}" for value in plugin.workloads]
+    return ", ".join(parts) or "nothing"
