@@ -148,7 +148,8 @@ class Registry:
         Raises:
             ShootdownError: there is no such architecture, or it has no such platform.
         """
-        return self._find(f"{architecture} platform", name, self.platforms(architecture))
+        owner = self.architecture(architecture)
+        return self._find(f"{owner.name} platform", name, self.platforms(owner.name))
 
     def blame(self, error: BaseException) -> tuple[Origin, str] | None:
         """Return the plugin whose code an unexpected error came through last, and `file:line` in it."""
