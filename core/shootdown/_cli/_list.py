@@ -38,7 +38,7 @@ def architectures(installed: Registry, chosen: list[Architecture]) -> list[Row]:
 def platforms(installed: Registry, chosen: list[Architecture]) -> list[Row]:
     """Return a row for each platform, an architecture's default first."""
     return [
-        {"arch": value.name, "platform": platform.name, "summary": platform.summary}
+        {"platform": platform.name, "arch": value.name, "summary": platform.summary}
         for value in chosen
         for platform in installed.platforms(value.name).values()
     ]
@@ -79,8 +79,18 @@ def switches(_: Registry, chosen: list[Architecture]) -> list[Row]:
 
 
 def formats(_: Registry, chosen: list[Architecture]) -> list[Row]:
-    """Return a row for each page-table format."""
-    return [{"arch": value.name, "format": fmt.name} for value in chosen for fmt in value.formats]
+    """Return a row for each page-table format; levels from the root, with the address bits of each."""
+    return [
+        {
+            "format": form.name,
+            "arch": value.name,
+            "va_bits": form.va_bits,
+            "levels": [f"{level.linux} {level.bits}" for level in form.levels],
+            "summary": form.summary,
+        }
+        for value in chosen
+        for form in value.formats
+    ]
 
 
 KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {

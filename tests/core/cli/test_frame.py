@@ -1,0 +1,253 @@
+"""The frame of the command line: what is imported, how errors look, and which status a command ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from shootdown import _cli
+from shootdown._errors import ShootdownError
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+Plug = Callable[[str, str], None]
+
+MAIN = [sys.executable, "-c", "from shootdown._cli import main; main()"]
+
+WORKLOADS = """
+from types import SimpleNamespace
+from shootdown._registry import hookimpl
+
+class Parameters:
+    def __iter__(self):
+        {code}
+        return iter(())
+
+@hookimpl
+def shootdown_workloads():
+    return [SimpleNamespace(name="w", summary="", parameters=Parameters())]
+"""
+
+
+def use(monkeypatch: pytest.MonkeyPatch, body: Callable[[], object]) -> None:
+    """Make `shootdown plugins` run something else."""
+    command = click.Command("plugins", callback=body)
+    monkeypatch.setattr(_cli._Frame, "get_command", lambda *_: command)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"], ["nothing-of-that-name"], []])
+def test_help_and_errors_of_the_frame_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"import sys; from shootdown._cli import run; run({arguments!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "shootdown._cli" in loaded
+    assert not {"numba", "numpy", "rich", "pluggy", "attr", "shootdown_x86"} & loaded
+
+
+def test_help_names_each_command_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name, sentence in _cli.COMMANDS.items():
+        assert f"  {name} " in text
+        assert sentence in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", ["list", "plugins"])
+def test_a_commands_own_help_opens_with_the_sentence_of_the_frame(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _cli.run([name, "--help"]) == 0
+    assert _cli.COMMANDS[name].rstrip(".") in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert _cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"shootdown {version('shootdown')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lst"], "shootdown: error: there is no command 'lst'; nearest: list\n"),
+        (["--lst"], "shootdown: error: No such option '--lst'.\n  try: shootdown --help\n"),
+        ([], "shootdown: error: Missing command.\n  try: shootdown --help\n"),
+        (
+            ["list", "archs"],
+            "shootdown: error: there is nothing called 'archs' to list; nearest: architectures\n",
+        ),
+        (
+            ["list", "--arch"],
+            "shootdown: error: Option '--arch' requires an argument.\n",
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_served_ends_with_one_message_and_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.replace(": --lst\n", " '--lst'.\n") == message
+
+
+def test_a_long_message_is_cut_to_ten_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body() -> None:
+        raise ShootdownError("\n".join(map(str, range(50))))
+
+    use(monkeypatch, body)
+    assert _cli.run(["plugins"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "shootdown: error: 0"
+    assert lines[-1] == "  ..."
+
+
+def test_a_file_that_cannot_be_read_is_an_error_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, lambda: Path("/nowhere/at/all").read_text())
+    assert _cli.run(["plugins"]) == 2
+    assert capsys.readouterr().err == (
+        "shootdown: error: [Errno 2] No such file or directory: '/nowhere/at/all'\n"
+    )
+
+
+def test_a_command_may_end_with_a_status_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, lambda: click.get_current_context().exit(1))
+    assert _cli.run(["plugins"]) == 1
+
+
+def test_a_defect_of_the_project_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        _cli.run(["plugins"])
+
+
+def test_ctrl_c_ends_with_one_line_and_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body() -> None:
+        raise KeyboardInterrupt
+
+    use(monkeypatch, body)
+    assert _cli.run(["plugins"]) == 130
+    assert capsys.readouterr().err == "shootdown: interrupted\n"
+
+
+def test_a_real_sigint_while_a_plugin_loads_ends_with_one_line_and_status_130(site: Path, plug: Plug) -> None:
+    plug("slow", "import pathlib, time\npathlib.Path(__file__ + '.started').touch()\ntime.sleep(60)\n")
+    process = subprocess.Popen(
+        [*MAIN, "plugins"], env={**os.environ, "PYTHONPATH": str(site)}, stderr=subprocess.PIPE, text=True
+    )
+    while not (site / "plugged_slow.py.started").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert errors == "shootdown: interrupted\n"
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    process = subprocess.Popen(
+        [*MAIN, "list", "switches", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141
+    assert [line for line in errors.splitlines() if "not loaded: see" not in line] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_one_error() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*MAIN, "plugins", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "shootdown: error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_standard_stream_is_no_traceback(closed: str) -> None:
+    script = f'exec "$@" {closed}>&-'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *MAIN, "plugins", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert done.stdout == "" if closed == "1" else json.loads(done.stdout)["schema"] == 1
+
+
+NOISY = """
+import os, subprocess, sys
+print("from Python")
+sys.stdout.flush()
+os.write(1, b"from C\\n")
+subprocess.run(["echo", "from a child"])
+"""
+
+
+def test_nothing_that_a_plugin_writes_while_imported_gets_into_json(shell: Shell, plug: Plug) -> None:
+    plug("noisy", NOISY)
+    done = shell("plugins", "--json")
+    assert json.loads(done.stdout)["schema"] == 1
+    for source in ("from Python", "from C", "from a child"):
+        assert source in done.stderr
+
+
+def test_nothing_that_a_plugin_writes_during_a_run_gets_into_json(shell: Shell, plug: Plug) -> None:
+    plug("noisy", WORKLOADS.format(code="print('during a run')"))
+    done = shell("list", "workloads", "--json")
+    assert "w" in {row["workload"] for row in json.loads(done.stdout)["workloads"]}
+    assert "during a run" in done.stderr
+
+
+@pytest.mark.parametrize("code", ["1 // 0", "raise SystemExit(0)", "open('/nowhere/at/all')"])
+def test_an_error_in_a_plugin_during_a_run_names_the_plugin(shell: Shell, plug: Plug, code: str) -> None:
+    plug("bad", WORKLOADS.format(code=code))
+    done = shell("list", "workloads")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("shootdown: error: plugin bad (shootdown-bad 9.9) failed: ")
+    assert "plugged_bad.py:7; SHOOTDOWN_TRACEBACK=1 shows the traceback" in lines[1]
+    assert len(lines) == 2
+
+
+def test_a_plugins_author_can_see_the_traceback(shell: Shell, plug: Plug) -> None:
+    plug("bad", WORKLOADS.format(code="1 // 0"))
+    done = shell("list", "workloads", environment={"SHOOTDOWN_TRACEBACK": "1"})
+    assert "Traceback" in done.stderr
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
+
+
+def test_asking_for_what_a_broken_plugin_would_provide_says_so_in_a_few_lines(
+    shell: Shell, plug: Plug
+) -> None:
+    plug("riscv", "import nowhere_at_all")
+    done = shell("list", "platforms", "--arch", "riscv")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("shootdown: error: there is no architecture 'riscv'; ")
+    assert lines[1] == (
+        "  not loaded: riscv (shootdown-riscv 9.9): ModuleNotFoundError: No module named 'nowhere_at_all'"
+    )
+    assert len(lines) <= 10

@@ -1,0 +1,213 @@
+"""`shootdown list` and `shootdown plugins` show what is installed, to people and to programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from shootdown._cli._list import KINDS
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+Plug = Callable[[str, str], None]
+
+GOOD = """
+from types import SimpleNamespace
+import attrs
+from shootdown._architecture import Architecture
+from shootdown._changes import Change
+from shootdown._kernel import switch
+from shootdown._platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._registry import hookimpl
+
+@attrs.frozen
+class Switches:
+    svinval: bool = switch(False, "uses Svinval")
+
+@attrs.frozen
+class PlatformSwitches:
+    harts: int = switch(4, "harts in a cluster", minimum=1)
+
+@attrs.frozen
+class Level:
+    linux: str
+    bits: int
+
+def platform(name, **more):
+    return Platform(name, "made up", Costs(**{cost: Cost(1, 1, 1, "made up") for cost in COST_NAMES}), **more)
+
+@hookimpl
+def shootdown_architectures():
+    return [
+        Architecture(
+            api=1, name="riscv", summary="made up", aliases=("rv64",), switches=Switches,
+            formats=(SimpleNamespace(
+                name="sv39", summary="made up", va_bits=39,
+                levels=(Level("pgd", 9), Level("pmd", 9), Level("pte", 9)),
+            ),),
+            changes=(Change(commit="0" * 12, subject="made up", mainline=None, proposal="riscv-idea"),),
+            platforms=(platform("board", arch=PlatformSwitches()), platform("qemu")),
+        )
+    ]
+
+@hookimpl
+def shootdown_platforms():
+    return {"riscv": [platform("server")]}
+
+@hookimpl
+def shootdown_workloads():
+    parameters = (SimpleNamespace(name="tables"), "sharers")
+    return [SimpleNamespace(name="storm", summary="made up", parameters=parameters)]
+"""
+
+
+def listed(shell: Shell, *arguments: str) -> list[dict[str, object]]:
+    done = shell("list", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["schema"] == 1
+    rows: list[dict[str, object]] = value[arguments[0]]
+    return rows
+
+
+def test_architectures_say_which_plugin_they_come_from(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    assert {
+        "arch": "riscv",
+        "aliases": ["rv64"],
+        "plugin": "riscv (shootdown-riscv 9.9)",
+        "summary": "made up",
+    } in listed(shell, "architectures")
+
+
+def test_platforms_are_listed_with_those_that_plugins_add(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    rows = listed(shell, "platforms", "--arch", "rv64")
+    assert [(row["arch"], row["platform"]) for row in rows] == [
+        ("riscv", "board"),
+        ("riscv", "qemu"),
+        ("riscv", "server"),
+    ]
+
+
+def test_workloads_are_listed_with_their_parameters(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    assert {"workload": "storm", "parameters": ["tables", "sharers"], "summary": "made up"} in listed(
+        shell, "workloads"
+    )
+
+
+def test_formats_are_listed_with_their_levels(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    assert listed(shell, "formats", "--arch", "riscv") == [
+        {
+            "format": "sv39",
+            "arch": "riscv",
+            "va_bits": 39,
+            "levels": ["pgd 9", "pmd 9", "pte 9"],
+            "summary": "made up",
+        }
+    ]
+
+
+def test_switches_are_the_kernels_the_platforms_and_the_architectures_own(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    rows = {row["switch"]: row for row in listed(shell, "switches", "--arch", "riscv")}
+    assert rows["kernel.unshare_sync"]["values"] == ["none", "per-table", "last-sharer"]
+    assert rows["kernel.rcu_table_free"]["values"] == ["true", "false"]
+    assert rows["platform.cpus"]["values"] == ["integer from 1"]
+    assert rows["kernel.svinval"] == {
+        "switch": "kernel.svinval",
+        "arch": "riscv",
+        "values": ["true", "false"],
+        "meaning": "uses Svinval",
+    }
+    assert rows["platform.harts"]["arch"] == "riscv"
+
+
+def test_kernels_are_the_newest_of_each_series_and_the_proposals(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    rows = listed(shell, "kernels", "--arch", "riscv")
+    names = [row["kernel"] for row in rows]
+    assert names[0].startswith("5.10.")  # type: ignore[attr-defined]
+    assert "proposal:riscv-idea" in names
+    assert {row["series"] for row in rows} >= {"5.10", "6.12", "7.0"}
+
+
+def test_without_a_kind_everything_is_counted(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    done = shell("list")
+    lines = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line[:1].isalpha()}
+    assert set(KINDS) <= set(lines)
+    everything = json.loads(shell("list", "--json").stdout)
+    for kind in KINDS:
+        assert int(lines[kind]) == len(everything[kind])
+
+
+@pytest.mark.parametrize("arguments", [("list",), *(("list", kind) for kind in KINDS), ("plugins",)])
+def test_every_table_fits_80_columns_and_has_no_escape_sequences(
+    shell: Shell, plug: Plug, arguments: tuple[str, ...]
+) -> None:
+    plug("riscv", GOOD)
+    done = shell(*arguments, environment={"COLUMNS": "80", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 3
+    assert "\x1b" not in done.stdout
+    assert max(len(line) for line in lines if not line.startswith("not loaded")) <= 80
+
+
+def test_a_table_can_be_written_where_only_ascii_can(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    done = shell("list", "platforms", environment={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "board" in done.stdout
+
+
+def test_a_list_says_that_plugins_were_refused(shell: Shell, plug: Plug) -> None:
+    plug("bad", "import nowhere_at_all")
+    assert "not loaded: see `shootdown plugins`" in shell("list").stderr
+
+
+def test_plugins_shows_loaded_and_refused(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    plug("bad", "import nowhere_at_all")
+    done = shell("plugins")
+    assert done.returncode == 0
+    row = next(line for line in done.stdout.splitlines() if line.startswith("riscv "))
+    assert row.split()[:3] == ["riscv", "shootdown-riscv", "9.9"]
+    assert "architecture riscv" in row
+    assert (
+        "not loaded: bad (shootdown-bad 9.9): ModuleNotFoundError: No module named 'nowhere_at_all'\n"
+        in done.stdout
+    )
+
+
+def test_plugins_as_json_has_what_each_provides_and_why_others_are_refused(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    plug("bad", "import nowhere_at_all")
+    plug("off", GOOD)
+    value = json.loads(shell("plugins", "--json", environment={"SHOOTDOWN_DISABLE": "off,x68"}).stdout)
+    assert {
+        "name": "riscv",
+        "distribution": "shootdown-riscv",
+        "version": "9.9",
+        "module": "plugged_riscv",
+        "architectures": ["riscv"],
+        "platforms": {"riscv": ["server"]},
+        "workloads": ["storm"],
+    } in value["loaded"]
+    refused = {one["name"]: one for one in value["refused"]}
+    assert refused["bad"] == {
+        "name": "bad",
+        "distribution": "shootdown-bad",
+        "version": "9.9",
+        "module": "plugged_bad",
+        "kind": "broken",
+        "reason": "ModuleNotFoundError: No module named 'nowhere_at_all'",
+    }
+    assert refused["off"]["kind"] == "disabled"
+    assert value["notes"] == ["SHOOTDOWN_DISABLE: no plugin is called 'x68'"]
