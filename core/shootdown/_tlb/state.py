@@ -1,0 +1,472 @@
+"""The translation caches of a machine's CPUs: one array, and the few questions that a person asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._errors import ShootdownError
+from shootdown._tlb import kernels as k
+from shootdown._tlb.flush import FlushScope
+from shootdown._tlb.geometry import INCLUSIONS, POLICIES, TAG_BITS, CacheGeometry, TlbGeometry, shift_of
+
+Words = npt.NDArray[np.uint64]
+Plan = npt.NDArray[np.int64]
+
+# Floors that each CPU has for flushes of one ASID. Linux uses 6 PCIDs on an x86 CPU (12 with PTI); with more
+# at once the CPU is settled whenever a floor is needed for another ASID.
+ASID_SLOTS = 16
+
+ENTRY = np.dtype(
+    [
+        ("level", "U4"),
+        ("cache", np.int64),
+        ("set", np.int64),
+        ("way", np.int64),
+        ("va", np.uint64),
+        ("page_size", np.uint64),
+        ("asid", np.int64),
+        ("vm", np.int64),
+        ("is_global", np.bool_),
+        ("table", np.uint64),
+        ("data", np.uint64),
+    ]
+)
+"""One listed entry: `level` is `l1`, `l2` or `walk`, `cache` its place among that level's caches."""
+
+
+class Access(NamedTuple):
+    """What one access found: the level that hit (`l1`, `l2`, or `walk` for a miss) and table entries read."""
+
+    level: str
+    references: int
+
+
+@attrs.frozen
+class TlbCounts:
+    """Count what one CPU, or a machine, did since the start.
+
+    Args:
+        l1_hits: accesses that hit L1, by page size in bytes.
+        l2_hits: accesses that missed L1 and hit L2, by page size.
+        walks: accesses that missed both, by page size.
+        walk_cache_hits: walks that started below the root, by the bytes that the cached entry covers.
+        walk_references: page-table entries that the walks read.
+    """
+
+    l1_hits: dict[int, int]
+    l2_hits: dict[int, int]
+    walks: dict[int, int]
+    walk_cache_hits: dict[int, int]
+    walk_references: int
+
+    @property
+    def accesses(self) -> int:
+        """Give the number of lookups that were answered, by a hit or by a walk."""
+        return sum(self.l1_hits.values()) + self.l1_misses
+
+    @property
+    def l1_misses(self) -> int:
+        """Give the lookups that went on to L2."""
+        return sum(self.l2_hits.values()) + self.l2_misses
+
+    @property
+    def l2_misses(self) -> int:
+        """Give the lookups that had to walk."""
+        return sum(self.walks.values())
+
+
+def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
+    """Lay the caches of `cpus` CPUs out in one array of words; `kernels` documents the fields."""
+    rows: list[dict[int, int]] = []
+    ends, base = [], 0
+    for caches in (geometry.l1, geometry.l2, geometry.walk_caches):
+        level: list[dict[int, int]] = []
+        for cache in caches:
+            for i, size in enumerate(sorted(cache.page_sizes)):
+                level.append(_row_of(cache, size) | {k.BASE: base, k.FIRST_OF_CACHE: i == 0})
+            base += cache.sets * (1 + 4 * cache.ways)
+        # Smallest page first: the deepest level of a walk is looked up first.
+        rows += sorted(level, key=lambda row: row[k.SHIFT])
+        ends.append(k.FIRST_ROW + k.STEP * len(rows))
+    tags = 1 << (geometry.asid_bits + geometry.vm_bits)
+    slots = min(ASID_SLOTS, tags)
+    slots_at = k.HITS + ends[-1] // k.STEP
+    control, control_words = k.ASID_FLOORS + 2 * tags, slots_at + 3 * slots
+    header = {
+        k.L2_ROW: ends[0],
+        k.WALK_ROW: ends[1],
+        k.END_ROW: ends[2],
+        k.CONTROL: control,
+        k.CONTROL_WORDS: control_words,
+        k.ENTRIES: control + cpus * control_words,
+        k.CPU_WORDS: base,
+        k.INCLUSION: INCLUSIONS.index(geometry.inclusion),
+        k.CPUS: cpus,
+        k.LEVELS: len(geometry.levels),
+        k.SLOT_MASK: slots - 1,
+        k.SLOTS: slots_at,
+        k.VM_MASK: ((1 << geometry.vm_bits) - 1) << geometry.asid_bits,
+        k.HAS_GLOBAL: geometry.global_entries,
+    }
+    levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
+    plan = np.zeros(ends[-1], dtype=np.int64)
+    for row, fields in enumerate((header, levels, *rows)):
+        for field, value in fields.items():
+            plan[row * k.STEP + field] = value
+    return plan
+
+
+def _row_of(cache: CacheGeometry, size: int) -> dict[int, int]:
+    power_of_two = cache.sets & (cache.sets - 1) == 0
+    return {
+        k.SHIFT: shift_of(size),
+        k.SETS: cache.sets,
+        k.SET_MASK: cache.sets - 1 if power_of_two else -1,
+        k.XOR: cache.xor_bits,
+        k.WAYS: cache.ways,
+        k.POLICY: POLICIES.index(cache.policy),
+        k.TREES: cache.trees,
+    }
+
+
+def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) -> k.Scope:
+    """Turn a scope into what `kernels.flush` takes.
+
+    Args:
+        geometry: the TLB that it is for.
+        scope: what to drop.
+        lazy: whether flushes of everything that an ASID has are carried out when a set is next touched.
+
+    Raises:
+        ShootdownError: an ASID, a VM or a page size that the geometry does not have.
+    """
+    asid_mask = (1 << geometry.asid_bits) - 1
+    mask = tag = 0
+    if scope.vm is None or geometry.vm_bits == 0:
+        check_tag(geometry, 0 if scope.asid is None else scope.asid, scope.vm or 0)
+    else:
+        check_tag(geometry, 0 if scope.asid is None else scope.asid, scope.vm)
+        mask |= ((1 << TAG_BITS) - 1) & ~asid_mask
+        tag |= scope.vm << geometry.asid_bits
+    if scope.asid is not None:
+        mask |= asid_mask
+        tag |= scope.asid
+        if geometry.vm_bits == 0:
+            mask = (1 << TAG_BITS) - 1
+    what = 0
+    exact = mask == (1 << TAG_BITS) - 1
+    # A global floor is the whole CPU's: with VM tags it cannot stand for one VM's global entries.
+    floors = lazy and (mask == 0 or (exact and not (geometry.vm_bits and scope.global_entries)))
+    if scope.leaf:
+        what |= int(k.LEAF) | (int(k.GLOBALS) if scope.global_entries else 0)
+        if floors and scope.start is None and not scope.page_sizes:
+            what |= int(k.LAZY_LEAF)
+    if scope.walk_cache == "all-of-asid" or (
+        scope.walk_cache == "leading-to-va" and scope.start is None and not scope.page_sizes
+    ):
+        what |= int(k.WALK_ALL) | (int(k.LAZY_WALK) if floors else 0)
+    elif scope.walk_cache == "leading-to-va":
+        what |= int(k.WALK_PATH)
+    numbers = (
+        scope.start or 0,
+        scope.stride,
+        0 if scope.start is None else scope.count,
+        tag,
+        mask,
+        scope.size_mask,
+        what,
+    )
+    return k.Scope(*(np.uint64(number) for number in numbers))
+
+
+def check_tag(geometry: TlbGeometry, asid: int, vm: int) -> None:
+    """Refuse an ASID or a VM that the TLB's tags can't hold."""
+    for name, number, bits in (("ASID", asid, geometry.asid_bits), ("VM", vm, geometry.vm_bits)):
+        if not 0 <= number < 1 << bits:
+            raise ShootdownError(
+                f"{name} {number}: this TLB's tags have {bits} bits for it; use 0 to {(1 << bits) - 1}"
+            )
+
+
+class Tlb:
+    """Hold the TLBs and walk caches of a machine's CPUs and let them be used, flushed and inspected.
+
+    `words` and `plan` are what the kernels take; everything else is validated.
+
+    Args:
+        geometry: what each CPU has.
+        cpus: how many CPUs.
+        lazy: carry whole-ASID flushes out when a set is next touched (constant time) rather than at once;
+            what can be observed is the same.
+        seed: where random replacement starts; each CPU draws a sequence of its own.
+
+    Raises:
+        ShootdownError: no CPU, or an argument of a method that the geometry does not allow.
+    """
+
+    def __init__(self, geometry: TlbGeometry, cpus: int, *, lazy: bool = True, seed: int = 0) -> None:
+        if cpus < 1:
+            raise ShootdownError(f"a TLB for {cpus} CPUs: give at least 1")
+        self.geometry = geometry
+        self.cpus = cpus
+        self.lazy = lazy
+        self.plan = plan_of(geometry, cpus)
+        # Zeroed memory is an empty TLB, and costs nothing until a set is touched.
+        self.words: Words = np.zeros(int(self.plan[k.ENTRIES] + cpus * self.plan[k.CPU_WORDS]), np.uint64)
+        for cpu in range(cpus):
+            self.words[self._control(cpu) + k.SEED] = (seed + (cpu << 32)) & ((1 << 64) - 1)
+
+    @property
+    def bytes_per_entry(self) -> float:
+        """Give the memory that one entry takes, its share of its set included."""
+        return float(self.plan[k.CPU_WORDS]) * 8 / self.geometry.entries
+
+    def tag(self, asid: int, vm: int = 0) -> np.uint64:
+        """Give the tag of an ASID of a VM, as kernels take it."""
+        check_tag(self.geometry, asid, vm)
+        return np.uint64(vm << self.geometry.asid_bits | asid)
+
+    def access(
+        self, cpu: int, asid: int, va: int, page_size: int, *, vm: int = 0, is_global: bool = False
+    ) -> Access:
+        """Translate one address: look it up, on a miss walk, and fill.
+
+        Args:
+            cpu: who accesses.
+            asid: the ASID or PCID that it runs with.
+            va: the address, an unsigned 64-bit integer.
+            page_size: bytes of the page that maps it, should a walk be needed.
+            vm: the VM that it runs in.
+            is_global: whether that page is global.
+        """
+        outcome = self._accesses(cpu, asid, va, page_size, vm, is_global)
+        if outcome < 0:
+            return Access("walk", -outcome)
+        return Access("l1" if outcome < self.plan[k.L2_ROW] else "l2", 0)
+
+    def access_many(
+        self, cpus: Any, asids: Any, vas: Any, page_sizes: Any, *, vm: int = 0, is_global: bool = False
+    ) -> None:
+        """Translate many addresses in order; each argument is an array or one number for all.
+
+        Args:
+            cpus: who accesses.
+            asids: the ASIDs or PCIDs that they run with.
+            vas: the addresses, unsigned 64-bit integers.
+            page_sizes: bytes of the pages that map them.
+            vm: the VM that they run in.
+            is_global: whether the pages are global.
+        """
+        self._accesses(cpus, asids, vas, page_sizes, vm, is_global)
+
+    def _accesses(self, cpus: Any, asids: Any, vas: Any, page_sizes: Any, vm: int, is_global: bool) -> int:
+        for cpu in np.unique(cpus):
+            self._cpu(int(cpu))
+        for asid in np.unique(asids):
+            self.tag(int(asid), vm)
+        for size in np.unique(page_sizes):
+            self._size(int(size))
+        marks = np.asarray(asids, np.uint64) | self._mark(0, vm, is_global, 0)
+        # frexp gives the exponent exactly: page sizes are powers of two.
+        shifts = np.frexp(np.asarray(page_sizes, np.float64))[1] - 1
+        columns = (
+            np.asarray(cpus, np.int64),
+            marks,
+            np.asarray(vas, np.uint64),
+            shifts.astype(np.int64),
+        )
+        shape = np.broadcast_shapes((1,), *(np.shape(column) for column in columns))
+        each = (np.array(np.broadcast_to(column, shape)) for column in columns)
+        return int(k.on_accesses(self.words, self.plan, *each))
+
+    def lookup(self, cpu: int, asid: int, va: int, *, vm: int = 0) -> tuple[str, int, int] | None:
+        """Look an address up in L1 and L2, without walking.
+
+        Returns:
+            The level that hit, the page size in bytes and the entry's data; None for a miss.
+        """
+        row, slot = k.on_lookup(self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va))
+        if row == 0:
+            return None
+        size, _, data = self._entry_at(int(slot))
+        return ("l1" if row < self.plan[k.L2_ROW] else "l2"), size, data
+
+    def fill(
+        self,
+        cpu: int,
+        asid: int,
+        va: int,
+        page_size: int,
+        *,
+        vm: int = 0,
+        is_global: bool = False,
+        table: int = 0,
+        data: int = 0,
+    ) -> None:
+        """Enter a translation that a walk found.
+
+        Args:
+            cpu: whose TLB.
+            asid: the ASID or PCID that the walk was for.
+            va: an address in the page.
+            page_size: bytes of the page.
+            vm: the VM that the walk was for.
+            is_global: whether the page is global.
+            table: frame number of the page-table page that held the leaf entry.
+            data: 64 bits of the caller's, such as the leaf entry.
+        """
+        key = self._key(va, page_size)
+        mark = self._mark(asid, vm, is_global, table)
+        k.on_fill(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
+
+    def walk_lookup(self, cpu: int, asid: int, va: int, *, vm: int = 0) -> tuple[int, int, int] | None:
+        """Find the deepest table entry on the way to an address that the CPU has cached.
+
+        Returns:
+            The bytes that it covers, the frame of the table that it leads to, and its data; None for a walk
+            from the root.
+        """
+        slot = k.on_walk_lookup(self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va), 0)
+        return None if slot < 0 else self._entry_at(int(slot))
+
+    def walk_fill(
+        self, cpu: int, asid: int, va: int, covers: int, *, vm: int = 0, table: int = 0, data: int = 0
+    ) -> None:
+        """Cache a table entry that a walk read; nothing happens where no walk cache holds its level.
+
+        Args:
+            cpu: whose walk cache.
+            asid: the ASID or PCID that the walk was for.
+            va: the address walked for.
+            covers: bytes that the table entry covers.
+            vm: the VM that the walk was for.
+            table: frame number of the page-table page that the entry leads to.
+            data: 64 bits of the caller's.
+        """
+        key = self._key(va, covers)
+        mark = self._mark(asid, vm, False, table)
+        k.on_walk_fill(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
+
+    def flush(self, cpus: int | Iterable[int] | None, scope: FlushScope) -> None:
+        """Carry out one invalidation.
+
+        Args:
+            cpus: on which CPUs: one, several, or None for every CPU (a broadcast).
+            scope: what it drops.
+        """
+        words = scope_words(self.geometry, scope, lazy=self.lazy)
+        if cpus is None:
+            k.on_flush(self.words, self.plan, -1, words)
+            return
+        for cpu in (cpus,) if isinstance(cpus, int) else cpus:
+            k.on_flush(self.words, self.plan, self._cpu(cpu), words)
+
+    def leading_into(
+        self, table: int, *, cpu: int | None = None, asid: int | None = None, vm: int = 0
+    ) -> int:
+        """Count the entries that were read from or lead into a page-table page, global ones included.
+
+        Args:
+            table: frame number of the page-table page.
+            cpu: on one CPU; None for all.
+            asid: of one ASID or PCID; None for all.
+            vm: of which VM.
+        """
+        scope = scope_words(self.geometry, FlushScope(asid=asid, vm=vm))
+        which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
+        return sum(
+            int(
+                k.on_count_leading_into(
+                    self.words, self.plan, c, scope.tag, scope.mask, np.uint64(self._frame(table))
+                )
+            )
+            for c in which
+        )
+
+    def count(self, cpu: int | None = None) -> TlbCounts:
+        """Count hits, walks and references of one CPU, or of all."""
+        which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
+        control = sum(
+            (self.words[self._control(c) :][: int(self.plan[k.SLOTS])].astype(np.int64) for c in which),
+            np.zeros(int(self.plan[k.SLOTS]), np.int64),
+        )
+        l2, walk, end = (int(self.plan[field]) for field in (k.L2_ROW, k.WALK_ROW, k.END_ROW))
+
+        def hits(first: int, last: int) -> dict[int, int]:
+            rows = range(first, last, k.STEP)
+            return {1 << int(self.plan[row + k.SHIFT]): int(control[k.HITS + row // k.STEP]) for row in rows}
+
+        walks = {1 << shift: int(n) for shift, n in enumerate(control[k.WALKS : k.HITS]) if n}
+        return TlbCounts(
+            hits(k.FIRST_ROW, l2), hits(l2, walk), walks, hits(walk, end), int(control[k.REFERENCES])
+        )
+
+    def entries(self, cpu: int) -> npt.NDArray[Any]:
+        """List what a CPU's caches hold: records of `ENTRY`, ordered by level, cache, set and way."""
+        k.on_settle(self.words, self.plan, self._cpu(cpu))
+        at = int(self.plan[k.ENTRIES] + cpu * self.plan[k.CPU_WORDS])
+        listed = []
+        geometry = self.geometry
+        for level, caches in (("l1", geometry.l1), ("l2", geometry.l2), ("walk", geometry.walk_caches)):
+            for number, cache in enumerate(caches):
+                size = cache.sets * (1 + 4 * cache.ways)
+                listed.append(self._listed(level, number, cache, self.words[at : at + size]))
+                at += size
+        return np.concatenate(listed)
+
+    def _listed(self, level: str, number: int, cache: CacheGeometry, words: Words) -> npt.NDArray[Any]:
+        fields = words.reshape(cache.sets, -1)[:, 1:].reshape(cache.sets, 4, cache.ways)
+        in_set, way = np.nonzero(fields[:, 0])
+        key, mark, data = (fields[in_set, field, way] for field in (0, 1, 3))
+        shift = key & k.SHIFT_MASK
+        tag = (mark & k.TAG_MASK).astype(np.int64)
+        records = np.zeros(len(key), dtype=ENTRY)
+        records["level"], records["cache"] = level, number
+        records["set"], records["way"] = in_set, way
+        records["va"], records["page_size"] = (key >> k.SIX) << shift, k.ONE << shift
+        records["asid"], records["vm"] = (
+            tag & ((1 << self.geometry.asid_bits) - 1),
+            tag >> self.geometry.asid_bits,
+        )
+        records["is_global"] = mark & k.GLOBAL != 0
+        records["table"], records["data"] = mark >> k.TABLE_SHIFT, data
+        return records
+
+    def _entry_at(self, slot: int) -> tuple[int, int, int]:
+        """Give the size, table and data of the entry whose key lies at an offset."""
+        offset = (slot - int(self.plan[k.ENTRIES])) % int(self.plan[k.CPU_WORDS])
+        rows = self.plan.reshape(-1, k.STEP)[k.FIRST_ROW // k.STEP :]
+        ways = max((int(row[k.BASE]), int(row[k.WAYS])) for row in rows if row[k.BASE] <= offset)[1]
+        key, mark, data = (int(self.words[slot + i * ways]) for i in (0, 1, 3))
+        return 1 << (key & 63), mark >> int(k.TABLE_SHIFT), data
+
+    def _control(self, cpu: int) -> int:
+        return int(self.plan[k.CONTROL] + cpu * self.plan[k.CONTROL_WORDS])
+
+    def _cpu(self, cpu: int) -> int:
+        if not 0 <= cpu < self.cpus:
+            raise ShootdownError(f"CPU {cpu}: this machine has {self.cpus}; use 0 to {self.cpus - 1}")
+        return cpu
+
+    def _size(self, size: int) -> int:
+        if size < 64 or size & (size - 1) or size >= 1 << 63:
+            raise ShootdownError(f"page size {size}: give a power of two from 64 to 2**62 bytes")
+        return size
+
+    def _key(self, va: int, size: int) -> np.uint64:
+        shift = shift_of(self._size(size))
+        return np.uint64(va >> shift << int(k.SIX) | shift)
+
+    def _mark(self, asid: int, vm: int, is_global: bool, table: int) -> np.uint64:
+        global_bit = int(is_global) << int(k.GLOBAL_SHIFT)
+        return np.uint64(self._frame(table) << int(k.TABLE_SHIFT) | global_bit) | self.tag(asid, vm)
+
+    def _frame(self, frame: int) -> int:
+        if not 0 <= frame < 1 << 40:
+            raise ShootdownError(f"page-table frame {frame:#x}: an entry has 40 bits for it")
+        return frame
