@@ -2,32 +2,100 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import attrs
 
-from shootdown._changes import Change
+from shootdown._changes import SKIP_REDUNDANT_SYNC, Change
 from shootdown._kernel import Kernel, switch
+from shootdown._whatif import Contradiction
 
 
 @attrs.frozen
 class X86Kernel:
-    """What only an x86 kernel has (arch/x86/mm/tlb.c, arch/x86/include/asm/tlbflush.h)."""
+    """What only an x86 kernel has (arch/x86/mm/tlb.c, arch/x86/include/asm/tlbflush.h, arch/x86/Kconfig)."""
 
-    paravirt: bool = switch(True, "CONFIG_PARAVIRT: the kernel can run under a hypervisor's TLB flush")
-    pti: bool = switch(False, "page-table isolation is on: each mm has a second set of PCIDs for user mode")
-    table_free_needs_paravirt: bool = switch(
-        True, "MMU_GATHER_RCU_TABLE_FREE is selected by PARAVIRT only, not always"
+    # --- configuration
+    page_size: int = switch(4096, "bytes in a base page", choices=(4096,))
+    va_bits: int = switch(
+        48, "4-level page tables, 5-level ones (57), or a 32-bit kernel", choices=(32, 48, 57)
     )
+    paravirt: bool = switch(True, "CONFIG_PARAVIRT, as distributions set it")
+    pti: bool = switch(False, "page-table isolation is on: each mm has a second PCID for user mode")
+
+    # --- what selects what
+    table_free_needs_paravirt: bool = switch(
+        True, "MMU_GATHER_RCU_TABLE_FREE is selected by PARAVIRT (and PT_RECLAIM) only; otherwise always"
+    )
+    pmd_sharing_on_32bit: bool = switch(True, "ARCH_WANT_HUGE_PMD_SHARE is selected on 32-bit x86 too")
+
+    # --- flushing (arch/x86/mm/tlb.c)
+    tlb_single_page_flush_ceiling: int = switch(
+        33, "a flush of more pages than this one flushes the whole address space", minimum=0
+    )
+    tlb_nr_dyn_asids: int = switch(6, "address spaces whose PCID a CPU remembers", minimum=1, maximum=4094)
     flush_range_frees_tables: bool = switch(
         False, "flush_tlb_range() passes freed_tables, so that lazy CPUs are interrupted"
+    )
+    initiator_runs_handler: bool = switch(
+        True, "without freed_tables the initiator runs the remote handler too: one more in its TLB row"
+    )
+    clear_mask_on_switch: bool = switch(
+        True, "a CPU that switches to another mm leaves the old mm_cpumask at once, not at a later flush"
+    )
+    flush_filter: Literal["lazy", "loaded-mm"] = switch(
+        "lazy",
+        "who of the mm_cpumask is spared a flush without freed_tables: lazy CPUs, or also those that have "
+        "another mm loaded (except once a second, to trim the mask)",
+        choices=("lazy", "loaded-mm"),
+    )
+    flush_while_switching: bool = switch(
+        True, "a CPU between loading CR3 and writing loaded_mm is interrupted by a flush"
+    )
+    invlpgb: bool = switch(False, "multi-threaded processes are flushed by INVLPGB where the CPU has it")
+    invlpgb_with_pti: bool = switch(True, "INVLPGB stays in use with page-table isolation")
+    tce: bool = switch(
+        False, "EFER.TCE is set where the CPU has it: INVLPG keeps unrelated walk-cache entries"
     )
 
 
 CHANGES: tuple[Change, ...] = (
     Change(
-        commit="a37259732a7d",
-        subject="x86/mm: Make MMU_GATHER_RCU_TABLE_FREE unconditional",
-        mainline="6.15-rc1",
-        sets={"table_free_needs_paravirt": False},
+        commit="before v5.10",
+        subject="tlb_start_vma() and tlb_end_vma() are empty on x86",
+        mainline="5.10",
+        sets={"merge_vmas": True},
+        note="since 1e9fdf21a433 (5.19) by the name of CONFIG_MMU_GATHER_MERGE_VMAS",
+        source="the source of 5.10.262",
+    ),
+    Change(
+        commit="4ce94eabac16",
+        subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
+        mainline="5.13-rc1",
+        sets={"initiator_runs_handler": False},
+        source="the oracle: 5.10 counts the initiator, 6.1 does not",
+    ),
+    Change(
+        commit="4817f70c25b6",
+        subject="x86: select ARCH_SUPPORTS_PT_RECLAIM if X86_64",
+        mainline="6.14-rc1",
+        sets={"pt_reclaim": True},
+        note="PT_RECLAIM is user-selectable and on by default until 7.0, then always on",
+    ),
+    Change(
+        commit="209954cbc7d0",
+        subject="x86/mm/tlb: Update mm_cpumask lazily",
+        mainline="6.14-rc1",
+        sets={"clear_mask_on_switch": False},
+        source="not in 6.1, 6.6 and 6.12: Debian's changelogs, the stable list on 6.6, the oracle on 6.12",
+    ),
+    Change(
+        commit="6db2526c1d69",
+        subject="x86/mm/tlb: Only trim the mm_cpumask once a second",
+        mainline="6.14",
+        sets={"flush_filter": "loaded-mm", "flush_while_switching": False},
+        stable={"5.15": 179, "6.1": 129, "6.6": 79, "6.12": 16, "6.13": 4},
+        source="CVE-2025-37964, as the releases that fea4e317f9e7 fixes",
     ),
     Change(
         commit="3ef938c35035",
@@ -35,9 +103,60 @@ CHANGES: tuple[Change, ...] = (
         mainline="6.15-rc1",
         sets={"flush_range_frees_tables": True},
         stable={"5.10": 236, "5.15": 180, "6.1": 134, "6.6": 87, "6.12": 23, "6.13": 11, "6.14": 2},
-        source="CVE-2025-22045",
+        source="CVE-2025-22045; the oracle has 5.10.223 without and 5.10.251 with it",
+    ),
+    Change(
+        commit="a37259732a7d",
+        subject="x86/mm: Make MMU_GATHER_RCU_TABLE_FREE unconditional",
+        mainline="6.15-rc1",
+        sets={"table_free_needs_paravirt": False},
+    ),
+    Change(
+        commit="4afeb0ed1753",
+        subject="x86/mm: Enable broadcast TLB invalidation for multi-threaded processes",
+        mainline="6.15-rc1",
+        sets={"invlpgb": True},
+    ),
+    Change(
+        commit="440a65b7d25f",
+        subject="x86/mm: Enable AMD translation cache extensions",
+        mainline="6.15-rc1",
+        sets={"tce": True},
+    ),
+    Change(
+        commit="fea4e317f9e7",
+        subject="x86/mm: Eliminate window where TLB flushes may be inadvertently skipped",
+        mainline="6.15-rc6",
+        sets={"flush_while_switching": True},
+        stable={"5.15": 183, "6.1": 139, "6.6": 91, "6.12": 29, "6.14": 7},
+        source="CVE-2025-37964",
+    ),
+    Change(
+        commit="94a17f2dc90b",
+        subject="x86/mm: Disable INVLPGB when PTI is enabled",
+        mainline="6.16",
+        sets={"invlpgb_with_pti": False},
+        stable={"6.15": 4},
+        source="the stable review 6.15.4-rc1 of 2025-06-23",
+    ),
+    Change(
+        commit="76303ee8d54b",
+        subject="x86/mm: Disable hugetlb page table sharing on 32-bit",
+        mainline="6.16",
+        sets={"pmd_sharing_on_32bit": False},
+        stable={"5.10": 240, "5.15": 189, "6.1": 146, "6.6": 99, "6.12": 39, "6.15": 7},
+        source="the stable reviews of 2025-07-15; Debian's changelogs (5.10.244-1, 6.1.147-1, 6.12.41-1)",
+    ),
+    Change(
+        commit="v10",
+        subject="x86/tlb: skip redundant sync IPIs for native TLB flush (Lance Yang, 2026-04-24)",
+        mainline=None,
+        sets={"honour_unshared_tables": True},
+        proposal=SKIP_REDUNDANT_SYNC,
+        note="tlb_flush() passes freed_tables || unshared_tables, so that the flush reaches lazy CPUs",
     ),
 )
+"""The changes of arch/x86, in the order of their mainline releases; proposals last."""
 
 
 def configure(kernel: Kernel) -> Kernel:
@@ -47,4 +166,51 @@ def configure(kernel: Kernel) -> Kernel:
         kernel: one whose `arch` is an `X86Kernel`.
     """
     own: X86Kernel = kernel.arch
-    return attrs.evolve(kernel, rcu_table_free=own.paravirt or not own.table_free_needs_paravirt)
+    is_64bit = kernel.va_bits > 32
+    pt_reclaim = kernel.pt_reclaim and is_64bit
+    return attrs.evolve(
+        kernel,
+        arch=attrs.evolve(own, invlpgb=own.invlpgb and is_64bit),
+        pt_reclaim=pt_reclaim,
+        pmd_sharing=kernel.pmd_sharing and (is_64bit or own.pmd_sharing_on_32bit),
+        rcu_table_free=own.paravirt or pt_reclaim or not own.table_free_needs_paravirt,
+    )
+
+
+def _pti_stops_invlpgb(kernel: Kernel, platform: Any) -> bool:
+    return kernel.arch.pti and platform.flush == "invlpgb" and not kernel.arch.invlpgb_with_pti
+
+
+CONTRADICTIONS: tuple[Contradiction, ...] = (
+    Contradiction(
+        ("kernel.pti", "platform.flush"),
+        _pti_stops_invlpgb,
+        "INVLPGB is disabled with page-table isolation (94a17f2dc90b); also set kernel.invlpgb_with_pti=true",
+    ),
+    Contradiction(
+        ("kernel.invlpgb", "platform.flush"),
+        lambda kernel, platform: not kernel.arch.invlpgb and platform.flush == "invlpgb",
+        "no flush can be an INVLPGB in a kernel that does not use it",
+    ),
+    Contradiction(
+        ("kernel.paravirt", "platform.flush"),
+        lambda kernel, platform: not kernel.arch.paravirt and platform.flush in ("kvm", "hypercall"),
+        "without CONFIG_PARAVIRT no flush asks the hypervisor",
+    ),
+    Contradiction(
+        ("kernel.va_bits", "kernel.pt_reclaim"),
+        lambda kernel, platform: kernel.va_bits == 32 and kernel.pt_reclaim,
+        "PT_RECLAIM needs X86_64",
+    ),
+    Contradiction(
+        ("kernel.va_bits", "kernel.invlpgb"),
+        lambda kernel, platform: kernel.va_bits == 32 and kernel.arch.invlpgb,
+        "INVLPGB is used by 64-bit kernels only",
+    ),
+    Contradiction(
+        ("kernel.va_bits", "platform.flush"),
+        lambda kernel, platform: kernel.va_bits == 32 and platform.flush == "invlpgb",
+        "INVLPGB is used by 64-bit kernels only",
+    ),
+)
+"""Settings that cannot both hold on x86."""

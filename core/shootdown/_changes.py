@@ -1,7 +1,9 @@
 """The changes that moved a switch of the kernel, as one table: commit, what it sets, which releases have it.
 
-The first release of a stable series comes from the kernel's own CVE records where there is one (`affected`
-ranges by `semver`), and otherwise from what `source` says.
+Where the first release of a stable series comes from is named by `source`: the kernel's own CVE record (its
+`semver` ranges), the announcement of a stable review (`-rc1`), Debian's changelog, which names the ChangeLog
+that a commit came with, or a kernel that was measured (`tests/oracle`). Where `source` is empty, there is no
+backport to give a source for, and the mainline release is the one that the commit was merged for.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class Change:
         subject: the subject line of the commit, or what the proposal is called.
         mainline: the first mainline release, `6.16` or, where the candidate is known, `6.16-rc1`;
             None for a proposal that was never merged.
-        sets: the switches it moved and their values afterwards; empty for a fact that moves none.
+        sets: the switches it moved and their values afterwards.
         stable: the first point release of each stable series that has it, `{"5.10": 239}`. A series before
             the mainline release that is not named here never got it.
         unverified: series for which nobody could say; they resolve as without it, and the kernel says so.
@@ -45,7 +47,99 @@ class Change:
     source: str = ""
 
 
+SKIP_REDUNDANT_SYNC = "skip-redundant-sync"
+TARGETED_SYNC = "targeted-sync"
+
 CHANGES: tuple[Change, ...] = (
+    Change(
+        commit="550a7d60bd5e",
+        subject="mm, hugepages: add mremap() support for hugepage backed vma",
+        mainline="5.16-rc1",
+        sets={"hugetlb_mremap": True},
+        source="5.10 lacks it: said in the 5.10 backport of 8ce720d5bd91, and by the oracle",
+    ),
+    Change(
+        commit="a4a118f2eead",
+        subject="hugetlbfs: flush TLBs correctly after huge_pmd_unshare",
+        mainline="5.16-rc3",
+        sets={"zap_flushes_unshared": True},
+        stable={"5.10": 82, "5.15": 5},
+        source="CVE-2021-4002 and Debian's changelog (5.10.84-1, 5.15.5-1)",
+    ),
+    Change(
+        commit="90e7e7f5ef3f",
+        subject="mm: enable MADV_DONTNEED for hugetlb mappings",
+        mainline="5.18-rc1",
+        sets={"hugetlb_madvise_dontneed": True},
+    ),
+    Change(
+        commit="4a18419f71cd",
+        subject="mm/mprotect: use mmu_gather",
+        mainline="5.19-rc1",
+        sets={"mprotect_gather": True, "thp_mprotect_flushes": False},
+        note="with 4f83145721f3 (no flush of its own in change_huge_pmd) and c9fe66560bf2 in the same series",
+        source="78fc63ffa781, a fix of it, says 5.19",
+    ),
+    Change(
+        commit="bcd51a3c679d",
+        subject="hugetlb: lazy page table copies in fork()",
+        mainline="6.0-rc1",
+        sets={"fork_shares_pmd": False},
+        source="the oracle: 5.10 shares at fork, 6.1 at the first fault",
+    ),
+    Change(
+        commit="70cbc3cc78a9",
+        subject="mm: gup: fix the fast GUP race against THP collapse",
+        mainline="6.0-rc8",
+        sets={"gup_rechecks_pmd": True},
+        stable={"5.10": 148, "5.15": 73, "5.19": 13},
+        source="mm-hotfixes-stable-2022-09-26; Debian's changelog (5.10.148-1); 5.15.73-rc1; 5.19.13-rc1",
+    ),
+    Change(
+        commit="8d9bfb260814",
+        subject="hugetlb: add vma based lock for pmd sharing",
+        mainline="6.1-rc1",
+        sets={"hugetlb_vma_lock": True},
+        note="used by 40549ba8f8e0 of the same series",
+    ),
+    Change(
+        commit="2ba99c5e0881",
+        subject="mm/khugepaged: fix GUP-fast interaction by sending IPI",
+        mainline="6.1",
+        sets={"khugepaged_sync": True},
+        stable={"5.10": 159, "5.15": 83, "6.0": 13},
+        source="the stable reviews 5.10.159-rc1, 5.15.83-rc1 and 6.0.13-rc1 of 2022-12-12",
+    ),
+    Change(
+        commit="5df397dec7c4",
+        subject="mm: delay page_remove_rmap() until after the TLB has been flushed",
+        mainline="6.2-rc1",
+        sets={"delayed_rmap": True},
+    ),
+    Change(
+        commit="b30c14cd6102",
+        subject="hugetlb: unshare some PMDs when splitting VMAs",
+        mainline="6.2",
+        sets={"unshare_at_split": "before"},
+        stable={"5.10": 239, "5.15": 90, "6.1": 8},
+        source="Debian's changelog (5.10.244-1, 6.1.8-1); 5.15.90-rc1",
+    ),
+    Change(
+        commit="59d9094df3d7",
+        subject="mm: hugetlb: independent PMD page table shared count",
+        mainline="6.13",
+        sets={"share_count": "pt_share_count"},
+        stable={"5.10": 239, "5.15": 186, "6.1": 142, "6.6": 72, "6.12": 9},
+        source="CVE-2024-57883",
+    ),
+    Change(
+        commit="081056dc00a2",
+        subject="mm/hugetlb: unshare page tables during VMA split, not before",
+        mainline="6.16-rc1",
+        sets={"unshare_at_split": "during"},
+        stable={"5.10": 239, "5.15": 186, "6.1": 142, "6.6": 95, "6.12": 35, "6.15": 4},
+        source="CVE-2025-38084",
+    ),
     Change(
         commit="1013af4f585f",
         subject="mm/hugetlb: fix huge_pmd_unshare() vs GUP-fast race",
@@ -60,6 +154,33 @@ CHANGES: tuple[Change, ...] = (
         mainline="6.19",
         sets={"unshare_sync": "last-sharer", "unshare_gather": True},
         stable={"5.10": 253, "5.15": 203, "6.1": 167, "6.6": 127, "6.12": 74, "6.18": 13},
-        source="CVE-2026-63875: the releases from which the follow-up fix was needed",
+        source="CVE-2026-63875, as the releases that its follow-up c2ff4764e03e fixes; the oracle",
+    ),
+    Change(
+        commit="1fb3d8c20bfa",
+        subject="mm/mmu_gather: replace IPI with synchronize_rcu() when batch allocation fails",
+        mainline="7.1-rc1",
+        sets={"batch_failure": "rcu"},
+        source="in the sources of 7.2.13 and 7.3.4, not in those of 7.0",
+    ),
+    Change(
+        commit="v4",
+        subject="targeted TLB sync IPIs for lockless page table walkers (Lance Yang, 2026-02-02)",
+        mainline=None,
+        sets={"sync_targets": "walkers"},
+        proposal=TARGETED_SYNC,
+        note="each CPU says which mm it walks; the sync of an unsharing interrupts the walkers of its own mm: "
+        "with three sharers the walker of an earlier unsharer is missed where flushes are no IPIs",
+        source="20260202074557.16544-1-lance.yang@linux.dev; v5 dropped it for a 3 percent cost in GUP-fast",
+    ),
+    Change(
+        commit="v10",
+        subject="skip redundant sync IPIs when TLB flush sent them (Lance Yang, 2026-04-24)",
+        mainline=None,
+        sets={"skip_redundant_sync": "native-ipi"},
+        proposal=SKIP_REDUNDANT_SYNC,
+        note="decided at boot: native flush_tlb_multi() and no INVLPGB; KVM, Xen and Hyper-V keep the sync",
+        source="v7 20260309020711.20831-1-lance.yang@linux.dev to v10; not in the sources of 7.3.4",
     ),
 )
+"""The changes of mm/, in the order of their mainline releases; proposals last."""

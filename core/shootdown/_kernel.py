@@ -1,27 +1,46 @@
 """A kernel as named, citable switches.
 
 Kernels differ by the values of these fields and by nothing else: no code asks for a version. The table of
-changes (`_releases.py`, and each architecture's own) says which commit moved which switch, and when.
+changes (`_changes.py`, and each architecture's own) says which commit moved which switch, and when.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 
 
-def switch(default: Any, doc: str, *, choices: tuple[Any, ...] = (), minimum: int | None = None) -> Any:
-    """Declare one switch of a kernel: a frozen field that carries its own documentation and range.
+def switch(
+    default: Any,
+    doc: str,
+    *,
+    choices: tuple[Any, ...] = (),
+    minimum: int | None = None,
+    maximum: int | None = None,
+    words: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare one switch: a frozen field that carries its own documentation and range.
 
     Args:
         default: the value before any change in the tables was made (the state of v5.10).
         doc: one plain sentence: what the kernel does when the switch is set.
-        choices: the values allowed; empty for booleans and integers.
+        choices: the values allowed; empty for booleans, free text and integers in a range.
         minimum: the smallest integer allowed.
+        maximum: the largest integer allowed.
+        words: further ways to write a value, such as `true` for `always`.
     """
     return attrs.field(
-        default=default, metadata={"doc": doc, "choices": choices, "minimum": minimum}, kw_only=True
+        default=default,
+        metadata={
+            "doc": doc,
+            "choices": choices,
+            "minimum": minimum,
+            "maximum": maximum,
+            "words": dict(words or {}),
+        },
+        kw_only=True,
     )
 
 
@@ -55,8 +74,9 @@ class Kernel:
     remarks: tuple[str, ...] = ()
 
     # --- configuration that a distribution chooses
-    page_size: int = switch(4096, "bytes in a base page")
-    va_bits: int = switch(48, "bits of user virtual address that the page tables translate")
+    # (an architecture that offers other sizes declares these two again, with its choices)
+    page_size: int = switch(4096, "bytes in a base page", choices=(4096,))
+    va_bits: int = switch(48, "bits of user virtual address that the page tables translate", choices=(48,))
 
     # --- table freeing (mm/mmu_gather.c)
     rcu_table_free: bool = switch(
@@ -70,7 +90,8 @@ class Kernel:
     )
     batch_failure: Literal["sync", "rcu"] = switch(
         "sync",
-        "when no batch page can be had, a table is freed after a sync broadcast, or after synchronize_rcu()",
+        "when no batch page can be had, a table is freed after a sync broadcast, or after synchronize_rcu(); "
+        "with pt_reclaim by call_rcu() in either case",
         choices=("sync", "rcu"),
     )
     delayed_rmap: bool = switch(
@@ -101,16 +122,25 @@ class Kernel:
         "when the TLB flush of an unsharing happens: never, before i_mmap_rwsem drops, or after",
         choices=("none", "locked", "after-unlock"),
     )
-    unshare_at_split: Literal["before", "during"] = switch(
-        "before", "hugetlb tables are unshared before a VMA split, or during it", choices=("before", "during")
+    zap_flushes_unshared: bool = switch(
+        False, "munmap, exit, truncate and hole punch flush for a table that they unshared; others always do"
     )
-    sync_targets: Literal["all", "own-mm"] = switch(
-        "all", "whom the sync interrupts: all online CPUs, or those of the own mm", choices=("all", "own-mm")
+    unshare_at_split: Literal["never", "before", "during"] = switch(
+        "never",
+        "hugetlb tables that a VMA split cuts are not unshared, unshared before the split, or during it",
+        choices=("never", "before", "during"),
+    )
+    sync_targets: Literal["all", "own-mm", "walkers"] = switch(
+        "all",
+        "whom the sync interrupts: all online CPUs, those of the own mm, or those that are inside a lockless "
+        "walk of the own mm",
+        choices=("all", "own-mm", "walkers"),
     )
     skip_redundant_sync: Literal["never", "native-ipi", "always"] = switch(
         "never",
         "tlb_remove_table_sync_one() returns early: never, where TLB flushes are native IPIs, or always",
         choices=("never", "native-ipi", "always"),
+        words={"true": "always", "false": "never"},
     )
     honour_unshared_tables: bool = switch(
         False, "the architecture's flush treats unshared_tables as it treats freed_tables"
@@ -123,12 +153,27 @@ class Kernel:
     gup_rechecks_pud: bool = switch(
         False, "GUP-fast reads the PUD entry again after it took the page (an alternative to the sync)"
     )
+    gup_rechecks_pmd: bool = switch(
+        False, "GUP-fast reads the PMD entry again after it took the page of a PTE"
+    )
     hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
 
     # --- who flushes through a gather, and which operations exist
     mprotect_gather: bool = switch(False, "ordinary mprotect() flushes through an mmu_gather")
+    thp_mprotect_flushes: bool = switch(
+        True, "mprotect() of a THP flushes its PMD at once, besides the flush that ends mprotect()"
+    )
     hugetlb_mremap: bool = switch(False, "mremap() of hugetlb mappings exists")
     hugetlb_madvise_dontneed: bool = switch(False, "madvise(MADV_DONTNEED) of hugetlb mappings exists")
     khugepaged_sync: bool = switch(
         False, "khugepaged calls tlb_remove_table_sync_one() after it withdrew a page table"
     )
+
+
+def settled(kernel: Kernel) -> Kernel:
+    """Return the kernel with what follows from its other switches on every architecture.
+
+    Args:
+        kernel: any kernel; CONFIG_PT_RECLAIM depends on (before 7.0: selects) MMU_GATHER_RCU_TABLE_FREE.
+    """
+    return attrs.evolve(kernel, pt_reclaim=kernel.pt_reclaim and kernel.rcu_table_free)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
 
 from shootdown._changes import CHANGES, Change
 from shootdown._errors import ShootdownError, nearest
-from shootdown._kernel import Kernel, switches_of
+from shootdown._kernel import Kernel, settled, switches_of
 from shootdown._series import BY_NAME, Release, newest_known, parse_release
 
 __all__ = ["CHANGES", "Change", "HasChanges", "newest_known", "resolve"]
@@ -51,32 +51,28 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
         ShootdownError: there is no such release or proposal.
     """
     table = (*CHANGES, *architecture.changes)
-    proposal: str | None = None
-    asked = name
-    if name.startswith(_PROPOSAL):
-        proposal, _, base = name.removeprefix(_PROPOSAL).partition("@")
-        known = {change.proposal for change in table if change.proposal}
-        if proposal not in known:
-            raise ShootdownError(f"there is no proposal {proposal!r}; {nearest(proposal, known)}")
-        asked = base if "@" in name else newest_known()
+    proposal, asked = _parse_name(name, table)
     release, remark = parse_release(asked)
     remarks = [] if remark is None else [remark]
     values: dict[str, Any] = {}
+    doubts: list[tuple[Change, str]] = []
     for change in table:
         if change.proposal is None:
             has, doubt = has_change(release, change)
             if doubt is not None:
-                remarks.append(doubt)
+                doubts.append((change, doubt))
         else:
             has = change.proposal == proposal
         if has:
             values.update(change.sets)
+            doubts = [(open_, doubt) for open_, doubt in doubts if not _covers(change, open_)]
+    remarks += [doubt for _, doubt in doubts]
     if proposal is not None:
-        remarks.append(f"{_PROPOSAL}{proposal} was never merged: {release} with it")
-    kernel = evolve(
-        Kernel(name=name, release=str(release), arch=architecture.switches(), remarks=tuple(remarks)), values
-    )
-    return kernel if architecture.configure is None else architecture.configure(kernel)
+        remarks.append(f"{_PROPOSAL}{proposal} was never merged: this is {release} with it")
+    kernel = Kernel(name=name, release=str(release), arch=architecture.switches(), remarks=tuple(remarks))
+    shared = {field for field, _ in switches_of(Kernel)} & {field for field, _ in switches_of(kernel.arch)}
+    kernel = evolve(kernel, {field: getattr(kernel.arch, field) for field in shared} | values)
+    return settled(kernel if architecture.configure is None else architecture.configure(kernel))
 
 
 def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
@@ -92,6 +88,7 @@ def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
     if change.mainline is None:
         return False, None
     series, _, candidate = change.mainline.partition("-rc")
+    titled = f'{change.commit} "{change.subject}"'
     first = BY_NAME[series].key
     if release.key > first:
         return True, None
@@ -100,32 +97,39 @@ def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
             return True, None
         if candidate:
             return release.candidate >= int(candidate), None
-        doubt = f"UNVERIFIED: which candidate of {series} got {_titled(change)}; taken as without it"
-        return False, doubt
+        return False, f"UNVERIFIED: which candidate of {series} got {titled}; taken as without it"
+    if release.candidate is not None:
+        return False, None
     if release.series in change.unverified:
-        return False, f"UNVERIFIED: whether {release.series} has {_titled(change)}; taken as without it"
+        return False, f"UNVERIFIED: whether {release.series} has {titled}; taken as without it"
     point = dict(change.stable).get(release.series)
-    return release.candidate is None and point is not None and release.point >= point, None
+    return point is not None and release.point >= point, None
 
 
-def evolve(kernel: Kernel, values: dict[str, Any]) -> Kernel:
+def evolve(kernel: Kernel, values: Mapping[str, Any]) -> Kernel:
     """Return the kernel with other values of switches, whether core or the architecture declares them.
 
     Args:
         kernel: the one to start from.
-        values: switch name to value; every name must be declared by one of the two.
+        values: switch name to value; a name that both declare is set in both.
     """
-    core = {name for name, _ in switches_of(Kernel)}
-    own = {name: value for name, value in values.items() if name not in core}
-    arch = attrs.evolve(kernel.arch, **own) if own else kernel.arch
+    core, own = ({name for name, _ in switches_of(holder)} for holder in (Kernel, kernel.arch))
+    unknown = [name for name in values if name not in core | own]
+    if unknown:
+        raise ShootdownError(f"there is no switch {unknown[0]!r}; {nearest(unknown[0], core | own)}")
+    arch = attrs.evolve(kernel.arch, **{name: value for name, value in values.items() if name in own})
     return attrs.evolve(kernel, arch=arch, **{name: value for name, value in values.items() if name in core})
 
 
-def proposals(architectures: Iterable[HasChanges] = ()) -> tuple[str, ...]:
-    """Return the names of the proposals that can be asked for as `proposal:NAME`."""
-    table = [*CHANGES, *(change for one in architectures for change in one.changes)]
-    return tuple(dict.fromkeys(change.proposal for change in table if change.proposal))
+def _parse_name(name: str, table: Iterable[Change]) -> tuple[str | None, str]:
+    if not name.startswith(_PROPOSAL):
+        return None, name
+    proposal, at, base = name.removeprefix(_PROPOSAL).partition("@")
+    known = {change.proposal for change in table if change.proposal}
+    if proposal not in known:
+        raise ShootdownError(f"there is no {name!r}; {nearest(proposal, known)}")
+    return proposal, base if at else newest_known()
 
 
-def _titled(change: Change) -> str:
-    return f'{change.commit} "{change.subject}"'
+def _covers(later: Change, earlier: Change) -> bool:
+    return {name for name, _ in earlier.sets} <= {name for name, _ in later.sets}

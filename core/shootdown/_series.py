@@ -19,7 +19,7 @@ class Series:
 
     Args:
         name: `6.12`.
-        newest: the newest point release known; 0 while there is none.
+        newest: the newest point release known.
         state: `longterm` and `stable` series still grow, an `ended` one is final.
     """
 
@@ -35,41 +35,43 @@ class Series:
 
 
 SERIES: tuple[Series, ...] = (
-    Series("5.10", 259, "longterm"),
+    Series("5.10", 262, "longterm"),
     Series("5.11", 22, "ended"),
     Series("5.12", 19, "ended"),
     Series("5.13", 19, "ended"),
     Series("5.14", 21, "ended"),
-    Series("5.15", 210, "longterm"),
+    Series("5.15", 222, "longterm"),
     Series("5.16", 20, "ended"),
     Series("5.17", 15, "ended"),
     Series("5.18", 19, "ended"),
     Series("5.19", 17, "ended"),
     Series("6.0", 19, "ended"),
-    Series("6.1", 176, "longterm"),
+    Series("6.1", 192, "longterm"),
     Series("6.2", 16, "ended"),
     Series("6.3", 13, "ended"),
     Series("6.4", 16, "ended"),
     Series("6.5", 13, "ended"),
-    Series("6.6", 143, "longterm"),
+    Series("6.6", 159, "longterm"),
     Series("6.7", 12, "ended"),
     Series("6.8", 12, "ended"),
     Series("6.9", 12, "ended"),
     Series("6.10", 14, "ended"),
     Series("6.11", 11, "ended"),
-    Series("6.12", 95, "longterm"),
+    Series("6.12", 117, "longterm"),
     Series("6.13", 12, "ended"),
     Series("6.14", 11, "ended"),
     Series("6.15", 11, "ended"),
     Series("6.16", 12, "ended"),
     Series("6.17", 13, "ended"),
-    Series("6.18", 35, "longterm"),
+    Series("6.18", 55, "longterm"),
     Series("6.19", 14, "ended"),
-    Series("7.0", 12, "stable"),
-    Series("7.1", 0, "stable"),
+    Series("7.0", 14, "stable"),
+    Series("7.1", 13, "stable"),
     Series("7.2", 13, "stable"),
+    Series("7.3", 4, "stable"),
 )
-"""Every series from 5.10 on."""
+"""Every series from 5.10 on: 5.10, 6.1, 6.12, 7.2 and 7.3 as Debian packaged them on `AS_OF`, others that grow as
+they were named in October 2026. The last point release of 7.0 and 7.1 is UNVERIFIED: they count as growing."""
 
 BY_NAME = {series.name: series for series in SERIES}
 
@@ -109,7 +111,7 @@ class Release:
 
 
 def newest_known() -> str:
-    """Return the newest release that the tables know, such as `7.2.13`."""
+    """Return the newest release that the tables know, such as `7.3.4`."""
     last = SERIES[-1]
     return str(Release(last.name, last.newest))
 
