@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 
@@ -37,17 +37,16 @@ class X86Kernel:
     flush_range_frees_tables: bool = switch(
         False, "flush_tlb_range() passes freed_tables, so that lazy CPUs are interrupted"
     )
-    initiator_runs_handler: bool = switch(
+    initiator_in_flush_mask: bool = switch(
         True, "without freed_tables the initiator runs the remote handler too: one more in its TLB row"
     )
-    clear_mask_on_switch: bool = switch(
-        True, "a CPU that switches to another mm leaves the old mm_cpumask at once, not at a later flush"
+    lazy_mm_cpumask: bool = switch(
+        False, "a CPU that switches to another mm stays in the old mm_cpumask until a later flush trims it"
     )
-    flush_filter: Literal["lazy", "loaded-mm"] = switch(
-        "lazy",
-        "who of the mm_cpumask is spared a flush without freed_tables: lazy CPUs, or also those that have "
-        "another mm loaded (except once a second, to trim the mask)",
-        choices=("lazy", "loaded-mm"),
+    flush_checks_loaded_mm: bool = switch(
+        False,
+        "without freed_tables a flush spares not only lazy CPUs but also those that have another mm loaded, "
+        "except once a second, to trim the mm_cpumask (should_flush_tlb)",
     )
     flush_while_switching: bool = switch(
         True, "a CPU between loading CR3 and writing loaded_mm is interrupted by a flush"
@@ -72,7 +71,7 @@ CHANGES: tuple[Change, ...] = (
         commit="4ce94eabac16",
         subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
         mainline="5.13-rc1",
-        sets={"initiator_runs_handler": False},
+        sets={"initiator_in_flush_mask": False},
         source="the oracle: 5.10 counts the initiator, 6.1 does not",
     ),
     Change(
@@ -86,14 +85,14 @@ CHANGES: tuple[Change, ...] = (
         commit="209954cbc7d0",
         subject="x86/mm/tlb: Update mm_cpumask lazily",
         mainline="6.14-rc1",
-        sets={"clear_mask_on_switch": False},
+        sets={"lazy_mm_cpumask": True},
         source="not in 6.1, 6.6 and 6.12: Debian's changelogs, the stable list on 6.6, the oracle on 6.12",
     ),
     Change(
         commit="6db2526c1d69",
         subject="x86/mm/tlb: Only trim the mm_cpumask once a second",
         mainline="6.14",
-        sets={"flush_filter": "loaded-mm", "flush_while_switching": False},
+        sets={"flush_checks_loaded_mm": True, "flush_while_switching": False},
         stable={"5.15": 179, "6.1": 129, "6.6": 79, "6.12": 16, "6.13": 4},
         source="CVE-2025-37964, as the releases that fea4e317f9e7 fixes",
     ),

@@ -169,7 +169,7 @@ CHANGES: tuple[Change, ...] = (
         mainline=None,
         sets={"sync_targets": "walkers"},
         proposal=TARGETED_SYNC,
-        note="each CPU says which mm it walks; the sync of an unsharing interrupts the walkers of its own mm: "
+        note="each CPU says which mm it walks; the sync of an unsharing interrupts the walkers of its mm: "
         "with three sharers the walker of an earlier unsharer is missed where flushes are no IPIs",
         source="20260202074557.16544-1-lance.yang@linux.dev; v5 dropped it for a 3 percent cost in GUP-fast",
     ),

@@ -70,8 +70,11 @@ SERIES: tuple[Series, ...] = (
     Series("7.2", 13, "stable"),
     Series("7.3", 4, "stable"),
 )
-"""Every series from 5.10 on: 5.10, 6.1, 6.12, 7.2 and 7.3 as Debian packaged them on `AS_OF`, others that grow as
-they were named in October 2026. The last point release of 7.0 and 7.1 is UNVERIFIED: they count as growing."""
+"""Every series from 5.10 on.
+
+5.10, 6.1, 6.12, 7.2 and 7.3 as Debian packaged them on `AS_OF`; others that grow as they were named
+in October of that year. The last point release of 7.0 and 7.1 is UNVERIFIED: they may grow.
+"""
 
 BY_NAME = {series.name: series for series in SERIES}
 
