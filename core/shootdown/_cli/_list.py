@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -13,10 +13,10 @@ from shootdown._cli import _common
 from shootdown._errors import ShootdownError, nearest
 from shootdown._installed import Registry
 from shootdown._kernel import Kernel, switches_of
+from shootdown._known import kernels_known
+from shootdown._known import switches as kernel_switches
 from shootdown._platform import Platform
 from shootdown._registry import registry
-from shootdown._releases import proposals
-from shootdown._series import SERIES
 
 Row = dict[str, Any]
 
@@ -45,17 +45,22 @@ def platforms(installed: Registry, chosen: list[Architecture]) -> list[Row]:
 
 
 def kernels(_: Registry, chosen: list[Architecture]) -> list[Row]:
-    """Return a row for each series, with its newest release, and for each proposal."""
-    rows: list[Row] = [
+    """Return a row for each series, with its newest release and what is new in it, and for each proposal."""
+    return [
         {
-            "kernel": f"{series.name}.{series.newest}" if series.newest else series.name,
-            "series": series.name,
-            "state": series.state,
+            "kernel": known.newest,
+            "state": known.state,
+            "changes": [
+                {
+                    "release": arrival.release,
+                    "commit": arrival.change.commit,
+                    "subject": arrival.change.subject,
+                    "arch": arrival.architecture,
+                }
+                for arrival in known.arrivals
+            ],
         }
-        for series in SERIES
-    ]
-    return rows + [
-        {"kernel": f"proposal:{name}", "series": None, "state": "never merged"} for name in proposals(chosen)
+        for known in kernels_known(chosen)
     ]
 
 
@@ -69,12 +74,13 @@ def workloads(installed: Registry, _: list[Architecture]) -> list[Row]:
 
 def switches(_: Registry, chosen: list[Architecture]) -> list[Row]:
     """Return a row for each switch that `--set` takes: those of every kernel, then each architecture's."""
-    rows = [*_switches("", "kernel", Kernel), *_switches("", "platform", Platform)]
+    moved = {(known.architecture, known.name): known.changes for known in kernel_switches(chosen)}
+    rows = [*_switches(None, "kernel", Kernel, moved), *_switches(None, "platform", Platform, {})]
     for value in chosen:
-        rows += _switches(value.name, "kernel", value.switches)
+        rows += _switches(value.name, "kernel", value.switches, moved)
         own = {type(platform.arch) for platform in value.platforms}
         for cls in sorted(own, key=lambda cls: cls.__qualname__):
-            rows += _switches(value.name, "platform", cls)
+            rows += _switches(value.name, "platform", cls, {})
     return rows
 
 
@@ -132,23 +138,41 @@ def _emit(kind: str, rows: list[Row]) -> None:
     if not rows:
         _common.emit(f"no {kind}")
         return
-    if kind == "switches":  # in a column of their own the values leave no room for the meaning
-        rows = [
-            {
-                "switch": row["switch"],
-                "arch": row["arch"],
-                "meaning": f"{row['meaning']} [{_cell(row['values'])}]",
-            }
-            for row in rows
-        ]
+    rows = [_as_text(kind, row) for row in rows]
     # A column in which nothing stands costs width and says nothing.
     headings = [name for name in rows[0] if any(row[name] for row in rows)]
     _common.emit_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
 
 
-def _switches(arch: str, of: str, cls: type[Any]) -> list[Row]:
+def _as_text(kind: str, row: Row) -> Row:
+    """Put what would need columns of its own into the last one."""
+    if kind == "kernels":
+        new = [f"{change['release']}: {change['commit']} {change['subject']}" for change in row["changes"]]
+        return {"newest": row["kernel"], "state": row["state"], "first release: change": "\n".join(new)}
+    if kind == "switches":
+        moved = "".join(f"; {change['value']}: {change['since']}" for change in row["changes"])
+        meaning = f"{row['meaning']} [{_cell(row['values'])}{moved}]"
+        return {"switch": row["switch"], "arch": row["arch"], "meaning": meaning}
+    return row
+
+
+def _switches(
+    arch: str | None,
+    of: str,
+    cls: type[Any],
+    moved: Mapping[tuple[str | None, str], tuple[tuple[str, str, str], ...]],
+) -> list[Row]:
     return [
-        {"switch": f"{of}.{name}", "arch": arch, "values": _allowed(field), "meaning": field.metadata["doc"]}
+        {
+            "switch": f"{of}.{name}",
+            "arch": arch,
+            "values": _allowed(field),
+            "changes": [
+                {"commit": commit, "since": since, "value": value}
+                for commit, since, value in moved.get((arch, name), ())
+            ],
+            "meaning": field.metadata["doc"],
+        }
         for name, field in switches_of(cls)
     ]
 

@@ -116,21 +116,21 @@ def test_options_that_are_not_given_are_empty() -> None:
         "kernel": (),
         "cpus": (),
         "parameters": {},
-        "settings": {},
+        "settings": (),
         "as_json": False,
     }
 
 
 def test_options_reach_the_command_as_values() -> None:
     what = "--arch x86,riscv --platform a --kernel 7.0,6.15 --cpus 2,4"
-    how = "-p tables=3 -p a=b --set kernel.pti=off --json"
+    how = "-p tables=3 -p a=b --set kernel.pti=off --set platform.jitter=0 --json"
     assert collect(*what.split(), *how.split()) == {
         "arch": ("x86", "riscv"),
         "platform": ("a",),
         "kernel": ("7.0", "6.15"),
         "cpus": (2, 4),
         "parameters": {"tables": 3, "a": "b"},
-        "settings": {"kernel.pti": False},
+        "settings": ("kernel.pti=off", "platform.jitter=0"),
         "as_json": True,
     }
 

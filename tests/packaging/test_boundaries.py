@@ -1,0 +1,117 @@
+"""The contracts of `.importlinter` hold, and each of them is broken once to see it fail."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
+PACKAGES = sorted(path.parent for path in ROOT.glob("arch_*/shootdown_*/__init__.py"))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a folder with a copy of everything that the contracts look at."""
+    skip = shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc")
+    for package in (ROOT / "core" / "shootdown", *PACKAGES):
+        shutil.copytree(package, tmp_path / package.relative_to(ROOT), ignore=skip)
+    contract = Path("tests", "packaging", "kernel_contract.py")
+    (tmp_path / contract).parent.mkdir(parents=True)
+    shutil.copy(ROOT / contract, tmp_path / contract)
+    shutil.copy(ROOT / ".importlinter", tmp_path / ".importlinter")
+    return tmp_path
+
+
+def broken_contracts(folder: Path) -> set[str]:
+    """Check the contracts in a folder, and return the names of those that are broken."""
+    roots = [folder / "core", *sorted(folder.glob("arch_*"))]
+    done = subprocess.run(
+        [sys.executable, "-c", LINT, "--no-cache", "--no-logo"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots)), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Contracts: " in done.stdout, done.stdout + done.stderr
+    broken = set(re.findall(r"^(.+) BROKEN\b", done.stdout, flags=re.MULTILINE))
+    assert bool(broken) == (done.returncode != 0)
+    return broken
+
+
+def add(file: Path, line: str) -> None:
+    file.write_text(file.read_text() + f"\n\ndef _sneak() -> None:\n    {line}\n")
+
+
+def test_every_contract_holds(copy: Path) -> None:
+    assert broken_contracts(copy) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("core/shootdown/_errors.py", "import shootdown_x86", "core knows no architecture"),
+        ("core/shootdown/_cli/_list.py", "from shootdown_x86 import x", "core knows no architecture"),
+        ("core/shootdown/hookspecs.py", "import pluggy", "only the registry imports pluggy"),
+        ("arch_x86/shootdown_x86/__init__.py", "from pluggy import x", "only the registry imports pluggy"),
+        ("core/shootdown/_jit.py", "import scipy", "kernels depend on numpy and numba alone"),
+        ("core/shootdown/_machine/ops.py", "import attrs", "kernels depend on numpy and numba alone"),
+        ("core/shootdown/_kernel.py", "import numba", "values import no numba"),
+        ("core/shootdown/_errors.py", "from shootdown import _jit", "values import no numba"),
+        ("core/shootdown/_kernel.py", "import rich", "only the command line draws and parses options"),
+        (
+            "arch_x86/shootdown_x86/__init__.py",
+            "import click",
+            "only the command line draws and parses options",
+        ),
+    ],
+)
+def test_an_import_across_a_boundary_breaks_its_contract(
+    copy: Path, file: str, line: str, contract: str
+) -> None:
+    add(copy / file, line)
+    assert contract in broken_contracts(copy)
+
+
+def test_an_architecture_that_imports_another_breaks_its_contract(copy: Path) -> None:
+    other = copy / "arch_other" / "shootdown_other"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("import shootdown_x86\n")
+    config = copy / ".importlinter"
+    text = config.read_text()
+    for heading in ("root_packages =\n", "\nmodules =\n"):
+        assert text.count(heading) == 1
+        text = text.replace(heading, f"{heading}    shootdown_other\n")
+    config.write_text(text)
+    assert broken_contracts(copy) == {"architectures do not know each other"}
+
+
+@pytest.mark.parametrize("package", [package.name for package in PACKAGES])
+def test_each_architecture_of_the_checkout_is_under_the_contracts(package: str) -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".importlinter")
+    for section, key in (
+        ("importlinter", "root_packages"),
+        ("importlinter:contract:core", "forbidden_modules"),
+        ("importlinter:contract:architectures", "modules"),
+        ("importlinter:contract:pluggy", "source_modules"),
+        ("importlinter:contract:libraries", "source_modules"),
+    ):
+        assert package in config[section][key].split()
+
+
+def test_what_is_installed_can_be_listed_without_numba() -> None:
+    code = "import sys; from shootdown._registry import registry; registry(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "shootdown._registry" in loaded
+    assert not {"numba", "llvmlite", "rich", "click"} & loaded
