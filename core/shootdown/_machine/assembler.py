@@ -215,13 +215,17 @@ class Assembler:
         """Run what is within if the gather has one of the flags."""
         return self._branch(o.JUMP_FLAGS, g, flags)
 
-    def if_cleared(self, g: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the gather recorded a cleared entry."""
-        return self._branch(o.JUMP_CLEARED, g, 0)
+    def if_cleared(self, g: int, flags: int = 0) -> AbstractContextManager[Branch]:
+        """Run what is within if the gather recorded a cleared entry or has one of the flags."""
+        return self._branch(o.JUMP_CLEARED, g, flags)
 
     def if_nonzero(self, register: int) -> AbstractContextManager[Branch]:
         """Run what is within if the register is not zero."""
         return self._branch(o.JUMP_ZERO, register)
+
+    def if_shared(self) -> AbstractContextManager[Branch]:
+        """Run what is within if other processes too map the table of register CLASS."""
+        return self._branch(o.JUMP_EXCLUSIVE)
 
     def if_targets(self) -> AbstractContextManager[Branch]:
         """Run what is within if the flush has any target."""

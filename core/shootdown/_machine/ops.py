@@ -9,6 +9,9 @@ Nothing here knows time, an architecture or a kernel version.
 
 from __future__ import annotations
 
+#: Operations from here on mean something to clocks, queues or the ledger beyond what they cost.
+AFTER = 128
+
 # --- control
 HALT = 0  # the task is gone
 JUMP = 1  # a=label
@@ -17,33 +20,33 @@ NEXT = 3  # a=r, b=limit, c=label: count r up; go to label while it is below the
 JUMP_ZERO = 4  # a=r, b=label
 JUMP_EQUAL = 5  # a=r, b=value, c=label
 WORK = 6  # time passes (a=cost, b=how many); the state does not change
-MARK = 7  # a=window, b=1 opens and 0 closes it, c=actor: counts between belong to the window
-NOTE = 8  # a=what, b=how many: an occurrence that only the ledger knows (a gather begun, a warning printed)
+MARK = AFTER + 7  # a=window, b=1 opens and 0 closes it, c=actor: counts between belong to the window
+NOTE = AFTER + 8  # a=what, b=how many: an occurrence that only the ledger knows (a gather begun, a warning printed)
 
 # --- scheduling
-SPAWN = 10  # a=task: becomes runnable on its home CPU
-SIGNAL = 11  # a=event: count it up
+SPAWN = AFTER + 10  # a=task: becomes runnable on its home CPU
+SIGNAL = AFTER + 11  # a=event: count it up
 AWAIT = 12  # a=event, b=count: sleep until it was signalled that often
-MIGRATE = 13  # a=cpu: continue there
-RELEASE_MM = 14  # exit_mm(): the task has no mm any more; its CPU stays lazily on it
+MIGRATE = AFTER + 13  # a=cpu: continue there
+RELEASE_MM = AFTER + 14  # exit_mm(): the task has no mm any more; its CPU stays lazily on it
 PARK = 15  # a=mode: 0 sleep for good (the CPU turns lazy), 1 spin in user mode for good
 ON_MM = 16  # a=mm, b=r or -1: kernel work now concerns mm a + r (another process's, through the reverse map)
 
 # --- locks: a=first lock, b=index (0 none, 1 the task's mm, 2 the table of register SLOT), c=1 if it may sleep
 LOCK_WRITE = 20
 LOCK_READ = 21
-UNLOCK_WRITE = 22
-UNLOCK_READ = 23
+UNLOCK_WRITE = AFTER + 22
+UNLOCK_READ = AFTER + 23
 
 # --- page tables and sharing; the PUD entry is that of the task's mm and of register SLOT
 PICK = 30  # a=list base, b=r: SLOT = list[base + r]
 LOAD_PUD = 31  # a=r: r = class of the table that the PUD entry points to, plus one; 0 if none
-CLEAR_PUD = 32  # the entry becomes none; cached entries of it turn stale
-SET_PUD = 33  # a=class: the entry points to the table of this class
-SHARERS = 34  # a=r, b=class: r = number of processes that map the table
-SHARE = 35  # a=class: one more process maps the table
-UNSHARE = 36  # a=g, b=flags: one fewer; the gather gets the flags, and FULLY_UNSHARED if one remains (see d)
-DROP = 37  # a=class: the last process stops mapping it
+CLEAR_PUD = AFTER + 32  # the entry becomes none; cached entries of it turn stale
+SET_PUD = AFTER + 33  # a=class: the entry points to the table of this class
+JUMP_EXCLUSIVE = 34  # a=label: unless other processes too map the table of register CLASS
+SHARE = 35  # a=class: one more process maps the table; register SCRATCH = how many did before
+UNSHARE = AFTER + 36  # a=g, b=flags, c=more flags if one process remains: one fewer maps the table
+DROP = 37  # the last process stops mapping the table of register CLASS
 TABLE_STATE = 38  # a=state: what the table's page is used for from now on
 READ_TABLE = 39  # a walker reads an entry in the table whose class is in register b, a=r gets its state
 TOUCH = 40  # the CPU uses the translation: its TLB and walk caches may hold it
@@ -51,11 +54,11 @@ TOUCH = 40  # the CPU uses the translation: its TLB and walk caches may hold it
 # --- mmu_gather
 GATHER = 50  # a=g, b=flags: tlb_gather_mmu(): pending count up
 GATHER_ADD = 51  # a=g, b=lo, c=hi, d=flags | cleared << 16: a range known beforehand
-GATHER_SLOT = 52  # a=g, d=flags | cleared << 16: the whole PUD of register SLOT
-GATHER_RESET = 53  # a=g: __tlb_reset_range()
+GATHER_SLOT = 52  # a=g, b=first, c=last unit, d=flags | cleared << 16: a part of the PUD of register SLOT
+GATHER_RESET = 53  # a=g, b=1 keeps UNSHARED_TABLES: __tlb_reset_range()
 GATHER_TABLES = 54  # a=g, b=how many, c=batch size, d=label if the batch is not full
 JUMP_FLAGS = 55  # a=g, b=flags, c=label: go there unless one of the flags is set
-JUMP_CLEARED = 56  # a=g, c=label: go there unless an entry was cleared at any level
+JUMP_CLEARED = 56  # a=g, b=flags, c=label: unless an entry was cleared at any level or a flag is set
 CLEAR_FLAGS = 57  # a=g, b=flags
 NESTED = 58  # a=g: tlb_finish_mmu(): another gather of this mm is pending: flush all of it
 GATHER_END = 59  # a=g: pending count down
@@ -64,29 +67,31 @@ COPY_RANGE = 61  # a=g, b=flags | cleared << 16: request 2 gets the range of gat
 SET_FLAGS = 62  # a=g, b=flags
 
 # --- a flush request on its way (the request of the CPU that sends)
-FLUSH_BEGIN = 70  # a=g, b=ceiling in strides: new tlb_gen; how much to flush is decided here
+FLUSH_BEGIN = AFTER + 70  # a=g, b=ceiling in strides: new tlb_gen; how much to flush is decided here
 TARGET_MM = 71  # targets = mm_cpumask, a=1: with this CPU too
 TARGET_ONLINE = 72  # targets = all online CPUs but this
 TARGET_NOT_LAZY = 73  # drop targets in lazy TLB mode
 TARGET_LOADED = 74  # drop targets that have not loaded this mm, unless it is time to trim
-TARGET_RUNNING = 75  # drop targets that preemption has taken off their CPU; they flush when they enter
+TARGET_RUNNING = 89  # drop targets that preemption has taken off their CPU; they flush when they enter
 TARGET_WALKERS = 76  # drop targets that are not inside a lockless walk of this mm
 JUMP_NO_TARGET = 77  # a=label
-JUMP_NOT_LOADED = 78  # a=label: unless this CPU has this mm loaded
-SEND = 79  # a=call, b=scope: targets now have it pending
-WAIT = 80  # until no target has it pending
-FLUSH_SELF = 81  # a=scope: this CPU does what the handler of the flush does
-JUMP_NOT_GLOBAL = 82  # a=label: unless the mm has a global ASID
-JUMP_NOT_TRANSITION = 83  # a=label: unless the mm moves to its global ASID
+JUMP_NOT_LOADED = 90  # a=label: unless this CPU has this mm loaded
+SEND = AFTER + 79  # a=call, b=scope: targets now have it pending
+WAIT = AFTER + 80  # until no target has it pending
+FLUSH_SELF = AFTER + 81  # a=scope: this CPU does what the handler of the flush does
+JUMP_NOT_GLOBAL = 78  # a=label: unless the mm has a global ASID
+JUMP_NOT_TRANSITION = 75  # a=label: unless the mm moves to its global ASID
 CONSIDER_GLOBAL = 84  # a=CPUs needed: give the mm a global ASID if it is time and enough CPUs run it
 END_TRANSITION = 85
-FLUSH_LOCAL_PAGES = 86  # a=how many, b=scope: flush_tlb_page on this CPU outside a request
+FLUSH_LOCAL_PAGES = AFTER + 86  # a=how many, b=scope: flush_tlb_page on this CPU outside a request
+TARGET_EVERY = 83  # targets = all online CPUs, this one too
 JUMP_STRIDES = 87  # a=g, b=strides, c=label: go there unless the range has more strides than that
+CANCEL = 82  # the request had no target
 JUMP_TARGETS_BELOW = 88  # a=count, b=label
 
 # --- interrupts and lockless walks
-IRQ_OFF = 90
-IRQ_ON = 91
+IRQ_OFF = 100
+IRQ_ON = AFTER + 101
 
 # --- calls that a CPU can have pending at others
 CALL_NONE = 0
@@ -142,7 +147,7 @@ NOTE_WARNING = 8
 NOTE_COMPLETION = 9
 NOTE_SECTION = 10  # b=1 opens, 0 closes the section in which tables are unshared, c=its i_mmap_rwsem
 NOTE_RCU = 11  # a grace period was asked for
-NOTES = 12
+NOTE_AUDIT = 12  # i_mmap_rwsem is about to drop: look for stale entries
 
 # --- what step() says
 DONE = 0  # the step was taken

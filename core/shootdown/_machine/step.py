@@ -320,6 +320,27 @@ def widen(S, gather: int, lo: int, hi: int, flags: int, cleared: int) -> None:
 
 
 @inlined
+def forget_call(S, base: int) -> None:
+    """Leave nothing behind of a request that is over."""
+    S[base + CPU_CALL] = 0
+    S[base + CPU_CALL_MM] = 0
+    S[base + CPU_CALL_GEN] = 0
+    S[base + CPU_CALL_STRIDES] = 0
+
+
+@inlined
+def lock_of(S, L: Layout, P, pc: int, task: int) -> int:
+    """Say which lock a lock step concerns."""
+    t = L.o_task + task * TASK_CELLS
+    lock = P[pc * 5 + 1]
+    if P[pc * 5 + 2] == 1:
+        return lock + np.int64(S[t + T_ON]) - 1
+    if P[pc * 5 + 2] == 2:
+        return lock + np.int64(S[t + T_REG + o.SLOT])
+    return lock
+
+
+@kernel
 def step(S, P, lists, L: Layout, task: int) -> int:
     """Take the next step of a task.
 
@@ -372,11 +393,7 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         pass
 
     elif op == o.LOCK_WRITE or op == o.LOCK_READ or op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
-        lock = a
-        if b == 1:
-            lock = a + mm
-        elif b == 2:
-            lock = a + np.int64(S[regs + o.SLOT])
+        lock = lock_of(S, L, P, pc, task)
         k = L.o_lock + lock * LOCK_CELLS
         said = lock << 3
         if op == o.LOCK_WRITE:
@@ -403,13 +420,15 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 S[mm_set(L, mm, STALE_WALK) + w] = np.int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
     elif op == o.SET_PUD:
         S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = a + 1
-    elif op == o.SHARERS:
-        S[regs + a] = S[L.o_share + b * L.slots + np.int64(S[regs + o.SLOT])]
+    elif op == o.JUMP_EXCLUSIVE:
+        if np.int64(S[L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])]) < 2:
+            nxt = a
     elif op == o.SHARE:
         at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+        S[regs + o.SCRATCH] = S[at]
         S[at] = np.int64(S[at]) + 1
     elif op == o.DROP:
-        at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+        at = L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])
         S[at] = np.int64(S[at]) - 1
     elif op == o.UNSHARE:
         at = L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])
@@ -436,11 +455,11 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             if flags & b == 0:
                 nxt = c
         elif op == o.JUMP_CLEARED:
-            if np.int64(S[g + G_CLEARED]) == 0:
+            if np.int64(S[g + G_CLEARED]) == 0 and flags & b == 0:
                 nxt = c
         elif op == o.GATHER_SLOT:
             lo = np.int64(S[regs + o.SLOT]) * L.slot_units
-            widen(S, g, lo, lo + L.slot_units, d & 0xFFFF, d >> 16)
+            widen(S, g, lo + b, lo + c, d & 0xFFFF, d >> 16)
         elif op == o.GATHER_ADD:
             widen(S, g, b, c, d & 0xFFFF, d >> 16)
         elif op == o.GATHER:
@@ -488,17 +507,19 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             S[r + G_LO] = S[g + G_LO]
             S[r + G_HI] = S[g + G_HI]
 
-    elif op >= o.FLUSH_BEGIN and op <= o.JUMP_TARGETS_BELOW:
+    elif op & 127 >= 70 and op & 127 <= 91:  # a flush request on its way
         base = L.o_cpu + cpu * CPU_CELLS
         out = L.o_out + cpu * L.words
         if op == o.WAIT:
             for w in range(L.words):
                 if np.int64(S[out + w]) != 0:
                     return np.int64(o.BLOCKED_ACK)
-            S[base + CPU_CALL] = 0
-            S[base + CPU_CALL_MM] = 0
-            S[base + CPU_CALL_GEN] = 0
-            S[base + CPU_CALL_STRIDES] = 0
+            forget_call(S, base)
+        elif op == o.CANCEL:
+            forget_call(S, base)
+        elif op == o.TARGET_EVERY:
+            for w in range(L.words):
+                S[out + w] = S[cpu_set(L, ONLINE) + w]
         elif op == o.TARGET_ONLINE:
             for w in range(L.words):
                 S[out + w] = S[cpu_set(L, ONLINE) + w]

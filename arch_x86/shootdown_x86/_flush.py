@@ -1,0 +1,215 @@
+"""How x86 flushes: `tlb_flush()` and `flush_tlb_mm_range()` as steps (arch/x86/mm/tlb.c).
+
+Read in v5.10 to v7.0; what differs between releases are switches of `X86Kernel`.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._architecture import Geometry, MmRules
+from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._platform import Platform
+from shootdown_x86._kernel import X86Kernel
+from shootdown_x86._platforms import X86Platform
+
+_TLB_C = "arch/x86/mm/tlb.c"
+_TLB_H = "arch/x86/include/asm/tlb.h"
+
+#: tlb_single_page_flush_ceiling, since v3.16 (a5102476a24b).
+CEILING = 33
+#: TLB_NR_DYN_ASIDS: address spaces whose translations one CPU keeps, with PCID.
+DYNAMIC_ASIDS = 6
+#: An mm gets a global ASID when it runs on more than three CPUs (consider_global_asid(), v6.15).
+GLOBAL_ASID_CPUS = 4
+
+_FOUR_LEVELS = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=39)
+_FIVE_LEVELS = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=48)
+#: With PAE the PUD level is folded into the four page-directory pointers.
+_PAE = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=30, pgd_shift=30)
+
+
+@attrs.frozen
+class X86Lowering:
+    """Write flushes as an x86 kernel on an x86 platform does them; see `shootdown.Lowering`."""
+
+    kernel: Kernel
+    platform: Platform
+
+    @property
+    def _own(self) -> X86Kernel:
+        own: X86Kernel = self.kernel.arch
+        return own
+
+    @property
+    def _cpu(self) -> X86Platform:
+        cpu: X86Platform = self.platform.arch
+        return cpu
+
+    @property
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces: PCID slots, lazy TLB, who stays in mm_cpumask."""
+        return MmRules(
+            clear_on_switch=not self._own.lazy_mm_cpumask,
+            lazy_tlb=True,
+            asids=DYNAMIC_ASIDS if self._cpu.pcid else 1,
+            tagged=self._cpu.pcid,
+        )
+
+    @property
+    def geometry(self) -> Geometry:
+        """The levels of the page tables."""
+        return {32: _PAE, 57: _FIVE_LEVELS}.get(self.kernel.va_bits, _FOUR_LEVELS)
+
+    @property
+    def needs_table_invalidate(self) -> bool:
+        """Tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
+        return True
+
+    @property
+    def way(self) -> str:
+        """How flushes reach other CPUs: `ipi`, `invlpgb`, `kvm` or `hypercall`."""
+        if self.platform.flush != "auto":
+            return self.platform.flush
+        if self._own.paravirt and self.platform.hypervisor == "kvm":
+            return "kvm"
+        if self._own.paravirt and self.platform.hypervisor in ("xen", "hyper-v"):
+            return "hypercall"
+        if self._cpu.invlpgb and self._own.invlpgb and not self._own.pti:
+            return "invlpgb"
+        return "ipi"
+
+    @property
+    def sync_redundant_natively(self) -> bool:
+        """Whether `proposal:skip-redundant-sync` skips the sync: native IPIs and no INVLPGB."""
+        return self.way == "ipi"
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        if not self.kernel.pmd_sharing:
+            return "this kernel shares no hugetlb PMD tables"
+        if self.way == "hypercall" and self.platform.hypervisor == "xen":
+            return "Xen PV guests have no huge pages (no PSE), so hugetlb and PMD sharing do not exist there"
+        return None
+
+    # --- what the generic code calls
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write `tlb_flush()`: the gather's range at its smallest stride, with its freed_tables."""
+        with asm.function("tlb_flush", _TLB_H):
+            self._flush_mm_range(asm, g)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()`: passes freed_tables since 3ef938c35035."""
+        self._with_freed_tables(asm, g, self._own.flush_range_frees_tables)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()`, which is `flush_tlb_range()` here."""
+        self._with_freed_tables(asm, g, self._own.flush_range_frees_tables)
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`: everything, with freed_tables."""
+        self._with_freed_tables(asm, g, True)
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()`: one page, without freed_tables."""
+        self._with_freed_tables(asm, g, False)
+
+    def _with_freed_tables(self, asm: Assembler, g: int, freed: bool) -> None:
+        if freed:
+            asm.emit(o.SET_FLAGS, g, o.FREED_TABLES)
+        self._flush_mm_range(asm, g)
+
+    # --- flush_tlb_mm_range()
+
+    def _flush_mm_range(self, asm: Assembler, g: int) -> None:
+        with asm.function("flush_tlb_mm_range", _TLB_C), asm.because("TLB flush"):
+            asm.begin_flush(g, ceiling=CEILING)
+            if self.way == "invlpgb":
+                with asm.if_global_asid() as branch:
+                    self._broadcast(asm)
+                    branch.otherwise()
+                    self._interrupt(asm, g)
+            else:
+                self._interrupt(asm, g)
+
+    def _broadcast(self, asm: Assembler) -> None:
+        """broadcast_tlb_flush(): INVLPGB for the global ASID, then TLBSYNC; lazy CPUs and flags don't matter."""
+        with asm.function("broadcast_tlb_flush", _TLB_C):
+            scope = o.SCOPE_LEAF if self.platform.final_level_only == "true" else o.SCOPE_BOTH
+            asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
+            asm.emit(o.SEND, o.CALL_BROADCAST, scope, self._cpu.invlpgb_max_pages, text="INVLPGB")
+            asm.complete("TLBSYNC")
+            with asm.if_in_transition(), asm.function("finish_asid_transition", _TLB_C):
+                with asm.because("ASID transition"):
+                    asm.target_mm_cpumask()
+                    asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
+                    asm.wait_for_answers()
+                    asm.emit(o.END_TRANSITION, text="all CPUs use the global ASID")
+
+    def _interrupt(self, asm: Assembler, g: int) -> None:
+        """Interrupt other CPUs in mm_cpumask if there are any, else flush here if the mm is loaded."""
+        asm.target_mm_cpumask()
+        with asm.if_targets() as branch:
+            self._flush_multi(asm, g)
+            if self.way == "invlpgb":
+                with asm.function("consider_global_asid", _TLB_C):
+                    asm.emit(o.CONSIDER_GLOBAL, GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm")
+            branch.otherwise()
+            with asm.if_loaded_here():
+                asm.flush_this_cpu()
+            asm.emit(o.CANCEL, text="no other CPU")
+
+    def _flush_multi(self, asm: Assembler, g: int) -> None:
+        if self.way == "hypercall":
+            self._hypercall(asm, g)
+            return
+        if self.way == "kvm":
+            with asm.function("kvm_flush_tlb_multi", "arch/x86/kernel/kvm.c"):
+                asm.flag_preempted_targets()
+        with asm.function("native_flush_tlb_multi", _TLB_C):
+            wakes_lazy = self._flags_that_wake_lazy_cpus()
+            if wakes_lazy:
+                with asm.if_flags(g, wakes_lazy) as branch:
+                    asm.send_flush_ipis()
+                    self._flush_here(asm, own_handler=False)
+                    asm.wait_for_answers()
+                    branch.otherwise()
+                    self._send_filtered(asm)
+            else:
+                self._send_filtered(asm)
+
+    def _flags_that_wake_lazy_cpus(self) -> int:
+        flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
+        return flags | (o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0)
+
+    def _send_filtered(self, asm: Assembler) -> None:
+        """on_each_cpu_cond_mask(): CPUs that are not lazy, since v6.14 only those that loaded the mm."""
+        asm.drop_lazy_targets()
+        if self._own.flush_checks_loaded_mm:
+            asm.drop_targets_not_loaded()
+        asm.send_flush_ipis()
+        self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
+        asm.wait_for_answers()
+
+    def _flush_here(self, asm: Assembler, *, own_handler: bool) -> None:
+        with asm.if_loaded_here():
+            asm.emit(o.FLUSH_SELF, o.SCOPE_BOTH, int(own_handler), text="flush_tlb_func on this CPU")
+
+    def _hypercall(self, asm: Assembler, g: int) -> None:
+        """Xen ignores lazy mode and flags; Hyper-V leaves lazy vCPUs out unless tables are freed."""
+        if self.platform.hypervisor != "xen":
+            wakes_lazy = self._flags_that_wake_lazy_cpus()
+            if wakes_lazy:
+                with asm.if_flags(g, wakes_lazy) as branch:
+                    branch.otherwise()
+                    asm.drop_lazy_targets()
+            else:
+                asm.drop_lazy_targets()
+        where = "xen_flush_tlb_multi" if self.platform.hypervisor == "xen" else "hyperv_flush_tlb_multi"
+        with asm.function(where, "arch/x86/hyperv/mmu.c" if where[0] == "h" else "arch/x86/xen/mmu_pv.c"):
+            self._flush_here(asm, own_handler=False)
+            asm.send(o.CALL_HYPERCALL, text="flush hypercall")
+            asm.wait_for_answers("the hypervisor has flushed")

@@ -1,0 +1,1 @@
+"""The kernel model: what memory-management calls do, written as steps, by the switches of a `Kernel`."""

@@ -1,0 +1,371 @@
+"""System calls on hugetlb mappings, exit and fork, as steps (mm/mmap.c, mm/mprotect.c, mm/hugetlb.c, mm/rmap.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shootdown._architecture import Lowering
+from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._mm.gather import Gathers
+from shootdown._mm.hugetlb import Hugetlb, Locks, Mapping
+
+OUTER, INNER, SCRATCH = 0, 1, 2
+
+
+class Calls:
+    """Write whole calls of the memory-management API for one kernel on one architecture.
+
+    Args:
+        asm, kernel, lowering, gathers, hugetlb, locks: what to write with.
+    """
+
+    def __init__(
+        self,
+        asm: Assembler,
+        kernel: Kernel,
+        lowering: Lowering,
+        gathers: Gathers,
+        hugetlb: Hugetlb,
+        locks: Locks,
+    ) -> None:
+        self.asm = asm
+        self.kernel = kernel
+        self.lowering = lowering
+        self.gathers = gathers
+        self.hugetlb = hugetlb
+        self.locks = locks
+
+    @contextmanager
+    def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:
+        """Write a call around what is within: entry, mmap_lock, return."""
+        with self.asm.function(name, where):
+            self.asm.lock(self.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
+            self.asm.work("syscall_ns", text=f"{name}: entry and VMA work")
+            yield
+            self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
+
+    # --- processes
+
+    def fork(
+        self,
+        child: int,
+        child_mm: int,
+        parent_mm: int,
+        mappings: tuple[Mapping, ...],
+        *,
+        populated: bool,
+        cow_pages: int = 0,
+    ) -> None:
+        """Write fork(): dup_mmap() with its flush of the parent, the parent's own copy-on-write faults after it.
+
+        Args:
+            child: the task that starts.
+            child_mm, parent_mm: their address spaces.
+            mappings: hugetlb VMAs that the child inherits.
+            populated: the parent has touched them.
+            cow_pages: pages of the parent that it writes soon after.
+        """
+        asm = self.asm
+        with asm.function("dup_mmap", "mm/mmap.c"):
+            asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+            asm.work("fork_ns", text="copy the process")
+            for m in mappings:
+                self.hugetlb.fork(m, child_mm, parent_mm, m.used if populated else ())
+            with asm.because("fork"):
+                asm.emit(o.REQUEST, SCRATCH, o.FULLMM, text="flush_tlb_mm: entries became read-only")
+                self.lowering.flush_mm(asm, SCRATCH)
+            asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
+        asm.emit(o.SPAWN, child, text="wake_up_new_task")
+        self.copy_on_write(cow_pages)
+
+    def copy_on_write(self, pages: int) -> None:
+        """Write copy-on-write faults: each replaces one page and flushes it."""
+        for _ in range(pages):
+            with self.asm.function("wp_page_copy", "mm/memory.c"), self.asm.because("copy on write"):
+                self.asm.work("small_fault_ns", text="copy a page")
+                self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 0, text="one page")
+                self.lowering.flush_page(self.asm, SCRATCH)
+
+    def exit(self, mappings: tuple[Mapping, ...], *, dirty_shared_pages: int = 0) -> None:
+        """Write exit(): exit_mm() leaves the CPU lazy, exit_mmap() tears everything down through one gather.
+
+        Args:
+            mappings: hugetlb VMAs, ascending.
+            dirty_shared_pages: dirty pages of ordinary shared mappings; they force a flush before their rmap goes.
+        """
+        asm = self.asm
+        with asm.function("exit_mm", "kernel/exit.c"):
+            asm.emit(o.RELEASE_MM, text="current->mm = NULL; the CPU keeps the mm lazily")
+        with asm.function("exit_mmap", "mm/mmap.c"), asm.because("exit"):
+            self.gathers.begin(OUTER, fullmm=True)
+            for m in mappings:
+                self.zap_vma(OUTER, m, fullmm=True)
+            if dirty_shared_pages:
+                self.zap_dirty(OUTER, dirty_shared_pages)
+            with asm.function("free_pgtables", "mm/memory.c"):
+                for m in mappings:
+                    self.hugetlb.free_exclusive(OUTER, m)
+                self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
+            self.gathers.finish(OUTER)
+            asm.work("exit_ns", text="the rest of exit() and wait()")
+
+    def zap_dirty(self, g: int, pages: int) -> None:
+        """Write zap_pte_range() over dirty pages of a file: flush before their rmap is removed."""
+        asm = self.asm
+        with asm.function("zap_pte_range", "mm/memory.c"), asm.because("dirty file pages"):
+            asm.work("zap_ns", pages, text="clear the entries")
+            asm.emit(o.GATHER_ADD, g, 0, pages, o.CLEARED_PTES << 16, text="dirty pages of a file: flush now")
+            self.gathers.flush(g)
+
+    def zap_vma(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
+        """Write unmap_single_vma() of a hugetlb VMA."""
+        with self.asm.function("unmap_single_vma", "mm/memory.c"):
+            self.hugetlb.lock_vma(write=True)
+            self.hugetlb.lock_file(m)
+            self.hugetlb.zap_range(g, m, fullmm=fullmm)
+            self.hugetlb.unlock_vma(write=True)
+            self.hugetlb.unlock_file(m)
+            self.hugetlb.late_flush(g)
+
+    # --- calls on mappings
+
+    def munmap(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int = o.CLEARED_P4DS) -> None:
+        """Write munmap() of whole hugetlb VMAs.
+
+        Args:
+            mappings: the VMAs, ascending.
+            upper_tables: tables above the PMD level that nothing else needs, freed with them.
+            level: whose entries pointed to those.
+        """
+        with self.syscall("munmap"), self.asm.because("munmap"):
+            self.gathers.begin(OUTER)
+            for m in mappings:
+                self.zap_vma(OUTER, m)
+            with self.asm.function("free_pgtables", "mm/memory.c"):
+                for m in mappings:
+                    self.hugetlb.free_exclusive(OUTER, m)
+                self.gathers.free_tables(OUTER, upper_tables, level)
+            self.gathers.finish(OUTER)
+
+    def madvise(self, m: Mapping) -> None:
+        """Write madvise(MADV_DONTNEED) of a hugetlb VMA: zap_page_range_single()."""
+        with self.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
+            self.gathers.begin(OUTER)
+            self.zap_vma(OUTER, m)
+            self.gathers.finish(OUTER)
+
+    def mprotect(self, mappings: tuple[Mapping, ...], *, to_class: int) -> None:
+        """Write mprotect() of hugetlb VMAs: hugetlb_change_protection().
+
+        Args:
+            mappings: the VMAs; their tables are those of the class before.
+            to_class: the class of tables that the new permissions belong to (unused by the steps: the next
+                fault maps it).
+        """
+        del to_class
+        outer = self.kernel.mprotect_gather
+        with self.syscall("mprotect", "mm/mprotect.c"), self.asm.because("mprotect"):
+            if outer:
+                self.gathers.begin(OUTER)
+            for m in mappings:
+                self._change_protection(m)
+            if outer:
+                self.gathers.finish(OUTER)
+
+    def _change_protection(self, m: Mapping) -> None:
+        asm, kernel = self.asm, self.kernel
+        with asm.function("hugetlb_change_protection", "mm/hugetlb.c"):
+            if kernel.unshare_gather:
+                self.gathers.begin(INNER, vma=True)
+            self.hugetlb.lock_vma(write=True)
+            self.hugetlb.lock_file(m)
+            with asm.loop(len(m.used)):
+                self.hugetlb.pick(m.used)
+                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                with asm.if_nonzero(o.CLASS):
+                    self.hugetlb.lock_table()
+                    with asm.if_shared() as branch:
+                        self.hugetlb.unshare(INNER)
+                        self._record(m, whole=True)
+                        branch.otherwise()
+                        asm.work("zap_huge_ns", m.pages, text="change the entries")
+                        self._record(m, whole=False)
+                    self.hugetlb.unlock_table()
+            self._flush_unshared(m)
+            self.hugetlb.unlock_file(m)
+            self.hugetlb.unlock_vma(write=True)
+            if kernel.unshare_gather:
+                self.hugetlb.late_flush(INNER)
+                self.gathers.finish(INNER)
+            elif kernel.unshare_flush == "after-unlock":
+                self._flush_range(m)
+
+    def _record(self, m: Mapping, *, whole: bool) -> None:
+        """Record in the inner gather what changed in the table of register SLOT, where the kernel has one."""
+        if not self.kernel.unshare_gather:
+            return
+        first, last = (0, self.hugetlb.slot_units) if whole else (m.first, m.last)
+        self.asm.emit(
+            o.GATHER_SLOT, INNER, first, last, o.CLEARED_PMDS << 16, text="tlb_remove_huge_tlb_entry"
+        )
+
+    def _flush_unshared(self, m: Mapping) -> None:
+        """Flush before i_mmap_rwsem drops: through the gather, or flush_hugetlb_tlb_range() of the whole range."""
+        if self.kernel.unshare_flush != "locked":
+            return
+        if self.kernel.unshare_gather:
+            self.gathers.flush(INNER)
+            self.hugetlb.after_zap(INNER)
+            return
+        self._flush_range(m)
+
+    def _flush_range(self, m: Mapping) -> None:
+        asm = self.asm
+        units = self.hugetlb.slot_units
+        lo = m.used[0] * units if m.used else 0
+        hi = (m.used[-1] + 1) * units if m.used else units
+        asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, lo, hi, text="the whole range")
+        self.lowering.flush_hugetlb_range(asm, SCRATCH)
+        if self.kernel.unshare_sync == "last-sharer":
+            with asm.if_flags(INNER, o.FULLY_UNSHARED):
+                self.gathers.sync("a table became exclusive")
+        asm.emit(o.CLEAR_FLAGS, INNER, o.UNSHARED_TABLES | o.FULLY_UNSHARED | o.FREED_TABLES)
+
+    def mremap(self, m: Mapping) -> None:
+        """Write mremap() of a hugetlb VMA: move_hugetlb_page_tables(); no page-table lock around unsharing."""
+        asm, kernel = self.asm, self.kernel
+        with self.syscall("mremap", "mm/mremap.c"), asm.because("mremap"):
+            if kernel.unshare_gather:
+                self.gathers.begin(INNER, vma=True)
+            self.hugetlb.lock_vma(write=True)
+            self.hugetlb.lock_file(m)
+            with asm.function("move_hugetlb_page_tables", "mm/hugetlb.c"), asm.loop(len(m.used)):
+                self.hugetlb.pick(m.used)
+                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                with asm.if_nonzero(o.CLASS):
+                    if m.pages:
+                        with asm.if_shared() as branch:
+                            self.hugetlb.unshare(INNER)
+                            self._record(m, whole=True)
+                            branch.otherwise()
+                            asm.work("zap_huge_ns", m.pages, text="move the entries")
+                            self._record(m, whole=False)
+            self._flush_unshared(m)
+            self.hugetlb.unlock_file(m)
+            self.hugetlb.unlock_vma(write=True)
+            if kernel.unshare_gather:
+                self.hugetlb.late_flush(INNER)
+                self.gathers.finish(INNER)
+
+    def split(self, m: Mapping) -> None:
+        """Write munmap() of half of a mapping's first table: the VMA splits, which unshares that table first."""
+        first = Mapping(m.used[:1], pages=m.pages, first=m.first, last=m.last, klass=m.klass, file=m.file)
+        half = self.hugetlb.slot_units // 2
+        with self.syscall("munmap"), self.asm.because("munmap"):
+            if self.kernel.unshare_at_split != "never":
+                self.unshare_all(first)
+            self.gathers.begin(OUTER)
+            rest = Mapping(
+                first.used,
+                pages=max(m.pages // 2, 1),
+                first=min(m.first, half - 1),
+                last=min(m.last, half),
+                klass=m.klass,
+                file=m.file,
+            )
+            self.zap_vma(OUTER, rest)
+            self.gathers.finish(OUTER)
+
+    def unshare_all(self, m: Mapping) -> None:
+        """Write hugetlb_unshare_pmds(): unshare every table of a range and change nothing else."""
+        asm, kernel = self.asm, self.kernel
+        with asm.function("hugetlb_unshare_pmds", "mm/hugetlb.c"):
+            if kernel.unshare_gather:
+                self.gathers.begin(INNER, vma=True)
+            self.hugetlb.lock_vma(write=True)
+            self.hugetlb.lock_file(m)
+            with asm.loop(len(m.used)):
+                self.hugetlb.pick(m.used)
+                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                with asm.if_nonzero(o.CLASS), asm.if_shared():
+                    self.hugetlb.lock_table()
+                    self.hugetlb.unshare(INNER)
+                    self._record(m, whole=True)
+                    self.hugetlb.unlock_table()
+            self._flush_unshared(m)
+            self.hugetlb.unlock_file(m)
+            self.hugetlb.unlock_vma(write=True)
+            if kernel.unshare_gather:
+                self.hugetlb.late_flush(INNER)
+                self.gathers.finish(INNER)
+
+    # --- calls that reach all sharers through the file
+
+    def zap_file(self, m: Mapping, mms: tuple[int, ...], *, name: str) -> None:
+        """Write hole punch or truncation: unmap_hugepage_range() in each process that maps the file.
+
+        Args:
+            m: the mapping, the same in every process.
+            mms: address spaces that map it, in the order of the file's tree.
+            name: the call.
+        """
+        asm = self.asm
+        with asm.function(name, "fs/hugetlbfs/inode.c"), asm.because(name):
+            asm.work("syscall_ns", text=f"{name}: entry")
+            self.hugetlb.lock_file(m)
+            for mm in mms:
+                asm.emit(o.ON_MM, mm, -1)
+                self.gathers.begin(OUTER)
+                self.hugetlb.zap_range(OUTER, m)
+                asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+                self.gathers.finish(OUTER)
+            self.hugetlb.unlock_file(m)
+
+    def migrate(self, m: Mapping, mms: tuple[int, ...]) -> None:
+        """Write the migration of one page through the reverse map: try_to_migrate_one() in each process.
+
+        All but the last unshare the table; the last clears the one entry.
+        """
+        asm, kernel = self.asm, self.kernel
+        first = Mapping(m.used[:1], pages=1, first=m.first, last=m.first + 1, klass=m.klass, file=m.file)
+        with asm.function("try_to_migrate", "mm/rmap.c"), asm.because("migration"):
+            asm.work("syscall_ns", text="isolate the page, allocate another")
+            self.hugetlb.lock_file(first)
+            for mm in mms:
+                asm.emit(o.ON_MM, mm, -1)
+                self.hugetlb.lock_vma(write=True)
+                if kernel.unshare_gather:
+                    self.gathers.begin(INNER, vma=True)
+                asm.set(o.INDEX, 0)
+                self.hugetlb.pick(first.used)
+                asm.emit(o.LOAD_PUD, o.CLASS)
+                with asm.if_nonzero(o.CLASS):
+                    self.hugetlb.lock_table()
+                    with asm.if_shared() as branch:
+                        self.hugetlb.unshare(INNER)
+                        self._record(first, whole=True)
+                        self.hugetlb.unlock_table()
+                        self.hugetlb.unlock_vma(write=True)
+                        self._flush_unshared(first)
+                        asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+                        branch.otherwise()
+                        self._clear_one(first)
+                        self.hugetlb.unlock_table()
+                        self.hugetlb.unlock_vma(write=True)
+                if kernel.unshare_gather:
+                    self.gathers.finish(INNER)
+            self.hugetlb.unlock_file(first)
+
+    def _clear_one(self, m: Mapping) -> None:
+        """Write huge_ptep_clear_flush(): one huge entry, flushed as one page."""
+        asm = self.asm
+        slot = m.used[0] * self.hugetlb.slot_units
+        with asm.function("huge_ptep_clear_flush", "mm/rmap.c"):
+            asm.work("zap_huge_ns", text="the entry becomes a migration entry")
+            asm.emit(
+                o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, slot + m.first, slot + m.first + 1, text="one entry"
+            )
+            self.lowering.flush_page(asm, SCRATCH)

@@ -1,0 +1,283 @@
+"""hugetlb PMD sharing: faults share tables, everything else unshares them (mm/hugetlb.c).
+
+All slots of a `Mapping` are whole PUD entries of one file mapping, at least PUD-aligned and PUD-sized, so that
+each could be shared (want_pmd_share()); `shareable=False` describes one that is not.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._architecture import Lowering
+from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler, Label
+from shootdown._mm.gather import Gathers
+
+_FILE = "mm/hugetlb.c"
+
+
+@attrs.frozen
+class Mapping:
+    """One hugetlb VMA: the slots it covers, and those that its process uses.
+
+    Args:
+        used: slots whose tables the process touches, ascending.
+        order: the same in the order of touching; ascending if empty.
+        pages: huge pages touched in each table.
+        first, last: address units of a table that lie between its first and last page touched.
+        klass: which kind of table its entries point to: mappings share a table only within a class.
+        file: which i_mmap_rwsem.
+    """
+
+    used: tuple[int, ...]
+    order: tuple[int, ...] = ()
+    pages: int = 2
+    first: int = 0
+    last: int = 1
+    klass: int = 0
+    file: int = 0
+
+
+@attrs.frozen
+class Locks:
+    """Where the locks begin: one i_mmap_rwsem per file, one mmap_lock and one hugetlb vma_lock per mm, one
+    page-table lock per slot.
+    """  # noqa: D200
+
+    i_mmap: int
+    mmap: int
+    vma: int
+    ptl: int
+
+
+class Hugetlb:
+    """Write what hugetlb does to shared PMD tables.
+
+    Args:
+        asm: where to write.
+        kernel: whose protocol.
+        lowering: how the architecture flushes.
+        gathers: the writer of gathers.
+        locks: where the locks are.
+        slot_units: address units in a slot.
+    """
+
+    def __init__(
+        self, asm: Assembler, kernel: Kernel, lowering: Lowering, gathers: Gathers, locks: Locks, slot_units: int
+    ) -> None:
+        self.asm = asm
+        self.kernel = kernel
+        self.lowering = lowering
+        self.gathers = gathers
+        self.locks = locks
+        self.slot_units = slot_units
+        self._lists: dict[tuple[int, ...], int] = {}
+
+    # --- locks
+
+    def lock_file(self, m: Mapping, *, write: bool = True) -> None:
+        """Take i_mmap_rwsem; for writing it opens the section in which tables are unshared."""
+        self.asm.lock(self.locks.i_mmap + m.file, write=write, sleeps=True, text="i_mmap_rwsem")
+        if write:
+            self.asm.note(o.NOTE_SECTION, 1, m.file)
+
+    def unlock_file(self, m: Mapping, *, write: bool = True) -> None:
+        """Release i_mmap_rwsem; from here on somebody else may reuse an unshared table."""
+        if write:
+            self.asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+            self.asm.note(o.NOTE_SECTION, 0, m.file)
+        self.asm.unlock(self.locks.i_mmap + m.file, write=write, text="i_mmap_rwsem")
+
+    def lock_vma(self, *, write: bool) -> None:
+        """Take the hugetlb VMA lock, in kernels that have it."""
+        if self.kernel.hugetlb_vma_lock:
+            self.asm.lock(self.locks.vma, index=1, write=write, sleeps=True, text="hugetlb vma_lock")
+
+    def unlock_vma(self, *, write: bool) -> None:
+        """Release it."""
+        if self.kernel.hugetlb_vma_lock:
+            self.asm.unlock(self.locks.vma, index=1, write=write, text="hugetlb vma_lock")
+
+    def lock_table(self) -> None:
+        """Take the page-table lock of the table of register SLOT."""
+        self.asm.lock(self.locks.ptl, index=2, write=True, sleeps=False, text="page-table lock")
+
+    def unlock_table(self) -> None:
+        """Release it."""
+        self.asm.unlock(self.locks.ptl, index=2, write=True, text="page-table lock")
+
+    def slots(self, values: tuple[int, ...]) -> int:
+        """Keep a list of slots for loops; returns its base."""
+        if values not in self._lists:
+            self._lists[values] = self.asm.add_list(list(values))
+        return self._lists[values]
+
+    def pick(self, values: tuple[int, ...], register: int = o.INDEX) -> None:
+        """Set SLOT to the list's entry at the loop's register."""
+        self.asm.emit(o.PICK, self.slots(values), register)
+
+    # --- faults and fork
+
+    def touch(self, m: Mapping, *, zeroes: bool = True) -> None:
+        """Write a pass over all pages of a mapping: faults where nothing is mapped, sharing if it can."""
+        asm = self.asm
+        order = m.order or m.used
+        if not order:
+            return
+        with asm.loop(len(order)):
+            self.pick(order)
+            asm.work("user_ns", text="user mode")
+            asm.emit(o.LOAD_PUD, o.CLASS)
+            with asm.if_nonzero(o.CLASS) as mapped:
+                mapped.otherwise()
+                self.fault(m, zeroes=zeroes)
+            asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
+
+    def fault(self, m: Mapping, *, zeroes: bool) -> None:
+        """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
+
+        Two processes that both find nothing to share would allocate one table each; here allocating is part of
+        the same locked section, so that a slot never has two tables of one class.
+        """
+        asm = self.asm
+        with asm.function("hugetlb_fault", _FILE):
+            asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
+            self.lock_vma(write=False)
+            if self.kernel.pmd_sharing:
+                with asm.function("huge_pmd_share"):
+                    self.lock_file(m, write=False)
+                    asm.work("share_ns", text="look for a table in the other mappings of the file")
+                    asm.emit(o.SHARE, m.klass, text="one more process maps the table")
+                    asm.emit(o.SET_PUD, m.klass, text="pud_populate")
+                    self.unlock_file(m, write=False)
+                with asm.if_nonzero(o.SCRATCH) as shared:
+                    asm.note(o.NOTE_SHARED)
+                    shared.otherwise()
+                    if zeroes:
+                        asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
+            else:
+                asm.emit(o.SET_PUD, m.klass, text="pmd_alloc")
+            asm.work("fault_ns", max(m.pages, 1), text="map the pages")
+            self.unlock_vma(write=False)
+            asm.unlock(self.locks.mmap, index=1, write=False, text="mmap_lock")
+
+    def fork(self, m: Mapping, child_mm: int, parent_mm: int, populated: tuple[int, ...]) -> None:
+        """Write dup_mmap() for this VMA: link it to the file, and before v6.0 share the parent's tables."""
+        asm = self.asm
+        with asm.function("dup_mmap", "mm/mmap.c"):
+            asm.lock(self.locks.i_mmap + m.file, write=True, sleeps=True, text="i_mmap_rwsem")
+            asm.work("vma_fork_ns", text="link the child's VMA to the file")
+            asm.unlock(self.locks.i_mmap + m.file, write=True, text="i_mmap_rwsem")
+        if not (self.kernel.fork_shares_pmd and self.kernel.pmd_sharing and populated):
+            return
+        with asm.function("copy_hugetlb_page_range", _FILE), asm.loop(len(populated)):
+            self.pick(populated)
+            asm.emit(o.ON_MM, parent_mm, -1)
+            asm.emit(o.LOAD_PUD, o.CLASS)
+            with asm.if_nonzero(o.CLASS):
+                asm.emit(o.ON_MM, child_mm, -1)
+                self.lock_file(m, write=False)
+                asm.work("share_ns", text="look for a table in the other mappings of the file")
+                asm.emit(o.SHARE, m.klass, text="the child maps the table")
+                asm.emit(o.SET_PUD, m.klass, text="pud_populate")
+                asm.note(o.NOTE_SHARED)
+                self.unlock_file(m, write=False)
+            asm.emit(o.ON_MM, parent_mm, -1)
+
+    # --- unsharing
+
+    def unshare(self, g: int) -> None:
+        """Write huge_pmd_unshare() of a table known to be shared; what the gather learns depends on the kernel."""
+        asm, kernel = self.asm, self.kernel
+        flag = o.FREED_TABLES if kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
+        fully = o.FULLY_UNSHARED if kernel.unshare_sync == "last-sharer" else 0
+        with asm.function("huge_pmd_unshare", _FILE), asm.because("unsharing"):
+            asm.emit(o.CLEAR_PUD, cost="unshare_ns", text="pud_clear")
+            if kernel.unshare_sync == "per-table":
+                self.gathers.sync("before the table's count drops")
+            asm.emit(o.UNSHARE, g, flag, fully, text="one fewer process maps the table")
+
+    def after_zap(self, g: int) -> None:
+        """Write what follows the loop over a VMA: flush for the unshared, sync if a table became exclusive."""
+        asm, kernel = self.asm, self.kernel
+        if kernel.unshare_flush != "locked":
+            return
+        self._flush_and_sync(g)
+
+    def _flush_and_sync(self, g: int) -> None:
+        asm, kernel = self.asm, self.kernel
+        marked = o.FREED_TABLES if kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
+        with asm.function("huge_pmd_unshare_flush" if kernel.unshare_gather else "__unmap_hugepage_range", _FILE):
+            with asm.if_flags(g, marked):
+                self.gathers.flush(g)
+            self._sync_if_exclusive(g)
+
+    def _sync_if_exclusive(self, g: int) -> None:
+        if self.kernel.unshare_sync != "last-sharer":
+            return
+        with self.asm.if_flags(g, o.FULLY_UNSHARED):
+            self.gathers.sync("a table became exclusive")
+            self.asm.emit(o.CLEAR_FLAGS, g, o.FULLY_UNSHARED, text="fully_unshared_tables = 0")
+
+    def late_flush(self, g: int) -> None:
+        """Write flush and sync after i_mmap_rwsem dropped: the order that upstream warns against."""
+        if self.kernel.unshare_flush == "after-unlock":
+            self._flush_and_sync(g)
+
+    def zap_range(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
+        """Write __unmap_hugepage_range() over a mapping: unshare shared tables, clear the entries of others."""
+        asm = self.asm
+        with asm.function("__unmap_hugepage_range", _FILE):
+            if m.used:
+                with asm.loop(len(m.used)):
+                    self._zap_slot(g, m)
+            self.gathers.end_vma(g, fullmm=fullmm)
+            self.after_zap(g)
+
+    def _zap_slot(self, g: int, m: Mapping) -> None:
+        asm = self.asm
+        self.pick(m.used)
+        asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+        with asm.if_nonzero(o.CLASS):
+            self.lock_table()
+            with asm.if_shared() as branch:
+                self.unshare(g)
+                if self.kernel.zap_flushes_unshared:
+                    asm.emit(
+                        o.GATHER_SLOT, g, 0, self.slot_units, o.CLEARED_PMDS << 16,
+                        text="tlb_flush_pmd_range over the PUD",
+                    )  # fmt: skip
+                branch.otherwise()
+                if m.pages:
+                    asm.work("zap_huge_ns", m.pages, text="clear the entries")
+                    asm.emit(
+                        o.GATHER_SLOT, g, m.first, m.last, o.CLEARED_PMDS << 16, text="tlb_remove_huge_tlb_entry"
+                    )
+            self.unlock_table()
+
+    def free_exclusive(self, g: int, m: Mapping) -> None:
+        """Write hugetlb_free_pgd_range(): free the PMD tables that this mm alone still maps."""
+        asm = self.asm
+        if not m.used:
+            return
+        from shootdown._mm.gather import table_batch
+
+        batch = table_batch(self.kernel.page_size)
+        with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(m.used)):
+            self.pick(m.used)
+            asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+            with asm.if_nonzero(o.CLASS):
+                asm.emit(o.CLEAR_PUD, text="pud_clear")
+                asm.emit(o.DROP, text="nobody maps the table")
+                asm.emit(
+                    o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
+                    text="the table waits to be freed",
+                )  # fmt: skip
+                room = Label()
+                asm.emit(o.GATHER_TABLES, g, 1, batch, room)
+                with asm.function("tlb_table_flush", "mm/mmu_gather.c"):
+                    if self.lowering.needs_table_invalidate:
+                        self.gathers.flush(g)
+                    asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
+                asm.place(room)

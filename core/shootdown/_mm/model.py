@@ -1,0 +1,190 @@
+"""Put a machine together: processes, mappings, programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from shootdown._architecture import Lowering
+from shootdown._errors import ShootdownError
+from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.layout import MM_CELLS, T_CPU, T_MM, T_ON, T_PC, TASK_CELLS, empty_state, make_layout
+from shootdown._machine.layout import M_GLOBAL, set_cpu
+from shootdown._mm.calls import Calls
+from shootdown._mm.gather import Gathers
+from shootdown._mm.hugetlb import Hugetlb, Locks
+from shootdown._timed.run import Machine
+
+
+@attrs.define
+class _Task:
+    mm: int | None
+    cpu: int
+    entry: int
+    ready: bool
+
+
+class Model:
+    """Collect the programs of one scenario; `build()` makes the machine.
+
+    Args:
+        kernel, lowering: whose rules.
+        cpus: online CPUs.
+        mms: address spaces.
+        slots: PUD entries of one address space that matter.
+        files: hugetlb files.
+        classes: kinds of PMD tables (one, and one more for each set of permissions in use).
+        small: the ranges of flushes count base pages, not PMD entries (workloads on ordinary mappings).
+        batch_fails: no page for a batch of tables can be had.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        lowering: Lowering,
+        *,
+        cpus: int,
+        mms: int,
+        slots: int = 1,
+        files: int = 1,
+        classes: int = 1,
+        small: bool = False,
+        batch_fails: bool = False,
+    ) -> None:
+        self.kernel = kernel
+        self.lowering = lowering
+        self.cpus = cpus
+        self.mms = mms
+        self.slots = max(slots, 1)
+        self.files = files
+        self.classes = classes
+        geometry = lowering.geometry
+        unit = geometry.page_shift if small else geometry.pmd_shift
+        self.slot_units = 1 << (geometry.pud_shift - unit)
+        self._unit_pages = unit - geometry.page_shift
+        self.asm = Assembler()
+        self.locks = Locks(i_mmap=0, mmap=files, vma=files + mms, ptl=files + 2 * mms)
+        self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails)
+        self.hugetlb = Hugetlb(self.asm, kernel, lowering, self.gathers, self.locks, self.slot_units)
+        self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
+        self._tasks: list[_Task] = []
+        self._events = 0
+        self._windows: list[str] = []
+        self._preempted: set[int] = set()
+        self._global_mms: set[int] = set()
+
+    # --- things that exist
+
+    def task(self, *, mm: int | None, cpu: int | None, ready: bool = False) -> int:
+        """Declare a task; `cpu=None` lets fork() choose. Its program is the one written after `starts()`."""
+        self._tasks.append(_Task(mm, self.cpus if cpu is None else cpu % self.cpus, -1, ready))
+        return len(self._tasks) - 1
+
+    def starts(self, *tasks: int) -> None:
+        """Say that these tasks' program begins here."""
+        for task in tasks:
+            self._tasks[task].entry = self.asm.here
+
+    def event(self) -> int:
+        """Declare an event that tasks signal and await."""
+        self._events += 1
+        return self._events - 1
+
+    def preempt(self, cpu: int) -> None:
+        """Say that a vCPU is off its CPU when the run begins."""
+        self._preempted.add(cpu)
+
+    @contextmanager
+    def window(self, name: str, actor: int) -> Iterator[None]:
+        """Count what happens within, apart; `actor` is the task whose own counts are kept too."""
+        self._windows.append(name)
+        number = len(self._windows) - 1
+        self.asm.emit(o.MARK, number, 1, actor, text=f"begin counting: {name}")
+        yield
+        self.asm.emit(o.MARK, number, 0, actor, text=f"end counting: {name}")
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The names of the windows, in the order in which programs open them."""
+        return tuple(self._windows)
+
+    # --- synchronisation between tasks
+
+    def signal(self, event: int) -> None:
+        """Write: tell everybody who waits for the event."""
+        self.asm.emit(o.SIGNAL, event, text="tell who waits")
+
+    def wait(self, event: int, count: int = 1) -> None:
+        """Write: sleep until the event was signalled so often."""
+        self.asm.emit(o.AWAIT, event, count, text="sleep until told")
+
+    def sleep(self) -> None:
+        """Write: sleep for good; the CPU turns lazy."""
+        self.asm.emit(o.PARK, 0, text="sleep")
+
+    def spin(self) -> None:
+        """Write: run in user mode for good."""
+        self.asm.emit(o.PARK, 1, text="run in user mode")
+
+    def move(self, cpu: int) -> None:
+        """Write: sched_setaffinity() to another CPU."""
+        self.asm.emit(o.MIGRATE, cpu % self.cpus, text="sched_setaffinity")
+
+    # --- the end
+
+    def build(self, *, pages_per_table: int = 2) -> Machine:
+        """Make the machine that was described.
+
+        Args:
+            pages_per_table: huge pages that a process uses in each PMD table.
+        """
+        rules = self.lowering.mm
+        geometry = self.lowering.geometry
+        if self.cpus < 1:
+            raise ShootdownError(f"a machine has at least one CPU, not {self.cpus}")
+        layout = make_layout(
+            cpus=self.cpus,
+            tasks=len(self._tasks),
+            mms=self.mms,
+            slots=self.slots,
+            classes=self.classes,
+            locks=self.files + 2 * self.mms + self.slots,
+            events=max(self._events, 1),
+            asids=rules.asids,
+            bits=64,
+            slot_units=self.slot_units,
+            unit_pages=self._unit_pages,
+            shifts=(
+                geometry.pmd_shift - geometry.page_shift,
+                geometry.pud_shift - geometry.page_shift,
+                geometry.p4d_shift - geometry.page_shift,
+            ),
+            clear_on_switch=rules.clear_on_switch,
+            lazy_tlb=rules.lazy_tlb,
+            tagged=rules.tagged,
+        )
+        state = empty_state(layout)
+        for number, task in enumerate(self._tasks):
+            at = layout.o_task + number * TASK_CELLS
+            state[at + T_PC] = task.entry
+            state[at + T_CPU] = task.cpu
+            state[at + T_MM] = 0 if task.mm is None else task.mm + 1
+            state[at + T_ON] = 0 if task.mm is None else task.mm + 1
+        for cpu in self._preempted:
+            set_cpu(state, layout, "preempted", cpu)
+        for mm in self._global_mms:
+            state[layout.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
+        return Machine(
+            code=self.asm.finish(),
+            layout=layout,
+            state=state,
+            ready=tuple(n for n, task in enumerate(self._tasks) if task.ready),
+            sections=self.files,
+            windows=len(self._windows),
+            pages_per_table=pages_per_table,
+            tasks_expected=len(self._tasks),
+        )

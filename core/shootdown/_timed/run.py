@@ -1,0 +1,204 @@
+"""Run a machine with clocks and collect what happened."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._errors import ShootdownError
+from shootdown._machine.assembler import Code
+from shootdown._machine.layout import Layout
+from shootdown._platform import COST_NAMES, Costs, Platform
+from shootdown._timed import books as k
+from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
+
+#: Steps between two looks at whether somebody wants to interrupt.
+SLICE = 4_000_000
+_ONE_SECOND = 10**12
+
+
+@attrs.frozen(eq=False)
+class Machine:
+    """A machine ready to run: programs, layout and first state.
+
+    Args:
+        code: the programs.
+        layout: where the state's parts lie.
+        state: the first state; runs work on a copy.
+        ready: tasks that can run at the beginning.
+        sections: locks under which tables are unshared (i_mmap_rwsems); locks are numbered from them.
+        windows: how many counting windows the programs mark.
+        pages_per_table: huge pages that a process uses in each PMD table.
+        tasks_expected: tasks that have to end or park for the run to be whole.
+    """
+
+    code: Code
+    layout: Layout
+    state: npt.NDArray[np.int64]
+    ready: tuple[int, ...]
+    sections: int
+    windows: int
+    pages_per_table: int
+    tasks_expected: int
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """What one timed run found.
+
+    Args:
+        counts: machine-wide, by name; see `COUNTERS`.
+        windows: the same for each window; `actors` for the window's actor alone.
+        elapsed_ns: from the beginning to the last step.
+        system_ns: CPU time in the kernel, without spinning on sleeping locks.
+        spin_ns: CPU time of waiting writers if the first one spins, and if all do.
+        flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,).
+        step_counts, step_targets, step_times: by step of the programs; times in ns.
+        events: the timeline, shape (n, 6); see `books`.
+        events_lost: events that had no room.
+        deliveries: IPIs delivered; steps: steps taken.
+        state: the last state.
+        clocks: each CPU's clock in picoseconds.
+    """
+
+    counts: dict[str, int]
+    windows: tuple[dict[str, int], ...]
+    actors: tuple[dict[str, int], ...]
+    elapsed_ns: float
+    system_ns: float
+    spin_ns: tuple[float, float]
+    flushes_taken: npt.NDArray[np.int64]
+    syncs_taken: npt.NDArray[np.int64]
+    step_counts: npt.NDArray[np.int64]
+    step_targets: npt.NDArray[np.int64]
+    step_times: npt.NDArray[np.float64]
+    events: npt.NDArray[np.int64]
+    events_lost: int
+    deliveries: int
+    steps: int
+    state: npt.NDArray[np.int64]
+    clocks: npt.NDArray[np.int64]
+
+    @property
+    def interrupted_cpus(self) -> int:
+        """How many different CPUs took an IPI."""
+        return int(np.count_nonzero(self.flushes_taken + self.syncs_taken))
+
+
+def cost_array(costs: Costs, which: str) -> npt.NDArray[np.int64]:
+    """Take one end of each cost's range (`low`, `likely`, `high`), in picoseconds."""
+    return np.array([round(getattr(getattr(costs, name), which) * 1000) for name in COST_NAMES], np.int64)
+
+
+def run_machine(
+    machine: Machine,
+    platform: Platform,
+    *,
+    which: str = "likely",
+    seed: int = 1,
+    one_by_one: bool = False,
+    events: int = 0,
+) -> Run:
+    """Run a machine to its end.
+
+    Args:
+        machine: what to run.
+        platform: whose costs and walk caches.
+        which: `low`, `likely` or `high`: which end of the costs.
+        seed: of the jitter; the same seed gives the same run.
+        one_by_one: deliver each interrupt as an event of its own (the slow twin of the fast way).
+        events: how many events of the timeline to keep.
+
+    Raises:
+        ShootdownError: if tasks wait for each other for ever.
+    """
+    from shootdown._timed import scheduler
+
+    L = machine.layout
+    B = _books(machine, platform, one_by_one)
+    S = machine.state.copy()
+    Q = blank(B, seed=seed)
+    Q[B.o_trim : B.o_trim + L.mms] = _ONE_SECOND
+    Q[B.o_misc + k.UNFINISHED] = machine.tasks_expected
+    Q[B.o_misc + k.PAGES_PER_TABLE] = machine.pages_per_table
+    costs = cost_array(platform.costs, which)
+    ever = (S[L.o_pud : L.o_pud + L.mms * L.slots] != 0).astype(np.uint8)
+    timeline = np.zeros(events * LOG_CELLS, np.int64)
+    for task in machine.ready:
+        scheduler.make_ready(S, L, Q, B, costs, task, 0)
+    for cpu in range(L.cpus):
+        scheduler.note_running(S, L, Q, B, cpu)
+    tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
+    steps = 0
+    while True:
+        taken = scheduler.run(
+            S, machine.code.steps, machine.code.lists, machine.code.cost, L, Q, B, costs, ever, timeline,
+            tuning, SLICE,
+        )  # fmt: skip
+        steps += taken
+        if taken < SLICE:
+            break
+    if Q[B.o_misc + k.UNFINISHED] > 0:
+        raise ShootdownError(
+            f"the run hangs: {Q[B.o_misc + k.UNFINISHED]} of {machine.tasks_expected} tasks wait for a lock or an "
+            "event that never comes"
+        )
+    return _collect(machine, B, S, Q, timeline, steps)
+
+
+def _books(machine: Machine, platform: Platform, one_by_one: bool) -> Books:
+    L = machine.layout
+    return make_books(
+        cpus=L.cpus,
+        words=L.words,
+        tasks=L.tasks,
+        mms=L.mms,
+        locks=L.locks,
+        events=max(L.events, 1),
+        slots=L.slots,
+        sections=machine.sections + 1,
+        steps=len(machine.code.cost),
+        windows=machine.windows,
+        walk_entries=platform.walk_entries,
+        huge_entries=platform.huge_entries,
+        pending_events=L.cpus if one_by_one else 1,
+    )
+
+
+def _collect(
+    machine: Machine,
+    B: Books,
+    S: npt.NDArray[np.int64],
+    Q: npt.NDArray[np.int64],
+    timeline: npt.NDArray[np.int64],
+    steps: int,
+) -> Run:
+    L = machine.layout
+
+    def part(start: int, length: int) -> npt.NDArray[np.int64]:
+        return Q[start : start + length].copy()
+
+    def counts(start: int) -> dict[str, int]:
+        return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}
+
+    logged = int(Q[B.o_misc + k.LOG_SIZE])
+    return Run(
+        counts=counts(B.o_total),
+        windows=tuple(counts(B.o_all + w * B.counters) for w in range(machine.windows)),
+        actors=tuple(counts(B.o_actor + w * B.counters) for w in range(machine.windows)),
+        elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
+        system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
+        spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
+        flushes_taken=part(B.o_flushes_taken, L.cpus),
+        syncs_taken=part(B.o_syncs_taken, L.cpus),
+        step_counts=part(B.o_step_count, B.steps),
+        step_targets=part(B.o_step_targets, B.steps),
+        step_times=part(B.o_step_time, B.steps) / 1000,
+        events=timeline[: logged * LOG_CELLS].reshape(-1, LOG_CELLS),
+        events_lost=int(Q[B.o_misc + k.LOG_LOST]),
+        deliveries=int(Q[B.o_misc + k.DELIVERIES]),
+        steps=steps,
+        state=S,
+        clocks=part(B.o_clock, L.cpus),
+    )
