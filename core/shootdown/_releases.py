@@ -121,6 +121,12 @@ def evolve(kernel: Kernel, values: Mapping[str, Any]) -> Kernel:
     return attrs.evolve(kernel, arch=arch, **{name: value for name, value in values.items() if name in core})
 
 
+def proposals(architectures: Iterable[HasChanges] = ()) -> tuple[str, ...]:
+    """Return the names of the proposals that can be asked for as `proposal:NAME`."""
+    table = [*CHANGES, *(change for one in architectures for change in one.changes)]
+    return tuple(dict.fromkeys(change.proposal for change in table if change.proposal))
+
+
 def _parse_name(name: str, table: Iterable[Change]) -> tuple[str | None, str]:
     if not name.startswith(_PROPOSAL):
         return None, name
