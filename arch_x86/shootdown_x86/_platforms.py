@@ -1,4 +1,8 @@
-"""The x86 machines that kernels run on: CPU model, features, hypervisor, TLBs; what they cost is in `_costs.py`."""
+"""The x86 machines that kernels run on: CPU model, features, hypervisor and TLBs.
+
+What things cost on them is in `_costs.py`. TLB figures are the data side's. No vendor publishes its
+paging-structure caches whole; those entries say what is known.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import attrs
 
 from shootdown._kernel import switch
 from shootdown._platform import Platform
+from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
 from shootdown_x86 import _costs
 
 
@@ -14,12 +19,13 @@ class X86Platform:
     """What only an x86 platform has: the CPUID features that decide how Linux flushes."""
 
     pcid: bool = switch(True, "CPUID.1:ECX.PCID: translations carry a process-context identifier")
-    invpcid: bool = switch(
-        True, "CPUID.7.0:EBX.INVPCID: one address or all of another PCID can be invalidated"
-    )
+    invpcid: bool = switch(True, "CPUID.7.0:EBX.INVPCID: what another PCID cached can be invalidated")
     invlpgb: bool = switch(False, "CPUID 0x80000008 EBX[3]: INVLPGB and TLBSYNC invalidate on all CPUs")
     invlpgb_max_pages: int = switch(
-        1, "pages that one INVLPGB may name: CPUID 0x80000008 EDX[15:0] plus one", minimum=1
+        1,
+        "pages that one INVLPGB may name: CPUID 0x80000008 EDX[15:0] plus one",
+        minimum=1,
+        maximum=65536,
     )
     tce: bool = switch(
         False, "EFER.TCE: INVLPG drops only the paging-structure entries that lead to its address"
@@ -28,73 +34,148 @@ class X86Platform:
     x2apic: bool = switch(True, "IPIs are sent by writing one MSR rather than two memory-mapped words")
 
 
-PLATFORMS: tuple[Platform, ...] = (
-    Platform(
-        name="intel-server",
-        summary="Intel Xeon (Sapphire Rapids), bare metal, native IPIs, PCID",
-        costs=_costs.INTEL_SERVER,
-        arch=X86Platform(la57=True),
-        cpus=196,
+KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
+LEVELS = (KIB4, MIB2, GIB1, GIB512)
+
+# Golden Cove: 96 (6-way), 32 and 8 entries, an STLB of 2048 in 16 ways for 4 KiB and 2 MiB pages (notes on
+# Hennessy and Patterson's i9-12900). UNVERIFIED: the ways of the 2 MiB and 1 GiB TLBs, replacement, what the
+# second level does with 1 GiB pages (here: nothing), and the paging-structure caches (32 PDEs, 4 PDPTEs,
+# 4 PML4Es: the order of size that has been inferred for earlier cores).
+GOLDEN_COVE = TlbGeometry(
+    l1=(
+        CacheGeometry(entries=96, ways=6, page_sizes=(KIB4,)),
+        CacheGeometry(entries=32, ways=4, page_sizes=(MIB2,)),
+        CacheGeometry(entries=8, ways=8, page_sizes=(GIB1,)),
     ),
-    Platform(
-        name="intel-client",
-        summary="Intel Core (Golden Cove), native IPIs, PCID",
-        costs=_costs.INTEL_CLIENT,
-        arch=X86Platform(),
-        cpus=16,
+    l2=CacheGeometry(entries=2048, ways=16, page_sizes=(KIB4, MIB2)),
+    walk_caches=(
+        CacheGeometry(entries=32, ways=32, page_sizes=(MIB2,)),
+        CacheGeometry(entries=4, ways=4, page_sizes=(GIB1,)),
+        CacheGeometry(entries=4, ways=4, page_sizes=(GIB512,)),
     ),
-    Platform(
-        name="amd-server",
-        summary="AMD EPYC (Zen 3 and later), bare metal, INVLPGB and TLBSYNC",
-        costs=_costs.AMD_SERVER,
-        arch=X86Platform(invlpgb=True, invlpgb_max_pages=8, tce=True),
-        cpus=196,
+    levels=LEVELS,
+)
+
+# Zen 2 and 3: 64 entries, fully associative, every page size; a second level of 2048 that holds PDEs as well
+# (WikiChip, zen_2; 1 GiB pages are smashed there). WikiChip's 12 ways don't divide 2048: 16 here, UNVERIFIED.
+# A page directory cache of 64 PML4Es and PDPEs (Zen 2's optimisation guide, cited by Chips and Cheese on
+# Neoverse N1 and Zen 2). The second level's PDEs are a cache of their own here, of UNVERIFIED size.
+ZEN = TlbGeometry(
+    l1=CacheGeometry(entries=64, ways=64, page_sizes=(KIB4, MIB2, GIB1)),
+    l2=CacheGeometry(entries=2048, ways=16, page_sizes=(KIB4, MIB2)),
+    walk_caches=(
+        CacheGeometry(entries=64, ways=64, page_sizes=(MIB2,)),
+        CacheGeometry(entries=64, ways=64, page_sizes=(GIB1, GIB512)),
     ),
-    Platform(
-        name="amd-server-zen2",
-        summary="AMD EPYC (Zen 2), bare metal, native IPIs, no PCID, no INVLPGB",
-        costs=_costs.AMD_SERVER_ZEN2,
-        arch=X86Platform(pcid=False, invpcid=False, tce=True),
-        cpus=196,
-    ),
-    Platform(
-        name="kvm-guest",
-        summary="guest of KVM on Intel with paravirtual TLB flush",
-        costs=_costs.KVM_GUEST,
-        arch=X86Platform(la57=True),
-        cpus=196,
-        hypervisor="kvm",
-    ),
-    Platform(
-        name="kvm-guest-amd",
-        summary="guest of KVM on AMD with paravirtual TLB flush; INVLPGB is not offered to it",
-        costs=_costs.KVM_GUEST_AMD,
-        arch=X86Platform(tce=False),
-        cpus=196,
-        hypervisor="kvm",
-    ),
-    Platform(
-        name="hyper-v-guest",
-        summary="guest of Hyper-V (Azure) that flushes by hypercall",
-        costs=_costs.HYPER_V_GUEST,
-        arch=X86Platform(),
-        cpus=196,
-        hypervisor="hyper-v",
-    ),
-    Platform(
-        name="xen-pv-guest",
-        summary="paravirtual guest of Xen that flushes by hypercall; it has no huge pages",
-        costs=_costs.XEN_PV_GUEST,
-        arch=X86Platform(pcid=False, invpcid=False),
-        cpus=128,
-        hypervisor="xen",
-    ),
-    Platform(
-        name="qemu-tcg",
-        summary="QEMU's own translator, as the measured rows were made: no PCID, no paravirtual features",
-        costs=_costs.QEMU_TCG,
-        arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
-        cpus=4,
-        hypervisor="none",
-    ),
+    levels=LEVELS,
+)
+
+# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256
+# entries at first (accel/tcg/cputlb.c; it grows with use), and nothing of the tables' upper levels.
+TCG = TlbGeometry(
+    l1=CacheGeometry(entries=256, ways=1, page_sizes=LEVELS[:3]),
+    levels=LEVELS,
+    asid_bits=0,
+    global_entries=False,
+)
+
+
+def _with_entries(platform: Platform) -> Platform:
+    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
+    tlb: TlbGeometry = platform.tlb
+    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
+    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
+    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
+
+
+def _untagged(tlb: TlbGeometry) -> TlbGeometry:
+    """Take the PCIDs away."""
+    return attrs.evolve(tlb, asid_bits=0)
+
+
+PLATFORMS: tuple[Platform, ...] = tuple(
+    _with_entries(platform)
+    for platform in (
+        Platform(
+            name="intel-server",
+            summary="Intel Xeon (Sapphire Rapids) on bare metal: native IPIs, PCID",
+            costs=_costs.INTEL_SERVER,
+            tlb=GOLDEN_COVE,
+            arch=X86Platform(la57=True),
+            cpus=196,
+        ),
+        Platform(
+            name="intel-client",
+            summary="Intel Core (Golden Cove): native IPIs, PCID",
+            costs=_costs.INTEL_CLIENT,
+            tlb=GOLDEN_COVE,
+            arch=X86Platform(),
+            cpus=16,
+        ),
+        Platform(
+            name="amd-server",
+            summary="AMD EPYC (Zen 3 and later) on bare metal: INVLPGB and TLBSYNC",
+            costs=_costs.AMD_SERVER,
+            tlb=ZEN,
+            # 8 pages in one INVLPGB: UNVERIFIED. It matters for ranges of 2 to 33 pages only.
+            arch=X86Platform(invlpgb=True, invlpgb_max_pages=8, tce=True),
+            cpus=196,
+        ),
+        Platform(
+            name="amd-server-zen2",
+            summary="AMD EPYC (Zen 2) on bare metal: native IPIs, no PCID, no INVLPGB",
+            costs=_costs.AMD_SERVER_ZEN2,
+            tlb=_untagged(ZEN),
+            arch=X86Platform(pcid=False, invpcid=False, tce=True),
+            cpus=196,
+        ),
+        Platform(
+            name="kvm-guest",
+            summary="guest of KVM on an Intel server, with the paravirtual TLB flush",
+            costs=_costs.KVM_GUEST,
+            tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
+            arch=X86Platform(la57=True),
+            cpus=196,
+            hypervisor="kvm",
+        ),
+        # KVM doesn't offer INVLPGB: its ASID would have to be one for all vCPUs, which only SEV guests have
+        # (Lendacky, 12 Feb 2025, on the INVLPGB series). A guest on family 1Ah shows 0x80000008 EBX[3] = 0,
+        # and no TCE.
+        Platform(
+            name="kvm-guest-amd",
+            summary="guest of KVM on an AMD server, with the paravirtual TLB flush, without INVLPGB",
+            costs=_costs.KVM_GUEST_AMD,
+            tlb=attrs.evolve(ZEN, vm_bits=8),
+            arch=X86Platform(),
+            cpus=196,
+            hypervisor="kvm",
+        ),
+        Platform(
+            name="hyper-v-guest",
+            summary="guest of Hyper-V on an Intel server, flushed by hypercall",
+            costs=_costs.HYPER_V_GUEST,
+            tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
+            arch=X86Platform(),
+            cpus=196,
+            hypervisor="hyper-v",
+        ),
+        Platform(
+            name="xen-pv-guest",
+            summary="paravirtual guest of Xen, flushed by hypercall; it has no huge pages",
+            costs=_costs.XEN_PV_GUEST,
+            tlb=_untagged(GOLDEN_COVE),
+            arch=X86Platform(pcid=False, invpcid=False),
+            cpus=128,
+            hypervisor="xen",
+        ),
+        # The machine of tests/oracle: it offers no KVM features, so kernels take it for bare metal.
+        Platform(
+            name="qemu-tcg",
+            summary="QEMU's own translator, as the rows of the oracle were measured: native IPIs, no PCID",
+            costs=_costs.QEMU_TCG,
+            tlb=TCG,
+            arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
+            cpus=4,
+        ),
+    )
 )
