@@ -151,10 +151,11 @@ CHANGES: tuple[Change, ...] = (
     Change(
         commit="8ce720d5bd91",
         subject="mm/hugetlb: fix excessive IPI broadcasts when unsharing PMD tables using mmu_gather",
-        mainline="6.19",
+        mainline="6.19-rc7",
         sets={"unshare_sync": "last-sharer", "unshare_gather": True},
         stable={"5.10": 253, "5.15": 203, "6.1": 167, "6.6": 127, "6.12": 74, "6.18": 13},
-        source="CVE-2026-63875, as the releases that its follow-up c2ff4764e03e fixes; the oracle",
+        source="CVE-2026-63875, as the releases that its follow-up c2ff4764e03e fixes; the oracle; "
+        "mm-hotfixes-stable-2026-01-20",
     ),
     Change(
         commit="1fb3d8c20bfa",
