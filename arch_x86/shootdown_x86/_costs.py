@@ -150,7 +150,7 @@ INTEL_SERVER = Costs(
         400, 1_200, 3_800, f"estimate: 1.8 us, half of mmap() with munmap() in a guest ({GUEST})"
     ),
     migrate_ns=Cost(3_000, 8_000, 41_000, f"estimate: stopper wake-up and two switches; high is {GUEST}"),
-    collapse_ns=Cost(230_000, 700_000, 1_500_000, COLLAPSED),
+    collapse_ns=Cost(230_000, 700_000, 2_000_000, COLLAPSED),
     user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
 )
 
@@ -166,7 +166,7 @@ INTEL_CLIENT = _like(
     ),
     fork_ns=Cost(15_000, 35_000, 120_000, "estimate: intel-server's with fewer CPUs and a higher clock"),
     exit_ns=Cost(20_000, 45_000, 120_000, "estimate: intel-server's with fewer CPUs and a higher clock"),
-    collapse_ns=Cost(230_000, 800_000, 1_500_000, COLLAPSED),
+    collapse_ns=Cost(230_000, 800_000, 2_000_000, COLLAPSED),
 )
 
 AMD_SERVER = _like(
