@@ -165,6 +165,16 @@ def test_the_document_adds_up_a_broadcast_to_195_targets(name: str) -> None:
     assert f"| `{name}` | {sums} |" in DOCUMENT.read_text(encoding="utf-8")
 
 
+def test_the_document_sets_the_sums_beside_what_was_reported() -> None:
+    costs, text = by_name("intel-server").costs, DOCUMENT.read_text(encoding="utf-8")
+    ends = ("low", "likely", "high")
+    wall = [broadcast(costs, 195, end) / 1000 for end in ends]
+    handlers = [195 * getattr(costs.ipi_handler_ns, end) / 1000 for end in ends]
+    busy = [a + b for a, b in zip(wall, handlers, strict=True)]
+    assert f"| 90.7 | {' | '.join(f'{value:.1f}' for value in wall)} |" in text
+    assert f"| 220.7 | {' | '.join(f'{value:.1f}' for value in busy)} |" in text
+
+
 def test_the_model_gives_a_single_ipi_the_time_that_was_measured() -> None:
     """1317 ns until it is handled with IPI virtualisation, 2239 ns in a guest without: within a tenth."""
     for name, measured in (("intel-server", 1317), ("kvm-guest", 2239)):
