@@ -1,1 +1,32 @@
-"""The x86 architecture."""
+"""The x86 architecture: page-table formats, kernels, platforms, and how x86 flushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shootdown import Architecture, hookimpl
+
+
+@hookimpl
+def shootdown_architectures() -> Sequence[Architecture]:
+    """Offer x86."""
+    from shootdown_x86._flush import X86Lowering
+    from shootdown_x86._formats import FORMATS
+    from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
+    from shootdown_x86._platforms import PLATFORMS
+
+    return [
+        Architecture(
+            api=1,
+            name="x86",
+            summary="x86-64 and 32-bit x86: IPIs, INVLPGB, paravirtual flushes",
+            aliases=("amd64", "x86_64"),
+            formats=FORMATS,
+            switches=X86Kernel,
+            changes=CHANGES,
+            configure=configure,
+            platforms=PLATFORMS,
+            lower=X86Lowering,
+            contradictions=CONTRADICTIONS,
+        )
+    ]

@@ -18,10 +18,6 @@ from shootdown_x86._platforms import X86Platform
 _TLB_C = "arch/x86/mm/tlb.c"
 _TLB_H = "arch/x86/include/asm/tlb.h"
 
-#: tlb_single_page_flush_ceiling, since v3.16 (a5102476a24b).
-CEILING = 33
-#: TLB_NR_DYN_ASIDS: address spaces whose translations one CPU keeps, with PCID.
-DYNAMIC_ASIDS = 6
 #: An mm gets a global ASID when it runs on more than three CPUs (consider_global_asid(), v6.15).
 GLOBAL_ASID_CPUS = 4
 
@@ -54,7 +50,7 @@ class X86Lowering:
         return MmRules(
             clear_on_switch=not self._own.lazy_mm_cpumask,
             lazy_tlb=True,
-            asids=DYNAMIC_ASIDS if self._cpu.pcid else 1,
+            asids=self._own.tlb_nr_dyn_asids if self._cpu.pcid else 1,
             tagged=self._cpu.pcid,
         )
 
@@ -77,7 +73,7 @@ class X86Lowering:
             return "kvm"
         if self._own.paravirt and self.platform.hypervisor in ("xen", "hyper-v"):
             return "hypercall"
-        if self._cpu.invlpgb and self._own.invlpgb and not self._own.pti:
+        if self._cpu.invlpgb and self._own.invlpgb and (self._own.invlpgb_with_pti or not self._own.pti):
             return "invlpgb"
         return "ipi"
 
@@ -126,7 +122,7 @@ class X86Lowering:
 
     def _flush_mm_range(self, asm: Assembler, g: int) -> None:
         with asm.function("flush_tlb_mm_range", _TLB_C), asm.because("TLB flush"):
-            asm.begin_flush(g, ceiling=CEILING)
+            asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
             if self.way == "invlpgb":
                 with asm.if_global_asid() as branch:
                     self._broadcast(asm)
@@ -156,7 +152,9 @@ class X86Lowering:
             self._flush_multi(asm, g)
             if self.way == "invlpgb":
                 with asm.function("consider_global_asid", _TLB_C):
-                    asm.emit(o.CONSIDER_GLOBAL, GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm")
+                    asm.emit(
+                        o.CONSIDER_GLOBAL, GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm"
+                    )
             branch.otherwise()
             with asm.if_loaded_here():
                 asm.flush_this_cpu()

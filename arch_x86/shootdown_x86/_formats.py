@@ -55,7 +55,12 @@ _CODE = (
     CodeBit(bit(3), reasons=(Reason.RESERVED,)),
     CodeBit(bit(4), kinds=("execute",), any_of=("smep", "nxe")),
 )
-_FAULTS = (Fault("#GP", reasons=(Reason.NONCANONICAL,)), Fault("#PF", code=_CODE))
+_FAULTS = (
+    Fault("#GP", reasons=(Reason.NONCANONICAL,)),
+    # Not the manual's: what happens where no memory answers is the platform's choice.
+    Fault("bus error", reasons=(Reason.NO_MEMORY,)),
+    Fault("#PF", code=_CODE),
+)
 
 _SETTINGS = (
     Setting("maxphyaddr", 46, "CPUID.80000008H:EAX[7:0], bits of a physical address", minimum=32, maximum=52),
@@ -212,7 +217,7 @@ X86_32BIT = Format(
         *(s for s in _SETTINGS if s.name in ("wp", "smep", "smap", "ac")),
     ),
     faults=(
-        _FAULTS[0],
+        *_FAULTS[:-1],
         Fault("#PF", code=(*_CODE[:-1], attrs.evolve(_CODE[-1], any_of=("smep",)))),
     ),
     fields=_fields(("PDE",), ("PDE",), wide=False),

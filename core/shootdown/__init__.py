@@ -1,1 +1,81 @@
-"""Emulate how Linux tears down and unshares page tables, on each architecture."""
+"""Emulate how Linux tears down and unshares page tables, on each architecture.
+
+    import shootdown
+    rows = shootdown.compare("hugetlb-munmap", kernels=["6.12.73", "7.0"], parameters={"tables": 4})
+    rows[0].counts["sync_ipis"]
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shootdown._errors import ShootdownError
+
+if TYPE_CHECKING:
+    from shootdown._architecture import Architecture, Geometry, Lowering, MmRules
+    from shootdown._changes import Change
+    from shootdown._compare import compare
+    from shootdown._kernel import Kernel, switch
+    from shootdown._platform import Cost, Costs, Platform
+    from shootdown._registry import hookimpl
+    from shootdown._result import Result
+    from shootdown._simulate import simulate
+    from shootdown._workload import Parameter, Setting, Workload
+
+_HOMES = {
+    "Architecture": "_architecture",
+    "Change": "_changes",
+    "Cost": "_platform",
+    "Costs": "_platform",
+    "Geometry": "_architecture",
+    "Kernel": "_kernel",
+    "Lowering": "_architecture",
+    "MmRules": "_architecture",
+    "Parameter": "_workload",
+    "Platform": "_platform",
+    "Result": "_result",
+    "Setting": "_workload",
+    "Workload": "_workload",
+    "compare": "_compare",
+    "hookimpl": "_registry",
+    "simulate": "_simulate",
+    "switch": "_kernel",
+}
+
+__all__ = [
+    "Architecture",
+    "Change",
+    "Cost",
+    "Costs",
+    "Geometry",
+    "Kernel",
+    "Lowering",
+    "MmRules",
+    "Parameter",
+    "Platform",
+    "Result",
+    "Setting",
+    "ShootdownError",
+    "Workload",
+    "compare",
+    "hookimpl",
+    "simulate",
+    "switch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'shootdown' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"shootdown.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,7 +21,9 @@ JUMP_ZERO = 4  # a=r, b=label
 JUMP_EQUAL = 5  # a=r, b=value, c=label
 WORK = 6  # time passes (a=cost, b=how many); the state does not change
 MARK = AFTER + 7  # a=window, b=1 opens and 0 closes it, c=actor: counts between belong to the window
-NOTE = AFTER + 8  # a=what, b=how many: an occurrence that only the ledger knows (a gather begun, a warning printed)
+NOTE = (
+    AFTER + 8
+)  # a=what, b=how many: an occurrence that only the ledger knows (a gather begun, a warning printed)
 
 # --- scheduling
 SPAWN = AFTER + 10  # a=task: becomes runnable on its home CPU

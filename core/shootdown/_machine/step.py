@@ -421,7 +421,10 @@ def step(S, P, lists, L: Layout, task: int) -> int:
     elif op == o.SET_PUD:
         S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = a + 1
     elif op == o.JUMP_EXCLUSIVE:
-        if np.int64(S[L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])]) < 2:
+        if (
+            np.int64(S[L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])])
+            < 2
+        ):
             nxt = a
     elif op == o.SHARE:
         at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])

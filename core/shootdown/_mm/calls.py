@@ -132,7 +132,9 @@ class Calls:
 
     # --- calls on mappings
 
-    def munmap(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int = o.CLEARED_P4DS) -> None:
+    def munmap(
+        self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int = o.CLEARED_P4DS
+    ) -> None:
         """Write munmap() of whole hugetlb VMAs.
 
         Args:

@@ -86,7 +86,12 @@ class Gathers:
                 self._queue_tables(g, min(batch, count - part), batch)
                 if part + batch < count:
                     self.asm.emit(
-                        o.GATHER_ADD, g, lo, hi, o.FREED_TABLES | cleared << 16, text="tables wait to be freed"
+                        o.GATHER_ADD,
+                        g,
+                        lo,
+                        hi,
+                        o.FREED_TABLES | cleared << 16,
+                        text="tables wait to be freed",
                     )
 
     def _queue_tables(self, g: int, count: int, batch: int) -> None:

@@ -64,7 +64,13 @@ class Hugetlb:
     """
 
     def __init__(
-        self, asm: Assembler, kernel: Kernel, lowering: Lowering, gathers: Gathers, locks: Locks, slot_units: int
+        self,
+        asm: Assembler,
+        kernel: Kernel,
+        lowering: Lowering,
+        gathers: Gathers,
+        locks: Locks,
+        slot_units: int,
     ) -> None:
         self.asm = asm
         self.kernel = kernel
@@ -208,7 +214,9 @@ class Hugetlb:
     def _flush_and_sync(self, g: int) -> None:
         asm, kernel = self.asm, self.kernel
         marked = o.FREED_TABLES if kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
-        with asm.function("huge_pmd_unshare_flush" if kernel.unshare_gather else "__unmap_hugepage_range", _FILE):
+        with asm.function(
+            "huge_pmd_unshare_flush" if kernel.unshare_gather else "__unmap_hugepage_range", _FILE
+        ):
             with asm.if_flags(g, marked):
                 self.gathers.flush(g)
             self._sync_if_exclusive(g)
@@ -252,7 +260,12 @@ class Hugetlb:
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
                     asm.emit(
-                        o.GATHER_SLOT, g, m.first, m.last, o.CLEARED_PMDS << 16, text="tlb_remove_huge_tlb_entry"
+                        o.GATHER_SLOT,
+                        g,
+                        m.first,
+                        m.last,
+                        o.CLEARED_PMDS << 16,
+                        text="tlb_remove_huge_tlb_entry",
                     )
             self.unlock_table()
 

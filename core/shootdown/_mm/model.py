@@ -122,6 +122,10 @@ class Model:
         """Write: sleep until the event was signalled so often."""
         self.asm.emit(o.AWAIT, event, count, text="sleep until told")
 
+    def concern(self, mm: int) -> None:
+        """Write: kernel work of this task now concerns that mm."""
+        self.asm.emit(o.ON_MM, mm, -1, text="work on that mm")
+
     def sleep(self) -> None:
         """Write: sleep for good; the CPU turns lazy."""
         self.asm.emit(o.PARK, 0, text="sleep")

@@ -115,6 +115,9 @@ class Books(NamedTuple):
     o_total: int
     o_all: int
     o_actor: int
+    o_window_begin: int
+    o_window_end: int
+    o_window_system: int
     o_step_count: int
     o_step_targets: int
     o_step_time: int
@@ -197,6 +200,9 @@ def make_books(
         ("o_total", count),
         ("o_all", windows * count),
         ("o_actor", windows * count),
+        ("o_window_begin", windows),
+        ("o_window_end", windows),
+        ("o_window_system", windows),
         ("o_step_count", steps),
         ("o_step_targets", steps),
         ("o_step_time", steps),

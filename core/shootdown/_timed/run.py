@@ -50,6 +50,7 @@ class Run:
     Args:
         counts: machine-wide, by name; see `COUNTERS`.
         windows: the same for each window; `actors` for the window's actor alone.
+        window_ns, window_system_ns: how long each window was open, and the kernel's CPU time meanwhile.
         elapsed_ns: from the beginning to the last step.
         system_ns: CPU time in the kernel, without spinning on sleeping locks.
         spin_ns: CPU time of waiting writers if the first one spins, and if all do.
@@ -65,6 +66,8 @@ class Run:
     counts: dict[str, int]
     windows: tuple[dict[str, int], ...]
     actors: tuple[dict[str, int], ...]
+    window_ns: tuple[float, ...]
+    window_system_ns: tuple[float, ...]
     elapsed_ns: float
     system_ns: float
     spin_ns: tuple[float, float]
@@ -182,11 +185,14 @@ def _collect(
     def counts(start: int) -> dict[str, int]:
         return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}
 
+    windows = machine.windows
     logged = int(Q[B.o_misc + k.LOG_SIZE])
     return Run(
         counts=counts(B.o_total),
         windows=tuple(counts(B.o_all + w * B.counters) for w in range(machine.windows)),
         actors=tuple(counts(B.o_actor + w * B.counters) for w in range(machine.windows)),
+        window_ns=tuple((part(B.o_window_end, windows) - part(B.o_window_begin, windows)) / 1000),
+        window_system_ns=tuple(part(B.o_window_system, windows) / 1000),
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
         system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
         spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),

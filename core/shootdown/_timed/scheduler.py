@@ -344,7 +344,9 @@ def charge(Q, B: Books, cpu: int, arrival: int, handler: int) -> int:
 
 
 @kernel
-def account(Q, B: Books, L: Layout, S, sender: int, task: int, word: int, full: int, partial: int, left: int) -> None:
+def account(
+    Q, B: Books, L: Layout, S, sender: int, task: int, word: int, full: int, partial: int, left: int
+) -> None:
     """Count what a flush did on a set of CPUs."""
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     n = popcount(full)
@@ -358,7 +360,9 @@ def account(Q, B: Books, L: Layout, S, sender: int, task: int, word: int, full: 
 
 
 @kernel
-def take_calls(S, L: Layout, Q, B: Books, costs, events, sender: int, word: int, cpus: int, arrival: int) -> int:
+def take_calls(
+    S, L: Layout, Q, B: Books, costs, events, sender: int, word: int, cpus: int, arrival: int
+) -> int:
     """Let a set of CPUs take the call of `sender`; returns when the last handler ends."""
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
     kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & 7
@@ -414,7 +418,9 @@ def take_calls(S, L: Layout, Q, B: Books, costs, events, sender: int, word: int,
 
 
 @kernel
-def send_calls(S, P, L: Layout, Q, B: Books, costs, ever, events, cpu: int, task: int, pc: int, one_by_one: int) -> None:
+def send_calls(
+    S, P, L: Layout, Q, B: Books, costs, ever, events, cpu: int, task: int, pc: int, one_by_one: int
+) -> None:
     """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
     kind = P[pc * 5 + 1]
     now = Q[B.o_clock + cpu]
@@ -612,7 +618,9 @@ def before_step(S, P, L: Layout, Q, B: Books, task: int, pc: int, tick: int) -> 
 
 
 @kernel
-def after_step(S, P, lists, L: Layout, Q, B: Books, costs, ever, events, task: int, pc: int, said: int, slow: int) -> None:
+def after_step(
+    S, P, lists, L: Layout, Q, B: Books, costs, ever, events, task: int, pc: int, said: int, slow: int
+) -> None:
     """Do for clocks, queues and ledger what a step asks, beyond what it costs."""
     op = P[pc * 5]
     a = P[pc * 5 + 1]
@@ -690,11 +698,27 @@ def after_step(S, P, lists, L: Layout, Q, B: Books, costs, ever, events, task: i
     elif op == o.IRQ_ON:
         take_late(S, L, Q, B, costs, events, cpu, now)
     elif op == o.MARK:
-        Q[B.o_misc + k.WINDOW] = a if b else -1
-        Q[B.o_misc + k.ACTOR] = P[pc * 5 + 3]
+        mark(L, Q, B, a, b, P[pc * 5 + 3], now)
     elif op == o.FLUSH_LOCAL_PAGES:
         count(Q, B, k.PAGE_INVALIDATIONS, a, task)
         Q[B.o_clock + cpu] += a * costs[PAGE_FLUSH]
+
+
+@kernel
+def mark(L: Layout, Q, B: Books, window: int, opens: int, actor: int, now: int) -> None:
+    """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening."""
+    if not opens:
+        Q[B.o_misc + k.WINDOW] = -1
+        Q[B.o_window_end + window] = now
+        Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
+        return
+    Q[B.o_misc + k.WINDOW] = window
+    Q[B.o_misc + k.ACTOR] = actor
+    Q[B.o_window_begin + window] = now
+    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM]
+    for cpu in range(L.cpus):
+        Q[B.o_flushes_taken + cpu] = 0
+        Q[B.o_syncs_taken + cpu] = 0
 
 
 @kernel

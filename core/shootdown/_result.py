@@ -1,0 +1,95 @@
+"""What a run found, as a plain value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+#: The version of the JSON that results are written as.
+SCHEMA = 1
+
+#: The counts of a row, in the order of tables: exact integers. See docs/glossary.md.
+COUNTS = (
+    "unshared_tables",
+    "fully_unshared_tables",
+    "shared_tables",
+    "gathers",
+    "flush_requests",
+    "flush_ipis",
+    "sync_broadcasts",
+    "sync_ipis",
+    "redundant_sync_ipis",
+    "transition_ipis",
+    "interrupted_cpus",
+    "hypercalls",
+    "broadcast_invalidations",
+    "full_flushes",
+    "page_invalidations",
+    "completion_waits",
+    "stale_entries_left",
+    "lazy_switches",
+    "context_switches",
+    "lock_waits",
+    "kernel_warnings",
+)
+
+
+@attrs.frozen
+class Span:
+    """A time as a range, in nanoseconds; an estimate, never exact."""
+
+    low: float
+    likely: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return it for JSON."""
+        return {"low": self.low, "likely": self.likely, "high": self.high}
+
+
+@attrs.frozen
+class Result:
+    """One workload on one kernel and platform: counts, times, and what a reader must know.
+
+    Args:
+        arch, platform, kernel, workload: names; `kernel` as it was typed.
+        parameters: all of them, as used.
+        cpus: online CPUs.
+        set: the what-ifs that were asked for, by name.
+        supported: whether the kernel and platform can run the workload; if not, `reason` says why.
+        counts: exact integers by name, see `COUNTS`; empty if not supported.
+        times: `elapsed_ns` and `system_ns`; empty if not supported.
+        remarks: unverified facts, what-ifs, counts that timing decides.
+    """
+
+    arch: str
+    platform: str
+    kernel: str
+    workload: str
+    parameters: Mapping[str, Any]
+    cpus: int
+    set: Mapping[str, str]
+    supported: bool
+    reason: str | None
+    counts: Mapping[str, int]
+    times: Mapping[str, Span]
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "arch": self.arch,
+            "platform": self.platform,
+            "kernel": self.kernel,
+            "workload": self.workload,
+            "parameters": dict(self.parameters),
+            "cpus": self.cpus,
+            "set": dict(self.set),
+            "supported": self.supported,
+            "reason": self.reason,
+            "counts": dict(self.counts),
+            "times": {name: span.to_dict() for name, span in self.times.items()},
+            "remarks": list(self.remarks),
+        }

@@ -1,0 +1,198 @@
+"""Run one workload on one kernel and platform, and say what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from shootdown._errors import ShootdownError
+from shootdown._kernel import Kernel
+from shootdown._platform import Platform
+from shootdown._releases import resolve
+from shootdown._result import COUNTS, Result, Span
+from shootdown._whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
+from shootdown._workload import Setting, Workload
+
+if TYPE_CHECKING:
+    from shootdown._architecture import Architecture
+    from shootdown._timed.run import Machine, Run
+
+#: More CPUs than Linux can be built for (NR_CPUS) are refused.
+MOST_CPUS = 8192
+
+
+@attrs.frozen
+class Case:
+    """One cell of a comparison: everything chosen, nothing run yet.
+
+    Args:
+        architecture, platform, kernel, workload: values, what-ifs applied.
+        values: the workload's parameters, complete.
+        cpus: online CPUs.
+        settings: the what-ifs, as asked.
+        remarks: what the choices already say.
+    """
+
+    architecture: Architecture
+    platform: Platform
+    kernel: Kernel
+    workload: Workload
+    values: Mapping[str, Any]
+    cpus: int
+    settings: Mapping[str, str]
+    remarks: tuple[str, ...]
+
+    @property
+    def setting(self) -> Setting:
+        """What the workload's `build` gets."""
+        assert self.architecture.lower is not None
+        lowering = self.architecture.lower(self.kernel, self.platform)
+        return Setting(self.kernel, self.platform, lowering, self.cpus, self.values)
+
+    def refusal(self) -> str | None:
+        """Say why kernel and platform can't run the workload, or None."""
+        if self.architecture.lower is None:
+            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
+        setting = self.setting
+        if self.workload.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
+            reason = setting.lowering.no_pmd_sharing()
+            if reason is not None:
+                return reason
+        return self.workload.refuse(setting)
+
+
+def prepare(
+    architecture: Architecture,
+    platform: Platform,
+    kernel: str,
+    workload: Workload,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    cpus: int | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+) -> Case:
+    """Choose everything for one run and check that it can hold together.
+
+    Args:
+        architecture, platform, workload: values.
+        kernel: a release or proposal, as typed.
+        parameters: of the workload; the others get their defaults.
+        cpus: online CPUs; the platform's default if None.
+        settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    if isinstance(settings, Mapping):
+        settings = [f"{name}={value}" for name, value in settings.items()]
+    chosen = parse_settings(settings)
+    resolved = set_kernel(resolve(kernel, architecture), chosen, architecture)
+    name = platform.name
+    platform, remarks = set_fields(platform, chosen, "platform", name)
+    refuse_contradictions(chosen, resolved, platform, architecture.contradictions)
+    online = platform.cpus if cpus is None else cpus
+    if not 1 <= online <= MOST_CPUS:
+        raise ShootdownError(f"{online} CPUs: a machine has between 1 and {MOST_CPUS}")
+    values = workload.read(parameters or {})
+    return Case(
+        architecture, platform, resolved, workload, values, online, chosen, (*resolved.remarks, *remarks)
+    )
+
+
+def simulate(case: Case) -> Result:
+    """Run a case three times, with the low, likely and high end of each cost.
+
+    Counts are those of the likely run. Where another run counts otherwise, timing decides, and a remark gives
+    the range.
+
+    Raises:
+        ShootdownError: the run hangs.
+    """
+    reason = case.refusal()
+    if reason is not None:
+        return _row(case, supported=False, reason=reason)
+    from shootdown._timed.run import run_machine
+
+    machine = case.workload.build(case.setting)
+    seed = int(case.values["seed"])
+    runs = {
+        which: run_machine(machine, case.platform, which=which, seed=seed)
+        for which in ("low", "likely", "high")
+    }
+    counted = {which: counts_of(machine, run) for which, run in runs.items()}
+    return _row(
+        case,
+        supported=True,
+        reason=None,
+        counts=counted["likely"],
+        times=_times(machine, runs),
+        remarks=(*_races(counted), *_warnings(counted["likely"])),
+    )
+
+
+def counts_of(machine: Machine, run: Run) -> dict[str, int]:
+    """Pick the counts of a row: of the measured window where the workload has one, else of the whole run."""
+    counted = run.windows[0] if machine.windows else run.counts
+    return {name: run.interrupted_cpus if name == "interrupted_cpus" else counted[name] for name in COUNTS}
+
+
+def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
+    """Give elapsed and system time as ranges; waiting writers of a lock may spin, one of them or all."""
+    elapsed, system = {}, {}
+    for which, run in runs.items():
+        elapsed[which] = run.window_ns[0] if machine.windows else run.elapsed_ns
+        spinning = {"low": 0.0, "likely": run.spin_ns[0], "high": run.spin_ns[1]}[which]
+        system[which] = run.window_system_ns[0] if machine.windows else run.system_ns + spinning
+    return {"elapsed_ns": _span(elapsed), "system_ns": _span(system)}
+
+
+def _span(values: Mapping[str, float]) -> Span:
+    """Order a range; races can make the run with the higher costs the shorter one."""
+    low, likely, high = values["low"], values["likely"], values["high"]
+    return Span(round(min(low, likely), 1), round(likely, 1), round(max(high, likely), 1))
+
+
+def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Say which counts differ between the three runs."""
+    remarks = []
+    for name in ("unshared_tables", "sync_broadcasts", "sync_ipis", "flush_ipis", "stale_entries_left"):
+        values = sorted({counts[name] for counts in counted.values()})
+        if len(values) > 1:
+            remarks.append(f"timing decides {name}: {values[0]} to {values[-1]} over the range of costs")
+    return remarks
+
+
+def _warnings(counts: Mapping[str, int]) -> list[str]:
+    if not counts["kernel_warnings"]:
+        return []
+    return [
+        f"the kernel would warn {counts['kernel_warnings']} times in tlb_finish_mmu(): fully_unshared_tables is "
+        "still set, so a table became exclusive and nobody waited for lockless walkers before the lock dropped"
+    ]
+
+
+def _row(
+    case: Case,
+    *,
+    supported: bool,
+    reason: str | None,
+    counts: Mapping[str, int] | None = None,
+    times: Mapping[str, Span] | None = None,
+    remarks: Iterable[str] = (),
+) -> Result:
+    return Result(
+        arch=case.architecture.name,
+        platform=case.platform.name,
+        kernel=case.kernel.name,
+        workload=case.workload.name,
+        parameters=dict(case.values),
+        cpus=case.cpus,
+        set=dict(case.settings),
+        supported=supported,
+        reason=reason,
+        counts=counts or {},
+        times=times or {},
+        remarks=(*case.remarks, *remarks),
+    )

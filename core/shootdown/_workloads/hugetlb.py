@@ -1,0 +1,204 @@
+"""One call on a hugetlb mapping whose PMD tables several processes share, for each caller of unsharing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shootdown._errors import ShootdownError
+from shootdown._machine import ops as o
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+from shootdown._timed.run import Machine
+from shootdown._workload import Parameter, Setting, Workload
+from shootdown._workloads.threads import STATES, Threads
+
+_PARAMETERS = (
+    Parameter(
+        "tables", 1, "PMD tables that the mapping covers and every process uses", minimum=1, maximum=10**6
+    ),
+    Parameter("sharers", 2, "processes that map them, the actor counted", minimum=1, maximum=10**5),
+    Parameter("vmas", 1, "VMAs that the mapping consists of, each of whole tables", minimum=1, maximum=10**5),
+    Parameter(
+        "actors", 1, "how many of the processes make the call, one after another", minimum=1, maximum=10**5
+    ),
+    Parameter("pages", 2, "huge pages that each process touches in each table", minimum=0, maximum=512),
+    Parameter("threads", 0, "further threads of the first actor, each on a CPU of its own", maximum=10**5),
+    Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
+    Parameter("walkers", 0, "threads of the first actor that are inside GUP-fast meanwhile", maximum=10**4),
+    Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
+)
+
+
+def split_into_vmas(tables: int, vmas: int, pages: int, units: int) -> tuple[Mapping, ...]:
+    """Divide tables into VMAs as evenly as whole tables allow."""
+    if vmas > tables:
+        raise ShootdownError(f"-p vmas={vmas}: a VMA covers at least one table, and there are {tables}")
+    edges = [i * tables // vmas for i in range(vmas + 1)]
+    first, last = (0, units // 2 + 1) if pages > 1 else (0, 1)
+    return tuple(
+        Mapping(tuple(range(lo, hi)), pages=pages, first=first, last=last)
+        for lo, hi in zip(edges, edges[1:], strict=False)
+    )
+
+
+def _builder(
+    call: Callable[[Model, tuple[Mapping, ...], tuple[int, ...]], None],
+) -> Callable[[Setting], Machine]:
+    """Make the `build` of a workload in which each actor makes `call`."""
+
+    def build(setting: Setting) -> Machine:
+        sharers = setting["sharers"]
+        actors = min(setting["actors"], sharers)
+        model = Model(
+            setting.kernel,
+            setting.lowering,
+            cpus=setting.cpus,
+            mms=sharers + 1,
+            slots=setting["tables"],
+            classes=2,
+        )
+        mappings = split_into_vmas(setting["tables"], setting["vmas"], setting["pages"], model.slot_units)
+        mains = [model.task(mm=i, cpu=i, ready=True) for i in range(sharers)]
+        threads = Threads(model, mm=0, other_mm=sharers, cpu=0)
+        threads.add(setting["threads"], setting["state"], preempted=setting["preempted"])
+        threads.add_walkers(setting["walkers"])
+        ready = model.event()
+        turns = [model.event() for _ in range(actors + 1)]
+        threads.write(mappings)
+        for i, main in enumerate(mains):
+            model.starts(main)
+            for m in mappings:
+                model.hugetlb.touch(m)
+            model.signal(ready)
+            if i >= actors:
+                model.sleep()
+                continue
+            model.wait(turns[i])
+            if i:
+                _act(model, call, mappings, i, sharers)
+            else:
+                model.wait(ready, sharers)
+                threads.await_all()
+                with model.window("measured", mains[0]):
+                    _act(model, call, mappings, i, sharers)
+                    model.signal(turns[1])
+                    if actors > 1:
+                        model.wait(turns[actors])
+            if i:
+                model.signal(turns[i + 1])
+            model.asm.halt()
+        starter = model.task(mm=None, cpu=0, ready=True)
+        model.starts(starter)
+        model.signal(turns[0])
+        model.asm.halt()
+        return model.build(pages_per_table=setting["pages"])
+
+    return build
+
+
+def _act(
+    model: Model,
+    call: Callable[[Model, tuple[Mapping, ...], tuple[int, ...]], None],
+    mappings: tuple[Mapping, ...],
+    actor: int,
+    sharers: int,
+) -> None:
+    others = tuple(mm for mm in range(sharers) if mm != actor)
+    call(model, mappings, (*others, actor))
+
+
+def upper_tables(model: Model, tables: int) -> tuple[int, int]:
+    """Say how many page-table pages above PMD tables a mapping of its own region needs, and at which level."""
+    geometry = model.lowering.geometry
+    if geometry.p4d_shift > geometry.pud_shift:
+        span, level = geometry.p4d_shift - geometry.pud_shift, o.CLEARED_P4DS
+    else:
+        return 0, o.CLEARED_P4DS  # the PUD level is the root
+    return -(-tables >> span), level
+
+
+def _munmap(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    count, level = upper_tables(model, model.slots)
+    model.calls.munmap(mappings, upper_tables=count, level=level)
+
+
+def _exit(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    model.calls.exit(mappings)
+
+
+def _mprotect(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    model.calls.mprotect(mappings, to_class=1)
+
+
+def _mremap(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    for m in mappings:
+        model.calls.mremap(m)
+
+
+def _madvise(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    for m in mappings:
+        model.calls.madvise(m)
+
+
+def _split(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    model.calls.split(mappings[0])
+
+
+def _uffd(model: Model, mappings: tuple[Mapping, ...], _: tuple[int, ...]) -> None:
+    with model.calls.syscall("userfaultfd_register", "fs/userfaultfd.c"):
+        for m in mappings:
+            model.calls.unshare_all(m)
+
+
+def _punch(model: Model, mappings: tuple[Mapping, ...], mms: tuple[int, ...]) -> None:
+    for m in mappings:
+        model.calls.zap_file(m, mms, name="hugetlbfs_punch_hole")
+
+
+def _truncate(model: Model, mappings: tuple[Mapping, ...], mms: tuple[int, ...]) -> None:
+    for m in mappings:
+        model.calls.zap_file(m, mms, name="hugetlb_vmtruncate")
+
+
+def _migrate(model: Model, mappings: tuple[Mapping, ...], mms: tuple[int, ...]) -> None:
+    model.calls.migrate(mappings[0], mms)
+
+
+def _needs_mremap(setting: Setting) -> str | None:
+    if not setting.kernel.hugetlb_mremap:
+        return (
+            f"mremap() of hugetlb mappings came with v5.16 (550a7d60bd5e); {setting.kernel.release} lacks it"
+        )
+    return None
+
+
+def _needs_madvise(setting: Setting) -> str | None:
+    if not setting.kernel.hugetlb_madvise_dontneed:
+        return (
+            "MADV_DONTNEED of hugetlb mappings came with v5.18 (90e7e7f5ef3f); "
+            f"{setting.kernel.release} lacks it"
+        )
+    return None
+
+
+def _workload(
+    name: str,
+    summary: str,
+    call: Callable[[Model, tuple[Mapping, ...], tuple[int, ...]], None],
+    refuse: Callable[[Setting], str | None] = lambda _: None,
+) -> Workload:
+    return Workload(name, summary, _PARAMETERS, _builder(call), refuse, shares_tables=True)
+
+
+HUGETLB: tuple[Workload, ...] = (
+    _workload("hugetlb-exit", "a process that shares hugetlb PMD tables exits", _exit),
+    _workload("hugetlb-munmap", "it unmaps the whole mapping", _munmap),
+    _workload("hugetlb-mprotect", "it makes the whole mapping read-only", _mprotect),
+    _workload("hugetlb-mremap", "it moves the whole mapping", _mremap, _needs_mremap),
+    _workload("hugetlb-madvise", "it calls MADV_DONTNEED on the whole mapping", _madvise, _needs_madvise),
+    _workload("hugetlb-split", "it unmaps the first half of the first table, which splits the VMA", _split),
+    _workload("hugetlb-uffd", "it registers the mapping with userfaultfd, which unshares all of it", _uffd),
+    _workload("hugetlb-punch", "it punches a hole over the whole file", _punch),
+    _workload("hugetlb-truncate", "it truncates the file to nothing", _truncate),
+    _workload("hugetlb-migrate", "one page is migrated: the reverse map visits every sharer", _migrate),
+)

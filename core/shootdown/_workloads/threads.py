@@ -1,0 +1,104 @@
+"""Further threads of a process, in the states that flushes tell apart."""
+
+from __future__ import annotations
+
+from shootdown._machine import ops as o
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+
+#: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
+STATES = ("spin", "lazy", "switched")
+
+
+class Threads:
+    """Declare threads of one process, then write their programs.
+
+    Args:
+        model: the scenario.
+        mm: whose threads.
+        other_mm: the process that runs where threads have switched away.
+        cpu: where the process' first thread runs; the others follow.
+    """
+
+    def __init__(self, model: Model, *, mm: int, other_mm: int, cpu: int) -> None:
+        self._model = model
+        self._mm = mm
+        self._other = other_mm
+        self._next = cpu + 1
+        self._started = model.event()
+        self._count = 0
+        self._groups: list[tuple[str, list[int], list[int]]] = []
+        self._cpu_zero = cpu
+
+    def add(self, count: int, state: str, *, preempted: int = 0) -> None:
+        """Declare threads in a state, each on the next CPU; the first so many on preempted vCPUs."""
+        model = self._model
+        count = min(count, model.cpus - 1)
+        cpus = [(self._next + i) % model.cpus for i in range(count)]
+        self._next += count
+        tasks = [model.task(mm=self._mm, cpu=cpu, ready=True) for cpu in cpus]
+        others = []
+        if state == "switched":
+            others = [model.task(mm=self._other, cpu=cpu) for cpu in cpus]
+        self._groups.append((state, tasks, others))
+        self._count += count
+        for cpu in cpus[:preempted]:
+            model.preempt(cpu)
+
+    def add_walkers(self, count: int) -> None:
+        """Declare threads that are inside gup_fast() with interrupts off when the call begins."""
+        model = self._model
+        count = min(count, max(model.cpus - 1 - self._count, 0))
+        cpus = [(self._next + i) % model.cpus for i in range(count)]
+        self._next += count
+        self._groups.append(("walk", [model.task(mm=self._mm, cpu=cpu, ready=True) for cpu in cpus], []))
+        self._count += count
+
+    def write(self, mappings: tuple[Mapping, ...]) -> None:
+        """Write what the threads do."""
+        for state, tasks, others in self._groups:
+            if not tasks:
+                continue
+            if state == "walk":
+                self._model.starts(*tasks)
+                self._walk(mappings)
+                continue
+            if others:
+                self._model.starts(*others)
+                self._model.signal(self._started)
+                self._model.spin()
+            for i, task in enumerate(tasks):
+                self._model.starts(task)
+                for m in mappings:
+                    self._model.hugetlb.touch(m)
+                if state == "switched":
+                    self._model.asm.emit(o.SPAWN, others[i], text="another process takes over")
+                    self._model.sleep()
+                    continue
+                self._model.signal(self._started)
+                if state == "spin":
+                    self._model.spin()
+                else:
+                    self._model.sleep()
+
+    def _walk(self, mappings: tuple[Mapping, ...]) -> None:
+        """GUP-fast: interrupts off, read the PUD entry, read the table, take the page, interrupts on."""
+        model = self._model
+        asm = model.asm
+        for m in mappings[:1]:
+            model.hugetlb.touch(m)
+        with asm.function("gup_fast", "mm/gup.c"):
+            asm.emit(o.IRQ_OFF, text="local_irq_save")
+            asm.set(o.INDEX, 0)
+            if mappings and mappings[0].used:
+                model.hugetlb.pick(mappings[0].used)
+                asm.emit(o.LOAD_PUD, o.CLASS, text="read the PUD entry")
+            model.signal(self._started)
+            asm.work("fault_ns", 1, text="walk on")
+            asm.emit(o.IRQ_ON, text="local_irq_restore")
+        model.spin()
+
+    def await_all(self) -> None:
+        """Write: wait until all threads are in their state."""
+        if self._count:
+            self._model.wait(self._started, self._count)
