@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 
 @dataclass
 class Entry:
@@ -83,15 +85,15 @@ class Random:
 POLICIES = {"lru": Lru, "tree-plru": TreePlru, "random": Random}
 
 
-def generator(seed):
-    """splitmix64 without its first multiplication."""
-    state = seed % 2**64
+def generator(state):
+    """xorshift64 of Marsaglia."""
 
     def draw():
         nonlocal state
-        state = (state + 0x9E3779B97F4A7C15) % 2**64
-        mixed = (state ^ (state >> 30)) * 0x94D049BB133111EB % 2**64
-        return mixed ^ (mixed >> 31)
+        state ^= state << 13 & (2**64 - 1)
+        state ^= state >> 7
+        state ^= state << 17 & (2**64 - 1)
+        return state
 
     return draw
 
@@ -176,8 +178,8 @@ class TwinTlb:
     def __init__(self, geometry, cpus, seed=0):
         self.geometry = geometry
         self.cpus = []
-        for number in range(cpus):
-            random = generator(seed + (number << 32))
+        for state in np.random.SeedSequence(seed).generate_state(cpus, np.uint64).tolist():
+            random = generator(state | 1)
             levels = (geometry.l1, geometry.l2, geometry.walk_caches)
             self.cpus.append(Cpu(*([Cache(cache, random) for cache in level] for level in levels)))
 

@@ -61,17 +61,15 @@ TAG_MASK = np.uint64((1 << 23) - 1)
 GLOBAL_SHIFT, TABLE_SHIFT = np.uint64(23), np.uint64(24)
 GLOBAL = ONE << GLOBAL_SHIFT
 IDENTITY = TAG_MASK | GLOBAL
-# splitmix64 (Steele, Lea, Flood, OOPSLA 2014), shortened by its first multiplication
-GOLDEN, MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x94D049BB133111EB)
-R30, R31 = np.uint64(30), np.uint64(31)
+R13, R7, R17 = np.uint64(13), np.uint64(7), np.uint64(17)
 
 
 class Scope(NamedTuple):
     """A `FlushScope` as kernels take it: seven uint64, made by `state.scope_words`.
 
     `count` 0 is every address; an entry's tag matches where `mark & mask == tag`; `sizes` is the level hint,
-    bit n for pages of 2**n bytes; `what` is made of the flags above. A kernel that knows the tag only at run
-    time replaces `tag`.
+    bit n for pages of 2**n bytes; `what` is made of the flags above. See `with_tag` for a tag that is known
+    only at run time.
     """
 
     start: Any
@@ -254,9 +252,13 @@ def _victim(words: Any, plan: Any, cpu: Any, row: Any, at: Any) -> Any:
             node = 2 * node + np.int64(words[stamps + tree * (leaves - 1) + node])
         return tree * leaves + node - leaves
     seed = _control(plan, cpu) + SEED
-    words[seed] += GOLDEN
-    mixed = (words[seed] ^ (words[seed] >> R30)) * MIX
-    return np.int64((mixed ^ (mixed >> R31)) % np.uint64(ways))
+    drawn = words[seed] ^ (
+        words[seed] << R13
+    )  # xorshift64 (Marsaglia, Journal of Statistical Software 8, 2003)
+    drawn ^= drawn >> R7
+    drawn ^= drawn << R17
+    words[seed] = drawn
+    return np.int64(drawn % np.uint64(ways))
 
 
 @kernel
@@ -496,7 +498,6 @@ def _drop(words: Any, plan: Any, cpu: Any, row: Any, scope: Any) -> None:
 @kernel
 def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
     """Drop from one CPU the part of a scope that no floor says."""
-    smallest = scope.sizes & (~scope.sizes + ONE)
     every_address = Scope(ZERO, ZERO, ZERO, scope.tag, scope.mask, ZERO, scope.what)
     for row in range(FIRST_ROW, plan[END_ROW], STEP):
         size = ONE << np.uint64(plan[row + SHIFT])
@@ -507,7 +508,9 @@ def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
                 _drop(words, plan, cpu, row, scope)
         elif scope.what & (WALK_ALL | LAZY_WALK) == WALK_ALL:
             _drop(words, plan, cpu, row, every_address)
-        elif scope.what & WALK_PATH != ZERO and size > smallest:
+        elif scope.what & WALK_PATH != ZERO and (
+            scope.sizes == ZERO or scope.sizes & (size - ONE) != ZERO  # a hinted leaf is smaller than this
+        ):
             _drop(words, plan, cpu, row, scope)
 
 
@@ -524,6 +527,12 @@ def _floors_of(words: Any, plan: Any, cpu: Any, tag: Any) -> Any:
         words[slot + 1] = ZERO
         words[slot + 2] = ZERO
     return slot + 1
+
+
+@inlined
+def with_tag(scope: Any, tag: Any) -> Any:
+    """Give a scope of one ASID for another: CPUs that hold an mm under PCIDs of their own flush one each."""
+    return Scope(scope.start, scope.stride, scope.count, tag, scope.mask, scope.sizes, scope.what)
 
 
 @kernel

@@ -218,8 +218,10 @@ class Tlb:
         self.plan = plan_of(geometry, cpus)
         # Zeroed memory is an empty TLB, and costs nothing until a set is touched.
         self.words: Words = np.zeros(int(self.plan[k.ENTRIES] + cpus * self.plan[k.CPU_WORDS]), np.uint64)
-        for cpu in range(cpus):
-            self.words[self._control(cpu) + k.SEED] = (seed + (cpu << 32)) & ((1 << 64) - 1)
+        seeds = np.random.SeedSequence(seed).generate_state(cpus, np.uint64)
+        self.words[self._control(0) + k.SEED : self._control(cpus) : self.plan[k.CONTROL_WORDS]] = (
+            seeds | k.ONE  # 0 would draw nothing but 0
+        )
 
     @property
     def bytes_per_entry(self) -> float:

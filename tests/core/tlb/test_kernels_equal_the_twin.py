@@ -64,7 +64,7 @@ ASIDS = (0, 1, 1, 17, 33)  # 1, 17 and 33 share a CPU's floor
 
 
 def address(random):
-    return random.choice(BASES) + random.randrange(4) * K4 + 0x123
+    return random.choice(BASES) + random.randrange(4) * K4 + random.choice((0, 0x123))
 
 
 def scope(random):
