@@ -13,6 +13,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
     from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
+    from shootdown_x86._measured import MEASURED
     from shootdown_x86._platforms import PLATFORMS
 
     return [
@@ -27,6 +28,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             configure=configure,
             platforms=PLATFORMS,
             lower=X86Lowering,
+            measured=MEASURED,
             contradictions=CONTRADICTIONS,
         )
     ]

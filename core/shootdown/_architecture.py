@@ -106,6 +106,7 @@ class Architecture:
         configure: derives values that follow from others (called after the changes, before what-ifs).
         platforms: what kernels run on; the first is the default, and native.
         lower: how flushes become steps.
+        measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
         contradictions: pairs of settings that cannot both hold; see `_whatif.Contradiction`.
     """
 
@@ -119,4 +120,5 @@ class Architecture:
     configure: Callable[[Kernel], Kernel] | None = None
     platforms: tuple[Platform, ...] = ()
     lower: Callable[[Kernel, Platform], Lowering] | None = None
+    measured: Any = None
     contradictions: tuple[Any, ...] = ()

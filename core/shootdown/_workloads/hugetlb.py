@@ -75,12 +75,12 @@ def _builder(
                 continue
             model.wait(turns[i])
             if i:
-                _act(model, call, mappings, i, sharers)
+                _act(model, call, mappings, sharers)
             else:
                 model.wait(ready, sharers)
                 threads.await_all()
                 with model.window("measured", mains[0]):
-                    _act(model, call, mappings, i, sharers)
+                    _act(model, call, mappings, sharers)
                     model.signal(turns[1])
                     if actors > 1:
                         model.wait(turns[actors])
@@ -100,11 +100,10 @@ def _act(
     model: Model,
     call: Callable[[Model, tuple[Mapping, ...], tuple[int, ...]], None],
     mappings: tuple[Mapping, ...],
-    actor: int,
     sharers: int,
 ) -> None:
-    others = tuple(mm for mm in range(sharers) if mm != actor)
-    call(model, mappings, (*others, actor))
+    """Make the call; those that reach all sharers visit them in the order in which they mapped the file."""
+    call(model, mappings, tuple(range(sharers)))
 
 
 def upper_tables(model: Model, tables: int) -> tuple[int, int]:

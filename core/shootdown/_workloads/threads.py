@@ -18,9 +18,10 @@ class Threads:
         mm: whose threads.
         other_mm: the process that runs where threads have switched away.
         cpu: where the process' first thread runs; the others follow.
+        ready: they run from the beginning; otherwise from where `spawn()` is written.
     """
 
-    def __init__(self, model: Model, *, mm: int, other_mm: int, cpu: int) -> None:
+    def __init__(self, model: Model, *, mm: int, other_mm: int, cpu: int, ready: bool = True) -> None:
         self._model = model
         self._mm = mm
         self._other = other_mm
@@ -28,7 +29,7 @@ class Threads:
         self._started = model.event()
         self._count = 0
         self._groups: list[tuple[str, list[int], list[int]]] = []
-        self._cpu_zero = cpu
+        self._ready = ready
 
     def add(self, count: int, state: str, *, preempted: int = 0) -> None:
         """Declare threads in a state, each on the next CPU; the first so many on preempted vCPUs."""
@@ -36,7 +37,7 @@ class Threads:
         count = min(count, model.cpus - 1)
         cpus = [(self._next + i) % model.cpus for i in range(count)]
         self._next += count
-        tasks = [model.task(mm=self._mm, cpu=cpu, ready=True) for cpu in cpus]
+        tasks = [model.task(mm=self._mm, cpu=cpu, ready=self._ready) for cpu in cpus]
         others = []
         if state == "switched":
             others = [model.task(mm=self._other, cpu=cpu) for cpu in cpus]
@@ -51,7 +52,9 @@ class Threads:
         count = min(count, max(model.cpus - 1 - self._count, 0))
         cpus = [(self._next + i) % model.cpus for i in range(count)]
         self._next += count
-        self._groups.append(("walk", [model.task(mm=self._mm, cpu=cpu, ready=True) for cpu in cpus], []))
+        self._groups.append(
+            ("walk", [model.task(mm=self._mm, cpu=cpu, ready=self._ready) for cpu in cpus], [])
+        )
         self._count += count
 
     def write(self, mappings: tuple[Mapping, ...]) -> None:
@@ -97,6 +100,12 @@ class Threads:
             asm.work("fault_ns", 1, text="walk on")
             asm.emit(o.IRQ_ON, text="local_irq_restore")
         model.spin()
+
+    def spawn(self) -> None:
+        """Write: start the threads."""
+        for _, tasks, _ in self._groups:
+            for task in tasks:
+                self._model.asm.emit(o.SPAWN, task, text="a thread starts")
 
     def await_all(self) -> None:
         """Write: wait until all threads are in their state."""

@@ -1,0 +1,44 @@
+"""What an architecture says of measurements of its kernels, and what comparing them yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from shootdown._oracle.rows import Row
+
+#: A predicted count: exact, or a range where timing decides.
+Prediction = int | tuple[int, int]
+
+
+@attrs.frozen
+class Difference:
+    """A disagreement that is understood.
+
+    Args:
+        count: which count, such as `tlb_row` or `instructions.mov_cr3`.
+        applies: tells from the row whether this is it.
+        reason: why, from the kernel's source or from how it was measured.
+    """
+
+    count: str
+    applies: Callable[[Row], bool]
+    reason: str
+
+
+@attrs.frozen
+class Measured:
+    """How an architecture's measured rows map to the model.
+
+    Args:
+        platform: which platform a row was measured on, and with which settings.
+        predict: the counts of a row's window by the names of the file: `(row, whole machine, actor) -> counts`;
+            `instructions` as a mapping of its own. A tuple is a range.
+        differences: disagreements that are understood.
+    """
+
+    platform: Callable[[Row], tuple[str, Mapping[str, str]]]
+    predict: Callable[[Row, Mapping[str, int], Mapping[str, int], Any], dict[str, Any]]
+    differences: tuple[Difference, ...] = ()

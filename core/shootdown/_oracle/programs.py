@@ -1,0 +1,417 @@
+"""The program that was measured, as machines: one run for each mode, a counting window for each step.
+
+What it does is in tests/oracle/README.md; what the counts then show of it (which CPU a process was on before it
+was pinned, its one dirty page of ordinary shared memory) is said where it is modelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from shootdown._errors import ShootdownError
+from shootdown._machine import ops as o
+from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+from shootdown._oracle.rows import Row
+from shootdown._timed.run import Machine
+from shootdown._workload import Setting
+from shootdown._workloads.anonymous import OPERATIONS, write_operation
+from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
+from shootdown._workloads.threads import STATES, Threads
+
+#: The parent was pinned to this CPU; child j to the j-th after it.
+PARENT_CPU = 1
+#: The page through which the processes talk: dirty, shared, an ordinary file's.
+TALK_PAGES = 1
+#: Pages that a process copies on write after a fork (measured: one to three for each child).
+COPIED = 1
+
+MODES = (
+    "exit",
+    "munmap",
+    "pmunmap",
+    "mprotect",
+    "madvise",
+    "mremap",
+    "split",
+    "punch",
+    "trunc",
+    "exitpar",
+    "mixed",
+    "mv_exit",
+    "mv_munmap",
+    "mv_mprotect",
+    "softoff",
+    "control_unshared",
+)
+
+
+@attrs.frozen
+class Program:
+    """One run that answers several rows.
+
+    Args:
+        machine: what to run.
+        windows: the step of each counting window, `(step, i)`; `i` is 0 where a mode has one actor.
+    """
+
+    machine: Machine
+    windows: tuple[tuple[str, int], ...]
+
+    def window(self, step: str, i: int) -> int:
+        """Find the window of a step.
+
+        Raises:
+            ShootdownError: this program has no such step.
+        """
+        for number, (name, actor) in enumerate(self.windows):
+            if name == step and i in (actor, 0):
+                return number
+        known = sorted({name for name, _ in self.windows})
+        raise ShootdownError(f"step {step!r} (i={i}) is none of this program's: {', '.join(known)}")
+
+
+class SharedHugetlb:
+    """Write the `hugetlb_shared` program in one mode.
+
+    Args:
+        setting: kernel, platform and CPUs.
+        row: whose `N`, `k` and `mode` to use.
+        variant: 1 if the CPU on which a child was forked still is lazily on the child's mm when it acts: the
+            parent has not run there since. Which of the two held was a matter of timing.
+    """
+
+    def __init__(self, setting: Setting, row: Row, *, variant: int) -> None:
+        self.lingers = variant == 1
+        self.mode = row.word("mode", MODES)
+        self.tables = row.integer("N")
+        self.children = 0 if self.mode == "control_unshared" else row.integer("k")
+        if self.tables < 1:
+            raise ShootdownError(f"line {row.number}: N is {self.tables}; it is at least 1")
+        self.model = Model(
+            setting.kernel,
+            setting.lowering,
+            cpus=setting.cpus,
+            mms=self.children + 2,
+            slots=self.tables,
+            classes=2,
+        )
+        vmas = self.tables if self.mode.startswith("mv_") else 1
+        self.mappings = split_into_vmas(self.tables, vmas, 2, self.model.slot_units)
+        self.parent = self.model.task(mm=0, cpu=0, ready=True)
+        self.init = self.model.task(mm=self.children + 1, cpu=0)
+        self.kids = [self.model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(self.children)]
+        self.turns = [self.model.event() for _ in range(self.children + 1)]
+        self.done = self.model.event()
+        self.windows: list[tuple[str, int]] = []
+
+    def build(self) -> Program:
+        """Write all programs of the mode."""
+        model = self.model
+        for j, kid in enumerate(self.kids, start=1):
+            model.starts(kid)
+            self._child(j)
+        model.starts(self.parent)
+        self._parent()
+        model.starts(self.init)
+        model.sleep()
+        return Program(model.build(pages_per_table=2), tuple(self.windows))
+
+    # --- the children
+
+    def _child(self, j: int) -> None:
+        """A child pins itself, touches what the parent touched, and waits for its turn."""
+        model = self.model
+        model.move(PARENT_CPU + j)
+        touched = self.mappings
+        if self.mode == "mixed" and j > 1:
+            half = self.mappings[0].used[: self.tables // 2]
+            touched = (attrs.evolve(self.mappings[0], used=half),)
+        for m in touched:
+            model.hugetlb.touch(m)
+        model.signal(self.done)
+        if j > 1 and self.mode not in ("exit", "mv_exit", "exitpar", "pmunmap", "munmap"):
+            model.sleep()
+            return
+        if self.mode in ("punch", "trunc", "softoff"):
+            model.sleep()
+            return
+        if self.mode == "mprotect":
+            self._protect_thrice(j)
+        else:
+            model.wait(self.turns[j])
+            self._linger(j)
+            self._act(j)
+        model.signal(self.done)
+        if self._leaves():
+            model.asm.halt()
+        else:
+            model.sleep()
+
+    def _linger(self, j: int) -> None:
+        """Leave CPU 1 lazily on this child's mm, as if nothing had run there since it was forked."""
+        if self.lingers and not self._leaves() and j % self.model.cpus:
+            self.model.move(PARENT_CPU)
+            self.model.move(PARENT_CPU + j)
+
+    def _leaves(self) -> bool:
+        return self.mode in ("exit", "mv_exit", "exitpar", "pmunmap")
+
+    def _act(self, j: int) -> None:
+        calls = self.model.calls
+        if self._leaves():
+            calls.exit(self.mappings, dirty_shared_pages=TALK_PAGES)
+        elif self.mode in ("munmap", "mv_munmap", "mixed"):
+            self._munmap()
+        elif self.mode == "mv_mprotect":
+            calls.mprotect(self.mappings, to_class=1)
+        elif self.mode == "madvise":
+            for m in self.mappings:
+                calls.madvise(m)
+        elif self.mode == "mremap":
+            for m in self.mappings:
+                calls.mremap(m)
+        elif self.mode == "split":
+            calls.split(self.mappings[0])
+
+    def _munmap(self) -> None:
+        count, level = upper_tables(self.model, self.tables)
+        self.model.calls.munmap(self.mappings, upper_tables=count, level=level)
+
+    def _protect_thrice(self, j: int) -> None:
+        """Read-only; back, untouched; touched, and read-only again: a turn of the parent's before each."""
+        model = self.model
+        for n in range(3):
+            model.wait(self.turns[j], n + 1)
+            if n != 2:
+                self._linger(j)
+            else:
+                for m in self.mappings:
+                    model.hugetlb.touch(m)
+                model.signal(self.done)
+                model.wait(self.turns[j], n + 2)
+                self._linger(j)
+            model.calls.mprotect(self.mappings, to_class=1)
+            if n < 2:
+                model.signal(self.done)
+
+    # --- the parent
+
+    def _parent(self) -> None:
+        """The parent leaves CPU 0 to the process that started it, pins itself, and touches everything."""
+        model = self.model
+        model.move(PARENT_CPU)
+        model.asm.emit(o.SPAWN, self.init, text="the process that waits for it runs there")
+        for m in self.mappings:
+            model.hugetlb.touch(m)
+        if self.children:
+            with self._window("fork", 0, self.parent):
+                for j, kid in enumerate(self.kids, start=1):
+                    model.calls.fork(kid, j, 0, self.mappings, populated=True, cow_pages=COPIED)
+            self._await(self.children)
+        steps: dict[str, Callable[[], None]] = {
+            "exit": self._one_after_another,
+            "munmap": self._one_after_another,
+            "mv_exit": self._one_after_another,
+            "pmunmap": self._parent_first,
+            "mprotect": self._three_protections,
+            "exitpar": self._all_at_once,
+            "control_unshared": self._control,
+            "punch": self._by_file,
+            "trunc": self._by_file,
+            "softoff": self._by_file,
+        }
+        steps.get(self.mode, self._first_child)()
+        model.asm.halt()
+
+    def _window(self, step: str, i: int, actor: int):  # type: ignore[no-untyped-def]
+        self.windows.append((step, i))
+        return self.model.window(step, actor)
+
+    def _await(self, count: int) -> None:
+        """Sleep until so many more signals of `done` came."""
+        self._awaited = getattr(self, "_awaited", 0) + count
+        self.model.wait(self.done, self._awaited)
+
+    def _turn(self, j: int, step: str) -> None:
+        with self._window(step, j, self.kids[j - 1]):
+            self.model.signal(self.turns[j])
+            self._await(1)
+
+    def _one_after_another(self) -> None:
+        step = {"exit": "exit", "mv_exit": "exit_multi_vma", "munmap": "munmap"}[self.mode]
+        for j in range(1, self.children + 1):
+            self._turn(j, step)
+        if self.mode == "exit":
+            with self._window("parent_munmap_last", 0, self.parent):
+                self._munmap()
+
+    def _parent_first(self) -> None:
+        with self._window("parent_munmap_first", 0, self.parent):
+            self._munmap()
+        for j in range(1, self.children + 1):
+            self._turn(j, "exit_after_parent")
+
+    def _three_protections(self) -> None:
+        self._turn(1, "mprotect_ro")
+        self._turn(1, "mprotect_rw_untouched")
+        self.model.signal(self.turns[1])
+        self._await(1)
+        self._turn(1, "mprotect_ro_again")
+
+    def _all_at_once(self) -> None:
+        with self._window("exit_concurrent", 0, self.kids[0]):
+            for j in range(1, self.children + 1):
+                self.model.signal(self.turns[j])
+            self._await(self.children)
+
+    def _control(self) -> None:
+        with self._window("munmap", 0, self.parent):
+            self._munmap()
+
+    def _by_file(self) -> None:
+        step = {"punch": "punch_whole", "trunc": "truncate0", "softoff": "soft_offline_migrate"}[self.mode]
+        mms = tuple(range(self.children + 1))  # in the order in which they mapped the file
+        calls = self.model.calls
+        with self._window(step, 0, self.parent):
+            for m in self.mappings:
+                if self.mode == "softoff":
+                    calls.migrate(m, mms)
+                else:
+                    calls.zap_file(m, mms, name=step)
+
+    def _first_child(self) -> None:
+        step = {
+            "madvise": "madvise",
+            "mremap": "mremap",
+            "split": "munmap_first_512M",
+            "mixed": "munmap_mixed",
+            "mv_munmap": "munmap_multi_vma",
+            "mv_mprotect": "mprotect_multi_vma",
+        }[self.mode]
+        self._turn(1, step)
+
+
+def shared_hugetlb(setting: Setting, row: Row, variant: int) -> Program:
+    """Build the `hugetlb_shared` program of a row."""
+    return SharedHugetlb(setting, row, variant=variant).build()
+
+
+def threaded_hugetlb(setting: Setting, row: Row, variant: int) -> Program:
+    """Build `hugetlb_threads`: a child whose threads run on CPUs 1 to T, itself on the first of them, unmaps."""
+    del variant
+    tables = max(row.integer("N"), 1)
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=3, slots=tables)
+    mappings = split_into_vmas(tables, 1, 2, model.slot_units)
+    parent = model.task(mm=0, cpu=0, ready=True)
+    child = model.task(mm=1, cpu=0)
+    threads = Threads(model, mm=1, other_mm=2, cpu=PARENT_CPU, ready=False)
+    threads.add(max(row.integer("T") - 1, 0), row.word("threads", STATES))
+    threads.write(mappings)
+    moved, done = model.event(), model.event()
+    model.starts(child)
+    model.move(PARENT_CPU)
+    for m in mappings:
+        model.hugetlb.touch(m)
+    model.signal(moved)
+    threads.spawn()
+    threads.await_all()
+    with model.window("munmap", child):
+        count, level = upper_tables(model, tables)
+        model.calls.munmap(mappings, upper_tables=count, level=level)
+    model.signal(done)
+    model.sleep()
+    model.starts(parent)
+    for m in mappings:
+        model.hugetlb.touch(m)
+    model.calls.fork(child, 1, 0, mappings, populated=True)
+    model.wait(moved)
+    model.wait(done)
+    model.asm.halt()
+    return Program(model.build(pages_per_table=2), (("munmap", 0),))
+
+
+def anonymous(setting: Setting, row: Row, variant: int) -> Program:
+    """Build `anonymous`: one process on CPU 0 with T threads on other CPUs.
+
+    In variant 1 an earlier case of the same process, which freed tables, has already trimmed mm_cpumask.
+    """
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2, small=True)
+    geometry = model.lowering.geometry
+    calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
+    op = row.word("op", OPERATIONS)
+    kind = row.word("kind", ("embedded", "isolated", "thp"))
+    pages = row.integer("pages")
+    state = row.word("threads", STATES)
+    main = model.task(mm=0, cpu=0, ready=True)
+    threads = Threads(model, mm=0, other_mm=1, cpu=0, ready=False)
+    threads.add(row.integer("T"), state)
+    threads.write(())
+    model.starts(main)
+    calls.touch(pages, huge=kind == "thp")
+    if op == "mprotect_rw":
+        write_operation(calls, "mprotect_ro", kind, pages)
+    threads.spawn()
+    threads.await_all()
+    if variant == 1 and state == "switched":
+        write_operation(calls, "munmap", "isolated", 1)
+    with model.window(op, main):
+        write_operation(calls, op, kind, pages)
+    model.asm.halt()
+    return Program(model.build(), ((op, 0),))
+
+
+def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
+    """Build `fork_storm`: M children, `conc` at a time: fork, touch all N tables if `map`, exit.
+
+    In variant 1 the parent runs on its CPU between a child's leaving it and the child's exit.
+    """
+    forks, together = row.integer("M"), max(row.integer("conc", 1), 1)
+    tables = max(row.integer("N"), 1)
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=forks + 2, slots=tables)
+    mappings = split_into_vmas(tables, 1, 2, model.slot_units)
+    parent = model.task(mm=0, cpu=0, ready=True)
+    init = model.task(mm=forks + 1, cpu=0)
+    kids = [model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(forks)]
+    moved, gone = model.event(), model.event()
+    for j, kid in enumerate(kids):
+        model.starts(kid)
+        model.move(PARENT_CPU + 1 + j)
+        model.signal(moved)
+        if row.integer("map", 1):
+            for m in mappings:
+                model.hugetlb.touch(m)
+        model.calls.exit(mappings, dirty_shared_pages=TALK_PAGES)
+        model.signal(gone)
+        model.asm.halt()
+    model.starts(init)
+    model.sleep()
+    model.starts(parent)
+    model.move(PARENT_CPU)
+    model.asm.emit(o.SPAWN, init, text="the process that waits for it runs there")
+    for m in mappings:
+        model.hugetlb.touch(m)
+    with model.window("fork_storm", parent):
+        for first in range(0, forks, together):
+            batch = range(first, min(first + together, forks))
+            for j in batch:
+                model.calls.fork(kids[j], 1 + j, 0, mappings, populated=True, cow_pages=COPIED)
+            if variant == 1:
+                model.wait(moved, batch.stop)
+            model.wait(gone, batch.stop)
+    model.asm.halt()
+    return Program(model.build(pages_per_table=2), (("fork_storm", 0),))
+
+
+#: Which schedules of a program are tried, where the measurement does not tell which one it was.
+VARIANTS = (0, 1)
+
+BUILDERS: dict[str, Callable[[Setting, Row, int], Program]] = {
+    "hugetlb_shared": shared_hugetlb,
+    "hugetlb_threads": threaded_hugetlb,
+    "anonymous": anonymous,
+    "fork_storm": fork_storm,
+}

@@ -1,0 +1,121 @@
+"""Rows of measurements: the format of tests/oracle/README.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from shootdown._errors import ShootdownError
+
+WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm")
+
+
+@attrs.frozen
+class Row:
+    """One measured case.
+
+    Args:
+        number: its line in the file, from one.
+        arch, kernel, workload: as in the file.
+        cpus: online CPUs; 4 where the row does not say.
+        fields: everything the row says besides its counts.
+        counts: name to `[min, max]`; `instructions` holds a further mapping.
+    """
+
+    number: int
+    arch: str
+    kernel: str
+    workload: str
+    cpus: int
+    fields: Mapping[str, Any]
+    counts: Mapping[str, Any]
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """Return a field that must be a whole number, not negative.
+
+        Raises:
+            ShootdownError: it is missing or something else.
+        """
+        value = self.fields.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ShootdownError(
+                f"line {self.number}: {name} is {value!r}; it is a whole number, not negative"
+            )
+        return value
+
+    def word(self, name: str, choices: tuple[str, ...] = ()) -> str:
+        """Return a field that must be a word, one of `choices` if there are any.
+
+        Raises:
+            ShootdownError: it is missing or something else.
+        """
+        value = self.fields.get(name)
+        if not isinstance(value, str) or (choices and value not in choices):
+            expected = f"one of {', '.join(choices)}" if choices else "a word"
+            raise ShootdownError(f"line {self.number}: {name} is {value!r}; it is {expected}")
+        return value
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a file of one JSON object per line.
+
+    Raises:
+        ShootdownError: the file can't be read, has no row, or a line is not a row; it names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShootdownError(f"{path} can't be read: {error}") from None
+    rows = list(_parse(path, text))
+    if not rows:
+        raise ShootdownError(
+            f"{path} has no row; one JSON object per line is expected (tests/oracle/README.md)"
+        )
+    return rows
+
+
+def _parse(path: Path, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ShootdownError(f"{path}, line {number}: no JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise ShootdownError(f"{path}, line {number}: a row is a JSON object, not {type(value).__name__}")
+        yield _row(path, number, value)
+
+
+def _row(path: Path, number: int, value: dict[str, Any]) -> Row:
+    for name in ("arch", "kernel", "workload"):
+        if not isinstance(value.get(name), str):
+            raise ShootdownError(f"{path}, line {number}: the row has no {name}")
+    counts = value.get("counts", {})
+    if not isinstance(counts, dict):
+        raise ShootdownError(
+            f"{path}, line {number}: counts is {counts!r}; it is an object of [min, max] pairs"
+        )
+    for name, pair in [*counts.items(), *dict(counts.get("instructions") or {}).items()]:
+        if name != "instructions" and not _is_pair(pair):
+            raise ShootdownError(f"{path}, line {number}: counts.{name} is {pair!r}; it is [min, max]")
+    cpus = value.get("cpus", 4)
+    if isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1:
+        raise ShootdownError(f"{path}, line {number}: cpus is {cpus!r}; it is a whole number from 1")
+    fields = {name: field for name, field in value.items() if name != "counts"}
+    return Row(number, value["arch"], value["kernel"], value["workload"], cpus, fields, counts)
+
+
+def _is_pair(pair: Any) -> bool:
+    if isinstance(pair, int) and not isinstance(pair, bool):
+        return True
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, int) for n in pair)
+
+
+def bounds(measured: Any) -> tuple[int, int]:
+    """Return a measured count as its lowest and highest value."""
+    return (measured, measured) if isinstance(measured, int) else (measured[0], measured[1])

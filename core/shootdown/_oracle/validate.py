@@ -1,0 +1,190 @@
+"""Predict every row of a file of measurements and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from shootdown._errors import ShootdownError
+from shootdown._oracle.measured import Measured
+from shootdown._oracle.programs import BUILDERS, VARIANTS, Program
+from shootdown._oracle.rows import WORKLOADS, Row, bounds
+from shootdown._registry import registry
+from shootdown._simulate import Case, prepare
+from shootdown._timed.run import Run, run_machine
+from shootdown._workload import Workload
+
+_NOTHING = Workload("measured", "a row that was measured", (), build=lambda setting: None)  # type: ignore[arg-type,return-value]
+
+
+@attrs.frozen
+class Verdict:
+    """How one count of one row compares.
+
+    Args:
+        count: its name; `instructions.NAME` for an instruction.
+        measured: lowest and highest value measured.
+        predicted: lowest and highest value that the model allows; None if it can't run the row.
+        reason: why they differ, if that is understood.
+    """
+
+    count: str
+    measured: tuple[int, int]
+    predicted: tuple[int, int] | None
+    reason: str | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every value measured is one that the model allows, or the exact prediction was measured."""
+        if self.predicted is None:
+            return False
+        low, high = self.predicted
+        if low == high:
+            return self.measured[0] <= low <= self.measured[1]
+        return low <= self.measured[0] and self.measured[1] <= high
+
+
+@attrs.frozen
+class Comparison:
+    """One row with its prediction.
+
+    Args:
+        row: what was measured.
+        predicted: by the names of the row's counts; None where the model can't run the row.
+        reason: why it can't.
+        verdicts: one for each count of the row.
+    """
+
+    row: Row
+    predicted: Mapping[str, Any] | None
+    reason: str | None
+    verdicts: tuple[Verdict, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as it was, with `predicted` beside `counts`."""
+        return {
+            **self.row.fields,
+            "counts": dict(self.row.counts),
+            "predicted": None if self.predicted is None else dict(self.predicted),
+            "reason": self.reason,
+            "differences": [
+                {
+                    "count": v.count,
+                    "measured": list(v.measured),
+                    "predicted": None if v.predicted is None else list(v.predicted),
+                    "reason": v.reason,
+                }
+                for v in self.verdicts
+                if not v.agrees
+            ],
+        }
+
+
+def validate(rows: Iterable[Row]) -> Iterator[Comparison]:
+    """Predict and compare rows, one for one and in their order.
+
+    Rows of one run of the measured program are answered by one run of the model.
+    """
+    runs: dict[Any, list[tuple[Program, Run]]] = {}
+    for row in rows:
+        yield _compare(row, runs)
+
+
+def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison:
+    try:
+        case, measured = _case(row)
+        step = str(row.fields.get("step") or row.fields.get("op") or row.workload)
+        predicted: dict[str, Any] = {}
+        for program, run in _run(row, case, runs):
+            window = program.window(step, row.integer("i", 0))
+            predicted = _merge(
+                predicted, measured.predict(row, run.windows[window], run.actors[window], case)
+            )
+    except ShootdownError as error:
+        return Comparison(row, None, str(error), ())
+    wanted = {name: predicted.get(name) for name in row.counts}
+    if "instructions" in row.counts:
+        wanted["instructions"] = _instructions(row, predicted.get("instructions", {}))
+    verdicts = tuple(_verdicts(row, wanted, measured))
+    return Comparison(row, _plain(wanted), None, verdicts)
+
+
+def _case(row: Row) -> tuple[Case, Measured]:
+    """Find architecture, platform and kernel of a row."""
+    if row.workload not in WORKLOADS:
+        raise ShootdownError(
+            f"line {row.number}: workload {row.workload!r} is none of {', '.join(WORKLOADS)}"
+        )
+    installed = registry()
+    architecture = installed.architecture(row.arch)
+    if architecture.measured is None:
+        raise ShootdownError(f"the plugin of {architecture.name} does not say how its kernels were measured")
+    name, settings = architecture.measured.platform(row)
+    platform = installed.platform(architecture.name, name)
+    case = prepare(architecture, platform, row.kernel, _NOTHING, cpus=row.cpus, settings=settings)
+    return case, architecture.measured
+
+
+def _run(row: Row, case: Case, runs: dict[Any, list[tuple[Program, Run]]]) -> list[tuple[Program, Run]]:
+    """Run the program of a row, unless a row before it had the same."""
+    step_fields = ("step", "i", "sharers_before", "repetitions", "generation")
+    key = tuple(sorted((k, str(v)) for k, v in row.fields.items() if k not in step_fields))
+    if key not in runs:
+        if case.architecture.lower is None:
+            raise ShootdownError(f"the plugin of {case.architecture.name} does not say how it flushes")
+        build: Callable[..., Program] = BUILDERS[row.workload]
+        while len(runs) > 64:
+            runs.pop(next(iter(runs)))
+        programs = [build(case.setting, row, variant) for variant in VARIANTS]
+        runs[key] = [(program, run_machine(program.machine, case.platform)) for program in programs]
+    return runs[key]
+
+
+def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the predictions of two schedules: a count that differs becomes a range."""
+    merged: dict[str, Any] = {}
+    for name, value in other.items():
+        if name not in one:
+            merged[name] = value
+        elif isinstance(value, Mapping):
+            merged[name] = _merge(one[name], value)
+        else:
+            (low, high), (low2, high2) = _range(one[name]), _range(value)
+            least, most = min(low, low2), max(high, high2)
+            merged[name] = least if least == most else (least, most)
+    return merged
+
+
+def _instructions(row: Row, predicted: Mapping[str, Any]) -> dict[str, Any]:
+    """Predict each instruction that the row has, and each that the model executes though the row has none."""
+    names = dict.fromkeys([*dict(row.counts["instructions"]), *predicted])
+    return {name: predicted.get(name, 0) for name in names}
+
+
+def _verdicts(row: Row, predicted: Mapping[str, Any], measured: Measured) -> Iterator[Verdict]:
+    pairs = [(name, pair, predicted[name]) for name, pair in row.counts.items() if name != "instructions"]
+    if "instructions" in row.counts:
+        seen = dict(row.counts["instructions"])
+        for name, value in predicted["instructions"].items():
+            pairs.append((f"instructions.{name}", seen.get(name, 0), value))
+    for name, pair, value in pairs:
+        verdict = Verdict(name, bounds(pair), None if value is None else _range(value))
+        if not verdict.agrees:
+            why = [d.reason for d in measured.differences if d.count == name and d.applies(row)]
+            verdict = attrs.evolve(verdict, reason=why[0] if why else None)
+        yield verdict
+
+
+def _range(value: Any) -> tuple[int, int]:
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def _plain(value: Any) -> Any:
+    """Turn ranges into lists, for JSON."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return list(value) if value[0] != value[1] else value[0]
+    return value
