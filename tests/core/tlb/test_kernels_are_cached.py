@@ -8,9 +8,9 @@ USE_A_TLB = """
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
 from shootdown._tlb import kernels
 tlb = Tlb(TlbGeometry(l1=CacheGeometry(64, 4, (4096,)), l2=CacheGeometry(64, 4, (4096,))), 1)
-tlb.access(0, 1, 0, 4096)
+tlb.lookup(0, 1, 0)
 tlb.flush(0, FlushScope(start=0, asid=1))
-stats = kernels.on_accesses.stats
+stats = kernels.on_lookup.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
