@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shootdown._oracle.measured import Difference, Measured
+from shootdown._oracle.measured import Difference, Measured, Seen
 from shootdown._oracle.rows import Row
 
 #: CR3 writes of context switches that a window may hold besides those of flushes: the tracer, timers, kthreads.
@@ -18,7 +18,8 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
     return "qemu-tcg", {}
 
 
-def _predict(row: Row, whole: Mapping[str, int], actor: Mapping[str, int], case: Any) -> dict[str, Any]:
+def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
+    whole, actor = seen.whole, seen.actor
     forks = _forks(row)
     noise = 3 * forks
     requests = actor["flush_requests"]

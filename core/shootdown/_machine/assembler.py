@@ -42,12 +42,16 @@ class StepNote(NamedTuple):
         where: its source file.
         cause: why IPIs and invalidations that it issues happen, such as `TLB flush`.
         text: what the step does, in a few words.
+        path: the kernel functions that it stands in, outermost first; the last one is `function`.
+        reasons: the causes that it stands in, outermost first, such as `("exit", "TLB flush")`.
     """
 
     function: str
     where: str
     cause: str
     text: str
+    path: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -61,6 +65,7 @@ class Code:
         cause: shape (n,), index into `causes`.
         notes: one for each step.
         causes: the names of the causes.
+        instructions: the names of the instructions that EXECUTE counts.
     """
 
     steps: npt.NDArray[np.int64]
@@ -69,6 +74,7 @@ class Code:
     cause: npt.NDArray[np.int64]
     notes: tuple[StepNote, ...]
     causes: tuple[str, ...]
+    instructions: tuple[str, ...] = ()
 
 
 class Branch:
@@ -100,8 +106,11 @@ class Assembler:
         self._cause: list[int] = []
         self._notes: list[StepNote] = []
         self._causes: list[str] = ["none"]
+        self._instructions: list[str] = []
         self._where = ("", "")
         self._why = "none"
+        self._path: tuple[str, ...] = ()
+        self._reasons: tuple[str, ...] = ()
 
     # --- the frame of a program
 
@@ -127,7 +136,7 @@ class Assembler:
         if self._why not in self._causes:
             self._causes.append(self._why)
         self._cause.append(self._causes.index(self._why))
-        self._notes.append(StepNote(*self._where, self._why, text))
+        self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons))
 
     def place(self, label: Label) -> None:
         """Say that a label is here."""
@@ -142,18 +151,18 @@ class Assembler:
     @contextmanager
     def function(self, name: str, where: str = "") -> Iterator[None]:
         """Say which kernel function, in which file, the steps within stand for."""
-        before = self._where
-        self._where = (name, where or before[1])
+        before, path = self._where, self._path
+        self._where, self._path = (name, where or before[1]), (*path, name)
         yield
-        self._where = before
+        self._where, self._path = before, path
 
     @contextmanager
     def because(self, cause: str) -> Iterator[None]:
         """Say why the IPIs and invalidations within happen."""
-        before = self._why
-        self._why = cause
+        before, reasons = self._why, self._reasons
+        self._why, self._reasons = cause, (*reasons, cause)
         yield
-        self._why = before
+        self._why, self._reasons = before, reasons
 
     def finish(self) -> Code:
         """Resolve all labels."""
@@ -171,6 +180,7 @@ class Assembler:
             cause=np.array(self._cause, np.int64),
             notes=tuple(self._notes),
             causes=tuple(self._causes),
+            instructions=tuple(self._instructions),
         )
 
     # --- control
@@ -190,6 +200,32 @@ class Assembler:
     def note(self, what: int, times: int = 1, c: int = 0, *, text: str = "") -> None:
         """Tell the ledger of an occurrence."""
         self.emit(o.NOTE, what, times, c, text=text)
+
+    def execute(
+        self,
+        name: str,
+        times: int = 1,
+        per: int = o.PER_REQUEST,
+        *,
+        broadcasts: bool = False,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Execute an instruction that results count by its name (`tlbi_vae1is`), so many times per `PER_*`.
+
+        Args:
+            name: as results show it.
+            times: how many; multiplied by what `per` says (`ops.PER_*`).
+            per: the whole request, each stride of it, each digit of a range operation.
+            broadcasts: each invalidates on all CPUs; the `send` that follows then counts none of its own.
+            cost: the platform's cost of one.
+            text: in words.
+        """
+        if name not in self._instructions:
+            self._instructions.append(name)
+        price = COST_NAMES.index(cost) if cost else -1
+        per |= o.BROADCASTS if broadcasts else 0
+        self.emit(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
 
     def set(self, register: int, value: int) -> None:
         """Set a register."""

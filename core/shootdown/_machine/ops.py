@@ -95,6 +95,14 @@ JUMP_TARGETS_BELOW = 88  # a=count, b=label
 IRQ_OFF = 100
 IRQ_ON = AFTER + 101
 
+# --- instructions, counted by name
+EXECUTE = AFTER + 102  # a=instruction, b=how many, c=what b multiplies | BROADCASTS, d=cost of one, or -1
+PER_REQUEST = 0  # b of them
+PER_STRIDE = 1  # b for each stride of the request on its way (1 if it flushes everything)
+PER_RANGE_DIGIT = 2  # b for each 5-bit digit of half the strides that is not zero
+PER_ODD_STRIDE = 3  # b if the number of strides is odd
+BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
+
 # --- calls that a CPU can have pending at others
 CALL_NONE = 0
 CALL_FLUSH = 1  # IPI: flush_tlb_func

@@ -14,6 +14,21 @@ Prediction = int | tuple[int, int]
 
 
 @attrs.frozen
+class Seen:
+    """What the model counted in the window of a row.
+
+    Args:
+        whole: machine-wide, by the names of `COUNTERS`.
+        actor: the same for the actor alone.
+        instructions: how often each instruction that lowerings name was executed, machine-wide.
+    """
+
+    whole: Mapping[str, int]
+    actor: Mapping[str, int]
+    instructions: Mapping[str, int]
+
+
+@attrs.frozen
 class Difference:
     """A disagreement that is understood.
 
@@ -34,11 +49,11 @@ class Measured:
 
     Args:
         platform: which platform a row was measured on, and with which settings.
-        predict: the counts of a row's window by the names of the file: `(row, whole machine, actor) -> counts`;
+        predict: the counts of a row's window by the names of the file: `(row, seen, case) -> counts`;
             `instructions` as a mapping of its own. A tuple is a range.
         differences: disagreements that are understood.
     """
 
     platform: Callable[[Row], tuple[str, Mapping[str, str]]]
-    predict: Callable[[Row, Mapping[str, int], Mapping[str, int], Any], dict[str, Any]]
+    predict: Callable[[Row, Seen, Any], dict[str, Any]]
     differences: tuple[Difference, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from shootdown._errors import ShootdownError
-from shootdown._oracle.measured import Measured
+from shootdown._oracle.measured import Measured, Seen
 from shootdown._oracle.programs import BUILDERS, VARIANTS, Program
 from shootdown._oracle.rows import WORKLOADS, Row, bounds
 from shootdown._registry import registry
@@ -99,9 +99,8 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
         predicted: dict[str, Any] = {}
         for program, run in _run(row, case, runs):
             window = program.window(step, row.integer("i", 0))
-            predicted = _merge(
-                predicted, measured.predict(row, run.windows[window], run.actors[window], case)
-            )
+            seen = Seen(run.windows[window], run.actors[window], run.window_instructions[window])
+            predicted = _merge(predicted, measured.predict(row, seen, case))
     except ShootdownError as error:
         return Comparison(row, None, str(error), ())
     wanted = {name: predicted.get(name) for name in row.counts}

@@ -77,7 +77,7 @@ class Books(NamedTuple):
     """Sizes and offsets of the timed engine's own array; see the module.
 
     Args:
-        counters: how many counters there are; windows: how many windows; steps: steps in the programs.
+        counters, windows, steps, instructions: how many there are in the programs.
         walk_entries, huge_entries: how many entries of one CPU can point into, or come from, PMD tables.
         o_*: where the parts begin.
     """
@@ -85,6 +85,7 @@ class Books(NamedTuple):
     counters: int
     windows: int
     steps: int
+    instructions: int
     walk_entries: int
     huge_entries: int
     sections: int
@@ -115,12 +116,14 @@ class Books(NamedTuple):
     o_total: int
     o_all: int
     o_actor: int
+    o_instructions: int
     o_window_begin: int
     o_window_end: int
     o_window_system: int
     o_step_count: int
     o_step_targets: int
     o_step_time: int
+    o_step_kept: int
     o_section_flushed: int
     o_section_needed: int
     o_section_slots: int
@@ -163,6 +166,7 @@ def make_books(
     slots: int,
     sections: int,
     steps: int,
+    instructions: int,
     windows: int,
     walk_entries: int,
     huge_entries: int,
@@ -200,12 +204,14 @@ def make_books(
         ("o_total", count),
         ("o_all", windows * count),
         ("o_actor", windows * count),
+        ("o_instructions", (windows + 1) * instructions),
         ("o_window_begin", windows),
         ("o_window_end", windows),
         ("o_window_system", windows),
         ("o_step_count", steps),
         ("o_step_targets", steps),
         ("o_step_time", steps),
+        ("o_step_kept", 3 * steps if windows else 0),
         ("o_section_flushed", sections * words),
         ("o_section_needed", sections * cpus),
         ("o_section_slots", sections * slots),
@@ -219,6 +225,7 @@ def make_books(
         counters=count,
         windows=windows,
         steps=steps,
+        instructions=instructions,
         walk_entries=walk_entries,
         huge_entries=huge_entries,
         sections=sections,

@@ -50,6 +50,7 @@ class Run:
     Args:
         counts: machine-wide, by name; see `COUNTERS`.
         windows: the same for each window; `actors` for the window's actor alone.
+        instructions, window_instructions: how often each named instruction was executed, in all and by window.
         window_ns, window_system_ns: how long each window was open, and the kernel's CPU time meanwhile.
         elapsed_ns: from the beginning to the last step.
         system_ns: CPU time in the kernel, without spinning on sleeping locks.
@@ -66,6 +67,8 @@ class Run:
     counts: dict[str, int]
     windows: tuple[dict[str, int], ...]
     actors: tuple[dict[str, int], ...]
+    instructions: dict[str, int]
+    window_instructions: tuple[dict[str, int], ...]
     window_ns: tuple[float, ...]
     window_system_ns: tuple[float, ...]
     elapsed_ns: float
@@ -162,6 +165,7 @@ def _books(machine: Machine, platform: Platform, one_by_one: bool) -> Books:
         slots=L.slots,
         sections=machine.sections + 1,
         steps=len(machine.code.cost),
+        instructions=len(machine.code.instructions),
         windows=machine.windows,
         walk_entries=platform.walk_entries,
         huge_entries=platform.huge_entries,
@@ -186,11 +190,18 @@ def _collect(
         return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}
 
     windows = machine.windows
+
+    def executed(row: int) -> dict[str, int]:
+        start = B.o_instructions + row * B.instructions
+        return {name: int(Q[start + i]) for i, name in enumerate(machine.code.instructions)}
+
     logged = int(Q[B.o_misc + k.LOG_SIZE])
     return Run(
         counts=counts(B.o_total),
         windows=tuple(counts(B.o_all + w * B.counters) for w in range(machine.windows)),
         actors=tuple(counts(B.o_actor + w * B.counters) for w in range(machine.windows)),
+        instructions=executed(0),
+        window_instructions=tuple(executed(1 + w) for w in range(windows)),
         window_ns=tuple((part(B.o_window_end, windows) - part(B.o_window_begin, windows)) / 1000),
         window_system_ns=tuple(part(B.o_window_system, windows) / 1000),
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,

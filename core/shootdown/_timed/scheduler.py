@@ -435,7 +435,7 @@ def send_calls(
     if kind == o.CALL_BROADCAST:
         strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
         each = max(P[pc * 5 + 3], 1)
-        instructions = max((strides + each - 1) // each, 1)
+        instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else np.int64(0)
         count(Q, B, k.BROADCASTS, instructions, task)
         arrival = now + instructions * costs[BROADCAST]
         Q[B.o_clock + cpu] = arrival
@@ -699,14 +699,55 @@ def after_step(
         take_late(S, L, Q, B, costs, events, cpu, now)
     elif op == o.MARK:
         mark(L, Q, B, a, b, P[pc * 5 + 3], now)
+        if events.shape[0] > 0:
+            log(Q, B, events, k.LOG_STEP, now, now, cpu, pc, task)
+    elif op == o.EXECUTE:
+        execute(S, P, L, Q, B, costs, cpu, pc)
     elif op == o.FLUSH_LOCAL_PAGES:
         count(Q, B, k.PAGE_INVALIDATIONS, a, task)
         Q[B.o_clock + cpu] += a * costs[PAGE_FLUSH]
 
 
 @kernel
+def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
+    """Count an instruction by its name and charge it; the first row is the whole run, then one for each window."""
+    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+    times = P[pc * 5 + 2]
+    per = P[pc * 5 + 3] & 7
+    if per == o.PER_STRIDE:
+        times *= max(strides, 1)
+    elif per == o.PER_RANGE_DIGIT:
+        digits = np.int64(0)
+        rest = strides >> 1
+        while rest:
+            digits += np.int64(rest & 31 != 0)
+            rest >>= 5
+        times *= digits
+    elif per == o.PER_ODD_STRIDE:
+        times *= strides & 1
+    Q[B.o_instructions + P[pc * 5 + 1]] += times
+    if P[pc * 5 + 3] & o.BROADCASTS:
+        count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)
+    window = Q[B.o_misc + k.WINDOW]
+    if window >= 0:
+        Q[B.o_instructions + (window + 1) * B.instructions + P[pc * 5 + 1]] += times
+    if P[pc * 5 + 4] >= 0:
+        Q[B.o_clock + cpu] += times * costs[P[pc * 5 + 4]]
+
+
+@kernel
 def mark(L: Layout, Q, B: Books, window: int, opens: int, actor: int, now: int) -> None:
-    """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening."""
+    """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening.
+
+    The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
+    """
+    ledger = 3 * B.steps
+    if window == 0:
+        for i in range(ledger):
+            if opens:
+                Q[B.o_step_count + i] = 0
+            else:
+                Q[B.o_step_kept + i] = Q[B.o_step_count + i]
     if not opens:
         Q[B.o_misc + k.WINDOW] = -1
         Q[B.o_window_end + window] = now
@@ -833,7 +874,7 @@ def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tunin
             if op >= o.AFTER:
                 before = Q[B.o_clock + cpu]
                 after_step(S, P, lists, L, Q, B, costs, ever, events, task, pc, said, slow)
-                if op == o.SEND or op == o.FLUSH_SELF or op == o.FLUSH_LOCAL_PAGES:
+                if op == o.SEND or op == o.FLUSH_SELF or op == o.FLUSH_LOCAL_PAGES or op == o.EXECUTE:
                     spent = Q[B.o_clock + cpu] - before
                     Q[B.o_misc + k.SYSTEM] += spent
                     Q[B.o_step_time + pc] += spent
