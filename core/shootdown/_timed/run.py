@@ -56,7 +56,8 @@ class Run:
         system_ns: CPU time in the kernel, without spinning on sleeping locks.
         spin_ns: CPU time of waiting writers if the first one spins, and if all do.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,).
-        step_counts, step_targets, step_times: by step of the programs; times in ns.
+        step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
+            times in ns.
         events: the timeline, shape (n, 6); see `books`.
         events_lost: events that had no room.
         deliveries: IPIs delivered; steps: steps taken.
@@ -190,6 +191,7 @@ def _collect(
         return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}
 
     windows = machine.windows
+    ledger = B.o_step_kept if windows else B.o_step_count
 
     def executed(row: int) -> dict[str, int]:
         start = B.o_instructions + row * B.instructions
@@ -209,9 +211,9 @@ def _collect(
         spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
         flushes_taken=part(B.o_flushes_taken, L.cpus),
         syncs_taken=part(B.o_syncs_taken, L.cpus),
-        step_counts=part(B.o_step_count, B.steps),
-        step_targets=part(B.o_step_targets, B.steps),
-        step_times=part(B.o_step_time, B.steps) / 1000,
+        step_counts=part(ledger, B.steps),
+        step_targets=part(ledger + B.steps, B.steps),
+        step_times=part(ledger + 2 * B.steps, B.steps) / 1000,
         events=timeline[: logged * LOG_CELLS].reshape(-1, LOG_CELLS),
         events_lost=int(Q[B.o_misc + k.LOG_LOST]),
         deliveries=int(Q[B.o_misc + k.DELIVERIES]),
