@@ -248,8 +248,7 @@ class AddressSpace:
             raise ShootdownError(
                 f"something is mapped between {va:#x} and {va + (count << shift):#x} already"
             )
-        first = self.leaf_entry(pa, level, attributes, extra)
-        flags = first & ~self._address_mask(level)
+        flags = self.leaf_entry(0, level, attributes, extra)
         pages = np.uint64(pa) + (np.arange(count, dtype=np.uint64) << np.uint64(shift))
         entries = np.full(count, flags, dtype=np.uint64)
         for piece in self.format.levels[level].leaf_address or self.format.address:
@@ -257,13 +256,6 @@ class AddressSpace:
         self._encode(int(pages[-1]), level, leaf=True)
         self.memory.store_table(address, entries, entry_bytes=size, big_endian=big)
         return count << shift
-
-    def _address_mask(self, level: int) -> int:
-        mask = 0
-        for piece in self.format.levels[level].leaf_address or self.format.address:
-            mask |= piece.mask
-        # Below the page the address is zero and the bits may mean something else (x86: PAT in bit 12).
-        return mask & ~((1 << self._shifts[level]) - 1) if len(self.format.address) == 1 else mask
 
     def _aligned(self, va: int, size: int) -> None:
         base = 1 << self.format.page_shift
@@ -302,7 +294,7 @@ class AddressSpace:
         for _, level, start in found:
             if start < va or start + (1 << self._shifts[level]) > va + size:
                 raise ShootdownError(
-                    f"the page of {1 << self._shifts[level]} bytes at {start:#x} lies only partly in the range"
+                    f"a page of {1 << self._shifts[level]} bytes at {start:#x} lies only partly in the range"
                 )
         for address, _, _ in found:
             self.write(address, 0)

@@ -1,6 +1,7 @@
 """Page-table formats as frozen values: what a manual's chapter on paging says, one literal per format.
 
-An author writes a `Format` and nothing else; `_format_layout.py` derives once what the walker reads. The words to write it in are in `_format_parts.py` and can be imported from here.
+An author writes a `Format` and nothing else; `_format_layout.py` derives from it what the walker reads. The
+words to write it in are in `_format_parts.py` and can be imported from here.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,25 +116,25 @@ class PhysicalMemory:
         if base + size > 1 << ADDRESS_BITS:
             raise ShootdownError(f"memory image {file}: it would end above 2**{ADDRESS_BITS}")
         memory = cls.__new__(cls)
-        # Copy-on-write: accessed flags may be set without touching the file.
-        memory._setup(np.memmap(file, dtype=np.uint8, mode="c", shape=(size,)), base, None)
+        # Private: accessed flags may be set without touching the file. Without reservation: np.memmap's
+        # copy-on-write counts the whole file as memory in use, and a sparse image of 1 TiB is refused.
+        with file.open("rb") as opened:
+            flags = mmap.MAP_PRIVATE | _NORESERVE
+            mapped = mmap.mmap(opened.fileno(), size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        memory._setup(np.frombuffer(mapped, dtype=np.uint8), base, None)
         return memory
 
     @classmethod
     def _from_npz(cls, file: Path) -> PhysicalMemory:
         try:
-            with np.load(file) as archive:
+            with file.open("rb") as opened, np.load(opened) as archive:
                 frames, data = archive["pfn"], archive["data"]
-        except (KeyError, ValueError, EOFError, OSError) as problem:
-            raise ShootdownError(f"memory image {file}: not an .npz with pfn and data ({problem})") from None
+        except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile):
+            raise ShootdownError(f"memory image {file}: no .npz with pfn and data") from None
         if data.dtype != np.uint8 or data.shape != (frames.size, FRAME_BYTES) or frames.ndim != 1:
-            raise ShootdownError(
-                f"memory image {file}: data is uint8[frames, 4096] and pfn has one per frame"
-            )
+            raise ShootdownError(f"memory image {file}: data must be uint8[frames, 4096], pfn one per frame")
         if frames.size and not (frames.min() >= 0 and frames.max() < 1 << (ADDRESS_BITS - FRAME_SHIFT)):
-            raise ShootdownError(
-                f"memory image {file}: frame numbers lie below 2**{ADDRESS_BITS - FRAME_SHIFT}"
-            )
+            raise ShootdownError(f"memory image {file}: a frame lies above 2**{ADDRESS_BITS}")
         first = int(frames.min()) >> (SECTION_SHIFT - FRAME_SHIFT) if frames.size else 0
         memory = cls(base=first << SECTION_SHIFT)
         for pfn, content in zip(frames.tolist(), data, strict=True):

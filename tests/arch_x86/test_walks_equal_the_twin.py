@@ -4,12 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from twins import x86_cases, x86_walk
+
 from shootdown._format import EVERY_ACCESS, Reason
 from shootdown._memory import PhysicalMemory
 from shootdown._steps import trace
 from shootdown._walk import Walker
 from shootdown_x86._formats import FORMATS
-from twins import x86_cases, x86_walk
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}
 BATCHES, SIZE = 100, 260  # times four formats: 104,000 cases

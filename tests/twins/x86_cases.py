@@ -1,11 +1,10 @@
-"""Random x86 page tables: large pages, reserved bits, all permissions, tables far apart, graphs instead of trees."""
+"""Random x86 page tables: large pages, reserved bits, all permissions, tables far apart, graphs, no trees."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-
 from twins import x86_walk
 
 NAMES = {
@@ -52,7 +51,9 @@ def entries(rng, pool, mode, maxphyaddr, count):
         if mode != "pae":  # ignored bits and protection keys
             for position in (52, 55, 58, 59, 62):
                 entry |= pick(rng, 0.05, count) << U(position)
-        odd = pick(rng, 0.03, count) << rng.integers(maxphyaddr if maxphyaddr < 52 else 51, 63, count, dtype=U)
+        odd = pick(rng, 0.03, count) << rng.integers(
+            maxphyaddr if maxphyaddr < 52 else 51, 63, count, dtype=U
+        )
     else:
         entry |= np.where(large == 1, pick(rng, 0.2, count) << rng.integers(13, 21, count, dtype=U), U(0))
         odd = (large & pick(rng, 0.1, count)) << U(21)

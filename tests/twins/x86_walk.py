@@ -1,6 +1,6 @@
 """A slow, obvious x86 page walk, written from the Intel SDM (vol. 3A, chapter 4) mode by mode.
 
-It shares nothing with the package: plain integers, a dictionary of frames, one function per step of the manual.
+It shares nothing with the package: plain integers, a dictionary of frames, a function per step of the manual.
 """
 
 from __future__ import annotations
