@@ -62,6 +62,7 @@ class Result:
         counts: exact integers by name, see `COUNTS`; empty if not supported.
         times: `elapsed_ns` and `system_ns`; empty if not supported.
         remarks: unverified facts, what-ifs, counts that timing decides.
+        interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
     """
 
     arch: str
@@ -76,6 +77,7 @@ class Result:
     counts: Mapping[str, int]
     times: Mapping[str, Span]
     remarks: tuple[str, ...]
+    interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

@@ -129,6 +129,7 @@ def simulate(case: Case) -> Result:
         counts=counted["likely"],
         times=_times(machine, runs),
         remarks=(*_races(counted), *_warnings(counted["likely"])),
+        interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
     )
 
 
@@ -150,26 +151,27 @@ def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
 
 def _span(values: Mapping[str, float]) -> Span:
     """Order a range; races can make the run with the higher costs the shorter one."""
-    low, likely, high = values["low"], values["likely"], values["high"]
+    low, likely, high = (float(values[which]) for which in ("low", "likely", "high"))
     return Span(round(min(low, likely), 1), round(likely, 1), round(max(high, likely), 1))
 
 
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Say which counts differ between the three runs."""
-    remarks = []
+    """Say which counts differ between the three runs, all in one remark."""
+    ranges = []
     for name in ("unshared_tables", "sync_broadcasts", "sync_ipis", "flush_ipis", "stale_entries_left"):
         values = sorted({counts[name] for counts in counted.values()})
         if len(values) > 1:
-            remarks.append(f"timing decides {name}: {values[0]} to {values[-1]} over the range of costs")
-    return remarks
+            ranges.append(f"{name} {values[0]} to {values[-1]}")
+    return [f"timing decides, over the range of costs: {', '.join(ranges)}"] if ranges else []
 
 
 def _warnings(counts: Mapping[str, int]) -> list[str]:
     if not counts["kernel_warnings"]:
         return []
     return [
-        f"the kernel would warn {counts['kernel_warnings']} times in tlb_finish_mmu(): fully_unshared_tables is "
-        "still set, so a table became exclusive and nobody waited for lockless walkers before the lock dropped"
+        f"the kernel would warn {counts['kernel_warnings']} times in tlb_finish_mmu(): fully_unshared_tables "
+        "is still set, so a table became exclusive and nobody waited for lockless walkers before the lock "
+        "dropped"
     ]
 
 
@@ -181,6 +183,7 @@ def _row(
     counts: Mapping[str, int] | None = None,
     times: Mapping[str, Span] | None = None,
     remarks: Iterable[str] = (),
+    interrupts: Iterable[int] = (),
 ) -> Result:
     return Result(
         arch=case.architecture.name,
@@ -195,4 +198,5 @@ def _row(
         counts=counts or {},
         times=times or {},
         remarks=(*case.remarks, *remarks),
+        interrupts=tuple(interrupts),
     )
