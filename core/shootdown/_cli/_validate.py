@@ -1,0 +1,124 @@
+"""`shootdown validate`: the model beside what real kernels did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from shootdown._cli import _common
+from shootdown._oracle.rows import read_rows
+from shootdown._oracle.validate import Comparison, Verdict, validate
+
+#: Differences and rows that can't be run are shown up to so many; --json has all.
+_SHOWN = 20
+
+
+@_common.command("validate")
+@click.argument("file", type=click.Path(path_type=Path))
+@_common.json_option
+def command(file: Path, as_json: bool) -> None:
+    """Compare the model with measured rows of a file.
+
+    FILE has one JSON object per line, in the format of tests/oracle/README.md. The exit status is 1 if a
+    count disagrees and nobody has written down why.
+    """
+    rows = read_rows(file)
+    compared: list[Comparison] = []
+    interrupted = False
+    with _common.progress("rows", len(rows)) as advance:
+        try:
+            for comparison in validate(rows):
+                compared.append(comparison)
+                advance()
+        except KeyboardInterrupt:
+            interrupted = True
+    if as_json:
+        _common.emit_json({"schema": 1, "rows": [comparison.to_dict() for comparison in compared]})
+    else:
+        _report(compared, len(rows))
+    if interrupted:
+        raise KeyboardInterrupt
+    if any(v.reason is None for c in compared for v in c.verdicts if not v.agrees):
+        click.get_current_context().exit(1)
+
+
+def _report(compared: list[Comparison], total: int) -> None:
+    """Write agreement by kernel and by count, then each disagreement with its reason."""
+    judged = [(c, v) for c in compared for v in c.verdicts]
+    _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
+    _tabulate("count", judged, lambda c, v: v.count)
+    agreeing = [v for _, v in judged if v.agrees]
+    _common.emit(f"{len(compared)} of {total} rows: {len(agreeing)} of {len(judged)} counts agree.")
+    _list_unrun([c for c in compared if c.predicted is None])
+    _list_differences(compared)
+
+
+def _tabulate(
+    what: str, judged: list[tuple[Comparison, Verdict]], key: Callable[[Comparison, Verdict], str]
+) -> None:
+    """Write how many counts agree, by one number or within a range, grouped."""
+    tally: dict[str, Counter[str]] = {}
+    for comparison, verdict in judged:
+        tally.setdefault(key(comparison, verdict), Counter())[_kind(verdict)] += 1
+    kinds = ("exact", "in range", "documented", "differ")
+    _common.emit_table(
+        (what, "compared", *kinds),
+        [(name, sum(c.values()), *(c[kind] or None for kind in kinds)) for name, c in tally.items()],
+        right=("compared", *kinds),
+    )
+
+
+def _kind(verdict: Verdict) -> str:
+    """Say how a count compares: as one number, within the range that timing leaves, or not."""
+    if not verdict.agrees:
+        return "differ" if verdict.reason is None else "documented"
+    return "exact" if verdict.predicted is not None and len(set(verdict.predicted)) == 1 else "in range"
+
+
+def _list_unrun(comparisons: list[Comparison]) -> None:
+    if not comparisons:
+        return
+    reasons = Counter(comparison.reason for comparison in comparisons)
+    _common.emit(f"\n{len(comparisons)} rows can't be run:")
+    for reason, count in reasons.most_common(_SHOWN):
+        _common.emit(f"  {count} x {reason}")
+
+
+def _list_differences(compared: list[Comparison]) -> None:
+    differing = [(c, v) for c in compared for v in c.verdicts if not v.agrees]
+    if not differing:
+        _common.emit("No count disagrees.")
+        return
+    known = sum(v.reason is not None for _, v in differing)
+    _common.emit(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
+    for comparison, verdict in differing[:_SHOWN]:
+        _common.emit(
+            f"  line {comparison.row.number}, {comparison.row.arch} {comparison.row.kernel}, "
+            f"{_case(comparison)}: {verdict.count} measured {_pair(verdict.measured)}, "
+            f"predicted {_pair(verdict.predicted)}"
+        )
+        _common.emit(f"    {_why(verdict)}")
+    if len(differing) > _SHOWN:
+        _common.emit(f"  ... and {len(differing) - _SHOWN} more; --json has all")
+
+
+def _case(comparison: Comparison) -> str:
+    fields = comparison.row.fields
+    words = [comparison.row.workload]
+    words += [str(fields[name]) for name in ("mode", "step", "kind", "op", "threads") if name in fields]
+    sizes = ("N", "k", "i", "T", "pages", "M", "conc")
+    words += [f"{name}={fields[name]}" for name in sizes if name in fields]
+    return " ".join(words)
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.reason or "UNDOCUMENTED: the model is wrong until somebody can say why"
+
+
+def _pair(pair: tuple[int, int] | None) -> str:
+    if pair is None:
+        return "nothing"
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]} to {pair[1]}"
