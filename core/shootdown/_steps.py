@@ -154,7 +154,7 @@ def _descend(
             )
             pa = target if reason is Reason.OK else None
             steps.append(Step(*place, entry, "leaf", flags, pa))
-            return reason, pa, level, covered, rights if pa is not None else 0
+            return reason, pa, level, covered, rights
         target = sum((entry & piece.mask) << piece.up for piece in format_.address)
         carried = int(shape.accessed_masks[slot])
         reason = Reason.OK

@@ -156,6 +156,18 @@ def test_a_clear_accessed_flag_faults_where_software_keeps_it():
     assert Walker(BY_ANY_BIT, memory).walk(tables[0], 0).reason == Reason.OK
 
 
+def test_which_fault_comes_first_is_the_formats():
+    before, _ = one_page(DESCRIPTORS, 3 | 0x5000)
+    after, _ = one_page(BY_ANY_BIT, 0x5000 >> 2 | 0b00111)
+    for format_, memory, reason, settings in (
+        (DESCRIPTORS, before, Reason.ACCESS_FLAG, {"ha": False}),
+        (BY_ANY_BIT, after, Reason.PERMISSION, {"hardware_flags": False}),
+    ):
+        walker = Walker(format_, memory, format_.settings(**settings))
+        assert walker.walk(4096, 0).reason == reason
+        assert trace(format_, memory, 4096, 0, USER_READ, walker.settings).reason is reason
+
+
 def test_a_root_outside_of_an_image_is_no_memory(tmp_path):
     image = tmp_path / "image.bin"
     image.write_bytes(bytes(8192))
