@@ -273,6 +273,8 @@ class CustomFormat:
         entry_bytes: bytes in an entry.
         big_endian: the byte order of entries.
         source: manual and section.
+        first_level: added to a level where a fault's code holds it.
+        levels: rows to show in lists; the walk is the function's.
     """
 
     name: str
@@ -288,6 +290,7 @@ class CustomFormat:
     big_endian: bool = False
     source: str = ""
     first_level: int = 0
+    levels: tuple[Level, ...] = ()
 
     def settings(self, **changes: int) -> Settings:
         """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
