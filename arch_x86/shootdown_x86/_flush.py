@@ -82,6 +82,11 @@ class X86Lowering:
         """Whether `proposal:skip-redundant-sync` skips the sync: native IPIs and no INVLPGB."""
         return self.way == "ipi"
 
+    @property
+    def global_asid_from_start(self) -> bool:
+        """With a forced broadcast flush every mm has its global ASID already."""
+        return self.platform.flush in ("invlpgb", "broadcast")
+
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None where they are."""
         if not self.kernel.pmd_sharing:
@@ -123,7 +128,7 @@ class X86Lowering:
     def _flush_mm_range(self, asm: Assembler, g: int) -> None:
         with asm.function("flush_tlb_mm_range", _TLB_C), asm.because("TLB flush"):
             asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
-            if self.way == "invlpgb":
+            if self.way in ("invlpgb", "broadcast"):
                 with asm.if_global_asid() as branch:
                     self._broadcast(asm)
                     branch.otherwise()
@@ -138,12 +143,15 @@ class X86Lowering:
             asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
             asm.emit(o.SEND, o.CALL_BROADCAST, scope, self._cpu.invlpgb_max_pages, text="INVLPGB")
             asm.complete("TLBSYNC")
-            with asm.if_in_transition(), asm.function("finish_asid_transition", _TLB_C):
-                with asm.because("ASID transition"):
-                    asm.target_mm_cpumask()
-                    asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
-                    asm.wait_for_answers()
-                    asm.emit(o.END_TRANSITION, text="all CPUs use the global ASID")
+            with (
+                asm.if_in_transition(),
+                asm.function("finish_asid_transition", _TLB_C),
+                asm.because("ASID transition"),
+            ):
+                asm.target_mm_cpumask()
+                asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
+                asm.wait_for_answers()
+                asm.emit(o.END_TRANSITION, text="all CPUs use the global ASID")
 
     def _interrupt(self, asm: Assembler, g: int) -> None:
         """Interrupt other CPUs in mm_cpumask if there are any, else flush here if the mm is loaded."""

@@ -35,7 +35,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "gathers_vma": actor["gathers_vma"],
         "flush_tlb_mm_range": (requests - copied, requests - copied + noise + 1) if forks else requests,
         "flush_tlb_mm_range_all": actor["flush_whole_mm"],
-        "tlb_row": _tlb_row(row, whole, case),
+        "tlb_row": _tlb_row(whole),
         "instructions": {
             "invlpg": (0, invlpg + 8 * forks) if forks else invlpg,
             "mov_cr3": (max(loads - 2, 0), loads + _OTHER_CR3_WRITES + 16 * forks),
@@ -57,10 +57,9 @@ def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
     return count
 
 
-def _tlb_row(row: Row, whole: Mapping[str, int], case: Any) -> int | tuple[int, int]:
-    """Remote flush handlers, and the initiator's own where the kernel runs it (up to v5.12)."""
-    handlers = whole["flush_ipis"] + whole["transition_ipis"] + whole["own_handler_runs"]
-    return handlers
+def _tlb_row(whole: Mapping[str, int]) -> int:
+    """Count remote flush handlers, and the initiator's own where the kernel runs it (up to v5.12)."""
+    return whole["flush_ipis"] + whole["transition_ipis"] + whole["own_handler_runs"]
 
 
 DIFFERENCES: tuple[Difference, ...] = (

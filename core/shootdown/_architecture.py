@@ -54,12 +54,30 @@ class Lowering(Protocol):
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
     Each method writes steps. `g` is the gather (or request) whose range and flags are flushed.
+
+    Args:
+        mm: how context switches treat address spaces.
+        geometry: the levels of the page tables.
+        needs_table_invalidate: tables are flushed before they are freed (`tlb_needs_table_invalidate()`).
+        sync_redundant_natively: each flush interrupts every CPU that could be walking, so that
+            `proposal:skip-redundant-sync` skips the sync.
+        global_asid_from_start: every mm has a machine-wide ASID already (a forced INVLPGB flush).
     """
 
-    mm: MmRules
-    geometry: Geometry
-    needs_table_invalidate: bool
-    sync_redundant_natively: bool
+    @property
+    def mm(self) -> MmRules: ...
+
+    @property
+    def geometry(self) -> Geometry: ...
+
+    @property
+    def needs_table_invalidate(self) -> bool: ...
+
+    @property
+    def sync_redundant_natively(self) -> bool: ...
+
+    @property
+    def global_asid_from_start(self) -> bool: ...
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write the architecture's `tlb_flush()` for a gather that recorded something."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shootdown._registry import Registry, registry
+from shootdown._installed import Registry
+from shootdown._registry import registry
 from shootdown._result import Result
 from shootdown._series import newest_known
 from shootdown._simulate import Case, prepare, simulate
@@ -72,23 +73,13 @@ def cases(
     what = installed.workload(workload)
     settings = dict(settings) if isinstance(settings, Mapping) else list(settings)
     wanted = list(kernels) or list(headline_kernels())
-    found = []
-    for architecture in _architectures(installed, arch, platforms):
-        for platform in _platforms(installed, architecture.name, platforms):
-            for kernel in wanted:
-                for online in list(cpus) or [None]:
-                    found.append(
-                        prepare(
-                            architecture,
-                            platform,
-                            kernel,
-                            what,
-                            parameters=parameters,
-                            cpus=online,
-                            settings=settings,
-                        )
-                    )
-    return found
+    return [
+        prepare(architecture, platform, kernel, what, parameters=parameters, cpus=online, settings=settings)
+        for architecture in _architectures(installed, arch, platforms)
+        for platform in _platforms(installed, architecture.name, platforms)
+        for kernel in wanted
+        for online in (cpus or (None,))
+    ]
 
 
 def run_cases(chosen: Iterable[Case]) -> Iterator[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import attrs
 
@@ -13,28 +13,13 @@ from shootdown._errors import ShootdownError, nearest
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
     from shootdown._platform import Platform
+    from shootdown._workload import Workload
 
 PROJECT = "shootdown"
 """The entry-point group, the prefix of the hooks, and the distribution that ships this file."""
 
 T = TypeVar("T")
 Kind = Literal["broken", "duplicate", "outdated", "disabled"]
-
-
-class Workload(Protocol):
-    """What the registry asks of a workload."""
-
-    @property
-    def name(self) -> str:
-        """The name, as it is typed."""
-
-    @property
-    def summary(self) -> str:
-        """One line."""
-
-    @property
-    def parameters(self) -> Any:
-        """The parameters that `-p` sets."""
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from typing import Any
 from shootdown._architecture import API, Architecture
 from shootdown._installed import Kind
 from shootdown._platform import Platform
+from shootdown._workload import Workload
 
 SUPPORTED_APIS = frozenset({API})
 """The values of `Architecture.api` whose meaning this release implements."""
@@ -64,10 +65,7 @@ def vet_platforms_by_architecture(hook: str, answer: Any) -> dict[str, tuple[Any
 def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
     """Return a hook's workloads, or refuse the plugin for one that can't be used."""
     for value in _sequence(hook, answer):
-        name = _name(hook, "workload", value)
-        for field in ("summary", "parameters"):
-            if not hasattr(value, field):
-                raise RefusedError("broken", f"{hook} returned workload {name!r} without {field!r}")
+        _require(hook, f"workload {_name(hook, 'workload', value)!r}", value, Workload)
     return tuple(answer)
 
 

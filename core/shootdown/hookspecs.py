@@ -15,8 +15,8 @@ from shootdown._registry import hookspec
 
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
-    from shootdown._installed import Workload
     from shootdown._platform import Platform
+    from shootdown._workload import Workload
 
 
 @hookspec

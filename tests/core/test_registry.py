@@ -24,6 +24,7 @@ import attrs
 from shootdown._architecture import Architecture
 from shootdown._platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._registry import hookimpl
+from shootdown._workload import Workload
 
 def arch(name, **more):
     return Architecture(**{"api": 1, "name": name, "summary": "made up", **more})
@@ -32,7 +33,7 @@ def platform(name):
     return Platform(name, "made up", Costs(**{cost: Cost(1, 1, 1, "made up") for cost in COST_NAMES}))
 
 def workload(name):
-    return SimpleNamespace(name=name, summary="made up", parameters=())
+    return Workload(name, "made up", (), build=lambda setting: None)
 """
 
 Install = Callable[..., None]
@@ -156,12 +157,12 @@ BROKEN = {
         "shootdown_platforms returned a list, not a dict by the architecture's name",
     ),
     "something that looks like a platform": (
-        "@hookimpl\ndef shootdown_platforms(): return {'x86': [workload('p')]}",
+        "@hookimpl\ndef shootdown_platforms(): return {'x86': [SimpleNamespace(name='p')]}",
         "returned platform 'p' as a SimpleNamespace, not a Platform",
     ),
-    "a workload without parameters": (
+    "something that looks like a workload": (
         "@hookimpl\ndef shootdown_workloads(): return [SimpleNamespace(name='w', summary='')]",
-        "returned workload 'w' without 'parameters'",
+        "returned workload 'w' as a SimpleNamespace, not a Workload",
     ),
 }
 

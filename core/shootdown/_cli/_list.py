@@ -190,7 +190,7 @@ def _allowed(field: attrs.Attribute[Any]) -> list[str]:
 
 
 def _names(parameters: Any) -> list[str]:
-    return [parameter if isinstance(parameter, str) else parameter.name for parameter in parameters]
+    return [parameter.name for parameter in parameters]
 
 
 def _examples(rows: list[Row]) -> str:

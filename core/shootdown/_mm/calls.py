@@ -128,7 +128,7 @@ class Calls:
             self.hugetlb.zap_range(g, m, fullmm=fullmm)
             self.hugetlb.unlock_vma(write=True)
             self.hugetlb.unlock_file(m)
-            self.hugetlb.late_flush(g)
+            self.hugetlb.settle_late(g, lambda: self.hugetlb.flush_marked(g))
 
     # --- calls on mappings
 
@@ -199,15 +199,11 @@ class Calls:
             self._flush_unshared(m)
             self.hugetlb.unlock_file(m)
             self.hugetlb.unlock_vma(write=True)
-            if kernel.unshare_gather:
-                self.hugetlb.late_flush(INNER)
-                self.gathers.finish(INNER)
-            elif kernel.unshare_flush == "after-unlock":
-                self._flush_range(m)
+            self._flush_unshared_late(m)
 
     def _record(self, m: Mapping, *, whole: bool) -> None:
         """Record in the inner gather what changed in the table of register SLOT, where the kernel has one."""
-        if not self.kernel.unshare_gather:
+        if not self.kernel.unshare_gather or (whole and self.kernel.unshare_flush == "none"):
             return
         first, last = (0, self.hugetlb.slot_units) if whole else (m.first, m.last)
         self.asm.emit(
@@ -216,25 +212,29 @@ class Calls:
 
     def _flush_unshared(self, m: Mapping) -> None:
         """Flush before i_mmap_rwsem drops: through the gather, or flush_hugetlb_tlb_range() of the whole range."""
-        if self.kernel.unshare_flush != "locked":
-            return
+        self.hugetlb.settle(INNER, lambda: self._flush_changed(m))
+
+    def _flush_unshared_late(self, m: Mapping) -> None:
+        """Finish the call's own gather; in the order that is wrong, flush and sync only now."""
+        self.hugetlb.settle_late(INNER, lambda: self._flush_changed(m))
+        if self.kernel.unshare_gather:
+            self.gathers.finish(INNER)
+        else:
+            self.asm.emit(o.CLEAR_FLAGS, INNER, o.UNSHARED_TABLES | o.FULLY_UNSHARED | o.FREED_TABLES)
+
+    def _flush_changed(self, m: Mapping) -> None:
         if self.kernel.unshare_gather:
             self.gathers.flush(INNER)
-            self.hugetlb.after_zap(INNER)
             return
-        self._flush_range(m)
-
-    def _flush_range(self, m: Mapping) -> None:
         asm = self.asm
         units = self.hugetlb.slot_units
         lo = m.used[0] * units if m.used else 0
         hi = (m.used[-1] + 1) * units if m.used else units
         asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, lo, hi, text="the whole range")
+        for flag in (o.UNSHARED_TABLES, o.FREED_TABLES):
+            with asm.if_flags(INNER, flag):
+                asm.emit(o.SET_FLAGS, SCRATCH, flag, text="tables were unshared")
         self.lowering.flush_hugetlb_range(asm, SCRATCH)
-        if self.kernel.unshare_sync == "last-sharer":
-            with asm.if_flags(INNER, o.FULLY_UNSHARED):
-                self.gathers.sync("a table became exclusive")
-        asm.emit(o.CLEAR_FLAGS, INNER, o.UNSHARED_TABLES | o.FULLY_UNSHARED | o.FREED_TABLES)
 
     def mremap(self, m: Mapping) -> None:
         """Write mremap() of a hugetlb VMA: move_hugetlb_page_tables(); no page-table lock around unsharing."""
@@ -258,9 +258,7 @@ class Calls:
             self._flush_unshared(m)
             self.hugetlb.unlock_file(m)
             self.hugetlb.unlock_vma(write=True)
-            if kernel.unshare_gather:
-                self.hugetlb.late_flush(INNER)
-                self.gathers.finish(INNER)
+            self._flush_unshared_late(m)
 
     def split(self, m: Mapping) -> None:
         """Write munmap() of half of a mapping's first table: the VMA splits, which unshares that table first."""
@@ -300,9 +298,7 @@ class Calls:
             self._flush_unshared(m)
             self.hugetlb.unlock_file(m)
             self.hugetlb.unlock_vma(write=True)
-            if kernel.unshare_gather:
-                self.hugetlb.late_flush(INNER)
-                self.gathers.finish(INNER)
+            self._flush_unshared_late(m)
 
     # --- calls that reach all sharers through the file
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from shootdown._architecture import Lowering
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
+from shootdown._machine.assembler import Assembler, Label
 
 _FILE = "mm/mmu_gather.c"
 _TLB_H = "include/asm-generic/tlb.h"
@@ -78,28 +78,26 @@ class Gathers:
             self.asm.emit(
                 o.GATHER_ADD, g, lo, hi, o.FREED_TABLES | cleared << 16, text="tables wait to be freed"
             )
-            if self.batch_fails:
-                self._free_one_by_one(g, count)
-                return
             batch = table_batch(self.kernel.page_size)
             for part in range(0, count, batch):
-                self._queue_tables(g, min(batch, count - part), batch)
+                self.queue_tables(g, min(batch, count - part))
                 if part + batch < count:
-                    self.asm.emit(
-                        o.GATHER_ADD,
-                        g,
-                        lo,
-                        hi,
-                        o.FREED_TABLES | cleared << 16,
-                        text="tables wait to be freed",
-                    )
+                    asm_flags = o.FREED_TABLES | cleared << 16
+                    self.asm.emit(o.GATHER_ADD, g, lo, hi, asm_flags, text="tables wait to be freed")
 
-    def _queue_tables(self, g: int, count: int, batch: int) -> None:
-        """Queue tables; a batch that becomes full is flushed and handed to RCU: tlb_table_flush()."""
-        from shootdown._machine.assembler import Label
+    def queue_tables(self, g: int, count: int) -> None:
+        """Write `tlb_remove_table()`: a batch that becomes full is flushed and handed to RCU.
 
+        Without MMU_GATHER_TABLE_FREE (no RCU table freeing) tables are queued as pages are, and freed with them.
+        """
+        if not self.kernel.rcu_table_free:
+            return
+        if self.batch_fails:
+            self._free_one_by_one(g, count)
+            return
         room = Label()
-        self.asm.emit(o.GATHER_TABLES, g, count, batch, room, text=f"queue {count} tables of {batch}")
+        batch = table_batch(self.kernel.page_size)
+        self.asm.emit(o.GATHER_TABLES, g, count, batch, room, text=f"queue {count} of a batch of {batch}")
         with self.asm.function("tlb_table_flush", _FILE):
             if self.lowering.needs_table_invalidate:
                 self.flush(g)
@@ -120,9 +118,6 @@ class Gathers:
         """Write `tlb_finish_mmu()`."""
         asm = self.asm
         with asm.function("tlb_finish_mmu", _FILE):
-            if self.kernel.unshare_sync == "last-sharer":
-                with asm.if_flags(g, o.FULLY_UNSHARED):
-                    asm.note(o.NOTE_WARNING, text="WARN: fully_unshared_tables is still set")
             asm.emit(o.NESTED, g, text="another gather of this mm pending: flush everything")
             self.flush(g)
             asm.emit(o.GATHER_END, g, text="dec_tlb_flush_pending")

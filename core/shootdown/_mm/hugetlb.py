@@ -6,12 +6,14 @@ each could be shared (want_pmd_share()); `shareable=False` describes one that is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from shootdown._architecture import Lowering
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Label
+from shootdown._machine.assembler import Assembler
 from shootdown._mm.gather import Gathers
 
 _FILE = "mm/hugetlb.c"
@@ -43,7 +45,7 @@ class Mapping:
 class Locks:
     """Where the locks begin: one i_mmap_rwsem per file, one mmap_lock and one hugetlb vma_lock per mm, one
     page-table lock per slot.
-    """  # noqa: D200
+    """
 
     i_mmap: int
     mmap: int
@@ -193,33 +195,47 @@ class Hugetlb:
 
     # --- unsharing
 
+    @property
+    def _marks(self) -> int:
+        """What a gather learns from an unsharing: unshared_tables, or freed_tables in the alternative."""
+        return o.FREED_TABLES if self.kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
+
     def unshare(self, g: int) -> None:
-        """Write huge_pmd_unshare() of a table known to be shared; what the gather learns depends on the kernel."""
+        """Write huge_pmd_unshare() of a table known to be shared; what gather `g` learns depends on the kernel."""
         asm, kernel = self.asm, self.kernel
-        flag = o.FREED_TABLES if kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
+        marks = 0 if kernel.unshare_flush == "none" else self._marks
         fully = o.FULLY_UNSHARED if kernel.unshare_sync == "last-sharer" else 0
         with asm.function("huge_pmd_unshare", _FILE), asm.because("unsharing"):
             asm.emit(o.CLEAR_PUD, cost="unshare_ns", text="pud_clear")
-            if kernel.unshare_sync == "per-table":
+            if kernel.unshare_sync == "per-table" and kernel.unshare_flush != "after-unlock":
                 self.gathers.sync("before the table's count drops")
-            asm.emit(o.UNSHARE, g, flag, fully, text="one fewer process maps the table")
+            asm.emit(o.UNSHARE, g, marks, fully, text="one fewer process maps the table")
 
-    def after_zap(self, g: int) -> None:
-        """Write what follows the loop over a VMA: flush for the unshared, sync if a table became exclusive."""
-        asm, kernel = self.asm, self.kernel
-        if kernel.unshare_flush != "locked":
-            return
-        self._flush_and_sync(g)
+    def settle(self, g: int, flush: Callable[[], None]) -> None:
+        """Write what follows a loop that unshared, while i_mmap_rwsem is held: the flush, then at most one sync.
 
-    def _flush_and_sync(self, g: int) -> None:
-        asm, kernel = self.asm, self.kernel
-        marked = o.FREED_TABLES if kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
-        with asm.function(
-            "huge_pmd_unshare_flush" if kernel.unshare_gather else "__unmap_hugepage_range", _FILE
-        ):
-            with asm.if_flags(g, marked):
-                self.gathers.flush(g)
+        Args:
+            g: the gather that `unshare` told.
+            flush: writes the flush of this caller.
+        """
+        if self.kernel.unshare_flush == "locked":
+            flush()
+        if self.kernel.unshare_flush != "after-unlock":
             self._sync_if_exclusive(g)
+
+    def settle_late(self, g: int, flush: Callable[[], None]) -> None:
+        """Write flush and sync once i_mmap_rwsem has dropped: what tlb_finish_mmu() warns of."""
+        if self.kernel.unshare_flush != "after-unlock":
+            return
+        with self.asm.if_flags(g, o.FULLY_UNSHARED), self.asm.function("tlb_finish_mmu", "mm/mmu_gather.c"):
+            self.asm.note(o.NOTE_WARNING, text="WARN: fully_unshared_tables is still set")
+        if self.kernel.unshare_sync == "per-table":
+            with self.asm.if_flags(g, self._marks):
+                flush()
+                self.gathers.sync("tables were unshared")
+            return
+        flush()
+        self._sync_if_exclusive(g)
 
     def _sync_if_exclusive(self, g: int) -> None:
         if self.kernel.unshare_sync != "last-sharer":
@@ -228,10 +244,11 @@ class Hugetlb:
             self.gathers.sync("a table became exclusive")
             self.asm.emit(o.CLEAR_FLAGS, g, o.FULLY_UNSHARED, text="fully_unshared_tables = 0")
 
-    def late_flush(self, g: int) -> None:
-        """Write flush and sync after i_mmap_rwsem dropped: the order that upstream warns against."""
-        if self.kernel.unshare_flush == "after-unlock":
-            self._flush_and_sync(g)
+    def flush_marked(self, g: int) -> None:
+        """Write the flush of a gather in which tables were unshared; nothing if none was."""
+        name = "huge_pmd_unshare_flush" if self.kernel.unshare_gather else "__unmap_hugepage_range"
+        with self.asm.function(name, _FILE), self.asm.if_flags(g, self._marks):
+            self.gathers.flush(g)
 
     def zap_range(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
         """Write __unmap_hugepage_range() over a mapping: unshare shared tables, clear the entries of others."""
@@ -241,7 +258,7 @@ class Hugetlb:
                 with asm.loop(len(m.used)):
                     self._zap_slot(g, m)
             self.gathers.end_vma(g, fullmm=fullmm)
-            self.after_zap(g)
+            self.settle(g, lambda: self.flush_marked(g))
 
     def _zap_slot(self, g: int, m: Mapping) -> None:
         asm = self.asm
@@ -251,7 +268,7 @@ class Hugetlb:
             self.lock_table()
             with asm.if_shared() as branch:
                 self.unshare(g)
-                if self.kernel.zap_flushes_unshared:
+                if self.kernel.zap_flushes_unshared and self.kernel.unshare_flush != "none":
                     asm.emit(
                         o.GATHER_SLOT, g, 0, self.slot_units, o.CLEARED_PMDS << 16,
                         text="tlb_flush_pmd_range over the PUD",
@@ -274,9 +291,6 @@ class Hugetlb:
         asm = self.asm
         if not m.used:
             return
-        from shootdown._mm.gather import table_batch
-
-        batch = table_batch(self.kernel.page_size)
         with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(m.used)):
             self.pick(m.used)
             asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
@@ -287,10 +301,4 @@ class Hugetlb:
                     o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
                     text="the table waits to be freed",
                 )  # fmt: skip
-                room = Label()
-                asm.emit(o.GATHER_TABLES, g, 1, batch, room)
-                with asm.function("tlb_table_flush", "mm/mmu_gather.c"):
-                    if self.lowering.needs_table_invalidate:
-                        self.gathers.flush(g)
-                    asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
-                asm.place(room)
+                self.gathers.queue_tables(g, 1)

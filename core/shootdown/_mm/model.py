@@ -12,8 +12,18 @@ from shootdown._errors import ShootdownError
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
-from shootdown._machine.layout import MM_CELLS, T_CPU, T_MM, T_ON, T_PC, TASK_CELLS, empty_state, make_layout
-from shootdown._machine.layout import M_GLOBAL, set_cpu
+from shootdown._machine.layout import (
+    M_GLOBAL,
+    MM_CELLS,
+    T_CPU,
+    T_MM,
+    T_ON,
+    T_PC,
+    TASK_CELLS,
+    empty_state,
+    make_layout,
+    set_cpu,
+)
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
@@ -75,7 +85,6 @@ class Model:
         self._events = 0
         self._windows: list[str] = []
         self._preempted: set[int] = set()
-        self._global_mms: set[int] = set()
 
     # --- things that exist
 
@@ -180,7 +189,7 @@ class Model:
             state[at + T_ON] = 0 if task.mm is None else task.mm + 1
         for cpu in self._preempted:
             set_cpu(state, layout, "preempted", cpu)
-        for mm in self._global_mms:
+        for mm in range(self.mms if self.lowering.global_asid_from_start else 0):
             state[layout.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
         return Machine(
             code=self.asm.finish(),

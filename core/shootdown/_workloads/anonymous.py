@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._timed.run import Machine
@@ -33,7 +34,14 @@ def write_operation(calls: Anonymous, op: str, kind: str, pages: int) -> None:
 
 
 def _build(setting: Setting) -> Machine:
-    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2, small=True)
+    model = Model(
+        setting.kernel,
+        setting.lowering,
+        cpus=setting.cpus,
+        mms=2,
+        small=True,
+        batch_fails=setting["allocation_fails"],
+    )
     pages, kind, op = setting["pages"], setting["kind"], setting["op"]
     calls = Anonymous(model.calls, _table_pages(model))
     main = model.task(mm=0, cpu=0, ready=True)
@@ -43,9 +51,10 @@ def _build(setting: Setting) -> Machine:
     model.starts(main)
     threads.await_all()
     calls.touch(pages, huge=kind == "thp")
-    for _ in range(setting["times"] - 1):
-        write_operation(calls, op, kind, pages)
-        calls.touch(pages, huge=kind == "thp")
+    if setting["times"] > 1:
+        with model.asm.loop(setting["times"] - 1, o.SCRATCH):
+            write_operation(calls, op, kind, pages)
+            calls.touch(pages, huge=kind == "thp")
     with model.window("measured", main):
         write_operation(calls, op, kind, pages)
     model.asm.halt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from shootdown._errors import ShootdownError
 from shootdown._machine import ops as o
@@ -25,6 +26,7 @@ _PARAMETERS = (
     Parameter("threads", 0, "further threads of the first actor, each on a CPU of its own", maximum=10**5),
     Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
     Parameter("walkers", 0, "threads of the first actor that are inside GUP-fast meanwhile", maximum=10**4),
+    Parameter("allocation_fails", False, "no page for a batch of tables to free can be had"),
     Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
 )
 
@@ -36,8 +38,7 @@ def split_into_vmas(tables: int, vmas: int, pages: int, units: int) -> tuple[Map
     edges = [i * tables // vmas for i in range(vmas + 1)]
     first, last = (0, units // 2 + 1) if pages > 1 else (0, 1)
     return tuple(
-        Mapping(tuple(range(lo, hi)), pages=pages, first=first, last=last)
-        for lo, hi in zip(edges, edges[1:], strict=False)
+        Mapping(tuple(range(lo, hi)), pages=pages, first=first, last=last) for lo, hi in pairwise(edges)
     )
 
 
@@ -56,6 +57,7 @@ def _builder(
             mms=sharers + 1,
             slots=setting["tables"],
             classes=2,
+            batch_fails=setting["allocation_fails"],
         )
         mappings = split_into_vmas(setting["tables"], setting["vmas"], setting["pages"], model.slot_units)
         mains = [model.task(mm=i, cpu=i, ready=True) for i in range(sharers)]

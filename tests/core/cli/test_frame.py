@@ -23,7 +23,7 @@ Plug = Callable[[str, str], None]
 MAIN = [sys.executable, "-c", "from shootdown._cli import main; main()"]
 
 WORKLOADS = """
-from types import SimpleNamespace
+from shootdown._workload import Workload
 from shootdown._registry import hookimpl
 
 class Parameters:
@@ -33,7 +33,7 @@ class Parameters:
 
 @hookimpl
 def shootdown_workloads():
-    return [SimpleNamespace(name="w", summary="", parameters=Parameters())]
+    return [Workload("w", "", Parameters(), build=lambda setting: None)]
 """
 
 

@@ -21,6 +21,7 @@ from shootdown._changes import Change
 from shootdown._kernel import switch
 from shootdown._platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._registry import hookimpl
+from shootdown._workload import Parameter, Workload
 
 @attrs.frozen
 class Switches:
@@ -58,8 +59,8 @@ def shootdown_platforms():
 
 @hookimpl
 def shootdown_workloads():
-    parameters = (SimpleNamespace(name="tables"), "sharers")
-    return [SimpleNamespace(name="storm", summary="made up", parameters=parameters)]
+    parameters = (Parameter("tables", 1, "made up"), Parameter("sharers", 2, "made up"))
+    return [Workload("storm", "made up", parameters, build=lambda setting: None)]
 """
 
 
