@@ -104,6 +104,12 @@ def emit_table(
         emit(line.rstrip())
 
 
+def width() -> int:
+    """Return how many columns the report has: the terminal's, or 100 of plain text unless COLUMNS says otherwise."""
+    columns: int = _console(_stream()).width
+    return columns
+
+
 @contextlib.contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show progress on standard error while it is a terminal, and yield a function to call after each part.

@@ -1,0 +1,77 @@
+"""`shootdown compare`: what one workload costs, a row for each combination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from shootdown._cli import _common
+from shootdown._compare import HEADLINE_WORKLOAD, cases
+from shootdown._result import SCHEMA, Result
+from shootdown._simulate import Case, simulate
+
+
+@_common.command("compare")
+@click.argument("workload", default=HEADLINE_WORKLOAD)
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@_common.kernel_option
+@_common.cpus_option
+@_common.set_option
+@_common.json_option
+def command(
+    workload: str,
+    parameters: Mapping[str, Any],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    kernel: tuple[str, ...],
+    cpus: tuple[int, ...],
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compare what one workload costs, a row for each combination.
+
+    Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
+    with and after the changes that it is about. `shootdown list` names what there is to choose from.
+    """
+    chosen = cases(
+        workload,
+        arch=arch,
+        platforms=platform,
+        kernels=kernel,
+        cpus=cpus,
+        parameters=parameters,
+        settings=settings,
+    )
+    done: list[Result] = []
+    interrupted = False
+    try:
+        with _common.progress(f"{workload}: {len(chosen)} rows", len(chosen)) as advance:
+            for case in chosen:
+                done.append(simulate(case))
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    elif done:
+        _show(chosen, done)
+    if interrupted:
+        click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
+        raise KeyboardInterrupt
+
+
+def _show(chosen: list[Case], done: list[Result]) -> None:
+    from shootdown._report.comparison import comparison
+    from shootdown._report.headline import always_shown, story
+
+    pairs = list(zip(chosen, done, strict=False))
+    width = _common.width()
+    defaults = chosen[0].workload.read({})
+    for line in comparison(done, width, defaults=defaults, shown_always=always_shown(pairs)):
+        _common.emit(line)
+    for line in story(pairs, width):
+        _common.emit(line)

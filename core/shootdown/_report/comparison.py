@@ -1,0 +1,320 @@
+"""The table of a comparison: a row for each combination, what was interrupted, remarks as footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._report.text import Column, cpu_list, estimate, exact, lay_out, paragraph, widths
+from shootdown._result import Result
+
+#: Counts that a table shows unless all rows have 0, with their headings.
+_COUNTS = {
+    "unshared_tables": "tables un\u00adshared",
+    "flush_ipis": "flush IPIs",
+    "transition_ipis": "tran\u00adsition IPIs",
+    "sync_broadcasts": "sync broad\u00adcasts",
+    "sync_ipis": "sync IPIs",
+    "redundant_sync_ipis": "of these redun\u00addant",
+    "hypercalls": "hyper\u00adcalls",
+    "broadcast_invalidations": "broad\u00adcast invali\u00addations",
+    "interrupted_cpus": "CPUs inter\u00adrupted",
+    "stale_entries_left": "stale entries",
+    "kernel_warnings": "kernel warn\u00adings",
+}
+
+#: Counts that it shows where there is room, the most telling first.
+_MORE = {
+    "flush_requests": "flushes asked",
+    "full_flushes": "full flushes",
+    "page_invalidations": "pages flushed",
+    "lazy_switches": "lazy CPUs woken",
+    "completion_waits": "comple\u00adtion waits",
+}
+
+#: Given up first where the table is too wide.
+_EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis")
+
+_LEGEND = {
+    "sync_broadcasts": "sync broadcast: tlb_remove_table_sync_one() interrupts other CPUs and waits, so that no "
+    "lockless walk (GUP-fast) is left in a table.",
+    "redundant_sync_ipis": "redundant: the interrupted CPU could not be walking the table, or takes a flush IPI for "
+    "the same unsharing.",
+    "transition_ipis": "transition IPI: a CPU moves to the global ASID that INVLPGB needs.",
+    "stale_entries_left": "stale entries: TLB and walk-cache entries that hardware can still use and that lead into "
+    "a table given up.",
+    "kernel_warnings": "kernel warnings: fully_unshared_tables was still set in tlb_finish_mmu().",
+}
+
+#: More rows than this aren't told apart by who was interrupted.
+_MOST_ROWS_TOLD = 16
+_NAMED_CPUS = 4
+
+#: The first parameters of a workload are named even if they have their defaults.
+_ALWAYS_NAMED = 3
+
+
+@attrs.frozen
+class _Shape:
+    """How much room a table takes: times beside or below each other, headings hyphenated, counts left out."""
+
+    stacked: bool
+    hyphenate: bool
+    without: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+
+def comparison(
+    rows: Sequence[Result],
+    width: int,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    shown_always: Sequence[str] = (),
+) -> list[str]:
+    """Write a comparison as lines of text.
+
+    Args:
+        rows: all of one workload, in their order.
+        width: columns of text that there are.
+        defaults: of the workload's parameters; those that have them are left out where there are many.
+        shown_always: counts that get a column even if all rows have 0.
+    """
+    if not rows:
+        return []
+    supported = [row for row in rows if row.supported]
+    lines = title(rows, width, defaults or {})
+    notes = _Footnotes()
+    shape, columns, cells = _fitting(rows, width, shown_always, notes)
+    chosen = widths(
+        columns, [row for row in cells if not isinstance(row, str)], width, hyphenate=shape.hyphenate
+    )
+    if chosen is None:  # narrower than anything: one fact a line
+        return [*lines, *_cards(rows, width)]
+    lines += lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
+    if supported:
+        lines += ["", *_legend(columns, shape, width)]
+    lines += notes.lines(width)
+    lines += _who(rows, width)
+    return lines
+
+
+def label(row: Result, rows: Sequence[Result]) -> str:
+    """Name a row by what tells it from the others."""
+    parts = [str(getattr(row, name)) for name in ("arch", "platform") if _varies(rows, name)]
+    cpus = f" with {exact(row.cpus)} CPUs" if _sizes_vary(rows) else ""
+    return " ".join((*parts, row.kernel)) + cpus
+
+
+def _varies(rows: Sequence[Result], name: str) -> bool:
+    return len({getattr(row, name) for row in rows}) > 1
+
+
+def _sizes_vary(rows: Sequence[Result]) -> bool:
+    """Say whether one platform comes with several numbers of CPUs."""
+    return len({(row.arch, row.platform, row.cpus) for row in rows}) > len(
+        {(row.arch, row.platform) for row in rows}
+    )
+
+
+class _Footnotes:
+    """Number remarks as they come; a remark that several rows have is written once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def marks(self, row: Result) -> str:
+        """Return the numbers of a row's remarks, as they stand in its first cell."""
+        numbers = [self._numbers.setdefault(remark, len(self._numbers) + 1) for remark in row.remarks]
+        return f" [{','.join(map(str, sorted(numbers)))}]" if numbers else ""
+
+    def lines(self, width: int) -> list[str]:
+        """Write all of them."""
+        found = []
+        for remark, number in self._numbers.items():
+            found += paragraph(_readable(remark), width, first=f"[{number}] ")
+        return found
+
+
+def _readable(remark: str) -> str:
+    """Give the numbers of a remark on timing their separators."""
+    if not remark.startswith("timing decides"):
+        return remark
+    words = [exact(int(word)) if word.isdecimal() else word for word in remark.replace(",", " ,").split(" ")]
+    return " ".join(words).replace(" ,", ",")
+
+
+def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> list[str]:
+    """Say what all rows have in common, and leave a blank line."""
+    first = rows[0]
+    parameters = " ".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for i, (name, value) in enumerate(first.parameters.items())
+        if i < _ALWAYS_NAMED or name not in defaults or defaults[name] != value
+    )
+    parts = [f"{first.workload}: {parameters}" if parameters else first.workload]
+    if len({(row.arch, row.platform) for row in rows}) == 1:
+        parts.append(f"on {first.arch} {first.platform}")
+    if len({row.cpus for row in rows}) == 1:
+        parts.append(f"with {exact(first.cpus)} CPUs")
+    if first.set:
+        parts.append("set " + " ".join(f"{name}={value}" for name, value in first.set.items()))
+    return [*paragraph(", ".join(parts), width), ""]
+
+
+def _fitting(
+    rows: Sequence[Result], width: int, always: Sequence[str], notes: _Footnotes
+) -> tuple[_Shape, list[Column], list[Sequence[str] | str]]:
+    """Choose the first shape that fits, and then add what there is room for."""
+    marks = [notes.marks(row) for row in rows]
+
+    def attempt(
+        shape: _Shape, *, shrink: bool = True
+    ) -> tuple[bool, list[Column], list[Sequence[str] | str]]:
+        columns, cells = _table(rows, marks, shape, always, width)
+        texts = [row for row in cells if not isinstance(row, str)]
+        chosen = widths(columns, texts, width, hyphenate=shape.hyphenate, shrink=shrink)
+        return chosen is not None, columns, cells
+
+    shapes = [_Shape(False, False), _Shape(True, False), _Shape(True, True)]
+    shapes += [_Shape(True, True, _EXPENDABLE[: n + 1]) for n in range(len(_EXPENDABLE))]
+    for shape in shapes:
+        fits, columns, cells = attempt(shape)
+        if not fits:
+            continue
+        for name in () if shape.hyphenate else _MORE:
+            bigger = attrs.evolve(shape, more=(*shape.more, name))
+            more_fits, more_columns, more_cells = attempt(bigger, shrink=False)
+            if more_fits:
+                shape, columns, cells = bigger, more_columns, more_cells
+        return shape, columns, cells
+    return shape, columns, cells
+
+
+def _table(
+    rows: Sequence[Result], marks: Sequence[str], shape: _Shape, always: Sequence[str], width: int
+) -> tuple[list[Column], list[Sequence[str] | str]]:
+    supported = [row for row in rows if row.supported]
+    names = [name for name, _, _ in _identity(rows)]
+    headings = {name: text for name, text in _COUNTS.items() if name not in shape.without}
+    headings |= {name: _MORE[name] for name in shape.more}
+    counts = [
+        name
+        for name in headings
+        if supported and (name in always or any(row.counts.get(name, 0) for row in supported))
+    ]
+    columns = [Column(heading, wraps=wraps) for _, heading, wraps in _identity(rows)]
+    columns += [Column(headings[name], right=True) for name in counts]
+    if supported:
+        times = ("elapsed / system",) if shape.stacked else ("elapsed", "system")
+        columns += [Column(heading, right=True) for heading in times]
+    cells: list[Sequence[str] | str] = []
+    group = None
+    for row, mark in zip(rows, marks, strict=True):
+        if _grouped(rows) and (row.arch, row.platform) != group:
+            group = (row.arch, row.platform)
+            size = "" if _sizes_vary(rows) else f", {exact(row.cpus)} CPUs"
+            cells.append(f"{row.arch} {row.platform}{size}")
+        if not row.supported:
+            who = "  ".join(str(getattr(row, name)) for name in names)
+            reason = f"not supported: {row.reason}"
+            cells.append("\n".join(paragraph(reason, width, first=f"{who}{mark}  ", rest="    ")))
+            continue
+        own = [f"{exact(row.cpus)}" if name == "cpus" else str(getattr(row, name)) for name in names]
+        own[0] += mark
+        own += [_count(row, name, short=shape.hyphenate) for name in counts]
+        spans = [estimate(row.times[name]) for name in ("elapsed_ns", "system_ns")]
+        cells.append([*own, "\n".join(spans)] if shape.stacked else [*own, *spans])
+    return columns, cells
+
+
+def _grouped(rows: Sequence[Result]) -> bool:
+    """Say whether rows stand under a heading for each platform: it and something else varies."""
+    platforms = {(row.arch, row.platform) for row in rows}
+    return len(platforms) > 1 and len(platforms) < len(rows)
+
+
+def _identity(rows: Sequence[Result]) -> Iterator[tuple[str, str, bool]]:
+    """Say which columns name a row: attribute, heading, whether it wraps."""
+    grouped = _grouped(rows)
+    if not grouped:
+        if _varies(rows, "arch"):
+            yield "arch", "arch", False
+        if _varies(rows, "platform"):
+            yield "platform", "platform", True
+    yield "kernel", "kernel", True
+    if _sizes_vary(rows) or (not grouped and _varies(rows, "cpus")):
+        yield "cpus", "CPUs", False
+
+
+def _count(row: Result, name: str, *, short: bool) -> str:
+    value = row.counts.get(name, 0)
+    if name == "interrupted_cpus" and not short:
+        return f"{exact(value)} of {exact(row.cpus)}"
+    return exact(value)
+
+
+def _legend(columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
+    shown = {column.heading for column in columns}
+    order = ", elapsed above system" if shape.stacked else ""
+    lines = paragraph(f"Counts are exact. Times (~) are estimates: likely (low-high){order}.", width)
+    for name, text in _LEGEND.items():
+        if _COUNTS.get(name) in shown:
+            lines += paragraph(text, width, rest="  ")
+    if shape.without:
+        names = ", ".join(shape.without)
+        lines += paragraph(f"No room for: {names} (a wider terminal or --json).", width, rest="  ")
+    return lines
+
+
+def _who(rows: Sequence[Result], width: int) -> list[str]:
+    """Say for each row which CPUs were interrupted, and how evenly."""
+    told = [row for row in rows if row.supported and any(row.interrupts)]
+    if not told or len(told) > _MOST_ROWS_TOLD:
+        return []
+    alike: dict[str, list[str]] = {}
+    for row in told:
+        alike.setdefault(interrupted(row.interrupts), []).append(label(row, rows))
+    lines = ["", "Who was interrupted:"]
+    for text, names in alike.items():
+        lines += paragraph(f"{', '.join(names)}: {text}", width, first="- ")
+    return lines
+
+
+def interrupted(interrupts: Sequence[int]) -> str:
+    """Say which CPUs were interrupted, how often, and which most often.
+
+    Args:
+        interrupts: how many IPIs each CPU took, by its number.
+    """
+    taken = {cpu: times for cpu, times in enumerate(interrupts) if times}
+    if not taken:
+        return "nobody"
+    least, most = min(taken.values()), max(taken.values())
+    text = f"CPU{'s' if len(taken) > 1 else ''} {cpu_list(taken)}"
+    if least == most:
+        each = " each" if len(taken) > 1 else ""
+        return f"{text}, {'once' if most == 1 else f'{exact(most)} times'}{each}"
+    ranked = sorted(taken, key=lambda cpu: (-taken[cpu], cpu))
+    named = ", ".join(
+        f"CPU {cpu} ({exact(taken[cpu])})" for cpu in ranked[: _NAMED_CPUS if most >= 2 * least else 1]
+    )
+    return f"{text}, {exact(least)} to {exact(most)} times each; most often {named}"
+
+
+def _cards(rows: Sequence[Result], width: int) -> list[str]:
+    """Write a comparison for a terminal in which no table fits: a line for each fact."""
+    lines: list[str] = []
+    facts: Callable[[Result], list[str]] = lambda row: [  # noqa: E731 - one use, one place
+        *(f"{name} {exact(row.counts[name])}" for name in _COUNTS if row.counts.get(name)),
+        f"elapsed {estimate(row.times['elapsed_ns'])}",
+        f"system {estimate(row.times['system_ns'])}",
+    ]
+    for row in rows:
+        lines.append(f"{row.arch} {row.platform} {row.kernel} {row.cpus} CPUs")
+        told = facts(row) if row.supported else [f"not supported: {row.reason}"]
+        told += row.remarks
+        for fact in told:
+            lines += paragraph(fact, max(width, 20), first="  ", rest="    ")
+    return lines

@@ -1,0 +1,263 @@
+"""The story of the bug report, told from the rows of a comparison: how many broadcasts, who needed them, how slow.
+
+What was reported: lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de (`make stress` on 196 cores and 1.5 TB, once
+without and once with 1013af4f585f). Everything else is computed from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+import attrs
+
+from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
+from shootdown._result import Result, Span
+from shootdown._simulate import Case
+
+Pair = tuple[Case, Result]
+
+MAIL = "lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de"
+_WORKLOAD = "fork-storm"
+_AS_REPORTED = {"children": 1000, "gib": 1200, "pages": 100}
+_CPUS_REPORTED = 196
+
+
+@attrs.frozen
+class _Reported:
+    """One of the reported times, in seconds."""
+
+    without: float
+    with_sync: float
+
+    @property
+    def slowdown(self) -> float:
+        return self.with_sync / self.without
+
+
+_WALL = _Reported(2.475, 11.275)
+_SYSTEM = _Reported(2.501, 23.905)
+_USER_WITHOUT = 1.398
+
+
+def always_shown(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Name the counts whose zero is part of the story."""
+    return ("broadcast_invalidations",) if any(_has_invlpgb(case) for case, _ in pairs) else ()
+
+
+def story(pairs: Sequence[Pair], width: int) -> list[str]:
+    """Tell what the rows of the bug report's workload mean; nothing for other workloads.
+
+    Args:
+        pairs: rows with what they were computed from, in their order.
+        width: columns of text that there are.
+    """
+    told = [pair for pair in pairs if pair[0].workload.name == _WORKLOAD and pair[1].supported]
+    lines: list[str] = []
+    groups = [
+        list(group)
+        for _, group in groupby(
+            told, key=lambda pair: (pair[1].arch, pair[1].platform, pair[1].cpus if _one_size(told) else 0)
+        )
+    ]
+    for group in groups:
+        facts = list(_facts(group))
+        if not facts:
+            continue
+        row = group[0][1]
+        lines += ["", f"{row.arch} {row.platform}:" if len(groups) > 1 else "What happened:"]
+        for fact in facts:
+            lines += paragraph(fact, width, first="- ")
+        lines += _beside_the_report(group, width)
+    return lines
+
+
+def _one_size(pairs: Sequence[Pair]) -> bool:
+    return len({row.cpus for _, row in pairs}) == 1
+
+
+def _facts(group: Sequence[Pair]) -> Iterator[str]:
+    """Say what each generation of kernels did, from its counts."""
+    for case, row in group:
+        if _generation(case) == "per-table" and row.counts["sync_broadcasts"]:
+            yield _per_table(case, row, group)
+    told: tuple[tuple[str, Callable[[Sequence[Pair]], str]], ...] = (
+        ("last-sharer", _last_sharer),
+        ("none", _never),
+        ("proposal", _proposal),
+    )
+    for generation, tell in told:
+        rows = [pair for pair in group if _generation(pair[0]) == generation]
+        if rows:
+            yield tell(rows)
+    invlpgb = [pair for pair in group if _has_invlpgb(pair[0])]
+    if invlpgb:
+        yield _invlpgb(invlpgb)
+
+
+def _generation(case: Case) -> str:
+    """Say when a kernel synchronises: by its switches, whatever it is called."""
+    kernel = case.kernel
+    if kernel.skip_redundant_sync != "never" or kernel.sync_targets != "all":
+        return "proposal"
+    return kernel.unshare_sync
+
+
+def _per_table(case: Case, row: Result, group: Sequence[Pair]) -> str:
+    from shootdown._workloads.fork_storm import tables_read
+
+    children = row.parameters["children"]
+    tables = len(tables_read(row.parameters["gib"], row.parameters["pages"]))
+    broadcasts, ipis = row.counts["sync_broadcasts"], row.counts["sync_ipis"]
+    each = ipis // broadcasts
+    redundant = row.counts["redundant_sync_ipis"]
+    return (
+        f"{_name(row, group)} broadcasts for each table that it unshares (1013af4f585f): {exact(broadcasts)} of the "
+        f"at most {exact(children * tables)} broadcasts ({exact(children)} children, {tables} tables each) happened, "
+        f"each to {each} CPUs. {share(redundant, ipis)} of the {exact(ipis)} interrupts were redundant: "
+        f"{exact(ipis - redundant)} reached a CPU that could have been walking the table."
+    )
+
+
+def _last_sharer(rows: Sequence[Pair]) -> str:
+    children = rows[0][1].parameters["children"]
+    counts = [row.counts["sync_broadcasts"] for _, row in rows]
+    each = [f"{count / children:.2f}" for count in counts]
+    return (
+        f"{_names(rows)}: at most one broadcast for each exiting child, if a table became exclusive (8ce720d5bd91): "
+        f"{_listed([exact(count) for count in counts])} for {exact(children)} children, "
+        f"{_listed(each)} a child."
+    )
+
+
+def _never(rows: Sequence[Pair]) -> str:
+    counts = [exact(row.counts["sync_broadcasts"]) for _, row in rows]
+    return (
+        f"{_names(rows)}: {_listed(counts)} broadcasts. GUP-fast can then walk a table that another process owns by "
+        "now, which is the race that 1013af4f585f closed."
+    )
+
+
+def _proposal(rows: Sequence[Pair]) -> str:
+    counts = [exact(row.counts["sync_broadcasts"]) for _, row in rows]
+    return f"{_names(rows)} (never merged): {_listed(counts)} broadcasts."
+
+
+def _invlpgb(rows: Sequence[Pair]) -> str:
+    used = sum(row.counts["broadcast_invalidations"] for _, row in rows)
+    moved = sum(row.counts["transition_ipis"] for _, row in rows)
+    found = (
+        f"INVLPGB, which {_names(rows)} can use on {rows[0][1].platform}: {exact(used)} broadcast invalidations, "
+        f"{exact(moved)} IPIs to move to a global ASID."
+    )
+    if used or moved:
+        return found
+    return (
+        f"{found} It is never used: only an mm that runs on several CPUs at a time gets a global ASID, "
+        "and each child has one thread."
+    )
+
+
+def _beside_the_report(group: Sequence[Pair], width: int) -> list[str]:
+    """Set the predicted slow-down of the row with 1013af4f585f beside the reported one."""
+    compared = _to_compare(group)
+    if compared is None:
+        return []
+    before, with_sync = compared
+    wall = [_ends(row.times["elapsed_ns"]) for row in (before, with_sync)]
+    system = [_ends(row.times["system_ns"]) for row in (before, with_sync)]
+    broadcasts = with_sync.counts["sync_broadcasts"]
+    more_wall, more_system = _more(*wall), _more(*system)
+    on_top = [(_WALL.without * 1e9 + more) / (_WALL.without * 1e9) for more in _ends(more_wall)]
+    added = _WALL.with_sync - _WALL.without
+    table = [
+        ["wall time", _times(*wall), f"x{_WALL.slowdown:.2f} ({_WALL.without} s to {_WALL.with_sync} s)"],
+        [
+            "system time",
+            _times(*system),
+            f"x{_SYSTEM.slowdown:.2f} ({_SYSTEM.without} s to {_SYSTEM.with_sync} s)",
+        ],
+        ["wall time added", estimate(more_wall), f"{added:.2f} s"],
+        ["system time added", estimate(more_system), f"{_SYSTEM.with_sync - _SYSTEM.without:.2f} s"],
+        [
+            "wall time added, a broadcast",
+            estimate(_scaled(more_wall, broadcasts)),
+            f"{added / 97_000 * 1e6:.1f} us if all 97,000 happened",
+        ],
+    ]
+    names = f"{with_sync.kernel} against {before.kernel}"
+    columns = [Column(names, wraps=True), Column("predicted (range)"), Column("reported*", wraps=True)]
+    chosen = widths(columns, table, width)
+    lines = ["", *(lay_out(columns, table, chosen) if chosen else [" ".join(row) for row in table])]
+    lines += paragraph(f"{MAIL}, without and with 1013af4f585f on 196 cores", width, first="* ")
+    place = _place(added * 1e9, more_wall)
+    lines += paragraph(
+        f"The reported {added:.2f} s {place} the predicted range of added wall time. Why the ratios are apart all the "
+        f"same: a ratio divides by the run without the sync, {_WALL.without} s there and "
+        f"{about(before.times['elapsed_ns'].likely)} here. The model leaves out what the sync does not touch: `make`, "
+        f"exec and the start of the program, its user-mode work ({_USER_WITHOUT} s of user time reported), setting up "
+        f"and reserving the mapping. With the predicted addition on top of the reported {_WALL.without} s the wall "
+        f"time is {ratio(min(on_top), on_top[1], max(on_top))} beside the reported x{_WALL.slowdown:.2f}. The reported "
+        "system time also has what the interrupt handlers take on the CPUs that they hit, and writers that spin for "
+        "i_mmap_rwsem.",
+        width,
+    )
+    return lines
+
+
+def _to_compare(group: Sequence[Pair]) -> tuple[Result, Result] | None:
+    """Find the row with 1013af4f585f, and the nearest before it that never broadcasts."""
+    if any(group[0][1].parameters.get(name) != value for name, value in _AS_REPORTED.items()):
+        return None
+    before = None
+    for case, row in group:
+        if row.cpus != _CPUS_REPORTED:
+            continue
+        if _generation(case) == "per-table" and row.counts["sync_broadcasts"] and before is not None:
+            return before, row
+        if _generation(case) == "none":
+            before = row
+    return None
+
+
+def _ends(span: Span) -> tuple[float, float, float]:
+    return span.low, span.likely, span.high
+
+
+def _times(before: tuple[float, float, float], after: tuple[float, float, float]) -> str:
+    """Write a ratio for each set of costs: all low, all likely, all high."""
+    found = [b / a if a else 0.0 for a, b in zip(before, after, strict=True)]
+    return ratio(min(found), found[1], max(found))
+
+
+def _more(before: tuple[float, float, float], after: tuple[float, float, float]) -> Span:
+    found = [b - a for a, b in zip(before, after, strict=True)]
+    return Span(min(found), found[1], max(found))
+
+
+def _place(value: float, span: Span) -> str:
+    if value < span.low:
+        return "lie below"
+    return "lie above" if value > span.high else "lie inside"
+
+
+def _scaled(span: Span, count: int) -> Span:
+    return Span(span.low / count, span.likely / count, span.high / count)
+
+
+def _has_invlpgb(case: Case) -> bool:
+    """Say whether CPU and kernel have INVLPGB, where an architecture knows it."""
+    return bool(getattr(case.platform.arch, "invlpgb", False) and getattr(case.kernel.arch, "invlpgb", False))
+
+
+def _name(row: Result, group: Sequence[Pair]) -> str:
+    several = len({other.cpus for _, other in group}) > 1
+    return f"{row.kernel} with {exact(row.cpus)} CPUs" if several else row.kernel
+
+
+def _names(rows: Sequence[Pair]) -> str:
+    return _listed([_name(row, rows) for _, row in rows])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
