@@ -287,6 +287,14 @@ class Assembler:
         """Run what is within if the gather's range has more strides than that."""
         return self._branch(o.JUMP_STRIDES, g, strides)
 
+    def if_not_empty(self, g: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the gather's range holds anything."""
+        return self._branch(o.JUMP_EMPTY, g)
+
+    def if_ranged(self) -> AbstractContextManager[Branch]:
+        """Run what is within if the flush that has begun is of a range, not of everything."""
+        return self._branch(o.JUMP_WHOLE)
+
     # --- locks
 
     def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
@@ -307,10 +315,27 @@ class Assembler:
     # --- a flush, as architectures lower it
 
     def begin_flush(
-        self, g: int, *, ceiling: int, text: str = "new tlb_gen; decide how much to flush"
+        self,
+        g: int,
+        *,
+        ceiling: int,
+        pages: int = 0,
+        rounded: bool = False,
+        in_pages: bool = False,
+        text: str = "new tlb_gen; decide how much to flush",
     ) -> None:
-        """Start the flush of gather `g`: everything if its range has more strides than the ceiling."""
-        self.emit(o.FLUSH_BEGIN, g, ceiling, cost="flush_ns", text=text)
+        """Start the flush of gather `g`: everything if its range is too long.
+
+        Args:
+            g: the gather.
+            ceiling: strides that a range may have.
+            pages: base pages that it may have; 0 for no limit.
+            rounded: the range is first rounded outwards to whole strides.
+            in_pages: what is flushed is counted in base pages from here on, not in strides.
+            text: in words.
+        """
+        how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0)
+        self.emit(o.FLUSH_BEGIN, g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:
         """Aim at the CPUs in mm_cpumask, without this one unless asked."""

@@ -69,7 +69,9 @@ COPY_RANGE = 61  # a=g, b=flags | cleared << 16: request 2 gets the range of gat
 SET_FLAGS = 62  # a=g, b=flags
 
 # --- a flush request on its way (the request of the CPU that sends)
-FLUSH_BEGIN = AFTER + 70  # a=g, b=ceiling in strides: new tlb_gen; how much to flush is decided here
+# a=g, b=ceiling in strides, c=ceiling in base pages (0: none), d=ROUNDED | IN_PAGES: new tlb_gen; how much to
+# flush is decided here
+FLUSH_BEGIN = AFTER + 70
 TARGET_MM = 71  # targets = mm_cpumask, a=1: with this CPU too
 TARGET_ONLINE = 72  # targets = all online CPUs but this
 TARGET_NOT_LAZY = 73  # drop targets in lazy TLB mode
@@ -91,9 +93,15 @@ JUMP_STRIDES = 87  # a=g, b=strides, c=label: go there unless the range has more
 CANCEL = 82  # the request had no target
 JUMP_TARGETS_BELOW = 88  # a=count, b=label
 
+JUMP_WHOLE = 91  # a=label: go there if the request flushes everything
+JUMP_EMPTY = 92  # a=g, b=label: go there if the range ends where it begins
+
+# --- how FLUSH_BEGIN counts
+ROUNDED = 1  # the range is first rounded outwards to whole strides
+IN_PAGES = 2  # what is flushed is counted in base pages, not strides
 # --- interrupts and lockless walks
-IRQ_OFF = 100
-IRQ_ON = AFTER + 101
+IRQ_OFF = 100  # a=1: a lockless walk begins, visible to a targeted sync
+IRQ_ON = AFTER + 101  # a=1: it ends
 
 # --- instructions, counted by name
 EXECUTE = AFTER + 102  # a=instruction, b=how many, c=what b multiplies | BROADCASTS, d=cost of one, or -1

@@ -307,6 +307,14 @@ def strides_of(S, L: Layout, gather: int) -> int:
 
 
 @inlined
+def rounded_strides_of(S, L: Layout, gather: int) -> int:
+    """Count the strides that the range of a gather touches: both ends are rounded outwards."""
+    shift = stride_shift(L, np.int64(S[gather + G_CLEARED]))
+    first = (np.int64(S[gather + G_LO]) << L.unit_pages) >> shift
+    return -((-np.int64(S[gather + G_HI]) << L.unit_pages) >> shift) - first
+
+
+@inlined
 def widen(S, gather: int, lo: int, hi: int, flags: int, cleared: int) -> None:
     """Add a range to a gather: __tlb_adjust_range()."""
     old = np.int64(S[gather + G_FLAGS])
@@ -510,7 +518,7 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             S[r + G_LO] = S[g + G_LO]
             S[r + G_HI] = S[g + G_HI]
 
-    elif op & 127 >= 70 and op & 127 <= 91:  # a flush request on its way
+    elif op & 127 >= 70 and op & 127 <= 92:  # a flush request on its way
         base = L.o_cpu + cpu * CPU_CELLS
         out = L.o_out + cpu * L.words
         if op == o.WAIT:
@@ -542,9 +550,10 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 S[mm_set(L, mm, BEHIND) + w] = tagged
             S[base + CPU_CALL_MM] = mm + 1
             S[base + CPU_CALL_GEN] = gen
-            n = strides_of(S, L, g)
+            n = rounded_strides_of(S, L, g) if d & o.ROUNDED else strides_of(S, L, g)
+            pages = n << stride_shift(L, np.int64(S[g + G_CLEARED]))
             whole = np.int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
-            if whole or n > b:
+            if whole or n > b or (c > 0 and pages > c):
                 n = np.int64(0)
             elif n < 1:
                 n = np.int64(1)
@@ -557,6 +566,8 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 take_out(S, out, L, cpu)
         elif op == o.TARGET_NOT_LAZY:
             for w in range(L.words):
+            elif d & o.IN_PAGES:
+                n = pages
                 S[out + w] = np.int64(S[out + w]) & ~np.int64(S[cpu_set(L, LAZY) + w])
         elif op == o.TARGET_LOADED:
             m = L.o_mm + mm * MM_CELLS + M_TRIM
@@ -598,6 +609,13 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             said = (np.int64(full != 0) | (np.int64(partial != 0) << 1) | (np.int64(left != 0) << 2)) << 3
         elif op == o.JUMP_NOT_GLOBAL:
             if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:
+        elif op == o.JUMP_WHOLE:
+            if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+                nxt = a
+        elif op == o.JUMP_EMPTY:
+            g = t + T_GATHER + a * GATHER_CELLS
+            if np.int64(S[g + G_LO]) >= np.int64(S[g + G_HI]):
+                nxt = b
                 nxt = a
         elif op == o.JUMP_NOT_TRANSITION:
             if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) != 1:
@@ -631,8 +649,12 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         said = a << 3
     elif op == o.AWAIT:
         if np.int64(S[L.o_event + a]) < b:
+        if a:
+            put(S, cpu_set(L, WALKING), L, cpu)
             return (a << 3) | o.BLOCKED_EVENT
     elif op == o.MIGRATE:
+        if a:
+            take_out(S, cpu_set(L, WALKING), L, cpu)
         S[t + T_CPU] = a
     elif op == o.ON_MM:
         S[t + T_ON] = a + 1 if b < 0 else a + np.int64(S[regs + b]) + 1

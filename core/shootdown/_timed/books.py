@@ -152,7 +152,8 @@ class Books(NamedTuple):
     USER_TIME,
     DELIVERIES,
     PAGES_PER_TABLE,
-) = range(17)
+    CHANNEL,
+) = range(18)
 
 
 def make_books(

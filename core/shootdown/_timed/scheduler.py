@@ -443,6 +443,9 @@ def send_calls(
             pending = takeable(S, L, cpu, w)
             if pending:
                 take(S, L, cpu, w, pending)
+        if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
+            arrival = max(arrival, Q[B.o_misc + k.CHANNEL])
+            Q[B.o_misc + k.CHANNEL] = arrival + n * costs[COMPLETION_EACH]
         Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + n * costs[COMPLETION_EACH]
         return
     if kind == o.CALL_HYPERCALL:
@@ -728,11 +731,23 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
     Q[B.o_instructions + P[pc * 5 + 1]] += times
     if P[pc * 5 + 3] & o.BROADCASTS:
         count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)
+        broadcast(L, Q, B, cpu, times, costs[FULL_FLUSH] if strides == 0 else costs[PAGE_FLUSH])
     window = Q[B.o_misc + k.WINDOW]
     if window >= 0:
         Q[B.o_instructions + (window + 1) * B.instructions + P[pc * 5 + 1]] += times
     if P[pc * 5 + 4] >= 0:
         Q[B.o_clock + cpu] += times * costs[P[pc * 5 + 4]]
+        if P[pc * 5 + 3] & o.BROADCASTS:
+            Q[B.o_misc + k.CHANNEL] = Q[B.o_clock + cpu]
+
+
+@kernel
+def broadcast(L: Layout, Q, B: Books, cpu: int, times: int, each: int) -> None:
+    """Let a CPU wait for the channel that carries broadcasts, and every other CPU spend time on what it brings."""
+    Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
+    for other in range(L.cpus):
+        if other != cpu:
+            Q[B.o_owed + other] += times * each
 
 
 @kernel
