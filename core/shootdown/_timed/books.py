@@ -39,6 +39,8 @@ COUNTERS = (
     "lock_waits",
     "context_switches",
     "remote_full_flushes",
+    "lazy_ipis",
+    "trim_ipis",
 )
 (
     GATHERS,
@@ -67,7 +69,9 @@ COUNTERS = (
     LOCK_WAITS,
     CONTEXT_SWITCHES,
     REMOTE_FULL_FLUSHES,
-) = range(26)
+    LAZY_IPIS,
+    TRIM_IPIS,
+) = range(28)
 
 LOG_CELLS = 6  # kind, begin, end, CPU, step (or sender), targets
 LOG_STEP, LOG_HANDLER, LOG_WAIT = range(3)

@@ -13,6 +13,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.bits import lowest, popcount
 from shootdown._machine.layout import (
     CPU_CALL,
+    CPU_CALL_MM,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_TASK,
@@ -29,6 +30,7 @@ from shootdown._machine.layout import (
 )
 from shootdown._machine.step import (
     FLUSH_ON_ENTRY,
+    LAZY,
     LOADED,
     PREEMPTED,
     STALE_LEAF,
@@ -459,9 +461,13 @@ def send_calls(
         return
     if kind == o.CALL_FLUSH:
         count(Q, B, k.FLUSH_IPIS, n, task)
+        mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
         for w in range(L.words):
             targets = S[row + w]
             if targets:
+                loaded = targets & S[mm_set(L, mm, LOADED) + w]
+                count(Q, B, k.LAZY_IPIS, popcount(loaded & S[cpu_set(L, LAZY) + w]), task)
+                count(Q, B, k.TRIM_IPIS, popcount(targets & ~loaded), task)
                 Q[B.o_section_flushed + section * L.words + w] |= targets
                 spared = targets
                 while spared:
