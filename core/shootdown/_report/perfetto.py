@@ -1,0 +1,131 @@
+"""A timeline as Chrome's JSON trace format, which ui.perfetto.dev opens: one track for each CPU.
+
+Perfetto's importer wants the slices of a track to nest. Steps don't overlap each other, nor do interrupts, but an
+interrupt can begin in one step and end in the gap after it. Then the step's slice ends where the interrupt begins,
+or begins where it ends. Arrows are `bind_id` with `flow_out` and `flow_in`, one number
+for all interrupts of a sending.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import attrs
+
+from shootdown._report.timeline import Event
+
+_PS_PER_NS = 1000
+
+
+def write_trace(path: Path, events: Iterable[Event], *, process: str, about: Mapping[str, Any]) -> int:
+    """Write a timeline to a file, gzipped if its name ends in `.gz`; returns how many slices it has.
+
+    Args:
+        path: where to.
+        events: in the order of their beginning.
+        process: what the one process is called.
+        about: what a reader of the file should know of it, as JSON.
+    """
+    if path.suffix == ".gz":
+        with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as packed:
+            return _write(packed, events, process, about)
+    with path.open("w", encoding="utf-8") as plain:
+        return _write(plain, events, process, about)
+
+
+def _write(stream: TextIO, events: Iterable[Event], process: str, about: Mapping[str, Any]) -> int:
+    named: set[int] = set()
+    slices = 0
+    stream.write('{"displayTimeUnit": "ns", "otherData": ')
+    stream.write(json.dumps(dict(about)))
+    stream.write(', "traceEvents": [\n')
+    stream.write(json.dumps({"ph": "M", "name": "process_name", "pid": 1, "args": {"name": process}}))
+    for event in nested(events):
+        if event.cpu not in named:
+            named.add(event.cpu)
+            for name, args in (
+                ("thread_name", {"name": f"CPU {event.cpu}"}),
+                ("thread_sort_index", {"sort_index": event.cpu}),
+            ):
+                _append(stream, {"ph": "M", "name": name, "pid": 1, "tid": event.cpu + 1, "args": args})
+        _append(stream, as_slice(event))
+        slices += 1
+    stream.write("\n]}\n")
+    return slices
+
+
+def _append(stream: TextIO, value: Mapping[str, Any]) -> None:
+    stream.write(",\n")
+    stream.write(json.dumps(value))
+
+
+def as_slice(event: Event) -> dict[str, Any]:
+    """Return an event as one complete slice; times in microseconds, of whole nanoseconds as Perfetto keeps them."""
+    begin, end = event.begin // _PS_PER_NS, event.end // _PS_PER_NS
+    name = f"{event.name}: {event.text}" if event.text and event.kind != "interrupt" else event.name
+    args: dict[str, Any] = {"what": event.text}
+    if event.task is not None:
+        args["task"] = event.task
+    if event.sender is not None:
+        args["from"] = f"CPU {event.sender}"
+    value: dict[str, Any] = {
+        "ph": "X",
+        "name": name,
+        "cat": event.kind,
+        "pid": 1,
+        "tid": event.cpu + 1,  # 0 is no thread to Perfetto
+        "ts": _microseconds(begin),
+        "dur": _microseconds(end - begin),
+        "args": args,
+    }
+    if event.send is not None:
+        value["bind_id"] = event.send
+        value["flow_in" if event.kind == "interrupt" else "flow_out"] = True
+    return value
+
+
+def nested(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events, steps and waits cut so that on each CPU two of them are apart or one within the other.
+
+    Args:
+        events: in the order of their beginning.
+    """
+    held: dict[int, list[Event]] = {}  # a step that may still be cut, and the interrupts within
+    busy: dict[int, int] = {}
+    for event in events:
+        group = held.get(event.cpu)
+        if group and (event.kind != "interrupt" or event.begin >= group[0].end):
+            yield from _cut(group)
+            del held[event.cpu]
+            group = None
+        if event.kind != "interrupt":
+            begin = max(event.begin, min(busy.get(event.cpu, 0), event.end))
+            held[event.cpu] = [attrs.evolve(event, begin=begin)]
+            continue
+        busy[event.cpu] = event.end
+        if group:
+            group.append(event)
+        else:
+            yield event
+    for group in held.values():
+        yield from _cut(group)
+
+
+def _cut(group: list[Event]) -> list[Event]:
+    """End a step where an interrupt begins that outlasts it."""
+    step, *interrupts = group
+    for interrupt in interrupts:
+        if step.begin <= interrupt.begin < step.end < interrupt.end:
+            step = attrs.evolve(step, end=interrupt.begin)
+    return [step, *interrupts]
+
+
+def _microseconds(nanoseconds: int) -> float:
+    """Return a float that, times 1000 and cut off as Perfetto reads it, is the whole number again."""
+    value = nanoseconds / 1000
+    return value if int(value * 1000.0) == nanoseconds else math.nextafter(value, math.inf)
