@@ -47,6 +47,7 @@ CLEAR_PUD = AFTER + 32  # the entry becomes none; cached entries of it turn stal
 SET_PUD = AFTER + 33  # a=class: the entry points to the table of this class
 JUMP_EXCLUSIVE = 34  # a=label: unless other processes too map the table of register CLASS
 SHARE = 35  # a=class: one more process maps the table; register SCRATCH = how many did before
+POPULATE = AFTER + 41  # a=class, b=label: SHARE and SET_PUD at once, unless the entry is there: go to label
 UNSHARE = AFTER + 36  # a=g, b=flags, c=more flags if one process remains: one fewer maps the table
 DROP = 37  # the last process stops mapping the table of register CLASS
 TABLE_STATE = 38  # a=state: what the table's page is used for from now on
@@ -92,13 +93,13 @@ TARGET_EVERY = 83  # targets = all online CPUs, this one too
 JUMP_STRIDES = 87  # a=g, b=strides, c=label: go there unless the range has more strides than that
 CANCEL = 82  # the request had no target
 JUMP_TARGETS_BELOW = 88  # a=count, b=label
-
 JUMP_WHOLE = 91  # a=label: go there if the request flushes everything
 JUMP_EMPTY = 92  # a=g, b=label: go there if the range ends where it begins
 
 # --- how FLUSH_BEGIN counts
 ROUNDED = 1  # the range is first rounded outwards to whole strides
 IN_PAGES = 2  # what is flushed is counted in base pages, not strides
+
 # --- interrupts and lockless walks
 IRQ_OFF = 100  # a=1: a lockless walk begins, visible to a targeted sync
 IRQ_ON = AFTER + 101  # a=1: it ends

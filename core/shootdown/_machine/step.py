@@ -426,6 +426,15 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 S[mm_set(L, mm, STALE_LEAF) + w] = np.int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
             if walk:
                 S[mm_set(L, mm, STALE_WALK) + w] = np.int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
+    elif op == o.POPULATE:
+        entry = L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])
+        if np.int64(S[entry]) != 0:
+            nxt = b
+        else:
+            at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+            S[regs + o.SCRATCH] = S[at]
+            S[at] = np.int64(S[at]) + 1
+            S[entry] = a + 1
     elif op == o.SET_PUD:
         S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = a + 1
     elif op == o.JUMP_EXCLUSIVE:
@@ -557,6 +566,8 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 n = np.int64(0)
             elif n < 1:
                 n = np.int64(1)
+            elif d & o.IN_PAGES:
+                n = pages
             S[base + CPU_CALL_STRIDES] = n
             said = np.int64(whole) << 3
         elif op == o.TARGET_MM:
@@ -566,8 +577,6 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 take_out(S, out, L, cpu)
         elif op == o.TARGET_NOT_LAZY:
             for w in range(L.words):
-            elif d & o.IN_PAGES:
-                n = pages
                 S[out + w] = np.int64(S[out + w]) & ~np.int64(S[cpu_set(L, LAZY) + w])
         elif op == o.TARGET_LOADED:
             m = L.o_mm + mm * MM_CELLS + M_TRIM
@@ -600,6 +609,13 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 n += popcount(np.int64(S[out + w]))
             if n < a:
                 nxt = b
+        elif op == o.JUMP_WHOLE:
+            if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+                nxt = a
+        elif op == o.JUMP_EMPTY:
+            g = t + T_GATHER + a * GATHER_CELLS
+            if np.int64(S[g + G_LO]) >= np.int64(S[g + G_HI]):
+                nxt = b
         elif op == o.JUMP_NOT_LOADED:
             if not has(S, mm_set(L, mm, LOADED), L, cpu):
                 nxt = a
@@ -609,13 +625,6 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             said = (np.int64(full != 0) | (np.int64(partial != 0) << 1) | (np.int64(left != 0) << 2)) << 3
         elif op == o.JUMP_NOT_GLOBAL:
             if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:
-        elif op == o.JUMP_WHOLE:
-            if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
-                nxt = a
-        elif op == o.JUMP_EMPTY:
-            g = t + T_GATHER + a * GATHER_CELLS
-            if np.int64(S[g + G_LO]) >= np.int64(S[g + G_HI]):
-                nxt = b
                 nxt = a
         elif op == o.JUMP_NOT_TRANSITION:
             if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) != 1:
@@ -640,8 +649,12 @@ def step(S, P, lists, L: Layout, task: int) -> int:
 
     elif op == o.IRQ_OFF:
         put(S, cpu_set(L, IRQ_OFF), L, cpu)
+        if a:
+            put(S, cpu_set(L, WALKING), L, cpu)
     elif op == o.IRQ_ON:
         take_out(S, cpu_set(L, IRQ_OFF), L, cpu)
+        if a:
+            take_out(S, cpu_set(L, WALKING), L, cpu)
     elif op == o.SPAWN:
         said = a << 3
     elif op == o.SIGNAL:
@@ -649,12 +662,8 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         said = a << 3
     elif op == o.AWAIT:
         if np.int64(S[L.o_event + a]) < b:
-        if a:
-            put(S, cpu_set(L, WALKING), L, cpu)
             return (a << 3) | o.BLOCKED_EVENT
     elif op == o.MIGRATE:
-        if a:
-            take_out(S, cpu_set(L, WALKING), L, cpu)
         S[t + T_CPU] = a
     elif op == o.ON_MM:
         S[t + T_ON] = a + 1 if b < 0 else a + np.int64(S[regs + b]) + 1

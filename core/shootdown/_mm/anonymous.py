@@ -98,8 +98,7 @@ class Anonymous:
             if huge and part:
                 self._split_thp()
             elif huge and self.kernel.thp_mprotect_flushes:
-                with asm.function("pmdp_invalidate", "mm/pgtable-generic.c"):
-                    self._flush_range(self.table_pages)
+                self._invalidate_pmd()
             asm.work(
                 "zap_huge_ns" if huge and not part else "zap_ns", 1 if huge else pages, text="change entries"
             )
@@ -119,7 +118,15 @@ class Anonymous:
         asm = self.asm
         with asm.function("__split_huge_pmd_locked", "mm/huge_memory.c"), asm.because("THP split"):
             asm.work("zap_huge_ns", text="write the PTE table")
-            self._flush_range(self.table_pages)
+            self._invalidate_pmd()
+
+    def _invalidate_pmd(self) -> None:
+        """Write pmdp_invalidate(): flush_pmd_tlb_range() of the one huge entry."""
+        with self.asm.function("pmdp_invalidate", "mm/pgtable-generic.c"):
+            self.asm.emit(
+                o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, self.table_pages, text="flush_pmd_tlb_range"
+            )
+            self.lowering.flush_pmd_range(self.asm, SCRATCH)
 
     def _flush_range(self, pages: int) -> None:
         self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="flush_tlb_range")

@@ -146,10 +146,12 @@ class Calls:
             self.gathers.begin(OUTER)
             for m in mappings:
                 self.zap_vma(OUTER, m)
+            geometry = self.lowering.geometry
+            last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
             with self.asm.function("free_pgtables", "mm/memory.c"):
                 for m in mappings:
                     self.hugetlb.free_exclusive(OUTER, m)
-                self.gathers.free_tables(OUTER, upper_tables, level)
+                self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
             self.gathers.finish(OUTER)
 
     def madvise(self, m: Mapping) -> None:
@@ -205,7 +207,7 @@ class Calls:
         """Record in the inner gather what changed in the table of register SLOT, where the kernel has one."""
         if not self.kernel.unshare_gather or (whole and self.kernel.unshare_flush == "none"):
             return
-        first, last = (0, self.hugetlb.slot_units) if whole else (m.first, m.last)
+        first, last = (0, self.hugetlb.recorded_units) if whole else (m.first, m.last)
         self.asm.emit(
             o.GATHER_SLOT, INNER, first, last, o.CLEARED_PMDS << 16, text="tlb_remove_huge_tlb_entry"
         )

@@ -63,7 +63,7 @@ class Gathers:
             with self.asm.function("tlb_end_vma", _TLB_H):
                 self.flush(g)
 
-    def free_tables(self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 0) -> None:
+    def free_tables(self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1) -> None:
         """Write `pte_free_tlb()` and its kin: queue page-table pages to be freed after the flush.
 
         Args:

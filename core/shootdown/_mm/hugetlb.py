@@ -13,7 +13,7 @@ import attrs
 from shootdown._architecture import Lowering
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
+from shootdown._machine.assembler import Assembler, Label
 from shootdown._mm.gather import Gathers
 
 _FILE = "mm/hugetlb.c"
@@ -63,6 +63,8 @@ class Hugetlb:
         gathers: the writer of gathers.
         locks: where the locks are.
         slot_units: address units in a slot.
+
+    `recorded_units` are those that a gather learns of when the whole slot is unshared.
     """
 
     def __init__(
@@ -80,6 +82,10 @@ class Hugetlb:
         self.gathers = gathers
         self.locks = locks
         self.slot_units = slot_units
+        # __tlb_adjust_range() takes an unsigned int: of a PUD entry's bytes only the low 32 bits arrive.
+        span = 1 << lowering.geometry.pud_shift
+        recorded = span & 0xFFFF_FFFF if kernel.range_truncation_16k else span
+        self.recorded_units = recorded * slot_units // span
         self._lists: dict[tuple[int, ...], int] = {}
 
     # --- locks
@@ -152,17 +158,20 @@ class Hugetlb:
         with asm.function("hugetlb_fault", _FILE):
             asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
             self.lock_vma(write=False)
+            there = Label()
             if self.kernel.pmd_sharing:
                 with asm.function("huge_pmd_share"):
                     self.lock_file(m, write=False)
                     asm.work("share_ns", text="look for a table in the other mappings of the file")
-                    asm.emit(o.SHARE, m.klass, text="one more process maps the table")
-                    asm.emit(o.SET_PUD, m.klass, text="pud_populate")
+                    asm.set(o.SCRATCH, 1)
+                    asm.emit(o.POPULATE, m.klass, there, text="pud_populate, unless another thread did")
+                    with asm.if_nonzero(o.SCRATCH):
+                        asm.note(o.NOTE_SHARED)
+                    asm.place(there)
                     self.unlock_file(m, write=False)
-                with asm.if_nonzero(o.SCRATCH) as shared:
-                    asm.note(o.NOTE_SHARED)
-                    shared.otherwise()
-                    if zeroes:
+                if zeroes:
+                    with asm.if_nonzero(o.SCRATCH) as found:
+                        found.otherwise()
                         asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
             else:
                 asm.emit(o.SET_PUD, m.klass, text="pmd_alloc")
@@ -187,9 +196,10 @@ class Hugetlb:
                 asm.emit(o.ON_MM, child_mm, -1)
                 self.lock_file(m, write=False)
                 asm.work("share_ns", text="look for a table in the other mappings of the file")
-                asm.emit(o.SHARE, m.klass, text="the child maps the table")
-                asm.emit(o.SET_PUD, m.klass, text="pud_populate")
+                there = Label()
+                asm.emit(o.POPULATE, m.klass, there, text="the child maps the table")
                 asm.note(o.NOTE_SHARED)
+                asm.place(there)
                 self.unlock_file(m, write=False)
             asm.emit(o.ON_MM, parent_mm, -1)
 
@@ -270,7 +280,7 @@ class Hugetlb:
                 self.unshare(g)
                 if self.kernel.zap_flushes_unshared and self.kernel.unshare_flush != "none":
                     asm.emit(
-                        o.GATHER_SLOT, g, 0, self.slot_units, o.CLEARED_PMDS << 16,
+                        o.GATHER_SLOT, g, 0, self.recorded_units, o.CLEARED_PMDS << 16,
                         text="tlb_flush_pmd_range over the PUD",
                     )  # fmt: skip
                 branch.otherwise()
@@ -296,7 +306,8 @@ class Hugetlb:
             asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
             with asm.if_nonzero(o.CLASS):
                 asm.emit(o.CLEAR_PUD, text="pud_clear")
-                asm.emit(o.DROP, text="nobody maps the table")
+                if self.kernel.pmd_sharing:
+                    asm.emit(o.DROP, text="nobody maps the table")
                 asm.emit(
                     o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
                     text="the table waits to be freed",

@@ -678,7 +678,7 @@ def after_step(
         if said >> 3 == 1:
             count(Q, B, k.FULLY_UNSHARED, 1, task)
         Q[B.o_unshared_of + task] += 1
-    elif op == o.SET_PUD:
+    elif op == o.SET_PUD or op == o.POPULATE:
         ever[mm * L.slots + S[t + T_REG + o.SLOT]] = 1
     elif op == o.CLEAR_PUD:
         section = Q[B.o_section_of + task]

@@ -87,6 +87,7 @@ ANONYMOUS = Workload(
         Parameter("threads", 3, "threads on other CPUs", maximum=10**5),
         Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
         Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
+        Parameter("allocation_fails", False, "no page for a batch of tables to free can be had"),
         Parameter(
             "times", 1, "how often it maps and calls; the last time is counted", minimum=1, maximum=10**5
         ),

@@ -111,7 +111,8 @@ def _act(
 def upper_tables(model: Model, tables: int) -> tuple[int, int]:
     """Say how many page-table pages above PMD tables a mapping of its own region needs, and at which level."""
     geometry = model.lowering.geometry
-    if geometry.p4d_shift > geometry.pud_shift:
+    # An entry that spans half of the address space maps the stack too: its table stays.
+    if geometry.pud_shift < geometry.p4d_shift < model.kernel.va_bits - 1:
         span, level = geometry.p4d_shift - geometry.pud_shift, o.CLEARED_P4DS
     else:
         return 0, o.CLEARED_P4DS  # the PUD level is the root

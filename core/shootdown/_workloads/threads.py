@@ -9,6 +9,9 @@ from shootdown._mm.model import Model
 #: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
 STATES = ("spin", "lazy", "switched")
 
+#: How long a walker stays inside its window, in page faults: until the call that it races with is under way.
+_WINDOW = 100
+
 
 class Threads:
     """Declare threads of one process, then write their programs.
@@ -91,14 +94,14 @@ class Threads:
         for m in mappings[:1]:
             model.hugetlb.touch(m)
         with asm.function("gup_fast", "mm/gup.c"):
-            asm.emit(o.IRQ_OFF, text="local_irq_save")
+            asm.emit(o.IRQ_OFF, 1, text="local_irq_save")
             asm.set(o.INDEX, 0)
             if mappings and mappings[0].used:
                 model.hugetlb.pick(mappings[0].used)
                 asm.emit(o.LOAD_PUD, o.CLASS, text="read the PUD entry")
             model.signal(self._started)
-            asm.work("fault_ns", 1, text="walk on")
-            asm.emit(o.IRQ_ON, text="local_irq_restore")
+            asm.work("fault_ns", _WINDOW, text="walk on")
+            asm.emit(o.IRQ_ON, 1, text="local_irq_restore")
         model.spin()
 
     def spawn(self) -> None:

@@ -1,0 +1,135 @@
+"""The model beside what stock kernels did (tests/oracle)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shootdown import ShootdownError
+from shootdown._oracle.rows import Row, read_rows
+from shootdown._oracle.validate import validate
+from shootdown._registry import registry
+
+MEASURED = Path(__file__).parents[2] / "oracle" / "measured.jsonl"
+ROWS = read_rows(MEASURED)
+KNOWN = {name for a in registry().architectures().values() if a.measured for name in (a.name, *a.aliases)}
+INSTALLED = sorted({row.arch for row in ROWS} & KNOWN)
+EXACT = (
+    "sync_broadcasts",
+    "sync_ipis",
+    "unshared_tables",
+    "shared_tables",
+    "gathers",
+    "gathers_vma",
+    "flush_tlb_mm_range_all",
+)
+
+
+def test_x86_was_measured() -> None:
+    assert "amd64" in INSTALLED
+
+
+def rows_of(arch: str) -> list[Row]:
+    return [row for row in ROWS if row.arch == arch]
+
+
+@pytest.mark.parametrize("arch", INSTALLED)
+def test_every_measured_count_is_predicted_or_the_difference_is_documented(arch: str) -> None:
+    undocumented = [
+        f"line {c.row.number}: {v.count} measured {v.measured}, predicted {v.predicted}"
+        for c in validate(rows_of(arch))
+        for v in c.verdicts
+        if not v.agrees and v.reason is None
+    ]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("arch", INSTALLED)
+def test_every_measured_row_can_be_run(arch: str) -> None:
+    assert [c.reason for c in validate(rows_of(arch)) if c.predicted is None] == []
+
+
+@pytest.mark.parametrize("arch", INSTALLED)
+def test_counts_of_the_mechanism_are_one_number_unless_children_race(arch: str) -> None:
+    for comparison in validate(rows_of(arch)):
+        if comparison.row.fields.get("conc", 1) > 1:
+            continue
+        for verdict in comparison.verdicts:
+            if verdict.count in EXACT:
+                assert verdict.predicted is not None
+                assert verdict.predicted[0] == verdict.predicted[1], (comparison.row.number, verdict)
+
+
+def test_a_wrong_count_is_seen(tmp_path: Path) -> None:
+    """The comparison can fail: one broadcast more than the kernel sent is a disagreement."""
+    value = json.loads(MEASURED.read_text().splitlines()[1])
+    value["counts"]["sync_broadcasts"] = [7, 7]
+    file = tmp_path / "wrong.jsonl"
+    file.write_text(json.dumps(value))
+    (comparison,) = validate(read_rows(file))
+    assert [v.count for v in comparison.verdicts if not v.agrees] == ["sync_broadcasts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no row"),
+        ("{", "line 1: no JSON"),
+        ("[1]", "a row is a JSON object"),
+        ('{"arch": "amd64"}', "the row has no kernel"),
+        ('{"arch": "a", "kernel": "k", "workload": "w", "counts": {"x": "y"}}', "it is \\[min, max\\]"),
+        ('{"arch": "a", "kernel": "k", "workload": "w", "cpus": 0}', "a whole number from 1"),
+    ],
+)
+def test_a_malformed_file_is_refused_by_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(text)
+    with pytest.raises(ShootdownError, match=says):
+        read_rows(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kernel": "6.20.1"}, "6.20"),
+        ({"workload": "nothing"}, "is none of"),
+        ({"N": -1}, "not negative"),
+        ({"mode": "sideways"}, "one of"),
+        ({"step": "dance"}, "is none of this program's"),
+        ({"arch": "vax"}, "vax"),
+    ],
+)
+def test_a_row_that_cannot_be_run_says_why_and_the_others_are_compared(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    good = json.loads(MEASURED.read_text().splitlines()[1])
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(good | change) + "\n" + json.dumps(good))
+    bad, fine = validate(read_rows(file))
+    assert bad.predicted is None
+    assert says in (bad.reason or "")
+    assert fine.predicted is not None
+    assert all(v.agrees for v in fine.verdicts)
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3, 16])
+@pytest.mark.parametrize("kernel", ["5.15.100", "6.6.100", "6.15", "6.18.30", "7.1"])
+def test_other_cpu_counts_and_releases_are_predicted_too(cpus: int, kernel: str) -> None:
+    """The sync interrupts all other CPUs; one per table between 1013af4f585f and 8ce720d5bd91."""
+    per_table = {"6.6.100": 4, "5.15.100": 0, "6.15": 0, "6.18.30": 1, "7.1": 1}[kernel]
+    row = Row(
+        1,
+        "amd64",
+        kernel,
+        "hugetlb_shared",
+        cpus,
+        {"arch": "amd64", "workload": "hugetlb_shared", "kernel": kernel, "cpus": cpus, "N": 4, "k": 1,
+         "mode": "exit", "step": "exit", "i": 1, "sharers_before": 2},
+        {"sync_broadcasts": [0, 0], "sync_ipis": [0, 0], "tlb_row": [0, 0], "instructions": {}},
+    )  # fmt: skip
+    (comparison,) = validate([row])
+    assert comparison.predicted is not None
+    assert comparison.predicted["sync_broadcasts"] == per_table
+    assert comparison.predicted["sync_ipis"] == per_table * (cpus - 1)
