@@ -106,6 +106,10 @@ class X86Lowering:
         """Write `flush_tlb_range()`: passes freed_tables since 3ef938c35035."""
         self._with_freed_tables(asm, g, self._own.flush_range_frees_tables)
 
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()`, which is `flush_tlb_range()` here."""
+        self.flush_range(asm, g)
+
     def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_hugetlb_tlb_range()`, which is `flush_tlb_range()` here."""
         self._with_freed_tables(asm, g, self._own.flush_range_frees_tables)

@@ -85,6 +85,9 @@ class Lowering(Protocol):
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()` for the range of request `g`."""
 
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()` for the one huge PMD entry whose base pages are the range of request `g`."""
+
     def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_hugetlb_tlb_range()` for the range of request `g`."""
 

@@ -146,6 +146,10 @@ class Kernel:
         False, "the architecture's flush treats unshared_tables as it treats freed_tables"
     )
     honour_freed_tables: bool = switch(True, "the architecture's flush looks at freed_tables at all")
+    range_truncation_16k: bool = switch(
+        True,
+        "a gather takes the size of a range in 32 bits: the range of a PUD entry of 64 GiB (16K pages) is empty",
+    )
     unshare_sets_freed_tables: bool = switch(
         False,
         "unsharing sets freed_tables instead of unshared_tables (the alternative of the commit message)",
