@@ -100,7 +100,8 @@ class Format:
         settings_known: what of the CPU decides walks.
         faults: exceptions, the first that takes the reason.
         fields: the named fields of an entry.
-        first_level: the manual's number of level 0, where it counts so.
+        first_level: the manual's number of the root's level.
+        level_step: what the manual adds from a level to the next: -1 where it counts towards the last.
         source: manual and section.
     """
 
@@ -132,6 +133,7 @@ class Format:
     faults: tuple[Fault, ...] = (Fault("fault"),)
     fields: tuple[BitField, ...] = ()
     first_level: int = 0
+    level_step: int = 1
     source: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -156,6 +158,10 @@ class Format:
                 return index
         names = [n for level in self.levels for n in (level.name, level.linux)]
         raise ShootdownError(f"format {self.name} has no level {name!r}; {nearest(name, names)}")
+
+    def level_number(self, level: int) -> int:
+        """Give the manual's number of a level that is counted from the root."""
+        return self.first_level + level * self.level_step
 
     def table_bytes(self, level: int) -> int:
         """Give the size of a table of a level."""
@@ -239,7 +245,7 @@ class Format:
         Returns:
             The exception's name and its error code (x86), syndrome (arm64), DSISR (powerpc) or cause (riscv).
         """
-        return _fault(self.faults, reason, access, settings or self.settings(), level + self.first_level)
+        return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
     def decode(self, entry: int, level: int, *, leaf: bool) -> tuple[str, ...]:
         """Name the fields that are not zero: `("P", "RW", "PKEY=3")`."""
@@ -273,7 +279,7 @@ class CustomFormat:
         entry_bytes: bytes in an entry.
         big_endian: the byte order of entries.
         source: manual and section.
-        first_level: added to a level where a fault's code holds it.
+        first_level: the manual's number of level 0, where it counts so.
         levels: rows to show in lists; the walk is the function's.
     """
 
@@ -292,6 +298,10 @@ class CustomFormat:
     first_level: int = 0
     levels: tuple[Level, ...] = ()
 
+    def level_number(self, level: int) -> int:
+        """Give the manual's number of a level."""
+        return self.first_level + level
+
     def settings(self, **changes: int) -> Settings:
         """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
         return resolve_settings(self.name, self.settings_known, changes)
@@ -304,7 +314,7 @@ class CustomFormat:
         self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
     ) -> tuple[str, int]:
         """Give the exception that a failed walk raises and its code, as `Format.fault` does."""
-        return _fault(self.faults, reason, access, settings or self.settings(), level + self.first_level)
+        return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
 
 def _held(attributes: tuple[Attribute, ...], index: int) -> frozenset[str]:
@@ -314,7 +324,11 @@ def _held(attributes: tuple[Attribute, ...], index: int) -> frozenset[str]:
 def _fault(
     faults: tuple[Fault, ...], reason: Reason, access: Access, settings: Settings, level: int
 ) -> tuple[str, int]:
-    found = next(f for f in faults if not f.reasons or reason in f.reasons)
+    found = next(
+        f
+        for f in faults
+        if (not f.reasons or reason in f.reasons) and (not f.kinds or access.kind in f.kinds)
+    )
     code = 0
     for part in found.code:
         if (
@@ -322,11 +336,12 @@ def _fault(
             and (not part.kinds or access.kind in part.kinds)
             and (part.user is None or part.user == access.user)
             and (not part.any_of or any(settings[name] for name in part.any_of))
+            and (not part.levels or level in part.levels)
         ):
             code |= part.value
             if part.level_shift is not None:
                 code |= level << part.level_shift
-    return found.name, code
+    return found.name.format(level=level), code
 
 
 def _problems(format_: Format) -> Iterator[str]:
@@ -359,5 +374,5 @@ def _problems(format_: Format) -> Iterator[str]:
     for name in [n for rule in named for n in rule.levels] + [run.level for run in format_.contiguous]:
         if name not in levels:
             yield f"a rule names the level {name!r}; {nearest(name, levels)}"
-    if format_.faults and format_.faults[-1].reasons:
+    if format_.faults and (format_.faults[-1].reasons or format_.faults[-1].kinds):
         yield "its last fault must take every reason that is left"

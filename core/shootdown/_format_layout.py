@@ -105,6 +105,7 @@ class Layout:
         run_bits: log2 of the entries in a run.
         run_napot: 1 where the run's address bits come from the address.
         next_bits: the field that holds the next table's size, or 0.
+        size_masks: bit n: a table of the level may be indexed by n address bits, where entries say so.
         checks_output: output addresses are limited.
         va_bits: translated bits.
         va_ignored: bits not looked at.
@@ -146,6 +147,7 @@ class Layout:
     run_bits: Words
     run_napot: Words
     next_bits: np.uint64
+    size_masks: Words
     checks_output: bool
     va_bits: np.uint64
     va_ignored: np.uint64
@@ -237,6 +239,7 @@ def layout(format_: Format, settings: Settings | None = None) -> Layout:
         "run_bits": [run.bits if run else 0 for run in here],
         "run_napot": [int(run.napot) if run else 0 for run in here],
         "next_bits": format_.next_bits,
+        "size_masks": [sum(1 << n for n in set(level.sizes)) or (1 << 64) - 1 for level in levels],
         "checks_output": format_.output_bits is not None,
         "va_bits": format_.va_bits,
         "va_ignored": format_.va_ignored,

@@ -115,6 +115,8 @@ class Level:
         leaf_address: where the address lies in a leaf, where it differs from the format's `address`.
         present: when an entry is present, where it differs from the format's.
         attributes: entries that point to tables carry permissions and an accessed flag (PAE's PDPTEs do not).
+        sizes: where entries hold the size of the next table (`Format.next_bits`): what `bits` a table of this
+            level may have; any where empty.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Level:
     leaf_address: tuple[Piece, ...] | None = None
     present: Test | None = None
     attributes: bool = True
+    sizes: tuple[int, ...] = ()
 
 
 @attrs.frozen
@@ -302,7 +305,8 @@ class CodeBit:
         kinds: the kinds of access; all where empty.
         user: user mode alone, supervisor mode alone, or both (None).
         any_of: settings of which one at least must be on; none needed where empty.
-        level_shift: adds the level (counted from the root, plus the format's `first_level`) shifted so far.
+        level_shift: adds the level's number (`Format.level_number`) shifted so far.
+        levels: numbers of the levels; all where empty.
     """
 
     value: int
@@ -311,15 +315,24 @@ class CodeBit:
     user: bool | None = None
     any_of: tuple[str, ...] = ()
     level_shift: int | None = None
+    levels: tuple[int, ...] = ()
 
 
 @attrs.frozen
 class Fault:
-    """One exception: its name, the reasons that raise it (where empty all that are left), and its code."""
+    """One exception.
+
+    Args:
+        name: the manual's; `{level}` in it stands for the level's number.
+        reasons: the reasons that raise it; where empty all that are left.
+        code: what its code is made of.
+        kinds: the kinds of access that raise it; all where empty.
+    """
 
     name: str
     reasons: tuple[Reason, ...] = ()
     code: tuple[CodeBit, ...] = ()
+    kinds: tuple[Kind, ...] = ()
 
 
 @attrs.frozen

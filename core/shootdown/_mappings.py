@@ -88,6 +88,8 @@ class _Tree:
         shift = above - size
         if not 0 < size <= above or not self.memory.reaches(table):
             return
+        if format_.next_bits and format_.levels[level].sizes and size not in format_.levels[level].sizes:
+            return
         entries = self.memory.table(
             table, 1 << size, entry_bytes=format_.entry_bytes, big_endian=format_.big_endian
         )

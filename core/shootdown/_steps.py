@@ -131,7 +131,7 @@ def _descend(
     for level, row in enumerate(format_.levels):
         if level and not format_.next_bits:
             size = row.bits
-        if not 0 < size <= shift:
+        if not 0 < size <= shift or (format_.next_bits and row.sizes and size not in row.sizes):
             return Reason.MALFORMED, None, level, 0, 0
         shift -= size
         index = va >> shift & (1 << size) - 1

@@ -128,7 +128,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
     reason = NEXT
     if layout.next_bits != U0:
         size = layout.va_bits - shift if level == U0 else last.entry & layout.next_bits
-        if size == U0 or size > last.shift:
+        if size == U0 or size > last.shift or (layout.size_masks[level] >> size) & U1 == U0:
             reason = MALFORMED
             size = last.shift
         shift = last.shift - size
