@@ -13,6 +13,7 @@ import attrs
 from shootdown._errors import ShootdownError
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._oracle.rows import Row
 from shootdown._timed.run import Machine
