@@ -1,0 +1,103 @@
+"""`shootdown explain`: one run, who caused what in it, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shootdown._cli import _common
+from shootdown._compare import cases
+from shootdown._errors import ShootdownError
+
+if TYPE_CHECKING:
+    from shootdown._report.explanation import Explanation
+
+_KEEP = 200_000
+_MOST_KEPT = 10**8
+
+
+@_common.command("explain")
+@click.argument("workload")
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@_common.kernel_option
+@_common.cpus_option
+@_common.set_option
+@click.option("--events", is_flag=True, help="All events too, in the order of time.")
+@click.option(
+    "--perfetto",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a timeline for ui.perfetto.dev, a track for each CPU; FILE.gz is packed.",
+)
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(1, _MOST_KEPT),
+    default=_KEEP,
+    show_default=True,
+    help="How many events to keep for --events and --perfetto: the first ones.",
+)
+@_common.json_option
+def command(
+    workload: str,
+    parameters: Mapping[str, Any],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    kernel: tuple[str, ...],
+    cpus: tuple[int, ...],
+    settings: tuple[str, ...],
+    events: bool,
+    perfetto: Path | None,
+    keep: int,
+    as_json: bool,
+) -> None:
+    """Explain one run: who caused each interrupt, step by step.
+
+    Of several architectures, platforms, kernels or numbers of CPUs the first is explained.
+    """
+    chosen = cases(
+        workload,
+        arch=arch,
+        platforms=platform,
+        kernels=kernel,
+        cpus=cpus,
+        parameters=parameters,
+        settings=settings,
+    )
+    if perfetto is not None and not perfetto.absolute().parent.is_dir():
+        raise ShootdownError(f"--perfetto {perfetto}: there is no folder {perfetto.parent}")
+    from shootdown._report.explanation import event_lines, explain, explanation
+
+    if len(arch) > 1 or len(platform) > 1 or len(kernel) > 1 or len(cpus) > 1:
+        click.echo(f"explaining the first of {len(chosen)} combinations", err=True)
+    found = explain(chosen[0], events=keep if events or perfetto is not None else 0)
+    if perfetto is not None:
+        _write(found, perfetto)
+    if as_json:
+        _common.emit_json(found.to_dict(events=events))
+        return
+    for line in explanation(found, _common.width()):
+        _common.emit(line)
+    if events:
+        for line in event_lines(found):
+            _common.emit(line)
+
+
+def _write(found: Explanation, path: Path) -> None:
+    """Write the timeline, and say on standard error what became of it."""
+    from shootdown._report.perfetto import write_trace
+
+    row = found.row
+    slices = write_trace(
+        path,
+        found.events,
+        process=f"{row.workload} on {row.kernel}, {row.arch} {row.platform}",
+        about={"row": row.to_dict(), "events_not_kept": found.events_lost},
+    )
+    lost = f"; {found.events_lost:,} more events were not kept (--keep)" if found.events_lost else ""
+    click.echo(f"{path}: {slices:,} slices, to be opened at https://ui.perfetto.dev{lost}", err=True)

@@ -1,0 +1,253 @@
+"""One run explained: its row, its ledger by cause, the steps behind it, its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from shootdown._report.comparison import comparison
+from shootdown._report.ledger import Entry, Node, entries, totals, tree, walk
+from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph, widths
+from shootdown._report.timeline import Event, timeline
+from shootdown._result import SCHEMA, Result
+from shootdown._simulate import Case, simulate
+from shootdown._timed.run import Machine, Run, run_machine
+
+#: Where the columns of numbers begin, counted from the right.
+_NUMBERS = 36
+
+#: What happened to translations, in words, by counter.
+_DONE = {
+    "full_flushes": "full flushes",
+    "page_invalidations": "single pages invalidated",
+    "broadcast_invalidations": "broadcast invalidations",
+    "completion_waits": "waits for broadcasts to complete",
+    "hypercalls": "flush hypercalls",
+    "lazy_switches": "CPUs that left the mm instead of flushing",
+    "stale_entries_left": "entries left that lead into a table given up",
+}
+
+
+@attrs.frozen(eq=False)
+class Explanation:
+    """What is known of one run.
+
+    Args:
+        case: what was run.
+        row: its row, as `compare` has it.
+        machine, run: its programs, and the run with the likely costs; None if it is not supported.
+    """
+
+    case: Case
+    row: Result
+    machine: Machine | None = None
+    run: Run | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """All counters of what is measured, those that rows don't have among them."""
+        if self.run is None:
+            return {}
+        return self.run.windows[0] if self.run.windows else self.run.counts
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The ledger."""
+        return entries(self.machine.code, self.run) if self.machine and self.run else []
+
+    @property
+    def steps(self) -> Node:
+        """The steps, by kernel function."""
+        return tree(self.machine.code, self.run) if self.machine and self.run else Node("")
+
+    @property
+    def events(self) -> Iterator[Event]:
+        """The timeline, as far as events were kept."""
+        return timeline(self.machine.code, self.run.events) if self.machine and self.run else iter(())
+
+    @property
+    def events_lost(self) -> int:
+        """How many events were not kept."""
+        return self.run.events_lost if self.run else 0
+
+    def to_dict(self, *, events: bool = False) -> dict[str, Any]:
+        """Return it for JSON; with the events if asked."""
+        found = self.entries
+        value: dict[str, Any] = {
+            "schema": SCHEMA,
+            "row": self.row.to_dict(),
+            "causes": [{"cause": cause, **sums} for cause, sums in totals(found).items()],
+            "ledger": [entry.to_dict() for entry in found],
+            "lazy_ipis": self.counts.get("lazy_ipis", 0),
+            "trim_ipis": self.counts.get("trim_ipis", 0),
+            "interrupts": list(self.row.interrupts),
+            "steps": [child.to_dict() for child in self.steps.children.values()],
+        }
+        if events:
+            value["events"] = [_event_dict(event) for event in self.events]
+            value["events_lost"] = self.events_lost
+        return value
+
+
+def explain(case: Case, *, events: int = 0) -> Explanation:
+    """Run a case and keep what explains it.
+
+    Args:
+        case: what to run.
+        events: how many events of the timeline to keep.
+
+    Raises:
+        ShootdownError: the run hangs.
+    """
+    row = simulate(case)
+    if not row.supported:
+        return Explanation(case, row)
+    machine = case.workload.build(case.setting)
+    run = run_machine(machine, case.platform, seed=int(case.values["seed"]), events=events)
+    return Explanation(case, row, machine, run)
+
+
+def explanation(found: Explanation, width: int) -> Iterator[str]:
+    """Write row, ledger and steps as lines of text; the events are `event_lines`.
+
+    Args:
+        found: what `explain` returned.
+        width: columns of text that there are.
+    """
+    yield from comparison([found.row], width, defaults=found.case.workload.read({}))
+    if found.run is None:
+        return
+    yield ""
+    yield "Ledger: who flushed and synchronised, by cause"
+    yield from _ledger(found, width)
+    yield from _done(found, width)
+    yield ""
+    yield "Steps, in the order of the programs, under the kernel functions that they stand for"
+    yield from _steps(found.steps, width)
+
+
+def event_lines(found: Explanation) -> Iterator[str]:
+    """Write all events that were kept, one on a line, in the order of their beginning."""
+    yield ""
+    yield f"{'time, us':>15}  {'us':>11}  {'CPU':>4}  event"
+    for event in found.events:
+        what = f"{event.name}: {event.text}" if event.text else event.name
+        mark = "  " if event.kind == "step" else "! " if event.kind == "interrupt" else "~ "
+        length = (event.end - event.begin) / 1e6
+        yield f"{event.begin / 1e6:>15,.3f}  {length:>11,.3f}  {event.cpu:>4}  {mark}{what}"
+    yield "!: an interrupt, ~: waiting for answers"
+    if found.events_lost:
+        yield f"{exact(found.events_lost)} more events were not kept (--keep)"
+
+
+def _ledger(found: Explanation, width: int) -> Iterator[str]:
+    ledger = found.entries
+    if not ledger:
+        yield "  nobody flushed or synchronised"
+        return
+    headings = {
+        "requests": "flushes asked",
+        "sends": "calls sent",
+        "targets": "to CPUs",
+        "ipis": "IPIs",
+        "own_flushes": "own flushes",
+    }
+    shown = [name for name in headings if any(getattr(entry, name) for entry in ledger)]
+    if all(entry.targets == entry.ipis for entry in ledger):
+        shown = [name for name in shown if name != "targets"]
+    rows: list[tuple[str, list[str]]] = []
+    for cause, sums in totals(ledger).items():
+        rows.append((cause, [*(_number(sums[name]) for name in shown), _time(sums["time_ns"])]))
+        if cause == "TLB flush" and "ipis" in shown:
+            rows += [
+                (f"  of these {text}", [*(_number(count if name == "ipis" else 0) for name in shown), ""])
+                for text, count in (
+                    ("lazy: the CPU only keeps the mm", found.counts["lazy_ipis"]),
+                    ("trim: the CPU runs another mm", found.counts["trim_ipis"]),
+                )
+                if count
+            ]
+        for entry in ledger:
+            if entry.cause == cause:
+                numbers = [_number(getattr(entry, name)) for name in shown]
+                rows.append((_who(entry), [*numbers, _time(entry.time_ns)]))
+    numbers_only = [Column(headings[name], right=True) for name in shown] + [Column("time", right=True)]
+    sizes = widths(numbers_only, [row for _, row in rows], 10_000) or []
+    room = max(width - sum(sizes) - GAP * len(sizes), 24)
+    cells = [
+        [
+            "\n".join(
+                paragraph(name.strip(), room, first=" " * _indent(name), rest=" " * (_indent(name) + 4))
+            ),
+            *row,
+        ]
+        for name, row in rows
+    ]
+    columns = [Column("cause, kernel function < its caller"), *numbers_only]
+    chosen = widths(columns, cells, 10_000)
+    assert chosen is not None
+    yield from lay_out(columns, cells, chosen)
+
+
+def _who(entry: Entry) -> str:
+    caller = f" < {entry.called_by}" if entry.called_by else ""
+    reason = f", for {entry.caller}" if entry.caller else ""
+    return f"  {entry.function}{caller}{reason}"
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _done(found: Explanation, width: int) -> Iterator[str]:
+    """Say what was done to translations in the end, on all CPUs."""
+    done = [f"{text} {exact(found.counts[name])}" for name, text in _DONE.items() if found.counts.get(name)]
+    if found.run is not None and found.run.instructions:
+        executed = found.run.window_instructions[0] if found.run.windows else found.run.instructions
+        done += [f"{name} {exact(count)}" for name, count in executed.items() if count]
+    if done:
+        yield from paragraph(f"Done on all CPUs: {', '.join(done)}.", width, rest="  ")
+
+
+def _steps(root: Node, width: int) -> Iterator[str]:
+    columns = [
+        Column("kernel function, step"),
+        Column("times", right=True),
+        Column("to CPUs", right=True),
+        Column("time", right=True),
+    ]
+    rows = []
+    for depth, node in walk(root):
+        indent = "  " * min(depth, 10)
+        if node.children:
+            where = f"  {node.where}" if node.where else ""
+            rows.append([f"{indent}{node.name}{where}", "", "", _time(node.total_ns)])
+            continue
+        lines = paragraph(node.name, max(width - _NUMBERS, 24), first=f"{indent}- ")
+        rows.append(["\n".join(lines), exact(node.count), _number(node.targets), _time(node.time_ns)])
+    chosen = widths(columns, rows, width) or widths(columns, rows, 10_000)
+    assert chosen is not None
+    yield from lay_out(columns, rows, chosen)
+
+
+def _number(value: float) -> str:
+    return exact(int(value)) if value else ""
+
+
+def _time(nanoseconds: float) -> str:
+    return about(nanoseconds) if nanoseconds else ""
+
+
+def _event_dict(event: Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "begin_ns": event.begin / 1000,
+        "end_ns": event.end / 1000,
+        "cpu": event.cpu,
+        "function": event.name,
+        "text": event.text,
+        "from_cpu": event.sender,
+        "task": event.task,
+    }
