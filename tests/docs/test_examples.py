@@ -1,0 +1,86 @@
+"""Every example of the README and the docs runs, and prints what the page shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (f"{page.relative_to(ROOT)}:{page.read_text()[: match.start()].count(chr(10)) + 1}", match.group(2))
+        for page in PAGES
+        for match in _BLOCK.finditer(page.read_text())
+        if match.group(1) == language
+    ]
+
+
+def commands() -> list[tuple[str, str, list[str]]]:
+    """Return place, command line and the lines that the page shows below it."""
+    found: list[tuple[str, str, list[str]]] = []
+    for place, text in blocks("console"):
+        for line in text.splitlines():
+            if line.startswith("$ "):
+                found.append((place, line[2:], []))
+            elif found:
+                found[-1][2].append(line)
+    return [entry for entry in found if entry[1].startswith("shootdown ")]
+
+
+def matches(shown: list[str], printed: list[str]) -> bool:
+    """Say whether lines were printed in this order; `...` stands for anything, within a line or for lines."""
+    at = 0
+    for line in shown:
+        if line.strip() == "...":
+            continue
+        words = [re.escape(" ".join(part.split())) for part in line.split("...")]
+        pattern = re.compile(".*".join(words))
+        while at < len(printed) and not pattern.search(" ".join(printed[at].split())):
+            at += 1
+        if at == len(printed):
+            return False
+        at += 1
+    return True
+
+
+@pytest.mark.parametrize(
+    ("place", "command", "shown"), commands(), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_commands_print_what_the_page_shows(place: str, command: str, shown: list[str]) -> None:
+    words = shlex.split(command.split("  #")[0])
+    code = "import sys; from shootdown._cli import main; sys.argv[0] = 'shootdown'; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words[1:]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (place, done.stderr)
+    assert matches(shown, done.stdout.splitlines()), (place, done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("place", "code"), blocks("python"), ids=lambda v: v if ":" in v and "\n" not in v else ""
+)
+def test_python_examples_run(place: str, code: str) -> None:
+    exec(compile(code, place, "exec"), {})
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    first = _BLOCK.search((ROOT / "README.md").read_text())
+    assert first is not None
+    assert [line.split("#")[0].split()[1:] for line in first.group(2).splitlines()] == [
+        ["make", "demo"],
+        ["make", "test"],
+    ]
+
+
+def test_no_page_names_a_place_of_one_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"/(?:work|root|home)/", page.read_text()), page
