@@ -271,6 +271,14 @@ class Assembler:
         """Run what is within if the flush has so many targets."""
         return self._branch(o.JUMP_TARGETS_BELOW, count)
 
+    def if_alone(self) -> AbstractContextManager[Branch]:
+        """Run what is within if this task's mm is flushed and no other task has it."""
+        return self._branch(o.JUMP_NOT_ALONE)
+
+    def if_time_to_trim(self, period: int) -> AbstractContextManager[Branch]:
+        """Run what is within each `period`-th time that this CPU gets here."""
+        return self._branch(o.JUMP_NOT_DUE, period)
+
     def if_loaded_here(self) -> AbstractContextManager[Branch]:
         """Run what is within if this CPU has the mm loaded."""
         return self._branch(o.JUMP_NOT_LOADED)
@@ -322,6 +330,8 @@ class Assembler:
         pages: int = 0,
         rounded: bool = False,
         in_pages: bool = False,
+        tracked: bool = True,
+        stride: int = 0,
         text: str = "new tlb_gen; decide how much to flush",
     ) -> None:
         """Start the flush of gather `g`: everything if its range is too long.
@@ -332,9 +342,12 @@ class Assembler:
             pages: base pages that it may have; 0 for no limit.
             rounded: the range is first rounded outwards to whole strides.
             in_pages: what is flushed is counted in base pages from here on, not in strides.
+            tracked: CPUs that a flush does not reach catch up by tlb_gen; False where none is left out.
+            stride: `BASE_STRIDES` or `PMD_STRIDES`, whatever level was cleared; 0: by that level.
             text: in words.
         """
-        how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0)
+        how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
+        how |= 0 if tracked else o.UNTRACKED
         self.emit(o.FLUSH_BEGIN, g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:

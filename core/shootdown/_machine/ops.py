@@ -83,7 +83,9 @@ JUMP_NO_TARGET = 77  # a=label
 JUMP_NOT_LOADED = 90  # a=label: unless this CPU has this mm loaded
 SEND = AFTER + 79  # a=call, b=scope: targets now have it pending
 WAIT = AFTER + 80  # until no target has it pending
-FLUSH_SELF = AFTER + 81  # a=scope: this CPU does what the handler of the flush does
+# a=scope: this CPU does what the handler of the flush does; c=1: it invalidates, whatever it has loaded;
+# c=2: and leaves the mm
+FLUSH_SELF = AFTER + 81
 JUMP_NOT_GLOBAL = 78  # a=label: unless the mm has a global ASID
 JUMP_NOT_TRANSITION = 75  # a=label: unless the mm moves to its global ASID
 CONSIDER_GLOBAL = 84  # a=CPUs needed: give the mm a global ASID if it is time and enough CPUs run it
@@ -95,10 +97,15 @@ CANCEL = 82  # the request had no target
 JUMP_TARGETS_BELOW = 88  # a=count, b=label
 JUMP_WHOLE = 91  # a=label: go there if the request flushes everything
 JUMP_EMPTY = 92  # a=g, b=label: go there if the range ends where it begins
+JUMP_NOT_ALONE = 93  # a=label: unless the mm is this task's and no other task has it (mm_users is 1)
+JUMP_NOT_DUE = 94  # a=period, b=label: unless it is time to trim: each a-th time that this CPU asks
 
 # --- how FLUSH_BEGIN counts
 ROUNDED = 1  # the range is first rounded outwards to whole strides
 IN_PAGES = 2  # what is flushed is counted in base pages, not strides
+UNTRACKED = 4  # no tlb_gen: each flush reaches every CPU that may hold anything
+BASE_STRIDES = 8  # strides are base pages, whatever was cleared
+PMD_STRIDES = 16  # strides are what a PMD entry spans
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100  # a=1: a lockless walk begins, visible to a targeted sync
@@ -110,6 +117,8 @@ PER_REQUEST = 0  # b of them
 PER_STRIDE = 1  # b for each stride of the request on its way (1 if it flushes everything)
 PER_RANGE_DIGIT = 2  # b for each 5-bit digit of half the strides that is not zero
 PER_ODD_STRIDE = 3  # b if the number of strides is odd
+PER_TARGET = 4  # (with one of these) for each target: what they will execute when they take the call
+PER_PMD = 16  # b for each whole PMD entry in a range that begins at one, counted in base pages
 BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
 
 # --- calls that a CPU can have pending at others
@@ -119,6 +128,8 @@ CALL_SYNC = 2  # IPI: tlb_remove_table_sync_one's empty handler
 CALL_HYPERCALL = 3  # the hypervisor flushes for us; no guest CPU takes an interrupt
 CALL_BROADCAST = 4  # hardware broadcast (INVLPGB, TLBI, tlbie); no CPU takes an interrupt
 CALL_TRANSITION = 5  # IPI: move to the global ASID
+CALL_INVALIDATE = 6  # IPI: invalidate, whatever the CPU has loaded
+CALL_LEAVE = 7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
 
 # --- what a flush drops
 SCOPE_LEAF = 1  # TLB entries
@@ -133,6 +144,8 @@ UNSHARED_TABLES = 8
 FULLY_UNSHARED = 16
 RANGE = 32  # start < end was recorded
 QUEUED_PAGES = 64  # pages wait to be freed
+BASE_PAGES = 128  # page_size is that of base pages (MMU_GATHER_PAGE_SIZE)
+PMD_PAGES = 256  # page_size is that of huge PMD entries
 
 # --- levels at which entries were cleared
 CLEARED_PTES = 1

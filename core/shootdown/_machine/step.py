@@ -116,6 +116,18 @@ def leave_lazy_mm(S, L: Layout, mm: int, word: int, cpus: int) -> None:
 
 
 @kernel
+def leave_idle_mm(S, L: Layout, mm: int, word: int, cpus: int) -> int:
+    """Let CPUs that run no task of the mm leave it and its mm_cpumask; returns those that had it loaded."""
+    loaded = np.int64(S[mm_set(L, mm, LOADED) + word])
+    idle = cpus & ~(loaded & ~np.int64(S[cpu_set(L, LAZY) + word]))
+    left = idle & loaded
+    if left:
+        leave_lazy_mm(S, L, mm, word, left)
+    S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~idle
+    return left
+
+
+@kernel
 def handle_flush(
     S, L: Layout, sender: int, word: int, cpus: int, scope: int, trim: int
 ) -> tuple[int, int, int]:
@@ -194,6 +206,19 @@ def take(S, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int
             full = cpus
         else:
             partial = cpus
+    elif kind == o.CALL_INVALIDATE:
+        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        drop_translations(S, L, mm, word, cpus, scope)
+        if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+            full = cpus
+        else:
+            partial = cpus
+    elif kind == o.CALL_LEAVE:
+        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        left = leave_idle_mm(S, L, mm, word, cpus)
+        drop_translations(S, L, mm, word, cpus, scope)
+        if scope:
+            full = cpus
     elif kind == o.CALL_TRANSITION:
         mm = np.int64(S[base + CPU_CALL_MM]) - 1
         full = cpus & np.int64(S[mm_set(L, mm, LOADED) + word])
@@ -527,7 +552,7 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             S[r + G_LO] = S[g + G_LO]
             S[r + G_HI] = S[g + G_HI]
 
-    elif op & 127 >= 70 and op & 127 <= 92:  # a flush request on its way
+    elif op & 127 >= 70 and op & 127 <= 94:  # a flush request on its way
         base = L.o_cpu + cpu * CPU_CELLS
         out = L.o_out + cpu * L.words
         if op == o.WAIT:
@@ -551,15 +576,21 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         elif op == o.FLUSH_BEGIN:
             g = t + T_GATHER + a * GATHER_CELLS
             m = L.o_mm + mm * MM_CELLS
-            gen = (np.int64(S[m + M_GEN]) + 1) & 0x7F
-            S[m + M_GEN] = gen
-            for w in range(L.words):
+            gen = np.int64(S[m + M_GEN])
+            if d & o.UNTRACKED == 0:
+                gen = (gen + 1) & 0x7F
+                S[m + M_GEN] = gen
+            for w in range(0 if d & o.UNTRACKED else L.words):
                 tagged = np.int64(S[cpu_set(L, ONLINE) + w])
                 S[mm_set(L, mm, FAR_BEHIND) + w] = S[mm_set(L, mm, BEHIND) + w]
                 S[mm_set(L, mm, BEHIND) + w] = tagged
             S[base + CPU_CALL_MM] = mm + 1
             S[base + CPU_CALL_GEN] = gen
             n = rounded_strides_of(S, L, g) if d & o.ROUNDED else strides_of(S, L, g)
+            if d & (o.BASE_STRIDES | o.PMD_STRIDES):
+                n = (np.int64(S[g + G_HI]) - np.int64(S[g + G_LO])) << L.unit_pages
+                if d & o.PMD_STRIDES:
+                    n = n >> L.pmd_shift
             pages = n << stride_shift(L, np.int64(S[g + G_CLEARED]))
             whole = np.int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
             if whole or n > b or (c > 0 and pages > c):
@@ -616,12 +647,39 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             g = t + T_GATHER + a * GATHER_CELLS
             if np.int64(S[g + G_LO]) >= np.int64(S[g + G_HI]):
                 nxt = b
+        elif op == o.JUMP_NOT_ALONE:
+            users = np.int64(0)
+            if np.int64(S[t + T_MM]) == mm + 1:
+                for other in range(L.tasks):
+                    if np.int64(S[L.o_task + other * TASK_CELLS + T_MM]) == mm + 1:
+                        users += 1
+            if users != 1:
+                nxt = a
+        elif op == o.JUMP_NOT_DUE:
+            m = L.o_mm + mm * MM_CELLS + M_TRIM
+            if np.int64(S[m]) == 0:
+                nxt = b
+            S[m] = 0
         elif op == o.JUMP_NOT_LOADED:
             if not has(S, mm_set(L, mm, LOADED), L, cpu):
                 nxt = a
         elif op == o.FLUSH_SELF:
             word = cpu // L.bits
-            full, partial, left = handle_flush(S, L, cpu, word, np.int64(1) << (cpu % L.bits), a, 1)
+            bit = np.int64(1) << (cpu % L.bits)
+            full = np.int64(0)
+            partial = np.int64(0)
+            left = np.int64(0)
+            if c == 0:
+                full, partial, left = handle_flush(S, L, cpu, word, bit, a, 1)
+            else:
+                flushed = np.int64(S[base + CPU_CALL_MM]) - 1
+                if c == 2:
+                    leave_idle_mm(S, L, flushed, word, bit)
+                drop_translations(S, L, flushed, word, bit, a)
+                if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+                    full = bit
+                else:
+                    partial = bit
             said = (np.int64(full != 0) | (np.int64(partial != 0) << 1) | (np.int64(left != 0) << 2)) << 3
         elif op == o.JUMP_NOT_GLOBAL:
             if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:

@@ -13,7 +13,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._timed.run import Run
 
-_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION)
+_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
 
 
 @attrs.frozen

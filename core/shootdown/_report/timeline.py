@@ -17,6 +17,8 @@ HANDLERS = {
     o.CALL_FLUSH: "flush_tlb_func",
     o.CALL_SYNC: "tlb_remove_table_smp_sync",
     o.CALL_TRANSITION: "move to the global ASID",
+    o.CALL_INVALIDATE: "invalidate on this CPU",
+    o.CALL_LEAVE: "leave the lazy mm",
 }
 
 #: What programs do outside of the kernel's functions.

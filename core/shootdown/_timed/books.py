@@ -117,6 +117,7 @@ class Books(NamedTuple):
     o_user: int
     o_resume: int
     o_trim: int
+    o_asked: int
     o_total: int
     o_all: int
     o_actor: int
@@ -206,6 +207,7 @@ def make_books(
         ("o_user", words),
         ("o_resume", cpus),
         ("o_trim", mms),
+        ("o_asked", cpus),
         ("o_total", count),
         ("o_all", windows * count),
         ("o_actor", windows * count),

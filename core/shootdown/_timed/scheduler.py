@@ -459,7 +459,7 @@ def send_calls(
                 account(Q, B, L, S, cpu, task, w, full, partial, left)
         Q[B.o_answer + cpu] = now + costs[HYPERCALL] + n * costs[HYPERCALL_EACH]
         return
-    if kind == o.CALL_FLUSH:
+    if kind == o.CALL_FLUSH or kind == o.CALL_INVALIDATE or kind == o.CALL_LEAVE:
         count(Q, B, k.FLUSH_IPIS, n, task)
         mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
         for w in range(L.words):
@@ -614,7 +614,7 @@ def note_counter(what: int) -> int:
 
 @kernel
 def before_step(S, P, L: Layout, Q, B: Books, task: int, pc: int, tick: int) -> None:
-    """Tell the state what time it is, where a step asks: trimming once a second, global ASIDs by the jiffy."""
+    """Tell the state what time it is, where a step asks: trimming once a second or by the flush, ASIDs by the jiffy."""
     op = P[pc * 5]
     now = Q[B.o_clock + S[L.o_task + task * TASK_CELLS + T_CPU]]
     mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
@@ -622,6 +622,12 @@ def before_step(S, P, L: Layout, Q, B: Books, task: int, pc: int, tick: int) -> 
         if now >= Q[B.o_trim + mm]:
             S[L.o_mm + mm * MM_CELLS + M_TRIM] = 1
             Q[B.o_trim + mm] = now + SECOND
+    elif op == o.JUMP_NOT_DUE:
+        at = B.o_asked + S[L.o_task + task * TASK_CELLS + T_CPU]
+        Q[at] += 1
+        if Q[at] >= P[pc * 5 + 1]:
+            Q[at] = 0
+            S[L.o_mm + mm * MM_CELLS + M_TRIM] = 1
     elif (FIRST_PID + task) & 31 == (now // tick) & 31:
         S[L.o_mm + mm * MM_CELLS + M_CONSIDER] = 1
 
@@ -722,7 +728,7 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
     """Count an instruction by its name and charge it; the first row is the whole run, then one for each window."""
     strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
     times = P[pc * 5 + 2]
-    per = P[pc * 5 + 3] & 7
+    per = P[pc * 5 + 3] & 3
     if per == o.PER_STRIDE:
         times *= max(strides, 1)
     elif per == o.PER_RANGE_DIGIT:
@@ -734,6 +740,13 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
         times *= digits
     elif per == o.PER_ODD_STRIDE:
         times *= strides & 1
+    if P[pc * 5 + 3] & o.PER_PMD:
+        times *= strides >> L.pmd_shift
+    if P[pc * 5 + 3] & o.PER_TARGET:
+        targets = np.int64(0)
+        for w in range(L.words):
+            targets += popcount(S[L.o_out + cpu * L.words + w])
+        times *= targets
     Q[B.o_instructions + P[pc * 5 + 1]] += times
     if P[pc * 5 + 3] & o.BROADCASTS:
         count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)
@@ -862,7 +875,7 @@ def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tunin
         while True:
             pc = S[t + T_PC]
             op = P[pc * 5]
-            if op == o.TARGET_LOADED or op == o.CONSIDER_GLOBAL:
+            if op == o.TARGET_LOADED or op == o.CONSIDER_GLOBAL or op == o.JUMP_NOT_DUE:
                 before_step(S, P, L, Q, B, task, pc, tick)
             said = np.int64(-1)
             if op == o.LOCK_READ or op == o.LOCK_WRITE:
