@@ -108,11 +108,21 @@ def simulate(case: Case) -> Result:
     the range.
 
     Raises:
-        ShootdownError: the run hangs.
+        ShootdownError: the run hangs, or the machine needs more memory than there is.
     """
     reason = case.refusal()
     if reason is not None:
         return _row(case, supported=False, reason=reason)
+    try:
+        return _simulated(case)
+    except MemoryError:
+        values = ", ".join(f"{name}={value}" for name, value in case.values.items())
+        raise ShootdownError(
+            f"{case.workload.name} on {case.cpus} CPUs with {values} needs more memory than there is: make it smaller"
+        ) from None
+
+
+def _simulated(case: Case) -> Result:
     from shootdown._timed.run import run_machine
 
     machine = case.workload.build(case.setting)
