@@ -167,7 +167,7 @@ class Model:
             classes=self.classes,
             locks=self.files + 2 * self.mms + self.slots,
             events=max(self._events, 1),
-            asids=rules.asids,
+            asids=min(rules.asids, self.mms),  # no CPU sees more address spaces than there are
             bits=64,
             slot_units=self.slot_units,
             unit_pages=self._unit_pages,
