@@ -1,0 +1,34 @@
+"""The arm64 architecture: page-table formats, kernels, platforms, and how arm64 flushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shootdown import Architecture, hookimpl
+
+
+@hookimpl
+def shootdown_architectures() -> Sequence[Architecture]:
+    """Offer arm64."""
+    from shootdown_arm64._flush import Arm64Lowering
+    from shootdown_arm64._formats import FORMATS
+    from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
+    from shootdown_arm64._measured import MEASURED
+    from shootdown_arm64._platforms import PLATFORMS
+
+    return [
+        Architecture(
+            api=1,
+            name="arm64",
+            summary="64-bit Arm: TLBI broadcasts, with and without range operations; 4K, 16K and 64K pages",
+            aliases=("aarch64",),
+            formats=FORMATS,
+            switches=Arm64Kernel,
+            changes=CHANGES,
+            configure=configure,
+            platforms=PLATFORMS,
+            lower=Arm64Lowering,
+            measured=MEASURED,
+            contradictions=CONTRADICTIONS,
+        )
+    ]

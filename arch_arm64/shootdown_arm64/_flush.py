@@ -1,0 +1,258 @@
+"""How arm64 flushes: `tlb_flush()` and `__flush_tlb_range()` as steps (arch/arm64/include/asm/tlb.h, tlbflush.h).
+
+Read in v5.10, v7.0, v7.2 and v7.3; what differs between releases are switches of `Arm64Kernel`. A flush is DSB
+ISHST, TLBIs that the hardware broadcasts to all CPUs, and DSB ISH, which waits for them. mm_cpumask is not used, no
+CPU is left out, no interrupt is sent.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._architecture import Geometry, MmRules
+from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._platform import Platform
+from shootdown_arm64._kernel import Arm64Kernel, why_no_sharing
+from shootdown_arm64._platforms import Arm64Platform
+
+_TLB_H = "arch/arm64/include/asm/tlb.h"
+_TLBFLUSH_H = "arch/arm64/include/asm/tlbflush.h"
+
+#: Pages that one range operation can name: 32 * 2^(5 * 3 + 1), `__TLBI_RANGE_PAGES(31, 3)`.
+MAX_TLBI_RANGE_PAGES = 1 << 21
+#: A ceiling that no range reaches.
+_NO_LIMIT = 1 << 40
+#: ASIDs that the model tells apart on one CPU; a real CPU remembers more, and nothing here depends on that.
+_MOST_ASIDS = 256
+
+_GEOMETRY = {
+    # page size, address bits: log2 of what an entry of PTE, PMD, PUD, P4D and PGD level spans
+    (4096, 39): (12, 21, 30, 30, 30),
+    (4096, 48): (12, 21, 30, 39, 39),
+    (4096, 52): (12, 21, 30, 39, 48),
+    (16384, 36): (14, 25, 25, 25, 25),
+    (16384, 47): (14, 25, 36, 36, 36),
+    (16384, 48): (14, 25, 36, 47, 47),
+    (16384, 52): (14, 25, 36, 47, 47),
+    (65536, 42): (16, 29, 29, 29, 29),
+    (65536, 48): (16, 29, 42, 42, 42),
+    (65536, 52): (16, 29, 42, 42, 42),
+}
+
+
+@attrs.frozen
+class Arm64Lowering:
+    """Write flushes as an arm64 kernel on an arm64 platform does them; see `shootdown.Lowering`."""
+
+    kernel: Kernel
+    platform: Platform
+
+    @property
+    def _own(self) -> Arm64Kernel:
+        own: Arm64Kernel = self.kernel.arch
+        return own
+
+    @property
+    def _cpu(self) -> Arm64Platform:
+        cpu: Arm64Platform = self.platform.arch
+        return cpu
+
+    @property
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces: ASIDs outlive them, and an idle CPU keeps TTBR0.
+
+        With KPTI each mm takes a pair of ASIDs, so that there are half as many (arch/arm64/mm/context.c).
+        """
+        asids = (1 << self._cpu.asid_bits) >> int(self._own.kpti)
+        return MmRules(clear_on_switch=True, lazy_tlb=True, asids=min(asids, _MOST_ASIDS), tagged=True)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The levels of the page tables."""
+        return Geometry(*_GEOMETRY[self.kernel.page_size, self.kernel.va_bits])
+
+    @property
+    def needs_table_invalidate(self) -> bool:
+        """Tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
+        return True
+
+    @property
+    def way(self) -> str:
+        """How flushes reach other CPUs: `broadcast`, or `ipi` in a what-if."""
+        return "ipi" if self.platform.flush == "ipi" else "broadcast"
+
+    @property
+    def sync_redundant_natively(self) -> bool:
+        """Whether `proposal:skip-redundant-sync` skips the sync: only where a flush interrupts."""
+        return self.way == "ipi"
+
+    @property
+    def global_asid_from_start(self) -> bool:
+        """Whether each mm starts with a global ASID: that is INVLPGB's; an ASID here is the machine's anyway."""
+        return False
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        if self.kernel.pmd_sharing:
+            return None
+        return why_no_sharing(self.kernel) or "this kernel shares no hugetlb PMD tables"
+
+    # --- what the generic code calls
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write `tlb_flush()`: leaf entries only unless tables were freed; in exit nothing unless they were.
+
+        An exiting mm's ASID is not given away before the whole TLB is flushed, so that its leaf entries may stay.
+        """
+        walk = self._flags_that_drop_walk_entries()
+        exits = walk & ~o.UNSHARED_TABLES if self._own.exit_ignores_unshared_tables else walk
+        with asm.function("tlb_flush", _TLB_H), asm.if_flags(g, o.FULLMM) as whole:
+            with asm.if_flags(g, exits):
+                self.flush_mm(asm, g)
+            whole.otherwise()
+            with asm.if_flags(g, walk) as tables:
+                self._flush_range(asm, g, leaf_only=False)
+                tables.otherwise()
+                self._flush_range(asm, g, leaf_only=True)
+
+    def _flags_that_drop_walk_entries(self) -> int:
+        flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
+        return flags | (o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()`: strides of base pages, walk-cache entries too."""
+        self._flush_range(asm, g, leaf_only=False)
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()`: a stride of a huge page, walk-cache entries too."""
+        pages = 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
+        asm.emit(o.REQUEST, g, o.CLEARED_PMDS << 16, 0, pages, text="one stride of a huge page")
+        self._flush_range(asm, g, leaf_only=False)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()`: strides of huge pages, walk-cache entries too."""
+        self._flush_range(asm, g, leaf_only=False)
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`: everything of the ASID."""
+        with asm.function("flush_tlb_mm", _TLBFLUSH_H), asm.because("TLB flush"):
+            asm.begin_flush(g, ceiling=0, text="everything of the ASID")
+            self._by_asid(asm)
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()`: one leaf entry."""
+        with asm.function("flush_tlb_page", _TLBFLUSH_H), asm.because("TLB flush"):
+            asm.begin_flush(g, ceiling=_NO_LIMIT, text="one page")
+            self._execute(asm, "tlbi_vale1is")
+            self._finish(asm, o.SCOPE_LEAF)
+
+    # --- __flush_tlb_range()
+
+    def _flush_range(self, asm: Assembler, g: int, *, leaf_only: bool) -> None:
+        """Flush the range of request `g`, rounded to its stride; the ASID if it is too long.
+
+        An empty range, which `range_truncation_16k` makes, executes the barriers and no TLBI.
+        """
+        with (
+            asm.function("__flush_tlb_range", _TLBFLUSH_H),
+            asm.because("TLB flush"),
+            asm.if_not_empty(g) as some,
+        ):
+            asm.begin_flush(
+                g,
+                ceiling=self._most_strides,
+                pages=self._most_pages,
+                rounded=True,
+                in_pages=self._cpu.tlbirange,
+                text="DSB ISHST; range or ASID",
+            )
+            with asm.if_ranged() as ranged:
+                self._by_address(asm, leaf_only=leaf_only)
+                ranged.otherwise()
+                with asm.function("flush_tlb_mm"):
+                    self._by_asid(asm)
+            some.otherwise()
+            asm.complete("DSB ISH: the range is empty, nothing was invalidated")
+
+    @property
+    def _most_strides(self) -> int:
+        """Strides that a flush without range operations may have: one less than MAX_DVM_OPS."""
+        if self._cpu.tlbirange:
+            return _NO_LIMIT
+        return (self._own.max_dvm_ops or self.kernel.page_size // 8) - 1
+
+    @property
+    def _most_pages(self) -> int:
+        """Base pages that a flush may have; 0 where strides alone decide."""
+        if self._cpu.tlbirange or self._own.range_limit_without_tlbirange:
+            return MAX_TLBI_RANGE_PAGES - int(self._own.range_limit_includes_max)
+        return 0
+
+    def _by_asid(self, asm: Assembler) -> None:
+        self._execute(asm, "tlbi_aside1is")
+        self._finish(asm, o.SCOPE_BOTH)
+
+    def _by_address(self, asm: Assembler, *, leaf_only: bool) -> None:
+        """Invalidate by address: TLBI VALE1IS or VAE1IS for each stride, or range operations.
+
+        One range operation names (num + 1) * 2^(5 * scale + 1) pages: one for each 5-bit digit of half the pages that
+        is not zero, and a last odd page by itself.
+        """
+        last = "l" if leaf_only else ""
+        if self._cpu.tlbirange:
+            self._execute(asm, f"tlbi_rva{last}e1is", o.PER_RANGE_DIGIT)
+            self._execute(asm, f"tlbi_va{last}e1is", o.PER_ODD_STRIDE)
+        else:
+            self._execute(asm, f"tlbi_va{last}e1is", o.PER_STRIDE)
+        forced = {"true": o.SCOPE_LEAF, "false": o.SCOPE_BOTH}
+        natural = o.SCOPE_LEAF if leaf_only else o.SCOPE_BOTH
+        self._finish(asm, forced.get(self.platform.final_level_only, natural))
+
+    def _execute(self, asm: Assembler, name: str, per: int = o.PER_REQUEST) -> None:
+        """Broadcast a TLBI by ASID: for both ASIDs of a pair, and twice where an erratum asks for it.
+
+        In the what-if of a flush by IPIs nothing is broadcast: the targets invalidate for themselves.
+        """
+        if self.way == "ipi":
+            return
+        times = (2 if self._own.kpti else 1) * (2 if self._repeats == "each" else 1)
+        asm.execute(name, times, per, broadcasts=True, cost="broadcast_ns", text=name.replace("_", " ").upper())
+
+    @property
+    def _repeats(self) -> str:
+        """How the workaround of this CPU's erratum repeats TLBIs: `each`, `once` or `never`."""
+        erratum = self._cpu.tlbi_erratum
+        known = erratum == "1286807" or (erratum == "4118414" and self._own.erratum_4118414)
+        return self._own.repeat_tlbi if known else "never"
+
+    def _finish(self, asm: Assembler, scope: int) -> None:
+        """Wait for the TLBIs: DSB ISH; with an erratum one more VALE1IS of nothing and one more DSB."""
+        if self.way == "ipi":
+            self._interrupt(asm, scope)
+            return
+        asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
+        asm.emit(o.SEND, o.CALL_BROADCAST, scope, -1, text="TLBI reaches every CPU")
+        asm.complete("DSB ISH")
+        if self._repeats == "once":
+            with asm.function("__tlbi_sync_s1ish"):
+                asm.execute(
+                    "tlbi_vale1is", broadcasts=True, cost="broadcast_ns", text="TLBI VALE1IS of nothing: erratum"
+                )
+                asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
+                asm.emit(o.SEND, o.CALL_BROADCAST, 0, -1, text="nothing to drop")
+                asm.complete("DSB ISH again: erratum")
+
+    def _interrupt(self, asm: Assembler, scope: int) -> None:
+        """Write the what-if of a flush by IPIs: each CPU that has the mm loaded invalidates for itself."""
+        asm.target_mm_cpumask()
+        with asm.if_targets() as branch:
+            asm.send_flush_ipis(scope)
+            with asm.if_loaded_here():
+                asm.flush_this_cpu(scope)
+            asm.wait_for_answers()
+            branch.otherwise()
+            with asm.if_loaded_here():
+                asm.flush_this_cpu(scope)
+            asm.emit(o.CANCEL, text="no other CPU")

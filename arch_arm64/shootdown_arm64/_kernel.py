@@ -1,0 +1,215 @@
+"""The switches that only arm64 kernels have, the changes that moved them, and what a configuration selects."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from shootdown._changes import Change
+from shootdown._errors import ShootdownError
+from shootdown._kernel import Kernel, switch
+from shootdown._whatif import Contradiction
+
+#: Address bits that each page size can be built with (arch/arm64/Kconfig, "Virtual address space size").
+VA_BITS = {4096: (39, 48, 52), 16384: (36, 47, 48, 52), 65536: (42, 48, 52)}
+
+
+@attrs.frozen
+class Arm64Kernel:
+    """What only an arm64 kernel has (arch/arm64/include/asm/tlbflush.h and tlb.h, arch/arm64/Kconfig)."""
+
+    # --- configuration
+    page_size: int = switch(
+        4096,
+        "bytes in a base page: CONFIG_ARM64_4K_PAGES, 16K or 64K",
+        choices=(4096, 16384, 65536),
+        words={"4k": 4096, "16k": 16384, "64k": 65536},
+    )
+    va_bits: int = switch(
+        48,
+        "CONFIG_ARM64_VA_BITS; 4K pages have 39, 48 or 52, 16K have 36, 47, 48 or 52, 64K have 42, 48 or 52",
+        choices=(36, 39, 42, 47, 48, 52),
+    )
+    kpti: bool = switch(
+        False, "the kernel is unmapped in user mode: each mm has a pair of ASIDs, and TLBIs by ASID come in pairs"
+    )
+
+    # --- which TLBIs a flush is made of (arch/arm64/include/asm/tlbflush.h)
+    max_dvm_ops: int = switch(
+        0,
+        "a CPU without range operations flushes the ASID rather than so many pages (MAX_DVM_OPS, earlier "
+        "MAX_TLBI_OPS); 0 is PTRS_PER_PTE",
+        minimum=0,
+    )
+    range_limit_includes_max: bool = switch(
+        True, "a range of exactly MAX_TLBI_RANGE_PAGES (2^21) flushes the ASID; otherwise only a longer one"
+    )
+    range_limit_without_tlbirange: bool = switch(
+        True, "MAX_TLBI_RANGE_PAGES also limits CPUs that have no range operations"
+    )
+    exit_ignores_unshared_tables: bool = switch(
+        False,
+        "exit flushes only for freed_tables, even where other flushes honour unshared_tables: the flush of an "
+        "unsharing in exit is left out, as before c2ff4764e03e",
+    )
+    reuse_fault_flushes_locally: bool = switch(
+        False, "a write fault that reuses its page flushes on its own CPU only (TLBI VALE1)"
+    )
+    repeat_tlbi: Literal["each", "once", "never"] = switch(
+        "each",
+        "on CPUs with an erratum (platform.tlbi_erratum) each TLBI is executed twice, or one more TLBI and DSB "
+        "follow each DSB; never: the workaround isn't configured",
+        choices=("each", "once", "never"),
+    )
+    erratum_4118414: bool = switch(
+        False,
+        "CONFIG_ARM64_ERRATUM_4118414: Cortex-A76 to Neoverse-V3 and others count as CPUs with the erratum",
+    )
+
+
+CHANGES: tuple[Change, ...] = (
+    Change(
+        commit="4f83145721f3",
+        subject="mm: avoid unnecessary flush on change_huge_pmd()",
+        mainline="5.19-rc1",
+        sets={"thp_mprotect_flushes": True},
+        note="x86 got a pmdp_invalidate_ad() that doesn't flush; arm64 has the generic one, which does",
+        source="the oracle: VAE1IS besides the gather's VALE1IS on 6.12 and 7.2; 78fc63ffa781 says 5.19",
+    ),
+    Change(
+        commit="73301e464a72",
+        subject="arm64: tlb: Allow range operation for MAX_TLBI_RANGE_PAGES",
+        mainline="6.10-rc1",
+        sets={"range_limit_includes_max": False},
+        source="applied to arm64 for-next on top of v6.9-rc4's e3ba51ab24fd; not in the source of 5.10.262; "
+        "the oracle: 8 GiB by one range operation on 6.12.74",
+    ),
+    Change(
+        commit="cb1fa2e99955",
+        subject="arm64, tlbflush: don't TLBI broadcast if page reused in write fault",
+        mainline="6.19-rc1",
+        sets={"reuse_fault_flushes_locally": True},
+        source="v6.19 by its lore threads (v6 of 2025-11-14); the oracle: VALE1 on 7.2.13, none on 6.12",
+    ),
+    Change(
+        commit="a8f78680ee6b",
+        subject="arm64: tlb: Optimize ARM64_WORKAROUND_REPEAT_TLBI",
+        mainline="7.0",
+        sets={"repeat_tlbi": "once"},
+        stable={"5.10": 259, "5.15": 210, "6.1": 176, "6.6": 143, "6.12": 94},
+        unverified=("6.18",),
+        note="6.18 has it too, from a release before 6.18.36 on",
+        source="Rutland's backports of 2026-06-11 (20260611134024.1700323-1-mark.rutland@arm.com: upstream since "
+        "v7.0, already in 6.18.y); Debian's changelogs (5.10.259-1, 6.1.176-1, 6.12.94-1)",
+    ),
+    Change(
+        commit="53cd7a06274d",
+        subject="mm: make PT_RECLAIM depends on MMU_GATHER_RCU_TABLE_FREE",
+        mainline="7.0-rc1",
+        sets={"pt_reclaim": True},
+        note="the hash is that of one linux-next; mm-unstable was rebased since",
+        source="the source of 7.0: def_bool y, on every architecture with RCU table freeing",
+    ),
+    Change(
+        commit="c753d667d959",
+        subject="arm64: mm: Simplify __flush_tlb_range_limit_excess()",
+        mainline="7.1-rc1",
+        sets={"range_limit_without_tlbirange": False},
+        note="Deacon's and Roberts' rework of the TLBI interface: 512 GiB by one VAE1IS where the ASID went before",
+        source="posted as 20250711161732.384-10-will@kernel.org; in arm64's for-next of v7.0-rc4; the source of "
+        "7.2.13; the oracle: munmap is ASIDE1IS and VAE1IS on 7.2.13, two ASIDE1IS on 6.12.95",
+    ),
+    Change(
+        commit="11f6dd8dd283",
+        subject="arm64: mm: Refactor __flush_tlb_range() to take flags",
+        mainline="7.1-rc1",
+        sets={"exit_ignores_unshared_tables": True},
+        note="last_level, which exit looked at too, became a flag; exit now looks at freed_tables itself, so that "
+        "c2ff4764e03e does not reach it in mainline, but does in the backports",
+        source="the sources of 7.2.13 and 7.3.4, and the 7.0.y backport 20260531002354.3659423-1-sashal@kernel.org; "
+        "the oracle: exit is one ASIDE1IS on 7.2.13 and two on 6.12.95",
+    ),
+    Change(
+        commit="c2ff4764e03e",
+        subject="arm64: tlb: Flush walk cache when unsharing PMD tables",
+        mainline="7.1",
+        sets={"honour_unshared_tables": True},
+        stable={
+            "5.10": 259,
+            "5.15": 210,
+            "6.1": 176,
+            "6.6": 143,
+            "6.12": 93,
+            "6.18": 35,
+            "7.0": 12,
+        },
+        source="CVE-2026-63875; Debian's changelogs; the oracle: 6.12.74 without, 6.12.95 with it",
+    ),
+    Change(
+        commit="cfd391e74134",
+        subject="arm64: errata: Mitigate TLBI errata on various Arm CPUs",
+        mainline="7.2-rc1",
+        sets={"repeat_tlbi": "once", "erratum_4118414": True},
+        stable={
+            "5.10": 259,
+            "5.15": 210,
+            "6.1": 176,
+            "6.6": 143,
+            "6.12": 94,
+            "6.18": 36,
+            "7.0": 13,
+            "7.1": 1,
+        },
+        note="CVE-2025-10263; its backports bring a8f78680ee6b with them",
+        source="the stable reviews of 2026-06-16 (5.15.210, 6.6.143, 6.12.94); Debian's changelogs (5.10.259-1, "
+        "6.1.176-1, 7.1.1-1); 6.18.36 and 7.0.13 are the first releases after the backports of that day",
+    ),
+)
+"""The changes of arch/arm64, in the order of their mainline releases."""
+
+
+def configure(kernel: Kernel) -> Kernel:
+    """Return the kernel with what its configuration selects (arch/arm64/Kconfig).
+
+    Args:
+        kernel: one whose `arch` is an `Arm64Kernel`.
+
+    Raises:
+        ShootdownError: no kernel of this page size has so many address bits.
+    """
+    possible = VA_BITS[kernel.page_size]
+    if kernel.va_bits not in possible:
+        raise ShootdownError(
+            f"va_bits={kernel.va_bits} with pages of {kernel.page_size >> 10}K: there is "
+            f"{', '.join(map(str, possible))}; set kernel.page_size too"
+        )
+    return attrs.evolve(kernel, pmd_sharing=kernel.pmd_sharing and why_no_sharing(kernel) is None)
+
+
+def why_no_sharing(kernel: Kernel) -> str | None:
+    """Say why the page size and address bits rule PMD sharing out, or None where they don't.
+
+    arch/arm64/Kconfig selects ARCH_WANT_HUGE_PMD_SHARE with 4K pages, and with 16K pages but for 36 bits.
+    """
+    if kernel.page_size == 65536:
+        return (
+            "arm64 shares no PMD tables with 64K pages: a table would map 4 TiB, and ARCH_WANT_HUGE_PMD_SHARE is "
+            "selected with 4K and 16K pages only"
+        )
+    if kernel.page_size == 16384 and kernel.va_bits == 36:
+        return (
+            "arm64 shares no PMD tables with 16K pages and 36 address bits: there are two levels, and the PMD "
+            "table is the root"
+        )
+    return None
+
+
+CONTRADICTIONS: tuple[Contradiction, ...] = (
+    Contradiction(
+        ("kernel.page_size", "kernel.pmd_sharing"),
+        lambda kernel, platform: kernel.pmd_sharing and kernel.page_size == 16384 and kernel.va_bits == 36,
+        "with two levels the PMD table is the root and nothing can point to it twice",
+    ),
+)
+"""Settings that cannot both hold on arm64."""

@@ -1,0 +1,91 @@
+"""How rows measured on arm64 kernels map to what the model counts.
+
+Instructions are counted machine-wide in the window. What the measured program's own copy-on-write faults add after a
+fork is said where it is allowed for: there the kernel flushes one page at a time, and how many pages a process still
+shares when the window opens was a matter of timing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shootdown._oracle.measured import Difference, Measured, Seen
+from shootdown._oracle.rows import Row
+
+#: Pages that parent and child copy, or take for themselves, soon after a fork (measured: up to eight in all).
+_COPIED_PER_FORK = 8
+#: Windows that are the first after a fork hold what the parent, or another child, had not copied yet.
+_COPIED_LATE = 2
+#: Every TLBI that a window may hold besides those of the mechanism: all are of one page.
+_ONE_PAGE = ("tlbi_vale1is", "tlbi_vale1")
+
+
+def _platform(row: Row) -> tuple[str, dict[str, str]]:
+    """Rows were measured under qemu's TCG: a cortex-a72, or `max`, which has FEAT_TLBIRANGE."""
+    name = "qemu-tcg-max" if row.fields.get("cpu_model") == "max" else "qemu-tcg"
+    size = row.fields.get("page_size")
+    return name, {} if size is None else {"kernel.page_size": str(size)}
+
+
+def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
+    whole, actor = seen.whole, seen.actor
+    return {
+        "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
+        "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
+        "unshared_tables": whole["unshared_tables"],
+        "shared_tables": whole["shared_tables"],
+        "gathers": actor["gathers"],
+        "gathers_vma": actor["gathers_vma"],
+        "instructions": _instructions(row, seen, case),
+    }
+
+
+def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, int | tuple[int, int]]:
+    """Give each TLBI's count; a range where copy-on-write faults of one page share the window."""
+    counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
+    forks = _forks(row)
+    most = _COPIED_PER_FORK * forks if forks else _COPIED_LATE if _copies_late(row) else 0
+    if not most:
+        return counts
+    names = _ONE_PAGE if case.kernel.arch.reuse_fault_flushes_locally else _ONE_PAGE[:1]
+    for name in names:
+        exact = seen.instructions.get(name, 0)
+        counts[name] = (exact - forks, exact + most) if forks else (exact, exact + most)
+    for name in names:
+        low, high = counts[name]  # type: ignore[misc]
+        counts[name] = (max(low, 0), high)
+    return counts
+
+
+def _forks(row: Row) -> int:
+    if row.workload == "fork_storm":
+        return row.integer("M")
+    return row.integer("k") if row.fields.get("step") == "fork" else 0
+
+
+def _copies_late(row: Row) -> bool:
+    """Tell windows in which the parent, or a child that exits, may write a page that it still shares since fork()."""
+    step = row.fields.get("step")
+    return step in (
+        "exit",
+        "exit_multi_vma",
+        "exit_concurrent",
+        "exit_after_parent",
+        "parent_munmap_first",
+        "punch_whole",
+        "truncate0",
+        "soft_offline_migrate",
+    )
+
+
+def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
+    """Children that exit at the same time race for who unshares last, where only the last sharer synchronises."""
+    racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
+    if racing and count and case.kernel.unshare_sync == "last-sharer":
+        return each, each * row.integer("M")
+    return count
+
+
+DIFFERENCES: tuple[Difference, ...] = ()
+
+MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES)
