@@ -94,6 +94,13 @@ class Kernel:
         "with pt_reclaim by call_rcu() in either case",
         choices=("sync", "rcu"),
     )
+    gather_page_size: bool = switch(
+        False, "entries of one gather have one size: others are flushed first (CONFIG_MMU_GATHER_PAGE_SIZE)"
+    )
+    lazy_tlb_shootdown: bool = switch(
+        False,
+        "the last reference to an mm interrupts CPUs that are lazily on it (CONFIG_MMU_LAZY_TLB_SHOOTDOWN)",
+    )
     delayed_rmap: bool = switch(
         False, "the rmap of dirty file pages is removed after the TLB flush (tlb_flush_rmaps)"
     )
@@ -164,6 +171,12 @@ class Kernel:
 
     # --- who flushes through a gather, and which operations exist
     mprotect_gather: bool = switch(False, "ordinary mprotect() flushes through an mmu_gather")
+    widening_flushes: bool = switch(
+        True, "mprotect() through a gather flushes entries that it only widens (pte_needs_flush() says so)"
+    )
+    thp_zap_flushes: bool = switch(
+        False, "clearing a THP's PMD flushes it at once, besides the gather's flush (unless all of the mm goes)"
+    )
     thp_mprotect_flushes: bool = switch(
         True, "mprotect() of a THP flushes its PMD at once, besides the flush that ends mprotect()"
     )

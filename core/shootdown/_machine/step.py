@@ -588,7 +588,11 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             S[base + CPU_CALL_GEN] = gen
             n = rounded_strides_of(S, L, g) if d & o.ROUNDED else strides_of(S, L, g)
             if d & (o.BASE_STRIDES | o.PMD_STRIDES):
-                n = (np.int64(S[g + G_HI]) - np.int64(S[g + G_LO])) << L.unit_pages
+                n = np.int64(S[g + G_HI]) - np.int64(S[g + G_LO])
+                if np.int64(S[g + G_CLEARED]) & (o.CLEARED_PTES | o.CLEARED_PMDS):
+                    n = n << L.unit_pages
+                else:  # freed tables alone: of each the first page is recorded (pud_free_tlb() and its kin)
+                    n = ((n - 1) << L.unit_pages) + 1
                 if d & o.PMD_STRIDES:
                     n = n >> L.pmd_shift
             pages = n << stride_shift(L, np.int64(S[g + G_CLEARED]))

@@ -110,13 +110,27 @@ class Calls:
                     self.hugetlb.free_exclusive(OUTER, m)
                 self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
             self.gathers.finish(OUTER)
+            self._shoot_lazies()
             asm.work("exit_ns", text="the rest of exit() and wait()")
+
+    def _shoot_lazies(self) -> None:
+        """Write cleanup_lazy_tlbs(): the last reference to the mm goes, and no CPU may stay lazily on it."""
+        if not self.kernel.lazy_tlb_shootdown:
+            return
+        asm = self.asm
+        with asm.function("cleanup_lazy_tlbs", "kernel/fork.c"), asm.because("lazy TLB shootdown"):
+            asm.target_mm_cpumask()
+            with asm.if_targets():
+                asm.send(o.CALL_LEAVE, 0, text="IPI: do_shoot_lazy_tlb")
+                asm.wait_for_answers()
 
     def zap_dirty(self, g: int, pages: int) -> None:
         """Write zap_pte_range() over dirty pages of a file: flush before their rmap is removed."""
         asm = self.asm
         with asm.function("zap_pte_range", "mm/memory.c"), asm.because("dirty file pages"):
+            self.gathers.change_page_size(g, huge=False)
             asm.work("zap_ns", pages, text="clear the entries")
+            self.gathers.cleared(pages, huge=False)
             asm.emit(o.GATHER_ADD, g, 0, pages, o.CLEARED_PTES << 16, text="dirty pages of a file: flush now")
             self.gathers.flush(g)
 
@@ -149,6 +163,7 @@ class Calls:
             geometry = self.lowering.geometry
             last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
             with self.asm.function("free_pgtables", "mm/memory.c"):
+                self.gathers.change_page_size(OUTER, huge=False)
                 for m in mappings:
                     self.hugetlb.free_exclusive(OUTER, m)
                 self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
@@ -196,6 +211,7 @@ class Calls:
                         self._record(m, whole=True)
                         branch.otherwise()
                         asm.work("zap_huge_ns", m.pages, text="change the entries")
+                        self.gathers.cleared(m.pages, huge=True)
                         self._record(m, whole=False)
                     self.hugetlb.unlock_table()
             self._flush_unshared(m)
@@ -256,6 +272,7 @@ class Calls:
                             self._record(m, whole=True)
                             branch.otherwise()
                             asm.work("zap_huge_ns", m.pages, text="move the entries")
+                            self.gathers.cleared(m.pages, huge=True)
                             self._record(m, whole=False)
             self._flush_unshared(m)
             self.hugetlb.unlock_file(m)
@@ -365,6 +382,7 @@ class Calls:
         slot = m.used[0] * self.hugetlb.slot_units
         with asm.function("huge_ptep_clear_flush", "mm/rmap.c"):
             asm.work("zap_huge_ns", text="the entry becomes a migration entry")
+            self.gathers.cleared(1, huge=True)
             asm.emit(
                 o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, slot + m.first, slot + m.first + 1, text="one entry"
             )

@@ -49,6 +49,8 @@ class Gathers:
             self.asm.note(o.NOTE_GATHER_VMA if vma else o.NOTE_GATHER)
             if vma:
                 self.asm.note(o.NOTE_GATHER)
+        if vma:
+            self.change_page_size(g, huge=True)
 
     def flush(self, g: int) -> None:
         """Write `tlb_flush_mmu_tlbonly()`: flush if anything was cleared, freed or unshared since the last."""
@@ -56,6 +58,29 @@ class Gathers:
         with self.asm.function("tlb_flush_mmu_tlbonly", _TLB_H), self.asm.if_cleared(g, flags):
             self.lowering.tlb_flush(self.asm, g)
             self.asm.emit(o.GATHER_RESET, g, text="__tlb_reset_range")
+
+    def change_page_size(self, g: int, *, huge: bool) -> None:
+        """Write `tlb_change_page_size()`: where a gather holds one size, entries of another are flushed first.
+
+        Args:
+            g: the gather.
+            huge: what is recorded next are huge PMD entries, not base pages or tables.
+        """
+        if not self.kernel.gather_page_size:
+            return
+        size, other = (o.PMD_PAGES, o.BASE_PAGES) if huge else (o.BASE_PAGES, o.PMD_PAGES)
+        with self.asm.function("tlb_change_page_size", _TLB_H):
+            with self.asm.if_flags(g, other), self.asm.if_flags(g, o.FULLMM | o.NEED_FLUSH_ALL) as whole:
+                whole.otherwise()
+                self.flush(g)
+            self.asm.emit(o.CLEAR_FLAGS, g, other)
+            self.asm.emit(o.SET_FLAGS, g, size, text="page_size of what follows")
+
+    def cleared(self, count: int, *, huge: bool) -> None:
+        """Write what clearing so many entries does at once, on architectures where it does anything."""
+        hook = getattr(self.lowering, "entries_cleared", None)
+        if hook is not None and count:
+            hook(self.asm, count, huge=huge)
 
     def end_vma(self, g: int, *, fullmm: bool = False) -> None:
         """Write `tlb_end_vma()`: flush here unless one flush may serve several VMAs."""

@@ -264,6 +264,7 @@ class Hugetlb:
         """Write __unmap_hugepage_range() over a mapping: unshare shared tables, clear the entries of others."""
         asm = self.asm
         with asm.function("__unmap_hugepage_range", _FILE):
+            self.gathers.change_page_size(g, huge=True)
             if m.used:
                 with asm.loop(len(m.used)):
                     self._zap_slot(g, m)
@@ -286,6 +287,7 @@ class Hugetlb:
                 branch.otherwise()
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
+                    self.gathers.cleared(m.pages, huge=True)
                     asm.emit(
                         o.GATHER_SLOT,
                         g,

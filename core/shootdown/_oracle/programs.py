@@ -392,7 +392,7 @@ def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
         if row.integer("map", 1):
             for m in mappings:
                 model.hugetlb.touch(m)
-        model.calls.exit(mappings, dirty_shared_pages=TALK_PAGES)
+        model.calls.exit(mappings)
         model.signal(gone)
         model.asm.halt()
     model.starts(init)

@@ -30,7 +30,7 @@ def write_operation(calls: Anonymous, op: str, kind: str, pages: int) -> None:
     elif op == "madv_dontneed":
         calls.madvise(pages, huge=huge)
     else:
-        calls.mprotect(pages, huge=huge, part=op == "thp_split_mprotect")
+        calls.mprotect(pages, huge=huge, part=op == "thp_split_mprotect", widens=op == "mprotect_rw")
 
 
 def _build(setting: Setting) -> Machine:
