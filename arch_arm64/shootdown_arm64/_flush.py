@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._architecture import Geometry, MmRules
+from shootdown._architecture import Geometry, Lowering, MmRules
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
@@ -43,7 +43,7 @@ _GEOMETRY = {
 
 
 @attrs.frozen
-class Arm64Lowering:
+class Arm64Lowering(Lowering):
     """Write flushes as an arm64 kernel on an arm64 platform does them; see `shootdown.Lowering`."""
 
     kernel: Kernel

@@ -5,9 +5,11 @@ Read in v5.10 to v7.0; what differs between releases are switches of `X86Kernel`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
-from shootdown._architecture import Geometry, MmRules
+from shootdown._architecture import Geometry, Lowering, MmRules
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
@@ -28,7 +30,7 @@ _PAE = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=30, pgd_shi
 
 
 @attrs.frozen
-class X86Lowering:
+class X86Lowering(Lowering):
     """Write flushes as an x86 kernel on an x86 platform does them; see `shootdown.Lowering`."""
 
     kernel: Kernel
@@ -86,6 +88,13 @@ class X86Lowering:
     def global_asid_from_start(self) -> bool:
         """With a forced broadcast flush every mm has its global ASID already."""
         return self.platform.flush in ("invlpgb", "broadcast")
+
+    @property
+    def other_flushes(self) -> Mapping[str, tuple[str, ...]]:
+        """Where INVLPGB is in use, an mm that runs on enough CPUs has a global ASID and is flushed by it."""
+        if self.way != "invlpgb" or self.platform.flush != "auto":
+            return {}
+        return {"walker of an mm with a global ASID": ("platform.flush=invlpgb",)}
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None where they are."""

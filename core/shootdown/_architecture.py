@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -50,55 +50,86 @@ class Geometry:
     pgd_shift: int
 
 
-class Lowering(Protocol):
+class Lowering:
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
-    Each method writes steps. `g` is the gather (or request) whose range and flags are flushed.
-
-    Args:
-        mm: how context switches treat address spaces.
-        geometry: the levels of the page tables.
-        needs_table_invalidate: tables are flushed before they are freed (`tlb_needs_table_invalidate()`).
-        sync_redundant_natively: each flush interrupts every CPU that could be walking, so that
-            `proposal:skip-redundant-sync` skips the sync.
-        global_asid_from_start: every mm has a machine-wide ASID already (a forced INVLPGB flush).
+    Subclass it. Each method writes steps. `g` is the gather (or request) whose range and flags are flushed.
     """
 
-    @property
-    def mm(self) -> MmRules: ...
+    kernel: Kernel
+    platform: Platform
+
+    # --- what every architecture says
 
     @property
-    def geometry(self) -> Geometry: ...
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces."""
+        raise NotImplementedError
 
     @property
-    def needs_table_invalidate(self) -> bool: ...
-
-    @property
-    def sync_redundant_natively(self) -> bool: ...
-
-    @property
-    def global_asid_from_start(self) -> bool: ...
+    def geometry(self) -> Geometry:
+        """The levels of the page tables."""
+        raise NotImplementedError
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write the architecture's `tlb_flush()` for a gather that recorded something."""
+        raise NotImplementedError
 
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()` for the range of request `g`."""
-
-    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_pmd_tlb_range()` for the one huge PMD entry whose base pages are the range of request `g`."""
-
-    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_hugetlb_tlb_range()` for the range of request `g`."""
+        raise NotImplementedError
 
     def flush_mm(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`."""
+        raise NotImplementedError
 
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()` for the one page of request `g`."""
+        raise NotImplementedError
+
+    # --- what has an answer that fits most
+
+    @property
+    def needs_table_invalidate(self) -> bool:
+        """Tables are flushed before they are freed: `tlb_needs_table_invalidate()`."""
+        return True
+
+    @property
+    def sync_redundant_natively(self) -> bool:
+        """Each flush interrupts every CPU that could be walking, so that `proposal:skip-redundant-sync` skips."""
+        return False
+
+    @property
+    def global_asid_from_start(self) -> bool:
+        """Every mm has a machine-wide ASID already (a forced INVLPGB flush)."""
+        return False
+
+    @property
+    def other_flushes(self) -> Mapping[str, tuple[str, ...]]:
+        """Further ways that this kernel flushes on this platform, which depend on the process: name to what-ifs.
+
+        `shootdown targets` judges those too.
+        """
+        return {}
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()` for the one huge PMD entry whose base pages are the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()` for the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
+        """Write the flush of `pmdp_collapse_flush()` for the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool) -> None:
+        """Write what clearing so many entries does at once, where it does anything (a hash table's entries go)."""
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are never shared here, or None where they are."""
+        return None
 
 
 @attrs.frozen(kw_only=True)

@@ -49,12 +49,14 @@ class Threads:
         for cpu in cpus[:preempted]:
             model.preempt(cpu)
 
-    def add_walkers(self, count: int) -> None:
+    def add_walkers(self, count: int, *, preempted: bool = False) -> None:
         """Declare threads that are inside gup_fast() with interrupts off when the call begins."""
         model = self._model
         count = min(count, max(model.cpus - 1 - self._count, 0))
         cpus = [(self._next + i) % model.cpus for i in range(count)]
         self._next += count
+        for cpu in cpus if preempted else ():
+            model.preempt(cpu)
         self._groups.append(
             ("walk", [model.task(mm=self._mm, cpu=cpu, ready=self._ready) for cpu in cpus], [])
         )
