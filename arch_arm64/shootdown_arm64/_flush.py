@@ -218,7 +218,9 @@ class Arm64Lowering(Lowering):
         if self.way == "ipi":
             return
         times = (2 if self._own.kpti else 1) * (2 if self._repeats == "each" else 1)
-        asm.execute(name, times, per, broadcasts=True, cost="broadcast_ns", text=name.replace("_", " ").upper())
+        asm.execute(
+            name, times, per, broadcasts=True, cost="broadcast_ns", text=name.replace("_", " ").upper()
+        )
 
     @property
     def _repeats(self) -> str:
@@ -238,7 +240,10 @@ class Arm64Lowering(Lowering):
         if self._repeats == "once":
             with asm.function("__tlbi_sync_s1ish"):
                 asm.execute(
-                    "tlbi_vale1is", broadcasts=True, cost="broadcast_ns", text="TLBI VALE1IS of nothing: erratum"
+                    "tlbi_vale1is",
+                    broadcasts=True,
+                    cost="broadcast_ns",
+                    text="TLBI VALE1IS of nothing: erratum",
                 )
                 asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
                 asm.emit(o.SEND, o.CALL_BROADCAST, 0, -1, text="nothing to drop")

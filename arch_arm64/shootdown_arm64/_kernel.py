@@ -32,7 +32,8 @@ class Arm64Kernel:
         choices=(36, 39, 42, 47, 48, 52),
     )
     kpti: bool = switch(
-        False, "the kernel is unmapped in user mode: each mm has a pair of ASIDs, and TLBIs by ASID come in pairs"
+        False,
+        "the kernel is unmapped in user mode: each mm has a pair of ASIDs, and TLBIs by ASID come in pairs",
     )
 
     # --- which TLBIs a flush is made of (arch/arm64/include/asm/tlbflush.h)

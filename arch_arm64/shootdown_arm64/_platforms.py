@@ -23,7 +23,9 @@ class Arm64Platform:
 
     tlbirange: bool = switch(True, "FEAT_TLBIRANGE: one TLBI names a range of up to 2^21 pages")
     ttl: bool = switch(True, "FEAT_TTL: a TLBI by address may say at which level its leaf is")
-    asid_bits: int = switch(16, "ID_AA64MMFR0_EL1.ASIDBits: address spaces that the TLB tells apart", choices=(8, 16))
+    asid_bits: int = switch(
+        16, "ID_AA64MMFR0_EL1.ASIDBits: address spaces that the TLB tells apart", choices=(8, 16)
+    )
     cnp: bool = switch(True, "FEAT_TTCNP: threads of a core share TLB entries of one address space")
     tlbi_erratum: Literal["none", "1286807", "4118414"] = switch(
         "none",

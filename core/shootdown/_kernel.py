@@ -175,7 +175,8 @@ class Kernel:
         True, "mprotect() through a gather flushes entries that it only widens (pte_needs_flush() says so)"
     )
     thp_zap_flushes: bool = switch(
-        False, "clearing a THP's PMD flushes it at once, besides the gather's flush (unless all of the mm goes)"
+        False,
+        "clearing a THP's PMD flushes it at once, besides the gather's flush (unless all of the mm goes)",
     )
     thp_mprotect_flushes: bool = switch(
         True, "mprotect() of a THP flushes its PMD at once, besides the flush that ends mprotect()"

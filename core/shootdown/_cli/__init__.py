@@ -16,7 +16,7 @@ from shootdown._errors import ShootdownError, nearest
 COMMANDS = {
     "compare": "Compare what one workload costs, a row for each combination.",
     "explain": "Explain one run: who caused each interrupt, step by step.",
-    "targets": "Judge on each target what happens to tables that are unshared but not freed.",
+    "targets": "Judge what unsharing a table does on each target.",
     "validate": "Compare the model with measured rows of a file.",
     "list": "List what there is to choose from.",
     "plugins": "List the plugins that are loaded, and why others are not.",

@@ -37,18 +37,19 @@ def command(
     Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
     with and after the changes that it is about. `shootdown list` names what there is to choose from.
     """
-    chosen = cases(
-        workload,
-        arch=arch,
-        platforms=platform,
-        kernels=kernel,
-        cpus=cpus,
-        parameters=parameters,
-        settings=settings,
-    )
+    chosen: list[Case] = []
     done: list[Result] = []
     interrupted = False
     try:
+        chosen = cases(
+            workload,
+            arch=arch,
+            platforms=platform,
+            kernels=kernel,
+            cpus=cpus,
+            parameters=parameters,
+            settings=settings,
+        )
         with _common.progress(f"{workload}: {len(chosen)} rows", len(chosen)) as advance:
             for case in chosen:
                 done.append(simulate(case))
@@ -60,7 +61,8 @@ def command(
     elif done:
         _show(chosen, done)
     if interrupted:
-        click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
+        if chosen:
+            click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
         raise KeyboardInterrupt
 
 

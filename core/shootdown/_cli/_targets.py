@@ -19,7 +19,7 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Judge on each target what happens to page tables that are unshared but not freed.
+    """Judge what unsharing a table does on each target.
 
     Each cell comes from runs of a small case: warm walk caches on all CPUs of the mm, one of them inside GUP-fast.
     """

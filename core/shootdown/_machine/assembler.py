@@ -241,9 +241,9 @@ class Assembler:
         self.emit(o.NEXT, register, count, start)
 
     @contextmanager
-    def _branch(self, op: int, *operands: int) -> Iterator[Branch]:
+    def _branch(self, op: int, *operands: int | Label) -> Iterator[Branch]:
         branch = Branch(self)
-        self.emit(op, *operands, branch.unless)
+        self.emit(op, *(*operands, branch.unless))
         yield branch
         branch.close()
 

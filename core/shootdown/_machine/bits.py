@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 
 from shootdown._jit import inlined
+
+#: A flat array of integers: the state, a program, the books.
+Cells: TypeAlias = npt.NDArray[Any]
+
+if TYPE_CHECKING:
+
+    def int64(value: Any) -> int:
+        """Widen a cell: narrow ones must not overflow. In a kernel an integer is an int64."""
+        raise NotImplementedError
+
+else:
+    int64 = np.int64
 
 _M1 = np.uint64(0x5555555555555555)
 _M2 = np.uint64(0x3333333333333333)
@@ -23,7 +38,7 @@ def popcount(word: int) -> int:
     x = x - ((x >> _S1) & _M1)
     x = (x & _M2) + ((x >> _S2) & _M2)
     x = (x + (x >> _S4)) & _M4
-    return np.int64((x * _H01) >> _S56)
+    return int64((x * _H01) >> _S56)
 
 
 @inlined

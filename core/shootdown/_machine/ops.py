@@ -129,7 +129,9 @@ CALL_HYPERCALL = 3  # the hypervisor flushes for us; no guest CPU takes an inter
 CALL_BROADCAST = 4  # hardware broadcast (INVLPGB, TLBI, tlbie); no CPU takes an interrupt
 CALL_TRANSITION = 5  # IPI: move to the global ASID
 CALL_INVALIDATE = 6  # IPI: invalidate, whatever the CPU has loaded
-CALL_LEAVE = 7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
+CALL_LEAVE = (
+    7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
+)
 
 # --- what a flush drops
 SCOPE_LEAF = 1  # TLB entries

@@ -6,11 +6,9 @@ no ledger. A step that can't be taken says why and has written nothing.
 
 from __future__ import annotations
 
-import numpy as np
-
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
-from shootdown._machine.bits import lowest, popcount
+from shootdown._machine.bits import Cells, int64, lowest, popcount
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
@@ -64,48 +62,48 @@ def mm_set(L: Layout, mm: int, which: int) -> int:
 
 
 @inlined
-def has(S, at: int, L: Layout, cpu: int) -> bool:
+def has(S: Cells, at: int, L: Layout, cpu: int) -> bool:
     """Say whether a CPU is in the set that begins at `at`."""
-    return (np.int64(S[at + cpu // L.bits]) >> (cpu % L.bits)) & 1 != 0
+    return (int64(S[at + cpu // L.bits]) >> (cpu % L.bits)) & 1 != 0
 
 
 @inlined
-def put(S, at: int, L: Layout, cpu: int) -> None:
+def put(S: Cells, at: int, L: Layout, cpu: int) -> None:
     """Add a CPU to the set that begins at `at`."""
-    S[at + cpu // L.bits] = np.int64(S[at + cpu // L.bits]) | (np.int64(1) << (cpu % L.bits))
+    S[at + cpu // L.bits] = int64(S[at + cpu // L.bits]) | (int64(1) << (cpu % L.bits))
 
 
 @inlined
-def take_out(S, at: int, L: Layout, cpu: int) -> None:
+def take_out(S: Cells, at: int, L: Layout, cpu: int) -> None:
     """Remove a CPU from the set that begins at `at`."""
-    S[at + cpu // L.bits] = np.int64(S[at + cpu // L.bits]) & ~(np.int64(1) << (cpu % L.bits))
+    S[at + cpu // L.bits] = int64(S[at + cpu // L.bits]) & ~(int64(1) << (cpu % L.bits))
 
 
 @inlined
-def drop_translations(S, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
+def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
     """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
     if scope & o.SCOPE_LEAF:
-        S[mm_set(L, mm, LEAF) + word] = np.int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
-        S[mm_set(L, mm, STALE_LEAF) + word] = np.int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
+        S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
     if scope & o.SCOPE_WALK:
-        S[mm_set(L, mm, WALK) + word] = np.int64(S[mm_set(L, mm, WALK) + word]) & ~cpus
-        S[mm_set(L, mm, STALE_WALK) + word] = np.int64(S[mm_set(L, mm, STALE_WALK) + word]) & ~cpus
+        S[mm_set(L, mm, WALK) + word] = int64(S[mm_set(L, mm, WALK) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_WALK) + word] = int64(S[mm_set(L, mm, STALE_WALK) + word]) & ~cpus
 
 
 @inlined
-def catch_up(S, L: Layout, mm: int, word: int, cpus: int) -> None:
+def catch_up(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
     """Record that the CPUs' TLBs are as new as the mm's tlb_gen."""
-    S[mm_set(L, mm, BEHIND) + word] = np.int64(S[mm_set(L, mm, BEHIND) + word]) & ~cpus
-    S[mm_set(L, mm, FAR_BEHIND) + word] = np.int64(S[mm_set(L, mm, FAR_BEHIND) + word]) & ~cpus
+    S[mm_set(L, mm, BEHIND) + word] = int64(S[mm_set(L, mm, BEHIND) + word]) & ~cpus
+    S[mm_set(L, mm, FAR_BEHIND) + word] = int64(S[mm_set(L, mm, FAR_BEHIND) + word]) & ~cpus
 
 
 @kernel
-def leave_lazy_mm(S, L: Layout, mm: int, word: int, cpus: int) -> None:
+def leave_lazy_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
     """Move lazy CPUs to init_mm: they stop using the mm's tables and miss its later flushes knowingly."""
-    S[mm_set(L, mm, LOADED) + word] = np.int64(S[mm_set(L, mm, LOADED) + word]) & ~cpus
-    S[cpu_set(L, LAZY) + word] = np.int64(S[cpu_set(L, LAZY) + word]) & ~cpus
+    S[mm_set(L, mm, LOADED) + word] = int64(S[mm_set(L, mm, LOADED) + word]) & ~cpus
+    S[cpu_set(L, LAZY) + word] = int64(S[cpu_set(L, LAZY) + word]) & ~cpus
     if L.clear_on_switch:
-        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~cpus
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~cpus
     if not L.tagged:
         drop_translations(S, L, mm, word, cpus, o.SCOPE_BOTH)
     rest = cpus
@@ -116,20 +114,20 @@ def leave_lazy_mm(S, L: Layout, mm: int, word: int, cpus: int) -> None:
 
 
 @kernel
-def leave_idle_mm(S, L: Layout, mm: int, word: int, cpus: int) -> int:
+def leave_idle_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> int:
     """Let CPUs that run no task of the mm leave it and its mm_cpumask; returns those that had it loaded."""
-    loaded = np.int64(S[mm_set(L, mm, LOADED) + word])
-    idle = cpus & ~(loaded & ~np.int64(S[cpu_set(L, LAZY) + word]))
+    loaded = int64(S[mm_set(L, mm, LOADED) + word])
+    idle = cpus & ~(loaded & ~int64(S[cpu_set(L, LAZY) + word]))
     left = idle & loaded
     if left:
         leave_lazy_mm(S, L, mm, word, left)
-    S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~idle
+    S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~idle
     return left
 
 
 @kernel
 def handle_flush(
-    S, L: Layout, sender: int, word: int, cpus: int, scope: int, trim: int
+    S: Cells, L: Layout, sender: int, word: int, cpus: int, scope: int, trim: int
 ) -> tuple[int, int, int]:
     """Do what flush_tlb_func() does, on a set of CPUs that took the flush of `sender`.
 
@@ -140,24 +138,24 @@ def handle_flush(
         the CPUs that flushed everything, that flushed the range, that left the mm (three masks).
     """
     base = L.o_cpu + sender * CPU_CELLS
-    mm = np.int64(S[base + CPU_CALL_MM]) - 1
-    strides = np.int64(S[base + CPU_CALL_STRIDES])
-    loaded = np.int64(S[mm_set(L, mm, LOADED) + word])
-    lazy = cpus & loaded & np.int64(S[cpu_set(L, LAZY) + word])
+    mm = int64(S[base + CPU_CALL_MM]) - 1
+    strides = int64(S[base + CPU_CALL_STRIDES])
+    loaded = int64(S[mm_set(L, mm, LOADED) + word])
+    lazy = cpus & loaded & int64(S[cpu_set(L, LAZY) + word])
     gone = cpus & ~loaded
     if trim and gone:
-        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~gone
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~gone
     if lazy:
         leave_lazy_mm(S, L, mm, word, lazy)
-    behind = cpus & loaded & ~lazy & np.int64(S[mm_set(L, mm, BEHIND) + word])
-    far = behind & np.int64(S[mm_set(L, mm, FAR_BEHIND) + word])
-    newest = np.int64(S[base + CPU_CALL_GEN]) == np.int64(S[L.o_mm + mm * MM_CELLS + M_GEN])
+    behind = cpus & loaded & ~lazy & int64(S[mm_set(L, mm, BEHIND) + word])
+    far = behind & int64(S[mm_set(L, mm, FAR_BEHIND) + word])
+    newest = int64(S[base + CPU_CALL_GEN]) == int64(S[L.o_mm + mm * MM_CELLS + M_GEN])
     if newest:
         full = behind if strides == 0 else far
         partial = behind & ~full
     else:
         full = far
-        partial = np.int64(0)
+        partial = int64(0)
     if full | partial:
         catch_up(S, L, mm, word, full | partial)
         if full:
@@ -168,19 +166,19 @@ def handle_flush(
 
 
 @inlined
-def takeable(S, L: Layout, sender: int, word: int) -> int:
+def takeable(S: Cells, L: Layout, sender: int, word: int) -> int:
     """Say which CPUs of a word could take the call of `sender` now."""
-    pending = np.int64(S[L.o_out + sender * L.words + word])
-    call = np.int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & 7
+    pending = int64(S[L.o_out + sender * L.words + word])
+    call = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & 7
     if call == o.CALL_NONE:
-        return np.int64(0)
+        return int64(0)
     if call == o.CALL_BROADCAST or call == o.CALL_HYPERCALL:
         return pending
-    return pending & ~np.int64(S[cpu_set(L, IRQ_OFF) + word]) & ~np.int64(S[cpu_set(L, PREEMPTED) + word])
+    return pending & ~int64(S[cpu_set(L, IRQ_OFF) + word]) & ~int64(S[cpu_set(L, PREEMPTED) + word])
 
 
 @kernel
-def take(S, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int]:
+def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int]:
     """Let a set of CPUs, all in one word, take the call of `sender`.
 
     Returns:
@@ -188,49 +186,49 @@ def take(S, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int
     """
     base = L.o_cpu + sender * CPU_CELLS
     at = L.o_out + sender * L.words + word
-    S[at] = np.int64(S[at]) & ~cpus
-    call = np.int64(S[base + CPU_CALL])
+    S[at] = int64(S[at]) & ~cpus
+    call = int64(S[base + CPU_CALL])
     kind = call & 7
     scope = (call >> 3) & 3
-    full = np.int64(0)
-    partial = np.int64(0)
-    left = np.int64(0)
+    full = int64(0)
+    partial = int64(0)
+    left = int64(0)
     if kind == o.CALL_FLUSH:
         full, partial, left = handle_flush(S, L, sender, word, cpus, scope, 1)
     elif kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
-        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        mm = int64(S[base + CPU_CALL_MM]) - 1
         drop_translations(S, L, mm, word, cpus, scope)
         if kind == o.CALL_BROADCAST:
             catch_up(S, L, mm, word, cpus)
-        if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+        if int64(S[base + CPU_CALL_STRIDES]) == 0:
             full = cpus
         else:
             partial = cpus
     elif kind == o.CALL_INVALIDATE:
-        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        mm = int64(S[base + CPU_CALL_MM]) - 1
         drop_translations(S, L, mm, word, cpus, scope)
-        if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+        if int64(S[base + CPU_CALL_STRIDES]) == 0:
             full = cpus
         else:
             partial = cpus
     elif kind == o.CALL_LEAVE:
-        mm = np.int64(S[base + CPU_CALL_MM]) - 1
+        mm = int64(S[base + CPU_CALL_MM]) - 1
         left = leave_idle_mm(S, L, mm, word, cpus)
         drop_translations(S, L, mm, word, cpus, scope)
         if scope:
             full = cpus
     elif kind == o.CALL_TRANSITION:
-        mm = np.int64(S[base + CPU_CALL_MM]) - 1
-        full = cpus & np.int64(S[mm_set(L, mm, LOADED) + word])
+        mm = int64(S[base + CPU_CALL_MM]) - 1
+        full = cpus & int64(S[mm_set(L, mm, LOADED) + word])
         left = cpus & ~full
-        S[mm_set(L, mm, MASK) + word] = np.int64(S[mm_set(L, mm, MASK) + word]) & ~left
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~left
         drop_translations(S, L, mm, word, full, o.SCOPE_BOTH)
         catch_up(S, L, mm, word, full)
     return full, partial, left
 
 
 @kernel
-def switch_to(S, L: Layout, cpu: int, task: int) -> int:
+def switch_to(S: Cells, L: Layout, cpu: int, task: int) -> int:
     """Switch a CPU to a task, or to the idle task (-1): context_switch() and switch_mm_irqs_off().
 
     Returns:
@@ -239,24 +237,24 @@ def switch_to(S, L: Layout, cpu: int, task: int) -> int:
     base = L.o_cpu + cpu * CPU_CELLS
     S[base + CPU_TASK] = task + 1
     if task < 0:
-        if L.lazy_tlb and np.int64(S[base + CPU_MM]) != 0:
+        if L.lazy_tlb and int64(S[base + CPU_MM]) != 0:
             put(S, cpu_set(L, LAZY), L, cpu)
         return 0
-    mm = np.int64(S[L.o_task + task * TASK_CELLS + T_MM])
+    mm = int64(S[L.o_task + task * TASK_CELLS + T_MM])
     if mm == 0:  # a kernel thread borrows what is loaded
-        if L.lazy_tlb and np.int64(S[base + CPU_MM]) != 0:
+        if L.lazy_tlb and int64(S[base + CPU_MM]) != 0:
             put(S, cpu_set(L, LAZY), L, cpu)
         return 0
     return load_mm(S, L, cpu, mm)
 
 
 @kernel
-def load_mm(S, L: Layout, cpu: int, mm: int) -> int:
+def load_mm(S: Cells, L: Layout, cpu: int, mm: int) -> int:
     """Load an mm (numbered from one) on a CPU; returns as `switch_to`."""
     base = L.o_cpu + cpu * CPU_CELLS
-    old = np.int64(S[base + CPU_MM])
+    old = int64(S[base + CPU_MM])
     word = cpu // L.bits
-    bit = np.int64(1) << (cpu % L.bits)
+    bit = int64(1) << (cpu % L.bits)
     take_out(S, cpu_set(L, LAZY), L, cpu)
     if old == mm:
         if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
@@ -275,15 +273,15 @@ def load_mm(S, L: Layout, cpu: int, mm: int) -> int:
     put(S, mm_set(L, mm - 1, MASK), L, cpu)
     slots = L.o_asid + cpu * L.asids
     for i in range(L.asids):
-        if np.int64(S[slots + i]) == mm:
+        if int64(S[slots + i]) == mm:
             if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
                 catch_up(S, L, mm - 1, word, bit)
                 drop_translations(S, L, mm - 1, word, bit, o.SCOPE_BOTH)
                 return 3
             return 1
-    i = np.int64(S[base + CPU_NEXT_ASID])
+    i = int64(S[base + CPU_NEXT_ASID])
     S[base + CPU_NEXT_ASID] = (i + 1) % L.asids
-    evicted = np.int64(S[slots + i])
+    evicted = int64(S[slots + i])
     if evicted:
         drop_translations(S, L, evicted - 1, word, bit, o.SCOPE_BOTH)
     S[slots + i] = mm
@@ -293,16 +291,16 @@ def load_mm(S, L: Layout, cpu: int, mm: int) -> int:
 
 
 @inlined
-def place(S, L: Layout, task: int, cpu: int) -> None:
+def place(S: Cells, L: Layout, task: int, cpu: int) -> None:
     """Give a new task its CPU: select_task_rq_fork()."""
     S[L.o_task + task * TASK_CELLS + T_CPU] = cpu
 
 
 @kernel
-def enter_guest(S, L: Layout, cpu: int) -> None:
+def enter_guest(S: Cells, L: Layout, cpu: int) -> None:
     """Let a preempted vCPU run again; it flushes first if it was told to (KVM_VCPU_FLUSH_TLB)."""
     word = cpu // L.bits
-    bit = np.int64(1) << (cpu % L.bits)
+    bit = int64(1) << (cpu % L.bits)
     take_out(S, cpu_set(L, PREEMPTED), L, cpu)
     if has(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu):
         take_out(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu)
@@ -314,46 +312,46 @@ def enter_guest(S, L: Layout, cpu: int) -> None:
 def stride_shift(L: Layout, cleared: int) -> int:
     """Say how many base pages one stride of a flush spans, as a shift: tlb_get_unmap_shift()."""
     if cleared & o.CLEARED_PTES:
-        return np.int64(0)
+        return int64(0)
     if cleared & o.CLEARED_PMDS:
-        return np.int64(L.pmd_shift)
+        return int64(L.pmd_shift)
     if cleared & o.CLEARED_PUDS:
-        return np.int64(L.pud_shift)
+        return int64(L.pud_shift)
     if cleared & o.CLEARED_P4DS:
-        return np.int64(L.p4d_shift)
-    return np.int64(0)
+        return int64(L.p4d_shift)
+    return int64(0)
 
 
 @inlined
-def strides_of(S, L: Layout, gather: int) -> int:
+def strides_of(S: Cells, L: Layout, gather: int) -> int:
     """Count the strides in the range of a gather, as `(end - start) >> stride_shift` does."""
-    pages = (np.int64(S[gather + G_HI]) - np.int64(S[gather + G_LO])) << L.unit_pages
-    return pages >> stride_shift(L, np.int64(S[gather + G_CLEARED]))
+    pages = (int64(S[gather + G_HI]) - int64(S[gather + G_LO])) << L.unit_pages
+    return pages >> stride_shift(L, int64(S[gather + G_CLEARED]))
 
 
 @inlined
-def rounded_strides_of(S, L: Layout, gather: int) -> int:
+def rounded_strides_of(S: Cells, L: Layout, gather: int) -> int:
     """Count the strides that the range of a gather touches: both ends are rounded outwards."""
-    shift = stride_shift(L, np.int64(S[gather + G_CLEARED]))
-    first = (np.int64(S[gather + G_LO]) << L.unit_pages) >> shift
-    return -((-np.int64(S[gather + G_HI]) << L.unit_pages) >> shift) - first
+    shift = stride_shift(L, int64(S[gather + G_CLEARED]))
+    first = (int64(S[gather + G_LO]) << L.unit_pages) >> shift
+    return -((-int64(S[gather + G_HI]) << L.unit_pages) >> shift) - first
 
 
 @inlined
-def widen(S, gather: int, lo: int, hi: int, flags: int, cleared: int) -> None:
+def widen(S: Cells, gather: int, lo: int, hi: int, flags: int, cleared: int) -> None:
     """Add a range to a gather: __tlb_adjust_range()."""
-    old = np.int64(S[gather + G_FLAGS])
+    old = int64(S[gather + G_FLAGS])
     if old & o.RANGE:
-        lo = min(lo, np.int64(S[gather + G_LO]))
-        hi = max(hi, np.int64(S[gather + G_HI]))
+        lo = min(lo, int64(S[gather + G_LO]))
+        hi = max(hi, int64(S[gather + G_HI]))
     S[gather + G_LO] = lo
     S[gather + G_HI] = hi
     S[gather + G_FLAGS] = old | flags | o.RANGE
-    S[gather + G_CLEARED] = np.int64(S[gather + G_CLEARED]) | cleared
+    S[gather + G_CLEARED] = int64(S[gather + G_CLEARED]) | cleared
 
 
 @inlined
-def forget_call(S, base: int) -> None:
+def forget_call(S: Cells, base: int) -> None:
     """Leave nothing behind of a request that is over."""
     S[base + CPU_CALL] = 0
     S[base + CPU_CALL_MM] = 0
@@ -362,19 +360,19 @@ def forget_call(S, base: int) -> None:
 
 
 @inlined
-def lock_of(S, L: Layout, P, pc: int, task: int) -> int:
+def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
     """Say which lock a lock step concerns."""
     t = L.o_task + task * TASK_CELLS
-    lock = P[pc * 5 + 1]
+    lock = int64(P[pc * 5 + 1])
     if P[pc * 5 + 2] == 1:
-        return lock + np.int64(S[t + T_ON]) - 1
+        return lock + int64(S[t + T_ON]) - 1
     if P[pc * 5 + 2] == 2:
-        return lock + np.int64(S[t + T_REG + o.SLOT])
+        return lock + int64(S[t + T_REG + o.SLOT])
     return lock
 
 
 @kernel
-def step(S, P, lists, L: Layout, task: int) -> int:
+def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
     """Take the next step of a task.
 
     Args:
@@ -389,34 +387,34 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
     """
     t = L.o_task + task * TASK_CELLS
-    pc = np.int64(S[t + T_PC])
+    pc = int64(S[t + T_PC])
     op = P[pc * 5]
     a = P[pc * 5 + 1]
     b = P[pc * 5 + 2]
     c = P[pc * 5 + 3]
     d = P[pc * 5 + 4]
-    cpu = np.int64(S[t + T_CPU])
-    mm = np.int64(S[t + T_ON]) - 1
+    cpu = int64(S[t + T_CPU])
+    mm = int64(S[t + T_ON]) - 1
     regs = t + T_REG
     nxt = pc + 1
-    said = np.int64(0)
+    said = int64(0)
 
     if op == o.NEXT:
-        i = np.int64(S[regs + a]) + 1
+        i = int64(S[regs + a]) + 1
         if i < b:
             S[regs + a] = i
             nxt = c
         else:
             S[regs + a] = 0
     elif op == o.PICK:
-        S[regs + o.SLOT] = lists[a + np.int64(S[regs + b])]
+        S[regs + o.SLOT] = lists[a + int64(S[regs + b])]
     elif op == o.LOAD_PUD:
-        S[regs + a] = S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])]
+        S[regs + a] = S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])]
     elif op == o.JUMP_ZERO:
-        if np.int64(S[regs + a]) == 0:
+        if int64(S[regs + a]) == 0:
             nxt = b
     elif op == o.JUMP_EQUAL:
-        if np.int64(S[regs + a]) == b:
+        if int64(S[regs + a]) == b:
             nxt = c
     elif op == o.JUMP:
         nxt = a
@@ -430,80 +428,77 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         k = L.o_lock + lock * LOCK_CELLS
         said = lock << 3
         if op == o.LOCK_WRITE:
-            if np.int64(S[k + K_WRITER]) != 0 or np.int64(S[k + K_READERS]) != 0:
+            if int64(S[k + K_WRITER]) != 0 or int64(S[k + K_READERS]) != 0:
                 return said | o.BLOCKED_LOCK
             S[k + K_WRITER] = 1
         elif op == o.LOCK_READ:
-            if np.int64(S[k + K_WRITER]) != 0:
+            if int64(S[k + K_WRITER]) != 0:
                 return said | o.BLOCKED_LOCK
-            S[k + K_READERS] = np.int64(S[k + K_READERS]) + 1
+            S[k + K_READERS] = int64(S[k + K_READERS]) + 1
         elif op == o.UNLOCK_WRITE:
             S[k + K_WRITER] = 0
         else:
-            S[k + K_READERS] = np.int64(S[k + K_READERS]) - 1
+            S[k + K_READERS] = int64(S[k + K_READERS]) - 1
 
     elif op == o.CLEAR_PUD:
-        S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = 0
+        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = 0
         for w in range(L.words):
-            leaf = np.int64(S[mm_set(L, mm, LEAF) + w])
-            walk = np.int64(S[mm_set(L, mm, WALK) + w])
+            leaf = int64(S[mm_set(L, mm, LEAF) + w])
+            walk = int64(S[mm_set(L, mm, WALK) + w])
             if leaf:
-                S[mm_set(L, mm, STALE_LEAF) + w] = np.int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
+                S[mm_set(L, mm, STALE_LEAF) + w] = int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
             if walk:
-                S[mm_set(L, mm, STALE_WALK) + w] = np.int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
+                S[mm_set(L, mm, STALE_WALK) + w] = int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
     elif op == o.POPULATE:
-        entry = L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])
-        if np.int64(S[entry]) != 0:
+        entry = L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])
+        if int64(S[entry]) != 0:
             nxt = b
         else:
-            at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+            at = L.o_share + a * L.slots + int64(S[regs + o.SLOT])
             S[regs + o.SCRATCH] = S[at]
-            S[at] = np.int64(S[at]) + 1
+            S[at] = int64(S[at]) + 1
             S[entry] = a + 1
     elif op == o.SET_PUD:
-        S[L.o_pud + mm * L.slots + np.int64(S[regs + o.SLOT])] = a + 1
+        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = a + 1
     elif op == o.JUMP_EXCLUSIVE:
-        if (
-            np.int64(S[L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])])
-            < 2
-        ):
+        if int64(S[L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])]) < 2:
             nxt = a
     elif op == o.SHARE:
-        at = L.o_share + a * L.slots + np.int64(S[regs + o.SLOT])
+        at = L.o_share + a * L.slots + int64(S[regs + o.SLOT])
         S[regs + o.SCRATCH] = S[at]
-        S[at] = np.int64(S[at]) + 1
+        S[at] = int64(S[at]) + 1
     elif op == o.DROP:
-        at = L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])
-        S[at] = np.int64(S[at]) - 1
+        at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[at] = int64(S[at]) - 1
     elif op == o.UNSHARE:
-        at = L.o_share + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])
-        left = np.int64(S[at]) - 1
+        at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        left = int64(S[at]) - 1
         S[at] = left
         g = t + T_GATHER + a * GATHER_CELLS
-        flags = np.int64(S[g + G_FLAGS]) | b
+        flags = int64(S[g + G_FLAGS]) | b
         if left == 1:
             flags = flags | c
         S[g + G_FLAGS] = flags
         said = left << 3
     elif op == o.TABLE_STATE:
-        S[L.o_state + (np.int64(S[regs + o.CLASS]) - 1) * L.slots + np.int64(S[regs + o.SLOT])] = a
+        S[L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])] = a
     elif op == o.READ_TABLE:
-        S[regs + a] = S[L.o_state + (np.int64(S[regs + b]) - 1) * L.slots + np.int64(S[regs + o.SLOT])]
+        S[regs + a] = S[L.o_state + (int64(S[regs + b]) - 1) * L.slots + int64(S[regs + o.SLOT])]
     elif op == o.TOUCH:
         put(S, mm_set(L, mm, LEAF), L, cpu)
         put(S, mm_set(L, mm, WALK), L, cpu)
 
     elif op >= o.GATHER and op <= o.SET_FLAGS:
         g = t + T_GATHER + a * GATHER_CELLS
-        flags = np.int64(S[g + G_FLAGS])
+        flags = int64(S[g + G_FLAGS])
         if op == o.JUMP_FLAGS:
             if flags & b == 0:
                 nxt = c
         elif op == o.JUMP_CLEARED:
-            if np.int64(S[g + G_CLEARED]) == 0 and flags & b == 0:
+            if int64(S[g + G_CLEARED]) == 0 and flags & b == 0:
                 nxt = c
         elif op == o.GATHER_SLOT:
-            lo = np.int64(S[regs + o.SLOT]) * L.slot_units
+            lo = int64(S[regs + o.SLOT]) * L.slot_units
             widen(S, g, lo + b, lo + c, d & 0xFFFF, d >> 16)
         elif op == o.GATHER_ADD:
             widen(S, g, b, c, d & 0xFFFF, d >> 16)
@@ -514,7 +509,7 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             S[g + G_CLEARED] = 0
             S[g + G_TABLES] = 0
             m = L.o_mm + mm * MM_CELLS + M_PENDING
-            S[m] = np.int64(S[m]) + 1
+            S[m] = int64(S[m]) + 1
         elif op == o.GATHER_RESET:
             S[g + G_FLAGS] = flags & ~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)
             S[g + G_CLEARED] = 0
@@ -525,19 +520,19 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         elif op == o.SET_FLAGS:
             S[g + G_FLAGS] = flags | b
         elif op == o.GATHER_TABLES:
-            n = np.int64(S[g + G_TABLES]) + b
+            n = int64(S[g + G_TABLES]) + b
             if n >= c:
                 S[g + G_TABLES] = n - c
             else:
                 S[g + G_TABLES] = n
                 nxt = d
         elif op == o.NESTED:
-            if np.int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
+            if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
                 S[g + G_FLAGS] = flags | o.FULLMM | o.FREED_TABLES | o.RANGE
                 S[g + G_CLEARED] = 0
         elif op == o.GATHER_END:
             m = L.o_mm + mm * MM_CELLS + M_PENDING
-            S[m] = np.int64(S[m]) - 1
+            S[m] = int64(S[m]) - 1
             S[g + G_FLAGS] = 0
             S[g + G_TABLES] = 0
         elif op == o.REQUEST:
@@ -557,8 +552,8 @@ def step(S, P, lists, L: Layout, task: int) -> int:
         out = L.o_out + cpu * L.words
         if op == o.WAIT:
             for w in range(L.words):
-                if np.int64(S[out + w]) != 0:
-                    return np.int64(o.BLOCKED_ACK)
+                if int64(S[out + w]) != 0:
+                    return int64(o.BLOCKED_ACK)
             forget_call(S, base)
         elif op == o.CANCEL:
             forget_call(S, base)
@@ -571,40 +566,40 @@ def step(S, P, lists, L: Layout, task: int) -> int:
             take_out(S, out, L, cpu)
         elif op == o.SEND:
             S[base + CPU_CALL] = a | (b << 3)
-            if np.int64(S[base + CPU_CALL_MM]) == 0:
+            if int64(S[base + CPU_CALL_MM]) == 0:
                 S[base + CPU_CALL_MM] = mm + 1
         elif op == o.FLUSH_BEGIN:
             g = t + T_GATHER + a * GATHER_CELLS
             m = L.o_mm + mm * MM_CELLS
-            gen = np.int64(S[m + M_GEN])
+            gen = int64(S[m + M_GEN])
             if d & o.UNTRACKED == 0:
                 gen = (gen + 1) & 0x7F
                 S[m + M_GEN] = gen
             for w in range(0 if d & o.UNTRACKED else L.words):
-                tagged = np.int64(S[cpu_set(L, ONLINE) + w])
+                tagged = int64(S[cpu_set(L, ONLINE) + w])
                 S[mm_set(L, mm, FAR_BEHIND) + w] = S[mm_set(L, mm, BEHIND) + w]
                 S[mm_set(L, mm, BEHIND) + w] = tagged
             S[base + CPU_CALL_MM] = mm + 1
             S[base + CPU_CALL_GEN] = gen
             n = rounded_strides_of(S, L, g) if d & o.ROUNDED else strides_of(S, L, g)
             if d & (o.BASE_STRIDES | o.PMD_STRIDES):
-                n = np.int64(S[g + G_HI]) - np.int64(S[g + G_LO])
-                if np.int64(S[g + G_CLEARED]) & (o.CLEARED_PTES | o.CLEARED_PMDS):
+                n = int64(S[g + G_HI]) - int64(S[g + G_LO])
+                if int64(S[g + G_CLEARED]) & (o.CLEARED_PTES | o.CLEARED_PMDS):
                     n = n << L.unit_pages
                 else:  # freed tables alone: of each the first page is recorded (pud_free_tlb() and its kin)
                     n = ((n - 1) << L.unit_pages) + 1
                 if d & o.PMD_STRIDES:
                     n = n >> L.pmd_shift
-            pages = n << stride_shift(L, np.int64(S[g + G_CLEARED]))
-            whole = np.int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
+            pages = n << stride_shift(L, int64(S[g + G_CLEARED]))
+            whole = int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
             if whole or n > b or (c > 0 and pages > c):
-                n = np.int64(0)
+                n = int64(0)
             elif n < 1:
-                n = np.int64(1)
+                n = int64(1)
             elif d & o.IN_PAGES:
                 n = pages
             S[base + CPU_CALL_STRIDES] = n
-            said = np.int64(whole) << 3
+            said = int64(whole) << 3
         elif op == o.TARGET_MM:
             for w in range(L.words):
                 S[out + w] = S[mm_set(L, mm, MASK) + w]
@@ -612,56 +607,56 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 take_out(S, out, L, cpu)
         elif op == o.TARGET_NOT_LAZY:
             for w in range(L.words):
-                S[out + w] = np.int64(S[out + w]) & ~np.int64(S[cpu_set(L, LAZY) + w])
+                S[out + w] = int64(S[out + w]) & ~int64(S[cpu_set(L, LAZY) + w])
         elif op == o.TARGET_LOADED:
             m = L.o_mm + mm * MM_CELLS + M_TRIM
-            if np.int64(S[m]) != 0:
+            if int64(S[m]) != 0:
                 S[m] = 0
             else:
                 for w in range(L.words):
-                    S[out + w] = np.int64(S[out + w]) & np.int64(S[mm_set(L, mm, LOADED) + w])
+                    S[out + w] = int64(S[out + w]) & int64(S[mm_set(L, mm, LOADED) + w])
         elif op == o.TARGET_RUNNING:
             for w in range(L.words):
-                off = np.int64(S[out + w]) & np.int64(S[cpu_set(L, PREEMPTED) + w])
+                off = int64(S[out + w]) & int64(S[cpu_set(L, PREEMPTED) + w])
                 if off:
                     at = cpu_set(L, FLUSH_ON_ENTRY) + w
-                    S[at] = np.int64(S[at]) | off
-                    S[out + w] = np.int64(S[out + w]) & ~off
+                    S[at] = int64(S[at]) | off
+                    S[out + w] = int64(S[out + w]) & ~off
         elif op == o.TARGET_WALKERS:
             for w in range(L.words):
-                keep = np.int64(S[cpu_set(L, WALKING) + w]) & np.int64(S[mm_set(L, mm, LOADED) + w])
-                S[out + w] = np.int64(S[out + w]) & keep
+                keep = int64(S[cpu_set(L, WALKING) + w]) & int64(S[mm_set(L, mm, LOADED) + w])
+                S[out + w] = int64(S[out + w]) & keep
         elif op == o.JUMP_NO_TARGET:
             empty = True
             for w in range(L.words):
-                if np.int64(S[out + w]) != 0:
+                if int64(S[out + w]) != 0:
                     empty = False
             if empty:
                 nxt = a
         elif op == o.JUMP_TARGETS_BELOW:
-            n = np.int64(0)
+            n = int64(0)
             for w in range(L.words):
-                n += popcount(np.int64(S[out + w]))
+                n += popcount(int64(S[out + w]))
             if n < a:
                 nxt = b
         elif op == o.JUMP_WHOLE:
-            if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+            if int64(S[base + CPU_CALL_STRIDES]) == 0:
                 nxt = a
         elif op == o.JUMP_EMPTY:
             g = t + T_GATHER + a * GATHER_CELLS
-            if np.int64(S[g + G_LO]) >= np.int64(S[g + G_HI]):
+            if int64(S[g + G_LO]) >= int64(S[g + G_HI]):
                 nxt = b
         elif op == o.JUMP_NOT_ALONE:
-            users = np.int64(0)
-            if np.int64(S[t + T_MM]) == mm + 1:
+            users = int64(0)
+            if int64(S[t + T_MM]) == mm + 1:
                 for other in range(L.tasks):
-                    if np.int64(S[L.o_task + other * TASK_CELLS + T_MM]) == mm + 1:
+                    if int64(S[L.o_task + other * TASK_CELLS + T_MM]) == mm + 1:
                         users += 1
             if users != 1:
                 nxt = a
         elif op == o.JUMP_NOT_DUE:
             m = L.o_mm + mm * MM_CELLS + M_TRIM
-            if np.int64(S[m]) == 0:
+            if int64(S[m]) == 0:
                 nxt = b
             S[m] = 0
         elif op == o.JUMP_NOT_LOADED:
@@ -669,41 +664,41 @@ def step(S, P, lists, L: Layout, task: int) -> int:
                 nxt = a
         elif op == o.FLUSH_SELF:
             word = cpu // L.bits
-            bit = np.int64(1) << (cpu % L.bits)
-            full = np.int64(0)
-            partial = np.int64(0)
-            left = np.int64(0)
+            bit = int64(1) << (cpu % L.bits)
+            full = int64(0)
+            partial = int64(0)
+            left = int64(0)
             if c == 0:
                 full, partial, left = handle_flush(S, L, cpu, word, bit, a, 1)
             else:
-                flushed = np.int64(S[base + CPU_CALL_MM]) - 1
+                flushed = int64(S[base + CPU_CALL_MM]) - 1
                 if c == 2:
                     leave_idle_mm(S, L, flushed, word, bit)
                 drop_translations(S, L, flushed, word, bit, a)
-                if np.int64(S[base + CPU_CALL_STRIDES]) == 0:
+                if int64(S[base + CPU_CALL_STRIDES]) == 0:
                     full = bit
                 else:
                     partial = bit
-            said = (np.int64(full != 0) | (np.int64(partial != 0) << 1) | (np.int64(left != 0) << 2)) << 3
+            said = (int64(full != 0) | (int64(partial != 0) << 1) | (int64(left != 0) << 2)) << 3
         elif op == o.JUMP_NOT_GLOBAL:
-            if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:
+            if int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) == 0:
                 nxt = a
         elif op == o.JUMP_NOT_TRANSITION:
-            if np.int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) != 1:
+            if int64(S[L.o_mm + mm * MM_CELLS + M_GLOBAL]) != 1:
                 nxt = a
         elif op == o.CONSIDER_GLOBAL:
             m = L.o_mm + mm * MM_CELLS
-            if np.int64(S[m + M_CONSIDER]) != 0 and np.int64(S[m + M_GLOBAL]) == 0:
-                n = np.int64(0)
+            if int64(S[m + M_CONSIDER]) != 0 and int64(S[m + M_GLOBAL]) == 0:
+                n = int64(0)
                 for w in range(L.words):
-                    n += popcount(np.int64(S[mm_set(L, mm, LOADED) + w]) & ~np.int64(S[cpu_set(L, LAZY) + w]))
+                    n += popcount(int64(S[mm_set(L, mm, LOADED) + w]) & ~int64(S[cpu_set(L, LAZY) + w]))
                 if n >= a:
                     S[m + M_GLOBAL] = 1
             S[m + M_CONSIDER] = 0
         elif op == o.END_TRANSITION:
             S[L.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
         elif op == o.FLUSH_LOCAL_PAGES:
-            drop_translations(S, L, mm, cpu // L.bits, np.int64(1) << (cpu % L.bits), b)
+            drop_translations(S, L, mm, cpu // L.bits, int64(1) << (cpu % L.bits), b)
         elif op == o.JUMP_STRIDES:
             g = t + T_GATHER + a * GATHER_CELLS
             if strides_of(S, L, g) <= b:
@@ -720,24 +715,24 @@ def step(S, P, lists, L: Layout, task: int) -> int:
     elif op == o.SPAWN:
         said = a << 3
     elif op == o.SIGNAL:
-        S[L.o_event + a] = np.int64(S[L.o_event + a]) + 1
+        S[L.o_event + a] = int64(S[L.o_event + a]) + 1
         said = a << 3
     elif op == o.AWAIT:
-        if np.int64(S[L.o_event + a]) < b:
-            return (a << 3) | o.BLOCKED_EVENT
+        if int64(S[L.o_event + a]) < b:
+            return int64((a << 3) | o.BLOCKED_EVENT)
     elif op == o.MIGRATE:
         S[t + T_CPU] = a
     elif op == o.ON_MM:
-        S[t + T_ON] = a + 1 if b < 0 else a + np.int64(S[regs + b]) + 1
+        S[t + T_ON] = a + 1 if b < 0 else a + int64(S[regs + b]) + 1
     elif op == o.RELEASE_MM:
         S[t + T_MM] = 0
         if L.lazy_tlb:
             put(S, cpu_set(L, LAZY), L, cpu)
     elif op == o.PARK:
-        return np.int64(o.PARKED)
+        return int64(o.PARKED)
     elif op == o.HALT:
         S[t + T_PC] = pc
-        return np.int64(o.HALTED)
+        return int64(o.HALTED)
 
     S[t + T_PC] = nxt
     return said

@@ -6,11 +6,9 @@ Semantics are those of `_machine.step`; this module adds clocks, queues, costs a
 
 from __future__ import annotations
 
-import numpy as np
-
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
-from shootdown._machine.bits import lowest, popcount
+from shootdown._machine.bits import Cells, int64, lowest, popcount
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_MM,
@@ -75,7 +73,7 @@ FIRST_PID = 1000
 
 
 @inlined
-def count(Q, B: Books, what: int, n: int, task: int) -> None:
+def count(Q: Cells, B: Books, what: int, n: int, task: int) -> None:
     """Count an occurrence: in all, in the open window, and for the window's actor."""
     Q[B.o_total + what] += n
     window = Q[B.o_misc + k.WINDOW]
@@ -86,7 +84,9 @@ def count(Q, B: Books, what: int, n: int, task: int) -> None:
 
 
 @kernel
-def log(Q, B: Books, events, kind: int, begin: int, end: int, cpu: int, about: int, targets: int) -> None:
+def log(
+    Q: Cells, B: Books, events: Cells, kind: int, begin: int, end: int, cpu: int, about: int, targets: int
+) -> None:
     """Remember an event for the timeline, as long as there is room."""
     n = Q[B.o_misc + k.LOG_SIZE]
     if (n + 1) * k.LOG_CELLS > events.shape[0]:
@@ -103,9 +103,9 @@ def log(Q, B: Books, events, kind: int, begin: int, end: int, cpu: int, about: i
 
 
 @inlined
-def random_jitter(Q, B: Books, time: int, percent: int) -> int:
+def random_jitter(Q: Cells, B: Books, time: int, percent: int) -> int:
     """Vary a time at random by up to so many percent either way; reproducible for a seed."""
-    x = Q[B.o_misc + k.RANDOM]
+    x = int64(Q[B.o_misc + k.RANDOM])
     x ^= (x << 13) & 0x7FFFFFFFFFFFFFFF
     x ^= x >> 7
     x ^= (x << 17) & 0x7FFFFFFFFFFFFFFF
@@ -117,7 +117,7 @@ def random_jitter(Q, B: Books, time: int, percent: int) -> int:
 
 
 @inlined
-def earlier(Q, B: Books, x: int, y: int) -> bool:
+def earlier(Q: Cells, B: Books, x: int, y: int) -> bool:
     """Say whether CPU x is before CPU y."""
     cx = Q[B.o_clock + x]
     cy = Q[B.o_clock + y]
@@ -125,7 +125,7 @@ def earlier(Q, B: Books, x: int, y: int) -> bool:
 
 
 @kernel
-def sift_up(Q, B: Books, at: int) -> None:
+def sift_up(Q: Cells, B: Books, at: int) -> None:
     """Move a heap entry towards the root until its parent is earlier."""
     cpu = Q[B.o_heap + at]
     while at > 0:
@@ -141,7 +141,7 @@ def sift_up(Q, B: Books, at: int) -> None:
 
 
 @kernel
-def sift_down(Q, B: Books, at: int) -> None:
+def sift_down(Q: Cells, B: Books, at: int) -> None:
     """Move a heap entry towards the leaves until its children are later."""
     n = Q[B.o_misc + k.HEAP_SIZE]
     cpu = Q[B.o_heap + at]
@@ -162,7 +162,7 @@ def sift_down(Q, B: Books, at: int) -> None:
 
 
 @kernel
-def push(Q, B: Books, cpu: int) -> None:
+def push(Q: Cells, B: Books, cpu: int) -> None:
     """Let a CPU take part: it has a step to take at its clock."""
     if Q[B.o_place + cpu] >= 0:
         return
@@ -173,7 +173,7 @@ def push(Q, B: Books, cpu: int) -> None:
 
 
 @kernel
-def remove(Q, B: Books, cpu: int) -> None:
+def remove(Q: Cells, B: Books, cpu: int) -> None:
     """Take a CPU out of the heap."""
     at = Q[B.o_place + cpu]
     if at < 0:
@@ -193,11 +193,11 @@ def remove(Q, B: Books, cpu: int) -> None:
 
 
 @kernel
-def note_running(S, L: Layout, Q, B: Books, cpu: int) -> None:
+def note_running(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> None:
     """Keep the set of CPUs whose task has an mm: only those can be inside a lockless walk."""
     task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     word = B.o_user + cpu // L.bits
-    bit = np.int64(1) << (cpu % L.bits)
+    bit = int64(1) << (cpu % L.bits)
     if task >= 0 and S[L.o_task + task * TASK_CELLS + T_MM] != 0:
         Q[word] |= bit
     else:
@@ -205,7 +205,7 @@ def note_running(S, L: Layout, Q, B: Books, cpu: int) -> None:
 
 
 @kernel
-def run_on(S, L: Layout, Q, B: Books, costs, cpu: int, task: int) -> None:
+def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
     """Switch a CPU to a task at the CPU's clock."""
     said = switch_to(S, L, cpu, task)
     note_running(S, L, Q, B, cpu)
@@ -218,7 +218,7 @@ def run_on(S, L: Layout, Q, B: Books, costs, cpu: int, task: int) -> None:
 
 
 @kernel
-def make_ready(S, L: Layout, Q, B: Books, costs, task: int, time: int) -> None:
+def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, time: int) -> None:
     """Let a task run on its CPU from a time on: at once if the CPU idles, else in its queue."""
     cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
     if cpu >= L.cpus:  # fork() chooses: an idle CPU if there is one, else the next in turn
@@ -240,10 +240,10 @@ def make_ready(S, L: Layout, Q, B: Books, costs, task: int, time: int) -> None:
 
 
 @kernel
-def choose_cpu(S, L: Layout, Q, B: Books) -> int:
+def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
     """Choose where a new task runs: the next idle CPU in turn, or the next CPU in turn that does not spin."""
-    last = Q[B.o_misc + k.LAST_CPU]
-    fallback = np.int64(-1)
+    last = int64(Q[B.o_misc + k.LAST_CPU])
+    fallback = int64(-1)
     for i in range(1, L.cpus + 1):
         cpu = (last + i) % L.cpus
         if S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] == 0:
@@ -258,7 +258,7 @@ def choose_cpu(S, L: Layout, Q, B: Books) -> int:
 
 
 @kernel
-def next_task(S, L: Layout, Q, B: Books, costs, cpu: int) -> None:
+def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
     """Let a CPU whose task sleeps or is gone take the next of its queue, or idle."""
     task = Q[B.o_queue + cpu]
     if task < 0:
@@ -275,7 +275,9 @@ def next_task(S, L: Layout, Q, B: Books, costs, cpu: int) -> None:
 
 
 @kernel
-def wake_waiters(S, P, lists, L: Layout, Q, B: Books, costs, lock: int, time: int) -> None:
+def wake_waiters(
+    S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
+) -> None:
     """Hand a released lock to whoever waits longest: to one writer, or to all readers before the next writer."""
     while True:
         task = Q[B.o_lock + lock]
@@ -307,13 +309,15 @@ def wake_waiters(S, P, lists, L: Layout, Q, B: Books, costs, lock: int, time: in
 
 
 @kernel
-def needed_walkers(S, L: Layout, Q, B: Books, ever, sender: int, section: int, task: int) -> int:
+def needed_walkers(
+    S: Cells, L: Layout, Q: Cells, B: Books, ever: Cells, sender: int, section: int, task: int
+) -> int:
     """Count the targets of a sync that could be walking a table just unshared, and remember those.
 
     A CPU can be walking it only if it runs a task whose mm maps or mapped the table (gup_fast() walks current->mm),
     and the sync is of use there only if no flush IPI of the same unsharing already made it answer.
     """
-    needed = np.int64(0)
+    needed = int64(0)
     slots = Q[B.o_section_count + section]
     for w in range(L.words):
         rest = S[L.o_out + sender * L.words + w] & Q[B.o_user + w]
@@ -337,9 +341,9 @@ def needed_walkers(S, L: Layout, Q, B: Books, ever, sender: int, section: int, t
 
 
 @inlined
-def charge(Q, B: Books, cpu: int, arrival: int, handler: int) -> int:
+def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
     """Let a CPU spend time in a handler; returns when the handler ends."""
-    begin = max(arrival, Q[B.o_handler + cpu])
+    begin = max(arrival, int64(Q[B.o_handler + cpu]))
     Q[B.o_handler + cpu] = begin + handler
     Q[B.o_owed + cpu] += handler
     return begin + handler
@@ -347,7 +351,16 @@ def charge(Q, B: Books, cpu: int, arrival: int, handler: int) -> int:
 
 @kernel
 def account(
-    Q, B: Books, L: Layout, S, sender: int, task: int, word: int, full: int, partial: int, left: int
+    Q: Cells,
+    B: Books,
+    L: Layout,
+    S: Cells,
+    sender: int,
+    task: int,
+    word: int,
+    full: int,
+    partial: int,
+    left: int,
 ) -> None:
     """Count what a flush did on a set of CPUs."""
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
@@ -363,7 +376,16 @@ def account(
 
 @kernel
 def take_calls(
-    S, L: Layout, Q, B: Books, costs, events, sender: int, word: int, cpus: int, arrival: int
+    S: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    events: Cells,
+    sender: int,
+    word: int,
+    cpus: int,
+    arrival: int,
 ) -> int:
     """Let a set of CPUs take the call of `sender`; returns when the last handler ends."""
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
@@ -421,7 +443,18 @@ def take_calls(
 
 @kernel
 def send_calls(
-    S, P, L: Layout, Q, B: Books, costs, ever, events, cpu: int, task: int, pc: int, one_by_one: int
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    ever: Cells,
+    events: Cells,
+    cpu: int,
+    task: int,
+    pc: int,
+    one_by_one: int,
 ) -> None:
     """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
     kind = P[pc * 5 + 1]
@@ -429,7 +462,7 @@ def send_calls(
     row = L.o_out + cpu * L.words
     Q[B.o_collect + cpu] = 0
     Q[B.o_answer + cpu] = now
-    n = np.int64(0)
+    n = int64(0)
     for w in range(L.words):
         n += popcount(S[row + w])
     Q[B.o_step_targets + pc] += n
@@ -437,7 +470,7 @@ def send_calls(
     if kind == o.CALL_BROADCAST:
         strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
         each = max(P[pc * 5 + 3], 1)
-        instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else np.int64(0)
+        instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else int64(0)
         count(Q, B, k.BROADCASTS, instructions, task)
         arrival = now + instructions * costs[BROADCAST]
         Q[B.o_clock + cpu] = arrival
@@ -514,7 +547,7 @@ def send_calls(
 
 
 @kernel
-def post_delivery(Q, B: Books, arrival: int, sender: int, target: int) -> None:
+def post_delivery(Q: Cells, B: Books, arrival: int, sender: int, target: int) -> None:
     """Queue one delivery (the slow mode, an event for each)."""
     n = Q[B.o_misc + k.EVENTS_SIZE]
     at = B.o_events + n * 3
@@ -525,23 +558,25 @@ def post_delivery(Q, B: Books, arrival: int, sender: int, target: int) -> None:
 
 
 @kernel
-def deliver_events(S, L: Layout, Q, B: Books, costs, events) -> None:
+def deliver_events(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells) -> None:
     """Deliver what is queued, each interrupt as an event of its own, in the order of sending."""
     for i in range(Q[B.o_misc + k.EVENTS_SIZE]):
         at = B.o_events + i * 3
         sender = Q[at + 1]
         target = Q[at + 2]
-        bit = np.int64(1) << (target % L.bits)
+        bit = int64(1) << (target % L.bits)
         end = take_calls(S, L, Q, B, costs, events, sender, target // L.bits, bit, Q[at])
         Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
     Q[B.o_misc + k.EVENTS_SIZE] = 0
 
 
 @kernel
-def take_late(S, L: Layout, Q, B: Books, costs, events, cpu: int, now: int) -> None:
+def take_late(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, now: int
+) -> None:
     """Let a CPU whose interrupts are on again, or which runs again, take what became pending meanwhile."""
     word = cpu // L.bits
-    bit = np.int64(1) << (cpu % L.bits)
+    bit = int64(1) << (cpu % L.bits)
     for sender in range(L.cpus):
         if S[L.o_out + sender * L.words + word] & bit and takeable(S, L, sender, word) & bit:
             end = take_calls(S, L, Q, B, costs, events, sender, word, bit, now)
@@ -553,7 +588,7 @@ def take_late(S, L: Layout, Q, B: Books, costs, events, cpu: int, now: int) -> N
 
 
 @kernel
-def audit(S, L: Layout, Q, B: Books, task: int) -> None:
+def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int) -> None:
     """Count what hardware could still use of the tables that the task's mm has just given up.
 
     Looked at when i_mmap_rwsem drops: from then on another process may reuse the table. A CPU can use what it
@@ -564,7 +599,7 @@ def audit(S, L: Layout, Q, B: Books, task: int) -> None:
     Q[B.o_unshared_of + task] = 0
     if tables == 0:
         return
-    stale = np.int64(0)
+    stale = int64(0)
     for w in range(L.words):
         usable = S[mm_set(L, mm, LOADED) + w] & ~S[cpu_set(L, FLUSH_ON_ENTRY) + w]
         stale += popcount(S[mm_set(L, mm, STALE_WALK) + w] & usable) * min(tables, B.walk_entries)
@@ -575,7 +610,7 @@ def audit(S, L: Layout, Q, B: Books, task: int) -> None:
 
 
 @kernel
-def note(S, P, L: Layout, Q, B: Books, task: int, pc: int) -> None:
+def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
     """Write down an occurrence that only the ledger knows."""
     what = P[pc * 5 + 1]
     times = P[pc * 5 + 2]
@@ -600,20 +635,20 @@ def note(S, P, L: Layout, Q, B: Books, task: int, pc: int) -> None:
 def note_counter(what: int) -> int:
     """Say which counter an occurrence belongs to."""
     if what == o.NOTE_GATHER:
-        return np.int64(k.GATHERS)
+        return int64(k.GATHERS)
     if what == o.NOTE_GATHER_VMA:
-        return np.int64(k.GATHERS_VMA)
+        return int64(k.GATHERS_VMA)
     if what == o.NOTE_WARNING:
-        return np.int64(k.WARNINGS)
+        return int64(k.WARNINGS)
     if what == o.NOTE_COMPLETION:
-        return np.int64(k.COMPLETIONS)
+        return int64(k.COMPLETIONS)
     if what == o.NOTE_SHARED:
-        return np.int64(k.SHARED)
-    return np.int64(k.GRACE_PERIODS)
+        return int64(k.SHARED)
+    return int64(k.GRACE_PERIODS)
 
 
 @kernel
-def before_step(S, P, L: Layout, Q, B: Books, task: int, pc: int, tick: int) -> None:
+def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int, tick: int) -> None:
     """Tell the state what time it is, where a step asks: trimming once a second or by the flush, ASIDs by the jiffy."""
     op = P[pc * 5]
     now = Q[B.o_clock + S[L.o_task + task * TASK_CELLS + T_CPU]]
@@ -634,7 +669,19 @@ def before_step(S, P, L: Layout, Q, B: Books, task: int, pc: int, tick: int) -> 
 
 @kernel
 def after_step(
-    S, P, lists, L: Layout, Q, B: Books, costs, ever, events, task: int, pc: int, said: int, slow: int
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    ever: Cells,
+    events: Cells,
+    task: int,
+    pc: int,
+    said: int,
+    slow: int,
 ) -> None:
     """Do for clocks, queues and ledger what a step asks, beyond what it costs."""
     op = P[pc * 5]
@@ -724,7 +771,7 @@ def after_step(
 
 
 @kernel
-def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
+def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, pc: int) -> None:
     """Count an instruction by its name and charge it; the first row is the whole run, then one for each window."""
     strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
     times = P[pc * 5 + 2]
@@ -732,10 +779,10 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
     if per == o.PER_STRIDE:
         times *= max(strides, 1)
     elif per == o.PER_RANGE_DIGIT:
-        digits = np.int64(0)
+        digits = int64(0)
         rest = strides >> 1
         while rest:
-            digits += np.int64(rest & 31 != 0)
+            digits += int64(rest & 31 != 0)
             rest >>= 5
         times *= digits
     elif per == o.PER_ODD_STRIDE:
@@ -743,7 +790,7 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
     if P[pc * 5 + 3] & o.PER_PMD:
         times *= strides >> L.pmd_shift
     if P[pc * 5 + 3] & o.PER_TARGET:
-        targets = np.int64(0)
+        targets = int64(0)
         for w in range(L.words):
             targets += popcount(S[L.o_out + cpu * L.words + w])
         times *= targets
@@ -761,7 +808,7 @@ def execute(S, P, L: Layout, Q, B: Books, costs, cpu: int, pc: int) -> None:
 
 
 @kernel
-def broadcast(L: Layout, Q, B: Books, cpu: int, times: int, each: int) -> None:
+def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) -> None:
     """Let a CPU wait for the channel that carries broadcasts, and every other CPU spend time on what it brings."""
     Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
     for other in range(L.cpus):
@@ -770,7 +817,7 @@ def broadcast(L: Layout, Q, B: Books, cpu: int, times: int, each: int) -> None:
 
 
 @kernel
-def mark(L: Layout, Q, B: Books, window: int, opens: int, actor: int, now: int) -> None:
+def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
     """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening.
 
     The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
@@ -797,7 +844,9 @@ def mark(L: Layout, Q, B: Books, window: int, opens: int, actor: int, now: int) 
 
 
 @kernel
-def blocked(S, P, L: Layout, Q, B: Books, costs, task: int, pc: int, said: int) -> None:
+def blocked(
+    S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, pc: int, said: int
+) -> None:
     """Let a task wait: in a lock's queue, for answers, for an event, or for good."""
     t = L.o_task + task * TASK_CELLS
     cpu = S[t + T_CPU]
@@ -835,7 +884,20 @@ def blocked(S, P, L: Layout, Q, B: Books, costs, task: int, pc: int, said: int) 
 
 
 @kernel
-def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tuning, limit: int) -> int:
+def run(
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    cost_of: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    ever: Cells,
+    events: Cells,
+    tuning: Cells,
+    limit: int,
+) -> int:
     """Run until nobody has a step to take, or for so many steps.
 
     Args:
@@ -854,14 +916,14 @@ def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tunin
     jitter = tuning[0]
     tick = tuning[1]
     slow = tuning[2]
-    taken = np.int64(0)
+    taken = int64(0)
     while Q[B.o_misc + k.HEAP_SIZE] > 0 and taken < limit:
         cpu = Q[B.o_heap]
         owed = Q[B.o_owed + cpu] - Q[B.o_paid + cpu]
         if owed:
             Q[B.o_paid + cpu] += owed
             Q[B.o_clock + cpu] += owed
-            sift_down(Q, B, np.int64(0))
+            sift_down(Q, B, int64(0))
             continue
         if Q[B.o_resume + cpu] > 0 and Q[B.o_clock + cpu] >= Q[B.o_resume + cpu]:
             now = Q[B.o_clock + cpu]
@@ -877,7 +939,7 @@ def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tunin
             op = P[pc * 5]
             if op == o.TARGET_LOADED or op == o.CONSIDER_GLOBAL or op == o.JUMP_NOT_DUE:
                 before_step(S, P, L, Q, B, task, pc, tick)
-            said = np.int64(-1)
+            said = int64(-1)
             if op == o.LOCK_READ or op == o.LOCK_WRITE:
                 lock = lock_of(S, L, P, pc, task)
                 if Q[B.o_lock + lock] >= 0:
@@ -899,7 +961,7 @@ def run(S, P, lists, cost_of, L: Layout, Q, B: Books, costs, ever, events, tunin
                 begin = Q[B.o_clock + cpu]
                 Q[B.o_clock + cpu] = begin + time
                 Q[B.o_step_time + pc] += time
-                if price == USER or price == START:
+                if price in (USER, START):
                     Q[B.o_misc + k.USER_TIME] += time
                 else:
                     Q[B.o_misc + k.SYSTEM] += time

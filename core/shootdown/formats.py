@@ -1,0 +1,92 @@
+"""Page-table formats for authors of plugins: the words to write one in, and what to try it out with.
+
+    from shootdown.formats import AddressSpace, PhysicalMemory, trace
+    space = AddressSpace(MY_FORMAT, PhysicalMemory())
+    space.map(0x40_0000, 0x1234_5000, 4096, "rw")
+    trace(MY_FORMAT, space.memory, space.root, 0x40_0abc).pa
+
+`Format` and what it is made of are frozen values; `trace` walks in plain Python and keeps every step, `Walker`
+runs the compiled walk, `mappings` lists all that is mapped. A `CustomFormat` brings a walk of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shootdown._addrspace import AddressSpace
+from shootdown._format import (
+    EVERY_ACCESS,
+    USER_READ,
+    Access,
+    Attribute,
+    BitField,
+    CodeBit,
+    Contiguous,
+    CustomFormat,
+    Deny,
+    Fault,
+    Format,
+    Kind,
+    Level,
+    Piece,
+    Reason,
+    Refused,
+    Reserved,
+    Setting,
+    Settings,
+    Slot,
+    Test,
+    UsedFlags,
+    bit,
+    bits,
+)
+from shootdown._mappings import Mapping, mappings
+from shootdown._memory import PhysicalMemory
+from shootdown._steps import Step, Trace, trace
+
+if TYPE_CHECKING:
+    from shootdown._walk import Walker
+
+__all__ = [
+    "EVERY_ACCESS",
+    "USER_READ",
+    "Access",
+    "AddressSpace",
+    "Attribute",
+    "BitField",
+    "CodeBit",
+    "Contiguous",
+    "CustomFormat",
+    "Deny",
+    "Fault",
+    "Format",
+    "Kind",
+    "Level",
+    "Mapping",
+    "PhysicalMemory",
+    "Piece",
+    "Reason",
+    "Refused",
+    "Reserved",
+    "Setting",
+    "Settings",
+    "Slot",
+    "Step",
+    "Test",
+    "Trace",
+    "UsedFlags",
+    "Walker",
+    "bit",
+    "bits",
+    "mappings",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the compiled walk, and numba with it, when it is first used."""
+    if name != "Walker":
+        raise AttributeError(f"module 'shootdown.formats' has no attribute {name!r}")
+    from shootdown._walk import Walker
+
+    return Walker
