@@ -89,7 +89,8 @@ class Format:
         va_ignored: address bits that the walk does not look at.
         root_mask: the bits of a root pointer that are the top table's address.
         next_bits: the mask of the field, in an entry that points to a table, that holds log2 of the entries
-            of the next table; 0 where levels decide (powerpc radix has it).
+            of the next table; 0 where levels decide (powerpc radix has it). Such tables lie aligned to
+            their size: lower bits of their address are not looked at.
         reserved: bits that must be zero.
         refused: patterns that must not occur.
         output_bits: the setting that limits output addresses with `Reason.ADDRESS_SIZE`; None: no such check.

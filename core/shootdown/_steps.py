@@ -135,6 +135,8 @@ def _descend(
             return Reason.MALFORMED, None, level, 0, 0
         shift -= size
         index = va >> shift & (1 << size) - 1
+        if format_.next_bits:
+            table &= ~((format_.entry_bytes << size) - 1)  # a table lies aligned to its size
         address = table + index * format_.entry_bytes
         place = (level, row.name, row.linux, table, index, address)
         if not memory.reaches(address):

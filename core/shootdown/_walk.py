@@ -126,6 +126,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
     shift = layout.shifts[level]
     index = (va >> shift) & layout.index_masks[level]
     reason = NEXT
+    table = last.address
     if layout.next_bits != U0:
         size = layout.va_bits - shift if level == U0 else last.entry & layout.next_bits
         if size == U0 or size > last.shift or (layout.size_masks[level] >> size) & U1 == U0:
@@ -133,7 +134,8 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
             size = last.shift
         shift = last.shift - size
         index = (va >> shift) & ((U1 << size) - U1)
-    address = last.address + index * layout.entry_bytes
+        table &= ~((layout.entry_bytes << size) - U1)  # a table lies aligned to its size
+    address = table + index * layout.entry_bytes
     at = find(memory, address)
     target = U0
     entry = U0
