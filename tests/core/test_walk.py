@@ -54,6 +54,7 @@ def random_entries(rng, format_, pool, count):
         return entry
     if format_ is SIZED:
         size = np.where(rng.random(count) < 0.9, U(9), rng.integers(0, 32, count, dtype=U))
+        frame = np.where(rng.random(count) < 0.02, U(1 << 30), frame)  # where there is no memory
         table = frame << U(12) | size | chance(0.95) << U(63) | chance(0.03) << U(61)
         page = frame << U(12) | chance(0.95) << U(63) | U(1 << 62) | rng.integers(0, 512, count, dtype=U)
         return np.where(leaf == 1, page, table)
