@@ -144,7 +144,8 @@ _LINUX = {
     4: ("pgd", "pud", "pmd", "pte"),
     5: ("pgd", "p4d", "pud", "pmd", "pte"),
 }
-# D8.7.1: log2 of the descriptors in a contiguous run, by level.
+# D8.7.1: log2 of the descriptors in a contiguous run, by level; at others the bit is RES0. Where software sets it in
+# descriptors that don't make a run, each translates for itself here, which is one of the things that may happen.
 _RUNS = {12: {1: 4, 2: 4, 3: 4}, 14: {2: 5, 3: 7}, 16: {2: 5, 3: 5}}
 
 
@@ -190,8 +191,8 @@ def _format(page_shift: int, va_bits: int) -> Format:
         page_shift=page_shift,
         va_bits=va_bits,
         va_upper="either",
-        # D8.2: a table is aligned to its size, and to 64 bytes.
-        root_mask=bits(max(6, levels[0].bits + 3), 51),
+        # D8.2: the first table is aligned to its size, and to 64 bytes where its address has more than 48 bits.
+        root_mask=bits(max(6, levels[0].bits + 3), 51) if wide else bits(levels[0].bits + 3, 47),
         present=Test(VALID, VALID),
         points_to_table=Test(TABLE, TABLE),
         address=address,

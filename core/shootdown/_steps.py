@@ -196,7 +196,8 @@ def _leaf(
         if run.level == format_.levels[level].name and run.test.holds(entry):
             shift += run.bits
             low = (1 << shift) - 1 if run.napot else low
-    target = page & ~low | va & low
+    base = page & ~low
+    target = base | va & low
     rights = rights_of(format_, entry, inherited)
     used = format_.used
     accessed = int(shape.accessed_masks[slot])
@@ -206,7 +207,7 @@ def _leaf(
     reason = Reason.OK
     if _reserved(format_, entry, slot, int(checked.reserved[slot])):
         reason = Reason.RESERVED
-    elif format_.output_bits and target >> settings[format_.output_bits]:
+    elif format_.output_bits and base >> settings[format_.output_bits]:
         reason = Reason.ADDRESS_SIZE
     elif checked.flags == FLAGS_FAULT_FIRST and entry & accessed != accessed:
         reason = Reason.ACCESS_FLAG

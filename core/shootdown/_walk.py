@@ -172,7 +172,8 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
                 shift += layout.run_bits[level]
                 if layout.run_napot[level] != U0:
                     low = (U1 << shift) - U1
-            target = (target & ~low) | (va & low)
+            base = target & ~low
+            target = base | (va & low)
             rights = combined_rights(layout, entry, inherited)
             accessed = layout.accessed_masks[U2 * level + U1]
             used = entry | accessed
@@ -180,7 +181,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
                 used = (used | layout.dirty_set) & ~layout.dirty_clear
             if entry & check.reserved[U2 * level + U1] or is_refused(layout, entry, U2 * level + U1):
                 reason = RESERVED
-            elif layout.checks_output and target & check.output_refused:
+            elif layout.checks_output and base & check.output_refused:
                 reason = ADDRESS_SIZE
             elif check.flags == FAULTS_FIRST and entry & accessed != accessed:
                 reason = ACCESS_FLAG
