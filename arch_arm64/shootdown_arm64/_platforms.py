@@ -1,8 +1,12 @@
 """The arm64 machines that kernels run on: CPU model, features and TLBs.
 
-What things cost on them is in `_costs.py`. TLB figures are the data side's. Walk caches are UNVERIFIED throughout:
-Arm says that the second-level TLB also holds intermediate results of walks, not how many (Cortex-A76 Technical
-Reference Manual, A5.2.3).
+What things cost on them is in `_costs.py`. TLB figures are the data side's. Cores since Cortex-A76 keep what walks
+found on the way in their second-level TLB, and Arm doesn't say how much of it (Cortex-A76 Technical Reference Manual,
+A5.2.3); here walk caches are caches of their own.
+
+FEAT_TLBIRANGE and FEAT_TTL are mandatory from Armv8.4 on (DDI 0487, A2.7): Neoverse V2 and Cortex-X3 (Armv9.0) have
+them, Cortex-A76 and A78 and Neoverse N1 (Armv8.2), ThunderX2 (Armv8.1) and eMAG (Armv8.0) do not. FEAT_TTCNP is
+mandatory from Armv8.2 on. Which cores have the TLBI erratum: arch/arm64/kernel/cpu_errata.c with cfd391e74134.
 """
 
 from __future__ import annotations
@@ -42,41 +46,47 @@ LEVELS = (KIB4, MIB2, GIB1, GIB512)
 #: Page sizes that an entry can hold; those of the three granules.
 SIZES = (KIB4, KIB16, KIB64, MIB2, MIB32, MIB512)
 
+# Cortex-A55's manual is the only one that gives a size: 64 entries in 4 ways, the results of walks up to but not
+# including the last level (Agilex 5 manual 814346, table 48). Taken for all cores here; how that is split between
+# levels is UNVERIFIED: half leads to last-level tables, half is above.
 _WALK = (
-    CacheGeometry(entries=16, ways=16, page_sizes=(MIB2,)),
-    CacheGeometry(entries=16, ways=16, page_sizes=(GIB1, GIB512)),
+    CacheGeometry(entries=32, ways=4, page_sizes=(MIB2,)),
+    CacheGeometry(entries=32, ways=4, page_sizes=(GIB1, GIB512)),
 )
 
-# Cortex-A76, whose server sibling Neoverse N1 is: L1 48 entries, fully associative; L2 1280 in 5 ways, for all block
-# sizes, and walks (Cortex-A76 Technical Reference Manual, A5.2; Agilex 5 manual 814346).
-NEOVERSE_N1 = TlbGeometry(
-    l1=CacheGeometry(entries=48, ways=48, page_sizes=SIZES),
-    l2=CacheGeometry(entries=1280, ways=5, page_sizes=(*SIZES, GIB1)),
-    walk_caches=_WALK,
-    levels=LEVELS,
-    asid_bits=16,
-)
 
-# Neoverse V2: UNVERIFIED, from memory of its Technical Reference Manual: L1 48 entries, L2 2048 in 8 ways.
-NEOVERSE_V2 = TlbGeometry(
-    l1=CacheGeometry(entries=48, ways=48, page_sizes=SIZES),
-    l2=CacheGeometry(entries=2048, ways=8, page_sizes=(*SIZES, GIB1)),
-    walk_caches=_WALK,
-    levels=LEVELS,
-    asid_bits=16,
-)
+def _geometry(
+    l1: int, l2: int, ways: int, *, l1_sizes: tuple[int, ...] = SIZES, asid_bits: int = 16
+) -> TlbGeometry:
+    """Describe a core with one first level for all sizes that it splits entries into, and one second level."""
+    return TlbGeometry(
+        l1=CacheGeometry(entries=l1, ways=l1, page_sizes=l1_sizes),
+        l2=CacheGeometry(entries=l2, ways=ways, page_sizes=(*SIZES, GIB1)),
+        walk_caches=_WALK,
+        levels=LEVELS,
+        asid_bits=asid_bits,
+    )
 
-# ThunderX2: UNVERIFIED; nothing published was found. Taken to be as Neoverse N1.
-THUNDERX2 = NEOVERSE_N1
 
-# Cortex-A78: UNVERIFIED beyond what it shares with Cortex-A76: L1 32 entries, L2 1024 in 4 ways.
-CORTEX_A78 = TlbGeometry(
-    l1=CacheGeometry(entries=32, ways=32, page_sizes=SIZES),
-    l2=CacheGeometry(entries=1024, ways=4, page_sizes=(*SIZES, GIB1)),
-    walk_caches=_WALK,
-    levels=LEVELS,
-    asid_bits=16,
-)
+# Cortex-A76, whose server sibling Neoverse N1 is: data L1 of 48 entries, fully associative, for 4K, 16K, 64K, 2M and
+# 512M; L2 of 1280 in 5 ways for every block size, and walks (Cortex-A76 Technical Reference Manual 100798, A5.2).
+# 16 bits of ASID: A5.1.
+NEOVERSE_N1 = _geometry(48, 1280, 5, l1_sizes=(KIB4, KIB16, KIB64, MIB2, MIB512))
+
+# Neoverse V2, a sibling of Cortex-X3. Data L1: 48 entries since Cortex-X2 (AnandTech, "Arm announces mobile Armv9 CPU
+# microarchitectures"). UNVERIFIED: L2 of 2048 entries in 8 ways.
+NEOVERSE_V2 = _geometry(48, 2048, 8)
+
+# ThunderX2: an STLB of 2048 entries for pages of 4 KiB to 16 GiB (WikiChip, cavium/microarchitectures/vulcan).
+# UNVERIFIED: its ways; 64 entries before it.
+THUNDERX2 = _geometry(64, 2048, 8)
+
+# Ampere eMAG: nothing published was found. UNVERIFIED: taken to be as Cortex-A72, 32 and 1024 in 4 ways (Cortex-A72
+# Technical Reference Manual 100095, 5.2.3).
+EMAG = _geometry(32, 1024, 4)
+
+# Cortex-A78. UNVERIFIED: 32 entries and 1024 in 4 ways.
+CORTEX_A78 = _geometry(32, 1024, 4)
 
 # QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries
 # at first (accel/tcg/cputlb.c; it grows with use), without ASIDs, and nothing of the tables' upper levels.
@@ -116,6 +126,14 @@ PLATFORMS: tuple[Platform, ...] = tuple(
             cpus=64,
         ),
         Platform(
+            name="emag",
+            summary="server without range operations: Ampere eMAG, 32 CPUs on one socket",
+            costs=_costs.EMAG,
+            tlb=EMAG,
+            arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False),
+            cpus=32,
+        ),
+        Platform(
             name="thunderx2",
             summary="two-socket server without range operations: Cavium ThunderX2, four threads a core",
             costs=_costs.THUNDERX2,
@@ -129,6 +147,14 @@ PLATFORMS: tuple[Platform, ...] = tuple(
             costs=_costs.CORTEX_A78,
             tlb=CORTEX_A78,
             arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
+            cpus=8,
+        ),
+        Platform(
+            name="cortex-x3",
+            summary="phone or laptop with range operations: Cortex-X3 class (Snapdragon 8 Gen 2)",
+            costs=_costs.CORTEX_X3,
+            tlb=NEOVERSE_V2,
+            arch=Arm64Platform(tlbi_erratum="4118414"),
             cpus=8,
         ),
         Platform(

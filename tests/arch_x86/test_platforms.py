@@ -1,6 +1,6 @@
 """The x86 platforms: every cost has a range and a source, and docs/costs.md says what the values say.
 
-`python tests/arch_x86/test_platforms.py` writes the tables of docs/costs.md anew.
+`PYTHONPATH=tests python tests/arch_x86/test_platforms.py` writes the tables of docs/costs.md anew.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attrs
 import pytest
+from twins import cost_tables
+from twins.cost_tables import TAKEN_OVER
 
 from shootdown._platform import COST_NAMES, Cost, Costs, Platform
 from shootdown_x86._platforms import PLATFORMS, X86Platform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs.md"
-BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
-TAKEN_OVER = "estimate: taken over from "
 
 EVERY_COST = [
     pytest.param(getattr(platform.costs, name), id=f"{platform.name}-{name}")
@@ -40,35 +39,6 @@ def broadcast(costs: Costs, targets: int, end: str) -> float:
     last = value("ipi_send_ns") + targets * value("ipi_send_each_ns")
     answered = last + value("ipi_latency_ns") + value("ipi_handler_ns")
     return answered + targets * value("ipi_answer_each_ns")
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ")
-
-
-def tables() -> str:
-    """Write what docs/costs.md has between its marks."""
-    doc = {field.name: field.metadata["doc"] for field in attrs.fields(Costs)}
-    lines = []
-    for platform in PLATFORMS:
-        own = [name for name in COST_NAMES if not getattr(platform.costs, name).source.startswith(TAKEN_OVER)]
-        parents = {
-            getattr(platform.costs, name).source.removeprefix(TAKEN_OVER)
-            for name in COST_NAMES
-            if name not in own
-        }
-        lines += [f"### {platform.name}", "", f"{platform.summary}.", ""]
-        if parents:
-            lines += [f"As `{', '.join(sorted(parents))}`{' but for:' if own else '.'}", ""]
-        if own:
-            lines += ["| cost | what | low | likely | high | source |", "|---|---|---:|---:|---:|---|"]
-        for name in own:
-            cost: Cost = getattr(platform.costs, name)
-            range_ = " | ".join(number(value) for value in (cost.low, cost.likely, cost.high))
-            lines.append(f"| `{name}` | {doc[name]} | {range_} | {cost.source} |")
-        if own:
-            lines.append("")
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("cost", EVERY_COST)
@@ -189,11 +159,10 @@ def test_the_model_gives_a_guests_broadcast_the_time_that_was_measured() -> None
 
 
 def test_the_document_lists_the_values_as_they_are() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    listed = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert listed == tables(), f"write it anew: python {Path(__file__).name}"
+    assert cost_tables.listed(DOCUMENT) == cost_tables.tables(PLATFORMS), (
+        f"write it anew: python {Path(__file__).name}"
+    )
 
 
 if __name__ == "__main__":
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    DOCUMENT.write_text(before + BEGIN + tables() + END + rest.partition(END)[2], encoding="utf-8")
+    cost_tables.write(DOCUMENT, PLATFORMS)
