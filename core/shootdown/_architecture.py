@@ -112,6 +112,11 @@ class Lowering:
         """
         return {}
 
+    @property
+    def machine_locks(self) -> int:
+        """How many locks of the whole machine flushes take; they are locks 0, 1, ... of a program."""
+        return 0
+
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_pmd_tlb_range()` for the one huge PMD entry whose base pages are the range of request `g`."""
         self.flush_range(asm, g)
@@ -124,8 +129,16 @@ class Lowering:
         """Write the flush of `pmdp_collapse_flush()` for the range of request `g`."""
         self.flush_range(asm, g)
 
-    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool) -> None:
-        """Write what clearing so many entries does at once, where it does anything (a hash table's entries go)."""
+    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
+        """Write what clearing so many entries does at once, where it does anything (a hash table's entries go).
+
+        Base pages are those from page `first` of the mapping on, which begins where a page table does. The method
+        may use request 2.
+        """
+
+    def no_thp(self) -> str | None:
+        """Say why there are no transparent huge pages here, or None where there are."""
+        return None
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are never shared here, or None where they are."""

@@ -23,7 +23,7 @@ _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 @attrs.frozen
 class Contradiction:
-    """Two settings that a person gave and that cannot both hold.
+    """Settings that a person gave and that cannot hold, together or with the platform that was chosen.
 
     Args:
         settings: their names, such as `kernel.pti` and `platform.flush`; the rule applies if all were given.
@@ -146,7 +146,8 @@ def refuse_contradictions(
     for rule in (*CONTRADICTIONS, *rules):
         if all(name in settings for name in rule.settings) and rule.when(kernel, platform):
             both = " and ".join(f"{name}={settings[name]}" for name in rule.settings)
-            raise ShootdownError(f"{both} cannot both hold: {rule.because}")
+            verdict = "cannot both hold" if len(rule.settings) > 1 else "is not possible here"
+            raise ShootdownError(f"{both} {verdict}: {rule.because}")
 
 
 def parse_value(name: str, field: Any, text: str) -> Any:

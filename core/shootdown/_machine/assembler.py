@@ -275,6 +275,14 @@ class Assembler:
         """Run what is within if this task's mm is flushed and no other task has it."""
         return self._branch(o.JUMP_NOT_ALONE)
 
+    def if_own_mm(self) -> AbstractContextManager[Branch]:
+        """Run what is within if this task's mm is the one that is flushed."""
+        return self._branch(o.JUMP_NOT_OWN)
+
+    def if_in_mm_cpumask(self) -> AbstractContextManager[Branch]:
+        """Run what is within if this CPU is in the mm's mm_cpumask."""
+        return self._branch(o.JUMP_NOT_MASKED)
+
     def if_time_to_trim(self, period: int) -> AbstractContextManager[Branch]:
         """Run what is within each `period`-th time that this CPU gets here."""
         return self._branch(o.JUMP_NOT_DUE, period)

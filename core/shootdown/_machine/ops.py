@@ -99,6 +99,8 @@ JUMP_WHOLE = 91  # a=label: go there if the request flushes everything
 JUMP_EMPTY = 92  # a=g, b=label: go there if the range ends where it begins
 JUMP_NOT_ALONE = 93  # a=label: unless the mm is this task's and no other task has it (mm_users is 1)
 JUMP_NOT_DUE = 94  # a=period, b=label: unless it is time to trim: each a-th time that this CPU asks
+JUMP_NOT_OWN = 95  # a=label: unless the mm is this task's (current->mm == mm)
+JUMP_NOT_MASKED = 96  # a=label: unless this CPU is in the mm's mm_cpumask
 
 # --- how FLUSH_BEGIN counts
 ROUNDED = 1  # the range is first rounded outwards to whole strides
@@ -128,7 +130,7 @@ CALL_SYNC = 2  # IPI: tlb_remove_table_sync_one's empty handler
 CALL_HYPERCALL = 3  # the hypervisor flushes for us; no guest CPU takes an interrupt
 CALL_BROADCAST = 4  # hardware broadcast (INVLPGB, TLBI, tlbie); no CPU takes an interrupt
 CALL_TRANSITION = 5  # IPI: move to the global ASID
-CALL_INVALIDATE = 6  # IPI: invalidate, whatever the CPU has loaded
+CALL_INVALIDATE = 6  # IPI: invalidate (nothing with scope 0), whatever the CPU has loaded
 CALL_LEAVE = (
     7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
 )

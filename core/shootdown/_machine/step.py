@@ -207,7 +207,9 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     elif kind == o.CALL_INVALIDATE:
         mm = int64(S[base + CPU_CALL_MM]) - 1
         drop_translations(S, L, mm, word, cpus, scope)
-        if int64(S[base + CPU_CALL_STRIDES]) == 0:
+        if scope == 0:
+            full = int64(0)
+        elif int64(S[base + CPU_CALL_STRIDES]) == 0:
             full = cpus
         else:
             partial = cpus
@@ -547,7 +549,7 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             S[r + G_LO] = S[g + G_LO]
             S[r + G_HI] = S[g + G_HI]
 
-    elif op & 127 >= 70 and op & 127 <= 94:  # a flush request on its way
+    elif op & 127 >= 70 and op & 127 <= 96:  # a flush request on its way
         base = L.o_cpu + cpu * CPU_CELLS
         out = L.o_out + cpu * L.words
         if op == o.WAIT:
@@ -661,6 +663,12 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             S[m] = 0
         elif op == o.JUMP_NOT_LOADED:
             if not has(S, mm_set(L, mm, LOADED), L, cpu):
+                nxt = a
+        elif op == o.JUMP_NOT_OWN:
+            if int64(S[t + T_MM]) != mm + 1:
+                nxt = a
+        elif op == o.JUMP_NOT_MASKED:
+            if not has(S, mm_set(L, mm, MASK), L, cpu):
                 nxt = a
         elif op == o.FLUSH_SELF:
             word = cpu // L.bits

@@ -93,7 +93,7 @@ class Anonymous:
             for lo in range(0, pages, limit):
                 hi = min(lo + limit, pages)
                 asm.work("zap_ns", hi - lo, text="clear the entries")
-                self.gathers.cleared(hi - lo, huge=False)
+                self.gathers.cleared(hi - lo, huge=False, first=lo)
                 asm.emit(o.GATHER_ADD, g, lo, hi, o.CLEARED_PTES << 16, text=f"{hi - lo} entries cleared")
                 if hi < pages:
                     with asm.function("tlb_flush_mmu", "mm/mmu_gather.c"):
@@ -138,6 +138,7 @@ class Anonymous:
         asm = self.asm
         with asm.function("__split_huge_pmd_locked", "mm/huge_memory.c"), asm.because("THP split"):
             asm.work("zap_huge_ns", text="write the PTE table")
+            self.gathers.cleared(1, huge=True)
             self._invalidate_pmd()
 
     def _invalidate_pmd(self, name: str = "pmdp_invalidate") -> None:

@@ -75,6 +75,7 @@ class Calls:
             for m in mappings:
                 self.hugetlb.fork(m, child_mm, parent_mm, m.used if populated else ())
             with asm.because("fork"):
+                self.gathers.cleared(cow_pages, huge=False)
                 asm.emit(o.REQUEST, SCRATCH, o.FULLMM, text="flush_tlb_mm: entries became read-only")
                 self.lowering.flush_mm(asm, SCRATCH)
             asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
@@ -86,6 +87,7 @@ class Calls:
         for _ in range(pages):
             with self.asm.function("wp_page_copy", "mm/memory.c"), self.asm.because("copy on write"):
                 self.asm.work("small_fault_ns", text="copy a page")
+                self.gathers.cleared(1, huge=False)
                 self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 0, text="one page")
                 self.lowering.flush_page(self.asm, SCRATCH)
 

@@ -76,11 +76,16 @@ class Gathers:
             self.asm.emit(o.CLEAR_FLAGS, g, other)
             self.asm.emit(o.SET_FLAGS, g, size, text="page_size of what follows")
 
-    def cleared(self, count: int, *, huge: bool) -> None:
-        """Write what clearing so many entries does at once, on architectures where it does anything."""
-        hook = getattr(self.lowering, "entries_cleared", None)
-        if hook is not None and count:
-            hook(self.asm, count, huge=huge)
+    def cleared(self, count: int, *, huge: bool, first: int = 0) -> None:
+        """Write what clearing so many entries does at once, on architectures where it does anything.
+
+        Args:
+            count: how many.
+            huge: they are huge PMD entries.
+            first: of base pages, the first one's number in the mapping.
+        """
+        if count:
+            self.lowering.entries_cleared(self.asm, count, huge=huge, first=first)
 
     def end_vma(self, g: int, *, fullmm: bool = False) -> None:
         """Write `tlb_end_vma()`: flush here unless one flush may serve several VMAs."""

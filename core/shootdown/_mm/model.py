@@ -77,7 +77,8 @@ class Model:
         self.slot_units = 1 << (geometry.pud_shift - unit)
         self._unit_pages = unit - geometry.page_shift
         self.asm = Assembler()
-        self.locks = Locks(i_mmap=0, mmap=files, vma=files + mms, ptl=files + 2 * mms)
+        own = lowering.machine_locks
+        self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
         self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails)
         self.hugetlb = Hugetlb(self.asm, kernel, lowering, self.gathers, self.locks, self.slot_units)
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
@@ -165,7 +166,7 @@ class Model:
             mms=self.mms,
             slots=self.slots,
             classes=self.classes,
-            locks=self.files + 2 * self.mms + self.slots,
+            locks=self.locks.ptl + self.slots,
             events=max(self._events, 1),
             asids=min(rules.asids, self.mms),  # no CPU sees more address spaces than there are
             bits=64,

@@ -209,10 +209,14 @@ class SharedHugetlb:
     # --- the parent
 
     def _parent(self) -> None:
-        """The parent leaves CPU 0 to the process that started it, pins itself, and touches everything."""
+        """The parent leaves CPU 0 to the process that started it, pins itself, and touches everything.
+
+        It shares its memory with that process, and so first copies pages: on ppc64el that trims its mm_cpumask.
+        """
         model = self.model
         model.move(PARENT_CPU)
         model.asm.emit(o.SPAWN, self.init, text="the process that waits for it runs there")
+        model.calls.copy_on_write(COPIED)
         for m in self.mappings:
             model.hugetlb.touch(m)
         if self.children:
@@ -400,6 +404,7 @@ def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
     model.starts(parent)
     model.move(PARENT_CPU)
     model.asm.emit(o.SPAWN, init, text="the process that waits for it runs there")
+    model.calls.copy_on_write(COPIED)
     for m in mappings:
         model.hugetlb.touch(m)
     with model.window("fork_storm", parent):

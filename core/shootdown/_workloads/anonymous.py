@@ -69,7 +69,7 @@ def _table_pages(model: Model) -> int:
 def _refuse(setting: Setting) -> str | None:
     if setting["op"] == "thp_split_mprotect" and setting["kind"] != "thp":
         return "thp_split_mprotect changes one page of a huge one: it needs -p kind=thp"
-    return None
+    return setting.lowering.no_thp() if setting["kind"] == "thp" else None
 
 
 ANONYMOUS = Workload(

@@ -43,4 +43,5 @@ THP_COLLAPSE = Workload(
         Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
     ),
     build=_build,
+    refuse=lambda setting: setting.lowering.no_thp(),
 )
