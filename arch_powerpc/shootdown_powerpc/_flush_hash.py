@@ -1,0 +1,156 @@
+"""How hash kernels flush: each cleared entry takes its hash-table entry and TLB entry along, in batches.
+
+arch/powerpc/mm/book3s64/hash_tlb.c and hash_native.c, read in v6.16; nothing that is modelled differs since v5.10.
+The hardware walks no Linux page table, so that freeing or unsharing tables invalidates nothing, and the flushes that
+generic code asks for (`flush_tlb_range()` and its kin) are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown_powerpc._lower import NO_LIMIT, PowerpcLowering
+
+_TLB = "arch/powerpc/mm/book3s64/hash_tlb.c"
+_NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"
+_PGTABLE = "arch/powerpc/mm/book3s64/hash_pgtable.c"
+
+#: Entries that a CPU collects while it holds a page-table lock (PPC64_TLB_BATCH_NR).
+BATCH = 192
+#: The request that the batch is flushed with; see `Lowering.entries_cleared`.
+_REQUEST = 2
+#: native_tlbie_lock, the one lock of the machine that flushes may take.
+_TLBIE_LOCK = 0
+
+
+def batches(first: int, count: int, table_pages: int) -> Iterator[int]:
+    """Say how cleared base pages are flushed: in batches of 192, and what is left at the end of each page table.
+
+    Lazy MMU mode, in which a CPU collects, lasts as long as the lock of one page table (zap_pte_range()).
+
+    Args:
+        first: number of the first page in a mapping that begins where a table does.
+        count: how many pages.
+        table_pages: base pages that a table maps.
+    """
+    while count > 0:
+        here = min(count, table_pages - first % table_pages)
+        yield from (min(BATCH, here - done) for done in range(0, here, BATCH))
+        first, count = first + here, count - here
+
+
+@attrs.frozen
+class HashLowering(PowerpcLowering):
+    """Write flushes as a hash kernel does them; see `shootdown.Lowering`."""
+
+    @property
+    def needs_table_invalidate(self) -> bool:
+        """Tables may be freed unflushed: tlb_needs_table_invalidate() is radix_enabled()."""
+        return False
+
+    @property
+    def machine_locks(self) -> int:
+        """One: native_tlbie_lock, where the CPU can't take two tlbie at once."""
+        return 1
+
+    def no_thp(self) -> str | None:
+        """Say why there is no THP: it needs 16M pages as large as a PMD entry, which 64K base pages have."""
+        if self.kernel.page_size == 65536:
+            return None
+        return "no THP with the hash MMU and 4K pages: a PMD entry spans 2M, and huge pages are 16M"
+
+    # --- what the generic code calls
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write `hash__tlb_flush()`: drain this CPU's batch, which leaving lazy MMU mode has drained already."""
+        self._nothing(asm, "hash__tlb_flush")
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()`, which is empty."""
+        self._nothing(asm, "flush_tlb_range")
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`, which is empty."""
+        self._nothing(asm, "flush_tlb_mm")
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()`, which is empty."""
+        self._nothing(asm, "flush_tlb_page")
+
+    def _nothing(self, asm: Assembler, name: str) -> None:
+        with asm.function(name, "arch/powerpc/include/asm/book3s/64/tlbflush.h"):
+            asm.work("flush_ns", 0, text="the entries were flushed as they were cleared")
+
+    def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
+        """Write `hash__pmdp_collapse_flush()`: wait for lockless look-ups, then flush each entry of the table."""
+        with asm.function("hash__pmdp_collapse_flush", _PGTABLE):
+            with asm.function("serialize_against_pte_lookup"), asm.because("lockless look-ups"):
+                asm.target_mm_cpumask()
+                with asm.if_targets():
+                    asm.send(o.CALL_INVALIDATE, 0, text="IPI: do_serialize, which does nothing")
+                    asm.wait_for_answers()
+            with asm.function("flush_hash_table_pmd_range", _TLB):
+                self.entries_cleared(asm, self.table_pages, huge=False)
+
+    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
+        """Write `hpte_need_flush()` for each entry: base pages in batches, huge ones at once.
+
+        The program is taken to have touched each base page, and one of each transparent huge page, so that the hash
+        table holds one entry for each.
+        """
+        with asm.function("hpte_need_flush", _TLB), asm.because("TLB flush"):
+            sizes = [1] * count if huge else list(batches(first, count, self.table_pages))
+            for size in sorted(set(sizes), reverse=True):
+                times = sizes.count(size)
+                if times > 1:
+                    with asm.loop(times, o.SCRATCH2):
+                        self._flush(asm, size)
+                else:
+                    self._flush(asm, size)
+
+    # --- flush_hash_range(), flush_hash_page()
+
+    def _flush(self, asm: Assembler, entries: int) -> None:
+        """Flush so many entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie."""
+        name = "native_flush_hash_range" if entries > 1 else "native_hpte_invalidate"
+        with asm.function(name, _NATIVE):
+            asm.emit(o.REQUEST, _REQUEST, o.CLEARED_PTES << 16, 0, 0, text=f"{entries} hash-table entries")
+            asm.target_mm_cpumask()
+            with asm.if_targets() as others:
+                self._tlbie(asm, entries)
+                others.otherwise()
+                with asm.if_in_mm_cpumask() as mine:
+                    self._tlbiel(asm, entries)
+                    mine.otherwise()
+                    self._tlbie(asm, entries)
+
+    def _tlbiel(self, asm: Assembler, entries: int) -> None:
+        asm.begin_flush(_REQUEST, ceiling=NO_LIMIT, tracked=False, text="ptesync; this CPU alone")
+        asm.execute("tlbiel_ric0_prs0_r0", entries, text="tlbiel by virtual page number")
+        asm.emit(o.FLUSH_LOCAL_PAGES, entries, o.SCOPE_BOTH, text="ppc_after_tlbiel_barrier")
+        asm.emit(o.CANCEL, text="no other CPU")
+
+    def _tlbie(self, asm: Assembler, entries: int) -> None:
+        """Execute one tlbie for each entry and what follows the last, under native_tlbie_lock if need be."""
+        locks = not self.cpu.lockless_tlbie
+        if locks:
+            asm.lock(_TLBIE_LOCK, write=True, sleeps=False, text="native_tlbie_lock")
+        asm.begin_flush(_REQUEST, ceiling=NO_LIMIT, tracked=False, text="ptesync; all CPUs")
+        self._broadcast(asm, "tlbie_ric0_prs0_r0", entries, "tlbie by virtual page number")
+        if self.cpu.p9_tlbie_erat_bug:
+            self._broadcast(asm, "tlbie_ric0_prs0_r1", 1, "ptesync; tlbie: CPU_FTR_P9_TLBIE_ERAT_BUG")
+        if self.cpu.p9_tlbie_stq_bug:
+            self._broadcast(asm, "tlbie_ric0_prs0_r0", 1, "ptesync; tlbie again: CPU_FTR_P9_TLBIE_STQ_BUG")
+        asm.execute("tlbsync")
+        asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
+        asm.emit(o.SEND, o.CALL_BROADCAST, o.SCOPE_BOTH, -1, text="tlbie reaches every CPU")
+        asm.complete("eieio; tlbsync; ptesync")
+        if locks:
+            asm.unlock(_TLBIE_LOCK, write=True, text="native_tlbie_lock")
+
+    def _broadcast(self, asm: Assembler, name: str, times: int, text: str) -> None:
+        asm.execute(name, times, broadcasts=True, cost="broadcast_ns", text=text)

@@ -1,0 +1,58 @@
+"""How rows measured on ppc64el kernels map to what the model counts.
+
+Instructions are counted machine-wide in the window. After a fork it also holds the measured program's own
+copy-on-write faults, each of which flushes one page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shootdown._oracle.measured import Difference, Measured, Seen
+from shootdown._oracle.rows import Row
+
+#: Pages that parent and child copy, or take for themselves, soon after a fork (measured: up to eight in all).
+_COPIED_PER_FORK = 8
+#: What flushes one page of a process that runs on one CPU.
+_ONE_PAGE = "tlbiel_ric0_prs1_r1"
+
+
+def _platform(row: Row) -> tuple[str, dict[str, str]]:
+    """Rows were measured under qemu's TCG: POWER9, radix, 4K pages unless the row says otherwise."""
+    size = row.fields.get("page_size")
+    return "qemu-tcg", {} if size is None else {"kernel.page_size": str(size)}
+
+
+def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
+    del case
+    whole, actor = seen.whole, seen.actor
+    return {
+        "sync_broadcasts": whole["sync_broadcasts"],
+        "sync_ipis": whole["sync_ipis"],
+        "unshared_tables": whole["unshared_tables"],
+        "shared_tables": whole["shared_tables"],
+        "gathers": actor["gathers"],
+        "gathers_vma": actor["gathers_vma"],
+        "instructions": _instructions(row, seen),
+    }
+
+
+def _instructions(row: Row, seen: Seen) -> dict[str, int | tuple[int, int]]:
+    """Give each instruction's count; a range where copy-on-write faults of one page share the window."""
+    counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
+    forks = _forks(row)
+    if forks:
+        exact = seen.instructions.get(_ONE_PAGE, 0)
+        counts[_ONE_PAGE] = (exact - forks, exact + _COPIED_PER_FORK * forks)
+    return counts
+
+
+def _forks(row: Row) -> int:
+    if row.workload == "fork_storm":
+        return row.integer("M")
+    return row.integer("k") if row.fields.get("step") == "fork" else 0
+
+
+DIFFERENCES: tuple[Difference, ...] = ()
+
+MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES)

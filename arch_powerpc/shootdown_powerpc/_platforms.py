@@ -1,0 +1,170 @@
+"""The POWER machines that kernels run on: CPU, MMU, hypervisor and TLBs.
+
+What things cost on them is in `_costs.py`. TLB figures are the data side's.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from shootdown._kernel import switch
+from shootdown._platform import Platform
+from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
+from shootdown_powerpc import _costs
+
+
+@attrs.frozen
+class PowerPlatform:
+    """What only a POWER platform has: the features that decide how Linux flushes."""
+
+    mmu: Literal["radix", "hash"] = switch(
+        "radix",
+        "radix page tables, or the hash table (before POWER9, with disable_radix, or by the hypervisor's choice)",
+        choices=("radix", "hash"),
+    )
+    isa: Literal["2.07", "3.0", "3.1"] = switch(
+        "3.0", "Power ISA: 2.07 is POWER8, 3.0 POWER9, 3.1 POWER10 and 11", choices=("2.07", "3.0", "3.1")
+    )
+    gtse: bool = switch(
+        True,
+        "guest translation shootdown enable (MMU_FTR_GTSE): the kernel may execute tlbie; always so on bare metal",
+    )
+    p9_tlbie_erat_bug: bool = switch(
+        False, "CPU_FTR_P9_TLBIE_ERAT_BUG (every POWER9): one more tlbie, of PID 0, after each kind of tlbie"
+    )
+    p9_tlbie_stq_bug: bool = switch(
+        False, "CPU_FTR_P9_TLBIE_STQ_BUG (POWER9 before Nimbus DD2.3, and guests): the last tlbie is repeated"
+    )
+    coprocessors: bool = switch(
+        False, "accelerators translate for each mm through the nest MMU (mm->context.copros): it needs tlbie"
+    )
+    lockless_tlbie: bool = switch(
+        True,
+        "MMU_FTR_LOCKLESS_TLBIE (POWER5 and later): CPUs may execute tlbie at once; else native_tlbie_lock (hash)",
+    )
+    pid_bits: int = switch(
+        20, "bits of a radix PID; 19 in guests with the radix prefetch bug", minimum=1, maximum=32
+    )
+
+
+KIB4, KIB64, MIB2, MIB16, GIB1, GIB512 = 1 << 12, 1 << 16, 1 << 21, 1 << 24, 1 << 30, 1 << 39
+LEVELS = (KIB4, MIB2, GIB1, GIB512)
+
+# UNVERIFIED: replacement, and how many entries of the tables' upper levels the page walk cache holds (IBM says that
+# it exists, not how large it is: POWER9 Processor User's Manual 2.0). 128 congruence classes are what the kernel
+# walks (POWER9_TLB_SETS_RADIX); four ways make 512 entries of a thread's share of the 1024.
+_PAGE_WALK = (
+    CacheGeometry(entries=32, ways=32, page_sizes=(MIB2,)),
+    CacheGeometry(entries=16, ways=16, page_sizes=(GIB1, GIB512)),
+)
+_RADIX_SIZES = (KIB4, KIB64, MIB2, GIB1)
+
+# ERAT of 64 entries, fully associative; TLB of 1024 in four ways: UNVERIFIED, from memory of the same manual.
+POWER9 = TlbGeometry(
+    l1=CacheGeometry(entries=64, ways=64, page_sizes=(KIB4, KIB64, MIB2)),
+    l2=CacheGeometry(entries=1024, ways=4, page_sizes=_RADIX_SIZES),
+    walk_caches=_PAGE_WALK,
+    levels=LEVELS,
+    asid_bits=20,
+)
+
+# TLB four times as large as POWER9's (Starke and Thompto, IBM's POWER10 Processor, Hot Chips 32). UNVERIFIED: ways.
+POWER10 = attrs.evolve(POWER9, l2=CacheGeometry(entries=4096, ways=4, page_sizes=_RADIX_SIZES))
+
+# POWER8: ERAT of 48 entries, TLB of 2048 in four ways: UNVERIFIED, from memory of its user's manual. The TLB holds
+# virtual addresses of segments; nothing caches Linux' own tree, which the hardware doesn't know.
+POWER8 = TlbGeometry(
+    l1=CacheGeometry(entries=48, ways=48, page_sizes=(KIB4, KIB64, MIB16)),
+    l2=CacheGeometry(entries=2048, ways=4, page_sizes=(KIB4, KIB64, MIB2, MIB16)),
+    levels=LEVELS,
+    asid_bits=20,
+)
+
+# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries
+# at first (accel/tcg/cputlb.c; it grows with use), without PIDs, and nothing of the tables' upper levels.
+TCG = TlbGeometry(
+    l1=CacheGeometry(entries=256, ways=1, page_sizes=LEVELS[:3]),
+    levels=LEVELS,
+    asid_bits=0,
+    global_entries=False,
+)
+
+
+def _with_entries(platform: Platform) -> Platform:
+    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
+    tlb: TlbGeometry = platform.tlb
+    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
+    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
+    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
+
+
+_P9_GUEST = PowerPlatform(p9_tlbie_erat_bug=True, p9_tlbie_stq_bug=True)
+
+PLATFORMS: tuple[Platform, ...] = tuple(
+    _with_entries(platform)
+    for platform in (
+        # PVR of Nimbus DD2.3: the store-queue bug is fixed (update_tlbie_feature_flag(), kernel/dt_cpu_ftrs.c).
+        Platform(
+            name="power9",
+            summary="two-socket POWER9 (Nimbus DD2.3) on bare metal: radix, tlbie, four threads a core",
+            costs=_costs.POWER9,
+            tlb=POWER9,
+            arch=PowerPlatform(p9_tlbie_erat_bug=True),
+            cpus=176,
+        ),
+        Platform(
+            name="power10",
+            summary="POWER10 on bare metal: radix, tlbie, a PID by one tlbiel, eight threads a core",
+            costs=_costs.POWER10,
+            tlb=POWER10,
+            arch=PowerPlatform(isa="3.1"),
+            cpus=240,
+        ),
+        # The guest's CPU features are those of any POWER9, because it may be migrated (09ce98cacd51).
+        Platform(
+            name="power9-guest",
+            summary="pseries guest of KVM on POWER9: radix, and the kernel may execute tlbie (GTSE)",
+            costs=_costs.POWER9_GUEST,
+            tlb=attrs.evolve(POWER9, vm_bits=3),
+            arch=attrs.evolve(_P9_GUEST, pid_bits=19),
+            cpus=64,
+            hypervisor="kvm",
+        ),
+        Platform(
+            name="power10-lpar",
+            summary="partition of PowerVM on POWER10: radix without GTSE, flushed by H_RPT_INVALIDATE",
+            costs=_costs.POWER10_LPAR,
+            tlb=attrs.evolve(POWER10, vm_bits=3),
+            arch=PowerPlatform(isa="3.1", gtse=False),
+            cpus=192,
+            hypervisor="powervm",
+        ),
+        Platform(
+            name="power8",
+            summary="two-socket POWER8 on bare metal: hash table, tlbie by virtual page number, eight threads a core",
+            costs=_costs.POWER8,
+            tlb=POWER8,
+            arch=PowerPlatform(mmu="hash", isa="2.07"),
+            cpus=160,
+        ),
+        Platform(
+            name="power9-hash",
+            summary="the same POWER9 booted with disable_radix: hash table",
+            costs=_costs.POWER9_HASH,
+            tlb=attrs.evolve(POWER9, walk_caches=()),
+            arch=PowerPlatform(mmu="hash", p9_tlbie_erat_bug=True),
+            cpus=176,
+        ),
+        # The machine of tests/oracle, seen from its counts: tlbie of a guest that has GTSE, both fix-ups.
+        Platform(
+            name="qemu-tcg",
+            summary="QEMU's own translator as the rows of the oracle were measured: POWER9, radix",
+            costs=_costs.QEMU_TCG,
+            tlb=TCG,
+            arch=_P9_GUEST,
+            cpus=4,
+        ),
+    )
+)
