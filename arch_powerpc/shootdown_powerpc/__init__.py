@@ -1,4 +1,4 @@
-"""The powerpc architecture: Book3S-64 page tables, radix and hash."""
+"""The powerpc architecture (Book3S-64): page-table formats, kernels, platforms, and how radix and hash flush."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from shootdown import Architecture, hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer powerpc."""
     from shootdown_powerpc._formats import FORMATS
+    from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
+    from shootdown_powerpc._lower import lower
+    from shootdown_powerpc._measured import MEASURED
+    from shootdown_powerpc._platforms import PLATFORMS
 
     return [
         Architecture(
             api=1,
             name="powerpc",
-            summary="64-bit POWER (Book3S): radix and hashed page tables",
-            aliases=("ppc64el",),
+            summary="64-bit POWER (Book3S): radix and hashed page tables; tlbie, tlbiel with IPIs, hypercalls",
+            aliases=("ppc64el", "ppc64le", "ppc64"),
             formats=FORMATS,
+            switches=PowerpcKernel,
+            changes=CHANGES,
+            configure=configure,
+            platforms=PLATFORMS,
+            lower=lower,
+            measured=MEASURED,
+            contradictions=CONTRADICTIONS,
         )
     ]

@@ -12,7 +12,7 @@ import attrs
 
 from shootdown._platform import COST_NAMES, Cost, Costs
 
-# mprotect() of N pages with a local flush on POWER9: 7.4 us for 32, 7.8 for 34, 13.8 for 64, 26.4 for 128, 98.3 for 512;
+# mprotect() of N pages, local flush, POWER9: 7.4 us for 32, 7.8 for 34, 13.8 for 64, 26.4 for 128, 98.3 for 512;
 # with a flush of the PID, which is 128 tlbiel, 9.0, 14.6, 26.4, 50.2 for 34, 64, 128, 256. Solved for its parts:
 # 1.0 us for the call, 187 ns for a page, 13 ns for a tlbiel, 1.65 us for a PID.
 CEILING = "commit f6f27951fdf8 (powerpc/64s/radix: Introduce local single page ceiling), mprotect of N pages"
@@ -46,10 +46,16 @@ POWER9 = Costs(
     ipi_answer_each_ns=Cost(50, 150, 400, f"estimate: one line from another core or socket; {X86}"),
     preempted_ns=Cost(0, 0, 0, "estimate: nothing; no hypervisor takes a CPU away"),
     full_flush_ns=Cost(
-        1_200, 1_650, 4_000, f"{CEILING}: 128 tlbiel take 1.64 us at 34 pages; low and high: a third less, refills"
+        1_200,
+        1_650,
+        4_000,
+        f"{CEILING}: 128 tlbiel take 1.64 us at 34 pages; low and high: a third less, refills",
     ),
     page_flush_ns=Cost(
-        10, 13, 60, f"{CEILING}: 13 ns between a tlbiel more and less at 34 to 256 pages; high with its refill"
+        10,
+        13,
+        60,
+        f"{CEILING}: 13 ns between a tlbiel more and less at 34 to 256 pages; high with its refill",
     ),
     broadcast_ns=Cost(
         50,
@@ -113,7 +119,10 @@ POWER9_GUEST = _like(
     "power9",
     POWER9,
     ipi_latency_ns=Cost(
-        500, 1_500, 15_000, "estimate: msgsnd traps, or XIVE delivers to a running vCPU; high a vCPU that ceded"
+        500,
+        1_500,
+        15_000,
+        "estimate: msgsnd traps, or XIVE delivers to a running vCPU; high a vCPU that ceded",
     ),
     ipi_handler_ns=Cost(300, 600, 2_500, "estimate: power9's; high with an exit to KVM"),
     preempted_ns=Cost(
@@ -122,7 +131,9 @@ POWER9_GUEST = _like(
     hypercall_ns=Cost(
         500, 1_500, 6_000, "estimate: an exit from radix guests saves and reloads their context"
     ),
-    hypercall_each_ns=Cost(0, 5, 50, "estimate: KVM executes tlbie for the guest (do_h_rpt_invalidate_prt())"),
+    hypercall_each_ns=Cost(
+        0, 5, 50, "estimate: KVM executes tlbie for the guest (do_h_rpt_invalidate_prt())"
+    ),
     lock_wake_ns=Cost(3_000, 12_000, 100_000, "estimate: a vCPU that ceded has to enter again"),
     start_ns=Cost(5_000, 20_000, 300_000, "estimate: as lock_wake_ns, and first faults"),
     small_fault_ns=Cost(600, 1_500, 4_000, "estimate: power9's with nested walks"),

@@ -67,7 +67,7 @@ class RadixLowering(PowerpcLowering):
         """How a global flush reaches other CPUs: tlbie, IPIs, or H_RPT_INVALIDATE where the guest has no GTSE."""
         forced = self.platform.flush
         if forced in ("broadcast", "ipi", "hypercall"):
-            return forced  # type: ignore[return-value]
+            return forced
         if not self.cpu.gtse:
             return "hypercall"
         return "ipi" if self.own.disable_tlbie else "broadcast"

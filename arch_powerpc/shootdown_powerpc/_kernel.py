@@ -57,7 +57,8 @@ class PowerpcKernel:
         minimum=0,
     )
     range_drops_page_walk_cache: bool = switch(
-        False, "flush_tlb_range() of a PMD entry or more drops the page walk cache, as does that of hugetlb PUDs"
+        False,
+        "flush_tlb_range() of a PMD entry or more drops the page walk cache, as does that of hugetlb PUDs",
     )
     one_tlbiel_on_isa31: bool = switch(
         False, "on ISA 3.1 one tlbiel invalidates a PID; otherwise one for each of 128 sets does"
