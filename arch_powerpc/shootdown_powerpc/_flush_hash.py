@@ -60,7 +60,7 @@ class HashLowering(PowerpcLowering):
     def no_thp(self) -> str | None:
         """Say why there is no THP: it needs 16M pages as large as a PMD entry, which 64K base pages have."""
         if self.kernel.page_size == 65536:
-            return None
+            return PowerpcLowering.no_thp(self)
         return "no THP with the hash MMU and 4K pages: a PMD entry spans 2M, and huge pages are 16M"
 
     # --- what the generic code calls

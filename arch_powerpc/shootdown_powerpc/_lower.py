@@ -65,6 +65,10 @@ class PowerpcLowering(Lowering):
         """How many base pages a PTE table maps."""
         return 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
 
+    def no_thp(self) -> str | None:
+        """Say why there are no transparent huge pages, or None where there are."""
+        return None if self.own.thp else "this kernel has no THP (CONFIG_TRANSPARENT_HUGEPAGE)"
+
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None in the what-if in which they are."""
         return None if self.kernel.pmd_sharing else NO_SHARING
