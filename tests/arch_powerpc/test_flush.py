@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from powerpc_counts import counted, instructions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from powerpc_counts import counted, instructions
 
 import shootdown
 
@@ -272,7 +272,7 @@ def test_workloads_about_sharing_are_not_applicable_and_say_why(kernel: str, pla
     "platform", ["power9", "power10", "power9-guest", "power10-lpar", "power8", "power9-hash"]
 )
 def test_what_if_powerpc_shared_tables_answers_with_counts_and_a_remark(platform: str) -> None:
-    """The sync is needed, and the flush of an unsharing would keep walk-cache entries, as on arm64 before c2ff4764e03e."""
+    """The sync is needed, and the flush of an unsharing would keep walk-cache entries, as arm64 before c2ff4764e03e."""
     rows = shootdown.compare(
         "hugetlb-munmap",
         arch=["powerpc"],

@@ -107,7 +107,7 @@ def test_huge_pages_are_flushed_one_by_one() -> None:
 
 
 def test_unsharing_a_table_would_leave_the_entries_in_the_hash_table() -> None:
-    """What if powerpc shared PMD tables: clearing the PUD entry touches no PTE, and only PTEs lead to the hash table."""
+    """What if powerpc shared PMD tables: only PTEs lead to the hash table, and clearing a PUD entry touches none."""
     counts = counted(
         "hugetlb-munmap", platform="power8", tables=2, threads=3, settings=("kernel.pmd_sharing=true",)
     )

@@ -159,7 +159,7 @@ def test_an_architecture_adds_rules_of_its_own() -> None:
     settings = parse_settings(["kernel.free=3"])
     kernel = after("kernel.free=3")
     refuse_contradictions(settings, kernel, 4, (rule,))
-    with pytest.raises(ShootdownError, match=r"kernel\.free=3 cannot both hold: they are equal"):
+    with pytest.raises(ShootdownError, match=r"kernel\.free=3 is not possible here: they are equal"):
         refuse_contradictions(settings, kernel, 3, (rule,))
 
 
