@@ -103,12 +103,18 @@ def _status(name: str, reasons: tuple[Reason, ...], code: int, below_0: int | No
             CodeBit(code, levels=_FROM_0, level_shift=0),
             *((CodeBit(below_0, levels=(-1,)),) if below_0 is not None else ()),
         ),
+        code_name="ESR_EL1",
     )
 
 
 _FAULTS = (
     # An address that neither table translates: reported at level 0 whatever the first level is.
-    Fault("level 0 translation fault", reasons=(Reason.NONCANONICAL,), code=(*_CLASS, CodeBit(0b000100))),
+    Fault(
+        "level 0 translation fault",
+        reasons=(Reason.NONCANONICAL,),
+        code=(*_CLASS, CodeBit(0b000100)),
+        code_name="ESR_EL1",
+    ),
     _status("level {level} address size fault", (Reason.ADDRESS_SIZE,), 0b000000, 0b101001),
     _status("level {level} access flag fault", (Reason.ACCESS_FLAG,), 0b001000),
     _status("level {level} permission fault", (Reason.PERMISSION,), 0b001100),
@@ -130,6 +136,14 @@ _UPPER_FIELDS = (
     BitField("Contiguous", CONTIGUOUS, slot="leaf"),
     BitField("PXN", bit(53), slot="leaf"),
     BitField("UXN", bit(54), slot="leaf"),
+    # D8.3.1 leaves 58:55 to software; the names are Linux's, arch/arm64/include/asm/pgtable-prot.h: DEVMAP until
+    # it lost its bit (in 6.17, UNVERIFIED), UFFD_WP in valid entries since 6.10 (before that, 58 was PROT_NONE,
+    # in invalid ones alone).
+    BitField("DIRTY", bit(55), slot="leaf", software=True),
+    BitField("SPECIAL", bit(56), slot="leaf", software=True),
+    BitField("DEVMAP", bit(57), slot="leaf", software=True),
+    BitField("UFFD_WP", bit(58), slot="leaf", software=True),
+    BitField("PBHA", bits(59, 62), slot="leaf"),
     BitField("PXNTable", bit(59), slot="table"),
     BitField("UXNTable", bit(60), slot="table"),
     BitField("APTable", bits(61, 62), slot="table"),

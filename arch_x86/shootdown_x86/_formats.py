@@ -56,10 +56,10 @@ _CODE = (
     CodeBit(bit(4), kinds=("execute",), any_of=("smep", "nxe")),
 )
 _FAULTS = (
-    Fault("#GP", reasons=(Reason.NONCANONICAL,)),
+    Fault("#GP", reasons=(Reason.NONCANONICAL,), code_name="error code"),
     # Not the manual's: what happens where no memory answers is the platform's choice.
     Fault("bus error", reasons=(Reason.NO_MEMORY,)),
-    Fault("#PF", code=_CODE),
+    Fault("#PF", code=_CODE, code_name="error code"),
 )
 
 _SETTINGS = (
@@ -71,6 +71,9 @@ _SETTINGS = (
     Setting("smap", False, "CR4.SMAP: supervisor mode can't access user pages"),
     Setting("ac", False, "EFLAGS.AC: suspends SMAP"),
 )
+
+
+_UPPER_SOFTWARE = tuple(BitField(f"SOFTW{n}", bit(53 + n), slot="leaf", software=True) for n in (4, 5))
 
 
 def _fields(above: tuple[str, ...], large: tuple[str, ...], *, wide: bool = True) -> tuple[BitField, ...]:
@@ -87,7 +90,13 @@ def _fields(above: tuple[str, ...], large: tuple[str, ...], *, wide: bool = True
         BitField("PS", PS, levels=above),
         BitField("G", G, slot="leaf"),
         BitField("PAT", bit(12), slot="leaf", levels=large),
-        *((BitField("PKEY", bits(59, 62), slot="leaf"), BitField("XD", XD)) if wide else ()),
+        # What the manual has software use, under Linux's names (asm/pgtable_types.h).
+        *(BitField(f"SOFTW{n}", bit(8 + n), slot="leaf", software=True) for n in (1, 2, 3)),
+        *(
+            (*_UPPER_SOFTWARE, BitField("PKEY", bits(59, 62), slot="leaf"), BitField("XD", XD))
+            if wide
+            else ()
+        ),
     )
 
 
@@ -170,7 +179,10 @@ X86_PAE = attrs.evolve(
         _NO_XD,
     ),
     settings_known=tuple(s for s in _SETTINGS if s.name != "pages_1g"),
-    fields=tuple(f for f in _fields(("PDPTE", "PDE"), ("PDE",)) if f.name != "PKEY"),
+    # 4.4.2: bits 62:52 are reserved here.
+    fields=tuple(
+        f for f in _fields(("PDPTE", "PDE"), ("PDE",)) if f.name != "PKEY" and f not in _UPPER_SOFTWARE
+    ),
 )
 
 X86_32BIT = Format(
@@ -218,7 +230,7 @@ X86_32BIT = Format(
     ),
     faults=(
         *_FAULTS[:-1],
-        Fault("#PF", code=(*_CODE[:-1], attrs.evolve(_CODE[-1], any_of=("smep",)))),
+        attrs.evolve(_FAULTS[-1], code=(*_CODE[:-1], attrs.evolve(_CODE[-1], any_of=("smep",)))),
     ),
     fields=_fields(("PDE",), ("PDE",), wide=False),
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shootdown._architecture import Architecture, Geometry, Lowering, MmRules
     from shootdown._changes import Change
     from shootdown._compare import compare
+    from shootdown._image import Translation, mapped, walk
     from shootdown._kernel import Kernel, switch
     from shootdown._platform import Cost, Costs, Platform
     from shootdown._registry import hookimpl
@@ -38,10 +39,13 @@ _HOMES = {
     "Result": "_result",
     "Setting": "_workload",
     "Workload": "_workload",
+    "Translation": "_image",
     "compare": "_compare",
     "hookimpl": "_registry",
+    "mapped": "_image",
     "simulate": "_simulate",
     "switch": "_kernel",
+    "walk": "_image",
 }
 
 __all__ = [
@@ -58,11 +62,14 @@ __all__ = [
     "Result",
     "Setting",
     "ShootdownError",
+    "Translation",
     "Workload",
     "compare",
     "hookimpl",
+    "mapped",
     "simulate",
     "switch",
+    "walk",
 ]
 
 

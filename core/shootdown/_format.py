@@ -152,6 +152,16 @@ class Format:
             found.append(shift)
         return tuple(found)
 
+    @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """Bytes of the pages that there are under the default settings, contiguous runs among them."""
+        settings, found = self.settings(), set()
+        for index, shift in enumerate(self.shifts):
+            if self.has_leaves(index, settings):
+                runs = [run.bits for run in self.contiguous if run.level == self.levels[index].name]
+                found |= {1 << shift, *(1 << shift + bits for bits in runs)}
+        return tuple(sorted(found))
+
     def level_index(self, name: str) -> int:
         """Find a level by the manual's or Linux's name, or raise `ShootdownError`."""
         for index, level in enumerate(self.levels):
@@ -248,6 +258,10 @@ class Format:
         """
         return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
+    def exception(self, reason: Reason, access: Access) -> Fault:
+        """Give the exception that a failed walk raises, as the format describes it."""
+        return _exception(self.faults, reason, access)
+
     def decode(self, entry: int, level: int, *, leaf: bool) -> tuple[str, ...]:
         """Name the fields that are not zero: `("P", "RW", "PKEY=3")`."""
         shown = []
@@ -282,6 +296,10 @@ class CustomFormat:
         source: manual and section.
         first_level: the manual's number of level 0, where it counts so.
         levels: rows to show in lists; the walk is the function's.
+        mappings: `mappings(memory, root, settings)` gives all that is mapped as `Mapping`s, in the order of
+            addresses; None where it can't be listed.
+        root_mask: the bits of a root that are an address.
+        page_sizes: bytes of its pages, for lists.
     """
 
     name: str
@@ -298,6 +316,9 @@ class CustomFormat:
     source: str = ""
     first_level: int = 0
     levels: tuple[Level, ...] = ()
+    mappings: Callable[..., Iterator[Any]] | None = None
+    root_mask: int = bits(12, 63)
+    page_sizes: tuple[int, ...] = ()
 
     def level_number(self, level: int) -> int:
         """Give the manual's number of a level."""
@@ -317,19 +338,27 @@ class CustomFormat:
         """Give the exception that a failed walk raises and its code, as `Format.fault` does."""
         return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
+    def exception(self, reason: Reason, access: Access) -> Fault:
+        """Give the exception that a failed walk raises, as the format describes it."""
+        return _exception(self.faults, reason, access)
+
 
 def _held(attributes: tuple[Attribute, ...], index: int) -> frozenset[str]:
     return frozenset(a.name for i, a in enumerate(attributes) if index >> i & 1)
 
 
-def _fault(
-    faults: tuple[Fault, ...], reason: Reason, access: Access, settings: Settings, level: int
-) -> tuple[str, int]:
-    found = next(
+def _exception(faults: tuple[Fault, ...], reason: Reason, access: Access) -> Fault:
+    return next(
         f
         for f in faults
         if (not f.reasons or reason in f.reasons) and (not f.kinds or access.kind in f.kinds)
     )
+
+
+def _fault(
+    faults: tuple[Fault, ...], reason: Reason, access: Access, settings: Settings, level: int
+) -> tuple[str, int]:
+    found = _exception(faults, reason, access)
     code = 0
     for part in found.code:
         if (

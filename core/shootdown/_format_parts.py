@@ -327,22 +327,33 @@ class Fault:
         reasons: the reasons that raise it; where empty all that are left.
         code: what its code is made of.
         kinds: the kinds of access that raise it; all where empty.
+        code_name: what the manual calls the code, or the register that holds it.
     """
 
     name: str
     reasons: tuple[Reason, ...] = ()
     code: tuple[CodeBit, ...] = ()
     kinds: tuple[Kind, ...] = ()
+    code_name: str = "code"
 
 
 @attrs.frozen
 class BitField:
-    """A named field of an entry, for a person to read."""
+    """A named field of an entry, for a person to read.
+
+    Args:
+        name: the manual's, or Linux's where the manual leaves the bits to software.
+        mask: the bits.
+        slot: in entries that point to tables, in leaves, or in both.
+        levels: names of the levels; all where empty.
+        software: hardware never looks at it.
+    """
 
     name: str
     mask: int
     slot: Slot = "any"
     levels: tuple[str, ...] = ()
+    software: bool = False
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from shootdown._errors import ShootdownError, nearest
 
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
+    from shootdown._format import CustomFormat, Format
     from shootdown._platform import Platform
     from shootdown._workload import Workload
 
@@ -109,6 +110,18 @@ class Registry:
         aliases = {alias: value for value in there_is.values() for alias in value.aliases}
         return aliases[name] if name in aliases else self._find("architecture", name, there_is)
 
+    def formats(self) -> dict[str, Format | CustomFormat]:
+        """Return every page-table format by name."""
+        return {form.name: form for value in self.architectures().values() for form in value.formats}
+
+    def format(self, name: str) -> Format | CustomFormat:
+        """Return one page-table format.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+        """
+        return self._find("format", name, self.formats())
+
     def workload(self, name: str) -> Workload:
         """Return one workload.
 
@@ -192,6 +205,8 @@ def _claims(plugin: Plugin) -> Iterable[str]:
             yield f"architecture {name!r}"
         for platform in architecture.platforms:
             yield f"platform {platform.name!r} of {architecture.name!r}"
+        for form in architecture.formats:
+            yield f"format {form.name!r}"
     for name, platforms in plugin.platforms.items():
         for platform in platforms:
             yield f"platform {platform.name!r} of {name!r}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,20 @@ ADDRESS_BITS = 56  # of a physical address: the most that any supported architec
 
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if os.uname().sysname == "Linux" else 0)
 _FRAMES_IN_SECTION = 1 << (SECTION_SHIFT - FRAME_SHIFT)
+
+# What numpy and zipfile raise for a file that is none, is damaged, or ends early.
+_NOT_NPZ = (
+    KeyError,
+    ValueError,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
@@ -99,9 +114,10 @@ class PhysicalMemory:
             ShootdownError: the file can't be read, or is no image.
         """
         file = Path(path)
-        if not file.is_file():
-            raise ShootdownError(f"memory image {file}: there is no such file")
         try:
+            if not file.is_file():
+                missing = "it is no regular file" if file.exists() else "there is no such file"
+                raise ShootdownError(f"memory image {file}: {missing}")
             return cls._from_npz(file) if file.suffix == ".npz" else cls._from_raw(file, base)
         except OSError as problem:
             raise ShootdownError(f"memory image {file}: {problem.strerror or problem}") from None
@@ -126,13 +142,22 @@ class PhysicalMemory:
 
     @classmethod
     def _from_npz(cls, file: Path) -> PhysicalMemory:
+        lacking: list[str] = []
         try:
             with file.open("rb") as opened, np.load(opened) as archive:
+                lacking = [name for name in ("pfn", "data") if name not in archive]
                 frames, data = archive["pfn"], archive["data"]
-        except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile):
-            raise ShootdownError(f"memory image {file}: no .npz with pfn and data") from None
-        if data.dtype != np.uint8 or data.shape != (frames.size, FRAME_BYTES) or frames.ndim != 1:
-            raise ShootdownError(f"memory image {file}: data must be uint8[frames, 4096], pfn one per frame")
+        except PermissionError:
+            raise
+        except _NOT_NPZ:
+            why = f"it lacks {' and '.join(lacking)}" if lacking else "it can't be read"
+            raise ShootdownError(f"memory image {file}: no .npz with pfn and data; {why}") from None
+        whole = frames.ndim == 1 and frames.dtype.kind in "iu"
+        if not whole or data.dtype != np.uint8 or data.shape != (frames.size, FRAME_BYTES):
+            raise ShootdownError(
+                f"memory image {file}: data must be uint8[frames, 4096] and pfn an integer for each, not "
+                f"{data.dtype}{list(data.shape)} and {frames.dtype}{list(frames.shape)}"
+            )
         if frames.size and not (frames.min() >= 0 and frames.max() < 1 << (ADDRESS_BITS - FRAME_SHIFT)):
             raise ShootdownError(f"memory image {file}: a frame lies above 2**{ADDRESS_BITS}")
         first = int(frames.min()) >> (SECTION_SHIFT - FRAME_SHIFT) if frames.size else 0
@@ -149,6 +174,13 @@ class PhysicalMemory:
             sections = tuple(content for content, _ in self._sections.values())
             self._view = MemoryView(self._window, self._base, self._directory, sections)
         return self._view
+
+    @property
+    def extent(self) -> str:
+        """What of physical memory is there, in words."""
+        if self._present is None:
+            return f"{self._base:#x} to {self._base + self._window.size:#x}"
+        return f"{self._frames:,} frames of {FRAME_BYTES} bytes"
 
     @property
     def frames(self) -> int:
@@ -235,6 +267,42 @@ class PhysicalMemory:
         """Read a table's entries as numbers (a copy)."""
         kind = np.dtype(np.uint64 if entry_bytes == 8 else np.uint32).newbyteorder(">" if big_endian else "<")
         return np.frombuffer(self.read(address, entries * entry_bytes), dtype=kind).astype(np.uint64)
+
+    def gather(self, addresses: Words, size: int) -> tuple[Bytes, npt.NDArray[np.bool_]]:
+        """Read many tables of one size at once.
+
+        Args:
+            addresses: where they begin.
+            size: bytes of each, a power of two from 8 on.
+
+        Returns:
+            A row of bytes for each, zeros where there is no memory, and whether all of a table was there:
+            written before, or within the image.
+        """
+        content = np.zeros((addresses.size, size), dtype=np.uint8)
+        there = np.zeros(addresses.size, dtype=np.bool_)
+        offsets = addresses - np.uint64(self._base)  # what lies below the base wraps around to large numbers
+        room = self._window.size // size
+        quick = np.zeros(addresses.size, dtype=np.bool_)
+        if room and size <= FRAME_BYTES:
+            low = np.uint64(size - 1)
+            quick = (offsets & low == 0) & (offsets // np.uint64(size) < room)
+            rows = (offsets[quick] // np.uint64(size)).astype(np.intp)
+            content[quick] = self._window[: room * size].reshape(room, size)[rows]
+            there[quick] = True if self._present is None else self._present[rows * size >> FRAME_SHIFT]
+        for i in np.flatnonzero(~quick).tolist():
+            there[i] = self._gather_one(int(addresses[i]), content[i])
+        return content, there
+
+    def _gather_one(self, address: int, row: Bytes) -> bool:
+        if address + row.size > 1 << ADDRESS_BITS:
+            return False
+        complete = True
+        for start, length, place in self._spans(address, row.size, create=False):
+            if place is not None:
+                row[start : start + length] = place
+            complete &= place is not None and self.holds(address + start)
+        return complete
 
     def store_table(
         self, address: int, entries: Words, *, entry_bytes: int = 8, big_endian: bool = False

@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": "Compare what one workload costs, a row for each combination.",
     "explain": "Explain one run: who caused each interrupt, step by step.",
     "targets": "Judge what unsharing a table does on each target.",
+    "walk": "Walk page tables in a memory image, step by step.",
     "validate": "Compare the model with measured rows of a file.",
     "list": "List what there is to choose from.",
     "plugins": "List the plugins that are loaded, and why others are not.",

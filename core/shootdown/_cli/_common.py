@@ -52,6 +52,11 @@ def emit(text: str) -> None:
     print(text, file=_stream())
 
 
+def emit_part(text: str) -> None:
+    """Write a part of a line, or of a long JSON text, to standard output."""
+    _stream().write(text)
+
+
 def emit_json(value: Any) -> None:
     """Write a value as JSON to standard output; NaN and infinities are errors."""
     emit(json.dumps(value, indent=2, allow_nan=False))
@@ -108,6 +113,43 @@ def width() -> int:
     """Return how many columns the report has: the terminal's, or 100 of plain text unless COLUMNS says otherwise."""
     columns: int = _console(_stream()).width
     return columns
+
+
+def line_width() -> int | None:
+    """Return the columns after which a long list wraps its lines: the terminal's or COLUMNS.
+
+    None elsewhere: what is piped into grep has its lines whole.
+    """
+    return width() if _stream().isatty() or os.environ.get("COLUMNS") else None
+
+
+@contextlib.contextmanager
+def share_done(what: str) -> Iterator[Callable[[float, str], None]]:
+    """Show how far a list has come, on standard error while it is a terminal and the list goes elsewhere.
+
+    Args:
+        what: what is being done, a few words.
+
+    Yields:
+        A function to call now and then with the part that is done, 0 to 1, and a few words about it.
+    """
+    if not sys.stderr.isatty() or _stream().isatty():
+        yield lambda done, text: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=_console(sys.stderr),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
+        task = bar.add_task(what, total=1.0, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)
 
 
 @contextlib.contextmanager
@@ -182,6 +224,14 @@ def read_assignments(texts: Sequence[str]) -> dict[str, Value]:
             raise click.BadParameter(f"{name!r} is given twice")
         values[name] = read_value(value)
     return values
+
+
+def short_size(size: int) -> str:
+    """Write bytes exactly, in the largest unit that does: `2M`, `2044K`."""
+    for shift, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift}{letter}"
+    return f"{size}B"
 
 
 def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -92,11 +92,35 @@ def formats(_: Registry, chosen: list[Architecture]) -> list[Row]:
             "arch": value.name,
             "va_bits": form.va_bits,
             "levels": [f"{level.linux} {level.bits}" for level in form.levels],
+            "page_sizes": list(form.page_sizes),
             "summary": form.summary,
         }
         for value in chosen
         for form in value.formats
     ]
+
+
+def settings(_: Registry, chosen: list[Architecture]) -> list[Row]:
+    """Return a row for each setting of formats that `shootdown walk --set` takes, and the formats that have it."""
+    rows: dict[tuple[str, Any], Row] = {}
+    for value in chosen:
+        for form in value.formats:
+            for setting in form.settings_known:
+                on_off = isinstance(setting.default, bool)
+                row = rows.setdefault(
+                    (value.name, setting),
+                    {
+                        "setting": f"format.{setting.name}",
+                        "arch": value.name,
+                        "values": ["on", "off"] if on_off else [f"{setting.minimum} to {setting.maximum}"],
+                        "default": ("on" if setting.default else "off") if on_off else setting.default,
+                        "meaning": setting.doc,
+                        "formats": [],
+                    },
+                )
+                row["formats"].append(form.name)
+    counts = {value.name: len(value.formats) for value in chosen}
+    return [row | {"all_formats": len(row["formats"]) == counts[row["arch"]]} for row in rows.values()]
 
 
 KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
@@ -106,6 +130,7 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
     "workloads": workloads,
     "switches": switches,
     "formats": formats,
+    "settings": settings,
 }
 
 
@@ -153,6 +178,19 @@ def _as_text(kind: str, row: Row) -> Row:
         moved = "".join(f"; {change['value']}: {change['since']}" for change in row["changes"])
         meaning = f"{row['meaning']} [{_cell(row['values'])}{moved}]"
         return {"switch": row["switch"], "arch": row["arch"], "meaning": meaning}
+    if kind == "formats":
+        sizes = ", ".join(_common.short_size(size) for size in row["page_sizes"])
+        return {
+            "format": row["format"],
+            "arch": row["arch"],
+            "VA bits": row["va_bits"],
+            "levels and their bits": ", ".join(row["levels"]),
+            "page sizes": sizes,
+        }
+    if kind == "settings":
+        meaning = f"{row['meaning']} [{_cell(row['values'])}; {row['default']} if not set]"
+        of = f"all of {row['arch']}" if row["all_formats"] else _cell(row["formats"])
+        return {"setting": row["setting"], "formats": of, "meaning": meaning}
     return row
 
 

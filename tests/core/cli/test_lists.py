@@ -14,9 +14,9 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Plug = Callable[[str, str], None]
 
 GOOD = """
-from types import SimpleNamespace
 import attrs
 from shootdown._architecture import Architecture
+from shootdown.formats import Format, Level, Piece, Setting, Test, bits
 from shootdown._changes import Change
 from shootdown._kernel import switch
 from shootdown._platform import COST_NAMES, Cost, Costs, Platform
@@ -31,10 +31,17 @@ class Switches:
 class PlatformSwitches:
     harts: int = switch(4, "harts in a cluster", minimum=1)
 
-@attrs.frozen
-class Level:
-    linux: str
-    bits: int
+SV39 = Format(
+    name="sv39", summary="made up", va_bits=39, page_shift=12, present=Test(1, 1), points_to_table=Test(14, 0),
+    levels=(
+        Level("L2", "pgd", 9, leaf="flag", leaf_needs="giga"), Level("L1", "pmd", 9, leaf="flag"),
+        Level("L0", "pte", 9, leaf="always"),
+    ),
+    address=(Piece(bits(10, 53), up=2),), attributes=(), deny=(),
+    settings_known=(
+        Setting("giga", False, "has pages of 1 GiB"), Setting("pbits", 56, "bits of an address", 32, 56),
+    ),
+)
 
 def platform(name, **more):
     return Platform(name, "made up", Costs(**{cost: Cost(1, 1, 1, "made up") for cost in COST_NAMES}), **more)
@@ -44,10 +51,7 @@ def shootdown_architectures():
     return [
         Architecture(
             api=1, name="riscv", summary="made up", aliases=("rv64",), switches=Switches,
-            formats=(SimpleNamespace(
-                name="sv39", summary="made up", va_bits=39,
-                levels=(Level("pgd", 9), Level("pmd", 9), Level("pte", 9)),
-            ),),
+            formats=(SV39, attrs.evolve(SV39, name="sv39x", settings_known=SV39.settings_known[:1])),
             changes=(Change(commit="0" * 12, subject="made up", mainline=None, proposal="riscv-idea"),),
             platforms=(platform("board", arch=PlatformSwitches()), platform("qemu")),
         )
@@ -100,17 +104,60 @@ def test_workloads_are_listed_with_their_parameters(shell: Shell, plug: Plug) ->
     )
 
 
-def test_formats_are_listed_with_their_levels(shell: Shell, plug: Plug) -> None:
+def test_formats_are_listed_with_levels_address_bits_and_page_sizes(shell: Shell, plug: Plug) -> None:
     plug("riscv", GOOD)
     assert listed(shell, "formats", "--arch", "riscv") == [
         {
-            "format": "sv39",
+            "format": name,
             "arch": "riscv",
             "va_bits": 39,
             "levels": ["pgd 9", "pmd 9", "pte 9"],
+            "page_sizes": [4096, 2 << 20],
             "summary": "made up",
         }
+        for name in ("sv39", "sv39x")
     ]
+    assert "4K, 2M" in shell("list", "formats", "--arch", "riscv").stdout
+
+
+def test_settings_of_formats_are_listed_once_with_the_formats_that_have_them(
+    shell: Shell, plug: Plug
+) -> None:
+    plug("riscv", GOOD)
+    rows = listed(shell, "settings", "--arch", "riscv")
+    assert rows == [
+        {
+            "setting": "format.giga",
+            "arch": "riscv",
+            "values": ["on", "off"],
+            "default": "off",
+            "meaning": "has pages of 1 GiB",
+            "formats": ["sv39", "sv39x"],
+            "all_formats": True,
+        },
+        {
+            "setting": "format.pbits",
+            "arch": "riscv",
+            "values": ["32 to 56"],
+            "default": 56,
+            "meaning": "bits of an address",
+            "formats": ["sv39"],
+            "all_formats": False,
+        },
+    ]
+
+
+def test_two_plugins_can_not_bring_the_same_format(shell: Shell, plug: Plug) -> None:
+    plug("riscv", GOOD)
+    plug(
+        "zriscv",
+        GOOD.replace('name="riscv"', 'name="zriscv"')
+        .replace('"rv64"', '"zrv64"')
+        .replace('"storm"', '"zstorm"')
+        .replace('{"riscv": [platform("server")]}', "{}"),
+    )
+    (refused,) = json.loads(shell("plugins", "--json").stdout)["refused"]
+    assert (refused["kind"], "format 'sv39'" in refused["reason"]) == ("duplicate", True)
 
 
 def test_switches_are_the_kernels_the_platforms_and_the_architectures_own(shell: Shell, plug: Plug) -> None:

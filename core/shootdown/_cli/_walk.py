@@ -1,0 +1,263 @@
+"""`shootdown walk`: page tables in a memory image, step by step or all at once."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shootdown._cli import _common
+from shootdown._errors import ShootdownError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shootdown._image import PageTables, Translation
+    from shootdown._mappings import Mapping
+
+_ADDRESS, _SIZE, _PAGE, _RIGHTS = 18, 9, 4, 7
+_LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags of a range
+_OFTEN = 0.2  # seconds between two updates of the progress
+
+
+@_common.command("walk")
+@click.argument("addresses", nargs=-1, metavar="[VA]...")
+@click.option("--format", "form", metavar="NAME", required=True, help="See `shootdown list formats`.")
+@click.option(
+    "--memory",
+    "image",
+    metavar="IMAGE",
+    required=True,
+    type=click.Path(),
+    help="A raw image of physical memory, which may be sparse; or an .npz with pfn and data.",
+)
+@click.option(
+    "--base",
+    metavar="ADDR",
+    default="0",
+    help="Physical address of a raw image's first byte; an .npz carries its own frame numbers.",
+)
+@click.option("--root", metavar="ADDR", required=True, help="Physical address of the top-level table.")
+@click.option("--all", "everything", is_flag=True, help="List all that is mapped, as ranges.")
+@click.option(
+    "--access",
+    type=click.Choice(["read", "write", "execute"]),
+    help="What is asked; a data read if not given.",
+)
+@click.option("--supervisor", is_flag=True, help="Supervisor mode asks; user mode if not given.")
+@click.option(
+    "--upper-half",
+    is_flag=True,
+    help="With --all: the root is that of addresses that begin with ones (TTBR1).",
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="format.NAME=VALUE",
+    multiple=True,
+    help="A setting of the CPU, see `shootdown list settings`; may be repeated.",
+)
+@_common.json_option
+def command(
+    addresses: tuple[str, ...],
+    form: str,
+    image: str,
+    base: str,
+    root: str,
+    everything: bool,
+    access: str | None,
+    supervisor: bool,
+    upper_half: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Walk page tables in a memory image, step by step.
+
+    Each VA is walked as a user-mode data read unless told otherwise. Numbers are decimal, or begin with 0x.
+    """
+    from shootdown._image import page_tables, read_number, read_settings
+    from shootdown._registry import registry
+    from shootdown._whatif import parse_settings
+
+    if everything and (addresses or access or supervisor):
+        raise ShootdownError(
+            "--all lists what is mapped for any access: leave addresses, --access and --supervisor"
+        )
+    if not everything and not addresses:
+        raise ShootdownError("which address? Name one or more, or --all")
+    if upper_half and not everything:
+        raise ShootdownError("--upper-half goes with --all: a VA says itself in which half it lies")
+    chosen = registry().format(form)
+    texts = {name.partition(".")[2]: v for name, v in parse_settings(settings, ("format",)).items()}
+    numbers = [read_number("VA", text) for text in addresses]
+    first = read_number("--base", base)
+    if first and image.endswith(".npz"):
+        click.echo(f"{image} carries its own frame numbers: --base is not looked at", err=True)
+    tables = page_tables(
+        image,
+        format=chosen,
+        root=read_number("--root", root),
+        base=first,
+        settings=read_settings(chosen, texts),
+    )
+    if everything:
+        _list(tables, upper_half, as_json)
+    else:
+        _walk(tables, numbers, access or "read", supervisor, as_json)
+
+
+# --- some addresses
+
+
+def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: bool, as_json: bool) -> None:
+    from shootdown._format import Access
+    from shootdown._image import OUTSIDE
+
+    asked = Access(access, not supervisor)
+    done: list[Translation] = []
+    interrupted = False
+    if not as_json:
+        who = "supervisor" if supervisor else "user"
+        what = {"read": "data read", "write": "data write", "execute": "instruction fetch"}[access]
+        _common.emit(f"{tables.format.name}, root {tables.root:#x}, {who}-mode {what}")
+    try:
+        for va in addresses:
+            found = tables.translate(va, asked)
+            done.append(found)
+            if not as_json:
+                for line in _story(tables, found, asked):
+                    _common.emit(line)
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        _common.emit_json([found.to_dict() for found in done])
+    if interrupted:
+        raise KeyboardInterrupt
+    if outside := sum(found.fault == OUTSIDE for found in done):
+        raise ShootdownError(
+            f"{outside} of {len(done)} walks need a table that the image {tables.name} does not have "
+            f"({tables.memory.extent}): is it whole, and --base right?"
+        )
+
+
+def _story(tables: PageTables, found: Translation, asked: Any) -> Iterator[str]:
+    """Write one walk: a line for each entry, and what came of it."""
+    from shootdown._report.text import Column, lay_out, widths
+
+    yield ""
+    yield f"{found.va:#x}"
+    columns = [
+        Column("level"),
+        Column("entry at", right=True),
+        Column("entry", right=True),
+        Column("bits", wraps=True),
+        Column("leads to", right=True),
+    ]
+    digits = 2 * getattr(tables.format, "entry_bytes", 8)
+    rows = [
+        [
+            f"{step.level} {step.linux} {step.name}[{step.index}]",
+            f"{step.address:#x}",
+            "none" if step.entry is None else f"{step.entry:0{digits}x}",
+            " ".join(step.flags) or "-",
+            "" if step.target is None else f"{step.target:#x}",
+        ]
+        for step in found.steps
+    ]
+    if rows:
+        sizes = widths(columns, rows, _common.width() - 2) or widths(columns, rows, 10_000)
+        assert sizes is not None
+        yield from (f"  {line}".rstrip() for line in lay_out(columns, rows, sizes))
+    yield from (f"  {step.name}: {step.note}" for step in found.steps if step.note)
+    rights = f"user {found.user}, supervisor {found.supervisor}"
+    if found.pa is not None:
+        yield f"  = {found.pa:#x}, page of {_bytes(found.page_size or 0)}; {rights}"
+        return
+    code = "" if found.fault_code is None else f", {found.fault_code_name} {found.fault_code:#x}"
+    page = f"; {rights}" if found.user is not None else ""
+    yield f"  {found.fault}{code}: {found.reason}{page}"
+    if hint := _hint(tables, found):
+        yield f"  ({hint})"
+
+
+def _hint(tables: PageTables, found: Translation) -> str:
+    """Name the setting that would have made hardware write the flag for whose absence the walk faulted."""
+    from shootdown._format import Reason
+
+    used = getattr(tables.format, "used", None)
+    if found.reason == Reason.ACCESS_FLAG.text and used is not None and used.hardware:
+        return f"--set format.{used.hardware}=on if hardware writes the flag"
+    return ""
+
+
+# --- all ranges
+
+
+def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
+    """List ranges as they are found, so that memory stays small and a reader may stop early."""
+    listing = tables.listing(upper_half=upper_half)
+    rights: dict[frozenset[str], tuple[str, str]] = {}
+    count, separator = 0, "[\n"
+    width = _common.line_width()
+    if not as_json:
+        _common.emit(
+            f"{'VA':<{_ADDRESS}} {'PA':<{_ADDRESS}} {'size':>{_SIZE}} {'page':>{_PAGE}} {'usr/sup':<{_RIGHTS}} flags"
+        )
+    try:
+        with _common.share_done("listing") as show:
+            shown = time.monotonic()
+            for found in listing:
+                may = rights.get(found.attributes)
+                if may is None:
+                    may = rights[found.attributes] = tables.rights(found.attributes)
+                if as_json:
+                    _common.emit_part(separator + json.dumps(_row(tables, found, may)))
+                    separator = ",\n"
+                else:
+                    _common.emit(_line(found, may, width))
+                count += 1
+                if count % 1024 == 0 and time.monotonic() - shown > _OFTEN:
+                    shown = time.monotonic()
+                    show(listing.done, f"{count:,} ranges")
+    finally:  # what was printed stays JSON, whatever ends the list
+        if as_json:
+            _common.emit("[]" if separator == "[\n" else "\n]")
+    if listing.outside:
+        raise ShootdownError(
+            f"{listing.outside:,} tables lie outside of the image {tables.name} ({tables.memory.extent}); "
+            "what they map is missing"
+        )
+
+
+def _row(tables: PageTables, found: Mapping, may: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "va": found.va,
+        "pa": found.pa,
+        "size": found.size,
+        "page_size": found.page_size,
+        "level": tables.format.level_number(found.level),
+        "flags": list(found.flags),
+        "user": may[0],
+        "supervisor": may[1],
+    }
+
+
+def _line(found: Mapping, may: tuple[str, str], width: int | None) -> str:
+    line = (
+        f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {_common.short_size(found.size):>{_SIZE}} "
+        f"{_common.short_size(found.page_size):>{_PAGE}} {may[0]}/{may[1]} {' '.join(found.flags)}"
+    ).rstrip()
+    if width is None or len(line) <= width:
+        return line
+    folded = textwrap.wrap(
+        " ".join(found.flags), max(width - _LEFT, 12), break_long_words=False, break_on_hyphens=False
+    )
+    return f"\n{'':{_LEFT}}".join([line[:_LEFT] + folded[0], *folded[1:]])
+
+
+def _bytes(size: int) -> str:
+    short = _common.short_size(size)
+    return f"{short[:-1]} {short[-1]}iB"
