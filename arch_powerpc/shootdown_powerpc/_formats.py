@@ -73,8 +73,8 @@ FAULTS = (
     Fault("instruction segment interrupt", reasons=(Reason.NONCANONICAL,), kinds=("execute",)),
     Fault("data segment interrupt", reasons=(Reason.NONCANONICAL,)),
     Fault("machine check", reasons=(Reason.NO_MEMORY,)),
-    Fault("instruction storage interrupt", code=_FETCH, kinds=("execute",)),
-    Fault("data storage interrupt", code=_DATA),
+    Fault("instruction storage interrupt", code=_FETCH, kinds=("execute",), code_name="SRR1"),
+    Fault("data storage interrupt", code=_DATA, code_name="DSISR"),
 )
 
 _RPN = (Piece(bits(12, 56)),)
@@ -137,8 +137,8 @@ RADIX_4K = Format(
     fields=(
         BitField("V", V),
         BitField("L", LEAF, slot="leaf"),
-        BitField("SW0", bit(61), slot="leaf"),
-        BitField("SW", bits(9, 11), slot="leaf"),
+        BitField("SW0", bit(61), slot="leaf", software=True),
+        BitField("SW", bits(9, 11), slot="leaf", software=True),
         BitField("R", REFERENCE, slot="leaf"),
         BitField("C", CHANGE, slot="leaf"),
         BitField("ATT", bits(4, 5), slot="leaf"),

@@ -200,8 +200,10 @@ class _Tree:
     def _some(
         self, tables: Words, level: int, shift: int, size: int, begin: float, share: float
     ) -> Iterator[Words]:
-        content = self._read(tables[_TABLE], size)
-        shape = self.shape
+        shape, addresses = self.shape, tables[_TABLE]
+        if self.format.next_bits:  # a table lies aligned to its size
+            addresses = addresses & ~np.uint64((self.format.entry_bytes << size) - 1)
+        content = self._read(addresses, size)
         found = np.flatnonzero(content & shape.present_masks[level] == shape.present_values[level])
         if not found.size:
             return

@@ -176,6 +176,11 @@ class PhysicalMemory:
         return self._view
 
     @property
+    def has_gaps(self) -> bool:
+        """Whether frames may be left out, as an `.npz` does; a raw image has all from its base to its end."""
+        return self._present is not None
+
+    @property
     def extent(self) -> str:
         """What of physical memory is there, in words."""
         if self._present is None:

@@ -137,10 +137,18 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
     if interrupted:
         raise KeyboardInterrupt
     if outside := sum(found.fault == OUTSIDE for found in done):
-        raise ShootdownError(
-            f"{outside} of {len(done)} walks need a table that the image {tables.name} does not have "
-            f"({tables.memory.extent}): is it whole, and --base right?"
-        )
+        _incomplete(tables, f"{outside} of {len(done)} walks need a table that is not in the image")
+
+
+def _incomplete(tables: PageTables, what: str) -> None:
+    """Say that the answer would be another if the image had more in it.
+
+    A raw image that ends too early is broken, or its base is wrong. An `.npz` has what somebody chose.
+    """
+    message = f"{what} {tables.name}, which has {tables.memory.extent}"
+    if not tables.memory.has_gaps:
+        raise ShootdownError(f"{message}: is it whole, and --base right?")
+    click.echo(message, err=True)
 
 
 def _story(tables: PageTables, found: Translation, asked: Any) -> Iterator[str]:
@@ -168,19 +176,19 @@ def _story(tables: PageTables, found: Translation, asked: Any) -> Iterator[str]:
         for step in found.steps
     ]
     if rows:
-        sizes = widths(columns, rows, _common.width() - 2) or widths(columns, rows, 10_000)
+        sizes = widths(columns, rows, _common.width()) or widths(columns, rows, 10_000)
         assert sizes is not None
-        yield from (f"  {line}".rstrip() for line in lay_out(columns, rows, sizes))
-    yield from (f"  {step.name}: {step.note}" for step in found.steps if step.note)
+        yield from lay_out(columns, rows, sizes)
+    yield from (f"{step.name}: {step.note}" for step in found.steps if step.note)
     rights = f"user {found.user}, supervisor {found.supervisor}"
     if found.pa is not None:
-        yield f"  = {found.pa:#x}, page of {_bytes(found.page_size or 0)}; {rights}"
+        yield f"= {found.pa:#x}, page of {_bytes(found.page_size or 0)}; {rights}"
         return
     code = "" if found.fault_code is None else f", {found.fault_code_name} {found.fault_code:#x}"
     page = f"; {rights}" if found.user is not None else ""
-    yield f"  {found.fault}{code}: {found.reason}{page}"
+    yield f"{found.fault}{code}: {found.reason}{page}"
     if hint := _hint(tables, found):
-        yield f"  ({hint})"
+        yield f"({hint})"
 
 
 def _hint(tables: PageTables, found: Translation) -> str:
@@ -226,10 +234,7 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
         if as_json:
             _common.emit("[]" if separator == "[\n" else "\n]")
     if listing.outside:
-        raise ShootdownError(
-            f"{listing.outside:,} tables lie outside of the image {tables.name} ({tables.memory.extent}); "
-            "what they map is missing"
-        )
+        _incomplete(tables, f"{listing.outside:,} tables, and what they map, are not in the image")
 
 
 def _row(tables: PageTables, found: Mapping, may: tuple[str, str]) -> dict[str, Any]:

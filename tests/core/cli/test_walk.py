@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from twins.images import raw_image, space_at
+from twins.images import npz_image, raw_image, space_at
 
 from shootdown import _cli
 from shootdown.formats import AddressSpace, PhysicalMemory
@@ -254,12 +254,26 @@ def test_a_truncated_image_gives_what_it_has_and_status_2(
     assert status == 2
     assert [row["pa"] for row in json.loads(out)] == [None, M2 * 16]
     assert json.loads(out)[0]["fault"] == "outside of the image"
-    assert "1 of 2 walks need a table that the image" in err
+    assert "1 of 2 walks need a table that is not in the image" in err
     assert len(err.splitlines()) == 1
     status, out, err = run(*options((str(cut), raw[1])), "--all", "--json")
     assert status == 2
     assert [row["va"] for row in json.loads(out)] == [0x100_0000]
-    assert "1 tables lie outside of the image" in err
+    assert "1 tables, and what they map, are not in the image" in err
+
+
+def test_a_table_that_an_npz_leaves_out_is_said_and_no_error(
+    run: Run, raw: tuple[str, AddressSpace], tmp_path: Path
+) -> None:
+    last = raw[1].table_of(0x40_0000, "pte")
+    assert last is not None
+    path = str(npz_image(tmp_path / "some.npz", raw[1], BASE, last))
+    status, out, err = run(*options((path, raw[1]), base="0"), "0x400000", "--json")
+    assert (status, json.loads(out)[0]["fault"]) == (0, "outside of the image")
+    assert err.startswith("1 of 1 walks need a table that is not in the image")
+    status, out, err = run(*options((path, raw[1]), base="0"), "--all", "--json")
+    assert (status, len(json.loads(out))) == (0, 1)
+    assert err.startswith("1 tables, and what they map, are not in the image")
 
 
 def test_a_base_given_for_an_npz_is_said_to_be_of_no_use(run: Run) -> None:
