@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from shootdown._registry import hookimpl
     from shootdown._result import Result
     from shootdown._simulate import simulate
+    from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
+    from shootdown._traces.simulation import TraceResult, simulate_trace
     from shootdown._workload import Parameter, Setting, Workload
 
 _HOMES = {
     "Architecture": "_architecture",
+    "CacheGeometry": "_tlb.geometry",
     "Change": "_changes",
     "Cost": "_platform",
     "Costs": "_platform",
@@ -38,18 +41,22 @@ _HOMES = {
     "Platform": "_platform",
     "Result": "_result",
     "Setting": "_workload",
+    "TlbGeometry": "_tlb.geometry",
+    "TraceResult": "_traces.simulation",
     "Workload": "_workload",
     "Translation": "_image",
     "compare": "_compare",
     "hookimpl": "_registry",
     "mapped": "_image",
     "simulate": "_simulate",
+    "simulate_trace": "_traces.simulation",
     "switch": "_kernel",
     "walk": "_image",
 }
 
 __all__ = [
     "Architecture",
+    "CacheGeometry",
     "Change",
     "Cost",
     "Costs",
@@ -62,12 +69,15 @@ __all__ = [
     "Result",
     "Setting",
     "ShootdownError",
+    "TlbGeometry",
+    "TraceResult",
     "Translation",
     "Workload",
     "compare",
     "hookimpl",
     "mapped",
     "simulate",
+    "simulate_trace",
     "switch",
     "walk",
 ]

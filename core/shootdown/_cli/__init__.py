@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "Explain one run: who caused each interrupt, step by step.",
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
+    "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
     "list": "List what there is to choose from.",
     "plugins": "List the plugins that are loaded, and why others are not.",

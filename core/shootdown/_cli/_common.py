@@ -153,15 +153,17 @@ def share_done(what: str) -> Iterator[Callable[[float, str], None]]:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show progress on standard error while it is a terminal, and yield a function to call after each part.
+
+    It takes how many parts are done, one unless given.
 
     Args:
         what: what is being done, a few words.
         total: how many parts there are.
     """
     if total < 2 or not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda parts=1: None
         return
     from rich.progress import Progress
 
@@ -169,7 +171,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         console=_console(sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+        yield lambda parts=1: bar.advance(task, parts)
 
 
 def read_value(text: str) -> Value:

@@ -1,0 +1,189 @@
+"""`shootdown tlb`: what the TLBs of traces do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shootdown._cli import _common
+from shootdown._errors import ShootdownError
+
+if TYPE_CHECKING:
+    from shootdown._tlb.geometry import TlbGeometry
+    from shootdown._traces.simulation import Region, TraceResult
+
+#: CPUs and processes are shown up to so many; --json has all.
+_SHOWN = 16
+_REGION = re.compile(r"(0x[0-9a-f]+|\d+)-(0x[0-9a-f]+|\d+)=(\w+)", re.IGNORECASE)
+
+
+@_common.command("tlb")
+@click.argument("traces", metavar="TRACE...", nargs=-1, required=True)
+@click.option("--arch", metavar="NAME", help="The architecture whose platform it is.")
+@click.option("--platform", metavar="NAME", help="The TLBs of this CPU model.")
+@click.option(
+    "-p",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=lambda _context, _option, texts: _common.read_assignments(texts),
+    help="The geometry: l1.entries=64, l2.ways=12, l1.2m.entries=32, walk.2m.entries=32, l2.policy=tree-plru,"
+    " l2.index=xor7, inclusion=exclusive...; may be repeated.",
+)
+@click.option(
+    "--walk-cache",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Paging-structure caches.",
+)
+@click.option("--page-size", metavar="SIZE", default="4k", show_default=True, help="Of pages, such as 2m.")
+@click.option(
+    "--map",
+    "regions",
+    metavar="START-END=SIZE",
+    multiple=True,
+    help="Pages of another size in a part of the address space; may be repeated.",
+)
+@click.option("--format", metavar="NAME", help="npy, bin, champsim, lackey or drmemtrace.")
+@click.option("--instructions", is_flag=True, help="Instruction fetches are accesses too.")
+@click.option("--cores", is_flag=True, help="A TLB for each core that a drmemtrace trace names.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Where random replacement starts.")
+@_common.json_option
+def command(
+    traces: tuple[str, ...],
+    arch: str | None,
+    platform: str | None,
+    parameters: dict[str, Any],
+    walk_cache: str,
+    page_size: str,
+    regions: tuple[str, ...],
+    format: str | None,
+    instructions: bool,
+    cores: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Count what the TLBs of a trace do: hits, walks, references.
+
+    A TRACE is a file of addresses (.npy, .bin), lackey's or drmemtrace's text, or ChampSim's records, packed
+    with gzip or xz or not; - is standard input. An address is one access.
+    """
+    from shootdown._tlb.parameters import geometry_of, read_size
+    from shootdown._traces.formats import open_trace
+    from shootdown._traces.simulation import PageSizes, run
+
+    geometry = geometry_of(parameters, _platform(arch, platform), walk_cache=walk_cache == "on")
+    sizes = PageSizes(read_size(page_size), [_region(text) for text in regions])
+    opened = [open_trace(t, format=format, instructions=instructions, cores=cores) for t in traces]
+    results: list[TraceResult] = []
+    with _common.progress("traces", sum(trace.source.size for trace in opened)) as advance:
+        try:
+            for trace in opened:
+                results.append(run(trace, geometry, sizes, seed=seed, progress=advance, keep=results.append))
+        except KeyboardInterrupt:
+            _report(results, as_json)
+            raise
+        except MemoryError:
+            raise ShootdownError("the trace has more CPUs than there is memory for") from None
+    _report(results, as_json)
+    broken = [f"trace {r.trace}: {r.fault}\n(counted up to there)" for r in results if r.fault]
+    if broken:
+        raise ShootdownError("\n".join(broken))
+
+
+def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
+    if name is None:
+        if arch is not None:
+            raise ShootdownError("--arch without --platform: a TLB is a platform's")
+        return None
+    from shootdown._registry import registry
+
+    installed = registry()
+    if arch is None:
+        owners = [owner for owner in installed.architectures() if name in installed.platforms(owner)]
+        if len(owners) > 1:
+            raise ShootdownError(
+                f"several architectures have a platform {name!r}: give --arch " + " or ".join(owners)
+            )
+        if not owners:
+            from shootdown._errors import nearest
+
+            names = [n for owner in installed.architectures() for n in installed.platforms(owner)]
+            raise ShootdownError(f"there is no platform {name!r}; {nearest(name, names)}")
+        arch = owners[0]
+    geometry: TlbGeometry | None = installed.platform(arch, name).tlb
+    if geometry is None:
+        raise ShootdownError(f"platform {name!r} says nothing about its TLBs; give them with -p")
+    return geometry
+
+
+def _region(text: str) -> Region:
+    from shootdown._tlb.parameters import read_size
+    from shootdown._traces.simulation import Region
+
+    found = _REGION.fullmatch(text.strip())
+    if not found:
+        raise ShootdownError(
+            f"--map {text!r}: write START-END=SIZE, such as 0x7f0000000000-0x7f8000000000=2m"
+        )
+    return Region(int(found[1], 0), int(found[2], 0), read_size(found[3]))
+
+
+def _report(results: list[TraceResult], as_json: bool) -> None:
+    if as_json:
+        _common.emit_json({"schema": 1, "rows": [result.to_dict() for result in results]})
+        return
+    if not results:
+        return
+    columns = ("trace", "accesses", "L1 hits", "L2 hits", "walks", "references", "L1 %", "L2 %", "walks %")
+    _common.emit_table(columns, [_row(result) for result in results], right=columns[1:])
+    for result in results:
+        _details(result)
+
+
+def _row(result: TraceResult) -> tuple[str, ...]:
+    totals = result.totals()
+    counts = ("accesses", "l1_hits", "l2_hits", "walks", "walk_references")
+    accesses = max(totals["accesses"], 1)
+    return (
+        result.trace,
+        *(f"{totals[name]:,}" for name in counts),
+        *(f"{totals[name] / accesses:.1%}" for name in ("l1_hits", "l2_hits", "walks")),
+    )
+
+
+def _details(result: TraceResult) -> None:
+    from shootdown._tlb.parameters import write_size
+
+    totals = result.totals()
+    if result.fetches_left_out:
+        _common.emit(
+            f"{result.trace}: {result.fetches_left_out:,} instruction fetches left out (--instructions)"
+        )
+    sizes = result.by_page_size()
+    if len(sizes) > 1:
+        _common.emit(f"{result.trace}: by page size")
+        names = ("accesses", "l1_hits", "l1_misses", "l2_hits", "l2_misses")
+        _common.emit_table(
+            ("page size", *(name.replace("_", " ") for name in names)),
+            [(write_size(size), *(f"{row[name]:,}" for name in names)) for size, row in sizes.items()],
+            right=tuple(name.replace("_", " ") for name in names),
+        )
+    for what, tallies in (("CPU", result.by_cpu), ("process", result.by_process)):
+        if len(tallies) < 2:
+            continue
+        always = ("accesses", "l1_hits", "l2_hits", "walks")
+        shown = [*always, *(n for n in ("flushes", "shootdowns", "interrupts") if totals[n])]
+        _common.emit_table(
+            (what, *(name.replace("_", " ") for name in shown)),
+            [
+                (str(number), *(f"{getattr(tally, name):,}" for name in shown))
+                for number, tally in list(tallies.items())[:_SHOWN]
+            ],
+            right=tuple(name.replace("_", " ") for name in shown),
+        )
+        if len(tallies) > _SHOWN:
+            _common.emit(f"... and {len(tallies) - _SHOWN} more; --json has all")

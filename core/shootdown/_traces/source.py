@@ -1,0 +1,183 @@
+"""The bytes of a trace file, unpacked where it is packed, up to the very byte at which a packed one breaks off."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from shootdown._errors import ShootdownError
+
+_PIECE = 1 << 18
+_GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+SNIFFED = 4096  # bytes that decide about a format
+
+
+class TraceError(ShootdownError):
+    """Report that a trace breaks off; what came before it is good.
+
+    Args:
+        place: where, as a person finds it: `byte 8128, address 1000`.
+        problem: what is wrong there.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
+class _Unpacker(Protocol):
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+
+
+def _unpack(raw: BinaryIO, new: Any) -> Iterator[bytes | str]:
+    """Give what a packed file holds in pieces; at the end, if something is wrong with it, what."""
+    unpacker: _Unpacker = new()
+    fed = False
+    packed = b""
+    try:
+        while True:
+            if not packed and not (packed := raw.read(_PIECE)):
+                break
+            fed = True
+            if piece := unpacker.decompress(packed, _PIECE):
+                yield piece
+            if unpacker.eof:  # several streams may follow one another, and zeros after the last
+                packed = unpacker.unused_data.lstrip(b"\0")
+                unpacker, fed = new(), False
+            elif hasattr(unpacker, "unconsumed_tail"):
+                packed = unpacker.unconsumed_tail
+            else:
+                packed = b""
+                while not unpacker.eof and not getattr(unpacker, "needs_input", True):
+                    yield unpacker.decompress(b"", _PIECE)
+                if unpacker.eof:
+                    packed = unpacker.unused_data.lstrip(b"\0")
+                    unpacker, fed = new(), False
+    except (zlib.error, lzma.LZMAError) as problem:
+        yield f"the packed file is damaged ({str(problem) or 'no data'})"
+        return
+    if fed:
+        yield "the packed file ends too early"
+
+
+class Source:
+    """Read a file from its beginning to its end, once.
+
+    Args:
+        path: a file, or `-` for standard input.
+
+    Raises:
+        ShootdownError: there is no such file, or it can't be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = str(path)
+        self.fault: str | None = None
+        self.size = 0  # bytes of the file, 0 where nobody knows
+        self._rest = b""
+        self._pieces: Iterator[bytes | str] | None = None
+        if self.path == "-":
+            self._raw: BinaryIO = sys.stdin.buffer
+        else:
+            file = Path(path)
+            if file.is_dir():
+                raise ShootdownError(f"trace {file}: it is a directory")
+            if not file.exists():
+                raise ShootdownError(f"trace {file}: there is no such file")
+            try:
+                self._raw = file.open("rb", buffering=0)
+                self.size = os.fstat(self._raw.fileno()).st_size
+            except OSError as problem:
+                raise ShootdownError(f"trace {file}: {problem.strerror or problem}") from None
+        self._read = 0
+        self.start = self._first_bytes()
+
+    def _first_bytes(self) -> bytes:
+        first = bytearray(SNIFFED)
+        got = self._fill_raw(memoryview(first))
+        raw = _Chained(bytes(first[:got]), self)
+        if first.startswith(_GZIP):
+            self._pieces = _unpack(raw, lambda: zlib.decompressobj(31))  # type: ignore[arg-type]
+        elif first.startswith(_XZ):
+            self._pieces = _unpack(raw, lzma.LZMADecompressor)  # type: ignore[arg-type]
+        else:
+            self._rest = bytes(first[:got])
+            return self._rest
+        unpacked = bytearray(SNIFFED)
+        got = self.fill(memoryview(unpacked))
+        self._rest = bytes(unpacked[:got]) + self._rest
+        return self._rest[:SNIFFED]
+
+    @property
+    def name(self) -> str:
+        """Give the file's name without what says how it is packed."""
+        file = Path(self.path)
+        return file.stem if file.suffix in (".gz", ".xz") else file.name
+
+    @property
+    def position(self) -> int:
+        """Give how many bytes of the file were read."""
+        return self._read
+
+    def _fill_raw(self, view: memoryview) -> int:
+        got = 0
+        while got < len(view):
+            try:
+                n = self._raw.readinto(view[got:])  # type: ignore[attr-defined]
+            except OSError as problem:
+                self.fault = f"it can't be read ({problem.strerror or problem})"
+                break
+            if not n:
+                break
+            got += n
+        self._read += got
+        return got
+
+    def fill(self, view: memoryview) -> int:
+        """Fill a buffer; less than all of it only at the end, when `fault` says what is wrong, if anything."""
+        got = min(len(self._rest), len(view))
+        view[:got] = self._rest[:got]
+        self._rest = self._rest[got:]
+        if self._pieces is None:
+            return got + self._fill_raw(view[got:]) if got < len(view) else got
+        while got < len(view):
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            if isinstance(piece, str):
+                self.fault = self.fault or piece
+                break
+            n = min(len(piece), len(view) - got)
+            view[got : got + n] = piece[:n]
+            self._rest = piece[n:]
+            got += n
+        return got
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.path != "-":  # standard input is not ours
+            self._raw.close()
+
+
+class _Chained:
+    """What was read of a file already, and then the rest of it."""
+
+    def __init__(self, first: bytes, source: Source) -> None:
+        self._first = first
+        self._source = source
+
+    def read(self, size: int) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        piece = bytearray(size)
+        return bytes(piece[: self._source._fill_raw(memoryview(piece))])
