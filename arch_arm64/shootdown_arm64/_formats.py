@@ -129,7 +129,7 @@ _LEAF_FIELDS = (
     BitField("AP[2]", AP2, slot="leaf"),
 )
 _UPPER_FIELDS = (
-    BitField("AF", AF, slot="leaf"),
+    BitField("AF", AF),  # in tables with FEAT_HAFT
     BitField("nG", NG, slot="leaf"),
     BitField("GP", bit(50), slot="leaf"),
     BitField("DBM", DBM, slot="leaf"),

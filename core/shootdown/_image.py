@@ -13,7 +13,7 @@ from ._errors import ShootdownError
 from ._format import Access, CustomFormat, Format, Kind, Reason, Setting, Settings
 from ._mappings import Listing
 from ._mappings import Mapping as Range
-from ._memory import PhysicalMemory
+from ._memory import FRAME_BYTES, PhysicalMemory
 from ._steps import Step, Trace, trace
 
 OUTSIDE = "outside of the image"
@@ -99,7 +99,11 @@ class PageTables:
                 f"root {self.root:#x} can't be the address of a top table of {self.format.name}: "
                 f"its bits {self.root & ~mask:#x} must be zero"
             )
-        if not self.memory.holds(self.root & mask):
+        first, size = self.root & mask, 1
+        if isinstance(self.format, Format):
+            size = self.format.table_bytes(0)
+        # A frame of the table is enough: an image may leave out those of which nothing is known.
+        if not any(self.memory.holds(address) for address in range(first, first + size, FRAME_BYTES)):
             raise ShootdownError(
                 f"root {self.root:#x} lies outside of the image {self.name}, which has {self.memory.extent}"
             )

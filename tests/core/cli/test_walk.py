@@ -20,11 +20,24 @@ from shootdown_x86._formats import X86_32BIT, X86_64_4LEVEL, X86_64_5LEVEL
 
 WALKS = Path(__file__).parents[2] / "oracle" / "walks"
 IMAGE = str(WALKS / "amd64-4l.npz")
-ORACLE = json.loads((WALKS / "amd64-4l.json").read_text())
-REAL = ["walk", "--format", "x86_64-4level", "--memory", IMAGE, "--root", ORACLE["root"]]
+FORMAT_OF = {"amd64-4l": "x86_64-4level", "ppc-radix": "ppc64-radix-4k"}
+ORACLES = {name: json.loads((WALKS / f"{name}.json").read_text()) for name in FORMAT_OF}
+ORACLE = ORACLES["amd64-4l"]
+
+
+def real(name: str) -> list[str]:
+    image, root = str(WALKS / f"{name}.npz"), ORACLES[name]["root"]
+    return ["walk", "--format", FORMAT_OF[name], "--memory", image, "--root", root]
+
+
+REAL = real("amd64-4l")
 MAIN = [sys.executable, "-c", "from shootdown._cli import main; main()"]
 BASE = 0x4000_3000
 K4, M2 = 4096, 1 << 21
+RIGHTS = {
+    "anon_rw": "rw-", "stack": "rw-", "bss": "rw-", "anon_ro": "r--", "zero_page_ro": "r--",
+    "anon_rx": "r-x", "text": "r-x", "thp": "rw-", "hugetlb": "rw-",
+}  # fmt: skip
 KEYS = {"va", "pa", "fault", "level", "page_size", "flags", "steps"}
 
 Run = Callable[..., tuple[int, str, str]]
@@ -57,10 +70,11 @@ def options(raw: tuple[str, AddressSpace], **changes: str) -> list[str]:
     return ["walk", *(word for k, v in (given | changes).items() for word in (f"--{k.replace('_', '-')}", v))]
 
 
-def test_every_translation_of_a_real_kernel(run: Run) -> None:
-    rows = ORACLE["translations"]
-    status, out, _ = run(*REAL, *(row["va"] for row in rows), "--json")
-    assert status == 0
+@pytest.mark.parametrize("name", sorted(FORMAT_OF))
+def test_every_translation_of_a_real_kernel(run: Run, name: str) -> None:
+    rows = ORACLES[name]["translations"]
+    status, out, err = run(*real(name), *(row["va"] for row in rows), "--json")
+    assert (status, err) == (0, "")
     found = json.loads(out)
     assert [row["va"] for row in found] == [int(row["va"], 16) for row in rows]
     assert [row["pa"] for row in found] == [row["pa"] and int(row["pa"], 16) for row in rows]
@@ -69,16 +83,19 @@ def test_every_translation_of_a_real_kernel(run: Run) -> None:
         assert (answer["fault"] is None) == (answer["pa"] is not None)
         sizes = {"thp": M2, "hugetlb": M2}
         assert answer["page_size"] == (sizes.get(row["kind"], K4) if row["pa"] else None), row
-        assert answer["flags"] == answer["steps"][-1]["flags"]
+        assert answer["flags"] == list(answer["steps"][-1]["flags"])
+        if row["pa"]:
+            assert answer["user"] == RIGHTS[row["kind"]], row
 
 
-def test_ranges_of_a_real_kernel_hold_the_same_translations(run: Run) -> None:
-    status, out, _ = run(*REAL, "--all", "--json")
+@pytest.mark.parametrize("name", sorted(FORMAT_OF))
+def test_ranges_of_a_real_kernel_hold_the_same_translations(run: Run, name: str) -> None:
+    status, out, _ = run(*real(name), "--all", "--json")
     assert status == 0
     found = json.loads(out)
     ranges = np.array([(row["va"], row["va"] + row["size"] - 1, row["pa"]) for row in found], dtype=np.uint64)
     user = [row["user"][0] == "r" for row in found]
-    for row in ORACLE["translations"]:
+    for row in ORACLES[name]["translations"]:
         va = int(row["va"], 16)
         at = np.flatnonzero((ranges[:, 0] <= va) & (va <= ranges[:, 1]))
         inside = [int(ranges[i, 2]) + va - int(ranges[i, 0]) for i in at if user[i]]
