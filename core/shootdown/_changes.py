@@ -154,8 +154,8 @@ CHANGES: tuple[Change, ...] = (
         mainline="6.19-rc7",
         sets={"unshare_sync": "last-sharer", "unshare_gather": True},
         stable={"5.10": 253, "5.15": 203, "6.1": 167, "6.6": 127, "6.12": 74, "6.18": 13},
-        source="CVE-2026-63875, as the releases that its follow-up c2ff4764e03e fixes; the oracle; "
-        "mm-hotfixes-stable-2026-01-20",
+        source="mm-hotfixes-stable-2026-01-20; the oracle (5.10, 6.1, 6.12); 5.15.203-rc1; ff37dd18ce77 in v6.6.127; "
+        "6.18.13-rc1; CVE-2026-63875 fixes the follow-up c2ff4764e03e in the same series",
     ),
     Change(
         commit="1fb3d8c20bfa",

@@ -1,27 +1,106 @@
-"""The one place that decides how kernels are compiled.
+"""The one place that decides how kernels are compiled and when what was compiled is stale.
 
 Importing this module imports numba (about 0.2 s): only modules that hold kernels do it, and those are imported
 only when a kernel runs.
+
+numba keeps compiled kernels on disk and compares them with the file that a kernel stands in, but not with the
+files whose helpers it inlines or whose constants it takes: after an edit there it would serve the stale kernel.
+So what is kept also carries a digest of every source that the kernel's module imports, within shootdown and
+within the kernel's own package. An edit of a plugin recompiles that plugin's kernels only: core imports none.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 from numba import njit
 
-if TYPE_CHECKING:  # what numba's own types know; they lack `_nrt`
-    kernel = njit(cache=True, error_model="numpy", nogil=True)
-    inlined = njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-else:
-    # Kernels allocate nothing and return no array, so nobody counts references to arrays: with counting, two atomic
-    # additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
-    _UNCOUNTED = {"_nrt": False}
+F = TypeVar("F", bound=Callable[..., Any])
 
-    # `cache`: a second process compiles nothing. `error_model="numpy"`: no division checks in hot loops.
-    # `nogil`: two threads may walk at once. Kernels never raise; they return reason codes.
-    kernel = njit(cache=True, error_model="numpy", nogil=True, **_UNCOUNTED)
+_CORE = __name__.partition(".")[0]
 
-    # For small helpers of a kernel: inlined before optimisation, so that a step costs no call.
-    # numba does not see edits of an inlined helper in another file; `_fingerprint` in the kernels' own modules does.
-    inlined = njit(cache=True, error_model="numpy", nogil=True, forceinline=True, **_UNCOUNTED)
+# Kernels never raise, they return reason codes: no division checks in hot loops. Two threads may run at once.
+# Kernels allocate nothing and return no array, so nobody counts references to arrays: with counting, two atomic
+# additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+
+# Imports at the left margin: those of functions and of `if TYPE_CHECKING` give a kernel nothing.
+_IMPORT = re.compile(
+    r"^(?:from[ \t]+(?P<base>[.\w]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n]*)|import[ \t]+(?P<modules>[^\n]*))",
+    re.MULTILINE,
+)
+
+
+def kernel(function: F) -> F:
+    """Compile a kernel when it is first called; a second process finds it on disk."""
+    return _kept(function, njit(**_FLAGS)(function))
+
+
+def inlined(function: F) -> F:
+    """Compile a small helper of kernels: inlined before optimisation, so that a step costs no call."""
+    return _kept(function, njit(forceinline=True, **_FLAGS)(function))
+
+
+def sources(module: str) -> tuple[Path, ...]:
+    """Return the files that decide what the kernels of an imported module do: its own and those it imports.
+
+    Args:
+        module: its name; what it imports of other packages than its own and shootdown is left out.
+    """
+    packages = {module.partition(".")[0], _CORE}
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name in found or name.partition(".")[0] not in packages or file is None:
+            continue
+        found[name] = Path(file)
+        package = name if found[name].stem == "__init__" else name.rpartition(".")[0]
+        waiting += _imports(found[name].read_text(encoding="utf-8"), package)
+    return tuple(sorted(found.values()))
+
+
+def _imports(source: str, package: str) -> Iterator[str]:
+    """Name the modules that a source imports, and what could be one."""
+    for match in _IMPORT.finditer(source):
+        if match["modules"] is not None:
+            yield from (part.split()[0] for part in match["modules"].split(",") if part.strip())
+            continue
+        base = match["base"]
+        if dots := len(base) - len(base.lstrip(".")):
+            above = package.split(".")[: len(package.split(".")) - dots + 1]
+            base = ".".join([*above, *filter(None, [base[dots:]])])
+        yield base
+        names = re.sub(r"#[^\n]*", "", match["names"]).strip("()")
+        yield from (f"{base}.{part.split()[0]}" for part in names.split(",") if part.strip())
+
+
+@functools.cache
+def _digest(module: str) -> str:
+    digest = hashlib.sha256()
+    for file in sources(module):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(function: F, dispatcher: Any) -> F:
+    """Keep what is compiled on disk, until a source that it comes from changes."""
+    # To a type checker a kernel is the function that it was: `F`.
+    compiled: F = dispatcher
+    if dispatcher is function:  # NUMBA_DISABLE_JIT=1
+        return compiled
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # no folder that could be written to: each process compiles
+        return compiled
+    # numba offers no other way to say that a kernel depends on more than its own file.
+    index = dispatcher._cache._cache_file
+    index._source_stamp = (index._source_stamp, _digest(function.__module__))
+    return compiled

@@ -1,9 +1,8 @@
 """Hand a `Layout` to numba as a type: kernels that take one are compiled for its numbers and cached on disk.
 
 A layout has no run-time data. Its numba type carries the numbers, its attributes are constants, and the
-type's name carries their digest together with that of every source file whose functions kernels inline:
-numba's cache looks at the file of the outermost kernel alone and would serve a stale one after an edit
-elsewhere. Only plain data lies in the type: no module, no callable, or the cache never hits.
+type's name carries their digest: an edited format recompiles the kernels of that format alone (`_jit` sees to
+edits of the kernels). Only plain data lies in the type: no module, no callable, or the cache never hits.
 """
 
 # numba ships types for a part of itself only, and none for what `extending` gives.
@@ -12,8 +11,6 @@ elsewhere. Only plain data lies in the type: no module, no callable, or the cach
 from __future__ import annotations
 
 import functools
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -31,17 +28,6 @@ from numba.extending import (
 )
 
 from ._format_layout import Layout
-
-_INLINED = ("_jit.py", "_memory_kernels.py", "_walk_types.py", "_walk.py")
-
-
-@functools.cache
-def sources_digest() -> str:
-    """Digest the sources of every helper that kernels inline."""
-    digest = hashlib.sha256()
-    for name in _INLINED:
-        digest.update((Path(__file__).parent / name).read_bytes())
-    return digest.hexdigest()[:16]
 
 
 class LayoutType(types.Type):
@@ -72,7 +58,7 @@ def _layout_type(layout: Layout) -> LayoutType:
     fields = attrs.asdict(layout, recurse=False)
     name, fingerprint = fields.pop("name"), fields.pop("fingerprint")
     numbers = tuple((field, _plain(value)) for field, value in fields.items())
-    return LayoutType(f"{name} {fingerprint[:16]} {sources_digest()}", numbers)
+    return LayoutType(f"{name} {fingerprint[:16]}", numbers)
 
 
 @typeof_impl.register(Layout)

@@ -1,0 +1,132 @@
+"""What is kept of compiled kernels is stale after an edit of any source that it comes from, and only then."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+KERNEL = """
+from shootdown._jit import kernel
+from toy.helper import (
+    doubled,  # a comment, with a comma
+)
+from toy import numbers as n
+
+@kernel
+def answer(x):
+    return doubled(x) + n.OFFSET
+"""
+HELPER = """
+from ._jit_user import inlined
+
+@inlined
+def doubled(x):
+    return 2 * x
+"""
+RUN = """
+from toy.kernels import answer
+value = answer(20)
+print(value, sum(answer.stats.cache_hits.values()))
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    sources = {
+        "__init__": "",
+        "kernels": KERNEL,
+        "helper": HELPER,
+        "numbers": "OFFSET = 2",
+        "_jit_user": "from shootdown._jit import inlined",
+        "bystander": "import toy.kernels",
+    }
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    return folder
+
+
+def run(folder):
+    """Run the kernel in a process of its own; give its answer and whether it was found on disk."""
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(folder.parent / "kept"),
+        "PYTHONPATH": str(folder.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env=environment, check=True, capture_output=True, text=True
+    )
+    answer, hits = done.stdout.split()
+    return int(answer), hits == "1"
+
+
+def edit(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_a_second_process_finds_the_kernel_and_writes_nothing(toy):
+    def kept():
+        files = (toy.parent / "kept").rglob("*")
+        return {file: file.stat().st_mtime_ns for file in files if file.is_file()}
+
+    assert run(toy) == (42, False)
+    written = kept()
+    assert run(toy) == (42, True)
+    assert written
+    assert kept() == written
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "answer"),
+    [
+        ("helper", "2 * x", "3 * x", 62),
+        ("numbers", "OFFSET = 2", "OFFSET = 4", 44),
+    ],
+)
+def test_an_edited_helper_or_constant_in_another_file_recompiles_the_kernel(toy, name, old, new, answer):
+    run(toy)
+    edit(toy / f"{name}.py", old, new)
+    assert run(toy) == (answer, False)
+    assert run(toy) == (answer, True)
+
+
+def test_a_module_that_imports_the_kernel_may_change(toy):
+    run(toy)
+    edit(toy / "bystander.py", "import", "import os;import")
+    assert run(toy) == (42, True)
+
+
+def test_the_timed_engine_comes_from_the_machine_that_it_inlines():
+    from shootdown._jit import sources
+    from shootdown._timed import scheduler
+
+    found = {"/".join(file.parts[-2:]) for file in sources(scheduler.__name__)}
+    machine = {f"_machine/{name}.py" for name in ("step", "bits", "layout", "ops")}
+    assert machine | {"_timed/scheduler.py", "_timed/books.py", "_timed/costs.py"} <= found
+    assert not any("_cli" in name or "_report" in name for name in found)
+
+
+def test_walks_come_from_core_alone():
+    """An edited plugin recompiles no kernel of core; its formats are part of the kernels' types."""
+    from shootdown import _walk
+    from shootdown._jit import sources
+
+    found = sources(_walk.__name__)
+    assert {"_walk.py", "_walk_types.py", "_memory_kernels.py", "_format_layout.py"} <= {
+        f.name for f in found
+    }
+    assert {file.parts[-2] for file in found} == {"shootdown"}
+
+
+def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
+    from numba.core import caching
+
+    from shootdown._jit import kernel
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    successor = kernel(lambda x: x + 1)
+    assert successor(1) == 2
