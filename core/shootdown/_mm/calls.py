@@ -293,7 +293,7 @@ class Calls:
                 first.used,
                 pages=max(m.pages // 2, 1),
                 first=min(m.first, half - 1),
-                last=min(m.last, half),
+                last=m.first + 1 if m.pages < 3 and m.last > half else min(m.last, half),
                 klass=m.klass,
                 file=m.file,
             )

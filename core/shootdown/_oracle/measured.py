@@ -52,8 +52,11 @@ class Measured:
         predict: the counts of a row's window by the names of the file: `(row, seen, case) -> counts`;
             `instructions` as a mapping of its own. A tuple is a range.
         differences: disagreements that are understood.
+        variants: which schedules of the measured program are tried (`programs`), where the measurement does not tell
+            which one it was. Variant 0 alone where all come to the same.
     """
 
     platform: Callable[[Row], tuple[str, Mapping[str, str]]]
     predict: Callable[[Row, Seen, Any], dict[str, Any]]
     differences: tuple[Difference, ...] = ()
+    variants: tuple[int, ...] = (0, 1)

@@ -419,9 +419,6 @@ def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
     return Program(model.build(pages_per_table=2), (("fork_storm", 0),))
 
 
-#: Which schedules of a program are tried, where the measurement does not tell which one it was.
-VARIANTS = (0, 1)
-
 BUILDERS: dict[str, Callable[[Setting, Row, int], Program]] = {
     "hugetlb_shared": shared_hugetlb,
     "hugetlb_threads": threaded_hugetlb,

@@ -9,7 +9,7 @@ import attrs
 
 from shootdown._errors import ShootdownError
 from shootdown._oracle.measured import Measured, Seen
-from shootdown._oracle.programs import BUILDERS, VARIANTS, Program
+from shootdown._oracle.programs import BUILDERS, Program
 from shootdown._oracle.rows import WORKLOADS, Row, bounds
 from shootdown._registry import registry
 from shootdown._simulate import Case, prepare
@@ -136,7 +136,7 @@ def _run(row: Row, case: Case, runs: dict[Any, list[tuple[Program, Run]]]) -> li
         build: Callable[..., Program] = BUILDERS[row.workload]
         while len(runs) > 64:
             runs.pop(next(iter(runs)))
-        programs = [build(case.setting, row, variant) for variant in VARIANTS]
+        programs = [build(case.setting, row, variant) for variant in case.architecture.measured.variants]
         runs[key] = [(program, run_machine(program.machine, case.platform)) for program in programs]
     return runs[key]
 
