@@ -52,16 +52,16 @@ class PowerPlatform:
 KIB4, KIB64, MIB2, MIB16, GIB1, GIB512 = 1 << 12, 1 << 16, 1 << 21, 1 << 24, 1 << 30, 1 << 39
 LEVELS = (KIB4, MIB2, GIB1, GIB512)
 
-# UNVERIFIED: replacement, and how many entries of the tables' upper levels the page walk cache holds (IBM says that
-# it exists, not how large it is: POWER9 Processor User's Manual 2.0). 128 congruence classes are what the kernel
-# walks (POWER9_TLB_SETS_RADIX); four ways make 512 entries of a thread's share of the 1024.
+# UNVERIFIED: replacement, and how many entries of the tables' upper levels the page walk cache holds; IBM says that
+# there is one (POWER9 Processor User's Manual 2.0).
 _PAGE_WALK = (
     CacheGeometry(entries=32, ways=32, page_sizes=(MIB2,)),
     CacheGeometry(entries=16, ways=16, page_sizes=(GIB1, GIB512)),
 )
 _RADIX_SIZES = (KIB4, KIB64, MIB2, GIB1)
 
-# ERAT of 64 entries, fully associative; TLB of 1024 in four ways: UNVERIFIED, from memory of the same manual.
+# ERAT of 64 entries, fully associative; TLB of 1024 in four ways: UNVERIFIED, from memory of that manual. The kernel
+# goes through 256 sets with the hash MMU, which is as many, and through 128 with radix (radix_tlb.c, _tlbiel_pid()).
 POWER9 = TlbGeometry(
     l1=CacheGeometry(entries=64, ways=64, page_sizes=(KIB4, KIB64, MIB2)),
     l2=CacheGeometry(entries=1024, ways=4, page_sizes=_RADIX_SIZES),

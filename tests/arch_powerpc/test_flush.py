@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from powerpc_counts import counted, instructions
+from powerpc_counts import counted, instructions, prepared
 
 import shootdown
+from shootdown._machine import ops as o
+from shootdown._timed.run import run_machine
 
 TABLE = {4096: 512, 65536: 32}
 
@@ -108,6 +110,21 @@ def test_trimming_takes_cpus_out_for_good_where_the_threads_are_gone() -> None:
     many = {"op": "mprotect_ro", "kind": "embedded", "pages": 1, "threads": 2, "state": "switched"}
     assert executed(times=1072, **many) == {"tlbie_ric0": 3, "tlbsync": 1}
     assert executed(times=1074, **many) == {"tlbiel_ric0": 1}
+
+
+def test_trimming_an_mm_that_nobody_runs_leaves_nothing_to_flush() -> None:
+    """One task punches through 1199 other address spaces, whose CPUs all idle: the 1073rd flush is an IPI and no tlbie.
+
+    Those that ran on its own CPU alone are flushed by tlbiel. 54bb503345b8 and 780de40601aa, 5.12.
+    """
+    given = {"sharers": 1200, "tables": 1, "pages": 1, "cpus": 4, "settings": ("kernel.pmd_sharing=false",)}
+    here = 1200 // 4  # its own mm and those of the same CPU; one page each
+    before, after = (counted("hugetlb-punch", kernel, **given) for kernel in ("5.11", "5.12"))
+    assert instructions(before) == {"tlbiel_ric0": here, "tlbie_ric0": 3 * 900, "tlbsync": 900}
+    assert before["flush_ipis"] == 0
+    assert instructions(after)["tlbsync"] == 899
+    assert after["flush_ipis"] == 1
+    assert instructions(after)["tlbiel_ric2"] == 1
 
 
 # --- how much
@@ -225,6 +242,21 @@ def test_a_guest_without_gtse_asks_the_hypervisor_once_whatever_the_length() -> 
         assert instructions(counts) == {"h_rpt_invalidate": 1}
         assert counts["hypercalls"] == 1
     assert executed(platform="power10-lpar", threads=0, pages=5, op="mprotect_ro") == {"tlbiel_ric0": 5}
+
+
+def test_without_gtse_a_long_flush_tlb_range_does_not_drop_the_page_walk_cache() -> None:
+    """Past the ceiling __radix__flush_tlb_range() counts on a PID flush, which a hypercall for a range is not."""
+    given = {"op": "mprotect_ro", "kind": "embedded", "threads": 1, "platform": "power10-lpar"}
+    big = ("kernel.page_size=64k",)
+    steps = {}
+    for pages in (31, 33, 34):
+        case = prepared("anonymous", "5.15", pages=pages, settings=big, **given)
+        machine = case.workload.build(case.setting)
+        run = run_machine(machine, case.platform)
+        asked = [n for n, note in enumerate(machine.code.notes) if note.text == "H_RPT_INVALIDATE"]
+        (taken,) = [n for n in asked if run.step_counts[n]]
+        steps[pages] = int(machine.code.steps[taken * 5 + 2])
+    assert steps == {31: o.SCOPE_LEAF, 33: o.SCOPE_BOTH, 34: o.SCOPE_LEAF}
 
 
 def test_an_accelerator_makes_every_flush_global_and_escalates_a_pid_flush_on_power9() -> None:
