@@ -207,6 +207,8 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     elif kind == o.CALL_INVALIDATE:
         mm = int64(S[base + CPU_CALL_MM]) - 1
         drop_translations(S, L, mm, word, cpus, scope)
+        if scope:
+            catch_up(S, L, mm, word, cpus)
         if scope == 0:
             full = int64(0)
         elif int64(S[base + CPU_CALL_STRIDES]) == 0:
@@ -683,6 +685,7 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
                 if c == 2:
                     leave_idle_mm(S, L, flushed, word, bit)
                 drop_translations(S, L, flushed, word, bit, a)
+                catch_up(S, L, flushed, word, bit)
                 if int64(S[base + CPU_CALL_STRIDES]) == 0:
                     full = bit
                 else:
