@@ -161,6 +161,9 @@ class Kernel:
         False,
         "unsharing sets freed_tables instead of unshared_tables (the alternative of the commit message)",
     )
+    gup_fast: bool = switch(
+        True, "GUP-fast exists (CONFIG_HAVE_GUP_FAST): page tables are walked without a lock, interrupts off"
+    )
     gup_rechecks_pud: bool = switch(
         False, "GUP-fast reads the PUD entry again after it took the page (an alternative to the sync)"
     )

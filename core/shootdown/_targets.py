@@ -34,7 +34,7 @@ class Target:
             nothing is ever unshared.
         lazy_cpus_keep_entries: CPUs in lazy TLB mode keep such entries.
         sync: whether tlb_remove_table_sync_one() is `needed` for GUP-fast and sent, needed and `missing`,
-            `redundant`, or `not-applicable`.
+            `redundant`, or `not-applicable`: nothing is unshared, or there is no GUP-fast.
         reason: what the verdicts follow from, in words.
         evidence: the counts of the runs they follow from.
     """
@@ -186,6 +186,8 @@ def _target(
     needed = any(waited.values())
     sent = runs["running"]["sync_broadcasts"] > 0
     sync = ("needed" if sent else "missing") if needed else "redundant"
+    if not kernel.gup_fast:
+        sync = "not-applicable"
     return Target(
         *names,
         flush_differs_with_freed_tables=differs,
@@ -236,7 +238,9 @@ def _reason(
     elif lazy_keep:
         parts.append("lazy CPUs are left out and keep their entries")
     walkers = [name for name, count in waited.items() if count]
-    if walkers:
+    if not kernel.gup_fast:
+        parts.append("this kernel has no GUP-fast, so that nobody walks without a lock")
+    elif walkers:
         parts.append(f"a {' or a '.join(walkers)} still is inside GUP-fast after it")
         if not sent:
             parts.append(

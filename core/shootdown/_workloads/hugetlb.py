@@ -189,7 +189,20 @@ def _workload(
     call: Callable[[Model, tuple[Mapping, ...], tuple[int, ...]], None],
     refuse: Callable[[Setting], str | None] = lambda _: None,
 ) -> Workload:
-    return Workload(name, summary, _PARAMETERS, _builder(call), refuse, shares_tables=True)
+    return Workload(
+        name,
+        summary,
+        _PARAMETERS,
+        _builder(call),
+        lambda setting: _needs_gup_fast(setting) or refuse(setting),
+        shares_tables=True,
+    )
+
+
+def _needs_gup_fast(setting: Setting) -> str | None:
+    if setting["walkers"] and not setting.kernel.gup_fast:
+        return f"{setting.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): no walkers"
+    return None
 
 
 HUGETLB: tuple[Workload, ...] = (
