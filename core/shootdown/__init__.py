@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from shootdown._platform import Cost, Costs, Platform
     from shootdown._registry import hookimpl
     from shootdown._result import Result
-    from shootdown._simulate import simulate
+    from shootdown._simulate import kernel, simulate
+    from shootdown._targets import Target, targets
     from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
     from shootdown._traces.simulation import TraceResult, simulate_trace
     from shootdown._workload import Parameter, Setting, Workload
@@ -41,16 +42,19 @@ _HOMES = {
     "Platform": "_platform",
     "Result": "_result",
     "Setting": "_workload",
+    "Target": "_targets",
     "TlbGeometry": "_tlb.geometry",
     "TraceResult": "_traces.simulation",
-    "Workload": "_workload",
     "Translation": "_image",
+    "Workload": "_workload",
     "compare": "_compare",
     "hookimpl": "_registry",
+    "kernel": "_simulate",
     "mapped": "_image",
     "simulate": "_simulate",
     "simulate_trace": "_traces.simulation",
     "switch": "_kernel",
+    "targets": "_targets",
     "walk": "_image",
 }
 
@@ -69,16 +73,19 @@ __all__ = [
     "Result",
     "Setting",
     "ShootdownError",
+    "Target",
     "TlbGeometry",
     "TraceResult",
     "Translation",
     "Workload",
     "compare",
     "hookimpl",
+    "kernel",
     "mapped",
     "simulate",
     "simulate_trace",
     "switch",
+    "targets",
     "walk",
 ]
 

@@ -53,7 +53,29 @@ class Geometry:
 class Lowering:
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
-    Subclass it. Each method writes steps. `g` is the gather (or request) whose range and flags are flushed.
+    Subclass it as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
+    `Assembler` that it gets, under the kernel function that they stand for; nothing runs yet. `g` is the gather (or
+    request) whose range and flags are flushed. Every flush has four parts:
+
+    1. *How much.* `asm.begin_flush(g, ceiling=...)` decides whether the range goes or everything: its arguments say
+       what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
+       the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
+    2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
+       anybody is left. Without an answer to wait for, end with `asm.emit(ops.CANCEL)`.
+    3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
+       `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
+       that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what
+       runs below the kernel, a hypervisor or firmware: no CPU of ours takes an interrupt.
+    4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
+       `asm.emit(ops.FLUSH_SELF, scope, 0, 1)` for one that invalidates whatever the CPU has loaded.
+
+    A scope says what goes: `ops.SCOPE_LEAF`, TLB entries, `ops.SCOPE_WALK`, walk-cache entries, or both. CALL_FLUSH
+    drops both where everything goes; the other calls drop what the scope says, so ask `asm.if_ranged()` first.
+    `asm.execute(name, times, per)` counts an instruction that results show by name; with `ops.PER_TARGET` those that
+    the targets will execute. `asm.if_flags(g, flags)` asks for `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
+
+    Raises:
+        NotImplementedError: a method that every architecture has to say.
     """
 
     kernel: Kernel
@@ -149,16 +171,24 @@ class Lowering:
 class Architecture:
     """Everything that an architecture's plugin tells: the porting guide, in stages.
 
-    Stage 1, page tables: `formats`. `shootdown walk` and `shootdown list formats` work.
+    A plugin imports public modules only: `shootdown`, `shootdown.formats`, `shootdown.porting`. Each stage below
+    works without the next one. `docs/plugins.md` says how a distribution is found, `plugins/shootdown-riscv` is one.
 
-    Stage 2, kernels: `switches` (a frozen attrs class of the switches that only this architecture has),
-    `changes` (which commit moved which switch, first release by series) and `configure` (values that follow from
-    the configuration). `shootdown list kernels` and `--kernel` work.
+    Stage 1, page tables: `formats`, of `shootdown.formats.Format`. `shootdown walk` and `shootdown list formats` work.
+    Compare `Walker` with a slow walk of your own, written from the manual.
 
-    Stage 3, platforms: `platforms`, with TLB geometry and costs, each with its source. `--platform` works.
+    Stage 2, kernels: `switches` (a frozen attrs class of `switch()` fields that only this architecture has; one that
+    repeats a name of `Kernel`, such as `va_bits`, gives it other choices), `changes` (which commit moved which
+    switch, of either class, first release by series; what held before v5.10 is a `Change` with `mainline="5.10"`) and
+    `configure` (values that follow from the configuration: `rcu_table_free`, `pmd_sharing`, `gup_fast`... are True
+    unless you say otherwise). `shootdown list kernels`, `shootdown.kernel()` and `--kernel` work.
+
+    Stage 3, platforms: `platforms`, with costs, each with its source, a `TlbGeometry`, and in `arch` a frozen attrs
+    class of `switch()` fields that only this architecture's platforms have. `walk_entries` and `huge_entries` are
+    counts of that geometry. `--platform` and `--set platform.FIELD=` work.
 
     Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`: for each kind of flush, the steps it is made
-    of. `compare`, `explain` and `validate` work.
+    of. `compare`, `explain`, `targets` and `validate` work.
 
     Args:
         api: the plugin interface that the plugin was written for: 1.
@@ -172,7 +202,7 @@ class Architecture:
         platforms: what kernels run on; the first is the default, and native.
         lower: how flushes become steps.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
-        contradictions: pairs of settings that cannot both hold; see `_whatif.Contradiction`.
+        contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
     """
 
     api: int

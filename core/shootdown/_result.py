@@ -63,6 +63,8 @@ class Result:
         times: `elapsed_ns` and `system_ns`; empty if not supported.
         remarks: unverified facts, what-ifs, counts that timing decides.
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
+        instructions: how often each instruction that the lowering names was executed, on all CPUs, in the
+            likely run. Not part of the JSON.
     """
 
     arch: str
@@ -78,6 +80,7 @@ class Result:
     times: Mapping[str, Span]
     remarks: tuple[str, ...]
     interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
+    instructions: Mapping[str, int] = attrs.field(factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

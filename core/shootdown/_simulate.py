@@ -101,6 +101,23 @@ def prepare(
     )
 
 
+def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
+    """Return the kernel that a release or proposal is on an architecture, with what-ifs.
+
+    Args:
+        name: `6.12.74`, `7.0`, `6.16-rc1` or `proposal:NAME`.
+        arch: the name of an installed architecture.
+        settings: what-ifs such as `kernel.unshare_sync=none`.
+
+    Raises:
+        ShootdownError: something is unknown or out of range.
+    """
+    from shootdown._registry import registry
+
+    architecture = registry().architecture(arch)
+    return set_kernel(resolve(name, architecture), parse_settings(settings), architecture)
+
+
 def simulate(case: Case) -> Result:
     """Run a case three times, with the low, likely and high end of each cost.
 
@@ -140,6 +157,9 @@ def _simulated(case: Case) -> Result:
         times=_times(machine, runs),
         remarks=(*_races(counted), *_warnings(counted["likely"])),
         interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
+        instructions=runs["likely"].window_instructions[0]
+        if machine.windows
+        else runs["likely"].instructions,
     )
 
 
@@ -194,6 +214,7 @@ def _row(
     times: Mapping[str, Span] | None = None,
     remarks: Iterable[str] = (),
     interrupts: Iterable[int] = (),
+    instructions: Mapping[str, int] | None = None,
 ) -> Result:
     return Result(
         arch=case.architecture.name,
@@ -209,4 +230,5 @@ def _row(
         times=times or {},
         remarks=(*case.remarks, *remarks),
         interrupts=tuple(interrupts),
+        instructions=instructions or {},
     )

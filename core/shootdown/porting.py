@@ -1,0 +1,54 @@
+"""What a plugin for an architecture writes with, beyond what `shootdown` itself offers.
+
+    from shootdown import Lowering, switch
+    from shootdown.porting import Assembler, CacheGeometry, Contradiction, FlushScope, TlbGeometry, ops
+
+* Stage 2, kernels: `Contradiction`, two settings that cannot both hold, and `BY_NAME`, every release series known.
+* Stage 3, platforms: `TlbGeometry` and `CacheGeometry`; `FlushScope` and `NOTHING` to say what an instruction drops,
+  and `Tlb` to try it out; `COST_NAMES`, the fields of `Costs`.
+* Stage 4, flushes: `Assembler`, which a `Lowering` writes with, and `ops`, the constants of its steps.
+* Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
+  line does; `switches_of()` lists the switches of a class and their documentation.
+
+Page tables have a module of their own, `shootdown.formats`. Names here change with `Architecture.api` only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shootdown._kernel import NoSwitches, switches_of
+from shootdown._machine import ops
+from shootdown._machine.assembler import Assembler, Branch
+from shootdown._platform import COST_NAMES
+from shootdown._series import BY_NAME
+from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
+from shootdown._whatif import Contradiction
+
+if TYPE_CHECKING:
+    from shootdown._tlb import Tlb
+
+__all__ = [
+    "BY_NAME",
+    "COST_NAMES",
+    "NOTHING",
+    "Assembler",
+    "Branch",
+    "CacheGeometry",
+    "Contradiction",
+    "FlushScope",
+    "NoSwitches",
+    "Tlb",
+    "TlbGeometry",
+    "ops",
+    "switches_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the TLB's state, and numba with it, when it is first used."""
+    if name != "Tlb":
+        raise AttributeError(f"module 'shootdown.porting' has no attribute {name!r}")
+    from shootdown._tlb import Tlb
+
+    return Tlb
