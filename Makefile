@@ -10,9 +10,9 @@ $(VENV)/.demo: pyproject.toml
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: pyproject.toml
+$(VENV)/.test: pyproject.toml plugins/shootdown-riscv/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[test,native,plots]'
+	$(BIN)/pip install --quiet --editable '.[test,native,plots]' --editable ./plugins/shootdown-riscv
 	touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
-PACKAGES = sorted(path.parent for path in ROOT.glob("arch_*/shootdown_*/__init__.py"))
+SHIPPED = sorted(path.parent for path in ROOT.glob("arch_*/shootdown_*/__init__.py"))
+THIRD_PARTIES = sorted(path.parent for path in ROOT.glob("plugins/*/src/shootdown_*/__init__.py"))
+PACKAGES = [*SHIPPED, *THIRD_PARTIES]
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def copy(tmp_path: Path) -> Path:
 
 def broken_contracts(folder: Path) -> set[str]:
     """Check the contracts in a folder, and return the names of those that are broken."""
-    roots = [folder / "core", *sorted(folder.glob("arch_*"))]
+    roots = [folder / "core", *sorted(folder.glob("arch_*")), *sorted(folder.glob("plugins/*/src"))]
     done = subprocess.run(
         [sys.executable, "-c", LINT, "--no-cache", "--no-logo"],
         cwd=folder,
@@ -93,6 +95,17 @@ def test_an_architecture_that_imports_another_breaks_its_contract(copy: Path) ->
         text = text.replace(heading, f"{heading}    shootdown_other\n")
     config.write_text(text)
     assert broken_contracts(copy) == {"architectures do not know each other"}
+
+
+@pytest.mark.parametrize(
+    "line", ["from shootdown._kernel import Kernel", "from shootdown import _series", "import shootdown_x86"]
+)
+def test_a_third_party_that_imports_what_is_not_public_breaks_a_contract(copy: Path, line: str) -> None:
+    add(copy / "plugins/shootdown-riscv/src/shootdown_riscv/_kernel.py", line)
+    assert broken_contracts(copy) & {
+        "a third party imports public modules only",
+        "architectures do not know each other",
+    }
 
 
 @pytest.mark.parametrize("package", [package.name for package in PACKAGES])

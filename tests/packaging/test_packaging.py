@@ -76,6 +76,43 @@ def build(folder: Path) -> None:
     run(*pip, "install", next(dist.glob("*.whl")), cwd=folder)
 
 
+@pytest.fixture(scope="session")
+def with_plugin(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment that has what `installed` has, and a third party's distribution besides."""
+    env = tmp_path_factory.mktemp("third-party") / "env"
+    run(sys.executable, "-m", "venv", env, cwd=env.parent)
+    there = next((installed / "env").glob("lib/python*/site-packages"))
+    (next(env.glob("lib/python*/site-packages")) / "installed.pth").write_text(f"{there}\n")
+    pip = (env / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
+    # As a person types it, but for --no-build-isolation: the build backend is there already.
+    run(*pip, "install", "--no-build-isolation", ROOT / "plugins" / "shootdown-riscv", cwd=env.parent)
+    return env
+
+
+def test_a_third_partys_distribution_brings_its_architecture(with_plugin: Path, tmp_path: Path) -> None:
+    ask = "import sys; from shootdown._cli import main; sys.argv[0] = 'shootdown'; main()"
+    python = with_plugin / "bin" / "python"
+    plugins = json.loads(run(python, "-c", ask, "plugins", "--json", cwd=tmp_path))
+    assert ("riscv", "shootdown-riscv") in {(one["name"], one["distribution"]) for one in plugins["loaded"]}
+    row = json.loads(
+        run(
+            python,
+            "-c",
+            ask,
+            *["compare", "anonymous", "--arch", "riscv", "--kernel", "7.0", "--json"],
+            cwd=tmp_path,
+        )
+    )
+    assert "riscv" in json.dumps(row)
+    where = run(python, "-c", "import shootdown_riscv; print(shootdown_riscv.__file__)", cwd=tmp_path)
+    assert Path(where.strip()).is_relative_to(with_plugin)
+
+
+def test_without_the_third_party_its_architecture_is_not_there(installed: Path, tmp_path: Path) -> None:
+    formats = run(installed / "env" / "bin" / "shootdown", "list", "formats", cwd=tmp_path)
+    assert "riscv" not in formats
+
+
 def test_the_wheel_is_pure_and_holds_the_import_packages_alone(installed: Path) -> None:
     wheel = next((installed / "dist").glob("*.whl"))
     assert wheel.name.endswith("-py3-none-any.whl")

@@ -1,0 +1,32 @@
+"""The riscv architecture, for shootdown: page-table formats, kernels, platforms, and how RISC-V flushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shootdown import Architecture, hookimpl
+
+
+@hookimpl
+def shootdown_architectures() -> Sequence[Architecture]:
+    """Offer riscv."""
+    from shootdown_riscv._flush import RiscvLowering
+    from shootdown_riscv._formats import FORMATS
+    from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
+    from shootdown_riscv._platforms import PLATFORMS
+
+    return [
+        Architecture(
+            api=1,
+            name="riscv",
+            summary="RISC-V: fences by IPI or by SBI call, Svinval; Sv32, Sv39, Sv48 and Sv57",
+            aliases=("riscv64", "riscv32"),
+            formats=FORMATS,
+            switches=RiscvKernel,
+            changes=CHANGES,
+            configure=configure,
+            platforms=PLATFORMS,
+            lower=RiscvLowering,
+            contradictions=CONTRADICTIONS,
+        )
+    ]

@@ -1,0 +1,122 @@
+"""What things cost on riscv machines, in nanoseconds, each with who measured it or what it was reasoned from.
+
+Little is published. `RVA23_SERVER`, a machine that nobody sells yet, is written out and is the broadest guess; every
+other table takes it over by a factor for its clock and pipeline, and names what is known better.
+"""
+
+from __future__ import annotations
+
+from shootdown import Cost, Costs
+from shootdown.porting import COST_NAMES
+
+NOROV = (
+    "IPI benchmark, lore 20171219085010.4081-1-ynorov@caviumnetworks.com, bare metal of a 112-CPU ThunderX2"
+)
+IPIV = "KVM IPI virtualization v7, lore 20220304080725.18135-1-guang.zeng@intel.com"
+UNLEASHED = (
+    "opensbi pull request 111, HiFive Unleashed: about a million remote flushes take 97.8 s by IPI and "
+    "92.9 s by SBI"
+)
+SVINVAL = (
+    "lore 793ac05a-66ce-46ca-b588-bcd3cfc5058e@ghiti.fr, Banana Pi F3: 64 pages, touched before, take 663 585 cycles "
+    "by SFENCE.VMA and 364 920 by SINVAL.VMA"
+)
+
+
+def _times(name: str, costs: Costs, factor: float, why: str, **changed: Cost) -> Costs:
+    """Take over another platform's costs times a factor, saying so in each source, but for those that are given."""
+    taken = {}
+    for field in COST_NAMES:
+        cost: Cost = getattr(costs, field)
+        source = f"estimate: {factor:g} times {name}'s: {why}"
+        taken[field] = Cost(cost.low * factor, cost.likely * factor, cost.high * factor, source)
+    return Costs(**(taken | changed))
+
+
+RVA23_SERVER = Costs(
+    ipi_send_ns=Cost(
+        60, 150, 600, f"estimate: a part of the 1317 ns that one IPI takes until it is handled ({IPIV})"
+    ),
+    ipi_send_each_ns=Cost(
+        100,
+        300,
+        700,
+        "estimate: two contended lines and one store to the target's IMSIC. With ipi_answer_each_ns 0.43 us: a "
+        f"broadcast costs 18 dry runs of 24 to 30 ns a target ({NOROV})",
+    ),
+    ipi_latency_ns=Cost(
+        300, 800, 2500, f"estimate: what sending leaves of 1317 ns ({IPIV}); the MSI crosses the mesh"
+    ),
+    ipi_handler_ns=Cost(
+        250, 500, 1500, f"estimate: 416 ns from its start until the answer is seen ({IPIV}), and return"
+    ),
+    ipi_answer_each_ns=Cost(50, 130, 300, "estimate: one line from another core; see ipi_send_each_ns"),
+    preempted_ns=Cost(0, 0, 0, "estimate: nothing; no hypervisor takes a CPU away"),
+    full_flush_ns=Cost(
+        40, 200, 1500, "estimate: the pipeline drains, walks in flight end, and entries come back by walks"
+    ),
+    page_flush_ns=Cost(
+        20,
+        120,
+        6_500,
+        f"estimate: one lookup in each TLB and a share of two fences; high: a small core's SFENCE.VMA ({SVINVAL})",
+    ),
+    broadcast_ns=Cost(50, 150, 500, "estimate: RISC-V has no broadcast fence; this serves what-ifs"),
+    completion_ns=Cost(300, 600, 2000, "estimate: RISC-V has no broadcast fence; this serves what-ifs"),
+    completion_each_ns=Cost(0, 2, 15, "estimate: RISC-V has no broadcast fence; this serves what-ifs"),
+    hypercall_ns=Cost(
+        300,
+        1_200,
+        5_000,
+        "estimate: ECALL, M-mode's entry and dispatch, its queues, MRET; the way there and back of one M-mode IPI",
+    ),
+    hypercall_each_ns=Cost(
+        200,
+        600,
+        2_000,
+        "estimate: a queue entry under a lock, one M-mode IPI and its answer for each hart, in a row",
+    ),
+    flush_ns=Cost(15, 60, 250, "estimate: reading mm_cpumask and choosing"),
+    lock_ns=Cost(15, 40, 250, "estimate: two atomics; high when the line is far"),
+    lock_handoff_ns=Cost(80, 250, 1000, "estimate: two or three cache-line transfers"),
+    lock_wake_ns=Cost(1_500, 3_000, 60_000, "estimate: an IPI, a switch; high from a deep idle state"),
+    switch_ns=Cost(600, 1_500, 4_000, "estimate: registers, satp, the scheduler; x86 servers take 1.5 us"),
+    fork_ns=Cost(25_000, 60_000, 250_000, "estimate: as x86 servers, tens of microseconds"),
+    vma_fork_ns=Cost(150, 400, 3_000, "estimate: slab allocation, maple-tree and interval-tree insertion"),
+    start_ns=Cost(3_000, 10_000, 300_000, "estimate: wake-up on another CPU and first faults"),
+    fault_ns=Cost(600, 1_500, 5_000, "estimate: entry, fault mutex, page-cache lookup"),
+    zero_ns=Cost(90_000, 200_000, 600_000, "estimate: 2 MiB at 23 to 3.5 GB/s (cbo.zero)"),
+    share_ns=Cost(200, 600, 6_000, "estimate: interval-tree steps, each with a cold walk"),
+    small_fault_ns=Cost(400, 1_000, 3_000, "estimate: trap, allocation, 4 KiB cleared"),
+    zap_ns=Cost(20, 100, 350, "estimate: an entry, a page's counts"),
+    zap_huge_ns=Cost(100, 300, 1_500, "estimate: a cold entry, one folio's counts"),
+    unshare_ns=Cost(60, 200, 1_000, "estimate: an atomic on the table's page, one entry, one counter"),
+    skip_ns=Cost(1, 3, 20, "estimate: reading one entry of a table in order"),
+    exit_ns=Cost(30_000, 70_000, 250_000, "estimate: as fork_ns"),
+    syscall_ns=Cost(300, 1_200, 4_000, "estimate: entry, VMA work and return"),
+    migrate_ns=Cost(3_000, 8_000, 41_000, "estimate: stopper wake-up and two switches"),
+    collapse_ns=Cost(230_000, 800_000, 2_400_000, "estimate: 2 MiB copied, 512 entries, a flush"),
+    user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
+)
+
+SG2042 = _times("rva23-server", RVA23_SERVER, 1.5, "2 GHz, out of order, an older mesh")
+
+TH1520 = _times("rva23-server", RVA23_SERVER, 1.7, "1.85 GHz, out of order")
+
+SIFIVE_U74 = _times(
+    "rva23-server",
+    RVA23_SERVER,
+    3,
+    "1.2 GHz, two instructions a cycle, in order",
+    hypercall_ns=Cost(
+        2_000,
+        8_000,
+        92_900,
+        f"estimate: a few thousand cycles in M-mode; high: all that was measured ({UNLEASHED})",
+    ),
+    ipi_latency_ns=Cost(
+        900, 3_000, 97_800, f"estimate: 3 times rva23-server's; high: all that was measured ({UNLEASHED})"
+    ),
+)
+
+QEMU_TCG = _times("rva23-server", RVA23_SERVER, 1, "times under QEMU's translator mean nothing")

@@ -1,0 +1,171 @@
+"""The riscv machines that kernels run on: CPU model, how CPUs reach each other, and TLBs.
+
+What things cost on them is in `_costs.py`. TLB figures are the data side's.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from shootdown import Platform, switch
+from shootdown.porting import CacheGeometry, TlbGeometry
+from shootdown_riscv import _costs
+
+
+@attrs.frozen
+class RiscvPlatform:
+    """What only a riscv platform has: what decides how Linux flushes."""
+
+    satp_mode: int = switch(
+        39, "the widest mode that satp takes: Sv32, Sv39, Sv48 or Sv57", choices=(32, 39, 48, 57)
+    )
+    asid_bits: int = switch(16, "ASIDLEN, the ASID bits that satp keeps", minimum=0, maximum=16)
+    native_ipis: Literal["none", "imsic", "aclint-sswi"] = switch(
+        "none",
+        "what S-mode can interrupt other harts with, without the firmware: AIA's IMSIC, T-Head's ACLINT SSWI",
+        choices=("none", "imsic", "aclint-sswi"),
+    )
+    svinval: bool = switch(False, "Svinval: SINVAL.VMA, SFENCE.W.INVAL and SFENCE.INVAL.IR")
+    sbi_flush_limit: int = switch(
+        4096,
+        "of a longer range, in bytes, the firmware makes a fence of everything (OpenSBI's get_tlbr_flush_limit)",
+        minimum=0,
+    )
+    cip_1200: bool = switch(
+        False, "SiFive's erratum CIP-1200: a fence by address can fail (mimpid[23:0] up to 0x200630)"
+    )
+
+
+KIB4, KIB64, MIB2, GIB1, GIB512, TIB256 = (1 << n for n in (12, 16, 21, 30, 39, 48))
+SV39, SV48, SV57 = (KIB4, MIB2, GIB1), (KIB4, MIB2, GIB1, GIB512), (KIB4, MIB2, GIB1, GIB512, TIB256)
+
+# XiangShan Kunminghu, the open design of this class: L1 data TLB of 48 entries, fully associative, PLRU, all page
+# sizes; ASIDs of 16 bits; Sv39 and Sv48; AIA; Svinval (XiangShan user guide, "Memory model"). A page cache keeps every
+# level of the tables; its sizes here - 16 entries at the root, 16 below, 64 sets of 2 for the PMD level, 64 sets of 4
+# sectors of 8 for leaves, 16 for superpages - are UNVERIFIED, from memory of its design documents.
+KUNMINGHU = TlbGeometry(
+    l1=CacheGeometry(entries=48, ways=48, page_sizes=(*SV48, KIB64), policy="tree-plru"),
+    l2=(
+        CacheGeometry(entries=2048, ways=4, page_sizes=(KIB4,)),
+        CacheGeometry(entries=16, ways=16, page_sizes=(MIB2, GIB1, GIB512)),
+    ),
+    walk_caches=(
+        CacheGeometry(entries=128, ways=2, page_sizes=(MIB2,)),
+        CacheGeometry(entries=16, ways=16, page_sizes=(GIB1,)),
+        CacheGeometry(entries=16, ways=16, page_sizes=(GIB512,)),
+    ),
+    levels=SV48,
+)
+
+# T-Head C910 and its successor C920: UNVERIFIED, from memory of the OpenC910 manual: a uTLB of 17 entries for data and
+# 32 for instructions, fully associative, and a joint TLB of 1024 entries in 4 ways (the data sheet says up to 2048
+# entries). Nothing is published of caches of non-leaf entries: taken to be few.
+C910 = TlbGeometry(
+    l1=CacheGeometry(entries=17, ways=17, page_sizes=SV39),
+    l2=CacheGeometry(entries=1024, ways=4, page_sizes=SV39),
+    walk_caches=(
+        CacheGeometry(entries=8, ways=8, page_sizes=(MIB2,)),
+        CacheGeometry(entries=8, ways=8, page_sizes=(GIB1,)),
+    ),
+    levels=SV39,
+)
+
+# SiFive U74: 40 entries, fully associative, for data and for instructions (d-tlb-size and d-tlb-sets in Linux's
+# fu740-c000.dtsi). The second level of 512 entries, direct-mapped, and the small cache of non-leaf entries are
+# UNVERIFIED, from memory of the FU740 manual. No ASIDs: Linux says "ASID allocator disabled (0 bits)" on a JH7110.
+U74 = TlbGeometry(
+    l1=CacheGeometry(entries=40, ways=40, page_sizes=SV39),
+    l2=CacheGeometry(entries=512, ways=1, page_sizes=(KIB4,)),
+    walk_caches=(
+        CacheGeometry(entries=8, ways=8, page_sizes=(MIB2,)),
+        CacheGeometry(entries=8, ways=8, page_sizes=(GIB1,)),
+    ),
+    levels=SV39,
+    asid_bits=0,
+)
+
+# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries at
+# first (accel/tcg/cputlb.c; it grows with use), without ASIDs, and nothing of the tables' upper levels.
+TCG = TlbGeometry(
+    l1=CacheGeometry(entries=256, ways=1, page_sizes=SV57[:3]),
+    levels=SV57,
+    asid_bits=0,
+    global_entries=False,
+)
+
+
+def _with_entries(platform: Platform) -> Platform:
+    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
+    tlb: TlbGeometry = platform.tlb
+    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
+    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
+    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
+
+
+PLATFORMS: tuple[Platform, ...] = tuple(
+    _with_entries(platform)
+    for platform in (
+        Platform(
+            name="rva23-server",
+            summary="server class: IPIs by AIA's IMSIC, Svinval, ASIDs; TLBs as XiangShan Kunminghu's",
+            costs=_costs.RVA23_SERVER,
+            tlb=KUNMINGHU,
+            arch=RiscvPlatform(satp_mode=48, native_ipis="imsic", svinval=True),
+            cpus=128,
+        ),
+        # The same machine behind firmware that keeps the IMSIC to itself.
+        Platform(
+            name="rva23-server-sbi",
+            summary="the same machine without supervisor IPIs: remote fences are SBI calls",
+            costs=_costs.RVA23_SERVER,
+            tlb=KUNMINGHU,
+            arch=RiscvPlatform(satp_mode=48, svinval=True),
+            cpus=128,
+        ),
+        # Its C920s have 16 ASID bits. Its ACLINT is the firmware's (sg2042-cpus.dtsi has an MSWI alone).
+        Platform(
+            name="sophgo-sg2042",
+            summary="SOPHGO SG2042 (64 T-Head C920): remote fences are SBI calls, ASIDs, Sv39",
+            costs=_costs.SG2042,
+            tlb=C910,
+            arch=RiscvPlatform(),
+            cpus=64,
+        ),
+        # Linux uses its ASIDs: the 4 percent of riscv-exit-without-flush were measured on it, and need them.
+        Platform(
+            name="thead-th1520",
+            summary="T-Head TH1520 (4 C910): remote fences are SBI calls, ASIDs, Sv39",
+            costs=_costs.TH1520,
+            tlb=C910,
+            arch=RiscvPlatform(),
+            cpus=4,
+        ),
+        # OpenSBI's platform/generic/sifive/fu740.c: a limit of 0, for CIP-1200.
+        Platform(
+            name="sifive-u74",
+            summary="HiFive Unmatched (4 SiFive U74, FU740): SBI calls, no ASIDs, erratum CIP-1200, Sv39",
+            costs=_costs.SIFIVE_U74,
+            tlb=U74,
+            arch=RiscvPlatform(asid_bits=0, sbi_flush_limit=0, cip_1200=True),
+            cpus=4,
+        ),
+        Platform(
+            name="qemu-virt",
+            summary="QEMU's virt machine, translated: SBI calls, Svinval, Sv57",
+            costs=_costs.QEMU_TCG,
+            tlb=TCG,
+            arch=RiscvPlatform(satp_mode=57, svinval=True),
+            cpus=4,
+        ),
+        Platform(
+            name="qemu-virt-aia",
+            summary="the same with -machine aia=aplic-imsic: IPIs by IMSIC",
+            costs=_costs.QEMU_TCG,
+            tlb=TCG,
+            arch=RiscvPlatform(satp_mode=57, native_ipis="imsic", svinval=True),
+            cpus=4,
+        ),
+    )
+)
