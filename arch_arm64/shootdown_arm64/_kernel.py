@@ -208,9 +208,14 @@ def why_no_sharing(kernel: Kernel) -> str | None:
 
 CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
+        ("platform.flush",),
+        lambda kernel, platform: platform.flush in ("invlpgb", "kvm", "hypercall"),
+        "arm64 flushes by TLBIs that reach every CPU (broadcast); IPIs (ipi) are a what-if",
+    ),
+    Contradiction(
         ("kernel.page_size", "kernel.pmd_sharing"),
         lambda kernel, platform: kernel.pmd_sharing and kernel.page_size == 16384 and kernel.va_bits == 36,
         "with two levels the PMD table is the root and nothing can point to it twice",
     ),
 )
-"""Settings that cannot both hold on arm64."""
+"""Settings that cannot hold on arm64, alone or together."""

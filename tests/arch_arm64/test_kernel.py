@@ -178,6 +178,14 @@ def test_a_root_cannot_be_shared_even_as_a_what_if() -> None:
     assert len(str(refusal.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("flush", ["invlpgb", "kvm", "hypercall"])
+def test_ways_to_flush_that_arm64_does_not_have_are_refused(flush: str) -> None:
+    settings = parse_settings([f"platform.flush={flush}"])
+    platform = attrs.evolve(PLATFORMS[0], flush=flush)
+    with pytest.raises(ShootdownError, match="not possible here: arm64 flushes by TLBIs"):
+        refuse_contradictions(settings, arm64("7.0"), platform, CONTRADICTIONS)
+
+
 @pytest.mark.parametrize("field", [name for name, _ in switches_of(Arm64Kernel)])
 def test_every_own_switch_says_what_it_is(field: str) -> None:
     switch = dict(switches_of(Arm64Kernel))[field]
