@@ -10,7 +10,7 @@ from shootdown._platform import Platform
 from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
 from shootdown_powerpc._platforms import PowerPlatform
 
-#: Address spaces that the model tells apart on one CPU; PIDs have 19 or 20 bits, and nothing here depends on that.
+#: Address spaces that the model tells apart on one CPU at most; a real one remembers more, and nothing depends on that.
 MOST_PIDS = 256
 #: A ceiling that no range reaches.
 NO_LIMIT = 1 << 40
@@ -53,7 +53,8 @@ class PowerpcLowering(Lowering):
         A CPU stays in mm_cpumask until it is trimmed (switch_mm_irqs_off() sets its bit and never clears it); an idle
         CPU keeps the mm; a PID, or the VSIDs of a hash context, tag translations for the life of the mm.
         """
-        return MmRules(clear_on_switch=False, lazy_tlb=True, asids=MOST_PIDS, tagged=True)
+        pids = min(1 << self.cpu.pid_bits, MOST_PIDS)
+        return MmRules(clear_on_switch=False, lazy_tlb=True, asids=pids, tagged=True)
 
     @property
     def geometry(self) -> Geometry:
