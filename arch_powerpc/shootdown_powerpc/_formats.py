@@ -36,6 +36,7 @@ from shootdown._format import (
     bit,
     bits,
 )
+from shootdown_powerpc._hash import HASH_4K, HASH_64K
 
 V, LEAF = bit(63), bit(62)
 REFERENCE, CHANGE = bit(8), bit(7)
@@ -160,4 +161,4 @@ RADIX_64K = attrs.evolve(
     page_shift=16,
 )
 
-FORMATS = (RADIX_4K, RADIX_64K)
+FORMATS = (RADIX_4K, RADIX_64K, HASH_4K, HASH_64K)

@@ -284,8 +284,10 @@ class CustomFormat:
         name: as the command line has it.
         summary: one line for lists.
         va_bits: how many address bits are translated.
-        walk: `walk(memory, check, root, va)`, a function that numba can compile, which returns `Walk`. Bound
-            once per process and not cached on disk (a closure over a jitted function never hits the cache).
+        walk: `walk(memory, check, root, va)`, a function that numba can compile, which returns `Walk`; or
+            where to import it from when a walk first runs, `module:name`, so that nothing else waits for
+            numba. Bound once per process and not cached on disk (a closure over a jitted function never hits
+            the cache).
         check: `check(access, settings, hardware_sets_flags)` gives the `Check` that `walk` is handed.
         steps: `steps(memory, root, va, access, settings)`, the same walk in plain Python, as a `Trace`.
         attributes: names of the bits in the `rights` that `walk` returns.
@@ -305,7 +307,7 @@ class CustomFormat:
     name: str
     summary: str
     va_bits: int
-    walk: Callable[..., Any]
+    walk: Callable[..., Any] | str
     check: Callable[..., Any]
     steps: Callable[..., Any]
     attributes: tuple[Attribute, ...] = ()

@@ -7,6 +7,8 @@ many addresses. They can be called from other kernels; `Walker` is the door from
 from __future__ import annotations
 
 import functools
+import pkgutil
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import attrs
@@ -249,12 +251,13 @@ def walk_each(layout: Any, memory: Any, check: Any, root: Any, addresses: Any, o
 
 
 @functools.cache
-def custom_kernel(format_: CustomFormat) -> Any:
-    """Compile a custom format's walk, once per process.
+def custom_kernel(walk: Callable[..., Any] | str) -> Any:
+    """Compile a custom format's `walk`, once per process however many formats have it.
 
     A closure over a jitted function never hits numba's disk cache and would litter it (numba #6264, #2065).
     """
-    one = njit(error_model="numpy", nogil=True)(format_.walk)
+    plain = pkgutil.resolve_name(walk) if isinstance(walk, str) else walk
+    one = njit(error_model="numpy", nogil=True)(plain)
 
     @njit(error_model="numpy", nogil=True)
     def walk_each_custom(memory: Any, check: Any, root: Any, addresses: Any, out: Any) -> None:
@@ -325,7 +328,7 @@ class Walker:
         view = self.memory.view
         if isinstance(self.format, CustomFormat):
             checked = self.format.check(access, self.settings, hardware_sets_flags)
-            custom_kernel(self.format)(view, checked, np.uint64(root), addresses, out)
+            custom_kernel(self.format.walk)(view, checked, np.uint64(root), addresses, out)
         else:
             checked = check(self.format, access, self.settings, hardware_sets_flags=hardware_sets_flags)
             shape: Layout = layout(self.format, self.settings)
