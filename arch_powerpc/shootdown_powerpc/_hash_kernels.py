@@ -1,4 +1,4 @@
-"""The hash walk compiled: what `_hash.py` says, on words of memory. Imported when a kernel first runs."""
+"""The hash walk compiled: `_segments.py` and `_hash_walk.py`, on words of memory. Imported when a walk first runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba import njit
 from shootdown._format import Reason
 from shootdown._format_layout import Walk
 from shootdown._memory_kernels import find, peek, poke, swap_word
-from shootdown_powerpc import _hash
+from shootdown_powerpc import _hash, _segments
 
 # Not cached on disk: numba would not see that a number of `_hash.py`, which is compiled in, was edited.
 helper = njit(error_model="numpy", nogil=True)
@@ -44,8 +44,8 @@ WRITES = np.array(_hash.WRITES, dtype=np.uint64)
 HASH_MASK = np.uint64(_hash.HASH_MASK)
 ORIGIN_MASK, SIZE_MASK = np.uint64(_hash.ORIGIN_MASK), np.uint64(_hash.SIZE_MASK)
 SMALLEST, LARGEST = np.uint64(_hash.SMALLEST), np.uint64(_hash.LARGEST)
-MULTIPLIER = np.uint64(_hash.MULTIPLIER)
-ESID_256M, ESID_1T = (np.uint64(_hash.ESID_BITS[shift]) for shift in (28, 40))
+MULTIPLIER = np.uint64(_segments.MULTIPLIER)
+ESID_256M, ESID_1T = (np.uint64(_segments.ESID_BITS[shift]) for shift in (28, 40))
 
 # Per size: the base page, the actual one, and what the low-order bits of the real page number must be.
 SIZES = len(_hash.PAGE_SIZES)
@@ -145,7 +145,7 @@ def scan(memory: Any, address: Any, count: Any, wanted: Any, va: Any) -> Any:
                 esid & SLB_V
                 and word >> np.uint64(63) == U0
                 and base != U0
-                and (wanted == U0 or wanted == shift)
+                and wanted in (U0, shift)
                 and esid >> shift == va >> shift
             ):
                 vsid = (word & WITHOUT_B) >> (shift - U16)
@@ -212,15 +212,18 @@ def rights_of(check: Any, flags: Any, r: Any) -> Any:
 def walk(memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Walk one address; arguments and result as `CustomFormat.walk` says."""
     segment = segment_of(memory, check, va)
-    fetches = check.bit == U2 or check.bit == np.uint64(5)
     table_bits = check.table_bits
     if table_bits == U0:
         table_bits = SMALLEST + (root & SIZE_MASK)
-    reason, level = NOT_PRESENT, U1
-    pa, entry, shift, rights = U0, U0, U0, U0
+    reason: Any = NOT_PRESENT
+    level: Any = U1
+    pa: Any = U0
+    entry: Any = U0
+    shift: Any = U0
+    rights: Any = U0
     if segment.reason != OK:
         reason, level = segment.reason, U0
-    elif fetches and segment.flags & SLB_N:
+    elif check.fetch != U0 and segment.flags & SLB_N:
         reason, level = PERMISSION, U0
     elif table_bits > LARGEST:
         reason = MALFORMED
@@ -261,12 +264,12 @@ def walk(memory: Any, check: Any, root: Any, va: Any) -> Any:
                 rights = rights_of(check, segment.flags, r)
                 entry, shift = swap_word(peek(second)), actual
                 reason = PERMISSION
-                if (rights >> check.bit) & U1:
+                if (check.allowed >> rights) & U1:
                     reason = OK
                     low = (U1 << actual) - U1
                     pa = (r & numbers & ~low) | (va & low)
                     used = entry | R
-                    if check.bit == U1 or check.bit == U4:
+                    if check.write != U0:
                         used |= C
                     if check.sets_rc != U0 and used != entry:
                         entry = used

@@ -54,13 +54,10 @@ def segments(rng, page, memory):
         bases = {
             name: base_page(rng, usual) for name, usual in zip(names, (page, 24, page, page, 24), strict=True)
         }
-        linux = twin.Linux(
-            page,
-            rng.randrange(1, 1 << 19 if rng.random() < 0.5 else 20) % ((1 << 19) - 2) + 1,
-            bool(rng.random() < 0.7),
-            68 if rng.random() < 0.8 else 65,
-            bases,
-        )
+        va_bits = 68 if rng.random() < 0.8 else 65
+        most = 20 if rng.random() < 0.5 else (1 << (19 if va_bits == 68 else 16)) - 2
+        context = rng.randrange(1, most)
+        linux = twin.Linux(page, context, rng.random() < 0.7, va_bits, bases)
         settings = {
             "context": linux.context,
             "segments_1t": linux.segments_1t,
