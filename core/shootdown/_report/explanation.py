@@ -9,6 +9,7 @@ import attrs
 
 from shootdown._report.comparison import comparison
 from shootdown._report.ledger import Entry, Node, entries, totals, tree, walk
+from shootdown._report.stale import Story, stale_lines, story
 from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph, widths
 from shootdown._report.timeline import Event, timeline
 from shootdown._result import SCHEMA, Result
@@ -58,6 +59,11 @@ class Explanation:
         return entries(self.machine.code, self.run) if self.machine and self.run else []
 
     @property
+    def stale(self) -> Story | None:
+        """How entries that lead into a table given up survive; None where none do."""
+        return story(self.machine.code, self.run) if self.machine and self.run else None
+
+    @property
     def steps(self) -> Node:
         """The steps, by kernel function."""
         return tree(self.machine.code, self.run) if self.machine and self.run else Node("")
@@ -83,6 +89,7 @@ class Explanation:
             "lazy_ipis": self.counts.get("lazy_ipis", 0),
             "trim_ipis": self.counts.get("trim_ipis", 0),
             "interrupts": list(self.row.interrupts),
+            "stale": self.stale.to_dict() if self.stale else None,
             "steps": [child.to_dict() for child in self.steps.children.values()],
         }
         if events:
@@ -123,6 +130,9 @@ def explanation(found: Explanation, width: int) -> Iterator[str]:
     yield "Ledger: who flushed and synchronised, by cause"
     yield from _ledger(found, width)
     yield from _done(found, width)
+    if found.stale is not None:
+        yield ""
+        yield from stale_lines(found.stale, width)
     yield ""
     yield "Steps, in the order of the programs, under the kernel functions that they stand for"
     yield from _steps(found.steps, width)

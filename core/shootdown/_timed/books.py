@@ -77,6 +77,11 @@ LOG_CELLS = 6  # kind, begin, end, CPU, step (or sender), targets
 LOG_STEP, LOG_HANDLER, LOG_WAIT = range(3)
 
 
+#: What `audit` writes down of the first stale entries in the first window; three sets of CPUs follow.
+STALE_CELLS = 4
+STALE_TIMES, STALE_STEP, STALE_MM, STALE_TABLES = range(STALE_CELLS)
+
+
 class Books(NamedTuple):
     """Sizes and offsets of the timed engine's own array; see the module.
 
@@ -134,6 +139,7 @@ class Books(NamedTuple):
     o_section_slots: int
     o_section_count: int
     o_events: int
+    o_stale: int
     o_misc: int
     size: int
 
@@ -224,6 +230,7 @@ def make_books(
         ("o_section_slots", sections * slots),
         ("o_section_count", sections),
         ("o_events", pending_events * 3),
+        ("o_stale", STALE_CELLS + 3 * words),
         ("o_misc", 24),
     ):
         starts[name] = offset

@@ -43,6 +43,28 @@ class Machine:
     tasks_expected: int
 
 
+@attrs.frozen
+class Stale:
+    """What hardware could still use, the first time in the measured window that anything was left.
+
+    Args:
+        times: how often entries were left.
+        step: number of the step that looked: i_mmap_rwsem is about to drop.
+        mm: whose entries.
+        tables: how many tables were given up.
+        walk, leaf: CPUs that have the mm loaded and hold walk-cache entries, TLB entries.
+        lazy: those of the mm's CPUs that are in lazy TLB mode.
+    """
+
+    times: int
+    step: int
+    mm: int
+    tables: int
+    walk: tuple[int, ...]
+    leaf: tuple[int, ...]
+    lazy: tuple[int, ...]
+
+
 @attrs.frozen(eq=False)
 class Run:
     """What one timed run found.
@@ -63,6 +85,7 @@ class Run:
         deliveries: IPIs delivered; steps: steps taken.
         state: the last state.
         clocks: each CPU's clock in picoseconds.
+        stale: the first stale entries that were left; None where none were.
     """
 
     counts: dict[str, int]
@@ -86,6 +109,7 @@ class Run:
     steps: int
     state: npt.NDArray[np.int64]
     clocks: npt.NDArray[np.int64]
+    stale: Stale | None = None
 
     @property
     def interrupted_cpus(self) -> int:
@@ -220,4 +244,17 @@ def _collect(
         steps=steps,
         state=S,
         clocks=part(B.o_clock, L.cpus),
+        stale=_stale(part(B.o_stale, k.STALE_CELLS + 3 * L.words), L),
     )
+
+
+def _stale(cells: npt.NDArray[np.int64], L: Layout) -> Stale | None:
+    if not cells[k.STALE_TIMES]:
+        return None
+
+    def cpus(which: int) -> tuple[int, ...]:
+        words = cells[k.STALE_CELLS + which * L.words :]
+        return tuple(cpu for cpu in range(L.cpus) if int(words[cpu // L.bits]) >> cpu % L.bits & 1)
+
+    times, step, mm, tables = cells[: k.STALE_CELLS].tolist()
+    return Stale(times, step, mm, tables, walk=cpus(0), leaf=cpus(1), lazy=cpus(2))

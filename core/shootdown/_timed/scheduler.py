@@ -588,11 +588,12 @@ def take_late(
 
 
 @kernel
-def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int) -> None:
+def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
     """Count what hardware could still use of the tables that the task's mm has just given up.
 
     Looked at when i_mmap_rwsem drops: from then on another process may reuse the table. A CPU can use what it
-    cached only while it has the mm loaded; a preempted vCPU that will flush on entry can't.
+    cached only while it has the mm loaded; a preempted vCPU that will flush on entry can't. The first time that
+    something is left is written down with its CPUs.
     """
     mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
     tables = Q[B.o_unshared_of + task]
@@ -607,6 +608,18 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int) -> None:
         stale += popcount(S[mm_set(L, mm, STALE_LEAF) + w] & usable) * leaves
     if stale:
         count(Q, B, k.STALE_LEFT, stale, task)
+        if B.windows == 0 or Q[B.o_misc + k.WINDOW] == 0:
+            if Q[B.o_stale + k.STALE_TIMES] == 0:
+                Q[B.o_stale + k.STALE_STEP] = pc
+                Q[B.o_stale + k.STALE_MM] = mm
+                Q[B.o_stale + k.STALE_TABLES] = tables
+                for w in range(L.words):
+                    usable = S[mm_set(L, mm, LOADED) + w] & ~S[cpu_set(L, FLUSH_ON_ENTRY) + w]
+                    at = B.o_stale + k.STALE_CELLS + w
+                    Q[at] = S[mm_set(L, mm, STALE_WALK) + w] & usable
+                    Q[at + L.words] = S[mm_set(L, mm, STALE_LEAF) + w] & usable
+                    Q[at + 2 * L.words] = S[cpu_set(L, LAZY) + w] & usable
+            Q[B.o_stale + k.STALE_TIMES] += 1
 
 
 @kernel
@@ -626,7 +639,7 @@ def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) 
         else:
             Q[B.o_section_of + task] = B.sections - 1
     elif what == o.NOTE_AUDIT:
-        audit(S, L, Q, B, task)
+        audit(S, L, Q, B, task, pc)
     else:
         count(Q, B, note_counter(what), times, task)
 
