@@ -198,7 +198,8 @@ class Arm64Lowering(Lowering):
         """Invalidate by address: TLBI VALE1IS or VAE1IS for each stride, or range operations.
 
         One range operation names (num + 1) * 2^(5 * scale + 1) pages: one for each 5-bit digit of half the pages that
-        is not zero, and a last odd page by itself.
+        is not zero, and a last odd page by itself; `_tlb_rules.operations()` is the same, operation by operation. A
+        range is taken to begin at a multiple of 64 KiB: with LPA2 the pages before one go one by one.
         """
         last = "l" if leaf_only else ""
         if self._cpu.tlbirange:

@@ -160,7 +160,7 @@ _LINUX = {
 }
 # D8.7.1: log2 of the descriptors in a contiguous run, by level; at others the bit is RES0. Where software sets it in
 # descriptors that don't make a run, each translates for itself here, which is one of the things that may happen.
-_RUNS = {12: {1: 4, 2: 4, 3: 4}, 14: {2: 5, 3: 7}, 16: {2: 5, 3: 5}}
+RUNS = {12: {1: 4, 2: 4, 3: 4}, 14: {2: 5, 3: 7}, 16: {2: 5, 3: 5}}
 
 
 def _levels(page_shift: int, va_bits: int, *, wide: bool) -> tuple[tuple[Level, ...], int]:
@@ -216,7 +216,7 @@ def _format(page_shift: int, va_bits: int) -> Format:
         output_bits="output_bits",
         contiguous=tuple(
             Contiguous(f"L{number}", Test(CONTIGUOUS, CONTIGUOUS), run)
-            for number, run in _RUNS[page_shift].items()
+            for number, run in RUNS[page_shift].items()
             if f"L{number}" in names and number >= min(_BLOCKS[page_shift][wide])
         ),
         table_bits=PAGE,

@@ -15,7 +15,7 @@ import attrs
 from shootdown._errors import ShootdownError
 from shootdown._tlb import FlushScope
 from shootdown._tlb.flush import WalkScope
-from shootdown_arm64._formats import _RUNS as RUNS
+from shootdown_arm64._formats import RUNS
 
 #: Bits of the fields of a range operation's operand (C5.5, TLBI RVAE1).
 NUM_BITS, SCALE_BITS = 5, 2
@@ -54,7 +54,7 @@ def operations(
     """Cut a range into TLBIs as Linux does (`__flush_tlb_range_op()`, arch/arm64/include/asm/tlbflush.h).
 
     With range operations: from the largest scale down the most that fits, and what is left, one page, by itself.
-    Before e2768b798a19 (v6.9) it was from the smallest scale up, and an odd page first: the same numbers.
+    Before e2768b798a19 (v6.8) it was from the smallest scale up, and an odd page first: the same numbers.
 
     Args:
         pages: base pages, a multiple of `stride`, at most `range_pages(31, 3)`.
