@@ -1,16 +1,19 @@
 """What is listed of a hashed page table is what walks find, and nothing else."""
 
+import json
 import random
 
 import numpy as np
 import pytest
 from twins import powerpc_hash_cases
 
+from shootdown import _cli
 from shootdown._errors import ShootdownError
 from shootdown._format import Access, Reason
 from shootdown._image import mapped
 from shootdown._mappings import mappings
 from shootdown._memory import PhysicalMemory
+from shootdown._steps import trace
 from shootdown._walk import Walker
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 
@@ -109,3 +112,24 @@ def test_an_impossible_table_is_refused():
         list(mappings(HASH_4K, memory, table | 29))
     with pytest.raises(ShootdownError, match="no memory at 0x"):
         list(mappings(HASH_4K, memory, table, HASH_4K.settings(slb=1 << 50)))
+
+
+def test_the_command_walks_and_lists_a_hashed_table(tmp_path, capsys):
+    table, ea = 0x10_0000, 0x1234_5678
+    memory = PhysicalMemory()
+    memory.write(table, bytes(1 << 18))
+    segment, group, _ = trace(HASH_4K, memory, table, ea).steps
+    page = segment.entry >> 12 << 5 | (ea & (1 << 28) - 1) >> 23
+    memory.write_entry(group.address + 80, page << 7 | 1, big_endian=True)
+    memory.write_entry(group.address + 88, 0x7_7770_0112, big_endian=True)
+    image = tmp_path / "table.raw"
+    image.write_bytes(memory.read(table, 1 << 18))
+    words = f"walk --format ppc64-hash-4k --memory {image} --base {table} --root {table}".split()
+    assert _cli.run([*words, hex(ea), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["pa"], row["page_size"], row["user"]) == (0x7_7770_0678, 4096, "rwx")
+    assert _cli.run([*words, "--all", "--json"]) == 0
+    (only,) = json.loads(capsys.readouterr().out)
+    assert (only["va"], only["pa"], only["size"]) == (ea & ~0xFFF, 0x7_7770_0000, 4096)
+    assert _cli.run([*words, "0x22345678"]) == 0
+    assert "data storage interrupt, DSISR 0x40000000: not present" in capsys.readouterr().out

@@ -10,29 +10,36 @@ from twins.images import npz_image, raw_image, space_at
 
 import shootdown
 from shootdown._image import OUTSIDE
-from shootdown.formats import AddressSpace, PhysicalMemory
-from shootdown_x86._formats import FORMATS, X86_64_4LEVEL, X86_PAE
+from shootdown._registry import registry
+from shootdown.formats import AddressSpace, Format, PhysicalMemory
+from shootdown_x86._formats import X86_64_4LEVEL, X86_PAE
 
 WALKS = Path(__file__).parents[1] / "oracle" / "walks"
+TREES = [form for form in registry().formats().values() if isinstance(form, Format)]
 K4, M2, G1 = 4096, 1 << 21, 1 << 30
 BASE = 0x4000_3000
 
 
-@pytest.mark.parametrize("format_", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize("format_", TREES, ids=lambda f: f.name)
 def test_a_raw_image_begins_at_its_base_and_an_npz_at_its_own_frames(tmp_path, format_):
+    """In every format that is installed."""
+    page = 1 << format_.page_shift
     space = space_at(format_, BASE)
-    space.map(0x40_0000, 0x1234_5000, 3 * K4, "rw")
+    space.map(64 * page, 0x1234_0000, 3 * page, "rw")
     raw = raw_image(tmp_path / "m.raw", space, BASE, 1 << 20)
     npz = npz_image(tmp_path / "m.npz", space, BASE, BASE + (1 << 20))
     for image, base in ((raw, BASE), (npz, 0), (space.memory, 0)):
-        found = shootdown.walk(image, [0x40_1ABC, 0x40_3000], format=format_.name, root=space.root, base=base)
-        assert [row.pa for row in found] == [0x1234_6ABC, None]
-        assert [row.page_size for row in found] == [K4, None]
-        assert found[1].fault == "#PF"
-        ranges = list(shootdown.mapped(image, format=format_.name, root=space.root, base=base))
-        assert [(r.va, r.pa, r.size) for r in ranges] == [(0x40_0000, 0x1234_5000, 3 * K4)]
-    shifted = shootdown.walk(raw, 0x40_1ABC, format=format_.name, root=space.root + K4, base=BASE + K4)
-    assert shifted[0].pa != 0x1234_6ABC
+        where = {"format": format_.name, "root": space.root, "base": base}
+        found = shootdown.walk(image, [65 * page + 0xABC, 67 * page], **where)
+        assert [row.pa for row in found] == [0x1234_0ABC + page, None]
+        assert [row.page_size for row in found] == [page, None]
+        assert [row.user and row.user[:2] for row in found] == ["rw", None]
+        assert found[1].fault
+        assert found[1].fault_code_name not in ("", "code")
+        ranges = list(shootdown.mapped(image, **where))
+        assert [(r.va, r.pa, r.size) for r in ranges] == [(64 * page, 0x1234_0000, 3 * page)]
+    with pytest.raises(shootdown.ShootdownError, match="outside of the image"):
+        shootdown.walk(raw, 0, format=format_.name, root=space.root, base=BASE + (4 << 20))
 
 
 def test_a_sparse_image_of_terabytes_costs_what_is_in_it(tmp_path):

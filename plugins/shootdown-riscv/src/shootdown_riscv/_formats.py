@@ -57,8 +57,11 @@ _NAMES: tuple[tuple[str, tuple[Kind, ...]], ...] = (
 )
 _FAULTS = (
     # A table where no memory answers fails its PMA check: "Virtual Address Translation Process", step 2.
-    *(Fault(f"{name} access fault", (Reason.NO_MEMORY,), _ACCESS_FAULT, kinds) for name, kinds in _NAMES),
-    *(Fault(f"{name} page fault", (), _PAGE_FAULT, kinds) for name, kinds in _NAMES),
+    *(
+        Fault(f"{name} access fault", (Reason.NO_MEMORY,), _ACCESS_FAULT, kinds, "scause")
+        for name, kinds in _NAMES
+    ),
+    *(Fault(f"{name} page fault", (), _PAGE_FAULT, kinds, "scause") for name, kinds in _NAMES),
 )
 
 _SETTINGS = (
@@ -75,7 +78,7 @@ _WIDE_SETTINGS = (
 
 _FIELDS = (
     *(BitField(name, bit(n)) for n, name in enumerate("VRWXUGAD")),
-    BitField("RSW", bits(8, 9)),
+    BitField("RSW", bits(8, 9), software=True),
 )
 _NO_AD_U = Reserved(D | A | U, slot="table", why="non-leaf PTEs: D, A and U are reserved")
 _NO_WRITE_ONLY = Refused(Test(R | W, W), why="W without R is reserved")
