@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shootdown._targets import Target, targets
     from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
     from shootdown._traces.simulation import TraceResult, simulate_trace
+    from shootdown._walk_many import ManyWalks, walk_many
     from shootdown._workload import Parameter, Setting, Workload
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Geometry": "_architecture",
     "Kernel": "_kernel",
     "Lowering": "_architecture",
+    "ManyWalks": "_walk_many",
     "MmRules": "_architecture",
     "Parameter": "_workload",
     "Platform": "_platform",
@@ -56,6 +58,7 @@ _HOMES = {
     "switch": "_kernel",
     "targets": "_targets",
     "walk": "_image",
+    "walk_many": "_walk_many",
 }
 
 __all__ = [
@@ -67,6 +70,7 @@ __all__ = [
     "Geometry",
     "Kernel",
     "Lowering",
+    "ManyWalks",
     "MmRules",
     "Parameter",
     "Platform",
@@ -87,6 +91,7 @@ __all__ = [
     "switch",
     "targets",
     "walk",
+    "walk_many",
 ]
 
 

@@ -321,6 +321,7 @@ class CustomFormat:
     mappings: Callable[..., Iterator[Any]] | None = None
     root_mask: int = bits(12, 63)
     page_sizes: tuple[int, ...] = ()
+    first_read: Callable[..., Any] | None = None
 
     def level_number(self, level: int) -> int:
         """Give the manual's number of a level."""

@@ -1,0 +1,275 @@
+"""Batches end as single walks do, in every format, in every shape, in one thread or two."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
+
+import shootdown
+from shootdown import _walk_many
+from shootdown._addrspace import AddressSpace
+from shootdown._errors import ShootdownError
+from shootdown._format import EVERY_ACCESS, Access, CustomFormat, Format, Reason
+from shootdown._format_layout import Check, Walk
+from shootdown._memory import PhysicalMemory
+from shootdown._memory_kernels import find, peek
+from shootdown._registry import registry
+from shootdown._walk import Walker
+from shootdown._walk_many import walk_many
+
+U = np.uint64
+INSTALLED = [
+    form
+    for architecture in registry().architectures().values()
+    for form in architecture.formats
+    if isinstance(form, Format)
+]
+FORMATS = [BY_ANY_BIT, SIZED, DESCRIPTORS, *INSTALLED]
+COLUMNS = ("pa", "entry", "reason", "level", "shift", "rights")
+WAYS = ("in order", "ring", "group")
+
+
+def tables(form, rng, *, page_sizes=True, mapped=24):
+    """Build tables that map some pages of each size, with some entries then spoilt by one bit."""
+    memory = PhysicalMemory(base=int(rng.choice([0, 1 << 27])), window_bytes=1 << 27)
+    space = AddressSpace(form, memory)
+    sizes = [1 << s for n, s in enumerate(form.shifts) if form.has_leaves(n, space.settings)]
+    sizes = sizes if page_sizes else sizes[-1:]
+    vas = []
+    for _ in range(mapped):
+        size = int(rng.choice(sizes))
+        va = int(rng.integers(0, 1 << (form.va_bits - 1), dtype=U)) // size * size
+        if rng.random() < 0.7 and vas:  # near another page, so that they share tables
+            va = (vas[0] + int(rng.integers(0, 64)) * size) // size * size
+        pa = int(rng.integers(0, 1 << 31)) // size * size
+        permissions = str(rng.choice(["r", "rw", "rx", "rwx"]))
+        try:
+            space.map(va, pa, size, permissions, user=bool(rng.random() < 0.8), page_size=size)
+        except ShootdownError:
+            continue
+        vas.append(va)
+        for level in range(len(form.levels)):
+            address = space.entry_address(va, level)
+            if address is not None and rng.random() < 0.08:
+                spoilt = space.read(address) ^ 1 << int(rng.integers(0, 8 * form.entry_bytes))
+                space.write(address, spoilt)
+    return memory, space, np.array(vas, U)
+
+
+def addresses(form, rng, vas, count):
+    """Draw addresses in mapped pages, next to them, and anywhere, of both halves."""
+    near = rng.choice(vas, count) + rng.integers(0, 1 << 14, count, dtype=U)
+    found = np.where(rng.random(count) < 0.8, near, rng.integers(0, 2**64, count, dtype=U))
+    return np.where(rng.random(count) < 0.03, found ^ U(1 << 63), found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    which=st.integers(0, len(FORMATS) - 1),
+    seed=st.integers(0, 2**32 - 1),
+    access=st.sampled_from(EVERY_ACCESS),
+    count=st.sampled_from([1, 63, 64, 65, 200]),
+    write=st.booleans(),
+)
+def test_every_shape_gives_what_single_walks_give(which, seed, access, count, write):
+    form, rng = FORMATS[which], np.random.default_rng(seed)
+    changes = {s.name: bool(rng.random() < 0.5) for s in form.settings_known if isinstance(s.default, bool)}
+    try:
+        under = form.settings(**changes)
+    except ShootdownError:  # some settings exclude one another
+        under = form.settings()
+    memory, space, vas = tables(form, rng)
+    wanted = addresses(form, rng, vas, count)
+    for way in WAYS:
+        flags = write and way == "in order"
+        expected = Walker(form, memory, under).walk_many(space.root, wanted, access)
+        found = walk_many(
+            form, memory, space.root, wanted, access, settings=under, way=way, hardware_sets_flags=flags
+        )
+        if not flags:
+            for column in COLUMNS:
+                assert np.array_equal(getattr(found, column), getattr(expected, column)), (way, column)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda f: f.name)
+def test_each_shape_takes_the_straight_way_for_plain_pages(form, monkeypatch):
+    """Where base pages are mapped and allow the access, no walk has to start again."""
+    rng = np.random.default_rng(3)
+    memory = PhysicalMemory(window_bytes=1 << 27)
+    space = AddressSpace(form, memory)
+    size = 1 << form.page_shift
+    space.map(0, 0, 40 * size, "rw", page_size=size, extra=accessed_and_dirty(form))
+    wanted = rng.integers(0, 40 * size, 300, dtype=U)
+    expected = Walker(form, memory).walk_many(space.root, wanted)
+    assert not expected.reason.any()
+    for way in WAYS:
+        found = walk_many(form, memory, space.root, wanted, way=way)
+        assert np.array_equal(found.pa, expected.pa)
+        assert found.translated.all()
+
+
+def accessed_and_dirty(form):
+    used = form.used
+    return (used.accessed | used.dirty_set) if used else 0
+
+
+@pytest.mark.parametrize("form", INSTALLED, ids=lambda f: f.name)
+def test_flags_that_hardware_sets_are_those_of_single_walks(form):
+    results = []
+    for many in (True, False):
+        memory, space, vas = tables(form, np.random.default_rng(8))
+        wanted = addresses(form, np.random.default_rng(9), vas, 300)
+        walks = (
+            walk_many(form, memory, space.root, wanted, Access("write"), hardware_sets_flags=True, way="ring")
+            if many
+            else Walker(form, memory).walk_many(space.root, wanted, Access("write"), hardware_sets_flags=True)
+        )
+        held = [memory.read(memory._base + 4096 * n, 4096) for n in range(1, 200)]
+        results.append(([getattr(walks, column).tolist() for column in COLUMNS], held))
+    assert results[0] == results[1]
+
+
+def test_tables_outside_of_the_window_are_found_too():
+    memory = PhysicalMemory(window_bytes=1 << 27, first_free=1 << 30)
+    space = AddressSpace(BY_ANY_BIT, memory)
+    space.map(0x7000, 0x9000, 4096)
+    wanted = np.full(100, 0x7123, U)
+    for way in WAYS:
+        assert (walk_many(BY_ANY_BIT, memory, space.root, wanted, way=way).pa == 0x9123).all()
+
+
+def test_two_threads_walk_the_halves(monkeypatch):
+    monkeypatch.setattr(_walk_many, "_WORTH_A_THREAD", 100)
+    rng = np.random.default_rng(4)
+    memory, space, vas = tables(DESCRIPTORS, rng)
+    wanted = addresses(DESCRIPTORS, rng, vas, 1001)
+    expected = walk_many(DESCRIPTORS, memory, space.root, wanted, threads=1)
+    for threads in (2, 3, None):
+        found = walk_many(DESCRIPTORS, memory, space.root, wanted, threads=threads)
+        for column in COLUMNS:
+            assert np.array_equal(getattr(found, column), getattr(expected, column))
+
+
+def test_faults_come_as_arrays_of_names_and_codes():
+    form = next(f for f in INSTALLED if f.name == "x86_64-4level")
+    memory = PhysicalMemory()
+    space = AddressSpace(form, memory)
+    space.map(0x1000, 0x5000, 4096, "r")
+    found = walk_many("x86_64-4level", memory, space.root, [0x1008, 0x2000, 1 << 47], Access("write"))
+    assert found.pa.tolist() == [0, 0, 0]
+    assert found.reason.tolist() == [Reason.PERMISSION, Reason.NOT_PRESENT, Reason.NONCANONICAL]
+    ends = zip(found.reason.tolist(), found.level.tolist(), strict=True)
+    single = [form.fault(Reason(reason), Access("write"), level=level) for reason, level in ends]
+    assert list(zip(found.fault.tolist(), found.fault_code.tolist(), strict=True)) == single
+    read = shootdown.walk_many(form, memory, space.root, np.array([0x1008, 0x2000]))
+    assert read.pa.tolist() == [0x5008, 0]
+    assert read.fault.tolist()[0] == ""
+    assert read.translated.tolist() == [True, False]
+    assert len(read) == 2
+    assert len(walk_many(form, memory, space.root, [])) == 0
+    again = walk_many(form, memory, space.root, [0x1010, 0x1018], out=read)
+    assert again.pa.base is read.pa.base or again.pa is read.pa
+    assert again.pa.tolist() == [0x5010, 0x5018]
+    without = walk_many(form, memory, space.root, [0x1010], entries=False)
+    assert without.entry is None
+    assert without.pa.tolist() == [0x5010]
+
+
+def test_the_way_is_chosen_by_the_size_of_the_tables():
+    memory = PhysicalMemory()
+    assert _walk_many._way(memory, 10**9) == "in order"
+    memory._frames = 1 << 10  # 4 MiB
+    assert _walk_many._way(memory, 10**9) == "ring"
+    assert _walk_many._way(memory, 100) == "in order"  # so few touch no more than a cache holds
+    memory._frames = 1 << 18  # 1 GiB
+    assert _walk_many._way(memory, 10**9) == "group"
+
+
+def flat_walk(memory, check, root, va):
+    at = find(memory, root + ((va >> U(12)) & U(511)) * U(8))
+    entry = peek(at) if at != U(0) else U(0)
+    good = entry & U(1) != U(0) and (check.allowed >> U(0)) & U(1) != U(0)
+    return Walk(
+        (entry & ~U(4095)) | (va & U(4095)) if good else U(0),
+        entry,
+        U(0) if good else U(1),
+        U(0),
+        U(12),
+        U(0),
+    )
+
+
+def flat_first_read(memory, check, root, va):
+    return root + ((va >> U(12)) & U(511)) * U(8)
+
+
+def flat_check(access, settings, hardware_sets_flags):
+    return Check(U(access.kind != "write"), U(0), U(0), U(0), (U(0),))
+
+
+@pytest.mark.parametrize("first_read", [None, flat_first_read])
+def test_a_custom_format_walks_in_batches_too(first_read, monkeypatch):
+    monkeypatch.setattr(_walk_many, "_WORTH_A_THREAD", 100)
+    form = CustomFormat(
+        name="toy-flat", summary="one look-up", va_bits=21, walk=flat_walk, check=flat_check,
+        steps=lambda *_: None, first_read=first_read,
+    )  # fmt: skip
+    memory = PhysicalMemory()
+    root = memory.allocate()
+    for n in range(0, 512, 3):
+        memory.write_entry(root + 8 * n, (n << 13) | 1)
+    wanted = np.random.default_rng(1).integers(0, 1 << 21, 999, dtype=U)
+    for access in (Access("read"), Access("write")):
+        expected = Walker(form, memory).walk_many(root, wanted, access)
+        for threads in (1, 2):
+            found = walk_many(form, memory, root, wanted, access, threads=threads)
+            for column in COLUMNS:
+                assert np.array_equal(getattr(found, column), getattr(expected, column))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("x86_64-4leve", [1]), "there is no page-table format 'x86_64-4leve'; nearest: x86_64-4level"),
+        ((DESCRIPTORS, [-1]), "-1 is no address"),
+        ((DESCRIPTORS, [1.5]), "addresses are integers below 2**64, not float64"),
+        ((DESCRIPTORS, [[1]]), "addresses are an array of one dimension, not 2"),
+    ],
+)
+def test_what_can_not_be_walked_is_refused(arguments, message):
+    with pytest.raises(ShootdownError, match=re.escape(message)):
+        walk_many(arguments[0], PhysicalMemory(), 4096, arguments[1])
+    with pytest.raises(ShootdownError, match="0 threads: give at least 1"):
+        walk_many(DESCRIPTORS, PhysicalMemory(), 4096, [1], threads=0)
+    with pytest.raises(ShootdownError, match="is no 64-bit address"):
+        walk_many(DESCRIPTORS, PhysicalMemory(), -4096, [1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="madvise and smaps are Linux's")
+def test_tables_get_huge_pages_once_they_are_large():
+    memory = PhysicalMemory()
+    for _ in range((_memory_small() + (8 << 20)) >> 12):
+        memory.write_entry(memory.allocate(), 1)
+    here = memory._window.ctypes.data
+    chosen = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not chosen.exists() or "[never]" in chosen.read_text():
+        pytest.skip("this kernel gives no huge pages")
+    huge = 0
+    for block in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
+        start = int(block.split("-")[0], 16)
+        if here <= start < here + memory._window.size:
+            huge += int(re.search(r"AnonHugePages: +(\d+)", block)[1]) << 10
+    assert 4 << 20 <= huge <= 12 << 20
+
+
+def _memory_small():
+    from shootdown import _memory
+
+    return _memory._SMALL_PAGES
