@@ -7,6 +7,7 @@ Only what goes through `emit`, `emit_json` and `emit_table` reaches standard out
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -124,32 +125,33 @@ def line_width() -> int | None:
 
 
 @contextlib.contextmanager
-def share_done(what: str) -> Iterator[Callable[[float, str], None]]:
-    """Show how far a list has come, on standard error while it is a terminal and the list goes elsewhere.
+def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
+    """Show how far a long list has come, on standard error while it is a terminal and the list goes elsewhere.
 
     Args:
-        what: what is being done, a few words.
-
-    Yields:
-        A function to call now and then with the part that is done, 0 to 1, and a few words about it.
+        ask: says which part is done, 0 to 1, and a few words about it; asked some times in a second, by a thread.
     """
     if not sys.stderr.isatty() or _stream().isatty():
-        yield lambda done, text: None
+        yield
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task
+    from rich.text import Text
+
+    class Polled(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            task.completed, words = ask()
+            return Text(f"{task.completed:4.0%} {words}")
 
     with Progress(
-        TextColumn("{task.description}"),
+        Polled(),
         BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[text]}"),
         console=_console(sys.stderr),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     ) as bar:
-        task = bar.add_task(what, total=1.0, text="")
-        yield lambda done, text: bar.update(task, completed=done, text=text)
+        bar.add_task("", total=1.0)
+        yield
 
 
 @contextlib.contextmanager
@@ -228,6 +230,7 @@ def read_assignments(texts: Sequence[str]) -> dict[str, Value]:
     return values
 
 
+@functools.lru_cache(maxsize=4096)
 def short_size(size: int) -> str:
     """Write bytes exactly, in the largest unit that does: `2M`, `2044K`."""
     for shift, letter in ((40, "T"), (30, "G"), (20, "M"), (10, "K")):

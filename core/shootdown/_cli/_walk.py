@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _ADDRESS, _SIZE, _PAGE, _RIGHTS = 18, 9, 4, 7
 _LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags of a range
-_OFTEN = 0.2  # seconds between two updates of the progress
 
 
 @_common.command("walk")
@@ -208,6 +206,7 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
     """List ranges as they are found, so that memory stays small and a reader may stop early."""
     listing = tables.listing(upper_half=upper_half)
     rights: dict[frozenset[str], tuple[str, str]] = {}
+    tails: dict[tuple[int, frozenset[str], tuple[str, ...]], str] = {}
     count, separator = 0, "[\n"
     width = _common.line_width()
     if not as_json:
@@ -215,21 +214,22 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
             f"{'VA':<{_ADDRESS}} {'PA':<{_ADDRESS}} {'size':>{_SIZE}} {'page':>{_PAGE}} {'usr/sup':<{_RIGHTS}} flags"
         )
     try:
-        with _common.share_done("listing") as show:
-            shown = time.monotonic()
+        with _common.share_done(lambda: (listing.done, f"{count:,} ranges")):
             for found in listing:
+                count += 1
                 may = rights.get(found.attributes)
                 if may is None:
                     may = rights[found.attributes] = tables.rights(found.attributes)
                 if as_json:
                     _common.emit_part(separator + json.dumps(_row(tables, found, may)))
                     separator = ",\n"
-                else:
-                    _common.emit(_line(found, may, width))
-                count += 1
-                if count % 1024 == 0 and time.monotonic() - shown > _OFTEN:
-                    shown = time.monotonic()
-                    show(listing.done, f"{count:,} ranges")
+                    continue
+                alike = (found.page_size, found.attributes, found.flags)
+                tail = tails.get(alike)
+                if tail is None:
+                    tail = tails[alike] = _tail(found, may, width)
+                size = _common.short_size(found.size)
+                _common.emit(f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {size:>{_SIZE}} {tail}")
     finally:  # what was printed stays JSON, whatever ends the list
         if as_json:
             _common.emit("[]" if separator == "[\n" else "\n]")
@@ -250,17 +250,14 @@ def _row(tables: PageTables, found: Mapping, may: tuple[str, str]) -> dict[str, 
     }
 
 
-def _line(found: Mapping, may: tuple[str, str], width: int | None) -> str:
-    line = (
-        f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {_common.short_size(found.size):>{_SIZE}} "
-        f"{_common.short_size(found.page_size):>{_PAGE}} {may[0]}/{may[1]} {' '.join(found.flags)}"
-    ).rstrip()
-    if width is None or len(line) <= width:
-        return line
-    folded = textwrap.wrap(
-        " ".join(found.flags), max(width - _LEFT, 12), break_long_words=False, break_on_hyphens=False
-    )
-    return f"\n{'':{_LEFT}}".join([line[:_LEFT] + folded[0], *folded[1:]])
+def _tail(found: Mapping, may: tuple[str, str], width: int | None) -> str:
+    """Write what many ranges have alike: size of pages, rights and flags, folded where there is a width."""
+    left = f"{_common.short_size(found.page_size):>{_PAGE}} {may[0]}/{may[1]} "
+    flags = [" ".join(found.flags)]
+    if width is not None:
+        room = max(width - _LEFT, 12)
+        flags = textwrap.wrap(flags[0], room, break_long_words=False, break_on_hyphens=False) or [""]
+    return (left + f"\n{'':{_LEFT}}".join(flags)).rstrip()
 
 
 def _bytes(size: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -346,3 +349,21 @@ def test_a_reader_that_has_seen_enough_ends_the_list(endless: list[str]) -> None
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=60) == 141
+
+
+def test_a_long_list_shows_on_a_terminal_how_far_it_has_come(endless: list[str], tmp_path: Path) -> None:
+    parent, child = pty.openpty()
+    with (tmp_path / "out").open("w") as out:
+        process = subprocess.Popen(
+            [*MAIN, *endless], stdout=out, stderr=child, env={**os.environ, "TERM": "xterm"}
+        )
+        os.close(child)
+        seen = b""
+        while not re.search(rb"\d% [1-9][\d,]* ranges", seen):
+            seen += os.read(parent, 4096)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while os.read(parent, 4096):
+                pass
+        assert process.wait(timeout=60) == 130
+    os.close(parent)
