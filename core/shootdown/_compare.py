@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from shootdown._errors import ShootdownError, nearest
 from shootdown._installed import Registry
 from shootdown._registry import registry
 from shootdown._result import Result
 from shootdown._series import newest_known
 from shootdown._simulate import Case, prepare, simulate
+
+if TYPE_CHECKING:
+    from shootdown._architecture import Architecture
+    from shootdown._platform import Platform
 
 #: The headline: before the sync, with it, in mainline before and after the rework, today, and a proposal.
 HEADLINE_WORKLOAD = "fork-storm"
@@ -75,8 +80,7 @@ def cases(
     wanted = list(kernels) or list(headline_kernels())
     return [
         prepare(architecture, platform, kernel, what, parameters=parameters, cpus=online, settings=settings)
-        for architecture in _architectures(installed, arch, platforms)
-        for platform in _platforms(installed, architecture.name, platforms)
+        for architecture, platform in machines(installed, arch, platforms)
         for kernel in wanted
         for online in (cpus or (None,))
     ]
@@ -88,23 +92,48 @@ def run_cases(chosen: Iterable[Case]) -> Iterator[Result]:
         yield simulate(case)
 
 
-def _architectures(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[Any]:
-    """Choose architectures: those named, else those that have a platform named, else all."""
+def machines(
+    installed: Registry, arch: Sequence[str], platforms: Sequence[str]
+) -> list[tuple[Architecture, Platform]]:
+    """Choose pairs of architecture and platform, in the order in which they were named.
+
+    Args:
+        installed: what there is.
+        arch: names of architectures; if empty, those that have the platforms, or all.
+        platforms: names of platforms; each architecture's first if empty.
+
+    Raises:
+        ShootdownError: there is no such thing, or an architecture that was named has none of the platforms.
+    """
     if arch:
-        return [installed.architecture(name) for name in arch]
-    everything = list(installed.architectures().values())
+        owners = [installed.architecture(name) for name in arch]
+        chosen = [(owner, one) for owner in owners for one in _of(installed, owner, platforms)]
+        for name in platforms:
+            if name not in {one.name for _, one in chosen}:
+                names = {known for owner in owners for known in installed.platforms(owner.name)}
+                raise ShootdownError(
+                    f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, names)}"
+                )
+        return chosen
+    if platforms:
+        return [pair for name in platforms for pair in installed.machines(name)]
+    chosen = [
+        (owner, one)
+        for owner in installed.architectures().values()
+        for one in list(installed.platforms(owner.name).values())[:1]
+    ]
+    if not chosen:
+        raise ShootdownError("no architecture is loaded that has a platform: see `shootdown plugins`")
+    return chosen
+
+
+def _of(installed: Registry, owner: Architecture, platforms: Sequence[str]) -> list[Platform]:
+    """Choose platforms of an architecture that was named: those named that it has, else its first."""
+    there_are = installed.platforms(owner.name)
+    if not there_are:
+        raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
     if not platforms:
-        return everything
-    having = [a for a in everything if set(installed.platforms(a.name)) & set(platforms)]
-    return having or everything
-
-
-def _platforms(installed: Registry, arch: str, names: Sequence[str]) -> list[Any]:
-    """Choose platforms of an architecture: those named that it has, else its first."""
-    there_are = installed.platforms(arch)
-    if not names:
         return list(there_are.values())[:1]
-    elsewhere = {
-        name for other in installed.architectures() if other != arch for name in installed.platforms(other)
-    }
-    return [installed.platform(arch, name) for name in names if name in there_are or name not in elsewhere]
+    chosen = [there_are[name] for name in platforms if name in there_are]
+    # Says whose platform it is not, and what is near.
+    return chosen or [installed.platform(owner.name, platforms[0])]

@@ -13,13 +13,14 @@ class ShootdownError(Exception):
     """
 
 
-def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4) -> str:
+def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str = "") -> str:
     """Name the closest of the things that exist, for the end of an error message.
 
     Args:
         asked: what the person typed.
         there_is: every name that would have been accepted.
         limit: how many names at most.
+        prefix: what stands before each name where it is typed; it says nothing about likeness.
 
     Returns:
         `"nearest: a, b"`, or `"there is: a, b"` where nothing is close, or `"there is none"`.
@@ -29,6 +30,6 @@ def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4) -> str:
         return "there is none"
     close = difflib.get_close_matches(asked, names, n=limit, cutoff=0.5)
     if close:
-        return "nearest: " + ", ".join(close)
+        return "nearest: " + ", ".join(prefix + name for name in close)
     more = ", ..." if len(names) > limit else ""
-    return "there is: " + ", ".join(names[:limit]) + more
+    return "there is: " + ", ".join(prefix + name for name in names[:limit]) + more

@@ -149,6 +149,18 @@ class Registry:
         owner = self.architecture(architecture)
         return self._find(f"{owner.name} platform", name, self.platforms(owner.name))
 
+    def machines(self, name: str) -> list[tuple[Architecture, Platform]]:
+        """Return each architecture that has a platform of this name, with the platform.
+
+        Raises:
+            ShootdownError: none has.
+        """
+        found: dict[str, list[tuple[Architecture, Platform]]] = {}
+        for owner in self.architectures().values():
+            for platform in self.platforms(owner.name).values():
+                found.setdefault(platform.name, []).append((owner, platform))
+        return self._find("platform", name, found)
+
     def blame(self, error: BaseException) -> tuple[Origin, str] | None:
         """Return the plugin whose code an unexpected error came through last, and `file:line` in it."""
         owners = {

@@ -8,6 +8,11 @@ import attrs
 
 from shootdown._kernel import NoSwitches, switch
 
+#: More CPUs than Linux can be built for (NR_CPUS) are refused.
+MOST_CPUS = 8192
+
+_MOST_ENTRIES = 1 << 20
+
 
 @attrs.frozen
 class Cost:
@@ -102,8 +107,10 @@ class Platform:
     costs: Costs = attrs.field(repr=False)
     tlb: Any = attrs.field(default=None, repr=False)
     arch: Any = attrs.field(factory=NoSwitches)
-    cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1)
-    hypervisor: str = switch("none", "the hypervisor below the kernel")
+    cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1, maximum=MOST_CPUS)
+    hypervisor: str = switch(
+        "none", "the hypervisor below the kernel: none, or what another platform of the architecture has"
+    )
     flush: Literal["auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall"] = switch(
         "auto",
         "forces this way for every flush; auto is what kernel and CPU choose",
@@ -114,9 +121,16 @@ class Platform:
         "whether the flush of an unsharing keeps walk-cache entries; auto is as kernel, CPU and range decide",
         choices=("auto", "true", "false"),
     )
-    jitter: int = switch(5, "percent by which the time of ordinary work varies at random", minimum=0)
-    tick_hz: int = switch(250, "timer ticks in a second (CONFIG_HZ)", minimum=1)
-    walk_entries: int = switch(
-        16, "paging-structure-cache entries that can point to PMD tables, on one CPU", minimum=1
+    jitter: int = switch(
+        5, "percent by which the time of ordinary work varies at random", minimum=0, maximum=100
     )
-    huge_entries: int = switch(1024, "TLB entries that can hold a huge page, on one CPU", minimum=1)
+    tick_hz: int = switch(250, "timer ticks in a second (CONFIG_HZ)", minimum=1, maximum=10_000)
+    walk_entries: int = switch(
+        16,
+        "paging-structure-cache entries that can point to PMD tables, on one CPU",
+        minimum=1,
+        maximum=_MOST_ENTRIES,
+    )
+    huge_entries: int = switch(
+        1024, "TLB entries that can hold a huge page, on one CPU", minimum=1, maximum=_MOST_ENTRIES
+    )

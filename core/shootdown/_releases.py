@@ -133,7 +133,7 @@ def _parse_name(name: str, table: Iterable[Change]) -> tuple[str | None, str]:
     proposal, at, base = name.removeprefix(_PROPOSAL).partition("@")
     known = {change.proposal for change in table if change.proposal}
     if proposal not in known:
-        raise ShootdownError(f"there is no {name!r}; {nearest(proposal, known)}")
+        raise ShootdownError(f"there is no {name!r}; {nearest(proposal, known, prefix=_PROPOSAL)}")
     return proposal, base if at else newest_known()
 
 

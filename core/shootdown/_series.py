@@ -78,14 +78,14 @@ in October of that year. The last point release of 7.0 and 7.1 is UNVERIFIED: th
 
 BY_NAME = {series.name: series for series in SERIES}
 
-PLAUSIBLE_AHEAD = {"longterm": 100, "stable": 20, "ended": 0}
-"""How far beyond the newest known a point release can be believed: a longterm series makes one or two a week,
-so 100 is one to two years after `AS_OF`; other series end after about three months; an ended one is final."""
+PLAUSIBLE_AHEAD = {"longterm": 200, "stable": 100, "ended": 20}
+"""How far beyond the newest known a point release can be believed: a longterm series makes one or two a week, so
+200 is two to four years after `AS_OF`; a stable one can become longterm; some go on elsewhere after their end."""
 
 HIGHEST_RC = 8
 """Since 5.10 no series had more release candidates."""
 
-_FORM = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,9})|-rc(\d{1,4}))?")
+_FORM = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,99})|-rc(\d{1,4}))?", re.ASCII)
 
 
 @attrs.frozen
@@ -133,8 +133,10 @@ def parse_release(text: str) -> tuple[Release, str | None]:
     """
     form = _FORM.fullmatch(text)
     if form is None:
+        start = _FORM.match(text)
+        hint = f"; nearest: {start[0].removeprefix('v')}" if start is not None else ""
         raise ShootdownError(
-            f"kernel {text!r} is not a release: write 6.12.74, 7.0, 6.16-rc1 or proposal:NAME"
+            f"kernel {text!r} is not a release: write 6.12.74, 7.0, 6.16-rc1 or proposal:NAME{hint}"
         )
     name = f"{int(form[1])}.{int(form[2])}"
     series = BY_NAME.get(name)
@@ -155,7 +157,11 @@ def parse_release(text: str) -> tuple[Release, str | None]:
     if point > series.newest + PLAUSIBLE_AHEAD[series.state]:
         last = "the last" if series.state == "ended" else f"the newest known on {AS_OF}"
         raise ShootdownError(f"kernel {text!r}: there is no such point release; nearest: {newest}, {last}")
-    return newest, f"{text} is newer than the tables ({AS_OF}): taken as {newest}, the newest known of {name}"
+    ended = f"{name} ended with {newest}, and " if series.state == "ended" else ""
+    return (
+        newest,
+        f"{ended}{text} is newer than the tables ({AS_OF}): taken as {newest}, the newest known of {name}",
+    )
 
 
 def _neighbours(name: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._errors import ShootdownError
+from shootdown._architecture import Lowering
+from shootdown._errors import ShootdownError, nearest
 from shootdown._kernel import Kernel
-from shootdown._platform import Platform
+from shootdown._platform import MOST_CPUS, Platform
 from shootdown._releases import resolve
 from shootdown._result import COUNTS, Result, Span
 from shootdown._whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
@@ -18,9 +20,6 @@ from shootdown._workload import Setting, Workload
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
     from shootdown._timed.run import Machine, Run
-
-#: More CPUs than Linux can be built for (NR_CPUS) are refused.
-MOST_CPUS = 8192
 
 
 @attrs.frozen
@@ -49,6 +48,7 @@ class Case:
         """What the workload's `build` gets."""
         assert self.architecture.lower is not None
         lowering = self.architecture.lower(self.kernel, self.platform)
+        _expect(f"architecture {self.architecture.name}: lower()", lowering, Lowering)
         return Setting(self.kernel, self.platform, lowering, self.cpus, self.values)
 
     def refusal(self) -> str | None:
@@ -60,7 +60,9 @@ class Case:
             reason = setting.lowering.no_pmd_sharing()
             if reason is not None:
                 return reason
-        return self.workload.refuse(setting)
+        reason = self.workload.refuse(setting)
+        _expect(f"workload {self.workload.name}: refuse()", reason, str | None)
+        return reason
 
 
 def prepare(
@@ -91,8 +93,13 @@ def prepare(
     resolved = set_kernel(resolve(kernel, architecture), chosen, architecture)
     name = platform.name
     platform, remarks = set_fields(platform, chosen, "platform", name)
+    _check_hypervisor(architecture, platform, chosen)
     refuse_contradictions(chosen, resolved, platform, architecture.contradictions)
     online = platform.cpus if cpus is None else cpus
+    if "platform.cpus" in chosen and online != platform.cpus:
+        raise ShootdownError(
+            f"platform.cpus={platform.cpus} and {online} CPUs cannot both hold: ask for one of them"
+        )
     if not 1 <= online <= MOST_CPUS:
         raise ShootdownError(f"{online} CPUs: a machine has between 1 and {MOST_CPUS}")
     values = workload.read(parameters or {})
@@ -118,11 +125,35 @@ def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
     return set_kernel(resolve(name, architecture), parse_settings(settings), architecture)
 
 
-def simulate(case: Case) -> Result:
+def _check_hypervisor(architecture: Architecture, platform: Platform, chosen: Mapping[str, str]) -> None:
+    known = {"none", *(other.hypervisor for other in architecture.platforms)}
+    if "platform.hypervisor" in chosen and platform.hypervisor not in known:
+        raise ShootdownError(
+            f"platform.hypervisor={platform.hypervisor} is not possible on {architecture.name}; "
+            f"{nearest(platform.hypervisor, known)}"
+        )
+
+
+def _expect(what: str, value: object, wanted: Any) -> None:
+    """Name a plugin's function that returned something else than it promises."""
+    if not isinstance(value, wanted):
+        name = getattr(wanted, "__name__", "text or None")
+        raise ShootdownError(f"{what} returned {value!r:.60}; it is to return {name}")
+
+
+#: How often a case is run, for progress.
+RUNS = ("low", "likely", "high")
+
+
+def simulate(case: Case, after_run: Callable[[], None] = lambda: None) -> Result:
     """Run a case three times, with the low, likely and high end of each cost.
 
     Counts are those of the likely run. Where another run counts otherwise, timing decides, and a remark gives
     the range.
+
+    Args:
+        case: what `prepare` returned.
+        after_run: called after each of the three runs; not at all if kernel and platform can't run the workload.
 
     Raises:
         ShootdownError: the run hangs, or the machine needs more memory than there is.
@@ -131,7 +162,12 @@ def simulate(case: Case) -> Result:
     if reason is not None:
         return _row(case, supported=False, reason=reason)
     try:
-        return _simulated(case)
+        return _simulated(case, after_run)
+    except NotImplementedError as error:
+        method = traceback.extract_tb(error.__traceback__)[-1].name
+        raise ShootdownError(
+            f"{case.architecture.name}: {type(case.setting.lowering).__name__} does not say yet what {method}() writes"
+        ) from None
     except MemoryError:
         values = ", ".join(f"{name}={value}" for name, value in case.values.items())
         raise ShootdownError(
@@ -139,15 +175,17 @@ def simulate(case: Case) -> Result:
         ) from None
 
 
-def _simulated(case: Case) -> Result:
-    from shootdown._timed.run import run_machine
+def _simulated(case: Case, after_run: Callable[[], None]) -> Result:
+    from shootdown._timed.run import Machine, run_machine
 
-    machine = case.workload.build(case.setting)
+    setting = case.setting
+    machine = case.workload.build(setting)
+    _expect(f"workload {case.workload.name}: build()", machine, Machine)
     seed = int(case.values["seed"])
-    runs = {
-        which: run_machine(machine, case.platform, which=which, seed=seed)
-        for which in ("low", "likely", "high")
-    }
+    runs = {}
+    for which in RUNS:
+        runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
+        after_run()
     counted = {which: counts_of(machine, run) for which, run in runs.items()}
     return _row(
         case,
@@ -155,7 +193,7 @@ def _simulated(case: Case) -> Result:
         reason=None,
         counts=counted["likely"],
         times=_times(machine, runs),
-        remarks=(*_races(counted), *_warnings(counted["likely"])),
+        remarks=(*case.workload.remarks(setting), *_races(counted), *_warnings(counted["likely"])),
         interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
         instructions=runs["likely"].window_instructions[0]
         if machine.windows

@@ -167,7 +167,7 @@ def parse_value(name: str, field: Any, text: str) -> Any:
         return meta["words"][word]
     if choices:
         for choice in choices:
-            if word == str(choice).lower() or (isinstance(choice, int) and _integer(word) == choice):
+            if _alike(word, str(choice)) or (isinstance(choice, int) and _integer(word) == choice):
                 return choice
         raise _refused(name, text, ", ".join(str(choice) for choice in choices))
     if isinstance(field.default, bool):
@@ -190,10 +190,15 @@ def _values(declared: Mapping[str, Any], settings: Mapping[str, str], group: str
         if at != group:
             continue
         if name not in declared:
-            names = [f"{group}.{each}" for each in declared]
-            raise ShootdownError(f"there is no switch {full!r}; {nearest(full, names)}")
+            raise ShootdownError(
+                f"there is no switch {full!r}; {nearest(name, declared, prefix=f'{group}.')}"
+            )
         values[name] = parse_value(full, declared[name], text)
     return values
+
+
+def _alike(word: str, choice: str) -> bool:
+    return word.replace("_", "-") == choice.lower().replace("_", "-")
 
 
 def _integer(word: str) -> int | None:

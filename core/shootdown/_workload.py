@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -101,6 +101,7 @@ class Workload:
         build: writes the programs and returns the machine; a window named `measured` bounds what is counted,
             and without one everything is.
         refuse: says why a kernel or platform can't run it, or None.
+        remarks: says what a reader of the row must know of how it ran.
         shares_tables: it is about hugetlb PMD sharing, and means nothing where there is none.
     """
 
@@ -109,6 +110,7 @@ class Workload:
     parameters: tuple[Parameter, ...]
     build: Callable[[Setting], Machine] = attrs.field(repr=False)
     refuse: Callable[[Setting], str | None] = attrs.field(default=lambda _: None, repr=False)
+    remarks: Callable[[Setting], Iterable[str]] = attrs.field(default=lambda _: (), repr=False)
     shares_tables: bool = False
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Value]:

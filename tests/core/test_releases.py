@@ -180,6 +180,12 @@ def test_a_newer_point_release_is_the_newest_known_with_a_remark() -> None:
     assert "6.12.120 is newer than the tables" in kernel.remarks[0]
 
 
+def test_a_release_after_the_end_of_its_series_is_its_last_with_a_remark() -> None:
+    kernel = plain("6.16.13")
+    assert kernel.release == "6.16.12"
+    assert kernel.remarks[0].startswith("6.16 ended with 6.16.12, and 6.16.13 is newer than the tables")
+
+
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
@@ -190,16 +196,19 @@ def test_a_newer_point_release_is_the_newest_known_with_a_remark() -> None:
         ("5.9.16", "nearest: 5.10"),
         ("4.19.325", "nearest: 5.10"),
         ("6.12.5000", f"nearest: 6.12.{BY_NAME['6.12'].newest}"),
-        ("6.13.13", "nearest: 6.13.12, the last"),
-        ("7.2.99", "nearest: 7.2.13"),
+        ("6.13.99", "nearest: 6.13.12, the last"),
+        ("7.2.999", "nearest: 7.2.13"),
+        ("6.12.99999999999", f"nearest: 6.12.{BY_NAME['6.12'].newest}"),
+        ("6.12.74+deb13-amd64", "nearest: 6.12.74"),
+        ("\uff16.12", "is not a release"),
         ("6.16-rc9", "nearest: 6.16-rc8"),
         ("6.16-rc0", "nearest: 6.16-rc1"),
-        ("6.12.74-1", "is not a release"),
+        ("6.12.74-1", "nearest: 6.12.74"),
         ("6.12.-1", "is not a release"),
         ("6", "is not a release"),
         ("", "is not a release"),
         ("banana", "is not a release"),
-        ("proposal:skip", "skip-redundant-sync"),
+        ("proposal:skip", "there is: proposal:skip-redundant-sync, proposal:targeted-sync"),
         ("proposal:targeted-sync@6.20", "after 6.19 comes 7.0"),
         ("proposal:targeted-sync@", "is not a release"),
     ],

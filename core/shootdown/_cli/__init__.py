@@ -32,6 +32,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 _LONGEST_MESSAGE = 10
+_LONGEST_LINE = 400
 
 
 def main() -> NoReturn:
@@ -161,7 +162,10 @@ def _plugins_fault(error: BaseException) -> str | None:
 
 
 def _fail(message: str) -> int:
-    lines = message.splitlines() or ["failed"]
+    lines = [
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.splitlines()
+    ]
+    lines = lines or ["failed"]
     if len(lines) > _LONGEST_MESSAGE:
         lines = [*lines[: _LONGEST_MESSAGE - 1], "..."]
     _say("\n".join([f"shootdown: error: {lines[0]}", *(f"  {line}" for line in lines[1:])]))

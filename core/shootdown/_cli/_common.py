@@ -18,7 +18,7 @@ from typing import Any, Literal, TextIO, TypeAlias
 
 import click
 
-Value: TypeAlias = bool | int | float | str
+Value: TypeAlias = bool | int | str
 """What the right side of `name=value` is read as."""
 
 PLAIN_WIDTH = 100
@@ -177,14 +177,12 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
 
 
 def read_value(text: str) -> Value:
-    """Read `true`, `on`, `yes` and their opposites as booleans, numbers as numbers, the rest as it stands."""
+    """Read `true`, `on`, `yes` and their opposites as booleans, whole numbers as such, the rest as it stands."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    for read in (lambda: int(text, 0), lambda: int(text), lambda: float(text)):
-        # inf and nan are words here, and no quantity that a workload or a platform has
+    for base in (0, 10):
         with contextlib.suppress(ValueError):
-            number = read()
-            return number if abs(number) != float("inf") and number == number else text
+            return int(text, base)
     return text
 
 
@@ -208,7 +206,7 @@ def read_counts(text: str) -> tuple[int, ...]:
     """
     names = read_list(text)
     for name in names:
-        if not re.fullmatch("0*[1-9][0-9]{0,17}", name):
+        if not re.fullmatch("0*[1-9][0-9]{0,99}", name):
             raise click.BadParameter(f"{name!r} is not a whole number from 1")
     return tuple(int(name) for name in names)
 
@@ -240,7 +238,16 @@ def short_size(size: int) -> str:
 
 
 def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(flag, metavar="NAME,...", callback=_reader(read_list, ()), help=help_)
+    return click.option(flag, metavar="NAME,...", multiple=True, callback=_joined(read_list), help=help_)
+
+
+def _joined(read: Callable[[str], tuple[Any, ...]]) -> Callable[..., Any]:
+    """Read an option that takes a list; one that is given again adds to it."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> Any:
+        return tuple(item for text in given for item in read(text))
+
+    return callback
 
 
 def _reader(read: Callable[[Any], Any], absent: object) -> Callable[..., Any]:
@@ -256,7 +263,11 @@ arch_option = _list_option("--arch", "Architectures, in the order of the rows.")
 platform_option = _list_option("--platform", "Platforms: CPU model and hypervisor.")
 kernel_option = _list_option("--kernel", "Releases such as 6.12.74, or proposal:NAME.")
 cpus_option = click.option(
-    "--cpus", metavar="N,...", callback=_reader(read_counts, ()), help="How many CPUs are online."
+    "--cpus",
+    metavar="N,...",
+    multiple=True,
+    callback=_joined(read_counts),
+    help="How many CPUs are online.",
 )
 parameter_option = click.option(
     "-p",

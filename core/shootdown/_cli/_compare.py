@@ -10,7 +10,7 @@ import click
 from shootdown._cli import _common
 from shootdown._compare import HEADLINE_WORKLOAD, cases
 from shootdown._result import SCHEMA, Result
-from shootdown._simulate import Case, simulate
+from shootdown._simulate import RUNS, Case, simulate
 
 
 @_common.command("compare")
@@ -50,10 +50,11 @@ def command(
             parameters=parameters,
             settings=settings,
         )
-        with _common.progress(f"{workload}: {len(chosen)} rows", len(chosen)) as advance:
+        rows = f"{len(chosen)} row{'s' if len(chosen) > 1 else ''}"
+        with _common.progress(f"{workload}: {rows}", len(chosen) * len(RUNS)) as advance:
             for case in chosen:
-                done.append(simulate(case))
-                advance()
+                row = simulate(case, advance)
+                done.append(row)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:

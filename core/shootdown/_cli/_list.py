@@ -135,11 +135,14 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
 
 
 @_common.command("list")
-@click.argument("kind", required=False, metavar="[" + "|".join(KINDS) + "]")
+@click.argument("kind", required=False, metavar="[KIND]")
 @_common.arch_option
 @_common.json_option
 def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
-    """List what there is to choose from; without a kind, how much there is of each."""
+    """List what there is to choose from; without a kind, how much there is of each.
+
+    KIND is architectures, platforms, kernels, workloads, switches, formats or settings.
+    """
     if kind is not None and kind not in KINDS:
         raise ShootdownError(f"there is nothing called {kind!r} to list; {nearest(kind, KINDS)}")
     installed = registry()

@@ -157,7 +157,7 @@ def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> li
     if len({(row.arch, row.platform) for row in rows}) == 1:
         parts.append(f"on {first.arch} {first.platform}")
     if len({row.cpus for row in rows}) == 1:
-        parts.append(f"with {exact(first.cpus)} CPUs")
+        parts.append(f"with {exact(first.cpus)} CPU{'' if first.cpus == 1 else 's'}")
     if first.set:
         parts.append("set " + " ".join(f"{name}={value}" for name, value in first.set.items()))
     return [*paragraph(", ".join(parts), width), ""]

@@ -7,7 +7,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._timed.run import Machine
 from shootdown._workload import Parameter, Setting, Workload
-from shootdown._workloads.threads import STATES, Threads
+from shootdown._workloads.threads import STATES, Threads, remarks
 
 OPERATIONS = ("munmap", "madv_dontneed", "mprotect_ro", "mprotect_rw", "thp_split_mprotect")
 KINDS = ("embedded", "isolated", "thp")
@@ -94,4 +94,5 @@ ANONYMOUS = Workload(
     ),
     build=_build,
     refuse=_refuse,
+    remarks=remarks,
 )

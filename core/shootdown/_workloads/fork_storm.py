@@ -71,7 +71,13 @@ FORK_STORM = Workload(
     name="fork-storm",
     summary="a parent maps hugetlb memory and forks single-threaded children that read 100 pages and exit",
     parameters=(
-        Parameter("children", 1000, "how many children are forked, without waiting for any", minimum=1),
+        Parameter(
+            "children",
+            1000,
+            "how many children are forked, without waiting for any",
+            minimum=1,
+            maximum=100_000,
+        ),
         Parameter(
             "gib", 1200, "GiB that the parent maps, shared, and never touches", minimum=1, maximum=262144
         ),

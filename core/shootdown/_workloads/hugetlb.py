@@ -11,7 +11,7 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._timed.run import Machine
 from shootdown._workload import Parameter, Setting, Workload
-from shootdown._workloads.threads import STATES, Threads
+from shootdown._workloads.threads import STATES, Threads, remarks
 
 _PARAMETERS = (
     Parameter(
@@ -195,6 +195,7 @@ def _workload(
         _PARAMETERS,
         _builder(call),
         lambda setting: _needs_gup_fast(setting) or refuse(setting),
+        remarks,
         shares_tables=True,
     )
 

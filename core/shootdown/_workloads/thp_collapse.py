@@ -6,7 +6,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._timed.run import Machine
 from shootdown._workload import Parameter, Setting, Workload
-from shootdown._workloads.threads import STATES, Threads
+from shootdown._workloads.threads import STATES, Threads, remarks
 
 
 def _build(setting: Setting) -> Machine:
@@ -17,13 +17,16 @@ def _build(setting: Setting) -> Machine:
     main = model.task(mm=0, cpu=0, ready=True)
     daemon = model.task(mm=None, cpu=setting.cpus - 1, ready=True)
     threads = Threads(model, mm=0, other_mm=1, cpu=0)
-    threads.add(setting["threads"], setting["state"])
+    threads.add(min(setting["threads"], max(setting.cpus - 2, 0)), setting["state"])
     touched = model.event()
     threads.write(())
     model.starts(main)
     calls.touch(1, huge=False)
     model.signal(touched)
-    model.spin()
+    if setting.cpus > 1:
+        model.spin()
+    else:  # khugepaged gets its turn
+        model.sleep()
     model.starts(daemon)
     model.wait(touched)
     threads.await_all()
@@ -43,5 +46,6 @@ THP_COLLAPSE = Workload(
         Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
     ),
     build=_build,
+    remarks=lambda setting: remarks(setting, busy=2),
     refuse=lambda setting: setting.lowering.no_thp(),
 )

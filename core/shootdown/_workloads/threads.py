@@ -5,12 +5,40 @@ from __future__ import annotations
 from shootdown._machine import ops as o
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
+from shootdown._workload import Setting
 
 #: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
 STATES = ("spin", "lazy", "switched")
 
 #: How long a walker stays inside its window, in page faults: until the call that it races with is under way.
 _WINDOW = 100
+
+
+def remarks(setting: Setting, *, busy: int = 1) -> list[str]:
+    """Say which threads that were asked for there is no CPU for, and which vCPUs can't be preempted.
+
+    Args:
+        setting: what the workload's `build` got.
+        busy: CPUs that the workload needs for itself.
+    """
+    values = setting.values
+    room = max(setting.cpus - busy, 0)
+    threads = min(values["threads"], room)
+    walkers = min(values.get("walkers", 0), room - threads)
+    asked = {"threads": threads, "walkers": walkers, "preempted": min(values.get("preempted", 0), threads)}
+    why = {
+        "threads": f"each has a CPU of its own, and there are {setting.cpus}",
+        "walkers": f"each has a CPU of its own, and there are {setting.cpus}",
+        "preempted": f"vCPUs of the {threads} threads",
+    }
+    found = [
+        f"{name}={values[name]} is more than there can be: {count} ({why[name]})"
+        for name, count in asked.items()
+        if count < values.get(name, 0)
+    ]
+    if asked["preempted"] and setting.platform.hypervisor == "none":
+        found.append("preempted: without a hypervisor no CPU is preempted; this one answers an IPI late")
+    return found
 
 
 class Threads:
