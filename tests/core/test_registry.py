@@ -24,7 +24,8 @@ import attrs
 from shootdown._architecture import Architecture
 from shootdown._platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._registry import hookimpl
-from shootdown._workload import Workload
+from shootdown._workload import Parameter, Workload
+from shootdown._changes import Change
 
 def arch(name, **more):
     return Architecture(**{"api": 1, "name": name, "summary": "made up", **more})
@@ -32,8 +33,11 @@ def arch(name, **more):
 def platform(name):
     return Platform(name, "made up", Costs(**{cost: Cost(1, 1, 1, "made up") for cost in COST_NAMES}))
 
-def workload(name):
-    return Workload(name, "made up", (), build=lambda setting: None)
+def workload(name, *parameters, **more):
+    return Workload(name, "made up", parameters, **{"build": lambda setting: None, **more})
+
+def change(**more):
+    return Change(**{"commit": "123456789abc", "subject": "made up", "mainline": "6.9-rc1", **more})
 """
 
 Install = Callable[..., None]
@@ -159,6 +163,62 @@ BROKEN = {
     "something that looks like a platform": (
         "@hookimpl\ndef shootdown_platforms(): return {'x86': [SimpleNamespace(name='p')]}",
         "returned platform 'p' as a SimpleNamespace, not a Platform",
+    ),
+    "a summary that is no text": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', summary=None)]",
+        "architecture 'a': summary is a NoneType, not a str",
+    ),
+    "formats that are none": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', formats=5)]",
+        "architecture 'a': formats is an int, not a list or tuple",
+    ),
+    "a format of another type": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', formats=('sv39',))]",
+        "architecture 'a': formats has a str where a Format belongs",
+    ),
+    "a lowering that can't be called": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', lower=3)]",
+        "architecture 'a': lower is an int, not a function",
+    ),
+    "switches that are no class": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', switches={'pti': True})]",
+        "architecture 'a': switches is {'pti': True}, not an attrs class",
+    ),
+    "a change of a switch that there is not": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', changes=(change(sets={'merge_vma': 1}),))]",
+        "architecture 'a': the change 123456789abc sets 'merge_vma'; nearest: merge_vmas",
+    ),
+    "a change in a series that there is not": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', changes=(change(mainline='6.20-rc1'),))]",
+        "the change 123456789abc names the series '6.20'; nearest: 6.2",
+    ),
+    "a change that was never merged and has no name": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', changes=(change(mainline=None),))]",
+        "is to have either a mainline release or a proposal's name",
+    ),
+    "a platform without costs": (
+        "@hookimpl\ndef shootdown_platforms(): return {'x86': [Platform('p', 'made up', 7)]}",
+        "returned platform 'p', costs as an int, not a Costs",
+    ),
+    "a platform with a value out of range": (
+        "@hookimpl\ndef shootdown_platforms(): return {'x86': [attrs.evolve(platform('p'), cpus=0)]}",
+        "platform 'p': cpus is 0, which is out of its range",
+    ),
+    "a parameter of another type": (
+        "@hookimpl\ndef shootdown_workloads(): return [workload('w', 'tables')]",
+        "workload 'w': parameters has a str where a Parameter belongs",
+    ),
+    "a parameter whose default is out of its range": (
+        "@hookimpl\ndef shootdown_workloads(): return [workload('w', Parameter('n', 0, 'many', minimum=1))]",
+        "workload 'w', default: -p n=0: it lies between 1 and 1000000000",
+    ),
+    "a parameter that every workload has": (
+        "@hookimpl\ndef shootdown_workloads(): return [workload('w', Parameter('seed', 1, 'mine'))]",
+        "workload 'w' has two parameters 'seed'",
+    ),
+    "a workload that builds nothing": (
+        "@hookimpl\ndef shootdown_workloads(): return [workload('w', build=7)]",
+        "workload 'w': build is an int, not a function",
     ),
     "something that looks like a workload": (
         "@hookimpl\ndef shootdown_workloads(): return [SimpleNamespace(name='w', summary='')]",
