@@ -179,7 +179,9 @@ class Registry:
         if name in there_is:
             return there_is[name]
         # A refused plugin that sounds like what was asked for is the likely reason, so it comes first.
-        refusals = sorted(self.refusals, key=lambda refusal: name not in str(refusal.origin))
+        refusals = sorted(
+            self.refusals, key=lambda one: name not in str(one.origin) and repr(name) not in one.reason
+        )
         lines = [f"there is no {what} {name!r}; {nearest(name, there_is)}", *map(str, refusals[:4])]
         if len(refusals) > 4:
             lines.append(f"... and {len(refusals) - 4} more not loaded: see `shootdown plugins`")

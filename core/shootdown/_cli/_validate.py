@@ -14,6 +14,7 @@ from shootdown._oracle.validate import Comparison, Verdict, validate
 
 #: Differences and rows that can't be run are shown up to so many; --json has all.
 _SHOWN = 20
+_NAMED = 5
 
 
 @_common.command("validate")
@@ -22,8 +23,8 @@ _SHOWN = 20
 def command(file: Path, as_json: bool) -> None:
     """Compare the model with measured rows of a file.
 
-    FILE has one JSON object per line, in the format of tests/oracle/README.md. The exit status is 1 if a
-    count disagrees and nobody has written down why.
+    FILE has one JSON object per line, in the format of tests/oracle/README.md; - is standard input. The exit
+    status is 1 if a count disagrees and nobody has written down why, 2 for a file without a row.
     """
     rows = read_rows(file)
     compared: list[Comparison] = []
@@ -48,10 +49,14 @@ def command(file: Path, as_json: bool) -> None:
 def _report(compared: list[Comparison], total: int) -> None:
     """Write agreement by kernel and by count, then each disagreement with its reason."""
     judged = [(c, v) for c in compared for v in c.verdicts]
-    _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
-    _tabulate("count", judged, lambda c, v: v.count)
+    if judged:
+        _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
+        _common.emit("")
+        _tabulate("count", judged, lambda c, v: v.count)
+        _common.emit("")
     agreeing = [v for _, v in judged if v.agrees]
-    _common.emit(f"{len(compared)} of {total} rows: {len(agreeing)} of {len(judged)} counts agree.")
+    rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
+    _common.emit(f"{rows}: {len(agreeing)} of {len(judged)} counts agree.")
     _list_unrun([c for c in compared if c.predicted is None])
     _list_differences(compared)
 
@@ -81,16 +86,23 @@ def _kind(verdict: Verdict) -> str:
 def _list_unrun(comparisons: list[Comparison]) -> None:
     if not comparisons:
         return
-    reasons = Counter(comparison.reason for comparison in comparisons)
-    _common.emit(f"\n{len(comparisons)} rows can't be run:")
-    for reason, count in reasons.most_common(_SHOWN):
-        _common.emit(f"  {count} x {reason}")
+    lines: dict[str | None, list[int]] = {}
+    for comparison in comparisons:
+        lines.setdefault(comparison.reason, []).append(comparison.row.number)
+    _common.emit(f"\n{len(comparisons)} row{'' if len(comparisons) == 1 else 's'} can't be run:")
+    for reason, numbers in sorted(lines.items(), key=lambda pair: -len(pair[1]))[:_SHOWN]:
+        more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+        named = ", ".join(map(str, numbers[:_NAMED]))
+        _common.emit(f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}")
+    if len(lines) > _SHOWN:
+        _common.emit(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
 
 
 def _list_differences(compared: list[Comparison]) -> None:
     differing = [(c, v) for c in compared for v in c.verdicts if not v.agrees]
     if not differing:
-        _common.emit("No count disagrees.")
+        if any(c.verdicts for c in compared):
+            _common.emit("No count disagrees.")
         return
     known = sum(v.reason is not None for _, v in differing)
     _common.emit(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
@@ -115,7 +127,11 @@ def _case(comparison: Comparison) -> str:
 
 
 def _why(verdict: Verdict) -> str:
-    return verdict.reason or "UNDOCUMENTED: the model is wrong until somebody can say why"
+    if verdict.reason is not None:
+        return verdict.reason
+    if verdict.predicted is None:
+        return "UNDOCUMENTED: the model predicts no count of this name for this row"
+    return "UNDOCUMENTED: the model is wrong until somebody can say why"
 
 
 def _pair(pair: tuple[int, int] | None) -> str:

@@ -98,7 +98,7 @@ class SharedHugetlb:
         self.tables = row.integer("N")
         self.children = 0 if self.mode == "control_unshared" else row.integer("k")
         if self.tables < 1:
-            raise ShootdownError(f"line {row.number}: N is {self.tables}; it is at least 1")
+            raise ShootdownError(f"N is {self.tables}; it is at least 1")
         self.model = Model(
             setting.kernel,
             setting.lowering,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,7 @@ class Row:
         """
         value = self.fields.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ShootdownError(
-                f"line {self.number}: {name} is {value!r}; it is a whole number, not negative"
-            )
+            raise ShootdownError(f"{name} is {value!r:.60}; it is a whole number, not negative")
         return value
 
     def word(self, name: str, choices: tuple[str, ...] = ()) -> str:
@@ -56,20 +55,23 @@ class Row:
         value = self.fields.get(name)
         if not isinstance(value, str) or (choices and value not in choices):
             expected = f"one of {', '.join(choices)}" if choices else "a word"
-            raise ShootdownError(f"line {self.number}: {name} is {value!r}; it is {expected}")
+            raise ShootdownError(f"{name} is {value!r:.60}; it is {expected}")
         return value
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a file of one JSON object per line.
+    """Read a file of one JSON object per line; `-` is standard input.
 
     Raises:
         ShootdownError: the file can't be read, has no row, or a line is not a row; it names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ShootdownError(f"{path} can't be read: {error}") from None
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ShootdownError(f"{path} can't be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ShootdownError(f"{path} can't be read: it is no UTF-8 text: {error.reason}") from None
     rows = list(_parse(path, text))
     if not rows:
         raise ShootdownError(
@@ -79,13 +81,18 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _parse(path: Path, text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): JSON may hold the other line separators of Unicode.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ShootdownError(f"{path}, line {number}: no JSON: {error}") from None
+            raise ShootdownError(
+                f"{path}, line {number}: no JSON: {error.msg} (column {error.colno})"
+            ) from None
+        except (ValueError, RecursionError) as error:  # a number of 5000 digits; brackets without end
+            raise ShootdownError(f"{path}, line {number}: JSON that can't be read: {error}") from None
         if not isinstance(value, dict):
             raise ShootdownError(f"{path}, line {number}: a row is a JSON object, not {type(value).__name__}")
         yield _row(path, number, value)
@@ -98,22 +105,35 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> Row:
     counts = value.get("counts", {})
     if not isinstance(counts, dict):
         raise ShootdownError(
-            f"{path}, line {number}: counts is {counts!r}; it is an object of [min, max] pairs"
+            f"{path}, line {number}: counts is {counts!r:.60}; it is an object of [min, max] pairs"
         )
-    for name, pair in [*counts.items(), *dict(counts.get("instructions") or {}).items()]:
-        if name != "instructions" and not _is_pair(pair):
-            raise ShootdownError(f"{path}, line {number}: counts.{name} is {pair!r}; it is [min, max]")
+    for name, pair in counts.items():
+        if name == "instructions":
+            _check_instructions(path, number, pair)
+        elif not _is_pair(pair):
+            raise ShootdownError(f"{path}, line {number}: counts.{name} is {pair!r:.60}; it is [min, max]")
     cpus = value.get("cpus", 4)
     if isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1:
-        raise ShootdownError(f"{path}, line {number}: cpus is {cpus!r}; it is a whole number from 1")
+        raise ShootdownError(f"{path}, line {number}: cpus is {cpus!r:.60}; it is a whole number from 1")
     fields = {name: field for name, field in value.items() if name != "counts"}
     return Row(number, value["arch"], value["kernel"], value["workload"], cpus, fields, counts)
 
 
+def _check_instructions(path: Path, number: int, instructions: Any) -> None:
+    if not isinstance(instructions, dict):
+        raise ShootdownError(
+            f"{path}, line {number}: counts.instructions is {instructions!r:.60}; it is an object of [min, max] pairs"
+        )
+    for name, pair in instructions.items():
+        if not _is_pair(pair):
+            raise ShootdownError(
+                f"{path}, line {number}: counts.instructions.{name} is {pair!r:.60}; it is [min, max]"
+            )
+
+
 def _is_pair(pair: Any) -> bool:
-    if isinstance(pair, int) and not isinstance(pair, bool):
-        return True
-    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, int) for n in pair)
+    ends = pair if isinstance(pair, list) else [pair, pair]
+    return len(ends) == 2 and all(type(end) is int for end in ends) and 0 <= ends[0] <= ends[1]
 
 
 def bounds(measured: Any) -> tuple[int, int]:

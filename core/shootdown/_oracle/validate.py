@@ -113,9 +113,7 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
 def _case(row: Row) -> tuple[Case, Measured]:
     """Find architecture, platform and kernel of a row."""
     if row.workload not in WORKLOADS:
-        raise ShootdownError(
-            f"line {row.number}: workload {row.workload!r} is none of {', '.join(WORKLOADS)}"
-        )
+        raise ShootdownError(f"workload {row.workload!r} is none of {', '.join(WORKLOADS)}")
     installed = registry()
     architecture = installed.architecture(row.arch)
     if architecture.measured is None:

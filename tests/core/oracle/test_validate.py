@@ -81,6 +81,18 @@ def test_a_wrong_count_is_seen(tmp_path: Path) -> None:
         ('{"arch": "amd64"}', "the row has no kernel"),
         ('{"arch": "a", "kernel": "k", "workload": "w", "counts": {"x": "y"}}', "it is \\[min, max\\]"),
         ('{"arch": "a", "kernel": "k", "workload": "w", "cpus": 0}', "a whole number from 1"),
+        ('{"arch": "a", "kernel": "k", "workload": "w", "counts": {"x": [5, 2]}}', "it is \\[min, max\\]"),
+        ('{"arch": "a", "kernel": "k", "workload": "w", "counts": {"x": [true, 2]}}', "it is \\[min, max\\]"),
+        ('{"arch": "a", "kernel": "k", "workload": "w", "counts": {"x": -1}}', "it is \\[min, max\\]"),
+        (
+            '{"arch": "a", "kernel": "k", "workload": "w", "counts": {"instructions": 5}}',
+            "is 5; it is an object",
+        ),
+        (
+            '{"arch": "a", "kernel": "k", "workload": "w", "counts": {"instructions": {"tlbi": "x"}}}',
+            "counts.instructions.tlbi is 'x'",
+        ),
+        ("[" * 100_000, "line 1: JSON that can't be read"),
     ],
 )
 def test_a_malformed_file_is_refused_by_line(tmp_path: Path, text: str, says: str) -> None:
@@ -88,6 +100,13 @@ def test_a_malformed_file_is_refused_by_line(tmp_path: Path, text: str, says: st
     file.write_text(text)
     with pytest.raises(ShootdownError, match=says):
         read_rows(file)
+
+
+def test_a_byte_order_mark_and_separators_inside_of_strings_are_no_lines(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    row = '{"arch": "a", "kernel": "k", "workload": "w\u2028"}'
+    file.write_bytes(b"\xef\xbb\xbf" + f"{row}\r\n\n{row}".encode())
+    assert [read.number for read in read_rows(file)] == [1, 3]
 
 
 @pytest.mark.parametrize(
