@@ -182,6 +182,36 @@ def _pti_stops_invlpgb(kernel: Kernel, platform: Any) -> bool:
 
 CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
+        ("kernel.pti", "kernel.invlpgb"),
+        lambda kernel, platform: kernel.arch.pti and kernel.arch.invlpgb and not kernel.arch.invlpgb_with_pti,
+        "INVLPGB is disabled with page-table isolation (94a17f2dc90b); also set kernel.invlpgb_with_pti=true",
+    ),
+    Contradiction(
+        ("platform.invlpgb", "platform.flush"),
+        lambda kernel, platform: not platform.arch.invlpgb and platform.flush == "invlpgb",
+        "the CPU has no INVLPGB",
+    ),
+    Contradiction(
+        ("platform.hypervisor", "platform.flush"),
+        lambda kernel, platform: (
+            (platform.flush == "kvm" and platform.hypervisor != "kvm")
+            or (platform.flush == "hypercall" and platform.hypervisor not in ("xen", "hyper-v"))
+        ),
+        "that hypervisor offers no such flush",
+    ),
+    Contradiction(
+        ("platform.la57", "kernel.va_bits"),
+        lambda kernel, platform: not platform.arch.la57 and kernel.va_bits == 57,
+        "5-level page tables need LA57",
+    ),
+    Contradiction(
+        ("kernel.paravirt", "kernel.rcu_table_free"),
+        lambda kernel, platform: (
+            kernel.arch.paravirt and kernel.arch.table_free_needs_paravirt and not kernel.rcu_table_free
+        ),
+        "PARAVIRT selects MMU_GATHER_RCU_TABLE_FREE",
+    ),
+    Contradiction(
         ("kernel.pti", "platform.flush"),
         _pti_stops_invlpgb,
         "INVLPGB is disabled with page-table isolation (94a17f2dc90b); also set kernel.invlpgb_with_pti=true",

@@ -96,6 +96,7 @@ def _write(found: Explanation, path: Path) -> None:
     slices = write_trace(
         path,
         found.events,
+        cpus=row.cpus,
         process=f"{row.workload} on {row.kernel}, {row.arch} {row.platform}",
         about={"row": row.to_dict(), "events_not_kept": found.events_lost},
     )

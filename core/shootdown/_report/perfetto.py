@@ -22,37 +22,40 @@ from shootdown._report.timeline import Event
 _PS_PER_NS = 1000
 
 
-def write_trace(path: Path, events: Iterable[Event], *, process: str, about: Mapping[str, Any]) -> int:
+def write_trace(
+    path: Path, events: Iterable[Event], *, cpus: int, process: str, about: Mapping[str, Any]
+) -> int:
     """Write a timeline to a file, gzipped if its name ends in `.gz`; returns how many slices it has.
 
     Args:
         path: where to.
         events: in the order of their beginning.
+        cpus: how many are online; each gets a track, also one on which nothing happens.
         process: what the one process is called.
         about: what a reader of the file should know of it, as JSON.
     """
     if path.suffix == ".gz":
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as packed:
-            return _write(packed, events, process, about)
+            return _write(packed, events, cpus, process, about)
     with path.open("w", encoding="utf-8") as plain:
-        return _write(plain, events, process, about)
+        return _write(plain, events, cpus, process, about)
 
 
-def _write(stream: TextIO, events: Iterable[Event], process: str, about: Mapping[str, Any]) -> int:
-    named: set[int] = set()
+def _write(
+    stream: TextIO, events: Iterable[Event], cpus: int, process: str, about: Mapping[str, Any]
+) -> int:
     slices = 0
     stream.write('{"displayTimeUnit": "ns", "otherData": ')
     stream.write(json.dumps(dict(about)))
     stream.write(', "traceEvents": [\n')
     stream.write(json.dumps({"ph": "M", "name": "process_name", "pid": 1, "args": {"name": process}}))
+    for cpu in range(cpus):
+        for name, args in (
+            ("thread_name", {"name": f"CPU {cpu}"}),
+            ("thread_sort_index", {"sort_index": cpu}),
+        ):
+            _append(stream, {"ph": "M", "name": name, "pid": 1, "tid": cpu + 1, "args": args})
     for event in nested(events):
-        if event.cpu not in named:
-            named.add(event.cpu)
-            for name, args in (
-                ("thread_name", {"name": f"CPU {event.cpu}"}),
-                ("thread_sort_index", {"sort_index": event.cpu}),
-            ):
-                _append(stream, {"ph": "M", "name": name, "pid": 1, "tid": event.cpu + 1, "args": args})
         _append(stream, as_slice(event))
         slices += 1
     stream.write("\n]}\n")
