@@ -41,9 +41,7 @@ def write_trace(
         return _write(plain, events, cpus, process, about)
 
 
-def _write(
-    stream: TextIO, events: Iterable[Event], cpus: int, process: str, about: Mapping[str, Any]
-) -> int:
+def _write(stream: TextIO, events: Iterable[Event], cpus: int, process: str, about: Mapping[str, Any]) -> int:
     slices = 0
     stream.write('{"displayTimeUnit": "ns", "otherData": ')
     stream.write(json.dumps(dict(about)))

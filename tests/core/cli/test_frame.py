@@ -26,15 +26,16 @@ WORKLOADS = """
 from shootdown._workload import Workload
 from shootdown._registry import hookimpl
 
-class Parameters:
-    def __iter__(self):
-        {code}
-        return iter(())
+def refuse(setting):
+    {code}
+    return "it never runs"
 
 @hookimpl
 def shootdown_workloads():
-    return [Workload("w", "", Parameters(), build=lambda setting: None)]
+    return [Workload("w", "", (), build=lambda setting: None, refuse=refuse)]
 """
+
+RUN = ("compare", "w", "--arch", "x86", "--kernel", "7.0")
 
 
 def use(monkeypatch: pytest.MonkeyPatch, body: Callable[[], object]) -> None:
@@ -214,26 +215,27 @@ def test_nothing_that_a_plugin_writes_while_imported_gets_into_json(shell: Shell
 
 def test_nothing_that_a_plugin_writes_during_a_run_gets_into_json(shell: Shell, plug: Plug) -> None:
     plug("noisy", WORKLOADS.format(code="print('during a run')"))
-    done = shell("list", "workloads", "--json")
-    assert "w" in {row["workload"] for row in json.loads(done.stdout)["workloads"]}
+    done = shell(*RUN, "--json")
+    (row,) = json.loads(done.stdout)["rows"]
+    assert (row["supported"], row["reason"], row["counts"]) == (False, "it never runs", {})
     assert "during a run" in done.stderr
 
 
 @pytest.mark.parametrize("code", ["1 // 0", "raise SystemExit(0)", "open('/nowhere/at/all')"])
 def test_an_error_in_a_plugin_during_a_run_names_the_plugin(shell: Shell, plug: Plug, code: str) -> None:
     plug("bad", WORKLOADS.format(code=code))
-    done = shell("list", "workloads")
+    done = shell(*RUN)
     assert done.returncode == 2
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert lines[0].startswith("shootdown: error: plugin bad (shootdown-bad 9.9) failed: ")
-    assert "plugged_bad.py:7; SHOOTDOWN_TRACEBACK=1 shows the traceback" in lines[1]
+    assert "plugged_bad.py:6; SHOOTDOWN_TRACEBACK=1 shows the traceback" in lines[1]
     assert len(lines) == 2
 
 
 def test_a_plugins_author_can_see_the_traceback(shell: Shell, plug: Plug) -> None:
     plug("bad", WORKLOADS.format(code="1 // 0"))
-    done = shell("list", "workloads", environment={"SHOOTDOWN_TRACEBACK": "1"})
+    done = shell(*RUN, environment={"SHOOTDOWN_TRACEBACK": "1"})
     assert "Traceback" in done.stderr
     assert done.stderr.rstrip().endswith("ZeroDivisionError: integer division or modulo by zero")
 
