@@ -209,6 +209,18 @@ def rights_of(check: Any, flags: Any, r: Any) -> Any:
     return rights
 
 
+def first_read(memory: Any, check: Any, root: Any, va: Any) -> Any:
+    """Give the address of the primary group, which `walk` reads first; any address where it reads none."""
+    segment = segment_of(memory, check, va)
+    table_bits = check.table_bits
+    if table_bits == U0:
+        table_bits = SMALLEST + (root & SIZE_MASK)
+    hashed = segment.vsid ^ ((va & ((U1 << segment.shift) - U1)) >> segment.base)
+    if segment.shift == SHIFT_1T:
+        hashed ^= segment.vsid << U25
+    return (root & ORIGIN_MASK) + ((hashed & HASH_MASK & ((U1 << (table_bits - U7)) - U1)) << U7)
+
+
 def walk(memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Walk one address; arguments and result as `CustomFormat.walk` says."""
     segment = segment_of(memory, check, va)

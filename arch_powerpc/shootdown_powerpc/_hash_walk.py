@@ -394,6 +394,7 @@ def _format(linux: LinuxLayout, name: str, text: str) -> CustomFormat:
         source="Power ISA 3.1, Book III, 6.7.8, 6.7.9",
         va_bits=64,
         walk="shootdown_powerpc._hash_kernels:walk",
+        first_read="shootdown_powerpc._hash_kernels:first_read",
         check=functions.check,
         steps=functions.steps,
         mappings=functions.mappings,

@@ -302,6 +302,8 @@ class CustomFormat:
             addresses; None where it can't be listed.
         root_mask: the bits of a root that are an address.
         page_sizes: bytes of its pages, for lists.
+        first_read: `first_read(memory, check, root, va)`, compiled and named as `walk` is: the physical address
+            that the walk reads first. Batches prefetch it; None: they don't.
     """
 
     name: str
@@ -321,7 +323,7 @@ class CustomFormat:
     mappings: Callable[..., Iterator[Any]] | None = None
     root_mask: int = bits(12, 63)
     page_sizes: tuple[int, ...] = ()
-    first_read: Callable[..., Any] | None = None
+    first_read: Callable[..., Any] | str | None = None
 
     def level_number(self, level: int) -> int:
         """Give the manual's number of a level."""

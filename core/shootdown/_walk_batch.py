@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import pkgutil
 from typing import Any
 
 import numpy as np
@@ -361,6 +362,10 @@ def walk_groups(
             _down_one_level(layout, memory, check, root, L5, addresses, first, size, out, workspace)
 
 
+def _named(function: Any) -> Any:
+    return pkgutil.resolve_name(function) if isinstance(function, str) else function
+
+
 @functools.cache
 def custom_kernel(walk_one: Any, first_read: Any) -> Any:
     """Compile a custom format's walk of many addresses, once per process.
@@ -372,7 +377,7 @@ def custom_kernel(walk_one: Any, first_read: Any) -> Any:
         first_read: `CustomFormat.first_read`: what is prefetched `AHEAD` walks before it is read; may be None.
     """
     compiled = njit(error_model="numpy", nogil=True)
-    one = compiled(walk_one)
+    one = compiled(_named(walk_one))
 
     def walk_custom(memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any) -> None:
         for i in range(count):
@@ -385,7 +390,7 @@ def custom_kernel(walk_one: Any, first_read: Any) -> Any:
 
     if first_read is None:
         return compiled(walk_custom)
-    where = compiled(first_read)
+    where = compiled(_named(first_read))
 
     def walk_custom_ahead(memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any) -> None:
         for i in range(count):

@@ -190,10 +190,10 @@ def _cpus() -> int:
 
 def _way(memory: PhysicalMemory, count: int) -> Way:
     """Choose by the bytes of tables that the walks can touch."""
-    touched = min(memory.frames << FRAME_SHIFT, count * _LINE)
-    if touched < _RING_FROM:
+    tables = memory.frames << FRAME_SHIFT
+    if min(tables, count * _LINE) < _RING_FROM:
         return "in order"
-    return "ring" if touched < _GROUP_FROM else "group"
+    return "ring" if tables < _GROUP_FROM else "group"
 
 
 def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory, root: int, way: Way) -> Any:

@@ -30,19 +30,22 @@ from numba.extending import intrinsic, models, register_model
 from shootdown._jit import inlined, kernel
 
 # --- plan: what a row holds
-AT, SETS, SET_MASK, XOR, WAYS, GROUPS, UP, KIND, ROW = 0, 1, 2, 3, 4, 5, 6, 7, 8
+AT, SETS, SET_MASK, XOR, WAYS, GROUPS, UP, KIND, NOTHING, ROW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9  # NOTHING: 0
 IN_ORDER, STAMPED = 0, 1  # KIND. STAMPED: one set of up to `GROUP` ways, kept in registers with times of use
 
 GROUP = 4  # keys to a vector: 256 bits
 EIGHT = 8
 PLAIN_PYTHON = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # there is no plain form of vector instructions
 HEADER = 16  # words before the first cache
+MIXED = HEADER - 1
+MIXTURE = np.uint64(16)
 MOST = np.uint64(32)  # nearly all: all but one in so many
 BLOCK = 1 << 13  # accesses that a pass takes at once: the streams between passes stay in the L2 of the host
 
 U0, U1, U3, U8 = np.uint64(0), np.uint64(1), np.uint64(3), np.uint64(8)
 VALID = np.uint64(1 << 63)
 EVERY = np.uint64(255)
+NO_FOLD = np.uint64(63)  # XOR: a right shift that leaves nothing of any page number
 NO_PAGE = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -85,17 +88,19 @@ def _shifted(builder: Any, before: Any, group: Any) -> Any:
 
 
 @intrinsic
-def _bring_to_front(typing_context: Any, address: Any, key: Any, ways: Any) -> Any:
+def _bring_to_front(typing_context: Any, address: Any, back: Any, key: Any, ways: Any) -> Any:
     """Use a key in a set: bring it to the front, whether it was there or not; answer 1 if it was not.
 
-    `ways` has one element for each vector of the set: which of its lanes are ways.
+    `ways` has one element for each vector of the set: which of its lanes are ways. `back` is `address` again, but
+    LLVM must not know: it would merge load, select and store into one masked store, which the next load of the
+    set has to wait for (measured: 1.2 times the time).
     """
     groups = len(ways)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, key, ways = arguments
-        pointers = [_vector_at(builder, address, GROUP, i) for i in range(groups)]
-        held = [_load(builder, pointer) for pointer in pointers]
+        address, back, key, ways = arguments
+        pointers = [_vector_at(builder, back, GROUP, i) for i in range(groups)]
+        held = [_load(builder, _vector_at(builder, address, GROUP, i)) for i in range(groups)]
         wanted = _splat(builder, key, GROUP)
         found: Any = ir.Constant(_I64, 0)
         for i, group in enumerate(held):
@@ -111,7 +116,7 @@ def _bring_to_front(typing_context: Any, address: Any, key: Any, ways: Any) -> A
             before = group
         return builder.zext(builder.icmp_unsigned("==", found, ir.Constant(_I64, 0)), _I64)
 
-    return types.uint64(types.uint64, types.uint64, ways), generate
+    return types.uint64(types.uint64, types.uint64, types.uint64, ways), generate
 
 
 @intrinsic
@@ -131,34 +136,35 @@ def _misses(typing_context: Any, address: Any, key: Any, ways: Any) -> Any:
 
 
 @intrinsic
-def _push_front(typing_context: Any, address: Any, key: Any, ways: Any) -> Any:
-    """Put a key that a set lacks at its front."""
+def _push_front(typing_context: Any, address: Any, back: Any, key: Any, ways: Any) -> Any:
+    """Put a key that a set lacks at its front; arguments as of `_bring_to_front`."""
     groups = len(ways)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        before = _splat(builder, arguments[1], GROUP)
+        address, back, key, ways = arguments
+        before = _splat(builder, key, GROUP)
         for i in range(groups):
-            pointer = _vector_at(builder, arguments[0], GROUP, i)
-            group = _load(builder, pointer)
-            mask = _lanes(builder, builder.extract_value(arguments[2], i), GROUP)
+            pointer = _vector_at(builder, back, GROUP, i)
+            group = _load(builder, _vector_at(builder, address, GROUP, i))
+            mask = _lanes(builder, builder.extract_value(ways, i), GROUP)
             _store(builder, builder.select(mask, _shifted(builder, before, group), group), pointer)
             before = group
         return context.get_dummy_value()
 
-    return types.void(types.uint64, types.uint64, ways), generate
+    return types.void(types.uint64, types.uint64, types.uint64, ways), generate
 
 
 @intrinsic
-def _front_of_group(typing_context: Any, address: Any, carried: Any, key: Any, ways: Any) -> Any:
+def _front_of_group(typing_context: Any, address: Any, back: Any, carried: Any, key: Any, ways: Any) -> Any:
     """Take a key's place in one group of a long set: move what is before it, and let `carried` in at the front.
 
     Returns a pair: whether the key was there, and the key that fell out at the end.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, carried, key, ways = arguments
-        pointer = _vector_at(builder, address, GROUP)
-        group = _load(builder, pointer)
+        address, back, carried, key, ways = arguments
+        pointer = _vector_at(builder, back, GROUP)
+        group = _load(builder, _vector_at(builder, address, GROUP))
         equal = _bits(builder, builder.icmp_unsigned("==", group, _splat(builder, key, GROUP)), GROUP)
         moves = builder.and_(builder.xor(equal, builder.sub(equal, ir.Constant(_I64, 1))), ways)
         moved = _shifted(builder, _splat(builder, carried, GROUP), group)
@@ -167,7 +173,7 @@ def _front_of_group(typing_context: Any, address: Any, carried: Any, key: Any, w
         return context.make_tuple(builder, signature.return_type, (equal, fell_out))
 
     pair: Any = types.UniTuple(types.uint64, 2)
-    return pair(types.uint64, types.uint64, types.uint64, types.uint64), generate
+    return pair(types.uint64, types.uint64, types.uint64, types.uint64, types.uint64), generate
 
 
 @intrinsic
@@ -365,6 +371,18 @@ def _distinct_pages(addresses: Any, count: Any, shift: Any, previous: Any, pages
     return written
 
 
+@kernel
+def _distinct_pages_one_by_one(addresses: Any, count: Any, shift: Any, previous: Any, pages: Any) -> Any:
+    """Do what `_distinct_pages` does, where repeats are so mixed that eight accesses are rarely alike."""
+    written = U0
+    for i in range(np.int64(count)):
+        page = _word_at(addresses + np.uint64(i) * U8) >> shift
+        _set_word(pages + written * U8, page)
+        written += np.uint64(page != previous)
+        previous = page
+    return written
+
+
 @inlined
 def _set_number(page: Any, sets: Any, set_mask: Any, xor: Any) -> Any:
     index = page ^ (page >> xor)
@@ -377,13 +395,21 @@ def _set_number(page: Any, sets: Any, set_mask: Any, xor: Any) -> Any:
 def _pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, missed: Any) -> Any:
     """Send a stream of pages through a cache of one vector to a set for each element of `ways`."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
+    nothing = plan[row + NOTHING]
     stride = np.uint64(8 * GROUP * len(ways))
     written = U0
+    if sets == set_mask + U1 and xor == NO_FOLD:
+        for i in range(count):
+            page = _word_at(pages + np.uint64(i) * U8) >> up
+            _set_word(missed + written * U8, page)
+            at = cache + (page & set_mask) * stride
+            written += _bring_to_front(at, at + nothing, page | VALID, ways)
+        return written
     for i in range(count):
         page = _word_at(pages + np.uint64(i) * U8) >> up
         _set_word(missed + written * U8, page)
         at = cache + _set_number(page, sets, set_mask, xor) * stride
-        written += _bring_to_front(at, page | VALID, ways)
+        written += _bring_to_front(at, at + nothing, page | VALID, ways)
     return written
 
 
@@ -391,6 +417,7 @@ def _pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, mi
 def _missing_pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, missed: Any) -> Any:
     """Do what `_pass` does, in fewer instructions where nearly everything misses and a branch foretells it."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
+    nothing = plan[row + NOTHING]
     stride = np.uint64(8 * GROUP * len(ways))
     written = U0
     for i in range(count):
@@ -399,9 +426,9 @@ def _missing_pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count:
         if _misses(at, page | VALID, ways):
             _set_word(missed + written * U8, page)
             written += U1
-            _push_front(at, page | VALID, ways)
+            _push_front(at, at + nothing, page | VALID, ways)
         else:
-            _bring_to_front(at, page | VALID, ways)
+            _bring_to_front(at, at + nothing, page | VALID, ways)
     return written
 
 
@@ -418,6 +445,7 @@ def _short_pass(
 def _long_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: Any) -> Any:
     """Send a stream of pages through a cache with more than 16 ways; what is used again soon is found soon."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
+    nothing = plan[row + NOTHING]
     groups, ways = plan[row + GROUPS], plan[row + WAYS]
     every = np.uint64((1 << GROUP) - 1)
     last = every >> (groups * np.uint64(GROUP) - ways)
@@ -431,7 +459,8 @@ def _long_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: 
         found = U0
         for g in range(groups):
             mask = last if np.uint64(g) + U1 == groups else every
-            found, carried = _front_of_group(at + np.uint64(g) * np.uint64(8 * GROUP), carried, key, mask)
+            here = at + np.uint64(g) * np.uint64(8 * GROUP)
+            found, carried = _front_of_group(here, here + nothing, carried, key, mask)
             if found != U0:
                 break
         written += np.uint64(found == U0)
@@ -504,7 +533,8 @@ def simulate_block(words: Any, plan: Any, counts: Any, addresses: Any, shift: An
 
     Args:
         words: a header, and the caches, aligned to 32 bytes. words[0] is the page of the last access,
-            `NO_PAGE` at first; words[1 + i]: whether the last block nearly all missed in cache i.
+            `NO_PAGE` at first; words[1 + i]: whether the last block nearly all missed in cache i; words[MIXED]:
+            whether it had neither few nor many repeats of a page.
         plan: a row for each cache, as words.
         counts: for each cache how many accesses reached it and how many missed, which is added to.
         addresses: the accesses, uint64.
@@ -519,7 +549,11 @@ def simulate_block(words: Any, plan: Any, counts: Any, addresses: Any, shift: An
         at = address_of(addresses) + np.uint64(start) * U8
         pages = address_of(streams)
         missed = pages + room
-        count = _distinct_pages(at, length, shift, w[0], pages)
+        if w[MIXED] == U1:
+            count = _distinct_pages_one_by_one(at, length, shift, w[0], pages)
+        else:
+            count = _distinct_pages(at, length, shift, w[0], pages)
+        w[MIXED] = np.uint64(length // MIXTURE < count < length - length // MIXTURE)
         w[0] = _word_at(at + (length - U1) * U8) >> shift
         c[0] += length - count  # hits of the most recent entry
         for row in range(0, plan.size, ROW):

@@ -21,7 +21,6 @@ from shootdown._tlb.state import Tlb, TlbCounts, scope_words
 from shootdown._traces.columns import Column, Columns
 
 _MOST_GROUPS = 256  # ways that passes take, in vectors; a set beyond that is no TLB
-_NO_FOLD = 63  # a right shift that leaves nothing of any page number
 _SMALL_NUMBERS = 1 << 16
 
 
@@ -127,7 +126,9 @@ class Passes:
             mask = cache.sets - 1 if cache.sets & (cache.sets - 1) == 0 else 0
             up = shift_of(size) - shift_of(above)
             kind = p.STAMPED if stamped else p.IN_ORDER
-            rows.append((at, cache.sets, mask, cache.xor_bits or _NO_FOLD, cache.ways, groups, up, kind))
+            rows.append(
+                (at, cache.sets, mask, cache.xor_bits or int(p.NO_FOLD), cache.ways, groups, up, kind, 0)
+            )
             self._what.append((level, size))
             at += 4 * p.GROUP if stamped else cache.sets * groups * p.GROUP
             above = size

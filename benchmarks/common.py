@@ -1,0 +1,144 @@
+"""What the benchmarks share: measuring side by side, and writing what was measured.
+
+Things to compare run in turn, A B A B, in one process on one CPU, so that whatever else the machine does hits
+them alike; the clock is the thread's own CPU time. A ratio is taken within each round; the table shows the
+median of the rounds and the quartiles around it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = Path(__file__).parent / "results"
+ROUNDS = int(os.environ.get("SHOOTDOWN_BENCH_ROUNDS", "9"))
+
+
+class Ratio(NamedTuple):
+    """How much faster one thing is than another: the median of the rounds, and the quartiles."""
+
+    low: float
+    median: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f}-{self.high:.2f})"
+
+
+class Measured:
+    """Times of things that ran in turn.
+
+    Args:
+        seconds: for each thing its time in each round.
+        units: how many times each did what is measured, such as accesses.
+    """
+
+    def __init__(self, seconds: Mapping[str, list[float]], units: int) -> None:
+        self.seconds = seconds
+        self.units = units
+
+    def ns(self, name: str) -> float:
+        """Give the least nanoseconds for one unit: what is left of them when nothing interferes."""
+        return min(self.seconds[name]) / self.units * 1e9
+
+    def ratio(self, slow: str, fast: str) -> Ratio:
+        """Say how many times as fast `fast` is as `slow`."""
+        each = [a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True)]
+        low, median, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
+        return Ratio(low, median, high)
+
+    def best(self, names: list[str]) -> str:
+        """Name the fastest of some, by the median of the rounds."""
+        return min(names, key=lambda name: statistics.median(self.seconds[name]))
+
+
+def in_turn(
+    things: Mapping[str, Callable[[], Any]],
+    units: int,
+    *,
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] = time.thread_time,
+    pin: bool = True,
+) -> Measured:
+    """Run things in turn, once to warm up and then for some rounds.
+
+    Args:
+        things: what to run, by name.
+        units: how many times each does what is measured.
+        rounds: how often.
+        clock: thread CPU time; wall time for what has threads of its own.
+        pin: stay on one CPU.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in things}
+    with pinned() if pin else contextlib.nullcontext():
+        for run in things.values():
+            run()
+        for _ in range(rounds):
+            for name, run in things.items():
+                start = clock()
+                run()
+                seconds[name].append(clock() - start)
+    return Measured(seconds, units)
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """Stay on one CPU, where the system has a way to say so."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def machine() -> str:
+    """Describe the machine in a line."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*:\s*(.*)", info.read_text())
+        model = found[1] if found else model
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return (
+        f"{model}, {os.cpu_count()} CPUs, load {load:.1f} when it started, Python {platform.python_version()}"
+    )
+
+
+def write(section: str, title: str, lines: list[str], data: Mapping[str, Any]) -> None:
+    """Put a section into docs/performance.md, in place of its last measurement, and the data beside it as JSON.
+
+    Args:
+        section: its name; `benchmarks/results/NAME.json` too.
+        title: the heading.
+        lines: the text, Markdown.
+        data: what was measured.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{section}.json").write_text(json.dumps(data, indent=1) + "\n")
+    start, end = f"<!-- {section}: written by make bench -->", f"<!-- {section} ends -->"
+    block = "\n".join([start, f"## {title}", "", *lines, end])
+    page = PAGE.read_text() if PAGE.exists() else "# Performance\n"
+    if start in page:
+        page = page[: page.index(start)] + block + page[page.index(end) + len(end) :]
+    else:
+        page = page.rstrip("\n") + "\n\n" + block + "\n"
+    PAGE.write_text(page)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """Write a Markdown table."""
+    return ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
