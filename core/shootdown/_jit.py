@@ -47,6 +47,19 @@ def inlined(function: F) -> F:
     return _kept(function, njit(forceinline=True, **_FLAGS)(function))
 
 
+def is_kept(compiled: Callable[..., Any]) -> bool:
+    """Say whether something compiled from a kernel's present sources is on disk, so that calling it is quick.
+
+    Args:
+        compiled: what `kernel` returned.
+    """
+    index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    try:
+        return index is not None and bool(index._load_index())
+    except OSError:
+        return False
+
+
 def sources(module: str) -> tuple[Path, ...]:
     """Return the files that decide what the kernels of an imported module do: its own and those it imports.
 

@@ -50,19 +50,19 @@ class Parameter:
                 return True
             if word in ("false", "off", "no", "0"):
                 return False
-            raise ShootdownError(f"-p {self.name}={text}: it is true or false")
+            raise ShootdownError(f"-p {self.name}={text:.60}: it is true or false")
         if isinstance(self.default, int):
             try:
                 number = int(text, 0)
             except ValueError:
-                raise ShootdownError(f"-p {self.name}={text}: it is a whole number") from None
+                raise ShootdownError(f"-p {self.name}={text:.60}: it is a whole number") from None
             if not self.minimum <= number <= self.maximum:
                 raise ShootdownError(
                     f"-p {self.name}={number}: it lies between {self.minimum} and {self.maximum}"
                 )
             return number
         if self.choices and text not in self.choices:
-            raise ShootdownError(f"-p {self.name}={text}: it is one of {', '.join(self.choices)}")
+            raise ShootdownError(f"-p {self.name}={text:.60}: it is one of {', '.join(self.choices)}")
         return text
 
 

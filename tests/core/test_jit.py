@@ -122,6 +122,24 @@ def test_walks_come_from_core_alone():
     assert {file.parts[-2] for file in found} == {"shootdown"}
 
 
+def test_what_was_never_compiled_is_not_kept(toy):
+    code = "from toy.kernels import answer; from shootdown._jit import is_kept; print(is_kept(answer))"
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(toy.parent / "kept"),
+        "PYTHONPATH": str(toy.parent),
+    }
+
+    def asked():
+        done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+        return done.stdout.strip()
+
+    assert asked() == b"False"
+    run(toy)
+    assert asked() == b"True"
+    edit(toy / "helper.py", "2 * x", "3 * x")
+    assert asked() == b"False"
+
+
 def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
     from numba.core import caching
 

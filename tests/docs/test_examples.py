@@ -89,3 +89,28 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 def test_no_page_names_a_place_of_one_machine() -> None:
     for page in PAGES:
         assert not re.search(r"/(?:work|root|home)/", page.read_text()), page
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} -> {target}"
+
+
+def test_every_count_is_explained_with_the_heading_that_tables_give_it() -> None:
+    from shootdown._report.comparison import HEADINGS
+    from shootdown._result import COUNTS
+
+    page = (ROOT / "docs" / "reading-results.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE))
+    assert [name for name in rows if name in COUNTS] == list(COUNTS)
+    for name, heading in HEADINGS.items():
+        assert rows[name].strip() == heading.replace("\u00ad", ""), name
+
+
+def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    words = [word.strip("`").lower() for word in re.findall(r"^\| (.+?) \|", page, re.MULTILINE)][1:]
+    assert words == sorted(words)
+    assert len(words) == len(set(words))

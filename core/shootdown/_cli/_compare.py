@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,8 +51,7 @@ def command(
             parameters=parameters,
             settings=settings,
         )
-        rows = f"{len(chosen)} row{'s' if len(chosen) > 1 else ''}"
-        with _common.progress(f"{workload}: {rows}", len(chosen) * len(RUNS)) as advance:
+        with _common.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
             for case in chosen:
                 row = simulate(case, advance)
                 done.append(row)
@@ -65,6 +65,17 @@ def command(
         if chosen:
             click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
         raise KeyboardInterrupt
+
+
+def _what(workload: str, rows: int) -> str:
+    """Say what is being done, and why the first run of all takes long."""
+    text = f"{workload}: {rows} row{'s' if rows > 1 else ''}"
+    if not sys.stderr.isatty():
+        return text
+    from shootdown._jit import is_kept
+    from shootdown._timed import scheduler
+
+    return text if is_kept(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"
 
 
 def _show(chosen: list[Case], done: list[Result]) -> None:

@@ -30,9 +30,12 @@ _MORE = {
     "flush_requests": "flushes asked",
     "full_flushes": "full flushes",
     "page_invalidations": "pages flushed",
-    "lazy_switches": "lazy CPUs woken",
+    "lazy_switches": "lazy mms left",
     "completion_waits": "comple\u00adtion waits",
 }
+
+#: All headings, by count.
+HEADINGS = _COUNTS | _MORE
 
 #: Given up first where the table is too wide.
 _EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis")

@@ -134,7 +134,9 @@ def explanation(found: Explanation, width: int) -> Iterator[str]:
         yield ""
         yield from stale_lines(found.stale, width)
     yield ""
-    yield "Steps, in the order of the programs, under the kernel functions that they stand for"
+    yield from paragraph(
+        "Steps, in the order of the programs, under the kernel functions that they stand for", width
+    )
     yield from _steps(found.steps, width)
 
 
