@@ -81,7 +81,13 @@ def listed(linux: LinuxLayout, memory: PhysicalMemory, root: int, settings: Sett
             if rights not in held:
                 held[rights] = frozenset(name for i, name in enumerate(RIGHTS) if rights >> i & 1)
             found.append(_mapping(ea, page, hpte, held[rights]))
-    return _joined(sorted(found, key=lambda mapping: mapping.va))
+    yield from _joined(sorted(found, key=lambda mapping: mapping.va))
+    origin, table_bits = table_shape(root, settings)
+    if not memory.has_gaps and not memory.reaches(origin + (1 << table_bits) - 1):
+        raise ShootdownError(
+            f"the page table has 2**{table_bits} bytes from {origin:#x} on, and the image {memory.extent}: "
+            "what the rest of it maps is missing"
+        )
 
 
 def _mapping(ea: int, page: _Page, hpte: Hpte, held: frozenset[str]) -> Mapping:
@@ -153,9 +159,7 @@ def _page(hpte: Hpte, hashed: int, mask: int) -> _Page | None:
 
 def _valid(memory: PhysicalMemory, origin: int, size: int) -> Iterator[tuple[int, int, int]]:
     """Yield the valid entries: index, first and second doubleword. What lies in no memory is left out."""
-    for frame in range(origin, origin + size, FRAME_BYTES):
-        if not memory.holds(frame):
-            continue
+    for frame in memory.held_frames(origin, size):
         words = memory.table(frame, FRAME_BYTES // 8, big_endian=True).reshape(-1, 2)
         first = (frame - origin) // ENTRY_BYTES
         for i in np.flatnonzero(words[:, 0] & np.uint64(V)).tolist():

@@ -251,6 +251,29 @@ class PhysicalMemory:
         section = self._sections.get(address >> SECTION_SHIFT)
         return section is not None and bool(section[1][(address & (SECTION_BYTES - 1)) >> FRAME_SHIFT])
 
+    def held_frames(self, address: int, size: int) -> Iterator[int]:
+        """Yield the addresses of the whole frames of a range that are there (`holds`), in order; holes cost nothing.
+
+        Args:
+            address: of the first, a multiple of 4096.
+            size: bytes.
+        """
+        parts = [(self._base, self._window.size, self._present)]
+        parts += [
+            (number << SECTION_SHIFT, SECTION_BYTES, present)
+            for number, (_, present) in self._sections.items()
+        ]
+        for begin, length, present in sorted(parts, key=lambda part: part[0]):
+            first, end = max(address, begin), min(address + size, begin + length)
+            if first >= end:
+                continue
+            if present is None:
+                yield from range(first, end - FRAME_BYTES + 1, FRAME_BYTES)
+            else:
+                rows = present[(first - begin) >> FRAME_SHIFT : (end - begin) >> FRAME_SHIFT]
+                for row in np.flatnonzero(rows).tolist():
+                    yield first + (row << FRAME_SHIFT)
+
     def reaches(self, address: int) -> bool:
         """Tell whether a kernel finds memory at a physical address (else its reason is NO_MEMORY)."""
         return 0 <= address < 1 << ADDRESS_BITS and self._place(address, 1, create=False) is not None

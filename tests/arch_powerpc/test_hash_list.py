@@ -133,3 +133,17 @@ def test_the_command_walks_and_lists_a_hashed_table(tmp_path, capsys):
     assert (only["va"], only["pa"], only["size"]) == (ea & ~0xFFF, 0x7_7770_0000, 4096)
     assert _cli.run([*words, "0x22345678"]) == 0
     assert "data storage interrupt, DSISR 0x40000000: not present" in capsys.readouterr().out
+
+
+def test_a_table_that_an_image_cuts_off_is_listed_as_far_as_it_goes_and_refused(tmp_path):
+    memory, table = filled([(n, 0x700 + n, 0x2) for n in range(1500)])
+    (tmp_path / "image").write_bytes(memory.read(table, 1 << 17))
+    image = {"format": "ppc64-hash-4k", "root": table, "base": table}
+    ranges = mapped(tmp_path / "image", **image)
+    assert next(ranges).pa >= 0x70_0000
+    with pytest.raises(
+        ShootdownError, match=r"2\*\*18 bytes from 0x100000 on.*the rest of it maps is missing"
+    ):
+        list(ranges)
+    (complete,) = mapped(memory, format="ppc64-hash-4k", root=table)
+    assert complete.size == 1500 * 4096

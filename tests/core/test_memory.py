@@ -72,6 +72,24 @@ def test_frames_can_be_allocated_above_the_window():
     assert not memory.holds(high)
 
 
+def test_held_frames_are_those_of_the_range_in_order_wherever_they_lie():
+    memory = PhysicalMemory(base=SECTION_BYTES, window_bytes=SECTION_BYTES)
+    places = [0x5000, SECTION_BYTES - 4096, SECTION_BYTES + 0x3000, 3 * SECTION_BYTES, (1 << 40) + 0x7000]
+    for place in reversed(places):
+        memory.write(place + 8, b"x")
+    assert list(memory.held_frames(0, 1 << 56)) == places
+    assert list(memory.held_frames(0x5000, SECTION_BYTES - 0x5000)) == places[:2]
+    assert list(memory.held_frames(0x6000, SECTION_BYTES - 0x6000)) == places[1:2]
+    assert list(memory.held_frames(SECTION_BYTES, 0x3000)) == []
+
+
+def test_held_frames_of_an_image_are_all_its_whole_frames(tmp_path):
+    (tmp_path / "image").write_bytes(bytes(3 * 4096 + 512))
+    memory = PhysicalMemory.load(tmp_path / "image", base=0x8000)
+    assert list(memory.held_frames(0, 1 << 40)) == [0x8000, 0x9000, 0xA000]
+    assert list(memory.held_frames(0x9000, 4096)) == [0x9000]
+
+
 def test_freeing_what_was_never_allocated_is_refused():
     with pytest.raises(ShootdownError, match="never allocated"):
         PhysicalMemory().free(0x5000)

@@ -9,7 +9,7 @@ from twins import powerpc_hash as twin
 LLP = {12: 0x000, 16: 0x110, 24: 0x100, 34: 0x120}
 # base page: (actual page, LP) that an entry in such a segment may have
 SIZES = {12: [(12, None), (16, 0x7), (24, 0x38)], 16: [(16, 0x1), (24, 0x8)], 24: [(24, 0)], 34: [(34, 3)]}
-TABLE, SLB, STAB = 0x40_0000, 0x80_0000, 0xA0_0000
+SLB, STAB, TABLE, FAR_TABLE = 0x80_0000, 0xA0_0000, 0x100_0000, 1 << 47
 
 
 @dataclass
@@ -101,7 +101,9 @@ def doublewords(rng, new, terabyte, va, base, secondary):
     page = va >> offset_bits << offset_bits
     first = (page >> 23) << 7 | (lp is not None) << 2 | secondary << 1 | 1
     first |= rng.randrange(16) << 3 if rng.random() < 0.3 else 0
-    number = rng.randrange(1 << 36) << 12 >> actual << actual
+    number = rng.randrange(1 << (48 if rng.random() < 0.3 else 36)) << 12 >> actual << actual
+    if new:
+        number &= ~(3 << 58)  # B
     second = number | (lp or 0) << 12 | rng.randrange(1 << 12) & 0xFF3
     if rng.random() < 0.3:
         second |= rng.randrange(1, 4) << 2  # N, G
@@ -139,7 +141,8 @@ def case(rng, page, count):
     """Draw a case for Linux with pages of 4 KiB (12) or 64 KiB (16)."""
     memory = twin.Memory()
     chosen, source, begins = segments(rng, page, memory)
-    table_bits = rng.choice([18, 18, 19, 20])
+    table_bits = rng.choice([18, 18, 19, 20]) if rng.random() < 0.94 else rng.randrange(34, 47)
+    table = TABLE if table_bits <= 20 else FAR_TABLE  # so large a one is almost all holes
     settings = {
         **chosen,
         "hpte_3_0": bool(rng.random() < 0.6),
@@ -150,9 +153,9 @@ def case(rng, page, count):
     by_setting = bool(rng.random() < 0.5)
     if by_setting:
         settings["htab_shift"] = table_bits
-    root = TABLE | (rng.randrange(32) if by_setting else table_bits - 18)
+    root = table | (rng.randrange(32) if by_setting else table_bits - 18)
     cpu = twin.Cpu(
-        TABLE, table_bits, source, settings["hpte_3_0"], settings["tc"], settings["amr"], settings["iamr"]
+        table, table_bits, source, settings["hpte_3_0"], settings["tc"], settings["amr"], settings["iamr"]
     )
     addresses = []
     while len(addresses) < count:
@@ -160,17 +163,21 @@ def case(rng, page, count):
         ea = begins[rng.randrange(len(begins))] + (rng.randrange(1 << 40) & spread) & (1 << 64) - 1
         addresses.append(ea)
         slbe = twin.segment(cpu, memory, ea)
-        if slbe is None or rng.random() < 0.15:
+        if slbe is None:
             continue
         va = twin.virtual(slbe, ea)
+        number = twin.hashed(slbe, va)
+        groups = [twin.group_address(cpu, number), twin.group_address(cpu, ~number)]
+        for group in groups:
+            memory.store(group, memory.doubleword(group))  # there is memory, in the holes too
+        if rng.random() < 0.15:
+            continue
         for _ in range(1 if rng.random() < 0.9 else 3):
             secondary = int(rng.random() < 0.4)
-            number = twin.hashed(slbe, va)
-            group = twin.group_address(cpu, ~number if secondary else number)
-            place = group + 16 * rng.randrange(8)
+            place = groups[secondary] + 16 * rng.randrange(8)
             first, second = doublewords(rng, cpu.new, slbe.terabyte, va, slbe.base, secondary)
             memory.store(place, first)
             memory.store(place + 8, second)
-        if rng.random() < 0.2:  # elsewhere in the same page, or just outside
+        if table == TABLE and rng.random() < 0.2:  # elsewhere in the same page, or just outside
             addresses.append(ea ^ 1 << rng.randrange(0, 26))
     return Case(settings, cpu, memory, root, addresses[:count])
