@@ -111,6 +111,7 @@ class Assembler:
         self._why = "none"
         self._path: tuple[str, ...] = ()
         self._reasons: tuple[str, ...] = ()
+        self._scope: int | None = None
 
     # --- the frame of a program
 
@@ -131,6 +132,11 @@ class Assembler:
         text: str = "",
     ) -> None:
         """Write one step: an operation, its operands, what it costs and what it does in words."""
+        if self._scope is not None:
+            if op == o.SEND and a in o.INVALIDATING_CALLS:
+                b = self._scope
+            elif op == o.FLUSH_SELF:
+                a = self._scope
         self._steps.append([op, a, b, c, d])
         self._cost.append(COST_NAMES.index(cost) if cost else -1)
         if self._why not in self._causes:
@@ -163,6 +169,14 @@ class Assembler:
         self._why, self._reasons = cause, (*reasons, cause)
         yield
         self._why, self._reasons = before, reasons
+
+    @contextmanager
+    def dropping(self, scope: int | None) -> Iterator[None]:
+        """Let every flush within drop just what `scope` says, whatever it would drop; None changes nothing."""
+        before = self._scope
+        self._scope = before if scope is None else scope | o.SCOPE_FORCED
+        yield
+        self._scope = before
 
     def finish(self) -> Code:
         """Resolve all labels."""

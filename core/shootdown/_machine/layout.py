@@ -1,7 +1,7 @@
 """Where each thing lies in the one flat array that is the machine's state.
 
-The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint8` cells and 8 CPUs
-in a word for exploration. A state is copied, hashed and compared as plain memory.
+The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint16` cells and 16 CPUs
+in a word for exploration.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ T_REG = 4
 T_GATHER = 4 + ops.REGISTERS
 MM_CELLS = 5
 M_GEN, M_PENDING, M_GLOBAL, M_TRIM, M_CONSIDER = range(MM_CELLS)
+STORE_CELLS = 2  # variable (from one; 0: free), value
 LOCK_CELLS = 2
 K_WRITER, K_READERS = range(LOCK_CELLS)
 
@@ -39,7 +40,7 @@ class Layout(NamedTuple):
         cpus, tasks, mms, slots, classes, locks, events, asids: how many there are. A slot is one PUD entry of
             an address space; a class is one kind of PMD table that a slot's entry can point to. Table
             `class * slots + slot` is one page.
-        bits: CPUs in one word of a bitmap.
+        bits: bits of a cell, and CPUs in one word of a bitmap.
         words: words in a bitmap.
         slot_units: address units in a slot (a unit is what ranges of gathers count in).
         unit_pages: base pages in a unit, as a shift.
@@ -47,6 +48,11 @@ class Layout(NamedTuple):
         clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask.
         lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
         tagged: translations of an mm outlive a switch to another (PCID, ASID).
+        variables, entries: memory that scenarios name; the first `entries` variables are entries of page tables
+            that stand alone, each with a copy in each CPU's TLB.
+        stores: how many stores a CPU's store buffer holds.
+        memory: `ops.SC`, `TSO` or `WEAK`.
+        most: the largest number that a cell holds; flushes of more strides are kept as that many.
     """
 
     cpus: int
@@ -67,6 +73,11 @@ class Layout(NamedTuple):
     clear_on_switch: int
     lazy_tlb: int
     tagged: int
+    variables: int
+    entries: int
+    stores: int
+    memory: int
+    most: int
     o_cpu: int
     o_asid: int
     o_sets: int
@@ -79,6 +90,10 @@ class Layout(NamedTuple):
     o_state: int
     o_lock: int
     o_event: int
+    o_variable: int
+    o_owner: int
+    o_tlb: int
+    o_store: int
     size: int
 
 
@@ -99,6 +114,10 @@ def make_layout(
     clear_on_switch: bool,
     lazy_tlb: bool,
     tagged: bool,
+    variables: int = 0,
+    entries: int = 0,
+    stores: int = 0,
+    memory: int = ops.SC,
 ) -> Layout:
     """Lay out a machine of the given sizes; see `Layout` for the arguments."""
     words = -(-cpus // bits)
@@ -117,6 +136,10 @@ def make_layout(
         ("o_state", slots * classes),
         ("o_lock", locks * LOCK_CELLS),
         ("o_event", events),
+        ("o_variable", variables),
+        ("o_owner", entries),  # the mm that each entry belongs to
+        ("o_tlb", cpus * entries),
+        ("o_store", cpus * stores * STORE_CELLS),
     ):
         starts[name] = offset
         offset += cells
@@ -139,6 +162,11 @@ def make_layout(
         clear_on_switch=int(clear_on_switch),
         lazy_tlb=int(lazy_tlb),
         tagged=int(tagged),
+        variables=variables,
+        entries=entries,
+        stores=stores,
+        memory=memory,
+        most=(1 << min(bits, 62)) - 1,
         size=-(-offset // 8) * 8,
         **starts,
     )

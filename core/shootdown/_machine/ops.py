@@ -113,6 +113,24 @@ PMD_STRIDES = 16  # strides are what a PMD entry spans
 IRQ_OFF = 100  # a=1: a lockless walk begins, visible to a targeted sync
 IRQ_ON = AFTER + 101  # a=1: it ends
 
+# --- memory that scenarios name: variables, entries of page tables that stand alone, RCU
+# (registers hold what was read; a store waits in the CPU's store buffer unless memory is sequentially consistent)
+V_LOAD = 104  # a=r, b=variable: this CPU's own waiting store is seen
+V_STORE = 105  # a=variable, b=value, or the register b if c=1
+V_ADD = 106  # a=variable, b=what to add (mod 2^15), c=r: gets the new value; fully ordered, as atomic_add_return()
+V_XCHG = 107  # a=variable, b=value, or the register b if d=1, c=r: gets the old value; fully ordered
+V_CAS = 108  # a=variable, b=r expected, c=r new value, d=label if it was another: r b then holds that
+FENCE = 109  # smp_mb(): waits until the store buffer is empty
+ACCESS = 110  # a=r, b=entry, c=1 for a write: through the TLB, or by a walk; r = the entry's value, 0 for a fault
+CHOICE = 111  # a=label: go on, or go there: anything may happen
+FAIL = 112  # a=invariant: it does not hold
+JUMP_NO_BITS = 113  # a=r, b=mask, c=label: unless the register has one of the bits
+COPY = 114  # a=r, b=r
+ADD = 115  # a=r, b=what to add (mod 2^15)
+JUMP_SAME = 116  # a=r, b=r, c=label: if both hold the same
+TARGET_RCU = 117  # targets = all online CPUs: each answers a CALL_RCU once it is in a quiescent state
+REACHED = 118  # a=place: exploration got here
+
 # --- instructions, counted by name
 EXECUTE = AFTER + 102  # a=instruction, b=how many, c=what b multiplies | BROADCASTS, d=cost of one, or -1
 PER_REQUEST = 0  # b of them
@@ -122,6 +140,17 @@ PER_ODD_STRIDE = 3  # b if the number of strides is odd
 PER_TARGET = 4  # (with one of these) for each target: what they will execute when they take the call
 PER_PMD = 16  # b for each whole PMD entry in a range that begins at one, counted in base pages
 BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
+
+# --- memory models: in which order a CPU's stores reach the others
+SC = 0  # at once
+TSO = 1  # later, in program order
+WEAK = 2  # later, in any order
+
+# --- bits of an entry that stands alone, as ACCESS and the hardware walker read them
+ENTRY_PRESENT = 1
+ENTRY_WRITABLE = 2
+ENTRY_DIRTY = 4
+ENTRY_PAGE_SHIFT = 3
 
 # --- calls that a CPU can have pending at others
 CALL_NONE = 0
@@ -134,11 +163,16 @@ CALL_INVALIDATE = 6  # IPI: invalidate (nothing with scope 0), whatever the CPU 
 CALL_LEAVE = (
     7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
 )
+CALL_RCU = 8  # no interrupt: a grace period waits until each CPU was once outside of irqs-off code
+CALL_MASK = 15
+INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDATE)
 
 # --- what a flush drops
 SCOPE_LEAF = 1  # TLB entries
 SCOPE_WALK = 2  # paging-structure (walk) cache entries
 SCOPE_BOTH = 3
+SCOPE_FORCED = 4  # a what-if: full flushes too drop no more than the scope says
+SCOPE_SHIFT = 4
 
 # --- flags of a gather (include/asm-generic/tlb.h)
 FULLMM = 1
@@ -192,3 +226,5 @@ BLOCKED_ACK = 2  # a target has not answered
 BLOCKED_EVENT = 3  # an event was not signalled often enough
 HALTED = 4
 PARKED = 5
+FAILED = 6  # an invariant does not hold
+BLOCKED_BUFFER = 7  # stores of this CPU still wait in its store buffer

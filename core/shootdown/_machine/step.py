@@ -33,6 +33,7 @@ from shootdown._machine.layout import (
     M_PENDING,
     M_TRIM,
     MM_CELLS,
+    STORE_CELLS,
     T_CPU,
     T_GATHER,
     T_MM,
@@ -79,10 +80,23 @@ def take_out(S: Cells, at: int, L: Layout, cpu: int) -> None:
     S[at + cpu // L.bits] = int64(S[at + cpu // L.bits]) & ~(int64(1) << (cpu % L.bits))
 
 
+@kernel
+def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
+    """Drop the TLBs' copies of the mm's entries that stand alone."""
+    while cpus:
+        row = L.o_tlb + (word * L.bits + lowest(cpus)) * L.entries
+        cpus = cpus & (cpus - 1)
+        for entry in range(L.entries):
+            if int64(S[L.o_owner + entry]) == mm:
+                S[row + entry] = 0
+
+
 @inlined
 def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
     """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
     if scope & o.SCOPE_LEAF:
+        if L.entries:
+            drop_entries(S, L, mm, word, cpus)
         S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
         S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
     if scope & o.SCOPE_WALK:
@@ -159,7 +173,7 @@ def handle_flush(
     if full | partial:
         catch_up(S, L, mm, word, full | partial)
         if full:
-            drop_translations(S, L, mm, word, full, o.SCOPE_BOTH)
+            drop_translations(S, L, mm, word, full, scope if scope & o.SCOPE_FORCED else o.SCOPE_BOTH)
         if partial:
             drop_translations(S, L, mm, word, partial, scope)
     return full, partial, lazy | gone
@@ -169,7 +183,7 @@ def handle_flush(
 def takeable(S: Cells, L: Layout, sender: int, word: int) -> int:
     """Say which CPUs of a word could take the call of `sender` now."""
     pending = int64(S[L.o_out + sender * L.words + word])
-    call = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & 7
+    call = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
     if call == o.CALL_NONE:
         return int64(0)
     if call == o.CALL_BROADCAST or call == o.CALL_HYPERCALL:
@@ -188,8 +202,8 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     at = L.o_out + sender * L.words + word
     S[at] = int64(S[at]) & ~cpus
     call = int64(S[base + CPU_CALL])
-    kind = call & 7
-    scope = (call >> 3) & 3
+    kind = call & o.CALL_MASK
+    scope = call >> o.SCOPE_SHIFT
     full = int64(0)
     partial = int64(0)
     left = int64(0)
@@ -312,6 +326,68 @@ def enter_guest(S: Cells, L: Layout, cpu: int) -> None:
             drop_translations(S, L, mm, word, bit, o.SCOPE_BOTH)
 
 
+# --- memory that scenarios name
+
+
+@kernel
+def load(S: Cells, L: Layout, cpu: int, variable: int) -> int:
+    """Read a variable as a CPU sees it: the newest of its own stores that wait, else memory."""
+    for i in range(L.stores - 1, -1, -1):
+        at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
+        if int64(S[at]) == variable + 1:
+            return int64(S[at + 1])
+    return int64(S[L.o_variable + variable])
+
+
+@kernel
+def store(S: Cells, L: Layout, cpu: int, variable: int, value: int) -> bool:
+    """Write a variable: to memory, or to the end of the store buffer; False if that is full."""
+    if L.memory == o.SC:
+        S[L.o_variable + variable] = value
+        return True
+    for i in range(L.stores):
+        at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
+        if int64(S[at]) == 0:
+            S[at] = variable + 1
+            S[at + 1] = value
+            return True
+    return False
+
+
+@kernel
+def drained(S: Cells, L: Layout, cpu: int) -> bool:
+    """Say whether all stores of a CPU have reached memory."""
+    return L.stores == 0 or int64(S[L.o_store + cpu * L.stores * STORE_CELLS]) == 0
+
+
+@kernel
+def access(S: Cells, L: Layout, cpu: int, entry: int, write: int) -> int:
+    """Let a user-mode access use the TLB's copy of an entry, or walk; returns the entry's value, 0 for a fault.
+
+    A store through a copy that is not dirty sets the dirty bit of the entry in memory first, and faults if that has
+    gone (Intel SDM 3A, 5.8 "Accessed and Dirty Flags").
+    """
+    at = L.o_tlb + cpu * L.entries + entry
+    value = int64(S[at])
+    if value == 0 or (write and value & o.ENTRY_WRITABLE == 0):
+        value = int64(S[L.o_variable + entry])
+        if value & o.ENTRY_PRESENT == 0:
+            S[at] = 0
+            return int64(0)
+        if write and value & o.ENTRY_WRITABLE == 0:
+            S[at] = value
+            return int64(0)
+    if write and value & o.ENTRY_DIRTY == 0:
+        value = int64(S[L.o_variable + entry])
+        if value & o.ENTRY_PRESENT == 0 or value & o.ENTRY_WRITABLE == 0:
+            S[at] = 0
+            return int64(0)
+        value = value | o.ENTRY_DIRTY
+        S[L.o_variable + entry] = value
+    S[at] = value
+    return value
+
+
 @inlined
 def stride_shift(L: Layout, cleared: int) -> int:
     """Say how many base pages one stride of a flush spans, as a shift: tlb_get_unmap_shift()."""
@@ -375,6 +451,25 @@ def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
     return lock
 
 
+@inlined
+def held(S: Cells, L: Layout, lock: int, write: bool) -> bool:
+    """Say whether somebody who wants a lock has to wait: readers only for a writer."""
+    k = L.o_lock + lock * LOCK_CELLS
+    return int64(S[k + K_WRITER]) != 0 or (write and int64(S[k + K_READERS]) != 0)
+
+
+@kernel
+def sleeps(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Say whether the next step of a task is one that it has to wait for, and may sleep meanwhile."""
+    pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
+    op = P[pc * 5]
+    if op == o.AWAIT:
+        return int64(S[L.o_event + P[pc * 5 + 1]]) < P[pc * 5 + 2]
+    if op != o.LOCK_READ and op != o.LOCK_WRITE:
+        return False
+    return P[pc * 5 + 3] != 0 and held(S, L, lock_of(S, L, P, pc, task), op == o.LOCK_WRITE)
+
+
 @kernel
 def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
     """Take the next step of a task.
@@ -431,12 +526,15 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         lock = lock_of(S, L, P, pc, task)
         k = L.o_lock + lock * LOCK_CELLS
         said = lock << 3
+        # A release lets no store of the critical section wait; x86 takes locks with a locked instruction besides.
+        if L.memory and not drained(S, L, cpu) and (op >= o.AFTER or L.memory == o.TSO):
+            return int64(o.BLOCKED_BUFFER)
         if op == o.LOCK_WRITE:
-            if int64(S[k + K_WRITER]) != 0 or int64(S[k + K_READERS]) != 0:
+            if held(S, L, lock, True):
                 return said | o.BLOCKED_LOCK
             S[k + K_WRITER] = 1
         elif op == o.LOCK_READ:
-            if int64(S[k + K_WRITER]) != 0:
+            if held(S, L, lock, False):
                 return said | o.BLOCKED_LOCK
             S[k + K_READERS] = int64(S[k + K_READERS]) + 1
         elif op == o.UNLOCK_WRITE:
@@ -569,7 +667,7 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
                 S[out + w] = S[cpu_set(L, ONLINE) + w]
             take_out(S, out, L, cpu)
         elif op == o.SEND:
-            S[base + CPU_CALL] = a | (b << 3)
+            S[base + CPU_CALL] = a | (b << o.SCOPE_SHIFT)
             if int64(S[base + CPU_CALL_MM]) == 0:
                 S[base + CPU_CALL_MM] = mm + 1
         elif op == o.FLUSH_BEGIN:
@@ -602,7 +700,7 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
                 n = int64(1)
             elif d & o.IN_PAGES:
                 n = pages
-            S[base + CPU_CALL_STRIDES] = n
+            S[base + CPU_CALL_STRIDES] = min(n, L.most)
             said = int64(whole) << 3
         elif op == o.TARGET_MM:
             for w in range(L.words):
@@ -714,6 +812,50 @@ def step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             g = t + T_GATHER + a * GATHER_CELLS
             if strides_of(S, L, g) <= b:
                 nxt = c
+
+    elif op >= o.V_LOAD and op <= o.REACHED:
+        if op == o.V_LOAD:
+            S[regs + a] = load(S, L, cpu, b)
+        elif op == o.V_STORE:
+            if not store(S, L, cpu, a, int64(S[regs + b]) if c else b):
+                return int64(o.BLOCKED_BUFFER)
+        elif op == o.FENCE or op == o.V_ADD or op == o.V_XCHG or op == o.V_CAS:
+            if not drained(S, L, cpu):
+                return int64(o.BLOCKED_BUFFER)
+            if op == o.V_ADD:
+                S[L.o_variable + a] = (int64(S[L.o_variable + a]) + b) & 0x7FFF
+                S[regs + c] = S[L.o_variable + a]
+            elif op == o.V_XCHG:
+                old = int64(S[L.o_variable + a])
+                S[L.o_variable + a] = int64(S[regs + b]) if d else b
+                S[regs + c] = old
+            elif op == o.V_CAS:
+                old = int64(S[L.o_variable + a])
+                if old == int64(S[regs + b]):
+                    S[L.o_variable + a] = S[regs + c]
+                else:
+                    S[regs + b] = old
+                    nxt = d
+        elif op == o.ACCESS:
+            S[regs + a] = access(S, L, cpu, b, c)
+        elif op == o.FAIL:
+            return int64((a << 3) | o.FAILED)
+        elif op == o.JUMP_NO_BITS:
+            if int64(S[regs + a]) & b == 0:
+                nxt = c
+        elif op == o.COPY:
+            S[regs + a] = S[regs + b]
+        elif op == o.ADD:
+            S[regs + a] = (int64(S[regs + a]) + b) & 0x7FFF
+        elif op == o.JUMP_SAME:
+            if int64(S[regs + a]) == int64(S[regs + b]):
+                nxt = c
+        elif op == o.TARGET_RCU:
+            for w in range(L.words):
+                S[L.o_out + cpu * L.words + w] = S[cpu_set(L, ONLINE) + w]
+            take_out(S, L.o_out + cpu * L.words, L, cpu)
+        elif op == o.REACHED:
+            said = a << 3
 
     elif op == o.IRQ_OFF:
         put(S, cpu_set(L, IRQ_OFF), L, cpu)

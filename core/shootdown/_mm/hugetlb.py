@@ -7,6 +7,7 @@ each could be shared (want_pmd_share()); `shareable=False` describes one that is
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import attrs
 
@@ -205,6 +206,11 @@ class Hugetlb:
 
     # --- unsharing
 
+    def flushing(self) -> AbstractContextManager[None]:
+        """Stand around the flushes of an unsharing: a what-if of the platform may say what they drop."""
+        scopes = {"true": o.SCOPE_LEAF, "false": o.SCOPE_BOTH}
+        return self.asm.dropping(scopes.get(self.lowering.platform.final_level_only))
+
     @property
     def _marks(self) -> int:
         """What a gather learns from an unsharing: unshared_tables, or freed_tables in the alternative."""
@@ -229,7 +235,8 @@ class Hugetlb:
             flush: writes the flush of this caller.
         """
         if self.kernel.unshare_flush == "locked":
-            flush()
+            with self.flushing():
+                flush()
         if self.kernel.unshare_flush != "after-unlock":
             self._sync_if_exclusive(g)
 
@@ -240,11 +247,12 @@ class Hugetlb:
         with self.asm.if_flags(g, o.FULLY_UNSHARED), self.asm.function("tlb_finish_mmu", "mm/mmu_gather.c"):
             self.asm.note(o.NOTE_WARNING, text="WARN: fully_unshared_tables is still set")
         if self.kernel.unshare_sync == "per-table":
-            with self.asm.if_flags(g, self._marks):
+            with self.asm.if_flags(g, self._marks), self.flushing():
                 flush()
                 self.gathers.sync("tables were unshared")
             return
-        flush()
+        with self.flushing():
+            flush()
         self._sync_if_exclusive(g)
 
     def _sync_if_exclusive(self, g: int) -> None:
@@ -268,7 +276,8 @@ class Hugetlb:
             if m.used:
                 with asm.loop(len(m.used)):
                     self._zap_slot(g, m)
-            self.gathers.end_vma(g, fullmm=fullmm)
+            with self.flushing():
+                self.gathers.end_vma(g, fullmm=fullmm)
             self.settle(g, lambda: self.flush_marked(g))
 
     def _zap_slot(self, g: int, m: Mapping) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import attrs
+import numpy as np
 
 from shootdown._architecture import Lowering
 from shootdown._errors import ShootdownError
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
+from shootdown._machine.assembler import Assembler, Label
 from shootdown._machine.layout import (
     M_GLOBAL,
     MM_CELLS,
@@ -86,6 +87,11 @@ class Model:
         self._events = 0
         self._windows: list[str] = []
         self._preempted: set[int] = set()
+        self._populated: list[tuple[int, int]] = []
+        self._lazy: list[tuple[int, int]] = []
+        self._variables: list[int] = []
+        self._owners: list[int] = []
+        self._stores = 2
 
     # --- things that exist
 
@@ -99,6 +105,19 @@ class Model:
         for task in tasks:
             self._tasks[task].entry = self.asm.here
 
+    def entry(self, mm: int, value: int) -> int:
+        """Declare an entry of a page table of an mm that stands alone, with its first value; before any variable."""
+        if len(self._owners) != len(self._variables):
+            raise AssertionError("entries come before other variables")
+        self._owners.append(mm)
+        self._variables.append(value)
+        return len(self._variables) - 1
+
+    def variable(self, value: int = 0) -> int:
+        """Declare a variable that all CPUs can read and write, with its first value."""
+        self._variables.append(value)
+        return len(self._variables) - 1
+
     def event(self) -> int:
         """Declare an event that tasks signal and await."""
         self._events += 1
@@ -107,6 +126,14 @@ class Model:
     def preempt(self, cpu: int) -> None:
         """Say that a vCPU is off its CPU when the run begins."""
         self._preempted.add(cpu)
+
+    def populate(self, mm: int, slot: int = 0) -> None:
+        """Say that the mm maps the slot's table (of class 0) when the run begins."""
+        self._populated.append((mm, slot))
+
+    def keep_lazy(self, cpu: int, mm: int) -> None:
+        """Say that a CPU idles when the run begins, lazily on an mm that it ran."""
+        self._lazy.append((cpu, mm))
 
     @contextmanager
     def window(self, name: str, actor: int) -> Iterator[None]:
@@ -148,13 +175,39 @@ class Model:
         """Write: sched_setaffinity() to another CPU."""
         self.asm.emit(o.MIGRATE, cpu % self.cpus, text="sched_setaffinity")
 
+    # --- what explored programs say
+
+    def label(self) -> Label:
+        """Make a label, to be placed once."""
+        return Label()
+
+    def fail_if(self, register: int, value: int, invariant: int, text: str) -> None:
+        """Write: if the register holds the value, the invariant does not hold."""
+        fine, bad = Label(), Label()
+        self.asm.emit(o.JUMP_EQUAL, register, value, bad)
+        self.asm.jump(fine)
+        self.asm.place(bad)
+        self.asm.emit(o.FAIL, invariant, text=text)
+        self.asm.place(fine)
+
+    def free_table(self) -> None:
+        """Write: the table of registers CLASS and SLOT is freed, after a grace period where the kernel waits for one."""
+        if self.kernel.rcu_table_free:
+            with self.asm.function("call_rcu", "mm/mmu_gather.c"):
+                self.asm.emit(o.TARGET_RCU, text="a grace period begins")
+                self.asm.send(o.CALL_RCU, 0, text="wait for a quiescent state of each CPU")
+                self.asm.wait_for_answers("the grace period is over")
+        self.asm.emit(o.TABLE_STATE, o.TABLE_FREED, text="the table's page is freed")
+
     # --- the end
 
-    def build(self, *, pages_per_table: int = 2) -> Machine:
+    def build(self, *, pages_per_table: int = 2, bits: int = 64, memory: int = o.SC) -> Machine:
         """Make the machine that was described.
 
         Args:
             pages_per_table: huge pages that a process uses in each PMD table.
+            bits: of a cell of the state: 64 for a timed run, 16 for exploration.
+            memory: in which order stores reach other CPUs.
         """
         rules = self.lowering.mm
         geometry = self.lowering.geometry
@@ -169,7 +222,7 @@ class Model:
             locks=self.locks.ptl + self.slots,
             events=max(self._events, 1),
             asids=min(rules.asids, self.mms),  # no CPU sees more address spaces than there are
-            bits=64,
+            bits=bits,
             slot_units=self.slot_units,
             unit_pages=self._unit_pages,
             shifts=(
@@ -180,8 +233,12 @@ class Model:
             clear_on_switch=rules.clear_on_switch,
             lazy_tlb=rules.lazy_tlb,
             tagged=rules.tagged,
+            variables=len(self._variables),
+            entries=len(self._owners),
+            stores=self._stores if memory else 0,
+            memory=memory,
         )
-        state = empty_state(layout)
+        state = empty_state(layout, np.int64 if bits == 64 else np.uint16)
         for number, task in enumerate(self._tasks):
             at = layout.o_task + number * TASK_CELLS
             state[at + T_PC] = task.entry
@@ -192,6 +249,17 @@ class Model:
             set_cpu(state, layout, "preempted", cpu)
         for mm in range(self.mms if self.lowering.global_asid_from_start else 0):
             state[layout.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
+        for mm, slot in self._populated:
+            state[layout.o_pud + mm * layout.slots + slot] = 1
+            state[layout.o_share + slot] += 1
+        state[layout.o_variable : layout.o_variable + layout.variables] = self._variables
+        state[layout.o_owner : layout.o_owner + layout.entries] = self._owners
+        if self._lazy:
+            from shootdown._machine.step import load_mm, switch_to  # numba, so not before it is needed
+
+            for cpu, mm in self._lazy:
+                load_mm(state, layout, cpu, mm + 1)
+                switch_to(state, layout, cpu, -1)
         return Machine(
             code=self.asm.finish(),
             layout=layout,

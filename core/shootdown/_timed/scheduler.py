@@ -389,10 +389,10 @@ def take_calls(
 ) -> int:
     """Let a set of CPUs take the call of `sender`; returns when the last handler ends."""
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
-    kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & 7
+    kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     full, partial, left = take(S, L, sender, word, cpus)
-    if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
+    if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_RCU:
         return arrival
     base = word * L.bits
     end = arrival
@@ -482,6 +482,12 @@ def send_calls(
             arrival = max(arrival, Q[B.o_misc + k.CHANNEL])
             Q[B.o_misc + k.CHANNEL] = arrival + n * costs[COMPLETION_EACH]
         Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + n * costs[COMPLETION_EACH]
+        return
+    if kind == o.CALL_RCU:  # nobody is interrupted; a CPU inside a lockless walk answers when it leaves
+        for w in range(L.words):
+            pending = takeable(S, L, cpu, w)
+            if pending:
+                take(S, L, cpu, w, pending)
         return
     if kind == o.CALL_HYPERCALL:
         count(Q, B, k.HYPERCALLS, 1, task)
@@ -885,7 +891,7 @@ def blocked(
         Q[B.o_next + task] = Q[B.o_waiting + (said >> 3)]
         Q[B.o_waiting + (said >> 3)] = task
         next_task(S, L, Q, B, costs, cpu)
-    elif why == o.HALTED:
+    elif why == o.HALTED or why == o.FAILED:
         Q[B.o_misc + k.UNFINISHED] -= 1
         next_task(S, L, Q, B, costs, cpu)
     elif P[pc * 5 + 1] == 1:

@@ -1,0 +1,281 @@
+"""Explore one machine: set the search up, let it grow, and say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._explore.flow import Flow, flow_of
+from shootdown._machine.layout import T_CPU, TASK_CELLS
+from shootdown._timed.run import Machine
+
+#: States expanded between two looks at whether somebody wants to interrupt.
+SLICE = 200_000
+_FIRST_ROWS = 1 << 12
+#: What a state costs beyond its row: parent, label, and two slots of the hash table.
+_OVERHEAD = 16
+
+SAFE, BUG, INCONCLUSIVE = "safe", "bug", "inconclusive"
+#: The invariant of a state in which somebody waits for ever.
+DEADLOCK = "deadlock"
+
+
+@attrs.frozen(eq=False)
+class Problem:
+    """A machine to explore.
+
+    Args:
+        machine: with cells of 16 bits; see `Model.build`.
+        invariants: their names; the first is that of hardware walkers.
+        places: the names of what REACHED steps mark.
+        walkers, entries, hypervisor, scheduler: the agents that there are; see `Rules`.
+        groups: parts of the machine that are alike; see `symmetry.Group`.
+        mm_locks: where the machine's locks of mms begin.
+        lanes: what each CPU does, for stories.
+    """
+
+    machine: Machine
+    invariants: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    walkers: bool = False
+    entries: bool = False
+    hypervisor: bool = False
+    scheduler: bool = False
+    groups: tuple[Any, ...] = ()
+    mm_locks: tuple[int, ...] = ()
+    lanes: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Reductions:
+    """What makes the search smaller without changing its verdict; each can be switched off.
+
+    Args:
+        fuse: local steps belong to the move before them.
+        dead: values that no later step reads are cleared.
+        symmetry: states that differ only in the names of like parts are one.
+    """
+
+    fuse: bool = True
+    dead: bool = True
+    symmetry: bool = True
+
+
+@attrs.frozen(eq=False)
+class Outcome:
+    """What a search found.
+
+    Args:
+        verdict: `safe`, `bug` or `inconclusive`.
+        invariant: the one that does not hold, or None.
+        states, transitions, depth: states found, moves made, and the distance of the last state (or of the bug).
+        path: labels of the moves of a shortest story.
+        reached: the places that were reached.
+        row_bytes, total_bytes: of one packed state, and of all that the search kept.
+    """
+
+    verdict: str
+    invariant: str | None
+    states: int
+    transitions: int
+    depth: int
+    path: tuple[int, ...]
+    reached: frozenset[str]
+    row_bytes: int
+    total_bytes: int
+
+
+def begin(machine: Machine) -> npt.NDArray[Any]:
+    """Return the first state with every ready task on its CPU."""
+    from shootdown._machine.step import switch_to
+
+    state = machine.state.copy()
+    for task in machine.ready:
+        switch_to(state, machine.layout, int(state[machine.layout.o_task + task * TASK_CELLS + T_CPU]), task)
+    return state
+
+
+class Explorer:
+    """Everything that searching, walking at random and replaying one problem need.
+
+    Args:
+        problem: what to explore.
+        reductions: which are on.
+    """
+
+    def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
+        from shootdown._explore.moves import Rules
+        from shootdown._explore.symmetry import no_symmetry, symmetry_of
+        from shootdown._machine import ops as o
+
+        self.problem = problem
+        self.reductions = reductions or Reductions()
+        code, layout = problem.machine.code, problem.machine.layout
+        self.flow: Flow = flow_of(code)
+        self.first = begin(problem.machine)
+        self.seen = np.zeros(max(len(problem.places), 1), np.uint8)
+        self.rules = Rules(
+            walkers=int(problem.walkers),
+            entries=int(problem.entries and layout.entries > 0),
+            hypervisor=int(problem.hypervisor),
+            scheduler=int(problem.scheduler),
+            choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
+            fuse=int(self.reductions.fuse),
+            invisible=int(self.reductions.dead),
+        )
+        self.symmetry = (
+            symmetry_of(layout, problem.groups, problem.mm_locks)
+            if self.reductions.symmetry
+            else no_symmetry()
+        )
+
+    @property
+    def program(self) -> tuple[Any, ...]:
+        """What every move takes after the state: steps, lists, layout, flow, rules, marks."""
+        machine = self.problem.machine
+        return (
+            machine.code.steps,
+            machine.code.lists,
+            machine.layout,
+            self.flow.local,
+            self.flow.dead,
+            self.rules,
+            self.seen,
+        )
+
+    def search(
+        self,
+        *,
+        most_states: int = 50_000_000,
+        most_bytes: int = 2 << 30,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> Outcome:
+        """Search breadth first.
+
+        Args:
+            most_states, most_bytes: bounds; when one is hit, the verdict is `inconclusive`.
+            progress: called now and then with states found and states expanded.
+        """
+        width = self._first_widths()
+        while True:
+            outcome = self._search_with(width, most_states, most_bytes, progress)
+            if isinstance(outcome, Outcome):
+                return outcome
+            width = outcome
+
+    def _first_widths(self) -> npt.NDArray[np.int64]:
+        """Guess which cells vary from random walks; a guess too small costs a new beginning, nothing else."""
+        from shootdown._explore.walk import sample
+
+        largest = self.first.astype(np.int64)
+        varies = np.zeros(len(largest), np.uint8)
+        sample(self.first, *self.program, largest, varies, np.int64(12345), np.int64(60), np.int64(200))
+        width = np.zeros(len(largest), np.int64)
+        for cell in np.flatnonzero(varies):
+            width[cell] = int(largest[cell]).bit_length()
+        self.seen[:] = 0
+        return width
+
+    def _search_with(
+        self,
+        width: npt.NDArray[np.int64],
+        most_states: int,
+        most_bytes: int,
+        progress: Callable[[int, int], None],
+    ) -> Outcome | npt.NDArray[np.int64]:
+        """Search with a plan; returns a wider one if a value did not fit."""
+        from shootdown._explore import search as s
+        from shootdown._explore.packing import plan_for
+
+        plan = plan_for(width)
+        words = plan.words
+        store = self._new_store(plan, _FIRST_ROWS)
+        here, there = self.first.copy(), self.first.copy()
+        scratch = s.Scratch(
+            here,
+            there,
+            here.view(np.uint64),
+            there.view(np.uint64),
+            self.first.copy(),
+            np.zeros(words, np.uint64),
+        )
+        s.begin(store, scratch, plan)
+        most = min(most_states, most_bytes // (words * 8 + _OVERHEAD))
+        while True:
+            store.at[s.LIMIT] = SLICE
+            why = s.search(store, scratch, plan, self.symmetry, *self.program)
+            found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
+            progress(found, done)
+            if why == s.WIDEN:
+                cell = int(store.at[s.CELL])
+                wider = width.copy()
+                wider[cell] = max(
+                    int(store.at[s.VALUE]).bit_length(), int(self.first[cell]).bit_length(), width[cell] + 1, 1
+                )
+                return wider
+            if why == s.GROW:
+                if found >= most:
+                    return self._outcome(INCONCLUSIVE, None, store, words, found - 1, ())
+                store = self._grown(store, words, min(len(store.parent) * 4, most + 4096))
+            elif why == s.ALL:
+                return self._outcome(SAFE, None, store, words, found - 1, ())
+            elif why == s.BUG:
+                name = self.problem.invariants[int(store.at[s.INVARIANT])]
+                return self._outcome(BUG, name, store, words, done, (int(store.at[s.LABEL]),))
+            elif why == s.DEADLOCK:
+                return self._outcome(BUG, DEADLOCK, store, words, done, ())
+
+    def _new_store(self, plan: Any, rows: int) -> Any:
+        from shootdown._explore import search as s
+
+        return s.Store(
+            np.empty(rows * plan.words, np.uint64),
+            np.empty(rows, np.int32),
+            np.empty(rows, np.int32),
+            np.zeros(1 << (rows * 2 - 1).bit_length(), np.int32),
+            np.zeros(s.AT_CELLS, np.int64),
+        )
+
+    def _grown(self, store: Any, words: int, rows: int) -> Any:
+        from shootdown._explore import search as s
+
+        n = int(store.at[s.COUNT])
+        bigger = s.Store(
+            np.empty(rows * words, np.uint64),
+            np.empty(rows, np.int32),
+            np.empty(rows, np.int32),
+            np.zeros(1 << (rows * 2 - 1).bit_length(), np.int32),
+            store.at,
+        )
+        bigger.rows[: n * words] = store.rows[: n * words]
+        bigger.parent[:n] = store.parent[:n]
+        bigger.label[:n] = store.label[:n]
+        s.rehash(bigger, words)
+        return bigger
+
+    def _outcome(
+        self, verdict: str, invariant: str | None, store: Any, words: int, row: int, after: tuple[int, ...]
+    ) -> Outcome:
+        from shootdown._explore import search as s
+
+        path = list(after)
+        while row > 0:
+            path.append(int(store.label[row]))
+            row = int(store.parent[row])
+        states = int(store.at[s.COUNT])
+        total = sum(array.nbytes for array in (store.rows, store.parent, store.label, store.table))
+        return Outcome(
+            verdict=verdict,
+            invariant=invariant,
+            states=states,
+            transitions=int(store.at[s.TRANSITIONS]),
+            depth=len(path),
+            path=tuple(reversed(path)) if verdict == BUG else (),
+            reached=frozenset(name for name, mark in zip(self.problem.places, self.seen, strict=False) if mark),
+            row_bytes=words * 8,
+            total_bytes=total,
+        )

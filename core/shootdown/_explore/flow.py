@@ -1,0 +1,132 @@
+"""What the steps of a program read and write: which are local, which registers matter where.
+
+A step is local if no other CPU and no agent can tell when it happens: it touches nothing but its task's registers
+and gathers and its CPU's own request that has not been sent. Local steps fuse with the step before them. A register
+that is written before it is read again is dead, and its value is cleared: states that differ in nothing else are one.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Code
+
+#: Which operand of a step is a label (0 is `a`).
+LABELS = {
+    o.JUMP: 0, o.NEXT: 2, o.JUMP_ZERO: 1, o.JUMP_EQUAL: 2, o.JUMP_EXCLUSIVE: 0, o.POPULATE: 1, o.JUMP_FLAGS: 2,
+    o.JUMP_CLEARED: 2, o.GATHER_TABLES: 3, o.JUMP_NO_TARGET: 0, o.JUMP_NOT_LOADED: 0, o.JUMP_NOT_GLOBAL: 0,
+    o.JUMP_NOT_TRANSITION: 0, o.JUMP_STRIDES: 2, o.JUMP_TARGETS_BELOW: 1, o.JUMP_WHOLE: 0, o.JUMP_EMPTY: 1,
+    o.JUMP_NOT_ALONE: 0, o.JUMP_NOT_DUE: 1, o.CHOICE: 0, o.JUMP_NO_BITS: 2, o.V_CAS: 3, o.JUMP_SAME: 2,
+}  # fmt: skip
+
+#: Steps after which a program does not go on with the next one.
+_ENDS = frozenset({o.HALT, o.PARK, o.FAIL, o.JUMP})
+
+LOCAL = frozenset({
+    o.JUMP, o.SET, o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.WORK, o.MARK, o.NOTE, o.PICK, o.ON_MM, o.EXECUTE,
+    o.GATHER_ADD, o.GATHER_SLOT, o.GATHER_RESET, o.GATHER_TABLES, o.JUMP_FLAGS, o.JUMP_CLEARED, o.CLEAR_FLAGS,
+    o.REQUEST, o.COPY_RANGE, o.SET_FLAGS, o.JUMP_NO_TARGET, o.JUMP_TARGETS_BELOW, o.JUMP_WHOLE, o.JUMP_EMPTY,
+    o.JUMP_STRIDES, o.CANCEL, o.FAIL, o.JUMP_NO_BITS, o.COPY, o.ADD, o.JUMP_SAME, o.REACHED,
+})  # fmt: skip
+
+#: The gathers of a task follow its registers in masks of what is live.
+_GATHERS = o.REGISTERS
+
+_USES_SLOT = frozenset({
+    o.LOAD_PUD, o.CLEAR_PUD, o.SET_PUD, o.POPULATE, o.JUMP_EXCLUSIVE, o.SHARE, o.DROP, o.UNSHARE, o.TABLE_STATE,
+    o.READ_TABLE, o.GATHER_SLOT,
+})  # fmt: skip
+_USES_CLASS = frozenset({o.JUMP_EXCLUSIVE, o.DROP, o.UNSHARE, o.TABLE_STATE})
+_USES_GATHER = frozenset({
+    o.GATHER_ADD, o.GATHER_SLOT, o.GATHER_RESET, o.GATHER_TABLES, o.JUMP_FLAGS, o.JUMP_CLEARED, o.CLEAR_FLAGS,
+    o.NESTED, o.SET_FLAGS, o.COPY_RANGE, o.UNSHARE, o.FLUSH_BEGIN, o.JUMP_EMPTY, o.JUMP_STRIDES,
+})  # fmt: skip
+_DEFINES_GATHER = frozenset({o.GATHER, o.REQUEST, o.GATHER_END})
+_USES_A = frozenset({o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.JUMP_NO_BITS, o.ADD, o.JUMP_SAME})
+_USES_B = frozenset({o.PICK, o.READ_TABLE, o.V_CAS, o.COPY, o.JUMP_SAME})
+_DEFINES_A = frozenset({o.LOAD_PUD, o.SET, o.READ_TABLE, o.V_LOAD, o.ACCESS, o.COPY})
+_DEFINES_C = frozenset({o.V_ADD, o.V_XCHG})
+_LOCKS = frozenset({o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE})
+_BY_SLOT = 2  # a lock step's b: the lock is that of the table of register SLOT
+
+
+@attrs.frozen(eq=False)
+class Flow:
+    """What exploration has to know of each step of a program.
+
+    Args:
+        local: uint8, shape (n,): 1 if the step is local.
+        dead: int64, shape (n,): registers (bit r) and gathers (bit REGISTERS + g) whose values no later step reads.
+    """
+
+    local: npt.NDArray[np.uint8]
+    dead: npt.NDArray[np.int64]
+
+
+def successors(code: Code, pc: int) -> list[int]:
+    """List the steps that can come after a step."""
+    op = int(code.steps[pc * 5])
+    found = [] if op in _ENDS else [pc + 1]
+    if op in LABELS:
+        found.append(int(code.steps[pc * 5 + 1 + LABELS[op]]))
+    return found
+
+
+def reads_and_writes(step: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Say which registers and gathers a step reads, and which it overwrites whatever they held, as two masks."""
+    op, a, b, c, d = (int(cell) for cell in step)
+    reads = writes = 0
+    if op in _USES_SLOT or (op in _LOCKS and b == _BY_SLOT):
+        reads |= 1 << o.SLOT
+    if op in _USES_CLASS:
+        reads |= 1 << o.CLASS
+    if op in _USES_GATHER:
+        reads |= 1 << (_GATHERS + a)
+    if op in _USES_A:
+        reads |= 1 << a
+    if op in _USES_B or (op == o.V_STORE and c) or (op == o.V_XCHG and d) or (op == o.ON_MM and b >= 0):
+        reads |= 1 << b
+    if op == o.V_CAS:
+        reads |= 1 << c
+    if op in _DEFINES_GATHER:
+        writes |= 1 << (_GATHERS + a)
+    if op == o.COPY_RANGE:
+        writes |= 1 << (_GATHERS + 2)
+    if op in _DEFINES_A:
+        writes |= 1 << a
+    if op in _DEFINES_C:
+        writes |= 1 << c
+    if op == o.PICK:
+        writes |= 1 << o.SLOT
+    if op == o.SHARE:
+        writes |= 1 << o.SCRATCH
+    return reads, writes
+
+
+def flow_of(code: Code) -> Flow:
+    """Work out which steps are local, and what is dead before each: backwards, until nothing changes."""
+    n = len(code.cost)
+    steps = code.steps.reshape(n, 5)
+    touched = [reads_and_writes(steps[pc]) for pc in range(n)]
+    after = [successors(code, pc) for pc in range(n)]
+    live = [0] * n
+    changed = True
+    while changed:
+        changed = False
+        for pc in range(n - 1, -1, -1):
+            reads, writes = touched[pc]
+            out = 0
+            for then in after[pc]:
+                out |= live[then]
+            now = reads | (out & ~writes)
+            if now != live[pc]:
+                live[pc] = now
+                changed = True
+    everything = (1 << (_GATHERS + 3)) - 1
+    return Flow(
+        local=np.array([int(steps[pc][0]) in LOCAL for pc in range(n)], np.uint8),
+        dead=np.array([everything & ~mask for mask in live], np.int64),
+    )

@@ -1,0 +1,229 @@
+"""One move of a machine under exploration: a task's step with the local ones after it, or an agent's.
+
+A move is named by a label: what moves, and which task or CPU. Search, replay, random walks and stories all make
+moves here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.agents import (
+    come_back,
+    drain_store,
+    fill_entry,
+    fill_walk_cache,
+    go_idle,
+    preempt,
+    resume,
+    walks_stale_table,
+)
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import (
+    CPU_CELLS,
+    CPU_TASK,
+    GATHER_CELLS,
+    T_CPU,
+    T_GATHER,
+    T_PC,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+)
+from shootdown._machine.step import PREEMPTED, cpu_set, has, step, switch_to, take, takeable
+
+# What moves: the low bits of a label. Above: x (task or CPU), then y.
+STEP = 0  # task x takes its next step
+CHOOSE = 1  # task x, at a CHOICE, goes the other way
+TAKE = 2  # CPU y takes the call of CPU x
+FILL = 3  # the walker of CPU x caches the entry that points to a table
+WALK = 4  # the walker of CPU x uses what it cached
+COPY = 5  # the walker of CPU x copies entry y into its TLB
+DRAIN = 6  # store y of CPU x reaches memory
+PREEMPT = 7  # the host takes vCPU x off its CPU
+RESUME = 8  # the host lets vCPU x run
+IDLE = 9  # task x waits, and its CPU idles meanwhile
+GRANT = 10  # task x, off its CPU, gets the lock or event that it waits for
+SWITCH = 11  # the CPU of task x switches to it
+KINDS = 12
+_X = 4
+_Y = 12
+_BYTE = 0xFF
+
+# What came of it.
+REFUSED = 0  # it can't happen now; nothing was written
+MOVED = 1
+VIOLATED = 2  # an invariant does not hold; which one is above the low 2 bits
+
+#: The invariant that hardware walkers may break, whatever the program says.
+WALK_CACHE = 0
+
+
+class Rules(NamedTuple):
+    """Which agents there are and how moves are made.
+
+    Args:
+        walkers: hardware walkers fill and use walk caches.
+        entries: hardware walkers copy entries that stand alone.
+        hypervisor: any vCPU may be preempted.
+        scheduler: a CPU whose task waits may idle.
+        choices: programs have CHOICE steps.
+        fuse: local steps belong to the move before them.
+        invisible: values of dead registers are cleared.
+    """
+
+    walkers: int
+    entries: int
+    hypervisor: int
+    scheduler: int
+    choices: int
+    fuse: int
+    invisible: int
+
+
+@inlined
+def label_of(kind: int, x: int, y: int) -> int:
+    """Name a move."""
+    return kind | (x << _X) | (y << _Y)
+
+
+@kernel
+def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
+    """Clear the registers and gathers of a task that no later step reads."""
+    t = L.o_task + task * TASK_CELLS
+    mask = int64(dead[int64(S[t + T_PC])])
+    for r in range(o.REGISTERS):
+        if (mask >> r) & 1:
+            S[t + T_REG + r] = 0
+    for g in range(3):
+        if (mask >> (o.REGISTERS + g)) & 1:
+            for i in range(GATHER_CELLS):
+                S[t + T_GATHER + g * GATHER_CELLS + i] = 0
+
+
+@kernel
+def go_on(
+    S: Cells, P: Cells, lists: Cells, L: Layout, local: Cells, dead: Cells, R: Rules, seen: Cells, task: int
+) -> int:
+    """Take the next step of a task, and with `fuse` the local steps after it."""
+    t = L.o_task + task * TASK_CELLS
+    pc = int64(S[t + T_PC])
+    said = step(S, P, lists, L, task)
+    why = said & 7
+    if why == o.FAILED:
+        return int64(((said >> 3) << 2) | VIOLATED)
+    if why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0):
+        switch_to(S, L, int64(S[t + T_CPU]), -1)
+        return int64(MOVED)
+    if why != o.DONE:
+        return int64(REFUSED)
+    if P[pc * 5] == o.REACHED:
+        seen[P[pc * 5 + 1]] = 1
+    return settle(S, P, lists, L, local, dead, R, seen, task)
+
+
+@kernel
+def settle(
+    S: Cells, P: Cells, lists: Cells, L: Layout, local: Cells, dead: Cells, R: Rules, seen: Cells, task: int
+) -> int:
+    """Take the local steps that follow, and clear what is dead; a violated invariant ends them."""
+    t = L.o_task + task * TASK_CELLS
+    pc = int64(S[t + T_PC])
+    while (local[pc] and R.fuse) or P[pc * 5] == o.FAIL:
+        said = step(S, P, lists, L, task)
+        if said & 7 == o.FAILED:
+            return int64(((said >> 3) << 2) | VIOLATED)
+        if P[pc * 5] == o.REACHED:
+            seen[P[pc * 5 + 1]] = 1
+        pc = int64(S[t + T_PC])
+    if R.invisible:
+        forget_dead(S, dead, L, task)
+    return int64(MOVED)
+
+
+@inlined
+def runs(S: Cells, L: Layout, task: int) -> bool:
+    """Say whether a task has its CPU, and its CPU runs."""
+    cpu = int64(S[L.o_task + task * TASK_CELLS + T_CPU])
+    if int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
+        return False
+    return not has(S, cpu_set(L, PREEMPTED), L, cpu)
+
+
+@inlined
+def waits_asleep(P: Cells, pc: int) -> bool:
+    """Say whether a step is one at which a task may sleep until somebody wakes it."""
+    op = P[pc * 5]
+    return op == o.AWAIT or ((op == o.LOCK_READ or op == o.LOCK_WRITE) and P[pc * 5 + 3] != 0)
+
+
+@kernel
+def move(
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    local: Cells,
+    dead: Cells,
+    R: Rules,
+    seen: Cells,
+    label: int,
+) -> int:
+    """Make one move.
+
+    Args:
+        S, P, lists, L: the machine; see `step`.
+        local, dead: the program's `Flow`.
+        R: the rules.
+        seen: uint8, where REACHED steps leave a mark.
+        label: which move.
+
+    Returns:
+        `REFUSED`, `MOVED`, or `VIOLATED` with the invariant above the low 2 bits.
+    """
+    kind = label & 15
+    x = (label >> _X) & _BYTE
+    y = (label >> _Y) & _BYTE
+    if kind == STEP:
+        if not runs(S, L, x):
+            return int64(REFUSED)
+        return go_on(S, P, lists, L, local, dead, R, seen, x)
+    if kind == CHOOSE:
+        pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
+        if P[pc * 5] != o.CHOICE or not runs(S, L, x):
+            return int64(REFUSED)
+        S[L.o_task + x * TASK_CELLS + T_PC] = P[pc * 5 + 1]
+        return settle(S, P, lists, L, local, dead, R, seen, x)
+    if kind == TAKE:
+        word = y // L.bits
+        bit = int64(1) << (y % L.bits)
+        if takeable(S, L, x, word) & bit == 0:
+            return int64(REFUSED)
+        take(S, L, x, word, bit)
+        return int64(MOVED)
+    done = False
+    if kind == FILL:
+        done = fill_walk_cache(S, L, x)
+    elif kind == WALK:
+        if walks_stale_table(S, L, x):
+            return int64((WALK_CACHE << 2) | VIOLATED)
+    elif kind == COPY:
+        done = fill_entry(S, L, x, y)
+    elif kind == DRAIN:
+        done = drain_store(S, L, x, y)
+    elif kind == PREEMPT:
+        done = preempt(S, L, x)
+    elif kind == RESUME:
+        done = resume(S, L, x)
+    elif kind == IDLE:
+        done = go_idle(S, P, L, x)
+    elif kind == GRANT:
+        pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
+        cpu = int64(S[L.o_task + x * TASK_CELLS + T_CPU])
+        if waits_asleep(P, pc) and int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != x + 1:
+            return go_on(S, P, lists, L, local, dead, R, seen, x)
+    elif kind == SWITCH:
+        done = come_back(S, P, L, x)
+    return int64(MOVED) if done else int64(REFUSED)

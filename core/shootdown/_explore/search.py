@@ -1,0 +1,317 @@
+"""Breadth-first search over all states that moves can reach, with exact comparison.
+
+The store is the queue: rows are found in order of their distance. Each has its parent and the label of the move that
+led to it, so that the first violation found is a shortest story. A hash table of row numbers is probed linearly and
+compares whole rows. The kernel returns to Python to grow the store, to report progress, or with a result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._explore.moves import (
+    CHOOSE,
+    COPY,
+    DRAIN,
+    FILL,
+    GRANT,
+    IDLE,
+    MOVED,
+    PREEMPT,
+    REFUSED,
+    RESUME,
+    STEP,
+    SWITCH,
+    TAKE,
+    VIOLATED,
+    WALK,
+    Rules,
+    label_of,
+    move,
+)
+from shootdown._explore.packing import Plan, pack, unpack
+from shootdown._explore.symmetry import Symmetry, canonical
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64, lowest
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CELLS, Layout
+from shootdown._machine.step import takeable
+
+# Cells of `Search.at`.
+HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
+AT_CELLS = 8
+
+# Why the kernel returned.
+ALL = 0  # every state was expanded
+PAUSE = 1  # so many states were expanded
+GROW = 2  # the store or its table is full
+WIDEN = 3  # a value did not fit its cell
+BUG = 4  # an invariant does not hold after the move LABEL from row HEAD
+DEADLOCK = 5  # somebody in row HEAD waits, and nothing will happen
+
+
+class Store(NamedTuple):
+    """What the search has found.
+
+    Args:
+        rows: packed states, uint64, flat.
+        parent: the row that each was reached from, int32.
+        label: the move that led to it, int32.
+        table: row numbers plus one by hash, int32; its length is a power of two.
+        at: where the search is; see `AT_CELLS`.
+    """
+
+    rows: npt.NDArray[np.uint64]
+    parent: npt.NDArray[np.int32]
+    label: npt.NDArray[np.int32]
+    table: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int64]
+
+
+class Scratch(NamedTuple):
+    """States that the search works on: the one it expands and the one that a move leads to.
+
+    Args:
+        here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
+        spare: a third one, for renaming.
+        row: a packed row, uint64.
+    """
+
+    here: npt.NDArray[np.uint16]
+    there: npt.NDArray[np.uint16]
+    here64: npt.NDArray[np.uint64]
+    there64: npt.NDArray[np.uint64]
+    spare: npt.NDArray[np.uint16]
+    row: npt.NDArray[np.uint64]
+
+
+@inlined
+def hash_row(rows: Cells, at: int, words: int) -> int:
+    """Mix a row into 64 bits."""
+    h = np.uint64(0x9E3779B97F4A7C15)
+    for w in range(words):
+        h = (h ^ rows[at + w]) * np.uint64(0xFF51AFD7ED558CCD)
+        h = h ^ (h >> np.uint64(32))
+    return h
+
+
+@kernel
+def insert(store: Store, row: Cells, words: int, parent: int, label: int) -> bool:
+    """Add a row unless it is there; says whether it was new."""
+    mask = np.uint64(store.table.shape[0] - 1)
+    slot = hash_row(row, 0, words) & mask
+    while True:
+        found = int64(store.table[slot]) - 1
+        if found < 0:
+            break
+        same = True
+        at = found * words
+        for w in range(words):
+            if store.rows[at + w] != row[w]:
+                same = False
+                break
+        if same:
+            return False
+        slot = (slot + np.uint64(1)) & mask
+    n = store.at[COUNT]
+    for w in range(words):
+        store.rows[n * words + w] = row[w]
+    store.parent[n] = parent
+    store.label[n] = label
+    store.table[slot] = n + 1
+    store.at[COUNT] = n + 1
+    return True
+
+
+@kernel
+def rehash(store: Store, words: int) -> None:
+    """Fill an empty table with all rows."""
+    mask = np.uint64(store.table.shape[0] - 1)
+    for n in range(store.at[COUNT]):
+        slot = hash_row(store.rows, n * words, words) & mask
+        while store.table[slot] != 0:
+            slot = (slot + np.uint64(1)) & mask
+        store.table[slot] = n + 1
+
+
+@kernel
+def begin(store: Store, scratch: Scratch, plan: Plan) -> None:
+    """Make the first state the first row."""
+    pack(scratch.here, scratch.row, 0, plan)
+    insert(store, scratch.row, plan.words, -1, 0)
+
+
+@inlined
+def keep(
+    store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, L: Layout, label: int, head: int
+) -> bool:
+    """Keep the state that a move led to, and make it the one before the move again; False if it does not fit."""
+    if sym.groups > 1:
+        canonical(scratch.there, scratch.spare, L, sym)
+    fits = True
+    here64 = scratch.here64
+    there64 = scratch.there64
+    words = plan.words
+    for w in range(words):
+        scratch.row[w] = store.rows[head * words + w]
+    for w in range(here64.shape[0]):
+        if here64[w] != there64[w]:
+            for cell in range(w * 4, w * 4 + 4):
+                value = np.uint64(scratch.there[cell])
+                change = value ^ np.uint64(scratch.here[cell])
+                if change:
+                    width = plan.width[cell]
+                    if value >> np.uint64(width):
+                        store.at[CELL] = cell
+                        store.at[VALUE] = value
+                        fits = False
+                    elif width == 0:
+                        store.at[CELL] = cell
+                        store.at[VALUE] = np.uint64(scratch.here[cell])
+                        fits = False
+                    scratch.row[plan.word[cell]] ^= change << plan.shift[cell]
+            there64[w] = here64[w]
+    if fits:
+        store.at[TRANSITIONS] += 1
+        insert(store, scratch.row, words, head, label)
+    return fits
+
+
+@kernel
+def attempt(
+    store: Store,
+    scratch: Scratch,
+    plan: Plan,
+    sym: Symmetry,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    local: Cells,
+    dead: Cells,
+    R: Rules,
+    seen: Cells,
+    head: int,
+    label: int,
+) -> int:
+    """Try a move from the state under expansion: returns what `move` said, and below zero why to stop."""
+    said = move(scratch.there, P, lists, L, local, dead, R, seen, label)
+    if said == REFUSED:
+        return said
+    if said & 3 == VIOLATED:
+        store.at[LABEL] = label
+        store.at[INVARIANT] = said >> 2
+        return int64(-BUG)
+    if not keep(store, scratch, plan, sym, L, label, head):
+        return int64(-WIDEN)
+    return int64(MOVED)
+
+
+@kernel
+def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
+    """Say whether a task has something left to do."""
+    for task in range(L.tasks):
+        t = L.o_task + task * TASK_CELLS
+        op = P[int64(S[t + T_PC]) * 5]
+        cpu = int64(S[t + T_CPU])
+        mine = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) == task + 1
+        if op == o.HALT and not mine:
+            continue
+        if op == o.PARK and (P[int64(S[t + T_PC]) * 5 + 1] == 1 or not mine):
+            continue
+        return True
+    return False
+
+
+@kernel
+def search(
+    store: Store,
+    scratch: Scratch,
+    plan: Plan,
+    sym: Symmetry,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    local: Cells,
+    dead: Cells,
+    R: Rules,
+    seen: Cells,
+) -> int:
+    """Expand states in the order in which they were found; see the constants for why it returns."""
+    at = store.at
+    most = L.tasks * 2 + L.cpus * (L.cpus + 4 + L.entries + L.stores)
+    room = min(store.parent.shape[0], store.table.shape[0] // 2)
+    for _ in range(at[LIMIT]):
+        head = at[HEAD]
+        if head >= at[COUNT]:
+            return int64(ALL)
+        if at[COUNT] + most > room:
+            return int64(GROW)
+        unpack(store.rows, head * plan.words, scratch.here, plan)
+        for w in range(scratch.here64.shape[0]):
+            scratch.there64[w] = scratch.here64[w]
+        moved = False
+        # what tasks do
+        for task in range(L.tasks):
+            for kind in range(2):
+                if kind == 1 and R.choices == 0:
+                    break
+                label = label_of(STEP if kind == 0 else CHOOSE, task, 0)
+                said = attempt(
+                    store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label
+                )
+                if said < 0:
+                    return -said
+                if said == MOVED:
+                    moved = True
+        # interrupts and broadcasts arrive
+        for sender in range(L.cpus):
+            for word in range(L.words):
+                if int64(scratch.here[L.o_out + sender * L.words + word]) == 0:
+                    continue
+                rest = takeable(scratch.here, L, sender, word)
+                while rest:
+                    target = word * L.bits + lowest(rest)
+                    rest = rest & (rest - 1)
+                    label = label_of(TAKE, sender, target)
+                    said = attempt(
+                        store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label
+                    )
+                    if said < 0:
+                        return -said
+                    moved = True
+        # agents
+        for kind in range(FILL, SWITCH + 1):
+            count = int64(0)
+            inner = int64(1)
+            progress = False
+            if kind == FILL or kind == WALK:
+                count = L.cpus if R.walkers else int64(0)
+            elif kind == COPY:
+                count = L.cpus if R.entries else int64(0)
+                inner = L.entries
+            elif kind == DRAIN:
+                count = L.cpus if L.memory else int64(0)
+                inner = L.stores
+                progress = True
+            elif kind == PREEMPT or kind == RESUME:
+                count = L.cpus if R.hypervisor else int64(0)
+                progress = kind == RESUME
+            elif kind == IDLE or kind == GRANT or kind == SWITCH:
+                count = L.tasks if R.scheduler else int64(0)
+                progress = kind != IDLE
+            for x in range(count):
+                for y in range(inner):
+                    said = attempt(
+                        store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label_of(kind, x, y)
+                    )
+                    if said < 0:
+                        return -said
+                    if said == MOVED and progress:
+                        moved = True
+        if not moved and somebody_waits(scratch.here, P, L):
+            return int64(DEADLOCK)
+        at[HEAD] = head + 1
+    return int64(PAUSE)

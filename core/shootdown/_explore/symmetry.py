@@ -1,0 +1,186 @@
+"""States that differ only in which of several like processes is which are one state.
+
+A scenario says which groups of CPUs, tasks and address spaces are alike: they run the same program from the same
+first state. Each permutation of the groups renames them everywhere in the state. Of all states that renaming leads
+to, the one whose cells are the smallest, read in order, stands for all.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._jit import kernel
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import (
+    CPU_CALL_MM,
+    CPU_CELLS,
+    CPU_MM,
+    CPU_SETS,
+    CPU_TASK,
+    LOCK_CELLS,
+    MM_CELLS,
+    MM_SETS,
+    T_CPU,
+    T_MM,
+    T_ON,
+    TASK_CELLS,
+    Layout,
+)
+
+# What a cell holds, so that renaming knows what to do with it.
+_PLAIN, _TASK, _MM, _CPU, _SET = range(5)
+
+
+class Symmetry(NamedTuple):
+    """How states can be renamed.
+
+    Args:
+        groups: how many groups are alike; fewer than two: no symmetry.
+        source: for each renaming and cell, the cell that it comes from; int64, shape (renamings, size).
+        kind: what each cell holds; int64, shape (size,).
+        task, mm, cpu: for each renaming, the new number plus one of each number plus one; int64.
+    """
+
+    groups: int
+    source: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.int64]
+    task: npt.NDArray[np.int64]
+    mm: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.int64]
+
+
+class Group(NamedTuple):
+    """One of several like parts of a machine.
+
+    Args:
+        cpus, tasks, mms: the numbers of what belongs to it, in corresponding order.
+    """
+
+    cpus: tuple[int, ...]
+    tasks: tuple[int, ...]
+    mms: tuple[int, ...]
+
+
+def no_symmetry() -> Symmetry:
+    """Return the symmetry of a machine without like parts."""
+    empty = np.zeros((0, 0), np.int64)
+    return Symmetry(0, empty, np.zeros(0, np.int64), empty, empty, empty)
+
+
+def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...]) -> Symmetry:
+    """Work out all renamings of a machine.
+
+    Args:
+        L: its layout; one word must hold all CPUs.
+        groups: the parts that are alike.
+        mm_locks: where ranges of locks begin that have one lock for each mm.
+    """
+    if len(groups) < 2 or L.words != 1:
+        return no_symmetry()
+    kind = _kinds(L)
+    sources, tasks, mms, cpus = [], [], [], []
+    for order in permutations(range(len(groups))):
+        if order == tuple(range(len(groups))):
+            continue
+        task, mm, cpu = np.arange(L.tasks + 1), np.arange(L.mms + 1), np.arange(L.cpus + 1)
+        for new, old in enumerate(order):
+            for table, a, b in (
+                (task, groups[old].tasks, groups[new].tasks),
+                (mm, groups[old].mms, groups[new].mms),
+                (cpu, groups[old].cpus, groups[new].cpus),
+            ):
+                for x, y in zip(a, b, strict=True):
+                    table[x + 1] = y + 1
+        sources.append(_source(L, task, mm, cpu, mm_locks))
+        tasks.append(task)
+        mms.append(mm)
+        cpus.append(cpu)
+    return Symmetry(len(groups), *(np.array(x, np.int64) for x in (sources, kind, tasks, mms, cpus)))
+
+
+def _kinds(L: Layout) -> npt.NDArray[np.int64]:
+    kind = np.zeros(L.size, np.int64)
+    for cpu in range(L.cpus):
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] = _TASK
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_MM] = _MM
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] = _MM
+    kind[L.o_asid : L.o_asid + L.cpus * L.asids] = _MM
+    kind[L.o_sets : L.o_sets + len(CPU_SETS)] = _SET
+    kind[L.o_out : L.o_out + L.cpus] = _SET
+    for task in range(L.tasks):
+        kind[L.o_task + task * TASK_CELLS + T_CPU] = _CPU
+        kind[L.o_task + task * TASK_CELLS + T_MM] = _MM
+        kind[L.o_task + task * TASK_CELLS + T_ON] = _MM
+    kind[L.o_mmset : L.o_mmset + L.mms * len(MM_SETS)] = _SET
+    return kind
+
+
+def _source(
+    L: Layout,
+    task: npt.NDArray[np.int64],
+    mm: npt.NDArray[np.int64],
+    cpu: npt.NDArray[np.int64],
+    mm_locks: tuple[int, ...],
+) -> npt.NDArray[np.int64]:
+    """Say for each cell of a renamed state which cell it comes from."""
+    source = np.arange(L.size)
+    parts = [
+        (L.o_cpu, CPU_CELLS, cpu),
+        (L.o_asid, L.asids, cpu),
+        (L.o_out, 1, cpu),
+        (L.o_tlb, L.entries, cpu),
+        (L.o_task, TASK_CELLS, task),
+        (L.o_mm, MM_CELLS, mm),
+        (L.o_mmset, len(MM_SETS), mm),
+        (L.o_pud, L.slots, mm),
+        *((L.o_lock + first * LOCK_CELLS, LOCK_CELLS, mm) for first in mm_locks),
+    ]
+    for start, cells, table in parts:
+        for old in range(len(table) - 1):
+            new = int(table[old + 1]) - 1
+            for i in range(cells):
+                source[start + new * cells + i] = start + old * cells + i
+    return source
+
+
+@kernel
+def renamed(S: Cells, L: Layout, sym: Symmetry, which: int, cell: int) -> int:
+    """Say what a cell of the renamed state holds."""
+    value = int64(S[sym.source[which, cell]])
+    kind = sym.kind[cell]
+    if kind == _CPU:
+        return int64(sym.cpu[which, value + 1]) - 1
+    if kind == _PLAIN or value == 0:
+        return value
+    if kind == _TASK:
+        return int64(sym.task[which, value])
+    if kind == _MM:
+        return int64(sym.mm[which, value])
+    out = int64(0)
+    for cpu in range(L.cpus):
+        if (value >> cpu) & 1:
+            out |= int64(1) << (sym.cpu[which, cpu + 1] - 1)
+    return out
+
+
+@kernel
+def canonical(S: Cells, spare: Cells, L: Layout, sym: Symmetry) -> None:
+    """Rename a state to the smallest of those that are alike."""
+    best = int64(-1)
+    for which in range(sym.source.shape[0]):
+        for cell in range(S.shape[0]):
+            now = renamed(S, L, sym, which, cell)
+            then = int64(S[cell]) if best < 0 else renamed(S, L, sym, best, cell)
+            if now != then:
+                if now < then:
+                    best = which
+                break
+    if best >= 0:
+        for cell in range(S.shape[0]):
+            spare[cell] = renamed(S, L, sym, best, cell)
+        for cell in range(S.shape[0]):
+            S[cell] = spare[cell]

@@ -1,0 +1,151 @@
+"""Random walks: for machines too large to exhaust, and to see which cells of a state vary."""
+
+from __future__ import annotations
+
+from shootdown._explore.moves import (
+    CHOOSE,
+    COPY,
+    DRAIN,
+    FILL,
+    GRANT,
+    IDLE,
+    PREEMPT,
+    REFUSED,
+    RESUME,
+    STEP,
+    SWITCH,
+    TAKE,
+    VIOLATED,
+    WALK,
+    Rules,
+    label_of,
+    move,
+)
+from shootdown._jit import inlined, kernel
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import Layout
+
+
+@inlined
+def next_random(x: int) -> int:
+    """Draw the next number: xorshift, 63 bits."""
+    x ^= (x << 13) & 0x7FFFFFFFFFFFFFFF
+    x ^= x >> 7
+    x ^= (x << 17) & 0x7FFFFFFFFFFFFFFF
+    return x
+
+
+@kernel
+def any_label(L: Layout, R: Rules, x: int) -> int:
+    """Draw the label of a move, steps and interrupts more often than agents."""
+    kind = x % 24
+    x = x // 24
+    if kind >= 17:
+        kind = int64(STEP)
+    elif kind >= 12:
+        kind = int64(TAKE)
+    if kind == STEP or kind == CHOOSE or kind == IDLE or kind == GRANT or kind == SWITCH:
+        return label_of(kind, x % L.tasks, int64(0))
+    cpu = x % L.cpus
+    x = x // L.cpus
+    if kind == TAKE:
+        return label_of(kind, cpu, x % L.cpus)
+    if kind == COPY:
+        return label_of(kind, cpu, x % max(L.entries, 1))
+    if kind == DRAIN:
+        return label_of(kind, cpu, x % max(L.stores, 1))
+    return label_of(kind, cpu, int64(0))
+
+
+@inlined
+def allowed(L: Layout, R: Rules, label: int) -> bool:
+    """Say whether the rules have the agent of a move."""
+    kind = label & 15
+    if kind == FILL or kind == WALK:
+        return R.walkers != 0
+    if kind == COPY:
+        return R.entries != 0
+    if kind == DRAIN:
+        return L.stores != 0
+    if kind == PREEMPT or kind == RESUME:
+        return R.hypervisor != 0
+    if kind == IDLE or kind == GRANT or kind == SWITCH:
+        return R.scheduler != 0
+    return True
+
+
+@kernel
+def random_walk(
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    local: Cells,
+    dead: Cells,
+    R: Rules,
+    seen: Cells,
+    labels: Cells,
+    seed: int,
+) -> tuple[int, int]:
+    """Make random moves until an invariant breaks, nothing more seems possible, or there is no room for labels.
+
+    Args:
+        labels: the moves that were made, int64; its length is the limit.
+        seed: the same seed walks the same way; not zero.
+
+    Returns:
+        how many moves were made, and the last answer of `move`.
+    """
+    n = int64(0)
+    x = seed
+    idle = int64(0)
+    said = int64(REFUSED)
+    while n < labels.shape[0] and idle < 2000:
+        x = next_random(x)
+        label = any_label(L, R, x >> 8)
+        idle += 1
+        if not allowed(L, R, label):
+            continue
+        said = move(S, P, lists, L, local, dead, R, seen, label)
+        if said == REFUSED:
+            continue
+        labels[n] = label
+        n += 1
+        idle = int64(0)
+        if said & 3 == VIOLATED:
+            break
+    return n, said
+
+
+@kernel
+def sample(
+    first: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    local: Cells,
+    dead: Cells,
+    R: Rules,
+    seen: Cells,
+    largest: Cells,
+    varies: Cells,
+    seed: int,
+    walks: int,
+    length: int,
+) -> None:
+    """Walk at random several times, and note which cells change and the largest values that they hold."""
+    x = seed
+    for _ in range(walks):
+        S = first.copy()
+        for _ in range(length * 4):
+            x = next_random(x)
+            label = any_label(L, R, x >> 8)
+            if not allowed(L, R, label):
+                continue
+            if move(S, P, lists, L, local, dead, R, seen, label) == REFUSED:
+                continue
+            for cell in range(S.shape[0]):
+                if S[cell] != first[cell]:
+                    varies[cell] = 1
+                    if S[cell] > largest[cell]:
+                        largest[cell] = S[cell]

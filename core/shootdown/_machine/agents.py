@@ -1,0 +1,140 @@
+"""What happens without anybody's step: hardware walkers, store buffers, the hypervisor, the scheduler.
+
+Each is a guard and an effect in one function of the rank of `step`: it returns False, having written nothing, if it
+can't happen now. Exploration lets them happen at any moment; a timed run calls some of them at its own.
+"""
+
+from __future__ import annotations
+
+from shootdown._jit import kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import (
+    CPU_CELLS,
+    CPU_MM,
+    CPU_TASK,
+    STORE_CELLS,
+    T_CPU,
+    T_PC,
+    TASK_CELLS,
+    Layout,
+)
+from shootdown._machine.step import (
+    FLUSH_ON_ENTRY,
+    PREEMPTED,
+    STALE_WALK,
+    WALK,
+    cpu_set,
+    enter_guest,
+    has,
+    mm_set,
+    put,
+    sleeps,
+    switch_to,
+)
+
+
+@kernel
+def fill_walk_cache(S: Cells, L: Layout, cpu: int) -> bool:
+    """Let a CPU's walker cache the entry of its mm that points to a table, whether or not anybody asked for it."""
+    mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
+    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or has(S, mm_set(L, mm, WALK), L, cpu):
+        return False
+    for slot in range(L.slots):
+        if int64(S[L.o_pud + mm * L.slots + slot]) != 0:
+            put(S, mm_set(L, mm, WALK), L, cpu)
+            return True
+    return False
+
+
+@kernel
+def walks_stale_table(S: Cells, L: Layout, cpu: int) -> bool:
+    """Say whether a CPU's walker can use a cached entry that leads into a table somebody else owns, or nobody."""
+    mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
+    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or not has(S, mm_set(L, mm, STALE_WALK), L, cpu):
+        return False
+    for table in range(L.slots * L.classes):
+        if int64(S[L.o_state + table]) != o.TABLE_SHARED:
+            return True
+    return False
+
+
+@kernel
+def fill_entry(S: Cells, L: Layout, cpu: int, entry: int) -> bool:
+    """Let a CPU's walker copy an entry that stands alone into its TLB."""
+    at = L.o_tlb + cpu * L.entries + entry
+    mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
+    if mm < 0 or int64(S[at]) != 0 or int64(S[L.o_owner + entry]) != mm:
+        return False
+    if has(S, cpu_set(L, PREEMPTED), L, cpu) or int64(S[L.o_variable + entry]) & o.ENTRY_PRESENT == 0:
+        return False
+    S[at] = S[L.o_variable + entry]
+    return True
+
+
+@kernel
+def drain_store(S: Cells, L: Layout, cpu: int, which: int) -> bool:
+    """Let a waiting store reach memory: the oldest, or in weak memory any that is the oldest to its variable."""
+    row = L.o_store + cpu * L.stores * STORE_CELLS
+    variable = int64(S[row + which * STORE_CELLS])
+    if variable == 0 or (which > 0 and L.memory != o.WEAK):
+        return False
+    for i in range(which):
+        if int64(S[row + i * STORE_CELLS]) == variable:
+            return False
+    S[L.o_variable + variable - 1] = S[row + which * STORE_CELLS + 1]
+    for i in range(which * STORE_CELLS, (L.stores - 1) * STORE_CELLS):
+        S[row + i] = S[row + i + STORE_CELLS]
+    S[row + (L.stores - 1) * STORE_CELLS] = 0
+    S[row + (L.stores - 1) * STORE_CELLS + 1] = 0
+    return True
+
+
+@kernel
+def preempt(S: Cells, L: Layout, cpu: int) -> bool:
+    """Let the host take a vCPU off its CPU; its steal time says so at once (KVM_VCPU_PREEMPTED)."""
+    if has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return False
+    put(S, cpu_set(L, PREEMPTED), L, cpu)
+    return True
+
+
+@kernel
+def resume(S: Cells, L: Layout, cpu: int) -> bool:
+    """Let the host run a vCPU again; it flushes first if it was told to."""
+    if not has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return False
+    enter_guest(S, L, cpu)
+    return True
+
+
+@kernel
+def told_to_flush(S: Cells, L: Layout, cpu: int) -> bool:
+    """Say whether a preempted vCPU will flush when it enters the guest."""
+    return has(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu)
+
+
+@kernel
+def go_idle(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Let a task that has to wait leave its CPU, which then idles, lazily on the mm."""
+    cpu = int64(S[L.o_task + task * TASK_CELLS + T_CPU])
+    if cpu >= L.cpus or int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
+        return False
+    if has(S, cpu_set(L, PREEMPTED), L, cpu) or not sleeps(S, P, L, task):
+        return False
+    switch_to(S, L, cpu, -1)
+    return True
+
+
+@kernel
+def come_back(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Let an idle CPU switch to a task of its own that need not wait any more."""
+    t = L.o_task + task * TASK_CELLS
+    cpu = int64(S[t + T_CPU])
+    op = P[int64(S[t + T_PC]) * 5]
+    if cpu >= L.cpus or int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != 0:
+        return False
+    if op == o.HALT or op == o.PARK or has(S, cpu_set(L, PREEMPTED), L, cpu) or sleeps(S, P, L, task):
+        return False
+    switch_to(S, L, cpu, task)
+    return True

@@ -1,0 +1,1 @@
+"""The scenarios that come with shootdown: small workloads, explored under every interleaving."""

@@ -1,0 +1,258 @@
+"""Unsharing a hugetlb PMD table while somebody walks it: GUP-fast, or the hardware.
+
+`sharers` processes map one table. All but one give it up, on the path that `path` names; the last one then uses the
+table's page for mappings of its own, unmaps those too, and frees it. Each process that unshares has a second CPU: in
+`unshare-gup` it is inside GUP-fast, in `unshare-walk-cache` its hardware walker caches and uses what it likes.
+
+What may not happen: GUP-fast returns a page that it found through a table that belongs to somebody else by then, or
+reads a freed one; a hardware walker uses a cached link to such a table.
+"""
+
+from __future__ import annotations
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.symmetry import Group
+from shootdown._machine import ops as o
+from shootdown._mm.calls import OUTER
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+from shootdown._workload import Parameter
+
+_PATHS = ("munmap", "exit", "mprotect", "rmap")
+_MAPPING = Mapping(used=(0,), pages=1)
+_GUP = 1
+_INVARIANTS = ("walk-cache", "gup-fast")
+_PLACES = ("reused", "freed", "walked", "unshared")
+_REUSED, _FREED, _WALKED, _UNSHARED = range(len(_PLACES))
+
+_PARAMETERS = (
+    Parameter(
+        "sharers", 2, "processes that map the table: all but one unshare it, the last reuses it and frees it",
+        minimum=2, maximum=5,
+    ),
+    Parameter("path", "munmap", "how the others give it up", choices=_PATHS),
+    Parameter("lazy", False, "the other CPU of each mm that unshares is in lazy TLB mode"),
+)  # fmt: skip
+
+
+class _Cast:
+    """The machine of one scene: CPUs, tasks and address spaces by what they do.
+
+    Each mm that unshares has two CPUs, except where the reverse map does it from elsewhere: the unsharer's own is
+    then left out. The last CPU is that of the process which keeps the table; before it comes the one that migrates.
+    """
+
+    def __init__(self, scene: Scene, *, gup: bool) -> None:
+        self.scene = scene
+        self.gup = gup
+        self.rmap = scene["path"] == "rmap"
+        self.exits = scene["path"] == "exit"
+        self.leavers = scene["sharers"] - 1
+        per = 1 if self.rmap else 2
+        self.others = [i * per + per - 1 for i in range(self.leavers)]
+        self.actors = [] if self.rmap else [i * per for i in range(self.leavers)]
+        cpus = self.leavers * per + 1 + int(self.rmap)
+        #: Where a CPU has to run somebody else, that process is the last mm.
+        self.stranger = self.leavers + 1
+        self.model = Model(
+            scene.kernel, scene.lowering, cpus=cpus, mms=self.leavers + 1 + int(self.exits), slots=1
+        )
+        self.keeper_cpu = cpus - 1
+        self.migrator_cpu = cpus - 2
+
+
+def _build(scene: Scene, *, gup: bool) -> Problem:
+    cast = _Cast(scene, gup=gup)
+    model = cast.model
+    for mm in range(cast.leavers + 1):
+        model.populate(mm)
+    left = [model.event() for _ in range(cast.leavers)]
+    actors = [model.task(mm=i, cpu=cpu, ready=True) for i, cpu in enumerate(cast.actors)]
+    others = _others(cast, left)
+    if cast.rmap:
+        actors = [model.task(mm=None, cpu=cast.migrator_cpu, ready=True)]
+        model.starts(*actors)
+        model.calls.migrate(_MAPPING, tuple(range(cast.leavers + 1)))
+        model.asm.halt()
+    elif cast.exits and gup:
+        for i, actor in enumerate(actors):
+            model.starts(actor)
+            model.wait(left[i])
+            _give_up(model, scene["path"])
+    else:
+        model.starts(*actors)
+        _give_up(model, scene["path"])
+    keeper = model.task(mm=cast.leavers, cpu=cast.keeper_cpu, ready=True)
+    model.starts(keeper)
+    _keep(model)
+    groups = ()
+    if not cast.rmap and not (cast.exits and gup):
+        groups = tuple(
+            Group(
+                (cast.actors[i], cast.others[i]), (actors[i], *(() if others[i] is None else (others[i],))), (i,)
+            )
+            for i in range(cast.leavers)
+        )
+    return Problem(
+        machine=model.build(bits=16),
+        invariants=_INVARIANTS,
+        places=_PLACES,
+        walkers=not gup,
+        hypervisor=scene.preempts,
+        groups=groups,
+        mm_locks=(model.locks.mmap, model.locks.vma),
+        lanes=_lanes(cast),
+    )
+
+
+def _others(cast: _Cast, left: list[int]) -> list[int | None]:
+    """Write what the other CPU of each mm does: walk, run in user mode, idle lazily, or run another process."""
+    model, scene = cast.model, cast.scene
+    if scene["lazy"]:
+        for mm, cpu in enumerate(cast.others):
+            model.keep_lazy(cpu, mm)
+        return [None] * cast.leavers
+    if cast.gup:
+        tasks = [model.task(mm=mm, cpu=cpu, ready=True) for mm, cpu in enumerate(cast.others)]
+        for i, task in enumerate(tasks):
+            if cast.exits or i == 0:
+                model.starts(*([task] if cast.exits else tasks))
+                _gup_fast(model)
+                if cast.exits:  # exit_mmap() waits for the last user of the mm
+                    model.asm.emit(o.RELEASE_MM, text="exit_mm: the thread gives up its reference to the mm")
+                    model.signal(left[i])
+                    model.asm.halt()
+                else:
+                    model.spin()
+        return list(tasks)
+    # An mm that exits runs nowhere any more; the CPU runs another process.
+    owners = [cast.stranger if cast.exits else mm for mm in range(cast.leavers)]
+    tasks = [model.task(mm=owners[i], cpu=cpu, ready=True) for i, cpu in enumerate(cast.others)]
+    model.starts(*tasks)
+    model.spin()
+    return list(tasks)
+
+
+def _give_up(model: Model, path: str) -> None:
+    """Write the call in which a process unshares the table."""
+    if path == "munmap":
+        model.calls.munmap((_MAPPING,), upper_tables=0)
+        model.spin()
+    elif path == "mprotect":
+        model.calls.mprotect((_MAPPING,), to_class=0)
+        model.spin()
+    else:
+        model.calls.exit((_MAPPING,))
+        model.asm.halt()
+
+
+def _gup_fast(model: Model) -> None:
+    """Write gup_fast() of one huge page: the PUD entry is read once, the table's entry before and after the grab."""
+    asm = model.asm
+    out, reused = model.label(), model.label()
+    with asm.function("gup_fast", "mm/gup.c"):
+        asm.set(o.SLOT, 0)
+        asm.emit(o.IRQ_OFF, 1, text="local_irq_save")
+        asm.emit(o.LOAD_PUD, o.CLASS, text="read the PUD entry")
+        asm.emit(o.JUMP_ZERO, o.CLASS, out)
+        with asm.function("gup_fast_pmd_leaf"):
+            asm.emit(o.READ_TABLE, o.SCRATCH, o.CLASS, text="read the entry in the table, take the page")
+            model.fail_if(o.SCRATCH, o.TABLE_FREED, _GUP, "a freed table was read")
+            asm.emit(o.REACHED, _WALKED)
+            if model.kernel.gup_rechecks_pud:
+                asm.emit(o.LOAD_PUD, o.INDEX, text="read the PUD entry again")
+                same = model.label()
+                asm.emit(o.JUMP_SAME, o.INDEX, o.CLASS, same)
+                asm.jump(out)
+                asm.place(same)
+            asm.emit(o.READ_TABLE, o.SCRATCH2, o.CLASS, text="read the table's entry again")
+            model.fail_if(o.SCRATCH2, o.TABLE_FREED, _GUP, "a freed table was read")
+            asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, reused)
+            asm.jump(out)
+            asm.place(reused)
+            model.fail_if(o.SCRATCH, o.TABLE_REUSED, _GUP, "the page of another process is returned")
+        asm.place(out)
+        asm.emit(o.IRQ_ON, 1, text="local_irq_restore")
+
+
+def _keep(model: Model) -> None:
+    """Write what the last process does: unmap its hugetlb part, reuse the table, unmap that, free the table.
+
+    If somebody else still maps the table when it looks, it leaves the table alone: other orders show the rest.
+    """
+    asm, hugetlb, gathers = model.asm, model.hugetlb, model.gathers
+    over = model.label()
+    with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"):
+        gathers.begin(OUTER)
+        hugetlb.lock_vma(write=True)
+        hugetlb.lock_file(_MAPPING)
+        asm.set(o.SLOT, 0)
+        asm.emit(o.LOAD_PUD, o.CLASS, text="read the PUD entry")
+        shared = model.label()
+        asm.emit(o.JUMP_EXCLUSIVE, shared, text="is the table exclusive?")
+        hugetlb.unlock_vma(write=True)
+        hugetlb.unlock_file(_MAPPING)
+        asm.jump(over)
+        asm.place(shared)
+        asm.emit(o.GATHER_SLOT, OUTER, 0, 1, o.CLEARED_PMDS << 16, text="clear the table's entries")
+        gathers.end_vma(OUTER)
+        hugetlb.unlock_vma(write=True)
+        hugetlb.unlock_file(_MAPPING)
+        gathers.finish(OUTER)
+    with asm.function("pmd_populate", "mm/memory.c"):
+        asm.emit(o.TABLE_STATE, o.TABLE_REUSED, text="the table maps memory of its own")
+        asm.emit(o.REACHED, _REUSED)
+    with asm.function("free_pgtables", "mm/memory.c"), asm.because("munmap"):
+        gathers.begin(OUTER)
+        asm.emit(o.CLEAR_PUD, text="pud_clear")
+        asm.emit(o.GATHER_SLOT, OUTER, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16, text="pmd_free_tlb")
+        gathers.finish(OUTER)
+        model.free_table()
+        asm.emit(o.REACHED, _FREED)
+    asm.place(over)
+    asm.halt()
+
+
+def _lanes(cast: _Cast) -> tuple[str, ...]:
+    names = [""] * cast.model.cpus
+    what = "GUP-fast" if cast.gup else "lazy" if cast.scene["lazy"] else "runs"
+    for i, cpu in enumerate(cast.others):
+        names[cpu] = f"{chr(65 + i)}: {'lazy' if cast.scene['lazy'] else what}"
+    for i, cpu in enumerate(cast.actors):
+        names[cpu] = f"{chr(65 + i)}: {cast.scene['path']}"
+    if cast.rmap:
+        names[cast.migrator_cpu] = "migration"
+    names[cast.keeper_cpu] = f"{chr(65 + cast.leavers)}: keeps the table"
+    return tuple(names)
+
+
+_SYNC_NONE = ("kernel.unshare_sync=none",)
+
+UNSHARE = (
+    Scenario(
+        name="unshare-gup",
+        summary="GUP-fast against unsharing a hugetlb PMD table",
+        source="1013af4f585f, 8ce720d5bd91",
+        build=lambda scene: _build(scene, gup=True),
+        parameters=_PARAMETERS,
+        shares_tables=True,
+        window=("walked", "reused"),
+        expected=(
+            Expect("safe", kernel="6.15", why="flush IPIs wait for GUP-fast"),
+            Expect("bug", kernel="6.15", settings=("platform.flush=broadcast",)),
+            Expect("bug", arch="arm64", kernel="6.15", why="TLBI waits for nobody's walk in software"),
+            Expect("safe", arch="arm64", kernel="6.16"),
+            Expect("safe", arch="arm64", kernel="7.0"),
+        ),
+    ),
+    Scenario(
+        name="unshare-walk-cache",
+        summary="hardware walkers against unsharing a hugetlb PMD table",
+        source="8ce720d5bd91, c2ff4764e03e",
+        build=lambda scene: _build(scene, gup=False),
+        parameters=_PARAMETERS,
+        shares_tables=True,
+        window=("reused",),
+    ),
+)
