@@ -160,12 +160,36 @@ class Explorer:
             most_states, most_bytes: bounds; when one is hit, the verdict is `inconclusive`.
             progress: called now and then with states found and states expanded.
         """
+        from shootdown._explore import search as s
+        from shootdown._explore.packing import plan_for
+
         width = self._first_widths()
+        plan = plan_for(width)
+        store = self._new_store(_FIRST_ROWS, plan.words)
+        scratch = self._scratch(plan.words)
+        s.begin(store, scratch, plan)
         while True:
-            outcome = self._search_with(width, most_states, most_bytes, progress)
-            if isinstance(outcome, Outcome):
-                return outcome
-            width = outcome
+            most = min(most_states, most_bytes // (plan.words * 8 + _OVERHEAD))
+            store.at[s.LIMIT] = SLICE
+            why = s.search(store, scratch, plan, self.symmetry, *self.program)
+            found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
+            progress(found, done)
+            if why == s.WIDEN:
+                cell, value = int(store.at[s.CELL]), int(store.at[s.VALUE])
+                width[cell] = max(value.bit_length(), int(self.first[cell]).bit_length(), width[cell])
+                plan, store = self._widened(store, plan, plan_for(width))
+                scratch = self._scratch(plan.words)
+            elif why == s.GROW:
+                if found >= most:
+                    return self._outcome(INCONCLUSIVE, None, store, plan.words, found - 1, ())
+                store = self._grown(store, plan.words, min(len(store.parent) * 4, most + _FIRST_ROWS))
+            elif why == s.ALL:
+                return self._outcome(SAFE, None, store, plan.words, found - 1, ())
+            elif why == s.BUG:
+                name = self.problem.invariants[int(store.at[s.INVARIANT])]
+                return self._outcome(BUG, name, store, plan.words, done, (int(store.at[s.LABEL]),))
+            elif why == s.DEADLOCK:
+                return self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
 
     def _first_widths(self) -> npt.NDArray[np.int64]:
         """Guess which cells vary from random walks; a guess too small costs a new beginning, nothing else."""
@@ -173,67 +197,38 @@ class Explorer:
 
         largest = self.first.astype(np.int64)
         varies = np.zeros(len(largest), np.uint8)
-        sample(self.first, *self.program, largest, varies, np.int64(12345), np.int64(60), np.int64(200))
+        sample(self.first.copy(), self.first, *self.program, largest, varies, np.int64(12345), np.int64(60), np.int64(200))
         width = np.zeros(len(largest), np.int64)
         for cell in np.flatnonzero(varies):
             width[cell] = int(largest[cell]).bit_length()
         self.seen[:] = 0
         return width
 
-    def _search_with(
-        self,
-        width: npt.NDArray[np.int64],
-        most_states: int,
-        most_bytes: int,
-        progress: Callable[[int, int], None],
-    ) -> Outcome | npt.NDArray[np.int64]:
-        """Search with a plan; returns a wider one if a value did not fit."""
-        from shootdown._explore import search as s
-        from shootdown._explore.packing import plan_for
+    def _scratch(self, words: int) -> Any:
+        from shootdown._explore.search import Scratch
 
-        plan = plan_for(width)
-        words = plan.words
-        store = self._new_store(plan, _FIRST_ROWS)
         here, there = self.first.copy(), self.first.copy()
-        scratch = s.Scratch(
-            here,
-            there,
-            here.view(np.uint64),
-            there.view(np.uint64),
-            self.first.copy(),
-            np.zeros(words, np.uint64),
-        )
-        s.begin(store, scratch, plan)
-        most = min(most_states, most_bytes // (words * 8 + _OVERHEAD))
-        while True:
-            store.at[s.LIMIT] = SLICE
-            why = s.search(store, scratch, plan, self.symmetry, *self.program)
-            found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
-            progress(found, done)
-            if why == s.WIDEN:
-                cell = int(store.at[s.CELL])
-                wider = width.copy()
-                wider[cell] = max(
-                    int(store.at[s.VALUE]).bit_length(), int(self.first[cell]).bit_length(), width[cell] + 1, 1
-                )
-                return wider
-            if why == s.GROW:
-                if found >= most:
-                    return self._outcome(INCONCLUSIVE, None, store, words, found - 1, ())
-                store = self._grown(store, words, min(len(store.parent) * 4, most + 4096))
-            elif why == s.ALL:
-                return self._outcome(SAFE, None, store, words, found - 1, ())
-            elif why == s.BUG:
-                name = self.problem.invariants[int(store.at[s.INVARIANT])]
-                return self._outcome(BUG, name, store, words, done, (int(store.at[s.LABEL]),))
-            elif why == s.DEADLOCK:
-                return self._outcome(BUG, DEADLOCK, store, words, done, ())
+        views = (here.view(np.uint64), there.view(np.uint64))
+        return Scratch(here, there, *views, self.first.copy(), np.zeros(words, np.uint64))
 
-    def _new_store(self, plan: Any, rows: int) -> Any:
+    def _widened(self, store: Any, old: Any, new: Any) -> tuple[Any, Any]:
+        """Keep what was found by a plan that has room for a value that did not fit."""
+        from shootdown._explore import search as s
+
+        bigger = self._new_store(len(store.parent), new.words)
+        n = int(store.at[s.COUNT])
+        bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
+        s.repack(store, bigger.rows, self.first.copy(), old, new)
+        bigger.at[:] = store.at
+        bigger.at[s.TRANSITIONS] = store.at[s.BEFORE]  # the last row is expanded again
+        s.rehash(bigger, new.words)
+        return new, bigger
+
+    def _new_store(self, rows: int, words: int) -> Any:
         from shootdown._explore import search as s
 
         return s.Store(
-            np.empty(rows * plan.words, np.uint64),
+            np.empty(rows * words, np.uint64),
             np.empty(rows, np.int32),
             np.empty(rows, np.int32),
             np.zeros(1 << (rows * 2 - 1).bit_length(), np.int32),
@@ -243,17 +238,12 @@ class Explorer:
     def _grown(self, store: Any, words: int, rows: int) -> Any:
         from shootdown._explore import search as s
 
+        bigger = self._new_store(rows, words)
         n = int(store.at[s.COUNT])
-        bigger = s.Store(
-            np.empty(rows * words, np.uint64),
-            np.empty(rows, np.int32),
-            np.empty(rows, np.int32),
-            np.zeros(1 << (rows * 2 - 1).bit_length(), np.int32),
-            store.at,
-        )
         bigger.rows[: n * words] = store.rows[: n * words]
-        bigger.parent[:n] = store.parent[:n]
-        bigger.label[:n] = store.label[:n]
+        bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
+        bigger.at[:] = store.at
+        bigger.at[s.TRANSITIONS] = store.at[s.BEFORE]
         s.rehash(bigger, words)
         return bigger
 

@@ -40,15 +40,15 @@ from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CELLS, Layout
 from shootdown._machine.step import takeable
 
-# Cells of `Search.at`.
-HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
-AT_CELLS = 8
+# Cells of `Store.at`. BEFORE: transitions before those from row HEAD.
+HEAD, COUNT, TRANSITIONS, BEFORE, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(9)
+AT_CELLS = 9
 
 # Why the kernel returned.
 ALL = 0  # every state was expanded
 PAUSE = 1  # so many states were expanded
 GROW = 2  # the store or its table is full
-WIDEN = 3  # a value did not fit its cell
+WIDEN = 3  # the value VALUE did not fit the cell CELL
 BUG = 4  # an invariant does not hold after the move LABEL from row HEAD
 DEADLOCK = 5  # somebody in row HEAD waits, and nothing will happen
 
@@ -127,6 +127,14 @@ def insert(store: Store, row: Cells, words: int, parent: int, label: int) -> boo
 
 
 @kernel
+def repack(store: Store, rows: Cells, S: Cells, old: Plan, new: Plan) -> None:
+    """Write all rows of the store once more, by a wider plan, to `rows`."""
+    for n in range(store.at[COUNT]):
+        unpack(store.rows, n * old.words, S, old)
+        pack(S, rows, n * new.words, new)
+
+
+@kernel
 def rehash(store: Store, words: int) -> None:
     """Fill an empty table with all rows."""
     mask = np.uint64(store.table.shape[0] - 1)
@@ -170,7 +178,7 @@ def keep(
                         fits = False
                     elif width == 0:
                         store.at[CELL] = cell
-                        store.at[VALUE] = np.uint64(scratch.here[cell])
+                        store.at[VALUE] = value
                         fits = False
                     scratch.row[plan.word[cell]] ^= change << plan.shift[cell]
             there64[w] = here64[w]
@@ -249,6 +257,7 @@ def search(
             return int64(ALL)
         if at[COUNT] + most > room:
             return int64(GROW)
+        at[BEFORE] = at[TRANSITIONS]
         unpack(store.rows, head * plan.words, scratch.here, plan)
         for w in range(scratch.here64.shape[0]):
             scratch.there64[w] = scratch.here64[w]

@@ -119,6 +119,7 @@ def random_walk(
 
 @kernel
 def sample(
+    S: Cells,
     first: Cells,
     P: Cells,
     lists: Cells,
@@ -133,10 +134,18 @@ def sample(
     walks: int,
     length: int,
 ) -> None:
-    """Walk at random several times, and note which cells change and the largest values that they hold."""
+    """Walk at random several times, and note which cells change and the largest values that they hold.
+
+    Args:
+        S: scratch, as large as the first state.
+        first: the first state.
+        largest, varies: what is found, by cell.
+        seed, walks, length: how many walks of how many tries.
+    """
     x = seed
     for _ in range(walks):
-        S = first.copy()
+        for cell in range(S.shape[0]):
+            S[cell] = first[cell]
         for _ in range(length * 4):
             x = next_random(x)
             label = any_label(L, R, x >> 8)
