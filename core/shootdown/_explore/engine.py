@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._explore.flow import Flow, flow_of
+from shootdown._explore.footprint import agents, quiet_steps
 from shootdown._machine.layout import T_CPU, TASK_CELLS
 from shootdown._timed.run import Machine
 
@@ -115,9 +116,7 @@ class Explorer:
         self.problem = problem
         self.reductions = reductions or Reductions()
         code, layout = problem.machine.code, problem.machine.layout
-        self.flow: Flow = flow_of(code)
         self.first = begin(problem.machine)
-        self.seen = np.zeros(max(len(problem.places), 1), np.uint8)
         self.rules = Rules(
             walkers=int(problem.walkers),
             entries=int(problem.entries and layout.entries > 0),
@@ -125,27 +124,42 @@ class Explorer:
             scheduler=int(problem.scheduler),
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
             fuse=int(self.reductions.fuse),
-            invisible=int(self.reductions.dead),
+            dead=int(self.reductions.dead),
         )
         self.symmetry = (
             symmetry_of(layout, problem.groups, problem.mm_locks)
             if self.reductions.symmetry
             else no_symmetry()
         )
+        self._assume(set(range(len(code.cost))))
+
+    def _assume(self, taken: set[int]) -> None:
+        """Work out what is local if no other steps than these are ever taken."""
+        from shootdown._explore.moves import Marks
+
+        problem = self.problem
+        code, layout = problem.machine.code, problem.machine.layout
+        around = agents(
+            walkers=problem.walkers,
+            entries=problem.entries,
+            hypervisor=problem.hypervisor,
+            scheduler=problem.scheduler,
+        )
+        quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
+        flow = flow_of(code, quiet)
+        self.taken = taken
+        self.marks = Marks(
+            flow.local,
+            flow.dead,
+            np.zeros(max(len(problem.places), 1), np.uint8),
+            np.zeros(len(code.cost), np.uint8),
+        )
 
     @property
     def program(self) -> tuple[Any, ...]:
-        """What every move takes after the state: steps, lists, layout, flow, rules, marks."""
+        """What every move takes after the state: steps, lists, layout, marks, rules."""
         machine = self.problem.machine
-        return (
-            machine.code.steps,
-            machine.code.lists,
-            machine.layout,
-            self.flow.local,
-            self.flow.dead,
-            self.rules,
-            self.seen,
-        )
+        return (machine.code.steps, machine.code.lists, machine.layout, self.marks, self.rules)
 
     def search(
         self,
@@ -160,10 +174,23 @@ class Explorer:
             most_states, most_bytes: bounds; when one is hit, the verdict is `inconclusive`.
             progress: called now and then with states found and states expanded.
         """
+        width = self._first_widths()
+        while True:
+            outcome = self._search(width, most_states, most_bytes, progress)
+            if outcome is not None:
+                return outcome
+
+    def _search(
+        self,
+        width: npt.NDArray[np.int64],
+        most_states: int,
+        most_bytes: int,
+        progress: Callable[[int, int], None],
+    ) -> Outcome | None:
+        """Search; returns None if a step was taken that nobody was assumed to take, and assumes it from now on."""
         from shootdown._explore import search as s
         from shootdown._explore.packing import plan_for
 
-        width = self._first_widths()
         plan = plan_for(width)
         store = self._new_store(_FIRST_ROWS, plan.words)
         scratch = self._scratch(plan.words)
@@ -174,6 +201,10 @@ class Explorer:
             why = s.search(store, scratch, plan, self.symmetry, *self.program)
             found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
             progress(found, done)
+            taken = {int(pc) for pc in np.flatnonzero(self.marks.taken)}
+            if not taken <= self.taken:
+                self._assume(taken | self.taken)
+                return None
             if why == s.WIDEN:
                 cell, value = int(store.at[s.CELL]), int(store.at[s.VALUE])
                 width[cell] = max(value.bit_length(), int(self.first[cell]).bit_length(), width[cell])
@@ -192,7 +223,7 @@ class Explorer:
                 return self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
 
     def _first_widths(self) -> npt.NDArray[np.int64]:
-        """Guess which cells vary from random walks; a guess too small costs a new beginning, nothing else."""
+        """Guess from random walks which cells vary and which steps are taken; a wrong guess costs time alone."""
         from shootdown._explore.walk import sample
 
         largest = self.first.astype(np.int64)
@@ -201,7 +232,7 @@ class Explorer:
         width = np.zeros(len(largest), np.int64)
         for cell in np.flatnonzero(varies):
             width[cell] = int(largest[cell]).bit_length()
-        self.seen[:] = 0
+        self._assume({int(pc) for pc in np.flatnonzero(self.marks.taken)})
         return width
 
     def _scratch(self, words: int) -> Any:
@@ -265,7 +296,7 @@ class Explorer:
             transitions=int(store.at[s.TRANSITIONS]),
             depth=len(path),
             path=tuple(reversed(path)) if verdict == BUG else (),
-            reached=frozenset(name for name, mark in zip(self.problem.places, self.seen, strict=False) if mark),
+            reached=frozenset(name for name, mark in zip(self.problem.places, self.marks.seen, strict=False) if mark),
             row_bytes=words * 8,
             total_bytes=total,
         )

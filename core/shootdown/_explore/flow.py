@@ -20,6 +20,7 @@ LABELS = {
     o.JUMP_CLEARED: 2, o.GATHER_TABLES: 3, o.JUMP_NO_TARGET: 0, o.JUMP_NOT_LOADED: 0, o.JUMP_NOT_GLOBAL: 0,
     o.JUMP_NOT_TRANSITION: 0, o.JUMP_STRIDES: 2, o.JUMP_TARGETS_BELOW: 1, o.JUMP_WHOLE: 0, o.JUMP_EMPTY: 1,
     o.JUMP_NOT_ALONE: 0, o.JUMP_NOT_DUE: 1, o.CHOICE: 0, o.JUMP_NO_BITS: 2, o.V_CAS: 3, o.JUMP_SAME: 2,
+    o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0,
 }  # fmt: skip
 
 #: Steps after which a program does not go on with the next one.
@@ -106,8 +107,13 @@ def reads_and_writes(step: npt.NDArray[np.int64]) -> tuple[int, int]:
     return reads, writes
 
 
-def flow_of(code: Code) -> Flow:
-    """Work out which steps are local, and what is dead before each: backwards, until nothing changes."""
+def flow_of(code: Code, quiet: list[bool]) -> Flow:
+    """Work out what is dead before each step: backwards, until nothing changes.
+
+    Args:
+        code: the program.
+        quiet: for each step, whether it is local; see `footprint.quiet_steps`.
+    """
     n = len(code.cost)
     steps = code.steps.reshape(n, 5)
     touched = [reads_and_writes(steps[pc]) for pc in range(n)]
@@ -127,6 +133,6 @@ def flow_of(code: Code) -> Flow:
                 changed = True
     everything = (1 << (_GATHERS + 3)) - 1
     return Flow(
-        local=np.array([int(steps[pc][0]) in LOCAL for pc in range(n)], np.uint8),
+        local=np.array(quiet, np.uint8),
         dead=np.array([everything & ~mask for mask in live], np.int64),
     )

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.agents import (
@@ -71,7 +74,7 @@ class Rules(NamedTuple):
         scheduler: a CPU whose task waits may idle.
         choices: programs have CHOICE steps.
         fuse: local steps belong to the move before them.
-        invisible: values of dead registers are cleared.
+        dead: values of dead registers are cleared.
     """
 
     walkers: int
@@ -80,7 +83,22 @@ class Rules(NamedTuple):
     scheduler: int
     choices: int
     fuse: int
-    invisible: int
+    dead: int
+
+
+class Marks(NamedTuple):
+    """What is known of a program's steps, and where the search has been.
+
+    Args:
+        local, dead: the program's `Flow`.
+        seen: uint8, by place: a REACHED step was taken.
+        taken: uint8, by step: it was taken, or is somebody's next.
+    """
+
+    local: npt.NDArray[np.uint8]
+    dead: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.uint8]
+    taken: npt.NDArray[np.uint8]
 
 
 @inlined
@@ -105,7 +123,7 @@ def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
 
 @kernel
 def go_on(
-    S: Cells, P: Cells, lists: Cells, L: Layout, local: Cells, dead: Cells, R: Rules, seen: Cells, task: int
+    S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, task: int
 ) -> int:
     """Take the next step of a task, and with `fuse` the local steps after it."""
     t = L.o_task + task * TASK_CELLS
@@ -119,28 +137,42 @@ def go_on(
         return int64(MOVED)
     if why != o.DONE:
         return int64(REFUSED)
+    F.taken[pc] = 1
     if P[pc * 5] == o.REACHED:
-        seen[P[pc * 5 + 1]] = 1
-    return settle(S, P, lists, L, local, dead, R, seen, task)
+        F.seen[P[pc * 5 + 1]] = 1
+    return settle(S, P, lists, L, F, R, task)
 
 
 @kernel
-def settle(
-    S: Cells, P: Cells, lists: Cells, L: Layout, local: Cells, dead: Cells, R: Rules, seen: Cells, task: int
-) -> int:
+def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, task: int) -> int:
     """Take the local steps that follow, and clear what is dead; a violated invariant ends them."""
     t = L.o_task + task * TASK_CELLS
     pc = int64(S[t + T_PC])
-    while (local[pc] and R.fuse) or P[pc * 5] == o.FAIL:
+    while (F.local[pc] and R.fuse) or P[pc * 5] == o.FAIL:
         said = step(S, P, lists, L, task)
         if said & 7 == o.FAILED:
             return int64(((said >> 3) << 2) | VIOLATED)
+        if said & 7 != o.DONE:
+            break
+        F.taken[pc] = 1
         if P[pc * 5] == o.REACHED:
-            seen[P[pc * 5 + 1]] = 1
+            F.seen[P[pc * 5 + 1]] = 1
         pc = int64(S[t + T_PC])
-    if R.invisible:
-        forget_dead(S, dead, L, task)
+    F.taken[pc] = 1
+    if R.dead:
+        forget_dead(S, F.dead, L, task)
     return int64(MOVED)
+
+
+@kernel
+def wake(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
+    """Let the task of a CPU that waited for what has just come go on, if that is all that it waits for."""
+    task = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
+    if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return int64(MOVED)
+    if F.local[int64(S[L.o_task + task * TASK_CELLS + T_PC])] == 0:
+        return int64(MOVED)
+    return settle(S, P, lists, L, F, R, task)
 
 
 @inlined
@@ -165,19 +197,16 @@ def move(
     P: Cells,
     lists: Cells,
     L: Layout,
-    local: Cells,
-    dead: Cells,
+    F: Marks,
     R: Rules,
-    seen: Cells,
     label: int,
 ) -> int:
     """Make one move.
 
     Args:
         S, P, lists, L: the machine; see `step`.
-        local, dead: the program's `Flow`.
+        F: what is known of the program, and where it was.
         R: the rules.
-        seen: uint8, where REACHED steps leave a mark.
         label: which move.
 
     Returns:
@@ -189,20 +218,20 @@ def move(
     if kind == STEP:
         if not runs(S, L, x):
             return int64(REFUSED)
-        return go_on(S, P, lists, L, local, dead, R, seen, x)
+        return go_on(S, P, lists, L, F, R, x)
     if kind == CHOOSE:
         pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
         if P[pc * 5] != o.CHOICE or not runs(S, L, x):
             return int64(REFUSED)
         S[L.o_task + x * TASK_CELLS + T_PC] = P[pc * 5 + 1]
-        return settle(S, P, lists, L, local, dead, R, seen, x)
+        return settle(S, P, lists, L, F, R, x)
     if kind == TAKE:
         word = y // L.bits
         bit = int64(1) << (y % L.bits)
         if takeable(S, L, x, word) & bit == 0:
             return int64(REFUSED)
         take(S, L, x, word, bit)
-        return int64(MOVED)
+        return wake(S, P, lists, L, F, R, x)
     done = False
     if kind == FILL:
         done = fill_walk_cache(S, L, x)
@@ -216,14 +245,16 @@ def move(
     elif kind == PREEMPT:
         done = preempt(S, L, x)
     elif kind == RESUME:
-        done = resume(S, L, x)
+        if not resume(S, L, x):
+            return int64(REFUSED)
+        return wake(S, P, lists, L, F, R, x)
     elif kind == IDLE:
         done = go_idle(S, P, L, x)
     elif kind == GRANT:
         pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
         cpu = int64(S[L.o_task + x * TASK_CELLS + T_CPU])
         if waits_asleep(P, pc) and int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != x + 1:
-            return go_on(S, P, lists, L, local, dead, R, seen, x)
+            return go_on(S, P, lists, L, F, R, x)
     elif kind == SWITCH:
         done = come_back(S, P, L, x)
     return int64(MOVED) if done else int64(REFUSED)

@@ -28,6 +28,7 @@ from shootdown._explore.moves import (
     TAKE,
     VIOLATED,
     WALK,
+    Marks,
     Rules,
     label_of,
     move,
@@ -197,15 +198,13 @@ def attempt(
     P: Cells,
     lists: Cells,
     L: Layout,
-    local: Cells,
-    dead: Cells,
+    F: Marks,
     R: Rules,
-    seen: Cells,
     head: int,
     label: int,
 ) -> int:
     """Try a move from the state under expansion: returns what `move` said, and below zero why to stop."""
-    said = move(scratch.there, P, lists, L, local, dead, R, seen, label)
+    said = move(scratch.there, P, lists, L, F, R, label)
     if said == REFUSED:
         return said
     if said & 3 == VIOLATED:
@@ -242,10 +241,8 @@ def search(
     P: Cells,
     lists: Cells,
     L: Layout,
-    local: Cells,
-    dead: Cells,
+    F: Marks,
     R: Rules,
-    seen: Cells,
 ) -> int:
     """Expand states in the order in which they were found; see the constants for why it returns."""
     at = store.at
@@ -269,7 +266,7 @@ def search(
                     break
                 label = label_of(STEP if kind == 0 else CHOOSE, task, 0)
                 said = attempt(
-                    store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label
+                    store, scratch, plan, sym, P, lists, L, F, R, head, label
                 )
                 if said < 0:
                     return -said
@@ -286,7 +283,7 @@ def search(
                     rest = rest & (rest - 1)
                     label = label_of(TAKE, sender, target)
                     said = attempt(
-                        store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label
+                        store, scratch, plan, sym, P, lists, L, F, R, head, label
                     )
                     if said < 0:
                         return -said
@@ -314,7 +311,7 @@ def search(
             for x in range(count):
                 for y in range(inner):
                     said = attempt(
-                        store, scratch, plan, sym, P, lists, L, local, dead, R, seen, head, label_of(kind, x, y)
+                        store, scratch, plan, sym, P, lists, L, F, R, head, label_of(kind, x, y)
                     )
                     if said < 0:
                         return -said

@@ -17,6 +17,7 @@ from shootdown._explore.moves import (
     TAKE,
     VIOLATED,
     WALK,
+    Marks,
     Rules,
     label_of,
     move,
@@ -80,10 +81,8 @@ def random_walk(
     P: Cells,
     lists: Cells,
     L: Layout,
-    local: Cells,
-    dead: Cells,
+    F: Marks,
     R: Rules,
-    seen: Cells,
     labels: Cells,
     seed: int,
 ) -> tuple[int, int]:
@@ -106,7 +105,7 @@ def random_walk(
         idle += 1
         if not allowed(L, R, label):
             continue
-        said = move(S, P, lists, L, local, dead, R, seen, label)
+        said = move(S, P, lists, L, F, R, label)
         if said == REFUSED:
             continue
         labels[n] = label
@@ -124,10 +123,8 @@ def sample(
     P: Cells,
     lists: Cells,
     L: Layout,
-    local: Cells,
-    dead: Cells,
+    F: Marks,
     R: Rules,
-    seen: Cells,
     largest: Cells,
     varies: Cells,
     seed: int,
@@ -151,7 +148,7 @@ def sample(
             label = any_label(L, R, x >> 8)
             if not allowed(L, R, label):
                 continue
-            if move(S, P, lists, L, local, dead, R, seen, label) == REFUSED:
+            if move(S, P, lists, L, F, R, label) == REFUSED:
                 continue
             for cell in range(S.shape[0]):
                 if S[cell] != first[cell]:

@@ -74,7 +74,7 @@ def _build(scene: Scene, *, gup: bool) -> Problem:
         actors = [model.task(mm=None, cpu=cast.migrator_cpu, ready=True)]
         model.starts(*actors)
         model.calls.migrate(_MAPPING, tuple(range(cast.leavers + 1)))
-        model.asm.halt()
+        model.spin()
     elif cast.exits and gup:
         for i, actor in enumerate(actors):
             model.starts(actor)
@@ -211,7 +211,7 @@ def _keep(model: Model) -> None:
         model.free_table()
         asm.emit(o.REACHED, _FREED)
     asm.place(over)
-    asm.halt()
+    model.spin()
 
 
 def _lanes(cast: _Cast) -> tuple[str, ...]:

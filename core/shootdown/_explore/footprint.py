@@ -1,0 +1,293 @@
+"""Which steps nobody else can tell the time of: what each step touches, who else touches it, and under which locks.
+
+A step that touches only what no other task and no agent touches - or touches only while it holds a lock that the
+step's task holds too - gives the same result at whatever moment it happens. So does one that does nothing but make
+other moves possible: a lock that is released, a call that is sent. Such steps are as local as those on a task's own
+registers, and fuse with the step before them. What a step touches is worked out on the program's text, once for each
+task: its CPU, and on which mm it works where that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import attrs
+
+from shootdown._explore.flow import LOCAL, successors
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Code
+from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
+
+#: An mm, CPU or lock that is not known: it may be any.
+ANY = -1
+_READ, _WRITE = False, True
+_FLUSHING = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
+_BY_MM, _BY_TABLE = 1, 2  # operand b of a lock step
+_TABLE_LOCKS = 1 << 16
+_LOCKS = {o.LOCK_WRITE: True, o.LOCK_READ: False, o.UNLOCK_WRITE: True, o.UNLOCK_READ: False}
+#: Steps that decide what can happen next, and those on memory that scenarios name: never local.
+_ALWAYS_SEEN = frozenset({
+    o.SPAWN, o.MIGRATE, o.HALT, o.PARK, o.CHOICE, o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.IRQ_OFF, o.ACCESS,
+    o.V_LOAD, o.V_STORE, o.RELEASE_MM,
+})  # fmt: skip
+#: Steps that only make other moves possible: what depends on them can't happen before them.
+_ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON})
+#: Steps that wait for something that, once there, stays: local as soon as they can be taken.
+_AWAITING = frozenset({o.WAIT, o.AWAIT})
+#: Steps after which a CPU may be lazy, or run another mm.
+_SWITCHING = frozenset({o.HALT, o.RELEASE_MM, o.MIGRATE, o.SPAWN})
+
+SEEN, QUIET, QUIET_ONCE_POSSIBLE = range(3)
+
+
+class Touch(NamedTuple):
+    """One thing that a step touches.
+
+    Args:
+        what: its kind, such as `pud` or `lock`.
+        which: the mm, CPU, lock or variable; ANY if that is not known.
+        writes: it may change.
+    """
+
+    what: str
+    which: int
+    writes: bool
+
+
+@attrs.frozen
+class _Visit:
+    """A step as one task gets to it: on which mm it works, and which locks it holds then (lock, for writing)."""
+
+    on: int
+    held: frozenset[tuple[int, bool]]
+
+
+def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
+    """List what a step touches of what others could touch.
+
+    Args:
+        step: operation and operands.
+        on: the mm that it works on, from zero; ANY if that is not known.
+        cpu: the CPU of its task.
+    """
+    op, a, b, c, _ = (int(cell) for cell in step)
+    if op in _LOCKS:
+        yield Touch("lock", _lock(a, b, on), _WRITE)
+    elif op in (o.LOAD_PUD,):
+        yield Touch("pud", on, _READ)
+    elif op in (o.POPULATE, o.SET_PUD, o.CLEAR_PUD):
+        yield Touch("pud", on, _WRITE)
+        if op == o.POPULATE:
+            yield Touch("share", 0, _WRITE)
+        if op == o.CLEAR_PUD:
+            yield Touch("tlb", on, _WRITE)
+    elif op == o.JUMP_EXCLUSIVE:
+        yield Touch("share", 0, _READ)
+    elif op in (o.SHARE, o.DROP, o.UNSHARE):
+        yield Touch("share", 0, _WRITE)
+    elif op in (o.TABLE_STATE, o.READ_TABLE):
+        yield Touch("state", 0, op == o.TABLE_STATE)
+    elif op in (o.TOUCH, o.FLUSH_LOCAL_PAGES):
+        yield Touch("tlb", on, _WRITE)
+    elif op in (o.GATHER, o.GATHER_END, o.NESTED):
+        yield Touch("pending", on, op != o.NESTED)
+    elif op == o.FLUSH_BEGIN:
+        yield Touch("generation", on, _WRITE)
+        yield Touch("call", cpu, _WRITE)
+    elif op in (o.TARGET_MM, o.JUMP_NOT_MASKED):
+        yield Touch("mask", on, _READ)
+        yield Touch("call", cpu, _WRITE)
+    elif op in (o.TARGET_ONLINE, o.TARGET_EVERY, o.TARGET_RCU, o.CANCEL):
+        yield Touch("call", cpu, _WRITE)
+    elif op == o.TARGET_NOT_LAZY:
+        yield Touch("lazy", ANY, _READ)
+        yield Touch("call", cpu, _WRITE)
+    elif op == o.TARGET_LOADED:
+        yield Touch("loaded", on, _READ)
+        yield Touch("trim", on, _WRITE)
+        yield Touch("call", cpu, _WRITE)
+    elif op == o.TARGET_RUNNING:
+        yield Touch("preempted", ANY, _WRITE)
+    elif op == o.TARGET_WALKERS:
+        yield Touch("irq", ANY, _READ)
+        yield Touch("loaded", on, _READ)
+    elif op == o.JUMP_NOT_LOADED:
+        yield Touch("loaded", on, _READ)
+    elif op in (o.JUMP_NOT_ALONE, o.JUMP_NOT_OWN):
+        yield Touch("users", ANY, _READ)
+    elif op == o.JUMP_NOT_DUE:
+        yield Touch("trim", on, _WRITE)
+    elif op == o.FLUSH_SELF:
+        yield from _flushes(on)
+    elif op in (o.JUMP_NOT_GLOBAL, o.JUMP_NOT_TRANSITION, o.CONSIDER_GLOBAL, o.END_TRANSITION):
+        yield Touch("global", on, op in (o.CONSIDER_GLOBAL, o.END_TRANSITION))
+        yield Touch("loaded", on, _READ)
+        yield Touch("lazy", ANY, _READ)
+    elif op == o.RELEASE_MM:
+        yield Touch("users", ANY, _WRITE)
+        yield Touch("lazy", cpu, _WRITE)
+    elif op in (o.HALT, o.PARK, o.MIGRATE, o.SPAWN):
+        if op != o.PARK or a == 0:
+            yield Touch("lazy", cpu, _WRITE)
+            yield Touch("loaded", ANY, _WRITE)
+            yield Touch("mask", ANY, _WRITE)
+    elif op == o.SEND and a in _FLUSHING:
+        yield from _flushes(on)
+    elif op == o.SEND and a in o.INVALIDATING_CALLS:
+        yield Touch("tlb", on, _WRITE)
+        yield Touch("generation", on, _WRITE)
+    elif op in (o.IRQ_OFF, o.IRQ_ON):
+        yield Touch("irq", cpu, _WRITE)
+    elif op in (o.V_LOAD, o.V_STORE, o.V_ADD, o.V_XCHG, o.V_CAS, o.ACCESS):
+        where = b if op in (o.V_LOAD, o.ACCESS) else a
+        yield Touch("variable", where, op != o.V_LOAD)
+        if op == o.ACCESS:
+            yield Touch("tlb", ANY, _WRITE)
+
+
+def _lock(first: int, index: int, on: int) -> int:
+    """Number a lock: those of page tables, which a register chooses, apart; ANY if it is that of an unknown mm."""
+    if index == _BY_TABLE:
+        return _TABLE_LOCKS + first
+    if index == _BY_MM:
+        return first + on if on != ANY else ANY
+    return first
+
+
+def _flushes(on: int) -> Iterator[Touch]:
+    """What a flush touches where it is taken: the mm's TLB entries and generation; lazy CPUs leave the mm."""
+    yield Touch("tlb", on, _WRITE)
+    yield Touch("generation", on, _WRITE)
+    yield Touch("mask", on, _WRITE)
+    yield Touch("loaded", on, _WRITE)
+    yield Touch("lazy", ANY, _WRITE)
+
+
+def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool) -> list[Touch]:
+    """List what agents touch."""
+    found: list[Touch] = []
+    if walkers:
+        found += [Touch("pud", ANY, _READ), Touch("tlb", ANY, _WRITE), Touch("state", ANY, _READ)]
+    if entries:
+        found += [Touch("variable", ANY, _READ), Touch("tlb", ANY, _WRITE)]
+    if hypervisor:
+        found += [Touch("preempted", ANY, _WRITE), Touch("tlb", ANY, _WRITE)]
+    if scheduler:
+        found += [Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "lock")]
+    return found
+
+
+def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> dict[int, _Visit]:
+    """Follow a task's program: for each step that it can get to, what is surely known there."""
+    cells = list(state)
+    t = layout.o_task + task * TASK_CELLS
+    steps = code.steps.reshape(-1, 5)
+    start = int(cells[t + T_PC])
+    known: dict[int, _Visit] = {start: _Visit(int(cells[t + T_ON]) - 1, frozenset())}
+    work = [start]
+    while work:
+        pc = work.pop()
+        visit = known[pc]
+        op, a, b, _, _ = (int(cell) for cell in steps[pc])
+        on, held = visit.on, visit.held
+        if op == o.ON_MM:
+            on = a if b < 0 else ANY
+        elif op in _LOCKS:
+            lock = (_lock(a, b, on), _LOCKS[op])
+            held = held | {lock} if op in (o.LOCK_WRITE, o.LOCK_READ) else held - {lock}
+        for then in successors(code, pc):
+            before = known.get(then)
+            now = _Visit(on, held)
+            if before is not None:
+                now = _Visit(before.on if before.on == on else ANY, before.held & held)
+            if now != before:
+                known[then] = now
+                work.append(then)
+    return known
+
+
+def _meet(x: Touch, y: Touch) -> bool:
+    return x.what == y.what and (x.writes or y.writes) and (x.which == y.which or ANY in (x.which, y.which))
+
+
+def _exclude(x: frozenset[tuple[int, bool]], y: frozenset[tuple[int, bool]]) -> bool:
+    """Say whether two sets of held locks can't be held at once."""
+    return any(a[0] == b[0] != ANY and (a[1] or b[1]) for a in x for b in y)
+
+
+def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]) -> bool:
+    """Say whether no CPU ever turns lazy or runs another mm: each in an mm_cpumask has that mm loaded.
+
+    Args:
+        layout, cells: the machine, when every task has its CPU.
+        ops: operations and first operands of all steps that can be taken.
+    """
+    state = list(cells)
+    if any(op in _SWITCHING or (op == o.PARK and a == 0) for op, a in ops):
+        return False
+    words = layout.words
+    lazy = layout.o_sets + CPU_SETS.index("lazy") * words
+    if any(state[lazy : lazy + words]):
+        return False
+    for mm in range(layout.mms):
+        at = layout.o_mmset + mm * len(MM_SETS) * words
+        mask, loaded = (at + MM_SETS.index(name) * words for name in ("mask", "loaded"))
+        if state[mask : mask + words] != state[loaded : loaded + words]:
+            return False
+    return True
+
+
+def quiet_steps(
+    code: Code, layout: Layout, state: Iterable[int], around: list[Touch], *, scheduler: bool, taken: set[int]
+) -> list[int]:
+    """Say of each step whether it is local for every task that can get to it: SEEN, QUIET, QUIET_ONCE_POSSIBLE.
+
+    Args:
+        code, layout, state: the machine, when every task has its CPU.
+        around: what agents touch.
+        scheduler: CPUs may switch at any time.
+        taken: the steps that are ever taken; the others are left out of account.
+    """
+    cells = [int(cell) for cell in state]
+    steps = code.steps.reshape(-1, 5)
+    every: list[tuple[int, int, frozenset[tuple[int, bool]], list[Touch]]] = []
+    ops = {(int(steps[pc][0]), int(steps[pc][1])) for pc in taken}
+    still = not scheduler and stands_still(layout, cells, ops)
+    for task in range(layout.tasks):
+        cpu = cells[layout.o_task + task * TASK_CELLS + T_CPU]
+        for pc, visit in visits_of(code, layout, cells, task).items():
+            if pc in taken:
+                found = [
+                    touch
+                    for touch in touches(steps[pc], visit.on, cpu)
+                    if not (still and touch.what in ("lazy", "loaded", "mask"))
+                ]
+                every.append((task, pc, visit.held, found))
+    quiet = [QUIET if int(step[0]) in LOCAL else SEEN for step in steps]
+    candidates = {pc for _, pc, _, _ in every if int(steps[pc][0]) not in _ALWAYS_SEEN}
+    by_kind: dict[str, set[tuple[int, frozenset[tuple[int, bool]], Touch]]] = {}
+    for task, _, held, found in every:
+        for touch in found:
+            by_kind.setdefault(touch.what, set()).add((task, held, touch))
+    walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
+    for task, pc, held, found in every:
+        op = int(steps[pc][0])
+        if quiet[pc] or pc not in candidates or op in _ENABLING or op in _AWAITING:
+            continue
+        if any(
+            any(_meet(touch, other) for other in around)
+            or any(
+                other_task != task and _meet(touch, other) and not _exclude(held, other_held)
+                for other_task, other_held, other in by_kind[touch.what]
+            )
+            for touch in found
+        ):
+            candidates.discard(pc)
+    for pc in candidates:
+        op = int(steps[pc][0])
+        if op in _AWAITING:
+            quiet[pc] = QUIET_ONCE_POSSIBLE
+        elif not (op == o.IRQ_ON and walkers_are_targets):
+            quiet[pc] = QUIET
+    return quiet
