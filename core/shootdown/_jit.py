@@ -60,6 +60,12 @@ def is_kept(compiled: Callable[..., Any]) -> bool:
         return False
 
 
+def inlined_copy(function: F) -> F:
+    """Compile a large function once more, into a loop that takes nothing else; that loop's kernel is what disk keeps."""
+    copy: F = njit(forceinline=True, **_FLAGS)(function)
+    return copy
+
+
 def sources(module: str) -> tuple[Path, ...]:
     """Return the files that decide what the kernels of an imported module do: its own and those it imports.
 

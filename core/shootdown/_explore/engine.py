@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._explore.flow import Flow, flow_of
-from shootdown._explore.footprint import agents, quiet_steps
-from shootdown._machine.layout import T_CPU, TASK_CELLS
+from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
+from shootdown._machine import ops as o
+from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
 from shootdown._timed.run import Machine
 
 #: States expanded between two looks at whether somebody wants to interrupt.
@@ -94,7 +95,11 @@ def begin(machine: Machine) -> npt.NDArray[Any]:
     """Return the first state with every ready task on its CPU."""
     from shootdown._machine.step import switch_to
 
-    state = machine.state.copy()
+    from shootdown._explore.search import PADDING
+
+    size = -(-machine.layout.size // PADDING) * PADDING
+    state = np.zeros(size, machine.state.dtype)
+    state[: machine.layout.size] = machine.state
     for task in machine.ready:
         switch_to(state, machine.layout, int(state[machine.layout.o_task + task * TASK_CELLS + T_CPU]), task)
     return state
@@ -111,7 +116,6 @@ class Explorer:
     def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
         from shootdown._explore.moves import Rules
         from shootdown._explore.symmetry import no_symmetry, symmetry_of
-        from shootdown._machine import ops as o
 
         self.problem = problem
         self.reductions = reductions or Reductions()
@@ -121,6 +125,7 @@ class Explorer:
             walkers=int(problem.walkers),
             entries=int(problem.entries and layout.entries > 0),
             hypervisor=int(problem.hypervisor),
+            preemptible=self._preemptible(),
             scheduler=int(problem.scheduler),
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
             fuse=int(self.reductions.fuse),
@@ -132,6 +137,36 @@ class Explorer:
             else no_symmetry()
         )
         self._assume(set(range(len(code.cost))))
+
+    def _preemptible(self) -> int:
+        """Say for which vCPUs preemption makes a difference: those that another CPU may want to flush.
+
+        Any other, when it is preempted, merely takes its steps and its interrupts later, which it may anyway.
+        """
+        layout = self.problem.machine.layout
+        everybody = (1 << layout.cpus) - 1
+        if self.problem.scheduler or not self.reductions.fuse or layout.words != 1:
+            return everybody
+        mask = 0
+        for mm in range(layout.mms):
+            at = layout.o_mmset + mm * len(MM_SETS) + MM_SETS.index("mask")
+            inside = int(self.first[at])
+            flushers = {
+                int(self.first[layout.o_task + task * TASK_CELLS + T_CPU])
+                for task in range(layout.tasks)
+                if self._flushes(task, mm)
+            }
+            for cpu in range(layout.cpus):
+                if inside >> cpu & 1 and flushers - {cpu}:
+                    mask |= 1 << cpu
+        return mask
+
+    def _flushes(self, task: int, mm: int) -> bool:
+        """Say whether a task may flush an mm."""
+        machine = self.problem.machine
+        visits = visits_of(machine.code, machine.layout, self.first, task)
+        steps = machine.code.steps.reshape(-1, 5)
+        return any(int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items())
 
     def _assume(self, taken: set[int]) -> None:
         """Work out what is local if no other steps than these are ever taken."""
@@ -240,7 +275,10 @@ class Explorer:
 
         here, there = self.first.copy(), self.first.copy()
         views = (here.view(np.uint64), there.view(np.uint64))
-        return Scratch(here, there, *views, self.first.copy(), np.zeros(words, np.uint64))
+        layout = self.problem.machine.layout
+        most = layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
+        labels = np.zeros(most, np.int64)
+        return Scratch(here, there, *views, self.first.copy(), labels, np.zeros(words, np.uint64))
 
     def _widened(self, store: Any, old: Any, new: Any) -> tuple[Any, Any]:
         """Keep what was found by a plan that has room for a value that did not fit."""

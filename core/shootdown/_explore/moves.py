@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._jit import inlined, kernel
+from shootdown._jit import inlined, inlined_copy, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.agents import (
     come_back,
@@ -35,7 +35,7 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import PREEMPTED, cpu_set, has, step, switch_to, take, takeable
+from shootdown._machine.step import PREEMPTED, cpu_set, has, step_inlined, switch_to, take, takeable
 
 # What moves: the low bits of a label. Above: x (task or CPU), then y.
 STEP = 0  # task x takes its next step
@@ -70,7 +70,8 @@ class Rules(NamedTuple):
     Args:
         walkers: hardware walkers fill and use walk caches.
         entries: hardware walkers copy entries that stand alone.
-        hypervisor: any vCPU may be preempted.
+        hypervisor: vCPUs may be preempted.
+        preemptible: those for which it makes a difference, as a mask.
         scheduler: a CPU whose task waits may idle.
         choices: programs have CHOICE steps.
         fuse: local steps belong to the move before them.
@@ -80,6 +81,7 @@ class Rules(NamedTuple):
     walkers: int
     entries: int
     hypervisor: int
+    preemptible: int
     scheduler: int
     choices: int
     fuse: int
@@ -121,60 +123,6 @@ def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
                 S[t + T_GATHER + g * GATHER_CELLS + i] = 0
 
 
-@kernel
-def go_on(
-    S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, task: int
-) -> int:
-    """Take the next step of a task, and with `fuse` the local steps after it."""
-    t = L.o_task + task * TASK_CELLS
-    pc = int64(S[t + T_PC])
-    said = step(S, P, lists, L, task)
-    why = said & 7
-    if why == o.FAILED:
-        return int64(((said >> 3) << 2) | VIOLATED)
-    if why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0):
-        switch_to(S, L, int64(S[t + T_CPU]), -1)
-        return int64(MOVED)
-    if why != o.DONE:
-        return int64(REFUSED)
-    F.taken[pc] = 1
-    if P[pc * 5] == o.REACHED:
-        F.seen[P[pc * 5 + 1]] = 1
-    return settle(S, P, lists, L, F, R, task)
-
-
-@kernel
-def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, task: int) -> int:
-    """Take the local steps that follow, and clear what is dead; a violated invariant ends them."""
-    t = L.o_task + task * TASK_CELLS
-    pc = int64(S[t + T_PC])
-    while (F.local[pc] and R.fuse) or P[pc * 5] == o.FAIL:
-        said = step(S, P, lists, L, task)
-        if said & 7 == o.FAILED:
-            return int64(((said >> 3) << 2) | VIOLATED)
-        if said & 7 != o.DONE:
-            break
-        F.taken[pc] = 1
-        if P[pc * 5] == o.REACHED:
-            F.seen[P[pc * 5 + 1]] = 1
-        pc = int64(S[t + T_PC])
-    F.taken[pc] = 1
-    if R.dead:
-        forget_dead(S, F.dead, L, task)
-    return int64(MOVED)
-
-
-@kernel
-def wake(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
-    """Let the task of a CPU that waited for what has just come go on, if that is all that it waits for."""
-    task = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
-    if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
-        return int64(MOVED)
-    if F.local[int64(S[L.o_task + task * TASK_CELLS + T_PC])] == 0:
-        return int64(MOVED)
-    return settle(S, P, lists, L, F, R, task)
-
-
 @inlined
 def runs(S: Cells, L: Layout, task: int) -> bool:
     """Say whether a task has its CPU, and its CPU runs."""
@@ -185,14 +133,22 @@ def runs(S: Cells, L: Layout, task: int) -> bool:
 
 
 @inlined
+def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
+    """Say which task goes on because what it waited for may have come; -1 for none."""
+    task = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
+    if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return int64(-1)
+    return task
+
+
+@inlined
 def waits_asleep(P: Cells, pc: int) -> bool:
     """Say whether a step is one at which a task may sleep until somebody wakes it."""
     op = P[pc * 5]
     return op == o.AWAIT or ((op == o.LOCK_READ or op == o.LOCK_WRITE) and P[pc * 5 + 3] != 0)
 
 
-@kernel
-def move(
+def _move(
     S: Cells,
     P: Cells,
     lists: Cells,
@@ -215,46 +171,83 @@ def move(
     kind = label & 15
     x = (label >> _X) & _BYTE
     y = (label >> _Y) & _BYTE
+    task = int64(-1)  # who goes on after it
+    must = False  # it is a step of that task or nothing
+    done = True
     if kind == STEP:
-        if not runs(S, L, x):
-            return int64(REFUSED)
-        return go_on(S, P, lists, L, F, R, x)
-    if kind == CHOOSE:
-        pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
-        if P[pc * 5] != o.CHOICE or not runs(S, L, x):
-            return int64(REFUSED)
-        S[L.o_task + x * TASK_CELLS + T_PC] = P[pc * 5 + 1]
-        return settle(S, P, lists, L, F, R, x)
-    if kind == TAKE:
+        done = runs(S, L, x)
+        task = x
+        must = True
+    elif kind == TAKE:
         word = y // L.bits
         bit = int64(1) << (y % L.bits)
-        if takeable(S, L, x, word) & bit == 0:
-            return int64(REFUSED)
-        take(S, L, x, word, bit)
-        return wake(S, P, lists, L, F, R, x)
-    done = False
-    if kind == FILL:
+        done = takeable(S, L, x, word) & bit != 0
+        if done:
+            take(S, L, x, word, bit)
+            task = woken(S, L, F, R, x)
+    elif kind == CHOOSE:
+        pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
+        done = P[pc * 5] == o.CHOICE and runs(S, L, x)
+        if done:
+            S[L.o_task + x * TASK_CELLS + T_PC] = P[pc * 5 + 1]
+            task = x
+    elif kind == FILL:
         done = fill_walk_cache(S, L, x)
     elif kind == WALK:
         if walks_stale_table(S, L, x):
             return int64((WALK_CACHE << 2) | VIOLATED)
+        done = False
     elif kind == COPY:
         done = fill_entry(S, L, x, y)
     elif kind == DRAIN:
         done = drain_store(S, L, x, y)
     elif kind == PREEMPT:
-        done = preempt(S, L, x)
+        done = (R.preemptible >> x) & 1 != 0 and preempt(S, L, x)
     elif kind == RESUME:
-        if not resume(S, L, x):
-            return int64(REFUSED)
-        return wake(S, P, lists, L, F, R, x)
+        done = resume(S, L, x)
+        if done:
+            task = woken(S, L, F, R, x)
     elif kind == IDLE:
         done = go_idle(S, P, L, x)
     elif kind == GRANT:
         pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
         cpu = int64(S[L.o_task + x * TASK_CELLS + T_CPU])
-        if waits_asleep(P, pc) and int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != x + 1:
-            return go_on(S, P, lists, L, F, R, x)
+        done = waits_asleep(P, pc) and int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != x + 1
+        task = x
+        must = True
     elif kind == SWITCH:
         done = come_back(S, P, L, x)
-    return int64(MOVED) if done else int64(REFUSED)
+    if not done:
+        return int64(REFUSED)
+    if task < 0:
+        return int64(MOVED)
+    t = L.o_task + task * TASK_CELLS
+    while True:
+        pc = int64(S[t + T_PC])
+        op = P[pc * 5]
+        if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
+            break
+        why = step_inlined(S, P, lists, L, task)
+        if why & 7 == o.FAILED:
+            return int64(((why >> 3) << 2) | VIOLATED)
+        why = why & 7
+        if must and (why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0)):
+            switch_to(S, L, int64(S[t + T_CPU]), -1)
+            break
+        if why != o.DONE:
+            if must:
+                return int64(REFUSED)
+            break
+        F.taken[pc] = 1
+        if op == o.REACHED:
+            F.seen[P[pc * 5 + 1]] = 1
+        must = False
+    F.taken[int64(S[t + T_PC])] = 1
+    if R.dead:
+        forget_dead(S, F.dead, L, task)
+    return int64(MOVED)
+
+
+#: The same for all, and for the loop of the search alone.
+move = kernel(_move)
+move_inlined = inlined_copy(_move)

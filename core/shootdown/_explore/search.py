@@ -19,7 +19,6 @@ from shootdown._explore.moves import (
     FILL,
     GRANT,
     IDLE,
-    MOVED,
     PREEMPT,
     REFUSED,
     RESUME,
@@ -31,7 +30,7 @@ from shootdown._explore.moves import (
     Marks,
     Rules,
     label_of,
-    move,
+    move_inlined,
 )
 from shootdown._explore.packing import Plan, pack, unpack
 from shootdown._explore.symmetry import Symmetry, canonical
@@ -44,6 +43,10 @@ from shootdown._machine.step import takeable
 # Cells of `Store.at`. BEFORE: transitions before those from row HEAD.
 HEAD, COUNT, TRANSITIONS, BEFORE, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(9)
 AT_CELLS = 9
+
+#: Words that are compared at once; states are padded to as many.
+_BLOCK = 8
+PADDING = _BLOCK * 4
 
 # Why the kernel returned.
 ALL = 0  # every state was expanded
@@ -78,6 +81,7 @@ class Scratch(NamedTuple):
     Args:
         here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
         spare: a third one, for renaming.
+        labels: the moves to try, int64.
         row: a packed row, uint64.
     """
 
@@ -86,6 +90,7 @@ class Scratch(NamedTuple):
     here64: npt.NDArray[np.uint64]
     there64: npt.NDArray[np.uint64]
     spare: npt.NDArray[np.uint16]
+    labels: npt.NDArray[np.int64]
     row: npt.NDArray[np.uint64]
 
 
@@ -166,8 +171,15 @@ def keep(
     words = plan.words
     for w in range(words):
         scratch.row[w] = store.rows[head * words + w]
-    for w in range(here64.shape[0]):
-        if here64[w] != there64[w]:
+    for block in range(0, here64.shape[0], _BLOCK):
+        differs = np.uint64(0)
+        for w in range(block, block + _BLOCK):
+            differs |= here64[w] ^ there64[w]
+        if differs == 0:
+            continue
+        for w in range(block, block + _BLOCK):
+            if here64[w] == there64[w]:
+                continue
             for cell in range(w * 4, w * 4 + 4):
                 value = np.uint64(scratch.there[cell])
                 change = value ^ np.uint64(scratch.here[cell])
@@ -190,30 +202,54 @@ def keep(
 
 
 @kernel
-def attempt(
-    store: Store,
-    scratch: Scratch,
-    plan: Plan,
-    sym: Symmetry,
-    P: Cells,
-    lists: Cells,
-    L: Layout,
-    F: Marks,
-    R: Rules,
-    head: int,
-    label: int,
-) -> int:
-    """Try a move from the state under expansion: returns what `move` said, and below zero why to stop."""
-    said = move(scratch.there, P, lists, L, F, R, label)
-    if said == REFUSED:
-        return said
-    if said & 3 == VIOLATED:
-        store.at[LABEL] = label
-        store.at[INVARIANT] = said >> 2
-        return int64(-BUG)
-    if not keep(store, scratch, plan, sym, L, label, head):
-        return int64(-WIDEN)
-    return int64(MOVED)
+def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
+    """List the moves that could be possible in a state, and say how many they are; `move` refuses those that aren't."""
+    n = int64(0)
+    for task in range(L.tasks):
+        labels[n] = label_of(STEP, task, 0)
+        n += 1
+        if R.choices:
+            labels[n] = label_of(CHOOSE, task, 0)
+            n += 1
+    for sender in range(L.cpus):
+        for word in range(L.words):
+            if int64(S[L.o_out + sender * L.words + word]):
+                rest = takeable(S, L, sender, word)
+                while rest:
+                    labels[n] = label_of(TAKE, sender, word * L.bits + lowest(rest))
+                    n += 1
+                    rest = rest & (rest - 1)
+    for cpu in range(L.cpus):
+        if R.walkers:
+            labels[n] = label_of(FILL, cpu, 0)
+            labels[n + 1] = label_of(WALK, cpu, 0)
+            n += 2
+        if R.entries:
+            for entry in range(L.entries):
+                labels[n] = label_of(COPY, cpu, entry)
+                n += 1
+        if L.memory:
+            for which in range(L.stores):
+                labels[n] = label_of(DRAIN, cpu, which)
+                n += 1
+        if R.hypervisor and (R.preemptible >> cpu) & 1:
+            labels[n] = label_of(PREEMPT, cpu, 0)
+            labels[n + 1] = label_of(RESUME, cpu, 0)
+            n += 2
+    if R.scheduler:
+        for task in range(L.tasks):
+            labels[n] = label_of(IDLE, task, 0)
+            labels[n + 1] = label_of(GRANT, task, 0)
+            labels[n + 2] = label_of(SWITCH, task, 0)
+            n += 3
+    return n
+
+
+@inlined
+def is_progress(label: int) -> bool:
+    """Say whether a move brings anybody closer to an end; fills, preemptions and sleeping don't."""
+    kind = label & 15
+    return not (kind == FILL or kind == COPY or kind == PREEMPT or kind == IDLE)
 
 
 @kernel
@@ -246,7 +282,7 @@ def search(
 ) -> int:
     """Expand states in the order in which they were found; see the constants for why it returns."""
     at = store.at
-    most = L.tasks * 2 + L.cpus * (L.cpus + 4 + L.entries + L.stores)
+    most = scratch.labels.shape[0]
     room = min(store.parent.shape[0], store.table.shape[0] // 2)
     for _ in range(at[LIMIT]):
         head = at[HEAD]
@@ -259,64 +295,18 @@ def search(
         for w in range(scratch.here64.shape[0]):
             scratch.there64[w] = scratch.here64[w]
         moved = False
-        # what tasks do
-        for task in range(L.tasks):
-            for kind in range(2):
-                if kind == 1 and R.choices == 0:
-                    break
-                label = label_of(STEP if kind == 0 else CHOOSE, task, 0)
-                said = attempt(
-                    store, scratch, plan, sym, P, lists, L, F, R, head, label
-                )
-                if said < 0:
-                    return -said
-                if said == MOVED:
-                    moved = True
-        # interrupts and broadcasts arrive
-        for sender in range(L.cpus):
-            for word in range(L.words):
-                if int64(scratch.here[L.o_out + sender * L.words + word]) == 0:
-                    continue
-                rest = takeable(scratch.here, L, sender, word)
-                while rest:
-                    target = word * L.bits + lowest(rest)
-                    rest = rest & (rest - 1)
-                    label = label_of(TAKE, sender, target)
-                    said = attempt(
-                        store, scratch, plan, sym, P, lists, L, F, R, head, label
-                    )
-                    if said < 0:
-                        return -said
-                    moved = True
-        # agents
-        for kind in range(FILL, SWITCH + 1):
-            count = int64(0)
-            inner = int64(1)
-            progress = False
-            if kind == FILL or kind == WALK:
-                count = L.cpus if R.walkers else int64(0)
-            elif kind == COPY:
-                count = L.cpus if R.entries else int64(0)
-                inner = L.entries
-            elif kind == DRAIN:
-                count = L.cpus if L.memory else int64(0)
-                inner = L.stores
-                progress = True
-            elif kind == PREEMPT or kind == RESUME:
-                count = L.cpus if R.hypervisor else int64(0)
-                progress = kind == RESUME
-            elif kind == IDLE or kind == GRANT or kind == SWITCH:
-                count = L.tasks if R.scheduler else int64(0)
-                progress = kind != IDLE
-            for x in range(count):
-                for y in range(inner):
-                    said = attempt(
-                        store, scratch, plan, sym, P, lists, L, F, R, head, label_of(kind, x, y)
-                    )
-                    if said < 0:
-                        return -said
-                    if said == MOVED and progress:
-                        moved = True
+        for i in range(candidates(scratch.here, L, R, scratch.labels)):
+            label = int64(scratch.labels[i])
+            said = move_inlined(scratch.there, P, lists, L, F, R, label)
+            if said == REFUSED:
+                continue
+            if said & 3 == VIOLATED:
+                at[LABEL] = label
+                at[INVARIANT] = said >> 2
+                return int64(BUG)
+            if not keep(store, scratch, plan, sym, L, label, head):
+                return int64(WIDEN)
+            moved = moved or is_progress(label)
         if not moved and somebody_waits(scratch.here, P, L):
             return int64(DEADLOCK)
         at[HEAD] = head + 1

@@ -27,6 +27,7 @@ from shootdown._machine.layout import (
     T_CPU,
     T_MM,
     T_ON,
+    T_PC,
     TASK_CELLS,
     Layout,
 )
@@ -42,12 +43,14 @@ class Symmetry(NamedTuple):
         groups: how many groups are alike; fewer than two: no symmetry.
         source: for each renaming and cell, the cell that it comes from; int64, shape (renamings, size).
         kind: what each cell holds; int64, shape (size,).
+        order: the cells that renaming may change, those that differ most often first; int64.
         task, mm, cpu: for each renaming, the new number plus one of each number plus one; int64.
     """
 
     groups: int
     source: npt.NDArray[np.int64]
     kind: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
     task: npt.NDArray[np.int64]
     mm: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.int64]
@@ -68,7 +71,8 @@ class Group(NamedTuple):
 def no_symmetry() -> Symmetry:
     """Return the symmetry of a machine without like parts."""
     empty = np.zeros((0, 0), np.int64)
-    return Symmetry(0, empty, np.zeros(0, np.int64), empty, empty, empty)
+    none = np.zeros(0, np.int64)
+    return Symmetry(0, empty, none, none, empty, empty, empty)
 
 
 def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...]) -> Symmetry:
@@ -99,7 +103,8 @@ def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...])
         tasks.append(task)
         mms.append(mm)
         cpus.append(cpu)
-    return Symmetry(len(groups), *(np.array(x, np.int64) for x in (sources, kind, tasks, mms, cpus)))
+    order = _order(L, kind, sources)
+    return Symmetry(len(groups), *(np.array(x, np.int64) for x in (sources, kind, order, tasks, mms, cpus)))
 
 
 def _kinds(L: Layout) -> npt.NDArray[np.int64]:
@@ -117,6 +122,16 @@ def _kinds(L: Layout) -> npt.NDArray[np.int64]:
         kind[L.o_task + task * TASK_CELLS + T_ON] = _MM
     kind[L.o_mmset : L.o_mmset + L.mms * len(MM_SETS)] = _SET
     return kind
+
+
+def _order(
+    L: Layout, kind: npt.NDArray[np.int64], sources: list[npt.NDArray[np.int64]]
+) -> list[int]:
+    """List the cells that a renaming may change: where tasks are first, as that tells most states apart."""
+    moved = (kind != _PLAIN) | np.any([source != np.arange(L.size) for source in sources], axis=0)
+    places = [L.o_task + task * TASK_CELLS + T_PC for task in range(L.tasks)]
+    first = [cell for cell in places if moved[cell]]
+    return first + [int(cell) for cell in np.flatnonzero(moved) if cell not in first]
 
 
 def _source(
@@ -172,7 +187,8 @@ def canonical(S: Cells, spare: Cells, L: Layout, sym: Symmetry) -> None:
     """Rename a state to the smallest of those that are alike."""
     best = int64(-1)
     for which in range(sym.source.shape[0]):
-        for cell in range(S.shape[0]):
+        for i in range(sym.order.shape[0]):
+            cell = sym.order[i]
             now = renamed(S, L, sym, which, cell)
             then = int64(S[cell]) if best < 0 else renamed(S, L, sym, best, cell)
             if now != then:
@@ -180,7 +196,7 @@ def canonical(S: Cells, spare: Cells, L: Layout, sym: Symmetry) -> None:
                     best = which
                 break
     if best >= 0:
-        for cell in range(S.shape[0]):
-            spare[cell] = renamed(S, L, sym, best, cell)
-        for cell in range(S.shape[0]):
-            S[cell] = spare[cell]
+        for i in range(sym.order.shape[0]):
+            spare[sym.order[i]] = renamed(S, L, sym, best, sym.order[i])
+        for i in range(sym.order.shape[0]):
+            S[sym.order[i]] = spare[sym.order[i]]
