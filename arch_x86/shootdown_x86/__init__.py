@@ -30,5 +30,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=X86Lowering,
             measured=MEASURED,
             contradictions=CONTRADICTIONS,
+            memory_model="tso",
+            pte_clear="xchg",  # native_ptep_get_and_clear(), arch/x86/include/asm/pgtable_64.h, on SMP
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -203,6 +203,9 @@ class Architecture:
         lower: how flushes become steps.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
         contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
+        memory_model: in which order a CPU's stores reach the others: at once (`sc`), later in program order (`tso`),
+            or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
+        pte_clear: whether clearing a page-table entry is a fully ordered exchange (`xchg`) or orders nothing (`store`).
     """
 
     api: int
@@ -217,3 +220,5 @@ class Architecture:
     lower: Callable[[Kernel, Platform], Lowering] | None = None
     measured: Any = None
     contradictions: tuple[Any, ...] = ()
+    memory_model: Literal["sc", "tso", "weak"] = "weak"
+    pte_clear: Literal["store", "xchg"] = "store"

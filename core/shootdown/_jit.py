@@ -61,7 +61,7 @@ def is_kept(compiled: Callable[..., Any]) -> bool:
 
 
 def inlined_copy(function: F) -> F:
-    """Compile a large function once more, into a loop that takes nothing else; that loop's kernel is what disk keeps."""
+    """Compile a large function once more, into the one loop that calls it; disk keeps that loop's kernel."""
     copy: F = njit(forceinline=True, **_FLAGS)(function)
     return copy
 

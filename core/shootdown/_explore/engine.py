@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._explore.flow import Flow, flow_of
+from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
@@ -93,9 +93,8 @@ class Outcome:
 
 def begin(machine: Machine) -> npt.NDArray[Any]:
     """Return the first state with every ready task on its CPU."""
-    from shootdown._machine.step import switch_to
-
     from shootdown._explore.search import PADDING
+    from shootdown._machine.step import switch_to
 
     size = -(-machine.layout.size // PADDING) * PADDING
     state = np.zeros(size, machine.state.dtype)
@@ -166,7 +165,9 @@ class Explorer:
         machine = self.problem.machine
         visits = visits_of(machine.code, machine.layout, self.first, task)
         steps = machine.code.steps.reshape(-1, 5)
-        return any(int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items())
+        return any(
+            int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items()
+        )
 
     def _assume(self, taken: set[int]) -> None:
         """Work out what is local if no other steps than these are ever taken."""
@@ -263,7 +264,9 @@ class Explorer:
 
         largest = self.first.astype(np.int64)
         varies = np.zeros(len(largest), np.uint8)
-        sample(self.first.copy(), self.first, *self.program, largest, varies, np.int64(12345), np.int64(60), np.int64(200))
+        scratch = self.first.copy()
+        steps, lists, layout, marks, rules = self.program
+        sample(scratch, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, 60, 200)
         width = np.zeros(len(largest), np.int64)
         for cell in np.flatnonzero(varies):
             width[cell] = int(largest[cell]).bit_length()
@@ -334,7 +337,9 @@ class Explorer:
             transitions=int(store.at[s.TRANSITIONS]),
             depth=len(path),
             path=tuple(reversed(path)) if verdict == BUG else (),
-            reached=frozenset(name for name, mark in zip(self.problem.places, self.marks.seen, strict=False) if mark),
+            reached=frozenset(
+                name for name, mark in zip(self.problem.places, self.marks.seen, strict=False) if mark
+            ),
             row_bytes=words * 8,
             total_bytes=total,
         )

@@ -20,7 +20,7 @@ LABELS = {
     o.JUMP_CLEARED: 2, o.GATHER_TABLES: 3, o.JUMP_NO_TARGET: 0, o.JUMP_NOT_LOADED: 0, o.JUMP_NOT_GLOBAL: 0,
     o.JUMP_NOT_TRANSITION: 0, o.JUMP_STRIDES: 2, o.JUMP_TARGETS_BELOW: 1, o.JUMP_WHOLE: 0, o.JUMP_EMPTY: 1,
     o.JUMP_NOT_ALONE: 0, o.JUMP_NOT_DUE: 1, o.CHOICE: 0, o.JUMP_NO_BITS: 2, o.V_CAS: 3, o.JUMP_SAME: 2,
-    o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0,
+    o.TRY_WRITE: 2, o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0,
 }  # fmt: skip
 
 #: Steps after which a program does not go on with the next one.
@@ -50,7 +50,7 @@ _USES_A = frozenset({o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.JUMP_NO_BITS, o.ADD, o
 _USES_B = frozenset({o.PICK, o.READ_TABLE, o.V_CAS, o.COPY, o.JUMP_SAME})
 _DEFINES_A = frozenset({o.LOAD_PUD, o.SET, o.READ_TABLE, o.V_LOAD, o.ACCESS, o.COPY})
 _DEFINES_C = frozenset({o.V_ADD, o.V_XCHG})
-_LOCKS = frozenset({o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE})
+_LOCKS = frozenset({o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE, o.TRY_WRITE})
 _BY_SLOT = 2  # a lock step's b: the lock is that of the table of register SLOT
 
 
@@ -107,7 +107,7 @@ def reads_and_writes(step: npt.NDArray[np.int64]) -> tuple[int, int]:
     return reads, writes
 
 
-def flow_of(code: Code, quiet: list[bool]) -> Flow:
+def flow_of(code: Code, quiet: list[int]) -> Flow:
     """Work out what is dead before each step: backwards, until nothing changes.
 
     Args:

@@ -25,7 +25,13 @@ _READ, _WRITE = False, True
 _FLUSHING = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
 _BY_MM, _BY_TABLE = 1, 2  # operand b of a lock step
 _TABLE_LOCKS = 1 << 16
-_LOCKS = {o.LOCK_WRITE: True, o.LOCK_READ: False, o.UNLOCK_WRITE: True, o.UNLOCK_READ: False}
+_LOCKS = {
+    o.LOCK_WRITE: True,
+    o.LOCK_READ: False,
+    o.UNLOCK_WRITE: True,
+    o.UNLOCK_READ: False,
+    o.TRY_WRITE: True,
+}
 #: Steps that decide what can happen next, and those on memory that scenarios name: never local.
 _ALWAYS_SEEN = frozenset({
     o.SPAWN, o.MIGRATE, o.HALT, o.PARK, o.CHOICE, o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.IRQ_OFF, o.ACCESS,
@@ -71,7 +77,7 @@ def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
         on: the mm that it works on, from zero; ANY if that is not known.
         cpu: the CPU of its task.
     """
-    op, a, b, c, _ = (int(cell) for cell in step)
+    op, a, b, _, _ = (int(cell) for cell in step)
     if op in _LOCKS:
         yield Touch("lock", _lock(a, b, on), _WRITE)
     elif op in (o.LOAD_PUD,):
@@ -174,7 +180,9 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool) -
     if hypervisor:
         found += [Touch("preempted", ANY, _WRITE), Touch("tlb", ANY, _WRITE)]
     if scheduler:
-        found += [Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "lock")]
+        found += [
+            Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "lock")
+        ]
     return found
 
 
@@ -195,12 +203,13 @@ def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> di
             on = a if b < 0 else ANY
         elif op in _LOCKS:
             lock = (_lock(a, b, on), _LOCKS[op])
-            held = held | {lock} if op in (o.LOCK_WRITE, o.LOCK_READ) else held - {lock}
+            held = held | {lock} if op in (o.LOCK_WRITE, o.LOCK_READ, o.TRY_WRITE) else held - {lock}
         for then in successors(code, pc):
             before = known.get(then)
-            now = _Visit(on, held)
+            refused = op == o.TRY_WRITE and then != pc + 1
+            now = _Visit(on, visit.held if refused else held)
             if before is not None:
-                now = _Visit(before.on if before.on == on else ANY, before.held & held)
+                now = _Visit(before.on if before.on == on else ANY, before.held & now.held)
             if now != before:
                 known[then] = now
                 work.append(then)

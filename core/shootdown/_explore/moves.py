@@ -145,7 +145,7 @@ def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
 def waits_asleep(P: Cells, pc: int) -> bool:
     """Say whether a step is one at which a task may sleep until somebody wakes it."""
     op = P[pc * 5]
-    return op == o.AWAIT or ((op == o.LOCK_READ or op == o.LOCK_WRITE) and P[pc * 5 + 3] != 0)
+    return bool(op == o.AWAIT or (op in (o.LOCK_READ, o.LOCK_WRITE) and P[pc * 5 + 3] != 0))
 
 
 def _move(

@@ -46,11 +46,8 @@ def plan_for(width: npt.NDArray[np.int64]) -> Plan:
     room: list[int] = []
     for cell in sorted(np.flatnonzero(width), key=lambda c: -width[c]):
         bits = int(width[cell])
-        for at, free in enumerate(room):
-            if free >= bits:
-                break
-        else:
-            at = len(room)
+        at = next((at for at, free in enumerate(room) if free >= bits), len(room))
+        if at == len(room):
             room.append(_BITS)
         word[cell], shift[cell] = at, _BITS - room[at]
         room[at] -= bits

@@ -25,6 +25,7 @@ class Scene:
         kernel, platform, lowering: whose rules.
         values: parameters (`-p`) and the scenario's own switches (`--set scenario.x`), by name.
         memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
+        pte_clear: how the architecture clears an entry, `xchg` (fully ordered) or `store`.
     """
 
     kernel: Kernel
@@ -32,6 +33,7 @@ class Scene:
     lowering: Lowering
     values: Mapping[str, Any]
     memory: int
+    pte_clear: str = "store"
 
     def __getitem__(self, name: str) -> Any:
         """Return a parameter's or switch's value."""

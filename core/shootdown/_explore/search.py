@@ -95,7 +95,7 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def hash_row(rows: Cells, at: int, words: int) -> int:
+def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
     """Mix a row into 64 bits."""
     h = np.uint64(0x9E3779B97F4A7C15)
     for w in range(words):
@@ -159,9 +159,7 @@ def begin(store: Store, scratch: Scratch, plan: Plan) -> None:
 
 
 @inlined
-def keep(
-    store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, L: Layout, label: int, head: int
-) -> bool:
+def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, L: Layout, label: int, head: int) -> bool:
     """Keep the state that a move led to, and make it the one before the move again; False if it does not fit."""
     if sym.groups > 1:
         canonical(scratch.there, scratch.spare, L, sym)
@@ -185,11 +183,7 @@ def keep(
                 change = value ^ np.uint64(scratch.here[cell])
                 if change:
                     width = plan.width[cell]
-                    if value >> np.uint64(width):
-                        store.at[CELL] = cell
-                        store.at[VALUE] = value
-                        fits = False
-                    elif width == 0:
+                    if value >> np.uint64(width) or width == 0:
                         store.at[CELL] = cell
                         store.at[VALUE] = value
                         fits = False
@@ -203,7 +197,7 @@ def keep(
 
 @kernel
 def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
-    """List the moves that could be possible in a state, and say how many they are; `move` refuses those that aren't."""
+    """List the moves that could be possible in a state, and count them; `move` refuses those that aren't."""
     n = int64(0)
     for task in range(L.tasks):
         labels[n] = label_of(STEP, task, 0)
@@ -249,7 +243,7 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
 def is_progress(label: int) -> bool:
     """Say whether a move brings anybody closer to an end; fills, preemptions and sleeping don't."""
     kind = label & 15
-    return not (kind == FILL or kind == COPY or kind == PREEMPT or kind == IDLE)
+    return kind not in (FILL, COPY, PREEMPT, IDLE)
 
 
 @kernel

@@ -103,8 +103,8 @@ def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...])
         tasks.append(task)
         mms.append(mm)
         cpus.append(cpu)
-    order = _order(L, kind, sources)
-    return Symmetry(len(groups), *(np.array(x, np.int64) for x in (sources, kind, order, tasks, mms, cpus)))
+    cells = _order(L, kind, sources)
+    return Symmetry(len(groups), *(np.array(x, np.int64) for x in (sources, kind, cells, tasks, mms, cpus)))
 
 
 def _kinds(L: Layout) -> npt.NDArray[np.int64]:
@@ -124,9 +124,7 @@ def _kinds(L: Layout) -> npt.NDArray[np.int64]:
     return kind
 
 
-def _order(
-    L: Layout, kind: npt.NDArray[np.int64], sources: list[npt.NDArray[np.int64]]
-) -> list[int]:
+def _order(L: Layout, kind: npt.NDArray[np.int64], sources: list[npt.NDArray[np.int64]]) -> list[int]:
     """List the cells that a renaming may change: where tasks are first, as that tells most states apart."""
     moved = (kind != _PLAIN) | np.any([source != np.arange(L.size) for source in sources], axis=0)
     places = [L.o_task + task * TASK_CELLS + T_PC for task in range(L.tasks)]

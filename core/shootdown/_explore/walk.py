@@ -45,7 +45,7 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
         kind = int64(STEP)
     elif kind >= 12:
         kind = int64(TAKE)
-    if kind == STEP or kind == CHOOSE or kind == IDLE or kind == GRANT or kind == SWITCH:
+    if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
         return label_of(kind, x % L.tasks, int64(0))
     cpu = x % L.cpus
     x = x // L.cpus
@@ -62,15 +62,15 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
 def allowed(L: Layout, R: Rules, label: int) -> bool:
     """Say whether the rules have the agent of a move."""
     kind = label & 15
-    if kind == FILL or kind == WALK:
+    if kind in (FILL, WALK):
         return R.walkers != 0
     if kind == COPY:
         return R.entries != 0
     if kind == DRAIN:
         return L.stores != 0
-    if kind == PREEMPT or kind == RESUME:
+    if kind in (PREEMPT, RESUME):
         return R.hypervisor != 0
-    if kind == IDLE or kind == GRANT or kind == SWITCH:
+    if kind in (IDLE, GRANT, SWITCH):
         return R.scheduler != 0
     return True
 

@@ -54,7 +54,9 @@ def walks_stale_table(S: Cells, L: Layout, cpu: int) -> bool:
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or not has(S, mm_set(L, mm, STALE_WALK), L, cpu):
         return False
     for table in range(L.slots * L.classes):
-        if int64(S[L.o_state + table]) != o.TABLE_SHARED:
+        state = int64(S[L.o_state + table])
+        used = state & o.TABLE_MASK
+        if used == o.TABLE_FREED or (used == o.TABLE_REUSED and state >> o.TABLE_OWNER_SHIFT != mm + 1):
             return True
     return False
 

@@ -255,9 +255,9 @@ class Assembler:
         self.emit(o.NEXT, register, count, start)
 
     @contextmanager
-    def _branch(self, op: int, *operands: int | Label) -> Iterator[Branch]:
+    def _branch(self, op: int, *operands: int | Label, text: str = "") -> Iterator[Branch]:
         branch = Branch(self)
-        self.emit(op, *(*operands, branch.unless))
+        self.emit(op, *(*operands, branch.unless), text=text)
         yield branch
         branch.close()
 
@@ -337,6 +337,10 @@ class Assembler:
             cost="lock_ns",
             text=f"take {text}",
         )
+
+    def if_locked(self, first: int, *, index: int = 0, text: str) -> AbstractContextManager[Branch]:
+        """Take a lock for writing and run what is within; the other arm runs if somebody holds it."""
+        return self._branch(o.TRY_WRITE, first, index, text=f"try to take {text}")
 
     def unlock(self, first: int, *, index: int = 0, write: bool, text: str) -> None:
         """Release a lock; the first waiters get it."""

@@ -37,6 +37,7 @@ ON_MM = 16  # a=mm, b=r or -1: kernel work now concerns mm a + r (another proces
 # --- locks: a=first lock, b=index (0 none, 1 the task's mm, 2 the table of register SLOT), c=1 if it may sleep
 LOCK_WRITE = 20
 LOCK_READ = 21
+TRY_WRITE = 24  # here c=label: go there if somebody holds it
 UNLOCK_WRITE = AFTER + 22
 UNLOCK_READ = AFTER + 23
 
@@ -50,7 +51,7 @@ SHARE = 35  # a=class: one more process maps the table; register SCRATCH = how m
 POPULATE = AFTER + 41  # a=class, b=label: SHARE and SET_PUD at once, unless the entry is there: go to label
 UNSHARE = AFTER + 36  # a=g, b=flags, c=more flags if one process remains: one fewer maps the table
 DROP = 37  # the last process stops mapping the table of register CLASS
-TABLE_STATE = 38  # a=state: what the table's page is used for from now on
+TABLE_STATE = 38  # a=state: what the table's page is used for from now on, by the mm that this concerns
 READ_TABLE = 39  # a walker reads an entry in the table whose class is in register b, a=r gets its state
 TOUCH = 40  # the CPU uses the translation: its TLB and walk caches may hold it
 
@@ -121,7 +122,9 @@ V_ADD = 106  # a=variable, b=what to add (mod 2^15), c=r: gets the new value; fu
 V_XCHG = 107  # a=variable, b=value, or the register b if d=1, c=r: gets the old value; fully ordered
 V_CAS = 108  # a=variable, b=r expected, c=r new value, d=label if it was another: r b then holds that
 FENCE = 109  # smp_mb(): waits until the store buffer is empty
-ACCESS = 110  # a=r, b=entry, c=1 for a write: through the TLB, or by a walk; r = the entry's value, 0 for a fault
+ACCESS = (
+    110  # a=r, b=entry, c=1 for a write: through the TLB, or by a walk; r = the entry's value, 0 for a fault
+)
 CHOICE = 111  # a=label: go on, or go there: anything may happen
 FAIL = 112  # a=invariant: it does not hold
 JUMP_NO_BITS = 113  # a=r, b=mask, c=label: unless the register has one of the bits
@@ -195,6 +198,8 @@ CLEARED_P4DS = 8
 TABLE_SHARED = 0
 TABLE_REUSED = 1
 TABLE_FREED = 2
+TABLE_MASK = 3
+TABLE_OWNER_SHIFT = 2  # above the state: which mm (from one) gave the table that state
 
 # --- registers
 INDEX = 0

@@ -467,7 +467,7 @@ def sleeps(S: Cells, P: Cells, L: Layout, task: int) -> bool:
         return int64(S[L.o_event + P[pc * 5 + 1]]) < P[pc * 5 + 2]
     if op != o.LOCK_READ and op != o.LOCK_WRITE:
         return False
-    return P[pc * 5 + 3] != 0 and held(S, L, lock_of(S, L, P, pc, task), op == o.LOCK_WRITE)
+    return bool(P[pc * 5 + 3] and held(S, L, lock_of(S, L, P, pc, task), op == o.LOCK_WRITE))
 
 
 def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
@@ -541,6 +541,13 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         else:
             S[k + K_READERS] = int64(S[k + K_READERS]) - 1
 
+    elif op == o.TRY_WRITE:
+        lock = lock_of(S, L, P, pc, task)
+        if held(S, L, lock, True):
+            nxt = c
+        else:
+            S[L.o_lock + lock * LOCK_CELLS + K_WRITER] = 1
+            said = lock << 3
     elif op == o.CLEAR_PUD:
         S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = 0
         for w in range(L.words):
@@ -582,9 +589,11 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         S[g + G_FLAGS] = flags
         said = left << 3
     elif op == o.TABLE_STATE:
-        S[L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])] = a
+        at = L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[at] = a | ((mm + 1) << o.TABLE_OWNER_SHIFT)
     elif op == o.READ_TABLE:
-        S[regs + a] = S[L.o_state + (int64(S[regs + b]) - 1) * L.slots + int64(S[regs + o.SLOT])]
+        at = L.o_state + (int64(S[regs + b]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[regs + a] = int64(S[at]) & o.TABLE_MASK
     elif op == o.TOUCH:
         put(S, mm_set(L, mm, LEAF), L, cpu)
         put(S, mm_set(L, mm, WALK), L, cpu)

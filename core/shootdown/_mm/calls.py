@@ -348,35 +348,44 @@ class Calls:
 
         All but the last unshare the table; the last clears the one entry.
         """
-        asm, kernel = self.asm, self.kernel
+        asm = self.asm
         first = Mapping(m.used[:1], pages=1, first=m.first, last=m.first + 1, klass=m.klass, file=m.file)
         with asm.function("try_to_migrate", "mm/rmap.c"), asm.because("migration"):
             asm.work("syscall_ns", text="isolate the page, allocate another")
             self.hugetlb.lock_file(first)
             for mm in mms:
                 asm.emit(o.ON_MM, mm, -1)
-                self.hugetlb.lock_vma(write=True)
-                if kernel.unshare_gather:
-                    self.gathers.begin(INNER, vma=True)
-                asm.set(o.INDEX, 0)
-                self.hugetlb.pick(first.used)
-                asm.emit(o.LOAD_PUD, o.CLASS)
-                with asm.if_nonzero(o.CLASS):
-                    self.hugetlb.lock_table()
-                    with asm.if_shared() as branch:
-                        self.hugetlb.unshare(INNER)
-                        self._record(first, whole=True)
-                        self.hugetlb.unlock_table()
-                        self.hugetlb.unlock_vma(write=True)
-                        self._flush_unshared(first)
-                        asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
-                        branch.otherwise()
-                        self._clear_one(first)
-                        self.hugetlb.unlock_table()
-                        self.hugetlb.unlock_vma(write=True)
-                if kernel.unshare_gather:
-                    self.gathers.finish(INNER)
+                with (
+                    self.hugetlb.if_vma_locked()
+                ):  # hugetlb_vma_trylock_write(): i_mmap_rwsem is held already
+                    self._migrate_one(first)
             self.hugetlb.unlock_file(first)
+
+    def _migrate_one(self, m: Mapping) -> None:
+        """Write try_to_migrate_one() in one process, its VMA lock held."""
+        asm, kernel = self.asm, self.kernel
+        if kernel.unshare_gather:
+            self.gathers.begin(INNER, vma=True)
+        asm.set(o.INDEX, 0)
+        self.hugetlb.pick(m.used)
+        asm.emit(o.LOAD_PUD, o.CLASS)
+        with asm.if_nonzero(o.CLASS) as mapped:
+            self.hugetlb.lock_table()
+            with asm.if_shared() as branch:
+                self.hugetlb.unshare(INNER)
+                self._record(m, whole=True)
+                self.hugetlb.unlock_table()
+                self.hugetlb.unlock_vma(write=True)
+                self._flush_unshared(m)
+                asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+                branch.otherwise()
+                self._clear_one(m)
+                self.hugetlb.unlock_table()
+                self.hugetlb.unlock_vma(write=True)
+            mapped.otherwise()
+            self.hugetlb.unlock_vma(write=True)
+        if kernel.unshare_gather:
+            self.gathers.finish(INNER)
 
     def _clear_one(self, m: Mapping) -> None:
         """Write huge_ptep_clear_flush(): one huge entry, flushed as one page."""

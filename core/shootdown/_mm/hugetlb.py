@@ -7,7 +7,7 @@ each could be shared (want_pmd_share()); `shareable=False` describes one that is
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import attrs
 
@@ -108,6 +108,12 @@ class Hugetlb:
         """Take the hugetlb VMA lock, in kernels that have it."""
         if self.kernel.hugetlb_vma_lock:
             self.asm.lock(self.locks.vma, index=1, write=write, sleeps=True, text="hugetlb vma_lock")
+
+    def if_vma_locked(self) -> AbstractContextManager[object]:
+        """Run what is within with the hugetlb VMA lock, in kernels that have it, unless somebody holds it."""
+        if self.kernel.hugetlb_vma_lock:
+            return self.asm.if_locked(self.locks.vma, index=1, text="hugetlb vma_lock")
+        return nullcontext()
 
     def unlock_vma(self, *, write: bool) -> None:
         """Release it."""

@@ -191,7 +191,7 @@ class Model:
         self.asm.place(fine)
 
     def free_table(self) -> None:
-        """Write: the table of registers CLASS and SLOT is freed, after a grace period where the kernel waits for one."""
+        """Write: the table of registers CLASS and SLOT is freed, after a grace period if the kernel waits for one."""
         if self.kernel.rcu_table_free:
             with self.asm.function("call_rcu", "mm/mmu_gather.c"):
                 self.asm.emit(o.TARGET_RCU, text="a grace period begins")

@@ -75,7 +75,7 @@ def _build(scene: Scene, *, gup: bool) -> Problem:
         model.starts(*actors)
         model.calls.migrate(_MAPPING, tuple(range(cast.leavers + 1)))
         model.spin()
-    elif cast.exits and gup:
+    elif cast.exits and gup and not scene["lazy"]:
         for i, actor in enumerate(actors):
             model.starts(actor)
             model.wait(left[i])
@@ -86,11 +86,13 @@ def _build(scene: Scene, *, gup: bool) -> Problem:
     keeper = model.task(mm=cast.leavers, cpu=cast.keeper_cpu, ready=True)
     model.starts(keeper)
     _keep(model)
-    groups = ()
-    if not cast.rmap and not (cast.exits and gup):
+    groups: tuple[Group, ...] = ()
+    if not cast.rmap and not (cast.exits and gup and not scene["lazy"]):
         groups = tuple(
             Group(
-                (cast.actors[i], cast.others[i]), (actors[i], *(() if others[i] is None else (others[i],))), (i,)
+                (cast.actors[i], cast.others[i]),
+                (actors[i], *(() if others[i] is None else (others[i],))),
+                (i,),
             )
             for i in range(cast.leavers)
         )
