@@ -455,7 +455,7 @@ def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
 def held(S: Cells, L: Layout, lock: int, write: bool) -> bool:
     """Say whether somebody who wants a lock has to wait: readers only for a writer."""
     k = L.o_lock + lock * LOCK_CELLS
-    return int64(S[k + K_WRITER]) != 0 or (write and int64(S[k + K_READERS]) != 0)
+    return bool(int64(S[k + K_WRITER]) != 0 or (write and int64(S[k + K_READERS]) != 0))
 
 
 @kernel
@@ -464,7 +464,7 @@ def sleeps(S: Cells, P: Cells, L: Layout, task: int) -> bool:
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]
     if op == o.AWAIT:
-        return int64(S[L.o_event + P[pc * 5 + 1]]) < P[pc * 5 + 2]
+        return bool(int64(S[L.o_event + P[pc * 5 + 1]]) < P[pc * 5 + 2])
     if op != o.LOCK_READ and op != o.LOCK_WRITE:
         return False
     return bool(P[pc * 5 + 3] and held(S, L, lock_of(S, L, P, pc, task), op == o.LOCK_WRITE))
