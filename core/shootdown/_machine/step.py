@@ -245,6 +245,13 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     return full, partial, left
 
 
+@inlined
+def take_sync(S: Cells, L: Layout, sender: int) -> None:
+    """Let all targets of a sync take it: its handler is empty, so that this is `take` for all words at once."""
+    for w in range(L.words):
+        S[L.o_out + sender * L.words + w] = 0
+
+
 @kernel
 def switch_to(S: Cells, L: Layout, cpu: int, task: int) -> int:
     """Switch a CPU to a task, or to the idle task (-1): context_switch() and switch_mm_irqs_off().

@@ -102,6 +102,8 @@ class Books(NamedTuple):
     o_owed: int
     o_paid: int
     o_handler: int
+    o_apart: int
+    o_apart_at: int
     o_answer: int
     o_collect: int
     o_heap: int
@@ -111,6 +113,7 @@ class Books(NamedTuple):
     o_next: int
     o_ready: int
     o_since: int
+    o_parked: int
     o_section_of: int
     o_unshared_of: int
     o_lock: int
@@ -121,6 +124,7 @@ class Books(NamedTuple):
     o_syncs_taken: int
     o_user: int
     o_resume: int
+    o_idles: int
     o_trim: int
     o_asked: int
     o_total: int
@@ -138,6 +142,10 @@ class Books(NamedTuple):
     o_section_needed: int
     o_section_slots: int
     o_section_count: int
+    o_section_waits: int
+    o_taken: int
+    o_whole: int
+    o_ranged: int
     o_events: int
     o_stale: int
     o_misc: int
@@ -156,15 +164,18 @@ class Books(NamedTuple):
     SPIN_ALL,
     LOG_SIZE,
     LOG_LOST,
-    EVENTS_SIZE,
     LAST_CPU,
     UNFINISHED,
-    SEQUENCE,
     USER_TIME,
     DELIVERIES,
     PAGES_PER_TABLE,
     CHANNEL,
-) = range(18)
+    ALL_BUSY,
+    ALL_OWED,
+    ALL_SYNCS,
+    ALL_FLUSHES,
+    APART,
+) = range(21)
 
 
 def make_books(
@@ -193,6 +204,8 @@ def make_books(
         ("o_owed", cpus),
         ("o_paid", cpus),
         ("o_handler", cpus),
+        ("o_apart", cpus + 1),
+        ("o_apart_at", cpus),
         ("o_answer", cpus),
         ("o_collect", cpus),
         ("o_heap", cpus + 1),
@@ -202,6 +215,7 @@ def make_books(
         ("o_next", tasks),
         ("o_ready", tasks),
         ("o_since", tasks),
+        ("o_parked", tasks),
         ("o_section_of", tasks),
         ("o_unshared_of", tasks),
         ("o_lock", locks),
@@ -212,6 +226,7 @@ def make_books(
         ("o_syncs_taken", cpus),
         ("o_user", words),
         ("o_resume", cpus),
+        ("o_idles", cpus),
         ("o_trim", mms),
         ("o_asked", cpus),
         ("o_total", count),
@@ -229,7 +244,11 @@ def make_books(
         ("o_section_needed", sections * cpus),
         ("o_section_slots", sections * slots),
         ("o_section_count", sections),
-        ("o_events", pending_events * 3),
+        ("o_section_waits", sections),
+        ("o_taken", words),
+        ("o_whole", words),
+        ("o_ranged", words),
+        ("o_events", pending_events),
         ("o_stale", STALE_CELLS + 3 * words),
         ("o_misc", 24),
     ):
@@ -252,6 +271,7 @@ def blank(books: Books, *, seed: int) -> npt.NDArray[np.int64]:
     """Open the books: all clocks at zero, no window, all queues empty."""
     array = np.zeros(books.size, np.int64)
     for start, end in (
+        (books.o_apart_at, books.o_answer),
         (books.o_place, books.o_queue),
         (books.o_queue, books.o_next),
         (books.o_next, books.o_ready),

@@ -12,6 +12,7 @@ from shootdown._machine.layout import Layout
 from shootdown._platform import COST_NAMES, Costs, Platform
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
+from shootdown._timed.costs import charges
 
 #: Steps between two looks at whether somebody wants to interrupt.
 SLICE = 4_000_000
@@ -156,15 +157,13 @@ def run_machine(
     costs = cost_array(platform.costs, which)
     ever = (S[L.o_pud : L.o_pud + L.mms * L.slots] != 0).astype(np.uint8)
     timeline = np.zeros(events * LOG_CELLS, np.int64)
-    for task in machine.ready:
-        scheduler.make_ready(S, L, Q, B, costs, task, 0)
-    for cpu in range(L.cpus):
-        scheduler.note_running(S, L, Q, B, cpu)
+    scheduler.begin(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
+    table = charges(machine.code.steps, machine.code.cost, costs)
     steps = 0
     while True:
         taken = scheduler.run(
-            S, machine.code.steps, machine.code.lists, machine.code.cost, L, Q, B, costs, ever, timeline,
+            S, machine.code.steps, machine.code.lists, table, L, Q, B, costs, ever, timeline,
             tuning, SLICE,
         )  # fmt: skip
         steps += taken
@@ -233,8 +232,8 @@ def _collect(
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
         system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
         spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
-        flushes_taken=part(B.o_flushes_taken, L.cpus),
-        syncs_taken=part(B.o_syncs_taken, L.cpus),
+        flushes_taken=part(B.o_flushes_taken, L.cpus) + Q[B.o_misc + k.ALL_FLUSHES],
+        syncs_taken=part(B.o_syncs_taken, L.cpus) + Q[B.o_misc + k.ALL_SYNCS],
         step_counts=part(ledger, B.steps),
         step_targets=part(ledger + B.steps, B.steps),
         step_times=part(ledger + 2 * B.steps, B.steps) / 1000,

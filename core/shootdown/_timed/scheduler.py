@@ -6,12 +6,10 @@ Semantics are those of `_machine.step`; this module adds clocks, queues, costs a
 
 from __future__ import annotations
 
-from shootdown._jit import inlined, kernel
+from shootdown._jit import inlined, internal, kernel
 from shootdown._machine import ops as o
-from shootdown._machine.bits import Cells, int64, lowest, popcount
+from shootdown._machine.bits import Cells, int64, popcount
 from shootdown._machine.layout import (
-    CPU_CALL,
-    CPU_CALL_MM,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_TASK,
@@ -30,7 +28,6 @@ from shootdown._machine.step import (
     FLUSH_ON_ENTRY,
     LAZY,
     LOADED,
-    PREEMPTED,
     STALE_LEAF,
     STALE_WALK,
     cpu_set,
@@ -39,67 +36,35 @@ from shootdown._machine.step import (
     mm_set,
     place,
     step,
+    step_inlined,
     switch_to,
-    take,
-    takeable,
 )
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import (
-    BROADCAST,
-    COMPLETION,
-    COMPLETION_EACH,
+    ACTS,
+    ASKS_TIME,
+    CHARGED,
     FULL_FLUSH,
-    HYPERCALL,
-    HYPERCALL_EACH,
-    IPI_ANSWER_EACH,
-    IPI_HANDLER,
-    IPI_LATENCY,
-    IPI_SEND,
-    IPI_SEND_EACH,
     LOCK_HANDOFF,
     LOCK_WAKE,
+    LOCKS,
     MIGRATE,
     PAGE_FLUSH,
-    PREEMPTED_FOR,
+    SPENDS,
     START,
     SWITCH,
-    USER,
+    USER_MODE,
+    VARIES,
 )
+from shootdown._timed.entries import count, log
+from shootdown._timed.handlers import busy_until, owed
+from shootdown._timed.heap import earlier, leave, push, remove, second, sift_down
+from shootdown._timed.interrupts import send_calls, take_late
 
 SECOND = 10**12
 #: The process numbers that tasks have begin here; INVLPGB's policy compares them with the jiffies.
 FIRST_PID = 1000
-
-
-@inlined
-def count(Q: Cells, B: Books, what: int, n: int, task: int) -> None:
-    """Count an occurrence: in all, in the open window, and for the window's actor."""
-    Q[B.o_total + what] += n
-    window = Q[B.o_misc + k.WINDOW]
-    if window >= 0:
-        Q[B.o_all + window * B.counters + what] += n
-        if task == Q[B.o_misc + k.ACTOR]:
-            Q[B.o_actor + window * B.counters + what] += n
-
-
-@kernel
-def log(
-    Q: Cells, B: Books, events: Cells, kind: int, begin: int, end: int, cpu: int, about: int, targets: int
-) -> None:
-    """Remember an event for the timeline, as long as there is room."""
-    n = Q[B.o_misc + k.LOG_SIZE]
-    if (n + 1) * k.LOG_CELLS > events.shape[0]:
-        Q[B.o_misc + k.LOG_LOST] += 1
-        return
-    at = n * k.LOG_CELLS
-    events[at] = kind
-    events[at + 1] = begin
-    events[at + 2] = end
-    events[at + 3] = cpu
-    events[at + 4] = about
-    events[at + 5] = targets
-    Q[B.o_misc + k.LOG_SIZE] = n + 1
 
 
 @inlined
@@ -113,86 +78,10 @@ def random_jitter(Q: Cells, B: Books, time: int, percent: int) -> int:
     return time + time // 100 * percent * (x % 2001 - 1000) // 1000
 
 
-# --- the heap of CPUs that have a step to take, by clock and then by number
-
-
-@inlined
-def earlier(Q: Cells, B: Books, x: int, y: int) -> bool:
-    """Say whether CPU x is before CPU y."""
-    cx = Q[B.o_clock + x]
-    cy = Q[B.o_clock + y]
-    return cx < cy or (cx == cy and x < y)
-
-
-@kernel
-def sift_up(Q: Cells, B: Books, at: int) -> None:
-    """Move a heap entry towards the root until its parent is earlier."""
-    cpu = Q[B.o_heap + at]
-    while at > 0:
-        up = (at - 1) >> 1
-        other = Q[B.o_heap + up]
-        if earlier(Q, B, other, cpu):
-            break
-        Q[B.o_heap + at] = other
-        Q[B.o_place + other] = at
-        at = up
-    Q[B.o_heap + at] = cpu
-    Q[B.o_place + cpu] = at
-
-
-@kernel
-def sift_down(Q: Cells, B: Books, at: int) -> None:
-    """Move a heap entry towards the leaves until its children are later."""
-    n = Q[B.o_misc + k.HEAP_SIZE]
-    cpu = Q[B.o_heap + at]
-    while True:
-        child = 2 * at + 1
-        if child >= n:
-            break
-        if child + 1 < n and earlier(Q, B, Q[B.o_heap + child + 1], Q[B.o_heap + child]):
-            child += 1
-        other = Q[B.o_heap + child]
-        if earlier(Q, B, cpu, other):
-            break
-        Q[B.o_heap + at] = other
-        Q[B.o_place + other] = at
-        at = child
-    Q[B.o_heap + at] = cpu
-    Q[B.o_place + cpu] = at
-
-
-@kernel
-def push(Q: Cells, B: Books, cpu: int) -> None:
-    """Let a CPU take part: it has a step to take at its clock."""
-    if Q[B.o_place + cpu] >= 0:
-        return
-    n = Q[B.o_misc + k.HEAP_SIZE]
-    Q[B.o_misc + k.HEAP_SIZE] = n + 1
-    Q[B.o_heap + n] = cpu
-    sift_up(Q, B, n)
-
-
-@kernel
-def remove(Q: Cells, B: Books, cpu: int) -> None:
-    """Take a CPU out of the heap."""
-    at = Q[B.o_place + cpu]
-    if at < 0:
-        return
-    n = Q[B.o_misc + k.HEAP_SIZE] - 1
-    Q[B.o_misc + k.HEAP_SIZE] = n
-    Q[B.o_place + cpu] = -1
-    if at < n:
-        other = Q[B.o_heap + n]
-        Q[B.o_heap + at] = other
-        Q[B.o_place + other] = at
-        sift_up(Q, B, at)
-        sift_down(Q, B, Q[B.o_place + other])
-
-
 # --- tasks
 
 
-@kernel
+@internal
 def note_running(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> None:
     """Keep the set of CPUs whose task has an mm: only those can be inside a lockless walk."""
     task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
@@ -204,7 +93,7 @@ def note_running(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> None:
         Q[word] &= ~bit
 
 
-@kernel
+@internal
 def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
     """Switch a CPU to a task at the CPU's clock."""
     said = switch_to(S, L, cpu, task)
@@ -215,20 +104,12 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
         if said:
             count(Q, B, k.ROOT_LOADS, 1, task)
         push(Q, B, cpu)
+        Q[B.o_idles + cpu] = 0
 
 
-@kernel
-def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, time: int) -> None:
-    """Let a task run on its CPU from a time on: at once if the CPU idles, else in its queue."""
-    cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
-    if cpu >= L.cpus:  # fork() chooses: an idle CPU if there is one, else the next in turn
-        cpu = choose_cpu(S, L, Q, B)
-        place(S, L, task, cpu)
-    if S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] == 0:
-        Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), Q[B.o_handler + cpu])
-        Q[B.o_paid + cpu] = Q[B.o_owed + cpu]
-        run_on(S, L, Q, B, costs, cpu, task)
-        return
+@inlined
+def enqueue(Q: Cells, B: Books, cpu: int, task: int, time: int) -> None:
+    """Put a task at the end of a CPU's queue."""
     Q[B.o_ready + task] = time
     Q[B.o_next + task] = -1
     last = Q[B.o_queue_end + cpu]
@@ -239,7 +120,26 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
     Q[B.o_queue_end + cpu] = task
 
 
-@kernel
+@internal
+def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, time: int) -> None:
+    """Let a task run on its CPU from a time on: at once if the CPU idles, else in its queue."""
+    cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
+    if cpu >= L.cpus:  # fork() chooses: an idle CPU if there is one, else the next in turn
+        cpu = choose_cpu(S, L, Q, B)
+        place(S, L, task, cpu)
+    current = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
+    spins = current >= 0 and Q[B.o_parked + current] != 0
+    if spins:  # it would run for ever: who wakes up takes its place, and it waits in the queue
+        enqueue(Q, B, cpu, current, time)
+    if spins or current < 0:
+        Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
+        Q[B.o_paid + cpu] = owed(Q, B, cpu)
+        run_on(S, L, Q, B, costs, cpu, task)
+    else:
+        enqueue(Q, B, cpu, task, time)
+
+
+@internal
 def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
     """Choose where a new task runs: the next idle CPU in turn, or the next CPU in turn that does not spin."""
     last = int64(Q[B.o_misc + k.LAST_CPU])
@@ -257,12 +157,12 @@ def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
     return fallback
 
 
-@kernel
+@internal
 def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
     """Let a CPU whose task sleeps or is gone take the next of its queue, or idle."""
     task = Q[B.o_queue + cpu]
     if task < 0:
-        remove(Q, B, cpu)
+        leave(Q, B, cpu)
         switch_to(S, L, cpu, -1)
         note_running(S, L, Q, B, cpu)
         return
@@ -274,7 +174,28 @@ def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -
     sift_down(Q, B, Q[B.o_place + cpu])
 
 
-@kernel
+@internal
+def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
+    """Leave a CPU to a task that runs for ever; tasks that wait in its queue, and don't, run first."""
+    before = int64(-1)
+    other = Q[B.o_queue + cpu]
+    while other >= 0 and Q[B.o_parked + other]:
+        before = other
+        other = Q[B.o_next + other]
+    if other < 0:
+        leave(Q, B, cpu)
+        return
+    if before >= 0:  # it goes to the front
+        Q[B.o_next + before] = Q[B.o_next + other]
+        if Q[B.o_queue_end + cpu] == other:
+            Q[B.o_queue_end + cpu] = before
+        Q[B.o_next + other] = Q[B.o_queue + cpu]
+        Q[B.o_queue + cpu] = other
+    enqueue(Q, B, cpu, task, Q[B.o_clock + cpu])
+    next_task(S, L, Q, B, costs, cpu)
+
+
+@internal
 def wake_waiters(
     S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
 ) -> None:
@@ -301,299 +222,15 @@ def wake_waiters(
         else:
             Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
             Q[B.o_misc + k.SYSTEM] += Q[B.o_clock + cpu] - Q[B.o_since + task]
-            Q[B.o_paid + cpu] = Q[B.o_owed + cpu]
+            Q[B.o_paid + cpu] = owed(Q, B, cpu)
             push(Q, B, cpu)
-
-
-# --- interrupts
-
-
-@kernel
-def needed_walkers(
-    S: Cells, L: Layout, Q: Cells, B: Books, ever: Cells, sender: int, section: int, task: int
-) -> int:
-    """Count the targets of a sync that could be walking a table just unshared, and remember those.
-
-    A CPU can be walking it only if it runs a task whose mm maps or mapped the table (gup_fast() walks current->mm),
-    and the sync is of use there only if no flush IPI of the same unsharing already made it answer.
-    """
-    needed = int64(0)
-    slots = Q[B.o_section_count + section]
-    for w in range(L.words):
-        rest = S[L.o_out + sender * L.words + w] & Q[B.o_user + w]
-        if section < B.sections:
-            rest &= ~Q[B.o_section_flushed + section * L.words + w]
-        while rest:
-            cpu = w * L.bits + lowest(rest)
-            rest &= rest - 1
-            other = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
-            mm = S[L.o_task + other * TASK_CELLS + T_MM] - 1
-            walks = False
-            for i in range(slots):
-                if ever[mm * L.slots + Q[B.o_section_slots + section * L.slots + i]]:
-                    walks = True
-                    break
-            if walks:
-                needed += 1
-                Q[B.o_section_needed + section * L.cpus + cpu] += 1
-    Q[B.o_section_count + section] = 0
-    return needed
-
-
-@inlined
-def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
-    """Let a CPU spend time in a handler; returns when the handler ends."""
-    begin = max(arrival, int64(Q[B.o_handler + cpu]))
-    Q[B.o_handler + cpu] = begin + handler
-    Q[B.o_owed + cpu] += handler
-    return begin + handler
-
-
-@kernel
-def account(
-    Q: Cells,
-    B: Books,
-    L: Layout,
-    S: Cells,
-    sender: int,
-    task: int,
-    word: int,
-    full: int,
-    partial: int,
-    left: int,
-) -> None:
-    """Count what a flush did on a set of CPUs."""
-    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
-    n = popcount(full)
-    if n:
-        count(Q, B, k.FULL_FLUSHES, n, task)
-        count(Q, B, k.REMOTE_FULL_FLUSHES, n, task)
-    if partial:
-        count(Q, B, k.PAGE_INVALIDATIONS, popcount(partial) * strides, task)
-    if left:
-        count(Q, B, k.LAZY_SWITCHES, popcount(left), task)
-
-
-@kernel
-def take_calls(
-    S: Cells,
-    L: Layout,
-    Q: Cells,
-    B: Books,
-    costs: Cells,
-    events: Cells,
-    sender: int,
-    word: int,
-    cpus: int,
-    arrival: int,
-) -> int:
-    """Let a set of CPUs take the call of `sender`; returns when the last handler ends."""
-    task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
-    kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK
-    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
-    full, partial, left = take(S, L, sender, word, cpus)
-    if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_RCU:
-        return arrival
-    base = word * L.bits
-    end = arrival
-    logging = events.shape[0] > 0
-    if kind == o.CALL_SYNC:
-        handler = costs[IPI_HANDLER]
-        if cpus == -1 and not logging:
-            for cpu in range(base, base + 64):
-                begin = max(arrival, Q[B.o_handler + cpu])
-                Q[B.o_handler + cpu] = begin + handler
-                end = max(end, begin + handler)
-            for cpu in range(base, base + 64):
-                Q[B.o_owed + cpu] += handler
-            for cpu in range(base, base + 64):
-                Q[B.o_syncs_taken + cpu] += 1
-            return end
-        rest = cpus
-        while rest:
-            cpu = base + lowest(rest)
-            rest &= rest - 1
-            ends = charge(Q, B, cpu, arrival, handler)
-            Q[B.o_syncs_taken + cpu] += 1
-            if logging:
-                log(Q, B, events, k.LOG_HANDLER, ends - handler, ends, cpu, sender, kind)
-            end = max(end, ends)
-        return end
-    if full | partial | left:
-        account(Q, B, L, S, sender, task, word, full, partial, left)
-    rest = cpus
-    while rest:
-        bit = rest & -rest
-        cpu = base + lowest(rest)
-        rest &= rest - 1
-        handler = costs[IPI_HANDLER]
-        if full & bit:
-            handler += costs[FULL_FLUSH]
-        elif partial & bit:
-            handler += strides * costs[PAGE_FLUSH]
-        elif left & bit:
-            handler += costs[FULL_FLUSH]
-        ends = charge(Q, B, cpu, arrival, handler)
-        Q[B.o_flushes_taken + cpu] += 1
-        if logging:
-            log(Q, B, events, k.LOG_HANDLER, ends - handler, ends, cpu, sender, kind)
-        end = max(end, ends)
-    return end
-
-
-@kernel
-def send_calls(
-    S: Cells,
-    P: Cells,
-    L: Layout,
-    Q: Cells,
-    B: Books,
-    costs: Cells,
-    ever: Cells,
-    events: Cells,
-    cpu: int,
-    task: int,
-    pc: int,
-    one_by_one: int,
-) -> None:
-    """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
-    kind = P[pc * 5 + 1]
-    now = Q[B.o_clock + cpu]
-    row = L.o_out + cpu * L.words
-    Q[B.o_collect + cpu] = 0
-    Q[B.o_answer + cpu] = now
-    n = int64(0)
-    for w in range(L.words):
-        n += popcount(S[row + w])
-    Q[B.o_step_targets + pc] += n
-    section = Q[B.o_section_of + task]
-    if kind == o.CALL_BROADCAST:
-        strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
-        each = max(P[pc * 5 + 3], 1)
-        instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else int64(0)
-        count(Q, B, k.BROADCASTS, instructions, task)
-        arrival = now + instructions * costs[BROADCAST]
-        Q[B.o_clock + cpu] = arrival
-        for w in range(L.words):
-            pending = takeable(S, L, cpu, w)
-            if pending:
-                take(S, L, cpu, w, pending)
-        if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
-            arrival = max(arrival, Q[B.o_misc + k.CHANNEL])
-            Q[B.o_misc + k.CHANNEL] = arrival + n * costs[COMPLETION_EACH]
-        Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + n * costs[COMPLETION_EACH]
-        return
-    if kind == o.CALL_RCU:  # nobody is interrupted; a CPU inside a lockless walk answers when it leaves
-        for w in range(L.words):
-            pending = takeable(S, L, cpu, w)
-            if pending:
-                take(S, L, cpu, w, pending)
-        return
-    if kind == o.CALL_HYPERCALL:
-        count(Q, B, k.HYPERCALLS, 1, task)
-        for w in range(L.words):
-            pending = takeable(S, L, cpu, w)
-            if pending:
-                full, partial, left = take(S, L, cpu, w, pending)
-                account(Q, B, L, S, cpu, task, w, full, partial, left)
-        Q[B.o_answer + cpu] = now + costs[HYPERCALL] + n * costs[HYPERCALL_EACH]
-        return
-    if kind == o.CALL_FLUSH or kind == o.CALL_INVALIDATE or kind == o.CALL_LEAVE:
-        count(Q, B, k.FLUSH_IPIS, n, task)
-        mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
-        for w in range(L.words):
-            targets = S[row + w]
-            if targets:
-                loaded = targets & S[mm_set(L, mm, LOADED) + w]
-                count(Q, B, k.LAZY_IPIS, popcount(loaded & S[cpu_set(L, LAZY) + w]), task)
-                count(Q, B, k.TRIM_IPIS, popcount(targets & ~loaded), task)
-                Q[B.o_section_flushed + section * L.words + w] |= targets
-                spared = targets
-                while spared:
-                    other = section * L.cpus + w * L.bits + lowest(spared)
-                    spared &= spared - 1
-                    redundant = Q[B.o_section_needed + other]
-                    if redundant:
-                        Q[B.o_section_needed + other] = 0
-                        count(Q, B, k.REDUNDANT_SYNC_IPIS, redundant, task)
-    elif kind == o.CALL_TRANSITION:
-        count(Q, B, k.TRANSITION_IPIS, n, task)
-    else:
-        count(Q, B, k.SYNC_BROADCASTS, 1, task)
-        count(Q, B, k.SYNC_IPIS, n, task)
-        needed = needed_walkers(S, L, Q, B, ever, cpu, section, task)
-        count(Q, B, k.REDUNDANT_SYNC_IPIS, n - needed, task)
-    Q[B.o_misc + k.DELIVERIES] += n
-    if n == 0:
-        return
-    sent = now + costs[IPI_SEND] + n * costs[IPI_SEND_EACH]
-    Q[B.o_clock + cpu] = sent
-    arrival = sent + costs[IPI_LATENCY]
-    end = arrival
-    for w in range(L.words):
-        if S[row + w]:
-            late = S[row + w] & S[cpu_set(L, PREEMPTED) + w]
-            while late:  # a preempted vCPU answers once the host lets it run again
-                other = w * L.bits + lowest(late)
-                late &= late - 1
-                if Q[B.o_resume + other] == 0:
-                    Q[B.o_resume + other] = now + costs[PREEMPTED_FOR]
-                    if Q[B.o_place + other] < 0:
-                        Q[B.o_clock + other] = Q[B.o_resume + other]
-                        push(Q, B, other)
-            pending = takeable(S, L, cpu, w)
-            if one_by_one:
-                while pending:
-                    post_delivery(Q, B, now, cpu, w * L.bits + lowest(pending))
-                    pending &= pending - 1
-            elif pending:
-                end = max(end, take_calls(S, L, Q, B, costs, events, cpu, w, pending, arrival))
-    Q[B.o_answer + cpu] = max(Q[B.o_answer + cpu], end)
-    Q[B.o_collect + cpu] = n * costs[IPI_ANSWER_EACH]
-
-
-@kernel
-def post_delivery(Q: Cells, B: Books, arrival: int, sender: int, target: int) -> None:
-    """Queue one delivery (the slow mode, an event for each)."""
-    n = Q[B.o_misc + k.EVENTS_SIZE]
-    at = B.o_events + n * 3
-    Q[at] = arrival
-    Q[at + 1] = sender
-    Q[at + 2] = target
-    Q[B.o_misc + k.EVENTS_SIZE] = n + 1
-
-
-@kernel
-def deliver_events(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells) -> None:
-    """Deliver what is queued, each interrupt as an event of its own, in the order of sending."""
-    for i in range(Q[B.o_misc + k.EVENTS_SIZE]):
-        at = B.o_events + i * 3
-        sender = Q[at + 1]
-        target = Q[at + 2]
-        bit = int64(1) << (target % L.bits)
-        end = take_calls(S, L, Q, B, costs, events, sender, target // L.bits, bit, Q[at])
-        Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
-    Q[B.o_misc + k.EVENTS_SIZE] = 0
-
-
-@kernel
-def take_late(
-    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, now: int
-) -> None:
-    """Let a CPU whose interrupts are on again, or which runs again, take what became pending meanwhile."""
-    word = cpu // L.bits
-    bit = int64(1) << (cpu % L.bits)
-    for sender in range(L.cpus):
-        if S[L.o_out + sender * L.words + word] & bit and takeable(S, L, sender, word) & bit:
-            end = take_calls(S, L, Q, B, costs, events, sender, word, bit, now)
-            Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
-            push(Q, B, sender)
+            Q[B.o_idles + cpu] = 0
 
 
 # --- what a step means for clocks and ledger, beyond what it costs
 
 
-@kernel
+@internal
 def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
     """Count what hardware could still use of the tables that the task's mm has just given up.
 
@@ -628,7 +265,7 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
             Q[B.o_stale + k.STALE_TIMES] += 1
 
 
-@kernel
+@internal
 def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
     """Write down an occurrence that only the ledger knows."""
     what = P[pc * 5 + 1]
@@ -639,8 +276,10 @@ def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) 
             Q[B.o_section_of + task] = section
             for w in range(L.words):
                 Q[B.o_section_flushed + section * L.words + w] = 0
-            for cpu in range(L.cpus):
-                Q[B.o_section_needed + section * L.cpus + cpu] = 0
+            if Q[B.o_section_waits + section]:
+                Q[B.o_section_waits + section] = 0
+                for cpu in range(L.cpus):
+                    Q[B.o_section_needed + section * L.cpus + cpu] = 0
             Q[B.o_section_count + section] = 0
         else:
             Q[B.o_section_of + task] = B.sections - 1
@@ -666,7 +305,7 @@ def note_counter(what: int) -> int:
     return int64(k.GRACE_PERIODS)
 
 
-@kernel
+@internal
 def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int, tick: int) -> None:
     """Tell the state what time it is, where a step asks: trimming once a second or by the flush, ASIDs by the jiffy."""
     op = P[pc * 5]
@@ -686,7 +325,7 @@ def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc
         S[L.o_mm + mm * MM_CELLS + M_CONSIDER] = 1
 
 
-@kernel
+@internal
 def after_step(
     S: Cells,
     P: Cells,
@@ -711,20 +350,19 @@ def after_step(
     now = Q[B.o_clock + cpu]
     mm = S[t + T_ON] - 1
     if op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
-        wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
+        if Q[B.o_lock + (said >> 3)] >= 0:
+            wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
     elif op == o.NOTE:
         note(S, P, L, Q, B, task, pc)
     elif op == o.SEND:
         send_calls(S, P, L, Q, B, costs, ever, events, cpu, task, pc, slow)
-        if slow:
-            deliver_events(S, L, Q, B, costs, events)
     elif op == o.WAIT:
-        done = max(max(now, Q[B.o_answer + cpu] + Q[B.o_collect + cpu]), Q[B.o_handler + cpu])
+        done = max(max(now, Q[B.o_answer + cpu] + Q[B.o_collect + cpu]), busy_until(Q, B, cpu))
         if events.shape[0] > 0 and done > now:
             log(Q, B, events, k.LOG_WAIT, now, done, cpu, pc, 0)
         Q[B.o_misc + k.SYSTEM] += done - now
         Q[B.o_step_time + pc] += done - now
-        Q[B.o_paid + cpu] = Q[B.o_owed + cpu]
+        Q[B.o_paid + cpu] = owed(Q, B, cpu)
         Q[B.o_clock + cpu] = done
         Q[B.o_answer + cpu] = 0
         Q[B.o_collect + cpu] = 0
@@ -789,7 +427,7 @@ def after_step(
         Q[B.o_clock + cpu] += a * costs[PAGE_FLUSH]
 
 
-@kernel
+@internal
 def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, pc: int) -> None:
     """Count an instruction by its name and charge it; the first row is the whole run, then one for each window."""
     strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
@@ -826,16 +464,15 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
             Q[B.o_misc + k.CHANNEL] = Q[B.o_clock + cpu]
 
 
-@kernel
+@internal
 def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) -> None:
     """Let a CPU wait for the channel that carries broadcasts, and every other CPU spend time on what it brings."""
     Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
-    for other in range(L.cpus):
-        if other != cpu:
-            Q[B.o_owed + other] += times * each
+    Q[B.o_misc + k.ALL_OWED] += times * each
+    Q[B.o_owed + cpu] -= times * each
 
 
-@kernel
+@internal
 def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
     """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening.
 
@@ -857,12 +494,14 @@ def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now
     Q[B.o_misc + k.ACTOR] = actor
     Q[B.o_window_begin + window] = now
     Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM]
+    Q[B.o_misc + k.ALL_FLUSHES] = 0
+    Q[B.o_misc + k.ALL_SYNCS] = 0
     for cpu in range(L.cpus):
         Q[B.o_flushes_taken + cpu] = 0
         Q[B.o_syncs_taken + cpu] = 0
 
 
-@kernel
+@internal
 def blocked(
     S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, pc: int, said: int
 ) -> None:
@@ -884,9 +523,9 @@ def blocked(
         if P[pc * 5 + 3]:
             next_task(S, L, Q, B, costs, cpu)
         else:
-            remove(Q, B, cpu)
+            leave(Q, B, cpu)
     elif why == o.BLOCKED_ACK:
-        remove(Q, B, cpu)
+        leave(Q, B, cpu)
     elif why == o.BLOCKED_EVENT:
         Q[B.o_next + task] = Q[B.o_waiting + (said >> 3)]
         Q[B.o_waiting + (said >> 3)] = task
@@ -895,11 +534,34 @@ def blocked(
         Q[B.o_misc + k.UNFINISHED] -= 1
         next_task(S, L, Q, B, costs, cpu)
     elif P[pc * 5 + 1] == 1:
-        Q[B.o_misc + k.UNFINISHED] -= 1
-        remove(Q, B, cpu)
+        if Q[B.o_parked + task] == 0:
+            Q[B.o_misc + k.UNFINISHED] -= 1
+            Q[B.o_parked + task] = 1
+        spin_for_good(S, L, Q, B, costs, cpu, task)
     else:
         Q[B.o_misc + k.UNFINISHED] -= 1
         next_task(S, L, Q, B, costs, cpu)
+
+
+@internal
+def resume(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int) -> None:
+    """Let a preempted vCPU enter the guest again and take the calls that wait for it."""
+    now = Q[B.o_clock + cpu]
+    Q[B.o_resume + cpu] = 0
+    if Q[B.o_idles + cpu]:
+        Q[B.o_idles + cpu] = 0
+        remove(Q, B, cpu)
+    enter_guest(S, L, cpu)
+    take_late(S, L, Q, B, costs, events, cpu, now)
+
+
+@kernel
+def begin(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, ready: Cells) -> None:
+    """Let tasks be ready at time zero."""
+    for i in range(len(ready)):
+        make_ready(S, L, Q, B, costs, ready[i], int64(0))
+    for cpu in range(L.cpus):
+        note_running(S, L, Q, B, cpu)
 
 
 @kernel
@@ -907,7 +569,7 @@ def run(
     S: Cells,
     P: Cells,
     lists: Cells,
-    cost_of: Cells,
+    charges: Cells,
     L: Layout,
     Q: Cells,
     B: Books,
@@ -919,92 +581,90 @@ def run(
 ) -> int:
     """Run until nobody has a step to take, or for so many steps.
 
+    A CPU keeps stepping as long as no other is earlier; only steps that take time or act on others can change that.
+
     Args:
         S, P, lists, L: the machine; see `step`.
-        cost_of: which cost a step has, shape (steps,); -1 for none.
+        charges: for each step picoseconds and what it is to the engine (`costs.charges`).
         Q, B: the books.
         costs: picoseconds, in the order of `COST_NAMES`.
         ever: whether an mm ever mapped a slot, uint8, shape (mms * slots,).
         events: the timeline, int64; empty if nobody wants it.
         tuning: jitter in percent, length of a tick in picoseconds, 1 for the slow mode.
-        limit: steps at most.
+        limit: steps at most, but for the rest of a run without a pause.
 
     Returns:
         steps taken.
     """
-    jitter = tuning[0]
-    tick = tuning[1]
-    slow = tuning[2]
     taken = int64(0)
     while Q[B.o_misc + k.HEAP_SIZE] > 0 and taken < limit:
         cpu = Q[B.o_heap]
-        owed = Q[B.o_owed + cpu] - Q[B.o_paid + cpu]
-        if owed:
-            Q[B.o_paid + cpu] += owed
-            Q[B.o_clock + cpu] += owed
+        stolen = owed(Q, B, cpu) - Q[B.o_paid + cpu]
+        if stolen:
+            Q[B.o_paid + cpu] += stolen
+            Q[B.o_clock + cpu] += stolen
             sift_down(Q, B, int64(0))
             continue
         if Q[B.o_resume + cpu] > 0 and Q[B.o_clock + cpu] >= Q[B.o_resume + cpu]:
-            now = Q[B.o_clock + cpu]
-            Q[B.o_resume + cpu] = 0
-            remove(Q, B, cpu)
-            enter_guest(S, L, cpu)
-            take_late(S, L, Q, B, costs, events, cpu, now)
+            resume(S, L, Q, B, costs, events, cpu)
             continue
         task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
         t = L.o_task + task * TASK_CELLS
+        other = second(Q, B)
         while True:
             pc = S[t + T_PC]
-            op = P[pc * 5]
-            if op == o.TARGET_LOADED or op == o.CONSIDER_GLOBAL or op == o.JUMP_NOT_DUE:
-                before_step(S, P, L, Q, B, task, pc, tick)
+            what = charges[2 * pc + 1]
             said = int64(-1)
-            if op == o.LOCK_READ or op == o.LOCK_WRITE:
-                lock = lock_of(S, L, P, pc, task)
-                if Q[B.o_lock + lock] >= 0:
-                    said = (lock << 3) | o.BLOCKED_LOCK
+            if what & (ASKS_TIME | LOCKS):
+                if what & ASKS_TIME:
+                    before_step(S, P, L, Q, B, task, pc, tuning[1])
+                else:
+                    lock = lock_of(S, L, P, pc, task)
+                    if Q[B.o_lock + lock] >= 0:
+                        said = (lock << 3) | o.BLOCKED_LOCK
             if said < 0:
-                said = step(S, P, lists, L, task)
+                said = step_inlined(S, P, lists, L, task)
             taken += 1
             Q[B.o_step_count + pc] += 1
             if said & 7:
                 blocked(S, P, L, Q, B, costs, task, pc, said)
                 break
-            price = cost_of[pc]
-            if price >= 0:
-                time = costs[price]
-                if op == o.WORK:
-                    time *= P[pc * 5 + 2]
-                    if jitter:
-                        time = random_jitter(Q, B, time, jitter)
+            if what & CHARGED:
+                time = charges[2 * pc]
+                if what & VARIES and tuning[0]:
+                    time = random_jitter(Q, B, time, tuning[0])
                 begin = Q[B.o_clock + cpu]
                 Q[B.o_clock + cpu] = begin + time
                 Q[B.o_step_time + pc] += time
-                if price in (USER, START):
+                if what & USER_MODE:
                     Q[B.o_misc + k.USER_TIME] += time
                 else:
                     Q[B.o_misc + k.SYSTEM] += time
                 if events.shape[0] > 0:
                     log(Q, B, events, k.LOG_STEP, begin, begin + time, cpu, pc, task)
-            if op >= o.AFTER:
+            if what & ACTS:
                 before = Q[B.o_clock + cpu]
-                after_step(S, P, lists, L, Q, B, costs, ever, events, task, pc, said, slow)
-                if op == o.SEND or op == o.FLUSH_SELF or op == o.FLUSH_LOCAL_PAGES or op == o.EXECUTE:
+                after_step(S, P, lists, L, Q, B, costs, ever, events, task, pc, said, tuning[2])
+                if what & SPENDS:
                     spent = Q[B.o_clock + cpu] - before
                     Q[B.o_misc + k.SYSTEM] += spent
                     Q[B.o_step_time + pc] += spent
                     if events.shape[0] > 0:
                         log(Q, B, events, k.LOG_STEP, before, before + spent, cpu, pc, task)
-                elif op == o.MIGRATE:
+                elif P[pc * 5] == o.MIGRATE:
                     time = Q[B.o_clock + cpu] + costs[MIGRATE]
                     next_task(S, L, Q, B, costs, cpu)
                     make_ready(S, L, Q, B, costs, task, time)
                     break
-            if Q[B.o_misc + k.HEAP_SIZE] > 1 or Q[B.o_owed + cpu] != Q[B.o_paid + cpu]:
-                sift_down(Q, B, Q[B.o_place + cpu])
-                if Q[B.o_heap] != cpu or Q[B.o_owed + cpu] != Q[B.o_paid + cpu]:
+                if Q[B.o_heap] != cpu or owed(Q, B, cpu) != Q[B.o_paid + cpu]:
+                    sift_down(Q, B, Q[B.o_place + cpu])
                     break
-            if taken >= limit:
-                break
+                other = second(Q, B)
+            if what & (CHARGED | ACTS):
+                if other >= 0 and earlier(Q, B, other, cpu):
+                    sift_down(Q, B, int64(0))
+                    break
+                if taken >= limit:
+                    break
         Q[B.o_misc + k.ELAPSED] = max(Q[B.o_misc + k.ELAPSED], Q[B.o_clock + cpu])
     return taken

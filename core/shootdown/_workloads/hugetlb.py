@@ -61,7 +61,11 @@ def _builder(
         )
         mappings = split_into_vmas(setting["tables"], setting["vmas"], setting["pages"], model.slot_units)
         mains = [model.task(mm=i, cpu=i, ready=True) for i in range(sharers)]
-        threads = Threads(model, mm=0, other_mm=sharers, cpu=0)
+        others = setting["threads"] + setting["walkers"]
+        # On CPUs that no other actor uses, where there are enough of them.
+        threads = Threads(
+            model, mm=0, other_mm=sharers, cpu=actors - 1 if actors + others <= setting.cpus else 0
+        )
         threads.add(setting["threads"], setting["state"], preempted=setting["preempted"])
         threads.add_walkers(setting["walkers"])
         ready = model.event()

@@ -1,0 +1,84 @@
+"""When each CPU is inside interrupt handlers, and how much time they took from it.
+
+Most broadcasts interrupt everybody but their sender, so that most CPUs have been in the same handlers at the same
+times. What they have in common is written once; only CPUs that differ, those set apart, are written down one by one.
+"""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, internal
+from shootdown._machine.bits import Cells, int64
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+
+
+@inlined
+def busy_until(Q: Cells, B: Books, cpu: int) -> int:
+    """Say when the last handler that a CPU has taken ends."""
+    if Q[B.o_apart_at + cpu] >= 0:
+        return int64(Q[B.o_handler + cpu])
+    return int64(Q[B.o_misc + k.ALL_BUSY])
+
+
+@inlined
+def owed(Q: Cells, B: Books, cpu: int) -> int:
+    """Say how much time handlers have taken from a CPU in all."""
+    return int64(Q[B.o_owed + cpu] + Q[B.o_misc + k.ALL_OWED])
+
+
+@inlined
+def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
+    """Write down when a CPU's last handler ends, for that CPU alone."""
+    if Q[B.o_apart_at + cpu] < 0:
+        n = Q[B.o_misc + k.APART]
+        Q[B.o_apart + n] = cpu
+        Q[B.o_apart_at + cpu] = n
+        Q[B.o_misc + k.APART] = n + 1
+    Q[B.o_handler + cpu] = until
+
+
+@inlined
+def rejoin(Q: Cells, B: Books, at: int) -> None:
+    """Let the CPU at a place of the list share again what all others have in common."""
+    n = Q[B.o_misc + k.APART] - 1
+    Q[B.o_apart_at + Q[B.o_apart + at]] = -1
+    if at < n:
+        last = Q[B.o_apart + n]
+        Q[B.o_apart + at] = last
+        Q[B.o_apart_at + last] = at
+    Q[B.o_misc + k.APART] = n
+
+
+@inlined
+def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
+    """Let a CPU spend time in a handler, after those that it is in; returns when it ends."""
+    end = max(arrival, busy_until(Q, B, cpu)) + handler
+    set_apart(Q, B, cpu, end)
+    Q[B.o_owed + cpu] += handler
+    return end
+
+
+@internal
+def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, handler: int) -> int:
+    """Let every CPU but the sender spend time in a handler, as `charge` does; returns when the last one ends."""
+    before = int64(Q[B.o_misc + k.ALL_BUSY])
+    set_apart(Q, B, sender, busy_until(Q, B, sender))
+    common = max(arrival, before) + handler
+    end = arrival
+    if Q[B.o_misc + k.APART] < cpus:
+        end = common
+    at = int64(0)
+    while at < Q[B.o_misc + k.APART]:
+        cpu = Q[B.o_apart + at]
+        if cpu != sender:
+            ends = max(arrival, Q[B.o_handler + cpu]) + handler
+            end = max(end, ends)
+            if ends == common:
+                rejoin(Q, B, at)
+                continue
+            Q[B.o_handler + cpu] = ends
+        at += 1
+    Q[B.o_misc + k.ALL_BUSY] = common
+    Q[B.o_misc + k.ALL_OWED] += handler
+    Q[B.o_owed + sender] -= handler
+    return end

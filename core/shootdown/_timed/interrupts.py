@@ -1,0 +1,377 @@
+"""Calls from one CPU to others: who takes them when, what that costs, and when the sender has all answers."""
+
+from __future__ import annotations
+
+from shootdown._jit import internal
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64, lowest, popcount
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_MM,
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_TASK,
+    T_MM,
+    TASK_CELLS,
+    Layout,
+)
+from shootdown._machine.step import (
+    IRQ_OFF,
+    LAZY,
+    LOADED,
+    PREEMPTED,
+    cpu_set,
+    mm_set,
+    take,
+    take_sync,
+    takeable,
+)
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+from shootdown._timed.costs import (
+    BROADCAST,
+    COMPLETION,
+    COMPLETION_EACH,
+    FULL_FLUSH,
+    HYPERCALL,
+    HYPERCALL_EACH,
+    IPI_ANSWER_EACH,
+    IPI_HANDLER,
+    IPI_LATENCY,
+    IPI_SEND,
+    IPI_SEND_EACH,
+    PAGE_FLUSH,
+    PREEMPTED_FOR,
+)
+from shootdown._timed.entries import count, log
+from shootdown._timed.handlers import charge, charge_everybody
+from shootdown._timed.heap import push
+
+
+@internal
+def needed_walkers(
+    S: Cells, L: Layout, Q: Cells, B: Books, ever: Cells, sender: int, section: int, task: int
+) -> int:
+    """Count the targets of a sync that could be walking a table just unshared, and remember those.
+
+    A CPU can be walking it only if it runs a task whose mm maps or mapped the table (gup_fast() walks current->mm),
+    and the sync is of use there only if no flush IPI of the same unsharing already made it answer.
+    """
+    needed = int64(0)
+    slots = Q[B.o_section_count + section]
+    for w in range(L.words):
+        rest = S[L.o_out + sender * L.words + w] & Q[B.o_user + w]
+        if section < B.sections:
+            rest &= ~Q[B.o_section_flushed + section * L.words + w]
+        while rest:
+            cpu = w * L.bits + lowest(rest)
+            rest &= rest - 1
+            other = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
+            mm = S[L.o_task + other * TASK_CELLS + T_MM] - 1
+            walks = False
+            for i in range(slots):
+                if ever[mm * L.slots + Q[B.o_section_slots + section * L.slots + i]]:
+                    walks = True
+                    break
+            if walks:
+                needed += 1
+                Q[B.o_section_needed + section * L.cpus + cpu] += 1
+    Q[B.o_section_count + section] = 0
+    Q[B.o_section_waits + section] += needed
+    return needed
+
+
+@internal
+def account(
+    Q: Cells, B: Books, L: Layout, S: Cells, sender: int, task: int, full: int, partial: int, left: int
+) -> None:
+    """Count what a flush did on a set of CPUs."""
+    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
+    n = popcount(full)
+    if n:
+        count(Q, B, k.FULL_FLUSHES, n, task)
+        count(Q, B, k.REMOTE_FULL_FLUSHES, n, task)
+    if partial:
+        count(Q, B, k.PAGE_INVALIDATIONS, popcount(partial) * strides, task)
+    if left:
+        count(Q, B, k.LAZY_SWITCHES, popcount(left), task)
+
+
+@internal
+def take_by_word(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, word: int, cpus: int) -> None:
+    """Let a set of CPUs take the call of `sender`, and keep which of them flush everything and which a range."""
+    task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
+    full, partial, left = take(S, L, sender, word, cpus)
+    if full | partial | left:
+        account(Q, B, L, S, sender, task, full, partial, left)
+    Q[B.o_taken + word] = cpus
+    Q[B.o_whole + word] = full | (left & ~partial)
+    Q[B.o_ranged + word] = partial & ~full
+
+
+@internal
+def spend(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, sender: int, word: int, arrival: int
+) -> int:
+    """Charge the CPUs that `take_by_word` kept for their handlers; returns when the last one ends."""
+    kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK
+    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
+    taken = B.o_syncs_taken if kind == o.CALL_SYNC else B.o_flushes_taken
+    whole = Q[B.o_whole + word]
+    ranged = Q[B.o_ranged + word]
+    rest = Q[B.o_taken + word]
+    end = arrival
+    while rest:
+        bit = rest & -rest
+        cpu = word * L.bits + lowest(rest)
+        rest &= rest - 1
+        handler = costs[IPI_HANDLER]
+        if whole & bit:
+            handler += costs[FULL_FLUSH]
+        elif ranged & bit:
+            handler += strides * costs[PAGE_FLUSH]
+        ends = charge(Q, B, cpu, arrival, handler)
+        Q[taken + cpu] += 1
+        if events.shape[0] > 0:
+            log(Q, B, events, k.LOG_HANDLER, ends - handler, ends, cpu, sender, kind)
+        end = max(end, ends)
+    return end
+
+
+@internal
+def alike(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, sender: int, targets: int) -> int:
+    """Say how long the handler of a flush takes that all CPUs but the sender took, or -1 if it differs."""
+    whole = int64(0)
+    ranged = int64(0)
+    for w in range(L.words):
+        whole += popcount(Q[B.o_whole + w])
+        ranged += popcount(Q[B.o_ranged + w])
+    if whole == targets:
+        return int64(costs[IPI_HANDLER] + costs[FULL_FLUSH])
+    if ranged == targets:
+        strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
+        return int64(costs[IPI_HANDLER] + strides * costs[PAGE_FLUSH])
+    if whole | ranged:
+        return int64(-1)
+    return int64(costs[IPI_HANDLER])
+
+
+@internal
+def all_can_take(S: Cells, L: Layout) -> bool:
+    """Say whether no CPU has interrupts off or is preempted."""
+    off = int64(0)
+    for w in range(L.words):
+        off |= S[cpu_set(L, IRQ_OFF) + w] | S[cpu_set(L, PREEMPTED) + w]
+    return off == 0
+
+
+@internal
+def deliver(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, targets: int, arrival: int
+) -> int:
+    """Let all targets of a call that can take it do so, 64 CPUs at a time; returns when the last handler ends."""
+    row = L.o_out + cpu * L.words
+    everybody = targets == L.cpus - 1 and events.shape[0] == 0 and all_can_take(S, L)
+    if everybody and S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC:
+        take_sync(S, L, cpu)
+        Q[B.o_misc + k.ALL_SYNCS] += 1
+        Q[B.o_syncs_taken + cpu] -= 1
+        return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[IPI_HANDLER])
+    for w in range(L.words):
+        pending = S[row + w]
+        if pending:
+            if not everybody:
+                pending = takeable(S, L, cpu, w)
+            take_by_word(S, L, Q, B, cpu, w, pending)
+        else:
+            Q[B.o_taken + w] = 0
+            Q[B.o_whole + w] = 0
+            Q[B.o_ranged + w] = 0
+    if everybody:
+        handler = alike(S, L, Q, B, costs, cpu, targets)
+        if handler >= 0:
+            Q[B.o_misc + k.ALL_FLUSHES] += 1
+            Q[B.o_flushes_taken + cpu] -= 1
+            return charge_everybody(Q, B, L.cpus, cpu, arrival, handler)
+    end = arrival
+    for w in range(L.words):
+        if Q[B.o_taken + w]:
+            end = max(end, spend(S, L, Q, B, costs, events, cpu, w, arrival))
+    return end
+
+
+@internal
+def deliver_one_by_one(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, arrival: int
+) -> int:
+    """Do as `deliver` does, with an event for each interrupt: the slow twin; returns when the last handler ends."""
+    n = int64(0)
+    for w in range(L.words):
+        pending = takeable(S, L, cpu, w)
+        while pending:
+            Q[B.o_events + n] = w * L.bits + lowest(pending)
+            n += 1
+            pending &= pending - 1
+    end = arrival
+    for i in range(n):
+        target = Q[B.o_events + i]
+        word = target // L.bits
+        take_by_word(S, L, Q, B, cpu, word, int64(1) << (target % L.bits))
+        end = max(end, spend(S, L, Q, B, costs, events, cpu, word, arrival))
+    return end
+
+
+@internal
+def send_flush(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, task: int, targets: int) -> None:
+    """Count flush IPIs; a sync of the same unsharing is redundant on the CPUs that they interrupt."""
+    row = L.o_out + cpu * L.words
+    section = Q[B.o_section_of + task]
+    count(Q, B, k.FLUSH_IPIS, targets, task)
+    mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
+    for w in range(L.words):
+        word = S[row + w]
+        if word == 0:
+            continue
+        loaded = word & S[mm_set(L, mm, LOADED) + w]
+        count(Q, B, k.LAZY_IPIS, popcount(loaded & S[cpu_set(L, LAZY) + w]), task)
+        count(Q, B, k.TRIM_IPIS, popcount(word & ~loaded), task)
+        Q[B.o_section_flushed + section * L.words + w] |= word
+        while word and Q[B.o_section_waits + section]:
+            other = section * L.cpus + w * L.bits + lowest(word)
+            word &= word - 1
+            redundant = Q[B.o_section_needed + other]
+            if redundant:
+                Q[B.o_section_needed + other] = 0
+                Q[B.o_section_waits + section] -= redundant
+                count(Q, B, k.REDUNDANT_SYNC_IPIS, redundant, task)
+
+
+@internal
+def send_without_interrupts(
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    cpu: int,
+    task: int,
+    pc: int,
+    targets: int,
+) -> None:
+    """Carry out a call that interrupts nobody (hardware, the hypervisor, RCU); work out when it is complete."""
+    now = Q[B.o_clock + cpu]
+    if P[pc * 5 + 1] == o.CALL_RCU:  # a CPU inside a lockless walk answers when it leaves
+        for w in range(L.words):
+            pending = takeable(S, L, cpu, w)
+            if pending:
+                take(S, L, cpu, w, pending)
+        return
+    if P[pc * 5 + 1] == o.CALL_HYPERCALL:
+        count(Q, B, k.HYPERCALLS, 1, task)
+        for w in range(L.words):
+            pending = takeable(S, L, cpu, w)
+            if pending:
+                full, partial, left = take(S, L, cpu, w, pending)
+                account(Q, B, L, S, cpu, task, full, partial, left)
+        Q[B.o_answer + cpu] = now + costs[HYPERCALL] + targets * costs[HYPERCALL_EACH]
+        return
+    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+    each = max(P[pc * 5 + 3], 1)
+    instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else int64(0)
+    count(Q, B, k.BROADCASTS, instructions, task)
+    arrival = now + instructions * costs[BROADCAST]
+    Q[B.o_clock + cpu] = arrival
+    for w in range(L.words):
+        pending = takeable(S, L, cpu, w)
+        if pending:
+            take(S, L, cpu, w, pending)
+    if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
+        arrival = max(arrival, Q[B.o_misc + k.CHANNEL])
+        Q[B.o_misc + k.CHANNEL] = arrival + targets * costs[COMPLETION_EACH]
+    Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
+
+
+@internal
+def wake_preempted(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
+    """Let preempted vCPUs that are called answer once the host lets them run again."""
+    now = Q[B.o_clock + cpu]
+    for w in range(L.words):
+        late = S[L.o_out + cpu * L.words + w] & S[cpu_set(L, PREEMPTED) + w]
+        while late:
+            other = w * L.bits + lowest(late)
+            late &= late - 1
+            if Q[B.o_resume + other] == 0:
+                Q[B.o_resume + other] = now + costs[PREEMPTED_FOR]
+                if Q[B.o_place + other] < 0:
+                    Q[B.o_clock + other] = Q[B.o_resume + other]
+                    push(Q, B, other)
+                    Q[B.o_idles + other] = 1
+
+
+@internal
+def send_calls(
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    ever: Cells,
+    events: Cells,
+    cpu: int,
+    task: int,
+    pc: int,
+    one_by_one: int,
+) -> None:
+    """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
+    kind = P[pc * 5 + 1]
+    now = Q[B.o_clock + cpu]
+    row = L.o_out + cpu * L.words
+    Q[B.o_collect + cpu] = 0
+    Q[B.o_answer + cpu] = now
+    n = int64(0)
+    for w in range(L.words):
+        n += popcount(S[row + w])
+    Q[B.o_step_targets + pc] += n
+    if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_RCU:
+        send_without_interrupts(S, P, L, Q, B, costs, cpu, task, pc, n)
+        return
+    if kind == o.CALL_SYNC:
+        count(Q, B, k.SYNC_BROADCASTS, 1, task)
+        count(Q, B, k.SYNC_IPIS, n, task)
+        needed = needed_walkers(S, L, Q, B, ever, cpu, Q[B.o_section_of + task], task)
+        count(Q, B, k.REDUNDANT_SYNC_IPIS, n - needed, task)
+    elif kind == o.CALL_TRANSITION:
+        count(Q, B, k.TRANSITION_IPIS, n, task)
+    else:
+        send_flush(S, L, Q, B, cpu, task, n)
+    Q[B.o_misc + k.DELIVERIES] += n
+    if n == 0:
+        return
+    wake_preempted(S, L, Q, B, costs, cpu)
+    sent = now + costs[IPI_SEND] + n * costs[IPI_SEND_EACH]
+    arrival = sent + costs[IPI_LATENCY]
+    Q[B.o_clock + cpu] = sent
+    if one_by_one:
+        end = deliver_one_by_one(S, L, Q, B, costs, events, cpu, arrival)
+    else:
+        end = deliver(S, L, Q, B, costs, events, cpu, n, arrival)
+    Q[B.o_answer + cpu] = max(Q[B.o_answer + cpu], end)
+    Q[B.o_collect + cpu] = n * costs[IPI_ANSWER_EACH]
+
+
+@internal
+def take_late(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, now: int
+) -> None:
+    """Let a CPU whose interrupts are on again, or which runs again, take what became pending meanwhile."""
+    word = cpu // L.bits
+    bit = int64(1) << (cpu % L.bits)
+    for sender in range(L.cpus):
+        if S[L.o_out + sender * L.words + word] & bit and takeable(S, L, sender, word) & bit:
+            take_by_word(S, L, Q, B, sender, word, bit)
+            end = spend(S, L, Q, B, costs, events, sender, word, now)
+            Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
+            push(Q, B, sender)
+            Q[B.o_idles + sender] = 0
