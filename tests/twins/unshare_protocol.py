@@ -56,7 +56,7 @@ def _at(values: tuple, i: int, value: object) -> tuple:
     return (*values[:i], value, *values[i + 1 :])
 
 
-class Bug(Exception):
+class BrokenError(Exception):
     """An invariant does not hold."""
 
 
@@ -74,7 +74,7 @@ def verdict(p: Protocol) -> str:
                 if state not in seen:
                     seen.add(state)
                     queue.append(state)
-    except Bug:
+    except BrokenError:
         return "bug"
     return "safe"
 
@@ -135,7 +135,9 @@ def _unsharer(p: Protocol, s: State, i: int) -> Iterator[State]:
         yield from _sync(p, s, i, "count")
     elif at == "count":
         left = s.share - 1
-        yield replace(s, share=left, fully=_at(s.fully, i, left == 1), u=_at(s.u, i, "unlock" if late else "flush"))
+        yield replace(
+            s, share=left, fully=_at(s.fully, i, left == 1), u=_at(s.u, i, "unlock" if late else "flush")
+        )
     elif at == "flush":
         if p.flush == "none":
             yield replace(s, u=_at(s.u, i, "sync2"))
@@ -165,7 +167,7 @@ def _other_cpu(p: Protocol, s: State, i: int) -> Iterator[State]:
         if s.pud[i] and not s.link[i]:
             yield replace(s, link=_at(s.link, i, 1))
         if s.link[i] == 2 and s.table != SHARED:
-            raise Bug
+            raise BrokenError
         return
     if p.lazy:
         return
@@ -176,13 +178,13 @@ def _other_cpu(p: Protocol, s: State, i: int) -> Iterator[State]:
         yield replace(s, w=_at(s.w, i, "read" if s.pud[i] else "done"))
     elif at == "read":
         if s.table == FREED:
-            raise Bug
+            raise BrokenError
         yield replace(s, saw=_at(s.saw, i, s.table), w=_at(s.w, i, "recheck" if p.recheck else "again"))
     elif at == "recheck":
         yield replace(s, w=_at(s.w, i, "again" if s.pud[i] else "done"))
     elif at == "again":
         if s.table == FREED or s.saw[i] == s.table == REUSED:
-            raise Bug
+            raise BrokenError
         yield replace(s, w=_at(s.w, i, "done"))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from tests.twins.unshare_protocol import Protocol, verdict
 
 from shootdown._explore.run import explorations, explore
-from tests.twins.unshare_protocol import Protocol, verdict
 
 WAYS = ("ipi", "broadcast", "invlpgb", "kvm", "hypercall")
 #: Kernels before the sync, with one for each table, and with one by the last sharer.
@@ -16,7 +16,12 @@ SYNC = {"6.15": "none", "6.16": "per-table", "7.0": "last-sharer"}
 
 def _explored(name: str, kernel: str, settings: list[str], **parameters: object) -> str:
     (case,) = explorations(
-        name, arch=["x86"], platforms=["intel-server"], kernels=[kernel], settings=settings, parameters=parameters
+        name,
+        arch=["x86"],
+        platforms=["intel-server"],
+        kernels=[kernel],
+        settings=settings,
+        parameters=parameters,
     )
     return explore(case).verdict
 
@@ -54,7 +59,9 @@ def test_a_flush_after_the_lock_drops_is_as_unsafe_as_in_the_bare_protocol(kerne
 @pytest.mark.parametrize("kernel", SYNC)
 @pytest.mark.parametrize("way", WAYS)
 def test_hardware_walkers_are_as_safe_as_in_the_bare_protocol(kernel: str, way: str, lazy: bool) -> None:
-    for flush, honoured, final in itertools.product(("none", "locked"), (False, True), ("auto", "true", "false")):
+    for flush, honoured, final in itertools.product(
+        ("none", "locked"), (False, True), ("auto", "true", "false")
+    ):
         twin = Protocol(
             gup=False, sync=SYNC[kernel], flush=flush, lazy=lazy, wakes_lazy=honoured, keeps_links=final == "true",
             way="broadcast" if way == "invlpgb" else way,
