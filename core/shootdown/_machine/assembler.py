@@ -112,6 +112,7 @@ class Assembler:
         self._path: tuple[str, ...] = ()
         self._reasons: tuple[str, ...] = ()
         self._scope: int | None = None
+        self._spares = 0
 
     # --- the frame of a program
 
@@ -137,6 +138,8 @@ class Assembler:
                 b = self._scope
             elif op == o.FLUSH_SELF:
                 a = self._scope
+        if self._spares:
+            a, b = self._spared(op, a, b)
         self._steps.append([op, a, b, c, d])
         self._cost.append(COST_NAMES.index(cost) if cost else -1)
         if self._why not in self._causes:
@@ -177,6 +180,22 @@ class Assembler:
         self._scope = before if scope is None else scope | o.SCOPE_FORCED
         yield
         self._scope = before
+
+    @contextmanager
+    def sparing(self, *entries: int) -> Iterator[None]:
+        """Say which entries that stand alone do not lie in the ranges that are flushed within."""
+        before = self._spares
+        self._spares = sum(1 << entry for entry in entries) << o.SCOPE_SPARES
+        yield
+        self._spares = before
+
+    def _spared(self, op: int, a: int | Label, b: int | Label) -> tuple[int | Label, int | Label]:
+        """Add to the scope of a flush what its range does not hold."""
+        if op == o.FLUSH_SELF and isinstance(a, int) and a:
+            return a | self._spares, b
+        if (op == o.SEND and a in o.INVALIDATING_CALLS) or op == o.FLUSH_LOCAL_PAGES:
+            return a, b | self._spares if isinstance(b, int) and b else b
+        return a, b
 
     def finish(self) -> Code:
         """Resolve all labels."""

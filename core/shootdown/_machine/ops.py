@@ -175,6 +175,9 @@ SCOPE_LEAF = 1  # TLB entries
 SCOPE_WALK = 2  # paging-structure (walk) cache entries
 SCOPE_BOTH = 3
 SCOPE_FORCED = 4  # a what-if: full flushes too drop no more than the scope says
+#: Above them: entries that stand alone and that the range of the flush does not hold (bit i is entry i, up to 9).
+SCOPE_SPARES = 3
+SCOPE_MASK = 7
 SCOPE_SHIFT = 4
 
 # --- flags of a gather (include/asm-generic/tlb.h)

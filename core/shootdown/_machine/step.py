@@ -81,13 +81,13 @@ def take_out(S: Cells, at: int, L: Layout, cpu: int) -> None:
 
 
 @kernel
-def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
-    """Drop the TLBs' copies of the mm's entries that stand alone."""
+def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, spares: int) -> None:
+    """Drop the TLBs' copies of the mm's entries that stand alone, except those that the flush spares."""
     while cpus:
         row = L.o_tlb + (word * L.bits + lowest(cpus)) * L.entries
         cpus = cpus & (cpus - 1)
         for entry in range(L.entries):
-            if int64(S[L.o_owner + entry]) == mm:
+            if int64(S[L.o_owner + entry]) == mm and (spares >> entry) & 1 == 0:
                 S[row + entry] = 0
 
 
@@ -96,7 +96,7 @@ def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope:
     """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
     if scope & o.SCOPE_LEAF:
         if L.entries:
-            drop_entries(S, L, mm, word, cpus)
+            drop_entries(S, L, mm, word, cpus, scope >> o.SCOPE_SPARES)
         S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
         S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
     if scope & o.SCOPE_WALK:
@@ -173,7 +173,9 @@ def handle_flush(
     if full | partial:
         catch_up(S, L, mm, word, full | partial)
         if full:
-            drop_translations(S, L, mm, word, full, scope if scope & o.SCOPE_FORCED else o.SCOPE_BOTH)
+            drop_translations(
+                S, L, mm, word, full, scope & o.SCOPE_MASK if scope & o.SCOPE_FORCED else o.SCOPE_BOTH
+            )
         if partial:
             drop_translations(S, L, mm, word, partial, scope)
     return full, partial, lazy | gone
@@ -204,6 +206,8 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     call = int64(S[base + CPU_CALL])
     kind = call & o.CALL_MASK
     scope = call >> o.SCOPE_SHIFT
+    if kind == o.CALL_LEAVE or int64(S[base + CPU_CALL_STRIDES]) == 0:
+        scope = scope & o.SCOPE_MASK  # a flush of everything spares nothing
     full = int64(0)
     partial = int64(0)
     left = int64(0)
@@ -797,7 +801,8 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
                 flushed = int64(S[base + CPU_CALL_MM]) - 1
                 if c == 2:
                     leave_idle_mm(S, L, flushed, word, bit)
-                drop_translations(S, L, flushed, word, bit, a)
+                whole = int64(S[base + CPU_CALL_STRIDES]) == 0
+                drop_translations(S, L, flushed, word, bit, a & o.SCOPE_MASK if whole else a)
                 catch_up(S, L, flushed, word, bit)
                 if int64(S[base + CPU_CALL_STRIDES]) == 0:
                     full = bit

@@ -144,11 +144,12 @@ class Gathers:
             else:
                 self.sync("no batch page could be had")
 
-    def finish(self, g: int) -> None:
-        """Write `tlb_finish_mmu()`."""
+    def finish(self, g: int, *, nested: bool = True) -> None:
+        """Write `tlb_finish_mmu()`; before 99baac21e458 (4.13) it did not ask for nested gathers."""
         asm = self.asm
         with asm.function("tlb_finish_mmu", _FILE):
-            asm.emit(o.NESTED, g, text="another gather of this mm pending: flush everything")
+            if nested:
+                asm.emit(o.NESTED, g, text="another gather of this mm pending: flush everything")
             self.flush(g)
             asm.emit(o.GATHER_END, g, text="dec_tlb_flush_pending")
 

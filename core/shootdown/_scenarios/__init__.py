@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from shootdown._scenarios.freed_tables import FREED_TABLES
+from shootdown._scenarios.khugepaged import KHUGEPAGED
+from shootdown._scenarios.stale_entries import STALE_ENTRIES
 from shootdown._scenarios.unshare import UNSHARE
 
-ALL = (*UNSHARE,)
+ALL = (*UNSHARE, *KHUGEPAGED, *FREED_TABLES, *STALE_ENTRIES)

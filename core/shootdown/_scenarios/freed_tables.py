@@ -1,0 +1,193 @@
+"""Page tables that are freed: by munmap() while GUP-fast is inside one, or while a lazy CPU's walker remembers one.
+
+`free-pgtables-gup`: free_pgtables() clears the PMD entry, flushes, and frees the PTE table. GUP-fast on another CPU may
+be in that table. A flush by IPIs waits for it; a grace period waits for it whatever flushes
+(CONFIG_MMU_GATHER_RCU_TABLE_FREE; on x86 9e52fc2b50de selected it where hypercalls flush, a37259732a7d always).
+
+`lazy-freed-tables`: the other CPU idles and keeps the mm loaded. Nobody's access goes through it, but its walker may
+speculate: through a cached entry that leads into the table, after that was freed. Therefore flushes that free tables
+reach lazy CPUs too, and drop walk-cache entries. x86 says so by freed_tables; flush_tlb_range(), with which khugepaged
+withdraws a table, passes it since 3ef938c35035 only (CVE-2025-22045).
+"""
+
+from __future__ import annotations
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._machine import ops as o
+from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.model import Model
+from shootdown._scenarios.gup import no_gup_fast, walk_table
+from shootdown._workload import Parameter
+
+_GUP = 1
+_INVARIANTS = ("walk-cache", "gup-fast")
+_UNMAPPER, _OTHER = range(2)
+
+# --- GUP-fast is inside the table
+
+_WALKED, _FREED = range(2)
+
+
+def _build_gup(scene: Scene) -> Problem:
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    asm, gathers = model.asm, model.gathers
+    pmd = model.variable(1)
+    model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
+    with model.calls.syscall("munmap"), asm.because("munmap"):
+        gathers.begin(OUTER)
+        gathers.change_page_size(OUTER, huge=False)
+        with asm.function("zap_pte_range", "mm/memory.c"):
+            gathers.cleared(1, huge=False)
+            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="clear the PTE")
+        gathers.end_vma(OUTER)
+        with asm.function("free_pgtables", "mm/memory.c"):
+            asm.set(o.SLOT, 0)
+            asm.set(o.CLASS, 1)
+            asm.emit(o.V_STORE, pmd, 0, text="pmd_clear")
+            asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
+            gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
+        gathers.finish(OUTER)
+        model.free_table()
+        asm.emit(o.REACHED, _FREED)
+    model.spin()
+    model.starts(model.task(mm=0, cpu=_OTHER, ready=True))
+    walk_table(model, pmd, rechecks=scene.kernel.gup_rechecks_pmd, walked=_WALKED, invariant=_GUP)
+    model.spin()
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=("walked", "freed"),
+        hypervisor=scene.preempts,
+        lanes=("munmap", "GUP-fast"),
+    )
+
+
+# --- a lazy CPU's walker remembers the table
+
+_PATHS = ("munmap", "collapse")
+
+
+def _build_lazy(scene: Scene) -> Problem:
+    collapse = scene["path"] == "collapse"
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=collapse)
+    model.populate(0)
+    model.starts(model.task(mm=None if collapse else 0, cpu=_UNMAPPER, ready=True))
+    if collapse:
+        _withdraw(scene, model)
+    else:
+        _unmap(model)
+    model.asm.emit(o.REACHED, 0)
+    model.spin()
+    if scene["lazy"]:
+        model.keep_lazy(_OTHER, 0)
+    else:
+        model.starts(model.task(mm=0, cpu=_OTHER, ready=True))
+        model.spin()
+    return Problem(
+        machine=model.build(bits=16),
+        invariants=_INVARIANTS[:1],
+        places=("freed",),
+        walkers=True,
+        hypervisor=scene.preempts,
+        lanes=("khugepaged" if collapse else "munmap", "lazy" if scene["lazy"] else "runs"),
+    )
+
+
+def _unmap(model: Model) -> None:
+    """Write munmap() of an ordinary mapping that frees a PMD table; the PUD entry pointed to it."""
+    asm, gathers = model.asm, model.gathers
+    with model.calls.syscall("munmap"), asm.because("munmap"):
+        gathers.begin(OUTER)
+        gathers.change_page_size(OUTER, huge=False)
+        with asm.function("free_pmd_range", "mm/memory.c"):
+            asm.set(o.SLOT, 0)
+            asm.set(o.CLASS, 1)
+            asm.emit(o.CLEAR_PUD, text="pud_clear")
+            gathers.free_tables(OUTER, 1, o.CLEARED_PUDS)
+        gathers.finish(OUTER)
+        model.free_table()
+
+
+def _withdraw(scene: Scene, model: Model) -> None:
+    """Write collapse_pte_mapped_thp(): pmdp_collapse_flush(), and the PTE table is freed at once."""
+    asm = model.asm
+    pages = 1 << (scene.lowering.geometry.pmd_shift - scene.lowering.geometry.page_shift)
+    model.concern(0)
+    with asm.function("collapse_pte_mapped_thp", "mm/khugepaged.c"), asm.because("khugepaged"):
+        asm.lock(model.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+        asm.set(o.SLOT, 0)
+        asm.set(o.CLASS, 1)
+        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
+            asm.emit(o.CLEAR_PUD, text="pmdp_huge_get_and_clear: the PMD entry is none")
+            asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="the table's range")
+            scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
+        if scene.kernel.khugepaged_sync:
+            model.gathers.sync("a page table was withdrawn")
+        with asm.function("pte_free", "include/asm-generic/pgalloc.h"):
+            asm.emit(o.TABLE_STATE, o.TABLE_FREED, text="the table's page is freed at once")
+        asm.unlock(model.locks.mmap, index=1, write=True, text="mmap_lock")
+
+
+def _refuse_lazy(scene: Scene) -> str | None:
+    if not scene.lowering.needs_table_invalidate:
+        return "the hardware walks no page table of Linux here (tlb_needs_table_invalidate() is false)"
+    return scene.lowering.no_thp() if scene["path"] == "collapse" else None
+
+
+_NO_RCU = ("kernel.rcu_table_free=false",)
+_IGNORED = ("kernel.honour_freed_tables=false",)
+_COLLAPSE = {"path": "collapse"}
+
+FREED_TABLES = (
+    Scenario(
+        name="free-pgtables-gup",
+        summary="GUP-fast is inside a page table that munmap() frees",
+        source="9e52fc2b50de, a37259732a7d",
+        build=_build_gup,
+        refuse=no_gup_fast,
+        window=("walked", "freed"),
+        expected=(
+            *(Expect("safe", arch) for arch in ("x86", "arm64", "powerpc", "riscv")),
+            *(Expect("safe", "x86", name) for name in ("amd-server", "kvm-guest", "hyper-v-guest", "xen-pv-guest")),
+            Expect("safe", settings=_NO_RCU, why="the flush IPI waits for the walk"),
+            *(Expect("bug", "x86", name, settings=_NO_RCU) for name in ("amd-server", "kvm-guest", "hyper-v-guest")),
+            Expect("bug", "x86", "xen-pv-guest", settings=_NO_RCU, why="a hypercall interrupts no vCPU"),
+            Expect("bug", "arm64", settings=_NO_RCU, why="TLBI waits for nobody's walk in software"),
+            Expect("bug", "powerpc", settings=_NO_RCU, why="tlbie"),
+            Expect("bug", "riscv", "rva23-server-sbi", settings=_NO_RCU, why="the firmware fences, not the kernel"),
+            Expect("safe", "riscv", "rva23-server", settings=_NO_RCU, why="IPIs"),
+            Expect("not-applicable", "riscv", kernel="6.6", why="no GUP-fast before 6.9"),
+        ),
+    ),
+    Scenario(
+        name="lazy-freed-tables",
+        summary="the walker of a lazy CPU remembers a page table that is freed",
+        source="3ef938c35035",
+        build=_build_lazy,
+        parameters=(
+            Parameter(
+                "path", "munmap", "who frees the table: munmap(), or khugepaged, which withdraws it", choices=_PATHS
+            ),
+            Parameter("lazy", True, "the other CPU is in lazy TLB mode; false: it runs the mm"),
+        ),
+        refuse=_refuse_lazy,
+        window=("freed",),
+        expected=(
+            *(Expect("safe", arch) for arch in ("x86", "arm64", "powerpc", "riscv")),
+            Expect("bug", settings=_IGNORED, why="the flush leaves lazy CPUs out"),
+            Expect("safe", settings=_IGNORED, parameters={"lazy": False}),
+            Expect("bug", "x86", "amd-server", settings=_IGNORED, why="no global ASID before four CPUs run the mm"),
+            Expect("safe", "x86", "amd-server", settings=(*_IGNORED, "platform.flush=invlpgb")),
+            Expect("bug", "x86", "kvm-guest", settings=_IGNORED),
+            Expect("bug", "x86", "hyper-v-guest", settings=_IGNORED),
+            Expect("safe", "x86", "xen-pv-guest", settings=_IGNORED, why="Xen flushes every vCPU of the mask"),
+            Expect("bug", "arm64", settings=_IGNORED, why="VALE1IS leaves walk-cache entries"),
+            Expect("bug", "riscv", settings=_IGNORED, why="a fence by address need not reach non-leaf entries"),
+            Expect("not-applicable", "powerpc", "power9-hash", why="the hash MMU walks no page table"),
+            Expect("bug", kernel="6.14.1", parameters=_COLLAPSE, why="CVE-2025-22045"),
+            Expect("safe", kernel="6.14.2", parameters=_COLLAPSE),
+            Expect("safe", "arm64", kernel="6.14.1", parameters=_COLLAPSE),
+        ),
+    ),
+)  # fmt: skip

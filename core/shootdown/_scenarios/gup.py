@@ -1,0 +1,79 @@
+"""What GUP-fast does on the other CPU: it walks without locks, interrupts off, and reads again what it relied on.
+
+mm/gup.c: gup_fast_pte_range() reads the PMD entry once, the PTE before and after it took the page, and since
+70cbc3cc78a9 the PMD entry again too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shootdown._explore.scenario import Scene
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Label
+from shootdown._mm.model import Model
+
+
+def no_gup_fast(scene: Scene) -> str | None:
+    """Say why nobody walks without locks in this kernel, or None."""
+    if not scene.kernel.gup_fast:
+        return "this kernel has no GUP-fast (CONFIG_HAVE_GUP_FAST): nobody walks page tables without a lock"
+    return None
+
+
+@contextmanager
+def walk(model: Model, pmd: int) -> Iterator[Label]:
+    """Write the frame of gup_fast(): interrupts off, the PMD entry in CLASS; jump to the label to give up.
+
+    Args:
+        model: where to write.
+        pmd: the variable that is the PMD entry: which table it points to, from one; 0 for none.
+    """
+    asm = model.asm
+    out = model.label()
+    with asm.function("gup_fast", "mm/gup.c"):
+        asm.set(o.SLOT, 0)
+        asm.emit(o.IRQ_OFF, 1, text="local_irq_save")
+        asm.emit(o.V_LOAD, o.CLASS, pmd, text="read the PMD entry")
+        asm.emit(o.JUMP_ZERO, o.CLASS, out)
+        with asm.function("gup_fast_pte_range"):
+            yield out
+        asm.place(out)
+        asm.emit(o.IRQ_ON, 1, text="local_irq_restore")
+
+
+def recheck(model: Model, pmd: int, changed: Label) -> None:
+    """Write the second read of the PMD entry (70cbc3cc78a9)."""
+    asm = model.asm
+    same = model.label()
+    asm.emit(o.V_LOAD, o.INDEX, pmd, text="read the PMD entry again")
+    asm.emit(o.JUMP_SAME, o.INDEX, o.CLASS, same)
+    asm.jump(changed)
+    asm.place(same)
+
+
+def walk_table(model: Model, pmd: int, *, rechecks: bool, walked: int, invariant: int) -> None:
+    """Write GUP-fast of one page through a table whose page may be given to somebody else, or freed, meanwhile.
+
+    Args:
+        model: where to write.
+        pmd: the variable that is the PMD entry.
+        rechecks: the PMD entry is read again.
+        walked: the place that says that the walk was inside the table.
+        invariant: the one that does not hold if it read a freed table, or kept a page of the table's next use.
+    """
+    asm = model.asm
+    with walk(model, pmd) as out:
+        asm.emit(o.READ_TABLE, o.SCRATCH, o.CLASS, text="read the PTE, take its page")
+        model.fail_if(o.SCRATCH, o.TABLE_FREED, invariant, "a freed page table was read")
+        asm.emit(o.REACHED, walked)
+        if rechecks:
+            recheck(model, pmd, out)
+        asm.emit(o.READ_TABLE, o.SCRATCH2, o.CLASS, text="read the PTE again")
+        model.fail_if(o.SCRATCH2, o.TABLE_FREED, invariant, "a freed page table was read")
+        kept = model.label()
+        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, kept)
+        asm.jump(out)
+        asm.place(kept)
+        model.fail_if(o.SCRATCH, o.TABLE_REUSED, invariant, "a page of the table's next use is returned")

@@ -1,0 +1,246 @@
+"""khugepaged collapses a PTE table into a huge page while GUP-fast is inside that table.
+
+khugepaged clears the PMD entry and flushes (pmdp_collapse_flush()); then it looks whether anybody has references to
+the pages, copies them into the huge page and lets go of them. The withdrawn table is deposited for the day when the
+huge page is split, and then filled anew or freed at once: no grace period protects a table that is withdrawn so.
+
+Where the flush interrupts GUP-fast's CPU it waits for the walk. Elsewhere 70cbc3cc78a9 protects the pages: GUP-fast
+takes the page first and reads the PMD entry again then, khugepaged the other way round. 2ba99c5e0881 protects the
+table, which that recheck reads too late: khugepaged interrupts all CPUs before it uses the table.
+
+The switches `scenario.recheck` and `scenario.sync` are as the kernel has them unless they are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._machine import ops as o
+from shootdown._mm.calls import SCRATCH
+from shootdown._mm.model import Model
+from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
+from shootdown._workload import Parameter
+
+_GUP = 1
+_INVARIANTS = ("walk-cache", "gup-fast")
+_KHUGEPAGED, _WALKER = range(2)
+_AUTO = ("auto", "true", "false")
+_SWITCHES = (
+    Parameter(
+        "recheck",
+        "auto",
+        "GUP-fast reads the PMD entry again after it took the page (70cbc3cc78a9); auto: if the kernel does",
+        choices=_AUTO,
+    ),
+    Parameter(
+        "sync",
+        "auto",
+        "khugepaged calls tlb_remove_table_sync_one() after the flush (2ba99c5e0881); auto: if the kernel does",
+        choices=_AUTO,
+    ),
+)
+
+
+def _rechecks(scene: Scene) -> bool:
+    return scene.kernel.gup_rechecks_pmd if scene["recheck"] == "auto" else scene["recheck"] == "true"
+
+
+def _syncs(scene: Scene) -> bool:
+    return scene.kernel.khugepaged_sync if scene["sync"] == "auto" else scene["sync"] == "true"
+
+
+def _refuse(scene: Scene) -> str | None:
+    return no_gup_fast(scene) or scene.lowering.no_thp()
+
+
+def _model(scene: Scene) -> Model:
+    return Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+
+
+def _problem(scene: Scene, model: Model, places: tuple[str, ...]) -> Problem:
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=places,
+        hypervisor=scene.preempts,
+        lanes=("khugepaged", "GUP-fast"),
+    )
+
+
+def _collapse(scene: Scene, model: Model, pmd: int, then: Callable[[], None]) -> None:
+    """Write khugepaged: it is a kernel thread, so that its CPU has the mm not loaded.
+
+    Args:
+        scene: where.
+        model: where to write.
+        pmd: the variable that is the PMD entry.
+        then: writes what it does once nobody can find the table any more, or so it thinks.
+    """
+    asm = model.asm
+    pages = 1 << (scene.lowering.geometry.pmd_shift - scene.lowering.geometry.page_shift)
+    model.starts(model.task(mm=None, cpu=_KHUGEPAGED, ready=True))
+    model.concern(0)
+    with asm.function("collapse_huge_page", "mm/khugepaged.c"), asm.because("khugepaged"):
+        asm.lock(model.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
+            if scene.pte_clear == "xchg":
+                asm.emit(o.V_XCHG, pmd, 0, o.SCRATCH, text="pmdp_huge_get_and_clear: the PMD entry is none")
+            else:
+                asm.emit(o.V_STORE, pmd, 0, text="pmdp_huge_get_and_clear: the PMD entry is none")
+                asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
+            asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="the table's range")
+            scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
+        if _syncs(scene):
+            model.gathers.sync("a page table was withdrawn")
+        then()
+        asm.unlock(model.locks.mmap, index=1, write=True, text="mmap_lock")
+    model.spin()
+
+
+_WALKED, _REPLACED, _PINNED = range(3)
+
+
+def _build_page(scene: Scene) -> Problem:
+    """One page: khugepaged may replace it only if nobody has a reference, and nobody may get one afterwards."""
+    model = _model(scene)
+    asm = model.asm
+    pmd, pte, references = model.variable(1), model.variable(1), model.variable(0)
+    replaced, pinned = model.variable(), model.variable()
+
+    def replace() -> None:
+        given_up, over = model.label(), model.label()
+        with asm.function("__collapse_huge_page_isolate"):
+            asm.emit(o.V_LOAD, o.SCRATCH, references, text="are there references other than the mapping's?")
+            clean = model.label()
+            asm.emit(o.JUMP_ZERO, o.SCRATCH, clean)
+            asm.jump(given_up)
+            asm.place(clean)
+        with asm.function("__collapse_huge_page_copy"):
+            asm.work("collapse_ns", text="copy the page")
+            asm.emit(o.V_STORE, pte, 0, text="clear the PTE, let go of the page")
+        asm.emit(o.V_XCHG, replaced, 1, o.SCRATCH, text="the page is replaced by its copy")
+        asm.emit(o.REACHED, _REPLACED)
+        asm.emit(o.V_LOAD, o.SCRATCH2, pinned)
+        model.fail_if(o.SCRATCH2, 1, _GUP, "a page that GUP-fast returned was replaced")
+        asm.jump(over)
+        asm.place(given_up)
+        asm.emit(o.V_STORE, pmd, 1, text="pmd_populate: the table goes back, nothing is collapsed")
+        asm.place(over)
+
+    _collapse(scene, model, pmd, replace)
+    model.starts(model.task(mm=0, cpu=_WALKER, ready=True))
+    with walk(model, pmd) as out:
+        put = model.label()
+        asm.emit(o.V_LOAD, o.SCRATCH, pte, text="read the PTE")
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, out)
+        asm.emit(o.REACHED, _WALKED)
+        asm.emit(o.V_ADD, references, 1, o.SCRATCH2, text="try_grab_folio_fast: take the page")
+        if _rechecks(scene):
+            recheck(model, pmd, put)
+        same = model.label()
+        asm.emit(o.V_LOAD, o.SCRATCH2, pte, text="read the PTE again")
+        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, same)
+        asm.place(put)
+        asm.emit(o.V_ADD, references, -1, o.SCRATCH2, text="give the page back")
+        asm.jump(out)
+        asm.place(same)
+        asm.emit(o.V_XCHG, pinned, 1, o.SCRATCH2, text="the page is returned")
+        asm.emit(o.REACHED, _PINNED)
+        asm.emit(o.V_LOAD, o.SCRATCH2, replaced)
+        model.fail_if(o.SCRATCH2, 1, _GUP, "the page that is returned was replaced")
+    model.spin()
+    return _problem(scene, model, ("walked", "replaced", "pinned"))
+
+
+_IN_TABLE, _REUSED, _FREED = range(3)
+
+
+def _build_table(scene: Scene) -> Problem:
+    """One table: it is deposited, filled anew when the huge page is split, and freed."""
+    model = _model(scene)
+    asm = model.asm
+    pmd = model.variable(1)
+
+    def reuse() -> None:
+        asm.set(o.SLOT, 0)
+        asm.set(o.CLASS, 1)
+        with asm.function("pgtable_trans_huge_deposit", "mm/pgtable-generic.c"):
+            asm.emit(o.TABLE_STATE, o.TABLE_REUSED, text="the table is deposited; a split fills it anew")
+            asm.emit(o.REACHED, _REUSED)
+        with asm.function("zap_deposited_table", "mm/huge_memory.c"):
+            asm.emit(o.TABLE_STATE, o.TABLE_FREED, text="pte_free: the table's page is freed at once")
+            asm.emit(o.REACHED, _FREED)
+
+    _collapse(scene, model, pmd, reuse)
+    model.starts(model.task(mm=0, cpu=_WALKER, ready=True))
+    walk_table(model, pmd, rechecks=_rechecks(scene), walked=_IN_TABLE, invariant=_GUP)
+    model.spin()
+    return _problem(scene, model, ("walked", "reused", "freed"))
+
+
+_BARE = ("scenario.recheck=false", "scenario.sync=false")
+_RECHECK = ("scenario.recheck=true", "scenario.sync=false")
+_SYNC = ("scenario.recheck=false", "scenario.sync=true")
+_WITHOUT_IPIS = (("x86", "kvm-guest"), ("x86", "amd-server"), ("arm64", ""), ("powerpc", ""))
+
+KHUGEPAGED = (
+    Scenario(
+        name="khugepaged-gup-page",
+        summary="GUP-fast takes a page that khugepaged replaces by its copy",
+        source="70cbc3cc78a9, 2ba99c5e0881",
+        build=_build_page,
+        switches=_SWITCHES,
+        refuse=_refuse,
+        window=("walked", "replaced", "pinned"),
+        expected=(
+            Expect("safe"),
+            Expect("safe", arch="arm64"),
+            Expect("safe", kernel="5.10.100", why="the flush IPI waits for the walk"),
+            Expect("bug", arch="arm64", kernel="5.10.100", why="neither recheck nor sync, and TLBI waits for nobody"),
+            Expect("safe", arch="arm64", kernel="5.10.148", why="the recheck alone saves the page"),
+            Expect("safe", settings=_BARE),
+            Expect("bug", platform="kvm-guest", settings=_BARE, why="a preempted vCPU is not interrupted"),
+            Expect("bug", platform="hyper-v-guest", settings=_BARE),
+            Expect("bug", platform="amd-server", settings=_BARE, why="INVLPGB"),
+            Expect("bug", arch="arm64", settings=_BARE),
+            Expect("bug", arch="powerpc", settings=_BARE, why="tlbie"),
+            Expect(
+                "safe", "powerpc", "power9-hash", settings=(*_BARE, "kernel.page_size=64k"),
+                why="serialize_against_pte_lookup() interrupts",
+            ),
+            *(
+                Expect("safe", arch, platform, settings=settings)
+                for arch, platform in _WITHOUT_IPIS
+                for settings in (_RECHECK, _SYNC)
+            ),
+        ),
+    ),
+    Scenario(
+        name="khugepaged-gup-table",
+        summary="GUP-fast is inside a page table that khugepaged withdraws and uses anew",
+        source="2ba99c5e0881",
+        build=_build_table,
+        switches=_SWITCHES,
+        refuse=_refuse,
+        window=("walked", "reused", "freed"),
+        expected=(
+            Expect("safe"),
+            Expect("safe", arch="arm64"),
+            Expect("safe", kernel="5.10.100", why="the flush IPI waits for the walk"),
+            Expect("bug", arch="arm64", kernel="5.10.148", why="the recheck comes after the table was read"),
+            Expect("safe", arch="arm64", kernel="5.10.159"),
+            Expect("safe", settings=_BARE),
+            *(
+                Expect("bug", arch, platform, settings=settings)
+                for arch, platform in (*_WITHOUT_IPIS, ("x86", "hyper-v-guest"))
+                for settings in (_BARE, _RECHECK)
+            ),
+            *(
+                Expect("safe", arch, platform, settings=_SYNC)
+                for arch, platform in _WITHOUT_IPIS
+            ),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,274 @@
+"""A TLB entry outlives its page: mremap() flushes too late, or madvise() does not flush for somebody else.
+
+`mremap-stale` (CVE-2018-18281, fixed by eb66ae030829 in 4.19): mremap() moves a PTE. A truncation finds the page at the
+new address, flushes that, and frees the page; the TLB entry of the old address still leads there unless mremap()
+flushes before it drops the page-table locks.
+
+`nested-flush` (fixed by 99baac21e458 in 4.13): two threads drop the same page with MADV_DONTNEED. The second finds the
+PTE none and has nothing to flush; but the first has not flushed yet, so that the old page is still there after the
+second call has returned, unless it sees the other's gather (mm_tlb_flush_nested()) and flushes everything.
+"""
+
+from __future__ import annotations
+
+from shootdown._architecture import Lowering
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.symmetry import Group
+from shootdown._machine import ops as o
+from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.model import Model
+from shootdown._workload import Parameter
+
+_STALE = 1
+_INVARIANTS = ("walk-cache", "stale-tlb-entry")
+_PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT
+
+
+def _take_entry(scene: Scene, model: Model, entry: int, name: str) -> None:
+    """Write how an entry becomes none; register SCRATCH gets what it was."""
+    asm = model.asm
+    with asm.function(name):
+        if scene.pte_clear == "xchg":
+            asm.emit(o.V_XCHG, entry, 0, o.SCRATCH, text="read and clear the PTE")
+        else:
+            asm.emit(o.V_LOAD, o.SCRATCH, entry, text="read the PTE")
+            asm.emit(o.V_STORE, entry, 0, text="clear the PTE")
+    if _flushes_at_once(scene):
+        _barrier(scene, model, now=True)
+        model.gathers.cleared(1, huge=False)
+
+
+def _flushes_at_once(scene: Scene) -> bool:
+    """Say whether an entry is flushed as it is cleared, as hash MMUs do, and not by the flushes that follow."""
+    return type(scene.lowering).entries_cleared is not Lowering.entries_cleared
+
+
+def _barrier(scene: Scene, model: Model, *, now: bool = False) -> None:
+    """Write the barrier that a flush begins with."""
+    if scene.pte_clear == "store" and now == _flushes_at_once(scene):
+        model.asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
+
+
+# --- mremap()
+
+_MOVED, _FREED, _OLD = range(3)
+#: Where the page is moved to, in base pages from where it was: another page table.
+_NEW = 1 << 10
+
+
+def _build_mremap(scene: Scene) -> Problem:
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=2, small=True)
+    old, new = model.entry(0, _PTE), model.entry(0, 0)
+    freed = model.variable()
+    mover, truncater, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
+    model.starts(mover)
+    _move(scene, model, old, new)
+    model.starts(truncater)
+    _truncate(scene, model, old, new, freed)
+    model.starts(user)
+    _use(model, old, freed, "user mode writes to a page that was freed")
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=("moved", "freed", "stale"),
+        entries=True,
+        hypervisor=scene.preempts,
+        lanes=("mremap", "ftruncate", "user mode"),
+    )
+
+
+def _move(scene: Scene, model: Model, old: int, new: int) -> None:
+    asm, ptl = model.asm, model.locks.ptl
+    with model.calls.syscall("mremap", "mm/mremap.c"), asm.because("mremap"):
+        with asm.function("move_ptes", "mm/mremap.c"):
+            for lock, where in ((ptl, "old"), (ptl + 1, "new")):
+                asm.lock(lock, write=True, sleeps=False, text=f"page-table lock of the {where} address")
+            with asm.sparing(new):
+                _take_entry(scene, model, old, "ptep_get_and_clear")
+            asm.emit(o.V_STORE, new, o.SCRATCH, 1, text="set_pte_at the new address")
+            asm.emit(o.REACHED, _MOVED)
+            if scene["fix"]:
+                _flush_old(scene, model, new)
+            for lock, where in ((ptl + 1, "new"), (ptl, "old")):
+                asm.unlock(lock, write=True, text=f"page-table lock of the {where} address")
+        if not scene["fix"]:
+            with asm.function("move_page_tables", "mm/mremap.c"):
+                _flush_old(scene, model, new)
+    model.spin()
+
+
+def _flush_old(scene: Scene, model: Model, new: int) -> None:
+    _barrier(scene, model)
+    model.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="the old address")
+    with model.asm.sparing(new):
+        scene.lowering.flush_range(model.asm, SCRATCH)
+
+
+def _truncate(scene: Scene, model: Model, old: int, new: int, freed: int) -> None:
+    """Write ftruncate() by another thread; it comes by the file, and needs no mmap_lock."""
+    asm, gathers = model.asm, model.gathers
+    nothing, over = model.label(), model.label()
+    with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"), asm.sparing(old):
+        gathers.begin(OUTER)
+        gathers.change_page_size(OUTER, huge=False)
+        with asm.function("zap_pte_range"):
+            asm.lock(model.locks.ptl + 1, write=True, sleeps=False, text="page-table lock of the new address")
+            asm.emit(o.V_LOAD, o.SCRATCH, new, text="read the PTE")
+            asm.emit(o.JUMP_ZERO, o.SCRATCH, nothing)
+            _take_entry(scene, model, new, "ptep_get_and_clear_full")
+            _barrier(scene, model)
+            asm.emit(o.GATHER_ADD, OUTER, _NEW, _NEW + 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
+            asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
+        gathers.finish(OUTER)
+        with asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
+            asm.emit(o.V_XCHG, freed, 1, o.SCRATCH2, text="the page is freed")
+            asm.emit(o.REACHED, _FREED)
+        asm.jump(over)
+        asm.place(nothing)
+        asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
+        gathers.finish(OUTER)
+        asm.place(over)
+    model.spin()
+
+
+def _use(model: Model, old: int, freed: int, text: str) -> None:
+    """Write one access of user mode to the old address; it must not find a page that was freed before."""
+    asm = model.asm
+    fault, live = model.label(), model.label()
+    with asm.function("user mode"):
+        asm.emit(o.V_LOAD, o.INDEX, old)
+        asm.emit(o.V_LOAD, o.CLASS, freed)
+        asm.emit(o.ACCESS, o.SCRATCH, old, 1, text="write to the old address")
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, fault)
+        model.fail_if(o.CLASS, 1, _STALE, text)
+        asm.emit(o.JUMP_ZERO, o.INDEX, live)
+        asm.jump(fault)
+        asm.place(live)
+        asm.emit(o.REACHED, _OLD)
+        asm.place(fault)
+    model.spin()
+
+
+# --- two madvise() at once
+
+_MISSED, _RETURNED = range(2)
+
+
+def _build_nested(scene: Scene) -> Problem:
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=1, small=True)
+    pte = model.entry(0, _PTE)
+    returned = model.variable()
+    threads = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
+    user = model.task(mm=0, cpu=2, ready=True)
+    model.starts(*threads)
+    _drop(scene, model, pte, returned)
+    model.starts(user)
+    _look(model, pte, returned)
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=("missed", "returned"),
+        entries=True,
+        hypervisor=scene.preempts,
+        groups=tuple(Group((cpu,), (task,), ()) for cpu, task in enumerate(threads)),
+        lanes=("MADV_DONTNEED", "MADV_DONTNEED", "user mode"),
+    )
+
+
+def _drop(scene: Scene, model: Model, pte: int, returned: int) -> None:
+    asm, gathers = model.asm, model.gathers
+    none, some = model.label(), model.label()
+    with (
+        model.calls.syscall("madvise", "mm/madvise.c", write=False),
+        asm.because("MADV_DONTNEED"),
+        asm.function("zap_page_range_single", "mm/memory.c"),
+    ):
+        gathers.begin(OUTER)
+        gathers.change_page_size(OUTER, huge=False)
+        with asm.function("zap_pte_range"):
+            asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
+            asm.emit(o.V_LOAD, o.SCRATCH, pte, text="read the PTE")
+            asm.emit(o.JUMP_ZERO, o.SCRATCH, none)
+            _take_entry(scene, model, pte, "ptep_get_and_clear_full")
+            _barrier(scene, model)
+            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
+            asm.jump(some)
+            asm.place(none)
+            asm.emit(o.REACHED, _MISSED)
+            asm.place(some)
+            asm.unlock(model.locks.ptl, write=True, text="page-table lock")
+        gathers.finish(OUTER, nested=scene["fix"])
+    with asm.function("user mode"):
+        asm.emit(o.V_XCHG, returned, 1, o.SCRATCH, text="madvise() has returned")
+        asm.emit(o.REACHED, _RETURNED)
+        asm.emit(o.ACCESS, o.SCRATCH, pte, text="read from the address")
+        _no_page(model, "the thread still reads the page that it dropped")
+    model.spin()
+
+
+def _look(model: Model, pte: int, returned: int) -> None:
+    asm = model.asm
+    early = model.label()
+    with asm.function("user mode"):
+        asm.emit(o.V_LOAD, o.INDEX, returned, text="has a madvise() returned?")
+        asm.emit(o.ACCESS, o.SCRATCH, pte, text="read from the address")
+        asm.emit(o.JUMP_ZERO, o.INDEX, early)
+        _no_page(model, "another thread still reads the page that was dropped")
+        asm.place(early)
+    model.spin()
+
+
+def _no_page(model: Model, text: str) -> None:
+    fault = model.label()
+    model.asm.emit(o.JUMP_ZERO, o.SCRATCH, fault)
+    model.asm.emit(o.FAIL, _STALE, text=text)
+    model.asm.place(fault)
+
+
+_FIX = (Parameter("fix", True, "the code as it has been since the commit named; false: before it"),)
+_BEFORE = ("scenario.fix=false",)
+_ARCHES = ("x86", "arm64", "powerpc", "riscv")
+_GUESTS = ("amd-server", "kvm-guest", "hyper-v-guest", "xen-pv-guest")
+
+
+def _expected() -> tuple[Expect, ...]:
+    where = [(arch, "") for arch in _ARCHES] + [("x86", guest) for guest in _GUESTS]
+    both = [
+        Expect(verdict, arch, platform, settings=settings)
+        for arch, platform in where
+        for verdict, settings in (("safe", ()), ("bug", _BEFORE))
+    ]
+    both += [
+        Expect(
+            "safe",
+            "powerpc",
+            "power9-hash",
+            settings=settings,
+            why="the hash entry goes before the lock does",
+        )
+        for settings in ((), _BEFORE)
+    ]
+    return tuple(both)  # fmt: skip
+
+
+STALE_ENTRIES = (
+    Scenario(
+        name="mremap-stale",
+        summary="a TLB entry of the old address outlives a page that mremap() moved and a truncation freed",
+        source="eb66ae030829 (CVE-2018-18281)",
+        build=_build_mremap,
+        switches=_FIX,
+        window=("moved", "freed", "stale"),
+        expected=_expected(),
+    ),
+    Scenario(
+        name="nested-flush",
+        summary="MADV_DONTNEED returns while another one of the same page has yet to flush",
+        source="99baac21e458",
+        build=_build_nested,
+        switches=_FIX,
+        window=("missed", "returned"),
+        expected=_expected(),
+    ),
+)
