@@ -29,7 +29,7 @@ from numba.extending import intrinsic, overload
 from . import _walk_types  # noqa: F401  (teaches numba what a Layout is)
 from ._jit import inlined, kernel
 from ._memory_kernels import entry_of, find, peek, poke
-from ._walk import IGNORED, NEXT, ONES, U0, begin, combined_rights, is_refused, walk
+from ._walk import NEXT, ONES, U0, begin, combined_rights, is_refused, walk
 
 RING = 64  # walks under way; a power of two
 GROUP = 64
@@ -106,7 +106,8 @@ def _walk_in_full(layout: Any, memory: Any, check: Any, root: Any, va: Any, out:
 
 
 # --- the straight way: entries that are present, well-formed, allow the access and need no flag set. Anything
-# else is left to `_walk_in_full`, from the root: the straight way never has to say why.
+# else is left to `_walk_in_full`, from the root: the straight way never has to say why. `looks` is an empty tuple
+# where accessed and dirty flags are ignored: then they take no instruction.
 
 
 @inlined
@@ -116,17 +117,17 @@ def _is_canonical(layout: Any, va: Any) -> Any:
 
 @inlined
 def _place(layout: Any, memory: Any, table: Any, va: Any, level: Any) -> Any:
-    """Find where the entry lies in this process; 0 for a table that does not lie in the window as a whole."""
+    """Tell whether the table lies in the window as a whole, and find where its entry lies in this process."""
     entries = layout.index_masks[level] + U1
     if layout.next_bits != U0:  # a table lies aligned to its size
         table &= ~(layout.entry_bytes * entries - U1)
     offset = table - memory.window_base
-    if offset > memory.window_bytes - layout.entry_bytes * entries:
-        return U0
     index = ((va >> layout.shifts[level]) & layout.index_masks[level]) * layout.entry_bytes
     if layout.entry_bytes != U8:
         index &= ~U7
-    return memory.window + offset + index
+    size = layout.entry_bytes * entries
+    inside = memory.window_bytes >= size and offset <= memory.window_bytes - size
+    return inside, memory.window + offset + index
 
 
 @inlined
@@ -137,7 +138,7 @@ def _entry(layout: Any, at: Any, va: Any, level: Any) -> Any:
 
 
 @inlined
-def _leads_on(layout: Any, check: Any, entry: Any, level: Any) -> Any:
+def _leads_on(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> Any:
     """Tell whether an entry points to a table of the usual size, and nothing about it needs a closer look."""
     if layout.table_masks[level] == U0 and layout.table_values[level] != U0:
         return False
@@ -146,7 +147,7 @@ def _leads_on(layout: Any, check: Any, entry: Any, level: Any) -> Any:
     if layout.next_bits != U0 and level + U1 < layout.depth:
         mask |= layout.next_bits
         value |= layout.shifts[level] - layout.shifts[level + U1]
-    accessed = layout.accessed_masks[U2 * level] if check.flags != IGNORED else U0
+    accessed = layout.accessed_masks[U2 * level] if len(looks) != 0 else U0
     mask |= check.reserved[U2 * level] | accessed
     return entry & mask == value | accessed and not is_refused(layout, entry, U2 * level)
 
@@ -177,11 +178,11 @@ def _inherited(layout: Any, all_: Any, any_: Any) -> Any:
 
 
 @inlined
-def _is_plain_leaf(layout: Any, check: Any, entry: Any, level: Any) -> Any:
+def _is_plain_leaf(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> Any:
     mask, value = layout.present_masks[level], layout.present_values[level]
     slot = U2 * level + U1
     mask |= check.reserved[slot]
-    if check.flags != IGNORED:
+    if len(looks) != 0:
         dirty = check.write != U0
         set_ = layout.accessed_masks[slot] | (layout.dirty_set if dirty else U0)
         mask |= set_ | (layout.dirty_clear if dirty else U0)
@@ -195,7 +196,9 @@ def _is_plain_leaf(layout: Any, check: Any, entry: Any, level: Any) -> Any:
 
 
 @inlined
-def _ends(layout: Any, check: Any, entry: Any, inherited: Any, va: Any, level: Any, out: Any, i: Any) -> Any:
+def _ends(
+    layout: Any, check: Any, looks: Any, entry: Any, inherited: Any, va: Any, level: Any, out: Any, i: Any
+) -> Any:
     """Write the walk's end if the entry maps the page and allows the access; answer whether it does."""
     shift = layout.shifts[level]
     base = (entry & layout.page_masks[U2 * level]) << layout.page_ups[U2 * level]
@@ -203,7 +206,7 @@ def _ends(layout: Any, check: Any, entry: Any, inherited: Any, va: Any, level: A
     low = (U1 << shift) - U1
     base &= ~low
     rights = combined_rights(layout, entry, inherited)
-    good = _is_plain_leaf(layout, check, entry, level) and (check.allowed >> rights) & U1 != U0
+    good = _is_plain_leaf(layout, check, looks, entry, level) and (check.allowed >> rights) & U1 != U0
     if layout.checks_output:
         good = good and base & check.output_refused == U0
     if good:
@@ -214,7 +217,7 @@ def _ends(layout: Any, check: Any, entry: Any, inherited: Any, va: Any, level: A
 
 @kernel
 def walk_in_order(
-    layout: Any, memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any
+    layout: Any, memory: Any, check: Any, looks: Any, root: Any, addresses: Any, count: Any, out: Any
 ) -> None:
     """Walk one address after another."""
     for i in range(count):
@@ -226,11 +229,10 @@ def walk_in_order(
             if not walking:
                 break
             level = np.uint64(step)
-            at = _place(layout, memory, table, va, level)
-            walking = at != U0
+            walking, at = _place(layout, memory, table, va, level)
             if walking:
                 entry = _entry(layout, at, va, level)
-                walking = _leads_on(layout, check, entry, level)
+                walking = _leads_on(layout, check, looks, entry, level)
                 if walking:
                     table = _next_table(layout, entry)
                     all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
@@ -238,13 +240,13 @@ def walk_in_order(
                         walking = table & check.output_refused == U0
                 else:
                     inherited = _inherited(layout, all_, any_)
-                    done = _ends(layout, check, entry, inherited, va, level, out, n)
+                    done = _ends(layout, check, looks, entry, inherited, va, level, out, n)
         if not done:
             _walk_in_full(layout, memory, check, root, va, out, n)
 
 
 @inlined
-def _down_to_last_table(layout: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
+def _down_to_last_table(layout: Any, memory: Any, check: Any, looks: Any, root: Any, va: Any) -> Any:
     """Answer where the last entry lies, or 0 for a walk that doesn't get there straight, and what is inherited."""
     table, all_, any_ = root & layout.root_mask, ONES, U0
     walking = _is_canonical(layout, va)
@@ -252,24 +254,32 @@ def _down_to_last_table(layout: Any, memory: Any, check: Any, root: Any, va: Any
         if not walking:
             break
         level = np.uint64(step)
-        at = _place(layout, memory, table, va, level)
-        walking = at != U0
+        walking, at = _place(layout, memory, table, va, level)
         if walking:
             entry = _entry(layout, at, va, level)
-            walking = _leads_on(layout, check, entry, level)
+            walking = _leads_on(layout, check, looks, entry, level)
             table = _next_table(layout, entry)
             all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
             if layout.checks_output:
                 walking = walking and table & check.output_refused == U0
     place = U0
     if walking:
-        place = _place(layout, memory, table, va, np.uint64(layout.depth - 1))
+        inside, at = _place(layout, memory, table, va, np.uint64(layout.depth - 1))
+        place = at if inside else U0
     return place, _inherited(layout, all_, any_)
 
 
 @kernel
 def walk_ring(
-    layout: Any, memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any, workspace: Any
+    layout: Any,
+    memory: Any,
+    check: Any,
+    looks: Any,
+    root: Any,
+    addresses: Any,
+    count: Any,
+    out: Any,
+    workspace: Any,
 ) -> None:
     """Walk with a ring of walks that wait for their last entry."""
     last = np.uint64(layout.depth - 1)
@@ -282,12 +292,12 @@ def walk_ring(
             done = False
             if at != U0:
                 entry = _entry(layout, at, va, last)
-                done = _ends(layout, check, entry, peek(slot + U8), va, last, out, m)
+                done = _ends(layout, check, looks, entry, peek(slot + U8), va, last, out, m)
             if not done:
                 _walk_in_full(layout, memory, check, root, va, out, m)
         if i < count:
             va = peek(addresses + n * U8)
-            at, inherited = _down_to_last_table(layout, memory, check, root, va)
+            at, inherited = _down_to_last_table(layout, memory, check, looks, root, va)
             prefetch(at)
             poke(slot, at)
             poke(slot + U8, inherited)
@@ -298,6 +308,7 @@ def _down_one_level(
     layout: Any,
     memory: Any,
     check: Any,
+    looks: Any,
     root: Any,
     level: Any,
     addresses: Any,
@@ -315,16 +326,17 @@ def _down_one_level(
             entry = _entry(layout, at, va, level)
             at = U0
             done = False
-            if level + U1 < layout.depth and _leads_on(layout, check, entry, level):
+            if level + U1 < layout.depth and _leads_on(layout, check, looks, entry, level):
                 table = _next_table(layout, entry)
                 if not layout.checks_output or table & check.output_refused == U0:
-                    at = _place(layout, memory, table, va, level + U1)
+                    inside, place = _place(layout, memory, table, va, level + U1)
+                    at = place if inside else U0
                     prefetch(at)
                     poke(
                         slot + U8, inherited & ((entry ^ layout.inherit_flip) | ~layout.inherit_masks[level])
                     )
             else:
-                done = _ends(layout, check, entry, inherited, va, level, out, n)
+                done = _ends(layout, check, looks, entry, inherited, va, level, out, n)
             poke(slot, at)
             if at == U0 and not done:
                 _walk_in_full(layout, memory, check, root, va, out, n)
@@ -332,7 +344,15 @@ def _down_one_level(
 
 @kernel
 def walk_groups(
-    layout: Any, memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any, workspace: Any
+    layout: Any,
+    memory: Any,
+    check: Any,
+    looks: Any,
+    root: Any,
+    addresses: Any,
+    count: Any,
+    out: Any,
+    workspace: Any,
 ) -> None:
     """Walk in groups that go down level by level."""
     top = root & layout.root_mask
@@ -343,23 +363,24 @@ def walk_groups(
             slot = workspace + np.uint64(j) * SLOT_BYTES
             n = first + np.uint64(j)
             va = peek(addresses + n * U8)
-            at = _place(layout, memory, top, va, U0) if _is_canonical(layout, va) else U0
+            inside, place = _place(layout, memory, top, va, U0)
+            at = place if inside and _is_canonical(layout, va) else U0
             poke(slot, at)
             poke(slot + U8, ONES)
             if at == U0:
                 _walk_in_full(layout, memory, check, root, va, out, n)
         # A constant for each level: LLVM drops what the format does not have, and folds what it does.
-        _down_one_level(layout, memory, check, root, L0, addresses, first, size, out, workspace)
+        _down_one_level(layout, memory, check, looks, root, L0, addresses, first, size, out, workspace)
         if layout.depth > 1:
-            _down_one_level(layout, memory, check, root, L1, addresses, first, size, out, workspace)
+            _down_one_level(layout, memory, check, looks, root, L1, addresses, first, size, out, workspace)
         if layout.depth > 2:
-            _down_one_level(layout, memory, check, root, L2, addresses, first, size, out, workspace)
+            _down_one_level(layout, memory, check, looks, root, L2, addresses, first, size, out, workspace)
         if layout.depth > 3:
-            _down_one_level(layout, memory, check, root, L3, addresses, first, size, out, workspace)
+            _down_one_level(layout, memory, check, looks, root, L3, addresses, first, size, out, workspace)
         if layout.depth > 4:
-            _down_one_level(layout, memory, check, root, L4, addresses, first, size, out, workspace)
+            _down_one_level(layout, memory, check, looks, root, L4, addresses, first, size, out, workspace)
         if layout.depth > 5:
-            _down_one_level(layout, memory, check, root, L5, addresses, first, size, out, workspace)
+            _down_one_level(layout, memory, check, looks, root, L5, addresses, first, size, out, workspace)
 
 
 def _named(function: Any) -> Any:

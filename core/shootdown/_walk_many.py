@@ -14,7 +14,7 @@ import numpy.typing as npt
 from . import _walk_batch as batch
 from ._errors import ShootdownError, nearest
 from ._format import USER_READ, Access, CustomFormat, Format, Reason, Settings
-from ._format_layout import FLAGS_SET, check, layout
+from ._format_layout import FLAGS_IGNORED, FLAGS_SET, check, layout
 from ._memory import FRAME_SHIFT, PhysicalMemory
 
 Way = Literal["in order", "ring", "group"]
@@ -200,7 +200,8 @@ def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory,
     if int(checked.flags) == FLAGS_SET or (way == "group" and len(form.levels) > batch.DEEPEST):
         way = "in order"
     kernel: Any = {"in order": batch.walk_in_order, "ring": batch.walk_ring, "group": batch.walk_groups}[way]
-    first = (layout(form, under), memory.view, checked, np.uint64(root))
+    looks = () if int(checked.flags) == FLAGS_IGNORED else (checked.flags,)
+    first = (layout(form, under), memory.view, checked, looks, np.uint64(root))
     if way == "in order":
         return functools.partial(kernel, *first)
 

@@ -162,6 +162,18 @@ def test_tables_outside_of_the_window_are_found_too():
         assert (walk_many(BY_ANY_BIT, memory, space.root, wanted, way=way).pa == 0x9123).all()
 
 
+@pytest.mark.parametrize("size", [4096, 8192, 1 << 16])
+def test_an_image_smaller_than_a_table_is_not_read_beyond_its_end(size, tmp_path):
+    (tmp_path / "image.bin").write_bytes(bytes(size - 8) + (1 << 63).to_bytes(8, "big"))
+    memory = PhysicalMemory.load(tmp_path / "image.bin", base=0x10000)
+    wanted = np.arange(0, 1 << SIZED.va_bits, 1 << (SIZED.va_bits - 14), dtype=U)
+    expected = Walker(SIZED, memory).walk_many(0x10000, wanted)
+    for way in WAYS:
+        found = walk_many(SIZED, memory, 0x10000, wanted, way=way)
+        for column in COLUMNS:
+            assert np.array_equal(getattr(found, column), getattr(expected, column))
+
+
 def test_two_threads_walk_the_halves(monkeypatch):
     monkeypatch.setattr(_walk_many, "_WORTH_A_THREAD", 100)
     rng = np.random.default_rng(4)

@@ -138,7 +138,7 @@ def _report(results: list[TraceResult], as_json: bool) -> None:
         return
     if not results:
         return
-    columns = ("trace", "accesses", "L1 hits", "L2 hits", "walks", "references", "L1 %", "L2 %", "walks %")
+    columns = ("trace", "accesses", "L1 hits", "L2 hits", "walks", "references", "% L1, L2, walks")
     _common.emit_table(columns, [_row(result) for result in results], right=columns[1:])
     for result in results:
         _details(result)
@@ -151,7 +151,7 @@ def _row(result: TraceResult) -> tuple[str, ...]:
     return (
         result.trace,
         *(f"{totals[name]:,}" for name in counts),
-        *(f"{totals[name] / accesses:.1%}" for name in ("l1_hits", "l2_hits", "walks")),
+        " ".join(f"{100 * totals[name] / accesses:.1f}" for name in ("l1_hits", "l2_hits", "walks")),
     )
 
 
