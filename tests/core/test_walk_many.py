@@ -57,11 +57,11 @@ def tables(form, rng, *, page_sizes=True, mapped=24):
         except ShootdownError:
             continue
         vas.append(va)
-        for level in range(len(form.levels)):
-            address = space.entry_address(va, level)
-            if address is not None and rng.random() < 0.08:
-                spoilt = space.read(address) ^ 1 << int(rng.integers(0, 8 * form.entry_bytes))
-                space.write(address, spoilt)
+    # Spoilt at the end: nobody follows a spoilt entry to spoil what it leads to.
+    places = [space.entry_address(va, level) for va in vas for level in range(len(form.levels))]
+    for place in sorted({place for place in places if place is not None}):
+        if rng.random() < 0.08:
+            space.write(place, space.read(place) ^ 1 << int(rng.integers(0, 8 * form.entry_bytes)))
     return memory, space, np.array(vas, U)
 
 
