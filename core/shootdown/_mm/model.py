@@ -92,6 +92,7 @@ class Model:
         self._variables: list[int] = []
         self._owners: list[int] = []
         self._stores = 2
+        self._locks = 0
 
     # --- things that exist
 
@@ -117,6 +118,11 @@ class Model:
         """Declare a variable that all CPUs can read and write, with its first value."""
         self._variables.append(value)
         return len(self._variables) - 1
+
+    def lock(self) -> int:
+        """Declare one more lock, of something that the kernel model does not have."""
+        self._locks += 1
+        return self.locks.ptl + self.slots + self._locks - 1
 
     def event(self) -> int:
         """Declare an event that tasks signal and await."""
@@ -219,7 +225,7 @@ class Model:
             mms=self.mms,
             slots=self.slots,
             classes=self.classes,
-            locks=self.locks.ptl + self.slots,
+            locks=self.locks.ptl + self.slots + self._locks,
             events=max(self._events, 1),
             asids=min(rules.asids, self.mms),  # no CPU sees more address spaces than there are
             bits=bits,

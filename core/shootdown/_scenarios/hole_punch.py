@@ -1,0 +1,156 @@
+"""Hole punching against reads that fill the page cache (730633f0b7f9, 5.15).
+
+A hole is punched in two steps: the page cache of the range is dropped, then its blocks are unmapped and freed. A read
+that finds no page asks the filesystem for the block and reads it. Without a lock between the two, the read gets the
+block before it is freed and fills the page cache after it was dropped: what was punched away stays readable, or what
+another file wrote to the block since. The fix has both take mapping->invalidate_lock, the reads for reading.
+
+After the punch, the range reads zeros. A page that is there and up to date is read without that lock.
+"""
+
+from __future__ import annotations
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._machine import ops as o
+from shootdown._mm.model import Model
+from shootdown._workload import Parameter
+
+_INVARIANTS = ("walk-cache", "stale-data", "other-file")
+_STALE, _OTHER_FILE = 1, 2
+_PLACES = ("hit", "filled", "filled-after-punch", "reused")
+_HIT, _FILLED, _FILLED_AFTER, _REUSED = range(len(_PLACES))
+# What a block holds; a page of the cache holds it too, or is absent.
+_ABSENT, _ZEROS, _OLD, _OTHER = range(4)
+
+
+class _File:
+    """The range of a file: its page in the cache, its block on disk, and the locks."""
+
+    def __init__(self, model: Model, *, fixed: bool) -> None:
+        self.fixed = fixed
+        self.page = model.variable(_OLD)
+        self.mapped = model.variable(1)
+        self.disk = model.variable(_OLD)
+        self.punched = model.variable(0)
+        self.freed = model.event()
+        self.i_rwsem = model.lock()
+        self.invalidate_lock = model.lock()
+
+
+def build(scene: Scene) -> Problem:
+    """Write the programs: who punches, who reads, and who gets the block."""
+    readers = scene["readers"]
+    model = Model(scene.kernel, scene.lowering, cpus=readers + 2, mms=1)
+    file = _File(model, fixed=scene["fix"])
+    punch = model.task(mm=None, cpu=0, ready=True)
+    other = model.task(mm=None, cpu=1, ready=True)
+    model.starts(punch)
+    _punch(model, file)
+    _check(model, file)
+    model.spin()
+    model.starts(other)
+    _reuse_block(model, file)
+    model.spin()
+    for number in range(readers):
+        model.starts(model.task(mm=None, cpu=number + 2, ready=True))
+        # The first is a page fault, the second read(): they differ in mmap_lock, which nobody else takes here.
+        name, where = (
+            ("filemap_fault", "mm/filemap.c") if number % 2 == 0 else ("filemap_read", "mm/filemap.c")
+        )
+        with model.asm.function(name, where):
+            _read(model, file)
+        model.spin()
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=_PLACES,
+        lanes=("punch hole", "other file", *(("page fault", "read")[n % 2] for n in range(readers))),
+    )
+
+
+def _punch(model: Model, file: _File) -> None:
+    asm = model.asm
+    with asm.function("fallocate(PUNCH_HOLE)", "the filesystem"):
+        asm.lock(file.i_rwsem, write=True, sleeps=True, text="inode lock")
+        if file.fixed:
+            asm.lock(file.invalidate_lock, write=True, sleeps=True, text="invalidate_lock")
+        with asm.function("truncate_pagecache_range", "mm/truncate.c"):
+            asm.emit(o.V_XCHG, file.page, _ABSENT, o.SCRATCH, text="drop the page from the page cache")
+        asm.emit(o.V_XCHG, file.mapped, 0, o.SCRATCH, text="unmap the block and free it")
+        model.signal(file.freed)
+        if file.fixed:
+            asm.unlock(file.invalidate_lock, write=True, text="invalidate_lock")
+        asm.unlock(file.i_rwsem, write=True, text="inode lock")
+        asm.emit(o.V_XCHG, file.punched, 1, o.SCRATCH, text="the hole is punched")
+
+
+def _reuse_block(model: Model, file: _File) -> None:
+    model.wait(file.freed)
+    with model.asm.function("write", "another file"):
+        model.asm.emit(o.V_XCHG, file.disk, _OTHER, o.SCRATCH, text="get the block, write to it")
+        model.asm.emit(o.REACHED, _REUSED)
+
+
+def _read(model: Model, file: _File) -> None:
+    """Write how a page of the cache is found or filled; register CLASS holds what is read."""
+    asm = model.asm
+    miss, hole, insert, over = (model.label() for _ in range(4))
+    asm.emit(o.V_LOAD, o.CLASS, file.page, text="look the page up in the page cache")
+    asm.emit(o.JUMP_ZERO, o.CLASS, miss)
+    asm.emit(o.REACHED, _HIT)
+    asm.jump(over)
+    asm.place(miss)
+    if file.fixed:
+        asm.lock(file.invalidate_lock, write=False, sleeps=True, text="invalidate_lock")
+    with asm.function("readahead", "the filesystem"):
+        asm.emit(o.V_LOAD, o.SCRATCH, file.mapped, text="get the block")
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, hole)
+        asm.emit(o.V_LOAD, o.CLASS, file.disk, text="read the block")
+        asm.jump(insert)
+        asm.place(hole)
+        asm.set(o.CLASS, _ZEROS)
+    asm.place(insert)
+    present = model.label()
+    with asm.function("filemap_add_folio", "mm/filemap.c"):
+        asm.set(o.SCRATCH2, _ABSENT)
+        asm.emit(o.V_CAS, file.page, o.SCRATCH2, o.CLASS, present, text="add the page to the page cache")
+        asm.emit(o.REACHED, _FILLED)
+        early = model.label()
+        asm.emit(o.V_LOAD, o.SCRATCH, file.punched)
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, early)
+        asm.emit(o.REACHED, _FILLED_AFTER)
+        asm.place(early)
+        asm.place(present)
+    if file.fixed:
+        asm.unlock(file.invalidate_lock, write=False, text="invalidate_lock")
+    asm.place(over)
+
+
+def _check(model: Model, file: _File) -> None:
+    """Write what who punched does next: read the range."""
+    asm = model.asm
+    with asm.function("filemap_read", "mm/filemap.c"):
+        _read(model, file)
+    model.fail_if(o.CLASS, _OLD, _STALE, "the range reads as before the punch")
+    model.fail_if(o.CLASS, _OTHER, _OTHER_FILE, "the range reads what another file wrote")
+
+
+HOLE_PUNCH_FILL = Scenario(
+    name="hole-punch-fill",
+    summary="hole punching against reads that fill the page cache",
+    source="730633f0b7f9",
+    build=build,
+    parameters=(Parameter("readers", 1, "tasks that read the range meanwhile", minimum=1, maximum=4),),
+    switches=(Parameter("fix", True, "punching and filling take mapping->invalidate_lock"),),
+    flushes=False,
+    window=("hit", "filled", "filled-after-punch", "reused"),
+    expected=(
+        *(Expect("safe", arch=arch, parameters={"readers": n}) for arch in ("x86", "arm64") for n in (1, 2)),
+        *(
+            Expect("bug", arch=arch, parameters={"readers": n}, settings=("scenario.fix=false",))
+            for arch in ("x86", "arm64", "powerpc")
+            for n in (1, 2)
+        ),
+    ),
+)

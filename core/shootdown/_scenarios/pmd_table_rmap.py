@@ -1,0 +1,194 @@
+"""Who shares a hugetlb PMD table: its reference count, or a count of its own (59d9094df3d7; a8682d500f69).
+
+Until 59d9094df3d7 (6.13) a PMD table counted as shared when its page had more than one reference. Anybody who walks
+page frames may take one for a moment (get_page_unless_zero()). If the last process unmaps just then, it takes the
+table for a shared one: it clears its PUD entry and gives its reference up, and the huge page that the table maps stays
+mapped for ever, by a table that nobody has. Since then pt_share_count counts the sharers, and nothing else does.
+
+The rules that a8682d500f69 states in comments are checked after each process: the huge page is mapped once, however
+many processes share the entry; who unshares leaves its mapcount alone; the reverse map's walk over n sharers is n - 1
+unsharings and one unmap.
+"""
+
+from __future__ import annotations
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._machine import ops as o
+from shootdown._mm.model import Model
+from shootdown._workload import Parameter
+
+_INVARIANTS = ("walk-cache", "mapcount", "table-references", "share-count", "freed-in-use")
+_MAPCOUNT, _REFERENCES, _SHARES, _FREED_IN_USE = range(1, len(_INVARIANTS))
+_PLACES = ("unshared", "unmapped", "referenced", "unmapped-while-referenced", "table-freed")
+_UNSHARED, _UNMAPPED, _REFERENCED, _WHILE, _TABLE_FREED = range(len(_PLACES))
+
+
+class _Table:
+    """The PMD table: references, sharers, the entry in it; and the huge page's mapcount."""
+
+    def __init__(self, model: Model, scene: Scene) -> None:
+        self.counts_references = scene.kernel.share_count == "page_count"
+        sharers = scene["sharers"]
+        self.references = model.variable(sharers if self.counts_references else 1)
+        self.shares = model.variable(0 if self.counts_references else sharers - 1)
+        self.entry = model.variable(1)
+        self.mapcount = model.variable(1)
+        self.users = model.variable(sharers)
+        self.scanned = model.variable(0)
+        self.i_mmap = model.locks.i_mmap
+
+
+def _build(scene: Scene) -> Problem:
+    rmap = scene["path"] == "rmap"
+    sharers = scene["sharers"]
+    cpus = 2 if rmap else sharers + 1
+    model = Model(scene.kernel, scene.lowering, cpus=cpus, mms=1)
+    table = _Table(model, scene)
+    for cpu in range(cpus - 1):
+        model.starts(model.task(mm=None, cpu=cpu, ready=True))
+        with model.asm.function(
+            "try_to_migrate" if rmap else "unmap_hugepage_range", "mm/rmap.c" if rmap else ""
+        ):
+            model.asm.lock(table.i_mmap, write=True, sleeps=True, text="i_mmap_rwsem")
+            for _ in range(sharers if rmap else 1):
+                _unmap(model, table)
+            model.asm.unlock(table.i_mmap, write=True, text="i_mmap_rwsem")
+        model.spin()
+    model.starts(model.task(mm=None, cpu=cpus - 1, ready=True))
+    _scan(model, table)
+    model.spin()
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=_INVARIANTS,
+        places=_PLACES,
+        lanes=(
+            *(("migration",) if rmap else (f"{chr(65 + n)}: munmap" for n in range(sharers))),
+            "pfn scanner",
+        ),
+    )
+
+
+def _unmap(model: Model, table: _Table) -> None:
+    """Write what happens to one process's mapping of the table, all of it under i_mmap_rwsem."""
+    asm = model.asm
+    exclusive, over = model.label(), model.label()
+    with asm.function("huge_pmd_unshare", "mm/hugetlb.c"):
+        if table.counts_references:
+            asm.emit(o.V_LOAD, o.SCRATCH, table.references, text="page_count of the table")
+            asm.emit(o.JUMP_EQUAL, o.SCRATCH, 1, exclusive)
+        else:
+            asm.emit(o.V_LOAD, o.SCRATCH, table.shares, text="pt_share_count of the table")
+            asm.emit(o.JUMP_ZERO, o.SCRATCH, exclusive)
+        if table.counts_references:
+            _put_table(model, table, "pud_clear; put_page of the table")
+        else:
+            asm.emit(o.V_ADD, table.shares, -1, o.SCRATCH, text="pud_clear; one sharer less")
+        asm.emit(o.V_ADD, table.users, -1, o.SCRATCH)
+        asm.emit(o.REACHED, _UNSHARED)
+    asm.jump(over)
+    asm.place(exclusive)
+    with asm.function("__unmap_hugepage_range", "mm/hugetlb.c"):
+        asm.emit(o.V_XCHG, table.entry, 0, o.SCRATCH, text="clear the entry in the table")
+        asm.emit(o.V_ADD, table.mapcount, -1, o.SCRATCH, text="page_remove_rmap of the huge page")
+        asm.emit(o.REACHED, _UNMAPPED)
+        apart = model.label()
+        asm.emit(o.V_LOAD, o.SCRATCH, table.scanned)
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, apart)
+        asm.emit(o.REACHED, _WHILE)
+        asm.place(apart)
+    with asm.function("free_pgtables", "mm/memory.c"):
+        asm.emit(o.V_ADD, table.users, -1, o.SCRATCH)
+        _put_table(model, table, "pud_clear; pmd_free_tlb")
+    asm.place(over)
+    _check(model, table)
+
+
+def _put_table(model: Model, table: _Table, text: str) -> None:
+    """Write that one reference to the table's page goes; without any the page is freed, which must be empty then."""
+    asm = model.asm
+    free, over = model.label(), model.label()
+    asm.emit(o.V_ADD, table.references, -1, o.SCRATCH, text=text)
+    asm.emit(o.JUMP_ZERO, o.SCRATCH, free)
+    asm.jump(over)
+    asm.place(free)
+    asm.emit(o.V_LOAD, o.SCRATCH, table.entry, text="the table's page is freed")
+    model.fail_if(o.SCRATCH, 1, _FREED_IN_USE, "it still maps the huge page")
+    asm.emit(o.REACHED, _TABLE_FREED)
+    asm.place(over)
+
+
+def _check(model: Model, table: _Table) -> None:
+    """Write what holds after each process, i_mmap_rwsem held: the accounts agree with who still maps the table."""
+    asm = model.asm
+    mapped, over, fine = (model.label() for _ in range(3))
+    asm.emit(o.V_LOAD, o.SCRATCH, table.users)
+    asm.emit(o.V_LOAD, o.SCRATCH2, table.mapcount)
+    asm.emit(o.JUMP_ZERO, o.SCRATCH, mapped)
+    model.fail_if(o.SCRATCH2, 0, _MAPCOUNT, "the huge page is mapped, but its mapcount is 0")
+    if not table.counts_references:
+        asm.emit(o.V_LOAD, o.SCRATCH2, table.shares)
+        asm.emit(o.ADD, o.SCRATCH2, 1)
+        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, fine)
+        asm.emit(o.FAIL, _SHARES, text="pt_share_count is not the number of the other sharers")
+        asm.place(fine)
+        asm.emit(o.V_LOAD, o.SCRATCH2, table.references)
+        model.fail_if(o.SCRATCH2, 0, _REFERENCES, "a table in use has no reference")
+    asm.jump(over)
+    asm.place(mapped)
+    model.fail_if(o.SCRATCH2, 1, _MAPCOUNT, "nobody maps the huge page, but its mapcount is 1")
+    asm.place(over)
+
+
+def _scan(model: Model, table: _Table) -> None:
+    asm = model.asm
+    again, gone = model.label(), model.label()
+    with asm.function("get_page_unless_zero", "a scanner of page frames"):
+        asm.emit(o.V_LOAD, o.SCRATCH, table.references, text="read the reference count")
+        asm.place(again)
+        asm.emit(o.JUMP_ZERO, o.SCRATCH, gone)
+        asm.emit(o.COPY, o.SCRATCH2, o.SCRATCH)
+        asm.emit(o.ADD, o.SCRATCH2, 1)
+        asm.emit(o.V_CAS, table.references, o.SCRATCH, o.SCRATCH2, again, text="take a reference")
+        asm.emit(o.V_XCHG, table.scanned, 1, o.SCRATCH)
+        asm.emit(o.REACHED, _REFERENCED)
+        _put_table(model, table, "put_page")
+        asm.emit(o.V_XCHG, table.scanned, 0, o.SCRATCH)
+        asm.place(gone)
+
+
+_OLD, _NEW = "kernel.share_count=page_count", "kernel.share_count=pt_share_count"
+
+PMD_TABLE_RMAP = Scenario(
+    name="pmd-table-rmap",
+    summary="a transient reference to a hugetlb PMD table while the last process unmaps it",
+    source="a8682d500f69, 59d9094df3d7",
+    build=_build,
+    parameters=(
+        Parameter("sharers", 2, "processes that map the table", minimum=1, maximum=4),
+        Parameter(
+            "path", "munmap", "who unmaps: each process, or the reverse map", choices=("munmap", "rmap")
+        ),
+    ),
+    shares_tables=True,
+    flushes=False,
+    window=("unshared", "unmapped", "unmapped-while-referenced", "table-freed"),
+    expected=(
+        Expect("bug", kernel="6.12"),
+        Expect("safe", kernel="6.13"),
+        Expect("safe", kernel="7.0"),
+        Expect("bug", arch="arm64", kernel="6.12"),
+        Expect("safe", arch="arm64", kernel="6.13"),
+        Expect("not-applicable", arch="powerpc", kernel="6.12", why="powerpc shares no PMD tables"),
+        *(
+            Expect("bug", settings=(_OLD,), parameters={"sharers": n, "path": p})
+            for n in (1, 2, 3)
+            for p in ("munmap", "rmap")
+        ),
+        *(
+            Expect("safe", settings=(_NEW,), parameters={"sharers": n, "path": p})
+            for n in (2, 3)
+            for p in ("munmap", "rmap")
+        ),
+    ),
+)
