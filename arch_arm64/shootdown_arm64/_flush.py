@@ -99,6 +99,21 @@ class Arm64Lowering(Lowering):
             return None
         return why_no_sharing(self.kernel) or "this kernel shares no hugetlb PMD tables"
 
+    def no_hardware_dirty(self) -> str | None:
+        """Say why DBM entries are made dirty by faults: no FEAT_HAFDBS, whose walkers clear AP[2] themselves."""
+        return None if self._cpu.hafdbs else "this CPU has no FEAT_HAFDBS: faults set dirty bits"
+
+    def no_break_before_make(self) -> str | None:
+        """Break-before-make is required: TLB entries that conflict may abort, or be amalgamated (50e1881ddde2).
+
+        FEAT_BBM level 2 lifts that; Linux uses it for mappings of its own alone (v6.18, UNVERIFIED).
+        """
+        return None
+
+    def no_contiguous_entries(self) -> str | None:
+        """A block with the Contiguous bit may be one TLB entry (DDI 0487A.k, D4-1762, as in d8bdcff28764)."""
+        return None
+
     # --- what the generic code calls
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:

@@ -63,6 +63,14 @@ class HashLowering(PowerpcLowering):
             return PowerpcLowering.no_thp(self)
         return "no THP with the hash MMU and 4K pages: a PMD entry spans 2M, and huge pages are 16M"
 
+    def no_hardware_dirty(self) -> str | None:
+        """Say why the hardware sets no dirty bit: it sets C in the hash table, Linux' own entry is software's."""
+        return "the hardware changes the hash table alone; software sets the dirty bit of Linux' entries"
+
+    def no_hash_table(self) -> str | None:
+        """Translations are found in the hash table: Power ISA 3.0B, Book III, 5.7.9."""
+        return None
+
     # --- what the generic code calls
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:

@@ -70,6 +70,20 @@ class PowerpcLowering(Lowering):
         """Say why there are no transparent huge pages, or None where there are."""
         return None if self.own.thp else "this kernel has no THP (CONFIG_TRANSPARENT_HUGEPAGE)"
 
+    def no_hardware_dirty(self) -> str | None:
+        """Say why the hardware sets no dirty bit: the ISA leaves it a choice, and these processors interrupt."""
+        return (
+            "a store to a clean page interrupts (POWER9 Processor User's Manual, 4.10.13.1): software sets C"
+        )
+
+    def no_break_before_make(self) -> str | None:
+        """Say why entries of other sizes do not conflict; UNVERIFIED beyond what the plugin's sources say."""
+        return "the Power ISA has no conflict abort for translations of two sizes"
+
+    def no_contiguous_entries(self) -> str | None:
+        """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
+        return "radix and hash entries have no contiguous bit"
+
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None in the what-if in which they are."""
         return None if self.kernel.pmd_sharing else NO_SHARING

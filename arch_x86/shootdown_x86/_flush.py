@@ -104,6 +104,22 @@ class X86Lowering(Lowering):
             return "Xen PV guests have no huge pages (no PSE), so hugetlb and PMD sharing do not exist there"
         return None
 
+    def no_hardware_dirty(self) -> str | None:
+        """Walkers set the dirty bit by a locked cycle before the first write (Intel SDM vol. 3A, 5.8)."""
+        return None
+
+    def no_break_before_make(self) -> str | None:
+        """Say why entries may change size in place: a TLB then holds both, and may use either until it is flushed.
+
+        Linux breaks huge entries before it makes small ones all the same, for AMD's erratum 383 (family 10h), whose
+        processors are not modelled (__split_huge_pmd_locked(), mm/huge_memory.c).
+        """
+        return "a TLB may hold translations of both sizes and use either (Intel SDM vol. 3A, 5.10.2.3)"
+
+    def no_contiguous_entries(self) -> str | None:
+        """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
+        return "x86 entries have no contiguous bit"
+
     # --- what the generic code calls
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:

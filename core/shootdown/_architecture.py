@@ -166,6 +166,24 @@ class Lowering:
         """Say why hugetlb PMD tables are never shared here, or None where they are."""
         return None
 
+    # --- how the hardware reads and writes entries: what `shootdown explore` asks
+
+    def no_hardware_dirty(self) -> str | None:
+        """Say why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
+        return "its plugin names no hardware that sets dirty bits (Lowering.no_hardware_dirty)"
+
+    def no_break_before_make(self) -> str | None:
+        """Say why a valid entry may become one of another size in place, or None where it is made invalid first."""
+        return "its plugin names no rule against changing an entry's size in place (Lowering.no_break_before_make)"
+
+    def no_contiguous_entries(self) -> str | None:
+        """Say why no TLB entry ever stands for several page-table entries, or None where a bit of theirs says so."""
+        return "its plugin names no contiguous entries (Lowering.no_contiguous_entries)"
+
+    def no_hash_table(self) -> str | None:
+        """Say why translations are never found in a hash table of entries, or None where they are."""
+        return "hardware walks page tables here; there is no hash table of entries"
+
 
 @attrs.frozen(kw_only=True)
 class Architecture:
@@ -206,6 +224,7 @@ class Architecture:
         memory_model: in which order a CPU's stores reach the others: at once (`sc`), later in program order (`tso`),
             or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
         pte_clear: whether clearing a page-table entry is a fully ordered exchange (`xchg`) or orders nothing (`store`).
+        pte_clear_atomic: clearing reads and clears the entry in one access, ordered or not.
     """
 
     api: int
@@ -222,3 +241,4 @@ class Architecture:
     contradictions: tuple[Any, ...] = ()
     memory_model: Literal["sc", "tso", "weak"] = "weak"
     pte_clear: Literal["store", "xchg"] = "store"
+    pte_clear_atomic: bool = True

@@ -122,7 +122,7 @@ class Explorer:
         self.first = begin(problem.machine)
         self.rules = Rules(
             walkers=int(problem.walkers),
-            entries=int(problem.entries and layout.entries > 0),
+            entries=self._users() if problem.entries and layout.entries > 0 else 0,
             hypervisor=int(problem.hypervisor),
             preemptible=self._preemptible(),
             scheduler=int(problem.scheduler),
@@ -140,7 +140,8 @@ class Explorer:
     def _preemptible(self) -> int:
         """Say for which vCPUs preemption makes a difference: those that another CPU may want to flush.
 
-        Any other, when it is preempted, merely takes its steps and its interrupts later, which it may anyway.
+        Any other, when it is preempted, merely takes its steps and its interrupts later, which it may anyway. So does
+        one that uses no translation and is in no lockless walk: nobody can tell whether it was flushed.
         """
         layout = self.problem.machine.layout
         everybody = (1 << layout.cpus) - 1
@@ -158,6 +159,29 @@ class Explorer:
             for cpu in range(layout.cpus):
                 if inside >> cpu & 1 and flushers - {cpu}:
                     mask |= 1 << cpu
+        if self.problem.walkers:
+            return mask
+        return mask & self._cpus_with(o.ACCESS, o.TOUCH, o.IRQ_OFF)
+
+    def _users(self) -> int:
+        """Say whose TLB's copies of entries make a difference: of the CPUs whose tasks access memory, as a mask."""
+        layout = self.problem.machine.layout
+        if self.problem.scheduler or not self.reductions.fuse:
+            return (1 << layout.cpus) - 1
+        return self._cpus_with(o.ACCESS)
+
+    def _cpus_with(self, *ops: int) -> int:
+        """List the CPUs whose tasks can get to one of these steps, as a mask."""
+        machine = self.problem.machine
+        layout = machine.layout
+        steps = machine.code.steps.reshape(-1, 5)
+        if o.MIGRATE in steps[:, 0]:
+            return (1 << layout.cpus) - 1
+        mask = 0
+        for task in range(layout.tasks):
+            cpu = int(self.first[layout.o_task + task * TASK_CELLS + T_CPU])
+            if any(int(steps[pc][0]) in ops for pc in visits_of(machine.code, layout, self.first, task)):
+                mask |= 1 << cpu
         return mask
 
     def _flushes(self, task: int, mm: int) -> bool:

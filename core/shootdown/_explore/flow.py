@@ -20,7 +20,7 @@ LABELS = {
     o.JUMP_CLEARED: 2, o.GATHER_TABLES: 3, o.JUMP_NO_TARGET: 0, o.JUMP_NOT_LOADED: 0, o.JUMP_NOT_GLOBAL: 0,
     o.JUMP_NOT_TRANSITION: 0, o.JUMP_STRIDES: 2, o.JUMP_TARGETS_BELOW: 1, o.JUMP_WHOLE: 0, o.JUMP_EMPTY: 1,
     o.JUMP_NOT_ALONE: 0, o.JUMP_NOT_DUE: 1, o.CHOICE: 0, o.JUMP_NO_BITS: 2, o.V_CAS: 3, o.JUMP_SAME: 2,
-    o.TRY_WRITE: 2, o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0,
+    o.TRY_WRITE: 2, o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0, o.JUMP_NOT_PENDING: 1,
 }  # fmt: skip
 
 #: Steps after which a program does not go on with the next one.

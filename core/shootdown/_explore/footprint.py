@@ -96,8 +96,8 @@ def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
         yield Touch("state", 0, op == o.TABLE_STATE)
     elif op in (o.TOUCH, o.FLUSH_LOCAL_PAGES):
         yield Touch("tlb", on, _WRITE)
-    elif op in (o.GATHER, o.GATHER_END, o.NESTED):
-        yield Touch("pending", on, op != o.NESTED)
+    elif op in (o.GATHER, o.GATHER_END, o.NESTED, o.JUMP_NOT_PENDING):
+        yield Touch("pending", on, op in (o.GATHER, o.GATHER_END))
     elif op == o.FLUSH_BEGIN:
         yield Touch("generation", on, _WRITE)
         yield Touch("call", cpu, _WRITE)

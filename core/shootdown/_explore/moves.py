@@ -69,7 +69,7 @@ class Rules(NamedTuple):
 
     Args:
         walkers: hardware walkers fill and use walk caches.
-        entries: hardware walkers copy entries that stand alone.
+        entries: hardware walkers of these CPUs copy entries that stand alone, as a mask.
         hypervisor: vCPUs may be preempted.
         preemptible: those for which it makes a difference, as a mask.
         scheduler: a CPU whose task waits may idle.
@@ -198,7 +198,7 @@ def _move(
             return int64((WALK_CACHE << 2) | VIOLATED)
         done = False
     elif kind == COPY:
-        done = fill_entry(S, L, x, y)
+        done = (R.entries >> x) & 1 != 0 and fill_entry(S, L, x, y)
     elif kind == DRAIN:
         done = drain_store(S, L, x, y)
     elif kind == PREEMPT:

@@ -65,6 +65,7 @@ class Exploration:
             {**self.parameters, **self.switches},
             MEMORY_MODELS[self.memory],
             self.architecture.pte_clear,
+            self.architecture.pte_clear_atomic,
         )
 
     def refusal(self) -> str | None:

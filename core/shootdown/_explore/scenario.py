@@ -26,6 +26,7 @@ class Scene:
         values: parameters (`-p`) and the scenario's own switches (`--set scenario.x`), by name.
         memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
         pte_clear: how the architecture clears an entry, `xchg` (fully ordered) or `store`.
+        pte_clear_atomic: it reads and clears the entry in one access, ordered or not.
     """
 
     kernel: Kernel
@@ -34,6 +35,7 @@ class Scene:
     values: Mapping[str, Any]
     memory: int
     pte_clear: str = "store"
+    pte_clear_atomic: bool = True
 
     def __getitem__(self, name: str) -> Any:
         """Return a parameter's or switch's value."""

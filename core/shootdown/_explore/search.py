@@ -218,7 +218,7 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
             labels[n] = label_of(FILL, cpu, 0)
             labels[n + 1] = label_of(WALK, cpu, 0)
             n += 2
-        if R.entries:
+        if (R.entries >> cpu) & 1:
             for entry in range(L.entries):
                 labels[n] = label_of(COPY, cpu, entry)
                 n += 1

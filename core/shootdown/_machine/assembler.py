@@ -340,6 +340,14 @@ class Assembler:
         """Run what is within if the gather's range holds anything."""
         return self._branch(o.JUMP_EMPTY, g)
 
+    def if_flush_pending(self) -> AbstractContextManager[Branch]:
+        """Run what is within if mm_tlb_flush_pending(): a gather of this mm has begun and not finished."""
+        return self._branch(o.JUMP_NOT_PENDING, 0)
+
+    def if_bits(self, register: int, mask: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the register has one of the bits."""
+        return self._branch(o.JUMP_NO_BITS, register, mask)
+
     def if_ranged(self) -> AbstractContextManager[Branch]:
         """Run what is within if the flush that has begun is of a range, not of everything."""
         return self._branch(o.JUMP_WHOLE)

@@ -69,6 +69,7 @@ GATHER_END = 59  # a=g: pending count down
 REQUEST = 60  # a=g, b=flags | cleared << 16, c=lo, d=hi: a flush that needs no gather
 COPY_RANGE = 61  # a=g, b=flags | cleared << 16: request 2 gets the range of gather g
 SET_FLAGS = 62  # a=g, b=flags
+JUMP_NOT_PENDING = 63  # a=0, b=label: unless mm_tlb_flush_pending(): a gather of this mm is not finished
 
 # --- a flush request on its way (the request of the CPU that sends)
 # a=g, b=ceiling in strides, c=ceiling in base pages (0: none), d=ROUNDED | IN_PAGES: new tlb_gen; how much to

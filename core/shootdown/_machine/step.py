@@ -609,6 +609,9 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         put(S, mm_set(L, mm, LEAF), L, cpu)
         put(S, mm_set(L, mm, WALK), L, cpu)
 
+    elif op == o.JUMP_NOT_PENDING:
+        if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) == 0:
+            nxt = b
     elif op >= o.GATHER and op <= o.SET_FLAGS:
         g = t + T_GATHER + a * GATHER_CELLS
         flags = int64(S[g + G_FLAGS])
@@ -690,6 +693,9 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             if int64(S[base + CPU_CALL_MM]) == 0:
                 S[base + CPU_CALL_MM] = mm + 1
         elif op == o.FLUSH_BEGIN:
+            # What was changed is visible before anything is invalidated: a locked increment, DSB ISHST, ptesync.
+            if L.memory and not drained(S, L, cpu):
+                return int64(o.BLOCKED_BUFFER)
             g = t + T_GATHER + a * GATHER_CELLS
             m = L.o_mm + mm * MM_CELLS
             gen = int64(S[m + M_GEN])
