@@ -1,0 +1,100 @@
+"""What scenarios on single page-table entries share: an entry's value, its lock, how it is cleared and flushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Branch
+from shootdown._mm.calls import SCRATCH
+from shootdown._mm.model import Model
+
+
+def page(number: int) -> int:
+    """Return the bit of an entry that says it maps this page, so that a test of one bit tells pages apart."""
+    return 1 << (o.ENTRY_PAGE_SHIFT + number)
+
+
+def maps(number: int, *, writable: bool = True, dirty: bool = False, bits: int = 0) -> int:
+    """Return the value of a present entry."""
+    flags = o.ENTRY_PRESENT | (o.ENTRY_WRITABLE if writable else 0) | (o.ENTRY_DIRTY if dirty else 0)
+    return flags | page(number) | bits
+
+
+class Leaf:
+    """Write what kernel code does to page-table entries under their lock.
+
+    Args:
+        model: whose programs.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.asm = model.asm
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the page table (pte_offset_map_lock()) within."""
+        self.asm.lock(self.model.locks.ptl, write=True, sleeps=False, text="page-table lock")
+        yield
+        self.asm.unlock(self.model.locks.ptl, write=True, text="page-table lock")
+
+    @contextmanager
+    def mmap_locked(self, *, write: bool) -> Iterator[None]:
+        """Hold mmap_lock within."""
+        self.asm.lock(self.model.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
+        yield
+        self.asm.unlock(self.model.locks.mmap, index=1, write=write, text="mmap_lock")
+
+    def exchange(self, variable: int, value: int, register: int, text: str) -> None:
+        """Write an atomic exchange; the register gets what was there."""
+        self.asm.emit(o.V_XCHG, variable, value, register, text=text)
+
+    def load(self, register: int, variable: int, text: str) -> None:
+        """Write a load."""
+        self.asm.emit(o.V_LOAD, register, variable, text=text)
+
+    def store(self, variable: int, value: int, text: str) -> None:
+        """Write a plain store."""
+        self.asm.emit(o.V_STORE, variable, value, text=text)
+
+    def changed(self, entries: int = 1) -> None:
+        """Write what architectures do at once, before the page-table lock drops: a hash table's entries go."""
+        self.model.gathers.cleared(entries, huge=False)
+
+    def flush_page(self) -> None:
+        """Write flush_tlb_page()."""
+        with self.asm.function("flush_tlb_page"):
+            self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="one page")
+            self.model.lowering.flush_page(self.asm, SCRATCH)
+
+    def flush_range(self, pages: int) -> None:
+        """Write flush_tlb_range()."""
+        with self.asm.function("flush_tlb_range"):
+            self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text=f"{pages} pages")
+            self.model.lowering.flush_range(self.asm, SCRATCH)
+
+    def clear_flush(self, entry: int, register: int) -> None:
+        """Write ptep_clear_flush(): the register gets the entry's last value."""
+        with self.asm.function("ptep_clear_flush", "mm/pgtable-generic.c"):
+            self.exchange(entry, 0, register, "ptep_get_and_clear")
+            self.changed()
+            self.flush_page()
+
+    @contextmanager
+    def unless_same(self, x: int, y: int) -> Iterator[None]:
+        """Run what is within if two registers differ."""
+        same = self.model.label()
+        self.asm.emit(o.JUMP_SAME, x, y, same)
+        yield
+        self.asm.place(same)
+
+    def if_page(self, register: int, number: int) -> AbstractContextManager[Branch]:
+        """Run what is within if the register holds an entry that maps this page."""
+        return self.asm.if_bits(register, page(number))
+
+    def access(self, register: int, entry: int, *, write: bool) -> None:
+        """Write a user-mode access through the TLB, or by a walk; the register gets 0 where it faults."""
+        kind = "write to" if write else "read"
+        self.asm.emit(o.ACCESS, register, entry, int(write), text=f"{kind} the page")
