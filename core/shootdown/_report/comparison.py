@@ -38,7 +38,7 @@ _MORE = {
 HEADINGS = _COUNTS | _MORE
 
 #: Given up first where the table is too wide.
-_EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis")
+_EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis", "interrupted_cpus", "broadcast_invalidations")
 
 _LEGEND = {
     "sync_broadcasts": "sync broadcast: tlb_remove_table_sync_one() interrupts other CPUs and waits, so that no "
@@ -214,22 +214,33 @@ def _table(
         columns += [Column(heading, right=True) for heading in times]
     cells: list[Sequence[str] | str] = []
     group = None
+    refused: list[tuple[str, object]] = []  # rows one below another that can't be for the same reason
     for row, mark in zip(rows, marks, strict=True):
         if _grouped(rows) and (row.arch, row.platform) != group:
             group = (row.arch, row.platform)
             size = "" if _sizes_vary(rows) else f", {exact(row.cpus)} CPUs"
             cells.append(f"{row.arch} {row.platform}{size}")
         if not row.supported:
-            who = "  ".join(str(getattr(row, name)) for name in names)
-            reason = f"not supported: {row.reason}"
-            cells.append("\n".join(paragraph(reason, width, first=f"{who}{mark}  ", rest="    ")))
+            who = "  ".join(str(getattr(row, name)) for name in names) + mark
+            if refused and refused[-1][1] == (group, row.reason):
+                cells.pop()
+                who = f"{refused[-1][0]}, {who}"
+            refused.append((who, (group, row.reason)))
+            cells.append("\n".join(paragraph(_refusal(row), width, first=f"{who}  ", rest="    ")))
             continue
+        refused.clear()
         own = [f"{exact(row.cpus)}" if name == "cpus" else str(getattr(row, name)) for name in names]
         own[0] += mark
         own += [_count(row, name, short=shape.hyphenate) for name in counts]
         spans = [estimate(row.times[name]) for name in ("elapsed_ns", "system_ns")]
         cells.append([*own, "\n".join(spans)] if shape.stacked else [*own, *spans])
     return columns, cells
+
+
+def _refusal(row: Result) -> str:
+    """Say why a row has no counts; what can't exist at all says so itself."""
+    reason = row.reason or ""
+    return reason if reason.startswith("not applicable") else f"not supported: {reason}"
 
 
 def _grouped(rows: Sequence[Result]) -> bool:
@@ -316,7 +327,7 @@ def _cards(rows: Sequence[Result], width: int) -> list[str]:
     ]
     for row in rows:
         lines.append(f"{row.arch} {row.platform} {row.kernel} {row.cpus} CPUs")
-        told = facts(row) if row.supported else [f"not supported: {row.reason}"]
+        told = facts(row) if row.supported else [_refusal(row)]
         told += row.remarks
         for fact in told:
             lines += paragraph(fact, max(width, 20), first="  ", rest="    ")

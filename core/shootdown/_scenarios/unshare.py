@@ -229,6 +229,14 @@ def _lanes(cast: _Cast) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _needs_gup_fast(scene: Scene) -> str | None:
+    if scene.kernel.gup_fast:
+        return None
+    return (
+        f"{scene.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): nobody walks so"
+    )
+
+
 _SYNC_NONE = ("kernel.unshare_sync=none",)
 
 UNSHARE = (
@@ -238,6 +246,7 @@ UNSHARE = (
         source="1013af4f585f, 8ce720d5bd91",
         build=lambda scene: _build(scene, gup=True),
         parameters=_PARAMETERS,
+        refuse=_needs_gup_fast,
         shares_tables=True,
         window=("walked", "reused"),
         expected=(

@@ -1,0 +1,86 @@
+"""`shootdown targets`: the table and its JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shootdown._cli import run
+
+_SHARED = ["--arch", "arm64,x86,powerpc", "--kernel", "6.18.2,7.0"]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert run(["targets", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_json_rows_have_the_promised_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads(printed(capsys, *_SHARED, "--json"))["rows"]
+    assert {row["arch"] for row in rows} == {"arm64", "x86", "powerpc"}
+    for row in rows:
+        assert {
+            *("arch", "platform", "kernel", "flush_differs_with_freed_tables", "honours_unshared_tables"),
+            *("walk_cache_dropped", "sync", "reason"),
+        } <= set(row)
+        assert row["sync"] in ("redundant", "needed", "missing", "not-applicable")
+        assert bool(row["stale_after"]) == (row["walk_cache_dropped"] is not None)
+        for left in row["stale_after"].values():
+            assert left["cpus"] in ("none", "lazy", "all")
+            assert set(left["entries"]) <= {"walk-cache", "tlb"}
+
+
+def test_each_platform_and_kernel_has_a_row_of_json_and_a_place_in_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = json.loads(printed(capsys, *_SHARED, "--json"))["rows"]
+    text = printed(capsys, *_SHARED)
+    headings = [line for line in text.splitlines() if line.split(" ")[0] in ("arm64", "x86", "powerpc")]
+    for arch, platform in {(row["arch"], row["platform"]) for row in rows}:
+        assert (
+            len([line for line in headings if f" {platform}," in f"{line}," and line.startswith(arch)]) == 1
+        )
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_table_fits_the_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = printed(capsys).splitlines()
+    command = next(line for line in lines if "shootdown explain" in line)
+    assert max(len(line) for line in lines if line != command) <= columns
+
+
+def test_a_stale_entry_is_named_in_its_cell_and_the_footer_says_how_to_see_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = printed(capsys, "--platform", "neoverse-v2", "--kernel", "7.0")
+    assert "NO: stale (munmap, mprotect)" in text
+    words = next(line for line in text.splitlines() if "shootdown explain" in line).split()
+    assert run(words[1:]) == 0
+    shown = capsys.readouterr().out
+    assert "drops TLB entries alone; walk-cache" in shown
+    assert "can still use walk-cache entries" in shown
+
+
+def test_a_lazy_cpu_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "--platform", "intel-server", "--kernel", "7.0")
+    assert "not if lazy" in text
+    words = next(line for line in text.splitlines() if "shootdown explain" in line).split()
+    assert "state=lazy" in words
+    assert run(words[1:]) == 0
+    assert "lazy CPUs keep theirs" in capsys.readouterr().out
+
+
+def test_where_nothing_is_left_no_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "--platform", "xen-pv-guest", "--kernel", "7.0")
+    assert "shootdown explain" not in text
+
+
+def test_markdown_has_a_row_for_each_group(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, *_SHARED, "--markdown").splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    assert all(line.count("|") == rows[0].count("|") for line in rows)
+    assert any("neoverse-v2" in line and "NO: stale" in line for line in rows)
