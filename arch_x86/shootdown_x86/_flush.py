@@ -67,6 +67,12 @@ class X86Lowering(Lowering):
         return True
 
     @property
+    def frees_tables_as_pages(self) -> bool:
+        """On bare metal before 6.15, unless PT_RECLAIM: native_tlb_remove_table(), arch/x86/kernel/paravirt.c."""
+        guest = self._own.paravirt and self.platform.hypervisor != "none"
+        return self._own.native_tables_as_pages and not self.kernel.pt_reclaim and not guest
+
+    @property
     def way(self) -> str:
         """How flushes reach other CPUs: `ipi`, `invlpgb`, `kvm` or `hypercall`."""
         if self.platform.flush != "auto":
@@ -169,8 +175,15 @@ class X86Lowering(Lowering):
         """broadcast_tlb_flush(): INVLPGB for the global ASID, then TLBSYNC; lazy CPUs and flags don't matter."""
         with asm.function("broadcast_tlb_flush", _TLB_C):
             scope = o.SCOPE_LEAF if self.platform.final_level_only == "true" else o.SCOPE_BOTH
-            asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-            asm.emit(o.SEND, o.CALL_BROADCAST, scope, self._cpu.invlpgb_max_pages, text="INVLPGB")
+            for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
+                asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
+                asm.emit(
+                    o.SEND,
+                    o.CALL_BROADCAST,
+                    scope,
+                    self._cpu.invlpgb_max_pages,
+                    text=f"INVLPGB of {pcid} PCID",
+                )
             asm.complete("TLBSYNC")
             with (
                 asm.if_in_transition(),

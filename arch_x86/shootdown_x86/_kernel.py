@@ -27,6 +27,11 @@ class X86Kernel:
     table_free_needs_paravirt: bool = switch(
         True, "MMU_GATHER_RCU_TABLE_FREE is selected by PARAVIRT (and PT_RECLAIM) only; otherwise always"
     )
+    native_tables_as_pages: bool = switch(
+        True,
+        "without PT_RECLAIM pv_ops.mmu.tlb_remove_table is tlb_remove_page() on bare metal: tables wait among the "
+        "pages; guests of KVM, Hyper-V and Xen hand them to RCU",
+    )
     pmd_sharing_on_32bit: bool = switch(True, "ARCH_WANT_HUGE_PMD_SHARE is selected on 32-bit x86 too")
 
     # --- flushing (arch/x86/mm/tlb.c)
@@ -109,6 +114,13 @@ CHANGES: tuple[Change, ...] = (
         subject="x86/mm: Make MMU_GATHER_RCU_TABLE_FREE unconditional",
         mainline="6.15-rc1",
         sets={"table_free_needs_paravirt": False},
+    ),
+    Change(
+        commit="f2c5c2105827",
+        subject="x86/mm: Remove pv_ops.mmu.tlb_remove_table call",
+        mainline="6.15-rc1",
+        sets={"native_tables_as_pages": False},
+        source="merged with a37259732a7d of the same series",
     ),
     Change(
         commit="4afeb0ed1753",

@@ -117,6 +117,11 @@ class Lowering:
         return True
 
     @property
+    def frees_tables_as_pages(self) -> bool:
+        """Page-table pages are queued with other pages, not in batches of their own for RCU."""
+        return False
+
+    @property
     def sync_redundant_natively(self) -> bool:
         """Each flush interrupts every CPU that could be walking, so that `proposal:skip-redundant-sync` skips."""
         return False

@@ -102,7 +102,14 @@ class Kernel:
         "the last reference to an mm interrupts CPUs that are lazily on it (CONFIG_MMU_LAZY_TLB_SHOOTDOWN)",
     )
     delayed_rmap: bool = switch(
-        False, "the rmap of dirty file pages is removed after the TLB flush (tlb_flush_rmaps)"
+        False,
+        "the rmap of dirty file pages is removed after the TLB flush (tlb_flush_rmaps); a gather with such pages "
+        "begins no third batch",
+    )
+    folio_batches: bool = switch(
+        False,
+        "a run of a folio's pages takes two slots of a batch, so that a batch is full with one slot left "
+        "(__tlb_remove_folio_pages); otherwise with none",
     )
 
     # --- hugetlb PMD sharing (mm/hugetlb.c)

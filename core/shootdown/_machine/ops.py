@@ -59,6 +59,11 @@ TOUCH = 40  # the CPU uses the translation: its TLB and walk caches may hold it
 GATHER = 50  # a=g, b=flags: tlb_gather_mmu(): pending count up
 GATHER_ADD = 51  # a=g, b=lo, c=hi, d=flags | cleared << 16: a range known beforehand
 GATHER_SLOT = 52  # a=g, b=first, c=last unit, d=flags | cleared << 16: a part of the PUD of register SLOT
+GATHER_PAGES = 64  # a=g, b=how many, c=how many fit: queue pages; register SCRATCH = 1 if they are full
+# a=g, b=first unit, c=pages | units from one to the next << 16, d=flags | cleared << 16: of so many pages in the PUD
+# of register SLOT those that GATHER_PAGES queued until it was full; GATHER_REST: those that remain
+GATHER_PART = 65
+GATHER_REST = 66
 GATHER_RESET = 53  # a=g, b=1 keeps UNSHARED_TABLES: __tlb_reset_range()
 GATHER_TABLES = 54  # a=g, b=how many, c=batch size, d=label if the batch is not full
 JUMP_FLAGS = 55  # a=g, b=flags, c=label: go there unless one of the flags is set

@@ -241,11 +241,11 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
             full = cpus
     elif kind == o.CALL_TRANSITION:
         mm = int64(S[base + CPU_CALL_MM]) - 1
-        full = cpus & int64(S[mm_set(L, mm, LOADED) + word])
-        left = cpus & ~full
-        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~left
-        drop_translations(S, L, mm, word, full, o.SCOPE_BOTH)
-        catch_up(S, L, mm, word, full)
+        # choose_new_asid() asks for no flush with a global ASID: the root is loaded, the old PCID's entries go unused.
+        left = cpus & int64(S[mm_set(L, mm, LOADED) + word])
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~(cpus & ~left)
+        drop_translations(S, L, mm, word, left, o.SCOPE_BOTH)
+        catch_up(S, L, mm, word, left)
     return full, partial, left
 
 
@@ -612,7 +612,7 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
     elif op == o.JUMP_NOT_PENDING:
         if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) == 0:
             nxt = b
-    elif op >= o.GATHER and op <= o.SET_FLAGS:
+    elif op >= o.GATHER and op <= o.GATHER_REST:
         g = t + T_GATHER + a * GATHER_CELLS
         flags = int64(S[g + G_FLAGS])
         if op == o.JUMP_FLAGS:
@@ -634,6 +634,8 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             S[g + G_TABLES] = 0
             m = L.o_mm + mm * MM_CELLS + M_PENDING
             S[m] = int64(S[m]) + 1
+            if a == 0:
+                S[t + T_GATHER + 2 * GATHER_CELLS + G_TABLES] = 0
         elif op == o.GATHER_RESET:
             S[g + G_FLAGS] = flags & ~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)
             S[g + G_CLEARED] = 0
@@ -650,6 +652,24 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             else:
                 S[g + G_TABLES] = n
                 nxt = d
+        elif op == o.GATHER_PAGES:
+            # Only the outermost gather of a task queues pages: how many, its last gather remembers.
+            q = t + T_GATHER + 2 * GATHER_CELLS + G_TABLES
+            n = int64(S[q]) + b
+            S[regs + o.SCRATCH] = int64(n >= c)
+            S[q] = n - c if n >= c else n
+        elif op == o.GATHER_PART or op == o.GATHER_REST:
+            pages = c & 0xFFFF
+            rest = (
+                int64(S[t + T_GATHER + 2 * GATHER_CELLS + G_TABLES])
+                if int64(S[regs + o.SCRATCH])
+                else int64(0)
+            )
+            lo = int64(0) if op == o.GATHER_PART else pages - rest
+            hi = pages - rest if op == o.GATHER_PART else pages
+            if lo < hi:
+                at = int64(S[regs + o.SLOT]) * L.slot_units + b
+                widen(S, g, at + lo * (c >> 16), at + (hi - 1) * (c >> 16) + 1, d & 0xFFFF, d >> 16)
         elif op == o.NESTED:
             if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
                 S[g + G_FLAGS] = flags | o.FULLMM | o.FREED_TABLES | o.RANGE

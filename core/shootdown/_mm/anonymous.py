@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._mm.calls import OUTER, SCRATCH, Calls
-
-#: Pages that one forced flush may leave queued: local bundle and batches (mm/mmu_gather.c, MAX_GATHER_BATCH_COUNT).
-_BUNDLE = 7
+from shootdown._mm.gather import PageQueue
 
 
-def pages_until_flush(page_size: int) -> int:
-    """Say how many single pages fit the batches of a gather before it must flush.
+@attrs.frozen
+class Part:
+    """Some pages that are zapped together.
 
-    A batch counts as full with one slot left, because a folio takes two (mm/mmu_gather.c).
+    Args:
+        lo, hi: the first page and the one behind the last.
+        forced: a flush follows at once.
+        frees_table: the PTE table that ends here is freed.
     """
-    batch = (page_size - 16) // 8
-    return _BUNDLE + 10000 // batch * (batch - 1)
+
+    lo: int
+    hi: int
+    forced: bool
+    frees_table: bool = False
+
+
+def zapped(
+    pages: int, table_pages: int, queue: PageQueue, *, clean: int, delays: bool, frees: bool
+) -> Iterator[Part]:
+    """Say in which parts zap_pte_range() takes pages: where batches are full, and after tables with dirty file pages.
+
+    Args:
+        pages: how many there are.
+        table_pages: how many one PTE table maps.
+        queue: the gather's pages; those that remain when all is done wait in it.
+        clean: pages before this one need no flush of their own.
+        delays: the rmap of dirty file pages is removed after the flush.
+        frees: PTE tables that become wholly empty are freed at once.
+    """
+    lo = 0
+    for start in range(0, pages, table_pages):
+        end = min(start + table_pages, pages)
+        at = start
+        while at < end:
+            dirty = at >= clean
+            queue.delayed = queue.delayed or (dirty and delays)
+            upto = end if dirty else min(end, max(clean, at))
+            some = min(queue.room, upto - at)
+            at += some
+            if queue.add(some):
+                yield Part(lo, at, forced=True)
+                lo = at
+        whole = frees and end - start == table_pages
+        if end > clean:
+            queue.flushed()
+        if lo < end and (whole or end > clean):
+            yield Part(lo, end, forced=end > clean, frees_table=whole)
+            lo = end
+        elif whole:
+            yield Part(end, end, forced=False, frees_table=True)
+    if lo < pages:
+        yield Part(lo, pages, forced=False)
 
 
 class Anonymous:
@@ -47,36 +92,52 @@ class Anonymous:
                 asm.work("small_fault_ns", pages, text="fault the pages in")
             asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
 
-    def munmap(self, pages: int, *, huge: bool, tables: int) -> None:
-        """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it."""
+    def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
+        """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it; `clean` as for `zap`."""
+        queue = self.gathers.page_queue()
         with self.calls.syscall("munmap"), self.asm.because("munmap"):
             self.gathers.begin(OUTER)
-            self.zap(OUTER, pages, huge=huge)
+            self.zap(OUTER, pages, queue, huge=huge, clean=clean)
             self.gathers.end_vma(OUTER)
             with self.asm.function("free_pgtables", "mm/memory.c"):
                 self.gathers.change_page_size(OUTER, huge=False)
                 level = o.CLEARED_PUDS if huge else o.CLEARED_PMDS
                 last = 0 if huge else (tables - 1) * self.table_pages
-                self.gathers.free_tables(OUTER, tables, level, hi=last + 1)
+                self.gathers.free_tables(OUTER, tables, level, hi=last + 1, queue=queue)
             self.gathers.finish(OUTER)
 
-    def madvise(self, pages: int, *, huge: bool) -> None:
+    def madvise(self, pages: int, *, huge: bool, clean: int | None = None) -> None:
         """Write madvise(MADV_DONTNEED): with PT_RECLAIM it frees PTE tables that became wholly empty.
 
         zap_page_range_single() has no tlb_end_vma(): one flush is of entries and tables together.
         """
+        queue = self.gathers.page_queue()
         with self.calls.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
             self.gathers.begin(OUTER)
-            self.zap(OUTER, pages, huge=huge)
-            if self.kernel.pt_reclaim and not huge:
-                tables = pages // self.table_pages
-                with self.asm.function("try_get_and_clear_pmd", "mm/pt_reclaim.c"):
-                    last = (tables - 1) * self.table_pages
-                    self.gathers.free_tables(OUTER, tables, o.CLEARED_PMDS, hi=last + 1)
+            self.zap(OUTER, pages, queue, huge=huge, clean=clean, reclaims=self.kernel.pt_reclaim)
             self.gathers.finish(OUTER)
 
-    def zap(self, g: int, pages: int, *, huge: bool) -> None:
-        """Write zap_pte_range() or zap_huge_pmd(): clear entries, queue pages, flush when the batches are full."""
+    def zap(
+        self,
+        g: int,
+        pages: int,
+        queue: PageQueue,
+        *,
+        huge: bool,
+        clean: int | None = None,
+        reclaims: bool = False,
+    ) -> None:
+        """Write zap_pte_range() or zap_huge_pmd(): clear entries, queue pages, flush when the batches are full.
+
+        Args:
+            g: the gather.
+            pages: how many base pages.
+            queue: the pages that wait in the gather.
+            huge: a THP maps them.
+            clean: of a shared file's pages the first that is dirty; each table with one forces a flush, because the
+                file's pages may be cleaned as soon as the table is unlocked. None: no page is a file's.
+            reclaims: PTE tables that became wholly empty are freed (try_get_and_clear_pmd()).
+        """
         asm = self.asm
         if huge:
             with asm.function("zap_huge_pmd", "mm/huge_memory.c"):
@@ -87,17 +148,30 @@ class Anonymous:
                     self._invalidate_pmd("pmdp_huge_get_and_clear_full")
                 asm.emit(o.GATHER_ADD, g, 0, self.table_pages, o.CLEARED_PMDS << 16, text="one huge entry")
             return
-        limit = pages_until_flush(self.kernel.page_size)
         with asm.function("zap_pte_range", "mm/memory.c"):
             self.gathers.change_page_size(g, huge=False)
-            for lo in range(0, pages, limit):
-                hi = min(lo + limit, pages)
-                asm.work("zap_ns", hi - lo, text="clear the entries")
-                self.gathers.cleared(hi - lo, huge=False, first=lo)
-                asm.emit(o.GATHER_ADD, g, lo, hi, o.CLEARED_PTES << 16, text=f"{hi - lo} entries cleared")
-                if hi < pages:
-                    with asm.function("tlb_flush_mmu", "mm/mmu_gather.c"):
-                        self.gathers.flush(g)
+            for part in zapped(
+                pages,
+                self.table_pages,
+                queue,
+                clean=pages if clean is None else clean,
+                delays=self.kernel.delayed_rmap,
+                frees=reclaims,
+            ):
+                self._zap_part(g, part, queue)
+
+    def _zap_part(self, g: int, part: Part, queue: PageQueue) -> None:
+        asm, count = self.asm, part.hi - part.lo
+        if count:
+            asm.work("zap_ns", count, text="clear the entries")
+            self.gathers.cleared(count, huge=False, first=part.lo)
+            asm.emit(o.GATHER_ADD, g, part.lo, part.hi, o.CLEARED_PTES << 16, text=f"{count} entries cleared")
+        if part.forced:
+            self.gathers.flush_and_free(g)
+        if part.frees_table:
+            with asm.function("try_get_and_clear_pmd", "mm/pt_reclaim.c"):
+                first = part.hi - self.table_pages
+                self.gathers.free_tables(g, 1, o.CLEARED_PMDS, lo=first, hi=first + 1, queue=queue)
 
     def mprotect(self, pages: int, *, huge: bool, part: bool = False, widens: bool = False) -> None:
         """Write mprotect(): through a gather where the kernel has it, else one flush_tlb_range() at the end.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import attrs
+
 from shootdown._architecture import Lowering
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
@@ -73,7 +75,7 @@ class Calls:
             asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
             asm.work("fork_ns", text="copy the process")
             for m in mappings:
-                self.hugetlb.fork(m, child_mm, parent_mm, m.used if populated else ())
+                self.hugetlb.fork(m, child_mm, parent_mm, m.shareable if populated else ())
             with asm.because("fork"):
                 self.gathers.cleared(cow_pages, huge=False)
                 asm.emit(o.REQUEST, SCRATCH, o.FULLMM, text="flush_tlb_mm: entries became read-only")
@@ -159,17 +161,21 @@ class Calls:
             level: whose entries pointed to those.
         """
         with self.syscall("munmap"), self.asm.because("munmap"):
-            self.gathers.begin(OUTER)
+            self.unmap_region(mappings, upper_tables=upper_tables, level=level)
+
+    def unmap_region(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int) -> None:
+        """Write unmap_region(): one gather for all VMAs, then their page tables; see `munmap`."""
+        self.gathers.begin(OUTER)
+        for m in mappings:
+            self.zap_vma(OUTER, m)
+        geometry = self.lowering.geometry
+        last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
+        with self.asm.function("free_pgtables", "mm/memory.c"):
+            self.gathers.change_page_size(OUTER, huge=False)
             for m in mappings:
-                self.zap_vma(OUTER, m)
-            geometry = self.lowering.geometry
-            last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
-            with self.asm.function("free_pgtables", "mm/memory.c"):
-                self.gathers.change_page_size(OUTER, huge=False)
-                for m in mappings:
-                    self.hugetlb.free_exclusive(OUTER, m)
-                self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
-            self.gathers.finish(OUTER)
+                self.hugetlb.free_exclusive(OUTER, m)
+            self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
+        self.gathers.finish(OUTER)
 
     def madvise(self, m: Mapping) -> None:
         """Write madvise(MADV_DONTNEED) of a hugetlb VMA: zap_page_range_single()."""
@@ -256,8 +262,16 @@ class Calls:
                 asm.emit(o.SET_FLAGS, SCRATCH, flag, text="tables were unshared")
         self.lowering.flush_hugetlb_range(asm, SCRATCH)
 
-    def mremap(self, m: Mapping) -> None:
-        """Write mremap() of a hugetlb VMA: move_hugetlb_page_tables(); no page-table lock around unsharing."""
+    def mremap(self, m: Mapping, *, upper_tables: int = 0, level: int = o.CLEARED_P4DS) -> None:
+        """Write mremap() of a hugetlb VMA to another place.
+
+        move_hugetlb_page_tables(), with no page-table lock around unsharing, then move_vma() unmaps the old place. What
+        it has to unmap are tables that nobody had touched an entry in, which the move steps over.
+
+        Args:
+            m: the VMA.
+            upper_tables, level: as for `munmap`, of the old place.
+        """
         asm, kernel = self.asm, self.kernel
         with self.syscall("mremap", "mm/mremap.c"), asm.because("mremap"):
             if kernel.unshare_gather:
@@ -280,6 +294,7 @@ class Calls:
             self.hugetlb.unlock_file(m)
             self.hugetlb.unlock_vma(write=True)
             self._flush_unshared_late(m)
+            self.unmap_region((attrs.evolve(m, pages=0),), upper_tables=upper_tables, level=level)
 
     def split(self, m: Mapping) -> None:
         """Write munmap() of half of a mapping's first table: the VMA splits, which unshares that table first."""
@@ -340,8 +355,20 @@ class Calls:
                 self.gathers.begin(OUTER)
                 self.hugetlb.zap_range(OUTER, m)
                 asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+                with self._unlocked(m):
+                    self.hugetlb.settle_late(OUTER, lambda: self.hugetlb.flush_marked(OUTER))
                 self.gathers.finish(OUTER)
             self.hugetlb.unlock_file(m)
+
+    @contextmanager
+    def _unlocked(self, m: Mapping) -> Iterator[None]:
+        """Release i_mmap_rwsem around what is within, in the order that is wrong; else write nothing around it."""
+        late = self.kernel.unshare_flush == "after-unlock"
+        if late:
+            self.hugetlb.unlock_file(m)
+        yield
+        if late:
+            self.hugetlb.lock_file(m)
 
     def migrate(self, m: Mapping, mms: tuple[int, ...]) -> None:
         """Write the migration of one page through the reverse map: try_to_migrate_one() in each process.
@@ -355,9 +382,8 @@ class Calls:
             self.hugetlb.lock_file(first)
             for mm in mms:
                 asm.emit(o.ON_MM, mm, -1)
-                with (
-                    self.hugetlb.if_vma_locked()
-                ):  # hugetlb_vma_trylock_write(): i_mmap_rwsem is held already
+                # hugetlb_vma_trylock_write(): i_mmap_rwsem is held already
+                with self.hugetlb.if_vma_locked():
                     self._migrate_one(first)
             self.hugetlb.unlock_file(first)
 
@@ -378,6 +404,8 @@ class Calls:
                 self.hugetlb.unlock_vma(write=True)
                 self._flush_unshared(m)
                 asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
+                with self._unlocked(m):
+                    self.hugetlb.settle_late(INNER, lambda: self._flush_changed(m))
                 branch.otherwise()
                 self._clear_one(m)
                 self.hugetlb.unlock_table()

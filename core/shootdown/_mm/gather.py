@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import attrs
+
 from shootdown._architecture import Lowering
 from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
@@ -23,6 +25,57 @@ def table_batch(page_size: int) -> int:
     return (page_size - _TABLE_BATCH_HEADER) // _POINTER
 
 
+#: Slots for pages in struct mmu_gather itself (MMU_GATHER_BUNDLE), bytes before those in a batch's page.
+_BUNDLE = 8
+_BATCH_HEADER = 16
+
+
+@attrs.define
+class PageQueue:
+    """The pages that a gather holds, as far as it decides when they are full: __tlb_remove_page_size().
+
+    Args:
+        page_size: bytes in a base page.
+        spare: slots that a batch keeps free: one where a run of a folio's pages may come next.
+        fails: no page for a further batch can be had.
+        queued: pages since the last tlb_flush_mmu().
+        delayed: among them one whose rmap is removed after the flush: no batch but the first is begun.
+    """
+
+    page_size: int
+    spare: int
+    fails: bool = False
+    queued: int = 0
+    delayed: bool = False
+
+    @property
+    def room(self) -> int:
+        """How many more single pages until a flush is forced."""
+        slots = (self.page_size - _BATCH_HEADER) // _POINTER
+        batches = 0 if self.fails else 10000 // slots
+        bundle, batch = _BUNDLE - self.spare, slots - self.spare
+        if self.delayed and batches:
+            batches = min(batches, max((self.queued - bundle) // batch + 1, 1))
+        return bundle + batches * batch - self.queued
+
+    def add(self, pages: int) -> bool:
+        """Queue pages, at most as many as there is room; returns whether a flush is forced."""
+        full = pages == self.room
+        self.queued = 0 if full else self.queued + pages
+        self.delayed = self.delayed and not full
+        return full
+
+    def flushed(self) -> None:
+        """Note that all were freed."""
+        self.queued = 0
+        self.delayed = False
+
+
+def pages_until_flush(page_size: int, *, folio_batches: bool = True) -> int:
+    """Say how many single pages fit the batches of a gather before it must flush (mm/mmu_gather.c)."""
+    return PageQueue(page_size, spare=int(folio_batches)).room
+
+
 class Gathers:
     """Write the life of gathers: begin, flush, free, finish.
 
@@ -31,15 +84,23 @@ class Gathers:
         kernel: whose rules.
         lowering: how the architecture flushes.
         batch_fails: no batch page can ever be had: each table is freed on its own, the slow way.
+        counts_pages: so many huge pages are freed that they could fill the batches of pages.
     """
 
     def __init__(
-        self, asm: Assembler, kernel: Kernel, lowering: Lowering, *, batch_fails: bool = False
+        self,
+        asm: Assembler,
+        kernel: Kernel,
+        lowering: Lowering,
+        *,
+        batch_fails: bool = False,
+        counts_pages: bool = False,
     ) -> None:
         self.asm = asm
         self.kernel = kernel
         self.lowering = lowering
         self.batch_fails = batch_fails
+        self.counts_pages = counts_pages
 
     def begin(self, g: int, *, fullmm: bool = False, vma: bool = False) -> None:
         """Write `tlb_gather_mmu()`, `tlb_gather_mmu_fullmm()` or `tlb_gather_mmu_vma()`."""
@@ -93,7 +154,50 @@ class Gathers:
             with self.asm.function("tlb_end_vma", _TLB_H):
                 self.flush(g)
 
-    def free_tables(self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1) -> None:
+    # --- what waits to be freed
+
+    def page_queue(self) -> PageQueue:
+        """Return an empty queue of pages as this kernel's gathers have it."""
+        return PageQueue(self.kernel.page_size, int(self.kernel.folio_batches), self.batch_fails)
+
+    def flush_and_free(self, g: int) -> None:
+        """Write `tlb_flush_mmu()`: flush, then free all pages that wait."""
+        with self.asm.function("tlb_flush_mmu", _FILE):
+            self.flush(g)
+
+    def queue_huge_pages(self, g: int, pages: int, first: int, last: int) -> None:
+        """Write `tlb_remove_page_size()` of huge pages in the PUD of register SLOT; full batches force a flush.
+
+        Args:
+            g: the gather.
+            pages: how many.
+            first, last: address units from the first page to behind the last one.
+        """
+        asm, cleared = self.asm, o.CLEARED_PMDS << 16
+        if not self.counts_pages:
+            asm.emit(o.GATHER_SLOT, g, first, last, cleared, text="tlb_remove_huge_tlb_entry")
+            return
+        limit = self.page_queue().room
+        apart = (last - 1 - first) // max(pages - 1, 1) or 1
+        for lo in range(0, pages, limit):
+            n = min(limit, pages - lo)
+            place = (g, first + lo * apart, n | apart << 16, cleared)
+            room = Label()
+            asm.emit(o.GATHER_PAGES, g, n, limit, text=f"queue {n} huge pages; {limit} fit")
+            asm.emit(o.GATHER_PART, *place, text="tlb_remove_huge_tlb_entry")
+            asm.emit(o.JUMP_ZERO, o.SCRATCH, room)
+            self.flush_and_free(g)
+            asm.emit(o.GATHER_REST, *place, text="tlb_remove_huge_tlb_entry")
+            asm.place(room)
+
+    @property
+    def tables_as_pages(self) -> bool:
+        """Tables wait among the pages: without MMU_GATHER_TABLE_FREE, or where the architecture says so."""
+        return not self.kernel.rcu_table_free or self.lowering.frees_tables_as_pages
+
+    def free_tables(
+        self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1, queue: PageQueue | None = None
+    ) -> None:
         """Write `pte_free_tlb()` and its kin: queue page-table pages to be freed after the flush.
 
         Args:
@@ -101,26 +205,29 @@ class Gathers:
             count: how many pages.
             cleared: the level whose entries pointed to them (CLEARED_*).
             lo, hi: the range that they translated, in address units.
+            queue: the pages that wait already, where that is known beforehand.
         """
-        if count <= 0:
-            return
+        flags = o.FREED_TABLES | cleared << 16
+        batch = table_batch(self.kernel.page_size)
         with self.asm.function("tlb_remove_table", _FILE):
-            self.asm.emit(
-                o.GATHER_ADD, g, lo, hi, o.FREED_TABLES | cleared << 16, text="tables wait to be freed"
-            )
-            batch = table_batch(self.kernel.page_size)
-            for part in range(0, count, batch):
-                self.queue_tables(g, min(batch, count - part))
-                if part + batch < count:
-                    asm_flags = o.FREED_TABLES | cleared << 16
-                    self.asm.emit(o.GATHER_ADD, g, lo, hi, asm_flags, text="tables wait to be freed")
+            while count > 0:
+                part = min(batch, count)
+                if self.tables_as_pages and queue is not None:
+                    part = min(queue.room, count)
+                self.asm.emit(o.GATHER_ADD, g, lo, hi, flags, text="tables wait to be freed")
+                if not (self.tables_as_pages and queue is not None):
+                    self.queue_tables(g, part)
+                elif queue.add(part):
+                    self.flush_and_free(g)
+                count -= part
 
     def queue_tables(self, g: int, count: int) -> None:
         """Write `tlb_remove_table()`: a batch that becomes full is flushed and handed to RCU.
 
         Without MMU_GATHER_TABLE_FREE (no RCU table freeing) tables are queued as pages are, and freed with them.
         """
-        if not self.kernel.rcu_table_free:
+        if self.tables_as_pages:
+            self._queue_as_pages(g, count)
             return
         if self.batch_fails:
             self._free_one_by_one(g, count)
@@ -132,6 +239,17 @@ class Gathers:
             if self.lowering.needs_table_invalidate:
                 self.flush(g)
             self.asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
+        self.asm.place(room)
+
+    def _queue_as_pages(self, g: int, count: int) -> None:
+        """Queue tables with other pages; only where so many wait that it matters is it counted."""
+        if not self.counts_pages:
+            return
+        limit = self.page_queue().room
+        room = Label()
+        self.asm.emit(o.GATHER_PAGES, g, count, limit, text=f"queue {count} tables as pages; {limit} fit")
+        self.asm.emit(o.JUMP_ZERO, o.SCRATCH, room)
+        self.flush_and_free(g)
         self.asm.place(room)
 
     def _free_one_by_one(self, g: int, count: int) -> None:

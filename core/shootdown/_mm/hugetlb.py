@@ -1,7 +1,7 @@
 """hugetlb PMD sharing: faults share tables, everything else unshares them (mm/hugetlb.c).
 
-All slots of a `Mapping` are whole PUD entries of one file mapping, at least PUD-aligned and PUD-sized, so that
-each could be shared (want_pmd_share()); `shareable=False` describes one that is not.
+All slots of a `Mapping` are PUD entries of one file mapping. Those that it covers whole could be shared
+(want_pmd_share()); the others, and all of a private mapping, are its own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Mapping:
         first, last: address units of a table that lie between its first and last page touched.
         klass: which kind of table its entries point to: mappings share a table only within a class.
         file: which i_mmap_rwsem.
+        own: those of `used` whose tables are never shared: the VMA does not cover the whole PUD entry, or is private.
     """
 
     used: tuple[int, ...]
@@ -40,6 +41,12 @@ class Mapping:
     last: int = 1
     klass: int = 0
     file: int = 0
+    own: tuple[int, ...] = ()
+
+    @property
+    def shareable(self) -> tuple[int, ...]:
+        """Those of `used` whose tables other processes can share."""
+        return tuple(slot for slot in self.used if slot not in self.own) if self.own else self.used
 
 
 @attrs.frozen
@@ -144,18 +151,19 @@ class Hugetlb:
         """Write a pass over all pages of a mapping: faults where nothing is mapped, sharing if it can."""
         asm = self.asm
         order = m.order or m.used
-        if not order:
-            return
-        with asm.loop(len(order)):
-            self.pick(order)
-            asm.work("user_ns", text="user mode")
-            asm.emit(o.LOAD_PUD, o.CLASS)
-            with asm.if_nonzero(o.CLASS) as mapped:
-                mapped.otherwise()
-                self.fault(m, zeroes=zeroes)
-            asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
+        for slots, shares in ((tuple(s for s in order if s not in m.own), True), (m.own, False)):
+            if not slots:
+                continue
+            with asm.loop(len(slots)):
+                self.pick(slots)
+                asm.work("user_ns", text="user mode")
+                asm.emit(o.LOAD_PUD, o.CLASS)
+                with asm.if_nonzero(o.CLASS) as mapped:
+                    mapped.otherwise()
+                    self.fault(m, zeroes=zeroes, shares=shares and self.kernel.pmd_sharing)
+                asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
 
-    def fault(self, m: Mapping, *, zeroes: bool) -> None:
+    def fault(self, m: Mapping, *, zeroes: bool, shares: bool) -> None:
         """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
 
         Two processes that both find nothing to share would allocate one table each; here allocating is part of
@@ -166,7 +174,7 @@ class Hugetlb:
             asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
             self.lock_vma(write=False)
             there = Label()
-            if self.kernel.pmd_sharing:
+            if shares:
                 with asm.function("huge_pmd_share"):
                     self.lock_file(m, write=False)
                     asm.work("share_ns", text="look for a table in the other mappings of the file")
@@ -303,30 +311,24 @@ class Hugetlb:
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
                     self.gathers.cleared(m.pages, huge=True)
-                    asm.emit(
-                        o.GATHER_SLOT,
-                        g,
-                        m.first,
-                        m.last,
-                        o.CLEARED_PMDS << 16,
-                        text="tlb_remove_huge_tlb_entry",
-                    )
+                    self.gathers.queue_huge_pages(g, m.pages, m.first, m.last)
             self.unlock_table()
 
     def free_exclusive(self, g: int, m: Mapping) -> None:
         """Write hugetlb_free_pgd_range(): free the PMD tables that this mm alone still maps."""
         asm = self.asm
-        if not m.used:
-            return
-        with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(m.used)):
-            self.pick(m.used)
-            asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
-            with asm.if_nonzero(o.CLASS):
-                asm.emit(o.CLEAR_PUD, text="pud_clear")
-                if self.kernel.pmd_sharing:
-                    asm.emit(o.DROP, text="nobody maps the table")
-                asm.emit(
-                    o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
-                    text="the table waits to be freed",
-                )  # fmt: skip
-                self.gathers.queue_tables(g, 1)
+        for slots, counted in ((m.shareable, self.kernel.pmd_sharing), (m.own, False)):
+            if not slots:
+                continue
+            with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(slots)):
+                self.pick(slots)
+                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                with asm.if_nonzero(o.CLASS):
+                    asm.emit(o.CLEAR_PUD, text="pud_clear")
+                    if counted:
+                        asm.emit(o.DROP, text="nobody maps the table")
+                    asm.emit(
+                        o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
+                        text="the table waits to be freed",
+                    )  # fmt: skip
+                    self.gathers.queue_tables(g, 1)

@@ -51,6 +51,7 @@ class Model:
         classes: kinds of PMD tables (one, and one more for each set of permissions in use).
         small: the ranges of flushes count base pages, not PMD entries (workloads on ordinary mappings).
         batch_fails: no page for a batch of tables can be had.
+        counts_pages: so many huge pages are freed that they could fill the batches of pages.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Model:
         classes: int = 1,
         small: bool = False,
         batch_fails: bool = False,
+        counts_pages: bool = False,
     ) -> None:
         self.kernel = kernel
         self.lowering = lowering
@@ -80,7 +82,7 @@ class Model:
         self.asm = Assembler()
         own = lowering.machine_locks
         self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
-        self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails)
+        self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails, counts_pages=counts_pages)
         self.hugetlb = Hugetlb(self.asm, kernel, lowering, self.gathers, self.locks, self.slot_units)
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
         self._tasks: list[_Task] = []

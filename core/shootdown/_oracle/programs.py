@@ -180,8 +180,9 @@ class SharedHugetlb:
             for m in self.mappings:
                 calls.madvise(m)
         elif self.mode == "mremap":
+            count, level = upper_tables(self.model, self.tables)
             for m in self.mappings:
-                calls.mremap(m)
+                calls.mremap(m, upper_tables=count, level=level)
         elif self.mode == "split":
             calls.split(self.mappings[0])
 

@@ -1,4 +1,4 @@
-"""One call on an anonymous mapping of a process with threads on other CPUs."""
+"""One call on an ordinary mapping of a process with threads on other CPUs."""
 
 from __future__ import annotations
 
@@ -10,55 +10,84 @@ from shootdown._workload import Parameter, Setting, Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 OPERATIONS = ("munmap", "madv_dontneed", "mprotect_ro", "mprotect_rw", "thp_split_mprotect")
-KINDS = ("embedded", "isolated", "thp")
+KINDS = ("embedded", "isolated", "thp", "file")
 
 
 def tables_freed(kind: str, pages: int, table_pages: int) -> int:
     """Say how many page-table pages munmap frees: all of an isolated mapping, else those wholly covered."""
     if kind == "thp":
         return 1
-    if kind == "isolated":
+    if kind in ("isolated", "file"):
         return -(-pages // table_pages)
     return pages // table_pages
 
 
-def write_operation(calls: Anonymous, op: str, kind: str, pages: int) -> None:
-    """Write one of `OPERATIONS`."""
+def write_operation(calls: Anonymous, op: str, kind: str, pages: int, clean: int = 0) -> None:
+    """Write one of `OPERATIONS`; of a file's pages the first `clean` were only read."""
     huge = kind == "thp"
+    first_dirty = clean if kind == "file" else None
     if op == "munmap":
-        calls.munmap(pages, huge=huge, tables=tables_freed(kind, pages, calls.table_pages))
+        tables = tables_freed(kind, pages, calls.table_pages)
+        calls.munmap(pages, huge=huge, tables=tables, clean=first_dirty)
     elif op == "madv_dontneed":
-        calls.madvise(pages, huge=huge)
+        calls.madvise(pages, huge=huge, clean=first_dirty)
     else:
         calls.mprotect(pages, huge=huge, part=op == "thp_split_mprotect", widens=op == "mprotect_rw")
 
 
 def _build(setting: Setting) -> Machine:
+    processes, callers = setting["processes"], setting["callers"]
     model = Model(
         setting.kernel,
         setting.lowering,
         cpus=setting.cpus,
-        mms=2,
+        mms=processes + 1,
         small=True,
         batch_fails=setting["allocation_fails"],
     )
-    pages, kind, op = setting["pages"], setting["kind"], setting["op"]
     calls = Anonymous(model.calls, _table_pages(model))
-    main = model.task(mm=0, cpu=0, ready=True)
-    threads = Threads(model, mm=0, other_mm=1, cpu=0)
+    mains = [model.task(mm=i, cpu=i, ready=True) for i in range(processes)]
+    threads = Threads(model, mm=0, other_mm=processes, cpu=processes - 1)
     threads.add(setting["threads"], setting["state"], preempted=setting["preempted"])
+    taken = processes + min(setting["threads"], max(setting.cpus - processes, 0))
+    more = [model.task(mm=0, cpu=taken + i, ready=True) for i in range(callers - 1)]
+    there, go, done = model.event(), model.event(), model.event()
+    others = len(mains) + len(more) - 1
     threads.write(())
-    model.starts(main)
+    model.starts(*mains[1:], *more)
+    _prepare(model, calls, setting)
+    model.signal(there)
+    model.wait(go)
+    _call(calls, setting)
+    model.signal(done)
+    model.asm.halt()
+    model.starts(mains[0])
     threads.await_all()
-    calls.touch(pages, huge=kind == "thp")
+    _prepare(model, calls, setting)
+    if others:
+        model.wait(there, others)
+    with model.window("measured", mains[0]):
+        if others:
+            model.signal(go)
+        _call(calls, setting)
+        if others:
+            model.wait(done, others)
+    model.asm.halt()
+    return model.build(pages_per_table=setting["pages"])
+
+
+def _prepare(model: Model, calls: Anonymous, setting: Setting) -> None:
+    """Write first accesses, and all calls but the last."""
+    huge = setting["kind"] == "thp"
+    calls.touch(setting["pages"], huge=huge)
     if setting["times"] > 1:
         with model.asm.loop(setting["times"] - 1, o.SCRATCH):
-            write_operation(calls, op, kind, pages)
-            calls.touch(pages, huge=kind == "thp")
-    with model.window("measured", main):
-        write_operation(calls, op, kind, pages)
-    model.asm.halt()
-    return model.build(pages_per_table=pages)
+            _call(calls, setting)
+            calls.touch(setting["pages"], huge=huge)
+
+
+def _call(calls: Anonymous, setting: Setting) -> None:
+    write_operation(calls, setting["op"], setting["kind"], setting["pages"], setting["clean"])
 
 
 def _table_pages(model: Model) -> int:
@@ -74,25 +103,41 @@ def _refuse(setting: Setting) -> str | None:
 
 ANONYMOUS = Workload(
     name="anonymous",
-    summary="a process with threads on other CPUs unmaps, discards or protects anonymous pages",
+    summary="a process with threads on other CPUs unmaps, discards or protects ordinary pages",
     parameters=(
         Parameter("op", "munmap", "the call", choices=OPERATIONS),
         Parameter(
             "kind",
             "isolated",
-            "isolated: its page table is its own; embedded: neighbours use it",
+            "isolated: its page table is its own; embedded: neighbours use it; thp: one huge page; file: pages of a "
+            "shared file, written, with a page table of their own",
             choices=KINDS,
         ),
         Parameter("pages", 1, "base pages that it maps", minimum=1, maximum=10**6),
+        Parameter("clean", 0, "of a file's pages those at the beginning that were only read", maximum=10**6),
         Parameter("threads", 3, "threads on other CPUs", maximum=10**5),
         Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
         Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
         Parameter("allocation_fails", False, "no page for a batch of tables to free can be had"),
+        Parameter(
+            "callers",
+            1,
+            "threads of the process that make the call at once, the first counted, each on a CPU of its own",
+            minimum=1,
+            maximum=10**4,
+        ),
+        Parameter(
+            "processes",
+            1,
+            "processes that do all of this at once, each on a CPU of its own",
+            minimum=1,
+            maximum=10**4,
+        ),
         Parameter(
             "times", 1, "how often it maps and calls; the last time is counted", minimum=1, maximum=10**5
         ),
     ),
     build=_build,
     refuse=_refuse,
-    remarks=remarks,
+    remarks=lambda setting: remarks(setting, busy=setting["processes"] + setting["callers"] - 1),
 )

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 import shootdown
 from shootdown import Result
+from shootdown._compare import cases
+from shootdown._report.explanation import explain
 
 Row = Callable[..., Result]
 
@@ -35,6 +37,18 @@ def syncs(kernel: str, tables: int, sharers: int, vmas: int) -> int:
     if kernel == G1:
         return tables
     return vmas if sharers == 2 else 0
+
+
+def taken(workload: str, kernel: str, **parameters: object) -> list[tuple[str, ...]]:
+    """Name the kernel functions around each step that was taken in what is measured."""
+    (case,) = cases(
+        workload, arch=["x86"], platforms=["intel-server"], kernels=[kernel], cpus=[8], parameters=parameters
+    )
+    found = explain(case)
+    assert found.machine is not None
+    assert found.run is not None
+    notes, counts = found.machine.code.notes, found.run.step_counts
+    return [note.path for note, count in zip(notes, counts, strict=True) if count]
 
 
 @quick
@@ -113,11 +127,50 @@ def test_mprotect_over_an_untouched_range_flushes_before_the_rework_and_not_afte
     assert (after["flush_requests"], after["sync_broadcasts"]) == (0, 0)
 
 
-def test_an_empty_shared_table_is_not_unshared_by_mremap(row: Row) -> None:
-    """kernel.md 8, assertion 39: move_hugetlb_page_tables() skips entries that are none."""
+def test_mremap_steps_over_an_empty_shared_table_and_unmapping_the_old_place_unshares_it(row: Row) -> None:
+    """kernel.md 8, assertion 39: move_hugetlb_page_tables() skips entries that are none.
+
+    It still flushes before the rework. The munmap() of the old place that ends mremap() then unshares the table, and
+    frees the one above.
+    """
     before = row("hugetlb-mremap", G1, sharers=2, pages=0).counts
-    assert (before["unshared_tables"], before["sync_broadcasts"], before["flush_requests"]) == (0, 0, 1)
-    assert row("hugetlb-mremap", G2, sharers=2, pages=0).counts["flush_requests"] == 0
+    assert (before["unshared_tables"], before["sync_broadcasts"], before["flush_requests"]) == (1, 1, 3)
+    after = row("hugetlb-mremap", G2, sharers=2, pages=0).counts
+    assert (after["unshared_tables"], after["sync_broadcasts"], after["flush_requests"]) == (1, 1, 2)
+    syncs = [path for path in taken("hugetlb-mremap", G1, pages=0) if "tlb_remove_table_sync_one" in path]
+    assert syncs
+    assert not [path for path in syncs if "move_hugetlb_page_tables" in path]
+
+
+@pytest.mark.parametrize(
+    ("tables", "vmas", "fails"), [(3, 1, False), (4, 1, True), (6, 1, False), (8, 2, True)]
+)
+def test_mremap_of_4_gib_fails_after_the_move(row: Row, tables: int, vmas: int, fails: bool) -> None:
+    """tests/oracle/README.md: ENOMEM; move_hugetlb_page_tables() returns an int."""
+    result = row("hugetlb-mremap", G2, tables=tables, vmas=vmas)
+    assert any("ENOMEM" in remark for remark in result.remarks) == fails
+
+
+@pytest.mark.parametrize(("covers", "shared"), [("whole", 4), ("short", 2), ("private", 0)])
+def test_only_tables_whose_pud_entry_the_vma_covers_whole_are_shared(
+    row: Row, covers: str, shared: int
+) -> None:
+    """kernel.md 8, assertion 35: want_pmd_share()."""
+    for kernel, broadcasts in ((G0, 0), (G1, shared), (G2, min(shared, 2))):
+        counts = row("hugetlb-munmap", kernel, tables=4, vmas=2, sharers=2, covers=covers).counts
+        assert counts["unshared_tables"] == shared
+        assert counts["sync_broadcasts"] == broadcasts
+
+
+@pytest.mark.parametrize(("kernel", "shares"), [("5.10.257", True), ("5.15.209", True), ("6.1.176", False)])
+def test_fork_shares_tables_before_6_0_and_flushes_the_parent_on_lazy_cpus_too(
+    row: Row, kernel: str, shares: bool
+) -> None:
+    """bcd51a3c679d; flush_tlb_mm() of dup_mmap() passes freed_tables."""
+    counts = row("hugetlb-fork", kernel, tables=3, sharers=1, threads=2, state="lazy").counts
+    assert (counts["flush_requests"], counts["flush_ipis"], counts["unshared_tables"]) == (1, 2, 0)
+    copied = [path for path in taken("hugetlb-fork", kernel, tables=3) if "copy_hugetlb_page_range" in path]
+    assert bool(copied) == shares
 
 
 def test_the_nested_gather_of_mprotect_escalates_to_the_whole_mm(row: Row) -> None:

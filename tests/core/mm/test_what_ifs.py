@@ -162,6 +162,39 @@ def test_settings_that_mean_nothing_are_refused_in_one_line(row: Row, wrong: str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("call", ["hugetlb-munmap", "hugetlb-mprotect", "hugetlb-migrate", "hugetlb-punch"])
+def test_a_flush_after_the_lock_leaves_stale_entries_and_a_warning_in_each_caller(
+    row: Row, call: str
+) -> None:
+    """kernel.md 8, assertion 19: tlb_finish_mmu() finds fully_unshared_tables still set."""
+    case = {"tables": 1, "sharers": 2, "threads": 2}
+    late = row(call, "7.0", **case, settings=["kernel.unshare_flush=after-unlock"])
+    assert late.counts["kernel_warnings"] == 1
+    assert any("fully_unshared_tables" in remark for remark in late.remarks)
+    assert late.counts["stale_entries_left"] > 0
+    assert late.counts["sync_broadcasts"] == row(call, "7.0", **case).counts["sync_broadcasts"] == 1
+    before = row(call, "6.16", **case, settings=["kernel.unshare_flush=after-unlock"]).counts
+    assert (before["kernel_warnings"], before["sync_broadcasts"]) == (0, 1), "no gather, no warning"
+
+
+def test_moving_to_a_global_asid_loads_roots_and_flushes_nothing(row: Row) -> None:
+    """choose_new_asid(): no flush is needed; the IPIs that make CPUs move are no flush IPIs."""
+    case = {"threads": 7, "platform": "amd-server", "cpus": 16}
+    moved = [row("anonymous", "7.0", times=times, **case).counts for times in (20_000, 40_000)]
+    assert all(counts["full_flushes"] == 0 for counts in moved)
+    assert moved[-1]["broadcast_invalidations"] == 1
+    assert moved[-1]["flush_ipis"] == 0
+
+
+def test_with_page_table_isolation_each_broadcast_is_made_for_both_pcids(row: Row) -> None:
+    """broadcast_tlb_flush() in 6.15 to 6.15.3; 94a17f2dc90b ended it."""
+    case = {"threads": 3, "pages": 20, "platform": "amd-server"}
+    forced = ["platform.flush=invlpgb"]
+    one = row("anonymous", "6.15", **case, settings=forced).counts["broadcast_invalidations"]
+    both = row("anonymous", "6.15", **case, settings=[*forced, "kernel.pti=true"]).counts
+    assert both["broadcast_invalidations"] == 2 * one
+
+
 def test_settings_that_cannot_both_hold_are_refused(row: Row) -> None:
     with pytest.raises(ShootdownError, match="cannot both hold"):
         row("hugetlb-munmap", "7.0", settings=["kernel.pti=true", "platform.flush=invlpgb"])
