@@ -171,7 +171,9 @@ class RadixLowering(PowerpcLowering):
                 self._simple(asm, g, self._range(o.PMD_STRIDES, walk=False))
 
     def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
-        """Write `radix__flush_tlb_collapsed_pmd()`: with 4K pages all of the mm, else each page of the table."""
+        """Write the flush of `radix__pmdp_collapse_flush()`: with 4K pages all of the mm, else the table's pages."""
+        if self.own.collapse_serializes:
+            self.serialize_against_pte_lookup(asm)
         with asm.function("radix__flush_tlb_collapsed_pmd", _FILE):
             if self.kernel.page_size == 4096:
                 self._flush_all(asm, g, fullmm=False)

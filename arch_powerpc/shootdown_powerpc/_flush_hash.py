@@ -96,11 +96,7 @@ class HashLowering(PowerpcLowering):
     def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
         """Write `hash__pmdp_collapse_flush()`: wait for lockless look-ups, then flush each entry of the table."""
         with asm.function("hash__pmdp_collapse_flush", _PGTABLE):
-            with asm.function("serialize_against_pte_lookup"), asm.because("lockless look-ups"):
-                asm.target_mm_cpumask()
-                with asm.if_targets():
-                    asm.send(o.CALL_INVALIDATE, 0, text="IPI: do_serialize, which does nothing")
-                    asm.wait_for_answers()
+            self.serialize_against_pte_lookup(asm)
             with asm.function("flush_hash_table_pmd_range", _TLB):
                 self.entries_cleared(asm, self.table_pages, huge=False)
 

@@ -56,6 +56,9 @@ class PowerpcKernel:
         "a local flush of more pages invalidates the PID (tlb_local_single_page_flush_ceiling in debugfs)",
         minimum=0,
     )
+    collapse_serializes: bool = switch(
+        True, "pmdp_collapse_flush() of radix kernels interrupts mm_cpumask first, to wait for lockless walks"
+    )
     range_drops_page_walk_cache: bool = switch(
         False,
         "flush_tlb_range() of a PMD entry or more drops the page walk cache, as does that of hugetlb PUDs",
@@ -142,6 +145,16 @@ CHANGES: tuple[Change, ...] = (
         mainline="6.0-rc1",
         sets={"escalates_on_isa31": False},
         source="posted as 20220525022358.780745-2-npiggin@gmail.com, after the 5.19 merge window had opened",
+    ),
+    Change(
+        commit="bedf03416913",
+        subject="powerpc/64s/radix: don't need to broadcast IPI for radix pmd collapse flush",
+        mainline="6.0-rc8",
+        sets={"collapse_serializes": False},
+        stable={"5.10": 148, "5.15": 73},
+        unverified=("5.19",),
+        note="GUP-fast rechecks the PMD entry since 70cbc3cc78a9; the withdrawn table had nothing until 2ba99c5e0881",
+        source="behind 70cbc3cc78a9 in the pull of 6.0-rc8 and in the stable queues of 2022-10-07",
     ),
     Change(
         commit="b11931e9adc1",

@@ -6,6 +6,8 @@ import attrs
 
 from shootdown._architecture import Geometry, Lowering, MmRules
 from shootdown._kernel import Kernel
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
 from shootdown._platform import Platform
 from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
 from shootdown_powerpc._platforms import PowerPlatform
@@ -83,6 +85,17 @@ class PowerpcLowering(Lowering):
     def no_contiguous_entries(self) -> str | None:
         """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
         return "radix and hash entries have no contiguous bit"
+
+    def serialize_against_pte_lookup(self, asm: Assembler) -> None:
+        """Write `serialize_against_pte_lookup()`: an IPI that each CPU in mm_cpumask takes once it walks no more."""
+        with (
+            asm.function("serialize_against_pte_lookup", "arch/powerpc/mm/book3s64/pgtable.c"),
+            asm.because("lockless look-ups"),
+        ):
+            asm.target_mm_cpumask()
+            with asm.if_targets():
+                asm.send(o.CALL_INVALIDATE, 0, text="IPI: do_serialize, which does nothing")
+                asm.wait_for_answers()
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None in the what-if in which they are."""

@@ -102,6 +102,12 @@ class X86Lowering(Lowering):
             return {}
         return {"walker of an mm with a global ASID": ("platform.flush=invlpgb",)}
 
+    def no_thp(self) -> str | None:
+        """Say why there are no transparent huge pages, or None where there are: they need PSE."""
+        if self.way == "hypercall" and self.platform.hypervisor == "xen":
+            return "Xen PV guests have no huge pages (no PSE)"
+        return None
+
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None where they are."""
         if not self.kernel.pmd_sharing:

@@ -222,6 +222,15 @@ def test_a_collapse_flushes_the_mm_with_4k_pages_and_page_by_page_with_64k(
     assert counts == {**{name: n * times for name, n in everywhere.items()}, "tlbsync": times}
 
 
+@pytest.mark.parametrize(("kernel", "interrupts"), [("5.10.147", True), ("5.10.148", False), ("6.0", False)])
+def test_a_collapse_interrupted_lockless_walkers_until_they_rechecked_the_pmd(
+    kernel: str, interrupts: bool
+) -> None:
+    """bedf03416913 took serialize_against_pte_lookup() out of radix__pmdp_collapse_flush()."""
+    counts = counted("thp-collapse", kernel, gib=1, threads=3)
+    assert counts["flush_ipis"] == (512 * 3 if interrupts else 0)
+
+
 # --- other ways
 
 

@@ -6,7 +6,8 @@ huge page is split, and then filled anew or freed at once: no grace period prote
 
 Where the flush interrupts GUP-fast's CPU it waits for the walk. Elsewhere 70cbc3cc78a9 protects the pages: GUP-fast
 takes the page first and reads the PMD entry again then, khugepaged the other way round. 2ba99c5e0881 protects the
-table, which that recheck reads too late: khugepaged interrupts all CPUs before it uses the table.
+table, which that recheck reads too late: khugepaged interrupts all CPUs before it uses the table. Radix kernels of
+powerpc had an IPI of their own in pmdp_collapse_flush() until bedf03416913, which came with the first fix.
 
 The switches `scenario.recheck` and `scenario.sync` are as the kernel has them unless they are set.
 """
@@ -200,6 +201,7 @@ KHUGEPAGED = (
             Expect("safe", kernel="5.10.100", why="the flush IPI waits for the walk"),
             Expect("bug", arch="arm64", kernel="5.10.100", why="neither recheck nor sync, and TLBI waits for nobody"),
             Expect("safe", arch="arm64", kernel="5.10.148", why="the recheck alone saves the page"),
+            Expect("safe", "powerpc", kernel="5.10.100", why="an IPI of its own, which bedf03416913 took out"),
             Expect("safe", settings=_BARE),
             Expect("bug", platform="kvm-guest", settings=_BARE, why="a preempted vCPU is not interrupted"),
             Expect("bug", platform="hyper-v-guest", settings=_BARE),
@@ -231,6 +233,10 @@ KHUGEPAGED = (
             Expect("safe", kernel="5.10.100", why="the flush IPI waits for the walk"),
             Expect("bug", arch="arm64", kernel="5.10.148", why="the recheck comes after the table was read"),
             Expect("safe", arch="arm64", kernel="5.10.159"),
+            Expect("safe", "powerpc", kernel="5.10.147", why="an IPI of its own"),
+            Expect("bug", "powerpc", kernel="5.10.148", why="bedf03416913 relies on the recheck, which is too late"),
+            Expect("safe", "powerpc", kernel="5.10.159"),
+            Expect("not-applicable", "x86", "xen-pv-guest", why="no huge pages"),
             Expect("safe", settings=_BARE),
             *(
                 Expect("bug", arch, platform, settings=settings)
