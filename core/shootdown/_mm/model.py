@@ -202,6 +202,7 @@ class Model:
         """Write: the table of registers CLASS and SLOT is freed, after a grace period if the kernel waits for one."""
         if self.kernel.rcu_table_free:
             with self.asm.function("call_rcu", "mm/mmu_gather.c"):
+                self.asm.emit(o.FENCE, text="what came before a grace period is seen by who comes after it")
                 self.asm.emit(o.TARGET_RCU, text="a grace period begins")
                 self.asm.send(o.CALL_RCU, 0, text="wait for a quiescent state of each CPU")
                 self.asm.wait_for_answers("the grace period is over")

@@ -45,7 +45,6 @@ def _build_gup(scene: Scene) -> Problem:
             asm.set(o.SLOT, 0)
             asm.set(o.CLASS, 1)
             asm.emit(o.V_STORE, pmd, 0, text="pmd_clear")
-            asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
             gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
         gathers.finish(OUTER)
         model.free_table()

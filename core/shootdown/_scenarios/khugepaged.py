@@ -90,7 +90,6 @@ def _collapse(scene: Scene, model: Model, pmd: int, then: Callable[[], None]) ->
                 asm.emit(o.V_XCHG, pmd, 0, o.SCRATCH, text="pmdp_huge_get_and_clear: the PMD entry is none")
             else:
                 asm.emit(o.V_STORE, pmd, 0, text="pmdp_huge_get_and_clear: the PMD entry is none")
-                asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
             asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="the table's range")
             scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
         if _syncs(scene):

@@ -11,7 +11,6 @@ second call has returned, unless it sees the other's gather (mm_tlb_flush_nested
 
 from __future__ import annotations
 
-from shootdown._architecture import Lowering
 from shootdown._explore.engine import Problem
 from shootdown._explore.scenario import Expect, Scenario, Scene
 from shootdown._explore.symmetry import Group
@@ -34,20 +33,7 @@ def _take_entry(scene: Scene, model: Model, entry: int, name: str) -> None:
         else:
             asm.emit(o.V_LOAD, o.SCRATCH, entry, text="read the PTE")
             asm.emit(o.V_STORE, entry, 0, text="clear the PTE")
-    if _flushes_at_once(scene):
-        _barrier(scene, model, now=True)
-        model.gathers.cleared(1, huge=False)
-
-
-def _flushes_at_once(scene: Scene) -> bool:
-    """Say whether an entry is flushed as it is cleared, as hash MMUs do, and not by the flushes that follow."""
-    return type(scene.lowering).entries_cleared is not Lowering.entries_cleared
-
-
-def _barrier(scene: Scene, model: Model, *, now: bool = False) -> None:
-    """Write the barrier that a flush begins with."""
-    if scene.pte_clear == "store" and now == _flushes_at_once(scene):
-        model.asm.emit(o.FENCE, text="the flush begins with a barrier: the entry is none for everybody")
+    model.gathers.cleared(1, huge=False)
 
 
 # --- mremap()
@@ -99,7 +85,6 @@ def _move(scene: Scene, model: Model, old: int, new: int) -> None:
 
 
 def _flush_old(scene: Scene, model: Model, new: int) -> None:
-    _barrier(scene, model)
     model.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="the old address")
     with model.asm.sparing(new):
         scene.lowering.flush_range(model.asm, SCRATCH)
@@ -117,7 +102,6 @@ def _truncate(scene: Scene, model: Model, old: int, new: int, freed: int) -> Non
             asm.emit(o.V_LOAD, o.SCRATCH, new, text="read the PTE")
             asm.emit(o.JUMP_ZERO, o.SCRATCH, nothing)
             _take_entry(scene, model, new, "ptep_get_and_clear_full")
-            _barrier(scene, model)
             asm.emit(o.GATHER_ADD, OUTER, _NEW, _NEW + 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
             asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
         gathers.finish(OUTER)
@@ -191,7 +175,6 @@ def _drop(scene: Scene, model: Model, pte: int, returned: int) -> None:
             asm.emit(o.V_LOAD, o.SCRATCH, pte, text="read the PTE")
             asm.emit(o.JUMP_ZERO, o.SCRATCH, none)
             _take_entry(scene, model, pte, "ptep_get_and_clear_full")
-            _barrier(scene, model)
             asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
             asm.jump(some)
             asm.place(none)

@@ -30,6 +30,7 @@ REDUNDANT = {
     "hugetlb vma_lock": "i_mmap_rwsem is held for writing wherever tables are unshared",
     "flush_tlb_page: DSB ISH": "the reverse map's last visit flushes one page of the process that keeps the table",
     "page-table lock": "taken inside i_mmap_rwsem here; faults and GUP-slow are not part of the scenario",
+    "call_rcu: what came before a grace period is seen by who comes after it": "the flush before it is a barrier too",
     "call_rcu: the grace period is over": "who walks the table has left it before it can be reused, let alone freed",
 }
 
