@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
+import attrs
 import pytest
 
 from shootdown import ShootdownError
@@ -152,3 +154,42 @@ def test_other_cpu_counts_and_releases_are_predicted_too(cpus: int, kernel: str)
     assert comparison.predicted is not None
     assert comparison.predicted["sync_broadcasts"] == per_table
     assert comparison.predicted["sync_ipis"] == per_table * (cpus - 1)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 4, 5, 8, 40])
+@pytest.mark.parametrize("cpus", [1, 2, 4, 8])
+def test_more_threads_than_cpus_share_them_and_interrupt_nobody_twice(threads: int, cpus: int) -> None:
+    """Both flushes, that of the unsharing and that of freed tables, reach each other CPU that has a thread."""
+    measured = next(r for r in rows_of("amd64") if (r.workload, r.kernel) == ("hugetlb_threads", "6.12.74"))
+    (comparison,) = validate([changed(measured, T=threads, cpus=cpus)])
+    assert comparison.predicted is not None
+    assert comparison.predicted["tlb_row"] == 2 * (min(threads, cpus) - 1)
+    assert comparison.predicted["sync_ipis"] == comparison.predicted["sync_broadcasts"] * (cpus - 1)
+
+
+@pytest.mark.parametrize("arch", INSTALLED)
+def test_rows_that_nobody_measured_are_predicted_too(arch: str) -> None:
+    """Other numbers of CPUs, tables and threads: no run hangs, and every broadcast reaches everybody else."""
+    choose = random.Random(arch)
+    rows = []
+    for row in choose.choices(rows_of(arch), k=150):
+        other = {
+            "cpus": choose.choice((1, 2, 3, 5, 16)),
+            "N": choose.choice((1, 2, 3, 5)),
+            "T": choose.choice((0, 1, 4, 7, 20)),
+            "threads": choose.choice(("spin", "lazy", "switched")),
+            "M": choose.choice((1, 3, 8)),
+            "conc": choose.choice((1, 2, 9)),
+        }
+        rows.append(changed(row, **{name: value for name, value in other.items() if name in row.fields}))
+    for comparison in validate(rows):
+        assert comparison.predicted is not None, (comparison.row.fields, comparison.reason)
+        if comparison.row.fields.get("conc", 1) > 1:
+            continue
+        sent = comparison.predicted["sync_broadcasts"]
+        assert comparison.predicted["sync_ipis"] == sent * (comparison.row.cpus - 1)
+
+
+def changed(row: Row, **fields: object) -> Row:
+    """Return a row as it would be of another case."""
+    return attrs.evolve(row, cpus=fields.get("cpus", row.cpus), fields={**row.fields, **fields})
