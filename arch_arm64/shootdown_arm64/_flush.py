@@ -222,9 +222,7 @@ class Arm64Lowering(Lowering):
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_ODD_STRIDE)
         else:
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_STRIDE)
-        forced = {"true": o.SCOPE_LEAF, "false": o.SCOPE_BOTH}
-        natural = o.SCOPE_LEAF if leaf_only else o.SCOPE_BOTH
-        self._finish(asm, forced.get(self.platform.final_level_only, natural))
+        self._finish(asm, o.SCOPE_LEAF if leaf_only else o.SCOPE_BOTH)
 
     def _execute(self, asm: Assembler, name: str, per: int = o.PER_REQUEST) -> None:
         """Broadcast a TLBI by ASID: for both ASIDs of a pair, and twice where an erratum asks for it.

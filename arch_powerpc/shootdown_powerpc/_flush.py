@@ -110,11 +110,10 @@ class RadixLowering(PowerpcLowering):
 
     def _each_depth(self, asm: Assembler, g: int, write: Callable[[bool], None]) -> None:
         """Write a flush that drops walk entries, and one that doesn't, and choose by the gather's flags."""
-        forced = {"true": False, "false": True}.get(self.platform.final_level_only)
         flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
         flags |= o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0
-        if not flags or forced is not None:
-            write(bool(forced))
+        if not flags:
+            write(False)
             return
         with asm.if_flags(g, flags) as tables:
             write(True)

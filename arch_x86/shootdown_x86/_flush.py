@@ -180,13 +180,12 @@ class X86Lowering(Lowering):
     def _broadcast(self, asm: Assembler) -> None:
         """broadcast_tlb_flush(): INVLPGB for the global ASID, then TLBSYNC; lazy CPUs and flags don't matter."""
         with asm.function("broadcast_tlb_flush", _TLB_C):
-            scope = o.SCOPE_LEAF if self.platform.final_level_only == "true" else o.SCOPE_BOTH
             for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
                 asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
                 asm.emit(
                     o.SEND,
                     o.CALL_BROADCAST,
-                    scope,
+                    o.SCOPE_BOTH,
                     self._cpu.invlpgb_max_pages,
                     text=f"INVLPGB of {pcid} PCID",
                 )

@@ -210,9 +210,7 @@ class RiscvLowering(Lowering):
     @property
     def _by_address(self) -> int:
         """What a fence by address drops: leaf entries; with the workaround of CIP-1200 it is one of everything."""
-        if self._has_cip_1200:
-            return ops.SCOPE_BOTH
-        return ops.SCOPE_BOTH if self.platform.final_level_only == "false" else ops.SCOPE_LEAF
+        return ops.SCOPE_BOTH if self._has_cip_1200 else ops.SCOPE_LEAF
 
     def _count_by_address(self, asm: Assembler, per: int = 0) -> None:
         """Count what one CPU, or with PER_TARGET each target, executes for a range."""
