@@ -21,6 +21,7 @@ from shootdown._whatif import parse_settings, refuse_contradictions, set_fields,
 
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
+    from shootdown._explore.story import Story
     from shootdown._installed import Registry
     from shootdown._kernel import Kernel
     from shootdown._platform import Platform
@@ -102,6 +103,7 @@ class Verdict:
         remarks: what a reader must know.
         reached: the places of the scenario that were reached.
         way: the way of flushing in which the bug was found, where there are several.
+        story: how a bug comes about, where it was asked for.
         outcome: everything else that the search found; None where there was none.
     """
 
@@ -120,8 +122,29 @@ class Verdict:
     remarks: tuple[str, ...]
     reached: frozenset[str]
     way: str = ""
+    story: Story | None = attrs.field(default=None, repr=False)
     outcome: Outcome | None = attrs.field(default=None, repr=False, eq=False)
     exploration: Exploration | None = attrs.field(default=None, repr=False, eq=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row for JSON; `shootdown explore --replay` reads it."""
+        return {
+            "scenario": self.scenario,
+            "arch": self.arch,
+            "platform": self.platform,
+            "kernel": self.kernel,
+            "set": dict(self.set),
+            "parameters": dict(self.parameters),
+            "verdict": self.verdict,
+            "invariant": self.invariant,
+            "states": self.states,
+            "transitions": self.transitions,
+            "depth": self.depth,
+            "story": self.story.to_list() if self.story else [],
+            "reason": self.reason,
+            "remarks": list(self.remarks),
+            "reached": sorted(self.reached),
+        }
 
 
 def scenarios() -> dict[str, Scenario]:

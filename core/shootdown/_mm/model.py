@@ -93,6 +93,7 @@ class Model:
         self._lazy: list[tuple[int, int]] = []
         self._variables: list[int] = []
         self._owners: list[int] = []
+        self._names: list[str] = []
         self._stores = 2
         self._locks = 0
 
@@ -108,16 +109,21 @@ class Model:
         for task in tasks:
             self._tasks[task].entry = self.asm.here
 
-    def entry(self, mm: int, value: int) -> int:
-        """Declare an entry of a page table of an mm that stands alone, with its first value; before any variable."""
+    def entry(self, mm: int, value: int, name: str = "") -> int:
+        """Declare an entry of a page table of an mm that stands alone, with its first value; before any variable.
+
+        Stories call it by its name.
+        """
         if len(self._owners) != len(self._variables):
             raise AssertionError("entries come before other variables")
         self._owners.append(mm)
+        self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
 
-    def variable(self, value: int = 0) -> int:
-        """Declare a variable that all CPUs can read and write, with its first value."""
+    def variable(self, value: int = 0, name: str = "") -> int:
+        """Declare a variable that all CPUs can read and write, with its first value; stories call it by its name."""
+        self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
 
@@ -278,4 +284,5 @@ class Model:
             windows=len(self._windows),
             pages_per_table=pages_per_table,
             tasks_expected=len(self._tasks),
+            names=tuple(self._names),
         )

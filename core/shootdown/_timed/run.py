@@ -32,6 +32,7 @@ class Machine:
         windows: how many counting windows the programs mark.
         pages_per_table: huge pages that a process uses in each PMD table.
         tasks_expected: tasks that have to end or park for the run to be whole.
+        names: what the variables that programs share are called, in their order; empty ones have no name.
     """
 
     code: Code
@@ -42,6 +43,7 @@ class Machine:
     windows: int
     pages_per_table: int
     tasks_expected: int
+    names: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -1,0 +1,282 @@
+"""What a step changed in a machine's state, in words.
+
+Everything is read off two states and the layout: whatever a program does, its story needs no words of its own. What
+only the task itself can see - registers, the range of a gather - is told where a reader waits for it: what a load
+read, how much a flush flushes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine import ops as o
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_SETS,
+    CPU_TASK,
+    G_FLAGS,
+    GATHER_CELLS,
+    M_GLOBAL,
+    M_PENDING,
+    MM_CELLS,
+    MM_SETS,
+    STORE_CELLS,
+    T_CPU,
+    T_GATHER,
+    T_ON,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+)
+
+State = npt.NDArray[np.int64]
+
+_TABLE_WORDS = {o.TABLE_SHARED: "is shared", o.TABLE_REUSED: "is reused", o.TABLE_FREED: "is free"}
+_PENDING = {
+    o.CALL_FLUSH: "flush IPI",
+    o.CALL_SYNC: "sync IPI",
+    o.CALL_HYPERCALL: "the hypervisor's flush",
+    o.CALL_BROADCAST: "broadcast invalidation",
+    o.CALL_TRANSITION: "IPI (global ASID)",
+    o.CALL_INVALIDATE: "invalidation IPI",
+    o.CALL_LEAVE: "IPI (leave the mm)",
+    o.CALL_RCU: "quiescent state",
+}
+#: What entering or leaving one of the machine's CPU sets means.
+_CPU_SET_WORDS = {
+    "irq_off": ("{cpu} has interrupts off", "{cpu} has interrupts on"),
+    "lazy": ("{cpu} is lazy", "{cpu} is not lazy any more"),
+    "preempted": ("the host runs something else on {cpu}", "{cpu} runs again"),
+    "flush_on_entry": ("{cpu} is told to flush when it enters the guest", "{cpu} flushed on entry"),
+}
+#: The same for the sets of an mm; what both of a pair would say is said once.
+_MM_SET_WORDS = {
+    "mask": ("{cpu} enters {mm}'s mm_cpumask", "{cpu} leaves {mm}'s mm_cpumask"),
+    "loaded": ("{cpu} loads {mm}", "{cpu} has {mm} loaded no more"),
+    "walk": ("{cpu}'s walk cache holds {mm}'s link to the table", "{cpu}'s walk cache drops {mm}'s link"),
+    "stale_walk": ("{cpu}'s cached link of {mm} is stale", ""),
+    "leaf": ("{cpu}'s TLB holds a translation of {mm}", "{cpu}'s TLB drops {mm}'s translations"),
+    "stale_leaf": ("{cpu}'s translation of {mm} is stale", ""),
+}
+_GATHER_FLAGS = (
+    (o.FREED_TABLES, "freed_tables"),
+    (o.UNSHARED_TABLES, "unshared_tables"),
+    (o.FULLY_UNSHARED, "fully_unshared_tables"),
+    (o.FULLMM, "fullmm"),
+)
+
+
+def mm_name(mm: int) -> str:
+    """Name an address space as stories and lanes do: A, B, C..."""
+    return chr(ord("A") + mm) if 0 <= mm < 26 else f"mm {mm}"
+
+
+def cpu_names(cpus: Sequence[int]) -> str:
+    """Name some CPUs: `CPU 1`, `CPUs 1, 2`."""
+    return f"CPU{'s' if len(cpus) > 1 else ''} {', '.join(map(str, cpus))}"
+
+
+def entry_words(value: int) -> str:
+    """Say what an entry that stands alone holds."""
+    if value == 0:
+        return "none"
+    words = [f"page {value >> o.ENTRY_PAGE_SHIFT}"]
+    words += [] if value & o.ENTRY_PRESENT else ["not present"]
+    words += ["writable"] if value & o.ENTRY_WRITABLE else ["read-only"]
+    words += ["dirty"] if value & o.ENTRY_DIRTY else []
+    return ", ".join(words)
+
+
+class Words:
+    """Say what differs between two states of one machine.
+
+    Args:
+        layout: of the machine; one word must hold all CPUs.
+        names: what its variables are called, in their order; an empty name or none is told by number.
+    """
+
+    def __init__(self, layout: Layout, names: Sequence[str] = ()) -> None:
+        self._layout = layout
+        self._names = names
+
+    def variable(self, number: int) -> str:
+        """Name a variable or an entry."""
+        if number < len(self._names) and self._names[number]:
+            return self._names[number]
+        return f"entry {number}" if number < self._layout.entries else f"variable {number}"
+
+    def changed(self, before: State, after: State) -> list[str]:
+        """List what changed that more than the moving task can see."""
+        return [
+            *self._tables(before, after),
+            *self._memory(before, after),
+            *self._cpus(before, after),
+            *self._mms(before, after),
+        ]
+
+    def _tables(self, before: State, after: State) -> Iterator[str]:
+        layout = self._layout
+        for mm in range(layout.mms):
+            for slot in range(layout.slots):
+                at = layout.o_pud + mm * layout.slots + slot
+                if before[at] != after[at]:
+                    which = f" {slot}" if layout.slots > 1 else ""
+                    yield (
+                        f"PUD entry{which} of {mm_name(mm)}: {self._link(before[at])} → {self._link(after[at])}"
+                    )
+        for table in range(layout.slots * layout.classes):
+            name = f"table {table}" if layout.slots * layout.classes > 1 else "the table"
+            was, now = int(before[layout.o_share + table]), int(after[layout.o_share + table])
+            if was != now:
+                yield f"processes that map {name}: {was} → {now}"
+            if before[layout.o_state + table] != after[layout.o_state + table]:
+                yield f"{name} {self._use(int(after[layout.o_state + table]))}"
+
+    def _link(self, value: int) -> str:
+        if value == 0:
+            return "none"
+        return f"table {int(value) - 1}" if self._layout.classes > 1 else "table"
+
+    def _use(self, state: int) -> str:
+        used, owner = state & o.TABLE_MASK, (state >> o.TABLE_OWNER_SHIFT) - 1
+        if used == o.TABLE_REUSED and owner >= 0:
+            return f"is reused by {mm_name(owner)}: it maps memory of {mm_name(owner)}'s own"
+        return _TABLE_WORDS[used]
+
+    def _memory(self, before: State, after: State) -> Iterator[str]:
+        layout = self._layout
+        for number in range(layout.variables):
+            was, now = (int(state[layout.o_variable + number]) for state in (before, after))
+            if was != now:
+                entry = number < layout.entries
+                old, new = (entry_words(was), entry_words(now)) if entry else (str(was), str(now))
+                yield f"{self.variable(number)}: {old} → {new}"
+        for cpu in range(layout.cpus):
+            for entry in range(layout.entries):
+                at = layout.o_tlb + cpu * layout.entries + entry
+                if before[at] == after[at]:
+                    continue
+                if after[at]:
+                    words = entry_words(int(after[at]))
+                    yield f"CPU {cpu}'s TLB holds {self.variable(entry)} ({words})"
+                else:
+                    yield f"CPU {cpu}'s TLB drops {self.variable(entry)}"
+            yield from self._stores(before, after, cpu)
+
+    def _stores(self, before: State, after: State, cpu: int) -> Iterator[str]:
+        layout = self._layout
+        row = layout.o_store + cpu * layout.stores * STORE_CELLS
+        was, now = (
+            [
+                (int(state[row + i * STORE_CELLS]), int(state[row + i * STORE_CELLS + 1]))
+                for i in range(layout.stores)
+                if state[row + i * STORE_CELLS]
+            ]
+            for state in (before, after)
+        )
+        if len(now) > len(was):
+            number, value = now[-1][0] - 1, now[-1][1]
+            words = entry_words(value) if number < layout.entries else str(value)
+            yield f"{self.variable(number)} = {words} waits in CPU {cpu}'s store buffer"
+
+    def _cpus(self, before: State, after: State) -> Iterator[str]:
+        layout = self._layout
+        for name, (enters, leaves) in _CPU_SET_WORDS.items():
+            at = layout.o_sets + CPU_SETS.index(name)
+            yield from self._members(int(before[at]), int(after[at]), enters, leaves)
+        for cpu in range(layout.cpus):
+            base = layout.o_cpu + cpu * CPU_CELLS
+            if before[base + CPU_TASK] and not after[base + CPU_TASK]:
+                yield f"CPU {cpu} idles"
+            yield from self._calls(before, after, cpu)
+
+    def _calls(self, before: State, after: State, sender: int) -> Iterator[str]:
+        """Say whom a CPU aims at, who has its call pending, and who has answered."""
+        layout = self._layout
+        base, out = layout.o_cpu + sender * CPU_CELLS, layout.o_out + sender
+        was, now = self._bits(int(before[out])), self._bits(int(after[out]))
+        old, new = (int(state[base + CPU_CALL]) & o.CALL_MASK for state in (before, after))
+        if new and not old:
+            what = _PENDING[new]
+            yield f"{what} pending at {cpu_names(now)}" if now else f"{what}: nobody is a target"
+        elif new and was != now:
+            gone = [cpu for cpu in was if cpu not in now]
+            if gone:
+                yield f"{cpu_names(gone)} answered CPU {sender}"
+        elif was != now and not new and not old:
+            yield f"targets: {cpu_names(now) if now else 'none'}"
+
+    def _mms(self, before: State, after: State) -> Iterator[str]:
+        layout = self._layout
+        for mm in range(layout.mms):
+            sets = {
+                name: [
+                    int(state[layout.o_mmset + mm * len(MM_SETS) + i]) & 0xFFFF for state in (before, after)
+                ]
+                for i, name in enumerate(MM_SETS)
+            }
+            for name, (enters, leaves) in _MM_SET_WORDS.items():
+                was, now = sets[name]
+                yield from self._members(was, now, enters, leaves, mm_name(mm))
+            row = layout.o_mm + mm * MM_CELLS
+            was, now = int(before[row + M_PENDING]), int(after[row + M_PENDING])
+            if was != now:
+                yield f"gathers under way in {mm_name(mm)}: {was} → {now}"
+            if before[row + M_GLOBAL] != after[row + M_GLOBAL]:
+                has = int(after[row + M_GLOBAL]) == 2
+                yield f"{mm_name(mm)} {'has' if has else 'moves to'} a global ASID"
+
+    def _members(self, was: int, now: int, enters: str, leaves: str, mm: str = "") -> Iterator[str]:
+        for text, cpus in ((enters, self._bits(now & ~was)), (leaves, self._bits(was & ~now))):
+            if text:
+                for cpu in cpus:
+                    yield text.format(cpu=f"CPU {cpu}", mm=mm)
+
+    def _bits(self, mask: int) -> list[int]:
+        return [cpu for cpu in range(self._layout.cpus) if mask >> cpu & 1]
+
+    # --- what only the task that moves can see
+
+    def found(self, step: Sequence[int], task: int, before: State, after: State) -> list[str]:
+        """Say what a step read or decided, where its operation is one that reads or decides."""
+        layout = self._layout
+        op, a, b, c, _ = (int(cell) for cell in step)
+        row = layout.o_task + task * TASK_CELLS
+        register = row + T_REG
+        base = layout.o_cpu + int(before[row + T_CPU]) * CPU_CELLS
+        if op == o.LOAD_PUD:
+            return [f"reads {self._link(int(after[register + a]))}"]
+        if op == o.READ_TABLE:
+            return [f"the table {_TABLE_WORDS[int(after[register + a]) & o.TABLE_MASK]}"]
+        if op == o.V_LOAD:
+            value = int(after[register + a])
+            return [f"reads {entry_words(value) if b < layout.entries else value}"]
+        if op == o.V_XCHG:
+            value = int(after[register + c])
+            return [f"gets {entry_words(value) if a < layout.entries else value}"]
+        if op == o.V_CAS:
+            same = int(before[layout.o_variable + a]) == int(before[register + b])
+            return [] if same else ["another value is there: nothing is written"]
+        if op == o.ACCESS:
+            value = int(after[register + a])
+            return ["faults" if value == 0 else f"uses {entry_words(value)}"]
+        if op == o.TRY_WRITE:
+            return [] if int(after[row]) == int(before[row]) + 1 else ["somebody holds it"]
+        if op == o.JUMP_EXCLUSIVE:
+            return ["yes" if int(after[row]) == a else "no: others map it too"]
+        if op == o.NESTED:
+            pending = int(before[layout.o_mm + (int(before[row + T_ON]) - 1) * MM_CELLS + M_PENDING])
+            return ["yes" if pending > 1 else "no"]
+        if op == o.FLUSH_BEGIN:
+            strides = int(after[base + CPU_CALL_STRIDES])
+            return ["flush everything" if strides == 0 else f"flush a range of {strides:,}"]
+        if op == o.UNSHARE or o.GATHER <= op <= o.SET_FLAGS:
+            flags = row + T_GATHER + (a if a < 3 else 0) * GATHER_CELLS + G_FLAGS
+            new = int(after[flags]) & ~int(before[flags])
+            return [f"the gather notes {name}" for bit, name in _GATHER_FLAGS if new & bit]
+        return []
