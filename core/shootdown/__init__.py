@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from shootdown._architecture import Architecture, Geometry, Lowering, MmRules
     from shootdown._changes import Change
     from shootdown._compare import compare
+    from shootdown._explore.api import explore
+    from shootdown._explore.run import Verdict
+    from shootdown._explore.story import Story
     from shootdown._image import Translation, mapped, walk
     from shootdown._kernel import Kernel, switch
     from shootdown._platform import Cost, Costs, Platform
@@ -44,12 +47,15 @@ _HOMES = {
     "Platform": "_platform",
     "Result": "_result",
     "Setting": "_workload",
+    "Story": "_explore.story",
     "Target": "_targets",
     "TlbGeometry": "_tlb.geometry",
     "TraceResult": "_traces.simulation",
     "Translation": "_image",
+    "Verdict": "_explore.run",
     "Workload": "_workload",
     "compare": "_compare",
+    "explore": "_explore.api",
     "hookimpl": "_registry",
     "kernel": "_simulate",
     "mapped": "_image",
@@ -77,12 +83,15 @@ __all__ = [
     "Result",
     "Setting",
     "ShootdownError",
+    "Story",
     "Target",
     "TlbGeometry",
     "TraceResult",
     "Translation",
+    "Verdict",
     "Workload",
     "compare",
+    "explore",
     "hookimpl",
     "kernel",
     "mapped",

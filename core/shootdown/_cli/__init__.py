@@ -16,6 +16,8 @@ from shootdown._errors import ShootdownError, nearest
 COMMANDS = {
     "compare": "Compare what one workload costs, a row for each combination.",
     "explain": "Explain one run: who caused each interrupt, step by step.",
+    "explore": "Explore every interleaving: can it go wrong, and how?",
+    "matrix": "Tabulate the verdicts over kernels and platforms.",
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",

@@ -72,6 +72,23 @@ def workloads(installed: Registry, _: list[Architecture]) -> list[Row]:
     ]
 
 
+def scenarios(_: Registry, __: list[Architecture]) -> list[Row]:
+    """Return a row for each scenario of `shootdown explore`, with what `-p` and `--set scenario.` can choose."""
+    from shootdown._explore.run import scenarios as known
+
+    return [
+        {
+            "scenario": value.name,
+            "parameters": _names(value.parameters),
+            "switches": [f"scenario.{switch.name}" for switch in value.switches],
+            "invariants": dict(value.sentences),
+            "source": value.source,
+            "summary": value.summary,
+        }
+        for value in known().values()
+    ]
+
+
 def switches(_: Registry, chosen: list[Architecture]) -> list[Row]:
     """Return a row for each switch that `--set` takes: those of every kernel, then each architecture's."""
     moved = {(known.architecture, known.name): known.changes for known in kernel_switches(chosen)}
@@ -128,6 +145,7 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
     "platforms": platforms,
     "kernels": kernels,
     "workloads": workloads,
+    "scenarios": scenarios,
     "switches": switches,
     "formats": formats,
     "settings": settings,
@@ -141,7 +159,7 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
 def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     """List what there is to choose from; without a kind, how much there is of each.
 
-    KIND is architectures, platforms, kernels, workloads, switches, formats or settings.
+    KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats or settings.
     """
     if kind is not None and kind not in KINDS:
         raise ShootdownError(f"there is nothing called {kind!r} to list; {nearest(kind, KINDS)}")
@@ -177,6 +195,14 @@ def _as_text(kind: str, row: Row) -> Row:
     if kind == "kernels":
         new = [f"{change['release']}: {change['commit']} {change['subject']}" for change in row["changes"]]
         return {"newest": row["kernel"], "state": row["state"], "first release: change": "\n".join(new)}
+    if kind == "scenarios":
+        chosen = [*row["parameters"], *row["switches"]]
+        return {
+            "scenario": row["scenario"],
+            "summary": row["summary"],
+            "source": row["source"],
+            "parameters and switches": ", ".join(chosen),
+        }
     if kind == "switches":
         moved = "".join(f"; {change['value']}: {change['since']}" for change in row["changes"])
         meaning = f"{row['meaning']} [{_cell(row['values'])}{moved}]"

@@ -153,8 +153,8 @@ class Words:
         for number in range(layout.variables):
             was, now = (int(state[layout.o_variable + number]) for state in (before, after))
             if was != now:
-                entry = number < layout.entries
-                old, new = (entry_words(was), entry_words(now)) if entry else (str(was), str(now))
+                is_entry = number < layout.entries
+                old, new = (entry_words(value) if is_entry else str(value) for value in (was, now))
                 yield f"{self.variable(number)}: {old} → {new}"
         for cpu in range(layout.cpus):
             for entry in range(layout.entries):
@@ -206,8 +206,10 @@ class Words:
             yield f"{what} pending at {cpu_names(now)}" if now else f"{what}: nobody is a target"
         elif new and was != now:
             gone = [cpu for cpu in was if cpu not in now]
-            if gone:
-                yield f"{cpu_names(gone)} answered CPU {sender}"
+            if gone and now:
+                yield f"CPU {sender} still waits for {cpu_names(now)}"
+            elif gone:
+                yield f"CPU {sender} has all answers"
         elif was != now and not new and not old:
             yield f"targets: {cpu_names(now) if now else 'none'}"
 
@@ -224,9 +226,9 @@ class Words:
                 was, now = sets[name]
                 yield from self._members(was, now, enters, leaves, mm_name(mm))
             row = layout.o_mm + mm * MM_CELLS
-            was, now = int(before[row + M_PENDING]), int(after[row + M_PENDING])
-            if was != now:
-                yield f"gathers under way in {mm_name(mm)}: {was} → {now}"
+            one, other = int(before[row + M_PENDING]), int(after[row + M_PENDING])
+            if one != other and max(one, other) > 1:
+                yield f"gathers under way in {mm_name(mm)}: {one} → {other}"
             if before[row + M_GLOBAL] != after[row + M_GLOBAL]:
                 has = int(after[row + M_GLOBAL]) == 2
                 yield f"{mm_name(mm)} {'has' if has else 'moves to'} a global ASID"
@@ -271,10 +273,12 @@ class Words:
             return ["yes" if int(after[row]) == a else "no: others map it too"]
         if op == o.NESTED:
             pending = int(before[layout.o_mm + (int(before[row + T_ON]) - 1) * MM_CELLS + M_PENDING])
-            return ["yes" if pending > 1 else "no"]
+            return ["yes"] if pending > 1 else []
         if op == o.FLUSH_BEGIN:
             strides = int(after[base + CPU_CALL_STRIDES])
-            return ["flush everything" if strides == 0 else f"flush a range of {strides:,}"]
+            if strides == 0:
+                return ["flush everything"]
+            return [f"flush a range of {strides:,}{' or more' if strides == layout.most else ''}"]
         if op == o.UNSHARE or o.GATHER <= op <= o.SET_FLAGS:
             flags = row + T_GATHER + (a if a < 3 else 0) * GATHER_CELLS + G_FLAGS
             new = int(after[flags]) & ~int(before[flags])

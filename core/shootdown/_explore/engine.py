@@ -78,6 +78,7 @@ class Outcome:
         path: labels of the moves of a shortest story.
         reached: the places that were reached.
         row_bytes, total_bytes: of one packed state, and of all that the search kept.
+        walks: random walks that were made instead of a search.
     """
 
     verdict: str
@@ -89,6 +90,7 @@ class Outcome:
     reached: frozenset[str]
     row_bytes: int
     total_bytes: int
+    walks: int = 0
 
 
 def begin(machine: Machine) -> npt.NDArray[Any]:
@@ -216,7 +218,7 @@ class Explorer:
         )
 
     @property
-    def program(self) -> tuple[Any, ...]:
+    def program(self) -> tuple[Any, Any, Any, Any, Any]:
         """What every move takes after the state: steps, lists, layout, marks, rules."""
         machine = self.problem.machine
         return (machine.code.steps, machine.code.lists, machine.layout, self.marks, self.rules)
@@ -290,7 +292,7 @@ class Explorer:
         varies = np.zeros(len(largest), np.uint8)
         scratch = self.first.copy()
         steps, lists, layout, marks, rules = self.program
-        sample(scratch, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, 60, 200)
+        sample(scratch, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, 30, 200)
         width = np.zeros(len(largest), np.int64)
         for cell in np.flatnonzero(varies):
             width[cell] = int(largest[cell]).bit_length()

@@ -7,6 +7,10 @@ that is written before it is read again is dead, and its value is cleared: state
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -69,18 +73,46 @@ class Flow:
     dead: npt.NDArray[np.int64]
 
 
-def successors(code: Code, pc: int) -> list[int]:
+class Text:
+    """What is known of a program by its text alone; worked out once, however often the program is looked at.
+
+    Args:
+        code: the program.
+    """
+
+    def __init__(self, code: Code) -> None:
+        cells = code.steps.tolist()
+        #: Operation and operands of each step.
+        self.steps: list[tuple[int, ...]] = [tuple(cells[at : at + 5]) for at in range(0, len(cells), 5)]
+        #: The steps that can come after each step.
+        self.after = [successors(step, pc) for pc, step in enumerate(self.steps)]
+        #: What others have found out and want to find again, by what it depends on.
+        self.memory: dict[Any, Any] = {}
+
+
+_texts: WeakKeyDictionary[Code, Text] = WeakKeyDictionary()
+
+
+def text_of(code: Code) -> Text:
+    """Return what is known of a program by its text."""
+    text = _texts.get(code)
+    if text is None:
+        text = _texts[code] = Text(code)
+    return text
+
+
+def successors(step: tuple[int, ...], pc: int) -> list[int]:
     """List the steps that can come after a step."""
-    op = int(code.steps[pc * 5])
+    op = step[0]
     found = [] if op in _ENDS else [pc + 1]
     if op in LABELS:
-        found.append(int(code.steps[pc * 5 + 1 + LABELS[op]]))
+        found.append(step[1 + LABELS[op]])
     return found
 
 
-def reads_and_writes(step: npt.NDArray[np.int64]) -> tuple[int, int]:
+def reads_and_writes(step: Iterable[int]) -> tuple[int, int]:
     """Say which registers and gathers a step reads, and which it overwrites whatever they held, as two masks."""
-    op, a, b, c, d = (int(cell) for cell in step)
+    op, a, b, c, d = step
     reads = writes = 0
     if op in _USES_SLOT or (op in _LOCKS and b == _BY_SLOT):
         reads |= 1 << o.SLOT
@@ -116,10 +148,15 @@ def flow_of(code: Code, quiet: list[int]) -> Flow:
         code: the program.
         quiet: for each step, whether it is local; see `footprint.quiet_steps`.
     """
-    n = len(code.cost)
-    steps = code.steps.reshape(n, 5)
-    touched = [reads_and_writes(steps[pc]) for pc in range(n)]
-    after = [successors(code, pc) for pc in range(n)]
+    text = text_of(code)
+    if "dead" not in text.memory:
+        text.memory["dead"] = _dead(text)
+    return Flow(local=np.array(quiet, np.uint8), dead=text.memory["dead"])
+
+
+def _dead(text: Text) -> npt.NDArray[np.int64]:
+    n = len(text.steps)
+    touched = [reads_and_writes(step) for step in text.steps]
     live = [0] * n
     changed = True
     while changed:
@@ -127,14 +164,11 @@ def flow_of(code: Code, quiet: list[int]) -> Flow:
         for pc in range(n - 1, -1, -1):
             reads, writes = touched[pc]
             out = 0
-            for then in after[pc]:
+            for then in text.after[pc]:
                 out |= live[then]
             now = reads | (out & ~writes)
             if now != live[pc]:
                 live[pc] = now
                 changed = True
     everything = (1 << (_GATHERS + 3)) - 1
-    return Flow(
-        local=np.array(quiet, np.uint8),
-        dead=np.array([everything & ~mask for mask in live], np.int64),
-    )
+    return np.array([everything & ~mask for mask in live], np.int64)

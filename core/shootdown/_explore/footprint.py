@@ -9,12 +9,12 @@ task: its CPU, and on which mm it works where that is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import attrs
+import numpy as np
 
-from shootdown._explore.flow import LOCAL, successors
+from shootdown._explore.flow import LOCAL, Text, text_of
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
@@ -61,8 +61,7 @@ class Touch(NamedTuple):
     writes: bool
 
 
-@attrs.frozen
-class _Visit:
+class _Visit(NamedTuple):
     """A step as one task gets to it: on which mm it works, and which locks it holds then (lock, for writing)."""
 
     on: int
@@ -77,7 +76,7 @@ def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
         on: the mm that it works on, from zero; ANY if that is not known.
         cpu: the CPU of its task.
     """
-    op, a, b, _, _ = (int(cell) for cell in step)
+    op, a, b, _, _ = step
     if op in _LOCKS:
         yield Touch("lock", _lock(a, b, on), _WRITE)
     elif op in (o.LOAD_PUD,):
@@ -188,27 +187,37 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool) -
 
 def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> dict[int, _Visit]:
     """Follow a task's program: for each step that it can get to, what is surely known there."""
-    cells = list(state)
     t = layout.o_task + task * TASK_CELLS
-    steps = code.steps.reshape(-1, 5)
-    start = int(cells[t + T_PC])
-    known: dict[int, _Visit] = {start: _Visit(int(cells[t + T_ON]) - 1, frozenset())}
+    cells = state if isinstance(state, Sequence | np.ndarray) else list(state)
+    start, on = int(cells[t + T_PC]), int(cells[t + T_ON]) - 1
+    text = text_of(code)
+    key = ("visits", start, on)
+    if key not in text.memory:
+        text.memory[key] = _visits(text, start, on)
+    found: dict[int, _Visit] = text.memory[key]
+    return found
+
+
+def _visits(text: Text, start: int, first_on: int) -> dict[int, _Visit]:
+    known: dict[int, _Visit] = {start: _Visit(first_on, frozenset())}
     work = [start]
     while work:
         pc = work.pop()
         visit = known[pc]
-        op, a, b, _, _ = (int(cell) for cell in steps[pc])
-        on, held = visit.on, visit.held
+        op, a, b, _, _ = text.steps[pc]
+        on, held = visit
         if op == o.ON_MM:
             on = a if b < 0 else ANY
         elif op in _LOCKS:
             lock = (_lock(a, b, on), _LOCKS[op])
             held = held | {lock} if op in (o.LOCK_WRITE, o.LOCK_READ, o.TRY_WRITE) else held - {lock}
-        for then in successors(code, pc):
+        for then in text.after[pc]:
             before = known.get(then)
             refused = op == o.TRY_WRITE and then != pc + 1
             now = _Visit(on, visit.held if refused else held)
             if before is not None:
+                if before == now:
+                    continue
                 now = _Visit(before.on if before.on == on else ANY, before.held & now.held)
             if now != before:
                 known[then] = now
@@ -259,44 +268,54 @@ def quiet_steps(
         taken: the steps that are ever taken; the others are left out of account.
     """
     cells = [int(cell) for cell in state]
-    steps = code.steps.reshape(-1, 5)
+    text = text_of(code)
+    steps = text.steps
     every: list[tuple[int, int, frozenset[tuple[int, bool]], list[Touch]]] = []
-    ops = {(int(steps[pc][0]), int(steps[pc][1])) for pc in taken}
+    ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
     still = not scheduler and stands_still(layout, cells, ops)
     for task in range(layout.tasks):
         cpu = cells[layout.o_task + task * TASK_CELLS + T_CPU]
         for pc, visit in visits_of(code, layout, cells, task).items():
             if pc in taken:
-                found = [
-                    touch
-                    for touch in touches(steps[pc], visit.on, cpu)
-                    if not (still and touch.what in ("lazy", "loaded", "mask"))
-                ]
+                found = _touched(text, pc, visit.on, cpu)
+                if still:
+                    found = [touch for touch in found if touch.what not in ("lazy", "loaded", "mask")]
                 every.append((task, pc, visit.held, found))
-    quiet = [QUIET if int(step[0]) in LOCAL else SEEN for step in steps]
-    candidates = {pc for _, pc, _, _ in every if int(steps[pc][0]) not in _ALWAYS_SEEN}
-    by_kind: dict[str, set[tuple[int, frozenset[tuple[int, bool]], Touch]]] = {}
+    quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
+    candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in _ALWAYS_SEEN}
+    by_kind: dict[str, dict[tuple[int, frozenset[tuple[int, bool]], Touch], None]] = {}
     for task, _, held, found in every:
         for touch in found:
-            by_kind.setdefault(touch.what, set()).add((task, held, touch))
+            by_kind.setdefault(touch.what, {})[(task, held, touch)] = None
     walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
+    alone: dict[tuple[int, frozenset[tuple[int, bool]], Touch], bool] = {}
     for task, pc, held, found in every:
-        op = int(steps[pc][0])
+        op = steps[pc][0]
         if quiet[pc] or pc not in candidates or op in _ENABLING or op in _AWAITING:
             continue
-        if any(
-            any(_meet(touch, other) for other in around)
-            or any(
-                other_task != task and _meet(touch, other) and not _exclude(held, other_held)
-                for other_task, other_held, other in by_kind[touch.what]
-            )
-            for touch in found
-        ):
-            candidates.discard(pc)
+        for touch in found:
+            key = (task, held, touch)
+            if key not in alone:
+                alone[key] = not any(_meet(touch, other) for other in around) and not any(
+                    other_task != task and _meet(touch, other) and not _exclude(held, other_held)
+                    for other_task, other_held, other in by_kind[touch.what]
+                )
+            if not alone[key]:
+                candidates.discard(pc)
+                break
     for pc in candidates:
-        op = int(steps[pc][0])
+        op = steps[pc][0]
         if op in _AWAITING:
             quiet[pc] = QUIET_ONCE_POSSIBLE
         elif not (op == o.IRQ_ON and walkers_are_targets):
             quiet[pc] = QUIET
     return quiet
+
+
+def _touched(text: Text, pc: int, on: int, cpu: int) -> list[Touch]:
+    """List what a step touches; see `touches`."""
+    key = ("touches", pc, on, cpu)
+    found: list[Touch] | None = text.memory.get(key)
+    if found is None:
+        found = text.memory[key] = list(touches(text.steps[pc], on, cpu))
+    return found

@@ -21,12 +21,16 @@ from shootdown._whatif import parse_settings, refuse_contradictions, set_fields,
 
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
+    from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._installed import Registry
     from shootdown._kernel import Kernel
     from shootdown._platform import Platform
 
 NOT_APPLICABLE = "not-applicable"
+#: Beyond these a search is inconclusive, unless other bounds are given.
+MOST_STATES = 50_000_000
+MOST_BYTES = 2 << 30
 MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
 _GROUPS = ("kernel", "platform", "scenario")
 _MEMORY = "memory_model"
@@ -267,9 +271,11 @@ def explore(
     case: Exploration,
     *,
     reductions: Reductions | None = None,
-    most_states: int = 50_000_000,
-    most_bytes: int = 2 << 30,
+    most_states: int = MOST_STATES,
+    most_bytes: int = MOST_BYTES,
     progress: Callable[[int, int], None] = lambda *_: None,
+    soak: Soak | None = None,
+    stories: bool = False,
 ) -> Verdict:
     """Explore one case: the worst verdict of all ways in which the platform may flush.
 
@@ -278,6 +284,8 @@ def explore(
         reductions: which are on; all of them by default.
         most_states, most_bytes: bounds; beyond them the verdict is `inconclusive`.
         progress: called now and then with states found and states expanded.
+        soak: walk at random rather than search.
+        stories: tell how a bug comes about.
     """
     from shootdown._explore.engine import Explorer
 
@@ -286,13 +294,18 @@ def explore(
         return _verdict(case, NOT_APPLICABLE, reason=reason)
     worst: Verdict | None = None
     for way, scene in case.scenes():
-        problem = case.scenario.build(scene)
-        outcome = Explorer(problem, reductions).search(
-            most_states=most_states, most_bytes=most_bytes, progress=progress
-        )
-        found = _verdict(case, outcome.verdict, outcome=outcome, way=way)
+        explorer = Explorer(case.scenario.build(scene), reductions)
+        if soak is not None:
+            outcome = soak.walk(explorer, progress)
+        else:
+            outcome = explorer.search(most_states=most_states, most_bytes=most_bytes, progress=progress)
+        found = _verdict(case, outcome.verdict, outcome=outcome, way=way, soak=soak)
         if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):
             worst = found
+            if stories and outcome.verdict == BUG:
+                from shootdown._explore.telling import tell
+
+                worst = attrs.evolve(found, story=tell(explorer, outcome, case.scenario.sentences))
     assert worst is not None
     return worst
 
@@ -307,14 +320,21 @@ def _verdict(
     outcome: Outcome | None = None,
     reason: str | None = None,
     way: str = "",
+    soak: Soak | None = None,
 ) -> Verdict:
     remarks = list(case.remarks)
     if way and verdict == BUG:
         remarks.append(f"found for {way}")
+    if outcome is not None and soak is not None:
+        remarks.append(soak.remark(outcome))
     if outcome is not None and verdict == "inconclusive":
         reason = (
-            f"the bound was hit after {outcome.states:,} states and {outcome.transitions:,} transitions: none of "
-            "those explored breaks an invariant"
+            soak.covered(outcome)
+            if soak is not None
+            else (
+                f"the bound was hit after {outcome.states:,} states and {outcome.transitions:,} transitions: none of "
+                "those explored breaks an invariant"
+            )
         )
     return Verdict(
         scenario=case.scenario.name,

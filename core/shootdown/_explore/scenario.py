@@ -84,6 +84,7 @@ class Scenario:
         shares_tables: it is about hugetlb PMD sharing, and means nothing where there is none.
         flushes: its verdict depends on how TLBs are flushed; otherwise it is the same on every architecture.
         window: the places (REACHED) that show, in a safe verdict, that the race was possible at all.
+        sentences: each of its invariants by name, explained in one sentence: what may never happen.
         expected: verdicts that tests check.
     """
 
@@ -97,6 +98,7 @@ class Scenario:
     shares_tables: bool = False
     flushes: bool = True
     window: tuple[str, ...] = ()
+    sentences: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     expected: tuple[Expect, ...] = attrs.field(default=(), repr=False)
 
     def read(self, parameters: Mapping[str, Any], switches: Mapping[str, Any]) -> dict[str, Value]:

@@ -33,7 +33,8 @@ from shootdown._explore.moves import (
     move_inlined,
 )
 from shootdown._explore.packing import Plan, pack, unpack
-from shootdown._explore.symmetry import Symmetry, canonical
+from shootdown._explore.renaming import canonical
+from shootdown._explore.symmetry import Symmetry
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest

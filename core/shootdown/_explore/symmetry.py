@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._jit import kernel
-from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import (
     CPU_CALL_MM,
     CPU_CELLS,
@@ -33,7 +31,7 @@ from shootdown._machine.layout import (
 )
 
 # What a cell holds, so that renaming knows what to do with it.
-_PLAIN, _TASK, _MM, _CPU, _SET = range(5)
+PLAIN, TASK, MM, CPU, SET = range(5)
 
 
 class Symmetry(NamedTuple):
@@ -110,23 +108,23 @@ def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...])
 def _kinds(L: Layout) -> npt.NDArray[np.int64]:
     kind = np.zeros(L.size, np.int64)
     for cpu in range(L.cpus):
-        kind[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] = _TASK
-        kind[L.o_cpu + cpu * CPU_CELLS + CPU_MM] = _MM
-        kind[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] = _MM
-    kind[L.o_asid : L.o_asid + L.cpus * L.asids] = _MM
-    kind[L.o_sets : L.o_sets + len(CPU_SETS)] = _SET
-    kind[L.o_out : L.o_out + L.cpus] = _SET
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] = TASK
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_MM] = MM
+        kind[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] = MM
+    kind[L.o_asid : L.o_asid + L.cpus * L.asids] = MM
+    kind[L.o_sets : L.o_sets + len(CPU_SETS)] = SET
+    kind[L.o_out : L.o_out + L.cpus] = SET
     for task in range(L.tasks):
-        kind[L.o_task + task * TASK_CELLS + T_CPU] = _CPU
-        kind[L.o_task + task * TASK_CELLS + T_MM] = _MM
-        kind[L.o_task + task * TASK_CELLS + T_ON] = _MM
-    kind[L.o_mmset : L.o_mmset + L.mms * len(MM_SETS)] = _SET
+        kind[L.o_task + task * TASK_CELLS + T_CPU] = CPU
+        kind[L.o_task + task * TASK_CELLS + T_MM] = MM
+        kind[L.o_task + task * TASK_CELLS + T_ON] = MM
+    kind[L.o_mmset : L.o_mmset + L.mms * len(MM_SETS)] = SET
     return kind
 
 
 def _order(L: Layout, kind: npt.NDArray[np.int64], sources: list[npt.NDArray[np.int64]]) -> list[int]:
     """List the cells that a renaming may change: where tasks are first, as that tells most states apart."""
-    moved = (kind != _PLAIN) | np.any([source != np.arange(L.size) for source in sources], axis=0)
+    moved = (kind != PLAIN) | np.any([source != np.arange(L.size) for source in sources], axis=0)
     places = [L.o_task + task * TASK_CELLS + T_PC for task in range(L.tasks)]
     first = [cell for cell in places if moved[cell]]
     return first + [int(cell) for cell in np.flatnonzero(moved) if cell not in first]
@@ -158,43 +156,3 @@ def _source(
             for i in range(cells):
                 source[start + new * cells + i] = start + old * cells + i
     return source
-
-
-@kernel
-def renamed(S: Cells, L: Layout, sym: Symmetry, which: int, cell: int) -> int:
-    """Say what a cell of the renamed state holds."""
-    value = int64(S[sym.source[which, cell]])
-    kind = sym.kind[cell]
-    if kind == _CPU:
-        return int64(sym.cpu[which, value + 1]) - 1
-    if kind == _PLAIN or value == 0:
-        return value
-    if kind == _TASK:
-        return int64(sym.task[which, value])
-    if kind == _MM:
-        return int64(sym.mm[which, value])
-    out = int64(0)
-    for cpu in range(L.cpus):
-        if (value >> cpu) & 1:
-            out |= int64(1) << (sym.cpu[which, cpu + 1] - 1)
-    return out
-
-
-@kernel
-def canonical(S: Cells, spare: Cells, L: Layout, sym: Symmetry) -> None:
-    """Rename a state to the smallest of those that are alike."""
-    best = int64(-1)
-    for which in range(sym.source.shape[0]):
-        for i in range(sym.order.shape[0]):
-            cell = sym.order[i]
-            now = renamed(S, L, sym, which, cell)
-            then = int64(S[cell]) if best < 0 else renamed(S, L, sym, best, cell)
-            if now != then:
-                if now < then:
-                    best = which
-                break
-    if best >= 0:
-        for i in range(sym.order.shape[0]):
-            spare[sym.order[i]] = renamed(S, L, sym, best, sym.order[i])
-        for i in range(sym.order.shape[0]):
-            S[sym.order[i]] = spare[sym.order[i]]

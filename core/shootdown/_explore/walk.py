@@ -26,6 +26,11 @@ from shootdown._jit import inlined, kernel
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
 
+#: Moves refused in a row after which a walk is over.
+PATIENCE = 20_000
+#: Which bits of a random number must be zero for a task to step, by its pace.
+SLOWNESS = (0, 0, 15, 255)
+
 
 @inlined
 def next_random(x: int) -> int:
@@ -88,6 +93,9 @@ def random_walk(
 ) -> tuple[int, int]:
     """Make random moves until an invariant breaks, nothing more seems possible, or there is no room for labels.
 
+    Tasks don't keep step: each goes at a pace of its own that changes now and then, so that one may stay where it is
+    while others get far. Races need that more often than an even draw has it.
+
     Args:
         labels: the moves that were made, int64; its length is the limit.
         seed: the same seed walks the same way; not zero.
@@ -99,11 +107,16 @@ def random_walk(
     x = seed
     idle = int64(0)
     said = int64(REFUSED)
-    while n < labels.shape[0] and idle < 2000:
+    pace = next_random(next_random(x))
+    while n < labels.shape[0] and idle < PATIENCE:
         x = next_random(x)
         label = any_label(L, R, x >> 8)
         idle += 1
         if not allowed(L, R, label):
+            continue
+        if x & 127 == 0:
+            pace = next_random(x ^ pace)
+        if label & 15 in (STEP, CHOOSE) and (x >> 40) & SLOWNESS[(pace >> (2 * ((label >> 4) % 16))) & 3]:
             continue
         said = move(S, P, lists, L, F, R, label)
         if said == REFUSED:

@@ -54,7 +54,7 @@ class StepNote(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Code:
     """Finished programs: steps as one array, with what each costs and stands for.
 

@@ -237,7 +237,10 @@ def _needs_gup_fast(scene: Scene) -> str | None:
     )
 
 
-_SYNC_NONE = ("kernel.unshare_sync=none",)
+_SENTENCES = {
+    "gup-fast": "GUP-fast may not read a page table that is free, nor return a page that it found in one that "
+    "belongs to somebody else by then.",
+}
 
 UNSHARE = (
     Scenario(
@@ -249,6 +252,7 @@ UNSHARE = (
         refuse=_needs_gup_fast,
         shares_tables=True,
         window=("walked", "reused"),
+        sentences=_SENTENCES,
         expected=(
             Expect("safe", kernel="6.15", why="flush IPIs wait for GUP-fast"),
             Expect("bug", kernel="6.15", settings=("platform.flush=broadcast",)),

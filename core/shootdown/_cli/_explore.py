@@ -1,0 +1,289 @@
+"""`shootdown explore`: can it go wrong? Every interleaving of a scenario, and the shortest story of a bug."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shootdown._cli import _common
+from shootdown._errors import ShootdownError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shootdown._explore.engine import Reductions
+    from shootdown._explore.run import Exploration, Verdict
+    from shootdown._explore.soak import Soak
+
+SCHEMA = 1
+INCONCLUSIVE = 3
+_REDUCTIONS = ("fuse", "dead", "symmetry")
+_SMALLEST = 1 << 20
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def _size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """Read a size in bytes: `500M`, `2G`."""
+    if text is None:
+        return None
+    word = text.strip().lower().removesuffix("ib").removesuffix("b")
+    digits = word[:-1] if word[-1:] in _UNITS else word
+    size = int(digits) * _UNITS.get(word[-1:], 1) if digits.isascii() and digits.isdecimal() else 0
+    if not _SMALLEST <= size < 1 << 50:
+        raise click.BadParameter(f"{text!r} is not a size from 1M on, such as 500M or 2G")
+    return size
+
+
+def _reductions(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Reductions | None:
+    """Read which reductions are on: `all`, `none`, or a list of them."""
+    if text is None:
+        return None
+    from shootdown._explore.engine import Reductions
+
+    words = {"all": _REDUCTIONS, "none": ()}.get(text.strip()) if text.strip() in ("all", "none") else None
+    names = words if words is not None else _common.read_list(text)
+    for name in names:
+        if name not in _REDUCTIONS:
+            raise click.BadParameter(f"{name!r} is none of all, none, {', '.join(_REDUCTIONS)}")
+    return Reductions(**{name: name in names for name in _REDUCTIONS})
+
+
+def _soak(walks: int | None, seed: int | None) -> Soak | None:
+    if walks is None:
+        if seed is not None:
+            raise ShootdownError("--seed is that of random walks: say with --soak how many")
+        return None
+    from shootdown._explore.soak import Soak
+
+    return Soak(walks, 1 if seed is None else seed)
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+
+
+@_common.command("explore")
+@click.argument("scenario", required=False)
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@_common.kernel_option
+@_common.set_option
+@click.option(
+    "--html", metavar="FILE", type=_FILE, help="Draw the stories on one page that needs no network."
+)
+@click.option(
+    "--perfetto", metavar="FILE", type=_FILE, help="Write the first story as a timeline for ui.perfetto.dev."
+)
+@click.option(
+    "--replay",
+    metavar="FILE",
+    type=_FILE,
+    help="Let the stories that --json printed happen in the timed engine.",
+)
+@click.option(
+    "--reductions",
+    metavar="LIST",
+    callback=_reductions,
+    help="all (the default), none, or fuse,dead,symmetry.",
+)
+@click.option("--states", metavar="N", type=click.IntRange(1), help="Give up after so many states.")
+@click.option(
+    "--memory", metavar="SIZE", callback=_size, help="Give up when states fill so much, such as 2G."
+)
+@click.option(
+    "--soak", metavar="N", type=click.IntRange(1, 10**9), help="Take N random walks, and no search."
+)
+@click.option(
+    "--seed",
+    metavar="S",
+    type=click.IntRange(0, (1 << 63) - 1),
+    help="Of the random walks; the same walks again.",
+)
+@_common.json_option
+def command(
+    scenario: str | None,
+    parameters: Mapping[str, Any],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    kernel: tuple[str, ...],
+    settings: tuple[str, ...],
+    html: Path | None,
+    perfetto: Path | None,
+    replay: Path | None,
+    reductions: Reductions | None,
+    states: int | None,
+    memory: int | None,
+    soak: int | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Explore every interleaving of a scenario: is it safe, or how does the bug come about?
+
+    SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. A verdict is a result:
+    the exit status is 0 for safe, bug and not-applicable, 3 if a search was inconclusive.
+    """
+    for option, path in (("--html", html), ("--perfetto", perfetto)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")
+    if replay is not None:
+        if arch or platform or kernel or settings or parameters:
+            raise ShootdownError("--replay takes everything from its file: give no other choices with it")
+        _replay(replay, scenario, as_json)
+        return
+    if scenario is None:
+        raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
+    walks = _soak(soak, seed)
+    from shootdown._explore.run import MOST_BYTES, MOST_STATES, explorations
+
+    cases = explorations(
+        scenario, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
+    )
+    bounds = {
+        "reductions": reductions,
+        "most_states": states or MOST_STATES,
+        "most_bytes": memory or MOST_BYTES,
+        "soak": walks,
+    }
+    done: list[Verdict] = []
+    interrupted = False
+    try:
+        _run(cases, done, bounds)
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    else:
+        _show(done)
+    _draw(done, html, perfetto)
+    if interrupted:
+        click.echo(f"{len(done)} of {len(cases)} rows are done", err=True)
+        raise KeyboardInterrupt
+    if any(row.verdict == "inconclusive" for row in done):
+        raise click.exceptions.Exit(INCONCLUSIVE)
+
+
+def _run(cases: Sequence[Exploration], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
+    """Explore all cases; what is done stays in `done` if somebody interrupts."""
+    from shootdown._explore.run import explore
+
+    with working() as say:
+        compiling = _first_time()
+        for number, case in enumerate(cases, 1):
+            what = f"{case.scenario.name} on {case.architecture.name} {case.platform.name} {case.kernel.name}"
+            what = f"{number} of {len(cases)}: {what}" if len(cases) > 1 else what
+            say(f"{what}{compiling}")
+
+            def progress(found: int, expanded: int, what: str = what) -> None:
+                unit = "walks" if bounds["soak"] is not None else "states"
+                say(f"{what}: {found:,} {unit}, {expanded:,} {'in all' if unit == 'walks' else 'expanded'}")
+
+            done.append(explore(case, stories=True, progress=progress, **bounds))
+            compiling = ""
+
+
+def _first_time() -> str:
+    """Say why the first search of all takes long."""
+    if not sys.stderr.isatty():
+        return ""
+    from shootdown._explore import search
+    from shootdown._jit import is_kept
+
+    return "" if is_kept(search.search) else "; first the explorer is compiled, once for all"
+
+
+@contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Show on standard error, while it is a terminal, what is being done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr, markup=False, emoji=False, highlight=False).status("") as status:
+        yield lambda text: status.update(text)
+
+
+def _show(done: Sequence[Verdict]) -> None:
+    from shootdown._report.lanes import verdict_lines
+
+    if len(done) > 1:
+        _common.emit_table(
+            ("arch", "platform", "kernel", "verdict", "invariant", "states", "depth", "reason"),
+            [
+                (v.arch, v.platform, v.kernel, v.verdict, v.invariant, f"{v.states:,}", v.depth, v.reason)
+                for v in done
+            ],
+            right=("states", "depth"),
+            whole=("arch", "platform", "kernel", "verdict", "invariant"),
+        )
+        done = [row for row in done if row.story is not None]
+    for number, row in enumerate(done):
+        if number or len(done) > 1:
+            _common.emit("")
+        for line in verdict_lines(row, _common.width()):
+            _common.emit(line)
+
+
+def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> None:
+    """Write the files that were asked for, and say on standard error what became of them."""
+    if html is not None:
+        from shootdown._report.story_page import page
+
+        html.write_text(page(done), encoding="utf-8")
+        click.echo(f"{html}: {len(done)} row{'s' if len(done) != 1 else ''}", err=True)
+    if perfetto is not None:
+        told = next((row for row in done if row.story is not None), None)
+        if told is None:
+            click.echo(f"{perfetto}: not written, as no row has a story", err=True)
+            return
+        from shootdown._explore.saved import timed
+        from shootdown._report.perfetto import write_trace
+        from shootdown._report.story_timeline import events
+
+        assert told.story is not None
+        machine, run = timed(told)
+        slices = write_trace(
+            perfetto,
+            events(told.story, machine, run),
+            cpus=machine.layout.cpus,
+            process=f"{told.scenario} on {told.kernel}, {told.arch} {told.platform}: {told.invariant} does not hold",
+            about={"row": told.to_dict()},
+        )
+        click.echo(f"{perfetto}: {slices:,} slices, to be opened at https://ui.perfetto.dev", err=True)
+
+
+def _replay(path: Path, scenario: str | None, as_json: bool) -> None:
+    """Replay all stories of a file."""
+    from shootdown._explore.run import scenario_named
+    from shootdown._explore.saved import read_rows, replay_row
+    from shootdown._report.lanes import replay_lines
+
+    where = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ShootdownError(f"--replay {where}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ShootdownError(f"--replay {where}: it is no text") from None
+    rows = read_rows(text, where)
+    own = scenario_named(scenario) if scenario is not None else None
+    bugs = [row for row in rows if row.values["verdict"] == "bug"]
+    if not bugs:
+        raise ShootdownError(f"{where}: no row has a story to replay: no verdict is bug")
+    found = [replay_row(row, where, own) for row in bugs]
+    if as_json:
+        _common.emit_json({"schema": SCHEMA, "replays": [one.to_dict() for one in found]})
+        return
+    for number, one in enumerate(found):
+        if number:
+            _common.emit("")
+        for line in replay_lines(one, _common.width()):
+            _common.emit(line)
+    if len(bugs) < len(rows):
+        rest = len(rows) - len(bugs)
+        click.echo(f"{rest} other row{'s have' if rest > 1 else ' has'} no story to replay", err=True)

@@ -1,0 +1,113 @@
+"""`shootdown matrix`: the verdicts of scenarios over kernels and platforms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shootdown._cli import _common
+
+if TYPE_CHECKING:
+    from shootdown._explore.run import Verdict
+
+SCHEMA = 1
+INCONCLUSIVE = 3
+
+
+@_common.command("matrix")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@_common.kernel_option
+@_common.set_option
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(1, 256), help="Processes; one for each CPU unless given."
+)
+@click.option("--markdown", is_flag=True, help="The page docs/matrix.md.")
+@_common.json_option
+def command(
+    scenarios: tuple[str, ...],
+    parameters: Mapping[str, Any],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    kernel: tuple[str, ...],
+    settings: tuple[str, ...],
+    jobs: int | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """Tabulate the verdicts of scenarios over kernels and platforms.
+
+    Without arguments: all scenarios, and of each architecture the platforms that differ in how they flush. Platforms on
+    which a scenario has the same verdicts share a line.
+    """
+    from shootdown._explore import matrix as m
+
+    prepared = m.jobs(
+        scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
+    )
+    total = sum(len(job.cells) for job in prepared)
+    done: list[Verdict] = []
+    interrupted = False
+    try:
+        with _common.progress(f"{total} cells", total) as advance:
+            for row in m.matrix(prepared, processes=jobs or os.cpu_count() or 1):
+                done.append(row)
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
+    names = _names(prepared, done)
+    if as_json:
+        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in _sorted(done, names)]})
+    elif markdown:
+        from shootdown._report.matrix_page import page
+
+        _common.emit(page(done, names, list(kernel) or list(m.default_kernels())).rstrip())
+    elif done:
+        _show(done, names, list(kernel) or list(m.default_kernels()))
+    if interrupted:
+        click.echo(f"{len(done)} of {total} cells are done", err=True)
+        raise KeyboardInterrupt
+    if any(row.verdict == "inconclusive" for row in done):
+        raise click.exceptions.Exit(INCONCLUSIVE)
+
+
+def _names(prepared: Sequence[Any], done: Sequence[Verdict]) -> list[str]:
+    """Name the scenarios in the order in which they were asked for; files by what they define."""
+    from shootdown._explore.run import scenario_named
+
+    return list(dict.fromkeys(scenario_named(job.scenario).name for job in prepared))
+
+
+def _sorted(done: Sequence[Verdict], names: Sequence[str]) -> list[Verdict]:
+    from shootdown._explore.matrix import _by
+
+    order = _by(names)
+    return sorted(done, key=lambda row: order(((row.scenario, row.arch, row.platform), None)))
+
+
+def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) -> None:
+    from shootdown._explore.matrix import reasons, table
+
+    lines = table(done, names)
+    shown = ""
+    rows = []
+    for line in lines:
+        rows.append(
+            (
+                line.scenario if line.scenario != shown else "",
+                line.where(),
+                *(line.words(kernel) for kernel in kernels),
+            )
+        )
+        shown = line.scenario
+    _common.emit_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
+    found = reasons(done)
+    if found:
+        _common.emit("")
+        for reason, where in found.items():
+            _common.emit(f"- {reason}: {', '.join(where)}")

@@ -1,0 +1,386 @@
+"""Tell the story of a bug: the moves that lead to it, made once more, one by one.
+
+A search names its moves in the states that stand for all that are alike; a story keeps one name for each CPU. A move
+of a search is a step with the local ones after it; a story takes each step on its own, so that it can say what each
+changed. Both come to the same states, which is checked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._explore.changes import State, Words, mm_name
+from shootdown._explore.engine import DEADLOCK, Explorer, Outcome
+from shootdown._explore.labels import MOVES, move_words, parts
+from shootdown._explore.moves import (
+    CHOOSE,
+    COPY,
+    DRAIN,
+    FILL,
+    GRANT,
+    IDLE,
+    PREEMPT,
+    RESUME,
+    STEP,
+    SWITCH,
+    TAKE,
+    VIOLATED,
+    WALK,
+    forget_dead,
+    label_of,
+    move,
+)
+from shootdown._explore.story import Atom, Line, Story
+from shootdown._machine import ops as o
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CELLS,
+    CPU_MM,
+    CPU_TASK,
+    STORE_CELLS,
+    T_CPU,
+    T_PC,
+    TASK_CELLS,
+)
+from shootdown._machine.step import PREEMPTED, cpu_set, has, step
+
+#: Those that go on with the local steps of a task.
+_OF_A_TASK = (STEP, CHOOSE, GRANT)
+_OF_A_CPU = (TAKE, RESUME)
+_HANDLERS = {
+    o.CALL_FLUSH: ("flush_tlb_func", "takes the flush IPI of CPU {}"),
+    o.CALL_SYNC: ("tlb_remove_table_smp_sync", "takes the sync IPI of CPU {}"),
+    o.CALL_HYPERCALL: ("", "the hypervisor flushes here for CPU {}"),
+    o.CALL_BROADCAST: ("", "the invalidation that CPU {} broadcast arrives"),
+    o.CALL_TRANSITION: ("", "takes the IPI of CPU {}: global ASID"),
+    o.CALL_INVALIDATE: ("", "takes the invalidation IPI of CPU {}"),
+    o.CALL_LEAVE: ("", "takes the IPI of CPU {}: leave the mm"),
+    o.CALL_RCU: ("", "is in a quiescent state: CPU {}'s grace period goes on"),
+}
+#: What a step is called whose program gives it no words.
+_STEP_WORDS = {
+    o.CHOICE: "goes one way",
+    o.PARK: "has nothing more to do",
+    o.HALT: "the task is gone",
+    o.SIGNAL: "tells who waits",
+    o.AWAIT: "goes on: it was told",
+    o.FENCE: "full barrier",
+    o.WAIT: "all targets have answered",
+    o.IRQ_OFF: "interrupts off",
+    o.IRQ_ON: "interrupts on",
+    o.LOAD_PUD: "read the PUD entry",
+    o.JUMP_EXCLUSIVE: "is the table exclusive?",
+    o.TOUCH: "access",
+}
+
+#: The invariants that every machine has, in a sentence.
+SENTENCES = {
+    "walk-cache": "A hardware walker may not use a cached link to a page table that belongs to somebody else by "
+    "then, or to nobody.",
+    DEADLOCK: "Nobody may wait for ever.",
+}
+
+
+def digest(state: State, size: int) -> str:
+    """Return 16 hexadecimal digits that two states share if and (for all practical purposes) only if they are equal.
+
+    Numbers that cells of 16 bits can't hold count as the largest that they can, as in exploration.
+    """
+    cells = np.minimum(state[:size].astype("<i8"), 0xFFFF)
+    return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
+
+
+def tell(explorer: Explorer, outcome: Outcome, sentences: Mapping[str, str] | None = None) -> Story:
+    """Tell the story of a bug.
+
+    Args:
+        explorer: what found it.
+        outcome: what it found; its verdict is `bug`.
+        sentences: the scenario's own invariants, explained.
+    """
+    assert outcome.invariant is not None
+    teller = _Teller(explorer)
+    for label in concrete(explorer, outcome.path):
+        teller.make(label)
+    return teller.story(outcome.invariant, SENTENCES | dict(sentences or {}))
+
+
+def retell(
+    explorer: Explorer,
+    moves: Sequence[tuple[int, int]],
+    invariant: str,
+    sentences: Mapping[str, str] | None = None,
+) -> Story:
+    """Tell a story whose moves are known: each with how many steps of a task belong to it.
+
+    Args:
+        explorer: of the machine; which steps it fuses plays no part.
+        moves: labels and numbers of steps; all of them possible.
+        invariant: the one that does not hold at the end.
+        sentences: the scenario's own invariants, explained.
+    """
+    teller = _Teller(explorer)
+    for label, steps in moves:
+        teller.make(label, steps)
+    return teller.story(invariant, SENTENCES | dict(sentences or {}))
+
+
+def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
+    """Name the moves of a search anew, each CPU, task and mm by one name throughout.
+
+    Where like parts of a machine stand for each other, the search renamed each state to the one that stands for all
+    that are alike. Of the moves of the real state, the one that leads to a state alike is the one.
+    """
+    from shootdown._explore.renaming import canonical
+
+    if explorer.symmetry.groups < 2:
+        return list(path)
+    layout = explorer.problem.machine.layout
+    real, named = explorer.first.copy(), explorer.first.copy()
+    spare = named.copy()
+    labels = []
+    for label in path:
+        said = move(named, *explorer.program, label)
+        canonical(named, spare, layout, explorer.symmetry)
+        for candidate in _alike(label, layout.tasks, layout.cpus):
+            then = real.copy()
+            if move(then, *explorer.program, candidate) != said:
+                continue
+            alike = then.copy()
+            canonical(alike, spare, layout, explorer.symmetry)
+            if said & 3 == VIOLATED or np.array_equal(alike, named):
+                labels.append(candidate)
+                real = then
+                break
+        else:
+            raise AssertionError("no move of the real state leads to a state that is alike")
+    return labels
+
+
+def _alike(label: int, tasks: int, cpus: int) -> list[int]:
+    """List the moves of the same kind, those of the same names first."""
+    kind, _, y = parts(label)
+    if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
+        others = [label_of(kind, task, 0) for task in range(tasks)]
+    elif kind == TAKE:
+        others = [label_of(kind, one, two) for one in range(cpus) for two in range(cpus)]
+    else:
+        others = [label_of(kind, cpu, y) for cpu in range(cpus)]
+    return [label, *(other for other in others if other != label)]
+
+
+class _Teller:
+    """Make moves step by step, and write a line for each."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self.explorer = explorer
+        machine = explorer.problem.machine
+        self.code, self.layout = machine.code, machine.layout
+        self.state = explorer.first.copy()
+        self.fused = explorer.first.copy()
+        self.words = Words(self.layout, machine.names)
+        self.lines: list[Line] = []
+        steps, lists, layout, marks, rules = explorer.program
+        self.one_by_one = (steps, lists, layout, marks, rules._replace(fuse=0, dead=0))
+
+    def make(self, label: int, steps: int | None = None) -> None:
+        """Make one move: as the search does, or with so many steps of a task."""
+        kind, x, _ = parts(label)
+        cpu = self._cpu(label)
+        atoms = [self._first(label)]
+        task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
+        if self._failed and task >= 0:  # a check right after the move is part of it
+            pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
+            atoms.append(self._atom(task, pc, self.state))
+        elif task >= 0:
+            self._go_on(task, atoms, steps)
+        lanes = self.explorer.problem.lanes
+        lane = lanes[cpu] if cpu < len(lanes) else ""
+        self.lines.append(
+            Line(
+                len(self.lines) + 1, cpu, lane, MOVES[kind][1], move_words(label), tuple(atoms), self._failed
+            )
+        )
+        if steps is None:
+            self._check(label)
+
+    def _check(self, label: int) -> None:
+        """Compare with the move that the search made: but for values that nobody reads, both lead to one state."""
+        said = move(self.fused, *self.explorer.program, label)
+        if (said & 3 == VIOLATED) != self._failed:
+            raise AssertionError("a move taken step by step breaks something else")
+        if self._failed:
+            return
+        plain = self.state.copy()
+        if self.explorer.rules.dead:
+            for task in range(self.layout.tasks):
+                forget_dead(plain, self.explorer.marks.dead, self.layout, task)
+                forget_dead(self.fused, self.explorer.marks.dead, self.layout, task)
+        if not np.array_equal(plain, self.fused):
+            raise AssertionError("a move taken step by step leads elsewhere")
+
+    def _first(self, label: int) -> Atom:
+        """Make the move itself, and nothing after it."""
+        kind, x, _ = parts(label)
+        before = self.state.copy()
+        pc = int(before[self.layout.o_task + x * TASK_CELLS + T_PC]) if kind in _OF_A_TASK else -1
+        said = move(self.state, *self.one_by_one, label)
+        self._failed = said & 3 == VIOLATED
+        if said == 0:
+            raise AssertionError("a move of the story can't be made")
+        if pc < 0:
+            function, text = self._agent(label, before)
+            return Atom(function, "", text, tuple(self.words.changed(before, self.state)), self._cpu(label))
+        atom = self._atom(x, pc, before)
+        if kind == CHOOSE and not self.code.notes[pc].text:
+            return attrs.evolve(atom, text="goes the other way")
+        if kind == GRANT:
+            return attrs.evolve(atom, text=f"woken: {atom.text}")
+        if atom.text or atom.changed:
+            return atom
+        began = any(line.move == move_words(label) for line in self.lines)
+        return attrs.evolve(atom, text="goes on" if began else "begins")
+
+    def _go_on(self, task: int, atoms: list[Atom], steps: int | None) -> None:
+        """Take the local steps that the search takes in the same move, or as many as are asked for."""
+        at = self.layout.o_task + task * TASK_CELLS + T_PC
+        machine = self.explorer.problem.machine
+        local, fuse = self.explorer.marks.local, self.explorer.rules.fuse
+        while steps is None or len(atoms) < steps:
+            pc = int(self.state[at])
+            if steps is None and int(self.code.steps[pc * 5]) != o.FAIL and not (fuse and local[pc]):
+                return
+            before = self.state.copy()
+            said = step(self.state, machine.code.steps, machine.code.lists, self.layout, task)
+            if said & 7 == o.FAILED:
+                self._failed = True
+                atoms.append(self._atom(task, pc, before))
+                return
+            if said & 7 != o.DONE:
+                return
+            atoms.append(self._atom(task, pc, before))
+
+    def _atom(self, task: int, pc: int, before: State) -> Atom:
+        note = self.code.notes[pc]
+        operation = self.code.steps[pc * 5 : pc * 5 + 5]
+        op, what = int(operation[0]), int(operation[1])
+        found = self.words.found(operation.tolist(), task, before, self.state)
+        text = note.text or _STEP_WORDS.get(op, "")
+        changed = (*found, *self.words.changed(before, self.state))
+        cpu = int(before[self.layout.o_task + task * TASK_CELLS + T_CPU])
+        aside = op in (o.MARK, o.REACHED, o.NESTED) or (op == o.NOTE and what != o.NOTE_WARNING)
+        return Atom(note.function, note.where, text, changed, cpu, pc, aside)
+
+    def _cpu(self, label: int) -> int:
+        kind, x, y = parts(label)
+        if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
+            return int(self.state[self.layout.o_task + x * TASK_CELLS + T_CPU])
+        return y if kind == TAKE else x
+
+    def _task_on(self, cpu: int) -> int:
+        """Say which task of a CPU goes on once an interrupt of its call is taken, or once its CPU runs again."""
+        layout = self.layout
+        task = int(self.state[layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
+        return -1 if has(self.state, cpu_set(layout, PREEMPTED), layout, cpu) else task
+
+    def _agent(self, label: int, before: State) -> tuple[str, str]:
+        """Say what an agent did."""
+        layout = self.layout
+        kind, x, y = parts(label)
+        if kind == TAKE:
+            function, text = _HANDLERS[int(before[layout.o_cpu + x * CPU_CELLS + CPU_CALL]) & o.CALL_MASK]
+            return function, text.format(x)
+        if kind == FILL:
+            return "", "the walker caches the link to the table"
+        if kind == WALK:
+            mm = int(before[layout.o_cpu + x * CPU_CELLS + CPU_MM]) - 1
+            return "", f"the walker uses its cached link of {mm_name(mm)}"
+        if kind == COPY:
+            return "", f"the walker copies {self.words.variable(y)} into the TLB"
+        if kind == DRAIN:
+            variable = int(before[layout.o_store + (x * layout.stores + y) * STORE_CELLS]) - 1
+            return "", f"the store to {self.words.variable(variable)} reaches memory"
+        return "", {
+            PREEMPT: "the host preempts the vCPU",
+            RESUME: "the host lets the vCPU run",
+            IDLE: "the task sleeps; the CPU idles",
+            SWITCH: "the CPU switches to its task",
+        }[kind]
+
+    def story(self, invariant: str, sentences: dict[str, str]) -> Story:
+        """Return what was told so far."""
+        ending = self._ending(invariant)
+        if invariant == DEADLOCK and self.lines:
+            self.lines[-1] = attrs.evolve(self.lines[-1], bad=True)
+        lanes = list(self.explorer.problem.lanes[: self.layout.cpus])
+        lanes += [""] * (self.layout.cpus - len(lanes))
+        return Story(
+            lanes=tuple(lanes),
+            lines=tuple(self.lines),
+            invariant=invariant,
+            sentence=sentences.get(invariant, ""),
+            ending=tuple(ending),
+            state=digest(self.state, self.layout.size),
+        )
+
+    def _ending(self, invariant: str) -> list[str]:
+        layout = self.layout
+        if invariant == DEADLOCK:
+            return waiting(self.state, self.code, layout)
+        last = self.lines[-1]
+        atom = last.atoms[-1]
+        if atom.pc >= 0:
+            where = f" in {atom.function}()" if atom.function else ""
+            return [f"CPU {atom.cpu}{where}: {atom.text}"]
+        mm = int(self.state[layout.o_cpu + last.cpu * CPU_CELLS + CPU_MM]) - 1
+        return [
+            f"CPU {last.cpu} walks the table through {mm_name(mm)}'s old link, and the table "
+            f"{table_words(self.state, layout, mm)}"
+        ]
+
+
+def table_words(state: State, layout: Any, mm: int) -> str:
+    """Say of a table that an mm has no business in whose it is."""
+    for table in range(layout.slots * layout.classes):
+        value = int(state[layout.o_state + table])
+        used, owner = value & o.TABLE_MASK, (value >> o.TABLE_OWNER_SHIFT) - 1
+        if used == o.TABLE_FREED:
+            return "is free"
+        if used == o.TABLE_REUSED and owner != mm:
+            return f"belongs to {mm_name(owner)}"
+    return "is somebody else's"
+
+
+def waiting(state: State, code: Any, layout: Any) -> list[str]:
+    """Say of each task that has something left to do what it waits for."""
+    found = []
+    for task in range(layout.tasks):
+        row = layout.o_task + task * TASK_CELLS
+        pc, cpu = int(state[row + T_PC]), int(state[row + T_CPU])
+        op = int(code.steps[pc * 5])
+        if op in (o.HALT, o.PARK):
+            continue
+        note = code.notes[pc]
+        where = f" in {note.function}()" if note.function else ""
+        words = note.text or _STEP_WORDS.get(op, "go on")
+        found.append(f"CPU {cpu} waits for ever{where}: {words}")
+    return found
+
+
+def stuck(explorer: Explorer, state: npt.NDArray[Any]) -> bool:
+    """Say whether nothing that brings anybody closer to an end can happen in a state."""
+    from shootdown._explore.search import candidates, is_progress, somebody_waits
+
+    machine = explorer.problem.machine
+    labels = np.zeros(4096, np.int64)
+    count = candidates(state, machine.layout, explorer.rules, labels)
+    for label in labels[:count].tolist():
+        if is_progress(label) and move(state.copy(), *explorer.program, label):
+            return False
+    return bool(somebody_waits(state, machine.code.steps, machine.layout))

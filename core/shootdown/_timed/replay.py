@@ -1,0 +1,401 @@
+"""Run a given order of moves with clocks: the machine, the semantics and the costs of a timed run, another schedule.
+
+A timed run lets the earliest CPU move. Here somebody else says who moves; a CPU whose turn comes late has to be held up
+until then, and how long that must last is what a replay finds out: the window that a bug needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine import ops as o
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_TASK,
+    T_CPU,
+    T_PC,
+    TASK_CELLS,
+)
+from shootdown._platform import Platform
+from shootdown._timed import costs as c
+from shootdown._timed.run import Machine, cost_array
+
+#: The invariant of hardware walkers, as `Problem.invariants` numbers it.
+WALKS_STALE = 0
+#: Moves whose first number is a task.
+_TASK_MOVES = ("step", "choose", "grant", "idle", "switch")
+_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
+
+
+@attrs.frozen
+class Slice:
+    """What a CPU did from when to when.
+
+    Args:
+        kind: `step`, `interrupt` or `wait`.
+        begin, end: picoseconds.
+        cpu: where.
+        pc: the step; -1 for an agent.
+        move: the number of the move that it belongs to, from zero.
+        task: whose step; -1 for an agent.
+        sender: the CPU that sent the interrupt; -1 for none.
+    """
+
+    kind: str
+    begin: int
+    end: int
+    cpu: int
+    pc: int
+    move: int
+    task: int = -1
+    sender: int = -1
+
+
+@attrs.frozen(eq=False)
+class Replayed:
+    """What came of a replay.
+
+    Args:
+        moves: how many moves could be made; fewer than asked for if one was not possible.
+        broken: the number of the invariant that the last move broke; -1 if it broke none.
+        state: the last state.
+        elapsed: picoseconds, from the first step to the last effect.
+        held: for each CPU, the longest time that it had to be held up between two of its own steps, picoseconds.
+        slices: the timeline.
+    """
+
+    moves: int
+    broken: int
+    state: npt.NDArray[np.int64]
+    elapsed: int
+    held: tuple[int, ...]
+    slices: tuple[Slice, ...]
+
+
+def wide(machine: Machine) -> Machine:
+    """Return a machine made for exploration as a timed run has it: cells of 64 bits, the same places."""
+    layout = machine.layout
+    if layout.words != 1:
+        raise AssertionError("one word of an explored machine holds all CPUs")
+    return attrs.evolve(
+        machine, layout=layout._replace(bits=64, most=(1 << 62) - 1), state=machine.state.astype(np.int64)
+    )
+
+
+def replay(
+    machine: Machine,
+    platform: Platform,
+    moves: Iterable[tuple[str, Sequence[int], int]],
+    *,
+    which: str = "likely",
+) -> Replayed:
+    """Make moves one after another, each at the earliest time that keeps their order.
+
+    Args:
+        machine: with cells of 64 bits; see `wide`.
+        platform: whose costs.
+        moves: what moves (`step`, `take`...), its numbers (task or CPU, and what it concerns), and how many steps of a
+            task belong to it.
+        which: `low`, `likely` or `high`: which end of the costs.
+    """
+    run = _Replay(machine, cost_array(platform.costs, which))
+    made = 0
+    for made, (kind, numbers, steps) in enumerate(moves, 1):
+        run.number = made - 1
+        if not run.make(kind, tuple(numbers), steps):
+            return run.result(made - 1)
+        if run.broken >= 0:
+            break
+    return run.result(made)
+
+
+class _Replay:
+    """A machine with clocks."""
+
+    def __init__(self, machine: Machine, costs: npt.NDArray[np.int64]) -> None:
+        from shootdown._machine.step import switch_to
+
+        self.code, self.layout, self.costs = machine.code, machine.layout, costs.tolist()
+        self.state = machine.state.copy()
+        cpus = self.layout.cpus
+        self.clock = [0] * cpus
+        self.sent = [0] * cpus  # when the call of this CPU went out
+        self.answered = [0] * cpus  # when the last target had done what it asks
+        self.asked = [0] * cpus  # how many targets it had
+        self.off_since = [0] * cpus
+        self.started = [False] * cpus
+        self.held = [0] * cpus
+        self.order = 0  # the last effect of any move
+        self.number = 0
+        self.broken = -1
+        self.slices: list[Slice] = []
+        for task in machine.ready:
+            switch_to(self.state, self.layout, self._home(task), task)
+
+    def result(self, moves: int) -> Replayed:
+        return Replayed(moves, self.broken, self.state, self.order, tuple(self.held), tuple(self.slices))
+
+    def _home(self, task: int) -> int:
+        return int(self.state[self.layout.o_task + task * TASK_CELLS + T_CPU])
+
+    def make(self, kind: str, numbers: tuple[int, ...], steps: int) -> bool:
+        """Make a move; False if it is not possible."""
+        first = numbers[0]
+        layout = self.layout
+        task = -1
+        if first >= (layout.tasks if kind in _TASK_MOVES else layout.cpus):
+            return False
+        if kind in ("step", "choose", "grant"):
+            task = first
+            if not getattr(self, f"_{kind}")(first):
+                return False
+        elif not getattr(self, f"_{kind}")(*numbers):
+            return False
+        elif kind in ("take", "resume"):
+            task = int(self.state[layout.o_cpu + first * CPU_CELLS + CPU_TASK]) - 1
+        return steps == 1 or (task >= 0 and self._go_on(task, steps - 1))
+
+    def _go_on(self, task: int, steps: int) -> bool:
+        """Take the steps that belong to a move; False if one is not possible, or an invariant broke before it."""
+        return all(self.broken < 0 and self._take_step(task) for _ in range(steps))
+
+    # --- steps of tasks
+
+    def _runs(self, task: int) -> bool:
+        from shootdown._machine.step import PREEMPTED, cpu_set, has
+
+        cpu = self._home(task)
+        if int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
+            return False
+        return not has(self.state, cpu_set(self.layout, PREEMPTED), self.layout, cpu)
+
+    def _step(self, task: int) -> bool:
+        return self._runs(task) and self._take_step(task, must=True)
+
+    def _choose(self, task: int) -> bool:
+        at = self.layout.o_task + task * TASK_CELLS + T_PC
+        pc = int(self.state[at])
+        if int(self.code.steps[pc * 5]) != o.CHOICE or not self._runs(task):
+            return False
+        self.state[at] = self.code.steps[pc * 5 + 1]
+        self._spend(self._home(task), 0, pc, task)
+        return True
+
+    def _grant(self, task: int) -> bool:
+        """Let a task that sleeps off its CPU get what it waits for."""
+        pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
+        op, may_sleep = int(self.code.steps[pc * 5]), int(self.code.steps[pc * 5 + 3])
+        asleep = op == o.AWAIT or (op in (o.LOCK_READ, o.LOCK_WRITE) and may_sleep)
+        if (
+            not asleep
+            or int(self.state[self.layout.o_cpu + self._home(task) * CPU_CELLS + CPU_TASK]) == task + 1
+        ):
+            return False
+        return self._take_step(task, must=True)
+
+    def _take_step(self, task: int, *, must: bool = False) -> bool:
+        from shootdown._machine.step import step, switch_to
+
+        pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
+        cpu = self._home(task)
+        time = self._price(cpu, pc)
+        waited = self._answers(cpu) if int(self.code.steps[pc * 5]) == o.WAIT else 0
+        said = int(step(self.state, self.code.steps, self.code.lists, self.layout, task))
+        why = said & 7
+        if why == o.FAILED:
+            self.broken = said >> 3
+        elif must and (why == o.HALTED or (why == o.PARKED and int(self.code.steps[pc * 5 + 1]) == 0)):
+            switch_to(self.state, self.layout, cpu, -1)
+        elif why != o.DONE:
+            return False
+        if waited > self.clock[cpu]:
+            self._slice("wait", self.clock[cpu], waited, cpu, pc, task)
+            self.clock[cpu] = waited
+        time += self._after(cpu, pc, said)
+        self._spend(cpu, time, pc, task)
+        if int(self.code.steps[pc * 5]) == o.SEND:
+            self.sent[cpu] = self.answered[cpu] = self.clock[cpu]
+        return True
+
+    def _price(self, cpu: int, pc: int) -> int:
+        """Say what a step costs by what is known before it is taken."""
+        cost = int(self.code.cost[pc])
+        op, a, b, how, price = (int(cell) for cell in self.code.steps[pc * 5 : pc * 5 + 5])
+        time = self.costs[cost] if cost >= 0 else 0
+        if op == o.WORK:
+            time *= b
+        elif op == o.SEND:
+            n = self._pending(cpu)
+            self.asked[cpu] = n
+            if a == o.CALL_BROADCAST and how >= 0:
+                each = max(how, 1)
+                time += max(-(-self._strides(cpu) // each), 1) * self.costs[c.BROADCAST]
+            elif a == o.CALL_HYPERCALL:
+                time += self.costs[c.HYPERCALL] + n * self.costs[c.HYPERCALL_EACH]
+            elif a in _INTERRUPTS and n:
+                time += self.costs[c.IPI_SEND] + n * self.costs[c.IPI_SEND_EACH]
+        elif op == o.EXECUTE and price >= 0:
+            time += self._executions(cpu, b, how) * self.costs[price]
+        elif op == o.FLUSH_LOCAL_PAGES:
+            time += a * self.costs[c.PAGE_FLUSH]
+        return time
+
+    def _after(self, cpu: int, pc: int, said: int) -> int:
+        """Say what a step costs by what came of it."""
+        if int(self.code.steps[pc * 5]) != o.FLUSH_SELF:
+            return 0
+        what = said >> 3
+        if what & 1 or (what & 4 and not what & 2):
+            return int(self.costs[c.FULL_FLUSH])
+        return self._strides(cpu) * int(self.costs[c.PAGE_FLUSH]) if what & 2 else 0
+
+    def _executions(self, cpu: int, times: int, how: int) -> int:
+        """Count how often a named instruction is executed, as a timed run does."""
+        strides, per = self._strides(cpu), how & 3
+        if per == o.PER_STRIDE:
+            times *= max(strides, 1)
+        elif per == o.PER_RANGE_DIGIT:
+            times *= sum(1 for shift in range(1, 62, 5) if strides >> shift & 31)
+        elif per == o.PER_ODD_STRIDE:
+            times *= strides & 1
+        if how & o.PER_PMD:
+            times *= strides >> self.layout.pmd_shift
+        return times * self._pending(cpu) if how & o.PER_TARGET else times
+
+    def _answers(self, cpu: int) -> int:
+        """Say when all targets of a CPU's call will have answered."""
+        kind = self._call(cpu)
+        if kind == o.CALL_BROADCAST:
+            each = self.costs[c.COMPLETION] + self.asked[cpu] * self.costs[c.COMPLETION_EACH]
+            return int(self.answered[cpu] + each)
+        if kind in _INTERRUPTS:
+            return int(self.answered[cpu] + self.asked[cpu] * self.costs[c.IPI_ANSWER_EACH])
+        return self.answered[cpu]
+
+    def _call(self, cpu: int) -> int:
+        return int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
+
+    def _strides(self, cpu: int) -> int:
+        return int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES])
+
+    def _pending(self, cpu: int) -> int:
+        return int(self.state[self.layout.o_out + cpu]).bit_count()
+
+    # --- what happens without anybody's step
+
+    def _take(self, sender: int, target: int) -> bool:
+        from shootdown._machine.step import take, takeable
+
+        bit = 1 << target
+        if target >= self.layout.cpus or not int(takeable(self.state, self.layout, sender, 0)) & bit:
+            return False
+        kind, strides = self._call(sender), self._strides(sender)
+        full, partial, left = (int(mask) for mask in take(self.state, self.layout, sender, 0, bit))
+        if kind not in _INTERRUPTS:
+            self.order = max(self.order, self.sent[sender])
+            self._slice("interrupt", self.order, self.order, target, sender=sender)
+        else:
+            time = self.costs[c.IPI_HANDLER]
+            if full or left:
+                time += self.costs[c.FULL_FLUSH]
+            elif partial:
+                time += strides * self.costs[c.PAGE_FLUSH]
+            self.clock[target] = max(self.clock[target], self.sent[sender] + self.costs[c.IPI_LATENCY])
+            self._spend(target, time, kind="interrupt", sender=sender, stalls=False)
+        self.answered[sender] = max(self.answered[sender], self.order)
+        return True
+
+    def _fill(self, cpu: int) -> bool:
+        from shootdown._machine.agents import fill_walk_cache
+
+        return self._agent(bool(fill_walk_cache(self.state, self.layout, cpu)), cpu)
+
+    def _walk(self, cpu: int) -> bool:
+        from shootdown._machine.agents import walks_stale_table
+
+        if not walks_stale_table(self.state, self.layout, cpu):
+            return False
+        self.broken = WALKS_STALE
+        return self._agent(True, cpu)
+
+    def _copy(self, cpu: int, entry: int) -> bool:
+        from shootdown._machine.agents import fill_entry
+
+        done = entry < self.layout.entries and bool(fill_entry(self.state, self.layout, cpu, entry))
+        return self._agent(done, cpu)
+
+    def _drain(self, cpu: int, which: int) -> bool:
+        from shootdown._machine.agents import drain_store
+
+        done = which < self.layout.stores and bool(drain_store(self.state, self.layout, cpu, which))
+        return self._agent(done, cpu)
+
+    def _preempt(self, cpu: int) -> bool:
+        from shootdown._machine.agents import preempt
+
+        self.off_since[cpu] = max(self.clock[cpu], self.order)
+        return self._agent(bool(preempt(self.state, self.layout, cpu)), cpu)
+
+    def _resume(self, cpu: int) -> bool:
+        from shootdown._machine.agents import resume
+
+        if not resume(self.state, self.layout, cpu):
+            return False
+        again = self.off_since[cpu] + self.costs[c.PREEMPTED_FOR]
+        self.clock[cpu] = max(self.clock[cpu], again)
+        self._spend(cpu, 0, kind="interrupt", stalls=False)
+        return True
+
+    def _idle(self, task: int) -> bool:
+        from shootdown._machine.agents import go_idle
+
+        cpu = self._home(task)
+        return self._agent(bool(go_idle(self.state, self.code.steps, self.layout, task)), cpu)
+
+    def _switch(self, task: int) -> bool:
+        from shootdown._machine.agents import come_back
+
+        cpu = self._home(task)
+        if not come_back(self.state, self.code.steps, self.layout, task):
+            return False
+        self.clock[cpu] = max(self.clock[cpu], self.order)
+        self._spend(cpu, self.costs[c.SWITCH], kind="interrupt", stalls=False)
+        return True
+
+    def _agent(self, done: bool, cpu: int) -> bool:
+        if done:
+            self._slice("interrupt", self.order, self.order, cpu)
+        return done
+
+    # --- time
+
+    def _spend(
+        self,
+        cpu: int,
+        time: int,
+        pc: int = -1,
+        task: int = -1,
+        *,
+        kind: str = "step",
+        sender: int = -1,
+        stalls: bool = True,
+    ) -> None:
+        """Let a CPU spend time, so that its effect comes no earlier than those before it."""
+        end = max(self.clock[cpu] + time, self.order)
+        late = end - time - self.clock[cpu]
+        if stalls and self.started[cpu]:
+            self.held[cpu] = max(self.held[cpu], late)
+        self.started[cpu] = True
+        self._slice(kind, end - time, end, cpu, pc, task, sender)
+        self.clock[cpu] = self.order = end
+
+    def _slice(
+        self, kind: str, begin: int, end: int, cpu: int, pc: int = -1, task: int = -1, sender: int = -1
+    ) -> None:
+        self.slices.append(Slice(kind, begin, end, cpu, pc, self.number, task, sender))

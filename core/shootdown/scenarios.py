@@ -1,0 +1,39 @@
+"""What a scenario is written with: a small workload that `shootdown explore FILE.py` runs under every interleaving.
+
+    from shootdown.scenarios import Model, Parameter, Problem, Scenario, Scene, ops
+
+* `Scenario` says what is asked, with its `Parameter`s, and which verdicts must come out (`Expect`). A file defines
+  `SCENARIO`, one of these.
+* Its `build` gets a `Scene` - kernel, platform, how it flushes, parameters - and returns a `Problem`: the machine and
+  the agents that act on it.
+* A `Model` writes the machine's programs: `model.calls` the kernel's own calls (munmap, exit, mprotect),
+  `model.gathers` and `model.hugetlb` what they are made of, `model.asm` single steps (`ops`). `Mapping` is a part of
+  a hugetlb mapping.
+* `Group` names parts of the machine that are alike.
+
+`docs/explore.md` has an example that runs.
+"""
+
+from __future__ import annotations
+
+from shootdown._explore.engine import Problem
+from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.symmetry import Group
+from shootdown._machine import ops
+from shootdown._mm.gather import Gathers
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+from shootdown._workload import Parameter
+
+__all__ = [
+    "Expect",
+    "Gathers",
+    "Group",
+    "Mapping",
+    "Model",
+    "Parameter",
+    "Problem",
+    "Scenario",
+    "Scene",
+    "ops",
+]
