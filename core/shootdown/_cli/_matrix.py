@@ -60,7 +60,7 @@ def command(
                 advance()
     except KeyboardInterrupt:
         interrupted = True
-    names = _names(prepared, done)
+    names = _names(prepared)
     if as_json:
         _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in _sorted(done, names)]})
     elif markdown:
@@ -76,7 +76,7 @@ def command(
         raise click.exceptions.Exit(INCONCLUSIVE)
 
 
-def _names(prepared: Sequence[Any], done: Sequence[Verdict]) -> list[str]:
+def _names(prepared: Sequence[Any]) -> list[str]:
     """Name the scenarios in the order in which they were asked for; files by what they define."""
     from shootdown._explore.run import scenario_named
 
@@ -84,9 +84,9 @@ def _names(prepared: Sequence[Any], done: Sequence[Verdict]) -> list[str]:
 
 
 def _sorted(done: Sequence[Verdict], names: Sequence[str]) -> list[Verdict]:
-    from shootdown._explore.matrix import _by
+    from shootdown._explore.matrix import by_place
 
-    order = _by(names)
+    order = by_place(names)
     return sorted(done, key=lambda row: order(((row.scenario, row.arch, row.platform), None)))
 
 

@@ -71,6 +71,46 @@ _GATHER_FLAGS = (
 )
 
 
+#: What a step is called whose program gives it no words.
+_STEP_WORDS = {
+    o.CHOICE: "goes one way",
+    o.PARK: "has nothing more to do",
+    o.HALT: "the task is gone",
+    o.SIGNAL: "tells who waits",
+    o.AWAIT: "goes on: it was told",
+    o.FENCE: "full barrier",
+    o.WAIT: "all targets have answered",
+    o.IRQ_OFF: "interrupts off",
+    o.IRQ_ON: "interrupts on",
+    o.LOAD_PUD: "read the PUD entry",
+    o.CLEAR_PUD: "clear the PUD entry",
+    o.SET_PUD: "write the PUD entry",
+    o.READ_TABLE: "read an entry in the table",
+    o.TABLE_STATE: "use the table's page",
+    o.JUMP_EXCLUSIVE: "is the table exclusive?",
+    o.TOUCH: "access",
+    o.SHARE: "map the table too",
+    o.DROP: "stop mapping the table",
+    o.UNSHARE: "stop sharing the table",
+    o.ON_MM: "work on another mm",
+    o.MIGRATE: "move to another CPU",
+    o.JUMP_NOT_LOADED: "has this CPU the mm loaded?",
+    o.JUMP_NOT_GLOBAL: "has the mm a global ASID?",
+    o.JUMP_NOT_MASKED: "is this CPU in the mm_cpumask?",
+    o.JUMP_NOT_ALONE: "is this the mm's only task?",
+    o.JUMP_NOT_OWN: "is it this task's mm?",
+}
+#: The same for those on variables and entries.
+_ON_VARIABLES = {
+    o.V_LOAD: "read {}",
+    o.V_STORE: "write {}",
+    o.V_ADD: "add to {}",
+    o.V_XCHG: "exchange {}",
+    o.V_CAS: "compare and exchange {}",
+    o.ACCESS: "access memory through {}",
+}
+
+
 def mm_name(mm: int) -> str:
     """Name an address space as stories and lanes do: A, B, C..."""
     return chr(ord("A") + mm) if 0 <= mm < 26 else f"mm {mm}"
@@ -109,6 +149,13 @@ class Words:
         if number < len(self._names) and self._names[number]:
             return self._names[number]
         return f"entry {number}" if number < self._layout.entries else f"variable {number}"
+
+    def does(self, step: Sequence[int]) -> str:
+        """Say what a step does whose program gives it no words, from its operation; empty if that says nothing."""
+        op, a, b = int(step[0]), int(step[1]), int(step[2])
+        if op in _ON_VARIABLES:
+            return _ON_VARIABLES[op].format(self.variable(b if op in (o.V_LOAD, o.ACCESS) else a))
+        return _STEP_WORDS.get(op, "")
 
     def changed(self, before: State, after: State) -> list[str]:
         """List what changed that more than the moving task can see."""

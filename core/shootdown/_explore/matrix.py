@@ -104,9 +104,10 @@ def jobs(
         ShootdownError: something is unknown, out of range or contradictory.
     """
     wanted = list(kernels) or list(default_kernels())
+    chosen_machines = _machines(arch, platforms, wanted)
     found = []
     for name in names or scenarios():
-        for owner, chosen in _machines(arch, platforms, wanted):
+        for owner, chosen in chosen_machines:
             cells = tuple((owner.name, platform, kernel) for platform in chosen for kernel in wanted)
             found.append(Job(name, cells, parameters or {}, tuple(settings)))
     for job in found:
@@ -238,12 +239,9 @@ def _cell(case: Exploration, known: dict[str, Verdict]) -> Verdict:
 
 
 def _light(found: Verdict, case: Exploration) -> Verdict:
-    """Return a verdict as that of a case, without what can't go from process to process."""
-    extra = (
-        tuple(remark for remark in found.remarks if remark not in found.exploration.remarks)
-        if (found.exploration)
-        else ()
-    )
+    """Return a verdict of an equal machine as that of a case, without what can't go from process to process."""
+    own = found.exploration.remarks if found.exploration is not None else ()
+    extra = [remark for remark in found.remarks if remark not in own]
     return attrs.evolve(
         found,
         arch=case.architecture.name,
@@ -281,11 +279,15 @@ class TableRow:
         scenario: its name.
         platforms: of which architectures, by name.
         verdicts: by kernel.
+        whole: the architectures all of whose platforms in the table are here.
+        everywhere: they are all architectures of the table.
     """
 
     scenario: str
     platforms: Mapping[str, tuple[str, ...]]
     verdicts: Mapping[str, Verdict]
+    whole: frozenset[str] = frozenset()
+    everywhere: bool = False
 
     def words(self, kernel: str) -> str:
         """Return a cell's word: `safe`, `BUG gup-fast`, `inconclusive`, or `-` where it does not apply."""
@@ -293,8 +295,13 @@ class TableRow:
         return "" if verdict is None else words(verdict)
 
     def where(self) -> str:
-        """Name the platforms."""
-        return "; ".join(f"{arch}: {', '.join(names)}" for arch, names in self.platforms.items())
+        """Name the platforms; an architecture alone where all of its platforms are meant."""
+        if self.everywhere:
+            return "all"
+        return "; ".join(
+            arch if arch in self.whole else f"{arch}: {', '.join(names)}"
+            for arch, names in self.platforms.items()
+        )
 
 
 def words(verdict: Verdict) -> str:
@@ -315,17 +322,37 @@ def table(rows: Iterable[Verdict], order: Sequence[str]) -> list[TableRow]:
     for row in rows:
         cells.setdefault((row.scenario, row.arch, row.platform), {})[row.kernel] = row
     lines: dict[Any, tuple[dict[str, list[str]], dict[str, Verdict]]] = {}
-    for (scenario, arch, platform), verdicts in sorted(cells.items(), key=_by(order)):
+    for (scenario, arch, platform), verdicts in sorted(cells.items(), key=by_place(order)):
         key = (scenario, tuple((kernel, words(verdict)) for kernel, verdict in sorted(verdicts.items())))
         where, _ = lines.setdefault(key, ({}, verdicts))
         where.setdefault(arch, []).append(platform)
-    return [
-        TableRow(key[0], {arch: tuple(names) for arch, names in where.items()}, verdicts)
-        for key, (where, verdicts) in lines.items()
-    ]
+    known: dict[str, set[str]] = {}
+    for _, arch, platform in cells:
+        known.setdefault(arch, set()).add(platform)
+    found = []
+    for key, (where, verdicts) in lines.items():
+        whole = frozenset(arch for arch, names in where.items() if set(names) == known[arch])
+        names = {arch: tuple(platforms) for arch, platforms in where.items()}
+        many = sum(map(len, known.values())) > 1
+        found.append(TableRow(key[0], names, verdicts, whole, many and whole == frozenset(known)))
+    return found
 
 
-def _by(order: Sequence[str]) -> Callable[[Any], Any]:
+def platforms_of(rows: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Name the platforms of a table by architecture, in their order."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.arch, {})[row.platform] = None
+    installed = registry()
+    return {
+        arch: [name for name in installed.platforms(arch) if name in found[arch]]
+        for arch in installed.architectures()
+        if arch in found
+    }
+
+
+def by_place(order: Sequence[str]) -> Callable[[Any], Any]:
+    """Return a key to sort cells by: scenarios in this order, then architectures and platforms in their own."""
     installed = registry()
     owners = list(installed.architectures())
     platforms = {arch: list(installed.platforms(arch)) for arch in owners}

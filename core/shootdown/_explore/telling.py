@@ -63,22 +63,6 @@ _HANDLERS = {
     o.CALL_LEAVE: ("", "takes the IPI of CPU {}: leave the mm"),
     o.CALL_RCU: ("", "is in a quiescent state: CPU {}'s grace period goes on"),
 }
-#: What a step is called whose program gives it no words.
-_STEP_WORDS = {
-    o.CHOICE: "goes one way",
-    o.PARK: "has nothing more to do",
-    o.HALT: "the task is gone",
-    o.SIGNAL: "tells who waits",
-    o.AWAIT: "goes on: it was told",
-    o.FENCE: "full barrier",
-    o.WAIT: "all targets have answered",
-    o.IRQ_OFF: "interrupts off",
-    o.IRQ_ON: "interrupts on",
-    o.LOAD_PUD: "read the PUD entry",
-    o.JUMP_EXCLUSIVE: "is the table exclusive?",
-    o.TOUCH: "access",
-}
-
 #: The invariants that every machine has, in a sentence.
 SENTENCES = {
     "walk-cache": "A hardware walker may not use a cached link to a page table that belongs to somebody else by "
@@ -242,7 +226,7 @@ class _Teller:
             return attrs.evolve(atom, text="goes the other way")
         if kind == GRANT:
             return attrs.evolve(atom, text=f"woken: {atom.text}")
-        if atom.text or atom.changed:
+        if atom.text:
             return atom
         began = any(line.move == move_words(label) for line in self.lines)
         return attrs.evolve(atom, text="goes on" if began else "begins")
@@ -268,10 +252,10 @@ class _Teller:
 
     def _atom(self, task: int, pc: int, before: State) -> Atom:
         note = self.code.notes[pc]
-        operation = self.code.steps[pc * 5 : pc * 5 + 5]
-        op, what = int(operation[0]), int(operation[1])
-        found = self.words.found(operation.tolist(), task, before, self.state)
-        text = note.text or _STEP_WORDS.get(op, "")
+        operation = self.code.steps[pc * 5 : pc * 5 + 5].tolist()
+        op, what = operation[:2]
+        found = self.words.found(operation, task, before, self.state)
+        text = note.text or self.words.does(operation)
         changed = (*found, *self.words.changed(before, self.state))
         cpu = int(before[self.layout.o_task + task * TASK_CELLS + T_CPU])
         aside = op in (o.MARK, o.REACHED, o.NESTED) or (op == o.NOTE and what != o.NOTE_WARNING)
@@ -368,8 +352,7 @@ def waiting(state: State, code: Any, layout: Any) -> list[str]:
             continue
         note = code.notes[pc]
         where = f" in {note.function}()" if note.function else ""
-        words = note.text or _STEP_WORDS.get(op, "go on")
-        found.append(f"CPU {cpu} waits for ever{where}: {words}")
+        found.append(f"CPU {cpu} waits for ever{where}: {note.text or 'go on'}")
     return found
 
 
