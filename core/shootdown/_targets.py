@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from shootdown._compare import machines
 from shootdown._installed import Registry
 from shootdown._kernel import Kernel
 from shootdown._registry import registry
@@ -170,15 +171,10 @@ def targets(
 
 
 def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
-    everything = installed.architectures().values()
-    chosen = [installed.architecture(name) for name in arch] or list(everything)
-    if not platforms:
-        return [(a, platform) for a in chosen for platform in installed.platforms(a.name).values()]
-    pairs = []
-    for name in platforms:
-        having = [a for a in chosen if name in installed.platforms(a.name)] or chosen[:1]
-        pairs += [(a, installed.platform(a.name, name)) for a in having]
-    return pairs
+    if platforms:
+        return list(machines(installed, arch, platforms))
+    chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
+    return [(one, platform) for one in chosen for platform in installed.platforms(one.name).values()]
 
 
 #: Whatever the kernel does about the sync, whether a walker needs it shows where it is sent to everybody.

@@ -95,9 +95,11 @@ def comparison(
     )
     if chosen is None:  # narrower than anything: one fact a line
         return [*lines, *_cards(rows, width)]
-    lines += lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
     if supported:
+        lines += lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
         lines += ["", *_legend(columns, shape, width)]
+    else:  # texts alone
+        lines += "\n".join(map(str, cells)).split("\n")
     lines += notes.lines(width)
     lines += _who(rows, width)
     return lines

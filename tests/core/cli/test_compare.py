@@ -203,3 +203,35 @@ def test_a_lowering_that_is_not_finished_names_what_is_missing() -> None:
     begun = attrs.evolve(case, architecture=attrs.evolve(case.architecture, lower=lower))
     with pytest.raises(ShootdownError, match=r"x86: Begun does not say yet what \w+\(\) writes"):
         simulate(begun)
+
+
+def test_kernels_that_are_refused_for_one_reason_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        _cli.run(
+            ["compare", "hugetlb-munmap", "--arch", "powerpc,x86", "--kernel", "6.18,7.0", "--cpus", "4"]
+        )
+        == 0
+    )
+    lines = [line for line in capsys.readouterr().out.splitlines() if "not applicable" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("6.18, 7.0  not applicable: no hugetlb PMD sharing")
+
+
+def test_without_a_row_that_ran_there_is_no_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run(["compare", "hugetlb-munmap", "--arch", "powerpc", "--kernel", "7.0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith("---") for line in lines)
+    assert lines[2].startswith("7.0  not applicable")
+
+
+def test_the_headline_fits_80_columns_in_one_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["compare", "fork-storm", "-p", "children=100", "--kernel", "6.16,proposal:skip-redundant-sync"]
+    assert _cli.run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.startswith("-----")]) == 1
+    for arch in ("arm64 neoverse-v2", "powerpc power9", "x86 intel-server"):
+        assert any(line.startswith(f"{arch}, ") for line in lines), arch

@@ -84,3 +84,27 @@ def test_markdown_has_a_row_for_each_group(capsys: pytest.CaptureFixture[str]) -
     rows = [line for line in lines if line.startswith("| ")]
     assert all(line.count("|") == rows[0].count("|") for line in rows)
     assert any("neoverse-v2" in line and "NO: stale" in line for line in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--platform", "nope"], "there is no platform 'nope'"),
+        (["--arch", "vax"], "there is no architecture 'vax'"),
+        (["--arch", "arm64", "--platform", "intel-server"], "there is no arm64 platform 'intel-server'"),
+        (["--kernel", "4.19"], "there is no series 4.19"),
+        (["--set", "kernel.nope=1"], "there is no switch 'kernel.nope'"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["targets", *words]) == 2
+    found = capsys.readouterr()
+    assert (found.out, found.err.count("\n")) == ("", 1)
+    assert said in found.err
+
+
+def test_a_platform_that_several_architectures_have_is_judged_on_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = json.loads(printed(capsys, "--platform", "qemu-tcg", "--kernel", "7.0", "--json"))["rows"]
+    assert {"arm64", "powerpc", "x86"} <= {row["arch"] for row in rows}
