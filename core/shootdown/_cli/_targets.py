@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Judge what unsharing a table does on each target.
 
-    Each cell comes from runs of a small case: warm walk caches on all CPUs of the mm, one of them inside GUP-fast.
+    Each cell comes from runs of a small case: munmap(), exit() and mprotect() with warm walk caches on all CPUs of the
+    mm, one of them inside GUP-fast. docs/targets.md tells the stories behind the table.
     """
     found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
     if as_json:
