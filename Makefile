@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench targets clean
+.PHONY: matrix demo test bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,9 @@ bench: $(VENV)/.test
 
 targets: $(VENV)/.test
 	$(BIN)/python tests/docs/test_targets.py
+
+matrix: $(VENV)/.test
+	$(BIN)/shootdown matrix --markdown > docs/matrix.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

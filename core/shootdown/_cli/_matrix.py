@@ -61,8 +61,9 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     names = _names(prepared)
+    done = _sorted(done, names)  # processes end in any order
     if as_json:
-        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in _sorted(done, names)]})
+        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif markdown:
         from shootdown._report.matrix_page import page
 
