@@ -18,6 +18,8 @@ from shootdown._timed.run import Machine
 #: States expanded between two looks at whether somebody wants to interrupt.
 SLICE = 200_000
 _FIRST_ROWS = 1 << 12
+#: States from which random walks look ahead.
+_LOOKS = 32
 #: What a state costs beyond its row: parent, label, and two slots of the hash table.
 _OVERHEAD = 16
 
@@ -137,6 +139,7 @@ class Explorer:
             if self.reductions.symmetry
             else no_symmetry()
         )
+        self.marks: Any = None
         self._assume(set(range(len(code.cost))))
 
     def _preemptible(self) -> int:
@@ -195,8 +198,8 @@ class Explorer:
             int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items()
         )
 
-    def _assume(self, taken: set[int]) -> None:
-        """Work out what is local if no other steps than these are ever taken."""
+    def _assume(self, taken: set[int]) -> bool:
+        """Work out what is local if no other steps than these are ever taken; says whether that changed anything."""
         from shootdown._explore.moves import Marks
 
         problem = self.problem
@@ -210,12 +213,15 @@ class Explorer:
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)
         self.taken = taken
+        if self.marks is not None and np.array_equal(self.marks.local, flow.local):
+            return False
         self.marks = Marks(
             flow.local,
             flow.dead,
             np.zeros(max(len(problem.places), 1), np.uint8),
             np.zeros(len(code.cost), np.uint8),
         )
+        return True
 
     @property
     def program(self) -> tuple[Any, Any, Any, Any, Any]:
@@ -252,24 +258,27 @@ class Explorer:
         """Search; returns None if a step was taken that nobody was assumed to take, and assumes it from now on."""
         from shootdown._explore import search as s
         from shootdown._explore.packing import plan_for
+        from shootdown._explore.symmetry import evened, varying
 
-        plan = plan_for(width)
+        width[:] = evened(self.symmetry, self.first, width)
+        plan, symmetry = plan_for(width), varying(self.symmetry, width)
         store = self._new_store(_FIRST_ROWS, plan.words)
         scratch = self._scratch(plan.words)
         s.begin(store, scratch, plan)
         while True:
             most = min(most_states, most_bytes // (plan.words * 8 + _OVERHEAD))
             store.at[s.LIMIT] = SLICE
-            why = s.search(store, scratch, plan, self.symmetry, *self.program)
+            why = s.search(store, scratch, plan, symmetry, *self.program)
             found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
             progress(found, done)
-            taken = {int(pc) for pc in np.flatnonzero(self.marks.taken)}
-            if not taken <= self.taken:
-                self._assume(taken | self.taken)
+            if self._surprised(store, plan, width):
                 return None
             if why == s.WIDEN:
                 cell, value = int(store.at[s.CELL]), int(store.at[s.VALUE])
+                self._look_ahead(store, plan, width)
                 width[cell] = max(value.bit_length(), int(self.first[cell]).bit_length(), width[cell])
+                width[:] = evened(self.symmetry, self.first, width)
+                symmetry = varying(self.symmetry, width)
                 plan, store = self._widened(store, plan, plan_for(width))
                 scratch = self._scratch(plan.words)
             elif why == s.GROW:
@@ -284,20 +293,50 @@ class Explorer:
             elif why == s.DEADLOCK:
                 return self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
 
+    def _surprised(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> bool:
+        """Say whether steps were taken that nobody was assumed to take, and that make a difference."""
+        if self._taken() <= self.taken:
+            return False
+        if not self._assume(self._taken() | self.taken):
+            return False
+        self._look_ahead(store, plan, width)
+        self._assume(self._taken() | self.taken)
+        return True
+
+    def _taken(self) -> set[int]:
+        return {int(pc) for pc in np.flatnonzero(self.marks.taken)}
+
     def _first_widths(self) -> npt.NDArray[np.int64]:
         """Guess from random walks which cells vary and which steps are taken; a wrong guess costs time alone."""
+        width = np.zeros(len(self.first), np.int64)
+        self._sample(self.first, width, 30)
+        self._assume(self._taken())
+        return width
+
+    def _look_ahead(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> None:
+        """Guess once more, from what was found last: what surprised once seldom comes alone."""
+        from shootdown._explore import search as s
+        from shootdown._explore.packing import unpack
+
+        start = self.first.copy()
+        done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
+        for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
+            unpack(store.rows, int(row) * plan.words, start, plan)
+            self._sample(start, width, 2)
+
+    def _sample(self, start: npt.NDArray[Any], width: npt.NDArray[np.int64], walks: int) -> None:
+        """Widen cells to what random walks from a state put there."""
         from shootdown._explore.walk import sample
 
         largest = self.first.astype(np.int64)
         varies = np.zeros(len(largest), np.uint8)
-        scratch = self.first.copy()
         steps, lists, layout, marks, rules = self.program
-        sample(scratch, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, 30, 200)
-        width = np.zeros(len(largest), np.int64)
+        scratch = start.copy()
+        sample(
+            scratch, start, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, walks, 200
+        )
         for cell in np.flatnonzero(varies):
-            width[cell] = int(largest[cell]).bit_length()
-        self._assume({int(pc) for pc in np.flatnonzero(self.marks.taken)})
-        return width
+            width[cell] = max(width[cell], int(largest[cell]).bit_length())
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.search import Scratch
@@ -306,8 +345,19 @@ class Explorer:
         views = (here.view(np.uint64), there.view(np.uint64))
         layout = self.problem.machine.layout
         most = layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
-        labels = np.zeros(most, np.int64)
-        return Scratch(here, there, *views, self.first.copy(), labels, np.zeros(words, np.uint64))
+        return Scratch(
+            here,
+            there,
+            *views,
+            differs=np.zeros(len(views[0]), np.uint64),
+            changed=np.zeros(len(views[0]), np.int64),
+            keys=np.zeros(3 * max(self.symmetry.groups, 1), np.uint64),
+            labels=np.zeros(most, np.int64),
+            rows=np.zeros(most * words, np.uint64),
+            hashes=np.zeros(most, np.uint64),
+            words=len(views[0]),
+            most=most,
+        )
 
     def _widened(self, store: Any, old: Any, new: Any) -> tuple[Any, Any]:
         """Keep what was found by a plan that has room for a value that did not fit."""
@@ -318,19 +368,21 @@ class Explorer:
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
         s.repack(store, bigger.rows, self.first.copy(), old, new)
         bigger.at[:] = store.at
-        bigger.at[s.TRANSITIONS] = store.at[s.BEFORE]  # the last row is expanded again
         s.rehash(bigger, new.words)
         return new, bigger
 
     def _new_store(self, rows: int, words: int) -> Any:
         from shootdown._explore import search as s
 
+        slots = 1 << (rows * 2 - 1).bit_length()
         return s.Store(
             np.empty(rows * words, np.uint64),
             np.empty(rows, np.int32),
             np.empty(rows, np.int32),
-            np.zeros(1 << (rows * 2 - 1).bit_length(), np.int32),
+            np.zeros(slots, np.int32),
             np.zeros(s.AT_CELLS, np.int64),
+            mask=slots - 1,
+            room=rows,
         )
 
     def _grown(self, store: Any, words: int, rows: int) -> Any:
@@ -341,7 +393,6 @@ class Explorer:
         bigger.rows[: n * words] = store.rows[: n * words]
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
         bigger.at[:] = store.at
-        bigger.at[s.TRANSITIONS] = store.at[s.BEFORE]
         s.rehash(bigger, words)
         return bigger
 
@@ -355,7 +406,8 @@ class Explorer:
             path.append(int(store.label[row]))
             row = int(store.parent[row])
         states = int(store.at[s.COUNT])
-        total = sum(array.nbytes for array in (store.rows, store.parent, store.label, store.table))
+        # Of rows there may be room for more, whose memory is not there until it is written.
+        total = states * (words * 8 + store.parent.itemsize + store.label.itemsize) + store.table.nbytes
         return Outcome(
             verdict=verdict,
             invariant=invariant,

@@ -179,8 +179,8 @@ def _move(
         task = x
         must = True
     elif kind == TAKE:
-        word = y // L.bits
-        bit = int64(1) << (y % L.bits)
+        word = y >> L.shift
+        bit = int64(1) << (y & (L.bits - 1))
         done = takeable(S, L, x, word) & bit != 0
         if done:
             take(S, L, x, word, bit)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._explore.prefetch import raw
 from shootdown._jit import inlined, kernel
 from shootdown._machine.bits import Cells
 
@@ -25,14 +26,18 @@ class Plan(NamedTuple):
         width: bits of each cell, 0 for those that never change; int64, shape (size,).
         word, shift: where they lie; int64 and uint64, shape (size,).
         varying: the cells with a width, ascending; int64.
+        cell: the cell that each bit of a row belongs to; int64, shape (words * 64,).
         words: 64-bit words of a row.
+        vary: how many cells vary.
     """
 
     width: npt.NDArray[np.int64]
     word: npt.NDArray[np.int64]
     shift: npt.NDArray[np.uint64]
     varying: npt.NDArray[np.int64]
+    cell: npt.NDArray[np.int64]
     words: int
+    vary: int
 
 
 def plan_for(width: npt.NDArray[np.int64]) -> Plan:
@@ -51,13 +56,19 @@ def plan_for(width: npt.NDArray[np.int64]) -> Plan:
             room.append(_BITS)
         word[cell], shift[cell] = at, _BITS - room[at]
         room[at] -= bits
-    return Plan(width.copy(), word, shift, np.flatnonzero(width), max(len(room), 1))
+    varying = np.flatnonzero(width)
+    words = max(len(room), 1)
+    cells = np.zeros(words * _BITS, np.int64)
+    for cell in varying:
+        first = int(word[cell]) * _BITS + int(shift[cell])
+        cells[first : first + int(width[cell])] = cell
+    return Plan(width.copy(), word, shift, varying, cells, words, len(varying))
 
 
 @inlined
 def unpack(rows: Cells, at: int, S: Cells, plan: Plan) -> None:
     """Set the varying cells of a state from the packed row that begins at `at`."""
-    for i in range(plan.varying.shape[0]):
+    for i in range(plan.vary):
         cell = plan.varying[i]
         mask = (np.uint64(1) << np.uint64(plan.width[cell])) - np.uint64(1)
         S[cell] = (rows[at + plan.word[cell]] >> plan.shift[cell]) & mask
@@ -68,7 +79,7 @@ def pack(S: Cells, rows: Cells, at: int, plan: Plan) -> None:
     """Write the packed row of a state, whose cells all fit."""
     for w in range(plan.words):
         rows[at + w] = 0
-    for i in range(plan.varying.shape[0]):
+    for i in range(plan.vary):
         cell = plan.varying[i]
         rows[at + plan.word[cell]] |= np.uint64(S[cell]) << plan.shift[cell]
 
@@ -83,3 +94,17 @@ def unfit(S: Cells, first: Cells, plan: Plan) -> int:
         elif (np.int64(S[cell]) >> plan.width[cell]) != 0:
             return cell
     return -1
+
+
+@inlined
+def raw_plan(plan: Plan) -> Plan:
+    """Give the same with pointers instead of arrays."""
+    return Plan(
+        raw(plan.width),
+        raw(plan.word),
+        raw(plan.shift),
+        raw(plan.varying),
+        raw(plan.cell),
+        plan.words,
+        plan.vary,
+    )

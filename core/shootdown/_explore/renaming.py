@@ -2,47 +2,208 @@
 
 from __future__ import annotations
 
-from shootdown._explore.symmetry import CPU, MM, PLAIN, TASK, Symmetry
-from shootdown._jit import kernel
-from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import Layout
+import numpy as np
+
+from shootdown._explore.prefetch import raw
+from shootdown._explore.symmetry import BYTE, CPU, NAMES, PLAIN, SET, Symmetry
+from shootdown._jit import inlined, kernel
+from shootdown._machine.bits import Cells, int64, lowest
+
+#: What a name belongs to, seen from the group that a cell belongs to: itself, or another.
+_OWN, _OTHER = 1, 2
+_MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 
 
-@kernel
-def renamed(S: Cells, L: Layout, sym: Symmetry, which: int, cell: int) -> int:
+@inlined
+def renamed(S: Cells, sym: Symmetry, which: int, cell: int) -> int:
     """Say what a cell of the renamed state holds."""
-    value = int64(S[sym.source[which, cell]])
+    value = int64(S[sym.source[which * sym.size + cell]])
     kind = sym.kind[cell]
-    if kind == CPU:
-        return int64(sym.cpu[which, value + 1]) - 1
-    if kind == PLAIN or value == 0:
+    if kind == PLAIN:
         return value
-    if kind == TASK:
-        return int64(sym.task[which, value])
-    if kind == MM:
-        return int64(sym.mm[which, value])
-    out = int64(0)
-    for cpu in range(L.cpus):
-        if (value >> cpu) & 1:
-            out |= int64(1) << (sym.cpu[which, cpu + 1] - 1)
-    return out
+    if kind == SET:
+        bits = which * 2 * BYTE
+        return int64(sym.bits[bits + (value & 0xFF)] | sym.bits[bits + BYTE + (value >> 8)])
+    if value >= sym.most:
+        return value
+    return int64(sym.names[(which * NAMES + kind - 1) * sym.most + value])
+
+
+@inlined
+def mixed(a: int, b: int) -> np.uint64:
+    """Mix two small numbers into 64 bits."""
+    h = ((np.uint64(a) << np.uint64(32)) | np.uint64(b)) * _MULTIPLIERS[0]
+    h = (h ^ (h >> np.uint64(29))) * _MULTIPLIERS[1]
+    return h ^ (h >> np.uint64(32))
+
+
+@inlined
+def weigh_name(keys: Cells, at: int, sym: Symmetry, cell: int, kind: int, name: int, sign: np.uint64) -> None:
+    """Count that a cell names a CPU, a task or an mm, in the keys of the groups that both belong to."""
+    owner = sym.owner[cell]
+    local = sym.local[cell]
+    of = sym.of[(kind - 1) * sym.most + name]
+    code = sym.place[(kind - 1) * sym.most + name] * 4
+    if of >= 0:
+        code += _OWN if of == owner else _OTHER
+    if owner >= 0:
+        keys[at + owner] += sign * mixed(local * 2, code)
+    if of >= 0 and of != owner:
+        keys[at + of] += sign * mixed(local * 2 + 1, code)
 
 
 @kernel
-def canonical(S: Cells, spare: Cells, L: Layout, sym: Symmetry) -> None:
-    """Rename a state to the smallest of those that are alike."""
+def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) -> None:
+    """Bring the groups' keys up to date with one cell.
+
+    A key is a sum over all that a group has and all that it and others name, so that renaming exchanges keys and
+    changes none. Groups of different keys differ; groups of the same key are compared in full.
+
+    Args:
+        keys: uint64; those of the groups begin at `at`.
+        sym: the renamings.
+        cell, old, new: which cell, and what it held (-1: it was not counted yet) and holds.
+    """
+    one = np.uint64(1)
+    minus = ~np.uint64(0)
+    kind = sym.kind[cell]
+    if kind == PLAIN:
+        owner = sym.owner[cell]
+        if owner >= 0:
+            keys[at + owner] += mixed(sym.local[cell] * 2, new)
+            if old >= 0:
+                keys[at + owner] -= mixed(sym.local[cell] * 2, old)
+    elif kind == SET:
+        old = max(old, int64(0))
+        gone = old & ~new
+        while gone:
+            weigh_name(keys, at, sym, cell, CPU, lowest(gone), minus)
+            gone = gone & (gone - 1)
+        come = new & ~old
+        while come:
+            weigh_name(keys, at, sym, cell, CPU, lowest(come), one)
+            come = come & (come - 1)
+    else:
+        if 0 <= old < sym.most:
+            weigh_name(keys, at, sym, cell, kind, old, minus)
+        if new < sym.most:
+            weigh_name(keys, at, sym, cell, kind, new, one)
+
+
+@kernel
+def weigh_all(S: Cells, keys: Cells, sym: Symmetry) -> None:
+    """Count a whole state: in what never changes too, so that keys are the same whatever is known to vary."""
+    for g in range(sym.groups):
+        keys[g] = 0
+    for i in range(sym.moved):
+        weigh(keys, 0, sym, sym.moves[i], int64(-1), int64(S[sym.moves[i]]))
+
+
+@kernel
+def renaming_of(S: Cells, keys: Cells, at: int, sym: Symmetry) -> int:
+    """Choose the renaming to the state that stands for all that are alike: groups ascend by their keys.
+
+    Where keys are equal, that renaming whose cells are the smallest, read in order.
+
+    Args:
+        S: the state.
+        keys: the groups' keys begin at `at`; behind them is room for as many.
+        sym: the renamings.
+    """
+    n = sym.groups
+    up = at + n
+    for g in range(n):
+        keys[up + g] = keys[at + g] >> np.uint64(16)
+        # Where its first task is comes first: a step then seldom changes the order of the groups.
+        if sym.first[g] >= 0:
+            keys[up + g] |= np.uint64(S[sym.first[g]]) << np.uint64(48)
+    ties = False
+    ascends = True
+    for g in range(1, n):
+        if keys[up + g - 1] == keys[up + g]:
+            ties = True
+        elif keys[up + g - 1] > keys[up + g]:
+            ascends = False
+    if ascends and not ties:
+        return int64(0)
+    if not ties:
+        ties = n > 2 and _has_ties(keys, up, n)
     best = int64(-1)
-    for which in range(sym.source.shape[0]):
-        for i in range(sym.order.shape[0]):
-            cell = sym.order[i]
-            now = renamed(S, L, sym, which, cell)
-            then = int64(S[cell]) if best < 0 else renamed(S, L, sym, best, cell)
-            if now != then:
-                if now < then:
-                    best = which
+    for which in range(sym.renamings):
+        ascends = True
+        for i in range(1, n):
+            if keys[up + sym.places[which * n + i - 1]] > keys[up + sym.places[which * n + i]]:
+                ascends = False
+        if not ascends:
+            continue
+        if best < 0:
+            best = int64(which)
+            if not ties:
                 break
-    if best >= 0:
-        for i in range(sym.order.shape[0]):
-            spare[sym.order[i]] = renamed(S, L, sym, best, sym.order[i])
-        for i in range(sym.order.shape[0]):
-            S[sym.order[i]] = spare[sym.order[i]]
+        elif _is_smaller(S, sym, which, best):
+            best = int64(which)
+    return best
+
+
+@inlined
+def _has_ties(keys: Cells, at: int, n: int) -> bool:
+    for g in range(n):
+        for h in range(g):
+            if keys[at + g] == keys[at + h]:
+                return True
+    return False
+
+
+@kernel
+def _is_smaller(S: Cells, sym: Symmetry, which: int, than: int) -> bool:
+    """Compare two renamed states."""
+    for i in range(sym.ordered):
+        cell = sym.order[i]
+        a = renamed(S, sym, which, cell)
+        b = renamed(S, sym, than, cell)
+        if a != b:
+            return bool(a < b)
+    return False
+
+
+@kernel
+def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
+    """Rename a state to the one that stands for all that are alike.
+
+    Args:
+        S: the state, changed in place.
+        spare: as large.
+        keys: room for three numbers of each group; uint64.
+        sym: the renamings.
+    """
+    weigh_all(S, keys, sym)
+    which = renaming_of(S, keys, int64(0), sym)
+    for i in range(sym.ordered):
+        spare[sym.order[i]] = renamed(S, sym, which, sym.order[i])
+    for i in range(sym.ordered):
+        S[sym.order[i]] = spare[sym.order[i]]
+
+
+@inlined
+def raw_symmetry(sym: Symmetry) -> Symmetry:
+    """Give the same with pointers instead of arrays: for hot loops, which then check no index for its sign."""
+    return Symmetry(
+        sym.groups,
+        sym.renamings,
+        sym.size,
+        sym.most,
+        sym.ordered,
+        sym.moved,
+        raw(sym.source),
+        raw(sym.kind),
+        raw(sym.order),
+        raw(sym.moves),
+        raw(sym.owner),
+        raw(sym.local),
+        raw(sym.names),
+        raw(sym.bits),
+        raw(sym.of),
+        raw(sym.place),
+        raw(sym.places),
+        raw(sym.first),
+    )

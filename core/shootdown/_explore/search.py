@@ -32,8 +32,9 @@ from shootdown._explore.moves import (
     label_of,
     move_inlined,
 )
-from shootdown._explore.packing import Plan, pack, unpack
-from shootdown._explore.renaming import canonical
+from shootdown._explore.packing import Plan, pack, raw_plan, unpack
+from shootdown._explore.prefetch import prefetch, raw
+from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
@@ -41,9 +42,9 @@ from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CELLS, Layout
 from shootdown._machine.step import takeable
 
-# Cells of `Store.at`. BEFORE: transitions before those from row HEAD.
-HEAD, COUNT, TRANSITIONS, BEFORE, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(9)
-AT_CELLS = 9
+# Cells of `Store.at`.
+HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
+AT_CELLS = 8
 
 #: Words that are compared at once; states are padded to as many.
 _BLOCK = 8
@@ -67,6 +68,8 @@ class Store(NamedTuple):
         label: the move that led to it, int32.
         table: row numbers plus one by hash, int32; its length is a power of two.
         at: where the search is; see `AT_CELLS`.
+        mask: of a hash, for the table.
+        room: rows that there is room for.
     """
 
     rows: npt.NDArray[np.uint64]
@@ -74,25 +77,39 @@ class Store(NamedTuple):
     label: npt.NDArray[np.int32]
     table: npt.NDArray[np.int32]
     at: npt.NDArray[np.int64]
+    mask: int
+    room: int
 
 
 class Scratch(NamedTuple):
-    """States that the search works on: the one it expands and the one that a move leads to.
+    """What the search works on: the state that it expands, the one that a move leads to, and what it found there.
 
     Args:
         here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
-        spare: a third one, for renaming.
-        labels: the moves to try, int64.
-        row: a packed row, uint64.
+        differs: in what words a move changed something, uint64; `changed` lists those words, int64.
+        keys: of the groups that are alike: before the move, after it, and room to compare; uint64.
+        labels: the moves to try, then those made, int64.
+        rows, hashes: the packed rows that they led to, and their hashes, uint64.
+        words: 64-bit words of a state.
+        most: the most moves that there can be.
     """
 
     here: npt.NDArray[np.uint16]
     there: npt.NDArray[np.uint16]
     here64: npt.NDArray[np.uint64]
     there64: npt.NDArray[np.uint64]
-    spare: npt.NDArray[np.uint16]
+    differs: npt.NDArray[np.uint64]
+    changed: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.int64]
-    row: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint64]
+    words: int
+    most: int
+
+
+#: Rows whose place in the table is fetched ahead while a table is filled.
+_AHEAD = 16
 
 
 @inlined
@@ -105,32 +122,44 @@ def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
     return h
 
 
-@kernel
-def insert(store: Store, row: Cells, words: int, parent: int, label: int) -> bool:
-    """Add a row unless it is there; says whether it was new."""
-    mask = np.uint64(store.table.shape[0] - 1)
-    slot = hash_row(row, 0, words) & mask
+@inlined
+def insert(
+    store: Store, rows: Cells, at: int, hashed: np.uint64, words: int, parent: int, label: int
+) -> None:
+    """Add a row, which begins at `at`, unless it is there."""
+    mask = np.uint64(store.mask)
+    slot = hashed & mask
     while True:
         found = int64(store.table[slot]) - 1
         if found < 0:
             break
         same = True
-        at = found * words
         for w in range(words):
-            if store.rows[at + w] != row[w]:
+            if store.rows[found * words + w] != rows[at + w]:
                 same = False
                 break
         if same:
-            return False
+            return
         slot = (slot + np.uint64(1)) & mask
     n = store.at[COUNT]
     for w in range(words):
-        store.rows[n * words + w] = row[w]
+        store.rows[n * words + w] = rows[at + w]
     store.parent[n] = parent
     store.label[n] = label
     store.table[slot] = n + 1
     store.at[COUNT] = n + 1
-    return True
+
+
+@kernel
+def insert_all(store: Store, scratch: Scratch, words: int, n: int, parent: int) -> None:
+    """Add what the moves from one row led to. By now its places in the table are there; then the rows come."""
+    mask = np.uint64(store.mask)
+    for i in range(n):
+        found = int64(store.table[scratch.hashes[i] & mask]) - 1
+        if found >= 0:
+            prefetch(store.rows, found * words)
+    for i in range(n):
+        insert(store, scratch.rows, i * words, scratch.hashes[i], words, parent, scratch.labels[i])
 
 
 @kernel
@@ -144,56 +173,137 @@ def repack(store: Store, rows: Cells, S: Cells, old: Plan, new: Plan) -> None:
 @kernel
 def rehash(store: Store, words: int) -> None:
     """Fill an empty table with all rows."""
-    mask = np.uint64(store.table.shape[0] - 1)
-    for n in range(store.at[COUNT]):
-        slot = hash_row(store.rows, n * words, words) & mask
-        while store.table[slot] != 0:
-            slot = (slot + np.uint64(1)) & mask
-        store.table[slot] = n + 1
+    mask = np.uint64(store.mask)
+    n = store.at[COUNT]
+    for ahead in range(n + _AHEAD):
+        if ahead < n:
+            prefetch(store.table, int64(hash_row(store.rows, ahead * words, words) & mask))
+        if ahead >= _AHEAD:
+            row = ahead - _AHEAD
+            slot = hash_row(store.rows, row * words, words) & mask
+            while store.table[slot] != 0:
+                slot = (slot + np.uint64(1)) & mask
+            store.table[slot] = row + 1
 
 
 @kernel
 def begin(store: Store, scratch: Scratch, plan: Plan) -> None:
     """Make the first state the first row."""
-    pack(scratch.here, scratch.row, 0, plan)
-    insert(store, scratch.row, plan.words, -1, 0)
+    pack(scratch.here, scratch.rows, 0, plan)
+    insert(store, scratch.rows, 0, hash_row(scratch.rows, 0, plan.words), plan.words, -1, 0)
+
+
+@kernel
+def restart(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -> None:
+    """Make a row the state that is expanded, whatever was there before."""
+    unpack(store.rows, row * plan.words, scratch.here, plan)
+    for w in range(scratch.words):
+        scratch.there64[w] = scratch.here64[w]
+    weigh_all(scratch.here, scratch.keys, sym)
+
+
+@kernel
+def go_on(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -> None:
+    """Make a row the state that is expanded after the row before it: neighbours differ in a few cells."""
+    words = plan.words
+    one = np.uint64(1)
+    for w in range(words):
+        now = store.rows[row * words + w]
+        differs = now ^ store.rows[(row - 1) * words + w]
+        while differs:
+            cell = plan.cell[w * 64 + lowest(int64(differs))]
+            mask = (one << np.uint64(plan.width[cell])) - one
+            differs &= ~(mask << plan.shift[cell])
+            value = (now >> plan.shift[cell]) & mask
+            if sym.groups > 1:
+                weigh(scratch.keys, 0, sym, cell, int64(scratch.here[cell]), int64(value))
+            scratch.here[cell] = value
+            scratch.there[cell] = value
 
 
 @inlined
-def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, L: Layout, label: int, head: int) -> bool:
-    """Keep the state that a move led to, and make it the one before the move again; False if it does not fit."""
-    if sym.groups > 1:
-        canonical(scratch.there, scratch.spare, L, sym)
-    fits = True
+def fits(store: Store, plan: Plan, cell: int, value: np.uint64) -> bool:
+    """Say whether a value fits a cell; if not, leave word which."""
+    width = np.uint64(plan.width[cell])
+    if width != 0 and value >> width == 0:
+        return True
+    store.at[CELL] = cell
+    store.at[VALUE] = value
+    return False
+
+
+@kernel
+def rename_row(store: Store, scratch: Scratch, at: int, plan: Plan, sym: Symmetry, which: int) -> bool:
+    """Rename the packed row that begins at `at`, from the state that it was packed from; False if it does not fit."""
+    good = True
+    for i in range(sym.ordered):
+        cell = sym.order[i]
+        value = np.uint64(renamed(scratch.there, sym, which, cell))
+        change = value ^ np.uint64(scratch.there[cell])
+        if change:
+            good = fits(store, plan, cell, value) and good
+            scratch.rows[at + plan.word[cell]] ^= change << plan.shift[cell]
+    return good
+
+
+@inlined
+def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head: int) -> bool:
+    """Pack the state that a move led to, as row `n`, and make it the one before the move again.
+
+    Its place in the table is fetched meanwhile: `insert_all` needs it later.
+
+    Returns:
+        False if a value does not fit.
+    """
+    good = True
     here64 = scratch.here64
     there64 = scratch.there64
     words = plan.words
     for w in range(words):
-        scratch.row[w] = store.rows[head * words + w]
-    for block in range(0, here64.shape[0], _BLOCK):
-        differs = np.uint64(0)
+        scratch.rows[n * words + w] = store.rows[head * words + w]
+    for g in range(sym.groups):
+        scratch.keys[sym.groups + g] = scratch.keys[g]
+    changed = int64(0)
+    differs = scratch.differs
+    for w in range(scratch.words):  # a loop of its own becomes vector instructions
+        differs[w] = here64[w] ^ there64[w]
+    for block in range(0, scratch.words, _BLOCK):
+        some = np.uint64(0)
         for w in range(block, block + _BLOCK):
-            differs |= here64[w] ^ there64[w]
-        if differs == 0:
+            some |= differs[w]
+        if some == 0:
             continue
         for w in range(block, block + _BLOCK):
-            if here64[w] == there64[w]:
+            if differs[w] == 0:
                 continue
+            scratch.changed[changed] = w
+            changed += 1
             for cell in range(w * 4, w * 4 + 4):
                 value = np.uint64(scratch.there[cell])
                 change = value ^ np.uint64(scratch.here[cell])
                 if change:
-                    width = plan.width[cell]
-                    if value >> np.uint64(width) or width == 0:
-                        store.at[CELL] = cell
-                        store.at[VALUE] = value
-                        fits = False
-                    scratch.row[plan.word[cell]] ^= change << plan.shift[cell]
-            there64[w] = here64[w]
-    if fits:
-        store.at[TRANSITIONS] += 1
-        insert(store, scratch.row, words, head, label)
-    return fits
+                    good = fits(store, plan, cell, value) and good
+                    scratch.rows[n * words + plan.word[cell]] ^= change << plan.shift[cell]
+                    if sym.groups > 1:
+                        weigh(
+                            scratch.keys,
+                            sym.groups,
+                            sym,
+                            cell,
+                            int64(scratch.here[cell]),
+                            int64(scratch.there[cell]),
+                        )
+    if good and sym.groups > 1:
+        which = renaming_of(scratch.there, scratch.keys, sym.groups, sym)
+        if which > 0:
+            good = rename_row(store, scratch, n * words, plan, sym, which)
+    for i in range(changed):
+        there64[scratch.changed[i]] = here64[scratch.changed[i]]
+    if good:
+        hashed = hash_row(scratch.rows, n * words, words)
+        scratch.hashes[n] = hashed
+        prefetch(store.table, int64(hashed & np.uint64(store.mask)))
+    return good
 
 
 @kernel
@@ -263,6 +373,93 @@ def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
     return False
 
 
+@inlined
+def raw_store(store: Store) -> Store:
+    """Give the same with pointers instead of arrays."""
+    return Store(
+        raw(store.rows),
+        raw(store.parent),
+        raw(store.label),
+        raw(store.table),
+        raw(store.at),
+        store.mask,
+        store.room,
+    )
+
+
+@inlined
+def raw_scratch(scratch: Scratch) -> Scratch:
+    """Give the same with pointers instead of arrays."""
+    return Scratch(
+        raw(scratch.here),
+        raw(scratch.there),
+        raw(scratch.here64),
+        raw(scratch.there64),
+        raw(scratch.differs),
+        raw(scratch.changed),
+        raw(scratch.keys),
+        raw(scratch.labels),
+        raw(scratch.rows),
+        raw(scratch.hashes),
+        scratch.words,
+        scratch.most,
+    )
+
+
+@kernel
+def expand(
+    store: Store,
+    scratch: Scratch,
+    plan: Plan,
+    sym: Symmetry,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    F: Marks,
+    R: Rules,
+) -> int:
+    """Do what `search` says, on pointers."""
+    at = store.at
+    before = int64(-1)
+    for _ in range(at[LIMIT]):
+        head = at[HEAD]
+        if head >= at[COUNT]:
+            return int64(ALL)
+        if at[COUNT] + scratch.most > store.room:
+            return int64(GROW)
+        if before < 0:
+            restart(store, scratch, plan, sym, head)
+        else:
+            go_on(store, scratch, plan, sym, head)
+        before = head
+        moved = False
+        n = int64(0)
+        why = int64(ALL)
+        for i in range(candidates(scratch.here, L, R, scratch.labels)):
+            label = int64(scratch.labels[i])
+            said = move_inlined(scratch.there, P, lists, L, F, R, label)
+            if said == REFUSED:
+                continue
+            if said & 3 == VIOLATED:
+                at[LABEL] = label
+                at[INVARIANT] = said >> 2
+                why = int64(BUG)
+                break
+            if not keep(store, scratch, plan, sym, n, head):
+                return int64(WIDEN)
+            scratch.labels[n] = label
+            n += 1
+            moved = moved or is_progress(label)
+        at[TRANSITIONS] += n
+        insert_all(store, scratch, plan.words, n, head)
+        if why == BUG:
+            return why
+        if not moved and somebody_waits(scratch.here, P, L):
+            return int64(DEADLOCK)
+        at[HEAD] = head + 1
+    return int64(PAUSE)
+
+
 @kernel
 def search(
     store: Store,
@@ -276,33 +473,14 @@ def search(
     R: Rules,
 ) -> int:
     """Expand states in the order in which they were found; see the constants for why it returns."""
-    at = store.at
-    most = scratch.labels.shape[0]
-    room = min(store.parent.shape[0], store.table.shape[0] // 2)
-    for _ in range(at[LIMIT]):
-        head = at[HEAD]
-        if head >= at[COUNT]:
-            return int64(ALL)
-        if at[COUNT] + most > room:
-            return int64(GROW)
-        at[BEFORE] = at[TRANSITIONS]
-        unpack(store.rows, head * plan.words, scratch.here, plan)
-        for w in range(scratch.here64.shape[0]):
-            scratch.there64[w] = scratch.here64[w]
-        moved = False
-        for i in range(candidates(scratch.here, L, R, scratch.labels)):
-            label = int64(scratch.labels[i])
-            said = move_inlined(scratch.there, P, lists, L, F, R, label)
-            if said == REFUSED:
-                continue
-            if said & 3 == VIOLATED:
-                at[LABEL] = label
-                at[INVARIANT] = said >> 2
-                return int64(BUG)
-            if not keep(store, scratch, plan, sym, L, label, head):
-                return int64(WIDEN)
-            moved = moved or is_progress(label)
-        if not moved and somebody_waits(scratch.here, P, L):
-            return int64(DEADLOCK)
-        at[HEAD] = head + 1
-    return int64(PAUSE)
+    return expand(
+        raw_store(store),
+        raw_scratch(scratch),
+        raw_plan(plan),
+        raw_symmetry(sym),
+        raw(P),
+        raw(lists),
+        L,
+        Marks(raw(F.local), raw(F.dead), raw(F.seen), raw(F.taken)),
+        R,
+    )

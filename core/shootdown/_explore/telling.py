@@ -128,16 +128,17 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
     layout = explorer.problem.machine.layout
     real, named = explorer.first.copy(), explorer.first.copy()
     spare = named.copy()
+    keys = np.zeros(3 * explorer.symmetry.groups, np.uint64)
     labels = []
     for label in path:
         said = move(named, *explorer.program, label)
-        canonical(named, spare, layout, explorer.symmetry)
+        canonical(named, spare, keys, explorer.symmetry)
         for candidate in _alike(label, layout.tasks, layout.cpus):
             then = real.copy()
             if move(then, *explorer.program, candidate) != said:
                 continue
             alike = then.copy()
-            canonical(alike, spare, layout, explorer.symmetry)
+            canonical(alike, spare, keys, explorer.symmetry)
             if said & 3 == VIOLATED or np.array_equal(alike, named):
                 labels.append(candidate)
                 real = then

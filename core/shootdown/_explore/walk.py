@@ -132,6 +132,7 @@ def random_walk(
 @kernel
 def sample(
     S: Cells,
+    start: Cells,
     first: Cells,
     P: Cells,
     lists: Cells,
@@ -148,6 +149,7 @@ def sample(
 
     Args:
         S: scratch, as large as the first state.
+        start: where the walks start.
         first: the first state.
         largest, varies: what is found, by cell.
         seed, walks, length: how many walks of how many tries.
@@ -155,7 +157,7 @@ def sample(
     x = seed
     for _ in range(walks):
         for cell in range(S.shape[0]):
-            S[cell] = first[cell]
+            S[cell] = start[cell]
         for _ in range(length * 4):
             x = next_random(x)
             label = any_label(L, R, x >> 8)

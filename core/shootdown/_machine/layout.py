@@ -40,7 +40,7 @@ class Layout(NamedTuple):
         cpus, tasks, mms, slots, classes, locks, events, asids: how many there are. A slot is one PUD entry of
             an address space; a class is one kind of PMD table that a slot's entry can point to. Table
             `class * slots + slot` is one page.
-        bits: bits of a cell, and CPUs in one word of a bitmap.
+        bits, shift: bits of a cell, and CPUs in one word of a bitmap: a power of two, and its logarithm.
         words: words in a bitmap.
         slot_units: address units in a slot (a unit is what ranges of gathers count in).
         unit_pages: base pages in a unit, as a shift.
@@ -64,6 +64,7 @@ class Layout(NamedTuple):
     events: int
     asids: int
     bits: int
+    shift: int
     words: int
     slot_units: int
     unit_pages: int
@@ -153,6 +154,7 @@ def make_layout(
         events=events,
         asids=asids,
         bits=bits,
+        shift=bits.bit_length() - 1,
         words=words,
         slot_units=slot_units,
         unit_pages=unit_pages,

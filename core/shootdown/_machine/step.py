@@ -65,19 +65,19 @@ def mm_set(L: Layout, mm: int, which: int) -> int:
 @inlined
 def has(S: Cells, at: int, L: Layout, cpu: int) -> bool:
     """Say whether a CPU is in the set that begins at `at`."""
-    return (int64(S[at + cpu // L.bits]) >> (cpu % L.bits)) & 1 != 0
+    return (int64(S[at + (cpu >> L.shift)]) >> (cpu & (L.bits - 1))) & 1 != 0
 
 
 @inlined
 def put(S: Cells, at: int, L: Layout, cpu: int) -> None:
     """Add a CPU to the set that begins at `at`."""
-    S[at + cpu // L.bits] = int64(S[at + cpu // L.bits]) | (int64(1) << (cpu % L.bits))
+    S[at + (cpu >> L.shift)] = int64(S[at + (cpu >> L.shift)]) | (int64(1) << (cpu & (L.bits - 1)))
 
 
 @inlined
 def take_out(S: Cells, at: int, L: Layout, cpu: int) -> None:
     """Remove a CPU from the set that begins at `at`."""
-    S[at + cpu // L.bits] = int64(S[at + cpu // L.bits]) & ~(int64(1) << (cpu % L.bits))
+    S[at + (cpu >> L.shift)] = int64(S[at + (cpu >> L.shift)]) & ~(int64(1) << (cpu & (L.bits - 1)))
 
 
 @kernel
@@ -282,8 +282,8 @@ def load_mm(S: Cells, L: Layout, cpu: int, mm: int) -> int:
     """Load an mm (numbered from one) on a CPU; returns as `switch_to`."""
     base = L.o_cpu + cpu * CPU_CELLS
     old = int64(S[base + CPU_MM])
-    word = cpu // L.bits
-    bit = int64(1) << (cpu % L.bits)
+    word = cpu >> L.shift
+    bit = int64(1) << (cpu & (L.bits - 1))
     take_out(S, cpu_set(L, LAZY), L, cpu)
     if old == mm:
         if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
@@ -328,8 +328,8 @@ def place(S: Cells, L: Layout, task: int, cpu: int) -> None:
 @kernel
 def enter_guest(S: Cells, L: Layout, cpu: int) -> None:
     """Let a preempted vCPU run again; it flushes first if it was told to (KVM_VCPU_FLUSH_TLB)."""
-    word = cpu // L.bits
-    bit = int64(1) << (cpu % L.bits)
+    word = cpu >> L.shift
+    bit = int64(1) << (cpu & (L.bits - 1))
     take_out(S, cpu_set(L, PREEMPTED), L, cpu)
     if has(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu):
         take_out(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu)
@@ -816,8 +816,8 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             if not has(S, mm_set(L, mm, MASK), L, cpu):
                 nxt = a
         elif op == o.FLUSH_SELF:
-            word = cpu // L.bits
-            bit = int64(1) << (cpu % L.bits)
+            word = cpu >> L.shift
+            bit = int64(1) << (cpu & (L.bits - 1))
             full = int64(0)
             partial = int64(0)
             left = int64(0)
@@ -853,7 +853,7 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         elif op == o.END_TRANSITION:
             S[L.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
         elif op == o.FLUSH_LOCAL_PAGES:
-            drop_translations(S, L, mm, cpu // L.bits, int64(1) << (cpu % L.bits), b)
+            drop_translations(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), b)
         elif op == o.JUMP_STRIDES:
             g = t + T_GATHER + a * GATHER_CELLS
             if strides_of(S, L, g) <= b:
