@@ -262,8 +262,8 @@ class Explorer:
 
         width[:] = evened(self.symmetry, self.first, width)
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
-        store = self._new_store(_FIRST_ROWS, plan.words)
         scratch = self._scratch(plan.words)
+        store = self._new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
         s.begin(store, scratch, plan)
         while True:
             most = min(most_states, most_bytes // (plan.words * 8 + _OVERHEAD))

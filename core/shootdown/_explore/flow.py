@@ -38,8 +38,13 @@ LOCAL = frozenset({
     o.JUMP_STRIDES, o.CANCEL, o.FAIL, o.JUMP_NO_BITS, o.COPY, o.ADD, o.JUMP_SAME, o.REACHED,
 })  # fmt: skip
 
-#: The gathers of a task follow its registers in masks of what is live.
+#: The gathers of a task follow its registers in masks of what is live; then the pages that its outer gather queued,
+#: which its last gather keeps (`ops.GATHER_PAGES`) and which are no part of that one here.
 _GATHERS = o.REGISTERS
+QUEUED = _GATHERS + 3
+THINGS = QUEUED + 1
+_PAGES = frozenset({o.GATHER_PAGES, o.GATHER_PART, o.GATHER_REST})
+_LAST = 2
 
 _USES_SLOT = frozenset({
     o.LOAD_PUD, o.CLEAR_PUD, o.SET_PUD, o.POPULATE, o.JUMP_EXCLUSIVE, o.SHARE, o.DROP, o.UNSHARE, o.TABLE_STATE,
@@ -51,7 +56,6 @@ _USES_GATHER = frozenset({
     o.JUMP_FLAGS, o.JUMP_CLEARED, o.CLEAR_FLAGS,
     o.NESTED, o.SET_FLAGS, o.COPY_RANGE, o.UNSHARE, o.FLUSH_BEGIN, o.JUMP_EMPTY, o.JUMP_STRIDES,
 })  # fmt: skip
-_DEFINES_GATHER = frozenset({o.GATHER, o.REQUEST, o.GATHER_END})
 _USES_A = frozenset({o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.JUMP_NO_BITS, o.ADD, o.JUMP_SAME})
 _USES_B = frozenset({o.PICK, o.READ_TABLE, o.V_CAS, o.COPY, o.JUMP_SAME})
 _DEFINES_A = frozenset({o.LOAD_PUD, o.SET, o.READ_TABLE, o.V_LOAD, o.ACCESS, o.COPY})
@@ -66,7 +70,8 @@ class Flow:
 
     Args:
         local: uint8, shape (n,): 1 if the step is local.
-        dead: int64, shape (n,): registers (bit r) and gathers (bit REGISTERS + g) whose values no later step reads.
+        dead: int64, shape (n,): registers (bit r), gathers (bit REGISTERS + g) and queued
+            pages (bit QUEUED) whose values no later step reads.
     """
 
     local: npt.NDArray[np.uint8]
@@ -126,8 +131,16 @@ def reads_and_writes(step: Iterable[int]) -> tuple[int, int]:
         reads |= 1 << b
     if op == o.V_CAS:
         reads |= 1 << c
-    if op in _DEFINES_GATHER:
+    if op in _PAGES:
+        reads |= 1 << QUEUED
+        if op == o.GATHER_PAGES:
+            writes |= 1 << o.SCRATCH
+        else:
+            reads |= 1 << o.SCRATCH
+    if (op == o.GATHER and a != _LAST) or (op == o.REQUEST and a == _LAST):
         writes |= 1 << (_GATHERS + a)
+    if op == o.GATHER and a == 0:
+        writes |= 1 << QUEUED
     if op == o.COPY_RANGE:
         writes |= 1 << (_GATHERS + 2)
     if op in _DEFINES_A:
@@ -170,5 +183,5 @@ def _dead(text: Text) -> npt.NDArray[np.int64]:
             if now != live[pc]:
                 live[pc] = now
                 changed = True
-    everything = (1 << (_GATHERS + 3)) - 1
+    everything = (1 << THINGS) - 1
     return np.array([everything & ~mask for mask in live], np.int64)

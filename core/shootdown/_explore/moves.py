@@ -27,6 +27,7 @@ from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import (
     CPU_CELLS,
     CPU_TASK,
+    G_TABLES,
     GATHER_CELLS,
     T_CPU,
     T_GATHER,
@@ -119,8 +120,10 @@ def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
             S[t + T_REG + r] = 0
     for g in range(3):
         if (mask >> (o.REGISTERS + g)) & 1:
-            for i in range(GATHER_CELLS):
+            for i in range(GATHER_CELLS if g < 2 else G_TABLES):
                 S[t + T_GATHER + g * GATHER_CELLS + i] = 0
+    if (mask >> (o.REGISTERS + 3)) & 1:  # flow.QUEUED
+        S[t + T_GATHER + 2 * GATHER_CELLS + G_TABLES] = 0
 
 
 @inlined

@@ -73,7 +73,7 @@ def _change(model: Model, leaf: Leaf, entry: int, made: int, new: int, *, splits
     ):
         if breaks:
             with asm.function(breaker, "mm/pgtable-generic.c"):
-                leaf.exchange(entry, 0, o.SCRATCH, "break: the entry is invalid")
+                leaf.store(entry, 0, "break: the entry is invalid")
                 _flush(model, leaf, splits=splits)
         with asm.function(maker, where):
             leaf.store(entry, maps(new, dirty=True), "make: the new entry")

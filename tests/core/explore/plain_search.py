@@ -1,0 +1,85 @@
+"""A breadth-first search over the same moves in plain Python: a dictionary of states, every label there could be."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._explore.engine import Explorer
+from shootdown._explore.moves import KINDS, REFUSED, STEP, VIOLATED, label_of, move
+from shootdown._explore.walk import allowed
+
+State = npt.NDArray[np.uint16]
+
+
+@attrs.frozen
+class Found:
+    """What the plain search found; `depth` is the distance of the last state, or the length of the story."""
+
+    verdict: str
+    invariant: int | None
+    states: int
+    transitions: int
+    depth: int
+
+
+def all_labels(explorer: Explorer) -> list[int]:
+    """Name every move that the rules have, whether or not it can ever happen."""
+    layout, rules = explorer.problem.machine.layout, explorer.rules
+    most = max(layout.tasks, layout.cpus)
+    beside = max(layout.cpus, layout.entries, layout.stores)
+    labels = [
+        label_of(kind, x, y)
+        for kind in range(STEP, KINDS)
+        for x in range(layout.tasks if kind in _OF_TASKS else layout.cpus)
+        for y in range(beside if kind in _WITH_SECOND else 1)
+        if _exists(kind, y, layout)
+    ]
+    assert most <= 255
+    return [label for label in labels if allowed(layout, rules, label)]
+
+
+_OF_TASKS = (0, 1, 9, 10, 11)
+_TAKE, _COPY, _DRAIN = 2, 5, 6
+_WITH_SECOND = (_TAKE, _COPY, _DRAIN)
+
+
+def _exists(kind: int, y: int, layout: object) -> bool:
+    counts = {_TAKE: "cpus", _COPY: "entries", _DRAIN: "stores"}
+    return kind not in counts or y < getattr(layout, counts[kind])
+
+
+def plain_search(explorer: Explorer, look: Callable[[State], None] = lambda _: None) -> Found:
+    """Search; a move that is refused must have written nothing.
+
+    Args:
+        explorer: whose first state, programs, rules and knowledge of local steps.
+        look: called with each state, once.
+    """
+    labels = all_labels(explorer)
+    depth = {explorer.first.tobytes(): 0}
+    queue = deque([explorer.first.tobytes()])
+    transitions = 0
+    here = explorer.first.copy()
+    while queue:
+        key = queue.popleft()
+        before = np.frombuffer(key, here.dtype)
+        look(before)
+        for label in labels:
+            here[:] = before
+            said = move(here, *explorer.program, label)
+            if said == REFUSED:
+                assert here.tobytes() == key, "a refused move wrote"
+                continue
+            if said & 3 == VIOLATED:
+                return Found("bug", said >> 2, len(depth), transitions, depth[key] + 1)
+            transitions += 1
+            there = here.tobytes()
+            if there not in depth:
+                depth[there] = depth[key] + 1
+                queue.append(there)
+    return Found("safe", None, len(depth), transitions, max(depth.values()))

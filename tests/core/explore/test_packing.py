@@ -1,0 +1,79 @@
+"""A packed state loses nothing, whatever the widths of its cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shootdown._explore.packing import Plan, pack, plan_for, unfit, unpack
+from shootdown._jit import kernel
+
+WIDTHS = st.lists(st.integers(0, 16), min_size=1, max_size=120)
+
+
+@kernel
+def _unpack(rows: np.ndarray, at: int, state: np.ndarray, plan: Plan) -> None:
+    unpack(rows, at, state, plan)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw widths, a first state, and one whose cells fit their widths or never change."""
+    widths = np.array(draw(WIDTHS), np.int64)
+    first = np.array([draw(st.integers(0, 65535)) for _ in widths], np.uint16)
+    state = np.array(
+        [draw(st.integers(0, (1 << int(w)) - 1)) if w else f for w, f in zip(widths, first, strict=True)],
+        np.uint16,
+    )
+    return widths, first, state
+
+
+@settings(deadline=None)
+@given(WIDTHS)
+def test_no_two_cells_share_a_bit_and_none_crosses_a_word(widths: list[int]) -> None:
+    plan = plan_for(np.array(widths, np.int64))
+    used = set()
+    for cell in plan.varying:
+        at, width = int(plan.shift[cell]), int(plan.width[cell])
+        assert 0 <= int(plan.word[cell]) < plan.words
+        assert at + width <= 64
+        bits = {(int(plan.word[cell]), at + bit) for bit in range(width)}
+        assert not bits & used
+        used |= bits
+    assert {int(cell) for cell in plan.varying} == {n for n, width in enumerate(widths) if width}
+
+
+@settings(deadline=None)
+@given(WIDTHS)
+def test_all_words_of_a_row_but_the_last_hold_49_bits_at_least(widths: list[int]) -> None:
+    """A cell has 16 bits at most, and goes to the first word that has room for it."""
+    plan = plan_for(np.array(widths, np.int64))
+    assert plan.words <= sum(widths) // 49 + 1
+
+
+@settings(deadline=None)
+@given(states())
+def test_unpacking_what_was_packed_gives_the_state(drawn: tuple[np.ndarray, ...]) -> None:
+    widths, first, state = drawn
+    plan = plan_for(widths)
+    rows = np.full(plan.words + 2, np.uint64(0xDEAD), np.uint64)
+    pack(state, rows, 1, plan)
+    assert rows[0] == rows[-1] == 0xDEAD
+    there = first.copy()
+    _unpack(rows, 1, there, plan)
+    assert np.array_equal(there, state)
+
+
+@settings(deadline=None)
+@given(states(), st.data())
+def test_a_value_that_does_not_fit_is_found(drawn: tuple[np.ndarray, ...], data: st.DataObject) -> None:
+    widths, first, state = drawn
+    plan = plan_for(widths)
+    assert unfit(state, first, plan) == -1
+    cell = data.draw(st.sampled_from(range(len(widths))))
+    width = int(widths[cell])
+    if width == 16:
+        return
+    state[cell] = data.draw(st.integers(1 << width, 65535)) if width else first[cell] ^ 1
+    assert unfit(state, first, plan) == cell

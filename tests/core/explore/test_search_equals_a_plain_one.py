@@ -1,0 +1,96 @@
+"""The search finds what a plain breadth-first search over the same moves finds: states, moves, depth and verdict."""
+
+from __future__ import annotations
+
+import pytest
+from tests.core.explore.plain_search import Found, plain_search
+
+from shootdown._explore.engine import DEADLOCK, Explorer, Outcome, Problem, Reductions
+from shootdown._explore.run import explorations
+from shootdown._mm.model import Model
+
+NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
+#: Scenario, architecture, platform, settings, parameters: small machines with every kind of agent.
+CELLS = (
+    ("dirty-bit-lost", "x86", "kvm-guest", (), {}),
+    ("dirty-bit-lost", "x86", "intel-server", ("scenario.pte_clear=store",), {}),
+    ("break-before-make", "arm64", "neoverse-v2", (), {}),
+    ("hash-pte-reuse", "powerpc", "power9-hash", ("memory_model=sc",), {}),
+    ("hash-pte-reuse", "powerpc", "power8", ("scenario.fix=false",), {}),
+    ("contpte-partial", "arm64", "neoverse-v2", ("memory_model=sc", "scenario.fix=false"), {}),
+    ("unshare-gup", "x86", "intel-server", ("kernel.unshare_sync=none",), {}),
+    ("unshare-walk-cache", "x86", "intel-server", (), {"lazy": True}),
+)
+
+
+def _problem(cell: tuple) -> Problem:
+    name, arch, platform, settings, parameters = cell
+    (case,) = explorations(
+        name, arch=[arch], platforms=[platform], kernels=["7.0"], settings=settings, parameters=parameters
+    )
+    return case.scenario.build(case.scene())
+
+
+def _both(problem: Problem, reductions: Reductions) -> tuple[Outcome, Found]:
+    explorer = Explorer(problem, reductions)
+    outcome = explorer.search()
+    return outcome, plain_search(explorer)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("reductions", [Reductions(symmetry=False), NOTHING], ids=["fused", "plain"])
+def test_states_moves_depth_and_verdict_are_those_of_a_plain_search(
+    cell: tuple, reductions: Reductions
+) -> None:
+    problem = _problem(cell)
+    outcome, plain = _both(problem, reductions)
+    assert (outcome.verdict, outcome.depth) == (plain.verdict, plain.depth)
+    if plain.verdict == "safe":
+        assert (outcome.states, outcome.transitions) == (plain.states, plain.transitions)
+    else:
+        assert plain.invariant is not None
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_fusing_local_steps_and_forgetting_dead_values_change_no_verdict(cell: tuple) -> None:
+    problem = _problem(cell)
+    whole = Explorer(problem, NOTHING).search()
+    fused = Explorer(problem).search()
+    assert (fused.verdict, fused.invariant) == (whole.verdict, whole.invariant)
+    assert fused.depth <= whole.depth
+
+
+def test_renaming_like_parts_keeps_verdict_and_depth_and_leaves_fewer_states() -> None:
+    problem = _problem(("unshare-gup", "x86", "intel-server", (), {"sharers": 3}))
+    assert len(problem.groups) == 2
+    whole = Explorer(problem, Reductions(symmetry=False)).search()
+    folded = Explorer(problem).search()
+    assert (folded.verdict, folded.depth) == (whole.verdict, whole.depth)
+    assert whole.states / 2 <= folded.states < whole.states
+
+
+@pytest.mark.parametrize("crossed", [True, False])
+def test_two_locks_taken_crosswise_deadlock_and_in_one_order_do_not(crossed: bool) -> None:
+    (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
+    scene = case.scene()
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, files=2)
+    tasks = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
+    for task in tasks:
+        model.starts(task)
+        order = (0, 1) if task == tasks[0] or not crossed else (1, 0)
+        for number in order:
+            model.asm.lock(model.locks.i_mmap + number, write=True, sleeps=False, text="a lock")
+        for number in reversed(order):
+            model.asm.unlock(model.locks.i_mmap + number, write=True, text="a lock")
+        model.spin()
+    outcome = Explorer(Problem(machine=model.build(bits=16), invariants=("walk-cache",))).search()
+    assert outcome.invariant == (DEADLOCK if crossed else None)
+
+
+def test_a_bound_that_is_hit_says_inconclusive_and_how_far_the_search_came() -> None:
+    problem = _problem(("unshare-gup", "x86", "intel-server", (), {"sharers": 3}))
+    whole = Explorer(problem).search()
+    part = Explorer(problem).search(most_states=whole.states // 2)
+    assert part.verdict == "inconclusive"
+    assert 0 < part.states < whole.states
+    assert part.depth <= whole.depth
