@@ -63,6 +63,8 @@ def command(
     names = _names(prepared)
     done = _sorted(done, names)  # processes end in any order
     if as_json:
+    done = m.sorted_rows(done, names)  # processes end in any order
+    if as_json:
         _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif markdown:
         from shootdown._report.matrix_page import page
@@ -84,13 +86,6 @@ def _names(prepared: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(scenario_named(job.scenario).name for job in prepared))
 
 
-def _sorted(done: Sequence[Verdict], names: Sequence[str]) -> list[Verdict]:
-    from shootdown._explore.matrix import by_place
-
-    order = by_place(names)
-    return sorted(done, key=lambda row: order(((row.scenario, row.arch, row.platform), None)))
-
-
 def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) -> None:
     from shootdown._explore.matrix import reasons, table
 
@@ -107,7 +102,7 @@ def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str])
         )
         shown = line.scenario
     _common.emit_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
-    found = reasons(done)
+    found = reasons(done, names)
     if found:
         _common.emit("")
         for reason, where in found.items():

@@ -89,6 +89,7 @@ _STEP_WORDS = {
     o.TABLE_STATE: "use the table's page",
     o.JUMP_EXCLUSIVE: "is the table exclusive?",
     o.TOUCH: "access",
+    o.SET_FLAGS: "how to flush",
     o.SHARE: "map the table too",
     o.DROP: "stop mapping the table",
     o.UNSHARE: "stop sharing the table",
@@ -294,7 +295,7 @@ class Words:
     def found(self, step: Sequence[int], task: int, before: State, after: State) -> list[str]:
         """Say what a step read or decided, where its operation is one that reads or decides."""
         layout = self._layout
-        op, a, b, c, _ = (int(cell) for cell in step)
+        op, a, b = (int(cell) for cell in step[:3])
         row = layout.o_task + task * TASK_CELLS
         register = row + T_REG
         base = layout.o_cpu + int(before[row + T_CPU]) * CPU_CELLS
@@ -305,9 +306,6 @@ class Words:
         if op == o.V_LOAD:
             value = int(after[register + a])
             return [f"reads {entry_words(value) if b < layout.entries else value}"]
-        if op == o.V_XCHG:
-            value = int(after[register + c])
-            return [f"gets {entry_words(value) if a < layout.entries else value}"]
         if op == o.V_CAS:
             same = int(before[layout.o_variable + a]) == int(before[register + b])
             return [] if same else ["another value is there: nothing is written"]
@@ -329,5 +327,6 @@ class Words:
         if op == o.UNSHARE or o.GATHER <= op <= o.SET_FLAGS:
             flags = row + T_GATHER + (a if a < 3 else 0) * GATHER_CELLS + G_FLAGS
             new = int(after[flags]) & ~int(before[flags])
-            return [f"the gather notes {name}" for bit, name in _GATHER_FLAGS if new & bit]
+            who = "request" if a == 2 else "gather"
+            return [f"the {who} notes {name}" for bit, name in _GATHER_FLAGS if new & bit]
         return []

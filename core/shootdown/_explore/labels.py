@@ -54,7 +54,7 @@ def read_move(text: str) -> int:
     Raises:
         ShootdownError: it is no move.
     """
-    word, *numbers = text.split()
+    word, *numbers = text.split() or [""]
     kinds = {name: kind for kind, (name, _) in MOVES.items()}
     assert len(kinds) == KINDS
     if word not in kinds or len(numbers) != 1 + (kinds[word] in (TAKE, COPY, DRAIN)):

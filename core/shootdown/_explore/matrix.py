@@ -366,10 +366,16 @@ def by_place(order: Sequence[str]) -> Callable[[Any], Any]:
     return key
 
 
-def reasons(rows: Iterable[Verdict]) -> dict[str, list[str]]:
-    """Return why cells do not apply, with the scenario and architecture of each."""
+def sorted_rows(rows: Iterable[Verdict], order: Sequence[str]) -> list[Verdict]:
+    """Sort verdicts by place, those of one platform by kernel as they came."""
+    key = by_place(order)
+    return sorted(rows, key=lambda row: key(((row.scenario, row.arch, row.platform), None)))
+
+
+def reasons(rows: Iterable[Verdict], order: Sequence[str]) -> dict[str, list[str]]:
+    """Return why cells do not apply, with the scenario and architecture of each, in the order of the table."""
     found: dict[str, dict[str, None]] = {}
-    for row in rows:
+    for row in sorted_rows(rows, order):
         if row.verdict == "not-applicable" and row.reason:
             found.setdefault(row.reason, {})[f"{row.scenario} on {row.arch}"] = None
     return {reason: list(where) for reason, where in found.items()}

@@ -44,7 +44,7 @@ def page(rows: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) 
         for line in own:
             cells = [_cell(line.words(kernel)) for kernel in kernels]
             text.append(f"| {line.where()} | {' | '.join(cells)} |")
-    found = reasons(rows)
+    found = reasons(rows, names)
     if found:
         text += ["", "## Where scenarios do not apply", ""]
         for reason, where in found.items():

@@ -19,6 +19,9 @@ from shootdown._workload import Parameter
 _SMALL, _BLOCK = 0, 1
 _CONFLICT = 1
 _INVARIANTS = ("walk-cache", "tlb-conflict")
+_SENTENCES = {
+    "tlb-conflict": "A CPU may not have both translations of an address at hand, the old size and the new.",
+}
 _PLACES = ("made", "used-old", "used-new")
 _MADE, _USED_OLD, _USED_NEW = range(len(_PLACES))
 
@@ -28,8 +31,8 @@ def _build(scene: Scene) -> Problem:
     leaf = Leaf(model)
     splits = scene["change"] == "split"
     old, new = (_BLOCK, _SMALL) if splits else (_SMALL, _BLOCK)
-    entry = model.entry(0, maps(old, dirty=True))
-    made = model.variable()
+    entry = model.entry(0, maps(old, dirty=True), "the entry")
+    made = model.variable(0, "new entry made")
     changer, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
     model.starts(changer)
     _change(model, leaf, entry, made, new, splits=splits, breaks=scene["fix"])
@@ -103,6 +106,7 @@ BREAK_BEFORE_MAKE = Scenario(
     summary="an entry changes between table and block while TLBs may hold both translations",
     source="Arm ARM (DDI 0487), break-before-make; 50e1881ddde2; __split_huge_pmd_locked(), mm/huge_memory.c",
     build=_build,
+    sentences=_SENTENCES,
     parameters=(Parameter("change", "split", "what becomes of what", choices=("split", "collapse")),),
     switches=(Parameter("fix", True, "the entry is made invalid and flushed before the new one is written"),),
     refuse=lambda scene: scene.lowering.no_break_before_make(),

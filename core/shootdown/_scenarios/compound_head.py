@@ -15,6 +15,9 @@ from shootdown._mm.model import Model
 from shootdown._workload import Parameter
 
 _INVARIANTS = ("walk-cache", "one-head")
+_SENTENCES = {
+    "one-head": "Both operations act on one and the same head page.",
+}
 _ONE_HEAD = 1
 _PLACES = ("split", "of-the-whole", "of-a-part")
 _SPLIT, _WHOLE, _PART = range(len(_PLACES))
@@ -25,7 +28,7 @@ _HEAD, _ITSELF = 1, 2
 def build(scene: Scene) -> Problem:
     """Write the programs: who maps the page, and who splits it."""
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
-    head = model.variable(_HEAD)
+    head = model.variable(_HEAD, "compound_head")
     page_lock = model.lock()
     mapper = model.task(mm=None, cpu=0, ready=True)
     splitter = model.task(mm=None, cpu=1, ready=True)
@@ -83,6 +86,7 @@ COMPOUND_HEAD = Scenario(
     summary="one compound_head() instead of two, while the page is locked and while it is not",
     source="fe3df441ef88",
     build=build,
+    sentences=_SENTENCES,
     switches=(
         Parameter("fix", True, "the head is looked up once; otherwise twice"),
         Parameter("page_lock", True, "who maps the page has locked it"),

@@ -21,6 +21,11 @@ _FIRST, _SECOND = 0, 1
 _CONTIGUOUS = 1 << 12
 _FREED, _LOST, _CONFLICT = 1, 2, 3
 _INVARIANTS = ("walk-cache", "freed-page", "lost-dirty-bit", "tlb-conflict")
+_SENTENCES = {
+    "freed-page": "User mode may not use a page that was freed.",
+    "lost-dirty-bit": "A page that was written may not be dropped as clean.",
+    "tlb-conflict": "A TLB may not hold the block and one of its pages for the same address.",
+}
 _PLACES = ("written-by-another", "freed", "kept", "faulted")
 _BY_ANOTHER, _GONE, _KEPT, _FAULTED = range(len(_PLACES))
 
@@ -28,8 +33,12 @@ _BY_ANOTHER, _GONE, _KEPT, _FAULTED = range(len(_PLACES))
 def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
-    entries = [model.entry(0, maps(number, bits=_CONTIGUOUS)) for number in (_FIRST, _SECOND)]
-    wrote, freed, unfolded = model.variable(), model.variable(), model.variable()
+    entries = [
+        model.entry(0, maps(number, bits=_CONTIGUOUS), f"entry {number}") for number in (_FIRST, _SECOND)
+    ]
+    wrote, freed, unfolded = (
+        model.variable(0, name) for name in ("page written", "page freed", "block unfolded")
+    )
     unmapper, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
     model.starts(unmapper)
     _unmap(model, leaf, entries, wrote, freed, unfolded, unfolds=scene["fix"])
@@ -143,6 +152,7 @@ CONTPTE_PARTIAL = Scenario(
     summary="one entry of a contiguous block changes in place, or the block is unfolded first",
     source="4602e5757bcc (v6.9), d8bdcff28764; Arm ARM (DDI 0487), the Contiguous bit",
     build=_build,
+    sentences=_SENTENCES,
     switches=(Parameter("fix", True, "the block is unfolded before one of its entries changes"),),
     refuse=lambda scene: scene.lowering.no_contiguous_entries(),
     window=("written-by-another", "freed", "kept", "faulted"),

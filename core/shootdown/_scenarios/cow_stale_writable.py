@@ -20,6 +20,9 @@ from shootdown._workload import Parameter
 _OLD, _NEW = 0, 1
 _LOST = 1
 _INVARIANTS = ("walk-cache", "lost-write")
+_SENTENCES = {
+    "lost-write": "What user mode writes to the page before the copy is installed must be in the copy.",
+}
 _PLACES = ("pending", "copied", "installed")
 _PENDING, _COPIED, _INSTALLED = range(len(_PLACES))
 
@@ -27,8 +30,10 @@ _PENDING, _COPIED, _INSTALLED = range(len(_PLACES))
 def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_OLD, dirty=True))
-    copied, late, installed = model.variable(), model.variable(), model.variable()
+    entry = model.entry(0, maps(_OLD, dirty=True), "the PTE")
+    copied, late, installed = (
+        model.variable(0, name) for name in ("page copied", "written late", "copy installed")
+    )
     protector, faulter, writer = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
     model.starts(protector)
     _protect(model, leaf, entry)
@@ -123,6 +128,7 @@ COW_STALE_WRITABLE = Scenario(
     summary="copy on write against a writable TLB entry whose flush is pending (userfaultfd, soft-dirty)",
     source="6ce64428d620 (v5.12)",
     build=_build,
+    sentences=_SENTENCES,
     switches=(Parameter("fix", True, "the fault flushes before it copies if a flush is pending"),),
     window=("pending", "copied", "installed"),
     expected=(

@@ -20,6 +20,9 @@ from shootdown._workload import Parameter
 _PAGE = 0
 _LOST = 1
 _INVARIANTS = ("walk-cache", "lost-write")
+_SENTENCES = {
+    "lost-write": "A page may not be written once it was cleaned, unless somebody learns of it.",
+}
 _PLACES = ("cleared", "cleaned", "written", "unmapped")
 _CLEARED, _CLEANED, _WRITTEN, _UNMAPPED = range(len(_PLACES))
 
@@ -27,8 +30,9 @@ _CLEARED, _CLEANED, _WRITTEN, _UNMAPPED = range(len(_PLACES))
 def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_PAGE, dirty=True))
-    mapcount, dirty, cleaned = model.variable(1), model.variable(), model.variable()
+    entry = model.entry(0, maps(_PAGE, dirty=True), "the PTE")
+    mapcount, dirty = model.variable(1, "mapcount"), model.variable(0, "dirty flag")
+    cleaned = model.variable(0, "page cleaned")
     unmapper = model.task(mm=0, cpu=0, ready=True)
     flusher = model.task(mm=None, cpu=1, ready=True)
     writer = model.task(mm=0, cpu=2, ready=True)
@@ -111,6 +115,7 @@ DELAYED_RMAP = Scenario(
     summary="writeback against munmap() of a dirty file page that leaves the reverse map before the flush",
     source="5df397dec7c4 (v6.2)",
     build=_build,
+    sentences=_SENTENCES,
     switches=(Parameter("fix", True, "the page leaves the reverse map after the flush, not before"),),
     window=("cleared", "cleaned", "written", "unmapped"),
     expected=(

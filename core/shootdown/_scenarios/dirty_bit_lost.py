@@ -19,6 +19,10 @@ from shootdown._workload import Parameter
 _PAGE = 0
 _LOST, _FREED = 1, 2
 _INVARIANTS = ("walk-cache", "lost-dirty-bit", "freed-page")
+_SENTENCES = {
+    "lost-dirty-bit": "A page that was written may not be dropped as clean.",
+    "freed-page": "User mode may not use a page that was freed.",
+}
 _PLACES = ("written", "kept", "dropped", "faulted")
 _WRITTEN, _KEPT, _DROPPED, _FAULTED = range(len(_PLACES))
 
@@ -26,8 +30,10 @@ _WRITTEN, _KEPT, _DROPPED, _FAULTED = range(len(_PLACES))
 def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_PAGE))
-    dirty, wrote, dropped = model.variable(), model.variable(), model.variable()
+    entry = model.entry(0, maps(_PAGE), "the PTE")
+    dirty, wrote, dropped = (
+        model.variable(0, name) for name in ("dirty flag", "page written", "page dropped")
+    )
     reclaimer = model.task(mm=None, cpu=0, ready=True)
     user = model.task(mm=0, cpu=1, ready=True)
     atomic = scene.pte_clear_atomic if scene["pte_clear"] == "auto" else scene["pte_clear"] == "xchg"
@@ -105,6 +111,7 @@ DIRTY_BIT_LOST = Scenario(
     summary="the walker sets an entry's dirty bit between the read and the clearing of the entry",
     source="Intel SDM vol. 3A, 5.8; native_ptep_get_and_clear(), arch/x86/include/asm/pgtable_64.h",
     build=_build,
+    sentences=_SENTENCES,
     switches=(
         Parameter(
             "pte_clear", "auto", "how an entry is read and cleared: at once (xchg), or in two steps (store)",

@@ -22,6 +22,9 @@ from shootdown._workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")
+_SENTENCES = {
+    "gup-fast": "GUP-fast may not read a page table that is free.",
+}
 _UNMAPPER, _OTHER = range(2)
 
 # --- GUP-fast is inside the table
@@ -32,7 +35,7 @@ _WALKED, _FREED = range(2)
 def _build_gup(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     asm, gathers = model.asm, model.gathers
-    pmd = model.variable(1)
+    pmd = model.variable(1, "the PMD entry")
     model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
     with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
@@ -144,6 +147,7 @@ FREED_TABLES = (
         summary="GUP-fast is inside a page table that munmap() frees",
         source="9e52fc2b50de, a37259732a7d",
         build=_build_gup,
+        sentences=_SENTENCES,
         refuse=no_gup_fast,
         window=("walked", "freed"),
         expected=(
@@ -164,6 +168,7 @@ FREED_TABLES = (
         summary="the walker of a lazy CPU remembers a page table that is freed",
         source="3ef938c35035",
         build=_build_lazy,
+        sentences=_SENTENCES,
         parameters=(
             Parameter(
                 "path", "munmap", "who frees the table: munmap(), or khugepaged, which withdraws it", choices=_PATHS

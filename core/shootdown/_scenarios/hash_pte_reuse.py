@@ -22,6 +22,10 @@ _OLD, _NEW = 0, 1
 _PRESENT, _HASHED, _BUSY = o.ENTRY_PRESENT, 1 << 1, 1 << 2
 _TWO, _FREED = 1, 2
 _INVARIANTS = ("walk-cache", "two-hash-entries", "freed-page")
+_SENTENCES = {
+    "two-hash-entries": "No two entries of the hash table may translate one virtual page.",
+    "freed-page": "User mode may not use a page that was freed.",
+}
 _PLACES = ("hashed", "batched", "freed", "hashed-anew")
 _FIRST_HASH, _BATCHED, _GONE, _HASHED_ANEW = range(len(_PLACES))
 _HASH_H = "arch/powerpc/include/asm/book3s/64/hash.h"
@@ -31,9 +35,9 @@ _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"
 def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
-    hpte = model.entry(0, 0)
-    pte = model.variable(_PRESENT | page(_OLD))
-    freed = model.variable()
+    hpte = model.entry(0, 0, "the HPTE")
+    pte = model.variable(_PRESENT | page(_OLD), "Linux' entry")
+    freed = model.variable(0, "page freed")
     zapper, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
     model.starts(zapper)
     _zap(model, leaf, hpte, pte, freed, locked=scene["fix"])
@@ -160,6 +164,7 @@ HASH_PTE_REUSE = Scenario(
     summary="a page is hashed anew while the hash table still holds its old entry (powerpc, hash MMU)",
     source="a741e6796957 (v2.6.22), UNVERIFIED; arch/powerpc/mm/book3s64/hash_tlb.c, hash_4k.c",
     build=_build,
+    sentences=_SENTENCES,
     switches=(Parameter("fix", True, "the batch is flushed before the page-table lock drops"),),
     refuse=lambda scene: scene.lowering.no_hash_table(),
     window=("hashed", "batched", "freed", "hashed-anew"),

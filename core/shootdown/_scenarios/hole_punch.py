@@ -17,6 +17,10 @@ from shootdown._mm.model import Model
 from shootdown._workload import Parameter
 
 _INVARIANTS = ("walk-cache", "stale-data", "other-file")
+_SENTENCES = {
+    "stale-data": "After the punch the range reads zeros.",
+    "other-file": "The range never reads what another file wrote.",
+}
 _STALE, _OTHER_FILE = 1, 2
 _PLACES = ("hit", "filled", "filled-after-punch", "reused")
 _HIT, _FILLED, _FILLED_AFTER, _REUSED = range(len(_PLACES))
@@ -29,10 +33,10 @@ class _File:
 
     def __init__(self, model: Model, *, fixed: bool) -> None:
         self.fixed = fixed
-        self.page = model.variable(_OLD)
-        self.mapped = model.variable(1)
-        self.disk = model.variable(_OLD)
-        self.punched = model.variable(0)
+        self.page = model.variable(_OLD, "page cache")
+        self.mapped = model.variable(1, "block mapped")
+        self.disk = model.variable(_OLD, "block")
+        self.punched = model.variable(0, "punched")
         self.freed = model.event()
         self.i_rwsem = model.lock()
         self.invalidate_lock = model.lock()
@@ -141,6 +145,7 @@ HOLE_PUNCH_FILL = Scenario(
     summary="hole punching against reads that fill the page cache",
     source="730633f0b7f9",
     build=build,
+    sentences=_SENTENCES,
     parameters=(Parameter("readers", 1, "tasks that read the range meanwhile", minimum=1, maximum=4),),
     switches=(Parameter("fix", True, "punching and filling take mapping->invalidate_lock"),),
     flushes=False,

@@ -26,6 +26,9 @@ from shootdown._workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")
+_SENTENCES = {
+    "gup-fast": "GUP-fast may not return a page that was replaced by its copy, nor read a table that is in other use.",
+}
 _KHUGEPAGED, _WALKER = range(2)
 _AUTO = ("auto", "true", "false")
 _SWITCHES = (
@@ -106,8 +109,9 @@ def _build_page(scene: Scene) -> Problem:
     """One page: khugepaged may replace it only if nobody has a reference, and nobody may get one afterwards."""
     model = _model(scene)
     asm = model.asm
-    pmd, pte, references = model.variable(1), model.variable(1), model.variable(0)
-    replaced, pinned = model.variable(), model.variable()
+    pmd, pte = model.variable(1, "the PMD entry"), model.variable(1, "the PTE")
+    references = model.variable(0, "references")
+    replaced, pinned = model.variable(0, "page replaced"), model.variable(0, "page pinned")
 
     def replace() -> None:
         given_up, over = model.label(), model.label()
@@ -161,7 +165,7 @@ def _build_table(scene: Scene) -> Problem:
     """One table: it is deposited, filled anew when the huge page is split, and freed."""
     model = _model(scene)
     asm = model.asm
-    pmd = model.variable(1)
+    pmd = model.variable(1, "the PMD entry")
 
     def reuse() -> None:
         asm.set(o.SLOT, 0)
@@ -191,6 +195,7 @@ KHUGEPAGED = (
         summary="GUP-fast takes a page that khugepaged replaces by its copy",
         source="70cbc3cc78a9, 2ba99c5e0881",
         build=_build_page,
+        sentences=_SENTENCES,
         switches=_SWITCHES,
         refuse=_refuse,
         window=("walked", "replaced", "pinned"),
@@ -223,6 +228,7 @@ KHUGEPAGED = (
         summary="GUP-fast is inside a page table that khugepaged withdraws and uses anew",
         source="2ba99c5e0881",
         build=_build_table,
+        sentences=_SENTENCES,
         switches=_SWITCHES,
         refuse=_refuse,
         window=("walked", "reused", "freed"),

@@ -22,6 +22,10 @@ from shootdown._mm.model import Model
 from shootdown._workload import Parameter
 
 _INVARIANTS = ("walk-cache", "device-data", "freed-page")
+_SENTENCES = {
+    "device-data": "The user reads what the device wrote.",
+    "freed-page": "The device may not write to a page that was freed.",
+}
 _DATA, _FREED_PAGE = 1, 2
 _PLACES = ("grabbed", "restored", "discarded")
 _GRABBED, _RESTORED, _DISCARDED = range(len(_PLACES))
@@ -33,13 +37,13 @@ class _State:
     """The variables: the PTE, the page's struct page, and what the pages hold (1: what the device wrote)."""
 
     def __init__(self, model: Model) -> None:
-        self.pte = model.variable(_PAGE)
-        self.refs = model.variable(1)
-        self.mapcount = model.variable(1)
-        self.dirty = model.variable(0)
-        self.freed = model.variable(0)
-        self.data = model.variable(0)
-        self.fresh = model.variable(0)
+        self.pte = model.variable(_PAGE, "the PTE")
+        self.refs = model.variable(1, "references")
+        self.mapcount = model.variable(1, "mapcount")
+        self.dirty = model.variable(0, "dirty flag")
+        self.freed = model.variable(0, "page freed")
+        self.data = model.variable(0, "the page")
+        self.fresh = model.variable(0, "the fresh page")
 
 
 def _build(scene: Scene) -> Problem:
@@ -235,6 +239,7 @@ MADV_FREE_DIO = Scenario(
     summary="reclaim of a MADV_FREE page against a direct-IO read into it",
     source="6c8e2a256915",
     build=_build,
+    sentences=_SENTENCES,
     switches=(
         Parameter("fix", True, "reclaim looks at the references before it discards the page"),
         Parameter("write_barrier", True, "smp_mb() between clearing the PTE and reading the references"),

@@ -40,6 +40,7 @@ def _merge(commit: str, carried: Scenario, summary: str, first: str) -> Scenario
         summary=summary,
         source=f"{commit}, {carried.source}",
         build=build,
+        sentences=carried.sentences,
         parameters=(_TREE, *carried.parameters),
         flushes=carried.flushes,
         window=carried.window,

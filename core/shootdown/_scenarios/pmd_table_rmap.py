@@ -19,6 +19,12 @@ from shootdown._mm.model import Model
 from shootdown._workload import Parameter
 
 _INVARIANTS = ("walk-cache", "mapcount", "table-references", "share-count", "freed-in-use")
+_SENTENCES = {
+    "mapcount": "The huge page counts as mapped if and only if somebody maps it.",
+    "table-references": "A table in use has a reference.",
+    "share-count": "pt_share_count is the number of the other sharers.",
+    "freed-in-use": "A table is not freed while it maps the huge page.",
+}
 _MAPCOUNT, _REFERENCES, _SHARES, _FREED_IN_USE = range(1, len(_INVARIANTS))
 _PLACES = ("unshared", "unmapped", "referenced", "unmapped-while-referenced", "table-freed")
 _UNSHARED, _UNMAPPED, _REFERENCED, _WHILE, _TABLE_FREED = range(len(_PLACES))
@@ -30,12 +36,12 @@ class _Table:
     def __init__(self, model: Model, scene: Scene) -> None:
         self.counts_references = scene.kernel.share_count == "page_count"
         sharers = scene["sharers"]
-        self.references = model.variable(sharers if self.counts_references else 1)
-        self.shares = model.variable(0 if self.counts_references else sharers - 1)
-        self.entry = model.variable(1)
-        self.mapcount = model.variable(1)
-        self.users = model.variable(sharers)
-        self.scanned = model.variable(0)
+        self.references = model.variable(sharers if self.counts_references else 1, "references")
+        self.shares = model.variable(0 if self.counts_references else sharers - 1, "pt_share_count")
+        self.entry = model.variable(1, "entry in the table")
+        self.mapcount = model.variable(1, "mapcount")
+        self.users = model.variable(sharers, "processes that map the table")
+        self.scanned = model.variable(0, "scanned")
         self.i_mmap = model.locks.i_mmap
 
 
@@ -164,6 +170,7 @@ PMD_TABLE_RMAP = Scenario(
     summary="a transient reference to a hugetlb PMD table while the last process unmaps it",
     source="a8682d500f69, 59d9094df3d7",
     build=_build,
+    sentences=_SENTENCES,
     parameters=(
         Parameter("sharers", 2, "processes that map the table", minimum=1, maximum=4),
         Parameter(

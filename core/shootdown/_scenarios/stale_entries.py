@@ -21,6 +21,9 @@ from shootdown._workload import Parameter
 
 _STALE = 1
 _INVARIANTS = ("walk-cache", "stale-tlb-entry")
+_SENTENCES = {
+    "stale-tlb-entry": "No TLB entry may lead to a page that was freed, or that madvise() has dropped and returned.",
+}
 _PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT
 
 
@@ -45,8 +48,8 @@ _NEW = 1 << 10
 
 def _build_mremap(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=2, small=True)
-    old, new = model.entry(0, _PTE), model.entry(0, 0)
-    freed = model.variable()
+    old, new = model.entry(0, _PTE, "the old PTE"), model.entry(0, 0, "the new PTE")
+    freed = model.variable(0, "page freed")
     mover, truncater, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
     model.starts(mover)
     _move(scene, model, old, new)
@@ -141,8 +144,8 @@ _MISSED, _RETURNED = range(2)
 
 def _build_nested(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=1, small=True)
-    pte = model.entry(0, _PTE)
-    returned = model.variable()
+    pte = model.entry(0, _PTE, "the PTE")
+    returned = model.variable(0, "madvise() returned")
     threads = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
     user = model.task(mm=0, cpu=2, ready=True)
     model.starts(*threads)
@@ -241,6 +244,7 @@ STALE_ENTRIES = (
         summary="a TLB entry of the old address outlives a page that mremap() moved and a truncation freed",
         source="eb66ae030829 (CVE-2018-18281)",
         build=_build_mremap,
+        sentences=_SENTENCES,
         switches=_FIX,
         window=("moved", "freed", "stale"),
         expected=_expected(),
@@ -250,6 +254,7 @@ STALE_ENTRIES = (
         summary="MADV_DONTNEED returns while another one of the same page has yet to flush",
         source="99baac21e458",
         build=_build_nested,
+        sentences=_SENTENCES,
         switches=_FIX,
         window=("missed", "returned"),
         expected=_expected(),

@@ -266,6 +266,7 @@ UNSHARE = (
         summary="hardware walkers against unsharing a hugetlb PMD table",
         source="8ce720d5bd91, c2ff4764e03e",
         build=lambda scene: _build(scene, gup=False),
+        sentences=_SENTENCES,
         parameters=_PARAMETERS,
         shares_tables=True,
         window=("reused",),
