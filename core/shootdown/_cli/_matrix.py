@@ -61,8 +61,6 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     names = _names(prepared)
-    done = _sorted(done, names)  # processes end in any order
-    if as_json:
     done = m.sorted_rows(done, names)  # processes end in any order
     if as_json:
         _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
