@@ -59,6 +59,19 @@ def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
 
 
 @internal
+def pay_at_once(Q: Cells, B: Books, sender: int, time: int) -> None:
+    """Let all CPUs but the sender that have a step to take pay the same time: their order stays as it is.
+
+    Each would pay before its next step anyway, one at a time and with the heap to put in order again.
+    """
+    for i in range(Q[B.o_misc + k.HEAP_SIZE]):
+        cpu = Q[B.o_heap + i]
+        if cpu != sender:
+            Q[B.o_clock + cpu] += time
+            Q[B.o_paid + cpu] += time
+
+
+@internal
 def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, handler: int) -> int:
     """Let every CPU but the sender spend time in a handler, as `charge` does; returns when the last one ends."""
     before = int64(Q[B.o_misc + k.ALL_BUSY])
@@ -81,4 +94,5 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, h
     Q[B.o_misc + k.ALL_BUSY] = common
     Q[B.o_misc + k.ALL_OWED] += handler
     Q[B.o_owed + sender] -= handler
+    pay_at_once(Q, B, sender, handler)
     return end

@@ -58,7 +58,7 @@ from shootdown._timed.costs import (
     VARIES,
 )
 from shootdown._timed.entries import count, log
-from shootdown._timed.handlers import busy_until, owed
+from shootdown._timed.handlers import busy_until, owed, pay_at_once
 from shootdown._timed.heap import earlier, leave, push, remove, second, sift_down
 from shootdown._timed.interrupts import send_calls, take_late
 
@@ -470,6 +470,7 @@ def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) ->
     Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
     Q[B.o_misc + k.ALL_OWED] += times * each
     Q[B.o_owed + cpu] -= times * each
+    pay_at_once(Q, B, cpu, times * each)
 
 
 @internal
