@@ -36,6 +36,10 @@ ASKS_TIME = 8  # the state must be told what time it is first
 LOCKS = 16  # it takes a lock, behind those that wait for it already
 ACTS = 32  # it means something to clocks, queues or the ledger (`ops.AFTER`)
 SPENDS = 64  # and takes time that only then is known
+RELEASES = 128  # it acts only if somebody waits for the lock that it releases
+NOTED = 256  # it acts on the books alone: whose turn it is stays as it is
+
+_NOTED = (o.NOTE, o.CLEAR_PUD, o.UNSHARE, o.POPULATE, o.SET_PUD, o.FLUSH_BEGIN, o.MARK)
 
 
 def charges(
@@ -55,6 +59,8 @@ def charges(
     time = np.where(op == o.WORK, time * table[:, 2], time)
     what = CHARGED * charged + USER_MODE * np.isin(cost_of, (USER, START)) + VARIES * (op == o.WORK)
     what += ASKS_TIME * np.isin(op, (o.TARGET_LOADED, o.CONSIDER_GLOBAL, o.JUMP_NOT_DUE))
-    what += LOCKS * np.isin(op, (o.LOCK_READ, o.LOCK_WRITE)) + ACTS * (op >= o.AFTER)
+    what += LOCKS * np.isin(op, (o.LOCK_READ, o.LOCK_WRITE)) + ACTS * ((op >= o.AFTER) & ~np.isin(op, _NOTED))
+    what += NOTED * np.isin(op, _NOTED)
+    what += RELEASES * np.isin(op, (o.UNLOCK_READ, o.UNLOCK_WRITE))
     what += SPENDS * np.isin(op, (o.SEND, o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES, o.EXECUTE))
     return np.column_stack((time, what)).astype(np.int64).ravel()

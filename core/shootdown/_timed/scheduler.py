@@ -50,7 +50,9 @@ from shootdown._timed.costs import (
     LOCK_WAKE,
     LOCKS,
     MIGRATE,
+    NOTED,
     PAGE_FLUSH,
+    RELEASES,
     SPENDS,
     START,
     SWITCH,
@@ -325,7 +327,7 @@ def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc
         S[L.o_mm + mm * MM_CELLS + M_CONSIDER] = 1
 
 
-@internal
+@inlined
 def after_step(
     S: Cells,
     P: Cells,
@@ -350,8 +352,7 @@ def after_step(
     now = Q[B.o_clock + cpu]
     mm = S[t + T_ON] - 1
     if op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
-        if Q[B.o_lock + (said >> 3)] >= 0:
-            wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
+        wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
     elif op == o.NOTE:
         note(S, P, L, Q, B, task, pc)
     elif op == o.SEND:
@@ -630,6 +631,8 @@ def run(
             if said & 7:
                 blocked(S, P, L, Q, B, costs, task, pc, said)
                 break
+            if what & RELEASES and not what & CHARGED and Q[B.o_lock + (said >> 3)] < 0:
+                continue
             if what & CHARGED:
                 time = charges[2 * pc]
                 if what & VARIES and tuning[0]:
@@ -643,9 +646,10 @@ def run(
                     Q[B.o_misc + k.SYSTEM] += time
                 if events.shape[0] > 0:
                     log(Q, B, events, k.LOG_STEP, begin, begin + time, cpu, pc, task)
-            if what & ACTS:
-                before = Q[B.o_clock + cpu]
+            before = Q[B.o_clock + cpu]
+            if what & (ACTS | NOTED):
                 after_step(S, P, lists, L, Q, B, costs, ever, events, task, pc, said, tuning[2])
+            if what & ACTS:
                 if what & SPENDS:
                     spent = Q[B.o_clock + cpu] - before
                     Q[B.o_misc + k.SYSTEM] += spent

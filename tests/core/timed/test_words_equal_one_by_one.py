@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shootdown._mm.model import Model
 from shootdown._registry import registry
 from shootdown._simulate import prepare
 from shootdown._timed.run import Machine, Run, run_machine
@@ -162,4 +163,44 @@ def test_four_thousand_cpus_are_charged_alike_and_exactly() -> None:
 def test_a_machine_of_one_or_two_cpus_has_nobody_or_one_to_interrupt(cpus: int) -> None:
     _, fast, slow = both("fork-storm", "6.16", "intel-server", cpus, children=5, gib=9, pages=20)
     assert fast.counts["sync_ipis"] == (cpus - 1) * fast.counts["sync_broadcasts"]
+    assert_equal(fast, slow)
+
+
+@pytest.mark.parametrize("cpus", [2, 3, 64, 130])
+@pytest.mark.parametrize("which", ["low", "likely", "high"])
+def test_broadcasts_that_overlap_queue_in_handlers_the_same_way(cpus: int, which: str) -> None:
+    """Every CPU broadcasts three times, all beginning together: nobody has the same handlers behind him as another."""
+    known = registry()
+    platform = known.platform("x86", "intel-server")
+    case = prepare(known.architecture("x86"), platform, "6.16", known.workload("fork-storm"), cpus=cpus)
+    model = Model(case.kernel, case.setting.lowering, cpus=cpus, mms=cpus)
+    model.starts(*[model.task(mm=i, cpu=i, ready=True) for i in range(cpus)])
+    with model.asm.loop(3):
+        model.asm.work("small_fault_ns", text="something of its own")
+        model.gathers.sync()
+    model.asm.halt()
+    machine = model.build()
+    fast, slow = (
+        run_machine(machine, platform, which=which, one_by_one=one_by_one) for one_by_one in (False, True)
+    )
+    assert fast.counts["sync_ipis"] == 3 * cpus * (cpus - 1)
+    assert fast.syncs_taken.tolist() == [3 * (cpus - 1)] * cpus
+    assert_equal(fast, slow)
+
+
+@pytest.mark.parametrize("processes", [2, 70])
+def test_processes_that_call_at_once_take_the_same_time_either_way(processes: int) -> None:
+    _, fast, slow = both(
+        "anonymous",
+        "7.0",
+        "intel-server",
+        80,
+        processes=processes,
+        callers=3,
+        threads=5,
+        op="madv_dontneed",
+        kind="embedded",
+        pages=40,
+        times=3,
+    )
     assert_equal(fast, slow)
