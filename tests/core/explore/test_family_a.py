@@ -134,7 +134,10 @@ REDUNDANT: dict[str, dict[str, str]] = {
         "native_flush_tlb_multi: wait for all targets": "a CPU that missed mremap()'s flush is two generations of "
         "tlb_gen behind at the truncation's, and flushes everything",
     },
-    "nested-flush": {"mmap_lock": "both take it for reading"},
+    "nested-flush": {
+        "mmap_lock": "both take it for reading",
+        "page-table lock": "who finds the entry gone sees that the other's gather is pending, with the lock or without",
+    },
 }
 
 
