@@ -7,6 +7,11 @@ from typing import Any
 import attrs
 
 
+def called(function: str) -> str:
+    """Write where a step stands: a kernel function with its parentheses, other places, as `user mode`, without."""
+    return f"{function}()" if function.isidentifier() else function
+
+
 @attrs.frozen
 class Atom:
     """One step of a task, or what an agent did, in a story.

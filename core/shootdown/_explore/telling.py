@@ -36,7 +36,7 @@ from shootdown._explore.moves import (
     label_of,
     move,
 )
-from shootdown._explore.story import Atom, Line, Story
+from shootdown._explore.story import Atom, Line, Story, called
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
@@ -321,7 +321,7 @@ class _Teller:
         last = self.lines[-1]
         atom = last.atoms[-1]
         if atom.pc >= 0:
-            where = f" in {atom.function}()" if atom.function else ""
+            where = f" in {called(atom.function)}" if atom.function else ""
             return [f"CPU {atom.cpu}{where}: {atom.text}"]
         mm = int(self.state[layout.o_cpu + last.cpu * CPU_CELLS + CPU_MM]) - 1
         return [
@@ -352,7 +352,7 @@ def waiting(state: State, code: Any, layout: Any) -> list[str]:
         if op in (o.HALT, o.PARK):
             continue
         note = code.notes[pc]
-        where = f" in {note.function}()" if note.function else ""
+        where = f" in {called(note.function)}" if note.function else ""
         found.append(f"CPU {cpu} waits for ever{where}: {note.text or 'go on'}")
     return found
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shootdown._explore.story import called
+
 if TYPE_CHECKING:
     from shootdown._explore.run import Verdict
     from shootdown._explore.story import Atom, Line, Story
@@ -153,7 +155,7 @@ def blocks(line: Line) -> list[tuple[int, list[Phrase]]]:
                 block[-1] = block[-1]._replace(text=f"{block[-1].text}; {atom.text}")
             continue
         who = f"{line.who}: " if not block and line.who not in ("task", "interrupt") else ""
-        named = f"{atom.function}(): " if atom.function and atom.function != function else ""
+        named = f"{called(atom.function)}: " if atom.function and atom.function != function else ""
         block.append(Phrase(f"{who}{named}{atom.text}", atom.changed, atom.file))
         function = atom.function
     return found
