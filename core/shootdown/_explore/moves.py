@@ -36,7 +36,16 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import PREEMPTED, cpu_set, has, step_inlined, switch_to, take, takeable
+from shootdown._machine.step import (
+    PREEMPTED,
+    choose,
+    cpu_set,
+    has,
+    step_inlined,
+    switch_to,
+    take,
+    takeable,
+)
 
 # What moves: the low bits of a label. Above: x (task or CPU), then y.
 STEP = 0  # task x takes its next step
@@ -189,10 +198,8 @@ def _move(
             take(S, L, x, word, bit)
             task = woken(S, L, F, R, x)
     elif kind == CHOOSE:
-        pc = int64(S[L.o_task + x * TASK_CELLS + T_PC])
-        done = P[pc * 5] == o.CHOICE and runs(S, L, x)
+        done = runs(S, L, x) and choose(S, P, L, x)
         if done:
-            S[L.o_task + x * TASK_CELLS + T_PC] = P[pc * 5 + 1]
             task = x
     elif kind == FILL:
         done = fill_walk_cache(S, L, x)

@@ -84,18 +84,6 @@ def pack(S: Cells, rows: Cells, at: int, plan: Plan) -> None:
         rows[at + plan.word[cell]] |= np.uint64(S[cell]) << plan.shift[cell]
 
 
-@kernel
-def unfit(S: Cells, first: Cells, plan: Plan) -> int:
-    """Find a cell whose value does not fit, or -1; a cell without a width has to keep its first value."""
-    for cell in range(S.shape[0]):
-        if plan.width[cell] == 0:
-            if S[cell] != first[cell]:
-                return cell
-        elif (np.int64(S[cell]) >> plan.width[cell]) != 0:
-            return cell
-    return -1
-
-
 @inlined
 def raw_plan(plan: Plan) -> Plan:
     """Give the same with pointers instead of arrays."""

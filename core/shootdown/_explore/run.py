@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from platform import machine as host_machine
 from typing import TYPE_CHECKING, Any
@@ -355,9 +355,3 @@ def _verdict(
         outcome=outcome,
         exploration=case,
     )
-
-
-def explore_all(cases: Iterable[Exploration], **bounds: Any) -> Iterator[Verdict]:
-    """Explore prepared cases one after another; what was yielded stays if the caller stops."""
-    for case in cases:
-        yield explore(case, **bounds)

@@ -20,7 +20,6 @@ from shootdown._machine.layout import (
     Layout,
 )
 from shootdown._machine.step import (
-    FLUSH_ON_ENTRY,
     PREEMPTED,
     STALE_WALK,
     WALK,
@@ -108,12 +107,6 @@ def resume(S: Cells, L: Layout, cpu: int) -> bool:
         return False
     enter_guest(S, L, cpu)
     return True
-
-
-@kernel
-def told_to_flush(S: Cells, L: Layout, cpu: int) -> bool:
-    """Say whether a preempted vCPU will flush when it enters the guest."""
-    return has(S, cpu_set(L, FLUSH_ON_ENTRY), L, cpu)
 
 
 @kernel

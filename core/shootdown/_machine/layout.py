@@ -168,10 +168,22 @@ def make_layout(
         entries=entries,
         stores=stores,
         memory=memory,
-        most=(1 << min(bits, 62)) - 1,
+        most=_most(bits),
         size=-(-offset // 8) * 8,
         **starts,
     )
+
+
+def with_cells(layout: Layout, bits: int) -> Layout:
+    """Return the layout with cells of another width: where one word holds all CPUs, everything lies where it lay."""
+    if layout.words != 1 or bits < layout.cpus:
+        raise AssertionError("one word has to hold all CPUs")
+    return layout._replace(bits=bits, shift=bits.bit_length() - 1, most=_most(bits))
+
+
+def _most(bits: int) -> int:
+    """The largest number that a cell of so many bits is given to hold."""
+    return (1 << min(bits, 62)) - 1
 
 
 def empty_state(layout: Layout, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[np.int64]:

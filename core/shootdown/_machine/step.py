@@ -937,6 +937,17 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
     return said
 
 
+@kernel
+def choose(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Let a task whose next step is a CHOICE go the other way; `step` goes on."""
+    t = L.o_task + task * TASK_CELLS
+    pc = int64(S[t + T_PC])
+    if P[pc * 5] != o.CHOICE:
+        return False
+    S[t + T_PC] = P[pc * 5 + 1]
+    return True
+
+
 #: The step function, and the same for a loop that takes nothing else: inlined there, a step costs no call.
 step = kernel(_step)
 step_inlined = inlined_copy(_step)

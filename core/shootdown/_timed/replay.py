@@ -21,6 +21,7 @@ from shootdown._machine.layout import (
     T_CPU,
     T_PC,
     TASK_CELLS,
+    with_cells,
 )
 from shootdown._platform import Platform
 from shootdown._timed import costs as c
@@ -80,12 +81,7 @@ class Replayed:
 
 def wide(machine: Machine) -> Machine:
     """Return a machine made for exploration as a timed run has it: cells of 64 bits, the same places."""
-    layout = machine.layout
-    if layout.words != 1:
-        raise AssertionError("one word of an explored machine holds all CPUs")
-    return attrs.evolve(
-        machine, layout=layout._replace(bits=64, most=(1 << 62) - 1), state=machine.state.astype(np.int64)
-    )
+    return attrs.evolve(machine, layout=with_cells(machine.layout, 64), state=machine.state.astype(np.int64))
 
 
 def replay(

@@ -121,12 +121,6 @@ def page_key(va: Any, shift: Any) -> Any:
 
 
 @inlined
-def mark_of(tag: Any, is_global: Any, table: Any) -> Any:
-    """Pack an entry's tag, its global bit (0 or 1) and its table's frame number."""
-    return (np.uint64(table) << TABLE_SHIFT) | (np.uint64(is_global) << GLOBAL_SHIFT) | np.uint64(tag)
-
-
-@inlined
 def _control(plan: Any, cpu: Any) -> Any:
     return plan[CONTROL] + cpu * plan[CONTROL_WORDS]
 

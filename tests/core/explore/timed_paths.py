@@ -21,18 +21,13 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, TASK_CELLS
 from shootdown._platform import COST_NAMES, Cost, Costs
 from shootdown._timed import interrupts, scheduler
-from shootdown._timed.run import Machine, run_machine
+from shootdown._timed.replay import wide
+from shootdown._timed.run import run_machine
 
 WATCHED = {
     scheduler: ("step", "step_inlined", "switch_to", "enter_guest"),
     interrupts: ("take", "take_sync"),
 }
-
-
-def widened(machine: Machine) -> Machine:
-    """Return the machine with cells of 64 bits; with up to 16 CPUs everything lies where it lay."""
-    layout = machine.layout._replace(bits=64, most=(1 << 62) - 1)
-    return attrs.evolve(machine, layout=layout, state=machine.state.astype(np.int64))
 
 
 class Tape:
@@ -142,7 +137,7 @@ def run(cell: tuple[str, str, str, str, dict[str, Any]], seed: int) -> dict[str,
     before = {module: {n: getattr(module, n, None) for n in names} for module, names in WATCHED.items()}
     tape.watch()
     try:
-        machine = widened(problem.machine)
+        machine = wide(problem.machine)
         timed = run_machine(
             machine, attrs.evolve(case.platform, costs=random_costs(random.Random(seed))), seed=seed
         )

@@ -1,0 +1,15 @@
+"""What every test may rely on, whoever started the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+def pytest_configure() -> None:
+    """Make the tests independent of where they were started."""
+    # A shell that starts a job in the background lets it ignore Ctrl-C, and its children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Reports take their width from it; tests that try out a width set it.
+    os.environ.pop("COLUMNS", None)
