@@ -20,12 +20,14 @@ from shootdown._explore.run import explorations
 from shootdown._machine import ops as o
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, TASK_CELLS
 from shootdown._platform import COST_NAMES, Cost, Costs
-from shootdown._timed import interrupts, scheduler
+from shootdown._timed import effects, interrupts, scheduler, tasks
 from shootdown._timed.replay import wide
 from shootdown._timed.run import run_machine
 
 WATCHED = {
-    scheduler: ("step", "step_inlined", "switch_to", "enter_guest"),
+    scheduler: ("step_inlined", "enter_guest"),
+    effects: ("step",),
+    tasks: ("step", "switch_to"),
     interrupts: ("take", "take_sync"),
 }
 
@@ -39,10 +41,7 @@ class Tape:
     def watch(self) -> None:
         for module, names in WATCHED.items():
             for name in names:
-                if hasattr(module, name):
-                    setattr(
-                        module, name, self._watching(name.removesuffix("_inlined"), getattr(module, name))
-                    )
+                setattr(module, name, self._watching(name.removesuffix("_inlined"), getattr(module, name)))
 
     def _watching(self, name: str, function: Any) -> Any:
         def watched(*args: Any) -> Any:
@@ -134,7 +133,7 @@ def run(cell: tuple[str, str, str, str, dict[str, Any]], seed: int) -> dict[str,
     problem = attrs.evolve(case.scenario.build(case.scene()), scheduler=True)
     explorer = Explorer(problem, Reductions(fuse=False, dead=False, symmetry=False))
     tape = Tape()
-    before = {module: {n: getattr(module, n, None) for n in names} for module, names in WATCHED.items()}
+    before = {module: {n: getattr(module, n) for n in names} for module, names in WATCHED.items()}
     tape.watch()
     try:
         machine = wide(problem.machine)
@@ -144,8 +143,7 @@ def run(cell: tuple[str, str, str, str, dict[str, Any]], seed: int) -> dict[str,
     finally:
         for module, names in before.items():
             for n, function in names.items():
-                if function is not None:
-                    setattr(module, n, function)
+                setattr(module, n, function)
     follower = Follower(explorer)
     for call in tape.calls:
         follower.follow(call)

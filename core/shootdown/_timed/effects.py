@@ -1,0 +1,312 @@
+"""What a step means for clocks and ledger, beyond what it costs."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, internal
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64, popcount
+from shootdown._machine.layout import (
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_TASK,
+    M_CONSIDER,
+    M_TRIM,
+    MM_CELLS,
+    T_CPU,
+    T_ON,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+)
+from shootdown._machine.step import (
+    FLUSH_ON_ENTRY,
+    LAZY,
+    LOADED,
+    STALE_LEAF,
+    STALE_WALK,
+    cpu_set,
+    mm_set,
+    step,
+)
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
+from shootdown._timed.entries import count, log
+from shootdown._timed.handlers import busy_until, owed, pay_at_once
+from shootdown._timed.interrupts import send_calls, take_late
+from shootdown._timed.tasks import make_ready, note_running, wake_waiters
+
+SECOND = 10**12
+#: The process numbers that tasks have begin here; INVLPGB's policy compares them with the jiffies.
+FIRST_PID = 1000
+
+
+@internal
+def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int, tick: int) -> None:
+    """Tell the state what time it is, where a step asks: trimming once a second or by the flush, ASIDs by the jiffy."""
+    op = P[pc * 5]
+    now = Q[B.o_clock + S[L.o_task + task * TASK_CELLS + T_CPU]]
+    mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
+    if op == o.TARGET_LOADED:
+        if now >= Q[B.o_trim + mm]:
+            S[L.o_mm + mm * MM_CELLS + M_TRIM] = 1
+            Q[B.o_trim + mm] = now + SECOND
+    elif op == o.JUMP_NOT_DUE:
+        at = B.o_asked + S[L.o_task + task * TASK_CELLS + T_CPU]
+        Q[at] += 1
+        if Q[at] >= P[pc * 5 + 1]:
+            Q[at] = 0
+            S[L.o_mm + mm * MM_CELLS + M_TRIM] = 1
+    elif (FIRST_PID + task) & 31 == (now // tick) & 31:
+        S[L.o_mm + mm * MM_CELLS + M_CONSIDER] = 1
+
+
+@inlined
+def after_step(
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    ever: Cells,
+    events: Cells,
+    task: int,
+    pc: int,
+    said: int,
+    slow: int,
+) -> None:
+    """Do for clocks, queues and ledger what a step asks, beyond what it costs."""
+    op = P[pc * 5]
+    a = P[pc * 5 + 1]
+    b = P[pc * 5 + 2]
+    t = L.o_task + task * TASK_CELLS
+    cpu = S[t + T_CPU]
+    now = Q[B.o_clock + cpu]
+    mm = S[t + T_ON] - 1
+    if op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
+        wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
+    elif op == o.NOTE:
+        note(S, P, L, Q, B, task, pc)
+    elif op == o.SEND:
+        send_calls(S, P, L, Q, B, costs, ever, events, cpu, task, pc, slow)
+    elif op == o.WAIT:
+        done = max(max(now, Q[B.o_answer + cpu] + Q[B.o_collect + cpu]), busy_until(Q, B, cpu))
+        if events.shape[0] > 0 and done > now:
+            log(Q, B, events, k.LOG_WAIT, now, done, cpu, pc, 0)
+        Q[B.o_misc + k.SYSTEM] += done - now
+        Q[B.o_step_time + pc] += done - now
+        Q[B.o_paid + cpu] = owed(Q, B, cpu)
+        Q[B.o_clock + cpu] = done
+        Q[B.o_answer + cpu] = 0
+        Q[B.o_collect + cpu] = 0
+    elif op == o.FLUSH_BEGIN:
+        count(Q, B, k.FLUSH_REQUESTS, 1, task)
+        count(Q, B, k.FLUSH_WHOLE_MM, said >> 3, task)
+    elif op == o.FLUSH_SELF:
+        what = said >> 3
+        strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+        if what & 1:
+            count(Q, B, k.FULL_FLUSHES, 1, task)
+            Q[B.o_clock + cpu] += costs[FULL_FLUSH]
+        elif what & 2:
+            count(Q, B, k.PAGE_INVALIDATIONS, strides, task)
+            Q[B.o_clock + cpu] += strides * costs[PAGE_FLUSH]
+        elif what & 4:
+            count(Q, B, k.LAZY_SWITCHES, 1, task)
+            Q[B.o_clock + cpu] += costs[FULL_FLUSH]
+        if P[pc * 5 + 2]:
+            count(Q, B, k.OWN_HANDLER_RUNS, 1, task)
+    elif op == o.UNSHARE:
+        count(Q, B, k.UNSHARED, 1, task)
+        if said >> 3 == 1:
+            count(Q, B, k.FULLY_UNSHARED, 1, task)
+        Q[B.o_unshared_of + task] += 1
+    elif op == o.SET_PUD or op == o.POPULATE:
+        ever[mm * L.slots + S[t + T_REG + o.SLOT]] = 1
+    elif op == o.CLEAR_PUD:
+        section = Q[B.o_section_of + task]
+        n = Q[B.o_section_count + section]
+        if n < L.slots:
+            Q[B.o_section_slots + section * L.slots + n] = S[t + T_REG + o.SLOT]
+            Q[B.o_section_count + section] = n + 1
+    elif op == o.SPAWN:
+        child = S[L.o_task + a * TASK_CELLS + T_ON] - 1
+        if child >= 0:
+            Q[B.o_trim + child] = now + SECOND
+        make_ready(S, L, Q, B, costs, a, now + costs[START])
+    elif op == o.SIGNAL:
+        waiter = Q[B.o_waiting + a]
+        Q[B.o_waiting + a] = -1
+        while waiter >= 0:
+            after = Q[B.o_next + waiter]
+            if step(S, P, lists, L, waiter) & 7 == o.DONE:
+                make_ready(S, L, Q, B, costs, waiter, now + costs[LOCK_WAKE])
+            else:
+                Q[B.o_next + waiter] = Q[B.o_waiting + a]
+                Q[B.o_waiting + a] = waiter
+            waiter = after
+    elif op == o.RELEASE_MM:
+        note_running(S, L, Q, B, cpu)
+    elif op == o.IRQ_ON:
+        take_late(S, L, Q, B, costs, events, cpu, now)
+    elif op == o.MARK:
+        mark(L, Q, B, a, b, P[pc * 5 + 3], now)
+        if events.shape[0] > 0:
+            log(Q, B, events, k.LOG_STEP, now, now, cpu, pc, task)
+    elif op == o.EXECUTE:
+        execute(S, P, L, Q, B, costs, cpu, pc)
+    elif op == o.FLUSH_LOCAL_PAGES:
+        count(Q, B, k.PAGE_INVALIDATIONS, a, task)
+        Q[B.o_clock + cpu] += a * costs[PAGE_FLUSH]
+
+
+@internal
+def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, pc: int) -> None:
+    """Count an instruction by its name and charge it; the first row is the whole run, then one for each window."""
+    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+    times = P[pc * 5 + 2]
+    per = P[pc * 5 + 3] & 3
+    if per == o.PER_STRIDE:
+        times *= max(strides, 1)
+    elif per == o.PER_RANGE_DIGIT:
+        digits = int64(0)
+        rest = strides >> 1
+        while rest:
+            digits += int64(rest & 31 != 0)
+            rest >>= 5
+        times *= digits
+    elif per == o.PER_ODD_STRIDE:
+        times *= strides & 1
+    if P[pc * 5 + 3] & o.PER_PMD:
+        times *= strides >> L.pmd_shift
+    if P[pc * 5 + 3] & o.PER_TARGET:
+        targets = int64(0)
+        for w in range(L.words):
+            targets += popcount(S[L.o_out + cpu * L.words + w])
+        times *= targets
+    Q[B.o_instructions + P[pc * 5 + 1]] += times
+    if P[pc * 5 + 3] & o.BROADCASTS:
+        count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)
+        broadcast(L, Q, B, cpu, times, costs[FULL_FLUSH] if strides == 0 else costs[PAGE_FLUSH])
+    window = Q[B.o_misc + k.WINDOW]
+    if window >= 0:
+        Q[B.o_instructions + (window + 1) * B.instructions + P[pc * 5 + 1]] += times
+    if P[pc * 5 + 4] >= 0:
+        Q[B.o_clock + cpu] += times * costs[P[pc * 5 + 4]]
+        if P[pc * 5 + 3] & o.BROADCASTS:
+            Q[B.o_misc + k.CHANNEL] = Q[B.o_clock + cpu]
+
+
+@internal
+def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) -> None:
+    """Let a CPU wait for the channel that carries broadcasts, and every other CPU spend time on what it brings."""
+    Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
+    Q[B.o_misc + k.ALL_OWED] += times * each
+    Q[B.o_owed + cpu] -= times * each
+    pay_at_once(Q, B, cpu, times * each)
+
+
+@internal
+def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
+    """Write down an occurrence that only the ledger knows."""
+    what = P[pc * 5 + 1]
+    times = P[pc * 5 + 2]
+    if what == o.NOTE_SECTION:
+        section = P[pc * 5 + 3]
+        if times:
+            Q[B.o_section_of + task] = section
+            for w in range(L.words):
+                Q[B.o_section_flushed + section * L.words + w] = 0
+            if Q[B.o_section_waits + section]:
+                Q[B.o_section_waits + section] = 0
+                for cpu in range(L.cpus):
+                    Q[B.o_section_needed + section * L.cpus + cpu] = 0
+            Q[B.o_section_count + section] = 0
+        else:
+            Q[B.o_section_of + task] = B.sections - 1
+    elif what == o.NOTE_AUDIT:
+        audit(S, L, Q, B, task, pc)
+    else:
+        count(Q, B, note_counter(what), times, task)
+
+
+@inlined
+def note_counter(what: int) -> int:
+    """Say which counter an occurrence belongs to."""
+    if what == o.NOTE_GATHER:
+        return int64(k.GATHERS)
+    if what == o.NOTE_GATHER_VMA:
+        return int64(k.GATHERS_VMA)
+    if what == o.NOTE_WARNING:
+        return int64(k.WARNINGS)
+    if what == o.NOTE_COMPLETION:
+        return int64(k.COMPLETIONS)
+    if what == o.NOTE_SHARED:
+        return int64(k.SHARED)
+    return int64(k.GRACE_PERIODS)
+
+
+@internal
+def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
+    """Count what hardware could still use of the tables that the task's mm has just given up.
+
+    Looked at when i_mmap_rwsem drops: from then on another process may reuse the table. A CPU can use what it
+    cached only while it has the mm loaded; a preempted vCPU that will flush on entry can't. The first time that
+    something is left is written down with its CPUs.
+    """
+    mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
+    tables = Q[B.o_unshared_of + task]
+    Q[B.o_unshared_of + task] = 0
+    if tables == 0:
+        return
+    stale = int64(0)
+    for w in range(L.words):
+        usable = S[mm_set(L, mm, LOADED) + w] & ~S[cpu_set(L, FLUSH_ON_ENTRY) + w]
+        stale += popcount(S[mm_set(L, mm, STALE_WALK) + w] & usable) * min(tables, B.walk_entries)
+        leaves = min(tables * Q[B.o_misc + k.PAGES_PER_TABLE], B.huge_entries)
+        stale += popcount(S[mm_set(L, mm, STALE_LEAF) + w] & usable) * leaves
+    if stale:
+        count(Q, B, k.STALE_LEFT, stale, task)
+        if B.windows == 0 or Q[B.o_misc + k.WINDOW] == 0:
+            if Q[B.o_stale + k.STALE_TIMES] == 0:
+                Q[B.o_stale + k.STALE_STEP] = pc
+                Q[B.o_stale + k.STALE_MM] = mm
+                Q[B.o_stale + k.STALE_TABLES] = tables
+                for w in range(L.words):
+                    usable = S[mm_set(L, mm, LOADED) + w] & ~S[cpu_set(L, FLUSH_ON_ENTRY) + w]
+                    at = B.o_stale + k.STALE_CELLS + w
+                    Q[at] = S[mm_set(L, mm, STALE_WALK) + w] & usable
+                    Q[at + L.words] = S[mm_set(L, mm, STALE_LEAF) + w] & usable
+                    Q[at + 2 * L.words] = S[cpu_set(L, LAZY) + w] & usable
+            Q[B.o_stale + k.STALE_TIMES] += 1
+
+
+@internal
+def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
+    """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening.
+
+    The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
+    """
+    ledger = 3 * B.steps
+    if window == 0:
+        for i in range(ledger):
+            if opens:
+                Q[B.o_step_count + i] = 0
+            else:
+                Q[B.o_step_kept + i] = Q[B.o_step_count + i]
+    if not opens:
+        Q[B.o_misc + k.WINDOW] = -1
+        Q[B.o_window_end + window] = now
+        Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
+        return
+    Q[B.o_misc + k.WINDOW] = window
+    Q[B.o_misc + k.ACTOR] = actor
+    Q[B.o_window_begin + window] = now
+    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM]
+    Q[B.o_misc + k.ALL_FLUSHES] = 0
+    Q[B.o_misc + k.ALL_SYNCS] = 0
+    for cpu in range(L.cpus):
+        Q[B.o_flushes_taken + cpu] = 0
+        Q[B.o_syncs_taken + cpu] = 0

@@ -1,0 +1,203 @@
+"""Who runs where: each CPU's queue of tasks, and the queues of those who wait for a lock or an event."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, internal
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_MM, T_PC, TASK_CELLS, Layout
+from shootdown._machine.step import place, step, switch_to
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, SWITCH
+from shootdown._timed.entries import count
+from shootdown._timed.handlers import busy_until, owed
+from shootdown._timed.heap import leave, push, sift_down
+
+
+@internal
+def note_running(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> None:
+    """Keep the set of CPUs whose task has an mm: only those can be inside a lockless walk."""
+    task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
+    word = B.o_user + cpu // L.bits
+    bit = int64(1) << (cpu % L.bits)
+    if task >= 0 and S[L.o_task + task * TASK_CELLS + T_MM] != 0:
+        Q[word] |= bit
+    else:
+        Q[word] &= ~bit
+
+
+@internal
+def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
+    """Switch a CPU to a task at the CPU's clock."""
+    said = switch_to(S, L, cpu, task)
+    note_running(S, L, Q, B, cpu)
+    if task >= 0:
+        Q[B.o_clock + cpu] += costs[SWITCH]
+        count(Q, B, k.CONTEXT_SWITCHES, 1, task)
+        if said:
+            count(Q, B, k.ROOT_LOADS, 1, task)
+        push(Q, B, cpu)
+        Q[B.o_idles + cpu] = 0
+
+
+@inlined
+def enqueue(Q: Cells, B: Books, cpu: int, task: int, time: int) -> None:
+    """Put a task at the end of a CPU's queue."""
+    Q[B.o_ready + task] = time
+    Q[B.o_next + task] = -1
+    last = Q[B.o_queue_end + cpu]
+    if last < 0:
+        Q[B.o_queue + cpu] = task
+    else:
+        Q[B.o_next + last] = task
+    Q[B.o_queue_end + cpu] = task
+
+
+@internal
+def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, time: int) -> None:
+    """Let a task run on its CPU from a time on: at once if the CPU idles, else in its queue."""
+    cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
+    if cpu >= L.cpus:  # fork() chooses: an idle CPU if there is one, else the next in turn
+        cpu = choose_cpu(S, L, Q, B)
+        place(S, L, task, cpu)
+    current = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
+    spins = current >= 0 and Q[B.o_parked + current] != 0
+    if spins:  # it would run for ever: who wakes up takes its place, and it waits in the queue
+        enqueue(Q, B, cpu, current, time)
+    if spins or current < 0:
+        Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
+        Q[B.o_paid + cpu] = owed(Q, B, cpu)
+        run_on(S, L, Q, B, costs, cpu, task)
+    else:
+        enqueue(Q, B, cpu, task, time)
+
+
+@internal
+def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
+    """Choose where a new task runs: the next idle CPU in turn, or the next CPU in turn that does not spin."""
+    last = int64(Q[B.o_misc + k.LAST_CPU])
+    fallback = int64(-1)
+    for i in range(1, L.cpus + 1):
+        cpu = (last + i) % L.cpus
+        if S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] == 0:
+            Q[B.o_misc + k.LAST_CPU] = cpu
+            return cpu
+        if fallback < 0 and Q[B.o_queue + cpu] < 0:
+            fallback = cpu
+    if fallback < 0:
+        fallback = (last + 1) % L.cpus
+    Q[B.o_misc + k.LAST_CPU] = fallback
+    return fallback
+
+
+@internal
+def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
+    """Let a CPU whose task sleeps or is gone take the next of its queue, or idle."""
+    task = Q[B.o_queue + cpu]
+    if task < 0:
+        leave(Q, B, cpu)
+        switch_to(S, L, cpu, -1)
+        note_running(S, L, Q, B, cpu)
+        return
+    Q[B.o_queue + cpu] = Q[B.o_next + task]
+    if Q[B.o_next + task] < 0:
+        Q[B.o_queue_end + cpu] = -1
+    Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_ready + task])
+    run_on(S, L, Q, B, costs, cpu, task)
+    sift_down(Q, B, Q[B.o_place + cpu])
+
+
+@internal
+def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
+    """Leave a CPU to a task that runs for ever; tasks that wait in its queue, and don't, run first."""
+    before = int64(-1)
+    other = Q[B.o_queue + cpu]
+    while other >= 0 and Q[B.o_parked + other]:
+        before = other
+        other = Q[B.o_next + other]
+    if other < 0:
+        leave(Q, B, cpu)
+        return
+    if before >= 0:  # it goes to the front
+        Q[B.o_next + before] = Q[B.o_next + other]
+        if Q[B.o_queue_end + cpu] == other:
+            Q[B.o_queue_end + cpu] = before
+        Q[B.o_next + other] = Q[B.o_queue + cpu]
+        Q[B.o_queue + cpu] = other
+    enqueue(Q, B, cpu, task, Q[B.o_clock + cpu])
+    next_task(S, L, Q, B, costs, cpu)
+
+
+@internal
+def wake_waiters(
+    S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
+) -> None:
+    """Hand a released lock to whoever waits longest: to one writer, or to all readers before the next writer."""
+    while True:
+        task = Q[B.o_lock + lock]
+        if task < 0:
+            return
+        t = L.o_task + task * TASK_CELLS
+        pc = S[t + T_PC]
+        if step(S, P, lists, L, task) & 7 != o.DONE:
+            return
+        Q[B.o_lock + lock] = Q[B.o_next + task]
+        if Q[B.o_next + task] < 0:
+            Q[B.o_lock_end + lock] = -1
+        if P[pc * 5] == o.LOCK_WRITE:
+            waited = time - Q[B.o_since + task]
+            Q[B.o_misc + k.SPIN_ALL] += waited
+            Q[B.o_misc + k.SPIN_ONE] += time - max(Q[B.o_since + task], Q[B.o_lock_at + lock])
+        Q[B.o_lock_at + lock] = time
+        cpu = S[t + T_CPU]
+        if P[pc * 5 + 3]:
+            make_ready(S, L, Q, B, costs, task, time + costs[LOCK_WAKE])
+        else:
+            Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
+            Q[B.o_misc + k.SYSTEM] += Q[B.o_clock + cpu] - Q[B.o_since + task]
+            Q[B.o_paid + cpu] = owed(Q, B, cpu)
+            push(Q, B, cpu)
+            Q[B.o_idles + cpu] = 0
+
+
+@internal
+def blocked(
+    S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, pc: int, said: int
+) -> None:
+    """Let a task wait: in a lock's queue, for answers, for an event, or for good."""
+    t = L.o_task + task * TASK_CELLS
+    cpu = S[t + T_CPU]
+    why = said & 7
+    if why == o.BLOCKED_LOCK:
+        lock = said >> 3
+        Q[B.o_since + task] = Q[B.o_clock + cpu]
+        Q[B.o_next + task] = -1
+        last = Q[B.o_lock_end + lock]
+        if Q[B.o_lock + lock] < 0:
+            Q[B.o_lock + lock] = task
+        else:
+            Q[B.o_next + last] = task
+        Q[B.o_lock_end + lock] = task
+        count(Q, B, k.LOCK_WAITS, 1, task)
+        if P[pc * 5 + 3]:
+            next_task(S, L, Q, B, costs, cpu)
+        else:
+            leave(Q, B, cpu)
+    elif why == o.BLOCKED_ACK:
+        leave(Q, B, cpu)
+    elif why == o.BLOCKED_EVENT:
+        Q[B.o_next + task] = Q[B.o_waiting + (said >> 3)]
+        Q[B.o_waiting + (said >> 3)] = task
+        next_task(S, L, Q, B, costs, cpu)
+    elif why == o.HALTED or why == o.FAILED:
+        Q[B.o_misc + k.UNFINISHED] -= 1
+        next_task(S, L, Q, B, costs, cpu)
+    elif P[pc * 5 + 1] == 1:
+        if Q[B.o_parked + task] == 0:
+            Q[B.o_misc + k.UNFINISHED] -= 1
+            Q[B.o_parked + task] = 1
+        spin_for_good(S, L, Q, B, costs, cpu, task)
+    else:
+        Q[B.o_misc + k.UNFINISHED] -= 1
+        next_task(S, L, Q, B, costs, cpu)
