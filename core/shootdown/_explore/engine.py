@@ -98,7 +98,7 @@ class Outcome:
 def begin(machine: Machine) -> npt.NDArray[Any]:
     """Return the first state with every ready task on its CPU."""
     from shootdown._explore.search import PADDING
-    from shootdown._machine.step import switch_to
+    from shootdown._machine.switching import switch_to
 
     size = -(-machine.layout.size // PADDING) * PADDING
     state = np.zeros(size, machine.state.dtype)

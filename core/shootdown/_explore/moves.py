@@ -24,6 +24,7 @@ from shootdown._machine.agents import (
     walks_stale_table,
 )
 from shootdown._machine.bits import Cells, int64
+from shootdown._machine.flushes import take, takeable
 from shootdown._machine.layout import (
     CPU_CELLS,
     CPU_TASK,
@@ -36,16 +37,9 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import (
-    PREEMPTED,
-    choose,
-    cpu_set,
-    has,
-    step_inlined,
-    switch_to,
-    take,
-    takeable,
-)
+from shootdown._machine.sets import PREEMPTED, cpu_set, has
+from shootdown._machine.step import choose, step_inlined
+from shootdown._machine.switching import switch_to
 
 # What moves: the low bits of a label. Above: x (task or CPU), then y.
 STEP = 0  # task x takes its next step

@@ -39,8 +39,8 @@ from shootdown._explore.symmetry import Symmetry
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
+from shootdown._machine.flushes import takeable
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CELLS, Layout
-from shootdown._machine.step import takeable
 
 # Cells of `Store.at`.
 HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)

@@ -48,7 +48,8 @@ from shootdown._machine.layout import (
     T_PC,
     TASK_CELLS,
 )
-from shootdown._machine.step import PREEMPTED, cpu_set, has, step
+from shootdown._machine.sets import PREEMPTED, cpu_set, has
+from shootdown._machine.step import step
 
 #: Those that go on with the local steps of a task.
 _OF_A_TASK = (STEP, CHOOSE, GRANT)

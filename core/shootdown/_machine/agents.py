@@ -19,18 +19,9 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import (
-    PREEMPTED,
-    STALE_WALK,
-    WALK,
-    cpu_set,
-    enter_guest,
-    has,
-    mm_set,
-    put,
-    sleeps,
-    switch_to,
-)
+from shootdown._machine.locks import sleeps
+from shootdown._machine.sets import PREEMPTED, STALE_WALK, WALK, cpu_set, has, mm_set, put
+from shootdown._machine.switching import enter_guest, switch_to
 
 
 @kernel

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 #: Operations from here on mean something to clocks, queues or the ledger beyond what they cost.
 AFTER = 128
+#: Where the numbers of each family begin: from 0 on control and scheduling, to the end scenarios' variables.
+LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES = 20, 30, 50, 70, 100, 104
 
 # --- control
 HALT = 0  # the task is gone

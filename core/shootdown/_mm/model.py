@@ -270,7 +270,7 @@ class Model:
         state[layout.o_variable : layout.o_variable + layout.variables] = self._variables
         state[layout.o_owner : layout.o_owner + layout.entries] = self._owners
         if self._lazy:
-            from shootdown._machine.step import load_mm, switch_to  # numba, so not before it is needed
+            from shootdown._machine.switching import load_mm, switch_to  # numba, so not before it is needed
 
             for cpu, mm in self._lazy:
                 load_mm(state, layout, cpu, mm + 1)

@@ -18,16 +18,8 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import (
-    FLUSH_ON_ENTRY,
-    LAZY,
-    LOADED,
-    STALE_LEAF,
-    STALE_WALK,
-    cpu_set,
-    mm_set,
-    step,
-)
+from shootdown._machine.sets import FLUSH_ON_ENTRY, LAZY, LOADED, STALE_LEAF, STALE_WALK, cpu_set, mm_set
+from shootdown._machine.step import step
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shootdown._jit import internal
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest, popcount
+from shootdown._machine.flushes import take, take_sync, takeable
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_MM,
@@ -15,17 +16,7 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.step import (
-    IRQ_OFF,
-    LAZY,
-    LOADED,
-    PREEMPTED,
-    cpu_set,
-    mm_set,
-    take,
-    take_sync,
-    takeable,
-)
+from shootdown._machine.sets import IRQ_OFF, LAZY, LOADED, PREEMPTED, cpu_set, mm_set
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import (

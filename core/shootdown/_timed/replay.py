@@ -115,7 +115,7 @@ class _Replay:
     """A machine with clocks."""
 
     def __init__(self, machine: Machine, costs: npt.NDArray[np.int64]) -> None:
-        from shootdown._machine.step import switch_to
+        from shootdown._machine.switching import switch_to
 
         self.code, self.layout, self.costs = machine.code, machine.layout, costs.tolist()
         self.state = machine.state.copy()
@@ -164,7 +164,7 @@ class _Replay:
     # --- steps of tasks
 
     def _runs(self, task: int) -> bool:
-        from shootdown._machine.step import PREEMPTED, cpu_set, has
+        from shootdown._machine.sets import PREEMPTED, cpu_set, has
 
         cpu = self._home(task)
         if int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
@@ -196,7 +196,8 @@ class _Replay:
         return self._take_step(task, must=True)
 
     def _take_step(self, task: int, *, must: bool = False) -> bool:
-        from shootdown._machine.step import step, switch_to
+        from shootdown._machine.step import step
+        from shootdown._machine.switching import switch_to
 
         pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
         cpu = self._home(task)
@@ -286,7 +287,7 @@ class _Replay:
     # --- what happens without anybody's step
 
     def _take(self, sender: int, target: int) -> bool:
-        from shootdown._machine.step import take, takeable
+        from shootdown._machine.flushes import take, takeable
 
         bit = 1 << target
         if target >= self.layout.cpus or not int(takeable(self.state, self.layout, sender, 0)) & bit:

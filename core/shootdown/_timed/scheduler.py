@@ -10,7 +10,9 @@ from shootdown._jit import inlined, internal, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_PC, TASK_CELLS, Layout
-from shootdown._machine.step import enter_guest, lock_of, step_inlined
+from shootdown._machine.locks import lock_of
+from shootdown._machine.step import step_inlined
+from shootdown._machine.switching import enter_guest
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import (

@@ -6,7 +6,8 @@ from shootdown._jit import inlined, internal
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_MM, T_PC, TASK_CELLS, Layout
-from shootdown._machine.step import place, step, switch_to
+from shootdown._machine.step import step
+from shootdown._machine.switching import place, switch_to
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, SWITCH

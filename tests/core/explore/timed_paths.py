@@ -107,7 +107,7 @@ class Follower:
 
     def _switch(self, cpu: int, task: int) -> None:
         if task >= 0:
-            from shootdown._machine.step import switch_to
+            from shootdown._machine.switching import switch_to
 
             if self.running(cpu) < 0 and not self.moves:
                 switch_to(self.state, self.layout, cpu, task)  # the beginning

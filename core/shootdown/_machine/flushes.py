@@ -1,0 +1,209 @@
+"""What a flush drops, and what a call does to the CPUs that take it."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64, lowest
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_GEN,
+    CPU_CALL_MM,
+    CPU_CALL_STRIDES,
+    CPU_CELLS,
+    CPU_MM,
+    M_GEN,
+    MM_CELLS,
+    Layout,
+)
+from shootdown._machine.sets import (
+    BEHIND,
+    FAR_BEHIND,
+    IRQ_OFF,
+    LAZY,
+    LEAF,
+    LOADED,
+    MASK,
+    PREEMPTED,
+    STALE_LEAF,
+    STALE_WALK,
+    WALK,
+    cpu_set,
+    mm_set,
+)
+
+
+@kernel
+def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, spares: int) -> None:
+    """Drop the TLBs' copies of the mm's entries that stand alone, except those that the flush spares."""
+    while cpus:
+        row = L.o_tlb + (word * L.bits + lowest(cpus)) * L.entries
+        cpus = cpus & (cpus - 1)
+        for entry in range(L.entries):
+            if int64(S[L.o_owner + entry]) == mm and (spares >> entry) & 1 == 0:
+                S[row + entry] = 0
+
+
+@inlined
+def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
+    """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
+    if scope & o.SCOPE_LEAF:
+        if L.entries:
+            drop_entries(S, L, mm, word, cpus, scope >> o.SCOPE_SPARES)
+        S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
+    if scope & o.SCOPE_WALK:
+        S[mm_set(L, mm, WALK) + word] = int64(S[mm_set(L, mm, WALK) + word]) & ~cpus
+        S[mm_set(L, mm, STALE_WALK) + word] = int64(S[mm_set(L, mm, STALE_WALK) + word]) & ~cpus
+
+
+@inlined
+def catch_up(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
+    """Record that the CPUs' TLBs are as new as the mm's tlb_gen."""
+    S[mm_set(L, mm, BEHIND) + word] = int64(S[mm_set(L, mm, BEHIND) + word]) & ~cpus
+    S[mm_set(L, mm, FAR_BEHIND) + word] = int64(S[mm_set(L, mm, FAR_BEHIND) + word]) & ~cpus
+
+
+@kernel
+def leave_lazy_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
+    """Move lazy CPUs to init_mm: they stop using the mm's tables and miss its later flushes knowingly."""
+    S[mm_set(L, mm, LOADED) + word] = int64(S[mm_set(L, mm, LOADED) + word]) & ~cpus
+    S[cpu_set(L, LAZY) + word] = int64(S[cpu_set(L, LAZY) + word]) & ~cpus
+    if L.clear_on_switch:
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~cpus
+    if not L.tagged:
+        drop_translations(S, L, mm, word, cpus, o.SCOPE_BOTH)
+    rest = cpus
+    while rest:
+        cpu = word * L.bits + lowest(rest)
+        S[L.o_cpu + cpu * CPU_CELLS + CPU_MM] = 0
+        rest = rest & (rest - 1)
+
+
+@kernel
+def leave_idle_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> int:
+    """Let CPUs that run no task of the mm leave it and its mm_cpumask; returns those that had it loaded."""
+    loaded = int64(S[mm_set(L, mm, LOADED) + word])
+    idle = cpus & ~(loaded & ~int64(S[cpu_set(L, LAZY) + word]))
+    left = idle & loaded
+    if left:
+        leave_lazy_mm(S, L, mm, word, left)
+    S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~idle
+    return left
+
+
+@kernel
+def handle_flush(
+    S: Cells, L: Layout, sender: int, word: int, cpus: int, scope: int, trim: int
+) -> tuple[int, int, int]:
+    """Do what flush_tlb_func() does, on a set of CPUs that took the flush of `sender`.
+
+    arch/x86/mm/tlb.c: a CPU that runs another mm leaves mm_cpumask; a lazy one switches to init_mm; one that is
+    new enough does nothing; one that is a single generation behind flushes the range, any other everything.
+
+    Returns:
+        the CPUs that flushed everything, that flushed the range, that left the mm (three masks).
+    """
+    base = L.o_cpu + sender * CPU_CELLS
+    mm = int64(S[base + CPU_CALL_MM]) - 1
+    strides = int64(S[base + CPU_CALL_STRIDES])
+    loaded = int64(S[mm_set(L, mm, LOADED) + word])
+    lazy = cpus & loaded & int64(S[cpu_set(L, LAZY) + word])
+    gone = cpus & ~loaded
+    if trim and gone:
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~gone
+    if lazy:
+        leave_lazy_mm(S, L, mm, word, lazy)
+    behind = cpus & loaded & ~lazy & int64(S[mm_set(L, mm, BEHIND) + word])
+    far = behind & int64(S[mm_set(L, mm, FAR_BEHIND) + word])
+    newest = int64(S[base + CPU_CALL_GEN]) == int64(S[L.o_mm + mm * MM_CELLS + M_GEN])
+    if newest:
+        full = behind if strides == 0 else far
+        partial = behind & ~full
+    else:
+        full = far
+        partial = int64(0)
+    if full | partial:
+        catch_up(S, L, mm, word, full | partial)
+        if full:
+            drop_translations(
+                S, L, mm, word, full, scope & o.SCOPE_MASK if scope & o.SCOPE_FORCED else o.SCOPE_BOTH
+            )
+        if partial:
+            drop_translations(S, L, mm, word, partial, scope)
+    return full, partial, lazy | gone
+
+
+@inlined
+def takeable(S: Cells, L: Layout, sender: int, word: int) -> int:
+    """Say which CPUs of a word could take the call of `sender` now."""
+    pending = int64(S[L.o_out + sender * L.words + word])
+    call = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
+    if call == o.CALL_NONE:
+        return int64(0)
+    if call == o.CALL_BROADCAST or call == o.CALL_HYPERCALL:
+        return pending
+    return pending & ~int64(S[cpu_set(L, IRQ_OFF) + word]) & ~int64(S[cpu_set(L, PREEMPTED) + word])
+
+
+@kernel
+def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, int, int]:
+    """Let a set of CPUs, all in one word, take the call of `sender`.
+
+    Returns:
+        as `handle_flush`; for calls that flush nothing, three empty masks.
+    """
+    base = L.o_cpu + sender * CPU_CELLS
+    at = L.o_out + sender * L.words + word
+    S[at] = int64(S[at]) & ~cpus
+    call = int64(S[base + CPU_CALL])
+    kind = call & o.CALL_MASK
+    scope = call >> o.SCOPE_SHIFT
+    if kind == o.CALL_LEAVE or int64(S[base + CPU_CALL_STRIDES]) == 0:
+        scope = scope & o.SCOPE_MASK  # a flush of everything spares nothing
+    full = int64(0)
+    partial = int64(0)
+    left = int64(0)
+    if kind == o.CALL_FLUSH:
+        full, partial, left = handle_flush(S, L, sender, word, cpus, scope, 1)
+    elif kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
+        mm = int64(S[base + CPU_CALL_MM]) - 1
+        drop_translations(S, L, mm, word, cpus, scope)
+        if kind == o.CALL_BROADCAST:
+            catch_up(S, L, mm, word, cpus)
+        if int64(S[base + CPU_CALL_STRIDES]) == 0:
+            full = cpus
+        else:
+            partial = cpus
+    elif kind == o.CALL_INVALIDATE:
+        mm = int64(S[base + CPU_CALL_MM]) - 1
+        drop_translations(S, L, mm, word, cpus, scope)
+        if scope:
+            catch_up(S, L, mm, word, cpus)
+        if scope == 0:
+            full = int64(0)
+        elif int64(S[base + CPU_CALL_STRIDES]) == 0:
+            full = cpus
+        else:
+            partial = cpus
+    elif kind == o.CALL_LEAVE:
+        mm = int64(S[base + CPU_CALL_MM]) - 1
+        left = leave_idle_mm(S, L, mm, word, cpus)
+        drop_translations(S, L, mm, word, cpus, scope)
+        if scope:
+            full = cpus
+    elif kind == o.CALL_TRANSITION:
+        mm = int64(S[base + CPU_CALL_MM]) - 1
+        # choose_new_asid() asks for no flush with a global ASID: the root is loaded, the old PCID's entries go unused.
+        left = cpus & int64(S[mm_set(L, mm, LOADED) + word])
+        S[mm_set(L, mm, MASK) + word] = int64(S[mm_set(L, mm, MASK) + word]) & ~(cpus & ~left)
+        drop_translations(S, L, mm, word, left, o.SCOPE_BOTH)
+        catch_up(S, L, mm, word, left)
+    return full, partial, left
+
+
+@inlined
+def take_sync(S: Cells, L: Layout, sender: int) -> None:
+    """Let all targets of a sync take it: its handler is empty, so that this is `take` for all words at once."""
+    for w in range(L.words):
+        S[L.o_out + sender * L.words + w] = 0

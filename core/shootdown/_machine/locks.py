@@ -1,0 +1,89 @@
+"""Locks: one writer or many readers; who wants one waits until it is free."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import (
+    K_READERS,
+    K_WRITER,
+    LOCK_CELLS,
+    T_CPU,
+    T_ON,
+    T_PC,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+)
+from shootdown._machine.variables import drained
+
+
+@inlined
+def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
+    """Say which lock a lock step concerns."""
+    t = L.o_task + task * TASK_CELLS
+    lock = int64(P[pc * 5 + 1])
+    if P[pc * 5 + 2] == 1:
+        return lock + int64(S[t + T_ON]) - 1
+    if P[pc * 5 + 2] == 2:
+        return lock + int64(S[t + T_REG + o.SLOT])
+    return lock
+
+
+@inlined
+def held(S: Cells, L: Layout, lock: int, write: bool) -> bool:
+    """Say whether somebody who wants a lock has to wait: readers only for a writer."""
+    k = L.o_lock + lock * LOCK_CELLS
+    return bool(int64(S[k + K_WRITER]) != 0 or (write and int64(S[k + K_READERS]) != 0))
+
+
+@kernel
+def sleeps(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Say whether the next step of a task is one that it has to wait for, and may sleep meanwhile."""
+    pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
+    op = P[pc * 5]
+    if op == o.AWAIT:
+        return bool(int64(S[L.o_event + P[pc * 5 + 1]]) < P[pc * 5 + 2])
+    if op != o.LOCK_READ and op != o.LOCK_WRITE:
+        return False
+    return bool(P[pc * 5 + 3] and held(S, L, lock_of(S, L, P, pc, task), op == o.LOCK_WRITE))
+
+
+@inlined
+def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
+    """Take or release a lock."""
+    t = L.o_task + task * TASK_CELLS
+    op = P[pc * 5]
+    c = P[pc * 5 + 3]
+    cpu = int64(S[t + T_CPU])
+    nxt = pc + 1
+    said = int64(0)
+    if op == o.LOCK_WRITE or op == o.LOCK_READ or op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
+        lock = lock_of(S, L, P, pc, task)
+        k = L.o_lock + lock * LOCK_CELLS
+        said = lock << 3
+        # A release lets no store of the critical section wait; x86 takes locks with a locked instruction besides.
+        if L.memory and not drained(S, L, cpu) and (op >= o.AFTER or L.memory == o.TSO):
+            return int64(o.BLOCKED_BUFFER), nxt
+        if op == o.LOCK_WRITE:
+            if held(S, L, lock, True):
+                return said | o.BLOCKED_LOCK, nxt
+            S[k + K_WRITER] = 1
+        elif op == o.LOCK_READ:
+            if held(S, L, lock, False):
+                return said | o.BLOCKED_LOCK, nxt
+            S[k + K_READERS] = int64(S[k + K_READERS]) + 1
+        elif op == o.UNLOCK_WRITE:
+            S[k + K_WRITER] = 0
+        else:
+            S[k + K_READERS] = int64(S[k + K_READERS]) - 1
+
+    elif op == o.TRY_WRITE:
+        lock = lock_of(S, L, P, pc, task)
+        if held(S, L, lock, True):
+            nxt = c
+        else:
+            S[L.o_lock + lock * LOCK_CELLS + K_WRITER] = 1
+            said = lock << 3
+    return said, nxt

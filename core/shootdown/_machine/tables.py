@@ -1,0 +1,76 @@
+"""Page-table entries and the tables behind them: shared, given up, reused."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import G_FLAGS, GATHER_CELLS, T_CPU, T_GATHER, T_ON, T_REG, TASK_CELLS, Layout
+from shootdown._machine.sets import LEAF, STALE_LEAF, STALE_WALK, WALK, mm_set, put
+
+
+@inlined
+def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
+    """Change or read an entry, or who shares a table."""
+    t = L.o_task + task * TASK_CELLS
+    op = P[pc * 5]
+    a = P[pc * 5 + 1]
+    b = P[pc * 5 + 2]
+    c = P[pc * 5 + 3]
+    cpu = int64(S[t + T_CPU])
+    mm = int64(S[t + T_ON]) - 1
+    regs = t + T_REG
+    nxt = pc + 1
+    said = int64(0)
+    if op == o.LOAD_PUD:
+        S[regs + a] = S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])]
+    elif op == o.CLEAR_PUD:
+        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = 0
+        for w in range(L.words):
+            leaf = int64(S[mm_set(L, mm, LEAF) + w])
+            walk = int64(S[mm_set(L, mm, WALK) + w])
+            if leaf:
+                S[mm_set(L, mm, STALE_LEAF) + w] = int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
+            if walk:
+                S[mm_set(L, mm, STALE_WALK) + w] = int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
+    elif op == o.POPULATE:
+        entry = L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])
+        if int64(S[entry]) != 0:
+            nxt = b
+        else:
+            at = L.o_share + a * L.slots + int64(S[regs + o.SLOT])
+            S[regs + o.SCRATCH] = S[at]
+            S[at] = int64(S[at]) + 1
+            S[entry] = a + 1
+    elif op == o.SET_PUD:
+        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = a + 1
+    elif op == o.JUMP_EXCLUSIVE:
+        if int64(S[L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])]) < 2:
+            nxt = a
+    elif op == o.SHARE:
+        at = L.o_share + a * L.slots + int64(S[regs + o.SLOT])
+        S[regs + o.SCRATCH] = S[at]
+        S[at] = int64(S[at]) + 1
+    elif op == o.DROP:
+        at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[at] = int64(S[at]) - 1
+    elif op == o.UNSHARE:
+        at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        left = int64(S[at]) - 1
+        S[at] = left
+        g = t + T_GATHER + a * GATHER_CELLS
+        flags = int64(S[g + G_FLAGS]) | b
+        if left == 1:
+            flags = flags | c
+        S[g + G_FLAGS] = flags
+        said = left << 3
+    elif op == o.TABLE_STATE:
+        at = L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[at] = a | ((mm + 1) << o.TABLE_OWNER_SHIFT)
+    elif op == o.READ_TABLE:
+        at = L.o_state + (int64(S[regs + b]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        S[regs + a] = int64(S[at]) & o.TABLE_MASK
+    elif op == o.TOUCH:
+        put(S, mm_set(L, mm, LEAF), L, cpu)
+        put(S, mm_set(L, mm, WALK), L, cpu)
+    return said, nxt

@@ -1,0 +1,126 @@
+"""Memory that scenarios name, as each CPU sees it through its store buffer and its TLB."""
+
+from __future__ import annotations
+
+from shootdown._jit import inlined, kernel
+from shootdown._machine import ops as o
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import STORE_CELLS, T_CPU, T_REG, TASK_CELLS, Layout
+from shootdown._machine.sets import ONLINE, cpu_set, take_out
+
+
+@kernel
+def load(S: Cells, L: Layout, cpu: int, variable: int) -> int:
+    """Read a variable as a CPU sees it: the newest of its own stores that wait, else memory."""
+    for i in range(L.stores - 1, -1, -1):
+        at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
+        if int64(S[at]) == variable + 1:
+            return int64(S[at + 1])
+    return int64(S[L.o_variable + variable])
+
+
+@kernel
+def store(S: Cells, L: Layout, cpu: int, variable: int, value: int) -> bool:
+    """Write a variable: to memory, or to the end of the store buffer; False if that is full."""
+    if L.memory == o.SC:
+        S[L.o_variable + variable] = value
+        return True
+    for i in range(L.stores):
+        at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
+        if int64(S[at]) == 0:
+            S[at] = variable + 1
+            S[at + 1] = value
+            return True
+    return False
+
+
+@kernel
+def drained(S: Cells, L: Layout, cpu: int) -> bool:
+    """Say whether all stores of a CPU have reached memory."""
+    return L.stores == 0 or int64(S[L.o_store + cpu * L.stores * STORE_CELLS]) == 0
+
+
+@kernel
+def access(S: Cells, L: Layout, cpu: int, entry: int, write: int) -> int:
+    """Let a user-mode access use the TLB's copy of an entry, or walk; returns the entry's value, 0 for a fault.
+
+    A store through a copy that is not dirty sets the dirty bit of the entry in memory first, and faults if that has
+    gone (Intel SDM 3A, 5.8 "Accessed and Dirty Flags").
+    """
+    at = L.o_tlb + cpu * L.entries + entry
+    value = int64(S[at])
+    if value == 0 or (write and value & o.ENTRY_WRITABLE == 0):
+        value = int64(S[L.o_variable + entry])
+        if value & o.ENTRY_PRESENT == 0:
+            S[at] = 0
+            return int64(0)
+        if write and value & o.ENTRY_WRITABLE == 0:
+            S[at] = value
+            return int64(0)
+    if write and value & o.ENTRY_DIRTY == 0:
+        value = int64(S[L.o_variable + entry])
+        if value & o.ENTRY_PRESENT == 0 or value & o.ENTRY_WRITABLE == 0:
+            S[at] = 0
+            return int64(0)
+        value = value | o.ENTRY_DIRTY
+        S[L.o_variable + entry] = value
+    S[at] = value
+    return value
+
+
+@inlined
+def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
+    """Read or write a variable, count in registers, or report."""
+    t = L.o_task + task * TASK_CELLS
+    op = P[pc * 5]
+    a = P[pc * 5 + 1]
+    b = P[pc * 5 + 2]
+    c = P[pc * 5 + 3]
+    d = P[pc * 5 + 4]
+    cpu = int64(S[t + T_CPU])
+    regs = t + T_REG
+    nxt = pc + 1
+    said = int64(0)
+    if op == o.V_LOAD:
+        S[regs + a] = load(S, L, cpu, b)
+    elif op == o.V_STORE:
+        if not store(S, L, cpu, a, int64(S[regs + b]) if c else b):
+            return int64(o.BLOCKED_BUFFER), nxt
+    elif op == o.FENCE or op == o.V_ADD or op == o.V_XCHG or op == o.V_CAS:
+        if not drained(S, L, cpu):
+            return int64(o.BLOCKED_BUFFER), nxt
+        if op == o.V_ADD:
+            S[L.o_variable + a] = (int64(S[L.o_variable + a]) + b) & 0x7FFF
+            S[regs + c] = S[L.o_variable + a]
+        elif op == o.V_XCHG:
+            old = int64(S[L.o_variable + a])
+            S[L.o_variable + a] = int64(S[regs + b]) if d else b
+            S[regs + c] = old
+        elif op == o.V_CAS:
+            old = int64(S[L.o_variable + a])
+            if old == int64(S[regs + b]):
+                S[L.o_variable + a] = S[regs + c]
+            else:
+                S[regs + b] = old
+                nxt = d
+    elif op == o.ACCESS:
+        S[regs + a] = access(S, L, cpu, b, c)
+    elif op == o.FAIL:
+        return int64((a << 3) | o.FAILED), nxt
+    elif op == o.JUMP_NO_BITS:
+        if int64(S[regs + a]) & b == 0:
+            nxt = c
+    elif op == o.COPY:
+        S[regs + a] = S[regs + b]
+    elif op == o.ADD:
+        S[regs + a] = (int64(S[regs + a]) + b) & 0x7FFF
+    elif op == o.JUMP_SAME:
+        if int64(S[regs + a]) == int64(S[regs + b]):
+            nxt = c
+    elif op == o.TARGET_RCU:
+        for w in range(L.words):
+            S[L.o_out + cpu * L.words + w] = S[cpu_set(L, ONLINE) + w]
+        take_out(S, L.o_out + cpu * L.words, L, cpu)
+    elif op == o.REACHED:
+        said = a << 3
+    return said, nxt
