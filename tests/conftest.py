@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from hypothesis import settings
+
 
 def pytest_configure() -> None:
     """Make the tests independent of where they were started."""
@@ -13,3 +15,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Reports take their width from it; tests that try out a width set it.
     os.environ.pop("COLUMNS", None)
+    # How long an example takes says how busy the machine is, and whether a kernel was compiled already.
+    settings.register_profile("shootdown", deadline=None)
+    settings.load_profile("shootdown")

@@ -76,7 +76,7 @@ def test_the_asid_of_a_dead_address_space_is_not_given_away_before_the_rollover(
     assert switches.index(flushed) <= switches.index(first)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.booleans(), st.integers(0, 1 << 32))
 def test_no_cpu_ever_runs_with_an_asid_under_which_it_cached_another_address_space(kpti, seed):
     """A CPU may cache anything of what it runs at any time; a flush empties it."""

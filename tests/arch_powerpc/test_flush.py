@@ -140,7 +140,7 @@ def test_trimming_an_mm_that_nobody_runs_leaves_nothing_to_flush() -> None:
     page_size=st.sampled_from([4096, 65536]),
     platform=st.sampled_from(["qemu-tcg", "power9", "power10"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_range_is_flushed_page_by_page_up_to_33_or_256_pages_and_by_pid_beyond(
     pages: int, threads: int, op: str, kind: str, page_size: int, platform: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from powerpc_counts import counted, instructions, prepared
 
@@ -22,7 +22,6 @@ def executed(kernel: str = "7.0", **given: object) -> dict[str, int]:
 
 
 @given(first=st.integers(0, 3000), count=st.integers(0, 3000), table=st.sampled_from([256, 512]))
-@settings(deadline=None)
 def test_batches_are_those_of_a_cpu_that_collects_one_entry_after_another(
     first: int, count: int, table: int
 ) -> None:

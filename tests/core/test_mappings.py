@@ -19,7 +19,7 @@ K4, M2, G1 = 4096, 1 << 21, 1 << 30
 
 
 @by_name
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_ranges_are_what_walks_find_whatever_is_in_the_tables(format_, data):
     """Entries are drawn bit by bit: large pages between tables, reserved bits, loops, odd sizes."""

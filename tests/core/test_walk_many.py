@@ -72,7 +72,7 @@ def addresses(form, rng, vas, count):
     return np.where(rng.random(count) < 0.03, found ^ U(1 << 63), found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     which=st.integers(0, len(FORMATS) - 1),
     seed=st.integers(0, 2**32 - 1),

@@ -139,7 +139,7 @@ def _report(results: list[TraceResult], as_json: bool) -> None:
     if not results:
         return
     columns = ("trace", "accesses", "L1 hits", "L2 hits", "walks", "references", "% L1, L2, walks")
-    _common.emit_table(columns, [_row(result) for result in results], right=columns[1:])
+    _common.emit_table(columns, [_row(result) for result in results], right=columns[1:], whole=columns[1:])
     for result in results:
         _details(result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.explore.plain_search import State, plain_search
 
@@ -60,7 +60,6 @@ def _is_read_later(code: Code, pc: int, what: int, seen: set[int]) -> bool:
     return any(_is_read_later(code, then, what, seen) for then in successors(_step(code, pc), pc))
 
 
-@settings(deadline=None)
 @given(programs())
 def test_what_is_dead_is_what_no_path_reads_before_it_is_overwritten(code: Code) -> None:
     dead = flow_of(code, [0] * len(code.cost)).dead

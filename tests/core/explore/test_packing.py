@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shootdown._explore.packing import Plan, pack, plan_for, unpack
@@ -29,7 +29,6 @@ def states(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return widths, first, state
 
 
-@settings(deadline=None)
 @given(WIDTHS)
 def test_no_two_cells_share_a_bit_and_none_crosses_a_word(widths: list[int]) -> None:
     plan = plan_for(np.array(widths, np.int64))
@@ -44,7 +43,6 @@ def test_no_two_cells_share_a_bit_and_none_crosses_a_word(widths: list[int]) -> 
     assert {int(cell) for cell in plan.varying} == {n for n, width in enumerate(widths) if width}
 
 
-@settings(deadline=None)
 @given(WIDTHS)
 def test_all_words_of_a_row_but_the_last_hold_49_bits_at_least(widths: list[int]) -> None:
     """A cell has 16 bits at most, and goes to the first word that has room for it."""
@@ -52,7 +50,6 @@ def test_all_words_of_a_row_but_the_last_hold_49_bits_at_least(widths: list[int]
     assert plan.words <= sum(widths) // 49 + 1
 
 
-@settings(deadline=None)
 @given(states())
 def test_unpacking_what_was_packed_gives_the_state(drawn: tuple[np.ndarray, ...]) -> None:
     widths, first, state = drawn

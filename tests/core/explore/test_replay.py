@@ -64,7 +64,7 @@ def test_a_deadlock_replays_with_the_file_that_defines_its_scenario() -> None:
         replay_row(row, "FILE")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 2**62),
     st.sampled_from(
@@ -211,7 +211,7 @@ def test_what_is_no_document_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 9000))
 def test_a_file_that_was_cut_off_is_refused_wherever_it_ends(cut: int) -> None:
     text = json.dumps(_whole())

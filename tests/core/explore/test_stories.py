@@ -185,7 +185,7 @@ def test_entries_are_told_by_their_bits(bits: int, page: int) -> None:
     assert ("dirty" in words) == bool(bits & o.ENTRY_DIRTY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 2**62), st.integers(1, 400))
 def test_nothing_changed_says_nothing_and_any_walk_can_be_told(seed: int, most: int) -> None:
     """Walks at random, told step by step: telling asserts that each move leads where the explorer's leads."""

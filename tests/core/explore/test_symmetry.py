@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shootdown._explore import packing
@@ -72,7 +72,6 @@ def standing_for(case, state):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@settings(deadline=None)  # the first search of a case compiles
 @given(data=st.data())
 def test_whatever_its_names_a_state_is_renamed_to_the_same(case, data):
     states = states_of(case, symmetry=False)

@@ -252,7 +252,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.lists(lines, min_size=1, max_size=30).map("\n".join), fetches=st.booleans())
 def test_lackey_text_is_read_as_the_twin_reads_it(text, fetches, tmp_path_factory):
     file = tmp_path_factory.getbasetemp() / "lackey.txt"
@@ -289,7 +289,7 @@ view_lines = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.lists(view_lines, min_size=1, max_size=30).map("\n".join), fetches=st.booleans())
 def test_drmemtrace_text_is_read_as_the_twin_reads_it(text, fetches, tmp_path_factory):
     file = tmp_path_factory.getbasetemp() / "view.txt"
