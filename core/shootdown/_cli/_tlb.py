@@ -11,6 +11,8 @@ from shootdown._cli import _common
 from shootdown._errors import ShootdownError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shootdown._tlb.geometry import TlbGeometry
     from shootdown._traces.simulation import Region, TraceResult
 
@@ -165,25 +167,29 @@ def _details(result: TraceResult) -> None:
         )
     sizes = result.by_page_size()
     if len(sizes) > 1:
-        _common.emit(f"{result.trace}: by page size")
         names = ("accesses", "l1_hits", "l1_misses", "l2_hits", "l2_misses")
-        _common.emit_table(
-            ("page size", *(name.replace("_", " ") for name in names)),
+        _part(
+            result.trace,
+            "page size",
+            names,
             [(write_size(size), *(f"{row[name]:,}" for name in names)) for size, row in sizes.items()],
-            right=tuple(name.replace("_", " ") for name in names),
         )
     for what, tallies in (("CPU", result.by_cpu), ("process", result.by_process)):
         if len(tallies) < 2:
             continue
         always = ("accesses", "l1_hits", "l2_hits", "walks")
-        shown = [*always, *(n for n in ("flushes", "shootdowns", "interrupts") if totals[n])]
-        _common.emit_table(
-            (what, *(name.replace("_", " ") for name in shown)),
-            [
-                (str(number), *(f"{getattr(tally, name):,}" for name in shown))
-                for number, tally in list(tallies.items())[:_SHOWN]
-            ],
-            right=tuple(name.replace("_", " ") for name in shown),
-        )
+        shown = (*always, *(n for n in ("flushes", "shootdowns", "interrupts") if totals[n]))
+        rows = [
+            (str(number), *(f"{getattr(tally, name):,}" for name in shown))
+            for number, tally in list(tallies.items())[:_SHOWN]
+        ]
+        _part(result.trace, what, shown, rows)
         if len(tallies) > _SHOWN:
             _common.emit(f"... and {len(tallies) - _SHOWN} more; --json has all")
+
+
+def _part(trace: str, what: str, counts: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """Write the counts of a trace apart: by page size, CPU or process."""
+    headings = tuple(re.sub(r"^l(\d)", r"L\1", name).replace("_", " ") for name in counts)
+    _common.emit("")
+    _common.emit_table((what, *headings), rows, title=f"{trace} by {what}", right=headings)
