@@ -331,27 +331,45 @@ class Explorer:
         largest = self.first.astype(np.int64)
         varies = np.zeros(len(largest), np.uint8)
         steps, lists, layout, marks, rules = self.program
-        scratch = start.copy()
+        scratch, labels = start.copy(), np.zeros(self._most_moves(), np.int64)
         sample(
-            scratch, start, self.first, steps, lists, layout, marks, rules, largest, varies, 12345, walks, 200
+            scratch,
+            start,
+            self.first,
+            steps,
+            lists,
+            layout,
+            marks,
+            rules,
+            labels,
+            largest,
+            varies,
+            12345,
+            walks,
+            200,
         )
         for cell in np.flatnonzero(varies):
             width[cell] = max(width[cell], int(largest[cell]).bit_length())
 
+    def _most_moves(self) -> int:
+        """Say how many moves `search.candidates` may list at most."""
+        layout = self.problem.machine.layout
+        return layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
+
     def _scratch(self, words: int) -> Any:
+        from shootdown._explore.renaming import room_for_keys
         from shootdown._explore.search import Scratch
 
         here, there = self.first.copy(), self.first.copy()
         views = (here.view(np.uint64), there.view(np.uint64))
-        layout = self.problem.machine.layout
-        most = layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
+        most = self._most_moves()
         return Scratch(
             here,
             there,
             *views,
             differs=np.zeros(len(views[0]), np.uint64),
             changed=np.zeros(len(views[0]), np.int64),
-            keys=np.zeros(3 * max(self.symmetry.groups, 1), np.uint64),
+            keys=np.zeros(room_for_keys(self.symmetry), np.uint64),
             labels=np.zeros(most, np.int64),
             rows=np.zeros(most * words, np.uint64),
             hashes=np.zeros(most, np.uint64),

@@ -39,7 +39,10 @@ def mixed(a: int, b: int) -> np.uint64:
 
 @inlined
 def weigh_name(keys: Cells, at: int, sym: Symmetry, cell: int, kind: int, name: int, sign: np.uint64) -> None:
-    """Count that a cell names a CPU, a task or an mm, in the keys of the groups that both belong to."""
+    """Count that a cell names a CPU, a task or an mm, in the keys of the groups that both belong to.
+
+    Behind the keys is counted how often groups name one another.
+    """
     owner = sym.owner[cell]
     local = sym.local[cell]
     of = sym.of[(kind - 1) * sym.most + name]
@@ -50,6 +53,8 @@ def weigh_name(keys: Cells, at: int, sym: Symmetry, cell: int, kind: int, name: 
         keys[at + owner] += sign * mixed(local * 2, code)
     if of >= 0 and of != owner:
         keys[at + of] += sign * mixed(local * 2 + 1, code)
+        if owner >= 0:
+            keys[at + sym.groups] += sign
 
 
 @kernel
@@ -60,7 +65,7 @@ def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) ->
     changes none. Groups of different keys differ; groups of the same key are compared in full.
 
     Args:
-        keys: uint64; those of the groups begin at `at`.
+        keys: uint64; those of the groups begin at `at`; behind them it is counted how often groups name one another.
         sym: the renamings.
         cell, old, new: which cell, and what it held (-1: it was not counted yet) and holds.
     """
@@ -84,16 +89,21 @@ def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) ->
             weigh_name(keys, at, sym, cell, CPU, lowest(come), one)
             come = come & (come - 1)
     else:
-        if 0 <= old < sym.most:
+        # What names nobody is in no key: then keys don't tell groups apart, as if they named one another.
+        if old >= sym.most:
+            keys[at + sym.groups] += minus
+        elif old >= 0:
             weigh_name(keys, at, sym, cell, kind, old, minus)
-        if new < sym.most:
+        if new >= sym.most:
+            keys[at + sym.groups] += one
+        else:
             weigh_name(keys, at, sym, cell, kind, new, one)
 
 
 @kernel
 def weigh_all(S: Cells, keys: Cells, sym: Symmetry) -> None:
     """Count a whole state: in what never changes too, so that keys are the same whatever is known to vary."""
-    for g in range(sym.groups):
+    for g in range(sym.groups + 1):
         keys[g] = 0
     for i in range(sym.moved):
         weigh(keys, 0, sym, sym.moves[i], int64(-1), int64(S[sym.moves[i]]))
@@ -103,15 +113,17 @@ def weigh_all(S: Cells, keys: Cells, sym: Symmetry) -> None:
 def renaming_of(S: Cells, keys: Cells, at: int, sym: Symmetry) -> int:
     """Choose the renaming to the state that stands for all that are alike: groups ascend by their keys.
 
-    Where keys are equal, that renaming whose cells are the smallest, read in order.
+    Where keys are equal, that renaming whose cells are the smallest, read in order. If no group names another, all that
+    there is of a group is in its key: then to exchange groups of equal keys changes nothing.
 
     Args:
         S: the state.
-        keys: the groups' keys begin at `at`; behind them is room for as many.
+        keys: the groups' keys begin at `at`, as `weigh` keeps them; behind them is room for as many.
         sym: the renamings.
     """
     n = sym.groups
-    up = at + n
+    up = at + n + 1
+    alone = keys[at + n] == 0
     for g in range(n):
         keys[up + g] = keys[at + g] >> np.uint64(16)
         # Where its first task is comes first: a step then seldom changes the order of the groups.
@@ -124,9 +136,11 @@ def renaming_of(S: Cells, keys: Cells, at: int, sym: Symmetry) -> int:
             ties = True
         elif keys[up + g - 1] > keys[up + g]:
             ascends = False
-    if ascends and not ties:
+    if ascends and (alone or not ties):
         return int64(0)
-    if not ties:
+    if alone:
+        ties = False
+    elif not ties:
         ties = n > 2 and _has_ties(keys, up, n)
     best = int64(-1)
     for which in range(sym.renamings):
@@ -166,6 +180,11 @@ def _is_smaller(S: Cells, sym: Symmetry, which: int, than: int) -> bool:
     return False
 
 
+def room_for_keys(sym: Symmetry) -> int:
+    """Say how many numbers keys take: those of the state before a move, of that after it, and what compares them."""
+    return 3 * sym.groups + 3
+
+
 @kernel
 def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
     """Rename a state to the one that stands for all that are alike.
@@ -173,7 +192,7 @@ def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
     Args:
         S: the state, changed in place.
         spare: as large.
-        keys: room for three numbers of each group; uint64.
+        keys: as large as `room_for_keys` says; uint64.
         sym: the renamings.
     """
     weigh_all(S, keys, sym)

@@ -261,8 +261,9 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
     words = plan.words
     for w in range(words):
         scratch.rows[n * words + w] = store.rows[head * words + w]
-    for g in range(sym.groups):
-        scratch.keys[sym.groups + g] = scratch.keys[g]
+    after = sym.groups + 1  # where the keys after the move begin
+    for g in range(after):
+        scratch.keys[after + g] = scratch.keys[g]
     changed = int64(0)
     differs = scratch.differs
     for w in range(scratch.words):  # a loop of its own becomes vector instructions
@@ -287,14 +288,14 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
                     if sym.groups > 1:
                         weigh(
                             scratch.keys,
-                            sym.groups,
+                            after,
                             sym,
                             cell,
                             int64(scratch.here[cell]),
                             int64(scratch.there[cell]),
                         )
     if good and sym.groups > 1:
-        which = renaming_of(scratch.there, scratch.keys, sym.groups, sym)
+        which = renaming_of(scratch.there, scratch.keys, after, sym)
         if which > 0:
             good = rename_row(store, scratch, n * words, plan, sym, which)
     for i in range(changed):

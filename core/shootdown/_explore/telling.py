@@ -122,14 +122,14 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
     Where like parts of a machine stand for each other, the search renamed each state to the one that stands for all
     that are alike. Of the moves of the real state, the one that leads to a state alike is the one.
     """
-    from shootdown._explore.renaming import canonical
+    from shootdown._explore.renaming import canonical, room_for_keys
 
     if explorer.symmetry.groups < 2:
         return list(path)
     layout = explorer.problem.machine.layout
     real, named = explorer.first.copy(), explorer.first.copy()
     spare = named.copy()
-    keys = np.zeros(3 * explorer.symmetry.groups, np.uint64)
+    keys = np.zeros(room_for_keys(explorer.symmetry), np.uint64)
     labels = []
     for label in path:
         said = move(named, *explorer.program, label)

@@ -22,6 +22,7 @@ from shootdown._explore.moves import (
     label_of,
     move,
 )
+from shootdown._explore.search import candidates
 from shootdown._jit import inlined, kernel
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
@@ -139,6 +140,7 @@ def sample(
     L: Layout,
     F: Marks,
     R: Rules,
+    labels: Cells,
     largest: Cells,
     varies: Cells,
     seed: int,
@@ -147,24 +149,35 @@ def sample(
 ) -> None:
     """Walk at random several times, and note which cells change and the largest values that they hold.
 
+    In every second walk a task that took a step mostly goes on until it has to wait, which gets to the programs' ends;
+    and each time another one does not begin before the rest had half of the time.
+
     Args:
         S: scratch, as large as the first state.
         start: where the walks start.
         first: the first state.
+        labels: room for those of all moves that could be possible in a state, int64.
         largest, varies: what is found, by cell.
         seed, walks, length: how many walks of how many tries.
     """
     x = seed
-    for _ in range(walks):
+    for walk in range(walks):
         for cell in range(S.shape[0]):
             S[cell] = start[cell]
-        for _ in range(length * 4):
+        last = int64(-1)
+        late = (walk >> 1) % (L.tasks + 1)
+        for i in range(length * 4):
             x = next_random(x)
-            label = any_label(L, R, x >> 8)
-            if not allowed(L, R, label):
+            label = last
+            if last < 0 or x & 31 == 0:
+                label = int64(labels[(x >> 8) % candidates(S, L, R, labels)])
+            last = int64(-1)
+            if walk & 1 and i < length * 2 and label & 15 == STEP and label >> 4 == late:
                 continue
             if move(S, P, lists, L, F, R, label) == REFUSED:
                 continue
+            if walk & 1 and label & 15 == STEP:
+                last = label
             for cell in range(S.shape[0]):
                 if S[cell] != first[cell]:
                     varies[cell] = 1

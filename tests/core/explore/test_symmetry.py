@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shootdown._explore import packing
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.packing import unpack
-from shootdown._explore.renaming import canonical, weigh, weigh_all
+from shootdown._explore.renaming import canonical, room_for_keys, weigh, weigh_all
 from shootdown._explore.run import explorations
 from shootdown._explore.search import rehash
 from shootdown._explore.symmetry import all_renamed, evened
@@ -67,7 +67,7 @@ def standing_for(case, state):
     """Rename a state to the one that stands for it."""
     sym = explorer(case).symmetry
     renamed = state.astype(np.uint16)
-    canonical(renamed, renamed.copy(), np.zeros(3 * sym.groups, np.uint64), sym)
+    canonical(renamed, renamed.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
     return tuple(renamed)
 
 
@@ -104,14 +104,14 @@ def test_a_search_finds_as_many_states_as_there_are_that_renaming_tells_apart(ca
 def test_a_key_that_followed_a_change_is_the_key_of_what_came_of_it(case):
     sym = explorer(case).symmetry
     states = states_of(case, symmetry=False)
-    keys = np.zeros(3 * sym.groups, np.uint64)
+    keys = np.zeros(room_for_keys(sym), np.uint64)
     before = np.full_like(states[0], -1)
     for state in states[:: max(len(states) // 40, 1)]:
         for cell in sym.order:
             weigh(keys, 0, sym, int(cell), int(before[cell]), int(state[cell]))
-        fresh = np.zeros(3 * sym.groups, np.uint64)
+        fresh = np.zeros(room_for_keys(sym), np.uint64)
         weigh_all(state.astype(np.uint16), fresh, sym)
-        assert list(keys[: sym.groups]) == list(fresh[: sym.groups])
+        assert list(keys[: sym.groups + 1]) == list(fresh[: sym.groups + 1])
         before = state
 
 
