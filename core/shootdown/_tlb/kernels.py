@@ -4,7 +4,7 @@ All of a machine's caches are one array `words`; `plan` (made by `state.plan_of`
 `tag` is `vm << asid_bits | asid`; addresses, keys, marks and tags are uint64, CPUs, shifts and offsets int64.
 Callers are trusted.
 
-    words   [machine control][control of CPU 0][of CPU 1]...[caches of CPU 0][caches of CPU 1]...
+    words   [machine control][log][control of CPU 0][of CPU 1]...[caches of CPU 0][caches of CPU 1]...
     cache   [set 0][set 1]...
     set     [settled][key x ways][mark x ways][stamp x ways][data x ways]      32 + 8/ways bytes an entry
     key     page number << 6 | log2 of the page size; 0 is a free way
@@ -18,6 +18,9 @@ CPU, or of the whole machine: one store, however many CPUs. A set knows when it 
 touches it first drops what the floors since then cover. What can be observed is what the eager way leaves,
 and a scope without the `LAZY_*` flags still goes that way. A CPU has floors for a few ASIDs; when one is
 needed for another ASID, the CPU is settled first.
+
+Ranges that all CPUs flush are lazy as well, if the scope is `LATER`: the initiator writes them to a log, and each
+CPU replays what it has not seen before it next uses its caches. When the log is full, everybody replays it.
 
 Kernels take `words` and `plan` as arrays or, from other kernels, as `raw` makes them: in a hot loop numba
 counts references to arrays at every call (measured: 90 ns for an access that hits, against 18). The `on_*`
@@ -39,7 +42,8 @@ from shootdown._jit import inlined, kernel
 # (cache, page size): L1's, L2's, the walk caches'.
 STEP, LEVEL_ROW, FIRST_ROW = 16, 16, 32
 L2_ROW, WALK_ROW, END_ROW, CONTROL, CONTROL_WORDS, ENTRIES, CPU_WORDS = 0, 1, 2, 3, 4, 5, 6
-INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL = 7, 8, 9, 10, 11, 12, 13
+INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG = 7, 8, 9, 10, 11, 12, 13, 14
+LOG_ENTRIES, LOG_STEP = 1024, 8  # entries of the log, and words of one: a `Scope`
 SHIFT, BASE, SETS, SET_MASK, XOR, WAYS, POLICY, TREES, FIRST_OF_CACHE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 LRU, TREE_PLRU, RANDOM = 0, 1, 2
 INDEPENDENT, INCLUSIVE, EXCLUSIVE = 0, 1, 2
@@ -47,6 +51,7 @@ INDEPENDENT, INCLUSIVE, EXCLUSIVE = 0, 1, 2
 # --- control words, of the machine (at 0) and of each CPU
 NOW = CLOCK = 0
 LAST, LEAF_FLOOR, GLOBAL_FLOOR, WALK_FLOOR, SEED, REFERENCES = 1, 2, 3, 4, 5, 6
+LOGGED = REPLAYED = 7  # entries of the log so far (machine), and how many of them were carried out (CPU)
 ASID_FLOORS = 8  # machine: a pair (leaf, walk) for each tag
 WALKS = 8  # CPU: walks by log2 of the page size, then hits by plan row, then floors (tag + 1, leaf, walk)
 HITS = 72
@@ -54,6 +59,7 @@ HITS = 72
 # --- what a scope drops (`Scope.what`)
 LEAF, GLOBALS, WALK_PATH, WALK_ALL = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
 LAZY_LEAF, LAZY_WALK = np.uint64(16), np.uint64(32)  # every address of one tag or of all: a floor says it
+LATER = np.uint64(64)  # what no floor says is written to the log
 
 ZERO, ONE, SIX = np.uint64(0), np.uint64(1), np.uint64(6)
 SHIFT_MASK = np.uint64(63)
@@ -188,9 +194,126 @@ def _settled_set(words: Any, plan: Any, cpu: Any, row: Any, page: Any) -> Any:
     return at
 
 
+@inlined
+def _tag_matches(plan: Any, scope: Any, mark: Any) -> Any:
+    differs = (mark ^ scope.tag) & scope.mask
+    if mark & GLOBAL != ZERO:
+        return scope.what & GLOBALS != ZERO and differs & np.uint64(plan[VM_MASK]) == ZERO
+    return differs == ZERO
+
+
+@inlined
+def _holds_an_address(scope: Any, key: Any) -> Any:
+    """Say whether an entry's page holds one of the scope's addresses; no sum here can leave 64 bits."""
+    if scope.count == ZERO:
+        return True
+    shift = key & SHIFT_MASK
+    va = (key >> SIX) << shift
+    size = ONE << shift
+    if va <= scope.start:
+        return scope.start - va < size
+    stride = max(scope.stride, ONE)
+    steps = (va - scope.start) // stride
+    rest = (va - scope.start) % stride
+    if rest != ZERO:
+        return steps + ONE < scope.count and stride - rest < size
+    return steps < scope.count
+
+
+@inlined
+def _drop_in_set(words: Any, plan: Any, row: Any, at: Any, scope: Any) -> None:
+    ways = plan[row + WAYS]
+    for way in range(ways):
+        key = words[at + 1 + way]
+        if (
+            np.int64(key & SHIFT_MASK) == plan[row + SHIFT]
+            and _tag_matches(plan, scope, words[at + 1 + ways + way])
+            and _holds_an_address(scope, key)
+        ):
+            _free(words, at, ways, way)
+
+
+@kernel
+def _drop(words: Any, plan: Any, cpu: Any, row: Any, scope: Any) -> None:
+    """Drop what a scope covers from the entries of one plan row, at once."""
+    sets = plan[row + SETS]
+    if ZERO < scope.count <= np.uint64(sets):
+        for i in range(np.int64(scope.count)):
+            page = (scope.start + np.uint64(i) * scope.stride) >> np.uint64(plan[row + SHIFT])
+            _drop_in_set(words, plan, row, _set_of(plan, cpu, row, page), scope)
+    else:
+        for i in range(sets):
+            at = _cache(plan, cpu, row) + i * (1 + 4 * plan[row + WAYS])
+            _drop_in_set(words, plan, row, at, scope)
+
+
+@kernel
+def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
+    """Drop from one CPU the part of a scope that no floor says."""
+    every_address = Scope(ZERO, ZERO, ZERO, scope.tag, scope.mask, ZERO, scope.what)
+    for row in range(FIRST_ROW, plan[END_ROW], STEP):
+        size = ONE << np.uint64(plan[row + SHIFT])
+        if row < plan[WALK_ROW]:
+            if scope.what & (LEAF | LAZY_LEAF) == LEAF and (
+                scope.sizes == ZERO or scope.sizes & size != ZERO
+            ):
+                _drop(words, plan, cpu, row, scope)
+        elif scope.what & (WALK_ALL | LAZY_WALK) == WALK_ALL:
+            _drop(words, plan, cpu, row, every_address)
+        elif scope.what & WALK_PATH != ZERO and (
+            scope.sizes == ZERO or scope.sizes & (size - ONE) != ZERO  # a hinted leaf is smaller than this
+        ):
+            _drop(words, plan, cpu, row, scope)
+
+
+@kernel
+def _replay(words: Any, plan: Any, cpu: Any) -> None:
+    """Carry out the ranges that were logged since a CPU last looked."""
+    seen = _control(plan, cpu) + REPLAYED
+    while words[seen] != words[LOGGED]:
+        at = plan[LOG] + np.int64(words[seen] % np.uint64(LOG_ENTRIES)) * LOG_STEP
+        scope = Scope(
+            words[at],
+            words[at + 1],
+            words[at + 2],
+            words[at + 3],
+            words[at + 4],
+            words[at + 5],
+            words[at + 6],
+        )
+        _drop_eagerly(words, plan, cpu, scope)
+        words[seen] += ONE
+
+
+@kernel
+def _log(words: Any, plan: Any, scope: Any) -> None:
+    """Leave a range for every CPU to carry out; when the log is full, they do so now."""
+    entry = words[LOGGED] % np.uint64(LOG_ENTRIES)
+    if entry == ZERO:
+        for cpu in range(plan[CPUS]):
+            _replay(words, plan, cpu)
+    at = plan[LOG] + np.int64(entry) * LOG_STEP
+    words[at] = scope.start
+    words[at + 1] = scope.stride
+    words[at + 2] = scope.count
+    words[at + 3] = scope.tag
+    words[at + 4] = scope.mask
+    words[at + 5] = scope.sizes
+    words[at + 6] = scope.what
+    words[LOGGED] += ONE
+
+
+@inlined
+def _catch_up(words: Any, plan: Any, cpu: Any) -> None:
+    """Carry out what the log has for a CPU before its caches are used."""
+    if words[LOGGED] != words[_control(plan, cpu) + REPLAYED]:
+        _replay(words, plan, cpu)
+
+
 @kernel
 def settle(words: Any, plan: Any, cpu: Any) -> None:
     """Carry out every flush that a CPU's caches still have pending."""
+    _catch_up(words, plan, cpu)
     for row in range(FIRST_ROW, plan[END_ROW], STEP):
         if plan[row + FIRST_OF_CACHE] == 1:
             for i in range(plan[row + SETS]):
@@ -318,6 +441,7 @@ def _fill_l1(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) ->
 @kernel
 def fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
     """Enter a translation that a walk found, as the inclusion rule says; answer its offset or -1."""
+    _catch_up(words, plan, cpu)
     if plan[HAS_GLOBAL] == 0:
         mark &= ~GLOBAL
     slot = np.int64(-1)
@@ -355,6 +479,7 @@ def lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any) -> Any:
         The plan row that hit (0 for a miss; from `plan[L2_ROW]` on it is L2's) and the offset of the entry's
         key: its mark and data lie `ways` and `3 * ways` words behind it.
     """
+    _catch_up(words, plan, cpu)
     control = _control(plan, cpu)
     last = _last_flush(words, control)
     for row in range(FIRST_ROW, plan[WALK_ROW], STEP):
@@ -381,6 +506,7 @@ def walk_lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any, above: Any) 
     Returns:
         The offset of its key, whose low 6 bits are log2 of what it covers; -1 for a walk from the root.
     """
+    _catch_up(words, plan, cpu)
     for row in range(plan[WALK_ROW], plan[END_ROW], STEP):
         if plan[row + SHIFT] > above:
             key = page_key(va, plan[row + SHIFT])
@@ -396,6 +522,7 @@ def walk_lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any, above: Any) 
 @kernel
 def walk_fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
     """Cache a table entry that a walk read; answer its offset, -1 where no cache holds that level."""
+    _catch_up(words, plan, cpu)
     row = _row_for(plan, plan[WALK_ROW], plan[END_ROW], key)
     if row < 0:
         return row
@@ -434,78 +561,6 @@ def access(words: Any, plan: Any, cpu: Any, mark: Any, va: Any, shift: Any) -> A
     if row > 0:
         return row
     return -_walk(words, plan, cpu, mark, va, shift)
-
-
-@inlined
-def _tag_matches(plan: Any, scope: Any, mark: Any) -> Any:
-    differs = (mark ^ scope.tag) & scope.mask
-    if mark & GLOBAL != ZERO:
-        return scope.what & GLOBALS != ZERO and differs & np.uint64(plan[VM_MASK]) == ZERO
-    return differs == ZERO
-
-
-@inlined
-def _holds_an_address(scope: Any, key: Any) -> Any:
-    """Say whether an entry's page holds one of the scope's addresses; no sum here can leave 64 bits."""
-    if scope.count == ZERO:
-        return True
-    shift = key & SHIFT_MASK
-    va = (key >> SIX) << shift
-    size = ONE << shift
-    if va <= scope.start:
-        return scope.start - va < size
-    stride = max(scope.stride, ONE)
-    steps = (va - scope.start) // stride
-    rest = (va - scope.start) % stride
-    if rest != ZERO:
-        return steps + ONE < scope.count and stride - rest < size
-    return steps < scope.count
-
-
-@inlined
-def _drop_in_set(words: Any, plan: Any, row: Any, at: Any, scope: Any) -> None:
-    ways = plan[row + WAYS]
-    for way in range(ways):
-        key = words[at + 1 + way]
-        if (
-            np.int64(key & SHIFT_MASK) == plan[row + SHIFT]
-            and _tag_matches(plan, scope, words[at + 1 + ways + way])
-            and _holds_an_address(scope, key)
-        ):
-            _free(words, at, ways, way)
-
-
-@kernel
-def _drop(words: Any, plan: Any, cpu: Any, row: Any, scope: Any) -> None:
-    """Drop what a scope covers from the entries of one plan row, at once."""
-    sets = plan[row + SETS]
-    if ZERO < scope.count <= np.uint64(sets):
-        for i in range(np.int64(scope.count)):
-            page = (scope.start + np.uint64(i) * scope.stride) >> np.uint64(plan[row + SHIFT])
-            _drop_in_set(words, plan, row, _set_of(plan, cpu, row, page), scope)
-    else:
-        for i in range(sets):
-            at = _cache(plan, cpu, row) + i * (1 + 4 * plan[row + WAYS])
-            _drop_in_set(words, plan, row, at, scope)
-
-
-@kernel
-def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
-    """Drop from one CPU the part of a scope that no floor says."""
-    every_address = Scope(ZERO, ZERO, ZERO, scope.tag, scope.mask, ZERO, scope.what)
-    for row in range(FIRST_ROW, plan[END_ROW], STEP):
-        size = ONE << np.uint64(plan[row + SHIFT])
-        if row < plan[WALK_ROW]:
-            if scope.what & (LEAF | LAZY_LEAF) == LEAF and (
-                scope.sizes == ZERO or scope.sizes & size != ZERO
-            ):
-                _drop(words, plan, cpu, row, scope)
-        elif scope.what & (WALK_ALL | LAZY_WALK) == WALK_ALL:
-            _drop(words, plan, cpu, row, every_address)
-        elif scope.what & WALK_PATH != ZERO and (
-            scope.sizes == ZERO or scope.sizes & (size - ONE) != ZERO  # a hinted leaf is smaller than this
-        ):
-            _drop(words, plan, cpu, row, scope)
 
 
 @kernel
@@ -553,6 +608,8 @@ def flush(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
     ):
         if cpu >= 0:
             _drop_eagerly(words, plan, cpu, scope)
+        elif scope.what & LATER != ZERO:
+            _log(words, plan, scope)
         else:
             for target in range(plan[CPUS]):
                 _drop_eagerly(words, plan, target, scope)

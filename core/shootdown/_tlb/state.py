@@ -96,7 +96,8 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
     tags = 1 << (geometry.asid_bits + geometry.vm_bits)
     slots = min(ASID_SLOTS, tags)
     slots_at = k.HITS + ends[-1] // k.STEP
-    control, control_words = k.ASID_FLOORS + 2 * tags, slots_at + 3 * slots
+    log = k.ASID_FLOORS + 2 * tags
+    control, control_words = log + k.LOG_ENTRIES * k.LOG_STEP, slots_at + 3 * slots
     header = {
         k.L2_ROW: ends[0],
         k.WALK_ROW: ends[1],
@@ -112,6 +113,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         k.SLOTS: slots_at,
         k.VM_MASK: ((1 << geometry.vm_bits) - 1) << geometry.asid_bits,
         k.HAS_GLOBAL: geometry.global_entries,
+        k.LOG: log,
     }
     levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
     plan = np.zeros(ends[-1], dtype=np.int64)
@@ -140,7 +142,8 @@ def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) 
     Args:
         geometry: the TLB that it is for.
         scope: what to drop.
-        lazy: whether flushes of everything that an ASID has are carried out when a set is next touched.
+        lazy: whether flushes of everything that an ASID has are carried out when a set is next touched, and
+            ranges that all CPUs flush when a CPU next uses its caches.
 
     Raises:
         ShootdownError: an ASID, a VM or a page size that the geometry does not have.
@@ -172,6 +175,8 @@ def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) 
         what |= int(k.WALK_ALL) | (int(k.LAZY_WALK) if floors else 0)
     elif scope.walk_cache == "leading-to-va":
         what |= int(k.WALK_PATH)
+    if lazy:
+        what |= int(k.LATER)
     numbers = (
         scope.start or 0,
         scope.stride,
@@ -201,8 +206,8 @@ class Tlb:
     Args:
         geometry: what each CPU has.
         cpus: how many CPUs.
-        lazy: carry whole-ASID flushes out when a set is next touched (constant time) rather than at once;
-            what can be observed is the same.
+        lazy: carry whole-ASID flushes out when a set is next touched, and ranges that every CPU flushes when
+            it next uses its caches (constant time both), rather than at once; what can be observed is the same.
         seed: where random replacement starts; each CPU draws a sequence of its own.
 
     Raises:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.tlb import TwinTlb
 
-from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry, dropped
+from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry, dropped, kernels
+from shootdown._tlb.kernels import LOG_ENTRIES
 
 K4, K64, M2, G1, G512 = 1 << 12, 1 << 16, 1 << 21, 1 << 30, 1 << 39
 LEVELS = (K4, M2, G1, G512)
@@ -218,3 +219,36 @@ def test_lru_counts_are_those_of_dynamorio():
         hits["l2"] + hits["walk"],
         hits["walk"],
     )
+
+
+def flushed_often(lazy, ranges):
+    """Let two of three CPUs use their caches between flushes of ranges on all, and give contents and counts of all."""
+    geometry = GEOMETRIES[
+        "Intel-like: a first level for each size, a shared second one, a walk cache for each level"
+    ]
+    tlb, random = Tlb(geometry, 3, lazy=lazy), Random(3)
+    for cpu in range(3):
+        for page in range(6):
+            tlb.access(cpu, 1, page * K4, K4)
+    for _ in range(ranges):
+        tlb.flush(None, FlushScope(start=random.randrange(6) * K4, count=2, stride=K4, asid=1))
+        if random.random() < 0.2:
+            tlb.access(random.randrange(2), 1, random.randrange(6) * K4, K4)
+    return [contents(tlb, cpu) for cpu in range(3)], [tlb.count(cpu) for cpu in range(3)]
+
+
+@pytest.mark.parametrize("ranges", [1, LOG_ENTRIES - 1, LOG_ENTRIES, LOG_ENTRIES + 1, 3 * LOG_ENTRIES + 7])
+def test_a_log_of_ranges_that_overflows_loses_nothing(ranges):
+    assert flushed_often(True, ranges) == flushed_often(False, ranges)
+
+
+def test_a_range_on_all_cpus_is_carried_out_when_a_cpu_next_uses_its_caches():
+    """Until then the initiator has written a line of the log and nothing else, however many CPUs there are."""
+    tlb = Tlb(GEOMETRIES["one size at each level"], 2)
+    tlb.access(1, 1, K4, K4)
+    before = tlb.words.copy()
+    tlb.flush(None, FlushScope(start=0, count=33, stride=K4, asid=1, walk_cache="none"))
+    changed = np.flatnonzero(tlb.words != before)
+    log = int(tlb.plan[kernels.LOG])
+    assert all(n == kernels.LOGGED or log <= n < log + kernels.LOG_STEP for n in changed)
+    assert tlb.lookup(1, 1, K4) is None
