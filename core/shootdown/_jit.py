@@ -15,11 +15,15 @@ import functools
 import hashlib
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
+from numba.core import event
+from numba.core.caching import NullCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +71,46 @@ def is_kept(compiled: Callable[..., Any]) -> bool:
         return index is not None and bool(index._load_index())
     except OSError:
         return False
+
+
+def keeps(compiled: Callable[..., Any]) -> bool:
+    """Say whether what is compiled is kept on disk; it is not where no folder can be written to.
+
+    Args:
+        compiled: what `kernel` returned.
+    """
+    return not isinstance(getattr(compiled, "_cache", None), NullCache | None)
+
+
+class Compiled(event.Listener):
+    """Kernels that were compiled: how many that are kept on disk, and how long all took, in seconds."""
+
+    def __init__(self) -> None:
+        self.kernels = 0
+        self.seconds = 0.0
+        self._depth = 0
+        self._since = 0.0
+
+    def on_start(self, event: Any) -> None:
+        """Count a kernel; kernels that it calls are compiled meanwhile."""
+        if self._depth == 0:
+            self._since = time.perf_counter()
+        self._depth += 1
+        self.kernels += keeps(event.data["dispatcher"])
+
+    def on_end(self, event: Any) -> None:
+        """Stop the clock when the outermost is done."""
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._since
+
+
+@contextmanager
+def watched() -> Iterator[Compiled]:
+    """Watch what is compiled meanwhile, rather than found on disk."""
+    found = Compiled()
+    with event.install_listener("numba:compile", found):
+        yield found
 
 
 def inlined_copy(function: F) -> F:
@@ -129,6 +173,15 @@ def _kept(function: F, dispatcher: Any) -> F:
     except RuntimeError:  # no folder that could be written to: each process compiles
         return compiled
     # numba offers no other way to say that a kernel depends on more than its own file.
-    index = dispatcher._cache._cache_file
+    cache = dispatcher._cache
+    index = cache._cache_file
     index._source_stamp = (index._source_stamp, _digest(function.__module__))
+    save = cache.save_overload
+
+    def save_where_possible(signature: Any, data: Any) -> None:
+        """Keep a kernel; a disk that is full, or was made read-only meanwhile, is no reason not to run it."""
+        with suppress(OSError):
+            save(signature, data)
+
+    cache.save_overload = save_where_possible
     return compiled

@@ -23,6 +23,7 @@ COMMANDS = {
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
     "list": "List what there is to choose from.",
+    "warm": "Compile all kernels ahead, once for all later runs.",
     "plugins": "List the plugins that are loaded, and why others are not.",
 }
 
