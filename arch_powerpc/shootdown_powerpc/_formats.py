@@ -1,4 +1,4 @@
-"""Book3S-64 page tables: radix, from Power ISA 3.1, Book III, 6.7.10 to 6.7.13. Hash is in `_hash_walk.py`.
+"""Book3S-64 page tables: radix, from Power ISA 3.1, Book III, 6.7.10 to 6.7.13. Hash is in `_hash_formats.py`.
 
 The ISA numbers bits from the most significant, and so do its figures; here, as everywhere in the package, bits
 count from the least significant. Which shapes a tree may have is the processor's: those of POWER9 and POWER10
@@ -36,7 +36,7 @@ from shootdown._format import (
     bit,
     bits,
 )
-from shootdown_powerpc._hash_walk import HASH_4K, HASH_64K
+from shootdown_powerpc._hash_formats import HASH_4K, HASH_64K
 
 V, LEAF = bit(63), bit(62)
 REFERENCE, CHANGE = bit(8), bit(7)

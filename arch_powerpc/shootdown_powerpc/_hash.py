@@ -2,8 +2,8 @@
 
 An effective address is first given a virtual segment (VSID) by its segment, then the virtual page is looked for
 in two groups of eight entries (PTEGs) of one table that all address spaces share. `_segments.py` finds segments,
-`_hash_walk.py` has the readable walk and the formats, `_hash_kernels.py` the compiled one, `_hash_list.py` lists
-what a table maps. Bits count from the least significant, unlike in the ISA's figures.
+`_hash_formats.py` has the formats, `_hash_walk.py` the readable walk, `_hash_kernels.py` the compiled one,
+`_hash_list.py` lists what a table maps. Bits count from the least significant, unlike in the ISA's figures.
 
 What the ISA leaves open is as in QEMU (target/ppc/mmu-hash64.c): AVPN bits below a larger base page, and real page
 number bits below a larger page, must be zero for an entry to match; values of pp that are reserved grant nothing.
@@ -37,6 +37,15 @@ ENTRIES, ENTRY_BYTES, GROUP_SHIFT = 8, 16, 7
 HASH_MASK = (1 << 39) - 1
 ORIGIN_MASK, SIZE_MASK = 0x0FFF_FFFF_FFFC_0000, 0x1F  # HTABORG, HTABSIZE
 SMALLEST, LARGEST = 18, 46  # log2 of a table's bytes
+
+# --- 7.5.3 (data storage) and 7.5.5 (instruction storage): DSISR or SRR1.
+STORE, NOT_FOUND, NO_EXECUTE, PROTECTION, KEY = (
+    0x0200_0000,
+    0x4000_0000,
+    0x1000_0000,
+    0x0800_0000,
+    0x0020_0000,
+)
 
 
 class PageSize(NamedTuple):

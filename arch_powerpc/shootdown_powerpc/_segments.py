@@ -9,12 +9,12 @@ so, `struct slb_shadow`), `segment_table` that of a table as ISA 3.0 has it (6.7
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 
 from shootdown._errors import ShootdownError
 from shootdown._format import Settings
-from shootdown._memory import PhysicalMemory
 from shootdown_powerpc._hash import (
     BASE_PAGES,
     SHIFT_1T,
@@ -28,6 +28,9 @@ from shootdown_powerpc._hash import (
     SMALLEST,
     Segment,
 )
+
+if TYPE_CHECKING:
+    from shootdown._memory import PhysicalMemory
 
 _BASE_BY_LLP = {llp: base for base, llp in BASE_PAGES.items()}
 

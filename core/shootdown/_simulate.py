@@ -19,7 +19,8 @@ from shootdown._workload import Setting, Workload
 
 if TYPE_CHECKING:
     from shootdown._architecture import Architecture
-    from shootdown._timed.run import Machine, Run
+    from shootdown._machine.machine import Machine
+    from shootdown._timed.run import Run
 
 
 @attrs.frozen
@@ -176,7 +177,8 @@ def simulate(case: Case, after_run: Callable[[], None] = lambda: None) -> Result
 
 
 def _simulated(case: Case, after_run: Callable[[], None]) -> Result:
-    from shootdown._timed.run import Machine, run_machine
+    from shootdown._machine.machine import Machine
+    from shootdown._timed.run import run_machine
 
     setting = case.setting
     machine = case.workload.build(setting)

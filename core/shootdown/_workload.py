@@ -12,8 +12,8 @@ from shootdown._errors import ShootdownError, nearest
 if TYPE_CHECKING:
     from shootdown._architecture import Lowering
     from shootdown._kernel import Kernel
+    from shootdown._machine.machine import Machine
     from shootdown._platform import Platform
-    from shootdown._timed.run import Machine
 
 Value = int | str | bool
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shootdown._addrspace import AddressSpace
 from shootdown._format import (
     EVERY_ACCESS,
     USER_READ,
@@ -40,12 +39,25 @@ from shootdown._format import (
     bit,
     bits,
 )
-from shootdown._mappings import Mapping, mappings
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import Step, Trace, trace
 
 if TYPE_CHECKING:
+    from shootdown._addrspace import AddressSpace
+    from shootdown._mappings import Mapping, mappings
+    from shootdown._memory import PhysicalMemory
+    from shootdown._steps import Step, Trace, trace
     from shootdown._walk import Walker
+
+# What formats are tried out with needs numpy, and `Walker` numba: a plugin that only describes pays for neither.
+_HOMES = {
+    "AddressSpace": "_addrspace",
+    "Mapping": "_mappings",
+    "PhysicalMemory": "_memory",
+    "Step": "_steps",
+    "Trace": "_steps",
+    "Walker": "_walk",
+    "mappings": "_mappings",
+    "trace": "_steps",
+}
 
 __all__ = [
     "EVERY_ACCESS",
@@ -84,9 +96,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the compiled walk, and numba with it, when it is first used."""
-    if name != "Walker":
+    """Import what formats are tried out with when it is first used."""
+    if name not in _HOMES:
         raise AttributeError(f"module 'shootdown.formats' has no attribute {name!r}")
-    from shootdown._walk import Walker
+    import importlib
 
-    return Walker
+    value = getattr(importlib.import_module(f"shootdown.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

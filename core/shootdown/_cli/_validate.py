@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shootdown._cli import _common
 from shootdown._oracle.rows import read_rows
-from shootdown._oracle.validate import Comparison, Verdict, validate
+
+if TYPE_CHECKING:
+    from shootdown._oracle.validate import Comparison, Verdict
 
 #: Differences and rows that can't be run are shown up to so many; --json has all.
 _SHOWN = 20
@@ -27,6 +30,8 @@ def command(file: Path, as_json: bool) -> None:
     status is 1 if a count disagrees and nobody has written down why, 2 for a file without a row.
     """
     rows = read_rows(file)
+    from shootdown._oracle.validate import validate
+
     compared: list[Comparison] = []
     interrupted = False
     with _common.progress("rows", len(rows)) as advance:

@@ -13,7 +13,7 @@ from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
-from shootdown._timed.run import Machine
+from shootdown._machine.machine import Machine
 
 #: States expanded between two looks at whether somebody wants to interrupt.
 SLICE = 200_000

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from shootdown._explore.run import Verdict
     from shootdown._explore.scenario import Scene
     from shootdown._explore.story import Story
+    from shootdown._machine.machine import Machine
     from shootdown._timed.replay import Replayed
-    from shootdown._timed.run import Machine
 
 _WHICH = ("low", "likely", "high")
 

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
 from shootdown._machine import ops as o
 from shootdown._platform import COST_NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Label:
@@ -199,6 +201,8 @@ class Assembler:
 
     def finish(self) -> Code:
         """Resolve all labels."""
+        import numpy as np  # here: every plugin imports this module, and lists and errors need no array
+
         flat = []
         for step in self._steps:
             for operand in step:

@@ -6,12 +6,13 @@ in a word for exploration.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NamedTuple
 
 from shootdown._machine import ops
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 #: Bitmaps over CPUs that the whole machine has.
 CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
@@ -186,8 +187,10 @@ def _most(bits: int) -> int:
     return (1 << min(bits, 62)) - 1
 
 
-def empty_state(layout: Layout, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[np.int64]:
+def empty_state(layout: Layout, dtype: npt.DTypeLike = "int64") -> npt.NDArray[np.int64]:
     """Make a state in which every CPU is online and idle and nothing is mapped."""
+    import numpy as np
+
     state = np.zeros(layout.size, dtype)
     for cpu in range(layout.cpus):
         set_cpu(state, layout, "online", cpu)

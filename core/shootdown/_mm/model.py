@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import attrs
-import numpy as np
 
 from shootdown._architecture import Lowering
 from shootdown._errors import ShootdownError
@@ -25,10 +24,10 @@ from shootdown._machine.layout import (
     make_layout,
     set_cpu,
 )
+from shootdown._machine.machine import Machine
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
-from shootdown._timed.run import Machine
 
 
 @attrs.define
@@ -253,7 +252,7 @@ class Model:
             stores=self._stores if memory else 0,
             memory=memory,
         )
-        state = empty_state(layout, np.int64 if bits == 64 else np.uint16)
+        state = empty_state(layout, "int64" if bits == 64 else "uint16")
         for number, task in enumerate(self._tasks):
             at = layout.o_task + number * TASK_CELLS
             state[at + T_PC] = task.entry

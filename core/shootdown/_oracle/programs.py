@@ -12,11 +12,11 @@ import attrs
 
 from shootdown._errors import ShootdownError
 from shootdown._machine import ops as o
+from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._oracle.rows import Row
-from shootdown._timed.run import Machine
 from shootdown._workload import Setting
 from shootdown._workloads.anonymous import OPERATIONS, write_operation
 from shootdown._workloads.hugetlb import split_into_vmas, upper_tables

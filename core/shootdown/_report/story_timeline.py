@@ -10,8 +10,8 @@ from shootdown._report.timeline import Event, step_name
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Story
+    from shootdown._machine.machine import Machine
     from shootdown._timed.replay import Replayed, Slice
-    from shootdown._timed.run import Machine
 
 
 def events(story: Story, machine: Machine, run: Replayed) -> Iterator[Event]:

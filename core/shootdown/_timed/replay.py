@@ -23,9 +23,10 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     with_cells,
 )
+from shootdown._machine.machine import Machine
 from shootdown._platform import Platform
 from shootdown._timed import costs as c
-from shootdown._timed.run import Machine, cost_array
+from shootdown._timed.run import cost_array
 
 #: The invariant of hardware walkers, as `Problem.invariants` numbers it.
 WALKS_STALE = 0

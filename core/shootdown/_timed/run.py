@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._errors import ShootdownError
-from shootdown._machine.assembler import Code
 from shootdown._machine.layout import Layout
+from shootdown._machine.machine import Machine
 from shootdown._platform import COST_NAMES, Costs, Platform
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
@@ -17,33 +17,6 @@ from shootdown._timed.costs import charges
 #: Steps between two looks at whether somebody wants to interrupt.
 SLICE = 4_000_000
 _ONE_SECOND = 10**12
-
-
-@attrs.frozen(eq=False)
-class Machine:
-    """A machine ready to run: programs, layout and first state.
-
-    Args:
-        code: the programs.
-        layout: where the state's parts lie.
-        state: the first state; runs work on a copy.
-        ready: tasks that can run at the beginning.
-        sections: locks under which tables are unshared (i_mmap_rwsems); locks are numbered from them.
-        windows: how many counting windows the programs mark.
-        pages_per_table: huge pages that a process uses in each PMD table.
-        tasks_expected: tasks that have to end or park for the run to be whole.
-        names: what the variables that programs share are called, in their order; empty ones have no name.
-    """
-
-    code: Code
-    layout: Layout
-    state: npt.NDArray[np.int64]
-    ready: tuple[int, ...]
-    sections: int
-    windows: int
-    pages_per_table: int
-    tasks_expected: int
-    names: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -6,9 +6,9 @@ lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de: 1000 children over 1200 GiB on 
 
 from __future__ import annotations
 
+from shootdown._machine.machine import Machine
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._timed.run import Machine
 from shootdown._workload import Parameter, Setting, Workload
 
 _HUGE_PAGES_PER_GIB = 512

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shootdown._machine.machine import Machine
 from shootdown._mm.model import Model
 from shootdown._registry import registry
 from shootdown._simulate import prepare
-from shootdown._timed.run import Machine, Run, run_machine
+from shootdown._timed.run import Run, run_machine
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True

@@ -1,0 +1,41 @@
+"""A machine ready to run, as both engines take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from shootdown._machine.assembler import Code
+from shootdown._machine.layout import Layout
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@attrs.frozen(eq=False)
+class Machine:
+    """A machine ready to run: programs, layout and first state.
+
+    Args:
+        code: the programs.
+        layout: where the state's parts lie.
+        state: the first state; runs work on a copy.
+        ready: tasks that can run at the beginning.
+        sections: locks under which tables are unshared (i_mmap_rwsems); locks are numbered from them.
+        windows: how many counting windows the programs mark.
+        pages_per_table: huge pages that a process uses in each PMD table.
+        tasks_expected: tasks that have to end or park for the run to be whole.
+        names: what the variables that programs share are called, in their order; empty ones have no name.
+    """
+
+    code: Code
+    layout: Layout
+    state: npt.NDArray[np.int64]
+    ready: tuple[int, ...]
+    sections: int
+    windows: int
+    pages_per_table: int
+    tasks_expected: int
+    names: tuple[str, ...] = ()

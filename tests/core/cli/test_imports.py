@@ -1,0 +1,72 @@
+"""What no kernel has to answer is answered without numba; what no array holds, without numpy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from shootdown._cli import COMMANDS
+
+# Runs command lines one after another and tells after which of them a module was there.
+CODE = """
+import contextlib, io, json, sys
+from shootdown._cli import run
+lines, module = json.loads(sys.argv[1]), sys.argv[2]
+for line in lines:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        status = run(line.split())
+    print(json.dumps([line, status, module in sys.modules]))
+"""
+
+HELP = ["--help", "--version", *(f"{name} --help" for name in COMMANDS)]
+WRONG = [
+    "",
+    "no-such-command",
+    "--no-such-option",
+    "compare no-such-workload",
+    "compare --arch no-such-arch",
+    "compare hugetlb-munmap --kernel 1.0",
+    "compare hugetlb-munmap --platform no-such-platform",
+    "compare hugetlb-munmap -p tables=no-number",
+    "compare hugetlb-munmap -p no-such-parameter=1",
+    "compare hugetlb-munmap --cpus 0",
+    "compare hugetlb-munmap --set kernel.no_such_switch=1",
+    "explain no-such-workload",
+    "targets --platform no-such-platform",
+    "list no-such-kind",
+    "validate no-such-file",
+]
+LISTS = ["plugins", *(f"list {kind}" for kind in
+         ("architectures", "platforms", "kernels", "workloads", "switches", "formats", "settings"))]  # fmt: skip
+# These import numpy, and no numba: scenarios say what states they forbid, images and traces are arrays.
+WITH_NUMPY = [
+    "list",
+    "list scenarios",
+    "explore no-such-scenario",
+    "explore unshare-walk-cache --arch no-such-arch",
+    "matrix no-such-scenario",
+    "tlb no-such-file",
+    "tlb no-such-file -p l1.entries=0",
+    "walk --format no-such-format --memory no-such-file --root 0 0",
+    "walk --format x86_64-4level --memory no-such-file --root no-number 0",
+]
+FAILS = {*WRONG, *WITH_NUMPY[2:]}
+
+
+def answered(lines: list[str], module: str) -> tuple[list[tuple[str, int]], list[str]]:
+    """Run command lines in one new process; give their statuses, and the first that imported a module."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(lines), module], check=True, capture_output=True, text=True
+    )
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    return [(line, status) for line, status, _ in rows], [line for line, _, there in rows if there][:1]
+
+
+@pytest.mark.parametrize(("lines", "module"), [(HELP + WRONG + LISTS, "numpy"), (WITH_NUMPY, "numba")])
+def test_help_lists_and_errors_import_nothing_heavy(lines: list[str], module: str) -> None:
+    statuses, importing = answered(lines, module)
+    assert statuses == [(line, 2 if line in FAILS else 0) for line in lines]
+    assert importing == []
