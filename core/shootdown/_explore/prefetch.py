@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from shootdown._machine.bits import Cells
-from shootdown._tlb.kernels import raw
+from shootdown._raw import raw
 
 __all__ = ["prefetch", "raw"]
 

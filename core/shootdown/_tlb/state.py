@@ -11,15 +11,12 @@ import numpy.typing as npt
 
 from shootdown._errors import ShootdownError
 from shootdown._tlb import kernels as k
+from shootdown._tlb import words as w
 from shootdown._tlb.flush import FlushScope
-from shootdown._tlb.geometry import INCLUSIONS, POLICIES, TAG_BITS, CacheGeometry, TlbGeometry, shift_of
+from shootdown._tlb.geometry import CacheGeometry, TlbGeometry, shift_of
+from shootdown._tlb.layout import check_tag, plan_of, scope_words
 
 Words = npt.NDArray[np.uint64]
-Plan = npt.NDArray[np.int64]
-
-# Floors that each CPU has for flushes of one ASID. Linux uses 6 PCIDs on an x86 CPU (12 with PTI); with more
-# at once the CPU is settled whenever a floor is needed for another ASID.
-ASID_SLOTS = 16
 
 ENTRY = np.dtype(
     [
@@ -80,124 +77,6 @@ class TlbCounts:
         return sum(self.walks.values())
 
 
-def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
-    """Lay the caches of `cpus` CPUs out in one array of words; `kernels` documents the fields."""
-    rows: list[dict[int, int]] = []
-    ends, base = [], 0
-    for caches in (geometry.l1, geometry.l2, geometry.walk_caches):
-        level: list[dict[int, int]] = []
-        for cache in caches:
-            for i, size in enumerate(sorted(cache.page_sizes)):
-                level.append(_row_of(cache, size) | {k.BASE: base, k.FIRST_OF_CACHE: i == 0})
-            base += cache.sets * (1 + 4 * cache.ways)
-        # Smallest page first: the deepest level of a walk is looked up first.
-        rows += sorted(level, key=lambda row: row[k.SHIFT])
-        ends.append(k.FIRST_ROW + k.STEP * len(rows))
-    tags = 1 << (geometry.asid_bits + geometry.vm_bits)
-    slots = min(ASID_SLOTS, tags)
-    slots_at = k.HITS + ends[-1] // k.STEP
-    log = k.ASID_FLOORS + 2 * tags
-    control, control_words = log + k.LOG_ENTRIES * k.LOG_STEP, slots_at + 3 * slots
-    header = {
-        k.L2_ROW: ends[0],
-        k.WALK_ROW: ends[1],
-        k.END_ROW: ends[2],
-        k.CONTROL: control,
-        k.CONTROL_WORDS: control_words,
-        k.ENTRIES: control + cpus * control_words,
-        k.CPU_WORDS: base,
-        k.INCLUSION: INCLUSIONS.index(geometry.inclusion),
-        k.CPUS: cpus,
-        k.LEVELS: len(geometry.levels),
-        k.SLOT_MASK: slots - 1,
-        k.SLOTS: slots_at,
-        k.VM_MASK: ((1 << geometry.vm_bits) - 1) << geometry.asid_bits,
-        k.HAS_GLOBAL: geometry.global_entries,
-        k.LOG: log,
-    }
-    levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
-    plan = np.zeros(ends[-1], dtype=np.int64)
-    for row, fields in enumerate((header, levels, *rows)):
-        for field, value in fields.items():
-            plan[row * k.STEP + field] = value
-    return plan
-
-
-def _row_of(cache: CacheGeometry, size: int) -> dict[int, int]:
-    power_of_two = cache.sets & (cache.sets - 1) == 0
-    return {
-        k.SHIFT: shift_of(size),
-        k.SETS: cache.sets,
-        k.SET_MASK: cache.sets - 1 if power_of_two else -1,
-        k.XOR: cache.xor_bits,
-        k.WAYS: cache.ways,
-        k.POLICY: POLICIES.index(cache.policy),
-        k.TREES: cache.trees,
-    }
-
-
-def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) -> k.Scope:
-    """Turn a scope into what `kernels.flush` takes.
-
-    Args:
-        geometry: the TLB that it is for.
-        scope: what to drop.
-        lazy: whether flushes of everything that an ASID has are carried out when a set is next touched, and
-            ranges that all CPUs flush when a CPU next uses its caches.
-
-    Raises:
-        ShootdownError: an ASID, a VM or a page size that the geometry does not have.
-    """
-    asid_mask = (1 << geometry.asid_bits) - 1
-    mask = tag = 0
-    if scope.vm is None or geometry.vm_bits == 0:
-        check_tag(geometry, 0 if scope.asid is None else scope.asid, scope.vm or 0)
-    else:
-        check_tag(geometry, 0 if scope.asid is None else scope.asid, scope.vm)
-        mask |= ((1 << TAG_BITS) - 1) & ~asid_mask
-        tag |= scope.vm << geometry.asid_bits
-    if scope.asid is not None:
-        mask |= asid_mask
-        tag |= scope.asid
-        if geometry.vm_bits == 0:
-            mask = (1 << TAG_BITS) - 1
-    what = 0
-    exact = mask == (1 << TAG_BITS) - 1
-    # A global floor is the whole CPU's: with VM tags it cannot stand for one VM's global entries.
-    floors = lazy and (mask == 0 or (exact and not (geometry.vm_bits and scope.global_entries)))
-    if scope.leaf:
-        what |= int(k.LEAF) | (int(k.GLOBALS) if scope.global_entries else 0)
-        if floors and scope.start is None and not scope.page_sizes:
-            what |= int(k.LAZY_LEAF)
-    if scope.walk_cache == "all-of-asid" or (
-        scope.walk_cache == "leading-to-va" and scope.start is None and not scope.page_sizes
-    ):
-        what |= int(k.WALK_ALL) | (int(k.LAZY_WALK) if floors else 0)
-    elif scope.walk_cache == "leading-to-va":
-        what |= int(k.WALK_PATH)
-    if lazy:
-        what |= int(k.LATER)
-    numbers = (
-        scope.start or 0,
-        scope.stride,
-        0 if scope.start is None else scope.count,
-        tag,
-        mask,
-        scope.size_mask,
-        what,
-    )
-    return k.Scope(*(np.uint64(number) for number in numbers))
-
-
-def check_tag(geometry: TlbGeometry, asid: int, vm: int) -> None:
-    """Refuse an ASID or a VM that the TLB's tags can't hold."""
-    for name, number, bits in (("ASID", asid, geometry.asid_bits), ("VM", vm, geometry.vm_bits)):
-        if not 0 <= number < 1 << bits:
-            raise ShootdownError(
-                f"{name} {number}: this TLB's tags have {bits} bits for it; use 0 to {(1 << bits) - 1}"
-            )
-
-
 class Tlb:
     """Hold the TLBs and walk caches of a machine's CPUs and let them be used, flushed and inspected.
 
@@ -222,16 +101,16 @@ class Tlb:
         self.lazy = lazy
         self.plan = plan_of(geometry, cpus)
         # Zeroed memory is an empty TLB, and costs nothing until a set is touched.
-        self.words: Words = np.zeros(int(self.plan[k.ENTRIES] + cpus * self.plan[k.CPU_WORDS]), np.uint64)
+        self.words: Words = np.zeros(int(self.plan[w.ENTRIES] + cpus * self.plan[w.CPU_WORDS]), np.uint64)
         seeds = np.random.SeedSequence(seed).generate_state(cpus, np.uint64)
-        self.words[self._control(0) + k.SEED : self._control(cpus) : self.plan[k.CONTROL_WORDS]] = (
-            seeds | k.ONE  # 0 would draw nothing but 0
+        self.words[self._control(0) + w.SEED : self._control(cpus) : self.plan[w.CONTROL_WORDS]] = (
+            seeds | w.ONE  # 0 would draw nothing but 0
         )
 
     @property
     def bytes_per_entry(self) -> float:
         """Give the memory that one entry takes, its share of its set included."""
-        return float(self.plan[k.CPU_WORDS]) * 8 / self.geometry.entries
+        return float(self.plan[w.CPU_WORDS]) * 8 / self.geometry.entries
 
     def tag(self, asid: int, vm: int = 0) -> np.uint64:
         """Give the tag of an ASID of a VM, as kernels take it."""
@@ -254,7 +133,7 @@ class Tlb:
         outcome = self._accesses(cpu, asid, va, page_size, vm, is_global)
         if outcome < 0:
             return Access("walk", -outcome)
-        return Access("l1" if outcome < self.plan[k.L2_ROW] else "l2", 0)
+        return Access("l1" if outcome < self.plan[w.L2_ROW] else "l2", 0)
 
     def access_many(
         self, cpus: Any, asids: Any, vas: Any, page_sizes: Any, *, vm: int = 0, is_global: bool = False
@@ -301,7 +180,7 @@ class Tlb:
         if row == 0:
             return None
         size, _, data = self._entry_at(int(slot))
-        return ("l1" if row < self.plan[k.L2_ROW] else "l2"), size, data
+        return ("l1" if row < self.plan[w.L2_ROW] else "l2"), size, data
 
     def fill(
         self,
@@ -399,24 +278,24 @@ class Tlb:
         """Count hits, walks and references of one CPU, or of all."""
         which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
         control = sum(
-            (self.words[self._control(c) :][: int(self.plan[k.SLOTS])].astype(np.int64) for c in which),
-            np.zeros(int(self.plan[k.SLOTS]), np.int64),
+            (self.words[self._control(c) :][: int(self.plan[w.SLOTS])].astype(np.int64) for c in which),
+            np.zeros(int(self.plan[w.SLOTS]), np.int64),
         )
-        l2, walk, end = (int(self.plan[field]) for field in (k.L2_ROW, k.WALK_ROW, k.END_ROW))
+        l2, walk, end = (int(self.plan[field]) for field in (w.L2_ROW, w.WALK_ROW, w.END_ROW))
 
         def hits(first: int, last: int) -> dict[int, int]:
-            rows = range(first, last, k.STEP)
-            return {1 << int(self.plan[row + k.SHIFT]): int(control[k.HITS + row // k.STEP]) for row in rows}
+            rows = range(first, last, w.STEP)
+            return {1 << int(self.plan[row + w.SHIFT]): int(control[w.HITS + row // w.STEP]) for row in rows}
 
-        walks = {1 << shift: int(n) for shift, n in enumerate(control[k.WALKS : k.HITS]) if n}
+        walks = {1 << shift: int(n) for shift, n in enumerate(control[w.WALKS : w.HITS]) if n}
         return TlbCounts(
-            hits(k.FIRST_ROW, l2), hits(l2, walk), walks, hits(walk, end), int(control[k.REFERENCES])
+            hits(w.FIRST_ROW, l2), hits(l2, walk), walks, hits(walk, end), int(control[w.REFERENCES])
         )
 
     def entries(self, cpu: int) -> npt.NDArray[Any]:
         """List what a CPU's caches hold: records of `ENTRY`, ordered by level, cache, set and way."""
         k.on_settle(self.words, self.plan, self._cpu(cpu))
-        at = int(self.plan[k.ENTRIES] + cpu * self.plan[k.CPU_WORDS])
+        at = int(self.plan[w.ENTRIES] + cpu * self.plan[w.CPU_WORDS])
         listed = []
         geometry = self.geometry
         for level, caches in (("l1", geometry.l1), ("l2", geometry.l2), ("walk", geometry.walk_caches)):
@@ -430,30 +309,30 @@ class Tlb:
         fields = words.reshape(cache.sets, -1)[:, 1:].reshape(cache.sets, 4, cache.ways)
         in_set, way = np.nonzero(fields[:, 0])
         key, mark, data = (fields[in_set, field, way] for field in (0, 1, 3))
-        shift = key & k.SHIFT_MASK
-        tag = (mark & k.TAG_MASK).astype(np.int64)
+        shift = key & w.SHIFT_MASK
+        tag = (mark & w.TAG_MASK).astype(np.int64)
         records = np.zeros(len(key), dtype=ENTRY)
         records["level"], records["cache"] = level, number
         records["set"], records["way"] = in_set, way
-        records["va"], records["page_size"] = (key >> k.SIX) << shift, k.ONE << shift
+        records["va"], records["page_size"] = (key >> w.SIX) << shift, w.ONE << shift
         records["asid"], records["vm"] = (
             tag & ((1 << self.geometry.asid_bits) - 1),
             tag >> self.geometry.asid_bits,
         )
-        records["is_global"] = mark & k.GLOBAL != 0
-        records["table"], records["data"] = mark >> k.TABLE_SHIFT, data
+        records["is_global"] = mark & w.GLOBAL != 0
+        records["table"], records["data"] = mark >> w.TABLE_SHIFT, data
         return records
 
     def _entry_at(self, slot: int) -> tuple[int, int, int]:
         """Give the size, table and data of the entry whose key lies at an offset."""
-        offset = (slot - int(self.plan[k.ENTRIES])) % int(self.plan[k.CPU_WORDS])
-        rows = self.plan.reshape(-1, k.STEP)[k.FIRST_ROW // k.STEP :]
-        ways = max((int(row[k.BASE]), int(row[k.WAYS])) for row in rows if row[k.BASE] <= offset)[1]
+        offset = (slot - int(self.plan[w.ENTRIES])) % int(self.plan[w.CPU_WORDS])
+        rows = self.plan.reshape(-1, w.STEP)[w.FIRST_ROW // w.STEP :]
+        ways = max((int(row[w.BASE]), int(row[w.WAYS])) for row in rows if row[w.BASE] <= offset)[1]
         key, mark, data = (int(self.words[slot + i * ways]) for i in (0, 1, 3))
-        return 1 << (key & 63), mark >> int(k.TABLE_SHIFT), data
+        return 1 << (key & 63), mark >> int(w.TABLE_SHIFT), data
 
     def _control(self, cpu: int) -> int:
-        return int(self.plan[k.CONTROL] + cpu * self.plan[k.CONTROL_WORDS])
+        return int(self.plan[w.CONTROL] + cpu * self.plan[w.CONTROL_WORDS])
 
     def _cpu(self, cpu: int) -> int:
         if not 0 <= cpu < self.cpus:
@@ -467,11 +346,11 @@ class Tlb:
 
     def _key(self, va: int, size: int) -> np.uint64:
         shift = shift_of(self._size(size))
-        return np.uint64(va >> shift << int(k.SIX) | shift)
+        return np.uint64(va >> shift << int(w.SIX) | shift)
 
     def _mark(self, asid: int, vm: int, is_global: bool, table: int) -> np.uint64:
-        global_bit = int(is_global) << int(k.GLOBAL_SHIFT)
-        return np.uint64(self._frame(table) << int(k.TABLE_SHIFT) | global_bit) | self.tag(asid, vm)
+        global_bit = int(is_global) << int(w.GLOBAL_SHIFT)
+        return np.uint64(self._frame(table) << int(w.TABLE_SHIFT) | global_bit) | self.tag(asid, vm)
 
     def _frame(self, frame: int) -> int:
         if not 0 <= frame < 1 << 40:

@@ -13,11 +13,14 @@ import attrs
 import numpy as np
 
 from shootdown._errors import ShootdownError
-from shootdown._tlb import kernels as k
 from shootdown._tlb import passes as p
+from shootdown._tlb import records as r
+from shootdown._tlb import words as w
 from shootdown._tlb.flush import FlushScope
 from shootdown._tlb.geometry import CacheGeometry, TlbGeometry, shift_of
-from shootdown._tlb.state import Tlb, TlbCounts, scope_words
+from shootdown._tlb.layout import scope_words
+from shootdown._tlb.state import Tlb, TlbCounts
+from shootdown._tlb.vectors import EIGHT, GROUP
 from shootdown._traces.columns import Column, Columns
 
 _MOST_GROUPS = 256  # ways that passes take, in vectors; a set beyond that is no TLB
@@ -121,7 +124,7 @@ class Passes:
         ):
             if cache is None:
                 continue
-            groups = -(-cache.ways // p.GROUP)
+            groups = -(-cache.ways // GROUP)
             stamped = cache.sets == 1 and groups == 1
             mask = cache.sets - 1 if cache.sets & (cache.sets - 1) == 0 else 0
             up = shift_of(size) - shift_of(above)
@@ -130,7 +133,7 @@ class Passes:
                 (at, cache.sets, mask, cache.xor_bits or int(p.NO_FOLD), cache.ways, groups, up, kind, 0)
             )
             self._what.append((level, size))
-            at += 4 * p.GROUP if stamped else cache.sets * groups * p.GROUP
+            at += 4 * GROUP if stamped else cache.sets * groups * GROUP
             above = size
         self._plan = np.array(rows, np.uint64).ravel()
         room = np.zeros(at + 8, np.uint64)
@@ -139,9 +142,9 @@ class Passes:
         self._words[0] = p.NO_PAGE
         for row in rows:
             if row[p.KIND] == p.STAMPED:
-                self._words[row[p.AT] + p.GROUP + row[p.WAYS] : row[p.AT] + 2 * p.GROUP] = p.NO_PAGE
+                self._words[row[p.AT] + GROUP + row[p.WAYS] : row[p.AT] + 2 * GROUP] = p.NO_PAGE
         self._counts = np.zeros(len(rows) + 2, np.uint64)
-        self._streams = np.empty(2 * (p.BLOCK + p.EIGHT), np.uint64)
+        self._streams = np.empty(2 * (p.BLOCK + EIGHT), np.uint64)
 
     @staticmethod
     def can(geometry: TlbGeometry, page_size: int) -> bool:
@@ -153,7 +156,7 @@ class Passes:
             l1 is not None  # what L1 never holds is looked up in L2 again, access by access
             and (geometry.inclusion == "independent" or not geometry.l2)
             and all(held <= 1 for _, held in walk)  # two levels in one cache push each other out
-            and all(c.policy == "lru" and c.ways <= _MOST_GROUPS * p.GROUP for c in used)
+            and all(c.policy == "lru" and c.ways <= _MOST_GROUPS * GROUP for c in used)
         )
 
     def feed(self, columns: Columns) -> None:
@@ -211,8 +214,8 @@ class Records:
         self._tagged = geometry.asid_bits > 0
         self._cpus, self._processes = _Numbers(), _Numbers()
         self._running = np.zeros(1, np.int64)
-        self._of_cpus = np.zeros((1, k.TALLIES), np.int64)
-        self._of_processes = np.zeros((1, k.TALLIES), np.int64)
+        self._of_cpus = np.zeros((1, r.TALLIES), np.int64)
+        self._of_processes = np.zeros((1, r.TALLIES), np.int64)
         asid = 0
         self._scopes = tuple(
             scope_words(geometry, scope)
@@ -241,7 +244,7 @@ class Records:
         shift = np.full(count, self._shift, np.uint8)
         if columns.shift is not None:
             shift = np.where(columns.shift == 0, shift, columns.shift).astype(np.uint8)
-        records = k.Records(
+        records = r.Records(
             _column(columns.kind, count, np.uint8),
             cpu,
             process,
@@ -252,7 +255,7 @@ class Records:
             self._of_cpus,
             self._of_processes,
         )
-        k.on_records(
+        r.on_records(
             self._tlb.words, self._tlb.plan, records, self._scopes, self._tagged, max(len(self._cpus), 1)
         )
 
@@ -263,9 +266,9 @@ class Records:
         if len(self._cpus) <= self._tlb.cpus:
             return
         old, new = self._tlb, Tlb(self._geometry, 2 * len(self._cpus), seed=self._seed)
-        shared = int(old.plan[k.CONTROL])
+        shared = int(old.plan[w.CONTROL])
         new.words[:shared] = old.words[:shared]
-        for field, size in ((k.CONTROL, k.CONTROL_WORDS), (k.ENTRIES, k.CPU_WORDS)):
+        for field, size in ((w.CONTROL, w.CONTROL_WORDS), (w.ENTRIES, w.CPU_WORDS)):
             words = old.cpus * int(old.plan[size])
             source, target = int(old.plan[field]), int(new.plan[field])
             new.words[target : target + words] = old.words[source : source + words]
@@ -331,6 +334,6 @@ class _Numbers:
 
     def tallies(self, rows: Column) -> dict[int, Tally]:
         return {
-            name: Tally(*(int(n) for n in rows[number][: k.TALLIES - 1]))
+            name: Tally(*(int(n) for n in rows[number][: r.TALLIES - 1]))
             for name, number in sorted(self._known.items())
         }

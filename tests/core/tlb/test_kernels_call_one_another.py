@@ -3,8 +3,9 @@
 import numpy as np
 from numba import njit
 
+from shootdown._raw import raw
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
-from shootdown._tlb.kernels import flush, raw, with_tag
+from shootdown._tlb.flushing import flush, with_tag
 from shootdown._tlb.state import scope_words
 
 GEOMETRY = TlbGeometry(l1=CacheGeometry(64, 4, (4096,)))

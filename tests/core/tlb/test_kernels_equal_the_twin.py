@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.tlb import TwinTlb
 
-from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry, dropped, kernels
-from shootdown._tlb.kernels import LOG_ENTRIES
+from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry, dropped, words
+from shootdown._tlb.words import LOG_ENTRIES
 
 K4, K64, M2, G1, G512 = 1 << 12, 1 << 16, 1 << 21, 1 << 30, 1 << 39
 LEVELS = (K4, M2, G1, G512)
@@ -249,6 +249,6 @@ def test_a_range_on_all_cpus_is_carried_out_when_a_cpu_next_uses_its_caches():
     before = tlb.words.copy()
     tlb.flush(None, FlushScope(start=0, count=33, stride=K4, asid=1, walk_cache="none"))
     changed = np.flatnonzero(tlb.words != before)
-    log = int(tlb.plan[kernels.LOG])
-    assert all(n == kernels.LOGGED or log <= n < log + kernels.LOG_STEP for n in changed)
+    log = int(tlb.plan[words.LOG])
+    assert all(n == words.LOGGED or log <= n < log + words.LOG_STEP for n in changed)
     assert tlb.lookup(1, 1, K4) is None
