@@ -21,6 +21,7 @@ from shootdown._tlb.words import (
     ASID_FLOORS,
     CPUS,
     END_ROW,
+    FILLED,
     FIRST_OF_CACHE,
     FIRST_ROW,
     GLOBAL,
@@ -33,7 +34,7 @@ from shootdown._tlb.words import (
     LEAF,
     LEAF_FLOOR,
     LOG,
-    LOG_ENTRIES,
+    LOG_MASK,
     LOG_STEP,
     LOGGED,
     NOW,
@@ -177,8 +178,10 @@ def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
 def _replay(words: Any, plan: Any, cpu: Any) -> None:
     """Carry out the ranges that were logged since a CPU last looked."""
     seen = control_of(plan, cpu) + REPLAYED
+    if words[control_of(plan, cpu) + FILLED] == ZERO:
+        words[seen] = words[LOGGED]
     while words[seen] != words[LOGGED]:
-        at = plan[LOG] + np.int64(words[seen] % np.uint64(LOG_ENTRIES)) * LOG_STEP
+        at = plan[LOG] + (np.int64(words[seen]) & plan[LOG_MASK]) * LOG_STEP
         scope = Scope(
             words[at],
             words[at + 1],
@@ -195,11 +198,11 @@ def _replay(words: Any, plan: Any, cpu: Any) -> None:
 @kernel
 def _log(words: Any, plan: Any, scope: Any) -> None:
     """Leave a range for every CPU to carry out; when the log is full, they do so now."""
-    entry = words[LOGGED] % np.uint64(LOG_ENTRIES)
-    if entry == ZERO:
+    entry = np.int64(words[LOGGED]) & plan[LOG_MASK]
+    if entry == 0:
         for cpu in range(plan[CPUS]):
             _replay(words, plan, cpu)
-    at = plan[LOG] + np.int64(entry) * LOG_STEP
+    at = plan[LOG] + entry * LOG_STEP
     words[at] = scope.start
     words[at + 1] = scope.stride
     words[at + 2] = scope.count

@@ -24,6 +24,7 @@ from shootdown._tlb.words import (
     CLOCK,
     END_ROW,
     EXCLUSIVE,
+    FILLED,
     FIRST_OF_CACHE,
     FIRST_ROW,
     GLOBAL,
@@ -144,6 +145,7 @@ def _put(words: Any, plan: Any, cpu: Any, row: Any, key: Any, mark: Any, data: A
     old_key, old_mark, old_data = words[slot], words[slot + ways], words[slot + 3 * ways]
     if not pushed_out:
         old_key = ZERO
+    words[control_of(plan, cpu) + FILLED] = ONE
     words[slot] = key
     words[slot + ways] = mark
     words[slot + 3 * ways] = data

@@ -15,6 +15,7 @@ Plan = npt.NDArray[np.int64]
 # Floors that each CPU has for flushes of one ASID. Linux uses 6 PCIDs on an x86 CPU (12 with PTI); with more
 # at once the CPU is settled whenever a floor is needed for another ASID.
 ASID_SLOTS = 16
+_MOST_LOGGED = 1024
 
 
 def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
@@ -34,7 +35,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
     slots = min(ASID_SLOTS, tags)
     slots_at = w.HITS + ends[-1] // w.STEP
     log = w.ASID_FLOORS + 2 * tags
-    control, control_words = log + w.LOG_ENTRIES * w.LOG_STEP, slots_at + 3 * slots
+    control, control_words = log + log_entries(cpus) * w.LOG_STEP, slots_at + 3 * slots
     header = {
         w.L2_ROW: ends[0],
         w.WALK_ROW: ends[1],
@@ -51,6 +52,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         w.VM_MASK: ((1 << geometry.vm_bits) - 1) << geometry.asid_bits,
         w.HAS_GLOBAL: geometry.global_entries,
         w.LOG: log,
+        w.LOG_MASK: log_entries(cpus) - 1,
     }
     levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
     plan = np.zeros(ends[-1], dtype=np.int64)
@@ -58,6 +60,11 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         for field, value in fields.items():
             plan[row * w.STEP + field] = value
     return plan
+
+
+def log_entries(cpus: int) -> int:
+    """Say how many ranges the log of a machine holds: a power of two, small beside what the CPUs' caches take."""
+    return 1 << min(max(8 * cpus, 16), _MOST_LOGGED).bit_length() - 1
 
 
 def _row_of(cache: CacheGeometry, size: int) -> dict[int, int]:

@@ -15,6 +15,9 @@ measured, and why the kernels of `kernels.py`, which do everything else, are not
     words   the caches: sets of `GROUP * groups` keys in the order of use. key = page number | VALID; 0: free
 """
 
+# numba ships no types for what `extending` gives.
+# mypy: disable-error-code="call-arg"
+
 from __future__ import annotations
 
 from typing import Any

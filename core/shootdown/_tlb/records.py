@@ -102,10 +102,13 @@ def on_records(words: Any, plan: Any, records: Any, scopes: Any, tagged: Any, us
             if tagged or what == FLUSH_ALL or running[cpu] == process + 1:
                 flush(w, p, cpu, scope)
         else:
+            everywhere = tagged or what == FLUSH_ALL
             for other in range(used):
                 runs = running[other] == process + 1
                 if other != cpu and (runs or (what == FLUSH_ALL and running[other] != 0)):
                     of_cpus[other, INTERRUPTS] += 1
                     of_processes[process, INTERRUPTS] += 1
-                if tagged or what == FLUSH_ALL or runs:
+                if runs and not everywhere:
                     flush(w, p, other, scope)
+            if everywhere:
+                flush(w, p, np.int64(-1), scope)  # one, lazily, however many CPUs there are

@@ -103,7 +103,7 @@ class Tlb:
         # Zeroed memory is an empty TLB, and costs nothing until a set is touched.
         self.words: Words = np.zeros(int(self.plan[w.ENTRIES] + cpus * self.plan[w.CPU_WORDS]), np.uint64)
         seeds = np.random.SeedSequence(seed).generate_state(cpus, np.uint64)
-        self.words[self._control(0) + w.SEED : self._control(cpus) : self.plan[w.CONTROL_WORDS]] = (
+        self.words[self.control(0) + w.SEED : self.control(cpus) : self.plan[w.CONTROL_WORDS]] = (
             seeds | w.ONE  # 0 would draw nothing but 0
         )
 
@@ -278,7 +278,7 @@ class Tlb:
         """Count hits, walks and references of one CPU, or of all."""
         which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
         control = sum(
-            (self.words[self._control(c) :][: int(self.plan[w.SLOTS])].astype(np.int64) for c in which),
+            (self.words[self.control(c) :][: int(self.plan[w.SLOTS])].astype(np.int64) for c in which),
             np.zeros(int(self.plan[w.SLOTS]), np.int64),
         )
         l2, walk, end = (int(self.plan[field]) for field in (w.L2_ROW, w.WALK_ROW, w.END_ROW))
@@ -331,7 +331,8 @@ class Tlb:
         key, mark, data = (int(self.words[slot + i * ways]) for i in (0, 1, 3))
         return 1 << (key & 63), mark >> int(w.TABLE_SHIFT), data
 
-    def _control(self, cpu: int) -> int:
+    def control(self, cpu: int) -> int:
+        """Give the offset of a CPU's control words."""
         return int(self.plan[w.CONTROL] + cpu * self.plan[w.CONTROL_WORDS])
 
     def _cpu(self, cpu: int) -> int:

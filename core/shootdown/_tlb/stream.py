@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from shootdown._errors import ShootdownError
+from shootdown._tlb import kernels as k
 from shootdown._tlb import passes as p
 from shootdown._tlb import records as r
 from shootdown._tlb import words as w
@@ -266,12 +267,18 @@ class Records:
         if len(self._cpus) <= self._tlb.cpus:
             return
         old, new = self._tlb, Tlb(self._geometry, 2 * len(self._cpus), seed=self._seed)
-        shared = int(old.plan[w.CONTROL])
+        for cpu in range(
+            old.cpus
+        ):  # logs of machines of different sizes differ in size: theirs is carried out
+            k.on_settle(old.words, old.plan, cpu)
+        shared = int(old.plan[w.LOG])
         new.words[:shared] = old.words[:shared]
         for field, size in ((w.CONTROL, w.CONTROL_WORDS), (w.ENTRIES, w.CPU_WORDS)):
             words = old.cpus * int(old.plan[size])
             source, target = int(old.plan[field]), int(new.plan[field])
             new.words[target : target + words] = old.words[source : source + words]
+        for cpu in range(new.cpus):
+            new.words[new.control(cpu) + w.REPLAYED] = new.words[w.LOGGED]
         self._tlb = new
         self._of_cpus = _grown(self._of_cpus, new.cpus)
         self._running = _grown(self._running, new.cpus)

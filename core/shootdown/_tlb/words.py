@@ -26,8 +26,18 @@ from shootdown._jit import inlined
 # (cache, page size): L1's, L2's, the walk caches'.
 STEP, LEVEL_ROW, FIRST_ROW = 16, 16, 32
 L2_ROW, WALK_ROW, END_ROW, CONTROL, CONTROL_WORDS, ENTRIES, CPU_WORDS = 0, 1, 2, 3, 4, 5, 6
-INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG = 7, 8, 9, 10, 11, 12, 13, 14
-LOG_ENTRIES, LOG_STEP = 1024, 8  # entries of the log, and words of one: a `Scope`
+INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG, LOG_MASK = (
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+)
+LOG_STEP = 8  # words of an entry of the log: a `Scope`
 SHIFT, BASE, SETS, SET_MASK, XOR, WAYS, POLICY, TREES, FIRST_OF_CACHE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 LRU, TREE_PLRU, RANDOM = 0, 1, 2
 INDEPENDENT, INCLUSIVE, EXCLUSIVE = 0, 1, 2
@@ -37,8 +47,9 @@ NOW = CLOCK = 0
 LAST, LEAF_FLOOR, GLOBAL_FLOOR, WALK_FLOOR, SEED, REFERENCES = 1, 2, 3, 4, 5, 6
 LOGGED = REPLAYED = 7  # entries of the log so far (machine), and how many of them were carried out (CPU)
 ASID_FLOORS = 8  # machine: a pair (leaf, walk) for each tag
-WALKS = 8  # CPU: walks by log2 of the page size, then hits by plan row, then floors (tag + 1, leaf, walk)
-HITS = 72
+FILLED = 8  # CPU: 1 if anything was ever put into its caches
+WALKS = 9  # CPU: walks by log2 of the page size, then hits by plan row, then floors (tag + 1, leaf, walk)
+HITS = WALKS + 64
 
 # --- what a scope drops (`Scope.what`)
 LEAF, GLOBALS, WALK_PATH, WALK_ALL = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)

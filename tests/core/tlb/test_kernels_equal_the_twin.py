@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twins.tlb import TwinTlb
 
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry, dropped, words
-from shootdown._tlb.words import LOG_ENTRIES
+from shootdown._tlb.layout import log_entries
 
 K4, K64, M2, G1, G512 = 1 << 12, 1 << 16, 1 << 21, 1 << 30, 1 << 39
 LEVELS = (K4, M2, G1, G512)
@@ -237,7 +237,10 @@ def flushed_often(lazy, ranges):
     return [contents(tlb, cpu) for cpu in range(3)], [tlb.count(cpu) for cpu in range(3)]
 
 
-@pytest.mark.parametrize("ranges", [1, LOG_ENTRIES - 1, LOG_ENTRIES, LOG_ENTRIES + 1, 3 * LOG_ENTRIES + 7])
+ROOM = log_entries(3)
+
+
+@pytest.mark.parametrize("ranges", [1, ROOM - 1, ROOM, ROOM + 1, 3 * ROOM + 7])
 def test_a_log_of_ranges_that_overflows_loses_nothing(ranges):
     assert flushed_often(True, ranges) == flushed_often(False, ranges)
 
