@@ -14,7 +14,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,3 +142,46 @@ def write(section: str, title: str, lines: list[str], data: Mapping[str, Any]) -
 def table(columns: list[str], rows: list[list[str]]) -> list[str]:
     """Write a Markdown table."""
     return ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
+
+
+class Panel(NamedTuple):
+    """One picture of a row of them: how something grows, on logarithmic axes.
+
+    Args:
+        x, y: what the axes mean.
+        curves: for each name its points; an empty name stands for the only curve.
+    """
+
+    x: str
+    y: str
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+
+
+def plot(file: str, panels: Sequence[Panel]) -> bool:
+    """Draw panels side by side into docs/; returns whether matplotlib is there.
+
+    Args:
+        file: the name, ending in .svg.
+        panels: from the left.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "shootdown"
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3), squeeze=False)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        for name, points in panel.curves.items():
+            ax.loglog(*zip(*points, strict=True), "o-", label=name or None, markersize=4)
+        if any(panel.curves):
+            ax.legend(fontsize="x-small")
+        ax.set_xlabel(panel.x)
+        ax.set_ylabel(panel.y)
+        ax.grid(which="both", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(PAGE.parent / file, metadata={"Date": None})
+    pyplot.close(figure)
+    return True

@@ -152,22 +152,8 @@ def write():
 
 
 def plot():
-    """Draw the growth curves; returns whether matplotlib is there."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "shootdown"
-    figure, axes = pyplot.subplots(1, len(_growth), figsize=(4 * len(_growth), 3), squeeze=False)
-    for ax, (what, points) in zip(axes[0], _growth.items(), strict=True):
-        ax.loglog([n for n, *_ in points], [seconds for _, seconds, _ in points], "o-")
-        ax.set_xlabel(what)
-        ax.set_ylabel("seconds")
-        ax.grid(which="both", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(common.PAGE.parent / "engine-growth.svg", metadata={"Date": None})
-    pyplot.close(figure)
-    return True
+    panels = [
+        common.Panel(what, "seconds", {"": [(n, seconds) for n, seconds, _ in points]})
+        for what, points in _growth.items()
+    ]
+    return common.plot("engine-growth.svg", panels)
