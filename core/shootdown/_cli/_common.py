@@ -158,14 +158,14 @@ def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show progress on standard error while it is a terminal, and yield a function to call after each part.
 
-    It takes how many parts are done, one unless given.
+    It takes how many parts are done, one unless given, and what is being done from now on.
 
     Args:
         what: what is being done, a few words.
         total: how many parts there are.
     """
     if total < 2 or not sys.stderr.isatty():
-        yield lambda parts=1: None
+        yield lambda parts=1, doing=None: None
         return
     from rich.progress import Progress
 
@@ -173,7 +173,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
         console=_console(sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda parts=1: bar.advance(task, parts)
+        yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)
 
 
 def read_value(text: str) -> Value:

@@ -29,6 +29,7 @@ def command(parts: tuple[str, ...], as_json: bool) -> None:
     try:
         with _common.progress("compiling", len(waiting)) as advance:
             for job in waiting:
+                advance(0, f"compiling {job.name}")
                 done.append(warm(job))
                 advance()
     except KeyboardInterrupt:
