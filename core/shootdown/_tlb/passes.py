@@ -8,7 +8,7 @@ instructions bring an entry to its front, hit or miss, wherever it was. Simulato
 another lose a mispredicted branch for each access that hits another level, or another way, than the last.
 
 `simulate_block` is the door. Everything about the geometry is a number in `plan`: the passes are compiled once,
-for 1 to 4 vectors to a set and for more, and no geometry compiles anything anew. docs/adr/0010 has what was
+for 1 to 4 vectors to a set and for more, and no geometry compiles anything anew. docs/adr/0008 has what was
 measured, and why the kernels of `kernels.py`, which do everything else, are not these.
 
     plan    one row of `ROW` words for each cache, in the order of the passes
