@@ -12,7 +12,7 @@ import numpy.typing as npt
 from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
 from shootdown._machine import ops as o
-from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
+from shootdown._machine.layout import MM_SETS, T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 
 #: States expanded between two looks at whether somebody wants to interrupt.
@@ -59,7 +59,7 @@ class Reductions:
     """What makes the search smaller without changing its verdict; each can be switched off.
 
     Args:
-        fuse: local steps belong to the move before them.
+        fuse: local steps belong to the move before them, or to the one that they begin.
         dead: values that no later step reads are cleared.
         symmetry: states that differ only in the names of like parts are one.
     """
@@ -114,6 +114,9 @@ class Explorer:
     Args:
         problem: what to explore.
         reductions: which are on.
+
+    `first` is the state that the machine begins in, `start` the one that the search does: each task has taken the local
+    steps that it begins with.
     """
 
     def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
@@ -140,6 +143,7 @@ class Explorer:
             else no_symmetry()
         )
         self.marks: Any = None
+        self.start = self.first
         self._assume(set(range(len(code.cost))))
 
     def _preemptible(self) -> int:
@@ -200,7 +204,7 @@ class Explorer:
 
     def _assume(self, taken: set[int]) -> bool:
         """Work out what is local if no other steps than these are ever taken; says whether that changed anything."""
-        from shootdown._explore.moves import Marks
+        from shootdown._explore.moves import Marks, settle
 
         problem = self.problem
         code, layout = problem.machine.code, problem.machine.layout
@@ -221,6 +225,8 @@ class Explorer:
             np.zeros(max(len(problem.places), 1), np.uint8),
             np.zeros(len(code.cost), np.uint8),
         )
+        self.start = self.first.copy()
+        settle(self.start, *self.program)
         return True
 
     @property
@@ -260,7 +266,7 @@ class Explorer:
         from shootdown._explore.packing import plan_for
         from shootdown._explore.symmetry import evened, varying
 
-        width[:] = evened(self.symmetry, self.first, width)
+        width[:] = evened(self.symmetry, self.start, width)
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
         scratch = self._scratch(plan.words)
         store = self._new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
@@ -276,8 +282,8 @@ class Explorer:
             if why == s.WIDEN:
                 cell, value = int(store.at[s.CELL]), int(store.at[s.VALUE])
                 self._look_ahead(store, plan, width)
-                width[cell] = max(value.bit_length(), int(self.first[cell]).bit_length(), width[cell])
-                width[:] = evened(self.symmetry, self.first, width)
+                width[cell] = max(value.bit_length(), int(self.start[cell]).bit_length(), width[cell])
+                width[:] = evened(self.symmetry, self.start, width)
                 symmetry = varying(self.symmetry, width)
                 plan, store = self._widened(store, plan, plan_for(width))
                 scratch = self._scratch(plan.words)
@@ -291,7 +297,18 @@ class Explorer:
                 name = self.problem.invariants[int(store.at[s.INVARIANT])]
                 return self._outcome(BUG, name, store, plan.words, done, (int(store.at[s.LABEL]),))
             elif why == s.DEADLOCK:
-                return self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
+                end = self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
+                return attrs.evolve(end, depth=end.depth + self._waiting_since_they_began(store, plan, done))
+
+    def _waiting_since_they_began(self, store: Any, plan: Any, row: int) -> int:
+        """Count the tasks that have taken no steps but those that they begin with: a story tells of those too."""
+        from shootdown._explore.packing import unpack
+
+        state = self.start.copy()
+        unpack(store.rows, row * plan.words, state, plan)
+        layout = self.problem.machine.layout
+        places = range(layout.o_task + T_PC, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
+        return sum(int(state[at] == self.start[at] != self.first[at]) for at in places)
 
     def _surprised(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> bool:
         """Say whether steps were taken that nobody was assumed to take, and that make a difference."""
@@ -308,8 +325,8 @@ class Explorer:
 
     def _first_widths(self) -> npt.NDArray[np.int64]:
         """Guess from random walks which cells vary and which steps are taken; a wrong guess costs time alone."""
-        width = np.zeros(len(self.first), np.int64)
-        self._sample(self.first, width, 30)
+        width = np.zeros(len(self.start), np.int64)
+        self._sample(self.start, width, 30)
         self._assume(self._taken())
         return width
 
@@ -318,7 +335,7 @@ class Explorer:
         from shootdown._explore import search as s
         from shootdown._explore.packing import unpack
 
-        start = self.first.copy()
+        start = self.start.copy()
         done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
         for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
             unpack(store.rows, int(row) * plan.words, start, plan)
@@ -328,14 +345,14 @@ class Explorer:
         """Widen cells to what random walks from a state put there."""
         from shootdown._explore.walk import sample
 
-        largest = self.first.astype(np.int64)
+        largest = self.start.astype(np.int64)
         varies = np.zeros(len(largest), np.uint8)
         steps, lists, layout, marks, rules = self.program
         scratch, labels = start.copy(), np.zeros(self._most_moves(), np.int64)
         sample(
             scratch,
             start,
-            self.first,
+            self.start,
             steps,
             lists,
             layout,
@@ -360,7 +377,7 @@ class Explorer:
         from shootdown._explore.renaming import room_for_keys
         from shootdown._explore.search import Scratch
 
-        here, there = self.first.copy(), self.first.copy()
+        here, there = self.start.copy(), self.start.copy()
         views = (here.view(np.uint64), there.view(np.uint64))
         most = self._most_moves()
         return Scratch(
@@ -384,7 +401,7 @@ class Explorer:
         bigger = self._new_store(len(store.parent), new.words)
         n = int(store.at[s.COUNT])
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
-        s.repack(store, bigger.rows, self.first.copy(), old, new)
+        s.repack(store, bigger.rows, self.start.copy(), old, new)
         bigger.at[:] = store.at
         s.rehash(bigger, new.words)
         return new, bigger

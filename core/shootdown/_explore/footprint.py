@@ -44,7 +44,7 @@ _AWAITING = frozenset({o.WAIT, o.AWAIT})
 #: Steps after which a CPU may be lazy, or run another mm.
 _SWITCHING = frozenset({o.HALT, o.RELEASE_MM, o.MIGRATE, o.SPAWN})
 
-SEEN, QUIET, QUIET_ONCE_POSSIBLE = range(3)
+SEEN, QUIET, QUIET_ONCE_POSSIBLE, QUIET_AND_ENABLING = range(4)
 
 
 class Touch(NamedTuple):
@@ -259,7 +259,9 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
 def quiet_steps(
     code: Code, layout: Layout, state: Iterable[int], around: list[Touch], *, scheduler: bool, taken: set[int]
 ) -> list[int]:
-    """Say of each step whether it is local for every task that can get to it: SEEN, QUIET, QUIET_ONCE_POSSIBLE.
+    """Say of each step whether it is local for every task that can get to it: SEEN if not.
+
+    QUIET steps are as good later as sooner. Those QUIET_AND_ENABLING are not: what they make possible would be missed.
 
     Args:
         code, layout, state: the machine, when every task has its CPU.
@@ -308,7 +310,7 @@ def quiet_steps(
         if op in _AWAITING:
             quiet[pc] = QUIET_ONCE_POSSIBLE
         elif not (op == o.IRQ_ON and walkers_are_targets):
-            quiet[pc] = QUIET
+            quiet[pc] = QUIET_AND_ENABLING if op in _ENABLING else QUIET
     return quiet
 
 

@@ -1,4 +1,4 @@
-"""One move of a machine under exploration: a task's step with the local ones after it, or an agent's.
+"""One move of a machine under exploration: a task's step with the local ones around it, or an agent's.
 
 A move is named by a label: what moves, and which task or CPU. Search, replay, random walks and stories all make
 moves here.
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._explore.footprint import QUIET_AND_ENABLING, SEEN
 from shootdown._jit import inlined, inlined_copy, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.agents import (
@@ -38,7 +39,7 @@ from shootdown._machine.layout import (
     Layout,
 )
 from shootdown._machine.sets import PREEMPTED, cpu_set, has
-from shootdown._machine.step import choose, step_inlined
+from shootdown._machine.step import choose, step, step_inlined
 from shootdown._machine.switching import switch_to
 
 # What moves: the low bits of a label. Above: x (task or CPU), then y.
@@ -78,7 +79,7 @@ class Rules(NamedTuple):
         preemptible: those for which it makes a difference, as a mask.
         scheduler: a CPU whose task waits may idle.
         choices: programs have CHOICE steps.
-        fuse: local steps belong to the move before them.
+        fuse: local steps belong to the move before them, or to the one that they begin.
         dead: values of dead registers are cleared.
     """
 
@@ -154,6 +155,16 @@ def waits_asleep(P: Cells, pc: int) -> bool:
     return bool(op == o.AWAIT or (op in (o.LOCK_READ, o.LOCK_WRITE) and P[pc * 5 + 3] != 0))
 
 
+@inlined
+def goes_on(F: Marks, R: Rules, pc: int) -> bool:
+    """Say whether a step that somebody takes is local, so that the next one belongs to the same move.
+
+    What makes others' moves possible must not wait for that next step.
+    """
+    local = F.local[pc]
+    return R.fuse != 0 and local != SEEN and local != QUIET_AND_ENABLING
+
+
 def _move(
     S: Cells,
     P: Cells,
@@ -179,6 +190,7 @@ def _move(
     y = (label >> _Y) & _BYTE
     task = int64(-1)  # who goes on after it
     must = False  # it is a step of that task or nothing
+    begun = False  # it took a step
     done = True
     if kind == STEP:
         done = runs(S, L, x)
@@ -239,17 +251,35 @@ def _move(
             switch_to(S, L, int64(S[t + T_CPU]), -1)
             break
         if why != o.DONE:
-            if must:
+            if must and not begun:
                 return int64(REFUSED)
             break
         F.taken[pc] = 1
         if op == o.REACHED:
             F.seen[P[pc * 5 + 1]] = 1
-        must = False
+        must = must and kind == STEP and goes_on(F, R, pc)
+        begun = True
     F.taken[int64(S[t + T_PC])] = 1
     if R.dead:
         forget_dead(S, F.dead, L, task)
     return int64(MOVED)
+
+
+@kernel
+def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> None:
+    """Let every task that runs take the local steps that it begins with: nobody can tell when it does."""
+    for task in range(L.tasks):
+        t = L.o_task + task * TASK_CELLS
+        while runs(S, L, task):
+            pc = int64(S[t + T_PC])
+            if not goes_on(F, R, pc) or P[pc * 5] == o.FAIL or step(S, P, lists, L, task) & 7 != o.DONE:
+                break
+            F.taken[pc] = 1
+            if P[pc * 5] == o.REACHED:
+                F.seen[P[pc * 5 + 1]] = 1
+        F.taken[int64(S[t + T_PC])] = 1
+        if R.dead:
+            forget_dead(S, F.dead, L, task)
 
 
 #: The same for all, and for the loop of the search alone.

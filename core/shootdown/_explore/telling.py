@@ -26,6 +26,7 @@ from shootdown._explore.moves import (
     GRANT,
     IDLE,
     PREEMPT,
+    REFUSED,
     RESUME,
     STEP,
     SWITCH,
@@ -33,6 +34,7 @@ from shootdown._explore.moves import (
     VIOLATED,
     WALK,
     forget_dead,
+    goes_on,
     label_of,
     move,
 )
@@ -93,6 +95,8 @@ def tell(explorer: Explorer, outcome: Outcome, sentences: Mapping[str, str] | No
     teller = _Teller(explorer)
     for label in concrete(explorer, outcome.path):
         teller.make(label)
+    if outcome.invariant == DEADLOCK:
+        teller.begin_all()
     return teller.story(outcome.invariant, SENTENCES | dict(sentences or {}))
 
 
@@ -127,7 +131,7 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
     if explorer.symmetry.groups < 2:
         return list(path)
     layout = explorer.problem.machine.layout
-    real, named = explorer.first.copy(), explorer.first.copy()
+    real, named = explorer.start.copy(), explorer.start.copy()
     spare = named.copy()
     keys = np.zeros(room_for_keys(explorer.symmetry), np.uint64)
     labels = []
@@ -179,13 +183,13 @@ class _Teller:
         """Make one move: as the search does, or with so many steps of a task."""
         kind, x, _ = parts(label)
         cpu = self._cpu(label)
+        begins = kind == STEP and goes_on(*self.explorer.program[3:], self._pc(x))
         atoms = [self._first(label)]
         task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
         if self._failed and task >= 0:  # a check right after the move is part of it
-            pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
-            atoms.append(self._atom(task, pc, self.state))
+            atoms.append(self._atom(task, self._pc(task), self.state))
         elif task >= 0:
-            self._go_on(task, atoms, steps)
+            self._go_on(label, task, atoms, steps, begins=begins)
         lanes = self.explorer.problem.lanes
         lane = lanes[cpu] if cpu < len(lanes) else ""
         self.lines.append(
@@ -195,6 +199,13 @@ class _Teller:
         )
         if steps is None:
             self._check(label)
+
+    def begin_all(self) -> None:
+        """Let every task that has made no move yet take the local steps that it begins with, up to where it waits."""
+        for task in range(self.layout.tasks):
+            label = label_of(STEP, task, 0)
+            if move(self.fused.copy(), *self.explorer.program, label):
+                self.make(label)
 
     def _check(self, label: int) -> None:
         """Compare with the move that the search made: but for values that nobody reads, both lead to one state."""
@@ -233,24 +244,40 @@ class _Teller:
         began = any(line.move == move_words(label) for line in self.lines)
         return attrs.evolve(atom, text="goes on" if began else "begins")
 
-    def _go_on(self, task: int, atoms: list[Atom], steps: int | None) -> None:
-        """Take the local steps that the search takes in the same move, or as many as are asked for."""
-        at = self.layout.o_task + task * TASK_CELLS + T_PC
+    def _go_on(self, label: int, task: int, atoms: list[Atom], steps: int | None, *, begins: bool) -> None:
+        """Take the steps that the search takes in the same move, or as many as are asked for.
+
+        Args:
+            label, task: the move, and the task that goes on.
+            atoms: what happened; grows.
+            steps: how many there are in all; None: as the search does.
+            begins: the first was a local one, and those up to the first that is not come with it.
+        """
         machine = self.explorer.problem.machine
-        local, fuse = self.explorer.marks.local, self.explorer.rules.fuse
+        marks, rules = self.explorer.marks, self.explorer.rules
         while steps is None or len(atoms) < steps:
-            pc = int(self.state[at])
-            if steps is None and int(self.code.steps[pc * 5]) != o.FAIL and not (fuse and local[pc]):
+            pc = self._pc(task)
+            fails = int(self.code.steps[pc * 5]) == o.FAIL
+            if steps is None and not (begins or fails or (rules.fuse and marks.local[pc])):
                 return
+            begins = begins and goes_on(marks, rules, pc)
             before = self.state.copy()
-            said = step(self.state, machine.code.steps, machine.code.lists, self.layout, task)
-            if said & 7 == o.FAILED:
-                self._failed = True
-                atoms.append(self._atom(task, pc, before))
-                return
-            if said & 7 != o.DONE:
+            if parts(label)[0] == STEP and not fails:
+                said = move(self.state, *self.one_by_one, label)
+                done, self._failed = said != REFUSED, said & 3 == VIOLATED
+            else:
+                said = step(self.state, machine.code.steps, machine.code.lists, self.layout, task)
+                done, self._failed = said & 7 in (o.DONE, o.FAILED), said & 7 == o.FAILED
+            if not done:
                 return
             atoms.append(self._atom(task, pc, before))
+            if self._failed:
+                if not fails:  # a check right after the step is part of it
+                    atoms.append(self._atom(task, self._pc(task), self.state))
+                return
+
+    def _pc(self, task: int) -> int:
+        return int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
 
     def _atom(self, task: int, pc: int, before: State) -> Atom:
         note = self.code.notes[pc]

@@ -156,11 +156,11 @@ class _Replay:
             return False
         elif kind in ("take", "resume"):
             task = int(self.state[layout.o_cpu + first * CPU_CELLS + CPU_TASK]) - 1
-        return steps == 1 or (task >= 0 and self._go_on(task, steps - 1))
+        return steps == 1 or (task >= 0 and self._go_on(task, steps - 1, may_end=kind == "step"))
 
-    def _go_on(self, task: int, steps: int) -> bool:
+    def _go_on(self, task: int, steps: int, *, may_end: bool) -> bool:
         """Take the steps that belong to a move; False if one is not possible, or an invariant broke before it."""
-        return all(self.broken < 0 and self._take_step(task) for _ in range(steps))
+        return all(self.broken < 0 and self._take_step(task, must=may_end) for _ in range(steps))
 
     # --- steps of tasks
 

@@ -61,10 +61,10 @@ def plain_search(explorer: Explorer, look: Callable[[State], None] = lambda _: N
         look: called with each state, once.
     """
     labels = all_labels(explorer)
-    depth = {explorer.first.tobytes(): 0}
-    queue = deque([explorer.first.tobytes()])
+    depth = {explorer.start.tobytes(): 0}
+    queue = deque([explorer.start.tobytes()])
     transitions = 0
-    here = explorer.first.copy()
+    here = explorer.start.copy()
     while queue:
         key = queue.popleft()
         before = np.frombuffer(key, here.dtype)

@@ -7,6 +7,9 @@ from tests.core.explore.plain_search import Found, plain_search
 
 from shootdown._explore.engine import DEADLOCK, Explorer, Outcome, Problem, Reductions
 from shootdown._explore.run import explorations
+from shootdown._explore.scenario import Scene
+from shootdown._explore.telling import tell
+from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
@@ -94,3 +97,48 @@ def test_a_bound_that_is_hit_says_inconclusive_and_how_far_the_search_came() -> 
     assert part.verdict == "inconclusive"
     assert 0 < part.states < whole.states
     assert part.depth <= whole.depth
+
+
+def _one_scene() -> Scene:
+    (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
+    return case.scene()
+
+
+@pytest.mark.parametrize("reductions", [Reductions(), NOTHING], ids=["fused", "plain"])
+def test_what_lets_others_go_on_does_not_wait_for_the_next_step(reductions: Reductions) -> None:
+    """A signal is local, but not as good later: whoever waits for it may come before what its task does next."""
+    scene = _one_scene()
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, slots=1)
+    first, second = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
+    variable, event = model.variable(0), model.event()
+    model.starts(first)
+    model.signal(event)
+    model.asm.emit(o.V_STORE, variable, 1)
+    model.spin()
+    model.starts(second)
+    model.wait(event)
+    model.asm.emit(o.V_LOAD, o.INDEX, variable)
+    model.fail_if(o.INDEX, 0, 1, "what came after the signal is not there yet")
+    model.spin()
+    problem = Problem(machine=model.build(bits=16), invariants=("walk-cache", "early"))
+    outcome = Explorer(problem, reductions).search()
+    assert (outcome.verdict, outcome.invariant) == ("bug", "early")
+
+
+@pytest.mark.parametrize("reductions", [Reductions(), NOTHING], ids=["fused", "plain"])
+def test_who_only_began_and_waits_for_ever_is_in_the_story(reductions: Reductions) -> None:
+    """The first step, a lock that nobody else takes, belongs to the next one, which never comes."""
+    scene = _one_scene()
+    model = Model(scene.kernel, scene.lowering, cpus=1, mms=1, slots=1)
+    model.starts(model.task(mm=0, cpu=0, ready=True))
+    model.asm.lock(model.locks.mmap, write=True, sleeps=True, text="mmap_lock")
+    model.wait(model.event())
+    model.spin()
+    problem = Problem(machine=model.build(bits=16), invariants=("walk-cache",))
+    explorer = Explorer(problem, reductions)
+    outcome = explorer.search()
+    assert (outcome.verdict, outcome.invariant) == ("bug", DEADLOCK)
+    story = tell(explorer, outcome)
+    assert len(story.lines) == outcome.depth == 1
+    assert story.lines[0].atoms[0].text == "take mmap_lock"
+    assert any("waits for ever" in ending for ending in story.ending)
