@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shootdown._explore.flow import LOCAL, Text, text_of
+from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
@@ -43,8 +44,6 @@ _ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON
 _AWAITING = frozenset({o.WAIT, o.AWAIT})
 #: Steps after which a CPU may be lazy, or run another mm.
 _SWITCHING = frozenset({o.HALT, o.RELEASE_MM, o.MIGRATE, o.SPAWN})
-
-SEEN, QUIET, QUIET_ONCE_POSSIBLE, QUIET_AND_ENABLING = range(4)
 
 
 class Touch(NamedTuple):
@@ -259,9 +258,7 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
 def quiet_steps(
     code: Code, layout: Layout, state: Iterable[int], around: list[Touch], *, scheduler: bool, taken: set[int]
 ) -> list[int]:
-    """Say of each step whether it is local for every task that can get to it: SEEN if not.
-
-    QUIET steps are as good later as sooner. Those QUIET_AND_ENABLING are not: what they make possible would be missed.
+    """Say of each step whether it is local for every task that can get to it; see `quiet` for the answers.
 
     Args:
         code, layout, state: the machine, when every task has its CPU.
