@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from numba import njit
 from numba.core import event
-from numba.core.caching import NullCache
+from numba.core.caching import FunctionCache, NullCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,8 +32,9 @@ _CORE = __name__.partition(".")[0]
 # Kernels never raise, they return reason codes: no division checks in hot loops. Two threads may run at once.
 # Kernels allocate nothing and return no array, so nobody counts references to arrays: with counting, two atomic
 # additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
-_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-_NO_ENTRY: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# Nobody calls one from C: an entry for that would take a tenth of the time to compile.
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+_NO_ENTRY: dict[str, Any] = {"no_cpython_wrapper": True}
 
 # Imports at the left margin: those of functions and of `if TYPE_CHECKING` give a kernel nothing.
 _IMPORT = re.compile(
@@ -50,7 +51,7 @@ def kernel(function: F) -> F:
 def internal(function: F) -> F:
     """Compile a kernel that only other kernels call; to call it from Python crashes.
 
-    It has no entry for Python and C, which takes a third of the engine's time to compile.
+    It has no entry for Python, which takes a fifth of the engine's time to compile.
     """
     return _kept(function, njit(**_FLAGS, **_NO_ENTRY)(function))
 
@@ -79,7 +80,8 @@ def keeps(compiled: Callable[..., Any]) -> bool:
     Args:
         compiled: what `kernel` returned.
     """
-    return not isinstance(getattr(compiled, "_cache", None), NullCache | None)
+    cache = getattr(compiled, "_cache", None)
+    return isinstance(cache, _Disk) and not isinstance(cache.made, NullCache)
 
 
 class Compiled(event.Listener):
@@ -135,12 +137,17 @@ def sources(module: str) -> tuple[Path, ...]:
             continue
         found[name] = Path(file)
         package = name if found[name].stem == "__init__" else name.rpartition(".")[0]
-        waiting += _imports(found[name].read_text(encoding="utf-8"), package)
+        waiting += _imports(found[name], package)
     return tuple(sorted(found.values()))
 
 
-def _imports(source: str, package: str) -> Iterator[str]:
+@functools.cache
+def _imports(file: Path, package: str) -> tuple[str, ...]:
     """Name the modules that a source imports, and what could be one."""
+    return tuple(_imported(_source(file), package))
+
+
+def _imported(source: str, package: str) -> Iterator[str]:
     for match in _IMPORT.finditer(source):
         if match["modules"] is not None:
             yield from (part.split()[0] for part in match["modules"].split(",") if part.strip())
@@ -155,33 +162,55 @@ def _imports(source: str, package: str) -> Iterator[str]:
 
 
 @functools.cache
+def _source(file: Path) -> str:
+    """Read a source once: nearly every module's kernels come from the same few."""
+    return file.read_text(encoding="utf-8")
+
+
+@functools.cache
 def _digest(module: str) -> str:
     digest = hashlib.sha256()
     for file in sources(module):
-        digest.update(file.read_bytes())
+        digest.update(_source(file).encode())
     return digest.hexdigest()
+
+
+class _Disk:
+    """numba's cache of one kernel, made when it is first asked: most are only ever inlined into others.
+
+    What is kept is stamped with the sources as they were when the kernel's module was imported.
+    """
+
+    def __init__(self, function: Callable[..., Any], digest: str) -> None:
+        self._function = function
+        self._digest = digest
+
+    @functools.cached_property
+    def made(self) -> Any:
+        """The cache, or one that keeps nothing where no folder can be written to: each process compiles."""
+        try:
+            cache: Any = FunctionCache(self._function)  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            return NullCache()
+        # numba offers no other way to say that a kernel depends on more than its own file.
+        index = cache._cache_file
+        index._source_stamp = (index._source_stamp, self._digest)
+        return cache
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep a kernel; a disk that is full, or was made read-only meanwhile, is no reason not to run it."""
+        with suppress(OSError):
+            self.made.save_overload(signature, data)
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer the rest as numba's does."""
+        return getattr(self.made, name)
 
 
 def _kept(function: F, dispatcher: Any) -> F:
     """Keep what is compiled on disk, until a source that it comes from changes."""
     # To a type checker a kernel is the function that it was: `F`.
     compiled: F = dispatcher
-    if dispatcher is function:  # NUMBA_DISABLE_JIT=1
-        return compiled
-    try:
-        dispatcher.enable_caching()
-    except RuntimeError:  # no folder that could be written to: each process compiles
-        return compiled
-    # numba offers no other way to say that a kernel depends on more than its own file.
-    cache = dispatcher._cache
-    index = cache._cache_file
-    index._source_stamp = (index._source_stamp, _digest(function.__module__))
-    save = cache.save_overload
-
-    def save_where_possible(signature: Any, data: Any) -> None:
-        """Keep a kernel; a disk that is full, or was made read-only meanwhile, is no reason not to run it."""
-        with suppress(OSError):
-            save(signature, data)
-
-    cache.save_overload = save_where_possible
+    if dispatcher is not function:  # NUMBA_DISABLE_JIT=1
+        dispatcher._cache = _Disk(function, _digest(function.__module__))
     return compiled
