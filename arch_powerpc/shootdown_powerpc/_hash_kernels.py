@@ -12,7 +12,7 @@ from shootdown._format_layout import Walk
 from shootdown._memory_kernels import find, peek, poke, swap_word
 from shootdown_powerpc import _hash, _segments
 
-# Not cached on disk: numba would not see that a number of `_hash.py`, which is compiled in, was edited.
+# Not kept on disk by themselves: the kernels of core that call them are, until a source of this module changes.
 helper = njit(error_model="numpy", nogil=True)
 
 U0, U1, U2, U3, U4, U7, U8 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 7, 8))

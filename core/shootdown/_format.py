@@ -286,8 +286,8 @@ class CustomFormat:
         va_bits: how many address bits are translated.
         walk: `walk(memory, check, root, va)`, a function that numba can compile, which returns `Walk`; or
             where to import it from when a walk first runs, `module:name`, so that nothing else waits for
-            numba. Bound once per process and not cached on disk (a closure over a jitted function never hits
-            the cache).
+            numba. Kernels compiled for it are kept on disk until a source of its module changes, if it has a
+            name to import it by.
         check: `check(access, settings, hardware_sets_flags)` gives the `Check` that `walk` is handed.
         steps: `steps(memory, root, va, access, settings)`, the same walk in plain Python, as a `Trace`.
         attributes: names of the bits in the `rights` that `walk` returns.

@@ -168,11 +168,12 @@ def _source(file: Path) -> str:
 
 
 @functools.cache
-def _digest(module: str) -> str:
-    digest = hashlib.sha256()
+def digest(module: str) -> str:
+    """Give a number that another version of a module's kernels, or of what they come from, would not have."""
+    found = hashlib.sha256()
     for file in sources(module):
-        digest.update(_source(file).encode())
-    return digest.hexdigest()
+        found.update(_source(file).encode())
+    return found.hexdigest()
 
 
 class _Disk:
@@ -181,9 +182,9 @@ class _Disk:
     What is kept is stamped with the sources as they were when the kernel's module was imported.
     """
 
-    def __init__(self, function: Callable[..., Any], digest: str) -> None:
+    def __init__(self, function: Callable[..., Any], stamp: str) -> None:
         self._function = function
-        self._digest = digest
+        self._stamp = stamp
 
     @functools.cached_property
     def made(self) -> Any:
@@ -194,7 +195,7 @@ class _Disk:
             return NullCache()
         # numba offers no other way to say that a kernel depends on more than its own file.
         index = cache._cache_file
-        index._source_stamp = (index._source_stamp, self._digest)
+        index._source_stamp = (index._source_stamp, self._stamp)
         return cache
 
     def save_overload(self, signature: Any, data: Any) -> None:
@@ -212,5 +213,5 @@ def _kept(function: F, dispatcher: Any) -> F:
     # To a type checker a kernel is the function that it was: `F`.
     compiled: F = dispatcher
     if dispatcher is not function:  # NUMBA_DISABLE_JIT=1
-        dispatcher._cache = _Disk(function, _digest(function.__module__))
+        dispatcher._cache = _Disk(function, digest(function.__module__))
     return compiled

@@ -6,15 +6,11 @@ many addresses. They can be called from other kernels; `Walker` is the door from
 
 from __future__ import annotations
 
-import functools
-import pkgutil
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from . import _walk_types  # noqa: F401  (teaches numba what a Layout is)
 from ._format import USER_READ, Access, CustomFormat, Format, Reason, Settings
@@ -250,29 +246,6 @@ def walk_each(layout: Any, memory: Any, check: Any, root: Any, addresses: Any, o
         out.rights[i] = found.rights
 
 
-@functools.cache
-def custom_kernel(walk: Callable[..., Any] | str) -> Any:
-    """Compile a custom format's `walk`, once per process however many formats have it.
-
-    A closure over a jitted function never hits numba's disk cache and would litter it (numba #6264, #2065).
-    """
-    plain = pkgutil.resolve_name(walk) if isinstance(walk, str) else walk
-    one = njit(error_model="numpy", nogil=True)(plain)
-
-    @njit(error_model="numpy", nogil=True)
-    def walk_each_custom(memory: Any, check: Any, root: Any, addresses: Any, out: Any) -> None:
-        for i in range(addresses.size):
-            found = one(memory, check, root, addresses[i])
-            out.pa[i] = found.pa
-            out.entry[i] = found.entry
-            out.reason[i] = found.reason
-            out.level[i] = found.level
-            out.shift[i] = found.shift
-            out.rights[i] = found.rights
-
-    return walk_each_custom
-
-
 @attrs.frozen
 class Walker:
     """Walk addresses of one format in one memory.
@@ -316,6 +289,21 @@ class Walker:
         hardware_sets_flags: bool = False,
     ) -> Walks:
         """Walk each address of an array of `uint64`; arguments as for `walk`."""
+        if isinstance(self.format, CustomFormat):
+            from ._walk_many import walk_many
+
+            found = walk_many(
+                self.format,
+                self.memory,
+                root,
+                addresses,
+                access,
+                settings=self.settings,
+                hardware_sets_flags=hardware_sets_flags,
+                threads=1,
+            )
+            assert found.entry is not None
+            return Walks(found.pa, found.entry, found.reason, found.level, found.shift, found.rights)
         count = addresses.size
         out = Walks(
             pa=np.empty(count, dtype=np.uint64),
@@ -325,12 +313,7 @@ class Walker:
             shift=np.empty(count, dtype=np.uint8),
             rights=np.empty(count, dtype=np.uint8),
         )
-        view = self.memory.view
-        if isinstance(self.format, CustomFormat):
-            checked = self.format.check(access, self.settings, hardware_sets_flags)
-            custom_kernel(self.format.walk)(view, checked, np.uint64(root), addresses, out)
-        else:
-            checked = check(self.format, access, self.settings, hardware_sets_flags=hardware_sets_flags)
-            shape: Layout = layout(self.format, self.settings)
-            walk_each(shape, view, checked, np.uint64(root), addresses, out)
+        checked = check(self.format, access, self.settings, hardware_sets_flags=hardware_sets_flags)
+        shape: Layout = layout(self.format, self.settings)
+        walk_each(shape, self.memory.view, checked, np.uint64(root), addresses, out)
         return out

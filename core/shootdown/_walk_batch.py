@@ -16,24 +16,21 @@ Both take exactly the steps of `_walk.visit`, so that their results are the same
 from __future__ import annotations
 
 import ctypes
-import functools
-import pkgutil
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from . import _walk_types  # noqa: F401  (teaches numba what a Layout is)
 from ._jit import inlined, kernel
-from ._memory_kernels import entry_of, find, peek, poke
+from ._memory_kernels import entry_of, peek, poke
 from ._walk import NEXT, ONES, U0, begin, combined_rights, is_refused, walk
 
 RING = 64  # walks under way; a power of two
 GROUP = 64
-AHEAD = 32  # walks between a custom format's prefetch and its read
 SLOT_BYTES = np.uint64(16)  # of a walk under way: where its entry lies, what it inherited
 WORKSPACE = 2 * max(RING, GROUP)  # words
 
@@ -381,48 +378,3 @@ def walk_groups(
             _down_one_level(layout, memory, check, looks, root, L4, addresses, first, size, out, workspace)
         if layout.depth > 5:
             _down_one_level(layout, memory, check, looks, root, L5, addresses, first, size, out, workspace)
-
-
-def _named(function: Any) -> Any:
-    return pkgutil.resolve_name(function) if isinstance(function, str) else function
-
-
-@functools.cache
-def custom_kernel(walk_one: Any, first_read: Any) -> Any:
-    """Compile a custom format's walk of many addresses, once per process.
-
-    A closure over a jitted function never hits numba's disk cache and would litter it (numba #6264, #2065).
-
-    Args:
-        walk_one: `CustomFormat.walk`.
-        first_read: `CustomFormat.first_read`: what is prefetched `AHEAD` walks before it is read; may be None.
-    """
-    compiled = njit(error_model="numpy", nogil=True)
-    one = compiled(_named(walk_one))
-
-    def walk_custom(memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any) -> None:
-        for i in range(count):
-            n = np.uint64(i)
-            found = one(memory, check, root, peek(addresses + n * U8))
-            info = (
-                found.reason | found.level << LEVEL_AT | found.shift << SHIFT_AT | found.rights << RIGHTS_AT
-            )
-            finish(out, n, found.pa, found.entry, info)
-
-    if first_read is None:
-        return compiled(walk_custom)
-    where = compiled(_named(first_read))
-
-    def walk_custom_ahead(memory: Any, check: Any, root: Any, addresses: Any, count: Any, out: Any) -> None:
-        for i in range(count):
-            n = np.uint64(i)
-            if i + AHEAD < count:
-                later = peek(addresses + (n + np.uint64(AHEAD)) * U8)
-                prefetch(find(memory, where(memory, check, root, later)))
-            found = one(memory, check, root, peek(addresses + n * U8))
-            info = (
-                found.reason | found.level << LEVEL_AT | found.shift << SHIFT_AT | found.rights << RIGHTS_AT
-            )
-            finish(out, n, found.pa, found.entry, info)
-
-    return compiled(walk_custom_ahead)

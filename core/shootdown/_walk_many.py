@@ -135,7 +135,9 @@ def walk_many(
     pa, info, entry = _columns(count, entries, out)
     if isinstance(form, CustomFormat):
         checked = form.check(access, under, hardware_sets_flags)
-        kernel = batch.custom_kernel(form.walk, form.first_read)
+        from ._walk_custom import custom_kernel
+
+        kernel = custom_kernel(form.walk, form.first_read)
         one = functools.partial(kernel, memory.view, checked, np.uint64(root))
     else:
         checked = check(form, access, under, hardware_sets_flags=hardware_sets_flags)

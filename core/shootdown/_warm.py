@@ -17,7 +17,7 @@ from shootdown._errors import ShootdownError, nearest
 from shootdown._registry import registry
 
 if TYPE_CHECKING:
-    from shootdown._format import Format
+    from shootdown._format import CustomFormat, Format
     from shootdown._walk_many import Way
 
 PARTS = ("walks", "tlb", "engine", "explorer")
@@ -84,7 +84,7 @@ def warm(job: Job) -> Warmed:
         )
     with watched() as compiled:
         job.run()
-    # What can't be kept (a custom format's own walk) every process compiles anew: no work for this command.
+    # What can't be kept (a walk made within another function) every process compiles anew: no work for this command.
     return Warmed(job.part, job.name, compiled.kernels, compiled.seconds if compiled.kernels else 0.0)
 
 
@@ -92,8 +92,8 @@ def _all() -> Iterator[Job]:
     from shootdown._format import Format
 
     for name, form in registry().formats().items():
-        if isinstance(form, Format):
-            yield Job("walks", f"walks of {name}", partial(_walk, form))
+        walk = partial(_walk, form) if isinstance(form, Format) else partial(_walk_custom, form)
+        yield Job("walks", f"walks of {name}", walk)
     yield Job("tlb", "TLBs of traces", _simulate_traces)
     if (arch := _flushing()) is not None:
         yield Job("engine", "the timed engine", partial(_run, arch))
@@ -124,6 +124,15 @@ def _walk(form: Format) -> None:
     walker = Walker(form, memory)
     walker.walk_many(root, one)
     walker.walk_many(root, one, hardware_sets_flags=True)
+
+
+def _walk_custom(form: CustomFormat) -> None:
+    import numpy as np
+
+    from shootdown._memory import SECTION_BYTES, PhysicalMemory
+    from shootdown._walk_many import walk_many
+
+    walk_many(form, PhysicalMemory(window_bytes=SECTION_BYTES), 0, np.zeros(1, np.uint64))
 
 
 def _simulate_traces() -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from shootdown._cli import run
 from shootdown._errors import ShootdownError
-from shootdown._format import Format
 from shootdown._registry import registry
 from shootdown._warm import PARTS, Job, jobs, warm
 
@@ -52,10 +51,7 @@ LINES = [
 
 
 def test_there_is_a_job_for_every_format_and_for_each_engine() -> None:
-    walked = {job.name for job in jobs(["walks"])}
-    assert walked == {
-        f"walks of {name}" for name, form in registry().formats().items() if isinstance(form, Format)
-    }
+    assert {job.name for job in jobs(["walks"])} == {f"walks of {name}" for name in registry().formats()}
     assert list(dict.fromkeys(job.part for job in jobs())) == list(PARTS)
     assert {job.part for job in jobs(["engine", "tlb"])} == {"engine", "tlb"}
 
