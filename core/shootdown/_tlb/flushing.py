@@ -196,12 +196,18 @@ def _replay(words: Any, plan: Any, cpu: Any) -> None:
 
 
 @kernel
+def _make_room(words: Any, plan: Any) -> None:
+    """Let every CPU carry out the log, which is full: its lines are written anew."""
+    for cpu in range(plan[CPUS]):
+        _replay(words, plan, cpu)
+
+
+@inlined
 def _log(words: Any, plan: Any, scope: Any) -> None:
-    """Leave a range for every CPU to carry out; when the log is full, they do so now."""
+    """Leave a range for every CPU to carry out."""
     entry = np.int64(words[LOGGED]) & plan[LOG_MASK]
     if entry == 0:
-        for cpu in range(plan[CPUS]):
-            _replay(words, plan, cpu)
+        _make_room(words, plan)
     at = plan[LOG] + entry * LOG_STEP
     words[at] = scope.start
     words[at + 1] = scope.stride
