@@ -345,8 +345,7 @@ class Explorer:
         """Widen cells to what random walks from a state put there."""
         from shootdown._explore.walk import sample
 
-        largest = self.start.astype(np.int64)
-        varies = np.zeros(len(largest), np.uint8)
+        largest, varies = self.start.copy(), np.zeros_like(self.start)
         steps, lists, layout, marks, rules = self.program
         scratch, labels = start.copy(), np.zeros(self._most_moves(), np.int64)
         sample(
@@ -384,7 +383,6 @@ class Explorer:
             here,
             there,
             *views,
-            differs=np.zeros(len(views[0]), np.uint64),
             changed=np.zeros(len(views[0]), np.int64),
             keys=np.zeros(room_for_keys(self.symmetry), np.uint64),
             labels=np.zeros(most, np.int64),

@@ -33,7 +33,7 @@ from shootdown._explore.moves import (
     move_inlined,
 )
 from shootdown._explore.packing import Plan, pack, raw_plan, unpack
-from shootdown._explore.prefetch import prefetch, raw
+from shootdown._explore.prefetch import BLOCK, differing, prefetch, raw
 from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
 from shootdown._jit import inlined, kernel
@@ -46,9 +46,8 @@ from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CEL
 HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
 AT_CELLS = 8
 
-#: Words that are compared at once; states are padded to as many.
-_BLOCK = 8
-PADDING = _BLOCK * 4
+#: Cells that are compared at once; states are padded to as many.
+PADDING = BLOCK * 4
 
 # Why the kernel returned.
 ALL = 0  # every state was expanded
@@ -86,7 +85,7 @@ class Scratch(NamedTuple):
 
     Args:
         here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
-        differs: in what words a move changed something, uint64; `changed` lists those words, int64.
+        changed: in what words a move changed something, int64.
         keys: of the groups that are alike: before the move, after it, and room to compare; uint64.
         labels: the moves to try, then those made, int64.
         rows, hashes: the packed rows that they led to, and their hashes, uint64.
@@ -98,7 +97,6 @@ class Scratch(NamedTuple):
     there: npt.NDArray[np.uint16]
     here64: npt.NDArray[np.uint64]
     there64: npt.NDArray[np.uint64]
-    differs: npt.NDArray[np.uint64]
     changed: npt.NDArray[np.int64]
     keys: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.int64]
@@ -265,18 +263,11 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
     for g in range(after):
         scratch.keys[after + g] = scratch.keys[g]
     changed = int64(0)
-    differs = scratch.differs
-    for w in range(scratch.words):  # a loop of its own becomes vector instructions
-        differs[w] = here64[w] ^ there64[w]
-    for block in range(0, scratch.words, _BLOCK):
-        some = np.uint64(0)
-        for w in range(block, block + _BLOCK):
-            some |= differs[w]
-        if some == 0:
-            continue
-        for w in range(block, block + _BLOCK):
-            if differs[w] == 0:
-                continue
+    for block in range(0, scratch.words, BLOCK):
+        some = differing(here64, there64, block)
+        while some:
+            w = block + lowest(some)
+            some = some & (some - 1)
             scratch.changed[changed] = w
             changed += 1
             for cell in range(w * 4, w * 4 + 4):
@@ -396,7 +387,6 @@ def raw_scratch(scratch: Scratch) -> Scratch:
         raw(scratch.there),
         raw(scratch.here64),
         raw(scratch.there64),
-        raw(scratch.differs),
         raw(scratch.changed),
         raw(scratch.keys),
         raw(scratch.labels),

@@ -9,6 +9,7 @@ keys change with them, so that most moves rename nothing and compare nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -97,8 +98,9 @@ def no_symmetry() -> Symmetry:
     return Symmetry(0, 0, 0, 0, 0, 0, *[none] * 12)
 
 
+@lru_cache(maxsize=64)
 def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...]) -> Symmetry:
-    """Work out all renamings of a machine.
+    """Work out all renamings of a machine; those that are laid out alike share them.
 
     Args:
         L: its layout; one word must hold all CPUs.

@@ -157,7 +157,7 @@ def sample(
         start: where the walks start.
         first: the first state.
         labels: room for those of all moves that could be possible in a state, int64.
-        largest, varies: what is found, by cell.
+        largest, varies: what is found, by cell: the largest value, and the bits in which it differs from `first`.
         seed, walks, length: how many walks of how many tries.
     """
     x = seed
@@ -178,8 +178,6 @@ def sample(
                 continue
             if walk & 1 and label & 15 == STEP:
                 last = label
-            for cell in range(S.shape[0]):
-                if S[cell] != first[cell]:
-                    varies[cell] = 1
-                    if S[cell] > largest[cell]:
-                        largest[cell] = S[cell]
+            for cell in range(S.shape[0]):  # both become vector instructions
+                varies[cell] |= S[cell] ^ first[cell]
+                largest[cell] = max(S[cell], largest[cell])
