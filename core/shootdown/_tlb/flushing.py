@@ -19,6 +19,7 @@ import numpy as np
 from shootdown._jit import inlined, kernel
 from shootdown._tlb.words import (
     ASID_FLOORS,
+    BEHIND,
     CPUS,
     END_ROW,
     FILLED,
@@ -34,7 +35,8 @@ from shootdown._tlb.words import (
     LEAF,
     LEAF_FLOOR,
     LOG,
-    LOG_MASK,
+    LOG_LINES,
+    LOG_START,
     LOG_STEP,
     LOGGED,
     NOW,
@@ -178,10 +180,12 @@ def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
 def _replay(words: Any, plan: Any, cpu: Any) -> None:
     """Carry out the ranges that were logged since a CPU last looked."""
     seen = control_of(plan, cpu) + REPLAYED
+    if words[seen] == words[LOGGED]:
+        return
     if words[control_of(plan, cpu) + FILLED] == ZERO:
         words[seen] = words[LOGGED]
     while words[seen] != words[LOGGED]:
-        at = plan[LOG] + (np.int64(words[seen]) & plan[LOG_MASK]) * LOG_STEP
+        at = plan[LOG] + np.int64(words[seen] - words[LOG_START]) * LOG_STEP
         scope = Scope(
             words[at],
             words[at + 1],
@@ -193,6 +197,11 @@ def _replay(words: Any, plan: Any, cpu: Any) -> None:
         )
         _drop_eagerly(words, plan, cpu, scope)
         words[seen] += ONE
+    words[BEHIND] -= ONE
+    if (
+        words[BEHIND] == ZERO
+    ):  # nobody needs its lines any more; they are written anew while they are in the cache
+        words[LOG_START] = words[LOGGED]
 
 
 @kernel
@@ -205,10 +214,9 @@ def _make_room(words: Any, plan: Any) -> None:
 @inlined
 def _log(words: Any, plan: Any, scope: Any) -> None:
     """Leave a range for every CPU to carry out."""
-    entry = np.int64(words[LOGGED]) & plan[LOG_MASK]
-    if entry == 0:
+    if np.int64(words[LOGGED] - words[LOG_START]) == plan[LOG_LINES]:
         _make_room(words, plan)
-    at = plan[LOG] + entry * LOG_STEP
+    at = plan[LOG] + np.int64(words[LOGGED] - words[LOG_START]) * LOG_STEP
     words[at] = scope.start
     words[at + 1] = scope.stride
     words[at + 2] = scope.count
@@ -217,6 +225,7 @@ def _log(words: Any, plan: Any, scope: Any) -> None:
     words[at + 5] = scope.sizes
     words[at + 6] = scope.what
     words[LOGGED] += ONE
+    words[BEHIND] = np.uint64(plan[CPUS])
 
 
 @inlined

@@ -52,7 +52,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         w.VM_MASK: ((1 << geometry.vm_bits) - 1) << geometry.asid_bits,
         w.HAS_GLOBAL: geometry.global_entries,
         w.LOG: log,
-        w.LOG_MASK: log_entries(cpus) - 1,
+        w.LOG_LINES: log_entries(cpus),
     }
     levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
     plan = np.zeros(ends[-1], dtype=np.int64)
@@ -63,8 +63,8 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
 
 
 def log_entries(cpus: int) -> int:
-    """Say how many ranges the log of a machine holds: a power of two, small beside what the CPUs' caches take."""
-    return 1 << min(max(8 * cpus, 16), _MOST_LOGGED).bit_length() - 1
+    """Say how many ranges the log of a machine holds: few beside what the CPUs' caches take."""
+    return min(max(8 * cpus, 16), _MOST_LOGGED)
 
 
 def _row_of(cache: CacheGeometry, size: int) -> dict[int, int]:

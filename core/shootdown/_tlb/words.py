@@ -26,7 +26,7 @@ from shootdown._jit import inlined
 # (cache, page size): L1's, L2's, the walk caches'.
 STEP, LEVEL_ROW, FIRST_ROW = 16, 16, 32
 L2_ROW, WALK_ROW, END_ROW, CONTROL, CONTROL_WORDS, ENTRIES, CPU_WORDS = 0, 1, 2, 3, 4, 5, 6
-INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG, LOG_MASK = (
+INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG, LOG_LINES = (
     7,
     8,
     9,
@@ -46,6 +46,10 @@ INDEPENDENT, INCLUSIVE, EXCLUSIVE = 0, 1, 2
 NOW = CLOCK = 0
 LAST, LEAF_FLOOR, GLOBAL_FLOOR, WALK_FLOOR, SEED, REFERENCES = 1, 2, 3, 4, 5, 6
 LOGGED = REPLAYED = 7  # entries of the log so far (machine), and how many of them were carried out (CPU)
+LOG_START, BEHIND = (
+    5,
+    6,
+)  # machine: the entry that is the log's first line, and CPUs that have some to carry out
 ASID_FLOORS = 8  # machine: a pair (leaf, walk) for each tag
 FILLED = 8  # CPU: 1 if anything was ever put into its caches
 WALKS = 9  # CPU: walks by log2 of the page size, then hits by plan row, then floors (tag + 1, leaf, walk)
