@@ -9,7 +9,7 @@
 * A `Model` writes the machine's programs: `model.calls` the kernel's own calls (munmap, exit, mprotect),
   `model.gathers` and `model.hugetlb` what they are made of, `model.asm` single steps (`ops`). `Mapping` is a part of
   a hugetlb mapping.
-* `Group` names parts of the machine that are alike.
+* `Group` names parts of the machine that are alike, `Table` variables that hold records in rows that are alike.
 
 `docs/explore.md` has an example that runs.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from shootdown._explore.engine import Problem
 from shootdown._explore.scenario import Expect, Scenario, Scene
-from shootdown._explore.symmetry import Group
+from shootdown._explore.symmetry import Group, Table
 from shootdown._machine import ops
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
@@ -35,5 +35,6 @@ __all__ = [
     "Problem",
     "Scenario",
     "Scene",
+    "Table",
     "ops",
 ]

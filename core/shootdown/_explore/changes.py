@@ -7,11 +7,12 @@ read, how much a flush flushes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
@@ -137,13 +138,20 @@ class Words:
     """Say what differs between two states of one machine.
 
     Args:
-        layout: of the machine; one word must hold all CPUs.
+        layout: of the machine.
         names: what its variables are called, in their order; an empty name or none is told by number.
+        words: what the values of some variables are called, by the variable's number.
     """
 
-    def __init__(self, layout: Layout, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        names: Sequence[str] = (),
+        words: Mapping[int, Callable[[int], str]] | None = None,
+    ) -> None:
         self._layout = layout
         self._names = names
+        self._words = words or {}
 
     def variable(self, number: int) -> str:
         """Name a variable or an entry."""
@@ -151,10 +159,16 @@ class Words:
             return self._names[number]
         return f"entry {number}" if number < self._layout.entries else f"variable {number}"
 
+    def value(self, number: int, value: int) -> str:
+        """Say what a variable or an entry holds."""
+        if number < self._layout.entries:
+            return entry_words(value)
+        return self._words[number](value) if number in self._words else str(value)
+
     def does(self, step: Sequence[int]) -> str:
         """Say what a step does whose program gives it no words, from its operation; empty if that says nothing."""
         op, a, b = int(step[0]), int(step[1]), int(step[2])
-        if op in _ON_VARIABLES:
+        if op in _ON_VARIABLES and not index_of(step):
             return _ON_VARIABLES[op].format(self.variable(b if op in (o.V_LOAD, o.ACCESS) else a))
         return _STEP_WORDS.get(op, "")
 
@@ -201,9 +215,7 @@ class Words:
         for number in range(layout.variables):
             was, now = (int(state[layout.o_variable + number]) for state in (before, after))
             if was != now:
-                is_entry = number < layout.entries
-                old, new = (entry_words(value) if is_entry else str(value) for value in (was, now))
-                yield f"{self.variable(number)}: {old} → {new}"
+                yield f"{self.variable(number)}: {self.value(number, was)} → {self.value(number, now)}"
         for cpu in range(layout.cpus):
             for entry in range(layout.entries):
                 at = layout.o_tlb + cpu * layout.entries + entry
@@ -229,14 +241,13 @@ class Words:
         )
         if len(now) > len(was):
             number, value = now[-1][0] - 1, now[-1][1]
-            words = entry_words(value) if number < layout.entries else str(value)
-            yield f"{self.variable(number)} = {words} waits in CPU {cpu}'s store buffer"
+            yield f"{self.variable(number)} = {self.value(number, value)} waits in CPU {cpu}'s store buffer"
 
     def _cpus(self, before: State, after: State) -> Iterator[str]:
         layout = self._layout
         for name, (enters, leaves) in _CPU_SET_WORDS.items():
-            at = layout.o_sets + CPU_SETS.index(name)
-            yield from self._members(int(before[at]), int(after[at]), enters, leaves)
+            at = layout.o_sets + CPU_SETS.index(name) * layout.words
+            yield from self._members(self._set(before, at), self._set(after, at), enters, leaves)
         for cpu in range(layout.cpus):
             base = layout.o_cpu + cpu * CPU_CELLS
             if before[base + CPU_TASK] and not after[base + CPU_TASK]:
@@ -246,8 +257,8 @@ class Words:
     def _calls(self, before: State, after: State, sender: int) -> Iterator[str]:
         """Say whom a CPU aims at, who has its call pending, and who has answered."""
         layout = self._layout
-        base, out = layout.o_cpu + sender * CPU_CELLS, layout.o_out + sender
-        was, now = self._bits(int(before[out])), self._bits(int(after[out]))
+        base, out = layout.o_cpu + sender * CPU_CELLS, layout.o_out + sender * layout.words
+        was, now = self._bits(self._set(before, out)), self._bits(self._set(after, out))
         old, new = (int(state[base + CPU_CALL]) & o.CALL_MASK for state in (before, after))
         if new and not old:
             what = _PENDING[new]
@@ -266,7 +277,8 @@ class Words:
         for mm in range(layout.mms):
             sets = {
                 name: [
-                    int(state[layout.o_mmset + mm * len(MM_SETS) + i]) & 0xFFFF for state in (before, after)
+                    self._set(state, layout.o_mmset + (mm * len(MM_SETS) + i) * layout.words)
+                    for state in (before, after)
                 ]
                 for i, name in enumerate(MM_SETS)
             }
@@ -287,6 +299,12 @@ class Words:
                 for cpu in cpus:
                     yield text.format(cpu=f"CPU {cpu}", mm=mm)
 
+    def _set(self, state: State, at: int) -> int:
+        """Read a set of CPUs, whose words begin at a cell, as a mask."""
+        layout = self._layout
+        every = (1 << layout.bits) - 1
+        return sum((int(state[at + word]) & every) << (word * layout.bits) for word in range(layout.words))
+
     def _bits(self, mask: int) -> list[int]:
         return [cpu for cpu in range(self._layout.cpus) if mask >> cpu & 1]
 
@@ -304,8 +322,9 @@ class Words:
         if op == o.READ_TABLE:
             return [f"the table {_TABLE_WORDS[int(after[register + a]) & o.TABLE_MASK]}"]
         if op == o.V_LOAD:
-            value = int(after[register + a])
-            return [f"reads {entry_words(value) if b < layout.entries else value}"]
+            index = index_of(step)
+            number = b + (int(before[register + index - 1]) if index else 0)
+            return [f"reads {self.value(number, int(after[register + a]))}"]
         if op == o.V_CAS:
             same = int(before[layout.o_variable + a]) == int(before[register + b])
             return [] if same else ["another value is there: nothing is written"]

@@ -38,6 +38,7 @@ class Problem:
         places: the names of what REACHED steps mark.
         walkers, entries, hypervisor, scheduler: the agents that there are; see `Rules`.
         groups: parts of the machine that are alike; see `symmetry.Group`.
+        tables: records whose places mean nothing; see `symmetry.Table`.
         mm_locks: where the machine's locks of mms begin.
         lanes: what each CPU does, for stories.
     """
@@ -50,6 +51,7 @@ class Problem:
     hypervisor: bool = False
     scheduler: bool = False
     groups: tuple[Any, ...] = ()
+    tables: tuple[Any, ...] = ()
     mm_locks: tuple[int, ...] = ()
     lanes: tuple[str, ...] = ()
 
@@ -138,7 +140,7 @@ class Explorer:
             dead=int(self.reductions.dead),
         )
         self.symmetry = (
-            symmetry_of(layout, problem.groups, problem.mm_locks)
+            symmetry_of(layout, problem.groups, problem.mm_locks, problem.tables)
             if self.reductions.symmetry
             else no_symmetry()
         )
@@ -216,7 +218,7 @@ class Explorer:
         )
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)
-        self.taken = taken
+        self.assumed = taken
         if self.marks is not None and np.array_equal(self.marks.local, flow.local):
             return False
         self.marks = Marks(
@@ -312,22 +314,27 @@ class Explorer:
 
     def _surprised(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> bool:
         """Say whether steps were taken that nobody was assumed to take, and that make a difference."""
-        if self._taken() <= self.taken:
+        if self.taken <= self.assumed:
             return False
-        if not self._assume(self._taken() | self.taken):
+        if not self._assume(self.taken | self.assumed):
             return False
         self._look_ahead(store, plan, width)
-        self._assume(self._taken() | self.taken)
+        self._assume(self.taken | self.assumed)
         return True
 
-    def _taken(self) -> set[int]:
+    @property
+    def taken(self) -> set[int]:
+        """The steps that were taken, or are somebody's next."""
         return {int(pc) for pc in np.flatnonzero(self.marks.taken)}
 
     def _first_widths(self) -> npt.NDArray[np.int64]:
         """Guess from random walks which cells vary and which steps are taken; a wrong guess costs time alone."""
         width = np.zeros(len(self.start), np.int64)
         self._sample(self.start, width, 30)
-        self._assume(self._taken())
+        every, cautious = self.assumed, self.marks.local
+        taken = self.taken
+        if self._assume(taken) and all(cautious[pc] == self.marks.local[pc] for pc in taken):
+            self._assume(every)  # to leave steps out of account gains nothing, and may prove wrong later
         return width
 
     def _look_ahead(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> None:

@@ -115,6 +115,12 @@ def successors(step: tuple[int, ...], pc: int) -> list[int]:
     return found
 
 
+def index_of(step: Iterable[int]) -> int:
+    """Say which register, plus one, counts from a step's variable to the one that is meant; 0 if none does."""
+    op, _, _, c, d = step
+    return c if op == o.V_LOAD else d if op in (o.V_STORE, o.V_ADD) else 0
+
+
 def reads_and_writes(step: Iterable[int]) -> tuple[int, int]:
     """Say which registers and gathers a step reads, and which it overwrites whatever they held, as two masks."""
     op, a, b, c, d = step
@@ -131,6 +137,8 @@ def reads_and_writes(step: Iterable[int]) -> tuple[int, int]:
         reads |= 1 << b
     if op == o.V_CAS:
         reads |= 1 << c
+    if index := index_of(step):
+        reads |= 1 << (index - 1)
     if op in _PAGES:
         reads |= 1 << QUEUED
         if op == o.GATHER_PAGES:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shootdown._explore.flow import LOCAL, Text, text_of
+from shootdown._explore.flow import LOCAL, Text, index_of, text_of
 from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
@@ -23,6 +23,8 @@ from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK
 #: An mm, CPU or lock that is not known: it may be any.
 ANY = -1
 _READ, _WRITE = False, True
+#: Locks that are held, and whether for writing.
+_Held = frozenset[tuple[int, bool]]
 _FLUSHING = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
 _BY_MM, _BY_TABLE = 1, 2  # operand b of a lock step
 _TABLE_LOCKS = 1 << 16
@@ -33,11 +35,14 @@ _LOCKS = {
     o.UNLOCK_READ: False,
     o.TRY_WRITE: True,
 }
-#: Steps that decide what can happen next, and those on memory that scenarios name: never local.
+#: Steps that decide what can happen next: never local.
 _ALWAYS_SEEN = frozenset({
-    o.SPAWN, o.MIGRATE, o.HALT, o.PARK, o.CHOICE, o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.IRQ_OFF, o.ACCESS,
-    o.V_LOAD, o.V_STORE, o.RELEASE_MM,
+    o.SPAWN, o.MIGRATE, o.HALT, o.PARK, o.CHOICE, o.IRQ_OFF, o.ACCESS, o.RELEASE_MM,
 })  # fmt: skip
+#: Steps on memory that scenarios name: never local where stores wait in buffers.
+_ON_MEMORY = frozenset({o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.V_LOAD, o.V_STORE})
+#: Steps that end a loop, sooner or later, or make it another one.
+_PROGRESS = frozenset({o.NEXT, o.ADD, o.V_ADD, o.V_STORE, o.V_XCHG, o.V_CAS})
 #: Steps that only make other moves possible: what depends on them can't happen before them.
 _ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON})
 #: Steps that wait for something that, once there, stays: local as soon as they can be taken.
@@ -67,7 +72,7 @@ class _Visit(NamedTuple):
     held: frozenset[tuple[int, bool]]
 
 
-def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
+def touches(step: Sequence[int], on: int, cpu: int) -> Iterator[Touch]:
     """List what a step touches of what others could touch.
 
     Args:
@@ -144,7 +149,7 @@ def touches(step: Iterable[int], on: int, cpu: int) -> Iterator[Touch]:
     elif op in (o.IRQ_OFF, o.IRQ_ON):
         yield Touch("irq", cpu, _WRITE)
     elif op in (o.V_LOAD, o.V_STORE, o.V_ADD, o.V_XCHG, o.V_CAS, o.ACCESS):
-        where = b if op in (o.V_LOAD, o.ACCESS) else a
+        where = ANY if index_of(step) else b if op in (o.V_LOAD, o.ACCESS) else a
         yield Touch("variable", where, op != o.V_LOAD)
         if op == o.ACCESS:
             yield Touch("tlb", ANY, _WRITE)
@@ -255,6 +260,38 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
     return True
 
 
+class _Touched:
+    """What tasks touch while they hold which locks, to be asked many times."""
+
+    def __init__(self, around: list[Touch]) -> None:
+        self._around = around
+        self._tasks: dict[str, dict[int, dict[tuple[_Held, Touch], set[int]]]] = {}
+        self._answers: dict[tuple[int, _Held, Touch], bool] = {}
+
+    def add(self, task: int, held: _Held, touch: Touch) -> None:
+        """Note that a task touches something."""
+        of_kind = self._tasks.setdefault(touch.what, {})
+        of_kind.setdefault(touch.which, {}).setdefault((held, touch), set()).add(task)
+
+    def by_another(self, task: int, held: _Held, touch: Touch) -> bool:
+        """Say whether an agent or another task may touch the same at the same time, and either writes."""
+        asked = (task, held, touch)
+        if asked not in self._answers:
+            self._answers[asked] = self._look(task, held, touch)
+        return self._answers[asked]
+
+    def _look(self, task: int, held: _Held, touch: Touch) -> bool:
+        if any(_meet(touch, other) for other in self._around):
+            return True
+        of_kind = self._tasks[touch.what]
+        which = list(of_kind) if touch.which == ANY else [touch.which, ANY]
+        return any(
+            _meet(touch, other) and not _exclude(held, other_held) and tasks - {task}
+            for one in which
+            for (other_held, other), tasks in of_kind.get(one, {}).items()
+        )
+
+
 def quiet_steps(
     code: Code, layout: Layout, state: Iterable[int], around: list[Touch], *, scheduler: bool, taken: set[int]
 ) -> list[int]:
@@ -269,46 +306,59 @@ def quiet_steps(
     cells = [int(cell) for cell in state]
     text = text_of(code)
     steps = text.steps
-    every: list[tuple[int, int, frozenset[tuple[int, bool]], list[Touch]]] = []
+    every: list[tuple[int, int, _Held, list[Touch]]] = []
+    known = _Touched(around)
     ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
     still = not scheduler and stands_still(layout, cells, ops)
     for task in range(layout.tasks):
         cpu = cells[layout.o_task + task * TASK_CELLS + T_CPU]
         for pc, visit in visits_of(code, layout, cells, task).items():
+            # Who waits for a variable in a loop is seen to wait, also as long as nobody was seen to write it.
+            if pc not in taken and steps[pc][0] not in _ON_MEMORY:
+                continue
+            found = _touched(text, pc, visit.on, cpu)
+            if still:
+                found = [touch for touch in found if touch.what not in ("lazy", "loaded", "mask")]
+            for touch in found:
+                known.add(task, visit.held, touch)
             if pc in taken:
-                found = _touched(text, pc, visit.on, cpu)
-                if still:
-                    found = [touch for touch in found if touch.what not in ("lazy", "loaded", "mask")]
                 every.append((task, pc, visit.held, found))
     quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
-    candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in _ALWAYS_SEEN}
-    by_kind: dict[str, dict[tuple[int, frozenset[tuple[int, bool]], Touch], None]] = {}
-    for task, _, held, found in every:
-        for touch in found:
-            by_kind.setdefault(touch.what, {})[(task, held, touch)] = None
+    seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
+    candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in seen}
     walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
-    alone: dict[tuple[int, frozenset[tuple[int, bool]], Touch], bool] = {}
     for task, pc, held, found in every:
         op = steps[pc][0]
         if quiet[pc] or pc not in candidates or op in _ENABLING or op in _AWAITING:
             continue
-        for touch in found:
-            key = (task, held, touch)
-            if key not in alone:
-                alone[key] = not any(_meet(touch, other) for other in around) and not any(
-                    other_task != task and _meet(touch, other) and not _exclude(held, other_held)
-                    for other_task, other_held, other in by_kind[touch.what]
-                )
-            if not alone[key]:
-                candidates.discard(pc)
-                break
+        if any(known.by_another(task, held, touch) for touch in found):
+            candidates.discard(pc)
     for pc in candidates:
         op = steps[pc][0]
         if op in _AWAITING:
             quiet[pc] = QUIET_ONCE_POSSIBLE
         elif not (op == o.IRQ_ON and walkers_are_targets):
             quiet[pc] = QUIET_AND_ENABLING if op in _ENABLING else QUIET
+    for pc in candidates:
+        if steps[pc][0] == o.V_LOAD and quiet[pc] and _polls(text, quiet, pc):
+            quiet[pc] = SEEN
     return quiet
+
+
+def _polls(text: Text, quiet: list[int], load: int) -> bool:
+    """Say whether a program can come back to a load by local steps none of which counts or writes.
+
+    Where nobody else writes what it reads it would go on for ever, and the move would never end.
+    """
+    work, known = [load], set()
+    while work:
+        for then in text.after[work.pop()]:
+            if then == load:
+                return True
+            if then not in known and quiet[then] and text.steps[then][0] not in _PROGRESS:
+                known.add(then)
+                work.append(then)
+    return False
 
 
 def _touched(text: Text, pc: int, on: int, cpu: int) -> list[Touch]:

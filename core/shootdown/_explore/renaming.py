@@ -185,6 +185,77 @@ def room_for_keys(sym: Symmetry) -> int:
     return 3 * sym.groups + 3
 
 
+@inlined
+def row_of(S: Cells, first: int, rows: int, columns: int, owner: int, whose: int, row: int) -> int:
+    """Give the next row, from `row` on, that belongs to an owner; `rows` if there is none."""
+    while row < rows and S[first + row * columns + owner] != whose:
+        row += 1
+    return row
+
+
+@kernel
+def comes_before(S: Cells, first: int, rows: int, columns: int, owner: int, a: int, b: int) -> bool:
+    """Say whether the records of one owner are larger, read in order, than those of another."""
+    i = row_of(S, first, rows, columns, owner, a, int64(0))
+    j = row_of(S, first, rows, columns, owner, b, int64(0))
+    while i < rows and j < rows:
+        for c in range(columns):
+            x = S[first + i * columns + c]
+            y = S[first + j * columns + c]
+            if c != owner and x != y:
+                return bool(x > y)
+        i = row_of(S, first, rows, columns, owner, a, i + 1)
+        j = row_of(S, first, rows, columns, owner, b, j + 1)
+    if i < rows or j < rows:
+        return bool(i < rows)
+    return bool(a < b)  # they are equal: whichever
+
+
+@kernel
+def sort_rows(S: Cells, first: int, rows: int, columns: int, owner: int) -> None:
+    """Number the owners of a table by their records, the largest first, and put the records in that order.
+
+    The records of one owner keep theirs; free rows come last.
+    """
+    ranks = int64(0)
+    for a in range(1, rows + 1):
+        if row_of(S, first, rows, columns, owner, a, int64(0)) < rows:
+            rank = int64(1)
+            for b in range(1, rows + 1):
+                if b != a and comes_before(S, first, rows, columns, owner, b, a):
+                    rank += 1
+            ranks |= rank << (4 * a)
+    for row in range(rows):
+        at = first + row * columns + owner
+        S[at] = (ranks >> (4 * int64(S[at]))) & 15
+    for last in range(1, rows):
+        at = first + last * columns
+        while at > first and S[at + owner] != 0:
+            before = S[at - columns + owner]
+            if before != 0 and before <= S[at + owner]:
+                break
+            for c in range(columns):
+                cell = S[at + c]
+                S[at + c] = S[at - columns + c]
+                S[at - columns + c] = cell
+            at -= columns
+
+
+@kernel
+def sort_tables(S: Cells, sym: Symmetry) -> None:
+    """Bring the records of all tables that nobody works with into the order that stands for all."""
+    for t in range(sym.tables):
+        at = t * 5
+        if S[sym.table[at + 4]] == 0:
+            sort_rows(
+                S,
+                int64(sym.table[at]),
+                int64(sym.table[at + 1]),
+                int64(sym.table[at + 2]),
+                int64(sym.table[at + 3]),
+            )
+
+
 @kernel
 def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
     """Rename a state to the one that stands for all that are alike.
@@ -195,6 +266,9 @@ def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
         keys: as large as `room_for_keys` says; uint64.
         sym: the renamings.
     """
+    sort_tables(S, sym)
+    if sym.groups < 2:
+        return
     weigh_all(S, keys, sym)
     which = renaming_of(S, keys, int64(0), sym)
     for i in range(sym.ordered):
@@ -213,6 +287,7 @@ def raw_symmetry(sym: Symmetry) -> Symmetry:
         sym.most,
         sym.ordered,
         sym.moved,
+        sym.tables,
         raw(sym.source),
         raw(sym.kind),
         raw(sym.order),
@@ -225,4 +300,5 @@ def raw_symmetry(sym: Symmetry) -> Symmetry:
         raw(sym.place),
         raw(sym.places),
         raw(sym.first),
+        raw(sym.table),
     )

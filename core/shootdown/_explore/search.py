@@ -34,7 +34,7 @@ from shootdown._explore.moves import (
 )
 from shootdown._explore.packing import Plan, pack, raw_plan, unpack
 from shootdown._explore.prefetch import BLOCK, differing, prefetch, raw
-from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, weigh, weigh_all
+from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, sort_tables, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
 from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
@@ -254,6 +254,8 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
         False if a value does not fit.
     """
     good = True
+    if sym.tables > 0:
+        sort_tables(scratch.there, sym)
     here64 = scratch.here64
     there64 = scratch.there64
     words = plan.words

@@ -54,12 +54,10 @@ class Soak:
             while True:
                 state = explorer.first.copy()
                 made, said = random_walk(state, *explorer.program, labels, _start(self.seed, number))
-                taken = {int(pc) for pc in np.flatnonzero(explorer.marks.taken)}
-                if taken <= explorer.taken:
+                if explorer.taken <= explorer.assumed:
                     break
-                explorer._assume(
-                    taken | explorer.taken
-                )  # what is local depends on which steps are ever taken
+                # What is local depends on which steps are ever taken.
+                explorer._assume(explorer.taken | explorer.assumed)
             moves += made
             reached |= _reached(explorer)
             bad = said & 3 == 2

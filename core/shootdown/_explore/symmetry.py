@@ -4,6 +4,10 @@ A scenario says which groups of CPUs, tasks and address spaces are alike: they r
 first state. Each permutation of the groups renames them everywhere in the state. Of all states that renaming leads
 to, one stands for all: that whose groups ascend by a key that no renaming changes. A move changes few cells, and the
 keys change with them, so that most moves rename nothing and compare nothing.
+
+A scenario may also keep records in variables, one in each row of a table, and mean nothing by which record is in
+which row, nor by the number that says which records belong together. Of all states that differ in that alone, the one
+whose records descend stands for all.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from shootdown._machine.layout import (
     CPU_MM,
     CPU_SETS,
     CPU_TASK,
+    K_WRITER,
     LOCK_CELLS,
     MM_CELLS,
     MM_SETS,
@@ -38,6 +43,8 @@ from shootdown._machine.layout import (
 PLAIN, TASK, MM, CPU, SET = range(5)
 BYTE = 256
 NAMES = 3  # tasks, mms, CPUs
+#: Rows that a table may have: an owner's number has 4 bits where they are ranked.
+MOST_ROWS = 15
 
 
 class Symmetry(NamedTuple):
@@ -47,6 +54,7 @@ class Symmetry(NamedTuple):
         groups: how many groups are alike; fewer than two: no symmetry.
         renamings, size, most: how many there are, cells of a state, names of a kind.
         ordered, moved: cells in `order` and in `moves`.
+        tables: how many tables of records there are.
         source: for each renaming and cell, the cell that it comes from; int64, renamings * size.
         kind: what each cell holds; int64, shape (size,).
         order: the cells that vary and that renaming may change; int64.
@@ -58,6 +66,8 @@ class Symmetry(NamedTuple):
         of, place: for each kind of name, the group that it belongs to (-1: none) and its place there; int64.
         places: for each renaming, the old group at each new place; int64.
         first: the cell of each group that tells most states apart, -1: none; int64.
+        table: for each table, its first cell, rows, columns, the column of owners, and the cell of its lock; int64,
+            5 * tables.
     """
 
     groups: int
@@ -66,6 +76,7 @@ class Symmetry(NamedTuple):
     most: int
     ordered: int
     moved: int
+    tables: int
     source: npt.NDArray[np.int64]
     kind: npt.NDArray[np.int64]
     order: npt.NDArray[np.int64]
@@ -78,6 +89,28 @@ class Symmetry(NamedTuple):
     place: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
+    table: npt.NDArray[np.int64]
+
+
+class Table(NamedTuple):
+    """Records in variables that follow one another, a row for each.
+
+    Programs may rely on the order of the records of one owner, and on nothing else: not on which rows they are in,
+    not on the order of owners, and not on the owners' numbers, beyond whether two are the same.
+
+    Args:
+        first: the variable where the first row begins.
+        rows, columns: how many records there is room for, at most 15, and variables of each.
+        owner: the column that says whose a record is: a number from one to `rows`; 0: the row is free, and all else
+            in it is 0.
+        lock: who works with the table holds this lock for writing, and knows nothing of it once it is released.
+    """
+
+    first: int
+    rows: int
+    columns: int
+    owner: int
+    lock: int
 
 
 class Group(NamedTuple):
@@ -95,20 +128,40 @@ class Group(NamedTuple):
 def no_symmetry() -> Symmetry:
     """Return the symmetry of a machine without like parts."""
     none = np.zeros(0, np.int64)
-    return Symmetry(0, 0, 0, 0, 0, 0, *[none] * 12)
+    return Symmetry(0, 0, 0, 0, 0, 0, 0, *[none] * 13)
 
 
 @lru_cache(maxsize=64)
-def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...]) -> Symmetry:
+def symmetry_of(
+    L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...], tables: tuple[Table, ...] = ()
+) -> Symmetry:
     """Work out all renamings of a machine; those that are laid out alike share them.
 
     Args:
-        L: its layout; one word must hold all CPUs.
+        L: its layout; one word must hold all CPUs, or else the groups count for nothing.
         groups: the parts that are alike.
         mm_locks: where ranges of locks begin that have one lock for each mm.
+        tables: records whose rows are alike.
     """
+    assert all(table.rows <= MOST_ROWS for table in tables)
+    of_tables = no_symmetry()._replace(
+        tables=len(tables),
+        table=np.array(
+            [
+                (
+                    L.o_variable + t.first,
+                    t.rows,
+                    t.columns,
+                    t.owner,
+                    L.o_lock + t.lock * LOCK_CELLS + K_WRITER,
+                )
+                for t in tables
+            ],
+            np.int64,
+        ).reshape(-1),
+    )
     if len(groups) < 2 or L.words != 1:
-        return no_symmetry()
+        return of_tables
     kind = _kinds(L)
     sources, names, bits = [], [], []
     orders = list(permutations(range(len(groups))))
@@ -129,7 +182,7 @@ def symmetry_of(L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...])
     owners = [_owned(n, groups, k) for n, k in ((L.tasks + 1, 1), (L.mms + 1, 2), (L.cpus, 0))]
     order = np.flatnonzero((kind != PLAIN) | np.any(source != np.arange(L.size), axis=0))
     of = _padded([of for of, _ in owners], -1)
-    return Symmetry(
+    return of_tables._replace(
         groups=len(groups),
         renamings=len(orders),
         size=L.size,

@@ -128,7 +128,7 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
     """
     from shootdown._explore.renaming import canonical, room_for_keys
 
-    if explorer.symmetry.groups < 2:
+    if explorer.symmetry.groups < 2 and not explorer.symmetry.tables:
         return list(path)
     layout = explorer.problem.machine.layout
     real, named = explorer.start.copy(), explorer.start.copy()
@@ -174,7 +174,7 @@ class _Teller:
         self.code, self.layout = machine.code, machine.layout
         self.state = explorer.first.copy()
         self.fused = explorer.first.copy()
-        self.words = Words(self.layout, machine.names)
+        self.words = Words(self.layout, machine.names, machine.words)
         self.lines: list[Line] = []
         steps, lists, layout, marks, rules = explorer.program
         self.one_by_one = (steps, lists, layout, marks, rules._replace(fuse=0, dead=0))
@@ -283,10 +283,12 @@ class _Teller:
         note = self.code.notes[pc]
         operation = self.code.steps[pc * 5 : pc * 5 + 5].tolist()
         op, what = operation[:2]
+        cpu = int(before[self.layout.o_task + task * TASK_CELLS + T_CPU])
+        if note.aside:
+            return Atom(note.function, note.where, note.text, (), cpu, pc, aside=True)
         found = self.words.found(operation, task, before, self.state)
         text = note.text or self.words.does(operation)
         changed = (*found, *self.words.changed(before, self.state))
-        cpu = int(before[self.layout.o_task + task * TASK_CELLS + T_CPU])
         aside = op in (o.MARK, o.REACHED, o.NESTED) or (op == o.NOTE and what != o.NOTE_WARNING)
         return Atom(note.function, note.where, text, changed, cpu, pc, aside)
 

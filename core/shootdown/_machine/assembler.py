@@ -46,6 +46,7 @@ class StepNote(NamedTuple):
         text: what the step does, in a few words.
         path: the kernel functions that it stands in, outermost first; the last one is `function`.
         reasons: the causes that it stands in, outermost first, such as `("exit", "TLB flush")`.
+        aside: it is there for the model's own books; stories leave it out.
     """
 
     function: str
@@ -54,6 +55,7 @@ class StepNote(NamedTuple):
     text: str
     path: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    aside: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -113,6 +115,7 @@ class Assembler:
         self._why = "none"
         self._path: tuple[str, ...] = ()
         self._reasons: tuple[str, ...] = ()
+        self._aside = False
         self._scope: int | None = None
         self._spares = 0
 
@@ -147,7 +150,7 @@ class Assembler:
         if self._why not in self._causes:
             self._causes.append(self._why)
         self._cause.append(self._causes.index(self._why))
-        self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons))
+        self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside))
 
     def place(self, label: Label) -> None:
         """Say that a label is here."""
@@ -166,6 +169,14 @@ class Assembler:
         self._where, self._path = (name, where or before[1]), (*path, name)
         yield
         self._where, self._path = before, path
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Say that the steps within keep the model's own books: no story tells them."""
+        before = self._aside
+        self._aside = True
+        yield
+        self._aside = before
 
     @contextmanager
     def because(self, cause: str) -> Iterator[None]:

@@ -176,9 +176,11 @@ def make_layout(
 
 
 def with_cells(layout: Layout, bits: int) -> Layout:
-    """Return the layout with cells of another width: where one word holds all CPUs, everything lies where it lay."""
-    if layout.words != 1 or bits < layout.cpus:
-        raise AssertionError("one word has to hold all CPUs")
+    """Return the layout with wider cells, everything where it lay: a set of several words has as many CPUs in each."""
+    if bits < layout.bits:
+        raise AssertionError("cells only get wider")
+    if layout.words != 1:
+        return layout._replace(most=_most(bits))
     return layout._replace(bits=bits, shift=bits.bit_length() - 1, most=_most(bits))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,6 +29,7 @@ class Machine:
         pages_per_table: huge pages that a process uses in each PMD table.
         tasks_expected: tasks that have to end or park for the run to be whole.
         names: what the variables that programs share are called, in their order; empty ones have no name.
+        words: for some of them, by number, what a value is called.
     """
 
     code: Code
@@ -39,3 +41,4 @@ class Machine:
     pages_per_table: int
     tasks_expected: int
     names: tuple[str, ...] = ()
+    words: Mapping[int, Callable[[int], str]] = attrs.field(factory=dict)

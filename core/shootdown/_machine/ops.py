@@ -124,9 +124,10 @@ IRQ_ON = AFTER + 101  # a=1: it ends
 
 # --- memory that scenarios name: variables, entries of page tables that stand alone, RCU
 # (registers hold what was read; a store waits in the CPU's store buffer unless memory is sequentially consistent)
-V_LOAD = 104  # a=r, b=variable: this CPU's own waiting store is seen
-V_STORE = 105  # a=variable, b=value, or the register b if c=1
-V_ADD = 106  # a=variable, b=what to add (mod 2^15), c=r: gets the new value; fully ordered, as atomic_add_return()
+# (of an array of variables, a or b is the first, and the register I counts on from there; no array: I is 0, else r + 1)
+V_LOAD = 104  # a=r, b=variable, c=I: this CPU's own waiting store is seen
+V_STORE = 105  # a=variable, b=value, or the register b if c=1, d=I
+V_ADD = 106  # a=variable, b=what to add (mod 2^15), c=r: gets the new value, d=I; fully ordered: atomic_add_return()
 V_XCHG = 107  # a=variable, b=value, or the register b if d=1, c=r: gets the old value; fully ordered
 V_CAS = 108  # a=variable, b=r expected, c=r new value, d=label if it was another: r b then holds that
 FENCE = 109  # smp_mb(): waits until the store buffer is empty

@@ -82,16 +82,20 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
     nxt = pc + 1
     said = int64(0)
     if op == o.V_LOAD:
-        S[regs + a] = load(S, L, cpu, b)
+        S[regs + a] = load(S, L, cpu, b + int64(S[regs + c - 1]) if c else b)
     elif op == o.V_STORE:
-        if not store(S, L, cpu, a, int64(S[regs + b]) if c else b):
+        where = a + int64(S[regs + d - 1]) if d else a
+        if not store(S, L, cpu, where, int64(S[regs + b]) if c else b):
             return int64(o.BLOCKED_BUFFER), nxt
     elif op == o.FENCE or op == o.V_ADD or op == o.V_XCHG or op == o.V_CAS:
         if not drained(S, L, cpu):
             return int64(o.BLOCKED_BUFFER), nxt
         if op == o.V_ADD:
-            S[L.o_variable + a] = (int64(S[L.o_variable + a]) + b) & 0x7FFF
-            S[regs + c] = S[L.o_variable + a]
+            at = L.o_variable + a
+            if d:
+                at += int64(S[regs + d - 1])
+            S[at] = (int64(S[at]) + b) & 0x7FFF
+            S[regs + c] = S[at]
         elif op == o.V_XCHG:
             old = int64(S[L.o_variable + a])
             S[L.o_variable + a] = int64(S[regs + b]) if d else b

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -93,6 +93,7 @@ class Model:
         self._variables: list[int] = []
         self._owners: list[int] = []
         self._names: list[str] = []
+        self._words: dict[int, Callable[[int], str]] = {}
         self._stores = 2
         self._locks = 0
 
@@ -120,8 +121,16 @@ class Model:
         self._variables.append(value)
         return len(self._variables) - 1
 
-    def variable(self, value: int = 0, name: str = "") -> int:
-        """Declare a variable that all CPUs can read and write, with its first value; stories call it by its name."""
+    def variable(self, value: int = 0, name: str = "", words: Callable[[int], str] | None = None) -> int:
+        """Declare a variable that all CPUs can read and write.
+
+        Args:
+            value: its first value.
+            name: what stories call it.
+            words: what they call its values; numbers if None.
+        """
+        if words is not None:
+            self._words[len(self._variables)] = words
         self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
@@ -284,4 +293,5 @@ class Model:
             pages_per_table=pages_per_table,
             tasks_expected=len(self._tasks),
             names=tuple(self._names),
+            words=self._words,
         )

@@ -33,7 +33,9 @@ def programs(draw: st.DrawFn) -> Code:
         asm.emit(*draw(st.sampled_from([
             (o.SET, r, 1), (o.COPY, r, q), (o.ADD, r, 1), (o.JUMP, to), (o.JUMP_ZERO, r, to),
             (o.JUMP_SAME, r, q, to), (o.JUMP_NO_BITS, r, 1, to), (o.V_LOAD, r, 0), (o.V_STORE, 0, r, 1),
-            (o.V_XCHG, 0, r, q, 1), (o.V_XCHG, 0, 5, q), (o.V_ADD, 0, 1, r), (o.V_CAS, 0, r, q, to), (o.CHOICE, to),
+            (o.V_LOAD, r, 0, q + 1), (o.V_STORE, 0, r, 1, q + 1), (o.V_ADD, 0, 1, r, q + 1),
+            (o.V_STORE, 0, 1, 0, q + 1), (o.V_XCHG, 0, r, q, 1),
+            (o.V_XCHG, 0, 5, q), (o.V_ADD, 0, 1, r), (o.V_CAS, 0, r, q, to), (o.CHOICE, to),
             (o.GATHER, g, 0), (o.GATHER_PAGES, 0, 1, 4), (o.GATHER_PART, 0, 0, 1, 0),
             (o.REQUEST, 2, 0), (o.SET_FLAGS, g, 1), (o.JUMP_FLAGS, g, 1, to), (o.COPY_RANGE, g, 0), (o.LOAD_PUD, r),
             (o.UNLOCK_WRITE, 0, 2), (o.HALT,), (o.FAIL, 0), (o.NEXT, r, 3, to),

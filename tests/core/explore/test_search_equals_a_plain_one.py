@@ -142,3 +142,28 @@ def test_who_only_began_and_waits_for_ever_is_in_the_story(reductions: Reduction
     assert len(story.lines) == outcome.depth == 1
     assert story.lines[0].atoms[0].text == "take mmap_lock"
     assert any("waits for ever" in ending for ending in story.ending)
+
+
+@pytest.mark.parametrize("somebody", [True, False])
+def test_who_polls_a_variable_in_a_loop_ends_each_move_whether_or_not_anybody_writes_it(
+    somebody: bool,
+) -> None:
+    (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
+    scene = case.scene()
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
+    flag, asm = model.variable(0), model.asm
+    again = model.label()
+    model.starts(model.task(mm=None, cpu=0, ready=True))
+    asm.place(again)
+    asm.emit(o.V_LOAD, o.SCRATCH, flag)
+    asm.emit(o.JUMP_ZERO, o.SCRATCH, again)
+    asm.emit(o.REACHED, 0)
+    model.spin()
+    model.starts(model.task(mm=None, cpu=1, ready=True))
+    if somebody:
+        asm.emit(o.V_STORE, flag, 1)
+    model.spin()
+    problem = Problem(model.build(bits=16), ("walk-cache",), places=("told",))
+    outcome, plain = _both(problem, Reductions())
+    assert (outcome.verdict, outcome.states) == (plain.verdict, plain.states)
+    assert ("told" in outcome.reached) == somebody

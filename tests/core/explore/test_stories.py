@@ -14,6 +14,7 @@ from shootdown._explore.run import Exploration, Verdict, explorations, explore, 
 from shootdown._explore.scenario import Expect
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
+from shootdown._machine.layout import set_cpu
 from shootdown._mm.model import Model
 from shootdown.scenarios import Problem, Scenario, Scene
 
@@ -211,3 +212,39 @@ def test_a_story_needs_a_bug() -> None:
     assert outcome.path == ()
     with pytest.raises(AssertionError):
         tell(explorer, attrs.evolve(outcome, invariant=None))
+
+
+def test_of_more_cpus_than_a_word_holds_each_is_named() -> None:
+    layout = _model(20).build(bits=16).layout
+    assert layout.words == 2
+    before = np.zeros(layout.size, np.int64)
+    after = before.copy()
+    set_cpu(after, layout, "lazy", 3)
+    set_cpu(after, layout, "lazy", 18)
+    assert Words(layout).changed(before, after) == ["CPU 3 is lazy", "CPU 18 is lazy"]
+
+
+def test_what_a_program_keeps_for_itself_is_not_told_and_values_have_the_words_that_they_were_given() -> None:
+    model = _model(1)
+    page = model.variable(0, "the page", ("not mapped", "mapped").__getitem__)
+    count = model.variable(0)
+    model.starts(model.task(mm=None, cpu=0, ready=True))
+    with model.asm.aside():
+        model.asm.emit(o.V_ADD, count, 1, o.SCRATCH)
+    model.asm.set(o.INDEX, 0)
+    model.asm.emit(o.V_STORE, page, 1, text="map it")
+    model.asm.emit(o.V_LOAD, o.SCRATCH, page, o.INDEX + 1, text="look")
+    model.asm.emit(o.FAIL, 0, text="there it is")
+    explorer = Explorer(Problem(model.build(bits=16), ("rule",)))
+    (line,) = tell(explorer, explorer.search()).lines
+    assert [(atom.text, atom.changed) for atom in line.atoms if atom.tells] == [
+        ("map it", ("the page: not mapped → mapped",)),
+        ("look", ("reads mapped",)),
+        ("there it is", ()),
+    ]
+
+
+def _model(cpus: int) -> Model:
+    (case,) = explorations("unshare-gup", arch=["x86"], kernels=["7.0"])
+    scene = case.scene()
+    return Model(scene.kernel, scene.lowering, cpus=cpus, mms=1)

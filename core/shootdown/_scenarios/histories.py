@@ -1,0 +1,156 @@
+"""What the scenarios of histories share: operations under one lock, one after another in any order.
+
+Each operation on each thing has a task of its own, which does it over and over. All take the same lock first, so that
+the steps of an operation are one move, and the length of a story is the number of its operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Label
+from shootdown._mm.model import Model
+
+#: What operations work with; register SLOT says on what.
+REGISTERS = (o.INDEX, o.CLASS, o.SCRATCH, o.SCRATCH2)
+
+
+@attrs.frozen
+class Operation:
+    """One kind of operation.
+
+    Args:
+        function, file: the kernel function that does it.
+        lanes: what the tasks that do it are called, one for each thing that it is done to.
+        slots: what register SLOT holds in each of them, all different.
+        write: writes the operation; it goes to the label, with nothing changed, where the operation is not possible.
+    """
+
+    function: str
+    file: str
+    lanes: tuple[str, ...]
+    slots: tuple[int, ...]
+    write: Callable[[Label], None]
+
+
+def cpus_of(operations: Sequence[Operation]) -> int:
+    """Count the CPUs that the tasks need."""
+    return sum(len(operation.slots) for operation in operations)
+
+
+def write_operations(
+    model: Model, operations: Sequence[Operation], *, lock: int, called: str, check: Callable[[], None]
+) -> tuple[str, ...]:
+    """Write all tasks; returns the lanes.
+
+    Args:
+        model: with a CPU for each task.
+        operations: what there is.
+        lock, called: the lock that they take for writing, and its name.
+        check: writes what must hold after each operation.
+    """
+    asm = model.asm
+    cpu = 0
+    for operation in operations:
+        body, refused = model.label(), model.label()
+        ends = [model.label() for _ in operation.slots]
+        with asm.function(operation.function, operation.file):
+            # Nothing is done outside of the lock: tasks have nothing else to do in any order.
+            for slot, end in zip(operation.slots, ends, strict=True):
+                asm.place(end)
+                asm.set(o.SLOT, 0)
+                asm.unlock(lock, write=True, text=called)
+                model.starts(model.task(mm=None, cpu=cpu, ready=True))
+                cpu += 1
+                asm.lock(lock, write=True, sleeps=True, text=called)
+                asm.set(o.SLOT, slot)
+                asm.jump(body)
+            asm.place(body)
+            operation.write(refused)
+            check()
+            asm.place(refused)
+            for register in REGISTERS:
+                asm.set(register, 0)  # nothing of an operation stays but what it did
+            for slot, end in zip(operation.slots, ends, strict=True):
+                asm.emit(o.JUMP_EQUAL, o.SLOT, slot, end)
+            asm.halt()
+    return tuple(lane for operation in operations for lane in operation.lanes)
+
+
+class Writer:
+    """Write conditions, and what stories leave out."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.asm = model.asm
+
+    def look(self, register: int, variable: int, index: int | None = None) -> None:
+        """Write: the register gets the variable, that of an array that the register `index` says; not told."""
+        with self.asm.aside():
+            self.asm.emit(o.V_LOAD, register, variable, 0 if index is None else index + 1)
+
+    def put(self, variable: int, register: int, index: int | None = None, *, text: str = "") -> None:
+        """Write: the variable, or that of an array, gets what the register holds."""
+        self.asm.emit(o.V_STORE, variable, register, 1, 0 if index is None else index + 1, text=text)
+
+    def count(self, variable: int, much: int, index: int | None = None, *, text: str = "") -> None:
+        """Write: add to the variable, or to that of an array; SCRATCH gets the sum."""
+        self.asm.emit(o.V_ADD, variable, much, o.SCRATCH, 0 if index is None else index + 1, text=text)
+
+    @contextmanager
+    def if_same(self, register: int, other: int) -> Iterator[None]:
+        """Write: do what is within if both registers hold the same."""
+        yes, no = self.model.label(), self.model.label()
+        self.asm.emit(o.JUMP_SAME, register, other, yes)
+        self.asm.jump(no)
+        self.asm.place(yes)
+        yield
+        self.asm.place(no)
+
+    @contextmanager
+    def unless_same(self, register: int, other: int) -> Iterator[None]:
+        """Write: do what is within if the registers differ."""
+        same = self.model.label()
+        self.asm.emit(o.JUMP_SAME, register, other, same)
+        yield
+        self.asm.place(same)
+
+    @contextmanager
+    def if_equal(self, register: int, value: int) -> Iterator[None]:
+        """Write: do what is within if the register holds the value."""
+        yes, no = self.model.label(), self.model.label()
+        self.asm.emit(o.JUMP_EQUAL, register, value, yes)
+        self.asm.jump(no)
+        self.asm.place(yes)
+        yield
+        self.asm.place(no)
+
+    @contextmanager
+    def unless_equal(self, register: int, value: int) -> Iterator[None]:
+        """Write: do what is within if the register holds another value."""
+        same = self.model.label()
+        self.asm.emit(o.JUMP_EQUAL, register, value, same)
+        yield
+        self.asm.place(same)
+
+    @contextmanager
+    def unless_bits(self, register: int, bits: int) -> Iterator[None]:
+        """Write: do what is within if the register has none of the bits."""
+        none, some = self.model.label(), self.model.label()
+        self.asm.emit(o.JUMP_NO_BITS, register, bits, none)
+        self.asm.jump(some)
+        self.asm.place(none)
+        yield
+        self.asm.place(some)
+
+    @contextmanager
+    def if_bits(self, register: int, bits: int) -> Iterator[None]:
+        """Write: do what is within if the register has one of the bits."""
+        none = self.model.label()
+        self.asm.emit(o.JUMP_NO_BITS, register, bits, none)
+        yield
+        self.asm.place(none)
