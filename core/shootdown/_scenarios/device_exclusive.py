@@ -143,7 +143,7 @@ def build(scene: Scene) -> Problem:
     for owner, size in rows:
         another = model.label()
         if (owner, size) != rows[-1]:
-            asm.emit(o.CHOICE, another)
+            asm.emit(o.CHOICE, another, text=f"a page, {owner} {size}, or one of the rows below")
         mapping = _Mapping(model, owner, size)
         mapping.make(scene)
         mapping.check()
