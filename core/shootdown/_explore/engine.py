@@ -133,7 +133,7 @@ class Explorer:
             walkers=int(problem.walkers),
             entries=self._users() if problem.entries and layout.entries > 0 else 0,
             hypervisor=int(problem.hypervisor),
-            preemptible=self._preemptible(),
+            preemptible=self._preemptible() if problem.hypervisor else 0,
             scheduler=int(problem.scheduler),
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
             fuse=int(self.reductions.fuse),
@@ -215,6 +215,7 @@ class Explorer:
             entries=problem.entries,
             hypervisor=problem.hypervisor,
             scheduler=problem.scheduler,
+            tlbs=problem.walkers or layout.entries > 0,
         )
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)

@@ -45,6 +45,8 @@ _ON_MEMORY = frozenset({o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.V_LOAD, o.V_STORE
 _PROGRESS = frozenset({o.NEXT, o.ADD, o.V_ADD, o.V_STORE, o.V_XCHG, o.V_CAS})
 #: Steps that only make other moves possible: what depends on them can't happen before them.
 _ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON})
+#: Local steps, but for one that drops its CPU's own request: looked up before `touches` is asked, for speed.
+TOUCHES_NOTHING = LOCAL - {o.CANCEL}
 #: Steps that wait for something that, once there, stays: local as soon as they can be taken.
 _AWAITING = frozenset({o.WAIT, o.AWAIT})
 #: Steps after which a CPU may be lazy, or run another mm.
@@ -173,15 +175,22 @@ def _flushes(on: int) -> Iterator[Touch]:
     yield Touch("lazy", ANY, _WRITE)
 
 
-def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool) -> list[Touch]:
-    """List what agents touch."""
+def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool) -> list[Touch]:
+    """List what agents touch.
+
+    Args:
+        walkers, entries, hypervisor, scheduler: which there are.
+        tlbs: somebody uses what TLBs and walk caches hold; otherwise nobody can tell when a vCPU that enters flushes.
+    """
     found: list[Touch] = []
     if walkers:
         found += [Touch("pud", ANY, _READ), Touch("tlb", ANY, _WRITE), Touch("state", ANY, _READ)]
     if entries:
         found += [Touch("variable", ANY, _READ), Touch("tlb", ANY, _WRITE)]
     if hypervisor:
-        found += [Touch("preempted", ANY, _WRITE), Touch("tlb", ANY, _WRITE)]
+        found.append(Touch("preempted", ANY, _WRITE))
+        if tlbs:
+            found.append(Touch("tlb", ANY, _WRITE))
     if scheduler:
         found += [
             Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "lock")
@@ -363,6 +372,8 @@ def _polls(text: Text, quiet: list[int], load: int) -> bool:
 
 def _touched(text: Text, pc: int, on: int, cpu: int) -> list[Touch]:
     """List what a step touches; see `touches`."""
+    if text.steps[pc][0] in TOUCHES_NOTHING:
+        return []
     key = ("touches", pc, on, cpu)
     found: list[Touch] | None = text.memory.get(key)
     if found is None:

@@ -29,6 +29,8 @@ from shootdown._machine.layout import Layout
 
 #: Moves refused in a row after which a walk is over.
 PATIENCE = 20_000
+#: The same where walks are only to show what there is.
+STILL = 250
 #: Which bits of a random number must be zero for a task to step, by its pace.
 SLOWNESS = (0, 0, 15, 255)
 
@@ -150,7 +152,7 @@ def sample(
     """Walk at random several times, and note which cells change and the largest values that they hold.
 
     In every second walk a task that took a step mostly goes on until it has to wait, which gets to the programs' ends;
-    and each time another one does not begin before the rest had half of the time.
+    and each time another one does not begin before the rest had half of the time or can't go on.
 
     Args:
         S: scratch, as large as the first state.
@@ -165,17 +167,25 @@ def sample(
         for cell in range(S.shape[0]):
             S[cell] = start[cell]
         last = int64(-1)
-        late = (walk >> 1) % (L.tasks + 1)
+        late = (walk >> 1) % (L.tasks + 1) if walk & 1 else int64(-1)
+        idle = int64(0)
         for i in range(length * 4):
+            if i == length * 2 or idle == STILL:
+                if late < 0 and idle == STILL:
+                    break
+                late = int64(-1)
+                idle = int64(0)
             x = next_random(x)
             label = last
             if last < 0 or x & 31 == 0:
                 label = int64(labels[(x >> 8) % candidates(S, L, R, labels)])
             last = int64(-1)
-            if walk & 1 and i < length * 2 and label & 15 == STEP and label >> 4 == late:
+            idle += 1
+            if label & 15 == STEP and label >> 4 == late:
                 continue
             if move(S, P, lists, L, F, R, label) == REFUSED:
                 continue
+            idle = int64(0)
             if walk & 1 and label & 15 == STEP:
                 last = label
             for cell in range(S.shape[0]):  # both become vector instructions

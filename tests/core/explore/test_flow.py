@@ -10,6 +10,7 @@ from tests.core.explore.plain_search import State, plain_search
 
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.flow import LABELS, QUEUED, THINGS, flow_of, reads_and_writes, successors
+from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
 from shootdown._explore.run import explorations
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Code, Label
@@ -140,3 +141,10 @@ def test_each_operand_that_is_a_label_is_known_as_one() -> None:
     assert documented
     for op, operand in documented.items():
         assert LABELS.get(op) == operand, op
+
+
+@pytest.mark.parametrize("op", sorted(TOUCHES_NOTHING))
+def test_steps_that_are_not_asked_what_they_touch_touch_nothing(op: int) -> None:
+    for operands in ((0, 0, 0, 0), (1, 1, 1, 1), (1, -1, 2, 3)):
+        for on in (ANY, 0):
+            assert not list(touches((op, *operands), on, 0))

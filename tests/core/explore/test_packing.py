@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shootdown._explore.packing import Plan, pack, plan_for, unpack
+from shootdown._explore.prefetch import BLOCK, differing
 from shootdown._jit import kernel
 
 WIDTHS = st.lists(st.integers(0, 16), min_size=1, max_size=120)
@@ -15,6 +16,11 @@ WIDTHS = st.lists(st.integers(0, 16), min_size=1, max_size=120)
 @kernel
 def _unpack(rows: np.ndarray, at: int, state: np.ndarray, plan: Plan) -> None:
     unpack(rows, at, state, plan)
+
+
+@kernel
+def _differing(a: np.ndarray, b: np.ndarray, at: int) -> int:
+    return differing(a, b, at)
 
 
 @st.composite
@@ -60,3 +66,14 @@ def test_unpacking_what_was_packed_gives_the_state(drawn: tuple[np.ndarray, ...]
     there = first.copy()
     _unpack(rows, 1, there, plan)
     assert np.array_equal(there, state)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=3 * BLOCK, max_size=3 * BLOCK), st.data())
+def test_a_block_compared_at_once_is_one_compared_word_by_word(words: list[int], data: st.DataObject) -> None:
+    a = np.array(words, np.uint64)
+    b = a.copy()
+    for w in data.draw(st.sets(st.integers(0, 3 * BLOCK - 1))):
+        b[w] ^= np.uint64(1) << np.uint64(data.draw(st.integers(0, 63)))
+    for at in range(2 * BLOCK + 1):
+        plain = sum(1 << i for i in range(BLOCK) if a[at + i] != b[at + i])
+        assert _differing(a, b, at) == differing(a, b, at) == plain
