@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._explore.flow import flow_of
+from shootdown._errors import ShootdownError
+from shootdown._explore.flow import flow_of, text_of
 from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, T_PC, TASK_CELLS
@@ -20,6 +21,9 @@ SLICE = 200_000
 _FIRST_ROWS = 1 << 12
 #: States from which random walks look ahead.
 _LOOKS = 32
+#: Steps after which a call has targets whatever they have loaded, and those that end the choice of targets.
+_TARGETING_ALL = frozenset({o.TARGET_ONLINE, o.TARGET_EVERY})
+_TARGETS_ARE_DONE = frozenset({o.SEND, o.CANCEL, o.TARGET_MM})
 #: What a state costs beyond its row: parent, label, and two slots of the hash table.
 _OVERHEAD = 16
 
@@ -144,9 +148,29 @@ class Explorer:
             if self.reductions.symmetry
             else no_symmetry()
         )
+        self._check_groups()
         self.marks: Any = None
         self.start = self.first
         self._assume(set(range(len(code.cost))))
+
+    def _check_groups(self) -> None:
+        """Refuse like parts that name their mm where exchanging them does not rename it."""
+        machine, layout = self.problem.machine, self.problem.machine.layout
+        mms = {mm for group in self.problem.groups for mm in group.mms}
+        steps = text_of(machine.code).steps
+        for group in self.problem.groups if mms else ():
+            for task in group.tasks:
+                visits = visits_of(machine.code, layout, self.first, task)
+                if any(steps[pc][0] == o.TABLE_STATE for pc in visits):
+                    raise ShootdownError(
+                        f"task {task} is in a group that has mms of its own and reuses or frees a table (TABLE_STATE): "
+                        "leave it out of the groups"
+                    )
+        for entry in range(layout.entries):
+            if int(self.first[layout.o_owner + entry]) in mms:
+                raise ShootdownError(
+                    f"entry {entry} is that of an mm in a group: leave the mm out of the groups"
+                )
 
     def _preemptible(self) -> int:
         """Say for which vCPUs preemption makes a difference: those that another CPU may want to flush.
@@ -157,6 +181,8 @@ class Explorer:
         layout = self.problem.machine.layout
         everybody = (1 << layout.cpus) - 1
         if self.problem.scheduler or not self.reductions.fuse or layout.words != 1:
+            return everybody
+        if self._may_leave_out_anybody():
             return everybody
         mask = 0
         for mm in range(layout.mms):
@@ -203,6 +229,21 @@ class Explorer:
         return any(
             int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items()
         )
+
+    def _may_leave_out_anybody(self) -> bool:
+        """Say whether a program drops preempted vCPUs from targets that are not those of a flush."""
+        text = text_of(self.problem.machine.code)
+        work = [pc for pc, step in enumerate(text.steps) if step[0] in _TARGETING_ALL]
+        known = set(work)
+        while work:
+            for then in text.after[work.pop()]:
+                op = text.steps[then][0]
+                if op == o.TARGET_RUNNING:
+                    return True
+                if then not in known and op not in _TARGETS_ARE_DONE:
+                    known.add(then)
+                    work.append(then)
+        return False
 
     def _assume(self, taken: set[int]) -> bool:
         """Work out what is local if no other steps than these are ever taken; says whether that changed anything."""
@@ -269,6 +310,8 @@ class Explorer:
         from shootdown._explore.packing import plan_for
         from shootdown._explore.symmetry import evened, varying
 
+        for at in np.flatnonzero(width):  # where the search begins may have moved since they were guessed
+            width[at] = max(int(width[at]), int(self.start[at]).bit_length())
         width[:] = evened(self.symmetry, self.start, width)
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
         scratch = self._scratch(plan.words)
@@ -284,7 +327,7 @@ class Explorer:
                 return None
             if why == s.WIDEN:
                 cell, value = int(store.at[s.CELL]), int(store.at[s.VALUE])
-                self._look_ahead(store, plan, width)
+                self._look_ahead(store, plan, width, self.start)
                 width[cell] = max(value.bit_length(), int(self.start[cell]).bit_length(), width[cell])
                 width[:] = evened(self.symmetry, self.start, width)
                 symmetry = varying(self.symmetry, width)
@@ -317,9 +360,10 @@ class Explorer:
         """Say whether steps were taken that nobody was assumed to take, and that make a difference."""
         if self.taken <= self.assumed:
             return False
+        found_from = self.start
         if not self._assume(self.taken | self.assumed):
             return False
-        self._look_ahead(store, plan, width)
+        self._look_ahead(store, plan, width, found_from)
         self._assume(self.taken | self.assumed)
         return True
 
@@ -338,12 +382,19 @@ class Explorer:
             self._assume(every)  # to leave steps out of account gains nothing, and may prove wrong later
         return width
 
-    def _look_ahead(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> None:
-        """Guess once more, from what was found last: what surprised once seldom comes alone."""
+    def _look_ahead(
+        self, store: Any, plan: Any, width: npt.NDArray[np.int64], found_from: npt.NDArray[Any]
+    ) -> None:
+        """Guess once more, from what was found last: what surprised once seldom comes alone.
+
+        Args:
+            store, plan, found_from: what was found, and the state that it was found from.
+            width: widened where a guess says so.
+        """
         from shootdown._explore import search as s
         from shootdown._explore.packing import unpack
 
-        start = self.start.copy()
+        start = found_from.copy()
         done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
         for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
             unpack(store.rows, int(row) * plan.words, start, plan)

@@ -27,7 +27,6 @@ _READ, _WRITE = False, True
 _Held = frozenset[tuple[int, bool]]
 _FLUSHING = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
 _BY_MM, _BY_TABLE = 1, 2  # operand b of a lock step
-_TABLE_LOCKS = 1 << 16
 _LOCKS = {
     o.LOCK_WRITE: True,
     o.LOCK_READ: False,
@@ -45,6 +44,8 @@ _ON_MEMORY = frozenset({o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.V_LOAD, o.V_STORE
 _PROGRESS = frozenset({o.NEXT, o.ADD, o.V_ADD, o.V_STORE, o.V_XCHG, o.V_CAS})
 #: Steps that only make other moves possible: what depends on them can't happen before them.
 _ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON})
+#: Of these, those after which a lock is free: who only tries for it can tell.
+_RELEASING = frozenset({o.UNLOCK_READ, o.UNLOCK_WRITE})
 #: Local steps, but for one that drops its CPU's own request: looked up before `touches` is asked, for speed.
 TOUCHES_NOTHING = LOCAL - {o.CANCEL}
 #: Steps that wait for something that, once there, stays: local as soon as they can be taken.
@@ -74,17 +75,18 @@ class _Visit(NamedTuple):
     held: frozenset[tuple[int, bool]]
 
 
-def touches(step: Sequence[int], on: int, cpu: int) -> Iterator[Touch]:
+def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touch]:
     """List what a step touches of what others could touch.
 
     Args:
         step: operation and operands.
         on: the mm that it works on, from zero; ANY if that is not known.
         cpu: the CPU of its task.
+        slots: how many PUD entries an mm has, each with a page-table lock.
     """
     op, a, b, _, _ = step
     if op in _LOCKS:
-        yield Touch("lock", _lock(a, b, on), _WRITE)
+        yield Touch("lock", _lock(a, b, on, slots), _WRITE)
     elif op in (o.LOAD_PUD,):
         yield Touch("pud", on, _READ)
     elif op in (o.POPULATE, o.SET_PUD, o.CLEAR_PUD):
@@ -157,10 +159,10 @@ def touches(step: Sequence[int], on: int, cpu: int) -> Iterator[Touch]:
             yield Touch("tlb", ANY, _WRITE)
 
 
-def _lock(first: int, index: int, on: int) -> int:
-    """Number a lock: those of page tables, which a register chooses, apart; ANY if it is that of an unknown mm."""
+def _lock(first: int, index: int, on: int, slots: int) -> int:
+    """Number a lock; ANY if it is that of an unknown mm, or a register chooses among those of page tables."""
     if index == _BY_TABLE:
-        return _TABLE_LOCKS + first
+        return first if slots == 1 else ANY
     if index == _BY_MM:
         return first + on if on != ANY else ANY
     return first
@@ -204,29 +206,32 @@ def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> di
     cells = state if isinstance(state, Sequence | np.ndarray) else list(state)
     start, on = int(cells[t + T_PC]), int(cells[t + T_ON]) - 1
     text = text_of(code)
-    key = ("visits", start, on)
+    key = ("visits", start, on, layout.slots)
     if key not in text.memory:
-        text.memory[key] = _visits(text, start, on)
+        text.memory[key] = _visits(text, start, on, layout.slots)
     found: dict[int, _Visit] = text.memory[key]
     return found
 
 
-def _visits(text: Text, start: int, first_on: int) -> dict[int, _Visit]:
+def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Visit]:
     known: dict[int, _Visit] = {start: _Visit(first_on, frozenset())}
     work = [start]
     while work:
         pc = work.pop()
         visit = known[pc]
-        op, a, b, _, _ = text.steps[pc]
+        op, a, b, c, _ = text.steps[pc]
         on, held = visit
         if op == o.ON_MM:
             on = a if b < 0 else ANY
         elif op in _LOCKS:
-            lock = (_lock(a, b, on), _LOCKS[op])
-            held = held | {lock} if op in (o.LOCK_WRITE, o.LOCK_READ, o.TRY_WRITE) else held - {lock}
+            lock = (_lock(a, b, on, slots), _LOCKS[op])
+            if op in (o.LOCK_WRITE, o.LOCK_READ, o.TRY_WRITE):
+                held = held | {lock}
+            else:  # one that is not known may be any of those that are held
+                held = held - {lock} if lock[0] != ANY else frozenset()
         for then in text.after[pc]:
             before = known.get(then)
-            refused = op == o.TRY_WRITE and then != pc + 1
+            refused = op == o.TRY_WRITE and then == c
             now = _Visit(on, visit.held if refused else held)
             if before is not None:
                 if before == now:
@@ -292,7 +297,7 @@ class _Touched:
     def _look(self, task: int, held: _Held, touch: Touch) -> bool:
         if any(_meet(touch, other) for other in self._around):
             return True
-        of_kind = self._tasks[touch.what]
+        of_kind = self._tasks.get(touch.what, {})
         which = list(of_kind) if touch.which == ANY else [touch.which, ANY]
         return any(
             _meet(touch, other) and not _exclude(held, other_held) and tasks - {task}
@@ -317,6 +322,7 @@ def quiet_steps(
     steps = text.steps
     every: list[tuple[int, int, _Held, list[Touch]]] = []
     known = _Touched(around)
+    tries = _Touched([])  # who tries for a lock can tell whether it is held
     ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
     still = not scheduler and stands_still(layout, cells, ops)
     for task in range(layout.tasks):
@@ -325,22 +331,28 @@ def quiet_steps(
             # Who waits for a variable in a loop is seen to wait, also as long as nobody was seen to write it.
             if pc not in taken and steps[pc][0] not in _ON_MEMORY:
                 continue
-            found = _touched(text, pc, visit.on, cpu)
+            found = _touched(text, pc, visit.on, cpu, layout.slots)
             if still:
                 found = [touch for touch in found if touch.what not in ("lazy", "loaded", "mask")]
             for touch in found:
                 known.add(task, visit.held, touch)
+                if steps[pc][0] == o.TRY_WRITE:
+                    tries.add(task, visit.held, touch)
             if pc in taken:
                 every.append((task, pc, visit.held, found))
     quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
     seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
     candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in seen}
+    # Who idles while it has to wait may do so no more once it need not.
+    ending_waits = _RELEASING | {o.SIGNAL} if scheduler else frozenset()
+    candidates = {pc for pc in candidates if steps[pc][0] not in ending_waits}
     walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
     for task, pc, held, found in every:
         op = steps[pc][0]
-        if quiet[pc] or pc not in candidates or op in _ENABLING or op in _AWAITING:
+        if quiet[pc] or pc not in candidates or op in _AWAITING or (op in _ENABLING and op not in _RELEASING):
             continue
-        if any(known.by_another(task, held, touch) for touch in found):
+        others = tries if op in _RELEASING else known
+        if any(others.by_another(task, held, touch) for touch in found):
             candidates.discard(pc)
     for pc in candidates:
         op = steps[pc][0]
@@ -370,12 +382,12 @@ def _polls(text: Text, quiet: list[int], load: int) -> bool:
     return False
 
 
-def _touched(text: Text, pc: int, on: int, cpu: int) -> list[Touch]:
+def _touched(text: Text, pc: int, on: int, cpu: int, slots: int) -> list[Touch]:
     """List what a step touches; see `touches`."""
     if text.steps[pc][0] in TOUCHES_NOTHING:
         return []
-    key = ("touches", pc, on, cpu)
+    key = ("touches", pc, on, cpu, slots)
     found: list[Touch] | None = text.memory.get(key)
     if found is None:
-        found = text.memory[key] = list(touches(text.steps[pc], on, cpu))
+        found = text.memory[key] = list(touches(text.steps[pc], on, cpu, slots))
     return found

@@ -56,6 +56,8 @@ IDLE = 9  # task x waits, and its CPU idles meanwhile
 GRANT = 10  # task x, off its CPU, gets the lock or event that it waits for
 SWITCH = 11  # the CPU of task x switches to it
 KINDS = 12
+#: Steps in one move at most: a loop that nobody else could tell of would be one without end.
+LONGEST = 4096
 _X = 4
 _Y = 12
 _BYTE = 0xFF
@@ -238,10 +240,12 @@ def _move(
     if task < 0:
         return int64(MOVED)
     t = L.o_task + task * TASK_CELLS
-    while True:
+    for _ in range(LONGEST):
         pc = int64(S[t + T_PC])
         op = P[pc * 5]
         if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
+            break
+        if begun and op == o.CHOICE:  # both ways are open, to a move that begins there
             break
         why = step_inlined(S, P, lists, L, task)
         if why & 7 == o.FAILED:
@@ -270,7 +274,9 @@ def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> N
     """Let every task that runs take the local steps that it begins with: nobody can tell when it does."""
     for task in range(L.tasks):
         t = L.o_task + task * TASK_CELLS
-        while runs(S, L, task):
+        for _ in range(LONGEST):
+            if not runs(S, L, task):
+                break
             pc = int64(S[t + T_PC])
             if not goes_on(F, R, pc) or P[pc * 5] == o.FAIL or step(S, P, lists, L, task) & 7 != o.DONE:
                 break

@@ -147,4 +147,4 @@ def test_each_operand_that_is_a_label_is_known_as_one() -> None:
 def test_steps_that_are_not_asked_what_they_touch_touch_nothing(op: int) -> None:
     for operands in ((0, 0, 0, 0), (1, 1, 1, 1), (1, -1, 2, 3)):
         for on in (ANY, 0):
-            assert not list(touches((op, *operands), on, 0))
+            assert not list(touches((op, *operands), on, 0, 1))
