@@ -9,11 +9,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._errors import ShootdownError
-from shootdown._explore.flow import flow_of, text_of
-from shootdown._explore.footprint import ANY, agents, quiet_steps, visits_of
+from shootdown._explore.flow import flow_of
+from shootdown._explore.footprint import agents, quiet_steps
+from shootdown._explore.relevance import check_groups, preemptible, users
 from shootdown._machine import ops as o
-from shootdown._machine.layout import MM_SETS, T_CPU, T_PC, TASK_CELLS
+from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 
 #: States expanded between two looks at whether somebody wants to interrupt.
@@ -21,9 +21,6 @@ SLICE = 200_000
 _FIRST_ROWS = 1 << 12
 #: States from which random walks look ahead.
 _LOOKS = 32
-#: Steps after which a call has targets whatever they have loaded, and those that end the choice of targets.
-_TARGETING_ALL = frozenset({o.TARGET_ONLINE, o.TARGET_EVERY})
-_TARGETS_ARE_DONE = frozenset({o.SEND, o.CANCEL, o.TARGET_MM})
 #: What a state costs beyond its row: parent, label, and two slots of the hash table.
 _OVERHEAD = 16
 
@@ -133,14 +130,15 @@ class Explorer:
         self.reductions = reductions or Reductions()
         code, layout = problem.machine.code, problem.machine.layout
         self.first = begin(problem.machine)
+        fuse = self.reductions.fuse
         self.rules = Rules(
             walkers=int(problem.walkers),
-            entries=self._users() if problem.entries and layout.entries > 0 else 0,
+            entries=users(problem, self.first, fuse=fuse) if problem.entries and layout.entries > 0 else 0,
             hypervisor=int(problem.hypervisor),
-            preemptible=self._preemptible() if problem.hypervisor else 0,
+            preemptible=preemptible(problem, self.first, fuse=fuse) if problem.hypervisor else 0,
             scheduler=int(problem.scheduler),
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
-            fuse=int(self.reductions.fuse),
+            fuse=int(fuse),
             dead=int(self.reductions.dead),
         )
         self.symmetry = (
@@ -148,102 +146,10 @@ class Explorer:
             if self.reductions.symmetry
             else no_symmetry()
         )
-        self._check_groups()
+        check_groups(problem, self.first)
         self.marks: Any = None
         self.start = self.first
         self._assume(set(range(len(code.cost))))
-
-    def _check_groups(self) -> None:
-        """Refuse like parts that name their mm where exchanging them does not rename it."""
-        machine, layout = self.problem.machine, self.problem.machine.layout
-        mms = {mm for group in self.problem.groups for mm in group.mms}
-        steps = text_of(machine.code).steps
-        for group in self.problem.groups if mms else ():
-            for task in group.tasks:
-                visits = visits_of(machine.code, layout, self.first, task)
-                if any(steps[pc][0] == o.TABLE_STATE for pc in visits):
-                    raise ShootdownError(
-                        f"task {task} is in a group that has mms of its own and reuses or frees a table (TABLE_STATE): "
-                        "leave it out of the groups"
-                    )
-        for entry in range(layout.entries):
-            if int(self.first[layout.o_owner + entry]) in mms:
-                raise ShootdownError(
-                    f"entry {entry} is that of an mm in a group: leave the mm out of the groups"
-                )
-
-    def _preemptible(self) -> int:
-        """Say for which vCPUs preemption makes a difference: those that another CPU may want to flush.
-
-        Any other, when it is preempted, merely takes its steps and its interrupts later, which it may anyway. So does
-        one that uses no translation and is in no lockless walk: nobody can tell whether it was flushed.
-        """
-        layout = self.problem.machine.layout
-        everybody = (1 << layout.cpus) - 1
-        if self.problem.scheduler or not self.reductions.fuse or layout.words != 1:
-            return everybody
-        if self._may_leave_out_anybody():
-            return everybody
-        mask = 0
-        for mm in range(layout.mms):
-            at = layout.o_mmset + mm * len(MM_SETS) + MM_SETS.index("mask")
-            inside = int(self.first[at])
-            flushers = {
-                int(self.first[layout.o_task + task * TASK_CELLS + T_CPU])
-                for task in range(layout.tasks)
-                if self._flushes(task, mm)
-            }
-            for cpu in range(layout.cpus):
-                if inside >> cpu & 1 and flushers - {cpu}:
-                    mask |= 1 << cpu
-        if self.problem.walkers:
-            return mask
-        return mask & self._cpus_with(o.ACCESS, o.TOUCH, o.IRQ_OFF)
-
-    def _users(self) -> int:
-        """Say whose TLB's copies of entries make a difference: of the CPUs whose tasks access memory, as a mask."""
-        layout = self.problem.machine.layout
-        if self.problem.scheduler or not self.reductions.fuse:
-            return (1 << layout.cpus) - 1
-        return self._cpus_with(o.ACCESS)
-
-    def _cpus_with(self, *ops: int) -> int:
-        """List the CPUs whose tasks can get to one of these steps, as a mask."""
-        machine = self.problem.machine
-        layout = machine.layout
-        steps = machine.code.steps.reshape(-1, 5)
-        if o.MIGRATE in steps[:, 0]:
-            return (1 << layout.cpus) - 1
-        mask = 0
-        for task in range(layout.tasks):
-            cpu = int(self.first[layout.o_task + task * TASK_CELLS + T_CPU])
-            if any(int(steps[pc][0]) in ops for pc in visits_of(machine.code, layout, self.first, task)):
-                mask |= 1 << cpu
-        return mask
-
-    def _flushes(self, task: int, mm: int) -> bool:
-        """Say whether a task may flush an mm."""
-        machine = self.problem.machine
-        visits = visits_of(machine.code, machine.layout, self.first, task)
-        steps = machine.code.steps.reshape(-1, 5)
-        return any(
-            int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items()
-        )
-
-    def _may_leave_out_anybody(self) -> bool:
-        """Say whether a program drops preempted vCPUs from targets that are not those of a flush."""
-        text = text_of(self.problem.machine.code)
-        work = [pc for pc, step in enumerate(text.steps) if step[0] in _TARGETING_ALL]
-        known = set(work)
-        while work:
-            for then in text.after[work.pop()]:
-                op = text.steps[then][0]
-                if op == o.TARGET_RUNNING:
-                    return True
-                if then not in known and op not in _TARGETS_ARE_DONE:
-                    known.add(then)
-                    work.append(then)
-        return False
 
     def _assume(self, taken: set[int]) -> bool:
         """Work out what is local if no other steps than these are ever taken; says whether that changed anything."""
