@@ -15,6 +15,10 @@ $(VENV)/.test: pyproject.toml plugins/shootdown-riscv/pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[test,native,plots]' --editable ./plugins/shootdown-riscv
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/shootdown compare
 
@@ -25,7 +29,7 @@ test: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n auto
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	$(BIN)/pytest benchmarks --benchmark-only
 
 targets: $(VENV)/.test
