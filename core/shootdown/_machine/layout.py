@@ -205,12 +205,6 @@ def set_cpu(state: npt.NDArray[np.int64], layout: Layout, name: str, cpu: int) -
     state[at] |= _bit(layout, cpu)
 
 
-def set_mm_cpu(state: npt.NDArray[np.int64], layout: Layout, mm: int, name: str, cpu: int) -> None:
-    """Put a CPU into one of an mm's sets."""
-    at = layout.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(name)) * layout.words + cpu // layout.bits
-    state[at] |= _bit(layout, cpu)
-
-
 def cpus_of(state: npt.NDArray[np.int64], layout: Layout, name: str, mm: int | None = None) -> list[int]:
     """List the CPUs in a set of the machine, or of an mm."""
     if mm is None:

@@ -196,7 +196,6 @@ FREED_TABLES = 4
 UNSHARED_TABLES = 8
 FULLY_UNSHARED = 16
 RANGE = 32  # start < end was recorded
-QUEUED_PAGES = 64  # pages wait to be freed
 BASE_PAGES = 128  # page_size is that of base pages (MMU_GATHER_PAGE_SIZE)
 PMD_PAGES = 256  # page_size is that of huge PMD entries
 
@@ -224,12 +223,7 @@ REGISTERS = 5
 # --- occurrences for the ledger (NOTE)
 NOTE_GATHER = 0
 NOTE_GATHER_VMA = 1
-NOTE_FLUSH_REQUEST = 2
-NOTE_FLUSH_WHOLE_MM = 3
-NOTE_UNSHARED = 4
-NOTE_FULLY_UNSHARED = 5
 NOTE_SHARED = 6
-NOTE_SYNC = 7
 NOTE_WARNING = 8
 NOTE_COMPLETION = 9
 NOTE_SECTION = 10  # b=1 opens, 0 closes the section in which tables are unshared, c=its i_mmap_rwsem
