@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shootdown._format import Format
-from shootdown._memory import SECTION_BYTES, PhysicalMemory
+from shootdown._pagetables.format import Format
+from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
 
 U = np.uint64
 _TARGETS = 1 << 18  # pages that leaves map, below 1 GiB: every format can name them
@@ -25,7 +25,7 @@ def mapped(form: Format, size: int, targets: int = _TARGETS) -> tuple[PhysicalMe
     total = sum(n * max(form.table_bytes(level), 4096) for level, n in enumerate(counts))
     window = -(-(2 * total + (1 << 22)) // SECTION_BYTES) * SECTION_BYTES
     memory = PhysicalMemory(window_bytes=window)
-    from shootdown._addrspace import AddressSpace
+    from shootdown._pagetables.address_space import AddressSpace
 
     space = AddressSpace(form, memory, settings=settings)
     attributes = form.attributes_for("rw", user=True, settings=settings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shootdown._registry import registry
-from shootdown._simulate import Case, prepare
+from shootdown._plugins.registry import registry
+from shootdown._questions.simulate import Case, prepare
 from shootdown._timed.run import run_machine
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._architecture import Geometry, Lowering, MmRules
-from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
-from shootdown._platform import Platform
+from shootdown._values.architecture import Geometry, Lowering, MmRules
+from shootdown._values.kernel import Kernel
+from shootdown._values.platform import Platform
 from shootdown_arm64._kernel import Arm64Kernel, why_no_sharing
 from shootdown_arm64._platforms import Arm64Platform
 

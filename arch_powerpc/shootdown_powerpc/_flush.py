@@ -15,7 +15,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Label
-from shootdown_powerpc._lower import EVERYTHING, NO_LIMIT, PowerpcLowering
+from shootdown_powerpc._lowering import EVERYTHING, NO_LIMIT, PowerpcLowering
 
 _FILE = "arch/powerpc/mm/book3s64/radix_tlb.c"
 _HUGETLB = "arch/powerpc/mm/book3s64/radix_hugetlbpage.c"

@@ -13,7 +13,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
-from shootdown_powerpc._lower import NO_LIMIT, PowerpcLowering
+from shootdown_powerpc._lowering import NO_LIMIT, PowerpcLowering
 
 _TLB = "arch/powerpc/mm/book3s64/hash_tlb.c"
 _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"

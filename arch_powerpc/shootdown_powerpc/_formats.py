@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._format import (
+from shootdown._pagetables.format import (
     Attribute,
     BitField,
     CodeBit,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from shootdown._format import (
+from shootdown._pagetables.format import (
     Access,
     Attribute,
     CodeBit,
@@ -46,9 +46,9 @@ from shootdown_powerpc._segments import (
 )
 
 if TYPE_CHECKING:
-    from shootdown._mappings import Mapping
-    from shootdown._memory import PhysicalMemory
-    from shootdown._steps import Trace
+    from shootdown._pagetables.mappings import Mapping
+    from shootdown._pagetables.memory import PhysicalMemory
+    from shootdown._pagetables.walk_steps import Trace
 
 # The codes by reason; a trace says which of the causes of a protection fault it was.
 _DATA = (
@@ -168,7 +168,7 @@ class _HashWalk:
         """Walk one address and keep every step."""
         from shootdown_powerpc._hash_walk import walked
 
-        return walked(self.linux, memory, root, va, access, settings)
+        return walked(self.linux, memory, root, va, access, settings, HASH_4K.fault)  # both fault alike
 
     def mappings(self, memory: PhysicalMemory, root: int, settings: Settings) -> Iterator[Mapping]:
         """List what is mapped in the segments that the settings give."""

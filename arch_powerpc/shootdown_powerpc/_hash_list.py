@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from shootdown._errors import ShootdownError
-from shootdown._format import Settings
-from shootdown._mappings import Mapping
-from shootdown._memory import FRAME_BYTES, PhysicalMemory
+from shootdown._pagetables.format import Settings
+from shootdown._pagetables.mappings import Mapping
+from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
+from shootdown._values.errors import ShootdownError
 from shootdown_powerpc._hash import (
     AVPN_SHIFT,
     ENTRY_BYTES,

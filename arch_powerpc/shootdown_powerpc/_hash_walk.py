@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
-from shootdown._format import (
+from shootdown._pagetables.format import (
     Access,
     Reason,
     Settings,
 )
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import Step, Trace
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import Step, Trace
 from shootdown_powerpc._hash import (
     COMPARED,
     ENTRIES,
@@ -37,7 +39,6 @@ from shootdown_powerpc._hash import (
     short,
     table_shape,
 )
-from shootdown_powerpc._hash_formats import HASH_4K
 from shootdown_powerpc._segments import (
     LinuxLayout,
     NoMemoryError,
@@ -187,15 +188,31 @@ def _mismatch(hpte: Hpte, segment: Segment, wanted: int) -> str:
 
 
 def walked(
-    linux: LinuxLayout, memory: PhysicalMemory, root: int, va: int, access: Access, settings: Settings
+    linux: LinuxLayout,
+    memory: PhysicalMemory,
+    root: int,
+    va: int,
+    access: Access,
+    settings: Settings,
+    fault_of: Callable[..., tuple[str, int]],
 ) -> Trace:
-    """Walk one address and keep every step."""
+    """Walk one address and keep every step.
+
+    Args:
+        linux: the layout of a kernel's segments.
+        memory: where the table is.
+        root: SDR1, or the process-table entry that holds it.
+        va: effective address in bytes.
+        access: what is asked.
+        settings: the CPU's.
+        fault_of: `CustomFormat.fault`: the name and code of a fault.
+    """
     walking = _Walking(linux, memory, root, va, access, settings)
     reason, level, pa = walking.walk()
     held = frozenset(name for i, name in enumerate(RIGHTS) if walking.rights >> i & 1)
     fault, code = "", 0
     if reason:
-        fault, code = HASH_4K.fault(reason, access, settings, level=level)  # of both formats
+        fault, code = fault_of(reason, access, settings, level=level)
         if reason is Reason.PERMISSION:
             code = walking.code | (STORE if access.kind == "write" else 0)
     return Trace(va, pa, reason, level, walking.page_shift, held, fault, code, tuple(walking.steps))

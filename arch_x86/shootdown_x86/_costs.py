@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._platform import COST_NAMES, Cost, Costs
+from shootdown._values.platform import COST_NAMES, Cost, Costs
 
 # The sources that serve several costs.
 IPIV = "KVM IPI virtualization v7, lore 20220304080725.18135-1-guang.zeng@intel.com"

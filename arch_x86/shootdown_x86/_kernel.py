@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from shootdown._changes import SKIP_REDUNDANT_SYNC, Change
-from shootdown._kernel import Kernel, switch
-from shootdown._whatif import Contradiction
+from shootdown._values.changes import SKIP_REDUNDANT_SYNC, Change
+from shootdown._values.kernel import Kernel, switch
+from shootdown._values.whatif import Contradiction
 
 
 @attrs.frozen

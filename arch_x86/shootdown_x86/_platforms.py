@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._kernel import switch
-from shootdown._platform import Platform
 from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
+from shootdown._values.kernel import switch
+from shootdown._values.platform import Platform
 from shootdown_x86 import _costs
 
 

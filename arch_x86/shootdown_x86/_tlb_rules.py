@@ -13,9 +13,9 @@ from typing import Literal
 
 import attrs
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import NOTHING, FlushScope
 from shootdown._tlb.flush import WalkScope
+from shootdown._values.errors import ShootdownError
 
 PTE_STRIDE = 1 << 12
 PMD_STRIDE = 1 << 21

@@ -10,8 +10,8 @@ import time
 
 from benchmarks.common import ROOT
 from shootdown._mm.model import Model
-from shootdown._registry import registry
-from shootdown._simulate import prepare
+from shootdown._plugins.registry import registry
+from shootdown._questions.simulate import prepare
 from shootdown._timed.run import run_machine
 
 #: The bug report, and what is asked of the largest machines: workload, kernel, CPUs, parameters, seconds, MiB.

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import common
 from benchmarks.engine.cases import TARGETS, alone, case, machine
-from shootdown._registry import registry
+from shootdown._plugins.registry import registry
 from shootdown._timed.run import run_machine
 
 _targets: dict[str, dict[str, object]] = {}

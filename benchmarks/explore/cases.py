@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import shootdown._explore.search
-from shootdown._explore.engine import Explorer, Outcome, Problem
-from shootdown._explore.run import explorations
+from shootdown._explore.engine import Explorer, Outcome
+from shootdown._explore.problem import Problem
+from shootdown._questions.explore import explorations
 
 MODEL = Path(__file__).parent / "unshare.pml"
 

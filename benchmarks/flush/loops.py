@@ -6,8 +6,8 @@ import time
 import numpy as np
 from numba import njit
 
-from shootdown._jit import kernel
-from shootdown._raw import raw
+from shootdown._compilation.jit import kernel
+from shootdown._compilation.raw import raw
 from shootdown._tlb.flushing import catch_up, flush
 from shootdown._tlb.kernels import access
 from shootdown._tlb.words import CPUS

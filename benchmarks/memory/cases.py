@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.flush.loops import filled
 from benchmarks.tables import mapped
-from shootdown._format import Format
-from shootdown._registry import registry
+from shootdown._pagetables.format import Format
+from shootdown._plugins.registry import registry
 from shootdown._tlb import Tlb
 
 GIB = 1 << 30

@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 
-from shootdown._addrspace import AddressSpace
-from shootdown._format import Format
-from shootdown._memory import SECTION_BYTES, PhysicalMemory
-from shootdown._registry import registry
-from shootdown._walk_many import walk_many
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import Format
+from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
+from shootdown._pagetables.walk_many import walk_many
+from shootdown._plugins.registry import registry
 
 
 def main():

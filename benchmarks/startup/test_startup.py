@@ -12,7 +12,7 @@ import time
 
 from benchmarks import common
 from shootdown import compare
-from shootdown._warm import jobs
+from shootdown._questions.warm import jobs
 
 SMALL = {"arch": ["x86"], "kernels": ["7.0"], "parameters": {"tables": 4}, "cpus": [8]}
 COMMAND = f"{sys.executable} -m shootdown"

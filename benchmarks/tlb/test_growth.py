@@ -8,8 +8,8 @@ import pytest
 from benchmarks import common
 from benchmarks.tlb.test_tlb import ACCESSES, ours, references
 from shootdown._tlb.parameters import PLAIN, geometry_of
-from shootdown._tlb.stream import Passes, Records
 from shootdown._traces.columns import Columns
+from shootdown._traces.stream import Passes, Records
 
 FOOTPRINTS = [1 << shift for shift in (16, 18, 20, 22, 24, 26, 30, 34)]
 ENTRIES = (384, 768, 1536, 3072, 6144, 12288)

@@ -7,8 +7,8 @@ import pytest
 from benchmarks import common, native, peers
 from benchmarks.traces import TRACES
 from shootdown._tlb.parameters import PLAIN
-from shootdown._tlb.stream import Passes, Records
 from shootdown._traces.columns import Columns
+from shootdown._traces.stream import Passes, Records
 
 ACCESSES = 2_000_000
 SLOW = 100_000  # accesses for peers

@@ -15,11 +15,11 @@ from numba import njit
 
 from benchmarks import common
 from benchmarks.tables import mapped
-from shootdown import _walk_batch as batch
-from shootdown._format import USER_READ
-from shootdown._format_layout import check, layout
-from shootdown._memory_kernels import peek
-from shootdown._registry import registry
+from shootdown._pagetables import walk_batch as batch
+from shootdown._pagetables.format import USER_READ
+from shootdown._pagetables.format_layout import check, layout
+from shootdown._pagetables.memory_kernels import peek
+from shootdown._plugins.registry import registry
 
 X86 = next(form for form in registry().architecture("x86").formats if form.name == "x86_64-4level")
 WALKS = 20_000

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import common
 from benchmarks.tables import mapped
 from benchmarks.walk.test_walk import FORMATS, WALKS, X86, drawn, references
-from shootdown._walk_many import walk_many
+from shootdown._pagetables.walk_many import walk_many
 
 FOOTPRINTS = [1 << shift for shift in (24, 26, 28, 30, 32, 34, 36, 38)]
 MAPPED = 1 << 34  # for the depths

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import common, native, peers
 from benchmarks.tables import mapped
-from shootdown._format import Format, Reason
-from shootdown._registry import registry
-from shootdown._walk_many import _way, walk_many
+from shootdown._pagetables.format import Format, Reason
+from shootdown._pagetables.walk_many import _way, walk_many
+from shootdown._plugins.registry import registry
 
 WALKS = 1_000_000
 FEW = 3_000  # for peers

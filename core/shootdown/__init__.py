@@ -11,60 +11,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
-    from shootdown._architecture import Architecture, Geometry, Lowering, MmRules
-    from shootdown._changes import Change
-    from shootdown._compare import compare
-    from shootdown._explore.api import explore
-    from shootdown._explore.run import Verdict
     from shootdown._explore.story import Story
-    from shootdown._image import Translation, mapped, walk
-    from shootdown._kernel import Kernel, switch
-    from shootdown._platform import Cost, Costs, Platform
-    from shootdown._registry import hookimpl
-    from shootdown._result import Result
-    from shootdown._simulate import kernel, simulate
-    from shootdown._targets import Target, targets
+    from shootdown._pagetables.walk_many import ManyWalks
+    from shootdown._plugins.markers import hookimpl
+    from shootdown._questions.compare import compare
+    from shootdown._questions.explore import Verdict, explore
+    from shootdown._questions.image import Translation, mapped, walk
+    from shootdown._questions.simulate import kernel, simulate
+    from shootdown._questions.targets import Target, targets
+    from shootdown._questions.walk_many import walk_many
     from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
     from shootdown._traces.simulation import TraceResult, simulate_trace
-    from shootdown._walk_many import ManyWalks, walk_many
-    from shootdown._workload import Parameter, Setting, Workload
+    from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
+    from shootdown._values.changes import Change
+    from shootdown._values.kernel import Kernel, switch
+    from shootdown._values.platform import Cost, Costs, Platform
+    from shootdown._values.result import Result
+    from shootdown._values.workload import Parameter, Setting, Workload
 
 _HOMES = {
-    "Architecture": "_architecture",
+    "Architecture": "_values.architecture",
     "CacheGeometry": "_tlb.geometry",
-    "Change": "_changes",
-    "Cost": "_platform",
-    "Costs": "_platform",
-    "Geometry": "_architecture",
-    "Kernel": "_kernel",
-    "Lowering": "_architecture",
-    "ManyWalks": "_walk_many",
-    "MmRules": "_architecture",
-    "Parameter": "_workload",
-    "Platform": "_platform",
-    "Result": "_result",
-    "Setting": "_workload",
+    "Change": "_values.changes",
+    "Cost": "_values.platform",
+    "Costs": "_values.platform",
+    "Geometry": "_values.architecture",
+    "Kernel": "_values.kernel",
+    "Lowering": "_values.architecture",
+    "ManyWalks": "_pagetables.walk_many",
+    "MmRules": "_values.architecture",
+    "Parameter": "_values.workload",
+    "Platform": "_values.platform",
+    "Result": "_values.result",
+    "Setting": "_values.workload",
     "Story": "_explore.story",
-    "Target": "_targets",
+    "Target": "_questions.targets",
     "TlbGeometry": "_tlb.geometry",
     "TraceResult": "_traces.simulation",
-    "Translation": "_image",
-    "Verdict": "_explore.run",
-    "Workload": "_workload",
-    "compare": "_compare",
-    "explore": "_explore.api",
-    "hookimpl": "_registry",
-    "kernel": "_simulate",
-    "mapped": "_image",
-    "simulate": "_simulate",
+    "Translation": "_questions.image",
+    "Verdict": "_questions.explore",
+    "Workload": "_values.workload",
+    "compare": "_questions.compare",
+    "explore": "_questions.explore",
+    "hookimpl": "_plugins.markers",
+    "kernel": "_questions.simulate",
+    "mapped": "_questions.image",
+    "simulate": "_questions.simulate",
     "simulate_trace": "_traces.simulation",
-    "switch": "_kernel",
-    "targets": "_targets",
-    "walk": "_image",
-    "walk_many": "_walk_many",
+    "switch": "_values.kernel",
+    "targets": "_questions.targets",
+    "walk": "_questions.image",
+    "walk_many": "_questions.walk_many",
 }
 
 __all__ = [

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shootdown._format import (
+from shootdown._pagetables.format import (
     EVERY_ACCESS,
     USER_READ,
     Access,
@@ -41,22 +41,22 @@ from shootdown._format import (
 )
 
 if TYPE_CHECKING:
-    from shootdown._addrspace import AddressSpace
-    from shootdown._mappings import Mapping, mappings
-    from shootdown._memory import PhysicalMemory
-    from shootdown._steps import Step, Trace, trace
-    from shootdown._walk import Walker
+    from shootdown._pagetables.address_space import AddressSpace
+    from shootdown._pagetables.mappings import Mapping, mappings
+    from shootdown._pagetables.memory import PhysicalMemory
+    from shootdown._pagetables.walk_steps import Step, Trace, trace
+    from shootdown._pagetables.walker import Walker
 
 # What formats are tried out with needs numpy, and `Walker` numba: a plugin that only describes pays for neither.
 _HOMES = {
-    "AddressSpace": "_addrspace",
-    "Mapping": "_mappings",
-    "PhysicalMemory": "_memory",
-    "Step": "_steps",
-    "Trace": "_steps",
-    "Walker": "_walk",
-    "mappings": "_mappings",
-    "trace": "_steps",
+    "AddressSpace": "_pagetables.address_space",
+    "Mapping": "_pagetables.mappings",
+    "PhysicalMemory": "_pagetables.memory",
+    "Step": "_pagetables.walk_steps",
+    "Trace": "_pagetables.walk_steps",
+    "Walker": "_pagetables.walker",
+    "mappings": "_pagetables.mappings",
+    "trace": "_pagetables.walk_steps",
 }
 
 __all__ = [

@@ -1,47 +1,10 @@
-"""The hooks that a plugin may implement.
+"""The hooks that a plugin may implement; see the docstring of each.
 
-A plugin marks functions of the same names with `shootdown.hookimpl` and returns values. No object is handed
-out to be changed, and nothing that runs in a loop goes through a hook.
-
-The functions below are never called, pluggy only reads their names and arguments: hence no bodies.
+A plugin marks functions of the same names with `shootdown.hookimpl` and returns values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from shootdown._plugins.hookspecs import shootdown_architectures, shootdown_platforms, shootdown_workloads
 
-from shootdown._registry import hookspec
-
-if TYPE_CHECKING:
-    from shootdown._architecture import Architecture
-    from shootdown._platform import Platform
-    from shootdown._workload import Workload
-
-
-@hookspec
-def shootdown_architectures() -> Sequence[Architecture]:  # type: ignore[empty-body]
-    """Return the plugin's architectures; runs once, when anything installed is first asked for.
-
-    Returns:
-        A list or tuple. Names are unique over all plugins; a name that is taken refuses the plugin.
-    """
-
-
-@hookspec
-def shootdown_platforms() -> Mapping[str, Sequence[Platform]]:  # type: ignore[empty-body]
-    """Return further platforms by architecture; runs once, right after the plugin's own architectures.
-
-    Returns:
-        For each architecture's name a list or tuple: CPU models, hypervisors, or the same machine with other
-        costs. An architecture's own platforms need no hook, they are fields of it.
-    """
-
-
-@hookspec
-def shootdown_workloads() -> Sequence[Workload]:  # type: ignore[empty-body]
-    """Return the workloads that this plugin adds; runs once, right after the plugin's own platforms.
-
-    Returns:
-        A list or tuple. Names are unique over all plugins.
-    """
+__all__ = ["shootdown_architectures", "shootdown_platforms", "shootdown_workloads"]

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shootdown._kernel import NoSwitches, switches_of
 from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler, Branch
-from shootdown._platform import COST_NAMES
-from shootdown._series import BY_NAME
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
-from shootdown._whatif import Contradiction
+from shootdown._values.kernel import NoSwitches, switches_of
+from shootdown._values.platform import COST_NAMES
+from shootdown._values.series import BY_NAME
+from shootdown._values.whatif import Contradiction
 
 if TYPE_CHECKING:
     from shootdown._tlb import Tlb

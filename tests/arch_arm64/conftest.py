@@ -22,8 +22,8 @@ class Counted(NamedTuple):
 @pytest.fixture(scope="session")
 def run() -> Callable[..., Counted]:
     """Run a workload once, with the likely costs."""
-    from shootdown._registry import registry
-    from shootdown._simulate import counts_of, prepare
+    from shootdown._plugins.registry import registry
+    from shootdown._questions.simulate import counts_of, prepare
     from shootdown._timed.run import run_machine
 
     def once(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from shootdown._addrspace import AddressSpace
-from shootdown._format import EVERY_ACCESS, Access, Reason, bit
-from shootdown._format_layout import layout
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import EVERY_ACCESS, Access, Reason, bit
+from shootdown._pagetables.format_layout import layout
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_arm64._flush import _GEOMETRY
 from shootdown_arm64._formats import FORMATS
 

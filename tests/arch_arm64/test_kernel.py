@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._changes import CHANGES as CORE
-from shootdown._errors import ShootdownError
-from shootdown._kernel import Kernel, switches_of
-from shootdown._releases import has_change, resolve
-from shootdown._series import BY_NAME, SERIES, Release, Series
-from shootdown._whatif import parse_settings, refuse_contradictions, set_kernel
+from shootdown._values.changes import CHANGES as CORE
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.releases import has_change, resolve
+from shootdown._values.series import BY_NAME, SERIES, Release, Series
+from shootdown._values.whatif import parse_settings, refuse_contradictions, set_kernel
 from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, VA_BITS, Arm64Kernel, configure
 from shootdown_arm64._platforms import PLATFORMS
 

@@ -18,11 +18,11 @@ from twins.cost_tables import TAKEN_OVER
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
-from shootdown._platform import COST_NAMES, Cost, Costs, Platform
-from shootdown._registry import registry
-from shootdown._releases import resolve
+from shootdown._plugins.registry import registry
 from shootdown._timed.run import run_machine
-from shootdown._whatif import parse_settings, set_kernel
+from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._values.releases import resolve
+from shootdown._values.whatif import parse_settings, set_kernel
 from shootdown_arm64._platforms import PLATFORMS, Arm64Platform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs-arm64.md"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from twins import arm64_cases, arm64_walk
 
-from shootdown._format import EVERY_ACCESS, Reason
-from shootdown._memory import SECTION_BYTES, PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.format import EVERY_ACCESS, Reason
+from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_arm64._formats import FORMATS
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}

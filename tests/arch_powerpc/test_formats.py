@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shootdown._addrspace import AddressSpace
-from shootdown._format import USER_READ, Access, Reason, bit
-from shootdown._mappings import mappings
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import USER_READ, Access, Reason, bit
+from shootdown._pagetables.mappings import mappings
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 
 WALKS = Path(__file__).parents[1] / "oracle" / "walks"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from twins import powerpc_hash_cases
 
-from shootdown._format import EVERY_ACCESS
-from shootdown._memory import PhysicalMemory
-from shootdown._walk import Walker
-from shootdown._walk_many import walk_many
+from shootdown._pagetables.format import EVERY_ACCESS
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_many import walk_many
+from shootdown._pagetables.walker import Walker
 from shootdown_powerpc import _hash_kernels
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from twins import powerpc_hash, powerpc_hash_cases
 
-from shootdown._format import EVERY_ACCESS, Reason
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.format import EVERY_ACCESS, Reason
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 
 BATCHES, SIZE = 200, 505  # for each of two formats: 101,000 cases

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from twins import powerpc_radix, powerpc_radix_cases
 
-from shootdown._format import EVERY_ACCESS, Reason
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.format import EVERY_ACCESS, Reason
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 
 BATCHES, SIZE = 100, 1010  # for each of two formats: 101,000 cases

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from twins import x86_cases, x86_walk
 
-from shootdown._format import EVERY_ACCESS, Reason
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
-from shootdown._walk import Walker
+from shootdown._pagetables.format import EVERY_ACCESS, Reason
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._pagetables.walker import Walker
 from shootdown_x86._formats import FORMATS
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
-from shootdown._addrspace import AddressSpace
-from shootdown._errors import ShootdownError
-from shootdown._format import Access, Reason
-from shootdown._mappings import mappings
-from shootdown._memory import PhysicalMemory
-from shootdown._steps import trace
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import Access, Reason
+from shootdown._pagetables.mappings import mappings
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk_steps import trace
+from shootdown._values.errors import ShootdownError
 from shootdown_x86._formats import FORMATS, X86_64_4LEVEL
 
 ALL = (*FORMATS, BY_ANY_BIT, SIZED, DESCRIPTORS)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
-from shootdown._errors import ShootdownError
-from shootdown._format import EVERY_ACCESS, Access, Attribute, Deny, Reason, Reserved, bits
-from shootdown._format_layout import check, layout
+from shootdown._pagetables.format import EVERY_ACCESS, Access, Attribute, Deny, Reason, Reserved, bits
+from shootdown._pagetables.format_layout import check, layout
+from shootdown._values.errors import ShootdownError
 
 TOYS = (BY_ANY_BIT, SIZED, DESCRIPTORS)
 
@@ -102,6 +102,6 @@ def test_layouts_are_derived_once():
 
 
 def test_formats_memory_and_steps_need_no_numba():
-    modules = "_format, _format_layout, _memory, _steps, _mappings, _addrspace"
-    program = f"import sys; from shootdown import {modules}; sys.exit('numba' in sys.modules)"
+    modules = "format, format_layout, memory, walk_steps, mappings, address_space"
+    program = f"import sys; from shootdown._pagetables import {modules}; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -9,8 +9,8 @@ import pytest
 from twins.images import npz_image, raw_image, space_at
 
 import shootdown
-from shootdown._image import OUTSIDE
-from shootdown._registry import registry
+from shootdown._plugins.registry import registry
+from shootdown._questions.image import OUTSIDE
 from shootdown.formats import AddressSpace, Format, PhysicalMemory
 from shootdown_x86._formats import X86_64_4LEVEL, X86_PAE
 
@@ -127,7 +127,7 @@ def test_a_table_that_the_image_lacks_is_no_fault_of_the_hardware(tmp_path):
         where = {"format": X86_64_4LEVEL, "root": space.root, "base": base}
         (found,) = shootdown.walk(image, 0x40_0000, **where)
         assert (found.pa, found.fault, found.fault_code) == (None, OUTSIDE, None)
-        listing = shootdown._image.page_tables(image, **where).listing()
+        listing = shootdown._questions.image.page_tables(image, **where).listing()
         assert list(listing) == []
         assert listing.outside == 2
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 KERNEL = """
-from shootdown._jit import kernel
+from shootdown._compilation.jit import kernel
 from toy.helper import (
     doubled,  # a comment, with a comma
 )
@@ -40,7 +40,7 @@ def toy(tmp_path):
         "kernels": KERNEL,
         "helper": HELPER,
         "numbers": "OFFSET = 2",
-        "_jit_user": "from shootdown._jit import inlined",
+        "_jit_user": "from shootdown._compilation.jit import inlined",
         "bystander": "import toy.kernels",
     }
     for name, source in sources.items():
@@ -101,7 +101,7 @@ def test_a_module_that_imports_the_kernel_may_change(toy):
 
 
 def test_the_timed_engine_comes_from_the_machine_that_it_inlines():
-    from shootdown._jit import sources
+    from shootdown._compilation.jit import sources
     from shootdown._timed import scheduler
 
     found = {"/".join(file.parts[-2:]) for file in sources(scheduler.__name__)}
@@ -112,18 +112,16 @@ def test_the_timed_engine_comes_from_the_machine_that_it_inlines():
 
 def test_walks_come_from_core_alone():
     """An edited plugin recompiles no kernel of core; its formats are part of the kernels' types."""
-    from shootdown import _walk
-    from shootdown._jit import sources
+    from shootdown._compilation.jit import sources
+    from shootdown._pagetables import walk
 
-    found = sources(_walk.__name__)
-    assert {"_walk.py", "_walk_types.py", "_memory_kernels.py", "_format_layout.py"} <= {
-        f.name for f in found
-    }
-    assert {file.parts[-2] for file in found} == {"shootdown"}
+    found = sources(walk.__name__)
+    assert {"walk.py", "format_types.py", "memory_kernels.py", "format_layout.py"} <= {f.name for f in found}
+    assert not any(file.parts[-2].startswith("shootdown_") for file in found)
 
 
 def test_what_was_never_compiled_is_not_kept(toy):
-    code = "from toy.kernels import answer; from shootdown._jit import is_kept; print(is_kept(answer))"
+    code = "from toy.kernels import answer; from shootdown._compilation.jit import is_kept; print(is_kept(answer))"
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(toy.parent / "kept"),
         "PYTHONPATH": str(toy.parent),
@@ -144,7 +142,7 @@ def test_what_was_never_compiled_is_not_kept(toy):
 def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
     from numba.core import caching
 
-    from shootdown._jit import kernel
+    from shootdown._compilation.jit import kernel
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     successor = kernel(lambda x: x + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from shootdown._kernel import Kernel, NoSwitches, settled, switches_of
+from shootdown._values.kernel import Kernel, NoSwitches, settled, switches_of
 
 KERNEL = Kernel(name="test", release="test")
 

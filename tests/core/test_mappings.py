@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
 from shootdown import ShootdownError
-from shootdown._mappings import Listing, mappings
+from shootdown._pagetables.mappings import Listing, mappings
 from shootdown.formats import AddressSpace, CustomFormat, Mapping, PhysicalMemory, trace
 from shootdown_x86._formats import FORMATS, X86_64_4LEVEL
 

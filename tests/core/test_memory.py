@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._errors import ShootdownError
-from shootdown._memory import SECTION_BYTES, PhysicalMemory
+from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
+from shootdown._values.errors import ShootdownError
 
 
 @given(
@@ -165,7 +165,7 @@ def test_a_base_within_a_frame_is_refused(tmp_path):
 
 
 PROGRAM = """
-from shootdown._memory import PhysicalMemory
+from shootdown._pagetables.memory import PhysicalMemory
 def resident():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * 4096

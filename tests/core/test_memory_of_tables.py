@@ -2,8 +2,8 @@
 
 import pytest
 
-from shootdown._format import Format
-from shootdown._registry import registry
+from shootdown._pagetables.format import Format
+from shootdown._plugins.registry import registry
 from shootdown.formats import AddressSpace, PhysicalMemory
 
 FORMATS = {name: form for name, form in registry().formats().items() if isinstance(form, Format)}

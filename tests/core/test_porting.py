@@ -11,7 +11,7 @@ import pytest
 
 import shootdown
 from shootdown import ShootdownError, formats, porting
-from shootdown._kernel import Kernel
+from shootdown._values.kernel import Kernel
 from shootdown.porting import ops
 
 

@@ -13,19 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from shootdown import _registry, hookspecs
-from shootdown._errors import ShootdownError
-from shootdown._installed import Refusal, Registry
-from shootdown._registry import discover
+from shootdown import hookspecs
+from shootdown._plugins import registry as _registry
+from shootdown._plugins.installed import Refusal, Registry
+from shootdown._plugins.registry import discover
+from shootdown._values.errors import ShootdownError
 
 HEADER = """
 from types import SimpleNamespace
 import attrs
-from shootdown._architecture import Architecture
-from shootdown._platform import COST_NAMES, Cost, Costs, Platform
-from shootdown._registry import hookimpl
-from shootdown._workload import Parameter, Workload
-from shootdown._changes import Change
+from shootdown._values.architecture import Architecture
+from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._plugins.markers import hookimpl
+from shootdown._values.workload import Parameter, Workload
+from shootdown._values.changes import Change
 
 def arch(name, **more):
     return Architecture(**{"api": 1, "name": name, "summary": "made up", **more})
@@ -478,7 +479,7 @@ def test_two_threads_that_ask_first_get_the_same_answer(install: Install) -> Non
 
 @pytest.mark.usefixtures("fresh")
 def test_a_plugin_that_asks_what_is_installed_while_it_is_loaded_is_refused(install: Install) -> None:
-    install("shootdown-loop", "from shootdown._registry import registry\nregistry()")
+    install("shootdown-loop", "from shootdown._plugins.registry import registry\nregistry()")
     install("shootdown-good", GOOD)
     found = _registry.registry()
     assert refusal_of(found, "shootdown-loop").reason.startswith(
@@ -515,7 +516,7 @@ def test_an_error_of_nobodys_plugin_is_blamed_on_none(install: Install) -> None:
 
 
 def test_importing_the_package_loads_neither_pluggy_nor_a_plugin() -> None:
-    code = "import sys, shootdown, shootdown._errors, shootdown._kernel; print(*sys.modules)"
+    code = "import sys, shootdown, shootdown._values.errors, shootdown._values.kernel; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout.split()

@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._changes import CHANGES, Change
-from shootdown._errors import ShootdownError
-from shootdown._kernel import Kernel, NoSwitches, switch, switches_of
-from shootdown._known import kernels_known, switches
-from shootdown._releases import evolve, has_change, newest_known, proposals, resolve
-from shootdown._series import BY_NAME, HIGHEST_RC, PLAUSIBLE_AHEAD, SERIES, Release, Series, parse_release
+from shootdown._values.changes import CHANGES, Change
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel, NoSwitches, switch, switches_of
+from shootdown._values.known import kernels_known, switches
+from shootdown._values.releases import evolve, has_change, newest_known, proposals, resolve
+from shootdown._values.series import (
+    BY_NAME,
+    HIGHEST_RC,
+    PLAUSIBLE_AHEAD,
+    SERIES,
+    Release,
+    Series,
+    parse_release,
+)
 
 
 @attrs.frozen

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
-from shootdown._format import EVERY_ACCESS, USER_READ, Access, CustomFormat, Reason, bit
-from shootdown._format_layout import Check, Walk, check, layout
-from shootdown._memory import PhysicalMemory
-from shootdown._memory_kernels import find, peek
-from shootdown._steps import Step, Trace, trace
-from shootdown._walk import Walker
+from shootdown._pagetables.format import EVERY_ACCESS, USER_READ, Access, CustomFormat, Reason, bit
+from shootdown._pagetables.format_layout import Check, Walk, check, layout
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.memory_kernels import find, peek
+from shootdown._pagetables.walk_steps import Step, Trace, trace
+from shootdown._pagetables.walker import Walker
 
 U = np.uint64
 CASES = 1500
@@ -242,9 +242,10 @@ def test_a_changed_number_changes_the_fingerprint():
 PROGRAM = """
 import json, sys
 import attrs
-from shootdown._format import Test, USER_READ
-from shootdown._memory import PhysicalMemory
-from shootdown._walk import Walker, walk_each
+from shootdown._pagetables.format import Test, USER_READ
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walk import walk_each
+from shootdown._pagetables.walker import Walker
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS
 edited = attrs.evolve(BY_ANY_BIT, present=Test(5, 5)) if sys.argv[1] == "edited" else BY_ANY_BIT
 for format_ in (edited, DESCRIPTORS):

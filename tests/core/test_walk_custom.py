@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from shootdown._format import CustomFormat
-from shootdown._format_layout import Check, Walk
-from shootdown._memory import PhysicalMemory
-from shootdown._walk import Walker
+from shootdown._pagetables.format import CustomFormat
+from shootdown._pagetables.format_layout import Check, Walk
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walker import Walker
 
 WALK = """
 import numpy as np
-from shootdown._format_layout import Walk
+from shootdown._pagetables.format_layout import Walk
 from flat.numbers import OFFSET
 U = np.uint64
 
@@ -27,11 +27,11 @@ def first_read(memory, check, root, va):
 RUN = """
 import sys
 import numpy as np
-from shootdown._format import CustomFormat
-from shootdown._format_layout import Check
-from shootdown._jit import watched
-from shootdown._memory import PhysicalMemory
-from shootdown._walk import Walker
+from shootdown._pagetables.format import CustomFormat
+from shootdown._pagetables.format_layout import Check
+from shootdown._compilation.jit import watched
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.walker import Walker
 from flat import walks
 U = np.uint64
 named, first = sys.argv[1] == "named", "flat.walks:first_read" if sys.argv[2] == "ahead" else None

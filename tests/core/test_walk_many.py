@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
 import shootdown
-from shootdown import _walk_many
-from shootdown._addrspace import AddressSpace
-from shootdown._errors import ShootdownError
-from shootdown._format import EVERY_ACCESS, Access, CustomFormat, Format, Reason
-from shootdown._format_layout import Check, Walk
-from shootdown._memory import PhysicalMemory
-from shootdown._memory_kernels import find, peek
-from shootdown._registry import registry
-from shootdown._walk import Walker
-from shootdown._walk_many import walk_many
+from shootdown._pagetables import walk_many as _walk_many
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import EVERY_ACCESS, Access, CustomFormat, Format, Reason
+from shootdown._pagetables.format_layout import Check, Walk
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._pagetables.memory_kernels import find, peek
+from shootdown._pagetables.walk_many import walk_many
+from shootdown._pagetables.walker import Walker
+from shootdown._plugins.registry import registry
+from shootdown._values.errors import ShootdownError
 
 U = np.uint64
 INSTALLED = [
@@ -102,12 +102,12 @@ def test_every_shape_gives_what_single_walks_give(which, seed, access, count, wr
 
 STRAIGHT = """
 import numpy as np
-from shootdown import _walk_batch
-from shootdown._addrspace import AddressSpace
-from shootdown._format import Format
-from shootdown._memory import PhysicalMemory
-from shootdown._registry import registry
-from shootdown._walk_many import walk_many
+from shootdown._pagetables import walk_batch as _walk_batch
+from shootdown._pagetables.address_space import AddressSpace
+from shootdown._pagetables.format import Format
+from shootdown._pagetables.memory import PhysicalMemory
+from shootdown._plugins.registry import registry
+from shootdown._pagetables.walk_many import walk_many
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
 from_the_root = []
@@ -191,7 +191,9 @@ def test_faults_come_as_arrays_of_names_and_codes():
     memory = PhysicalMemory()
     space = AddressSpace(form, memory)
     space.map(0x1000, 0x5000, 4096, "r")
-    found = walk_many("x86_64-4level", memory, space.root, [0x1008, 0x2000, 1 << 47], Access("write"))
+    found = shootdown.walk_many(
+        "x86_64-4level", memory, space.root, [0x1008, 0x2000, 1 << 47], Access("write")
+    )
     assert found.pa.tolist() == [0, 0, 0]
     assert found.reason.tolist() == [Reason.PERMISSION, Reason.NOT_PRESENT, Reason.NONCANONICAL]
     ends = zip(found.reason.tolist(), found.level.tolist(), strict=True)
@@ -272,13 +274,14 @@ def test_a_custom_format_walks_in_batches_too(first_read, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x86_64-4leve", [1]), "there is no page-table format 'x86_64-4leve'; nearest: x86_64-4level"),
         ((DESCRIPTORS, [-1]), "-1 is no address"),
         ((DESCRIPTORS, [1.5]), "addresses are integers below 2**64, not float64"),
         ((DESCRIPTORS, [[1]]), "addresses are an array of one dimension, not 2"),
     ],
 )
 def test_what_can_not_be_walked_is_refused(arguments, message):
+    with pytest.raises(ShootdownError, match="no page-table format 'x86_64-4leve'; nearest: x86_64-4level"):
+        shootdown.walk_many("x86_64-4leve", PhysicalMemory(), 4096, [1])
     with pytest.raises(ShootdownError, match=re.escape(message)):
         walk_many(arguments[0], PhysicalMemory(), 4096, arguments[1])
     with pytest.raises(ShootdownError, match="0 threads: give at least 1"):
@@ -305,6 +308,6 @@ def test_tables_get_huge_pages_once_they_are_large():
 
 
 def _memory_small():
-    from shootdown import _memory
+    from shootdown._pagetables import memory as _memory
 
     return _memory._SMALL_PAGES

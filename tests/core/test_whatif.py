@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._changes import Change
-from shootdown._errors import ShootdownError
-from shootdown._kernel import Kernel, switch, switches_of
-from shootdown._platform import Platform
-from shootdown._releases import resolve
-from shootdown._whatif import (
+from shootdown._values.changes import Change
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel, switch, switches_of
+from shootdown._values.platform import Platform
+from shootdown._values.releases import resolve
+from shootdown._values.whatif import (
     Contradiction,
     parse_settings,
     parse_value,

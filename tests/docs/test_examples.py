@@ -100,7 +100,7 @@ def test_every_link_of_a_page_leads_somewhere() -> None:
 
 def test_every_count_is_explained_with_the_heading_that_tables_give_it() -> None:
     from shootdown._report.comparison import HEADINGS
-    from shootdown._result import COUNTS
+    from shootdown._values.result import COUNTS
 
     page = (ROOT / "docs" / "reading-results.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE))

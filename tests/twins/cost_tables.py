@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from shootdown._platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 TAKEN_OVER = "estimate: taken over from "

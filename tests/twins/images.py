@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shootdown._format import Format
+from shootdown._pagetables.format import Format
 from shootdown.formats import AddressSpace, PhysicalMemory
 
 FRAME = 4096

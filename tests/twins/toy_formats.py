@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._format import (
+from shootdown._pagetables.format import (
     Attribute,
     CodeBit,
     Contiguous,

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from shootdown._errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest
 
 # Command to its sentence in `shootdown --help`; the command itself is `command` in the module `_NAME`.
 COMMANDS = {
@@ -153,10 +153,10 @@ def _keep_stdout() -> None:
 
 def _plugins_fault(error: BaseException) -> str | None:
     """Say which plugin's code an unexpected error came from, or None where no plugin took part."""
-    if "shootdown._registry" not in sys.modules or os.environ.get(ASKED_FOR_TRACEBACK):
+    if "shootdown._plugins.registry" not in sys.modules or os.environ.get(ASKED_FOR_TRACEBACK):
         return None
-    from shootdown._registry import registry
-    from shootdown._vetting import one_line
+    from shootdown._plugins.registry import registry
+    from shootdown._plugins.vetting import one_line
 
     found = registry().blame(error)
     if found is None:

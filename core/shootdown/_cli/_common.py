@@ -258,7 +258,7 @@ def _reader(read: Callable[[Any], Any], absent: object) -> Callable[..., Any]:
 
 
 # Each hands its command a keyword: the tuple or dict is empty where the option isn't given. The texts of
-# `--set` are handed on as they are: `_whatif.parse_settings` knows the type of each field.
+# `--set` are handed on as they are: `whatif.parse_settings` knows the type of each field.
 arch_option = _list_option("--arch", "Architectures, in the order of the rows.")
 platform_option = _list_option("--platform", "Platforms: CPU model and hypervisor.")
 kernel_option = _list_option("--kernel", "Releases such as 6.12.74, or proposal:NAME.")

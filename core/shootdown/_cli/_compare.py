@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from shootdown._cli import _common
-from shootdown._compare import HEADLINE_WORKLOAD, cases
-from shootdown._result import SCHEMA, Result
-from shootdown._simulate import RUNS, Case, simulate
+from shootdown._questions.compare import HEADLINE_WORKLOAD, cases
+from shootdown._questions.simulate import RUNS, Case, simulate
+from shootdown._values.result import SCHEMA, Result
 
 
 @_common.command("compare")
@@ -72,7 +72,7 @@ def _what(workload: str, rows: int) -> str:
     text = f"{workload}: {rows} row{'s' if rows > 1 else ''}"
     if not sys.stderr.isatty():
         return text
-    from shootdown._jit import is_kept
+    from shootdown._compilation.jit import is_kept
     from shootdown._timed import scheduler
 
     return text if is_kept(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
-from shootdown._compare import cases
-from shootdown._errors import ShootdownError
+from shootdown._questions.compare import cases
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from shootdown._report.explanation import Explanation

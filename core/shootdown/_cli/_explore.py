@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shootdown._explore.engine import Reductions
-    from shootdown._explore.run import Exploration, Verdict
     from shootdown._explore.soak import Soak
+    from shootdown._questions.explore import Exploration, Verdict
 
 SCHEMA = 1
 INCONCLUSIVE = 3
@@ -138,7 +138,7 @@ def command(
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
     walks = _soak(soak, seed)
-    from shootdown._explore.run import MOST_BYTES, MOST_STATES, explorations
+    from shootdown._questions.explore import MOST_BYTES, MOST_STATES, explorations
 
     cases = explorations(
         scenario, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -169,7 +169,7 @@ def command(
 
 def _run(cases: Sequence[Exploration], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
     """Explore all cases; what is done stays in `done` if somebody interrupts."""
-    from shootdown._explore.run import explore
+    from shootdown._questions.explore import explore_case
 
     with working() as say:
         compiling = _first_time()
@@ -182,7 +182,7 @@ def _run(cases: Sequence[Exploration], done: list[Verdict], bounds: Mapping[str,
                 unit = "walks" if bounds["soak"] is not None else "states"
                 say(f"{what}: {found:,} {unit}, {expanded:,} {'in all' if unit == 'walks' else 'expanded'}")
 
-            done.append(explore(case, stories=True, progress=progress, **bounds))
+            done.append(explore_case(case, stories=True, progress=progress, **bounds))
             compiling = ""
 
 
@@ -190,8 +190,8 @@ def _first_time() -> str:
     """Say why the first search of all takes long."""
     if not sys.stderr.isatty():
         return ""
+    from shootdown._compilation.jit import is_kept
     from shootdown._explore import search
-    from shootdown._jit import is_kept
 
     return "" if is_kept(search.search) else "; first the explorer is compiled, once for all"
 
@@ -241,7 +241,7 @@ def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> 
         if told is None:
             click.echo(f"{perfetto}: not written, as no row has a story", err=True)
             return
-        from shootdown._explore.saved import timed
+        from shootdown._questions.saved import timed
         from shootdown._report.perfetto import write_trace
         from shootdown._report.story_timeline import events
 
@@ -259,8 +259,8 @@ def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> 
 
 def _replay(path: Path, scenario: str | None, as_json: bool) -> None:
     """Replay all stories of a file."""
-    from shootdown._explore.run import scenario_named
-    from shootdown._explore.saved import read_rows, replay_row
+    from shootdown._questions.explore import scenario_named
+    from shootdown._questions.saved import read_rows, replay_row
     from shootdown._report.lanes import replay_lines
 
     where = "standard input" if str(path) == "-" else str(path)

@@ -8,15 +8,15 @@ from typing import Any
 import attrs
 import click
 
-from shootdown._architecture import Architecture
 from shootdown._cli import _common
-from shootdown._errors import ShootdownError, nearest
-from shootdown._installed import Registry
-from shootdown._kernel import Kernel, switches_of
-from shootdown._known import kernels_known
-from shootdown._known import switches as kernel_switches
-from shootdown._platform import Platform
-from shootdown._registry import registry
+from shootdown._plugins.installed import Registry
+from shootdown._plugins.registry import registry
+from shootdown._values.architecture import Architecture
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.known import kernels_known
+from shootdown._values.known import switches as kernel_switches
+from shootdown._values.platform import Platform
 
 Row = dict[str, Any]
 
@@ -74,7 +74,7 @@ def workloads(installed: Registry, _: list[Architecture]) -> list[Row]:
 
 def scenarios(_: Registry, __: list[Architecture]) -> list[Row]:
     """Return a row for each scenario of `shootdown explore`, with what `-p` and `--set scenario.` can choose."""
-    from shootdown._explore.run import scenarios as known
+    from shootdown._questions.explore import scenarios as known
 
     return [
         {

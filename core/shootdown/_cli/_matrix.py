@@ -11,7 +11,7 @@ import click
 from shootdown._cli import _common
 
 if TYPE_CHECKING:
-    from shootdown._explore.run import Verdict
+    from shootdown._questions.explore import Verdict
 
 SCHEMA = 1
 INCONCLUSIVE = 3
@@ -45,7 +45,7 @@ def command(
     Without arguments: all scenarios, and of each architecture the platforms that differ in how they flush. Platforms on
     which a scenario has the same verdicts share a line.
     """
-    from shootdown._explore import matrix as m
+    from shootdown._questions import matrix as m
 
     prepared = m.jobs(
         scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -79,13 +79,13 @@ def command(
 
 def _names(prepared: Sequence[Any]) -> list[str]:
     """Name the scenarios in the order in which they were asked for; files by what they define."""
-    from shootdown._explore.run import scenario_named
+    from shootdown._questions.explore import scenario_named
 
     return list(dict.fromkeys(scenario_named(job.scenario).name for job in prepared))
 
 
 def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) -> None:
-    from shootdown._explore.matrix import reasons, table
+    from shootdown._questions.matrix import reasons, table
 
     lines = table(done, names)
     shown = ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shootdown._cli import _common
-from shootdown._installed import Origin, Plugin, Registry
-from shootdown._registry import registry
+from shootdown._plugins.installed import Origin, Plugin, Registry
+from shootdown._plugins.registry import registry
 
 
 @_common.command("plugins")

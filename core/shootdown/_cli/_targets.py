@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from shootdown._cli import _common
+from shootdown._questions.targets import targets
 from shootdown._report.targets import lines, markdown
-from shootdown._targets import targets
 
 
 @_common.command("targets")

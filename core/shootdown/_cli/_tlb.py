@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
         if arch is not None:
             raise ShootdownError("--arch without --platform: a TLB is a platform's")
         return None
-    from shootdown._registry import registry
+    from shootdown._plugins.registry import registry
 
     installed = registry()
     if arch is None:
@@ -111,7 +111,7 @@ def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
                 f"several architectures have a platform {name!r}: give --arch " + " or ".join(owners)
             )
         if not owners:
-            from shootdown._errors import nearest
+            from shootdown._values.errors import nearest
 
             names = [n for owner in installed.architectures() for n in installed.platforms(owner)]
             raise ShootdownError(f"there is no platform {name!r}; {nearest(name, names)}")

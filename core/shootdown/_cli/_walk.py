@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shootdown._image import PageTables, Translation
-    from shootdown._mappings import Mapping
+    from shootdown._pagetables.mappings import Mapping
+    from shootdown._questions.image import PageTables, Translation
 
 _ADDRESS, _SIZE, _PAGE, _RIGHTS = 18, 9, 4, 7
 _LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags of a range
@@ -76,9 +76,9 @@ def command(
 
     Each VA is walked as a user-mode data read unless told otherwise. Numbers are decimal, or begin with 0x.
     """
-    from shootdown._image import page_tables, read_number, read_settings
-    from shootdown._registry import registry
-    from shootdown._whatif import parse_settings
+    from shootdown._plugins.registry import registry
+    from shootdown._questions.image import page_tables, read_number, read_settings
+    from shootdown._values.whatif import parse_settings
 
     if everything and (addresses or access or supervisor):
         raise ShootdownError(
@@ -111,8 +111,8 @@ def command(
 
 
 def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: bool, as_json: bool) -> None:
-    from shootdown._format import Access
-    from shootdown._image import OUTSIDE
+    from shootdown._pagetables.format import Access
+    from shootdown._questions.image import OUTSIDE
 
     asked = Access(access, not supervisor)
     done: list[Translation] = []
@@ -191,7 +191,7 @@ def _story(tables: PageTables, found: Translation, asked: Any) -> Iterator[str]:
 
 def _hint(tables: PageTables, found: Translation) -> str:
     """Name the setting that would have made hardware write the flag for whose absence the walk faulted."""
-    from shootdown._format import Reason
+    from shootdown._pagetables.format import Reason
 
     used = getattr(tables.format, "used", None)
     if found.reason == Reason.ACCESS_FLAG.text and used is not None and used.hardware:

@@ -9,7 +9,7 @@ import click
 from shootdown._cli import _common
 
 if TYPE_CHECKING:
-    from shootdown._warm import Warmed
+    from shootdown._questions.warm import Warmed
 
 
 @_common.command("warm")
@@ -21,7 +21,7 @@ def command(parts: tuple[str, ...], as_json: bool) -> None:
     A PART is walks, tlb, engine or explorer; without any, all are compiled, which takes some minutes. What is
     compiled already, from the present sources, stays. An edited plugin needs its own kernels again and no other.
     """
-    from shootdown._warm import jobs, warm
+    from shootdown._questions.warm import jobs, warm
 
     waiting = jobs(parts)
     done: list[Warmed] = []

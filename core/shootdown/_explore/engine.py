@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import agents, quiet_steps
+from shootdown._explore.problem import Problem
 from shootdown._explore.relevance import check_groups, preemptible, users
 from shootdown._machine import ops as o
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
@@ -27,34 +28,6 @@ _OVERHEAD = 16
 SAFE, BUG, INCONCLUSIVE = "safe", "bug", "inconclusive"
 #: The invariant of a state in which somebody waits for ever.
 DEADLOCK = "deadlock"
-
-
-@attrs.frozen(eq=False)
-class Problem:
-    """A machine to explore.
-
-    Args:
-        machine: with cells of 16 bits; see `Model.build`.
-        invariants: their names; the first is that of hardware walkers.
-        places: the names of what REACHED steps mark.
-        walkers, entries, hypervisor, scheduler: the agents that there are; see `Rules`.
-        groups: parts of the machine that are alike; see `symmetry.Group`.
-        tables: records whose places mean nothing; see `symmetry.Table`.
-        mm_locks: where the machine's locks of mms begin.
-        lanes: what each CPU does, for stories.
-    """
-
-    machine: Machine
-    invariants: tuple[str, ...]
-    places: tuple[str, ...] = ()
-    walkers: bool = False
-    entries: bool = False
-    hypervisor: bool = False
-    scheduler: bool = False
-    groups: tuple[Any, ...] = ()
-    tables: tuple[Any, ...] = ()
-    mm_locks: tuple[int, ...] = ()
-    lanes: tuple[str, ...] = ()
 
 
 @attrs.frozen

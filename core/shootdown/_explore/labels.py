@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from shootdown._errors import ShootdownError
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,
@@ -19,6 +18,7 @@ from shootdown._explore.moves import (
     WALK,
     label_of,
 )
+from shootdown._values.errors import ShootdownError
 
 #: Moves by the word that stands for them in JSON, and who makes them.
 MOVES = {

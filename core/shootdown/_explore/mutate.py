@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from shootdown._explore.engine import Problem
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 
 _LOCKS = (o.LOCK_WRITE, o.LOCK_READ, o.UNLOCK_WRITE, o.UNLOCK_READ)

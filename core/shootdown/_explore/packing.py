@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._explore.prefetch import raw
-from shootdown._jit import inlined, kernel
+from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.prefetch import raw
 from shootdown._machine.bits import Cells
 
 _BITS = 64

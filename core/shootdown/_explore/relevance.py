@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from shootdown._errors import ShootdownError
 from shootdown._explore.flow import text_of
 from shootdown._explore.footprint import ANY, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
-    from shootdown._explore.engine import Problem
+    from shootdown._explore.problem import Problem
 
 State = npt.NDArray[Any]
 #: Steps after which a call has targets whatever they have loaded, and those that end the choice of targets.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shootdown._explore.prefetch import raw
+from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.prefetch import raw
 from shootdown._explore.symmetry import BYTE, CPU, NAMES, PLAIN, SET, Symmetry
-from shootdown._jit import inlined, kernel
 from shootdown._machine.bits import Cells, int64, lowest
 
 #: What a name belongs to, seen from the group that a cell belongs to: itself, or another.

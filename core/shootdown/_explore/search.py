@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.prefetch import BLOCK, differing, prefetch, raw
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,
@@ -33,10 +35,8 @@ from shootdown._explore.moves import (
     move_inlined,
 )
 from shootdown._explore.packing import Plan, pack, raw_plan, unpack
-from shootdown._explore.prefetch import BLOCK, differing, prefetch, raw
 from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, sort_tables, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
-from shootdown._jit import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.flushes import takeable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shootdown._compilation.jit import inlined, kernel
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,
@@ -23,7 +24,6 @@ from shootdown._explore.moves import (
     move,
 )
 from shootdown._explore.search import candidates
-from shootdown._jit import inlined, kernel
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._platform import COST_NAMES
+from shootdown._values.platform import COST_NAMES
 
 if TYPE_CHECKING:
     import numpy as np

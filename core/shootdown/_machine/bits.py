@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._jit import inlined
+from shootdown._compilation.jit import inlined
 
 #: A flat array of integers: the state, a program, the books.
 Cells: TypeAlias = npt.NDArray[Any]

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import attrs
 
-from shootdown._architecture import Lowering
-from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks, Mapping
+from shootdown._values.architecture import Lowering
+from shootdown._values.kernel import Kernel
 
 OUTER, INNER, SCRATCH = 0, 1, 2
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import attrs
 
-from shootdown._architecture import Lowering
-from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Label
+from shootdown._values.architecture import Lowering
+from shootdown._values.kernel import Kernel
 
 _FILE = "mm/mmu_gather.c"
 _TLB_H = "include/asm-generic/tlb.h"

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import attrs
 
-from shootdown._architecture import Lowering
-from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Label
 from shootdown._mm.gather import Gathers
+from shootdown._values.architecture import Lowering
+from shootdown._values.kernel import Kernel
 
 _FILE = "mm/hugetlb.c"
 

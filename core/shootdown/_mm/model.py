@@ -7,9 +7,6 @@ from contextlib import contextmanager
 
 import attrs
 
-from shootdown._architecture import Lowering
-from shootdown._errors import ShootdownError
-from shootdown._kernel import Kernel
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Label
 from shootdown._machine.layout import (
@@ -28,6 +25,9 @@ from shootdown._machine.machine import Machine
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
+from shootdown._values.architecture import Lowering
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel
 
 
 @attrs.define

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import attrs
 
-from shootdown._errors import ShootdownError
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._oracle.rows import Row
-from shootdown._workload import Setting
+from shootdown._values.errors import ShootdownError
+from shootdown._values.workload import Setting
 from shootdown._workloads.anonymous import OPERATIONS, write_operation
 from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
 from shootdown._workloads.threads import STATES, Threads

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm")
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import attrs
 
-from shootdown._errors import ShootdownError
 from shootdown._oracle.measured import Measured, Seen
 from shootdown._oracle.programs import BUILDERS, Program
 from shootdown._oracle.rows import WORKLOADS, Row, bounds
-from shootdown._registry import registry
-from shootdown._simulate import Case, prepare
+from shootdown._plugins.registry import registry
+from shootdown._questions.simulate import Case, prepare
 from shootdown._timed.run import Run, run_machine
-from shootdown._workload import Workload
+from shootdown._values.errors import ShootdownError
+from shootdown._values.workload import Workload
 
 _NOTHING = Workload("measured", "a row that was measured", (), build=lambda setting: None)  # type: ignore[arg-type,return-value]
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from shootdown._report.text import Column, cpu_list, estimate, exact, lay_out, paragraph, widths
-from shootdown._result import Result
+from shootdown._values.result import Result
 
 #: Counts that a table shows unless all rows have 0, with their headings.
 _COUNTS = {

@@ -8,14 +8,14 @@ from typing import Any
 import attrs
 
 from shootdown._machine.machine import Machine
+from shootdown._questions.simulate import Case, simulate
 from shootdown._report.comparison import comparison
 from shootdown._report.ledger import Entry, Node, entries, totals, tree, walk
 from shootdown._report.stale import Story, stale_lines, story
 from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph, widths
 from shootdown._report.timeline import Event, timeline
-from shootdown._result import SCHEMA, Result
-from shootdown._simulate import Case, simulate
 from shootdown._timed.run import Run, run_machine
+from shootdown._values.result import SCHEMA, Result
 
 #: Where the columns of numbers begin, counted from the right.
 _NUMBERS = 36

@@ -11,9 +11,9 @@ from itertools import groupby
 
 import attrs
 
+from shootdown._questions.simulate import Case
 from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
-from shootdown._result import Result, Span
-from shootdown._simulate import Case
+from shootdown._values.result import Result, Span
 
 Pair = tuple[Case, Result]
 

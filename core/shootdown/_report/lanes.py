@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from shootdown._explore.story import called
 
 if TYPE_CHECKING:
-    from shootdown._explore.run import Verdict
     from shootdown._explore.story import Atom, Line, Story
+    from shootdown._questions.explore import Verdict
 
 #: Columns that a lane needs to be read; with less, all lanes share one column of text.
 _LANE = 24

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shootdown._explore.run import Verdict
+    from shootdown._questions.explore import Verdict
 
 
 def page(rows: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) -> str:
@@ -17,8 +17,8 @@ def page(rows: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) 
         names: scenarios in the order of the page.
         kernels: in the order of columns.
     """
-    from shootdown._explore.matrix import platforms_of, reasons, table
-    from shootdown._explore.run import scenarios
+    from shootdown._questions.explore import scenarios
+    from shootdown._questions.matrix import platforms_of, reasons, table
 
     known = scenarios()
     lines = table(rows, names)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from shootdown._report.lanes import blocks, shown
 
 if TYPE_CHECKING:
-    from shootdown._explore.run import Verdict
     from shootdown._explore.story import Line, Story
+    from shootdown._questions.explore import Verdict
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2129; --soft: #5f6875; --paper: #ffffff; --card: #f5f6f8;

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
+from shootdown._questions.targets import ALL, LAZY, PATHS, Target
 from shootdown._report.text import Column, lay_out, paragraph, widths
-from shootdown._targets import ALL, LAZY, PATHS, Target
 
 _HEADINGS = ("flush differs if freed", "honours unshared", "walk cache dropped", "sync", "why")
 _LEGEND = (

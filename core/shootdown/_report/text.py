@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from shootdown._result import Span
+from shootdown._values.result import Span
 
 #: Columns between two cells.
 GAP = 2

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._explore.symmetry import Table
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, cpus_of, write_operations
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _INVARIANTS = ("walk-cache", "I1", "I2", "I3", "room")
 _SENTENCES = {

@@ -7,13 +7,13 @@ it where it splits a huge page (`pmdp_invalidate()`) or collapses small ones (`p
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 #: As what the entry maps the address: a block, or small pages through a table.
 _SMALL, _BLOCK = 0, 1

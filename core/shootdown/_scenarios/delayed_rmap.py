@@ -9,13 +9,13 @@ clean, the write is lost. Since 5df397dec7c4 (v6.2) the page stays in the revers
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _PAGE = 0
 _LOST = 1

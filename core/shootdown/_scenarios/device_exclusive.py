@@ -18,12 +18,12 @@ the architecture has them.
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Writer
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _INVARIANTS = ("walk-cache", "contiguous", "format", "mapcount", "refused")
 _SENTENCES = {

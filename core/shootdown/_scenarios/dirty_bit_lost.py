@@ -9,12 +9,12 @@ arch/arm64/include/asm/pgtable.h), both since before v5.10.
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _PAGE = 0
 _LOST, _FREED = 1, 2

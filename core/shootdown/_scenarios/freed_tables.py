@@ -12,13 +12,13 @@ withdraws a table, passes it since 3ef938c35035 only (CVE-2025-22045).
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, walk_table
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shootdown._explore.scenario import Scene
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
+from shootdown._values.scenario import Scene
 
 
 def no_gup_fast(scene: Scene) -> str | None:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")

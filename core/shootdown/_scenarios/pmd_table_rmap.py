@@ -12,11 +12,11 @@ unsharings and one unmap.
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _INVARIANTS = ("walk-cache", "mapcount", "table-references", "share-count", "freed-in-use")
 _SENTENCES = {

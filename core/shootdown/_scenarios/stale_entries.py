@@ -11,13 +11,13 @@ second call has returned, unless it sees the other's gather (mm_tlb_flush_nested
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _STALE = 1
 _INVARIANTS = ("walk-cache", "stale-tlb-entry")

@@ -22,13 +22,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, write_operations
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _INVARIANTS = ("walk-cache", "mlocker", "balance", "double-map")
 _SENTENCES = {

@@ -10,14 +10,14 @@ reads a freed one; a hardware walker uses a cached link to such a table.
 
 from __future__ import annotations
 
-from shootdown._explore.engine import Problem
-from shootdown._explore.scenario import Expect, Scenario, Scene
+from shootdown._explore.problem import Problem
 from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._workload import Parameter
+from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.workload import Parameter
 
 _PATHS = ("munmap", "exit", "mprotect", "rmap")
 _MAPPING = Mapping(used=(0,), pages=1)

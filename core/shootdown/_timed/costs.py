@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._machine import ops as o
-from shootdown._platform import COST_NAMES
+from shootdown._values.platform import COST_NAMES
 
 IPI_SEND = COST_NAMES.index("ipi_send_ns")
 IPI_SEND_EACH = COST_NAMES.index("ipi_send_each_ns")

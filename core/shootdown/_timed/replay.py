@@ -24,9 +24,9 @@ from shootdown._machine.layout import (
     with_cells,
 )
 from shootdown._machine.machine import Machine
-from shootdown._platform import Platform
 from shootdown._timed import costs as c
 from shootdown._timed.run import cost_array
+from shootdown._values.platform import Platform
 
 #: The invariant of hardware walkers, as `Problem.invariants` numbers it.
 WALKS_STALE = 0

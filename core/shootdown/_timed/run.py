@@ -6,13 +6,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._errors import ShootdownError
 from shootdown._machine.layout import Layout
 from shootdown._machine.machine import Machine
-from shootdown._platform import COST_NAMES, Costs, Platform
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
 from shootdown._timed.costs import charges
+from shootdown._values.errors import ShootdownError
+from shootdown._values.platform import COST_NAMES, Costs, Platform
 
 #: Steps between two looks at whether somebody wants to interrupt.
 SLICE = 4_000_000

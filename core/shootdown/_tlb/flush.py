@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import attrs
 
-from shootdown._errors import ShootdownError, nearest
 from shootdown._tlb.geometry import shift_of
+from shootdown._values.errors import ShootdownError, nearest
 
 WalkScope = Literal["none", "leading-to-va", "all-of-asid"]
 WALK_SCOPES: tuple[WalkScope, ...] = ("none", "leading-to-va", "all-of-asid")

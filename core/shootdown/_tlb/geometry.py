@@ -7,7 +7,7 @@ from typing import Literal
 
 import attrs
 
-from shootdown._errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest
 
 Policy = Literal["lru", "tree-plru", "random"]
 Inclusion = Literal["independent", "inclusive", "exclusive"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import words as w
 from shootdown._tlb.flush import FlushScope
 from shootdown._tlb.geometry import INCLUSIONS, POLICIES, TAG_BITS, CacheGeometry, TlbGeometry, shift_of
+from shootdown._values.errors import ShootdownError
 
 Plan = npt.NDArray[np.int64]
 

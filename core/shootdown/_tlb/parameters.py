@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import attrs
 
-from shootdown._errors import ShootdownError, nearest
 from shootdown._tlb.geometry import CacheGeometry, Inclusion, TlbGeometry
+from shootdown._values.errors import ShootdownError, nearest
 
 KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
 

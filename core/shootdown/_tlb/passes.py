@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numba import config
 
-from shootdown._jit import inlined, kernel
-from shootdown._raw import raw
-from shootdown._tlb.vectors import (
+from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.raw import raw
+from shootdown._compilation.vectors import (
     EIGHT,
     GROUP,
     address_of,

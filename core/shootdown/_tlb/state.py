@@ -9,12 +9,12 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import kernels as k
 from shootdown._tlb import words as w
 from shootdown._tlb.flush import FlushScope
 from shootdown._tlb.geometry import CacheGeometry, TlbGeometry, shift_of
 from shootdown._tlb.layout import check_tag, plan_of, scope_words
+from shootdown._values.errors import ShootdownError
 
 Words = npt.NDArray[np.uint64]
 

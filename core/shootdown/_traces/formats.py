@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.lib import format as npy
 
-from shootdown._errors import ShootdownError, nearest
 from shootdown._traces.columns import KINDS, Columns
 from shootdown._traces.reading import FixedTrace, Trace
 from shootdown._traces.source import Source, TraceError
 from shootdown._traces.text import TextTrace
+from shootdown._values.errors import ShootdownError, nearest
 
 FORMATS = {
     "npy": "NumPy array of uint64 addresses, or of records with a field `address`",

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb.geometry import TlbGeometry, shift_of
 from shootdown._tlb.parameters import PLAIN
 from shootdown._traces.columns import Columns
 from shootdown._traces.formats import open_trace
 from shootdown._traces.source import TraceError
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from shootdown._tlb.state import TlbCounts
-    from shootdown._tlb.stream import Tally
     from shootdown._traces.reading import Trace
+    from shootdown._traces.stream import Tally
 
 
 @attrs.frozen
@@ -225,7 +225,7 @@ def run(
 ) -> TraceResult:
     """Simulate a trace that is open; `keep` is handed what was counted if Ctrl-C ends it."""
     # Imports numba: not before it is known that there is something to simulate.
-    from shootdown._tlb.stream import simulator
+    from shootdown._traces.stream import simulator
 
     simulation = simulator(geometry, sizes.elsewhere, plain=trace.is_plain and sizes.is_one, seed=seed)
     fault: TraceError | None = None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 _PIECE = 1 << 18
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"

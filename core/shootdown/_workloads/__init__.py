@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._workload import Workload
+from shootdown._values.workload import Workload
 from shootdown._workloads.anonymous import ANONYMOUS
 from shootdown._workloads.fork_storm import FORK_STORM
 from shootdown._workloads.hugetlb import HUGETLB

@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import attrs
 
-from shootdown._errors import ShootdownError
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._machine.machine import Machine
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._workload import Parameter, Setting, Workload
+from shootdown._values.errors import ShootdownError
+from shootdown._values.workload import Parameter, Setting, Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 #: What want_pmd_share() finds of the mapping's PUD entries.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._machine import ops as o
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._workload import Setting
+from shootdown._values.workload import Setting
 
 #: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
 STATES = ("spin", "lazy", "switched")

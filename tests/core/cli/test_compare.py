@@ -9,8 +9,8 @@ import pytest
 
 from shootdown import _cli
 from shootdown._cli import _compare
-from shootdown._errors import ShootdownError
-from shootdown._simulate import simulate
+from shootdown._questions.simulate import simulate
+from shootdown._values.errors import ShootdownError
 
 ROW = (
     "arch", "platform", "kernel", "workload", "parameters", "cpus", "set", "supported", "reason", "counts",
@@ -179,7 +179,7 @@ def test_khugepaged_finds_a_cpu_on_every_machine(rows: Rows, cpus: str, threads:
 def test_a_workload_that_builds_no_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import attrs
 
-    from shootdown._compare import cases
+    from shootdown._questions.compare import cases
 
     (case,) = cases("hugetlb-munmap", arch=["x86"], kernels=["7.0"], cpus=[2])
     broken = attrs.evolve(case, workload=attrs.evolve(case.workload, build=lambda setting: None))
@@ -192,8 +192,8 @@ def test_a_workload_that_builds_no_machine_is_named(monkeypatch: pytest.MonkeyPa
 def test_a_lowering_that_is_not_finished_names_what_is_missing() -> None:
     import attrs
 
-    from shootdown._architecture import Lowering
-    from shootdown._compare import cases
+    from shootdown._questions.compare import cases
+    from shootdown._values.architecture import Lowering
 
     class Begun(Lowering):
         pass

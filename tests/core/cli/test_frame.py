@@ -15,7 +15,7 @@ import click
 import pytest
 
 from shootdown import _cli
-from shootdown._errors import ShootdownError
+from shootdown._values.errors import ShootdownError
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Plug = Callable[[str, str], None]
@@ -23,8 +23,8 @@ Plug = Callable[[str, str], None]
 MAIN = [sys.executable, "-c", "from shootdown._cli import main; main()"]
 
 WORKLOADS = """
-from shootdown._workload import Workload
-from shootdown._registry import hookimpl
+from shootdown._values.workload import Workload
+from shootdown import hookimpl
 
 def refuse(setting):
     {code}

@@ -15,13 +15,13 @@ Plug = Callable[[str, str], None]
 
 GOOD = """
 import attrs
-from shootdown._architecture import Architecture
+from shootdown._values.architecture import Architecture
 from shootdown.formats import Format, Level, Piece, Setting, Test, bits
-from shootdown._changes import Change
-from shootdown._kernel import switch
-from shootdown._platform import COST_NAMES, Cost, Costs, Platform
-from shootdown._registry import hookimpl
-from shootdown._workload import Parameter, Workload
+from shootdown._values.changes import Change
+from shootdown._values.kernel import switch
+from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown import hookimpl
+from shootdown._values.workload import Parameter, Workload
 
 @attrs.frozen
 class Switches:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from shootdown import _cli
-from shootdown._errors import ShootdownError
 from shootdown._tlb.parameters import PLAIN, geometry_of, read_size, write_size
 from shootdown._traces.simulation import Region
+from shootdown._values.errors import ShootdownError
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 PAGES = np.random.default_rng(7).zipf(1.2, 40_000) % 9000
@@ -213,7 +213,7 @@ def test_regions_that_overlap_are_refused(trace: str, capsys: pytest.CaptureFixt
 def test_what_was_counted_is_reported_when_it_is_interrupted(
     trace: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shootdown._tlb import stream
+    from shootdown._traces import stream
 
     feed, fed = stream.Passes.feed, []
 

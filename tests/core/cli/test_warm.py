@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from shootdown._cli import run
-from shootdown._errors import ShootdownError
-from shootdown._registry import registry
-from shootdown._warm import PARTS, Job, jobs, warm
+from shootdown._plugins.registry import registry
+from shootdown._questions.warm import PARTS, Job, jobs, warm
+from shootdown._values.errors import ShootdownError
 
 ROOT = Path(__file__).parents[3]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,7 +24,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 CODE = """
 import contextlib, io, json, sys
 from shootdown._cli import run
-from shootdown._jit import watched
+from shootdown._compilation.jit import watched
 for line in json.loads(sys.argv[1]):
     out = io.StringIO()
     with watched() as compiled, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
@@ -64,7 +64,7 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(capsys: pytest.Cap
 
 
 def test_without_a_folder_to_keep_kernels_in_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shootdown import _jit
+    from shootdown._compilation import jit as _jit
 
     monkeypatch.setattr(_jit, "keeps", lambda _: False)
     with pytest.raises(ShootdownError, match="NUMBA_CACHE_DIR"):
@@ -78,7 +78,7 @@ def test_what_is_done_is_shown_when_somebody_interrupts(
         raise KeyboardInterrupt
 
     made = [Job("tlb", "nothing", lambda: None), Job("tlb", "interrupted", interrupted)]
-    monkeypatch.setattr("shootdown._warm.jobs", lambda _: made)
+    monkeypatch.setattr("shootdown._questions.warm.jobs", lambda _: made)
     assert run(["warm", "--json"]) == 130
     shown = capsys.readouterr()
     assert [row["name"] for row in json.loads(shown.out)["rows"]] == ["nothing"]
@@ -104,10 +104,10 @@ OLD, NEW = "root_mask=bits(12, 55)", "root_mask=bits(12, 54)"
 WALK = """
 import sys
 import numpy as np
-from shootdown._jit import watched
-from shootdown._registry import registry
+from shootdown._compilation.jit import watched
+from shootdown._plugins.registry import registry
 from shootdown.formats import AddressSpace, PhysicalMemory
-from shootdown._walk_many import walk_many
+from shootdown._pagetables.walk_many import walk_many
 for name in ("x86_64-4level", "riscv-sv39"):
     form = registry().formats()[name]
     memory = PhysicalMemory()

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Problem, Reductions
+from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
-from shootdown._explore.run import Verdict, explorations, explore, scenarios
-from shootdown._explore.scenario import Expect
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
+from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
+from shootdown._values.scenario import Expect
 
 FAMILY = (
     "khugepaged-gup-page",
@@ -40,7 +41,7 @@ def verdict_of(
         settings=settings,
         parameters=parameters,
     )
-    return explore(case)
+    return explore_case(case)
 
 
 def named(value: object) -> str:

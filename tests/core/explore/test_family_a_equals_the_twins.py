@@ -13,7 +13,7 @@ from tests.twins.family_a_protocols import (
     withdrawn_table,
 )
 
-from shootdown._explore.run import explorations, explore
+from shootdown._questions.explore import explorations, explore_case
 
 #: Architecture, the way that is forced, and what it is in the bare protocol.
 WAYS = (
@@ -33,7 +33,7 @@ BOTH = (False, True)
 
 def _explored(name: str, arch: str, settings: list[str], kernel: str = "7.0", **parameters: object) -> str:
     (case,) = explorations(name, arch=[arch], kernels=[kernel], settings=settings, parameters=parameters)
-    return explore(case).verdict
+    return explore_case(case).verdict
 
 
 @each_way

@@ -8,11 +8,12 @@ import attrs
 import numpy as np
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Problem, Reductions
+from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
-from shootdown._explore.run import Exploration, explorations, explore, scenario_named
-from shootdown._explore.scenario import Expect
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
+from shootdown._questions.explore import Exploration, explorations, explore_case, scenario_named
+from shootdown._values.scenario import Expect
 
 NAMES = (
     "cow-stale-writable",
@@ -44,7 +45,7 @@ def _problem(name: str, cell: Expect) -> Problem:
 
 @pytest.mark.parametrize(("name", "cell"), CELLS, ids=IDS)
 def test_the_verdict_is_the_expected_one_and_a_safe_one_has_seen_the_window(name: str, cell: Expect) -> None:
-    verdict = explore(_case(name, cell))
+    verdict = explore_case(_case(name, cell))
     assert verdict.verdict == cell.verdict, verdict
     if cell.verdict == SAFE:
         assert set(scenario_named(name).window) <= verdict.reached
@@ -84,7 +85,7 @@ PLATFORMS = {
 @pytest.mark.parametrize("arch", PLATFORMS)
 def test_on_every_platform_and_kernel_the_fix_is_what_makes_it_safe(arch: str) -> None:
     for case in _all_platforms(arch):
-        verdict = explore(case)
+        verdict = explore_case(case)
         fixed = all(value in (True, "xchg") for value in case.switches.values())
         hashed = case.scene().lowering.no_hash_table() is None
         if verdict.verdict == "not-applicable":
@@ -206,21 +207,21 @@ ORDERS = ("sc", "tso", "weak")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_weaker_memory_model_never_turns_a_bug_into_safe(name: str) -> None:
     for cell in _few(name):
-        found = [explore(_case(name, cell, f"memory_model={order}")).verdict for order in ORDERS]
+        found = [explore_case(_case(name, cell, f"memory_model={order}")).verdict for order in ORDERS]
         assert found == sorted(found, key=[SAFE, BUG].index), cell
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reductions_change_no_verdict(name: str) -> None:
     for cell in _few(name):
-        whole = explore(_case(name, cell))
+        whole = explore_case(_case(name, cell))
         for reductions in (
             Reductions(fuse=False),
             Reductions(dead=False),
             Reductions(symmetry=False),
             Reductions(fuse=False, dead=False, symmetry=False),
         ):
-            found = explore(_case(name, cell), reductions=reductions)
+            found = explore_case(_case(name, cell), reductions=reductions)
             assert (found.verdict, found.invariant) == (whole.verdict, whole.invariant)
             assert found.states >= whole.states or found.verdict == BUG
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tests.twins import pte_protocols as twin
 
-from shootdown._explore.run import explorations, explore
+from shootdown._questions.explore import explorations, explore_case
 
 #: Architecture, platform, kernel, a forced way of flushing, and what that is in the twin.
 CELLS = (
@@ -39,7 +39,7 @@ def _explored(name: str, cell: tuple[str, ...], *settings: str) -> list[str]:
             name, arch=[arch], platforms=[platform], kernels=[kernel],
             settings=(f"platform.flush={flush}", f"memory_model={order}", *settings),
         )  # fmt: skip
-        found.append(explore(case).verdict)
+        found.append(explore_case(case).verdict)
     return found
 
 

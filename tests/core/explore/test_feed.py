@@ -9,11 +9,11 @@ import pytest
 
 from shootdown._explore.engine import BUG, SAFE, Explorer, Outcome, Reductions
 from shootdown._explore.mutate import primitives, without
-from shootdown._explore.run import Exploration, Verdict, explorations, explore, scenarios
-from shootdown._explore.scenario import Expect, Scenario
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import StepNote
+from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._values.scenario import Expect, Scenario
 
 FEED = (
     "madv-free-dio",
@@ -52,12 +52,12 @@ def _case(name: str, expect: Expect) -> Exploration:
 def _verdict(
     name: str, *settings: str, arch: str = "x86", kernel: str = "7.0", **parameters: object
 ) -> Verdict:
-    return explore(_case(name, Expect("", arch, "", kernel, settings, parameters)))
+    return explore_case(_case(name, Expect("", arch, "", kernel, settings, parameters)))
 
 
 @pytest.mark.parametrize(("name", "expect"), EXPECTED, ids=str)
 def test_verdicts_are_as_expected_and_a_safe_one_has_seen_the_racy_window(name: str, expect: Expect) -> None:
-    verdict = explore(_case(name, expect))
+    verdict = explore_case(_case(name, expect))
     assert verdict.verdict == expect.verdict, verdict
     if verdict.verdict == SAFE and not (name == "anon-vma-degree" and expect.parameters):
         assert set(scenarios()[name].window) <= verdict.reached
@@ -105,9 +105,9 @@ def test_each_lock_and_fence_is_needed_in_a_cell_or_has_a_reason_not_to_be(name:
 )
 def test_reductions_change_no_verdict(name: str, expect: Expect) -> None:
     case = _case(name, expect)
-    whole = explore(case)
+    whole = explore_case(case)
     for fuse, dead, symmetry in product((False, True), repeat=3):
-        found = explore(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
+        found = explore_case(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
         assert found.verdict == whole.verdict
         assert found.states >= whole.states or whole.verdict == BUG
 
@@ -144,7 +144,9 @@ def test_a_weaker_memory_model_hides_no_bug(name: str) -> None:
             continue
         settings = tuple(s for s in expect.settings if not s.startswith("memory_model"))
         found = [
-            explore(_case(name, attrs.evolve(expect, settings=(*settings, f"memory_model={memory}")))).verdict
+            explore_case(
+                _case(name, attrs.evolve(expect, settings=(*settings, f"memory_model={memory}")))
+            ).verdict
             for memory in ("sc", "tso", "weak")
         ]
         assert found == sorted(found, key=(SAFE, BUG).index), (expect, found)
@@ -273,9 +275,9 @@ def test_histories_have_one_verdict_with_and_without_each_reduction(
     name: str, parameters: dict[str, object], fix: str
 ) -> None:
     case = _case(name, Expect("", settings=(f"scenario.fix={fix}",), parameters=parameters))
-    whole = explore(case)
+    whole = explore_case(case)
     for fuse, dead, symmetry in product((False, True), repeat=3):
-        found = explore(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
+        found = explore_case(case, reductions=Reductions(fuse=fuse, dead=dead, symmetry=symmetry))
         assert (found.verdict, found.invariant) == (whole.verdict, whole.invariant)
         assert found.states >= whole.states or whole.verdict == BUG
         assert not fuse or found.depth == whole.depth
@@ -283,7 +285,7 @@ def test_histories_have_one_verdict_with_and_without_each_reduction(
 
 def test_records_in_any_rows_lead_to_the_same_bug_and_to_more_states() -> None:
     case = _case("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
-    in_order, anyhow = explore(case), explore(case, reductions=Reductions(symmetry=False))
+    in_order, anyhow = explore_case(case), explore_case(case, reductions=Reductions(symmetry=False))
     assert (in_order.verdict, in_order.invariant, in_order.depth) == (BUG, "I1", 5)
     assert (anyhow.verdict, anyhow.invariant, anyhow.depth) == (BUG, "I1", 5)
     assert anyhow.states > in_order.states
@@ -300,7 +302,7 @@ def test_before_the_fix_anon_vmas_go_wrong_in_as_many_operations(check: str, ope
 
 def test_before_the_fix_an_anon_vma_is_used_twice_after_four_forks_and_an_exit() -> None:
     case = _case("anon-vma-degree", Expect("", settings=("scenario.fix=false",)))
-    story = explore(case, stories=True).story
+    story = explore_case(case, stories=True).story
     assert story is not None
     assert [line.lane for line in story.lines] == [
         "fork process 1", "fork process 2", "exit of process 2", "fork process 3", "fork process 2",
@@ -354,7 +356,7 @@ def test_mlock_accounts_that_one_operation_forgets_are_found(text: str, invarian
 
 def test_before_the_fix_a_munlock_marks_a_page_for_ptes_after_migration() -> None:
     case = _case("thp-munlock", Expect("", settings=("scenario.fix=false",)))
-    verdict = explore(case, stories=True)
+    verdict = explore_case(case, stories=True)
     assert verdict.story is not None
     lanes = [line.lane for line in verdict.story.lines]
     assert lanes[-1].startswith("munlock")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.twins import anon_vmas, mlocked_thp
 
-from shootdown._explore.run import Verdict, explorations, explore
+from shootdown._questions.explore import Verdict, explorations, explore_case
 
 
 def _explored(name: str, *, fix: bool, **parameters: object) -> Verdict:
@@ -16,7 +16,7 @@ def _explored(name: str, *, fix: bool, **parameters: object) -> Verdict:
         settings=[f"scenario.fix={str(fix).lower()}"],
         parameters=parameters,
     )
-    return explore(case)
+    return explore_case(case)
 
 
 @pytest.mark.parametrize("fix", [True, False])

@@ -11,11 +11,11 @@ from tests.core.explore.plain_search import State, plain_search
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.flow import LABELS, QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
-from shootdown._explore.run import explorations
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Code, Label
 from shootdown._machine.layout import G_TABLES, GATHER_CELLS, T_GATHER, T_PC, T_REG, TASK_CELLS
 from shootdown._machine.step import step
+from shootdown._questions.explore import explorations
 
 REGISTERS = st.integers(0, o.REGISTERS - 1)
 EVERYTHING = THINGS

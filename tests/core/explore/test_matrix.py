@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shootdown._errors import ShootdownError
-from shootdown._explore import matrix as m
-from shootdown._explore.run import explorations, explore, scenarios
-from shootdown._registry import registry
+from shootdown._plugins.registry import registry
+from shootdown._questions import matrix as m
+from shootdown._questions.explore import explorations, explore_case, scenarios
+from shootdown._values.errors import ShootdownError
 
 
 def cells(*names: str, **choices: list[str]) -> list[m.Verdict]:
@@ -17,7 +17,7 @@ def cells(*names: str, **choices: list[str]) -> list[m.Verdict]:
 def test_a_cell_has_the_verdict_that_exploring_it_alone_has() -> None:
     for row in cells("unshare-gup", "unshare-walk-cache", arch=["arm64", "x86"]):
         (case,) = explorations(row.scenario, arch=[row.arch], platforms=[row.platform], kernels=[row.kernel])
-        alone = explore(case)
+        alone = explore_case(case)
         assert (alone.verdict, alone.invariant, alone.states, alone.reason) == (
             row.verdict,
             row.invariant,

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._compilation.jit import kernel
+from shootdown._compilation.prefetch import BLOCK, differing
 from shootdown._explore.packing import Plan, pack, plan_for, unpack
-from shootdown._explore.prefetch import BLOCK, differing
-from shootdown._jit import kernel
 
 WIDTHS = st.lists(st.integers(0, 16), min_size=1, max_size=120)
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from shootdown._errors import ShootdownError
-from shootdown._explore.engine import Explorer, Problem, Reductions
-from shootdown._explore.run import explorations
+from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.problem import Problem
 from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
+from shootdown._questions.explore import explorations
+from shootdown._values.errors import ShootdownError
 
 NONE = Reductions(fuse=False, dead=False, symmetry=False)
 Programs = Callable[[], "tuple[Model, dict[str, Any]]"]

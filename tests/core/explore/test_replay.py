@@ -14,20 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.explore.test_stories import BUGS, DEADLOCK, case_of
 
-from shootdown._errors import ShootdownError
 from shootdown._explore.engine import Explorer
 from shootdown._explore.labels import read_move
-from shootdown._explore.run import explorations, explore
-from shootdown._explore.saved import _asked, read_rows, replay_row, timed
-from shootdown._explore.scenario import Expect
 from shootdown._explore.telling import digest, retell
 from shootdown._explore.walk import random_walk
+from shootdown._questions.explore import explorations, explore_case
+from shootdown._questions.saved import _asked, read_rows, replay_row, timed
 from shootdown._timed.replay import replay, wide
+from shootdown._values.errors import ShootdownError
+from shootdown._values.scenario import Expect
 
 
 def saved(**choices: Any) -> dict[str, Any]:
     (case,) = explorations("unshare-gup", **choices)
-    rows: dict[str, Any] = json.loads(json.dumps({"rows": [explore(case, stories=True).to_dict()]}))
+    rows: dict[str, Any] = json.loads(json.dumps({"rows": [explore_case(case, stories=True).to_dict()]}))
     return rows
 
 
@@ -43,7 +43,7 @@ def replayed(document: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize(("name", "expect"), BUGS)
 def test_each_bug_of_each_scenario_replays(name: str, expect: Expect) -> None:
-    verdict = explore(case_of(name, expect), stories=True)
+    verdict = explore_case(case_of(name, expect), stories=True)
     (row,) = read_rows(json.dumps({"rows": [verdict.to_dict()]}), "FILE")
     found = replay_row(row, "FILE")
     assert verdict.story is not None
@@ -58,7 +58,7 @@ def test_each_bug_of_each_scenario_replays(name: str, expect: Expect) -> None:
 
 def test_a_deadlock_replays_with_the_file_that_defines_its_scenario() -> None:
     (case,) = explorations(DEADLOCK, arch=["x86"])
-    (row,) = read_rows(json.dumps({"rows": [explore(case, stories=True).to_dict()]}), "FILE")
+    (row,) = read_rows(json.dumps({"rows": [explore_case(case, stories=True).to_dict()]}), "FILE")
     assert replay_row(row, "FILE", DEADLOCK).story.invariant == "deadlock"
     with pytest.raises(ShootdownError, match="unknown scenario 'abba'"):
         replay_row(row, "FILE")
@@ -105,7 +105,7 @@ def test_each_cpu_does_one_thing_at_a_time_and_effects_keep_the_order_of_the_sto
     (case,) = explorations(
         "unshare-gup", arch=["x86"], kernels=["6.15"], settings=["platform.flush=broadcast"]
     )
-    verdict = explore(case, stories=True)
+    verdict = explore_case(case, stories=True)
     _, run = timed(verdict)
     ends = [piece.end for piece in run.slices]
     assert ends == sorted(ends)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.core.explore.plain_search import Found, plain_search
 
-from shootdown._explore.engine import DEADLOCK, Explorer, Outcome, Problem, Reductions
-from shootdown._explore.run import explorations
-from shootdown._explore.scenario import Scene
+from shootdown._explore.engine import DEADLOCK, Explorer, Outcome, Reductions
+from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
+from shootdown._questions.explore import explorations
+from shootdown._values.scenario import Scene
 
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
 #: Scenario, architecture, platform, settings, parameters: small machines with every kind of agent.

@@ -10,8 +10,8 @@ from tests.core.explore.test_stories import DEADLOCK
 import shootdown
 from shootdown import ShootdownError
 from shootdown._explore.engine import Explorer
-from shootdown._explore.run import explorations, explore
 from shootdown._explore.soak import Soak
+from shootdown._questions.explore import explorations, explore_case
 
 
 def soaked(seed: int, walks: int = 4000, **choices: Any) -> shootdown.Verdict:
@@ -66,7 +66,7 @@ def test_walks_that_find_nothing_prove_nothing() -> None:
 
 def test_walks_find_deadlocks() -> None:
     (case,) = explorations(DEADLOCK, arch=["x86"])
-    verdict = explore(case, soak=Soak(100), stories=True)
+    verdict = explore_case(case, soak=Soak(100), stories=True)
     assert (verdict.verdict, verdict.invariant) == ("bug", "deadlock")
     assert verdict.story is not None
     assert len(verdict.story.ending) == 2

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from shootdown._explore.changes import Words, entry_words
 from shootdown._explore.engine import Explorer, Reductions
-from shootdown._explore.run import Exploration, Verdict, explorations, explore, scenarios
-from shootdown._explore.scenario import Expect
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._machine.layout import set_cpu
 from shootdown._mm.model import Model
+from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._values.scenario import Expect
 from shootdown.scenarios import Problem, Scenario, Scene
 
 BUGS = [
@@ -40,14 +40,14 @@ def case_of(name: str, expect: Expect) -> Exploration:
 
 def found(name: str, **choices: object) -> Verdict:
     (case,) = explorations(name, **choices)  # type: ignore[arg-type]
-    return explore(case, stories=True)
+    return explore_case(case, stories=True)
 
 
 @pytest.mark.parametrize(("name", "expect"), BUGS)
 def test_each_bug_of_each_scenario_has_a_story_of_as_many_moves_as_it_is_deep(
     name: str, expect: Expect
 ) -> None:
-    verdict = explore(case_of(name, expect), stories=True)
+    verdict = explore_case(case_of(name, expect), stories=True)
     story = verdict.story
     assert story is not None
     assert len(story.lines) == verdict.depth
@@ -83,8 +83,8 @@ def test_each_invariant_of_a_scenario_is_explained_in_a_sentence(name: str) -> N
 )
 def test_a_story_is_told_whatever_reductions_are_on(reductions: Reductions, sharers: int) -> None:
     (case,) = explorations("unshare-gup", arch=["arm64"], kernels=["6.15"], parameters={"sharers": sharers})
-    story = explore(case, reductions=reductions, stories=True).story
-    usual = explore(case, stories=True).story
+    story = explore_case(case, reductions=reductions, stories=True).story
+    usual = explore_case(case, stories=True).story
     assert story is not None
     assert usual is not None
     assert [text.partition(" in ")[2] for text in story.ending] == [
@@ -152,7 +152,7 @@ DEADLOCK = Scenario(name="abba", summary="two locks", source="an example", build
 
 def test_a_deadlock_says_who_waits_for_what() -> None:
     (case,) = explorations(DEADLOCK, arch=["x86"])
-    verdict = explore(case, stories=True)
+    verdict = explore_case(case, stories=True)
     assert (verdict.verdict, verdict.invariant) == ("bug", "deadlock")
     assert verdict.story is not None
     assert verdict.story.sentence == "Nobody may wait for ever."

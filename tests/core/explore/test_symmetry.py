@@ -11,9 +11,9 @@ from shootdown._explore import packing
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.packing import unpack
 from shootdown._explore.renaming import canonical, room_for_keys, weigh, weigh_all
-from shootdown._explore.run import explorations
 from shootdown._explore.search import rehash
 from shootdown._explore.symmetry import all_renamed, evened
+from shootdown._questions.explore import explorations
 
 CASES = (
     ("unshare-walk-cache", 3, ()),

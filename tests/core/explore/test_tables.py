@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._explore.engine import Explorer, Problem
+from shootdown._explore.engine import Explorer
+from shootdown._explore.problem import Problem
 from shootdown._explore.renaming import canonical, room_for_keys, sort_rows
-from shootdown._explore.run import explorations
 from shootdown._explore.symmetry import Table
 from shootdown._machine import ops as o
 from shootdown._machine.layout import K_WRITER, LOCK_CELLS
 from shootdown._mm.model import Model
+from shootdown._questions.explore import explorations
 
 ROWS, COLUMNS, OWNER = 6, 3, 1
 #: What an owner has: its records, in order, each of two numbers.

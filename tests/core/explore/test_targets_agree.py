@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 
-from shootdown._explore.run import explorations, explore
+from shootdown._questions.explore import explorations, explore_case
+from shootdown._questions.targets import ALL, LAZY, NONE, PATHS, Target, targets
 from shootdown._report.targets import Group, groups
-from shootdown._targets import ALL, LAZY, NONE, PATHS, Target, targets
 
 #: What-ifs in which something else than by default flushes or waits.
 _WHAT_IFS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -43,7 +43,7 @@ def verdict(target: Target, scenario: str, settings: Sequence[str], **parameters
         parameters=parameters,
         settings=settings,
     )
-    return explore(case).verdict
+    return explore_case(case).verdict
 
 
 def without(settings: Sequence[str], name: str) -> list[str]:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tests.twins.unshare_protocol import Protocol, verdict
 
-from shootdown._explore.run import explorations, explore
+from shootdown._questions.explore import explorations, explore_case
 
 WAYS = ("ipi", "broadcast", "invlpgb", "kvm", "hypercall")
 #: Kernels before the sync, with one for each table, and with one by the last sharer.
@@ -23,7 +23,7 @@ def _explored(name: str, kernel: str, settings: list[str], **parameters: object)
         settings=settings,
         parameters=parameters,
     )
-    return explore(case).verdict
+    return explore_case(case).verdict
 
 
 @pytest.mark.parametrize("sharers", [2, 3])

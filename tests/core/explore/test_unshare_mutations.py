@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Problem, Reductions
+from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import primitives, without
-from shootdown._explore.run import Exploration, explorations, explore
+from shootdown._explore.problem import Problem
+from shootdown._questions.explore import Exploration, explorations, explore_case
 
 #: Safe cells: scenario, architecture, platform, kernel, settings, parameters.
 CELLS = (
@@ -67,7 +68,7 @@ def test_each_primitive_is_needed_in_a_cell_or_has_a_reason_not_to_be() -> None:
 @pytest.mark.parametrize("cell", CELLS[:6], ids=str)
 def test_reductions_change_no_verdict(cell: tuple) -> None:
     case = _case(cell)
-    whole = explore(case)
+    whole = explore_case(case)
     for reductions in (
         Reductions(fuse=False),
         Reductions(dead=False),
@@ -75,7 +76,7 @@ def test_reductions_change_no_verdict(cell: tuple) -> None:
         Reductions(fuse=False, dead=False, symmetry=False),
     ):
         if case.parameters["sharers"] == 2 or reductions.fuse:
-            found = explore(case, reductions=reductions)
+            found = explore_case(case, reductions=reductions)
             assert (found.verdict, found.invariant) == (whole.verdict, whole.invariant)
             assert found.states >= whole.states
 
@@ -84,7 +85,7 @@ def test_reductions_change_no_verdict(cell: tuple) -> None:
 @pytest.mark.parametrize("name", ["unshare-gup", "unshare-walk-cache"])
 def test_a_safe_verdict_has_seen_the_racy_window(name: str, path: str) -> None:
     for arch, platform in (("x86", "intel-server"), ("arm64", "neoverse-n1")):
-        verdict = explore(_case((name, arch, platform, "7.0", (), {"path": path})))
+        verdict = explore_case(_case((name, arch, platform, "7.0", (), {"path": path})))
         if verdict.verdict == SAFE:
             assert verdict.exploration is not None
             assert set(verdict.exploration.scenario.window) <= verdict.reached
@@ -93,7 +94,7 @@ def test_a_safe_verdict_has_seen_the_racy_window(name: str, path: str) -> None:
 def test_a_targeted_sync_needs_three_sharers_to_go_wrong() -> None:
     settings = ("platform.flush=broadcast", "kernel.sync_targets=own-mm")
     two, three = (
-        explore(_case(("unshare-gup", "x86", "intel-server", "7.0", settings, {"sharers": sharers})))
+        explore_case(_case(("unshare-gup", "x86", "intel-server", "7.0", settings, {"sharers": sharers})))
         for sharers in (2, 3)
     )
     assert (two.verdict, three.verdict, three.invariant) == (SAFE, BUG, "gup-fast")
@@ -105,14 +106,14 @@ def test_the_walk_cache_fix_of_arm64_closes_what_the_rework_left_except_at_exit(
     ):  # fmt: skip
         for kernel, wanted in (("7.0", before), ("7.1", after)):
             cell = ("unshare-walk-cache", "arm64", "neoverse-v2", kernel, (), {"path": path})
-            assert explore(_case(cell)).verdict == wanted, (path, kernel)
+            assert explore_case(_case(cell)).verdict == wanted, (path, kernel)
 
 
 def test_lazy_cpus_of_x86_keep_links_on_every_path_since_the_rework_and_on_two_before() -> None:
     for path, before in (("munmap", BUG), ("exit", BUG), ("mprotect", SAFE), ("rmap", SAFE)):
         for kernel, wanted in (("6.16", before), ("7.0", BUG)):
             cell = ("unshare-walk-cache", "x86", "intel-server", kernel, (), {"path": path, "lazy": True})
-            assert explore(_case(cell)).verdict == wanted, (path, kernel)
+            assert explore_case(_case(cell)).verdict == wanted, (path, kernel)
         honoured = ("kernel.honour_unshared_tables=true",)
         cell = ("unshare-walk-cache", "x86", "intel-server", "7.0", honoured, {"path": path, "lazy": True})
-        assert explore(_case(cell)).verdict == SAFE, path
+        assert explore_case(_case(cell)).verdict == SAFE, path

@@ -16,13 +16,13 @@ import numpy as np
 
 from shootdown._explore import moves as m
 from shootdown._explore.engine import Explorer, Reductions
-from shootdown._explore.run import explorations
 from shootdown._machine import ops as o
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, TASK_CELLS
-from shootdown._platform import COST_NAMES, Cost, Costs
+from shootdown._questions.explore import explorations
 from shootdown._timed import effects, interrupts, scheduler, tasks
 from shootdown._timed.replay import wide
 from shootdown._timed.run import run_machine
+from shootdown._values.platform import COST_NAMES, Cost, Costs
 
 WATCHED = {
     scheduler: ("step_inlined", "enter_guest"),

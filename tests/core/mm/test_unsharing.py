@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import shootdown
 from shootdown import Result
-from shootdown._compare import cases
+from shootdown._questions.compare import cases
 from shootdown._report.explanation import explain
 
 Row = Callable[..., Result]

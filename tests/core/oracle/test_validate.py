@@ -12,7 +12,7 @@ import pytest
 from shootdown import ShootdownError
 from shootdown._oracle.rows import Row, read_rows
 from shootdown._oracle.validate import validate
-from shootdown._registry import registry
+from shootdown._plugins.registry import registry
 
 MEASURED = Path(__file__).parents[2] / "oracle" / "measured.jsonl"
 ROWS = read_rows(MEASURED)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shootdown import _cli
-from shootdown._compare import cases
+from shootdown._questions.compare import cases
 from shootdown._report.explanation import Explanation, explain, explanation
 from shootdown._report.stale import Story
 

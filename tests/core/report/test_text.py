@@ -20,7 +20,7 @@ from shootdown._report.text import (
     share,
     widths,
 )
-from shootdown._result import Span
+from shootdown._values.result import Span
 
 NAMES = st.text("abc-:, <[]12", max_size=30).map(str.strip)
 

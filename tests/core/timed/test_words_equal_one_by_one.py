@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shootdown._machine.machine import Machine
 from shootdown._mm.model import Model
-from shootdown._registry import registry
-from shootdown._simulate import prepare
+from shootdown._plugins.registry import registry
+from shootdown._questions.simulate import prepare
 from shootdown._timed.run import Run, run_machine
 
 quick = settings(

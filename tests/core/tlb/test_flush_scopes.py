@@ -2,8 +2,8 @@
 
 import pytest
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, Tlb, TlbGeometry
+from shootdown._values.errors import ShootdownError
 
 K4, K64, M2, G1, G512 = 1 << 12, 1 << 16, 1 << 21, 1 << 30, 1 << 39
 VA = 5 * G1 + 3 * M2

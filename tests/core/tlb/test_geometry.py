@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import CacheGeometry, Tlb, TlbGeometry
+from shootdown._values.errors import ShootdownError
 
 K4, M2, G1 = 1 << 12, 1 << 21, 1 << 30
 

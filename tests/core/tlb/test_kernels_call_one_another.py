@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from shootdown._raw import raw
+from shootdown._compilation.raw import raw
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
 from shootdown._tlb.flushing import flush, with_tag
 from shootdown._tlb.state import scope_words

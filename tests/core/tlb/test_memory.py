@@ -2,7 +2,7 @@
 
 import pytest
 
-from shootdown._registry import registry
+from shootdown._plugins.registry import registry
 from shootdown._tlb import Tlb
 from shootdown._tlb import words as w
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.trace import TwinTrace
 
-from shootdown._errors import ShootdownError
 from shootdown._tlb import CacheGeometry, TlbGeometry
-from shootdown._tlb.stream import Passes, Records, simulator
 from shootdown._traces.columns import Columns
+from shootdown._traces.stream import Passes, Records, simulator
+from shootdown._values.errors import ShootdownError
 
 K4, M2, G1, G512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
 LEVELS = (K4, M2, G1, G512)

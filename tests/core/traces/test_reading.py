@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import traces as twin
 
-from shootdown._errors import ShootdownError
 from shootdown._traces.formats import open_trace
 from shootdown._traces.source import TraceError
+from shootdown._values.errors import ShootdownError
 
 U = np.uint64
 SOME = [0x1000, 0x7FFF_FFFF_F123, 2**64 - 1, 0, 0x1008]

@@ -1,0 +1,103 @@
+"""What flushes of both MMUs have in common."""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._values.architecture import Geometry, Lowering, MmRules
+from shootdown._values.kernel import Kernel
+from shootdown._values.platform import Platform
+from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
+from shootdown_powerpc._platforms import PowerPlatform
+
+#: Address spaces that the model tells apart on one CPU at most; a real one remembers more, and nothing depends on that.
+MOST_PIDS = 256
+#: A ceiling that no range reaches.
+NO_LIMIT = 1 << 40
+#: A ceiling that every range exceeds: everything is flushed.
+EVERYTHING = -1
+
+_GEOMETRY = {
+    # MMU, page size: log2 of what an entry of PTE, PMD, PUD, P4D and PGD level spans
+    ("radix", 4096): (12, 21, 30, 39, 39),
+    ("radix", 65536): (16, 21, 30, 39, 39),
+    # Linux' own tree, which the hash MMU never sees (book3s/64/hash-4k.h and hash-64k.h)
+    ("hash", 4096): (12, 21, 28, 37, 37),
+    ("hash", 65536): (16, 24, 34, 44, 44),
+}
+
+
+@attrs.frozen
+class PowerpcLowering(Lowering):
+    """What flushes of radix and hash kernels share; see `shootdown.Lowering`."""
+
+    kernel: Kernel
+    platform: Platform
+
+    @property
+    def own(self) -> PowerpcKernel:
+        """The kernel's powerpc switches."""
+        own: PowerpcKernel = self.kernel.arch
+        return own
+
+    @property
+    def cpu(self) -> PowerPlatform:
+        """The platform's powerpc switches."""
+        cpu: PowerPlatform = self.platform.arch
+        return cpu
+
+    @property
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces.
+
+        A CPU stays in mm_cpumask until it is trimmed (switch_mm_irqs_off() sets its bit and never clears it); an idle
+        CPU keeps the mm; a PID, or the VSIDs of a hash context, tag translations for the life of the mm.
+        """
+        pids = min(1 << self.cpu.pid_bits, MOST_PIDS)
+        return MmRules(clear_on_switch=False, lazy_tlb=True, asids=pids, tagged=True)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The levels of the page tables."""
+        return Geometry(*_GEOMETRY[self.cpu.mmu, self.kernel.page_size])
+
+    @property
+    def table_pages(self) -> int:
+        """How many base pages a PTE table maps."""
+        return 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
+
+    def no_thp(self) -> str | None:
+        """Say why there are no transparent huge pages, or None where there are."""
+        return None if self.own.thp else "this kernel has no THP (CONFIG_TRANSPARENT_HUGEPAGE)"
+
+    def no_hardware_dirty(self) -> str | None:
+        """Say why the hardware sets no dirty bit: the ISA leaves it a choice, and these processors interrupt."""
+        return (
+            "a store to a clean page interrupts (POWER9 Processor User's Manual, 4.10.13.1): software sets C"
+        )
+
+    def no_break_before_make(self) -> str | None:
+        """Say why entries of other sizes do not conflict; UNVERIFIED beyond what the plugin's sources say."""
+        return "the Power ISA has no conflict abort for translations of two sizes"
+
+    def no_contiguous_entries(self) -> str | None:
+        """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
+        return "radix and hash entries have no contiguous bit"
+
+    def serialize_against_pte_lookup(self, asm: Assembler) -> None:
+        """Write `serialize_against_pte_lookup()`: an IPI that each CPU in mm_cpumask takes once it walks no more."""
+        with (
+            asm.function("serialize_against_pte_lookup", "arch/powerpc/mm/book3s64/pgtable.c"),
+            asm.because("lockless look-ups"),
+        ):
+            asm.emit(o.FENCE, text="smp_mb")
+            asm.target_mm_cpumask()
+            with asm.if_targets():
+                asm.send(o.CALL_INVALIDATE, 0, text="IPI: do_serialize, which does nothing")
+                asm.wait_for_answers()
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are not shared, or None in the what-if in which they are."""
+        return None if self.kernel.pmd_sharing else NO_SHARING

@@ -1,0 +1,1 @@
+"""Page tables: formats, the memory they lie in, walks, address spaces, listings."""

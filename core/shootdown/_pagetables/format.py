@@ -1,0 +1,413 @@
+"""Page-table formats as frozen values: what a manual's chapter on paging says, one literal per format.
+
+An author writes a `Format` and nothing else; `format_layout.py` derives from it what the walker reads. The
+words to write it in are in `format_parts.py` and can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import attrs
+
+from shootdown._pagetables.format_parts import (
+    EVERY_ACCESS,
+    USER_READ,
+    Access,
+    Attribute,
+    BitField,
+    CodeBit,
+    Contiguous,
+    Deny,
+    Fault,
+    Kind,
+    Level,
+    Piece,
+    Reason,
+    Refused,
+    Reserved,
+    Setting,
+    Settings,
+    Slot,
+    Test,
+    UsedFlags,
+    bit,
+    bits,
+    resolve_settings,
+)
+from shootdown._values.errors import ShootdownError, nearest
+
+__all__ = [
+    "EVERY_ACCESS",
+    "USER_READ",
+    "Access",
+    "Attribute",
+    "BitField",
+    "CodeBit",
+    "Contiguous",
+    "CustomFormat",
+    "Deny",
+    "Fault",
+    "Format",
+    "Kind",
+    "Level",
+    "Piece",
+    "Reason",
+    "Refused",
+    "Reserved",
+    "Setting",
+    "Settings",
+    "Slot",
+    "Test",
+    "UsedFlags",
+    "bit",
+    "bits",
+]
+
+
+@attrs.frozen
+class Format:
+    """A page-table format.
+
+    Args:
+        name: as the command line has it, such as `x86_64-4level`.
+        summary: one line for lists.
+        levels: from the root to the last.
+        page_shift: log2 of the bytes in a base page.
+        va_bits: how many address bits the tables translate.
+        present: when an entry is present.
+        address: where the address of the next table, or of a page, lies in an entry.
+        attributes: permission attributes (at most 6).
+        deny: the accesses that are refused.
+        used: accessed and dirty flags; None where there are none.
+        entry_bytes: 4 or 8.
+        big_endian: the byte order of entries.
+        points_to_table: when an entry of a level with `leaf="flag"` points to a table.
+        va_upper: what the bits above `va_bits` must be: a copy of the top bit (`sign`), all zeros or all ones
+            (`either`: two halves, each with a root of its own), or zeros (`zero`).
+        va_ignored: address bits that the walk does not look at.
+        root_mask: the bits of a root pointer that are the top table's address.
+        next_bits: the mask of the field, in an entry that points to a table, that holds log2 of the entries
+            of the next table; 0 where levels decide (powerpc radix has it). Such tables lie aligned to
+            their size: lower bits of their address are not looked at.
+        reserved: bits that must be zero.
+        refused: patterns that must not occur.
+        output_bits: the setting that limits output addresses with `Reason.ADDRESS_SIZE`; None: no such check.
+        contiguous: runs of leaves that translate as one page.
+        table_bits: bits set in each entry that is written to point to a table.
+        leaf_bits: bits set in each leaf that is written.
+        global_page: when a leaf belongs to all address spaces; None where there are no such pages.
+        settings_known: what of the CPU decides walks.
+        faults: exceptions, the first that takes the reason.
+        fields: the named fields of an entry.
+        first_level: the manual's number of the root's level.
+        level_step: what the manual adds from a level to the next: -1 where it counts towards the last.
+        source: manual and section.
+    """
+
+    name: str
+    summary: str
+    levels: tuple[Level, ...]
+    page_shift: int
+    va_bits: int
+    present: Test
+    address: tuple[Piece, ...]
+    attributes: tuple[Attribute, ...]
+    deny: tuple[Deny, ...]
+    used: UsedFlags | None = None
+    entry_bytes: int = 8
+    big_endian: bool = False
+    points_to_table: Test = Test(0, 0)
+    va_upper: Literal["sign", "either", "zero"] = "sign"
+    va_ignored: int = 0
+    root_mask: int = bits(12, 63)
+    next_bits: int = 0
+    reserved: tuple[Reserved, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    output_bits: str | None = None
+    contiguous: tuple[Contiguous, ...] = ()
+    table_bits: int = 0
+    leaf_bits: int = 0
+    global_page: Test | None = None
+    settings_known: tuple[Setting, ...] = ()
+    faults: tuple[Fault, ...] = (Fault("fault"),)
+    fields: tuple[BitField, ...] = ()
+    first_level: int = 0
+    level_step: int = 1
+    source: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a literal that contradicts itself."""
+        for problem in _problems(self):
+            raise ShootdownError(f"format {self.name}: {problem}")
+
+    @property
+    def shifts(self) -> tuple[int, ...]:
+        """Per level, log2 of the bytes that one entry maps (as expected, where entries hold sizes)."""
+        shift = self.page_shift + sum(level.bits for level in self.levels)
+        found = []
+        for level in self.levels:
+            shift -= level.bits
+            found.append(shift)
+        return tuple(found)
+
+    @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """Bytes of the pages that there are under the default settings, contiguous runs among them."""
+        settings, found = self.settings(), set()
+        for index, shift in enumerate(self.shifts):
+            if self.has_leaves(index, settings):
+                runs = [run.bits for run in self.contiguous if run.level == self.levels[index].name]
+                found |= {1 << shift, *(1 << shift + bits for bits in runs)}
+        return tuple(sorted(found))
+
+    def level_index(self, name: str) -> int:
+        """Find a level by the manual's or Linux's name, or raise `ShootdownError`."""
+        for index, level in enumerate(self.levels):
+            if name in (level.name, level.linux):
+                return index
+        names = [n for level in self.levels for n in (level.name, level.linux)]
+        raise ShootdownError(f"format {self.name} has no level {name!r}; {nearest(name, names)}")
+
+    def level_number(self, level: int) -> int:
+        """Give the manual's number of a level that is counted from the root."""
+        return self.first_level + level * self.level_step
+
+    def table_bytes(self, level: int) -> int:
+        """Give the size of a table of a level."""
+        return self.entry_bytes << self.levels[level].bits
+
+    def has_leaves(self, level: int, settings: Settings) -> bool:
+        """Tell whether entries of a level can map pages under these settings."""
+        row = self.levels[level]
+        return row.leaf != "never" and (row.leaf_needs is None or bool(settings[row.leaf_needs]))
+
+    def settings(self, **changes: int) -> Settings:
+        """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
+        return resolve_settings(self.name, self.settings_known, changes)
+
+    def held(self, index: int) -> frozenset[str]:
+        """Name the attributes in an index, as a walk returns it in `rights`: bit i is `attributes[i]`."""
+        return _held(self.attributes, index)
+
+    def index_of(self, names: Iterable[str]) -> int:
+        """Give the index of a set of attributes, the inverse of `held`."""
+        known = {a.name: 1 << i for i, a in enumerate(self.attributes)}
+        total = 0
+        for name in names:
+            if name not in known:
+                raise ShootdownError(f"format {self.name} has no attribute {name!r}; {nearest(name, known)}")
+            total |= known[name]
+        return total
+
+    def allows(self, access: Access, held: frozenset[str], settings: Settings) -> bool:
+        """Tell whether a page with these attributes may be accessed so."""
+        return not any(rule.applies(access, held, settings) for rule in self.deny)
+
+    def attributes_for(
+        self, permissions: str, *, user: bool, settings: Settings | None = None
+    ) -> frozenset[str]:
+        """Choose the attributes of a page from what it shall allow.
+
+        Args:
+            permissions: some of the letters `rwx`; empty: nothing.
+            user: to user mode; otherwise to supervisor mode, and nothing to user mode.
+            settings: the CPU's; the defaults where None.
+
+        Returns:
+            The attributes that grant all that is asked and as little else as the format can express (x86 has
+            no write-only pages).
+
+        Raises:
+            ShootdownError: no combination of attributes grants it.
+        """
+        under = settings or self.settings()
+        kinds = {"r": "read", "w": "write", "x": "execute"}
+        if not set(permissions) <= set(kinds):
+            raise ShootdownError(f"permissions {permissions!r}: some of the letters r, w and x")
+        asked = {(kinds[letter], user) for letter in permissions}
+        best: tuple[tuple[int, int, int], frozenset[str]] | None = None
+        for index in range(1 << len(self.attributes)):
+            held = self.held(index)
+            granted = {(a.kind, a.user) for a in EVERY_ACCESS if self.allows(a, held, under)}
+            if not asked <= granted or (not user and any(u for _, u in granted)):
+                continue
+            extra = granted - asked
+            cost = (sum(u == user for _, u in extra), len(extra), index.bit_count())
+            if best is None or cost < best[0]:
+                best = (cost, held)
+        if best is None:
+            who = "user" if user else "supervisor"
+            raise ShootdownError(f"format {self.name} has no pages that grant {permissions!r} to {who} mode")
+        return best[1]
+
+    def fault(
+        self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
+    ) -> tuple[str, int]:
+        """Give the exception that a failed walk raises and its code.
+
+        Args:
+            reason: how the walk ended, not `Reason.OK`.
+            access: what was asked.
+            settings: the CPU's; the defaults where None.
+            level: where the walk ended, counted from the root.
+
+        Returns:
+            The exception's name and its error code (x86), syndrome (arm64), DSISR (powerpc) or cause (riscv).
+        """
+        return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
+
+    def exception(self, reason: Reason, access: Access) -> Fault:
+        """Give the exception that a failed walk raises, as the format describes it."""
+        return _exception(self.faults, reason, access)
+
+    def decode(self, entry: int, level: int, *, leaf: bool) -> tuple[str, ...]:
+        """Name the fields that are not zero: `("P", "RW", "PKEY=3")`."""
+        shown = []
+        for field in self.fields:
+            if field.slot not in ("any", "leaf" if leaf else "table"):
+                continue
+            if field.levels and self.levels[level].name not in field.levels:
+                continue
+            value = (entry & field.mask) >> ((field.mask & -field.mask).bit_length() - 1)
+            if value:
+                shown.append(field.name if field.mask.bit_count() == 1 else f"{field.name}={value:#x}")
+        return tuple(shown)
+
+
+@attrs.frozen
+class CustomFormat:
+    """A translation that no table of levels can describe, such as powerpc's hashed page table.
+
+    Args:
+        name: as the command line has it.
+        summary: one line for lists.
+        va_bits: how many address bits are translated.
+        walk: `walk(memory, check, root, va)`, a function that numba can compile, which returns `Walk`; or
+            where to import it from when a walk first runs, `module:name`, so that nothing else waits for
+            numba. Kernels compiled for it are kept on disk until a source of its module changes, if it has a
+            name to import it by.
+        check: `check(access, settings, hardware_sets_flags)` gives the `Check` that `walk` is handed.
+        steps: `steps(memory, root, va, access, settings)`, the same walk in plain Python, as a `Trace`.
+        attributes: names of the bits in the `rights` that `walk` returns.
+        settings_known: what of the CPU decides walks.
+        faults: exceptions.
+        entry_bytes: bytes in an entry.
+        big_endian: the byte order of entries.
+        source: manual and section.
+        first_level: the manual's number of level 0, where it counts so.
+        levels: rows to show in lists; the walk is the function's.
+        mappings: `mappings(memory, root, settings)` gives all that is mapped as `Mapping`s, in the order of
+            addresses; None where it can't be listed.
+        root_mask: the bits of a root that are an address.
+        page_sizes: bytes of its pages, for lists.
+        first_read: `first_read(memory, check, root, va)`, compiled and named as `walk` is: the physical address
+            that the walk reads first. Batches prefetch it; None: they don't.
+    """
+
+    name: str
+    summary: str
+    va_bits: int
+    walk: Callable[..., Any] | str
+    check: Callable[..., Any]
+    steps: Callable[..., Any]
+    attributes: tuple[Attribute, ...] = ()
+    settings_known: tuple[Setting, ...] = ()
+    faults: tuple[Fault, ...] = (Fault("fault"),)
+    entry_bytes: int = 8
+    big_endian: bool = False
+    source: str = ""
+    first_level: int = 0
+    levels: tuple[Level, ...] = ()
+    mappings: Callable[..., Iterator[Any]] | None = None
+    root_mask: int = bits(12, 63)
+    page_sizes: tuple[int, ...] = ()
+    first_read: Callable[..., Any] | str | None = None
+
+    def level_number(self, level: int) -> int:
+        """Give the manual's number of a level."""
+        return self.first_level + level
+
+    def settings(self, **changes: int) -> Settings:
+        """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
+        return resolve_settings(self.name, self.settings_known, changes)
+
+    def held(self, index: int) -> frozenset[str]:
+        """Name the attributes in an index, as a walk returns it in `rights`: bit i is `attributes[i]`."""
+        return _held(self.attributes, index)
+
+    def fault(
+        self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
+    ) -> tuple[str, int]:
+        """Give the exception that a failed walk raises and its code, as `Format.fault` does."""
+        return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
+
+    def exception(self, reason: Reason, access: Access) -> Fault:
+        """Give the exception that a failed walk raises, as the format describes it."""
+        return _exception(self.faults, reason, access)
+
+
+def _held(attributes: tuple[Attribute, ...], index: int) -> frozenset[str]:
+    return frozenset(a.name for i, a in enumerate(attributes) if index >> i & 1)
+
+
+def _exception(faults: tuple[Fault, ...], reason: Reason, access: Access) -> Fault:
+    return next(
+        f
+        for f in faults
+        if (not f.reasons or reason in f.reasons) and (not f.kinds or access.kind in f.kinds)
+    )
+
+
+def _fault(
+    faults: tuple[Fault, ...], reason: Reason, access: Access, settings: Settings, level: int
+) -> tuple[str, int]:
+    found = _exception(faults, reason, access)
+    code = 0
+    for part in found.code:
+        if (
+            (not part.reasons or reason in part.reasons)
+            and (not part.kinds or access.kind in part.kinds)
+            and (part.user is None or part.user == access.user)
+            and (not part.any_of or any(settings[name] for name in part.any_of))
+            and (not part.levels or level in part.levels)
+        ):
+            code |= part.value
+            if part.level_shift is not None:
+                code |= level << part.level_shift
+    return found.name.format(level=level), code
+
+
+def _problems(format_: Format) -> Iterator[str]:
+    total = format_.page_shift + sum(level.bits for level in format_.levels)
+    if not format_.levels:
+        yield "it has no levels"
+    if total != format_.va_bits:
+        yield f"its levels translate {total} address bits and va_bits says {format_.va_bits}"
+    if format_.entry_bytes not in (4, 8):
+        yield f"entry_bytes is 4 or 8, not {format_.entry_bytes}"
+    if len(format_.attributes) > 6:
+        yield f"it has {len(format_.attributes)} attributes; a walk carries at most 6"
+    settings = {setting.name for setting in format_.settings_known}
+    attributes = {attribute.name for attribute in format_.attributes}
+    levels = {level.name for level in format_.levels}
+    used = [name for rule in format_.deny for name in rule.when + rule.unless]
+    used += [
+        name for r in format_.reserved for name in (*r.when, *r.unless, *((r.above,) if r.above else ()))
+    ]
+    used += [level.leaf_needs for level in format_.levels if level.leaf_needs]
+    used += [format_.output_bits] if format_.output_bits else []
+    used += [n for f in format_.faults for c in f.code for n in c.any_of]
+    for name in used:
+        if name not in settings:
+            yield f"a rule names the setting {name!r}; {nearest(name, settings)}"
+    for name in [name for rule in format_.deny for name in rule.has + rule.lacks]:
+        if name not in attributes:
+            yield f"a rule names the attribute {name!r}; {nearest(name, attributes)}"
+    named: list[Reserved | Refused | BitField] = [*format_.reserved, *format_.refused, *format_.fields]
+    for name in [n for rule in named for n in rule.levels] + [run.level for run in format_.contiguous]:
+        if name not in levels:
+            yield f"a rule names the level {name!r}; {nearest(name, levels)}"
+    if format_.faults and (format_.faults[-1].reasons or format_.faults[-1].kinds):
+        yield "its last fault must take every reason that is left"

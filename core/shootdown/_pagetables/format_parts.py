@@ -1,0 +1,396 @@
+"""The words that a page-table format is written in: frozen values, each a sentence of a manual.
+
+Levels count from the root, which is 0; bits count from the least significant, which is 0, in an entry that
+has already been read in the format's byte order.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+import attrs
+
+from shootdown._values.errors import ShootdownError, nearest
+
+Kind = Literal["read", "write", "execute"]
+Slot = Literal["any", "table", "leaf"]
+KINDS: tuple[Kind, ...] = ("read", "write", "execute")
+
+
+def bit(position: int) -> int:
+    """Give the mask of one bit."""
+    return 1 << position
+
+
+def bits(low: int, high: int) -> int:
+    """Give the mask of the bits from `low` to `high`, both included."""
+    return (1 << (high + 1)) - (1 << low)
+
+
+class Reason(enum.IntEnum):
+    """Say how a walk ended. The numbers are what kernels return."""
+
+    OK = 0
+    NOT_PRESENT = 1
+    PERMISSION = 2
+    RESERVED = 3
+    NONCANONICAL = 4
+    ADDRESS_SIZE = 5
+    ACCESS_FLAG = 6
+    MALFORMED = 7  # the levels are used up without a leaf, or an entry names an impossible next table
+    NO_MEMORY = 8  # a table lies where there is no physical memory
+
+    @property
+    def text(self) -> str:
+        """The reason in words, for a person."""
+        return _REASON_TEXTS[self]
+
+
+_REASON_TEXTS = {
+    Reason.OK: "translated",
+    Reason.NOT_PRESENT: "not present",
+    Reason.PERMISSION: "permission",
+    Reason.RESERVED: "reserved bit set",
+    Reason.NONCANONICAL: "non-canonical address",
+    Reason.ADDRESS_SIZE: "output address too large",
+    Reason.ACCESS_FLAG: "accessed or dirty flag clear",
+    Reason.MALFORMED: "malformed tree of tables",
+    Reason.NO_MEMORY: "table outside of physical memory",
+}
+
+
+@attrs.frozen
+class Access:
+    """What is asked of a translation.
+
+    Args:
+        kind: a data read, a data write or an instruction fetch.
+        user: made in user mode (CPL 3, EL0, problem state, U-mode); else in supervisor mode.
+    """
+
+    kind: Kind = attrs.field(default="read", validator=attrs.validators.in_(KINDS))
+    user: bool = True
+
+
+USER_READ = Access()
+EVERY_ACCESS: tuple[Access, ...] = tuple(Access(kind, user) for user in (True, False) for kind in KINDS)
+
+
+@attrs.frozen
+class Test:
+    """A condition on an entry: `entry & mask == value`."""
+
+    __test__ = False  # pytest collects classes whose names begin so
+
+    mask: int
+    value: int
+
+    def holds(self, entry: int) -> bool:
+        """Tell whether an entry meets the condition."""
+        return entry & self.mask == self.value
+
+
+@attrs.frozen
+class Piece:
+    """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits."""
+
+    mask: int
+    up: int = 0
+
+
+@attrs.frozen
+class Level:
+    """One level of tables.
+
+    Args:
+        name: the manual's name of an entry, such as `PDE`.
+        linux: Linux's name of the level, such as `pmd`.
+        bits: how many address bits index the table.
+        leaf: whether an entry maps a page: `never`, `always`, or by the format's `points_to_table`.
+        leaf_needs: a setting without which this level has no leaves, whatever the entry says.
+        leaf_bits: bits set in each leaf written here, where they differ from the format's.
+        table_bits: bits set in each entry written here that points to a table, likewise.
+        leaf_address: where the address lies in a leaf, where it differs from the format's `address`.
+        present: when an entry is present, where it differs from the format's.
+        attributes: entries that point to tables carry permissions and an accessed flag (PAE's PDPTEs do not).
+        sizes: where entries hold the size of the next table (`Format.next_bits`): what `bits` a table of this
+            level may have; any where empty.
+    """
+
+    name: str
+    linux: str
+    bits: int
+    leaf: Literal["never", "flag", "always"]
+    leaf_needs: str | None = None
+    leaf_bits: int | None = None
+    table_bits: int | None = None
+    leaf_address: tuple[Piece, ...] | None = None
+    present: Test | None = None
+    attributes: bool = True
+    sizes: tuple[int, ...] = ()
+
+
+@attrs.frozen
+class Attribute:
+    """One permission attribute of a translation and how the tables on the way contribute to it.
+
+    Args:
+        name: the manual's word, such as `writable`.
+        leaf: its bit in a leaf; None where only tables carry it.
+        table: its bit in an entry that points to a table; None where only leaves carry it.
+        combine: `and`: set only if set everywhere; `or`: set if set anywhere; `and-not`: set in the leaf, and
+            removed by any table that has its bit set.
+    """
+
+    name: str
+    leaf: int | None
+    table: int | None = None
+    combine: Literal["and", "or", "and-not"] = "and"
+
+
+@attrs.frozen
+class Deny:
+    """Refuse an access. What no rule refuses is allowed.
+
+    A rule applies if the access matches, all attributes in `has` are set, all in `lacks` are clear, all
+    settings in `when` are on and none in `unless` is.
+
+    Args:
+        kinds: the kinds of access; all where empty.
+        user: user mode alone, supervisor mode alone, or both (None).
+        has: attributes that must be set.
+        lacks: attributes that must be clear.
+        when: settings that must be on.
+        unless: settings that must be off.
+        why: manual and section.
+    """
+
+    kinds: tuple[Kind, ...] = ()
+    user: bool | None = None
+    has: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    why: str = ""
+
+    def applies(self, access: Access, held: frozenset[str], settings: Settings) -> bool:
+        """Tell whether the rule refuses this access to a page with these attributes."""
+        return (
+            (not self.kinds or access.kind in self.kinds)
+            and (self.user is None or self.user == access.user)
+            and held.issuperset(self.has)
+            and held.isdisjoint(self.lacks)
+            and settings.meet(self.when, self.unless)
+        )
+
+
+@attrs.frozen
+class Reserved:
+    """Bits of a present entry that must be zero.
+
+    Args:
+        mask: the bits.
+        levels: names of the levels; all where empty.
+        slot: in entries that point to tables, in leaves, or in both.
+        above: the name of a setting that holds a number of address bits: of `mask`, only bits from there up.
+        above_shift: added to that number, where the address does not lie in its own place.
+        when: settings that must be on for the bits to be reserved.
+        unless: settings that must be off.
+        why: manual and section.
+    """
+
+    mask: int
+    levels: tuple[str, ...] = ()
+    slot: Slot = "any"
+    above: str | None = None
+    above_shift: int = 0
+    when: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    why: str = ""
+
+    def effective(self, settings: Settings) -> int:
+        """Give the mask under these settings, 0 where the rule is off."""
+        if not settings.meet(self.when, self.unless):
+            return 0
+        if self.above is None:
+            return self.mask
+        return self.mask & ~((1 << max(0, settings[self.above] + self.above_shift)) - 1)
+
+
+@attrs.frozen
+class Refused:
+    """A pattern that no present entry may show, such as riscv's writable without readable.
+
+    Args:
+        test: the pattern.
+        levels: names of the levels; all where empty.
+        slot: in entries that point to tables, in leaves, or in both.
+        why: manual and section.
+    """
+
+    test: Test
+    levels: tuple[str, ...] = ()
+    slot: Slot = "any"
+    why: str = ""
+
+
+@attrs.frozen
+class Contiguous:
+    """A run of neighbouring leaves that translates as one larger page.
+
+    Args:
+        level: the level's name.
+        test: the mark in an entry.
+        bits: log2 of how many entries make a run.
+        napot: the entry's own address bits within the run encode its size and are replaced by the address's
+            (riscv Svnapot); otherwise each entry holds its own address (arm64).
+    """
+
+    level: str
+    test: Test
+    bits: int
+    napot: bool = False
+
+
+@attrs.frozen
+class UsedFlags:
+    """The accessed and dirty flags.
+
+    Args:
+        accessed: the bit set in each entry that a translation used.
+        on_tables: entries that point to tables have it too.
+        dirty_set: bits set in the leaf by a write.
+        dirty_clear: bits cleared in the leaf by a write (arm64's AP[2] under DBM).
+        hardware: the setting under which hardware writes the flags; None: always. Where it does not, a clear
+            flag is a fault (`Reason.ACCESS_FLAG`).
+        before_permission: that fault comes before a permission fault.
+    """
+
+    accessed: int
+    on_tables: bool
+    dirty_set: int = 0
+    dirty_clear: int = 0
+    hardware: str | None = None
+    before_permission: bool = False
+
+
+@attrs.frozen
+class Setting:
+    """Something of a CPU's state or model that decides walks: a control bit, or a number of address bits.
+
+    Args:
+        name: as `--set` and error messages have it.
+        default: a boolean, or an integer with its range.
+        doc: one plain sentence.
+        minimum: the least value of an integer.
+        maximum: the greatest value of an integer.
+    """
+
+    name: str
+    default: bool | int
+    doc: str
+    minimum: int = 0
+    maximum: int = 0
+
+
+@attrs.frozen
+class CodeBit:
+    """Part of a fault's code: `value` is in it if the reason, the access and the settings match.
+
+    Args:
+        value: the bits.
+        reasons: the reasons; all where empty.
+        kinds: the kinds of access; all where empty.
+        user: user mode alone, supervisor mode alone, or both (None).
+        any_of: settings of which one at least must be on; none needed where empty.
+        level_shift: adds the level's number (`Format.level_number`) shifted so far.
+        levels: numbers of the levels; all where empty.
+    """
+
+    value: int
+    reasons: tuple[Reason, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    user: bool | None = None
+    any_of: tuple[str, ...] = ()
+    level_shift: int | None = None
+    levels: tuple[int, ...] = ()
+
+
+@attrs.frozen
+class Fault:
+    """One exception.
+
+    Args:
+        name: the manual's; `{level}` in it stands for the level's number.
+        reasons: the reasons that raise it; where empty all that are left.
+        code: what its code is made of.
+        kinds: the kinds of access that raise it; all where empty.
+        code_name: what the manual calls the code, or the register that holds it.
+    """
+
+    name: str
+    reasons: tuple[Reason, ...] = ()
+    code: tuple[CodeBit, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    code_name: str = "code"
+
+
+@attrs.frozen
+class BitField:
+    """A named field of an entry, for a person to read.
+
+    Args:
+        name: the manual's, or Linux's where the manual leaves the bits to software.
+        mask: the bits.
+        slot: in entries that point to tables, in leaves, or in both.
+        levels: names of the levels; all where empty.
+        software: hardware never looks at it.
+    """
+
+    name: str
+    mask: int
+    slot: Slot = "any"
+    levels: tuple[str, ...] = ()
+    software: bool = False
+
+
+@attrs.frozen
+class Settings(Mapping[str, int]):
+    """Values for all settings of one format, made by `Format.settings`."""
+
+    pairs: tuple[tuple[str, int], ...]
+
+    def __getitem__(self, name: str) -> int:
+        for known, value in self.pairs:
+            if known == name:
+                return value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def meet(self, when: Iterable[str], unless: Iterable[str] = ()) -> bool:
+        """Tell whether all of `when` are on and none of `unless` is."""
+        return all(self[name] for name in when) and not any(self[name] for name in unless)
+
+
+def resolve_settings(name: str, known: tuple[Setting, ...], changes: Mapping[str, int]) -> Settings:
+    """Give values to all of a format's settings, or raise `ShootdownError`."""
+    table = {setting.name: setting for setting in known}
+    for asked, value in changes.items():
+        setting = table.get(asked)
+        if setting is None:
+            raise ShootdownError(f"format {name} has no setting {asked!r}; {nearest(asked, table)}")
+        if isinstance(setting.default, bool):
+            if value not in (0, 1):
+                raise ShootdownError(f"format {name}: {asked} is on or off, not {value!r}")
+        elif isinstance(value, bool) or not setting.minimum <= value <= setting.maximum:
+            raise ShootdownError(
+                f"format {name}: {asked} lies between {setting.minimum} and {setting.maximum}, not {value!r}"
+            )
+    return Settings(tuple((s.name, int(changes.get(s.name, s.default))) for s in known))

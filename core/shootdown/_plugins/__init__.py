@@ -1,0 +1,1 @@
+"""Find plugins, load them, vet what they offer."""

@@ -1,0 +1,228 @@
+"""What is installed, as frozen values: plugins that work, plugins that were refused, and finding in them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import attrs
+
+from shootdown._values.errors import ShootdownError, nearest
+
+if TYPE_CHECKING:
+    from shootdown._pagetables.format import CustomFormat, Format
+    from shootdown._values.architecture import Architecture
+    from shootdown._values.platform import Platform
+    from shootdown._values.workload import Workload
+
+PROJECT = "shootdown"
+"""The entry-point group, the prefix of the hooks, and the distribution that ships this file."""
+
+T = TypeVar("T")
+Kind = Literal["broken", "duplicate", "outdated", "disabled"]
+
+
+@attrs.frozen
+class Origin:
+    """Say where a plugin comes from.
+
+    Args:
+        name: the entry point's name.
+        distribution: the distribution that installed it.
+        version: that distribution's version.
+        target: the module or object that the entry point names.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@attrs.frozen
+class Plugin:
+    """Hold what one loaded plugin provides.
+
+    Args:
+        origin: where it comes from.
+        architectures: its architectures.
+        platforms: further platforms, by the architecture's name.
+        workloads: its workloads.
+    """
+
+    origin: Origin
+    architectures: tuple[Architecture, ...] = ()
+    platforms: Mapping[str, tuple[Platform, ...]] = attrs.field(factory=dict)
+    workloads: tuple[Workload, ...] = ()
+
+
+@attrs.frozen
+class Refusal:
+    """Hold why one plugin was not loaded.
+
+    Args:
+        origin: where it comes from.
+        kind: broken, duplicate, outdated or disabled.
+        reason: one line.
+    """
+
+    origin: Origin
+    kind: Kind
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not loaded: {self.origin}: {self.reason}"
+
+
+@attrs.frozen
+class Registry:
+    """Hold every plugin that was found, and find things in them by name.
+
+    Args:
+        plugins: those that work, in the order in which names were given out.
+        refusals: those that don't.
+        notes: settings that had no effect, one line each.
+    """
+
+    plugins: tuple[Plugin, ...]
+    refusals: tuple[Refusal, ...]
+    notes: tuple[str, ...] = ()
+
+    def architectures(self) -> dict[str, Architecture]:
+        """Return every architecture by name."""
+        return {value.name: value for plugin in self.plugins for value in plugin.architectures}
+
+    def workloads(self) -> dict[str, Workload]:
+        """Return every workload by name."""
+        return {value.name: value for plugin in self.plugins for value in plugin.workloads}
+
+    def architecture(self, name: str) -> Architecture:
+        """Return one architecture, by its name or an alias.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+        """
+        there_is = self.architectures()
+        aliases = {alias: value for value in there_is.values() for alias in value.aliases}
+        return aliases[name] if name in aliases else self._find("architecture", name, there_is)
+
+    def formats(self) -> dict[str, Format | CustomFormat]:
+        """Return every page-table format by name."""
+        return {form.name: form for value in self.architectures().values() for form in value.formats}
+
+    def format(self, name: str) -> Format | CustomFormat:
+        """Return one page-table format.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+        """
+        return self._find("format", name, self.formats())
+
+    def workload(self, name: str) -> Workload:
+        """Return one workload.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+        """
+        return self._find("workload", name, self.workloads())
+
+    def platforms(self, architecture: str) -> dict[str, Platform]:
+        """Return an architecture's platforms by name: its own first, then those that other plugins add.
+
+        Raises:
+            ShootdownError: there is no such architecture.
+        """
+        owner = self.architecture(architecture)
+        added = [value for plugin in self.plugins for value in plugin.platforms.get(owner.name, ())]
+        return {value.name: value for value in (*owner.platforms, *added)}
+
+    def platform(self, architecture: str, name: str) -> Platform:
+        """Return one platform of an architecture.
+
+        Raises:
+            ShootdownError: there is no such architecture, or it has no such platform.
+        """
+        owner = self.architecture(architecture)
+        return self._find(f"{owner.name} platform", name, self.platforms(owner.name))
+
+    def machines(self, name: str) -> list[tuple[Architecture, Platform]]:
+        """Return each architecture that has a platform of this name, with the platform.
+
+        Raises:
+            ShootdownError: none has.
+        """
+        found: dict[str, list[tuple[Architecture, Platform]]] = {}
+        for owner in self.architectures().values():
+            for platform in self.platforms(owner.name).values():
+                found.setdefault(platform.name, []).append((owner, platform))
+        return self._find("platform", name, found)
+
+    def blame(self, error: BaseException) -> tuple[Origin, str] | None:
+        """Return the plugin whose code an unexpected error came through last, and `file:line` in it."""
+        owners = {
+            package: plugin.origin
+            for plugin in self.plugins
+            if (package := _package(plugin.origin)) != PROJECT
+        }
+        found = None
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            origin = owners.get(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+            if origin is not None:
+                found = origin, f"{frame.f_code.co_filename}:{line}"
+        return found
+
+    def _find(self, what: str, name: str, there_is: Mapping[str, T]) -> T:
+        if name in there_is:
+            return there_is[name]
+        # A refused plugin that sounds like what was asked for is the likely reason, so it comes first.
+        refusals = sorted(
+            self.refusals, key=lambda one: name not in str(one.origin) and repr(name) not in one.reason
+        )
+        lines = [f"there is no {what} {name!r}; {nearest(name, there_is)}", *map(str, refusals[:4])]
+        if len(refusals) > 4:
+            lines.append(f"... and {len(refusals) - 4} more not loaded: see `shootdown plugins`")
+        raise ShootdownError("\n".join(lines))
+
+
+def _package(origin: Origin) -> str:
+    return origin.target.partition(":")[0].partition(".")[0].strip()
+
+
+def without_duplicates(loaded: Iterable[Plugin], refusals: list[Refusal]) -> tuple[Plugin, ...]:
+    """Keep the first plugin that claims a name; add a refusal for each later one.
+
+    Plugins that add platforms to other people's architectures come last: its own go first.
+    """
+    owners: dict[str, Origin] = {}
+    kept = []
+    for plugin in sorted(loaded, key=lambda plugin: bool(plugin.platforms)):
+        claims: dict[str, Origin] = {}
+        for claim in _claims(plugin):
+            if owner := owners.get(claim) or claims.get(claim):
+                whose = "it provides twice itself" if owner is plugin.origin else f"{owner} provides already"
+                refusals.append(Refusal(plugin.origin, "duplicate", f"provides {claim}, which {whose}"))
+                break
+            claims[claim] = plugin.origin
+        else:
+            owners |= claims
+            kept.append(plugin)
+    return tuple(kept)
+
+
+def _claims(plugin: Plugin) -> Iterable[str]:
+    for architecture in plugin.architectures:
+        for name in (architecture.name, *architecture.aliases):
+            yield f"architecture {name!r}"
+        for platform in architecture.platforms:
+            yield f"platform {platform.name!r} of {architecture.name!r}"
+        for form in architecture.formats:
+            yield f"format {form.name!r}"
+    for name, platforms in plugin.platforms.items():
+        for platform in platforms:
+            yield f"platform {platform.name!r} of {name!r}"
+    for workload in plugin.workloads:
+        yield f"workload {workload.name!r}"

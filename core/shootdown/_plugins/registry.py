@@ -1,0 +1,186 @@
+"""What is installed: plugins found through entry points, each loaded or refused on its own.
+
+Nothing here runs when `shootdown` is imported: the first question about
+anything installed opens the door once, and what comes out is a frozen value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pluggy
+
+from shootdown._plugins import hookspecs
+from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
+from shootdown._plugins.vetting import (
+    RefusedError,
+    one_line,
+    vet_architectures,
+    vet_platforms_by_architecture,
+    vet_workloads,
+)
+from shootdown._values.errors import ShootdownError, nearest
+
+T = TypeVar("T")
+
+DISABLE = "SHOOTDOWN_DISABLE"
+"""The environment variable with the comma-separated plugins that are not to be loaded."""
+
+
+def registry() -> Registry:
+    """Return what is installed; the first call in a process imports the plugins.
+
+    Raises:
+        ShootdownError: a plugin asks while it is being loaded itself.
+    """
+    global _opening
+    with _door:
+        if _opening:
+            raise ShootdownError(
+                "a plugin asks what is installed while it is being loaded; ask when first used"
+            )
+        _opening = True
+        try:
+            return _registry()
+        finally:
+            _opening = False
+
+
+# Two threads may ask first at the same time; one thread that asks again from inside is a plugin.
+_door = threading.RLock()
+_opening = False
+
+
+@functools.cache
+def _registry() -> Registry:
+    return discover(disabled=os.environ.get(DISABLE, ""))
+
+
+def discover(*, disabled: str = "") -> Registry:
+    """Find and load every plugin that is installed now.
+
+    Args:
+        disabled: comma-separated names of entry points, distributions, or `distribution:entry point`.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    unwanted = {name.strip() for name in disabled.split(",") if name.strip()}
+    used: set[str] = set()
+    loaded: list[Plugin] = []
+    refusals: list[Refusal] = []
+    for origin, load in _entry_points():
+        if names := unwanted & _names_to_disable(origin):
+            used |= names
+            refusals.append(Refusal(origin, "disabled", f"{DISABLE}={','.join(sorted(names))}"))
+            continue
+        try:
+            loaded.append(_load(manager, origin, load))
+        except KeyboardInterrupt:
+            raise
+        except RefusedError as refused:
+            refusals.append(Refusal(origin, refused.kind, refused.reason))
+        except BaseException as error:  # sys.exit() in a plugin must not end what others are needed for
+            refusals.append(Refusal(origin, "broken", one_line(error)))
+    plugins = without_duplicates(loaded, refusals)
+    known = {value.name for plugin in plugins for value in plugin.architectures}
+    notes = [f"{DISABLE}: no plugin is called {name!r}" for name in sorted(unwanted - used)]
+    notes += [
+        f"{plugin.origin}: adds platforms to {name!r}, which no loaded plugin describes"
+        for plugin in plugins
+        for name in plugin.platforms
+        if name not in known
+    ]
+    return Registry(plugins, tuple(refusals), tuple(notes))
+
+
+def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
+    """Return every entry point of the group and how to load it, in the order in which names are given out.
+
+    The project's own come first, so that nothing installed later changes what a name means; the rest go by
+    the distribution's name, never by the order of a directory.
+    """
+    found = []
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        name, version = _identity(distribution)
+        if name in seen:  # shadowed by an earlier folder of sys.path, as its modules are
+            continue
+        seen.add(name)
+        try:
+            points = [point for point in distribution.entry_points if point.group == PROJECT]
+        except Exception as error:
+            # A malformed entry_points.txt is none of ours unless it names the group.
+            if f"[{PROJECT}]" in (distribution.read_text("entry_points.txt") or ""):
+                found.append((Origin("entry_points.txt", name, version, ""), _raiser(error)))
+            continue
+        found += [(Origin(point.name, name, version, point.value), point.load) for point in points]
+    return sorted(
+        found, key=lambda pair: (pair[0].distribution != PROJECT, pair[0].distribution, pair[0].name)
+    )
+
+
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Return the normalised name and the version, also of an installation with no metadata."""
+    try:
+        name, version = distribution.metadata["Name"], distribution.version
+    except Exception:  # which one depends on Python's version
+        name, version = None, None
+    return re.sub(r"[-_.]+", "-", name or "unknown").lower(), version or "unknown"
+
+
+def _raiser(error: Exception) -> Callable[[], object]:
+    def load() -> object:
+        raise error
+
+    return load
+
+
+def _names_to_disable(origin: Origin) -> set[str]:
+    return {origin.name, origin.distribution, f"{origin.distribution}:{origin.name}"}
+
+
+def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], object]) -> Plugin:
+    """Import one plugin, call its hooks and vet what they return."""
+    # What a plugin prints belongs to nobody's report: `--json` must stay parseable.
+    with contextlib.redirect_stdout(sys.stderr):
+        module: Any = load()
+        hooks = {name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None}
+        offered = {name for name in vars(manager.hook) if name.startswith(PROJECT)}
+        if not hooks:
+            raise RefusedError(
+                "broken", f"{origin.target} implements no hook: mark functions with shootdown.hookimpl"
+            )
+        if unknown := sorted(hooks - offered):
+            raise RefusedError("broken", f"{unknown[0]} is no hook; {nearest(unknown[0], offered)}")
+        if any(module is other for other in manager.get_plugins()):
+            raise RefusedError("duplicate", f"{origin.target} is loaded already")
+        manager.register(module, name=f"{origin.distribution}:{origin.name}")
+        try:
+            return _collect(manager, origin, module)
+        except BaseException:
+            manager.unregister(module)
+            raise
+
+
+def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> Plugin:
+    others = [other for other in manager.get_plugins() if other is not module]
+
+    def call(hook: str, vet: Callable[[str, Any], T], none: T) -> T:
+        # pluggy answers with a list: empty where the plugin lacks the hook or its function returned None.
+        answers = manager.subset_hook_caller(hook, others)()
+        return vet(hook, answers[0]) if answers else none
+
+    return Plugin(
+        origin,
+        architectures=call("shootdown_architectures", vet_architectures, ()),
+        platforms=call("shootdown_platforms", vet_platforms_by_architecture, {}),
+        workloads=call("shootdown_workloads", vet_workloads, ()),
+    )

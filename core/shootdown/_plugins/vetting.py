@@ -1,0 +1,203 @@
+"""Judge what a plugin's hooks return, before anything relies on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._pagetables.format import CustomFormat, Format
+from shootdown._plugins.installed import Kind
+from shootdown._values.architecture import API, Architecture
+from shootdown._values.changes import Change
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.platform import Costs, Platform
+from shootdown._values.series import BY_NAME
+from shootdown._values.whatif import Contradiction
+from shootdown._values.workload import SEED, Parameter, Workload
+
+SUPPORTED_APIS = frozenset({API})
+"""The values of `Architecture.api` whose meaning this release implements."""
+
+# A name is typed on a command line, in comma-separated lists.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+
+_REASON_LENGTH = 300
+
+
+class RefusedError(Exception):
+    """Carry a refusal from where it is found to where it is kept."""
+
+    def __init__(self, kind: Kind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: Kind = kind
+        self.reason = reason
+
+
+def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
+    """Return a hook's architectures, or refuse the plugin for one that can't be used."""
+    for value in _sequence(hook, answer):
+        what = f"architecture {_name(hook, 'architecture', value)!r}"
+        # Before anything else of it: what the other fields mean depends on it.
+        api = getattr(value, "api", None)
+        if type(api) is not int or api not in SUPPORTED_APIS:
+            written = (
+                "doesn't say for which api it was written" if api is None else f"is written for api {api!r}"
+            )
+            supported = ", ".join(map(str, sorted(SUPPORTED_APIS)))
+            raise RefusedError("outdated", f"{what} {written}; this shootdown supports api {supported}")
+        _require(hook, what, value, Architecture)
+        _text(what, "summary", value.summary)
+        for alias in _each(what, "aliases", value.aliases, str):
+            _check_name(hook, "architecture alias", alias)
+        for form in _each(what, "formats", value.formats, Format, CustomFormat):
+            _check_name(hook, "format", form.name)
+        _each(what, "contradictions", value.contradictions, Contradiction)
+        for name in ("configure", "lower"):
+            _callable(what, name, getattr(value, name), optional=True)
+        _vet_switches(what, value)
+        vet_platforms(f"{what}, platforms:", value.platforms)
+    return tuple(answer)
+
+
+def _vet_switches(what: str, value: Architecture) -> None:
+    """Refuse switches that can't be made, and changes of switches or series that there are not."""
+    if not (isinstance(value.switches, type) and attrs.has(value.switches)):
+        raise RefusedError("broken", f"{what}: switches is {value.switches!r:.60}, not an attrs class")
+    known = {name for holder in (Kernel, value.switches()) for name, _ in switches_of(holder)}
+    for change in _each(what, "changes", value.changes, Change):
+        titled = f"{what}: the change {change.commit}"
+        for name, _ in change.sets:
+            if name not in known:
+                raise RefusedError("broken", f"{titled} sets {name!r}; {nearest(name, known)}")
+        if (change.mainline is None) == (change.proposal is None):
+            raise RefusedError(
+                "broken", f"{titled} is to have either a mainline release or a proposal's name"
+            )
+        named = [change.mainline.partition("-rc")[0]] if change.mainline is not None else []
+        for series in (*named, *dict(change.stable), *change.unverified):
+            if series not in BY_NAME:
+                raise RefusedError(
+                    "broken", f"{titled} names the series {series!r}; {nearest(series, BY_NAME)}"
+                )
+
+
+def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
+    """Return a list of platforms, or refuse the plugin for one that can't be used."""
+    for value in _sequence(hook, answer):
+        what = f"platform {_name(hook, 'platform', value)!r}"
+        _require(hook, what, value, Platform)
+        _text(what, "summary", value.summary)
+        _require(hook, f"{what}, costs", value.costs, Costs)
+        for holder in (value, value.arch) if attrs.has(type(value.arch)) else (value,):
+            _check_switches(what, holder)
+    return tuple(answer)
+
+
+def vet_platforms_by_architecture(hook: str, answer: Any) -> dict[str, tuple[Any, ...]]:
+    """Return a hook's platforms by architecture, or refuse the plugin."""
+    if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):
+        raise RefusedError("broken", f"{hook} returned {_a(answer)}, not a dict by the architecture's name")
+    return {name: vet_platforms(hook, platforms) for name, platforms in answer.items()}
+
+
+def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
+    """Return a hook's workloads, or refuse the plugin for one that can't be used."""
+    for value in _sequence(hook, answer):
+        what = f"workload {_name(hook, 'workload', value)!r}"
+        _require(hook, what, value, Workload)
+        _text(what, "summary", value.summary)
+        for name in ("build", "refuse", "remarks"):
+            _callable(what, name, getattr(value, name))
+        seen = {SEED.name}
+        for parameter in _each(what, "parameters", value.parameters, Parameter):
+            _check_name(hook, f"parameter of {what}", parameter.name)
+            if parameter.name in seen:
+                raise RefusedError("broken", f"{what} has two parameters {parameter.name!r}")
+            seen.add(parameter.name)
+            try:
+                parameter.read(parameter.default)
+            except ShootdownError as error:
+                raise RefusedError("broken", f"{what}, default: {error}") from None
+    return tuple(answer)
+
+
+def _text(what: str, field: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise RefusedError("broken", f"{what}: {field} is {_a(value)}, not a str")
+
+
+def _callable(what: str, field: str, value: object, *, optional: bool = False) -> None:
+    if not (callable(value) or (optional and value is None)):
+        raise RefusedError("broken", f"{what}: {field} is {_a(value)}, not a function")
+
+
+def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any]:
+    """Return the values of a field that is to be a list or tuple of one kind."""
+    for value in _sequence(f"{what}: {field}", values, verb="is"):
+        if not isinstance(value, kinds):
+            raise RefusedError("broken", f"{what}: {field} has {_a(value)} where {_a(kinds[0])} belongs")
+    return tuple(values)
+
+
+def _check_switches(what: str, holder: Any) -> None:
+    """Refuse a value that `--set` would refuse."""
+    for name, field in switches_of(holder):
+        value, meta = getattr(holder, name), field.metadata
+        number = isinstance(value, int)
+        fits = (
+            isinstance(value, type(field.default))
+            and (not meta["choices"] or value in meta["choices"])
+            and not (number and meta["minimum"] is not None and value < meta["minimum"])
+            and not (number and meta["maximum"] is not None and value > meta["maximum"])
+        )
+        if not fits:
+            raise RefusedError("broken", f"{what}: {name} is {value!r:.60}, which is out of its range")
+
+
+def _sequence(what: str, answer: Any, *, verb: str = "returned") -> Sequence[Any]:
+    if not isinstance(answer, list | tuple):
+        raise RefusedError("broken", f"{what} {verb} {_a(answer)}, not a list or tuple")
+    return answer
+
+
+def _name(hook: str, what: str, value: Any) -> str:
+    name = getattr(value, "name", None)
+    if not isinstance(name, str):
+        raise RefusedError("broken", f"{hook} returned {_a(value)} where a named {what} belongs")
+    return _check_name(hook, what, name)
+
+
+def _check_name(hook: str, what: str, name: str) -> str:
+    if not isinstance(name, str):
+        raise RefusedError("broken", f"{hook} returned {_a(name)} as {what} name")
+    if not _NAME.fullmatch(name):
+        rule = "use letters, digits and . _ + : -"
+        raise RefusedError("broken", f"{hook} returned the {what} name {name!r}: {rule}")
+    return name
+
+
+def _require(hook: str, what: str, value: Any, wanted: type[Any]) -> None:
+    if not isinstance(value, wanted):
+        raise RefusedError("broken", f"{hook} returned {what} as {_a(value)}, not {_a(wanted)}")
+
+
+def _a(value: object) -> str:
+    """Name a type, or a value's type, with its article."""
+    name = (value if isinstance(value, type) else type(value)).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def one_line(error: BaseException) -> str:
+    """Write an error of somebody else's on one printable line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception as unprintable:
+        text = f"(its message raises {type(unprintable).__name__})"
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    if len(text) > _REASON_LENGTH:
+        text = text[:_REASON_LENGTH] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,403 @@
+"""Explore: one scenario on each combination of architecture, platform and kernel, with its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from platform import machine as host_machine
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from shootdown._explore.engine import BUG, SAFE, Outcome, Reductions
+from shootdown._machine import ops as o
+from shootdown._plugins.registry import registry
+from shootdown._questions.compare import machines
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.releases import resolve
+from shootdown._values.scenario import Scenario, Scene
+from shootdown._values.series import newest_known
+from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
+
+if TYPE_CHECKING:
+    from shootdown._explore.soak import Soak
+    from shootdown._explore.story import Story
+    from shootdown._plugins.installed import Registry
+    from shootdown._values.architecture import Architecture
+    from shootdown._values.kernel import Kernel
+    from shootdown._values.platform import Platform
+
+NOT_APPLICABLE = "not-applicable"
+#: Beyond these a search is inconclusive, unless other bounds are given.
+MOST_STATES = 50_000_000
+MOST_BYTES = 2 << 30
+MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
+_GROUPS = ("kernel", "platform", "scenario")
+_MEMORY = "memory_model"
+
+
+@attrs.frozen
+class Exploration:
+    """Everything that one exploration depends on, checked.
+
+    Args:
+        architecture, platform, kernel, scenario: values, what-ifs applied.
+        parameters, switches: those of the scenario, complete.
+        settings: the what-ifs, as asked.
+        memory: the memory model.
+        remarks: what the choices already say.
+    """
+
+    architecture: Architecture
+    platform: Platform
+    kernel: Kernel
+    scenario: Scenario
+    parameters: Mapping[str, Any]
+    switches: Mapping[str, Any]
+    settings: Mapping[str, str]
+    memory: str
+    remarks: tuple[str, ...]
+
+    def scene(self, *extra: str) -> Scene:
+        """What the scenario's `build` gets; `extra` are further settings of the platform."""
+        platform, _ = set_fields(self.platform, parse_settings(extra), "platform", self.platform.name)
+        assert self.architecture.lower is not None
+        lowering = self.architecture.lower(self.kernel, platform)
+        return Scene(
+            self.kernel,
+            platform,
+            lowering,
+            {**self.parameters, **self.switches},
+            MEMORY_MODELS[self.memory],
+            self.architecture.pte_clear,
+            self.architecture.pte_clear_atomic,
+        )
+
+    def refusal(self) -> str | None:
+        """Say why kernel and platform can't run the scenario, or None."""
+        if self.architecture.lower is None:
+            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
+        scene = self.scene()
+        if self.scenario.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
+            reason = scene.lowering.no_pmd_sharing()
+            if reason is not None:
+                return reason
+        return self.scenario.refuse(scene)
+
+    def scenes(self) -> list[tuple[str, Scene]]:
+        """List what has to be explored: the scene, and each further way that the platform may flush it."""
+        scene = self.scene()
+        found = [("", scene)]
+        if self.scenario.flushes:
+            found += [(name, self.scene(*extra)) for name, extra in scene.lowering.other_flushes.items()]
+        return found
+
+
+@attrs.frozen
+class Verdict:
+    """What exploration says of one scenario on one machine.
+
+    Args:
+        scenario, arch, platform, kernel: names, the kernel as typed.
+        set, parameters: the what-ifs that were asked, and all parameters.
+        verdict: `safe`, `bug`, `inconclusive` or `not-applicable`.
+        invariant: the one that does not hold.
+        states, transitions, depth: how much was found; the depth of a bug is the length of its story.
+        reason: why it is not applicable, or what bounded the search.
+        remarks: what a reader must know.
+        reached: the places of the scenario that were reached.
+        way: the way of flushing in which the bug was found, where there are several.
+        story: how a bug comes about, where it was asked for.
+        outcome: everything else that the search found; None where there was none.
+    """
+
+    scenario: str
+    arch: str
+    platform: str
+    kernel: str
+    set: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    verdict: str
+    invariant: str | None
+    states: int
+    transitions: int
+    depth: int
+    reason: str | None
+    remarks: tuple[str, ...]
+    reached: frozenset[str]
+    way: str = ""
+    story: Story | None = attrs.field(default=None, repr=False)
+    outcome: Outcome | None = attrs.field(default=None, repr=False, eq=False)
+    exploration: Exploration | None = attrs.field(default=None, repr=False, eq=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row for JSON; `shootdown explore --replay` reads it."""
+        return {
+            "scenario": self.scenario,
+            "arch": self.arch,
+            "platform": self.platform,
+            "kernel": self.kernel,
+            "set": dict(self.set),
+            "parameters": dict(self.parameters),
+            "verdict": self.verdict,
+            "invariant": self.invariant,
+            "states": self.states,
+            "transitions": self.transitions,
+            "depth": self.depth,
+            "story": self.story.to_list() if self.story else [],
+            "reason": self.reason,
+            "remarks": list(self.remarks),
+            "reached": sorted(self.reached),
+        }
+
+
+def scenarios() -> dict[str, Scenario]:
+    """Return the scenarios that come with shootdown, by name."""
+    from shootdown._scenarios import ALL
+
+    return {scenario.name: scenario for scenario in ALL}
+
+
+def scenario_named(name: str) -> Scenario:
+    """Find a scenario by its name, or read it from a file of Python that defines `SCENARIO`.
+
+    Raises:
+        ShootdownError: there is no such scenario, or the file can't be read or defines none.
+    """
+    if name.endswith(".py"):
+        return _from_file(Path(name))
+    known = scenarios()
+    if name not in known:
+        raise ShootdownError(f"unknown scenario {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
+def _from_file(path: Path) -> Scenario:
+    import runpy
+
+    if not path.is_file():
+        raise ShootdownError(f"scenario {path}: there is no such file")
+    try:
+        found = runpy.run_path(str(path)).get("SCENARIO")
+    except Exception as error:  # whatever somebody's file does wrong
+        raise ShootdownError(f"scenario {path}: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Scenario):
+        raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")
+    return found
+
+
+def explore(
+    scenario: str | Scenario,
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+    states: int = MOST_STATES,
+    memory: int = MOST_BYTES,
+    soak: int | None = None,
+    seed: int = 1,
+) -> list[Verdict]:
+    """Explore every interleaving of a scenario on every combination, and return a verdict for each.
+
+    Args:
+        scenario: its name, a file of Python that defines `SCENARIO`, or a `shootdown.scenarios.Scenario`.
+        arch: names of architectures; this machine's if neither they nor platforms are given.
+        platforms: names of platforms; each architecture's first if empty.
+        kernels: releases and proposals; the newest release known if empty.
+        parameters: of the scenario.
+        settings: what-ifs such as `kernel.unshare_sync=none`, `scenario.fix=false` or `memory_model=sc`.
+        states: a search that finds more than so many is `inconclusive`.
+        memory: so is one whose states fill more bytes.
+        soak: take so many random walks, and no search.
+        seed: of the random walks.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    for name, value in (("states", states), ("memory", memory), ("soak", 1 if soak is None else soak)):
+        if value < 1:
+            raise ShootdownError(f"{name}={value}: it is a number from 1 on")
+    walks = None
+    if soak is not None:
+        from shootdown._explore.soak import Soak
+
+        walks = Soak(soak, seed)
+    cases = explorations(
+        scenario, arch=arch, platforms=platforms, kernels=kernels, parameters=parameters, settings=settings
+    )
+    return [
+        explore_case(case, most_states=states, most_bytes=memory, soak=walks, stories=True) for case in cases
+    ]
+
+
+def explorations(
+    scenario: str | Scenario,
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+) -> list[Exploration]:
+    """Prepare all combinations, so that a mistake shows before anything runs.
+
+    Args:
+        scenario: its name, a file that defines one, or one.
+        arch, platforms, kernels: names; without any, the first architecture's first platform and the newest release.
+        parameters: of the scenario.
+        settings: what-ifs: `kernel.`, `platform.`, `scenario.` and `memory_model`.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    what = scenario_named(scenario) if isinstance(scenario, str) else scenario
+    if isinstance(settings, Mapping):
+        settings = [f"{name}={value}" for name, value in settings.items()]
+    texts = [
+        f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == _MEMORY else text
+        for text in settings
+    ]
+    chosen = parse_settings(texts, _GROUPS)
+    installed = registry()
+    owners = list(arch) or ([] if platforms else [_of_this_machine(installed)])
+    return [
+        _prepare(what, architecture, platform, kernel, parameters or {}, chosen)
+        for architecture, platform in machines(installed, owners, platforms)
+        for kernel in (kernels or (newest_known(),))
+    ]
+
+
+def _of_this_machine(installed: Registry) -> str:
+    """Name the architecture of the machine that this runs on, or the first that is installed."""
+    known = installed.architectures()
+    here = host_machine()
+    for name, architecture in known.items():
+        if here in (name, *architecture.aliases):
+            return name
+    if not known:
+        raise ShootdownError("no architecture is installed; `shootdown plugins` says why")
+    return next(iter(known))
+
+
+def _prepare(
+    scenario: Scenario,
+    architecture: Architecture,
+    platform: Platform,
+    kernel: str,
+    parameters: Mapping[str, Any],
+    settings: Mapping[str, str],
+) -> Exploration:
+    resolved = set_kernel(resolve(kernel, architecture), settings, architecture)
+    name = platform.name
+    platform, remarks = set_fields(platform, settings, "platform", name)
+    refuse_contradictions(settings, resolved, platform, architecture.contradictions)
+    switches = {
+        text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")
+    }
+    memory = switches.pop(_MEMORY, architecture.memory_model)
+    if memory not in MEMORY_MODELS:
+        raise ShootdownError(f"--set {_MEMORY}={memory}: it is one of {', '.join(MEMORY_MODELS)}")
+    own = scenario.read(parameters, switches)
+    return Exploration(
+        architecture,
+        platform,
+        resolved,
+        scenario,
+        {p.name: own[p.name] for p in scenario.parameters},
+        {p.name: own[p.name] for p in scenario.switches},
+        {(_MEMORY if n == f"scenario.{_MEMORY}" else n): v for n, v in settings.items()},
+        memory,
+        (*resolved.remarks, *remarks),
+    )
+
+
+def explore_case(
+    case: Exploration,
+    *,
+    reductions: Reductions | None = None,
+    most_states: int = MOST_STATES,
+    most_bytes: int = MOST_BYTES,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    soak: Soak | None = None,
+    stories: bool = False,
+) -> Verdict:
+    """Explore one case: the worst verdict of all ways in which the platform may flush.
+
+    Args:
+        case: what `explorations` prepared.
+        reductions: which are on; all of them by default.
+        most_states, most_bytes: bounds; beyond them the verdict is `inconclusive`.
+        progress: called now and then with states found and states expanded.
+        soak: walk at random rather than search.
+        stories: tell how a bug comes about.
+    """
+    from shootdown._explore.engine import Explorer
+
+    reason = case.refusal()
+    if reason is not None:
+        return _verdict(case, NOT_APPLICABLE, reason=reason)
+    worst: Verdict | None = None
+    for way, scene in case.scenes():
+        explorer = Explorer(case.scenario.build(scene), reductions)
+        if soak is not None:
+            outcome = soak.walk(explorer, progress)
+        else:
+            outcome = explorer.search(most_states=most_states, most_bytes=most_bytes, progress=progress)
+        found = _verdict(case, outcome.verdict, outcome=outcome, way=way, soak=soak)
+        if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):
+            worst = found
+            if stories and outcome.verdict == BUG:
+                from shootdown._explore.telling import tell
+
+                worst = attrs.evolve(found, story=tell(explorer, outcome, case.scenario.sentences))
+    assert worst is not None
+    return worst
+
+
+_RANK = (NOT_APPLICABLE, SAFE, "inconclusive", BUG)
+
+
+def _verdict(
+    case: Exploration,
+    verdict: str,
+    *,
+    outcome: Outcome | None = None,
+    reason: str | None = None,
+    way: str = "",
+    soak: Soak | None = None,
+) -> Verdict:
+    remarks = list(case.remarks)
+    if way and verdict == BUG:
+        remarks.append(f"found for {way}")
+    if outcome is not None and soak is not None:
+        remarks.append(soak.remark(outcome))
+    if outcome is not None and verdict == "inconclusive":
+        reason = (
+            soak.covered(outcome)
+            if soak is not None
+            else (
+                f"the bound was hit after {outcome.states:,} states and {outcome.transitions:,} transitions: none of "
+                "those explored breaks an invariant"
+            )
+        )
+    return Verdict(
+        scenario=case.scenario.name,
+        arch=case.architecture.name,
+        platform=case.platform.name,
+        kernel=case.kernel.name,
+        set=dict(case.settings),
+        parameters=dict(case.parameters),
+        verdict=verdict,
+        invariant=outcome.invariant if outcome else None,
+        states=outcome.states if outcome else 0,
+        transitions=outcome.transitions if outcome else 0,
+        depth=outcome.depth if outcome else 0,
+        reason=reason,
+        remarks=tuple(remarks),
+        reached=outcome.reached if outcome else frozenset(),
+        way=way,
+        outcome=outcome,
+        exploration=case,
+    )

@@ -1,0 +1,320 @@
+"""Page tables in a memory image: what `shootdown walk` and `shootdown.walk` answer from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from shootdown._pagetables.format import Access, CustomFormat, Format, Kind, Reason, Setting, Settings
+from shootdown._pagetables.mappings import Listing
+from shootdown._pagetables.mappings import Mapping as Range
+from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
+from shootdown._pagetables.walk_steps import Step, Trace, trace
+from shootdown._values.errors import ShootdownError
+
+OUTSIDE = "outside of the image"
+"""The `fault` of a walk that needs a table which the image does not have: hardware might find one there."""
+
+_WORDS = {"true": 1, "on": 1, "yes": 1, "1": 1, "false": 0, "off": 0, "no": 0, "0": 0}
+_LETTERS: tuple[tuple[str, Kind], ...] = (("r", "read"), ("w", "write"), ("x", "execute"))
+
+
+@attrs.frozen
+class Translation:
+    """What became of one address.
+
+    Levels have the manual's numbers where it gives any (arm64's 3 is the last, riscv's 0), and count from the
+    root, which is 0, where it gives none.
+
+    Args:
+        va: the address, in bytes.
+        pa: its translation; None where there is none.
+        fault: the exception, as the manual calls it; None where there is a translation. `OUTSIDE` where the
+            walk needs a table that the image does not have.
+        fault_code: the exception's code; None with the fault.
+        fault_code_name: what the manual calls the code: error code, ESR_EL1, DSISR.
+        reason: why, in words; `translated` where it is.
+        level: where the walk ended.
+        page_size: bytes that the leaf maps, a contiguous run where it is one; None without a translation.
+        flags: names of the fields of the last entry that are not zero.
+        user: what user mode may do with the page: `rw-`; None where the walk reached none.
+        supervisor: likewise supervisor mode.
+        steps: the entries that were read, from the root on.
+    """
+
+    va: int
+    pa: int | None
+    fault: str | None
+    fault_code: int | None
+    fault_code_name: str
+    reason: str
+    level: int
+    page_size: int | None
+    flags: tuple[str, ...]
+    user: str | None
+    supervisor: str | None
+    steps: tuple[Step, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        first = ("va", "pa", "fault", "level", "page_size")
+        rest = ("reason", "fault_code", "fault_code_name", "user", "supervisor")
+        return {
+            **{name: getattr(self, name) for name in first},
+            "flags": list(self.flags),
+            "steps": [attrs.asdict(step) | {"flags": list(step.flags)} for step in self.steps],
+            **{name: getattr(self, name) for name in rest},
+        }
+
+
+@attrs.frozen(eq=False)
+class PageTables:
+    """The page tables below one root.
+
+    Args:
+        format: the page-table format.
+        memory: where the tables are.
+        root: physical address of the top table.
+        settings: the CPU's.
+        name: of the image, for messages.
+    """
+
+    format: Format | CustomFormat
+    memory: PhysicalMemory
+    root: int
+    settings: Settings
+    name: str = "memory"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a root that is none."""
+        if not 0 <= self.root < 1 << 64:
+            raise ShootdownError(f"root {self.root:#x} is no 64-bit address")
+        mask = self.format.root_mask
+        if isinstance(self.format, Format) and self.root & ~mask:
+            raise ShootdownError(
+                f"root {self.root:#x} can't be the address of a top table of {self.format.name}: "
+                f"its bits {self.root & ~mask:#x} must be zero"
+            )
+        first, size = self.root & mask, 1
+        if isinstance(self.format, Format):
+            size = self.format.table_bytes(0)
+        # A frame of the table is enough: an image may leave out those of which nothing is known.
+        if not any(self.memory.holds(address) for address in range(first, first + size, FRAME_BYTES)):
+            raise ShootdownError(
+                f"root {self.root:#x} lies outside of the image {self.name}, which has {self.memory.extent}"
+            )
+
+    def translate(self, va: int, access: Access) -> Translation:
+        """Walk one address.
+
+        Args:
+            va: address in bytes.
+            access: what is asked.
+
+        Raises:
+            ShootdownError: the address has more than 64 bits.
+        """
+        if not 0 <= va < 1 << 64:
+            raise ShootdownError(f"{va:#x} is no 64-bit address")
+        found = trace(self.format, self.memory, self.root, va, access, self.settings)
+        number = self.format.level_number
+        user, supervisor = self.rights(found.attributes) if _reached_a_page(found) else (None, None)
+        outside = self._is_outside(found)
+        exception = None if found.pa is not None else self.format.exception(found.reason, access)
+        return Translation(
+            va=va,
+            pa=found.pa,
+            fault=OUTSIDE if outside else found.fault or None,
+            fault_code=None if outside or exception is None else found.fault_code,
+            fault_code_name="" if outside or exception is None else exception.code_name,
+            reason="a table is not in the image" if outside else found.reason.text,
+            level=number(found.level),
+            page_size=found.page_size,
+            flags=found.flags,
+            user=user,
+            supervisor=supervisor,
+            steps=tuple(attrs.evolve(step, level=number(step.level)) for step in found.steps),
+        )
+
+    def listing(self, *, upper_half: bool = False) -> Listing:
+        """Give everything that is mapped; see `mappings`."""
+        return Listing(self.format, self.memory, self.root, self.settings, upper_half=upper_half)
+
+    def rights(self, attributes: frozenset[str]) -> tuple[str, str]:
+        """Say what user and supervisor mode may do with a page: `("r--", "rw-")`."""
+        user, supervisor = (
+            "".join(
+                letter if self._allows(Access(kind, who), attributes) else "-" for letter, kind in _LETTERS
+            )
+            for who in (True, False)
+        )
+        return user, supervisor
+
+    def _allows(self, access: Access, attributes: frozenset[str]) -> bool:
+        if isinstance(self.format, Format):
+            return self.format.allows(access, attributes, self.settings)
+        index = sum(1 << i for i, a in enumerate(self.format.attributes) if a.name in attributes)
+        return bool(int(self.format.check(access, self.settings, False).allowed) >> index & 1)
+
+    def _is_outside(self, found: Trace) -> bool:
+        """Tell whether an entry was asked for that the image doesn't have."""
+        if found.pa is not None or not found.steps:
+            return False
+        last = found.steps[-1]
+        return found.reason in (Reason.NO_MEMORY, Reason.NOT_PRESENT) and not self.memory.holds(last.address)
+
+
+def _reached_a_page(found: Trace) -> bool:
+    return bool(found.steps) and found.steps[-1].kind == "leaf"
+
+
+def page_tables(
+    image: str | os.PathLike[str] | PhysicalMemory,
+    *,
+    format: str | Format | CustomFormat,
+    root: int,
+    base: int = 0,
+    settings: Mapping[str, int] | None = None,
+) -> PageTables:
+    """Open an image, and find the page tables in it.
+
+    Args:
+        image: a raw image of physical memory, which is mapped and never read whole; an `.npz` with `pfn`
+            (physical address / 4096) and `data` (4096 bytes for each); or a `PhysicalMemory`.
+        format: a name of `shootdown list formats`, or a format.
+        root: physical address of the top table.
+        base: physical address of a raw image's first byte; an `.npz` carries its own frame numbers.
+        settings: the CPU's, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
+
+    Raises:
+        ShootdownError: there is no such format, image or setting, or the root is not in the image.
+    """
+    if isinstance(format, str):
+        from shootdown._plugins.registry import registry
+
+        format = registry().format(format)
+    chosen = format.settings(**(settings or {}))
+    if isinstance(image, PhysicalMemory):
+        return PageTables(format, image, root, chosen)
+    return PageTables(format, PhysicalMemory.load(image, base=base), root, chosen, str(Path(image)))
+
+
+def walk(
+    image: str | os.PathLike[str] | PhysicalMemory,
+    addresses: int | Iterable[int],
+    *,
+    format: str | Format | CustomFormat,
+    root: int,
+    base: int = 0,
+    access: Kind = "read",
+    supervisor: bool = False,
+    settings: Mapping[str, int] | None = None,
+) -> list[Translation]:
+    """Walk the page tables in a memory image, step by step.
+
+    Args:
+        image: a raw image, an `.npz` or a `PhysicalMemory`; see `page_tables`.
+        addresses: virtual addresses, in bytes; or one.
+        format: a name of `shootdown list formats`, or a format.
+        root: physical address of the top table.
+        base: physical address of a raw image's first byte.
+        access: what is asked: `read`, `write` or `execute`.
+        supervisor: by supervisor mode; otherwise by user mode.
+        settings: the CPU's, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
+
+    Returns:
+        What became of each address, in their order.
+
+    Raises:
+        ShootdownError: something that was asked for does not exist, or is no address.
+    """
+    tables = page_tables(image, format=format, root=root, base=base, settings=settings)
+    asked = Access(access, not supervisor)
+    each = (addresses,) if isinstance(addresses, int) else addresses
+    return [tables.translate(int(va), asked) for va in each]
+
+
+def mapped(
+    image: str | os.PathLike[str] | PhysicalMemory,
+    *,
+    format: str | Format | CustomFormat,
+    root: int,
+    base: int = 0,
+    settings: Mapping[str, int] | None = None,
+    upper_half: bool = False,
+) -> Iterator[Range]:
+    """List everything that page tables in a memory image map, as ranges in the order of addresses.
+
+    Args:
+        image: a raw image, an `.npz` or a `PhysicalMemory`; see `page_tables`.
+        format: a name of `shootdown list formats`, or a format.
+        root: physical address of the top table.
+        base: physical address of a raw image's first byte.
+        settings: the CPU's; the format's defaults for the rest.
+        upper_half: the root is that of the addresses that begin with ones, where each half has its own.
+
+    Raises:
+        ShootdownError: something that was asked for does not exist.
+    """
+    tables = page_tables(image, format=format, root=root, base=base, settings=settings)
+    return iter(tables.listing(upper_half=upper_half))
+
+
+def read_number(what: str, text: str) -> int:
+    """Read an address as a person writes it: `0x7fff0000`, `0x7fff_0000`, or decimal.
+
+    Args:
+        what: what it is, for the message.
+        text: the number.
+
+    Raises:
+        ShootdownError: it is none, or has more than 64 bits.
+    """
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        try:
+            int(text, 16)
+            hint = f": 0x{text.removeprefix('0x')}?" if number < 0 and text[:1] not in "-+" else ""
+        except ValueError:
+            hint = ""
+        raise ShootdownError(f"{what} {text!r} is no 64-bit address{hint}")
+    return number
+
+
+def read_settings(form: Format | CustomFormat, texts: Mapping[str, str]) -> dict[str, int]:
+    """Read values of settings as a person writes them: `on`, `off`, a number.
+
+    Args:
+        form: whose settings.
+        texts: by name. Names that the format doesn't have are left to `Format.settings` to refuse.
+
+    Raises:
+        ShootdownError: a value is of another kind.
+    """
+    known = {setting.name: setting for setting in form.settings_known}
+    return {name: _value(form.name, known.get(name), name, text) for name, text in texts.items()}
+
+
+def _value(form: str, setting: Setting | None, name: str, text: str) -> int:
+    word = text.lower()
+    if setting is None or isinstance(setting.default, bool):
+        if word in _WORDS:
+            return _WORDS[word]
+        if setting is not None:
+            raise ShootdownError(f"format {form}: {name} is on or off, not {text!r}")
+    try:
+        return int(text, 0)
+    except ValueError:
+        pass
+    if setting is None:
+        return 0
+    raise ShootdownError(
+        f"format {form}: {name} lies between {setting.minimum} and {setting.maximum}, not {text!r}"
+    )

@@ -1,0 +1,381 @@
+"""The verdicts of scenarios over kernels and platforms, in one table.
+
+Machines that are equal, step by step and cell by cell, have one verdict: kernels that differ in nothing that a scenario
+is about are explored once. Scenarios are shared out to processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Assembler
+from shootdown._plugins.registry import registry
+from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._values.errors import ShootdownError
+from shootdown._values.releases import resolve
+from shootdown._values.series import newest_known
+
+if TYPE_CHECKING:
+    from shootdown._values.architecture import Architecture, Lowering
+    from shootdown._values.platform import Platform
+
+#: Before the sync was batched, with it, in mainline after the rework; and the newest release known.
+KERNELS = ("6.15", "6.16", "7.0")
+
+_FLUSHES = (
+    "tlb_flush",
+    "flush_range",
+    "flush_mm",
+    "flush_page",
+    "flush_pmd_range",
+    "flush_hugetlb_range",
+    "flush_collapsed_pmd",
+)
+#: Steps that no verdict depends on: what is executed, and how often, and how long it takes.
+_PACE = (o.EXECUTE, o.NOTE, o.WORK)
+#: Fewer cells than that are not worth starting processes.
+_WORTH_IT = 24
+
+
+@attrs.frozen
+class Job:
+    """Cells of one scenario that one process explores.
+
+    Args:
+        scenario: its name, or a file that defines one.
+        cells: architecture, platform and kernel of each, by name.
+        parameters, settings: as in `explorations`.
+    """
+
+    scenario: str
+    cells: tuple[tuple[str, str, str], ...]
+    parameters: Mapping[str, Any]
+    settings: tuple[str, ...]
+
+    def cases(self) -> list[Exploration]:
+        """Prepare the cells; a mistake shows here."""
+        return [
+            case
+            for arch, platform, kernel in self.cells
+            for case in explorations(
+                self.scenario,
+                arch=[arch],
+                platforms=[platform],
+                kernels=[kernel],
+                parameters=self.parameters,
+                settings=self.settings,
+            )
+        ]
+
+
+def default_kernels() -> tuple[str, ...]:
+    """Name the kernels of a matrix without `--kernel`."""
+    return tuple(dict.fromkeys((*KERNELS, newest_known())))
+
+
+def jobs(
+    names: Sequence[str] = (),
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] = (),
+) -> list[Job]:
+    """Prepare a matrix, so that a mistake shows before anything runs.
+
+    Args:
+        names: scenarios, or files that define some; all that come with shootdown if empty.
+        arch: architectures; all installed ones if empty.
+        platforms: platforms; if empty, those of each architecture that differ in how they flush.
+        kernels: releases and proposals.
+        parameters: of the scenarios.
+        settings: what-ifs.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    wanted = list(kernels) or list(default_kernels())
+    chosen_machines = _machines(arch, platforms, wanted)
+    found = []
+    for name in names or scenarios():
+        for owner, chosen in chosen_machines:
+            cells = tuple((owner.name, platform, kernel) for platform in chosen for kernel in wanted)
+            found.append(Job(name, cells, parameters or {}, tuple(settings)))
+    for job in found:
+        job.cases()
+    return found
+
+
+def _machines(
+    arch: Sequence[str], platforms: Sequence[str], kernels: Sequence[str]
+) -> list[tuple[Architecture, list[str]]]:
+    installed = registry()
+    if platforms:
+        from shootdown._questions.compare import machines
+
+        pairs = machines(installed, arch, platforms)
+        return [(owner, [platform.name]) for owner, platform in pairs]
+    owners = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
+    there_are = [(owner, installed.platforms(owner.name)) for owner in owners if owner.lower is not None]
+    found = [
+        (owner, [group[0] for group in alike(owner, list(own.values()), kernels)])
+        for owner, own in there_are
+        if own
+    ]
+    if not found:
+        raise ShootdownError("no architecture is loaded that says how it flushes: see `shootdown plugins`")
+    return found
+
+
+def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[str]) -> list[list[str]]:
+    """Group platforms that flush in the same steps on all of these kernels; each group's first stands for it."""
+    groups: dict[Any, list[str]] = {}
+    for platform in platforms:
+        groups.setdefault(_ways(owner, platform, kernels), []).append(platform.name)
+    return list(groups.values())
+
+
+def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> Any:
+    """Return what tells apart how platforms flush."""
+    assert owner.lower is not None
+    found: list[Any] = [platform.hypervisor == "kvm"]
+    for kernel in kernels:
+        lowering = owner.lower(resolve(kernel, owner), platform)
+        found += [_written(lowering, flush) for flush in _FLUSHES]
+        found.append(
+            (
+                lowering.mm,
+                tuple(lowering.other_flushes.items()),
+                lowering.global_asid_from_start,
+                lowering.needs_table_invalidate,
+                lowering.no_pmd_sharing(),
+            )
+        )
+    return tuple(found)
+
+
+def _written(lowering: Lowering, flush: str) -> Any:
+    asm = Assembler()
+    getattr(lowering, flush)(asm, 0)
+    return tuple(
+        step for step in map(tuple, asm.finish().steps.reshape(-1, 5).tolist()) if step[0] not in _PACE
+    )
+
+
+# --- exploring
+
+
+def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
+    """Explore all cells; what was yielded stays if the caller stops.
+
+    Args:
+        prepared: what `jobs` returned.
+        processes: how many processes take part; one is this one.
+
+    Yields:
+        verdicts, those of a job together, jobs in the order in which they are done.
+    """
+    if processes < 2 or sum(len(job.cells) for job in prepared) < _WORTH_IT:
+        for job in prepared:
+            yield from run_job(job)
+        return
+    from concurrent.futures import as_completed
+
+    first, *rest = prepared
+    yield from run_job(first)  # compiles what is not compiled yet, once
+    with _pool(processes) as pool:
+        # The largest first: what comes last should not be long.
+        futures = [pool.submit(run_job, job) for job in sorted(rest, key=lambda job: -len(job.cells))]
+        for future in as_completed(futures):
+            yield from future.result()
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[Any]:
+    """Start processes that leave Ctrl-C to this one, and stop them at once if it comes."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+    )
+    try:
+        yield pool
+    except BaseException:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        raise
+    pool.shutdown()
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_job(job: Job) -> list[Verdict]:
+    """Explore the cells of a job, equal machines once."""
+    known: dict[str, Verdict] = {}
+    return [_cell(case, known) for case in job.cases()]
+
+
+def _cell(case: Exploration, known: dict[str, Verdict]) -> Verdict:
+    if case.refusal() is not None:
+        return _light(explore_case(case), case)
+    key = _key(case)
+    if key not in known:
+        known[key] = explore_case(case)
+    return _light(known[key], case)
+
+
+def _light(found: Verdict, case: Exploration) -> Verdict:
+    """Return a verdict of an equal machine as that of a case, without what can't go from process to process."""
+    own = found.exploration.remarks if found.exploration is not None else ()
+    extra = [remark for remark in found.remarks if remark not in own]
+    return attrs.evolve(
+        found,
+        arch=case.architecture.name,
+        platform=case.platform.name,
+        kernel=case.kernel.name,
+        remarks=(*case.remarks, *extra),
+        outcome=None,
+        exploration=None,
+    )
+
+
+def _key(case: Exploration) -> str:
+    """Return what two cases share only if their machines are equal."""
+    digest = hashlib.sha256()
+    for way, scene in case.scenes():
+        problem = case.scenario.build(scene)
+        machine = problem.machine
+        digest.update(
+            repr((way, machine.layout, problem.walkers, problem.entries, problem.hypervisor)).encode()
+        )
+        digest.update(repr((problem.scheduler, machine.ready, problem.invariants, problem.places)).encode())
+        for array in (machine.code.steps, machine.code.lists, machine.state):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+# --- reading it
+
+
+@attrs.frozen
+class TableRow:
+    """One line of the table: platforms on which a scenario has the same verdicts.
+
+    Args:
+        scenario: its name.
+        platforms: of which architectures, by name.
+        verdicts: by kernel.
+        whole: the architectures all of whose platforms in the table are here.
+        everywhere: they are all architectures of the table.
+    """
+
+    scenario: str
+    platforms: Mapping[str, tuple[str, ...]]
+    verdicts: Mapping[str, Verdict]
+    whole: frozenset[str] = frozenset()
+    everywhere: bool = False
+
+    def words(self, kernel: str) -> str:
+        """Return a cell's word: `safe`, `BUG gup-fast`, `inconclusive`, or `-` where it does not apply."""
+        verdict = self.verdicts.get(kernel)
+        return "" if verdict is None else words(verdict)
+
+    def where(self) -> str:
+        """Name the platforms; an architecture alone where all of its platforms are meant."""
+        if self.everywhere:
+            return "all"
+        return "; ".join(
+            arch if arch in self.whole else f"{arch}: {', '.join(names)}"
+            for arch, names in self.platforms.items()
+        )
+
+
+def words(verdict: Verdict) -> str:
+    """Say a verdict in a word or two."""
+    if verdict.verdict == "bug":
+        return f"BUG {verdict.invariant}"
+    return "-" if verdict.verdict == "not-applicable" else verdict.verdict
+
+
+def table(rows: Iterable[Verdict], order: Sequence[str]) -> list[TableRow]:
+    """Put verdicts into lines: platforms of a scenario with the same verdicts share one.
+
+    Args:
+        rows: verdicts in any order.
+        order: the names of scenarios, in the order of the table.
+    """
+    cells: dict[tuple[str, str, str], dict[str, Verdict]] = {}
+    for row in rows:
+        cells.setdefault((row.scenario, row.arch, row.platform), {})[row.kernel] = row
+    lines: dict[Any, tuple[dict[str, list[str]], dict[str, Verdict]]] = {}
+    for (scenario, arch, platform), verdicts in sorted(cells.items(), key=by_place(order)):
+        key = (scenario, tuple((kernel, words(verdict)) for kernel, verdict in sorted(verdicts.items())))
+        where, _ = lines.setdefault(key, ({}, verdicts))
+        where.setdefault(arch, []).append(platform)
+    known: dict[str, set[str]] = {}
+    for _, arch, platform in cells:
+        known.setdefault(arch, set()).add(platform)
+    found = []
+    for key, (where, verdicts) in lines.items():
+        whole = frozenset(arch for arch, names in where.items() if set(names) == known[arch])
+        names = {arch: tuple(platforms) for arch, platforms in where.items()}
+        many = sum(map(len, known.values())) > 1
+        found.append(TableRow(key[0], names, verdicts, whole, many and whole == frozenset(known)))
+    return found
+
+
+def platforms_of(rows: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Name the platforms of a table by architecture, in their order."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        found.setdefault(row.arch, {})[row.platform] = None
+    installed = registry()
+    return {
+        arch: [name for name in installed.platforms(arch) if name in found[arch]]
+        for arch in installed.architectures()
+        if arch in found
+    }
+
+
+def by_place(order: Sequence[str]) -> Callable[[Any], Any]:
+    """Return a key to sort cells by: scenarios in this order, then architectures and platforms in their own."""
+    installed = registry()
+    owners = list(installed.architectures())
+    platforms = {arch: list(installed.platforms(arch)) for arch in owners}
+    names = list(order)
+
+    def key(entry: tuple[tuple[str, str, str], Any]) -> Any:
+        scenario, arch, platform = entry[0]
+        where = names.index(scenario) if scenario in names else len(names)
+        return where, owners.index(arch), platforms[arch].index(platform)
+
+    return key
+
+
+def sorted_rows(rows: Iterable[Verdict], order: Sequence[str]) -> list[Verdict]:
+    """Sort verdicts by place, those of one platform by kernel as they came."""
+    key = by_place(order)
+    return sorted(rows, key=lambda row: key(((row.scenario, row.arch, row.platform), None)))
+
+
+def reasons(rows: Iterable[Verdict], order: Sequence[str]) -> dict[str, list[str]]:
+    """Return why cells do not apply, with the scenario and architecture of each, in the order of the table."""
+    found: dict[str, dict[str, None]] = {}
+    for row in sorted_rows(rows, order):
+        if row.verdict == "not-applicable" and row.reason:
+            found.setdefault(row.reason, {})[f"{row.scenario} on {row.arch}"] = None
+    return {reason: list(where) for reason, where in found.items()}

@@ -1,0 +1,365 @@
+"""Targets: what happens to page tables that are unshared but not freed, on each architecture, platform and kernel.
+
+Each cell is the outcome of runs of one small case: two processes share a table; the first has threads on other CPUs,
+one running, one lazy, all with warm TLBs and walk caches, and one inside GUP-fast with interrupts off; it unshares,
+by munmap(), by exit() and by mprotect(), which flush in different ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._plugins.installed import Registry
+from shootdown._plugins.registry import registry
+from shootdown._questions.compare import machines
+from shootdown._questions.simulate import Case, counts_of, prepare
+from shootdown._values.kernel import Kernel
+from shootdown._values.workload import Parameter, Setting, Workload
+
+#: Kernels that are compared unless others are asked for: before 1013af4f585f, with it, the rework, today.
+KERNELS = ("6.4", "6.18.2", "7.0")
+_CPUS = 6
+
+
+#: How a table is given up: munmap() (and MADV_DONTNEED) through a gather of its own, exit() through one of everything,
+#: mprotect() (as mremap(), userfaultfd and the reverse map) through flush_hugetlb_tlb_range() until 8ce720d5bd91.
+PATHS = ("munmap", "exit", "mprotect")
+#: Which CPUs still hold entries: none, those in lazy TLB mode, or any that runs the mm.
+NONE, LAZY, ALL = "none", "lazy", "all"
+_WHERE = {LAZY: "on lazy CPUs, which are left out", ALL: "on CPUs that run the mm"}
+_KINDS = {"walk-cache": "walk-cache", "tlb": "TLB"}
+
+
+@attrs.frozen
+class Left:
+    """What a flush leaves of the entries into a table that was unshared.
+
+    Args:
+        cpus: which CPUs could still use one: `none`, `lazy` for those in lazy TLB mode alone, `all` for those too that
+            run the mm (in exit() the exiting task's own CPU, which keeps the mm loaded).
+        entries: of which kinds, `walk-cache` and `tlb`.
+    """
+
+    cpus: str
+    entries: tuple[str, ...]
+
+
+@attrs.frozen
+class Target:
+    """What unsharing does on one target.
+
+    Args:
+        arch, platform, kernel: names.
+        flush_differs_with_freed_tables: the flush would do something else if the table were also freed.
+        honours_unshared_tables: the architecture's flush looks at unshared_tables.
+        walk_cache_dropped: no CPU that runs the mm keeps a walk-cache or TLB entry into the table after munmap();
+            None where nothing is ever unshared.
+        lazy_cpus_keep_entries: CPUs in lazy TLB mode keep such entries after munmap(), and others don't.
+        stale_after: by path (`munmap`, `exit`, `mprotect`), what entries are left when i_mmap_rwsem is released.
+        sync: whether tlb_remove_table_sync_one() is `needed` for GUP-fast and sent, needed and `missing`,
+            `redundant`, or `not-applicable`: nothing is unshared, or there is no GUP-fast.
+        reason: what the verdicts follow from, in words.
+        evidence: the counts of the runs they follow from.
+    """
+
+    arch: str
+    platform: str
+    kernel: str
+    flush_differs_with_freed_tables: bool | None
+    honours_unshared_tables: bool | None
+    walk_cache_dropped: bool | None
+    lazy_cpus_keep_entries: bool | None
+    stale_after: Mapping[str, Left]
+    sync: str
+    reason: str
+    evidence: Mapping[str, Mapping[str, int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        row = attrs.asdict(self, recurse=False)
+        row["stale_after"] = {path: attrs.asdict(left) for path, left in self.stale_after.items()}
+        row["evidence"] = {name: dict(counts) for name, counts in self.evidence.items()}
+        return row
+
+
+def _build(setting: Setting) -> Any:
+    """Write the case: the path, the state of the thread, and whether the walker's vCPU is preempted, are parameters.
+
+    In exit() the threads are gone: their CPUs idle, lazily on the mm or not, and nobody is inside GUP-fast.
+    """
+    from shootdown._mm.model import Model
+    from shootdown._workloads.hugetlb import split_into_vmas
+    from shootdown._workloads.threads import Threads
+
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=3, slots=1, classes=2)
+    mappings = split_into_vmas(1, 1, 2, model.slot_units)
+    path, state = setting["path"], setting["state"]
+    actor = model.task(mm=0, cpu=0, ready=True)
+    other = model.task(mm=1, cpu=_CPUS - 1, ready=True)
+    threads = Threads(model, mm=0, other_mm=2, cpu=0)
+    if path != "exit":
+        threads.add(2, state)
+        threads.add_walkers(1, preempted=setting["walker_preempted"])
+    elif state == LAZY:
+        threads.add(2, state)
+    threads.write(mappings)
+    touched = model.event()
+    model.starts(other)
+    for m in mappings:
+        model.hugetlb.touch(m)
+    model.signal(touched)
+    model.sleep()
+    model.starts(actor)
+    for m in mappings:
+        model.hugetlb.touch(m)
+    model.wait(touched)
+    threads.await_all()
+    with model.window("measured", actor):
+        if path == "exit":
+            model.calls.exit(mappings)
+        elif path == "mprotect":
+            model.calls.mprotect(mappings, to_class=1)
+        else:
+            model.calls.munmap(mappings, upper_tables=0)
+    model.asm.halt()
+    return model.build()
+
+
+_CASE = Workload(
+    name="unshare",
+    summary="one process unshares a table while its other CPUs hold it cached and one walks it",
+    parameters=(
+        Parameter("path", "munmap", "how it gives the table up", choices=PATHS),
+        Parameter("state", "spin", "what the actor's threads do", choices=("spin", LAZY)),
+        Parameter("walker_preempted", False, "the walker's vCPU is preempted inside its window"),
+    ),
+    build=_build,
+    shares_tables=True,
+)
+
+
+def targets(
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    settings: Iterable[str] = (),
+) -> list[Target]:
+    """Judge unsharing on every platform of the architectures and each kernel.
+
+    Args:
+        arch: names of architectures; all installed ones if empty.
+        platforms: names of platforms; all of each architecture if empty.
+        kernels: releases; `KERNELS` and the newest known one if empty.
+        settings: what-ifs such as `kernel.honour_unshared_tables=true`.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    from shootdown._values.series import newest_known
+
+    installed = registry()
+    chosen = list(kernels) or [*KERNELS, newest_known()]
+    return [
+        judge(architecture, platform, kernel, list(settings))
+        for architecture, platform in _pairs(installed, arch, platforms)
+        for kernel in chosen
+    ]
+
+
+def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
+    if platforms:
+        return list(machines(installed, arch, platforms))
+    chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
+    return [(one, platform) for one in chosen for platform in installed.platforms(one.name).values()]
+
+
+#: Whatever the kernel does about the sync, whether a walker needs it shows where it is sent to everybody.
+_SYNC = {
+    "kernel.unshare_sync": "last-sharer",
+    "kernel.rcu_table_free": "true",
+    "kernel.skip_redundant_sync": "never",
+    "kernel.sync_targets": "all",
+}
+
+
+@attrs.frozen
+class _Ran:
+    """One run of the case: its counts, the instructions that it executed, the kinds of entries that it left."""
+
+    counts: Mapping[str, int]
+    instructions: Mapping[str, int]
+    left: tuple[str, ...]
+
+
+def judge(architecture: Any, platform: Any, kernel: str, settings: list[str]) -> Target:
+    """Run the case in its variants and say what follows."""
+    case = _prepare(architecture, platform, kernel, settings)
+    reason = case.refusal()
+    names = (architecture.name, platform.name, kernel)
+    if reason is not None:
+        return Target(*names, None, None, None, None, {}, "not-applicable", reason, {})
+
+    def run(*extra: str, **parameters: Any) -> _Ran:
+        return _run(architecture, platform, kernel, [*settings, *extra], **parameters)
+
+    runs = {_name(path, state): run(path=path, state=state) for path in PATHS for state in ("spin", LAZY)}
+    freed = "kernel.unshare_sets_freed_tables=true"
+    what_if = {_name("munmap", state, "freed_tables"): run(freed, state=state) for state in ("spin", LAZY)}
+    synced = [text for text in settings if text.split("=")[0].strip() not in _SYNC] + [
+        f"{name}={value}" for name, value in _SYNC.items()
+    ]
+
+    def walk(*extra: str, **parameters: Any) -> _Ran:
+        return _run(architecture, platform, kernel, [*synced, *extra], **parameters)
+
+    walking = {"walker": walk()}
+    for name, other in case.setting.lowering.other_flushes.items():
+        walking[name] = walk(*other)
+    if platform.hypervisor != "none":
+        walking["preempted walker"] = walk(walker_preempted=True)
+    return _target(names, case.kernel, runs, what_if, walking)
+
+
+def _name(path: str, state: str, flag: str = "") -> str:
+    return ", ".join(word for word in (path, LAZY if state == LAZY else "", flag) if word)
+
+
+def _target(
+    names: tuple[str, str, str],
+    kernel: Kernel,
+    runs: Mapping[str, _Ran],
+    what_if: Mapping[str, _Ran],
+    walking: Mapping[str, _Ran],
+) -> Target:
+    differs = any(
+        _flush(runs[_name("munmap", state)]) != _flush(what_if[_name("munmap", state, "freed_tables")])
+        for state in ("spin", LAZY)
+    )
+    left = {path: _left(runs[path], runs[_name(path, LAZY)]) for path in PATHS}
+    waited = {
+        name: ran.counts["sync_ipis"] - ran.counts["redundant_sync_ipis"] for name, ran in walking.items()
+    }
+    needed = any(waited.values())
+    sent = runs["munmap"].counts["sync_broadcasts"] > 0
+    sync = ("needed" if sent else "missing") if needed else "redundant"
+    if not kernel.gup_fast:
+        sync = "not-applicable"
+    return Target(
+        *names,
+        flush_differs_with_freed_tables=differs,
+        honours_unshared_tables=kernel.honour_unshared_tables,
+        walk_cache_dropped=left["munmap"].cpus != ALL,
+        lazy_cpus_keep_entries=left["munmap"].cpus == LAZY,
+        stale_after=left,
+        sync=sync,
+        reason=_reason(runs, left, waited, sent, kernel),
+        evidence={name: ran.counts for name, ran in {**runs, **what_if, **walking}.items()},
+    )
+
+
+def _left(running: _Ran, lazy: _Ran) -> Left:
+    """Say what two runs of one path left, the second with lazy threads."""
+    if running.left:
+        return Left(ALL, running.left)
+    return Left(LAZY, lazy.left) if lazy.left else Left(NONE, ())
+
+
+def _flush(ran: _Ran) -> tuple[object, ...]:
+    """What a flush did, for comparing two: who was reached and what it invalidated, and what it left."""
+    names = (
+        "flush_ipis",
+        "hypercalls",
+        "broadcast_invalidations",
+        "full_flushes",
+        "page_invalidations",
+        "lazy_switches",
+        "stale_entries_left",
+    )
+    return (*(ran.counts[name] for name in names), dict(ran.instructions))
+
+
+def _reason(
+    runs: Mapping[str, _Ran],
+    left: Mapping[str, Left],
+    waited: Mapping[str, int],
+    sent: bool,
+    kernel: Kernel,
+) -> str:
+    """Say in words what the verdicts follow from."""
+    parts = [_how(runs["munmap"]), *_what_is_left(left)]
+    walkers = [name for name, count in waited.items() if count]
+    if not kernel.gup_fast:
+        parts.append("this kernel has no GUP-fast, so that nobody walks without a lock")
+    elif walkers:
+        parts.append(f"a {' or a '.join(walkers)} still is inside GUP-fast after it")
+        if not sent:
+            parts.append(
+                "nothing waits for it"
+                if kernel.rcu_table_free
+                else "without RCU table freeing the sync is an empty function"
+            )
+    else:
+        parts.append("each walker has left GUP-fast once it is over")
+    return "; ".join(parts)
+
+
+def _how(ran: _Ran) -> str:
+    """Say how munmap() flushes: what goes to other CPUs, and which instructions that takes."""
+    how = [
+        f"{ran.counts[name]} {word if ran.counts[name] != 1 else word[:-1]}"
+        for name, word in (
+            ("flush_ipis", "flush IPIs"),
+            ("hypercalls", "flush hypercalls"),
+            ("broadcast_invalidations", "broadcast invalidations"),
+        )
+        if ran.counts[name]
+    ]
+    executed = ", ".join(
+        f"{name}{f' {times} times' if times > 1 else ''}" for name, times in ran.instructions.items() if times
+    )
+    if not how:
+        return "the flush reaches no other CPU"
+    return f"the flush is {' and '.join(how)}{f' ({executed})' if executed else ''}"
+
+
+def _what_is_left(left: Mapping[str, Left]) -> Iterator[str]:
+    """Say which paths leave which entries where; nothing where nothing is left."""
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for path, found in left.items():
+        if found.cpus != NONE:
+            own = path == "exit" and found.cpus == ALL
+            where = "on the CPU that exits" if own else _WHERE[found.cpus]
+            alike.setdefault((where, found.entries), []).append(path)
+    for (where, entries), paths in alike.items():
+        kinds = " and ".join(_KINDS[kind] for kind in entries)
+        yield f"{_listed(paths)} {'leaves' if len(paths) == 1 else 'leave'} {kinds} entries {where}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _prepare(architecture: Any, platform: Any, kernel: str, settings: list[str], **parameters: Any) -> Case:
+    return prepare(
+        architecture, platform, kernel, _CASE, parameters=parameters, cpus=_CPUS, settings=settings
+    )
+
+
+def _run(architecture: Any, platform: Any, kernel: str, settings: list[str], **parameters: Any) -> _Ran:
+    """Run the case once, with the likely costs."""
+    from shootdown._timed.run import run_machine
+
+    case = _prepare(architecture, platform, kernel, settings, **parameters)
+    machine = case.workload.build(case.setting)
+    run = run_machine(machine, case.platform)
+    left = run.stale
+    kinds = () if left is None else (("walk-cache", left.walk), ("tlb", left.leaf))
+    return _Ran(
+        counts_of(machine, run),
+        dict(run.window_instructions[0]),
+        tuple(name for name, cpus in kinds if cpus),
+    )

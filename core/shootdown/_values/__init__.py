@@ -1,0 +1,1 @@
+"""Frozen values, from kernels and platforms to workloads and results; they import no other wing."""

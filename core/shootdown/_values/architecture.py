@@ -1,0 +1,249 @@
+"""An architecture, as a plugin describes it. The docstring of `Architecture` is the porting guide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from shootdown._values.kernel import Kernel, NoSwitches
+from shootdown._values.platform import Platform
+
+if TYPE_CHECKING:
+    from shootdown._machine.assembler import Assembler
+
+#: The version of the plugin interface that this shootdown speaks.
+API = 1
+
+
+@attrs.frozen
+class MmRules:
+    """How context switches treat address spaces.
+
+    Args:
+        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
+        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
+        asids: address spaces whose translations a CPU keeps; 1 where switching drops them.
+        tagged: translations carry an ASID or PCID.
+    """
+
+    clear_on_switch: bool
+    lazy_tlb: bool
+    asids: int
+    tagged: bool
+
+
+@attrs.frozen
+class Geometry:
+    """The levels of the page tables that Linux uses, as flushes see them.
+
+    Args:
+        page_shift, pmd_shift, pud_shift, p4d_shift, pgd_shift: log2 of the bytes that one entry of the level spans;
+            a folded level repeats the one below.
+    """
+
+    page_shift: int
+    pmd_shift: int
+    pud_shift: int
+    p4d_shift: int
+    pgd_shift: int
+
+
+class Lowering:
+    """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
+
+    Subclass it as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
+    `Assembler` that it gets, under the kernel function that they stand for; nothing runs yet. `g` is the gather (or
+    request) whose range and flags are flushed. Every flush has four parts:
+
+    1. *How much.* `asm.begin_flush(g, ceiling=...)` decides whether the range goes or everything: its arguments say
+       what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
+       the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
+    2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
+       anybody is left. Without an answer to wait for, end with `asm.emit(ops.CANCEL)`.
+    3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
+       `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
+       that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what
+       runs below the kernel, a hypervisor or firmware: no CPU of ours takes an interrupt.
+    4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
+       `asm.emit(ops.FLUSH_SELF, scope, 0, 1)` for one that invalidates whatever the CPU has loaded.
+
+    A scope says what goes: `ops.SCOPE_LEAF`, TLB entries, `ops.SCOPE_WALK`, walk-cache entries, or both. CALL_FLUSH
+    drops both where everything goes; the other calls drop what the scope says, so ask `asm.if_ranged()` first.
+    `asm.execute(name, times, per)` counts an instruction that results show by name; with `ops.PER_TARGET` those that
+    the targets will execute. `asm.if_flags(g, flags)` asks for `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
+
+    Raises:
+        NotImplementedError: a method that every architecture has to say.
+    """
+
+    kernel: Kernel
+    platform: Platform
+
+    # --- what every architecture says
+
+    @property
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces."""
+        raise NotImplementedError
+
+    @property
+    def geometry(self) -> Geometry:
+        """The levels of the page tables."""
+        raise NotImplementedError
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write the architecture's `tlb_flush()` for a gather that recorded something."""
+        raise NotImplementedError
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()` for the range of request `g`."""
+        raise NotImplementedError
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`."""
+        raise NotImplementedError
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()` for the one page of request `g`."""
+        raise NotImplementedError
+
+    # --- what has an answer that fits most
+
+    @property
+    def needs_table_invalidate(self) -> bool:
+        """Tables are flushed before they are freed: `tlb_needs_table_invalidate()`."""
+        return True
+
+    @property
+    def frees_tables_as_pages(self) -> bool:
+        """Page-table pages are queued with other pages, not in batches of their own for RCU."""
+        return False
+
+    @property
+    def sync_redundant_natively(self) -> bool:
+        """Each flush interrupts every CPU that could be walking, so that `proposal:skip-redundant-sync` skips."""
+        return False
+
+    @property
+    def global_asid_from_start(self) -> bool:
+        """Every mm has a machine-wide ASID already (a forced INVLPGB flush)."""
+        return False
+
+    @property
+    def other_flushes(self) -> Mapping[str, tuple[str, ...]]:
+        """Further ways that this kernel flushes on this platform, which depend on the process: name to what-ifs.
+
+        `shootdown targets` judges those too.
+        """
+        return {}
+
+    @property
+    def machine_locks(self) -> int:
+        """How many locks of the whole machine flushes take; they are locks 0, 1, ... of a program."""
+        return 0
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()` for the one huge PMD entry whose base pages are the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()` for the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
+        """Write the flush of `pmdp_collapse_flush()` for the range of request `g`."""
+        self.flush_range(asm, g)
+
+    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
+        """Write what clearing so many entries does at once, where it does anything (a hash table's entries go).
+
+        Base pages are those from page `first` of the mapping on, which begins where a page table does. The method
+        may use request 2.
+        """
+
+    def no_thp(self) -> str | None:
+        """Say why there are no transparent huge pages here, or None where there are."""
+        return None
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are never shared here, or None where they are."""
+        return None
+
+    # --- how the hardware reads and writes entries: what `shootdown explore` asks
+
+    def no_hardware_dirty(self) -> str | None:
+        """Say why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
+        return "its plugin names no hardware that sets dirty bits (Lowering.no_hardware_dirty)"
+
+    def no_break_before_make(self) -> str | None:
+        """Say why a valid entry may become one of another size in place, or None where it is made invalid first."""
+        return "its plugin names no rule against changing an entry's size in place (Lowering.no_break_before_make)"
+
+    def no_contiguous_entries(self) -> str | None:
+        """Say why no TLB entry ever stands for several page-table entries, or None where a bit of theirs says so."""
+        return "its plugin names no contiguous entries (Lowering.no_contiguous_entries)"
+
+    def no_hash_table(self) -> str | None:
+        """Say why translations are never found in a hash table of entries, or None where they are."""
+        return "hardware walks page tables here; there is no hash table of entries"
+
+
+@attrs.frozen(kw_only=True)
+class Architecture:
+    """Everything that an architecture's plugin tells: the porting guide, in stages.
+
+    A plugin imports public modules only: `shootdown`, `shootdown.formats`, `shootdown.porting`. Each stage below
+    works without the next one. `docs/plugins.md` says how a distribution is found, `plugins/shootdown-riscv` is one.
+
+    Stage 1, page tables: `formats`, of `shootdown.formats.Format`. `shootdown walk` and `shootdown list formats` work.
+    Compare `Walker` with a slow walk of your own, written from the manual.
+
+    Stage 2, kernels: `switches` (a frozen attrs class of `switch()` fields that only this architecture has; one that
+    repeats a name of `Kernel`, such as `va_bits`, gives it other choices), `changes` (which commit moved which
+    switch, of either class, first release by series; what held before v5.10 is a `Change` with `mainline="5.10"`) and
+    `configure` (values that follow from the configuration: `rcu_table_free`, `pmd_sharing`, `gup_fast`... are True
+    unless you say otherwise). `shootdown list kernels`, `shootdown.kernel()` and `--kernel` work.
+
+    Stage 3, platforms: `platforms`, with costs, each with its source, a `TlbGeometry`, and in `arch` a frozen attrs
+    class of `switch()` fields that only this architecture's platforms have. `walk_entries` and `huge_entries` are
+    counts of that geometry. `--platform` and `--set platform.FIELD=` work.
+
+    Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`: for each kind of flush, the steps it is made
+    of. `compare`, `explain`, `targets` and `validate` work.
+
+    Args:
+        api: the plugin interface that the plugin was written for: 1.
+        name: as typed after `--arch`, such as `x86`.
+        summary: one line.
+        aliases: other names of it in data (`amd64`).
+        formats: page-table formats.
+        switches: attrs class of this architecture's kernel switches.
+        changes: commits that moved switches.
+        configure: derives values that follow from others (called after the changes, before what-ifs).
+        platforms: what kernels run on; the first is the default, and native.
+        lower: how flushes become steps.
+        measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
+        contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
+        memory_model: in which order a CPU's stores reach the others: at once (`sc`), later in program order (`tso`),
+            or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
+        pte_clear: whether clearing a page-table entry is a fully ordered exchange (`xchg`) or orders nothing (`store`).
+        pte_clear_atomic: clearing reads and clears the entry in one access, ordered or not.
+    """
+
+    api: int
+    name: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+    formats: tuple[Any, ...] = ()
+    switches: type[Any] = NoSwitches
+    changes: tuple[Any, ...] = ()
+    configure: Callable[[Kernel], Kernel] | None = None
+    platforms: tuple[Platform, ...] = ()
+    lower: Callable[[Kernel, Platform], Lowering] | None = None
+    measured: Any = None
+    contradictions: tuple[Any, ...] = ()
+    memory_model: Literal["sc", "tso", "weak"] = "weak"
+    pte_clear: Literal["store", "xchg"] = "store"
+    pte_clear_atomic: bool = True

@@ -1,0 +1,207 @@
+"""A kernel as named, citable switches.
+
+Kernels differ by the values of these fields and by nothing else: no code asks for a version. The table of
+changes (`changes.py`, and each architecture's own) says which commit moved which switch, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+
+def switch(
+    default: Any,
+    doc: str,
+    *,
+    choices: tuple[Any, ...] = (),
+    minimum: int | None = None,
+    maximum: int | None = None,
+    words: Mapping[str, Any] | None = None,
+) -> Any:
+    """Declare one switch: a frozen field that carries its own documentation and range.
+
+    Args:
+        default: the value before any change in the tables was made (the state of v5.10).
+        doc: one plain sentence: what the kernel does when the switch is set.
+        choices: the values allowed; empty for booleans, free text and integers in a range.
+        minimum: the smallest integer allowed.
+        maximum: the largest integer allowed.
+        words: further ways to write a value, such as `true` for `always`.
+    """
+    return attrs.field(
+        default=default,
+        metadata={
+            "doc": doc,
+            "choices": choices,
+            "minimum": minimum,
+            "maximum": maximum,
+            "words": dict(words or {}),
+        },
+        kw_only=True,
+    )
+
+
+def switches_of(value: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the switches that an attrs class or value declares, as pairs of name and attrs attribute."""
+    cls = value if isinstance(value, type) else type(value)
+    return tuple((field.name, field) for field in attrs.fields(cls) if "doc" in field.metadata)
+
+
+@attrs.frozen
+class NoSwitches:
+    """The architecture adds no switches of its own."""
+
+
+@attrs.frozen
+class Kernel:
+    """One kernel generation: what it does when page tables are torn down, unshared and flushed.
+
+    Values come from `shootdown.kernel("6.12.74", "x86")`; a what-if is `attrs.evolve(kernel, field=...)`.
+
+    Args:
+        name: what was asked for, such as `6.12.74` or `proposal:skip-redundant-sync`.
+        release: the release it resolves to.
+        arch: the switches that only this architecture has (a frozen value of the plugin's).
+        remarks: what a reader of results must know (unverified backports, what-ifs).
+    """
+
+    name: str
+    release: str
+    arch: Any = attrs.field(factory=NoSwitches)
+    remarks: tuple[str, ...] = ()
+
+    # --- configuration that a distribution chooses
+    # (an architecture that offers other sizes declares these two again, with its choices)
+    page_size: int = switch(4096, "bytes in a base page", choices=(4096,))
+    va_bits: int = switch(48, "bits of user virtual address that the page tables translate", choices=(48,))
+
+    # --- table freeing (mm/mmu_gather.c)
+    rcu_table_free: bool = switch(
+        True, "page-table pages are freed after an RCU grace period (CONFIG_MMU_GATHER_RCU_TABLE_FREE)"
+    )
+    merge_vmas: bool = switch(
+        False, "tlb_end_vma() does not flush: one flush may serve several VMAs (CONFIG_MMU_GATHER_MERGE_VMAS)"
+    )
+    pt_reclaim: bool = switch(
+        False, "madvise(MADV_DONTNEED) frees page tables that became empty (CONFIG_PT_RECLAIM)"
+    )
+    batch_failure: Literal["sync", "rcu"] = switch(
+        "sync",
+        "when no batch page can be had, a table is freed after a sync broadcast, or after synchronize_rcu(); "
+        "with pt_reclaim by call_rcu() in either case",
+        choices=("sync", "rcu"),
+    )
+    gather_page_size: bool = switch(
+        False, "entries of one gather have one size: others are flushed first (CONFIG_MMU_GATHER_PAGE_SIZE)"
+    )
+    lazy_tlb_shootdown: bool = switch(
+        False,
+        "the last reference to an mm interrupts CPUs that are lazily on it (CONFIG_MMU_LAZY_TLB_SHOOTDOWN)",
+    )
+    delayed_rmap: bool = switch(
+        False,
+        "the rmap of dirty file pages is removed after the TLB flush (tlb_flush_rmaps); a gather with such pages "
+        "begins no third batch",
+    )
+    folio_batches: bool = switch(
+        False,
+        "a run of a folio's pages takes two slots of a batch, so that a batch is full with one slot left "
+        "(__tlb_remove_folio_pages); otherwise with none",
+    )
+
+    # --- hugetlb PMD sharing (mm/hugetlb.c)
+    pmd_sharing: bool = switch(
+        True, "processes share hugetlb PMD tables (CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)"
+    )
+    fork_shares_pmd: bool = switch(
+        True, "fork() shares the PMD tables; otherwise the child's first fault does"
+    )
+    share_count: Literal["page_count", "pt_share_count"] = switch(
+        "page_count", "where the number of sharers is kept", choices=("page_count", "pt_share_count")
+    )
+    unshare_sync: Literal["none", "per-table", "last-sharer"] = switch(
+        "none",
+        "when unsharing broadcasts tlb_remove_table_sync_one(): never, for each table, or once per VMA if a "
+        "table became exclusive",
+        choices=("none", "per-table", "last-sharer"),
+    )
+    unshare_gather: bool = switch(
+        False, "mprotect, mremap, split and the reverse map unshare through an mmu_gather of their own"
+    )
+    unshare_flush: Literal["none", "locked", "after-unlock"] = switch(
+        "locked",
+        "when the TLB flush of an unsharing happens: never, before i_mmap_rwsem drops, or after",
+        choices=("none", "locked", "after-unlock"),
+    )
+    zap_flushes_unshared: bool = switch(
+        False, "munmap, exit, truncate and hole punch flush for a table that they unshared; others always do"
+    )
+    unshare_at_split: Literal["never", "before", "during"] = switch(
+        "never",
+        "hugetlb tables that a VMA split cuts are not unshared, unshared before the split, or during it",
+        choices=("never", "before", "during"),
+    )
+    sync_targets: Literal["all", "own-mm", "walkers"] = switch(
+        "all",
+        "whom the sync interrupts: all online CPUs, those of the own mm, or those that are inside a lockless "
+        "walk of the own mm",
+        choices=("all", "own-mm", "walkers"),
+    )
+    skip_redundant_sync: Literal["never", "native-ipi", "always"] = switch(
+        "never",
+        "tlb_remove_table_sync_one() returns early: never, where TLB flushes are native IPIs, or always",
+        choices=("never", "native-ipi", "always"),
+        words={"true": "always", "false": "never"},
+    )
+    honour_unshared_tables: bool = switch(
+        False, "the architecture's flush treats unshared_tables as it treats freed_tables"
+    )
+    honour_freed_tables: bool = switch(True, "the architecture's flush looks at freed_tables at all")
+    range_truncation_16k: bool = switch(
+        True,
+        "a gather takes the size of a range in 32 bits: the range of a PUD entry of 64 GiB (16K pages) is empty",
+    )
+    unshare_sets_freed_tables: bool = switch(
+        False,
+        "unsharing sets freed_tables instead of unshared_tables (the alternative of the commit message)",
+    )
+    gup_fast: bool = switch(
+        True, "GUP-fast exists (CONFIG_HAVE_GUP_FAST): page tables are walked without a lock, interrupts off"
+    )
+    gup_rechecks_pud: bool = switch(
+        False, "GUP-fast reads the PUD entry again after it took the page (an alternative to the sync)"
+    )
+    gup_rechecks_pmd: bool = switch(
+        False, "GUP-fast reads the PMD entry again after it took the page of a PTE"
+    )
+    hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
+
+    # --- who flushes through a gather, and which operations exist
+    mprotect_gather: bool = switch(False, "ordinary mprotect() flushes through an mmu_gather")
+    widening_flushes: bool = switch(
+        True, "mprotect() through a gather flushes entries that it only widens (pte_needs_flush() says so)"
+    )
+    thp_zap_flushes: bool = switch(
+        False,
+        "clearing a THP's PMD flushes it at once, besides the gather's flush (unless all of the mm goes)",
+    )
+    thp_mprotect_flushes: bool = switch(
+        True, "mprotect() of a THP flushes its PMD at once, besides the flush that ends mprotect()"
+    )
+    hugetlb_mremap: bool = switch(False, "mremap() of hugetlb mappings exists")
+    hugetlb_madvise_dontneed: bool = switch(False, "madvise(MADV_DONTNEED) of hugetlb mappings exists")
+    khugepaged_sync: bool = switch(
+        False, "khugepaged calls tlb_remove_table_sync_one() after it withdrew a page table"
+    )
+
+
+def settled(kernel: Kernel) -> Kernel:
+    """Return the kernel with what follows from its other switches on every architecture.
+
+    Args:
+        kernel: any kernel; CONFIG_PT_RECLAIM depends on (before 7.0: selects) MMU_GATHER_RCU_TABLE_FREE.
+    """
+    return attrs.evolve(kernel, pt_reclaim=kernel.pt_reclaim and kernel.rcu_table_free)

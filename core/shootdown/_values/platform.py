@@ -1,0 +1,136 @@
+"""What a kernel runs on: CPU model, hypervisor, and what things cost there."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from shootdown._values.kernel import NoSwitches, switch
+
+#: More CPUs than Linux can be built for (NR_CPUS) are refused.
+MOST_CPUS = 8192
+
+_MOST_ENTRIES = 1 << 20
+
+
+@attrs.frozen
+class Cost:
+    """A time in nanoseconds as a range, with where it is from.
+
+    Args:
+        low, likely, high: nanoseconds.
+        source: who measured it, on what; `estimate: ...` where nobody published it.
+    """
+
+    low: float
+    likely: float = attrs.field()
+    high: float = attrs.field()
+    source: str
+
+    @likely.validator
+    def _ordered(self, _: Any, value: float) -> None:
+        if not 0 <= self.low <= value:
+            raise ValueError(f"a cost's low {self.low} must lie between 0 and its likely value {value}")
+
+    @high.validator
+    def _above(self, _: Any, value: float) -> None:
+        if value < self.likely:
+            raise ValueError(f"a cost's high {value} must not lie below its likely value {self.likely}")
+
+
+def _cost(doc: str) -> Any:
+    return attrs.field(metadata={"doc": doc}, kw_only=True)
+
+
+@attrs.frozen
+class Costs:
+    """What each thing that a program does costs on a platform, in nanoseconds."""
+
+    ipi_send_ns: Cost = _cost("starting a multi-target IPI, whatever the number of targets")
+    ipi_send_each_ns: Cost = _cost("queueing the call for and interrupting one further target")
+    ipi_latency_ns: Cost = _cost("from the interrupt's sending to its handler's first instruction")
+    ipi_handler_ns: Cost = _cost("a target's interrupt entry, empty handler and return")
+    ipi_answer_each_ns: Cost = _cost("collecting the answer of one target (a cache line that moves)")
+    preempted_ns: Cost = _cost("how long a preempted vCPU stays off its CPU")
+    full_flush_ns: Cost = _cost("flushing one address space on one CPU")
+    page_flush_ns: Cost = _cost("invalidating one page on one CPU")
+    broadcast_ns: Cost = _cost("issuing one broadcast invalidation (INVLPGB, TLBI, tlbie)")
+    completion_ns: Cost = _cost(
+        "waiting for broadcast invalidations (TLBSYNC, DSB, tlbsync), alone on the machine"
+    )
+    completion_each_ns: Cost = _cost("how much each CPU that has to answer adds to that wait")
+    hypercall_ns: Cost = _cost("one flush hypercall, whatever its targets")
+    hypercall_each_ns: Cost = _cost("how much each target vCPU adds to it")
+    flush_ns: Cost = _cost("a flush's own bookkeeping: tlb_gen, mask, choice")
+    lock_ns: Cost = _cost("taking and releasing a free lock")
+    lock_handoff_ns: Cost = _cost("a lock's way to a waiter that spins")
+    lock_wake_ns: Cost = _cost("waking a sleeping waiter of a lock")
+    switch_ns: Cost = _cost("a context switch between processes")
+    fork_ns: Cost = _cost("fork() of a small process, its own copy-on-write faults included")
+    vma_fork_ns: Cost = _cost("dup_mmap() of one file VMA under i_mmap_rwsem")
+    start_ns: Cost = _cost("a forked child's first instructions")
+    fault_ns: Cost = _cost(
+        "a page fault that finds its hugetlb page in the page cache, lock waits not counted"
+    )
+    zero_ns: Cost = _cost("allocating and clearing one 2 MiB page at first touch")
+    share_ns: Cost = _cost("huge_pmd_share(): searching the other mappings for a table")
+    small_fault_ns: Cost = _cost("a page fault on a base page")
+    zap_ns: Cost = _cost("clearing one entry and freeing its page")
+    zap_huge_ns: Cost = _cost("clearing one huge entry and dropping its page")
+    unshare_ns: Cost = _cost("huge_pmd_unshare() without flush and sync")
+    skip_ns: Cost = _cost("stepping over one PUD entry that maps nothing")
+    exit_ns: Cost = _cost("exit(), wait() and the freeing of a small process, its tables included")
+    syscall_ns: Cost = _cost("a system call's entry, VMA work and return")
+    migrate_ns: Cost = _cost("moving a task to another CPU")
+    collapse_ns: Cost = _cost("khugepaged copying one 2 MiB range")
+    user_ns: Cost = _cost("user-mode work between two accesses")
+
+
+COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
+
+
+@attrs.frozen
+class Platform:
+    """A CPU model and hypervisor that programs run on, with what things cost there.
+
+    Args:
+        name: as typed after `--platform`.
+        summary: one line.
+        costs: times with their sources; they never change a count other than by deciding a race.
+        tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU.
+        arch: what only this architecture's platforms have (a frozen value of the plugin's).
+    """
+
+    name: str
+    summary: str
+    costs: Costs = attrs.field(repr=False)
+    tlb: Any = attrs.field(default=None, repr=False)
+    arch: Any = attrs.field(factory=NoSwitches)
+    cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1, maximum=MOST_CPUS)
+    hypervisor: str = switch(
+        "none", "the hypervisor below the kernel: none, or what another platform of the architecture has"
+    )
+    flush: Literal["auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall"] = switch(
+        "auto",
+        "forces this way for every flush; auto is what kernel and CPU choose",
+        choices=("auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall"),
+    )
+    final_level_only: Literal["auto", "true", "false"] = switch(
+        "auto",
+        "whether the flush of an unsharing keeps walk-cache entries; auto is as kernel, CPU and range decide",
+        choices=("auto", "true", "false"),
+    )
+    jitter: int = switch(
+        5, "percent by which the time of ordinary work varies at random", minimum=0, maximum=100
+    )
+    tick_hz: int = switch(250, "timer ticks in a second (CONFIG_HZ)", minimum=1, maximum=10_000)
+    walk_entries: int = switch(
+        16,
+        "paging-structure-cache entries that can point to PMD tables, on one CPU",
+        minimum=1,
+        maximum=_MOST_ENTRIES,
+    )
+    huge_entries: int = switch(
+        1024, "TLB entries that can hold a huge page, on one CPU", minimum=1, maximum=_MOST_ENTRIES
+    )

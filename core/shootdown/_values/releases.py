@@ -1,0 +1,141 @@
+"""Turn the name of a release into the switches it has: one table of changes in, one `Kernel` out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from shootdown._values.changes import CHANGES, Change
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.kernel import Kernel, settled, switches_of
+from shootdown._values.series import BY_NAME, Release, newest_known, parse_release
+
+__all__ = ["CHANGES", "Change", "HasChanges", "newest_known", "resolve"]
+
+_PROPOSAL = "proposal:"
+
+
+class HasChanges(Protocol):
+    """What resolving a kernel needs to know of an architecture."""
+
+    @property
+    def name(self) -> str:
+        """The architecture's name."""
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes that moved this architecture's switches, or core ones on this architecture."""
+
+    @property
+    def switches(self) -> Callable[[], Any]:
+        """The attrs class of the architecture's own switches."""
+
+    @property
+    def configure(self) -> Callable[[Kernel], Kernel] | None:
+        """What follows from a configuration: CONFIG_* that select each other."""
+
+
+def resolve(name: str, architecture: HasChanges) -> Kernel:
+    """Return the kernel that a release, or a proposal that was never merged, is on an architecture.
+
+    Args:
+        name: `6.12.74`, `7.0` (7.0.0), `6.16-rc1`, `proposal:NAME` or `proposal:NAME@6.19`.
+        architecture: whose changes and switches to use.
+
+    Returns:
+        The kernel, `name` as it was given, with a remark for everything that is not certain about it.
+
+    Raises:
+        ShootdownError: there is no such release or proposal.
+    """
+    table = (*CHANGES, *architecture.changes)
+    proposal, asked = _parse_name(name, table)
+    release, remark = parse_release(asked)
+    remarks = [] if remark is None else [remark]
+    values: dict[str, Any] = {}
+    doubts: list[tuple[Change, str]] = []
+    for change in table:
+        if change.proposal is None:
+            has, doubt = has_change(release, change)
+            if doubt is not None:
+                doubts.append((change, doubt))
+        else:
+            has = change.proposal == proposal
+        if has:
+            values.update(change.sets)
+            doubts = [(open_, doubt) for open_, doubt in doubts if not _covers(change, open_)]
+    remarks += [doubt for _, doubt in doubts]
+    if proposal is not None:
+        remarks.append(f"{_PROPOSAL}{proposal} was never merged: this is {release} with it")
+    kernel = Kernel(name=name, release=str(release), arch=architecture.switches(), remarks=tuple(remarks))
+    shared = {field for field, _ in switches_of(Kernel)} & {field for field, _ in switches_of(kernel.arch)}
+    kernel = evolve(kernel, {field: getattr(kernel.arch, field) for field in shared} | values)
+    return settled(kernel if architecture.configure is None else architecture.configure(kernel))
+
+
+def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
+    """Tell whether a release has a change, and what is not certain about that.
+
+    Args:
+        release: a release of a known series.
+        change: one that was merged.
+
+    Returns:
+        The answer, and a remark that starts with UNVERIFIED or None.
+    """
+    if change.mainline is None:
+        return False, None
+    series, _, candidate = change.mainline.partition("-rc")
+    titled = f'{change.commit} "{change.subject}"'
+    first = BY_NAME[series].key
+    if release.key > first:
+        return True, None
+    if release.key == first:
+        if release.candidate is None:
+            return True, None
+        if candidate:
+            return release.candidate >= int(candidate), None
+        return False, f"UNVERIFIED: which candidate of {series} got {titled}; taken as without it"
+    if release.candidate is not None:
+        return False, None
+    if release.series in change.unverified:
+        return False, f"UNVERIFIED: whether {release.series} has {titled}; taken as without it"
+    point = dict(change.stable).get(release.series)
+    return point is not None and release.point >= point, None
+
+
+def evolve(kernel: Kernel, values: Mapping[str, Any]) -> Kernel:
+    """Return the kernel with other values of switches, whether core or the architecture declares them.
+
+    Args:
+        kernel: the one to start from.
+        values: switch name to value; a name that both declare is set in both.
+    """
+    core, own = ({name for name, _ in switches_of(holder)} for holder in (Kernel, kernel.arch))
+    unknown = [name for name in values if name not in core | own]
+    if unknown:
+        raise ShootdownError(f"there is no switch {unknown[0]!r}; {nearest(unknown[0], core | own)}")
+    arch = attrs.evolve(kernel.arch, **{name: value for name, value in values.items() if name in own})
+    return attrs.evolve(kernel, arch=arch, **{name: value for name, value in values.items() if name in core})
+
+
+def proposals(architectures: Iterable[HasChanges] = ()) -> tuple[str, ...]:
+    """Return the names of the proposals that can be asked for as `proposal:NAME`."""
+    table = [*CHANGES, *(change for one in architectures for change in one.changes)]
+    return tuple(dict.fromkeys(change.proposal for change in table if change.proposal))
+
+
+def _parse_name(name: str, table: Iterable[Change]) -> tuple[str | None, str]:
+    if not name.startswith(_PROPOSAL):
+        return None, name
+    proposal, at, base = name.removeprefix(_PROPOSAL).partition("@")
+    known = {change.proposal for change in table if change.proposal}
+    if proposal not in known:
+        raise ShootdownError(f"there is no {name!r}; {nearest(proposal, known, prefix=_PROPOSAL)}")
+    return proposal, base if at else newest_known()
+
+
+def _covers(later: Change, earlier: Change) -> bool:
+    return {name for name, _ in earlier.sets} <= {name for name, _ in later.sets}

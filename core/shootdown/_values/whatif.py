@@ -1,0 +1,247 @@
+"""What-ifs: `--set kernel.FIELD=value` and `--set platform.FIELD=value`, from text to other frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.kernel import Kernel, settled, switches_of
+from shootdown._values.releases import HasChanges, evolve
+
+T = TypeVar("T")
+
+GROUPS = ("kernel", "platform")
+"""What a setting can be of, unless a command knows more."""
+
+_TRUE = ("true", "on", "yes", "1")
+_FALSE = ("false", "off", "no", "0")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@attrs.frozen
+class Contradiction:
+    """Settings that a person gave and that cannot hold, together or with the platform that was chosen.
+
+    Args:
+        settings: their names, such as `kernel.pti` and `platform.flush`; the rule applies if all were given.
+        when: tells from the kernel and the platform that come out whether they contradict each other.
+        because: why, for the error message; what to do about it, if anything.
+    """
+
+    settings: tuple[str, ...]
+    when: Callable[[Kernel, Any], bool]
+    because: str
+
+
+CONTRADICTIONS: tuple[Contradiction, ...] = (
+    Contradiction(
+        ("kernel.pt_reclaim", "kernel.rcu_table_free"),
+        lambda kernel, platform: kernel.pt_reclaim and not kernel.rcu_table_free,
+        "PT_RECLAIM frees tables through RCU",
+    ),
+)
+"""Settings that cannot both hold on any architecture."""
+
+
+def parse_settings(items: Iterable[str], groups: tuple[str, ...] = GROUPS) -> dict[str, str]:
+    """Read what `--set` was given.
+
+    Args:
+        items: texts such as `kernel.unshare_sync=none`.
+        groups: the words that may stand before the dot.
+
+    Returns:
+        The values as they were written by the full names, in their order, hyphens in names as underscores.
+
+    Raises:
+        ShootdownError: a text has another form, its group is unknown, or one name was given two values.
+    """
+    settings: dict[str, str] = {}
+    for item in items:
+        name, equals, value = (part.strip() for part in item.partition("="))
+        name = name.replace("-", "_")
+        group, dot, field = name.partition(".")
+        if not (equals and dot and field and value):
+            raise ShootdownError(f"--set {item!r}: write it as {groups[0]}.FIELD=VALUE")
+        if group not in groups:
+            raise ShootdownError(f"--set {item!r}: nothing is called {group!r}; {nearest(group, groups)}")
+        if settings.setdefault(name, value) != value:
+            raise ShootdownError(f"--set: {name}={settings[name]} and {name}={value} cannot both hold")
+    return settings
+
+
+def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasChanges) -> Kernel:
+    """Return the kernel with settings applied, what follows from them, and a remark for each difference.
+
+    Args:
+        kernel: what `resolve()` returned for this architecture.
+        settings: what `parse_settings()` returned; only names that start with `kernel.` are looked at.
+        architecture: its `configure` derives what follows.
+
+    Raises:
+        ShootdownError: a switch is unknown or its value is out of range.
+    """
+    declared = dict(switches_of(Kernel)) | dict(switches_of(kernel.arch))
+    values = _values(declared, settings, "kernel")
+    if not values:
+        return kernel
+    # Settings win over what follows from others, and what follows sees the settings.
+    new = evolve(kernel, values)
+    if architecture.configure is not None:
+        new = evolve(architecture.configure(new), values)
+    new = evolve(settled(new), values)
+    was = _name(kernel)
+    remarks = [*_remarks("what-if", kernel, new, values, was), *_follows(kernel, new, declared, values, was)]
+    return attrs.evolve(new, remarks=(*kernel.remarks, *remarks))
+
+
+def set_fields(
+    value: T, settings: Mapping[str, str], group: str, was: str, declared_in: tuple[str, ...] = ("arch",)
+) -> tuple[T, tuple[str, ...]]:
+    """Return any frozen value with settings applied to its switches, and a remark for each difference.
+
+    Args:
+        value: an attrs value whose fields are declared by `switch()`, such as a platform.
+        settings: what `parse_settings()` returned; only names that start with the group are looked at.
+        group: the word before the dot.
+        was: what to call the value in remarks.
+        declared_in: fields that hold further values with switches, where `value` has them.
+
+    Raises:
+        ShootdownError: a switch is unknown or its value is out of range.
+    """
+    inner = {name: getattr(value, name) for name in declared_in if hasattr(value, name)}
+    inner = {name: part for name, part in inner.items() if attrs.has(type(part))}
+    declared = dict(switches_of(value))
+    for part in inner.values():
+        declared |= dict(switches_of(part))
+    values = _values(declared, settings, group)
+    new: Any = value
+    for name, setting in values.items():
+        for field, part in inner.items():
+            if name in dict(switches_of(part)):
+                new = attrs.evolve(new, **{field: attrs.evolve(getattr(new, field), **{name: setting})})
+        if name in dict(switches_of(value)):
+            new = attrs.evolve(new, **{name: setting})
+    return new, tuple(_remarks("what-if", value, new, values, was))
+
+
+def refuse_contradictions(
+    settings: Mapping[str, str], kernel: Kernel, platform: Any, rules: Iterable[Contradiction] = ()
+) -> None:
+    """Refuse two settings that cannot both hold.
+
+    Args:
+        settings: what `parse_settings()` returned.
+        kernel: the kernel that came out of them.
+        platform: the platform that came out of them.
+        rules: the architecture's, besides those of core.
+
+    Raises:
+        ShootdownError: the first rule that is broken.
+    """
+    for rule in (*CONTRADICTIONS, *rules):
+        if all(name in settings for name in rule.settings) and rule.when(kernel, platform):
+            both = " and ".join(f"{name}={settings[name]}" for name in rule.settings)
+            verdict = "cannot both hold" if len(rule.settings) > 1 else "is not possible here"
+            raise ShootdownError(f"{both} {verdict}: {rule.because}")
+
+
+def parse_value(name: str, field: Any, text: str) -> Any:
+    """Read the value of one switch.
+
+    Args:
+        name: its full name, for the error message.
+        field: the attrs attribute that `switch()` declared.
+        text: `true`, `64k`, `per-table`.
+
+    Raises:
+        ShootdownError: what is allowed instead.
+    """
+    meta, word = field.metadata, text.strip().lower()
+    choices: tuple[Any, ...] = meta["choices"]
+    if word in meta["words"] and word not in choices:
+        return meta["words"][word]
+    if choices:
+        for choice in choices:
+            if _alike(word, str(choice)) or (isinstance(choice, int) and _integer(word) == choice):
+                return choice
+        raise _refused(name, text, ", ".join(str(choice) for choice in choices))
+    if isinstance(field.default, bool):
+        if word not in _TRUE + _FALSE:
+            raise _refused(name, text, "true or false")
+        return word in _TRUE
+    if isinstance(field.default, int):
+        number = _integer(word)
+        low, high = meta["minimum"], meta["maximum"]
+        if number is None or (low is not None and number < low) or (high is not None and number > high):
+            raise _refused(name, text, _range(low, high))
+        return number
+    return text.strip()
+
+
+def _values(declared: Mapping[str, Any], settings: Mapping[str, str], group: str) -> dict[str, Any]:
+    values = {}
+    for full, text in settings.items():
+        at, _, name = full.partition(".")
+        if at != group:
+            continue
+        if name not in declared:
+            raise ShootdownError(
+                f"there is no switch {full!r}; {nearest(name, declared, prefix=f'{group}.')}"
+            )
+        values[name] = parse_value(full, declared[name], text)
+    return values
+
+
+def _alike(word: str, choice: str) -> bool:
+    return word.replace("_", "-") == choice.lower().replace("_", "-")
+
+
+def _integer(word: str) -> int | None:
+    factor = _UNITS.get(word[-1:], 1)
+    digits = word[:-1] if word[-1:] in _UNITS else word
+    try:
+        return int(digits, 0) * factor
+    except ValueError:
+        return None
+
+
+def _range(low: int | None, high: int | None) -> str:
+    if low is None and high is None:
+        return "a whole number"
+    if high is None:
+        return f"a whole number from {low} on"
+    return f"a whole number up to {high}" if low is None else f"a whole number from {low} to {high}"
+
+
+def _refused(name: str, text: str, allowed: str) -> ShootdownError:
+    return ShootdownError(f"{name}={text} is not possible; allowed: {allowed}")
+
+
+def _name(kernel: Kernel) -> str:
+    return kernel.name if kernel.name.startswith("proposal:") else kernel.release
+
+
+def _held(value: Any, name: str) -> Any:
+    return getattr(value, name) if hasattr(value, name) else getattr(value.arch, name)
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _remarks(word: str, old: Any, new: Any, names: Iterable[str], was: str) -> Iterable[str]:
+    for name in names:
+        before, after = _held(old, name), _held(new, name)
+        if before != after:
+            yield f"{word}: {name}={_shown(after)} ({was} has {_shown(before)})"
+
+
+def _follows(
+    old: Kernel, new: Kernel, declared: Iterable[str], asked: Mapping[str, Any], was: str
+) -> Iterable[str]:
+    return _remarks("follows", old, new, (name for name in declared if name not in asked), was)
