@@ -1,0 +1,3 @@
+"""Raises an error."""
+
+raise ZeroDivisionError("of a file")
