@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
 
 
 class Switch(NamedTuple):

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown import Cost, Costs
+from shootdown.porting import COST_NAMES
 
 # The sources that serve several costs.
 ELIDED = "commit c320dbb7c80d: an mprotect() without its flush takes 2.85 us, not 3.2 us; CPU not named"

@@ -8,7 +8,7 @@ HPD, E0PD, permission indirection and overlays, the 128-bit descriptors, stage 2
 
 from __future__ import annotations
 
-from shootdown._pagetables.format import (
+from shootdown.formats import (
     Attribute,
     BitField,
     CodeBit,

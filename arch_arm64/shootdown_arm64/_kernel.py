@@ -6,10 +6,8 @@ from typing import Literal
 
 import attrs
 
-from shootdown._values.changes import Change
-from shootdown._values.errors import ShootdownError
-from shootdown._values.kernel import Kernel, switch
-from shootdown._values.whatif import Contradiction
+from shootdown import Change, Kernel, ShootdownError, switch
+from shootdown.porting import Contradiction
 
 #: Address bits that each page size can be built with (arch/arm64/Kconfig, "Virtual address space size").
 VA_BITS = {4096: (39, 48, 52), 16384: (36, 47, 48, 52), 65536: (42, 48, 52)}

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shootdown._oracle.measured import Difference, Measured, Seen
-from shootdown._oracle.rows import Row
+from shootdown.measured import Difference, Measured, Row, Seen
 
 #: Pages that parent and child copy, or take for themselves, soon after a fork (measured: up to eight in all).
 _COPIED_PER_FORK = 8

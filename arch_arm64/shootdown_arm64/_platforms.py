@@ -15,9 +15,7 @@ from typing import Literal
 
 import attrs
 
-from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
-from shootdown._values.kernel import switch
-from shootdown._values.platform import Platform
+from shootdown import CacheGeometry, Platform, TlbGeometry, switch
 from shootdown_arm64 import _costs
 
 

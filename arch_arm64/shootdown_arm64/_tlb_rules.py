@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import attrs
 
-from shootdown._tlb import FlushScope
-from shootdown._tlb.flush import WalkScope
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.porting import FlushScope, WalkScope
 from shootdown_arm64._formats import RUNS
 
 #: Bits of the fields of a range operation's operand (C5.5, TLBI RVAE1).

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown import Cost, Costs
+from shootdown.porting import COST_NAMES
 
 # mprotect() of N pages, local flush, POWER9: 7.4 us for 32, 7.8 for 34, 13.8 for 64, 26.4 for 128, 98.3 for 512;
 # with a flush of the PID, which is 128 tlbiel, 9.0, 14.6, 26.4, 50.2 for 34, 64, 128, 256. Solved for its parts:

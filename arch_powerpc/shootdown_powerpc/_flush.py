@@ -13,8 +13,8 @@ from typing import Literal
 
 import attrs
 
-from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Label
+from shootdown.porting import Assembler, Label
+from shootdown.porting import ops as o
 from shootdown_powerpc._lowering import EVERYTHING, NO_LIMIT, PowerpcLowering
 
 _FILE = "arch/powerpc/mm/book3s64/radix_tlb.c"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
+from shootdown.porting import Assembler
+from shootdown.porting import ops as o
 from shootdown_powerpc._lowering import NO_LIMIT, PowerpcLowering
 
 _TLB = "arch/powerpc/mm/book3s64/hash_tlb.c"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import attrs
 
-from shootdown._pagetables.format import Access, Settings
+from shootdown.formats import Access, Settings
 
 # --- 6.7.8.2: an SLB entry as slbmte takes it, and 6.7.8.3: the same two doublewords in a segment table.
 SLB_V = 1 << 27

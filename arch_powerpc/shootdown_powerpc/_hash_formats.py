@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from shootdown._pagetables.format import (
+from shootdown.formats import (
     Access,
     Attribute,
     CodeBit,
@@ -46,9 +46,7 @@ from shootdown_powerpc._segments import (
 )
 
 if TYPE_CHECKING:
-    from shootdown._pagetables.mappings import Mapping
-    from shootdown._pagetables.memory import PhysicalMemory
-    from shootdown._pagetables.walk_steps import Trace
+    from shootdown.formats import Mapping, PhysicalMemory, Trace
 
 # The codes by reason; a trace says which of the causes of a protection fault it was.
 _DATA = (

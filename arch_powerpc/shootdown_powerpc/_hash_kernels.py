@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from shootdown._pagetables.format import Reason
-from shootdown._pagetables.format_layout import Walk
-from shootdown._pagetables.memory_kernels import find, peek, poke, swap_word
+from shootdown.formats import Reason
+from shootdown.kernels import Walk, find, peek, poke, swap_word
 from shootdown_powerpc import _hash, _segments
 
 # Not kept on disk by themselves: the kernels of core that call them are, until a source of this module changes.

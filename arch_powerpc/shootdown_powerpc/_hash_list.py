@@ -12,10 +12,8 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-from shootdown._pagetables.format import Settings
-from shootdown._pagetables.mappings import Mapping
-from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.formats import FRAME_BYTES, Mapping, PhysicalMemory, Settings
 from shootdown_powerpc._hash import (
     AVPN_SHIFT,
     ENTRY_BYTES,

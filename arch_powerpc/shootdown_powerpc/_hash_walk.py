@@ -6,13 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from shootdown._pagetables.format import (
-    Access,
-    Reason,
-    Settings,
-)
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import Step, Trace
+from shootdown.formats import Access, PhysicalMemory, Reason, Settings, Step, Trace
 from shootdown_powerpc._hash import (
     COMPARED,
     ENTRIES,

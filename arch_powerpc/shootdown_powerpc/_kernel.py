@@ -9,9 +9,8 @@ from typing import Any
 
 import attrs
 
-from shootdown._values.changes import Change
-from shootdown._values.kernel import Kernel, switch
-from shootdown._values.whatif import Contradiction
+from shootdown import Change, Kernel, switch
+from shootdown.porting import Contradiction
 
 #: Why the kernel never shares hugetlb PMD tables; what begins with these words is not a defect but a fact.
 NO_SHARING = (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._values.architecture import Lowering
-from shootdown._values.kernel import Kernel
-from shootdown._values.platform import Platform
+from shootdown import Kernel, Lowering, Platform
 from shootdown_powerpc._flush import RadixLowering
 from shootdown_powerpc._flush_hash import HashLowering
 from shootdown_powerpc._platforms import PowerPlatform

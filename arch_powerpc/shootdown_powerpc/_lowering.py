@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
-from shootdown._values.architecture import Geometry, Lowering, MmRules
-from shootdown._values.kernel import Kernel
-from shootdown._values.platform import Platform
+from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
+from shootdown.porting import Assembler
+from shootdown.porting import ops as o
 from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
 from shootdown_powerpc._platforms import PowerPlatform
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from shootdown._pagetables.format import Settings
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.formats import Settings
 from shootdown_powerpc._hash import (
     BASE_PAGES,
     SHIFT_1T,
@@ -30,7 +30,7 @@ from shootdown_powerpc._hash import (
 )
 
 if TYPE_CHECKING:
-    from shootdown._pagetables.memory import PhysicalMemory
+    from shootdown.formats import PhysicalMemory
 
 _BASE_BY_LLP = {llp: base for base, llp in BASE_PAGES.items()}
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.formats import PhysicalMemory
 
 ENTRY_BYTES = 16
 _BASE = 0x0FFF_FFFF_FFFF_FF00

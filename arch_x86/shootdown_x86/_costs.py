@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown import Cost, Costs
+from shootdown.porting import COST_NAMES
 
 # The sources that serve several costs.
 IPIV = "KVM IPI virtualization v7, lore 20220304080725.18135-1-guang.zeng@intel.com"

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
-from shootdown._values.architecture import Geometry, Lowering, MmRules
-from shootdown._values.kernel import Kernel
-from shootdown._values.platform import Platform
+from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
+from shootdown.porting import Assembler
+from shootdown.porting import ops as o
 from shootdown_x86._kernel import X86Kernel
 from shootdown_x86._platforms import X86Platform
 

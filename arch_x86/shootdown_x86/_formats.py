@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._pagetables.format import (
+from shootdown.formats import (
     Attribute,
     BitField,
     CodeBit,

@@ -6,9 +6,8 @@ from typing import Any
 
 import attrs
 
-from shootdown._values.changes import SKIP_REDUNDANT_SYNC, Change
-from shootdown._values.kernel import Kernel, switch
-from shootdown._values.whatif import Contradiction
+from shootdown import Change, Kernel, switch
+from shootdown.porting import SKIP_REDUNDANT_SYNC, Contradiction
 
 
 @attrs.frozen

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shootdown._oracle.measured import Difference, Measured, Seen
-from shootdown._oracle.rows import Row
+from shootdown.measured import Difference, Measured, Row, Seen
 
 #: CR3 writes of context switches that a window may hold besides those of flushes: the tracer, timers, kthreads.
 _OTHER_CR3_WRITES = 16

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
-from shootdown._values.kernel import switch
-from shootdown._values.platform import Platform
+from shootdown import CacheGeometry, Platform, TlbGeometry, switch
 from shootdown_x86 import _costs
 
 

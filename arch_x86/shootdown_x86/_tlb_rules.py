@@ -13,9 +13,8 @@ from typing import Literal
 
 import attrs
 
-from shootdown._tlb import NOTHING, FlushScope
-from shootdown._tlb.flush import WalkScope
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.porting import NOTHING, FlushScope, WalkScope
 
 PTE_STRIDE = 1 << 12
 PMD_STRIDE = 1 << 21

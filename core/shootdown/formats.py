@@ -6,7 +6,8 @@
     trace(MY_FORMAT, space.memory, space.root, 0x40_0abc).pa
 
 `Format` and what it is made of are frozen values; `trace` walks in plain Python and keeps every step, `Walker`
-runs the compiled walk, `mappings` lists all that is mapped. A `CustomFormat` brings a walk of its own.
+runs the compiled walk, `mappings` lists all that is mapped. A `CustomFormat` brings a walk of its own, written with
+`shootdown.kernels`.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ from shootdown._pagetables.format import (
 if TYPE_CHECKING:
     from shootdown._pagetables.address_space import AddressSpace
     from shootdown._pagetables.mappings import Mapping, mappings
-    from shootdown._pagetables.memory import PhysicalMemory
+    from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
     from shootdown._pagetables.walk_steps import Step, Trace, trace
     from shootdown._pagetables.walker import Walker
 
 # What formats are tried out with needs numpy, and `Walker` numba: a plugin that only describes pays for neither.
 _HOMES = {
+    "FRAME_BYTES": "_pagetables.memory",
     "AddressSpace": "_pagetables.address_space",
     "Mapping": "_pagetables.mappings",
     "PhysicalMemory": "_pagetables.memory",
@@ -61,6 +63,7 @@ _HOMES = {
 
 __all__ = [
     "EVERY_ACCESS",
+    "FRAME_BYTES",
     "USER_READ",
     "Access",
     "AddressSpace",

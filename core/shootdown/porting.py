@@ -3,14 +3,17 @@
     from shootdown import Lowering, switch
     from shootdown.porting import Assembler, CacheGeometry, Contradiction, FlushScope, TlbGeometry, ops
 
-* Stage 2, kernels: `Contradiction`, two settings that cannot both hold, and `BY_NAME`, every release series known.
-* Stage 3, platforms: `TlbGeometry` and `CacheGeometry`; `FlushScope` and `NOTHING` to say what an instruction drops,
-  and `Tlb` to try it out; `COST_NAMES`, the fields of `Costs`.
-* Stage 4, flushes: `Assembler`, which a `Lowering` writes with, and `ops`, the constants of its steps.
+* Stage 2, kernels: `Contradiction`, two settings that cannot both hold; `BY_NAME`, every release series known; and
+  `SKIP_REDUNDANT_SYNC`, a proposal of mm/ to which an architecture adds a change of its own.
+* Stage 3, platforms: `TlbGeometry` and `CacheGeometry`; `FlushScope`, `WalkScope` and `NOTHING` to say what an
+  instruction drops, and `Tlb` to try it out; `COST_NAMES`, the fields of `Costs`.
+* Stage 4, flushes: `Assembler`, which a `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of
+  its steps.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
-Page tables have a module of their own, `shootdown.formats`. Names here change with `Architecture.api` only.
+Page tables have a module of their own, `shootdown.formats`, measurements `shootdown.measured`, and compiled walks
+`shootdown.kernels`. Names here change with `Architecture.api` only.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shootdown._machine import ops
-from shootdown._machine.assembler import Assembler, Branch
+from shootdown._machine.assembler import Assembler, Branch, Label
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
+from shootdown._tlb.flush import WalkScope
+from shootdown._values.changes import SKIP_REDUNDANT_SYNC
 from shootdown._values.kernel import NoSwitches, switches_of
 from shootdown._values.platform import COST_NAMES
 from shootdown._values.series import BY_NAME
@@ -32,14 +37,17 @@ __all__ = [
     "BY_NAME",
     "COST_NAMES",
     "NOTHING",
+    "SKIP_REDUNDANT_SYNC",
     "Assembler",
     "Branch",
     "CacheGeometry",
     "Contradiction",
     "FlushScope",
+    "Label",
     "NoSwitches",
     "Tlb",
     "TlbGeometry",
+    "WalkScope",
     "ops",
     "switches_of",
 ]

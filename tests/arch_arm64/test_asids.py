@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
 from shootdown_arm64._asids import AsidAllocator
 
 

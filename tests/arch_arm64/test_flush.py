@@ -6,11 +6,11 @@ Numbers in brackets are those of the assertions that the model was begun with.
 import attrs
 import pytest
 
+from shootdown import ShootdownError
 from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
 from shootdown._timed.run import run_machine
-from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 
 ASIDE, VAE, VALE, RVAE, RVALE = (

@@ -2,12 +2,8 @@
 
 import pytest
 
-from shootdown._pagetables.address_space import AddressSpace
-from shootdown._pagetables.format import EVERY_ACCESS, Access, Reason, bit
 from shootdown._pagetables.format_layout import layout
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, Access, AddressSpace, PhysicalMemory, Reason, Walker, bit, trace
 from shootdown_arm64._flush import _GEOMETRY
 from shootdown_arm64._formats import FORMATS
 

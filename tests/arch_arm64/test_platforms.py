@@ -15,14 +15,15 @@ import pytest
 from twins import cost_tables
 from twins.cost_tables import TAKEN_OVER
 
-from shootdown._machine import ops as o
+from shootdown import Cost, Costs, Platform
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
 from shootdown._timed.run import run_machine
-from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._values.releases import resolve
 from shootdown._values.whatif import parse_settings, set_kernel
+from shootdown.porting import COST_NAMES
+from shootdown.porting import ops as o
 from shootdown_arm64._platforms import PLATFORMS, Arm64Platform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs-arm64.md"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
 from shootdown_arm64._flush import MAX_TLBI_RANGE_PAGES
 from shootdown_arm64._tlb_rules import operations, range_pages
 

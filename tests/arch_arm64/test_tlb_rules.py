@@ -2,8 +2,8 @@
 
 import pytest
 
-from shootdown._tlb import CacheGeometry, Tlb, TlbGeometry
-from shootdown._values.errors import ShootdownError
+from shootdown import CacheGeometry, ShootdownError, TlbGeometry
+from shootdown.porting import Tlb
 from shootdown_arm64._tlb_rules import TlbRules
 
 K4, K16, K64, M2, M32, G1, G512 = (1 << n for n in (12, 14, 16, 21, 25, 30, 39))

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from twins import arm64_cases, arm64_walk
 
-from shootdown._pagetables.format import EVERY_ACCESS, Reason
-from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown._pagetables.memory import SECTION_BYTES
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_arm64._formats import FORMATS
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}

@@ -23,9 +23,7 @@ from unicorn import (
 from unicorn import arm64_const as reg
 from unicorn.unicorn_py3.unicorn import uclib
 
-from shootdown._pagetables.format import EVERY_ACCESS, Reason
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker
 from shootdown_arm64._formats import FORMATS
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from powerpc_counts import counted, instructions, prepared
 
 import shootdown
-from shootdown._machine import ops as o
 from shootdown._timed.run import run_machine
+from shootdown.porting import ops as o
 
 TABLE = {4096: 512, 65536: 32}
 

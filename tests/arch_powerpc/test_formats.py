@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from shootdown._pagetables.address_space import AddressSpace
-from shootdown._pagetables.format import USER_READ, Access, Reason, bit
-from shootdown._pagetables.mappings import mappings
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import (
+    USER_READ,
+    Access,
+    AddressSpace,
+    PhysicalMemory,
+    Reason,
+    Walker,
+    bit,
+    mappings,
+    trace,
+)
 from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 
 WALKS = Path(__file__).parents[1] / "oracle" / "walks"

@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 from twins import powerpc_hash_cases
 
-from shootdown import _cli
-from shootdown._pagetables.format import Access, Reason
-from shootdown._pagetables.mappings import mappings
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
-from shootdown._questions.image import mapped
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError, _cli, mapped
+from shootdown.formats import Access, PhysicalMemory, Reason, Walker, mappings, trace
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 
 BATCHES, SIZE = 40, 150

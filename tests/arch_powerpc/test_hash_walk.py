@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from shootdown._pagetables.format import Access, Reason
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.formats import Access, PhysicalMemory, Reason, Walker, trace
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 from shootdown_powerpc._hash import SHIFT_1T, SHIFT_256M
 from shootdown_powerpc._segments import LINUX_64K, scramble, segment_of, unscramble

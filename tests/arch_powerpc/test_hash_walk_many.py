@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from twins import powerpc_hash_cases
 
-from shootdown._pagetables.format import EVERY_ACCESS
-from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._pagetables.walk_many import walk_many
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Walker
 from shootdown_powerpc import _hash_kernels
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 

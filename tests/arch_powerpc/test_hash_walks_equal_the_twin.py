@@ -11,10 +11,7 @@ import numpy as np
 import pytest
 from twins import powerpc_hash, powerpc_hash_cases
 
-from shootdown._pagetables.format import EVERY_ACCESS, Reason
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
 
 BATCHES, SIZE = 200, 505  # for each of two formats: 101,000 cases

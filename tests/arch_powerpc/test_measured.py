@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shootdown._oracle.rows import Row, read_rows
 from shootdown._oracle.validate import validate
+from shootdown.measured import Row, read_rows
 
 ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"
 

@@ -12,7 +12,8 @@ import pytest
 from twins import cost_tables
 from twins.cost_tables import TAKEN_OVER
 
-from shootdown._values.platform import COST_NAMES, Cost, Platform
+from shootdown import Cost, Platform
+from shootdown.porting import COST_NAMES
 from shootdown_powerpc._platforms import PLATFORMS, PowerPlatform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs-powerpc.md"

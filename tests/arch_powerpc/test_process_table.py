@@ -2,10 +2,8 @@
 
 import pytest
 
-from shootdown._pagetables.address_space import AddressSpace
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._values.errors import ShootdownError
+from shootdown import ShootdownError
+from shootdown.formats import AddressSpace, PhysicalMemory, trace
 from shootdown_powerpc._formats import RADIX_64K
 from shootdown_powerpc.process_table import Entry, read_entry
 

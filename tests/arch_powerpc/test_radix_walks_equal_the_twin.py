@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 from twins import powerpc_radix, powerpc_radix_cases
 
-from shootdown._pagetables.format import EVERY_ACCESS, Reason
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 
 BATCHES, SIZE = 100, 1010  # for each of two formats: 101,000 cases

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shootdown._pagetables.address_space import AddressSpace
-from shootdown._pagetables.format import Access, Reason, bit
 from shootdown._pagetables.format_layout import layout
-from shootdown._pagetables.mappings import mappings
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import Access, AddressSpace, PhysicalMemory, Reason, Walker, bit, mappings, trace
 from shootdown_x86._formats import FORMATS, X86_32BIT, X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE
 
 WALKS = Path(__file__).parents[1] / "oracle" / "walks"

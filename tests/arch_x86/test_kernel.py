@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown import Kernel, ShootdownError
 from shootdown._values.changes import CHANGES as CORE
-from shootdown._values.errors import ShootdownError
-from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.releases import has_change, newest_known, resolve
-from shootdown._values.series import BY_NAME, SERIES, Release, Series
+from shootdown._values.series import SERIES, Release, Series
 from shootdown._values.whatif import parse_settings, refuse_contradictions, set_kernel
+from shootdown.porting import BY_NAME, switches_of
 from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
 
 ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"

@@ -14,7 +14,8 @@ import pytest
 from twins import cost_tables
 from twins.cost_tables import TAKEN_OVER
 
-from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown import Cost, Costs, Platform
+from shootdown.porting import COST_NAMES
 from shootdown_x86._platforms import PLATFORMS, X86Platform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs.md"

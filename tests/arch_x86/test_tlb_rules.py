@@ -2,8 +2,8 @@
 
 import pytest
 
-from shootdown._tlb import NOTHING, CacheGeometry, Tlb, TlbGeometry
-from shootdown._values.errors import ShootdownError
+from shootdown import CacheGeometry, ShootdownError, TlbGeometry
+from shootdown.porting import NOTHING, Tlb
 from shootdown_x86._tlb_rules import TlbRules
 
 K4, M2, G1, G512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39

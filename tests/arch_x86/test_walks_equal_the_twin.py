@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from twins import x86_cases, x86_walk
 
-from shootdown._pagetables.format import EVERY_ACCESS, Reason
-from shootdown._pagetables.memory import PhysicalMemory
-from shootdown._pagetables.walk_steps import trace
-from shootdown._pagetables.walker import Walker
+from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_x86._formats import FORMATS
 
 FORMAT = {format_.name: format_ for format_ in FORMATS}

@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 
 import shootdown
-from shootdown import ShootdownError, formats, porting
+from shootdown import ShootdownError, porting
 from shootdown._values.kernel import Kernel
 from shootdown.porting import ops
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "public.md"
+PUBLIC = [
+    "shootdown",
+    *sorted(
+        f"shootdown.{file.stem}"
+        for file in Path(shootdown.__file__).parent.glob("*.py")
+        if not file.stem.startswith("_")
+    ),
+]
 
-@pytest.mark.parametrize("module", [shootdown, formats, porting], ids=lambda module: module.__name__)
-def test_every_public_name_is_there(module: object) -> None:
-    for name in module.__all__:  # type: ignore[attr-defined]
-        assert getattr(module, name) is not None, name
+
+def documented(page: str) -> dict[str, list[str]]:
+    """Read which names the page of public names lists, by module."""
+    found: dict[str, list[str]] = {}
+    for line in page.splitlines():
+        if heading := re.fullmatch(r"## `([\w.]+)`", line):
+            names = found.setdefault(heading[1], [])
+        elif row := re.fullmatch(r"\| `(\w+)` \| \S.+ \|", line):
+            names.append(row[1])
+    return found
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there(name: str) -> None:
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__) > 0
+    for each in module.__all__:
+        assert getattr(module, each) is not None, each
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_class_function_and_module_has_a_docstring(name: str) -> None:
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module)
+    for each in module.__all__:
+        value = getattr(module, each)
+        if inspect.isclass(value) or inspect.isroutine(value) or isinstance(value, types.ModuleType):
+            assert inspect.getdoc(value), each
+
+
+def test_the_page_of_public_names_lists_each_once_and_no_other() -> None:
+    page = documented(PAGE.read_text())
+    assert sorted(page) == sorted(PUBLIC)
+    for name, listed in page.items():
+        assert sorted(listed) == sorted(importlib.import_module(name).__all__), name
+
+
+def test_a_name_without_a_sentence_is_not_documented() -> None:
+    assert documented("## `a.b`\n| `one` | a word |\n| `two` |  |\n") == {"a.b": ["one"]}
 
 
 def test_the_names_for_plugins_need_no_numba() -> None:
