@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import subprocess
 import sys
 import textwrap
@@ -524,11 +523,7 @@ def test_importing_the_package_loads_neither_pluggy_nor_a_plugin() -> None:
     assert not {"pluggy", "numba", "rich", "shootdown_x86"} & set(loaded)
 
 
-HOOKS = [
-    function
-    for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
-    if function.__module__ == hookspecs.__name__
-]
+HOOKS = [getattr(hookspecs, name) for name in hookspecs.__all__]
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
