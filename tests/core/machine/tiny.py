@@ -1,0 +1,233 @@
+"""A machine of a few CPUs, tasks and tables, whose parts have names, and which takes one step at a time.
+
+Steps run as the Python functions that they are: nothing is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tests.plain import plain
+
+from shootdown._machine import ops as o
+from shootdown._machine.layout import (
+    CPU_CELLS,
+    CPU_MM,
+    CPU_NEXT_ASID,
+    CPU_SETS,
+    CPU_TASK,
+    GATHER_CELLS,
+    LOCK_CELLS,
+    MM_CELLS,
+    MM_SETS,
+    STORE_CELLS,
+    T_CPU,
+    T_GATHER,
+    T_MM,
+    T_ON,
+    T_PC,
+    T_REG,
+    TASK_CELLS,
+    Layout,
+    cpus_of,
+    empty_state,
+    make_layout,
+)
+from shootdown._machine.step import step
+
+Part = npt.NDArray[np.int64]
+
+#: Where steps stand: each is tried at this place of the program, so that going on leads to `AFTER_IT`.
+HERE = 3
+AFTER_IT = HERE + 1
+#: A label that no step falls through to.
+ELSEWHERE = 17
+
+
+class Took(NamedTuple):
+    """What came of a step: its outcome, what that concerns, and the step that is next."""
+
+    outcome: int
+    about: int
+    next: int
+
+    @property
+    def went_on(self) -> bool:
+        """Whether the step was taken and the one behind it is next."""
+        return self.outcome == o.DONE and self.next == AFTER_IT
+
+    @property
+    def jumped(self) -> bool:
+        """Whether the step was taken and leads to `ELSEWHERE`."""
+        return self.outcome == o.DONE and self.next == ELSEWHERE
+
+
+class Tiny:
+    """Four CPUs, three tasks of mm 0 on the first three of them, and a second mm that nobody has.
+
+    A slot has 512 units of 512 base pages, as the PUD entries of huge pages of 2 MiB have.
+
+    Args:
+        given: what `make_layout` shall get instead.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        sizes: dict[str, Any] = {
+            "cpus": 4, "tasks": 3, "mms": 2, "slots": 2, "classes": 2, "locks": 6, "events": 2, "asids": 2,
+            "bits": 16, "slot_units": 512, "unit_pages": 9, "shifts": (9, 18, 27), "clear_on_switch": False,
+            "lazy_tlb": True, "tagged": True, "variables": 4, "entries": 2,
+        }  # fmt: skip
+        self.layout: Layout = make_layout(**{**sizes, **given})
+        self.state: Part = empty_state(self.layout)
+        self.lists: list[int] = []
+        for task in range(self.layout.tasks):
+            cells = self.task(task)
+            cells[T_PC], cells[T_MM], cells[T_CPU], cells[T_ON] = HERE, 1, task, 1
+            self.cpu(task)[CPU_TASK], self.cpu(task)[CPU_MM] = task + 1, 1
+            self.asids(task)[0], self.cpu(task)[CPU_NEXT_ASID] = 1, 1 % self.layout.asids
+        running = range(self.layout.tasks)
+        self.put("loaded", *running, mm=0)
+        self.put("mask", *running, mm=0)
+
+    # --- its parts; each is a view, so that writing to it changes the machine
+
+    def _part(self, start: int, cells: int, number: int = 0) -> Part:
+        return self.state[start + number * cells : start + (number + 1) * cells]
+
+    def task(self, task: int = 0) -> Part:
+        """The cells of a task: `T_PC`, `T_MM`, `T_CPU`, `T_ON` and the rest."""
+        return self._part(self.layout.o_task, TASK_CELLS, task)
+
+    def registers(self, task: int = 0) -> Part:
+        """The registers of a task."""
+        return self.task(task)[T_REG : T_REG + o.REGISTERS]
+
+    def gather(self, g: int, task: int = 0) -> Part:
+        """The cells of a gather: `G_LO`, `G_HI`, `G_FLAGS`, `G_CLEARED`, `G_TABLES`."""
+        return self.task(task)[T_GATHER + g * GATHER_CELLS : T_GATHER + (g + 1) * GATHER_CELLS]
+
+    def cpu(self, cpu: int = 0) -> Part:
+        """The cells of a CPU: `CPU_TASK`, `CPU_MM`, its call and the next ASID."""
+        return self._part(self.layout.o_cpu, CPU_CELLS, cpu)
+
+    def asids(self, cpu: int = 0) -> Part:
+        """Whose ASIDs a CPU has, from one."""
+        return self._part(self.layout.o_asid, self.layout.asids, cpu)
+
+    def mm(self, mm: int = 0) -> Part:
+        """The cells of an mm: `M_GEN`, `M_PENDING`, `M_GLOBAL`, `M_TRIM`, `M_CONSIDER`."""
+        return self._part(self.layout.o_mm, MM_CELLS, mm)
+
+    def puds(self, mm: int = 0) -> Part:
+        """The PUD entries of an mm: by slot the class of the table, plus one."""
+        return self._part(self.layout.o_pud, self.layout.slots, mm)
+
+    def sharers(self, of: int = 0) -> Part:
+        """How many processes map the tables of a class, by slot."""
+        return self._part(self.layout.o_share, self.layout.slots, of)
+
+    def tables(self, of: int = 0) -> Part:
+        """What the pages of the tables of a class are used for, by slot."""
+        return self._part(self.layout.o_state, self.layout.slots, of)
+
+    def lock(self, lock: int) -> Part:
+        """The cells of a lock: `K_WRITER`, `K_READERS`."""
+        return self._part(self.layout.o_lock, LOCK_CELLS, lock)
+
+    @property
+    def events(self) -> Part:
+        """How often each event was signalled."""
+        return self._part(self.layout.o_event, self.layout.events)
+
+    @property
+    def variables(self) -> Part:
+        """The variables in memory; entries that stand alone come first."""
+        return self._part(self.layout.o_variable, self.layout.variables)
+
+    @property
+    def owners(self) -> Part:
+        """Which mm each entry that stands alone belongs to."""
+        return self._part(self.layout.o_owner, self.layout.entries)
+
+    def tlb(self, cpu: int = 0) -> Part:
+        """A CPU's copies of the entries that stand alone."""
+        return self._part(self.layout.o_tlb, self.layout.entries, cpu)
+
+    def stores(self, cpu: int = 0) -> Part:
+        """The stores that wait in a CPU's store buffer: variable (from one) and value."""
+        return self._part(self.layout.o_store, self.layout.stores * STORE_CELLS, cpu).reshape(-1, STORE_CELLS)
+
+    # --- sets of CPUs
+
+    def _set(self, name: str, mm: int | None) -> int:
+        if mm is None:
+            return self.layout.o_sets + CPU_SETS.index(name) * self.layout.words
+        return self.layout.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(name)) * self.layout.words
+
+    def put(self, name: str, *cpus: int, mm: int | None = None) -> None:
+        """Put CPUs into a set of the machine, or of an mm."""
+        for cpu in cpus:
+            self.state[self._set(name, mm) + cpu // self.layout.bits] |= 1 << cpu % self.layout.bits
+
+    def take_out(self, name: str, *cpus: int, mm: int | None = None) -> None:
+        """Take CPUs out of a set of the machine, or of an mm."""
+        for cpu in cpus:
+            self.state[self._set(name, mm) + cpu // self.layout.bits] &= ~(1 << cpu % self.layout.bits)
+
+    def cpus(self, name: str, mm: int | None = None) -> list[int]:
+        """List the CPUs in a set of the machine, or of an mm."""
+        return cpus_of(self.state, self.layout, name, mm)
+
+    def aim(self, *cpus: int, sender: int = 0) -> None:
+        """Make CPUs the targets of the call that a CPU prepares."""
+        row = self._part(self.layout.o_out, self.layout.words, sender)
+        row[:] = 0
+        for cpu in cpus:
+            row[cpu // self.layout.bits] |= 1 << cpu % self.layout.bits
+
+    def targets(self, sender: int = 0) -> list[int]:
+        """List the targets of a CPU's call that have not answered."""
+        row = self._part(self.layout.o_out, self.layout.words, sender)
+        bits = self.layout.bits
+        return [cpu for cpu in range(self.layout.cpus) if int(row[cpu // bits]) >> cpu % bits & 1]
+
+    # --- what happens
+
+    def program(self, op: int, *operands: int) -> Part:
+        """Write a program of one step at `HERE`."""
+        steps = np.zeros((HERE + 2, 5), np.int64)
+        steps[HERE, : 1 + len(operands)] = (op, *operands)
+        return steps.ravel()
+
+    def step(self, op: int, *operands: int, task: int = 0) -> Took:
+        """Let a task take a step; one that can't be taken must have written nothing."""
+        self.task(task)[T_PC] = HERE
+        before = self.state.copy()
+        lists = np.array(self.lists or [0], np.int64)
+        # Counting bits overflows, as it is meant to.
+        with np.errstate(over="ignore"):
+            said = int(plain(step)(self.state, self.program(op, *operands), lists, self.layout, task))
+        if said & 7 != o.DONE:
+            assert np.array_equal(self.state, before), "a step that was not taken changed the state"
+        return Took(said & 7, said >> 3, int(self.task(task)[T_PC]))
+
+    def run(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a kernel that takes state and layout first."""
+        with np.errstate(over="ignore"):
+            return plain(kernel)(self.state, self.layout, *arguments)
+
+    def ask(self, kernel: Callable[..., Any], op: int, *operands: int, task: int = 0) -> bool:
+        """Call a kernel that looks at the next step of a task."""
+        self.task(task)[T_PC] = HERE
+        return bool(plain(kernel)(self.state, self.program(op, *operands), self.layout, task))
+
+    def changes(self, act: Callable[[], Any]) -> int:
+        """Count the cells that something changes, the step of task 0 aside."""
+        before = self.state.copy()
+        act()
+        different = self.state != before
+        different[self.layout.o_task + T_PC] = False
+        return int(np.count_nonzero(different))
