@@ -1,9 +1,16 @@
-# The two commands of the README. Each makes its own environment in .venv.
+# Every target makes its own environment in .venv. The README names demo and test, CONTRIBUTING the loop of work.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: matrix demo test bench targets clean
+# What `make quick` tries out: values, parsing, plugins, reports, and the engines step by step as plain Python.
+# Tests there that need compiled kernels or a process of their own are marked `compiled`.
+QUICK := tests/core/machine tests/core/timed tests/core/report tests/core/traces tests/core/tlb/test_geometry.py \
+	$(filter-out tests/core/test_addrspace.py tests/core/test_walk_many.py tests/core/test_targets.py, \
+	$(wildcard tests/core/test_*.py)) \
+	tests/core/cli/test_common.py $(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
+
+.PHONY: matrix demo quick lint kernels test long bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,12 +29,31 @@ $(VENV)/.bench: $(VENV)/.test
 demo: $(VENV)/.demo
 	$(BIN)/shootdown compare
 
-test: $(VENV)/.test
+# After an edit of Python that no kernel inlines: seconds. Nothing is compiled.
+quick: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n auto -m "not long and not compiled" $(QUICK)
+
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Each kernel is compiled by one process before the tests share it.
+kernels: $(VENV)/.test
+	$(BIN)/shootdown warm
+
+# Everything but what is marked `long`.
+test: $(VENV)/.test
+	$(MAKE) --jobs 2 --output-sync=target lint kernels
 	$(BIN)/pytest -q -n auto
+
+# Large samples, installing, and emulators at length; docs/long-runs.md keeps a record.
+long: $(VENV)/.test
+	$(BIN)/python tests/long_runs.py
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest benchmarks --benchmark-only

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# Venvs, pip and builds of wheels; test_what_is_published.py looks at what they are made from.
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 ROOTS = sorted(
