@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.machine.tiny import Tiny
+from tests.core.machine.tiny import Tiny, laid_out
 from tests.plain import plain
 
 from shootdown._machine import layout as places
@@ -20,17 +18,10 @@ from shootdown._machine.layout import (
     Layout,
     cpus_of,
     empty_state,
-    make_layout,
     set_cpu,
     with_cells,
 )
 from shootdown._machine.sets import cpu_set, has, mm_set, put, take_out
-
-
-def laid_out(**given: Any) -> Layout:
-    """Lay out a small machine."""
-    return Tiny(**given).layout
-
 
 SIZES = st.fixed_dictionaries({
     "cpus": st.integers(1, 200), "tasks": st.integers(1, 9), "mms": st.integers(1, 5), "slots": st.integers(1, 4),
@@ -40,16 +31,9 @@ SIZES = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def _made(sizes: dict[str, int]) -> Layout:
-    return make_layout(
-        **sizes, slot_units=512, unit_pages=9, shifts=(9, 18, 27), clear_on_switch=False, lazy_tlb=True,
-        tagged=True,
-    )  # fmt: skip
-
-
 @given(SIZES)
 def test_parts_lie_one_behind_another_and_none_overlaps_the_next(sizes: dict[str, int]) -> None:
-    layout = _made(sizes)
+    layout = laid_out(**sizes)
     starts = [value for name, value in zip(Layout._fields, layout, strict=True) if name.startswith("o_")]
     assert starts == sorted(starts)
     assert starts[0] == 0
@@ -58,12 +42,12 @@ def test_parts_lie_one_behind_another_and_none_overlaps_the_next(sizes: dict[str
 
 @given(SIZES)
 def test_a_state_is_a_whole_number_of_eight_cells(sizes: dict[str, int]) -> None:
-    assert _made(sizes).size % 8 == 0
+    assert laid_out(**sizes).size % 8 == 0
 
 
 @given(SIZES)
 def test_a_set_has_a_bit_for_each_cpu(sizes: dict[str, int]) -> None:
-    layout = _made(sizes)
+    layout = laid_out(**sizes)
     assert (layout.words - 1) * layout.bits < layout.cpus <= layout.words * layout.bits
     assert 1 << layout.shift == layout.bits
 
@@ -72,7 +56,7 @@ def test_a_set_has_a_bit_for_each_cpu(sizes: dict[str, int]) -> None:
 def test_in_the_first_state_every_cpu_is_online_and_idle_and_nothing_else_is_known(
     sizes: dict[str, int],
 ) -> None:
-    layout = _made(sizes)
+    layout = laid_out(**sizes)
     state = empty_state(layout, "int64" if layout.bits == 64 else "uint16")
     assert cpus_of(state, layout, "online") == list(range(layout.cpus))
     assert np.count_nonzero(state) == layout.words

@@ -47,6 +47,20 @@ AFTER_IT = HERE + 1
 ELSEWHERE = 17
 
 
+def laid_out(**given: Any) -> Layout:
+    """Lay out a tiny machine; a slot has 512 units of 512 base pages, as PUD entries over huge pages of 2 MiB have.
+
+    Args:
+        given: what `make_layout` shall get instead.
+    """
+    usual: dict[str, Any] = {
+        "cpus": 4, "tasks": 3, "mms": 2, "slots": 2, "classes": 2, "locks": 6, "events": 2, "asids": 2,
+        "bits": 16, "slot_units": 512, "unit_pages": 9, "shifts": (9, 18, 27), "clear_on_switch": False,
+        "lazy_tlb": True, "tagged": True, "variables": 4, "entries": 2,
+    }  # fmt: skip
+    return make_layout(**{**usual, **given})
+
+
 class Took(NamedTuple):
     """What came of a step: its outcome, what that concerns, and the step that is next."""
 
@@ -68,19 +82,12 @@ class Took(NamedTuple):
 class Tiny:
     """Four CPUs, three tasks of mm 0 on the first three of them, and a second mm that nobody has.
 
-    A slot has 512 units of 512 base pages, as the PUD entries of huge pages of 2 MiB have.
-
     Args:
-        given: what `make_layout` shall get instead.
+        given: what `laid_out` shall get instead.
     """
 
     def __init__(self, **given: Any) -> None:
-        sizes: dict[str, Any] = {
-            "cpus": 4, "tasks": 3, "mms": 2, "slots": 2, "classes": 2, "locks": 6, "events": 2, "asids": 2,
-            "bits": 16, "slot_units": 512, "unit_pages": 9, "shifts": (9, 18, 27), "clear_on_switch": False,
-            "lazy_tlb": True, "tagged": True, "variables": 4, "entries": 2,
-        }  # fmt: skip
-        self.layout: Layout = make_layout(**{**sizes, **given})
+        self.layout: Layout = laid_out(**given)
         self.state: Part = empty_state(self.layout)
         self.lists: list[int] = []
         for task in range(self.layout.tasks):

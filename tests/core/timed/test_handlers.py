@@ -1,0 +1,118 @@
+"""When each CPU is inside interrupt handlers, and how much of its time they took."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.timed.clocked import Clocked
+
+from shootdown._timed import books as k
+from shootdown._timed.handlers import (
+    busy_until,
+    charge,
+    charge_everybody,
+    owed,
+    pay_at_once,
+    rejoin,
+    set_apart,
+)
+from shootdown._timed.heap import push
+
+CPUS = 4
+
+
+def machine() -> Clocked:
+    return Clocked(cpus=CPUS, tasks=1)
+
+
+def busy(found: Clocked) -> list[int]:
+    return [int(found.book(busy_until, cpu)) for cpu in range(CPUS)]
+
+
+def taken(found: Clocked) -> list[int]:
+    return [int(found.book(owed, cpu)) for cpu in range(CPUS)]
+
+
+def test_a_handler_begins_when_its_interrupt_arrives() -> None:
+    found = machine()
+    assert found.book(charge, 1, 100, 30) == 130
+    assert busy(found) == [0, 130, 0, 0]
+    assert taken(found) == [0, 30, 0, 0]
+
+
+def test_a_second_interrupt_waits_until_the_first_handler_ends() -> None:
+    found = machine()
+    found.book(charge, 1, 100, 30)
+    assert found.book(charge, 1, 110, 5) == 135
+    assert found.book(charge, 1, 200, 5) == 205
+
+
+def test_a_broadcast_takes_time_from_everybody_but_its_sender() -> None:
+    found = machine()
+    assert found.book(charge_everybody, CPUS, 2, 100, 30) == 130
+    assert busy(found) == [130, 130, 0, 130]
+    assert taken(found) == [30, 30, 0, 30]
+
+
+def test_only_cpus_that_differ_are_written_down_one_by_one() -> None:
+    found = machine()
+    found.book(charge_everybody, CPUS, 2, 100, 30)
+    assert found.misc(k.APART) == 1
+    found.book(charge_everybody, CPUS, 3, 500, 30)
+    assert found.misc(k.APART) == 1, "CPU 2 has been in the same last handler as all others but CPU 3"
+
+
+def test_who_was_set_apart_may_rejoin_the_others() -> None:
+    found = machine()
+    for cpu in (1, 3, 0):
+        found.book(set_apart, cpu, 40 + cpu)
+    found.book(rejoin, 0)
+    assert found.misc(k.APART) == 2
+    assert busy(found) == [40, 0, 0, 43]
+
+
+def test_setting_apart_twice_keeps_the_later_end() -> None:
+    found = machine()
+    found.book(set_apart, 1, 40)
+    found.book(set_apart, 1, 50)
+    assert (found.misc(k.APART), busy(found)[1]) == (1, 50)
+
+
+INTERRUPTS = st.tuples(
+    st.integers(0, CPUS - 1),
+    st.integers(0, 3),
+    st.integers(1, 9),
+    st.sets(st.integers(0, CPUS - 1)) | st.none(),
+)
+
+
+@given(st.lists(INTERRUPTS, max_size=12))
+def test_a_broadcast_to_everybody_is_one_interrupt_for_each(
+    interrupts: list[tuple[int, int, int, set[int] | None]],
+) -> None:
+    """Broadcasts and interrupts to some CPUs, in any order, against a list with an end for each CPU."""
+    found = machine()
+    ends, lost, now = [0] * CPUS, [0] * CPUS, 0
+    for sender, later, handler, targets in interrupts:
+        now += later
+        everybody = set(range(CPUS)) - {sender}
+        for cpu in everybody if targets is None else targets:
+            ends[cpu] = max(now, ends[cpu]) + handler
+            lost[cpu] += handler
+        if targets is None:
+            last = found.book(charge_everybody, CPUS, sender, now, handler)
+            assert last == max([now, *(ends[cpu] for cpu in everybody)])
+        else:
+            for cpu in targets:
+                assert found.book(charge, cpu, now, handler) == ends[cpu]
+    assert (busy(found), taken(found)) == (ends, lost)
+
+
+def test_who_has_a_step_to_take_pays_a_broadcast_at_once() -> None:
+    found = machine()
+    for cpu in (0, 1, 2):
+        found.cells("clock")[cpu] = 10 * cpu
+        found.book(push, cpu)
+    found.book(pay_at_once, 1, 7)
+    assert found.cells("clock").tolist() == [7, 10, 27, 0]
+    assert found.cells("paid").tolist() == [7, 0, 7, 0]
