@@ -62,7 +62,7 @@ targets: $(VENV)/.test
 	$(BIN)/python tests/docs/test_targets.py
 
 matrix: $(VENV)/.test
-	$(BIN)/shootdown matrix --markdown > docs/matrix.md
+	$(BIN)/shootdown matrix --markdown > docs/reference/matrix.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

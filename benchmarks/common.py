@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "reference" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = int(os.environ.get("SHOOTDOWN_BENCH_ROUNDS", "9"))
 
@@ -119,7 +119,7 @@ def machine() -> str:
 
 
 def write(section: str, title: str, lines: list[str], data: Mapping[str, Any]) -> None:
-    """Put a section into docs/performance.md, in place of its last measurement, and the data beside it as JSON.
+    """Put a section into docs/reference/performance.md in place of what it last measured, and its data as JSON.
 
     Args:
         section: its name; `benchmarks/results/NAME.json` too.
@@ -158,7 +158,7 @@ class Panel(NamedTuple):
 
 
 def plot(file: str, panels: Sequence[Panel]) -> bool:
-    """Draw panels side by side into docs/; returns whether matplotlib is there.
+    """Draw panels side by side, beside the page; return whether matplotlib is there.
 
     Args:
         file: the name, ending in .svg.

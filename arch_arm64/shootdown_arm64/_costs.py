@@ -1,7 +1,7 @@
 """What things cost on arm64 machines, in nanoseconds, each with who measured it or what it was reasoned from.
 
 `neoverse-n1` is written out in full. Every other table names what is different there; what it takes over says so in
-its source (`_like`). `docs/costs-arm64.md` lists all of them and explains the arithmetic.
+its source (`_like`). `docs/reference/costs-arm64.md` lists all of them and explains the arithmetic.
 
 A flush costs its CPU `flush_ns` (DSB ISHST and the choice), `broadcast_ns` for each TLBI, and for DSB ISH
 `completion_ns` and `completion_each_ns` for each CPU that answers. Each other CPU loses `page_flush_ns` for a TLBI by
@@ -41,7 +41,7 @@ YIELD = (
     "Aquini, lore 20200304041948.GA125774@t490s, eMAG at 3.3 GHz: 32 297 switches, with two semaphore calls, a yield "
     "and 32 writes each, take 122.7 ms"
 )
-X86_GUEST = "docs/costs.md (a guest on AMD EPYC)"
+X86_GUEST = "docs/reference/costs.md (a guest on AMD EPYC)"
 CLEAR = "estimate: 2 MiB by DC ZVA at 30 to 4 GB/s"
 
 

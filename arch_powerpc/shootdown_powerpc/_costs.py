@@ -19,7 +19,7 @@ from shootdown.porting import COST_NAMES
 CEILING = "commit f6f27951fdf8 (powerpc/64s/radix: Introduce local single page ceiling), mprotect of N pages"
 TRIM = "commit 0cef77c7798a (powerpc/64s/radix: flush remote CPUs out of single-threaded mm_cpumask)"
 LAZY = "lore 20230203071837.1136453-6-npiggin@gmail.com, POWER8, 192 cores: 118 million context switches a second"
-X86 = "reasoned as for x86's intel-server (docs/costs.md)"
+X86 = "reasoned as for x86's intel-server (docs/reference/costs.md)"
 
 
 def _like(name: str, costs: Costs, **changed: Cost) -> Costs:

@@ -1,7 +1,7 @@
 """What things cost on x86 machines, in nanoseconds, each with who measured it or what it was reasoned from.
 
 `intel-server` is written out in full. Every other table names what is different there; what it takes over
-says so in its source (`_like`). `docs/costs.md` lists all of them and explains the arithmetic.
+says so in its source (`_like`). `docs/reference/costs.md` lists all of them and explains the arithmetic.
 
 No figure here comes from the bug report that the headline workload reproduces: its times are what the model's
 prediction is compared with.
@@ -29,7 +29,7 @@ COLLAPSED = (
     f"({COLLAPSE})"
 )
 CLEAR = "commit 9890ecab6ad9, AMD Genoa"
-GUEST = "measured in a 2-vCPU KVM guest on AMD EPYC (family 1Ah), Linux 6.18.44; docs/costs.md"
+GUEST = "measured in a 2-vCPU KVM guest on AMD EPYC (family 1Ah), Linux 6.18.44; docs/reference/costs.md"
 SST = "Documentation/admin-guide/pm/intel-speed-select.rst (perf bench sched pipe on two CPUs: 6.1 us)"
 IDLE = "drivers/idle/intel_idle.c, spr_cstates (C1E 2 us, C6 290 us)"
 

@@ -1,6 +1,6 @@
 """The arm64 platforms: every cost has a range and a source, and broadcasts cost what was published.
 
-`PYTHONPATH=tests python tests/arch_arm64/test_platforms.py` writes the tables of docs/costs-arm64.md anew.
+`PYTHONPATH=tests python tests/arch_arm64/test_platforms.py` writes the tables of docs/reference/costs-arm64.md anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shootdown.porting import COST_NAMES
 from shootdown.porting import ops as o
 from shootdown_arm64._platforms import PLATFORMS, Arm64Platform
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "costs-arm64.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "costs-arm64.md"
 ENDS = ("low", "likely", "high")
 
 EVERY_COST = [

@@ -1,6 +1,7 @@
 """The powerpc platforms: what decides how they flush, and costs with a range and a source each.
 
-`PYTHONPATH=tests python tests/arch_powerpc/test_platforms.py` writes the tables of docs/costs-powerpc.md anew.
+`PYTHONPATH=tests python tests/arch_powerpc/test_platforms.py` rewrites the tables of
+docs/reference/costs-powerpc.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from shootdown import Cost, Platform
 from shootdown.porting import COST_NAMES
 from shootdown_powerpc._platforms import PLATFORMS, PowerPlatform
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "costs-powerpc.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "costs-powerpc.md"
 #: f6f27951fdf8: microseconds that mprotect() of so many pages takes, by page and by PID.
 PUBLISHED = {
     32: (7.4, None),
@@ -80,7 +81,7 @@ def mprotect(pages: int, *, by_pid: bool) -> float:
 
 @pytest.mark.parametrize("pages", PUBLISHED)
 def test_the_parts_of_a_local_flush_add_up_to_what_was_published(pages: int) -> None:
-    """f6f27951fdf8; a PID flush is 128 tlbiel. docs/costs-powerpc.md shows both."""
+    """f6f27951fdf8; a PID flush is 128 tlbiel. docs/reference/costs-powerpc.md shows both."""
     cells = []
     for published, by_pid in zip(PUBLISHED[pages], (False, True), strict=True):
         model = mprotect(pages, by_pid=by_pid)

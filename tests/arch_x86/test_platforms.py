@@ -1,6 +1,6 @@
-"""The x86 platforms: every cost has a range and a source, and docs/costs.md says what the values say.
+"""The x86 platforms: every cost has a range and a source, and docs/reference/costs.md says what the values say.
 
-`PYTHONPATH=tests python tests/arch_x86/test_platforms.py` writes the tables of docs/costs.md anew.
+`PYTHONPATH=tests python tests/arch_x86/test_platforms.py` writes the tables of docs/reference/costs.md anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shootdown import Cost, Costs, Platform
 from shootdown.porting import COST_NAMES
 from shootdown_x86._platforms import PLATFORMS, X86Platform
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "costs.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 
 EVERY_COST = [
     pytest.param(getattr(platform.costs, name), id=f"{platform.name}-{name}")

@@ -102,7 +102,7 @@ def test_every_count_is_explained_with_the_heading_that_tables_give_it() -> None
     from shootdown._report.comparison import HEADINGS
     from shootdown._values.result import COUNTS
 
-    page = (ROOT / "docs" / "reading-results.md").read_text()
+    page = (ROOT / "docs" / "reference" / "reading-results.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE))
     assert [name for name in rows if name in COUNTS] == list(COUNTS)
     for name, heading in HEADINGS.items():
@@ -110,7 +110,7 @@ def test_every_count_is_explained_with_the_heading_that_tables_give_it() -> None
 
 
 def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
-    page = (ROOT / "docs" / "glossary.md").read_text()
+    page = (ROOT / "docs" / "reference" / "glossary.md").read_text()
     words = [word.strip("`").lower() for word in re.findall(r"^\| (.+?) \|", page, re.MULTILINE)][1:]
     assert words == sorted(words)
     assert len(words) == len(set(words))

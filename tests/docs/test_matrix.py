@@ -1,4 +1,4 @@
-"""docs/matrix.md has the verdicts that exploration gives; `make matrix` writes it anew."""
+"""docs/reference/matrix.md has the verdicts that exploration gives; `make matrix` writes it anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "matrix.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "matrix.md"
 
 
 def test_the_matrix_of_verdicts_is_what_exploration_gives() -> None:
@@ -16,4 +16,4 @@ def test_the_matrix_of_verdicts_is_what_exploration_gives() -> None:
         text=True,
         check=True,
     )
-    assert PAGE.read_text() == done.stdout, "make matrix writes docs/matrix.md anew"
+    assert PAGE.read_text() == done.stdout, "make matrix writes docs/reference/matrix.md anew"

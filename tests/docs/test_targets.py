@@ -1,4 +1,4 @@
-"""docs/targets.md has the table that runs give. Run this file to write it anew."""
+"""docs/reference/targets.md has the table that runs give. Run this file to write it anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from shootdown import targets
 from shootdown._report.targets import markdown
 
-PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "targets.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 
 
@@ -18,7 +18,7 @@ def table() -> str:
 def test_the_table_of_targets_is_what_runs_give() -> None:
     text = PAGE.read_text()
     written = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert written == table(), "make targets writes docs/targets.md anew"
+    assert written == table(), "make targets writes docs/reference/targets.md anew"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ INCONCLUSIVE = 3
 @click.option(
     "--jobs", metavar="N", type=click.IntRange(1, 256), help="Processes; one for each CPU unless given."
 )
-@click.option("--markdown", is_flag=True, help="The page docs/matrix.md.")
+@click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")
 @_common.json_option
 def command(
     scenarios: tuple[str, ...],

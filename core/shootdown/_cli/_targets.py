@@ -14,7 +14,7 @@ from shootdown._report.targets import lines, markdown
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
-@click.option("--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/targets.md.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md.")
 @_common.json_option
 def command(
     arch: tuple[str, ...],
@@ -27,7 +27,7 @@ def command(
     """Judge what unsharing a table does on each target.
 
     Each cell comes from runs of a small case: munmap(), exit() and mprotect() with warm walk caches on all CPUs of the
-    mm, one of them inside GUP-fast. docs/targets.md tells the stories behind the table.
+    mm, one of them inside GUP-fast. docs/reference/targets.md tells the stories behind the table.
     """
     found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
     if as_json:

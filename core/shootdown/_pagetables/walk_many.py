@@ -20,7 +20,7 @@ from shootdown._values.errors import ShootdownError
 Way = Literal["in order", "ring", "group"]
 
 # Bytes of tables from which prefetching pays, and from which upper levels leave the cache as well. Measured:
-# docs/performance.md. What an L2 holds needs no prefetch; up to a large L3 only the leaves miss.
+# docs/reference/performance.md. What an L2 holds needs no prefetch; up to a large L3 only the leaves miss.
 _RING_FROM = 1 << 20
 _GROUP_FROM = 1 << 29
 _LINE = 64

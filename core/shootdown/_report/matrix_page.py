@@ -1,4 +1,4 @@
-"""The page `docs/matrix.md`: the verdicts of all scenarios, one table for each."""
+"""The page `docs/reference/matrix.md`: the verdicts of all scenarios, one table for each."""
 
 from __future__ import annotations
 

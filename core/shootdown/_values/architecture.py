@@ -195,7 +195,8 @@ class Architecture:
     """Everything that an architecture's plugin tells: the porting guide, in stages.
 
     A plugin imports public modules only: `shootdown`, `shootdown.formats`, `shootdown.porting`. Each stage below
-    works without the next one. `docs/plugins.md` says how a distribution is found, `plugins/shootdown-riscv` is one.
+    works without the next one. `docs/reference/plugins.md` says how a distribution is found;
+    `plugins/shootdown-riscv` is one.
 
     Stage 1, page tables: `formats`, of `shootdown.formats.Format`. `shootdown walk` and `shootdown list formats` work.
     Compare `Walker` with a slow walk of your own, written from the manual.

@@ -10,7 +10,7 @@ import attrs
 #: The version of the JSON that results are written as.
 SCHEMA = 1
 
-#: The counts of a row, in the order of tables: exact integers. See docs/reading-results.md.
+#: The counts of a row, in the order of tables: exact integers. See docs/reference/reading-results.md.
 COUNTS = (
     "unshared_tables",
     "fully_unshared_tables",
