@@ -1,6 +1,6 @@
 """How arm64 kernels flush, release by release, counted in TLBIs, and what a flush leaves behind.
 
-Numbers in brackets are those of the assertions that the model was begun with.
+The rules are those of docs/facts/flushes.md#arm64-tlb_flush.
 """
 
 import attrs
@@ -29,7 +29,7 @@ FIX = "kernel.honour_unshared_tables"
 
 @pytest.mark.parametrize("kernel", ["6.12.73", "6.12.74", "6.18.34", "7.0", "7.0.11"])
 def test_with_range_operations_one_table_is_one_rvale1is_and_its_walk_cache_entry_stays(run, kernel):
-    """[21] MADV_DONTNEED has no other flush than that of the unsharing."""
+    """MADV_DONTNEED has no other flush than that of the unsharing."""
     found = run("hugetlb-madvise", kernel, platform=RANGES)
     assert found.tlbis == {RVALE: 1}
     assert found.counts["stale_entries_left"] == 1
@@ -37,7 +37,7 @@ def test_with_range_operations_one_table_is_one_rvale1is_and_its_walk_cache_entr
 
 @pytest.mark.parametrize("kernel", ["6.1.176", "6.6.143", "6.12.93", "6.18.35", "7.0.12", "7.1", "7.2.13"])
 def test_since_c2ff4764e03e_it_is_one_rvae1is_and_nothing_stays(run, kernel):
-    """[22]"""
+    """c2ff4764e03e keeps the level hint and drops walk-cache entries."""
     found = run("hugetlb-madvise", kernel, platform=RANGES)
     assert found.tlbis == {RVAE: 1}
     assert found.counts["stale_entries_left"] == 0
@@ -45,7 +45,7 @@ def test_since_c2ff4764e03e_it_is_one_rvae1is_and_nothing_stays(run, kernel):
 
 @pytest.mark.parametrize("kernel", ["6.4", "6.12.73", "6.12.74", "6.12.93", "7.0", "7.2.13"])
 def test_without_range_operations_one_table_is_aside1is_which_leaves_nothing(run, kernel):
-    """[23] 1 GiB at a stride of 2 MiB reaches MAX_DVM_OPS."""
+    """1 GiB at a stride of 2 MiB reaches MAX_DVM_OPS."""
     found = run("hugetlb-madvise", kernel)
     assert found.tlbis == {ASIDE: 1}
     assert found.counts["stale_entries_left"] == 0
@@ -82,7 +82,7 @@ def test_flush_hugetlb_tlb_range_dropped_walk_caches_until_the_rework_lost_that(
 
 
 def test_in_munmap_tlb_end_vma_flushes_and_the_sync_follows_although_nothing_is_pending(run):
-    """[18] One flush of the unsharing, one sync; the other TLBI is that of the freed tables above."""
+    """One flush of the unsharing, one sync; the other TLBI is that of the freed tables above."""
     found = run("hugetlb-munmap", "7.0", platform=RANGES)
     assert found.tlbis == {RVALE: 1, ASIDE: 1}
     assert found.counts["sync_broadcasts"] == 1
@@ -105,7 +105,7 @@ def test_in_munmap_tlb_end_vma_flushes_and_the_sync_follows_although_nothing_is_
     ],
 )
 def test_exit_does_not_flush_for_the_unsharing_but_where_backports_do(run, kernel, flushes, stale):
-    """[25] The one ASIDE1IS is that of the freed tables, at the end; sharers see one sync before it."""
+    """The one ASIDE1IS is that of the freed tables, at the end; sharers see one sync before it."""
     found = run("hugetlb-exit", kernel)
     assert found.tlbis == {ASIDE: flushes}
     assert (found.counts["stale_entries_left"] > 0) == stale
@@ -130,7 +130,7 @@ def test_munmap_on_7_1_flushes_upper_tables_by_one_vae1is(run):
 @pytest.mark.parametrize("platform", ["qemu-tcg", RANGES])
 @pytest.mark.parametrize("call", ["hugetlb-madvise", "hugetlb-munmap"])
 def test_with_16k_pages_unsharing_one_table_executes_no_tlbi_at_all(run, kernel, platform, call):
-    """[26] The range of 64 GiB is 0 in 32 bits; even TLB entries stay."""
+    """The range of 64 GiB is 0 in 32 bits; even TLB entries stay."""
     found = run(call, kernel, "kernel.page_size=16k", platform=platform)
     assert found.tlbis == {}
     assert found.counts["stale_entries_left"] > 1
@@ -157,7 +157,7 @@ def test_the_truncation_is_a_switch(run):
 
 
 def test_a_gather_that_ends_while_another_is_pending_flushes_the_asid():
-    """[20] tlb_finish_mmu() takes a nested gather for a flush of all of the mm, tables included."""
+    """tlb_finish_mmu() takes a nested gather for a flush of all of the mm, tables included."""
     arch = registry().architecture("arm64")
     kernel, platform = resolve("7.0", arch), registry().platform("arm64", RANGES)
     executed = {}

@@ -69,7 +69,7 @@ def test_kernels_before_and_since_6_8_execute_as_many(pages):
         (64, [(64, 0, 1)]),
         (66, [(64, 0, 1), (2, 0, 0)]),
         (512, [(512, 7, 1)]),
-        (1 << 18, [(1 << 18, 3, 3)]),  # 1 GiB: one PMD table (assertion 21)
+        (1 << 18, [(1 << 18, 3, 3)]),  # 1 GiB: one PMD table
         (8 << 18, [(8 << 18, 31, 3)]),  # 8 GiB: the most
     ],
 )

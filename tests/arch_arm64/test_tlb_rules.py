@@ -142,7 +142,7 @@ def test_rvae1_drops_table_entries_that_lead_into_the_range_as_well(tlb):
 
 
 def test_a_range_of_1_gib_with_ttl_2_leaves_what_leads_to_the_pmd_table_only_with_rvale1(tlb):
-    """The unsharing of one PMD table before and after c2ff4764e03e (assertions 21 and 22)."""
+    """The unsharing of one PMD table before and after c2ff4764e03e."""
     base = 5 * G1
     tlb.fill(0, 1, base + M2, M2, table=0x77)
     tlb.walk_fill(0, 1, base + M2, G1, table=0x77)

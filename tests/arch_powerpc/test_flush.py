@@ -1,4 +1,4 @@
-"""What a radix flush executes: arch/powerpc/mm/book3s64/radix_tlb.c, and reference kernel.md 4.6."""
+"""What a radix flush executes: arch/powerpc/mm/book3s64/radix_tlb.c (docs/facts/flushes.md)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def pid(ric: int, *, sets: int = 128) -> dict[str, int]:
     return {name: n for name, n in total.items() if n}
 
 
-# --- assertion 44 of kernel.md
+# --- a huge page: docs/facts/flushes.md#powerpc-radix
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_global_flush_of_a_thp_is_one_tlbie_and_with_freed_tables_one_more_for_the_walk_cache(
     threads: int,
 ) -> None:
-    """kernel.md 8, assertion 44, on a CPU without POWER9's fix-ups: discarding frees no table, unmapping does.
+    """radix__tlb_flush() on a CPU without POWER9's fix-ups: discarding frees no table, unmapping does.
 
     Clearing the entry flushes it once at once (75358ea359e7), the gather once; the table goes with RIC 1 and RIC 0.
     """

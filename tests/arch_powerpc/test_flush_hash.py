@@ -1,4 +1,4 @@
-"""What a hash flush executes: arch/powerpc/mm/book3s64/hash_tlb.c and hash_native.c, and reference kernel.md 4.7."""
+"""What a hash flush executes: arch/powerpc/mm/book3s64/hash_tlb.c and hash_native.c (docs/facts/flushes.md)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from shootdown._report.targets import lines, markdown
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
-@click.option("--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md.")
+@click.option(
+    "--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md."
+)
 @_common.json_option
 def command(
     arch: tuple[str, ...],

@@ -8,8 +8,8 @@ instructions bring an entry to its front, hit or miss, wherever it was. Simulato
 another lose a mispredicted branch for each access that hits another level, or another way, than the last.
 
 `simulate_block` is the door. Everything about the geometry is a number in `plan`: the passes are compiled once,
-for 1 to 4 vectors to a set and for more, and no geometry compiles anything anew. docs/adr/0008 has what was
-measured, and why the kernels of `kernels.py`, which do everything else, are not these.
+for 1 to 4 vectors to a set and for more, and no geometry compiles anything anew. What was measured, and why the
+kernels of `kernels.py` do everything else: docs/adr/0008-a-pass-for-each-cache.md.
 
     plan    one row of `ROW` words for each cache, in the order of the passes
     words   the caches: sets of `GROUP * groups` keys in the order of use. key = page number | VALID; 0: free

@@ -2,7 +2,7 @@
 
 Two kernels do the same thing. `passes` takes what it can, as fast as the machine allows: accesses of one
 process on one CPU to pages of one size, with LRU everywhere. `kernels` takes everything. Where both can,
-they count the same (docs/adr/0008; the tests compare them).
+they count the same (docs/adr/0008-a-pass-for-each-cache.md; the tests compare them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`mmu_gather`: batches, strides, ceilings (reference kernel.md 1 and 8)."""
+"""`mmu_gather`: batches, strides, ceilings (docs/facts/mmu-gather.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = Callable[..., Result]
     ("page_size", "tables", "pages"), [(4096, 509, 9678), (16384, 2045, 8187), (65536, 8189, 8196)]
 )
 def test_batches_hold_what_one_page_has_room_for(page_size: int, tables: int, pages: int) -> None:
-    """kernel.md 1.2."""
+    """The macros of asm-generic/tlb.h: docs/facts/mmu-gather.md#batches."""
     assert table_batch(page_size) == tables
     assert pages_until_flush(page_size) == pages
 
@@ -34,7 +34,7 @@ def test_a_flush_is_ranged_up_to_33_strides(row: Row, pages: int, ranged: bool) 
 
 @pytest.mark.parametrize(("tables", "flushes"), [(508, 1), (509, 2), (510, 2), (1018, 3)])
 def test_each_full_batch_of_tables_is_flushed_before_it_is_freed(row: Row, tables: int, flushes: int) -> None:
-    """kernel.md 8, assertion 40: the last owner frees its tables, 509 to a batch; the PUD pages come on top."""
+    """The last owner frees its tables, 509 to a batch (MAX_TABLE_BATCH); the PUD pages come on top."""
     counts = row("hugetlb-exit", "7.0", tables=tables, sharers=1).counts
     assert counts["flush_requests"] == flushes
 
@@ -56,7 +56,7 @@ def discard(row: Row, kernel: str, pages: int, **given: object) -> dict[str, int
     ],
 )
 def test_full_page_batches_force_a_flush(row: Row, kernel: str, pages: int, flushes: int, left: int) -> None:
-    """kernel.md 8, assertion 41; d7f861b9c43a (6.9) keeps one slot of each batch free, before it none."""
+    """9678 single pages of 4 KiB; d7f861b9c43a (6.9) keeps one slot of each batch free, before it none."""
     counts = discard(row, kernel, pages)
     assert (counts["flush_requests"], counts["page_invalidations"]) == (flushes, left)
 
@@ -75,7 +75,7 @@ def test_the_page_that_fills_the_batches_flushes_even_if_it_is_the_last(row: Row
     ("reserved", "most", "delayed"), [(True, 7 + 19 * 509, 7 + 509), (False, 8 + 19 * 510, 8 + 510)]
 )
 def test_with_a_delayed_rmap_no_batch_follows_the_first(reserved: bool, most: int, delayed: int) -> None:
-    """5df397dec7c4; kernel.md 8, assertion 41: 516."""
+    """5df397dec7c4: with a delayed rmap only the bundle and one batch are used, 7 + 509 pages."""
     queue = PageQueue(4096, int(reserved))
     assert queue.room == most
     queue.delayed = True
@@ -168,7 +168,7 @@ def test_on_bare_metal_tables_waited_among_the_pages_until_6_15(row: Row) -> Non
 
 
 def test_gathers_that_overlap_flush_the_whole_mm(row: Row) -> None:
-    """kernel.md 8, assertion 20: all but the last to finish see another one pending, and reach lazy CPUs."""
+    """tlb_finish_mmu(): all but the last to finish see another one pending, and reach lazy CPUs."""
     case = {"op": "madv_dontneed", "kind": "embedded", "pages": 4, "threads": 2, "state": "lazy"}
     alone = row("anonymous", "7.0", **case).counts
     assert (alone["full_flushes"], alone["flush_ipis"]) == (0, 0)
@@ -187,13 +187,13 @@ def test_processes_that_broadcast_at_once_each_wait_for_all_others(row: Row) -> 
 
 
 def test_a_single_threaded_process_flushes_locally(row: Row) -> None:
-    """kernel.md 8, assertion 42: no flush IPI, and the sync still interrupts everybody else."""
+    """flush_tlb_mm_range() flushes this CPU alone, and the sync still interrupts everybody else."""
     counts = row("hugetlb-madvise", "7.0", tables=1, sharers=2).counts
     assert (counts["flush_ipis"], counts["full_flushes"], counts["sync_ipis"]) == (0, 1, 7)
 
 
 def test_exit_on_the_only_cpu_switches_to_init_mm_once(row: Row) -> None:
-    """kernel.md 8, assertion 43: the second flush finds the mm no longer loaded."""
+    """The second flush finds the mm no longer loaded (docs/facts/flushes.md#x86-exit)."""
     counts = row("hugetlb-exit", "7.0", tables=2, vmas=2, sharers=3).counts
     assert counts["flush_requests"] == 3
     assert (counts["lazy_switches"], counts["full_flushes"], counts["page_invalidations"]) == (1, 0, 0)

@@ -1,4 +1,6 @@
-"""What one process' call costs when its hugetlb PMD tables are shared: reference kernel.md 2.5, by generation.
+"""What one process' call costs when its hugetlb PMD tables are shared, by generation.
+
+The numbers are those of docs/facts/pmd-sharing.md#what-one-call-costs.
 
 G0 is before 1013af4f585f, G1 has it, G2 has 8ce720d5bd91.
 """
@@ -93,14 +95,14 @@ def test_truncation_unshares_in_every_process_but_the_last(
 def test_migration_of_one_page_unshares_in_all_sharers_but_one(
     row: Row, kernel: str, broadcasts: int, flushes: int
 ) -> None:
-    """kernel.md 8, assertion 14."""
+    """Each VMA but the last unshares: try_to_migrate_one(), docs/facts/pmd-sharing.md#what-one-call-costs."""
     counts = row("hugetlb-migrate", kernel, sharers=4).counts
     assert (counts["sync_broadcasts"], counts["flush_requests"]) == (broadcasts, flushes)
     assert counts["unshared_tables"] == 3
 
 
 def test_all_sharers_in_turn_synchronise_per_unshared_table_then_once(row: Row) -> None:
-    """kernel.md 8, assertion 5: three processes unmap 4 tables one after another."""
+    """Three processes unmap 4 tables one after another: (k - 1) N syncs in G1, one in G2."""
     in_turn = {"tables": 4, "sharers": 3, "actors": 3}
     assert row("hugetlb-munmap", G1, **in_turn).counts["sync_broadcasts"] == 8
     assert row("hugetlb-munmap", G2, **in_turn).counts["sync_broadcasts"] == 1
@@ -121,14 +123,14 @@ def test_one_flush_per_vma_serves_all_its_tables(row: Row) -> None:
 
 
 def test_mprotect_over_an_untouched_range_flushes_before_the_rework_and_not_after_it(row: Row) -> None:
-    """kernel.md 8, assertions 10 and 11; what remains in 7.0 is the escalation of a nested gather."""
+    """Before 8ce720d5bd91 each caller flushed always; what remains in 7.0 is the escalation of a nested gather."""
     assert row("hugetlb-mprotect", G1, sharers=1, pages=0).counts["flush_requests"] == 1
     after = row("hugetlb-uffd", G2, sharers=1, pages=0).counts
     assert (after["flush_requests"], after["sync_broadcasts"]) == (0, 0)
 
 
 def test_mremap_steps_over_an_empty_shared_table_and_unmapping_the_old_place_unshares_it(row: Row) -> None:
-    """kernel.md 8, assertion 39: move_hugetlb_page_tables() skips entries that are none.
+    """move_hugetlb_page_tables() skips entries that are none (mm/hugetlb.c).
 
     It still flushes before the rework. The munmap() of the old place that ends mremap() then unshares the table, and
     frees the one above.
@@ -155,7 +157,7 @@ def test_mremap_of_4_gib_fails_after_the_move(row: Row, tables: int, vmas: int, 
 def test_only_tables_whose_pud_entry_the_vma_covers_whole_are_shared(
     row: Row, covers: str, shared: int
 ) -> None:
-    """kernel.md 8, assertion 35: want_pmd_share()."""
+    """want_pmd_share() asks for a VMA that covers the whole PUD entry."""
     for kernel, broadcasts in ((G0, 0), (G1, shared), (G2, min(shared, 2))):
         counts = row("hugetlb-munmap", kernel, tables=4, vmas=2, sharers=2, covers=covers).counts
         assert counts["unshared_tables"] == shared
@@ -174,7 +176,7 @@ def test_fork_shares_tables_before_6_0_and_flushes_the_parent_on_lazy_cpus_too(
 
 
 def test_the_nested_gather_of_mprotect_escalates_to_the_whole_mm(row: Row) -> None:
-    """kernel.md 8, assertion 20: tlb_finish_mmu() sees the outer gather of mprotect() pending."""
+    """tlb_finish_mmu() sees the outer gather of mprotect() pending."""
     counts = row("hugetlb-mprotect", G2, tables=2, sharers=2).counts
     assert (counts["gathers"], counts["flush_requests"]) == (2, 2)
     lazy = row("hugetlb-mprotect", G2, tables=2, sharers=3, threads=3, state="lazy").counts

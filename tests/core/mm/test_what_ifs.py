@@ -12,7 +12,7 @@ Row = Callable[..., Result]
 
 
 def test_without_rcu_table_freeing_the_sync_is_an_empty_function(row: Row) -> None:
-    """kernel.md 8, assertion 33; a what-if on 7.0, history on 6.12 without PARAVIRT."""
+    """tlb_remove_table_sync_one() is empty then: a what-if on 7.0, history on 6.12 without PARAVIRT."""
     what_if = row("hugetlb-munmap", "7.0", tables=4, settings=["kernel.rcu_table_free=false"])
     assert what_if.counts["sync_ipis"] == 0
     assert any("rcu_table_free" in remark for remark in what_if.remarks)
@@ -43,7 +43,10 @@ def test_honouring_unshared_tables_leaves_nothing_stale_on_lazy_cpus(
 
 
 def test_lazy_cpus_keep_stale_walk_cache_entries_after_an_unshare_flush(row: Row) -> None:
-    """kernel.md 6.2: CR3 stays loaded on lazy CPUs, and the flush without freed_tables leaves them out."""
+    """CR3 stays loaded on lazy CPUs, and the flush without freed_tables leaves them out.
+
+    docs/facts/flushes.md#x86-lazy-cpus-and-unshared-tables
+    """
     case = {"tables": 1, "sharers": 3, "threads": 4, "state": "lazy"}
     assert row("hugetlb-madvise", "7.0", **case).counts["stale_entries_left"] > 0
     assert row("hugetlb-madvise", "7.0", **case | {"state": "spin"}).counts["stale_entries_left"] == 0
@@ -94,7 +97,7 @@ def test_without_any_unshare_flush_entries_stay_stale(row: Row, kernel: str, cal
 
 
 def test_invlpgb_needs_four_cpus_to_be_used_at_all(row: Row) -> None:
-    """kernel.md 8, assertion 28: consider_global_asid()."""
+    """consider_global_asid() asks for more than 3 CPUs (arch/x86/mm/tlb.c)."""
     busy = {"op": "madv_dontneed", "times": 40000, "platform": "amd-server"}
     assert row("anonymous", "7.0", threads=2, **busy).counts["broadcast_invalidations"] == 0
     four = row("anonymous", "7.0", threads=3, **busy).counts
@@ -103,7 +106,7 @@ def test_invlpgb_needs_four_cpus_to_be_used_at_all(row: Row) -> None:
 
 
 def test_forced_invlpgb_flushes_without_interrupts_and_still_needs_the_sync(row: Row) -> None:
-    """kernel.md 8, assertion 27."""
+    """512 strides are above the ceiling: broadcast_tlb_flush() names the PCID (docs/facts/flushes.md#x86-invlpgb)."""
     case = {"tables": 1, "sharers": 2, "threads": 3, "platform": "amd-server"}
     counts = row("hugetlb-madvise", "7.0", **case, settings=["platform.flush=invlpgb"]).counts
     assert (counts["broadcast_invalidations"], counts["completion_waits"]) == (1, 1)
@@ -121,7 +124,7 @@ def test_invlpgb_of_a_range_takes_as_many_instructions_as_the_cpu_needs(row: Row
 
 
 def test_preempted_vcpus_get_no_flush_ipi_but_the_sync_waits_for_them(row: Row) -> None:
-    """kernel.md 8, assertion 29."""
+    """kvm_flush_tlb_multi() marks preempted vCPUs; the sync waits for them (docs/facts/flushes.md#x86-hypervisors)."""
     case = {"tables": 1, "sharers": 2, "threads": 4, "platform": "kvm-guest"}
     counts = row("hugetlb-madvise", "7.0", preempted=2, **case).counts
     assert counts["flush_ipis"] == 2
@@ -130,7 +133,7 @@ def test_preempted_vcpus_get_no_flush_ipi_but_the_sync_waits_for_them(row: Row) 
 
 
 def test_hyper_v_leaves_lazy_vcpus_out_unless_tables_are_freed(row: Row) -> None:
-    """kernel.md 8, assertion 30."""
+    """hyperv_flush_tlb_multi(): do_lazy unless tables were freed (docs/facts/flushes.md#x86-hypervisors)."""
     case = {"threads": 3, "state": "lazy", "platform": "hyper-v-guest"}
     unshare = row("hugetlb-madvise", "7.0", tables=1, sharers=2, **case).counts
     assert (unshare["flush_ipis"], unshare["hypercalls"]) == (0, 1)
@@ -166,7 +169,7 @@ def test_settings_that_mean_nothing_are_refused_in_one_line(row: Row, wrong: str
 def test_a_flush_after_the_lock_leaves_stale_entries_and_a_warning_in_each_caller(
     row: Row, call: str
 ) -> None:
-    """kernel.md 8, assertion 19: tlb_finish_mmu() finds fully_unshared_tables still set."""
+    """tlb_finish_mmu() finds fully_unshared_tables still set."""
     case = {"tables": 1, "sharers": 2, "threads": 2}
     late = row(call, "7.0", **case, settings=["kernel.unshare_flush=after-unlock"])
     assert late.counts["kernel_warnings"] == 1
