@@ -11,7 +11,7 @@
   a hugetlb mapping.
 * `Group` names parts of the machine that are alike, `Table` variables that hold records in rows that are alike.
 
-`docs/reference/explore.md` has an example that runs.
+`docs/how-to/explore-a-race.md` has an example that runs.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def command(
     """Judge what unsharing a table does on each target.
 
     Each cell comes from runs of a small case: munmap(), exit() and mprotect() with warm walk caches on all CPUs of the
-    mm, one of them inside GUP-fast. docs/reference/targets.md tells the stories behind the table.
+    mm, one of them inside GUP-fast. docs/explanation/unshared-tables.md tells why.
     """
     found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
     if as_json:
