@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
     from shootdown._values.changes import Change
     from shootdown._values.kernel import Kernel, switch
+    from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
     from shootdown._values.result import Result
-    from shootdown._values.workload import Parameter, Setting, Workload
+    from shootdown._values.workload import Setting, Workload
 
 _HOMES = {
     "Architecture": "_values.architecture",
@@ -43,7 +44,7 @@ _HOMES = {
     "Lowering": "_values.architecture",
     "ManyWalks": "_pagetables.walk_many",
     "MmRules": "_values.architecture",
-    "Parameter": "_values.workload",
+    "Parameter": "_values.parameter",
     "Platform": "_values.platform",
     "Result": "_values.result",
     "Setting": "_values.workload",

@@ -22,8 +22,8 @@ from shootdown._machine import ops
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 __all__ = [
     "Expect",

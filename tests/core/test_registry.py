@@ -24,7 +24,8 @@ import attrs
 from shootdown._values.architecture import Architecture
 from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._plugins.markers import hookimpl
-from shootdown._values.workload import Parameter, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Workload
 from shootdown._values.changes import Change
 
 def arch(name, **more):

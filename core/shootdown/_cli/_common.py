@@ -10,25 +10,23 @@ import contextlib
 import functools
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal, TextIO, TypeAlias
+from typing import Any, Literal, TextIO
 
 import click
 
-Value: TypeAlias = bool | int | str
-"""What the right side of `name=value` is read as."""
+from shootdown._values.reading import UnreadableError, read_integer
 
 PLAIN_WIDTH = 100
 """Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
 
+_MOST = 10**100 - 1  # what is larger would fill the error message
 _NARROWEST = 10  # columns below which wrapped text can't be read
 _GAP = 3  # columns that rich puts between two cells
 
 _report: ContextVar[TextIO | None] = ContextVar("_report", default=None)
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class _Command(click.Command):
@@ -176,16 +174,6 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
         yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)
 
 
-def read_value(text: str) -> Value:
-    """Read `true`, `on`, `yes` and their opposites as booleans, whole numbers as such, the rest as it stands."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    for base in (0, 10):
-        with contextlib.suppress(ValueError):
-            return int(text, base)
-    return text
-
-
 def read_list(text: str) -> tuple[str, ...]:
     """Read a comma-separated list, in its order and without blanks around the names.
 
@@ -204,27 +192,30 @@ def read_counts(text: str) -> tuple[int, ...]:
     Raises:
         click.BadParameter: something in it is not such a number.
     """
-    names = read_list(text)
-    for name in names:
-        if not re.fullmatch("0*[1-9][0-9]{0,99}", name):
-            raise click.BadParameter(f"{name!r} is not a whole number from 1")
-    return tuple(int(name) for name in names)
+    return tuple(_read_count(name) for name in read_list(text))
 
 
-def read_assignments(texts: Sequence[str]) -> dict[str, Value]:
-    """Read `name=value` for each name.
+def _read_count(name: str) -> int:
+    try:
+        return read_integer(name, minimum=1, maximum=_MOST)
+    except UnreadableError:
+        raise click.BadParameter(f"{name!r} is not a whole number from 1") from None
+
+
+def read_assignments(texts: Sequence[str]) -> dict[str, str]:
+    """Split `name=value` for each name; what a value means is for the parameter to say.
 
     Raises:
         click.BadParameter: there is no `=`, no name, or a name comes twice.
     """
-    values: dict[str, Value] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not name or not equals or not value:
             raise click.BadParameter(f"{text!r} is not of the form name=value")
         if name in values:
             raise click.BadParameter(f"{name!r} is given twice")
-        values[name] = read_value(value)
+        values[name] = value
     return values
 
 
@@ -257,8 +248,8 @@ def _reader(read: Callable[[Any], Any], absent: object) -> Callable[..., Any]:
     return callback
 
 
-# Each hands its command a keyword: the tuple or dict is empty where the option isn't given. The texts of
-# `--set` are handed on as they are: `whatif.parse_settings` knows the type of each field.
+# Each hands its command a keyword: the tuple or dict is empty where the option isn't given. The values of
+# `-p` and `--set` are handed on as they are: parameters and switches know what their values are.
 arch_option = _list_option("--arch", "Architectures, in the order of the rows.")
 platform_option = _list_option("--platform", "Platforms: CPU model and hypervisor.")
 kernel_option = _list_option("--kernel", "Releases such as 6.12.74, or proposal:NAME.")

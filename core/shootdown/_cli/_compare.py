@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ from shootdown._values.result import SCHEMA, Result
 @_common.json_option
 def command(
     workload: str,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, str],
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],

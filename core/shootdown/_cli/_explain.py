@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -45,7 +45,7 @@ _MOST_KEPT = 10**8
 @_common.json_option
 def command(
     workload: str,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, str],
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],

@@ -12,6 +12,7 @@ import click
 
 from shootdown._cli import _common
 from shootdown._values.errors import ShootdownError
+from shootdown._values.reading import UnreadableError, read_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,17 +25,18 @@ SCHEMA = 1
 INCONCLUSIVE = 3
 _REDUCTIONS = ("fuse", "dead", "symmetry")
 _SMALLEST = 1 << 20
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LARGEST = (1 << 50) - 1
 
 
 def _size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
     """Read a size in bytes: `500M`, `2G`."""
     if text is None:
         return None
-    word = text.strip().lower().removesuffix("ib").removesuffix("b")
-    digits = word[:-1] if word[-1:] in _UNITS else word
-    size = int(digits) * _UNITS.get(word[-1:], 1) if digits.isascii() and digits.isdecimal() else 0
-    if not _SMALLEST <= size < 1 << 50:
+    try:
+        size = read_size(text)
+    except UnreadableError:
+        size = 0
+    if not _SMALLEST <= size <= _LARGEST:
         raise click.BadParameter(f"{text!r} is not a size from 1M on, such as 500M or 2G")
     return size
 
@@ -107,7 +109,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @_common.json_option
 def command(
     scenario: str | None,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, str],
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],

@@ -31,7 +31,7 @@ INCONCLUSIVE = 3
 @_common.json_option
 def command(
     scenarios: tuple[str, ...],
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, str],
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],

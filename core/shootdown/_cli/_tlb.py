@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from shootdown._cli import _common
 from shootdown._values.errors import ShootdownError
+from shootdown._values.reading import read_integer, read_size, write_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shootdown._tlb.geometry import TlbGeometry
     from shootdown._traces.simulation import Region, TraceResult
@@ -58,7 +59,7 @@ def command(
     traces: tuple[str, ...],
     arch: str | None,
     platform: str | None,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, str],
     walk_cache: str,
     page_size: str,
     regions: tuple[str, ...],
@@ -73,7 +74,7 @@ def command(
     A TRACE is a file of addresses (.npy, .bin), lackey's or drmemtrace's text, or ChampSim's records, packed
     with gzip or xz or not; - is standard input. An address is one access.
     """
-    from shootdown._tlb.parameters import geometry_of, read_size
+    from shootdown._tlb.parameters import geometry_of
     from shootdown._traces.formats import open_trace
     from shootdown._traces.simulation import PageSizes, run
 
@@ -123,7 +124,6 @@ def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
 
 
 def _region(text: str) -> Region:
-    from shootdown._tlb.parameters import read_size
     from shootdown._traces.simulation import Region
 
     found = _REGION.fullmatch(text.strip())
@@ -131,7 +131,7 @@ def _region(text: str) -> Region:
         raise ShootdownError(
             f"--map {text!r}: write START-END=SIZE, such as 0x7f0000000000-0x7f8000000000=2m"
         )
-    return Region(int(found[1], 0), int(found[2], 0), read_size(found[3]))
+    return Region(read_integer(found[1]), read_integer(found[2]), read_size(found[3]))
 
 
 def _report(results: list[TraceResult], as_json: bool) -> None:
@@ -158,8 +158,6 @@ def _row(result: TraceResult) -> tuple[str, ...]:
 
 
 def _details(result: TraceResult) -> None:
-    from shootdown._tlb.parameters import write_size
-
     totals = result.totals()
     if result.fetches_left_out:
         _common.emit(

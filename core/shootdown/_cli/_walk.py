@@ -77,7 +77,8 @@ def command(
     Each VA is walked as a user-mode data read unless told otherwise. Numbers are decimal, or begin with 0x.
     """
     from shootdown._plugins.registry import registry
-    from shootdown._questions.image import page_tables, read_number, read_settings
+    from shootdown._questions.image import page_tables, read_settings
+    from shootdown._values.reading import read_address
     from shootdown._values.whatif import parse_settings
 
     if everything and (addresses or access or supervisor):
@@ -90,14 +91,14 @@ def command(
         raise ShootdownError("--upper-half goes with --all: a VA says itself in which half it lies")
     chosen = registry().format(form)
     texts = {name.partition(".")[2]: v for name, v in parse_settings(settings, ("format",)).items()}
-    numbers = [read_number("VA", text) for text in addresses]
-    first = read_number("--base", base)
+    numbers = [read_address("VA", text) for text in addresses]
+    first = read_address("--base", base)
     if first and image.endswith(".npz"):
         click.echo(f"{image} carries its own frame numbers: --base is not looked at", err=True)
     tables = page_tables(
         image,
         format=chosen,
-        root=read_number("--root", root),
+        root=read_address("--root", root),
         base=first,
         settings=read_settings(chosen, texts),
     )

@@ -14,10 +14,11 @@ from shootdown._values.architecture import API, Architecture
 from shootdown._values.changes import Change
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
 from shootdown._values.series import BY_NAME
 from shootdown._values.whatif import Contradiction
-from shootdown._values.workload import SEED, Parameter, Workload
+from shootdown._values.workload import Workload
 
 SUPPORTED_APIS = frozenset({API})
 """The values of `Architecture.api` whose meaning this release implements."""

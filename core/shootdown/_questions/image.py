@@ -15,11 +15,11 @@ from shootdown._pagetables.mappings import Mapping as Range
 from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
 from shootdown._pagetables.walk_steps import Step, Trace, trace
 from shootdown._values.errors import ShootdownError
+from shootdown._values.reading import UnreadableError, read_boolean, read_integer
 
 OUTSIDE = "outside of the image"
 """The `fault` of a walk that needs a table which the image does not have: hardware might find one there."""
 
-_WORDS = {"true": 1, "on": 1, "yes": 1, "1": 1, "false": 0, "off": 0, "no": 0, "0": 0}
 _LETTERS: tuple[tuple[str, Kind], ...] = (("r", "read"), ("w", "write"), ("x", "execute"))
 
 
@@ -264,30 +264,6 @@ def mapped(
     return iter(tables.listing(upper_half=upper_half))
 
 
-def read_number(what: str, text: str) -> int:
-    """Read an address as a person writes it: `0x7fff0000`, `0x7fff_0000`, or decimal.
-
-    Args:
-        what: what it is, for the message.
-        text: the number.
-
-    Raises:
-        ShootdownError: it is none, or has more than 64 bits.
-    """
-    try:
-        number = int(text, 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number < 1 << 64:
-        try:
-            int(text, 16)
-            hint = f": 0x{text.removeprefix('0x')}?" if number < 0 and text[:1] not in "-+" else ""
-        except ValueError:
-            hint = ""
-        raise ShootdownError(f"{what} {text!r} is no 64-bit address{hint}")
-    return number
-
-
 def read_settings(form: Format | CustomFormat, texts: Mapping[str, str]) -> dict[str, int]:
     """Read values of settings as a person writes them: `on`, `off`, a number.
 
@@ -303,18 +279,14 @@ def read_settings(form: Format | CustomFormat, texts: Mapping[str, str]) -> dict
 
 
 def _value(form: str, setting: Setting | None, name: str, text: str) -> int:
-    word = text.lower()
-    if setting is None or isinstance(setting.default, bool):
-        if word in _WORDS:
-            return _WORDS[word]
-        if setting is not None:
-            raise ShootdownError(f"format {form}: {name} is on or off, not {text!r}")
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
     if setting is None:
         return 0
-    raise ShootdownError(
-        f"format {form}: {name} lies between {setting.minimum} and {setting.maximum}, not {text!r}"
-    )
+    try:
+        return read_boolean(text) if isinstance(setting.default, bool) else read_integer(text)
+    except UnreadableError:
+        allowed = (
+            "is on or off"
+            if isinstance(setting.default, bool)
+            else f"lies between {setting.minimum} and {setting.maximum}"
+        )
+        raise ShootdownError(f"format {form}: {name} {allowed}, not {text!r}") from None

@@ -17,7 +17,8 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.compare import machines
 from shootdown._questions.simulate import Case, counts_of, prepare
 from shootdown._values.kernel import Kernel
-from shootdown._values.workload import Parameter, Setting, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Setting, Workload
 
 #: Kernels that are compared unless others are asked for: before 1013af4f585f, with it, the rework, today.
 KERNELS = ("6.4", "6.18.2", "7.0")

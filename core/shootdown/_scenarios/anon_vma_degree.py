@@ -24,8 +24,8 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, cpus_of, write_operations
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _INVARIANTS = ("walk-cache", "I1", "I2", "I3", "room")
 _SENTENCES = {

@@ -12,8 +12,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 #: As what the entry maps the address: a block, or small pages through a table.
 _SMALL, _BLOCK = 0, 1

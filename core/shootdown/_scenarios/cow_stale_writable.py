@@ -14,8 +14,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _OLD, _NEW = 0, 1
 _LOST = 1

@@ -13,8 +13,8 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _PAGE = 0
 _LOST, _FREED = 1, 2

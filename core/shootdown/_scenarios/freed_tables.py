@@ -17,8 +17,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, walk_table
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")

@@ -21,8 +21,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")

@@ -11,8 +11,8 @@ import attrs
 
 from shootdown._explore.problem import Problem
 from shootdown._scenarios import compound_head, hole_punch
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 #: Which of the trees has what the merge carries.
 _HAS = {"merge": True, "first": False, "second": True}

@@ -16,8 +16,8 @@ from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _STALE = 1
 _INVARIANTS = ("walk-cache", "stale-tlb-entry")

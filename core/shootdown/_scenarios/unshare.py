@@ -16,8 +16,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario, Scene
-from shootdown._values.workload import Parameter
 
 _PATHS = ("munmap", "exit", "mprotect", "rmap")
 _MAPPING = Mapping(used=(0,), pages=1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import attrs
 
 from shootdown._tlb.geometry import CacheGeometry, Inclusion, TlbGeometry
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.reading import UnreadableError, read_boolean, read_integer, read_size, write_size
+
+T = TypeVar("T")
 
 KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
 
@@ -28,28 +30,6 @@ PLAIN = TlbGeometry(
 _LEVELS = {"l1": "l1", "l2": "l2", "walk": "walk_caches"}
 _FIELDS = ("entries", "ways", "policy", "index")
 _WHOLE = ("inclusion", "asid_bits", "global_entries", "policy")
-_UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
-_SIZE = re.compile(r"(\d+)\s*([kmgt]?)(i?b)?", re.IGNORECASE)
-
-
-def read_size(text: str) -> int:
-    """Read a number of bytes: `4096`, `4k`, `2m`, `1g`.
-
-    Raises:
-        ShootdownError: it is none.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if not found:
-        raise ShootdownError(f"{text!r} is not a size; write 4096, 4k, 2m or 1g")
-    return int(found[1]) << _UNITS.get(found[2].lower(), 0)
-
-
-def write_size(size: int) -> str:
-    """Write a number of bytes as `read_size` reads it."""
-    for unit, shift in reversed(_UNITS.items()):
-        if size and size % (1 << shift) == 0:
-            return f"{size >> shift}{unit}"
-    return str(size)
 
 
 def geometry_of(
@@ -99,9 +79,9 @@ def _checked(whole: dict[str, Any]) -> dict[str, Any]:
     if "inclusion" in whole:
         whole["inclusion"] = cast(Inclusion, str(whole["inclusion"]))
     if "asid_bits" in whole:
-        whole["asid_bits"] = _whole_number("asid_bits", whole["asid_bits"])
-    if "global_entries" in whole and not isinstance(whole["global_entries"], bool):
-        raise ShootdownError(f"global_entries={whole['global_entries']}: give true or false")
+        whole["asid_bits"] = _read("asid_bits", whole["asid_bits"], _read_count)
+    if "global_entries" in whole:
+        whole["global_entries"] = _read("global_entries", whole["global_entries"], read_boolean)
     return whole
 
 
@@ -115,10 +95,19 @@ def _parts(name: str) -> tuple[str, int | None, str]:
     )
 
 
-def _whole_number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ShootdownError(f"{name}={value}: give a whole number")
-    return value
+def _read_count(given: Any) -> int:
+    number = read_integer(given)
+    if number < 0:
+        raise UnreadableError(str(given), "a whole number")
+    return number
+
+
+def _read(name: str, given: Any, read: Callable[[Any], T]) -> T:
+    """Read the value of a parameter, and name it if that can't be done."""
+    try:
+        return read(given)
+    except UnreadableError as error:
+        raise ShootdownError(f"{name}={given}: give {error.allowed}") from None
 
 
 def _changed(
@@ -126,7 +115,7 @@ def _changed(
 ) -> list[CacheGeometry]:
     for name in ("entries", "ways"):
         if name in fields:
-            fields[name] = _whole_number(f"{level}.{name}", fields[name])
+            fields[name] = _read(f"{level}.{name}", fields[name], _read_count)
     for name in ("policy", "index"):
         if name in fields:
             fields[name] = str(fields[name])

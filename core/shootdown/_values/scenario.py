@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._values.errors import ShootdownError, nearest
-from shootdown._values.workload import Parameter, Value
+from shootdown._values.parameter import Parameter, Value
 
 if TYPE_CHECKING:
     from shootdown._explore.problem import Problem

@@ -9,16 +9,13 @@ import attrs
 
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.kernel import Kernel, settled, switches_of
+from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
 from shootdown._values.releases import HasChanges, evolve
 
 T = TypeVar("T")
 
 GROUPS = ("kernel", "platform")
 """What a setting can be of, unless a command knows more."""
-
-_TRUE = ("true", "on", "yes", "1")
-_FALSE = ("false", "off", "no", "0")
-_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @attrs.frozen
@@ -165,21 +162,15 @@ def parse_value(name: str, field: Any, text: str) -> Any:
     choices: tuple[Any, ...] = meta["choices"]
     if word in meta["words"] and word not in choices:
         return meta["words"][word]
-    if choices:
-        for choice in choices:
-            if _alike(word, str(choice)) or (isinstance(choice, int) and _integer(word) == choice):
-                return choice
-        raise _refused(name, text, ", ".join(str(choice) for choice in choices))
-    if isinstance(field.default, bool):
-        if word not in _TRUE + _FALSE:
-            raise _refused(name, text, "true or false")
-        return word in _TRUE
-    if isinstance(field.default, int):
-        number = _integer(word)
-        low, high = meta["minimum"], meta["maximum"]
-        if number is None or (low is not None and number < low) or (high is not None and number > high):
-            raise _refused(name, text, _range(low, high))
-        return number
+    try:
+        if choices:
+            return read_choice(text, choices)
+        if isinstance(field.default, bool):
+            return read_boolean(text)
+        if isinstance(field.default, int):
+            return read_integer(text, minimum=meta["minimum"], maximum=meta["maximum"], units=True)
+    except UnreadableError as error:
+        raise ShootdownError(f"{name}={text} is not possible; allowed: {error.allowed}") from None
     return text.strip()
 
 
@@ -195,31 +186,6 @@ def _values(declared: Mapping[str, Any], settings: Mapping[str, str], group: str
             )
         values[name] = parse_value(full, declared[name], text)
     return values
-
-
-def _alike(word: str, choice: str) -> bool:
-    return word.replace("_", "-") == choice.lower().replace("_", "-")
-
-
-def _integer(word: str) -> int | None:
-    factor = _UNITS.get(word[-1:], 1)
-    digits = word[:-1] if word[-1:] in _UNITS else word
-    try:
-        return int(digits, 0) * factor
-    except ValueError:
-        return None
-
-
-def _range(low: int | None, high: int | None) -> str:
-    if low is None and high is None:
-        return "a whole number"
-    if high is None:
-        return f"a whole number from {low} on"
-    return f"a whole number up to {high}" if low is None else f"a whole number from {low} to {high}"
-
-
-def _refused(name: str, text: str, allowed: str) -> ShootdownError:
-    return ShootdownError(f"{name}={text} is not possible; allowed: {allowed}")
 
 
 def _name(kernel: Kernel) -> str:

@@ -8,65 +8,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.parameter import SEED, Parameter, Value
 
 if TYPE_CHECKING:
     from shootdown._machine.machine import Machine
     from shootdown._values.architecture import Lowering
     from shootdown._values.kernel import Kernel
     from shootdown._values.platform import Platform
-
-Value = int | str | bool
-
-
-@attrs.frozen
-class Parameter:
-    """One parameter of a workload.
-
-    Args:
-        name: as typed after `-p`.
-        default: its value; its type decides what is accepted.
-        doc: one plain sentence.
-        minimum, maximum: bounds of an integer.
-        choices: the words allowed.
-    """
-
-    name: str
-    default: Value
-    doc: str
-    minimum: int = 0
-    maximum: int = 10**9
-    choices: tuple[str, ...] = ()
-
-    def read(self, given: Any) -> Value:
-        """Check a value that a person gave, as text or already typed.
-
-        Raises:
-            ShootdownError: it is not of this parameter's kind or range.
-        """
-        text = str(given).strip()
-        if isinstance(self.default, bool):
-            word = text.lower()
-            if word in ("true", "on", "yes", "1"):
-                return True
-            if word in ("false", "off", "no", "0"):
-                return False
-            raise ShootdownError(f"-p {self.name}={text:.60}: it is true or false")
-        if isinstance(self.default, int):
-            try:
-                number = int(text, 0)
-            except ValueError:
-                raise ShootdownError(f"-p {self.name}={text:.60}: it is a whole number") from None
-            if not self.minimum <= number <= self.maximum:
-                raise ShootdownError(
-                    f"-p {self.name}={number}: it lies between {self.minimum} and {self.maximum}"
-                )
-            return number
-        if self.choices and text not in self.choices:
-            raise ShootdownError(f"-p {self.name}={text:.60}: it is one of {', '.join(self.choices)}")
-        return text
-
-
-SEED = Parameter("seed", 1, "of the random variation of ordinary work; the same seed gives the same run")
 
 
 @attrs.frozen

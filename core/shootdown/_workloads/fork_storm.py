@@ -9,7 +9,8 @@ from __future__ import annotations
 from shootdown._machine.machine import Machine
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._values.workload import Parameter, Setting, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Setting, Workload
 
 _HUGE_PAGES_PER_GIB = 512
 

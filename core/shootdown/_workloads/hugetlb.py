@@ -14,7 +14,8 @@ from shootdown._mm.gather import PageQueue
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.errors import ShootdownError
-from shootdown._values.workload import Parameter, Setting, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Setting, Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 #: What want_pmd_share() finds of the mapping's PUD entries.

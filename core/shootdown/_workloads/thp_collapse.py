@@ -5,7 +5,8 @@ from __future__ import annotations
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
-from shootdown._values.workload import Parameter, Setting, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Setting, Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 

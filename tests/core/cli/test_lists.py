@@ -21,7 +21,8 @@ from shootdown._values.changes import Change
 from shootdown._values.kernel import switch
 from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 from shootdown import hookimpl
-from shootdown._values.workload import Parameter, Workload
+from shootdown._values.parameter import Parameter
+from shootdown._values.workload import Workload
 
 @attrs.frozen
 class Switches:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from shootdown import _cli
-from shootdown._tlb.parameters import PLAIN, geometry_of, read_size, write_size
+from shootdown._tlb.parameters import PLAIN, geometry_of
 from shootdown._traces.simulation import Region
 from shootdown._values.errors import ShootdownError
 
@@ -243,11 +243,6 @@ def test_a_size_gets_a_cache_of_its_own() -> None:
         geometry_of({"walk.ways": 4}, geometry_of({}, walk_cache=False))
 
 
-def test_sizes_are_read_as_they_are_written() -> None:
-    for size in (64, 4096, 1 << 16, 1 << 21, 1 << 30, 1 << 40, 12345):
-        assert read_size(write_size(size)) == size
-    assert read_size("2MiB") == 1 << 21
-    with pytest.raises(ShootdownError, match="is not a size"):
-        read_size("2q")
+def test_a_region_has_pages_of_a_size_that_there_is() -> None:
     with pytest.raises(ShootdownError, match="power of two"):
         Region(0, 4096, 12)

@@ -1,0 +1,59 @@
+"""What can be chosen of a workload or a scenario: a parameter has a name, a default and a range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from shootdown._values.errors import ShootdownError
+from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
+
+Value = int | str | bool
+
+
+@attrs.frozen
+class Parameter:
+    """One parameter of a workload or scenario, or one switch of a scenario.
+
+    Args:
+        name: as typed after `-p`.
+        default: its value; its type decides what is accepted.
+        doc: one plain sentence.
+        minimum, maximum: bounds of an integer.
+        choices: the words allowed.
+    """
+
+    name: str
+    default: Value
+    doc: str
+    minimum: int = 0
+    maximum: int = 10**9
+    choices: tuple[str, ...] = ()
+
+    def read(self, given: Any) -> Value:
+        """Check a value that a person gave, as text or already typed.
+
+        Raises:
+            ShootdownError: it is not of this parameter's kind or range.
+        """
+        text = str(given).strip()
+        try:
+            if isinstance(self.default, bool):
+                return read_boolean(text)
+            if isinstance(self.default, int):
+                return self._in_range(read_integer(text))
+            return read_choice(text, self.choices) if self.choices else text
+        except UnreadableError as error:
+            one_of = "one of " if self.choices else ""
+            raise ShootdownError(f"-p {self.name}={text:.60}: it is {one_of}{error.allowed}") from None
+
+    def _in_range(self, number: int) -> int:
+        if not self.minimum <= number <= self.maximum:
+            raise ShootdownError(
+                f"-p {self.name}={number}: it lies between {self.minimum} and {self.maximum}"
+            )
+        return number
+
+
+SEED = Parameter("seed", 1, "of the random variation of ordinary work; the same seed gives the same run")
