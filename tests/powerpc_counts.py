@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shootdown._plugins.registry import registry
-from shootdown._questions.simulate import Case, prepare
+from shootdown._questions.case import Case, Question, prepare
 from shootdown._timed.run import run_machine
 
 
@@ -22,13 +22,15 @@ def prepared(
     """Choose a case that can be run."""
     installed = registry()
     case = prepare(
-        installed.architecture("powerpc"),
-        installed.platform("powerpc", platform),
-        kernel,
-        installed.workload(workload),
-        parameters=parameters,
-        cpus=cpus,
-        settings=settings,
+        Question(
+            installed.workload(workload),
+            installed.architecture("powerpc"),
+            installed.platform("powerpc", platform),
+            kernel,
+            parameters=parameters,
+            cpus=cpus,
+            settings=settings,
+        )
     )
     assert case.refusal() is None
     return case
@@ -37,7 +39,7 @@ def prepared(
 def counted(workload: str, kernel: str = "7.0", **given: Any) -> dict[str, int]:
     """Return the counts of the window, and each instruction executed in it by its name; as `prepared`."""
     case = prepared(workload, kernel, **given)
-    run = run_machine(case.workload.build(case.setting), case.platform)
+    run = run_machine(case.program.build(case.setup()), case.platform)
     return {**run.windows[0], **{name: n for name, n in run.window_instructions[0].items() if n}}
 
 

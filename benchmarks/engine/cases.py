@@ -11,7 +11,7 @@ import time
 from benchmarks.common import ROOT
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
-from shootdown._questions.simulate import prepare
+from shootdown._questions.case import Question, prepare
 from shootdown._timed.run import run_machine
 
 #: The bug report, and what is asked of the largest machines: workload, kernel, CPUs, parameters, seconds, MiB.
@@ -33,19 +33,21 @@ def case(workload, kernel, cpus, parameters, arch="x86"):
     """Prepare a case on an architecture's first platform."""
     known = registry()
     return prepare(
-        known.architecture(arch),
-        next(iter(known.platforms(arch).values())),
-        kernel,
-        known.workload(workload),
-        parameters=parameters,
-        cpus=cpus,
+        Question(
+            known.workload(workload),
+            known.architecture(arch),
+            next(iter(known.platforms(arch).values())),
+            kernel,
+            parameters=parameters,
+            cpus=cpus,
+        )
     )
 
 
 def at_once(kernel, cpus, times):
     """Make a machine on which every CPU broadcasts tlb_remove_table_sync_one() so often, all beginning together."""
     prepared = case("fork-storm", kernel, cpus, {})
-    model = Model(prepared.kernel, prepared.setting.lowering, cpus=cpus, mms=cpus)
+    model = Model(prepared.kernel, prepared.setup().lowering, cpus=cpus, mms=cpus)
     model.starts(*[model.task(mm=i, cpu=i, ready=True) for i in range(cpus)])
     with model.asm.loop(times):
         model.gathers.sync()
@@ -58,7 +60,7 @@ def machine(workload, kernel, cpus, parameters, arch="x86"):
     if workload == "at-once":
         return at_once(kernel, cpus, **parameters)
     prepared = case(workload, kernel, cpus, parameters, arch)
-    return prepared.workload.build(prepared.setting), prepared.platform
+    return prepared.program.build(prepared.setup()), prepared.platform
 
 
 def alone(name, rounds=5):

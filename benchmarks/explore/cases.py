@@ -13,7 +13,7 @@ from typing import NamedTuple
 import shootdown._explore.search
 from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.problem import Problem
-from shootdown._questions.explore import explorations
+from shootdown._questions.explore import explorations, ways
 
 MODEL = Path(__file__).parent / "unshare.pml"
 
@@ -41,8 +41,8 @@ class Case(NamedTuple):
             parameters={"sharers": self.sharers, "path": self.path},
         )
         assert exploration.refusal() is None
-        ((_, scene),) = exploration.scenes()
-        return exploration.scenario.build(scene)
+        ((_, setup),) = ways(exploration)
+        return exploration.program.build(setup)
 
 
 _KVM, _BROADCAST = ("platform.flush=kvm",), ("platform.flush=broadcast",)

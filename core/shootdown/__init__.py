@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
     from shootdown._values.result import Result
-    from shootdown._values.workload import Setting, Workload
+    from shootdown._values.setup import Setup as Setting
+    from shootdown._values.workload import Workload
 
+# The module of each public name, and its name there if that is another one.
 _HOMES = {
     "Architecture": "_values.architecture",
     "CacheGeometry": "_tlb.geometry",
@@ -47,7 +49,7 @@ _HOMES = {
     "Parameter": "_values.parameter",
     "Platform": "_values.platform",
     "Result": "_values.result",
-    "Setting": "_values.workload",
+    "Setting": "_values.setup:Setup",
     "Story": "_explore.story",
     "Target": "_questions.targets",
     "TlbGeometry": "_tlb.geometry",
@@ -111,7 +113,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'shootdown' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(f"shootdown.{_HOMES[name]}"), name)
+    module, _, own_name = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(f"shootdown.{module}"), own_name or name)
     globals()[name] = value
     return value
 

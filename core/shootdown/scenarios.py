@@ -23,7 +23,8 @@ from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup as Scene
 
 __all__ = [
     "Expect",

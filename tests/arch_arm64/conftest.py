@@ -23,7 +23,8 @@ class Counted(NamedTuple):
 def run() -> Callable[..., Counted]:
     """Run a workload once, with the likely costs."""
     from shootdown._plugins.registry import registry
-    from shootdown._questions.simulate import counts_of, prepare
+    from shootdown._questions.case import Question, prepare
+    from shootdown._questions.simulate import counts_of
     from shootdown._timed.run import run_machine
 
     def once(
@@ -36,16 +37,18 @@ def run() -> Callable[..., Counted]:
     ) -> Counted:
         installed = registry()
         case = prepare(
-            installed.architecture("arm64"),
-            installed.platform("arm64", platform),
-            kernel,
-            installed.workload(workload),
-            parameters=parameters,
-            cpus=cpus,
-            settings=settings,
+            Question(
+                installed.workload(workload),
+                installed.architecture("arm64"),
+                installed.platform("arm64", platform),
+                kernel,
+                parameters=parameters,
+                cpus=cpus,
+                settings=settings,
+            )
         )
         assert case.refusal() is None
-        machine = case.workload.build(case.setting)
+        machine = case.program.build(case.setup())
         found = run_machine(machine, case.platform)
         executed = found.window_instructions[0] if machine.windows else found.instructions
         return Counted({name: n for name, n in executed.items() if n}, counts_of(machine, found))

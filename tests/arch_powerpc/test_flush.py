@@ -262,7 +262,7 @@ def test_without_gtse_a_long_flush_tlb_range_does_not_drop_the_page_walk_cache()
     steps = {}
     for pages in (31, 33, 34):
         case = prepared("anonymous", "5.15", pages=pages, settings=big, **given)
-        machine = case.workload.build(case.setting)
+        machine = case.program.build(case.setup())
         run = run_machine(machine, case.platform)
         asked = [n for n, note in enumerate(machine.code.notes) if note.text == "H_RPT_INVALIDATE"]
         (taken,) = [n for n in asked if run.step_counts[n]]

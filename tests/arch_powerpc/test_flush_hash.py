@@ -130,7 +130,7 @@ def test_only_a_cpu_that_cannot_take_two_tlbie_at_once_has_a_lock_around_them() 
     given = {"platform": "power8", "pages": 64, "threads": 3}
     old = ("platform.lockless_tlbie=false",)
     texts = {
-        settings: {note.text for note in case.workload.build(case.setting).code.notes}
+        settings: {note.text for note in case.program.build(case.setup()).code.notes}
         for settings in ((), old)
         for case in [prepared("anonymous", settings=settings, **given)]
     }

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 import click
 
 from shootdown._cli import _common
+from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases
-from shootdown._questions.simulate import RUNS, Case, simulate
+from shootdown._questions.simulate import RUNS, simulate
 from shootdown._values.result import SCHEMA, Result
+from shootdown._values.workload import Workload
 
 
 @_common.command("compare")
@@ -37,7 +39,7 @@ def command(
     Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
     with and after the changes that it is about. `shootdown list` names what there is to choose from.
     """
-    chosen: list[Case] = []
+    chosen: list[Case[Workload]] = []
     done: list[Result] = []
     interrupted = False
     try:
@@ -77,13 +79,13 @@ def _what(workload: str, rows: int) -> str:
     return text if is_kept(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"
 
 
-def _show(chosen: list[Case], done: list[Result]) -> None:
+def _show(chosen: list[Case[Workload]], done: list[Result]) -> None:
     from shootdown._report.comparison import comparison
     from shootdown._report.headline import always_shown, story
 
     pairs = list(zip(chosen, done, strict=False))
     width = _common.width()
-    defaults = chosen[0].workload.read({})
+    defaults = chosen[0].program.read({})
     for line in comparison(done, width, defaults=defaults, shown_always=always_shown(pairs)):
         _common.emit(line)
     for line in story(pairs, width):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from shootdown._explore.engine import Reductions
     from shootdown._explore.soak import Soak
-    from shootdown._questions.explore import Exploration, Verdict
+    from shootdown._questions.case import Case
+    from shootdown._questions.explore import Verdict
+    from shootdown._values.scenario import Scenario
 
 SCHEMA = 1
 INCONCLUSIVE = 3
@@ -169,14 +171,14 @@ def command(
         raise click.exceptions.Exit(INCONCLUSIVE)
 
 
-def _run(cases: Sequence[Exploration], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
+def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
     """Explore all cases; what is done stays in `done` if somebody interrupts."""
     from shootdown._questions.explore import explore_case
 
     with working() as say:
         compiling = _first_time()
         for number, case in enumerate(cases, 1):
-            what = f"{case.scenario.name} on {case.architecture.name} {case.platform.name} {case.kernel.name}"
+            what = f"{case.program.name} on {case.architecture.name} {case.platform.name} {case.kernel.name}"
             what = f"{number} of {len(cases)}: {what}" if len(cases) > 1 else what
             say(f"{what}{compiling}")
 

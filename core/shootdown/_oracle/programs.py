@@ -17,7 +17,7 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._oracle.rows import Row
 from shootdown._values.errors import ShootdownError
-from shootdown._values.workload import Setting
+from shootdown._values.setup import Setup
 from shootdown._workloads.anonymous import OPERATIONS, write_operation
 from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
 from shootdown._workloads.threads import STATES, Threads
@@ -92,7 +92,7 @@ class SharedHugetlb:
             parent has not run there since. Which of the two held was a matter of timing.
     """
 
-    def __init__(self, setting: Setting, row: Row, *, variant: int) -> None:
+    def __init__(self, setting: Setup, row: Row, *, variant: int) -> None:
         self.lingers = variant == 1
         self.mode = row.word("mode", MODES)
         self.tables = row.integer("N")
@@ -308,12 +308,12 @@ class SharedHugetlb:
         self._turn(1, step)
 
 
-def shared_hugetlb(setting: Setting, row: Row, variant: int) -> Program:
+def shared_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
     """Build the `hugetlb_shared` program of a row."""
     return SharedHugetlb(setting, row, variant=variant).build()
 
 
-def threaded_hugetlb(setting: Setting, row: Row, variant: int) -> Program:
+def threaded_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
     """Build `hugetlb_threads`: a child whose threads run on CPUs 1 to T, itself on the first of them, unmaps."""
     del variant
     tables = max(row.integer("N"), 1)
@@ -347,7 +347,7 @@ def threaded_hugetlb(setting: Setting, row: Row, variant: int) -> Program:
     return Program(model.build(pages_per_table=2), (("munmap", 0),))
 
 
-def anonymous(setting: Setting, row: Row, variant: int) -> Program:
+def anonymous(setting: Setup, row: Row, variant: int) -> Program:
     """Build `anonymous`: one process on CPU 0 with T threads on other CPUs.
 
     In variant 1 an earlier case of the same process, which freed tables, has already trimmed mm_cpumask.
@@ -377,7 +377,7 @@ def anonymous(setting: Setting, row: Row, variant: int) -> Program:
     return Program(model.build(), ((op, 0),))
 
 
-def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
+def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     """Build `fork_storm`: M children, `conc` at a time: fork, touch all N tables if `map`, exit.
 
     In variant 1 the parent runs on its CPU between a child's leaving it and the child's exit.
@@ -420,7 +420,7 @@ def fork_storm(setting: Setting, row: Row, variant: int) -> Program:
     return Program(model.build(pages_per_table=2), (("fork_storm", 0),))
 
 
-BUILDERS: dict[str, Callable[[Setting, Row, int], Program]] = {
+BUILDERS: dict[str, Callable[[Setup, Row, int], Program]] = {
     "hugetlb_shared": shared_hugetlb,
     "hugetlb_threads": threaded_hugetlb,
     "anonymous": anonymous,

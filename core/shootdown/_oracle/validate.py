@@ -11,12 +11,12 @@ from shootdown._oracle.measured import Measured, Seen
 from shootdown._oracle.programs import BUILDERS, Program
 from shootdown._oracle.rows import WORKLOADS, Row, bounds
 from shootdown._plugins.registry import registry
-from shootdown._questions.simulate import Case, prepare
+from shootdown._questions.case import Case, Question, prepare
 from shootdown._timed.run import Run, run_machine
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
 
-_NOTHING = Workload("measured", "a row that was measured", (), build=lambda setting: None)  # type: ignore[arg-type,return-value]
+_NOTHING = Workload("measured", "a row that was measured", (), build=lambda setup: None)  # type: ignore[arg-type,return-value]
 
 
 @attrs.frozen
@@ -110,7 +110,7 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
     return Comparison(row, _plain(wanted), None, verdicts)
 
 
-def _case(row: Row) -> tuple[Case, Measured]:
+def _case(row: Row) -> tuple[Case[Workload], Measured]:
     """Find architecture, platform and kernel of a row."""
     if row.workload not in WORKLOADS:
         raise ShootdownError(f"workload {row.workload!r} is none of {', '.join(WORKLOADS)}")
@@ -120,11 +120,13 @@ def _case(row: Row) -> tuple[Case, Measured]:
         raise ShootdownError(f"the plugin of {architecture.name} does not say how its kernels were measured")
     name, settings = architecture.measured.platform(row)
     platform = installed.platform(architecture.name, name)
-    case = prepare(architecture, platform, row.kernel, _NOTHING, cpus=row.cpus, settings=settings)
+    case = prepare(Question(_NOTHING, architecture, platform, row.kernel, settings=settings, cpus=row.cpus))
     return case, architecture.measured
 
 
-def _run(row: Row, case: Case, runs: dict[Any, list[tuple[Program, Run]]]) -> list[tuple[Program, Run]]:
+def _run(
+    row: Row, case: Case[Workload], runs: dict[Any, list[tuple[Program, Run]]]
+) -> list[tuple[Program, Run]]:
     """Run the program of a row, unless a row before it had the same."""
     step_fields = ("step", "i", "sharers_before", "repetitions", "generation")
     key = tuple(sorted((k, str(v)) for k, v in row.fields.items() if k not in step_fields))
@@ -134,7 +136,7 @@ def _run(row: Row, case: Case, runs: dict[Any, list[tuple[Program, Run]]]) -> li
         build: Callable[..., Program] = BUILDERS[row.workload]
         while len(runs) > 64:
             runs.pop(next(iter(runs)))
-        programs = [build(case.setting, row, variant) for variant in case.architecture.measured.variants]
+        programs = [build(case.setup(), row, variant) for variant in case.architecture.measured.variants]
         runs[key] = [(program, run_machine(program.machine, case.platform)) for program in programs]
     return runs[key]
 

@@ -10,87 +10,22 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._explore.engine import BUG, SAFE, Outcome, Reductions
-from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
-from shootdown._questions.compare import machines
+from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._values.errors import ShootdownError, nearest
-from shootdown._values.releases import resolve
-from shootdown._values.scenario import Scenario, Scene
+from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
-from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
 
 if TYPE_CHECKING:
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._plugins.installed import Registry
-    from shootdown._values.architecture import Architecture
-    from shootdown._values.kernel import Kernel
-    from shootdown._values.platform import Platform
+    from shootdown._values.setup import Setup
 
 NOT_APPLICABLE = "not-applicable"
 #: Beyond these a search is inconclusive, unless other bounds are given.
 MOST_STATES = 50_000_000
 MOST_BYTES = 2 << 30
-MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
-_GROUPS = ("kernel", "platform", "scenario")
-_MEMORY = "memory_model"
-
-
-@attrs.frozen
-class Exploration:
-    """Everything that one exploration depends on, checked.
-
-    Args:
-        architecture, platform, kernel, scenario: values, what-ifs applied.
-        parameters, switches: those of the scenario, complete.
-        settings: the what-ifs, as asked.
-        memory: the memory model.
-        remarks: what the choices already say.
-    """
-
-    architecture: Architecture
-    platform: Platform
-    kernel: Kernel
-    scenario: Scenario
-    parameters: Mapping[str, Any]
-    switches: Mapping[str, Any]
-    settings: Mapping[str, str]
-    memory: str
-    remarks: tuple[str, ...]
-
-    def scene(self, *extra: str) -> Scene:
-        """What the scenario's `build` gets; `extra` are further settings of the platform."""
-        platform, _ = set_fields(self.platform, parse_settings(extra), "platform", self.platform.name)
-        assert self.architecture.lower is not None
-        lowering = self.architecture.lower(self.kernel, platform)
-        return Scene(
-            self.kernel,
-            platform,
-            lowering,
-            {**self.parameters, **self.switches},
-            MEMORY_MODELS[self.memory],
-            self.architecture.pte_clear,
-            self.architecture.pte_clear_atomic,
-        )
-
-    def refusal(self) -> str | None:
-        """Say why kernel and platform can't run the scenario, or None."""
-        if self.architecture.lower is None:
-            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
-        scene = self.scene()
-        if self.scenario.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
-            reason = scene.lowering.no_pmd_sharing()
-            if reason is not None:
-                return reason
-        return self.scenario.refuse(scene)
-
-    def scenes(self) -> list[tuple[str, Scene]]:
-        """List what has to be explored: the scene, and each further way that the platform may flush it."""
-        scene = self.scene()
-        found = [("", scene)]
-        if self.scenario.flushes:
-            found += [(name, self.scene(*extra)) for name, extra in scene.lowering.other_flushes.items()]
-        return found
 
 
 @attrs.frozen
@@ -128,7 +63,7 @@ class Verdict:
     way: str = ""
     story: Story | None = attrs.field(default=None, repr=False)
     outcome: Outcome | None = attrs.field(default=None, repr=False, eq=False)
-    exploration: Exploration | None = attrs.field(default=None, repr=False, eq=False)
+    exploration: Case[Scenario] | None = attrs.field(default=None, repr=False, eq=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row for JSON; `shootdown explore --replay` reads it."""
@@ -240,7 +175,7 @@ def explorations(
     kernels: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
-) -> list[Exploration]:
+) -> list[Case[Scenario]]:
     """Prepare all combinations, so that a mistake shows before anything runs.
 
     Args:
@@ -253,20 +188,16 @@ def explorations(
         ShootdownError: something is unknown, out of range or contradictory.
     """
     what = scenario_named(scenario) if isinstance(scenario, str) else scenario
-    if isinstance(settings, Mapping):
-        settings = [f"{name}={value}" for name, value in settings.items()]
-    texts = [
-        f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == _MEMORY else text
-        for text in settings
-    ]
-    chosen = parse_settings(texts, _GROUPS)
     installed = registry()
     owners = list(arch) or ([] if platforms else [_of_this_machine(installed)])
-    return [
-        _prepare(what, architecture, platform, kernel, parameters or {}, chosen)
-        for architecture, platform in machines(installed, owners, platforms)
-        for kernel in (kernels or (newest_known(),))
-    ]
+    asked = questions(
+        what,
+        machines(installed, owners, platforms),
+        kernels or (newest_known(),),
+        parameters=parameters,
+        settings=settings,
+    )
+    return [prepare(question) for question in asked]
 
 
 def _of_this_machine(installed: Registry) -> str:
@@ -281,40 +212,17 @@ def _of_this_machine(installed: Registry) -> str:
     return next(iter(known))
 
 
-def _prepare(
-    scenario: Scenario,
-    architecture: Architecture,
-    platform: Platform,
-    kernel: str,
-    parameters: Mapping[str, Any],
-    settings: Mapping[str, str],
-) -> Exploration:
-    resolved = set_kernel(resolve(kernel, architecture), settings, architecture)
-    name = platform.name
-    platform, remarks = set_fields(platform, settings, "platform", name)
-    refuse_contradictions(settings, resolved, platform, architecture.contradictions)
-    switches = {
-        text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")
-    }
-    memory = switches.pop(_MEMORY, architecture.memory_model)
-    if memory not in MEMORY_MODELS:
-        raise ShootdownError(f"--set {_MEMORY}={memory}: it is one of {', '.join(MEMORY_MODELS)}")
-    own = scenario.read(parameters, switches)
-    return Exploration(
-        architecture,
-        platform,
-        resolved,
-        scenario,
-        {p.name: own[p.name] for p in scenario.parameters},
-        {p.name: own[p.name] for p in scenario.switches},
-        {(_MEMORY if n == f"scenario.{_MEMORY}" else n): v for n, v in settings.items()},
-        memory,
-        (*resolved.remarks, *remarks),
-    )
+def ways(case: Case[Scenario]) -> list[tuple[str, Setup]]:
+    """List what has to be explored: the case as it is, and each further way that the platform may flush it."""
+    setup = case.setup()
+    found = [("", setup)]
+    if case.program.flushes:
+        found += [(name, case.setup(*extra)) for name, extra in setup.lowering.other_flushes.items()]
+    return found
 
 
 def explore_case(
-    case: Exploration,
+    case: Case[Scenario],
     *,
     reductions: Reductions | None = None,
     most_states: int = MOST_STATES,
@@ -339,8 +247,8 @@ def explore_case(
     if reason is not None:
         return _verdict(case, NOT_APPLICABLE, reason=reason)
     worst: Verdict | None = None
-    for way, scene in case.scenes():
-        explorer = Explorer(case.scenario.build(scene), reductions)
+    for way, setup in ways(case):
+        explorer = Explorer(case.program.build(setup), reductions)
         if soak is not None:
             outcome = soak.walk(explorer, progress)
         else:
@@ -351,7 +259,7 @@ def explore_case(
             if stories and outcome.verdict == BUG:
                 from shootdown._explore.telling import tell
 
-                worst = attrs.evolve(found, story=tell(explorer, outcome, case.scenario.sentences))
+                worst = attrs.evolve(found, story=tell(explorer, outcome, case.program.sentences))
     assert worst is not None
     return worst
 
@@ -360,7 +268,7 @@ _RANK = (NOT_APPLICABLE, SAFE, "inconclusive", BUG)
 
 
 def _verdict(
-    case: Exploration,
+    case: Case[Scenario],
     verdict: str,
     *,
     outcome: Outcome | None = None,
@@ -383,7 +291,7 @@ def _verdict(
             )
         )
     return Verdict(
-        scenario=case.scenario.name,
+        scenario=case.program.name,
         arch=case.architecture.name,
         platform=case.platform.name,
         kernel=case.kernel.name,

@@ -18,7 +18,8 @@ import numpy as np
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
-from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._questions.case import Case, machines
+from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios, ways
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 from shootdown._values.series import newest_known
@@ -26,6 +27,7 @@ from shootdown._values.series import newest_known
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture, Lowering
     from shootdown._values.platform import Platform
+    from shootdown._values.scenario import Scenario
 
 #: Before the sync was batched, with it, in mainline after the rework; and the newest release known.
 KERNELS = ("6.15", "6.16", "7.0")
@@ -60,7 +62,7 @@ class Job:
     parameters: Mapping[str, Any]
     settings: tuple[str, ...]
 
-    def cases(self) -> list[Exploration]:
+    def cases(self) -> list[Case[Scenario]]:
         """Prepare the cells; a mistake shows here."""
         return [
             case
@@ -120,8 +122,6 @@ def _machines(
 ) -> list[tuple[Architecture, list[str]]]:
     installed = registry()
     if platforms:
-        from shootdown._questions.compare import machines
-
         pairs = machines(installed, arch, platforms)
         return [(owner, [platform.name]) for owner, platform in pairs]
     owners = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
@@ -229,7 +229,7 @@ def run_job(job: Job) -> list[Verdict]:
     return [_cell(case, known) for case in job.cases()]
 
 
-def _cell(case: Exploration, known: dict[str, Verdict]) -> Verdict:
+def _cell(case: Case[Scenario], known: dict[str, Verdict]) -> Verdict:
     if case.refusal() is not None:
         return _light(explore_case(case), case)
     key = _key(case)
@@ -238,7 +238,7 @@ def _cell(case: Exploration, known: dict[str, Verdict]) -> Verdict:
     return _light(known[key], case)
 
 
-def _light(found: Verdict, case: Exploration) -> Verdict:
+def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
     """Return a verdict of an equal machine as that of a case, without what can't go from process to process."""
     own = found.exploration.remarks if found.exploration is not None else ()
     extra = [remark for remark in found.remarks if remark not in own]
@@ -253,11 +253,11 @@ def _light(found: Verdict, case: Exploration) -> Verdict:
     )
 
 
-def _key(case: Exploration) -> str:
+def _key(case: Case[Scenario]) -> str:
     """Return what two cases share only if their machines are equal."""
     digest = hashlib.sha256()
-    for way, scene in case.scenes():
-        problem = case.scenario.build(scene)
+    for way, setup in ways(case):
+        problem = case.program.build(setup)
         machine = problem.machine
         digest.update(
             repr((way, machine.layout, problem.walkers, problem.entries, problem.hypervisor)).encode()

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._explore.engine import BUG, DEADLOCK
-from shootdown._questions.explore import Exploration, explorations
+from shootdown._questions.explore import explorations, ways
 from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Scenario
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Story
     from shootdown._machine.machine import Machine
+    from shootdown._questions.case import Case
     from shootdown._questions.explore import Verdict
     from shootdown._timed.replay import Replayed
-    from shootdown._values.scenario import Scene
+    from shootdown._values.setup import Setup
 
 _WHICH = ("low", "likely", "high")
 
@@ -51,7 +52,7 @@ class Replay:
     """
 
     row: SavedRow
-    case: Exploration
+    case: Case[Scenario]
     story: Story
     runs: Mapping[str, Replayed]
     machine: Machine
@@ -156,9 +157,9 @@ def replay_row(row: SavedRow, where: str, scenario: Scenario | None = None) -> R
         raise ShootdownError(f"{here} can't happen: {reason}")
     moves = [_move(line, f"{here}, move {n}") for n, line in enumerate(values["story"], 1)]
     failures: list[tuple[int, ShootdownError]] = []
-    for _, scene in case.scenes():
+    for _, setup in ways(case):
         try:
-            return _replay(row, case, scene, moves, here)
+            return _replay(row, case, setup, moves, here)
         except _ElsewhereError as error:
             failures.append((error.after, ShootdownError(str(error))))
     raise max(failures, key=lambda failure: failure[0])[1] from None
@@ -187,13 +188,13 @@ def _move(line: Any, here: str) -> tuple[int, int]:
 
 
 def _replay(
-    row: SavedRow, case: Exploration, scene: Scene, moves: list[tuple[int, int]], here: str
+    row: SavedRow, case: Case[Scenario], setup: Setup, moves: list[tuple[int, int]], here: str
 ) -> Replay:
     from shootdown._explore.engine import Explorer
     from shootdown._explore.telling import digest, retell, stuck
     from shootdown._timed.replay import replay, wide
 
-    problem = case.scenario.build(scene)
+    problem = case.program.build(setup)
     explorer = Explorer(problem)
     asked = [_asked(label, steps) for label, steps in moves]
     machine = wide(problem.machine)
@@ -217,7 +218,7 @@ def _replay(
             run.moves,
             f"{here} does not replay: after its last move {ends}, not {row.values.get('invariant')!r}",
         )
-    story = retell(explorer, moves, broken, case.scenario.sentences)
+    story = retell(explorer, moves, broken, case.program.sentences)
     lines = row.values["story"]
     for told, line in zip(story.to_list(), lines, strict=True):
         for name, value in told.items():
@@ -257,7 +258,7 @@ def timed(verdict: Verdict, which: str = "likely") -> tuple[Machine, Replayed]:
     case, story = verdict.exploration, verdict.story
     assert case is not None
     assert story is not None
-    scene = dict(case.scenes())[verdict.way]
-    machine = wide(case.scenario.build(scene).machine)
+    setup = dict(ways(case))[verdict.way]
+    machine = wide(case.program.build(setup).machine)
     moves = [_asked(read_move(line.move), len(line.atoms)) for line in story.lines]
     return machine, replay(machine, case.platform, moves, which=which)

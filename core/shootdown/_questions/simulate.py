@@ -4,109 +4,19 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
-
-from shootdown._values.architecture import Lowering
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._questions.case import Case, expect
+from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
-from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve
 from shootdown._values.result import COUNTS, Result, Span
-from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.whatif import parse_settings, set_kernel
 
 if TYPE_CHECKING:
     from shootdown._machine.machine import Machine
     from shootdown._timed.run import Run
-    from shootdown._values.architecture import Architecture
-
-
-@attrs.frozen
-class Case:
-    """One cell of a comparison: everything chosen, nothing run yet.
-
-    Args:
-        architecture, platform, kernel, workload: values, what-ifs applied.
-        values: the workload's parameters, complete.
-        cpus: online CPUs.
-        settings: the what-ifs, as asked.
-        remarks: what the choices already say.
-    """
-
-    architecture: Architecture
-    platform: Platform
-    kernel: Kernel
-    workload: Workload
-    values: Mapping[str, Any]
-    cpus: int
-    settings: Mapping[str, str]
-    remarks: tuple[str, ...]
-
-    @property
-    def setting(self) -> Setting:
-        """What the workload's `build` gets."""
-        assert self.architecture.lower is not None
-        lowering = self.architecture.lower(self.kernel, self.platform)
-        _expect(f"architecture {self.architecture.name}: lower()", lowering, Lowering)
-        return Setting(self.kernel, self.platform, lowering, self.cpus, self.values)
-
-    def refusal(self) -> str | None:
-        """Say why kernel and platform can't run the workload, or None."""
-        if self.architecture.lower is None:
-            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
-        setting = self.setting
-        if self.workload.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
-            reason = setting.lowering.no_pmd_sharing()
-            if reason is not None:
-                return reason
-        reason = self.workload.refuse(setting)
-        _expect(f"workload {self.workload.name}: refuse()", reason, str | None)
-        return reason
-
-
-def prepare(
-    architecture: Architecture,
-    platform: Platform,
-    kernel: str,
-    workload: Workload,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    cpus: int | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
-) -> Case:
-    """Choose everything for one run and check that it can hold together.
-
-    Args:
-        architecture, platform, workload: values.
-        kernel: a release or proposal, as typed.
-        parameters: of the workload; the others get their defaults.
-        cpus: online CPUs; the platform's default if None.
-        settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
-
-    Raises:
-        ShootdownError: something is unknown, out of range or contradictory.
-    """
-    if isinstance(settings, Mapping):
-        settings = [f"{name}={value}" for name, value in settings.items()]
-    chosen = parse_settings(settings)
-    resolved = set_kernel(resolve(kernel, architecture), chosen, architecture)
-    name = platform.name
-    platform, remarks = set_fields(platform, chosen, "platform", name)
-    _check_hypervisor(architecture, platform, chosen)
-    refuse_contradictions(chosen, resolved, platform, architecture.contradictions)
-    online = platform.cpus if cpus is None else cpus
-    if "platform.cpus" in chosen and online != platform.cpus:
-        raise ShootdownError(
-            f"platform.cpus={platform.cpus} and {online} CPUs cannot both hold: ask for one of them"
-        )
-    if not 1 <= online <= MOST_CPUS:
-        raise ShootdownError(f"{online} CPUs: a machine has between 1 and {MOST_CPUS}")
-    values = workload.read(parameters or {})
-    return Case(
-        architecture, platform, resolved, workload, values, online, chosen, (*resolved.remarks, *remarks)
-    )
+    from shootdown._values.workload import Workload
 
 
 def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
@@ -126,27 +36,11 @@ def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
     return set_kernel(resolve(name, architecture), parse_settings(settings), architecture)
 
 
-def _check_hypervisor(architecture: Architecture, platform: Platform, chosen: Mapping[str, str]) -> None:
-    known = {"none", *(other.hypervisor for other in architecture.platforms)}
-    if "platform.hypervisor" in chosen and platform.hypervisor not in known:
-        raise ShootdownError(
-            f"platform.hypervisor={platform.hypervisor} is not possible on {architecture.name}; "
-            f"{nearest(platform.hypervisor, known)}"
-        )
-
-
-def _expect(what: str, value: object, wanted: Any) -> None:
-    """Name a plugin's function that returned something else than it promises."""
-    if not isinstance(value, wanted):
-        name = getattr(wanted, "__name__", "text or None")
-        raise ShootdownError(f"{what} returned {value!r:.60}; it is to return {name}")
-
-
 #: How often a case is run, for progress.
 RUNS = ("low", "likely", "high")
 
 
-def simulate(case: Case, after_run: Callable[[], None] = lambda: None) -> Result:
+def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -> Result:
     """Run a case three times, with the low, likely and high end of each cost.
 
     Counts are those of the likely run. Where another run counts otherwise, timing decides, and a remark gives
@@ -167,23 +61,23 @@ def simulate(case: Case, after_run: Callable[[], None] = lambda: None) -> Result
     except NotImplementedError as error:
         method = traceback.extract_tb(error.__traceback__)[-1].name
         raise ShootdownError(
-            f"{case.architecture.name}: {type(case.setting.lowering).__name__} does not say yet what {method}() writes"
+            f"{case.architecture.name}: {type(case.setup().lowering).__name__} does not say yet what {method}() writes"
         ) from None
     except MemoryError:
-        values = ", ".join(f"{name}={value}" for name, value in case.values.items())
+        values = ", ".join(f"{name}={value}" for name, value in case.parameters.items())
         raise ShootdownError(
-            f"{case.workload.name} on {case.cpus} CPUs with {values} needs more memory than there is: make it smaller"
+            f"{case.program.name} on {case.cpus} CPUs with {values} needs more memory than there is: make it smaller"
         ) from None
 
 
-def _simulated(case: Case, after_run: Callable[[], None]) -> Result:
+def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
     from shootdown._machine.machine import Machine
     from shootdown._timed.run import run_machine
 
-    setting = case.setting
-    machine = case.workload.build(setting)
-    _expect(f"workload {case.workload.name}: build()", machine, Machine)
-    seed = int(case.values["seed"])
+    setup = case.setup()
+    machine = case.program.build(setup)
+    expect(f"workload {case.program.name}: build()", machine, Machine)
+    seed = int(case.parameters["seed"])
     runs = {}
     for which in RUNS:
         runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
@@ -195,7 +89,7 @@ def _simulated(case: Case, after_run: Callable[[], None]) -> Result:
         reason=None,
         counts=counted["likely"],
         times=_times(machine, runs),
-        remarks=(*case.workload.remarks(setting), *_races(counted), *_warnings(counted["likely"])),
+        remarks=(*case.program.remarks(setup), *_races(counted), *_warnings(counted["likely"])),
         interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
         instructions=runs["likely"].window_instructions[0]
         if machine.windows
@@ -246,7 +140,7 @@ def _warnings(counts: Mapping[str, int]) -> list[str]:
 
 
 def _row(
-    case: Case,
+    case: Case[Workload],
     *,
     supported: bool,
     reason: str | None,
@@ -260,8 +154,8 @@ def _row(
         arch=case.architecture.name,
         platform=case.platform.name,
         kernel=case.kernel.name,
-        workload=case.workload.name,
-        parameters=dict(case.values),
+        workload=case.program.name,
+        parameters=dict(case.parameters),
         cpus=case.cpus,
         set=dict(case.settings),
         supported=supported,

@@ -14,11 +14,13 @@ import attrs
 
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
-from shootdown._questions.compare import machines
-from shootdown._questions.simulate import Case, counts_of, prepare
+from shootdown._questions.case import Case, Question, machines, prepare
+from shootdown._questions.simulate import counts_of
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.setup import Setup
+from shootdown._values.whatif import parse_settings
+from shootdown._values.workload import Workload
 
 #: Kernels that are compared unless others are asked for: before 1013af4f585f, with it, the rework, today.
 KERNELS = ("6.4", "6.18.2", "7.0")
@@ -86,7 +88,7 @@ class Target:
         return row
 
 
-def _build(setting: Setting) -> Any:
+def _build(setting: Setup) -> Any:
     """Write the case: the path, the state of the thread, and whether the walker's vCPU is preempted, are parameters.
 
     In exit() the threads are gone: their CPUs idle, lazily on the mm or not, and nobody is inside GUP-fast.
@@ -164,8 +166,9 @@ def targets(
 
     installed = registry()
     chosen = list(kernels) or [*KERNELS, newest_known()]
+    asked = parse_settings(settings)
     return [
-        judge(architecture, platform, kernel, list(settings))
+        judge(Question(_CASE, architecture, platform, kernel, settings=asked, cpus=_CPUS))
         for architecture, platform in _pairs(installed, arch, platforms)
         for kernel in chosen
     ]
@@ -196,32 +199,26 @@ class _Ran:
     left: tuple[str, ...]
 
 
-def judge(architecture: Any, platform: Any, kernel: str, settings: list[str]) -> Target:
+def judge(question: Question[Workload]) -> Target:
     """Run the case in its variants and say what follows."""
-    case = _prepare(architecture, platform, kernel, settings)
+    case = prepare(question)
     reason = case.refusal()
-    names = (architecture.name, platform.name, kernel)
+    names = (question.architecture.name, question.platform.name, question.kernel)
     if reason is not None:
         return Target(*names, None, None, None, None, {}, "not-applicable", reason, {})
 
-    def run(*extra: str, **parameters: Any) -> _Ran:
-        return _run(architecture, platform, kernel, [*settings, *extra], **parameters)
+    def run(settings: Mapping[str, str] = case.settings, **parameters: Any) -> _Ran:
+        return _run(prepare(attrs.evolve(question, settings=settings, parameters=parameters)))
 
     runs = {_name(path, state): run(path=path, state=state) for path in PATHS for state in ("spin", LAZY)}
-    freed = "kernel.unshare_sets_freed_tables=true"
+    freed = {**case.settings, "kernel.unshare_sets_freed_tables": "true"}
     what_if = {_name("munmap", state, "freed_tables"): run(freed, state=state) for state in ("spin", LAZY)}
-    synced = [text for text in settings if text.split("=")[0].strip() not in _SYNC] + [
-        f"{name}={value}" for name, value in _SYNC.items()
-    ]
-
-    def walk(*extra: str, **parameters: Any) -> _Ran:
-        return _run(architecture, platform, kernel, [*synced, *extra], **parameters)
-
-    walking = {"walker": walk()}
-    for name, other in case.setting.lowering.other_flushes.items():
-        walking[name] = walk(*other)
-    if platform.hypervisor != "none":
-        walking["preempted walker"] = walk(walker_preempted=True)
+    synced = {**case.settings, **_SYNC}
+    walking = {"walker": run(synced)}
+    for name, other in case.setup().lowering.other_flushes.items():
+        walking[name] = run({**synced, **parse_settings(other)})
+    if question.platform.hypervisor != "none":
+        walking["preempted walker"] = run(synced, walker_preempted=True)
     return _target(names, case.kernel, runs, what_if, walking)
 
 
@@ -344,18 +341,11 @@ def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
-def _prepare(architecture: Any, platform: Any, kernel: str, settings: list[str], **parameters: Any) -> Case:
-    return prepare(
-        architecture, platform, kernel, _CASE, parameters=parameters, cpus=_CPUS, settings=settings
-    )
-
-
-def _run(architecture: Any, platform: Any, kernel: str, settings: list[str], **parameters: Any) -> _Ran:
+def _run(case: Case[Workload]) -> _Ran:
     """Run the case once, with the likely costs."""
     from shootdown._timed.run import run_machine
 
-    case = _prepare(architecture, platform, kernel, settings, **parameters)
-    machine = case.workload.build(case.setting)
+    machine = case.program.build(case.setup())
     run = run_machine(machine, case.platform)
     left = run.stale
     kinds = () if left is None else (("walk-cache", left.walk), ("tlb", left.leaf))

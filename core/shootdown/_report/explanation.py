@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from shootdown._machine.machine import Machine
-from shootdown._questions.simulate import Case, simulate
+from shootdown._questions.case import Case
+from shootdown._questions.simulate import simulate
 from shootdown._report.comparison import comparison
 from shootdown._report.ledger import Entry, Node, entries, totals, tree, walk
 from shootdown._report.stale import Story, stale_lines, story
@@ -16,6 +17,7 @@ from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph
 from shootdown._report.timeline import Event, timeline
 from shootdown._timed.run import Run, run_machine
 from shootdown._values.result import SCHEMA, Result
+from shootdown._values.workload import Workload
 
 #: Where the columns of numbers begin, counted from the right.
 _NUMBERS = 36
@@ -42,7 +44,7 @@ class Explanation:
         machine, run: its programs, and the run with the likely costs; None if it is not supported.
     """
 
-    case: Case
+    case: Case[Workload]
     row: Result
     machine: Machine | None = None
     run: Run | None = None
@@ -99,7 +101,7 @@ class Explanation:
         return value
 
 
-def explain(case: Case, *, events: int = 0) -> Explanation:
+def explain(case: Case[Workload], *, events: int = 0) -> Explanation:
     """Run a case and keep what explains it.
 
     Args:
@@ -112,8 +114,8 @@ def explain(case: Case, *, events: int = 0) -> Explanation:
     row = simulate(case)
     if not row.supported:
         return Explanation(case, row)
-    machine = case.workload.build(case.setting)
-    run = run_machine(machine, case.platform, seed=int(case.values["seed"]), events=events)
+    machine = case.program.build(case.setup())
+    run = run_machine(machine, case.platform, seed=int(case.parameters["seed"]), events=events)
     return Explanation(case, row, machine, run)
 
 
@@ -124,7 +126,7 @@ def explanation(found: Explanation, width: int) -> Iterator[str]:
         found: what `explain` returned.
         width: columns of text that there are.
     """
-    yield from comparison([found.row], width, defaults=found.case.workload.read({}))
+    yield from comparison([found.row], width, defaults=found.case.program.read({}))
     if found.run is None:
         return
     yield ""

@@ -11,11 +11,12 @@ from itertools import groupby
 
 import attrs
 
-from shootdown._questions.simulate import Case
+from shootdown._questions.case import Case
 from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
 from shootdown._values.result import Result, Span
+from shootdown._values.workload import Workload
 
-Pair = tuple[Case, Result]
+Pair = tuple[Case[Workload], Result]
 
 MAIL = "lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de"
 _WORKLOAD = "fork-storm"
@@ -52,7 +53,7 @@ def story(pairs: Sequence[Pair], width: int) -> list[str]:
         pairs: rows with what they were computed from, in their order.
         width: columns of text that there are.
     """
-    told = [pair for pair in pairs if pair[0].workload.name == _WORKLOAD and pair[1].supported]
+    told = [pair for pair in pairs if pair[0].program.name == _WORKLOAD and pair[1].supported]
     lines: list[str] = []
     groups = [
         list(group)
@@ -95,7 +96,7 @@ def _facts(group: Sequence[Pair]) -> Iterator[str]:
         yield _invlpgb(invlpgb)
 
 
-def _generation(case: Case) -> str:
+def _generation(case: Case[Workload]) -> str:
     """Say when a kernel synchronises: by its switches, whatever it is called."""
     kernel = case.kernel
     if kernel.skip_redundant_sync != "never" or kernel.sync_targets != "all":
@@ -103,7 +104,7 @@ def _generation(case: Case) -> str:
     return kernel.unshare_sync
 
 
-def _per_table(case: Case, row: Result, group: Sequence[Pair]) -> str:
+def _per_table(case: Case[Workload], row: Result, group: Sequence[Pair]) -> str:
     from shootdown._workloads.fork_storm import tables_read
 
     children = row.parameters["children"]
@@ -245,7 +246,7 @@ def _scaled(span: Span, count: int) -> Span:
     return Span(span.low / count, span.likely / count, span.high / count)
 
 
-def _has_invlpgb(case: Case) -> bool:
+def _has_invlpgb(case: Case[Workload]) -> bool:
     """Say whether CPU and kernel have INVLPGB, where an architecture knows it."""
     return bool(getattr(case.platform.arch, "invlpgb", False) and getattr(case.kernel.arch, "invlpgb", False))
 

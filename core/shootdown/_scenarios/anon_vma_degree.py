@@ -25,7 +25,8 @@ from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, cpus_of, write_operations
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "I1", "I2", "I3", "room")
 _SENTENCES = {
@@ -69,7 +70,7 @@ class _World(Writer):
     to it, and its counters.
     """
 
-    def __init__(self, model: Model, scene: Scene) -> None:
+    def __init__(self, model: Model, scene: Setup) -> None:
         super().__init__(model)
         self.fixed = scene["fix"]
         self.checks = scene["check"]
@@ -411,7 +412,7 @@ class _World(Writer):
         asm.place(over)
 
 
-def build(scene: Scene) -> Problem:
+def build(scene: Setup) -> Problem:
     """Write the programs: each operation on each process or VMA."""
     numbers = range(1, _VMAS + 1)
     processes = tuple(numbers), "process"

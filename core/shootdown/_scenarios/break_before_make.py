@@ -13,7 +13,8 @@ from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 #: As what the entry maps the address: a block, or small pages through a table.
 _SMALL, _BLOCK = 0, 1
@@ -26,7 +27,7 @@ _PLACES = ("made", "used-old", "used-new")
 _MADE, _USED_OLD, _USED_NEW = range(len(_PLACES))
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
     splits = scene["change"] == "split"

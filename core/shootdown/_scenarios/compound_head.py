@@ -12,7 +12,8 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "one-head")
 _SENTENCES = {
@@ -25,7 +26,7 @@ _SPLIT, _WHOLE, _PART = range(len(_PLACES))
 _HEAD, _ITSELF = 1, 2
 
 
-def build(scene: Scene) -> Problem:
+def build(scene: Setup) -> Problem:
     """Write the programs: who maps the page, and who splits it."""
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     head = model.variable(_HEAD, "compound_head")
@@ -46,7 +47,7 @@ def build(scene: Scene) -> Problem:
     )
 
 
-def _map(model: Model, head: int, page_lock: int, scene: Scene) -> None:
+def _map(model: Model, head: int, page_lock: int, scene: Setup) -> None:
     asm = model.asm
     whole, over, same = model.label(), model.label(), model.label()
     if scene["page_lock"]:

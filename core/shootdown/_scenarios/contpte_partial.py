@@ -15,7 +15,8 @@ from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _FIRST, _SECOND = 0, 1
 _CONTIGUOUS = 1 << 12
@@ -30,7 +31,7 @@ _PLACES = ("written-by-another", "freed", "kept", "faulted")
 _BY_ANOTHER, _GONE, _KEPT, _FAULTED = range(len(_PLACES))
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
     entries = [

@@ -15,7 +15,8 @@ from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _OLD, _NEW = 0, 1
 _LOST = 1
@@ -27,7 +28,7 @@ _PLACES = ("pending", "copied", "installed")
 _PENDING, _COPIED, _INSTALLED = range(len(_PLACES))
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
     leaf = Leaf(model)
     entry = model.entry(0, maps(_OLD, dirty=True), "the PTE")

@@ -15,7 +15,8 @@ from shootdown._mm.calls import OUTER
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _PAGE = 0
 _LOST = 1
@@ -27,7 +28,7 @@ _PLACES = ("cleared", "cleaned", "written", "unmapped")
 _CLEARED, _CLEANED, _WRITTEN, _UNMAPPED = range(len(_PLACES))
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
     leaf = Leaf(model)
     entry = model.entry(0, maps(_PAGE, dirty=True), "the PTE")

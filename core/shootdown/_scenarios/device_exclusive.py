@@ -23,7 +23,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Writer
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "contiguous", "format", "mapcount", "refused")
 _SENTENCES = {
@@ -79,7 +80,7 @@ class _Mapping(Writer):
         )
         self.accepted = model.variable(0, f"accepted ({self.called})")
 
-    def make(self, scene: Scene) -> None:
+    def make(self, scene: Setup) -> None:
         """Write make_device_exclusive() of the page."""
         asm, model = self.asm, self.model
         refused = model.label()
@@ -127,7 +128,7 @@ class _Mapping(Writer):
             model.fail_if(o.SCRATCH, 1, _REFUSED, "a page was accepted that may not be")
 
 
-def build(scene: Scene) -> Problem:
+def build(scene: Setup) -> Problem:
     """Write the program: one row of the table, whichever."""
     model = Model(scene.kernel, scene.lowering, cpus=1, mms=1)
     asm = model.asm
@@ -159,7 +160,7 @@ def build(scene: Scene) -> Problem:
     )
 
 
-def _refuse(scene: Scene) -> str | None:
+def _refuse(scene: Setup) -> str | None:
     return scene.lowering.no_contiguous_entries() if scene["size"] == _CONTIGUOUS_SIZE else None
 
 

@@ -14,7 +14,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _PAGE = 0
 _LOST, _FREED = 1, 2
@@ -27,7 +28,7 @@ _PLACES = ("written", "kept", "dropped", "faulted")
 _WRITTEN, _KEPT, _DROPPED, _FAULTED = range(len(_PLACES))
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
     entry = model.entry(0, maps(_PAGE), "the PTE")

@@ -18,7 +18,8 @@ from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, walk_table
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")
@@ -32,7 +33,7 @@ _UNMAPPER, _OTHER = range(2)
 _WALKED, _FREED = range(2)
 
 
-def _build_gup(scene: Scene) -> Problem:
+def _build_gup(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     asm, gathers = model.asm, model.gathers
     pmd = model.variable(1, "the PMD entry")
@@ -70,7 +71,7 @@ def _build_gup(scene: Scene) -> Problem:
 _PATHS = ("munmap", "collapse")
 
 
-def _build_lazy(scene: Scene) -> Problem:
+def _build_lazy(scene: Setup) -> Problem:
     collapse = scene["path"] == "collapse"
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=collapse)
     model.populate(0)
@@ -111,7 +112,7 @@ def _unmap(model: Model) -> None:
         model.free_table()
 
 
-def _withdraw(scene: Scene, model: Model) -> None:
+def _withdraw(scene: Setup, model: Model) -> None:
     """Write collapse_pte_mapped_thp(): pmdp_collapse_flush(), and the PTE table is freed at once."""
     asm = model.asm
     pages = 1 << (scene.lowering.geometry.pmd_shift - scene.lowering.geometry.page_shift)
@@ -131,7 +132,7 @@ def _withdraw(scene: Scene, model: Model) -> None:
         asm.unlock(model.locks.mmap, index=1, write=True, text="mmap_lock")
 
 
-def _refuse_lazy(scene: Scene) -> str | None:
+def _refuse_lazy(scene: Setup) -> str | None:
     if not scene.lowering.needs_table_invalidate:
         return "the hardware walks no page table of Linux here (tlb_needs_table_invalidate() is false)"
     return scene.lowering.no_thp() if scene["path"] == "collapse" else None

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
-from shootdown._values.scenario import Scene
+from shootdown._values.setup import Setup
 
 
-def no_gup_fast(scene: Scene) -> str | None:
+def no_gup_fast(scene: Setup) -> str | None:
     """Say why nobody walks without locks in this kernel, or None."""
     if not scene.kernel.gup_fast:
         return "this kernel has no GUP-fast (CONFIG_HAVE_GUP_FAST): nobody walks page tables without a lock"

@@ -14,7 +14,8 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "stale-data", "other-file")
 _SENTENCES = {
@@ -42,7 +43,7 @@ class _File:
         self.invalidate_lock = model.lock()
 
 
-def build(scene: Scene) -> Problem:
+def build(scene: Setup) -> Problem:
     """Write the programs: who punches, who reads, and who gets the block."""
     readers = scene["readers"]
     model = Model(scene.kernel, scene.lowering, cpus=readers + 2, mms=1)

@@ -22,7 +22,8 @@ from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")
@@ -47,23 +48,23 @@ _SWITCHES = (
 )
 
 
-def _rechecks(scene: Scene) -> bool:
+def _rechecks(scene: Setup) -> bool:
     return scene.kernel.gup_rechecks_pmd if scene["recheck"] == "auto" else scene["recheck"] == "true"
 
 
-def _syncs(scene: Scene) -> bool:
+def _syncs(scene: Setup) -> bool:
     return scene.kernel.khugepaged_sync if scene["sync"] == "auto" else scene["sync"] == "true"
 
 
-def _refuse(scene: Scene) -> str | None:
+def _refuse(scene: Setup) -> str | None:
     return no_gup_fast(scene) or scene.lowering.no_thp()
 
 
-def _model(scene: Scene) -> Model:
+def _model(scene: Setup) -> Model:
     return Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
 
 
-def _problem(scene: Scene, model: Model, places: tuple[str, ...]) -> Problem:
+def _problem(scene: Setup, model: Model, places: tuple[str, ...]) -> Problem:
     return Problem(
         machine=model.build(bits=16, memory=scene.memory),
         invariants=_INVARIANTS,
@@ -73,7 +74,7 @@ def _problem(scene: Scene, model: Model, places: tuple[str, ...]) -> Problem:
     )
 
 
-def _collapse(scene: Scene, model: Model, pmd: int, then: Callable[[], None]) -> None:
+def _collapse(scene: Setup, model: Model, pmd: int, then: Callable[[], None]) -> None:
     """Write khugepaged: it is a kernel thread, so that its CPU has the mm not loaded.
 
     Args:
@@ -105,7 +106,7 @@ def _collapse(scene: Scene, model: Model, pmd: int, then: Callable[[], None]) ->
 _WALKED, _REPLACED, _PINNED = range(3)
 
 
-def _build_page(scene: Scene) -> Problem:
+def _build_page(scene: Setup) -> Problem:
     """One page: khugepaged may replace it only if nobody has a reference, and nobody may get one afterwards."""
     model = _model(scene)
     asm = model.asm
@@ -161,7 +162,7 @@ def _build_page(scene: Scene) -> Problem:
 _IN_TABLE, _REUSED, _FREED = range(3)
 
 
-def _build_table(scene: Scene) -> Problem:
+def _build_table(scene: Setup) -> Problem:
     """One table: it is deposited, filled anew when the huge page is split, and freed."""
     model = _model(scene)
     asm = model.asm

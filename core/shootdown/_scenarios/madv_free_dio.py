@@ -19,7 +19,8 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "device-data", "freed-page")
 _SENTENCES = {
@@ -46,7 +47,7 @@ class _State:
         self.fresh = model.variable(0, "the fresh page")
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     state = _State(model)
     reader = model.task(mm=0, cpu=0, ready=True)
@@ -152,7 +153,7 @@ def _read_in_user_mode(model: Model, state: _State) -> None:
         model.fail_if(o.CLASS, 0, _DATA, "the user reads zeros where the device wrote")
 
 
-def _reclaim(model: Model, state: _State, scene: Scene) -> None:
+def _reclaim(model: Model, state: _State, scene: Setup) -> None:
     asm = model.asm
     mapped, out, alone, clean, keep, kept = (model.label() for _ in range(6))
     with asm.function("shrink_page_list", "mm/vmscan.c"):
@@ -197,7 +198,7 @@ def _reclaim(model: Model, state: _State, scene: Scene) -> None:
         asm.place(out)
 
 
-def _clear_pte(model: Model, state: _State, scene: Scene) -> None:
+def _clear_pte(model: Model, state: _State, scene: Setup) -> None:
     how = scene["pte_clear"] if scene["pte_clear"] != "auto" else scene.pte_clear
     with model.asm.function("ptep_get_and_clear", "the architecture's pgtable.h"):
         if how == "xchg":
@@ -206,7 +207,7 @@ def _clear_pte(model: Model, state: _State, scene: Scene) -> None:
             model.asm.emit(o.V_STORE, state.pte, _NONE, text="clear the PTE")
 
 
-def _read_references_and_dirty(model: Model, state: _State, scene: Scene) -> None:
+def _read_references_and_dirty(model: Model, state: _State, scene: Setup) -> None:
     """Write the reads between which the fix put its barriers; without the second they may swap places."""
     asm = model.asm
     swapped, over = model.label(), model.label()

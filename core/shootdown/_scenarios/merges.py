@@ -12,7 +12,8 @@ import attrs
 from shootdown._explore.problem import Problem
 from shootdown._scenarios import compound_head, hole_punch
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 #: Which of the trees has what the merge carries.
 _HAS = {"merge": True, "first": False, "second": True}
@@ -30,7 +31,7 @@ def _merge(commit: str, carried: Scenario, summary: str, first: str) -> Scenario
         first: the verdict under the first parent.
     """
 
-    def build(scene: Scene) -> Problem:
+    def build(scene: Setup) -> Problem:
         switches = {p.name: p.default for p in carried.switches}
         values = {**switches, **scene.values, "fix": _HAS[scene["tree"]]}
         return carried.build(attrs.evolve(scene, values=values))

@@ -16,7 +16,8 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "mapcount", "table-references", "share-count", "freed-in-use")
 _SENTENCES = {
@@ -33,7 +34,7 @@ _UNSHARED, _UNMAPPED, _REFERENCED, _WHILE, _TABLE_FREED = range(len(_PLACES))
 class _Table:
     """The PMD table: references, sharers, the entry in it; and the huge page's mapcount."""
 
-    def __init__(self, model: Model, scene: Scene) -> None:
+    def __init__(self, model: Model, scene: Setup) -> None:
         self.counts_references = scene.kernel.share_count == "page_count"
         sharers = scene["sharers"]
         self.references = model.variable(sharers if self.counts_references else 1, "references")
@@ -45,7 +46,7 @@ class _Table:
         self.i_mmap = model.locks.i_mmap
 
 
-def _build(scene: Scene) -> Problem:
+def _build(scene: Setup) -> Problem:
     rmap = scene["path"] == "rmap"
     sharers = scene["sharers"]
     cpus = 2 if rmap else sharers + 1

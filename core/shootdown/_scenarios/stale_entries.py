@@ -17,7 +17,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _STALE = 1
 _INVARIANTS = ("walk-cache", "stale-tlb-entry")
@@ -27,7 +28,7 @@ _SENTENCES = {
 _PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT
 
 
-def _take_entry(scene: Scene, model: Model, entry: int, name: str) -> None:
+def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
     """Write how an entry becomes none; register SCRATCH gets what it was."""
     asm = model.asm
     with asm.function(name):
@@ -46,7 +47,7 @@ _MOVED, _FREED, _OLD = range(3)
 _NEW = 1 << 10
 
 
-def _build_mremap(scene: Scene) -> Problem:
+def _build_mremap(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=2, small=True)
     old, new = model.entry(0, _PTE, "the old PTE"), model.entry(0, 0, "the new PTE")
     freed = model.variable(0, "page freed")
@@ -67,7 +68,7 @@ def _build_mremap(scene: Scene) -> Problem:
     )
 
 
-def _move(scene: Scene, model: Model, old: int, new: int) -> None:
+def _move(scene: Setup, model: Model, old: int, new: int) -> None:
     asm, ptl = model.asm, model.locks.ptl
     with model.calls.syscall("mremap", "mm/mremap.c"), asm.because("mremap"):
         with asm.function("move_ptes", "mm/mremap.c"):
@@ -87,13 +88,13 @@ def _move(scene: Scene, model: Model, old: int, new: int) -> None:
     model.spin()
 
 
-def _flush_old(scene: Scene, model: Model, new: int) -> None:
+def _flush_old(scene: Setup, model: Model, new: int) -> None:
     model.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="the old address")
     with model.asm.sparing(new):
         scene.lowering.flush_range(model.asm, SCRATCH)
 
 
-def _truncate(scene: Scene, model: Model, old: int, new: int, freed: int) -> None:
+def _truncate(scene: Setup, model: Model, old: int, new: int, freed: int) -> None:
     """Write ftruncate() by another thread; it comes by the file, and needs no mmap_lock."""
     asm, gathers = model.asm, model.gathers
     nothing, over = model.label(), model.label()
@@ -142,7 +143,7 @@ def _use(model: Model, old: int, freed: int, text: str) -> None:
 _MISSED, _RETURNED = range(2)
 
 
-def _build_nested(scene: Scene) -> Problem:
+def _build_nested(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=1, small=True)
     pte = model.entry(0, _PTE, "the PTE")
     returned = model.variable(0, "madvise() returned")
@@ -163,7 +164,7 @@ def _build_nested(scene: Scene) -> Problem:
     )
 
 
-def _drop(scene: Scene, model: Model, pte: int, returned: int) -> None:
+def _drop(scene: Setup, model: Model, pte: int, returned: int) -> None:
     asm, gathers = model.asm, model.gathers
     none, some = model.label(), model.label()
     with (

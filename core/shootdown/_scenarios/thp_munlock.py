@@ -28,7 +28,8 @@ from shootdown._machine.assembler import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, write_operations
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _INVARIANTS = ("walk-cache", "mlocker", "balance", "double-map")
 _SENTENCES = {
@@ -49,7 +50,7 @@ _NOT, _BY_PTES, _BY_PMD = range(3)
 class _Page(Writer):
     """The huge page's flags and counts, and for each process how it maps the page and whether it is VM_LOCKED."""
 
-    def __init__(self, model: Model, scene: Scene) -> None:
+    def __init__(self, model: Model, scene: Setup) -> None:
         super().__init__(model)
         self.fixed = scene["fix"]
         self.pmds = model.variable(1, "compound_mapcount")
@@ -318,7 +319,7 @@ class _Page(Writer):
         asm.place(fine)
 
 
-def build(scene: Scene) -> Problem:
+def build(scene: Setup) -> Problem:
     """Write the programs: each operation on each process, migration, and reclaim if it is asked for."""
     numbers = range(1, _PROCESSES + 1)
     slots = tuple((n - 1) * _COLUMNS for n in numbers)

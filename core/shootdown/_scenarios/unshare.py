@@ -17,7 +17,8 @@ from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario, Scene
+from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.setup import Setup
 
 _PATHS = ("munmap", "exit", "mprotect", "rmap")
 _MAPPING = Mapping(used=(0,), pages=1)
@@ -43,7 +44,7 @@ class _Cast:
     then left out. The last CPU is that of the process which keeps the table; before it comes the one that migrates.
     """
 
-    def __init__(self, scene: Scene, *, gup: bool) -> None:
+    def __init__(self, scene: Setup, *, gup: bool) -> None:
         self.scene = scene
         self.gup = gup
         self.rmap = scene["path"] == "rmap"
@@ -62,7 +63,7 @@ class _Cast:
         self.migrator_cpu = cpus - 2
 
 
-def _build(scene: Scene, *, gup: bool) -> Problem:
+def _build(scene: Setup, *, gup: bool) -> Problem:
     cast = _Cast(scene, gup=gup)
     model = cast.model
     for mm in range(cast.leavers + 1):
@@ -229,7 +230,7 @@ def _lanes(cast: _Cast) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _needs_gup_fast(scene: Scene) -> str | None:
+def _needs_gup_fast(scene: Setup) -> str | None:
     if scene.kernel.gup_fast:
         return None
     return (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
 
 Value = int | str | bool
@@ -57,3 +58,23 @@ class Parameter:
 
 
 SEED = Parameter("seed", 1, "of the random variation of ordinary work; the same seed gives the same run")
+
+
+def read_values(
+    known: Iterable[Parameter], given: Mapping[str, Any], lacks: Callable[[str], str]
+) -> dict[str, Value]:
+    """Complete and check values by name.
+
+    Args:
+        known: the parameters that there are.
+        given: values, as text or already typed; the others get their defaults.
+        lacks: says of a name that there is no such parameter.
+
+    Raises:
+        ShootdownError: a name is unknown or a value out of range.
+    """
+    by_name = {parameter.name: parameter for parameter in known}
+    for name in given:
+        if name not in by_name:
+            raise ShootdownError(f"{lacks(name)}; {nearest(str(name), by_name)}")
+    return {name: parameter.read(given.get(name, parameter.default)) for name, parameter in by_name.items()}

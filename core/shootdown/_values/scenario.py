@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from shootdown._values.errors import ShootdownError, nearest
-from shootdown._values.parameter import Parameter, Value
+from shootdown._values.parameter import Parameter, Value, read_values
 
 if TYPE_CHECKING:
     from shootdown._explore.problem import Problem
-    from shootdown._values.architecture import Lowering
-    from shootdown._values.kernel import Kernel
-    from shootdown._values.platform import Platform
-
-
-@attrs.frozen
-class Scene:
-    """Where a scenario is explored: what its `build` gets.
-
-    Args:
-        kernel, platform, lowering: whose rules.
-        values: parameters (`-p`) and the scenario's own switches (`--set scenario.x`), by name.
-        memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
-        pte_clear: how the architecture clears an entry, `xchg` (fully ordered) or `store`.
-        pte_clear_atomic: it reads and clears the entry in one access, ordered or not.
-    """
-
-    kernel: Kernel
-    platform: Platform
-    lowering: Lowering
-    values: Mapping[str, Any]
-    memory: int
-    pte_clear: str = "store"
-    pte_clear_atomic: bool = True
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a parameter's or switch's value."""
-        return self.values[name]
-
-    @property
-    def preempts(self) -> bool:
-        """Any vCPU may be preempted at any moment."""
-        flush = self.platform.flush
-        return flush == "kvm" or (flush == "auto" and self.platform.hypervisor == "kvm")
+    from shootdown._values.setup import Setup
 
 
 @attrs.frozen
@@ -88,36 +55,32 @@ class Scenario:
         expected: verdicts that tests check.
     """
 
+    kind: ClassVar[str] = "scenario"
+    groups: ClassVar[tuple[str, ...]] = ("kernel", "platform", "scenario")
+
     name: str
     summary: str
     source: str
-    build: Callable[[Scene], Problem] = attrs.field(repr=False)
+    build: Callable[[Setup], Problem] = attrs.field(repr=False)
     parameters: tuple[Parameter, ...] = ()
     switches: tuple[Parameter, ...] = ()
-    refuse: Callable[[Scene], str | None] = attrs.field(default=lambda _: None, repr=False)
+    refuse: Callable[[Setup], str | None] = attrs.field(default=lambda _: None, repr=False)
     shares_tables: bool = False
     flushes: bool = True
     window: tuple[str, ...] = ()
     sentences: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     expected: tuple[Expect, ...] = attrs.field(default=(), repr=False)
 
-    def read(self, parameters: Mapping[str, Any], switches: Mapping[str, Any]) -> dict[str, Value]:
+    def read(
+        self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Value]:
         """Complete and check parameters and switches.
 
         Raises:
             ShootdownError: a name is unknown or a value out of range.
         """
-        values: dict[str, Value] = {}
-        for known, given, what in (
-            (self.parameters, parameters, "parameter"),
-            (self.switches, switches, "switch scenario."),
-        ):
-            by_name = {p.name: p for p in known}
-            for name in given:
-                if name not in by_name:
-                    raise ShootdownError(
-                        f"scenario {self.name} has no {what}{'' if what[-1] == '.' else ' '}{name}; "
-                        f"{nearest(str(name), by_name)}"
-                    )
-            values |= {name: p.read(given.get(name, p.default)) for name, p in by_name.items()}
-        return values
+        lacks = f"scenario {self.name} has no"
+        return {
+            **read_values(self.parameters, parameters, lambda name: f"{lacks} parameter {name}"),
+            **read_values(self.switches, switches, lambda name: f"{lacks} switch scenario.{name}"),
+        }

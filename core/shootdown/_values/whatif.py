@@ -43,11 +43,13 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
 """Settings that cannot both hold on any architecture."""
 
 
-def parse_settings(items: Iterable[str], groups: tuple[str, ...] = GROUPS) -> dict[str, str]:
+def parse_settings(
+    items: Iterable[str] | Mapping[str, str], groups: tuple[str, ...] = GROUPS
+) -> dict[str, str]:
     """Read what `--set` was given.
 
     Args:
-        items: texts such as `kernel.unshare_sync=none`.
+        items: texts such as `kernel.unshare_sync=none`, or such values by name.
         groups: the words that may stand before the dot.
 
     Returns:
@@ -57,7 +59,8 @@ def parse_settings(items: Iterable[str], groups: tuple[str, ...] = GROUPS) -> di
         ShootdownError: a text has another form, its group is unknown, or one name was given two values.
     """
     settings: dict[str, str] = {}
-    for item in items:
+    texts = [f"{name}={value}" for name, value in items.items()] if isinstance(items, Mapping) else items
+    for item in texts:
         name, equals, value = (part.strip() for part in item.partition("="))
         name = name.replace("-", "_")
         group, dot, field = name.partition(".")

@@ -7,7 +7,8 @@ from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.setup import Setup
+from shootdown._values.workload import Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 OPERATIONS = ("munmap", "madv_dontneed", "mprotect_ro", "mprotect_rw", "thp_split_mprotect")
@@ -36,7 +37,7 @@ def write_operation(calls: Anonymous, op: str, kind: str, pages: int, clean: int
         calls.mprotect(pages, huge=huge, part=op == "thp_split_mprotect", widens=op == "mprotect_rw")
 
 
-def _build(setting: Setting) -> Machine:
+def _build(setting: Setup) -> Machine:
     processes, callers = setting["processes"], setting["callers"]
     model = Model(
         setting.kernel,
@@ -77,7 +78,7 @@ def _build(setting: Setting) -> Machine:
     return model.build(pages_per_table=setting["pages"])
 
 
-def _prepare(model: Model, calls: Anonymous, setting: Setting) -> None:
+def _prepare(model: Model, calls: Anonymous, setting: Setup) -> None:
     """Write first accesses, and all calls but the last."""
     huge = setting["kind"] == "thp"
     calls.touch(setting["pages"], huge=huge)
@@ -87,7 +88,7 @@ def _prepare(model: Model, calls: Anonymous, setting: Setting) -> None:
             calls.touch(setting["pages"], huge=huge)
 
 
-def _call(calls: Anonymous, setting: Setting) -> None:
+def _call(calls: Anonymous, setting: Setup) -> None:
     write_operation(calls, setting["op"], setting["kind"], setting["pages"], setting["clean"])
 
 
@@ -96,7 +97,7 @@ def _table_pages(model: Model) -> int:
     return 1 << (geometry.pmd_shift - geometry.page_shift)
 
 
-def _refuse(setting: Setting) -> str | None:
+def _refuse(setting: Setup) -> str | None:
     if setting["op"] == "thp_split_mprotect" and setting["kind"] != "thp":
         return "thp_split_mprotect changes one page of a huge one: it needs -p kind=thp"
     return setting.lowering.no_thp() if setting["kind"] == "thp" else None

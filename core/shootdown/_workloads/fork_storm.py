@@ -10,7 +10,8 @@ from shootdown._machine.machine import Machine
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.setup import Setup
+from shootdown._values.workload import Workload
 
 _HUGE_PAGES_PER_GIB = 512
 
@@ -47,7 +48,7 @@ def tables_read(gib: int, pages: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value % pages_mapped // _HUGE_PAGES_PER_GIB for value in reads))
 
 
-def _build(setting: Setting) -> Machine:
+def _build(setting: Setup) -> Machine:
     children = setting["children"]
     order = tables_read(setting["gib"], setting["pages"])
     mapping = Mapping(used=tuple(sorted(order)), order=order, pages=1)

@@ -15,7 +15,8 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import Parameter
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.setup import Setup
+from shootdown._values.workload import Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 #: What want_pmd_share() finds of the mapping's PUD entries.
@@ -86,10 +87,10 @@ def split_into_vmas(
 
 def _builder(
     call: Call,
-) -> Callable[[Setting], Machine]:
+) -> Callable[[Setup], Machine]:
     """Make the `build` of a workload in which each actor makes `call`."""
 
-    def build(setting: Setting) -> Machine:
+    def build(setting: Setup) -> Machine:
         sharers = setting["sharers"]
         actors = min(setting["actors"], sharers)
         model = Model(
@@ -147,7 +148,7 @@ def _builder(
     return build
 
 
-def _fills_batches(setting: Setting) -> bool:
+def _fills_batches(setting: Setup) -> bool:
     """Say whether the last owner of all tables could fill the batches of a gather with its pages and tables."""
     queue = PageQueue(
         setting.kernel.page_size, int(setting.kernel.folio_batches), bool(setting["allocation_fails"])
@@ -225,7 +226,7 @@ def _fork(model: Model, mappings: tuple[Mapping, ...], who: Who) -> None:
     model.calls.fork(child, mm, who.actor, mappings, populated=True)
 
 
-def _needs_mremap(setting: Setting) -> str | None:
+def _needs_mremap(setting: Setup) -> str | None:
     if not setting.kernel.hugetlb_mremap:
         return (
             f"mremap() of hugetlb mappings came with v5.16 (550a7d60bd5e); {setting.kernel.release} lacks it"
@@ -233,7 +234,7 @@ def _needs_mremap(setting: Setting) -> str | None:
     return None
 
 
-def _needs_madvise(setting: Setting) -> str | None:
+def _needs_madvise(setting: Setup) -> str | None:
     if not setting.kernel.hugetlb_madvise_dontneed:
         return (
             "MADV_DONTNEED of hugetlb mappings came with v5.18 (90e7e7f5ef3f); "
@@ -246,8 +247,8 @@ def _workload(
     name: str,
     summary: str,
     call: Call,
-    refuse: Callable[[Setting], str | None] = lambda _: None,
-    notes: Callable[[Setting], list[str]] = remarks,
+    refuse: Callable[[Setup], str | None] = lambda _: None,
+    notes: Callable[[Setup], list[str]] = remarks,
 ) -> Workload:
     return Workload(
         name,
@@ -260,7 +261,7 @@ def _workload(
     )
 
 
-def _mremap_remarks(setting: Setting) -> list[str]:
+def _mremap_remarks(setting: Setup) -> list[str]:
     """Say where the kernel moves everything and then reports failure, because an int holds the bytes that were moved.
 
     mm/hugetlb.c, move_hugetlb_page_tables(): 4 GiB become 0, less than was asked for; 6 GiB a negative number, which is
@@ -276,7 +277,7 @@ def _mremap_remarks(setting: Setting) -> list[str]:
     ]
 
 
-def _needs_gup_fast(setting: Setting) -> str | None:
+def _needs_gup_fast(setting: Setup) -> str | None:
     if setting["walkers"] and not setting.kernel.gup_fast:
         return f"{setting.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): no walkers"
     return None

@@ -6,11 +6,12 @@ from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
-from shootdown._values.workload import Setting, Workload
+from shootdown._values.setup import Setup
+from shootdown._values.workload import Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
 
-def _build(setting: Setting) -> Machine:
+def _build(setting: Setup) -> Machine:
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2, small=True)
     geometry = model.lowering.geometry
     ranges = max((setting["gib"] << 30) >> geometry.pmd_shift, 1)

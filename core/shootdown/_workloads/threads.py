@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._machine import ops as o
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._values.workload import Setting
+from shootdown._values.setup import Setup
 
 #: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
 STATES = ("spin", "lazy", "switched")
@@ -14,7 +14,7 @@ STATES = ("spin", "lazy", "switched")
 _WINDOW = 100
 
 
-def remarks(setting: Setting, *, busy: int = 1) -> list[str]:
+def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
     """Say which threads that were asked for there is no CPU for, and which vCPUs can't be preempted.
 
     Args:

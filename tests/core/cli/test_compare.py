@@ -182,7 +182,7 @@ def test_a_workload_that_builds_no_machine_is_named(monkeypatch: pytest.MonkeyPa
     from shootdown._questions.compare import cases
 
     (case,) = cases("hugetlb-munmap", arch=["x86"], kernels=["7.0"], cpus=[2])
-    broken = attrs.evolve(case, workload=attrs.evolve(case.workload, build=lambda setting: None))
+    broken = attrs.evolve(case, program=attrs.evolve(case.program, build=lambda setting: None))
     with pytest.raises(
         ShootdownError, match=r"hugetlb-munmap: build\(\) returned None; it is to return Mach"
     ):

@@ -148,7 +148,7 @@ def _problem(cell: tuple) -> Problem:
         name, arch=[arch], platforms=[platform] if platform else [], kernels=["7.0"], settings=settings,
         parameters=parameters,
     )  # fmt: skip
-    return case.scenario.build(case.scene())
+    return case.program.build(case.setup())
 
 
 def _wholes(problem: Problem) -> Iterator[Primitive]:

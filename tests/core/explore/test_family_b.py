@@ -12,8 +12,9 @@ from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._questions.explore import Exploration, explorations, explore_case, scenario_named
-from shootdown._values.scenario import Expect
+from shootdown._questions.case import Case
+from shootdown._questions.explore import explorations, explore_case, scenario_named
+from shootdown._values.scenario import Expect, Scenario
 
 NAMES = (
     "cow-stale-writable",
@@ -27,7 +28,7 @@ CELLS = [(name, cell) for name in NAMES for cell in scenario_named(name).expecte
 IDS = [f"{name}-{cell.arch}-{cell.platform}-{cell.kernel}-{','.join(cell.settings)}" for name, cell in CELLS]
 
 
-def _case(name: str, cell: Expect, *settings: str) -> Exploration:
+def _case(name: str, cell: Expect, *settings: str) -> Case[Scenario]:
     return explorations(
         name,
         arch=[cell.arch],
@@ -40,7 +41,7 @@ def _case(name: str, cell: Expect, *settings: str) -> Exploration:
 
 def _problem(name: str, cell: Expect) -> Problem:
     case = _case(name, cell)
-    return case.scenario.build(case.scene())
+    return case.program.build(case.setup())
 
 
 @pytest.mark.parametrize(("name", "cell"), CELLS, ids=IDS)
@@ -62,7 +63,7 @@ def test_the_window_is_one_that_some_bug_of_the_scenario_goes_through(name: str)
     assert any(cell.verdict == SAFE for cell in scenario.expected)
 
 
-def _all_platforms(arch: str) -> list[Exploration]:
+def _all_platforms(arch: str) -> list[Case[Scenario]]:
     return [
         case
         for name in NAMES
@@ -87,10 +88,10 @@ def test_on_every_platform_and_kernel_the_fix_is_what_makes_it_safe(arch: str) -
     for case in _all_platforms(arch):
         verdict = explore_case(case)
         fixed = all(value in (True, "xchg") for value in case.switches.values())
-        hashed = case.scene().lowering.no_hash_table() is None
+        hashed = case.setup().lowering.no_hash_table() is None
         if verdict.verdict == "not-applicable":
-            assert case.scenario.refuse(case.scene()) == verdict.reason
-        elif fixed or (case.scenario.name == "cow-stale-writable" and hashed):
+            assert case.program.refuse(case.setup()) == verdict.reason
+        elif fixed or (case.program.name == "cow-stale-writable" and hashed):
             assert verdict.verdict == SAFE, verdict
         else:
             assert verdict.verdict == BUG, verdict

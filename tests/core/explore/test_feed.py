@@ -12,7 +12,8 @@ from shootdown._explore.mutate import primitives, without
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import StepNote
-from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._questions.case import Case
+from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
 from shootdown._values.scenario import Expect, Scenario
 
 FEED = (
@@ -37,7 +38,7 @@ REDUNDANT = {
 }
 
 
-def _case(name: str, expect: Expect) -> Exploration:
+def _case(name: str, expect: Expect) -> Case[Scenario]:
     (case,) = explorations(
         name,
         arch=[expect.arch],
@@ -62,7 +63,7 @@ def test_verdicts_are_as_expected_and_a_safe_one_has_seen_the_racy_window(name: 
     if verdict.verdict == SAFE and not (name == "anon-vma-degree" and expect.parameters):
         assert set(scenarios()[name].window) <= verdict.reached
     if verdict.verdict == BUG:
-        assert verdict.invariant in verdict.exploration.scenario.build(verdict.exploration.scene()).invariants
+        assert verdict.invariant in verdict.exploration.program.build(verdict.exploration.setup()).invariants
 
 
 @pytest.mark.parametrize("name", FEED)
@@ -87,7 +88,7 @@ def test_each_lock_and_fence_is_needed_in_a_cell_or_has_a_reason_not_to_be(name:
         if expect.verdict != SAFE:
             continue
         case = _case(name, expect)
-        problem = case.scenario.build(case.scene())
+        problem = case.program.build(case.setup())
         whole = Explorer(problem)
         assert whole.search().verdict == SAFE
         for primitive in primitives(problem):
@@ -189,7 +190,7 @@ def test_a_pte_is_cleared_as_the_architecture_does_it_unless_one_says() -> None:
 
 def test_a_page_that_is_there_is_read_without_the_invalidate_lock() -> None:
     (case,) = explorations("hole-punch-fill", arch=["x86"], kernels=["7.0"])
-    code = case.scenario.build(case.scene()).machine.code
+    code = case.program.build(case.setup()).machine.code
     steps = code.steps.reshape(-1, 5)
     first = next(pc for pc in range(len(steps)) if "look the page up" in code.notes[pc].text)
     place = next(pc for pc in range(first, len(steps)) if int(steps[pc][0]) == o.REACHED)
@@ -199,7 +200,7 @@ def test_a_page_that_is_there_is_read_without_the_invalidate_lock() -> None:
 
 def test_without_the_fix_the_range_may_also_read_what_another_file_wrote() -> None:
     case = _case("hole-punch-fill", Expect("", settings=("scenario.fix=false",)))
-    problem = case.scenario.build(case.scene())
+    problem = case.program.build(case.setup())
     steps = problem.machine.code.steps.copy().reshape(-1, 5)
     (stale,) = (pc for pc, step in enumerate(steps) if int(step[0]) == o.FAIL and int(step[1]) == 1)
     steps[stale] = (o.PARK, 1, 0, 0, 0)
@@ -214,7 +215,7 @@ def test_without_the_fix_the_range_may_also_read_what_another_file_wrote() -> No
 @pytest.mark.parametrize(("fix", "loads"), [("false", 2), ("true", 1)])
 def test_the_newer_form_looks_the_head_up_once_less(fix: str, loads: int) -> None:
     case = _case("compound-head", Expect("", settings=(f"scenario.fix={fix}",)))
-    code = case.scenario.build(case.scene()).machine.code
+    code = case.program.build(case.setup()).machine.code
     reads = [pc for pc, step in enumerate(code.steps.reshape(-1, 5)) if int(step[0]) == o.V_LOAD]
     assert len([pc for pc in reads if code.notes[pc].function == "page_add_file_rmap"]) == loads
 
@@ -239,7 +240,7 @@ def test_the_two_merges_differ_in_what_their_first_parents_lack() -> None:
 def _edited(name: str, edits: dict[int, tuple[int, ...]], expect: Expect) -> Outcome:
     """Explore a scenario with some of its steps replaced."""
     case = _case(name, expect)
-    problem = case.scenario.build(case.scene())
+    problem = case.program.build(case.setup())
     steps = problem.machine.code.steps.copy().reshape(-1, 5)
     for pc, step in edits.items():
         steps[pc] = step
@@ -249,7 +250,7 @@ def _edited(name: str, edits: dict[int, tuple[int, ...]], expect: Expect) -> Out
 
 def _notes(name: str, expect: Expect) -> tuple[StepNote, ...]:
     case = _case(name, expect)
-    return case.scenario.build(case.scene()).machine.code.notes
+    return case.program.build(case.setup()).machine.code.notes
 
 
 def _steps_that_say(name: str, text: str) -> list[int]:
@@ -261,7 +262,7 @@ def _steps_that_say(name: str, text: str) -> list[int]:
 @pytest.mark.parametrize("name", HISTORIES[:2])
 def test_operations_that_come_between_each_other_break_the_rules_without_the_lock(name: str) -> None:
     case = _case(name, Expect(""))
-    problem = case.scenario.build(case.scene())
+    problem = case.program.build(case.setup())
     (lock,) = primitives(problem)
     assert Soak(walks=100).walk(Explorer(without(problem, lock))).verdict == BUG
 
@@ -414,7 +415,7 @@ def test_each_rule_alone_finds_what_the_check_keeps_away(broken: str) -> None:
     size = "hugetlb-contiguous" if broken == "contiguous" else "hugetlb-pmd"
     expect = Expect("", arch="arm64", settings=("scenario.fix=false",), parameters={"size": size})
     case = _case("device-exclusive-hugetlb", expect)
-    problem = case.scenario.build(case.scene())
+    problem = case.program.build(case.setup())
     wanted = problem.invariants.index(broken)
     steps = problem.machine.code.steps.reshape(-1, 5)
     others = {

@@ -86,7 +86,7 @@ def test_a_step_does_the_same_whatever_is_in_a_register_that_it_is_said_not_to_r
     """Tried on every reachable state; what a step is said to overwrite is the same afterwards too."""
     name, arch, platform, settings = cell
     (case,) = explorations(name, arch=[arch], platforms=[platform], kernels=["7.0"], settings=settings)
-    explorer = Explorer(case.scenario.build(case.scene()), Reductions(symmetry=False))
+    explorer = Explorer(case.program.build(case.setup()), Reductions(symmetry=False))
     explorer.search()
     machine = explorer.problem.machine
     steps, tasks = machine.code.steps.reshape(-1, 5), machine.layout.tasks

@@ -21,7 +21,7 @@ Programs = Callable[[], "tuple[Model, dict[str, Any]]"]
 
 def machine(cpus: int, *, mms: int = 1, slots: int = 1) -> Model:
     (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
-    scene = case.scene()
+    scene = case.setup()
     return Model(scene.kernel, scene.lowering, cpus=cpus, mms=mms, slots=slots, files=2)
 
 

@@ -84,7 +84,7 @@ def test_any_walk_of_the_explorer_is_a_run_of_the_timed_engine(
     (case,) = explorations(
         "unshare-walk-cache", arch=[arch], kernels=[kernel], settings=[what_if] if what_if else []
     )
-    problem = case.scenario.build(case.scene())
+    problem = case.program.build(case.setup())
     explorer = Explorer(problem)
     labels = np.zeros(300, np.int64)
     made, _ = random_walk(explorer.first.copy(), *explorer.program, labels, seed)

@@ -32,7 +32,7 @@ def _problem(cell: tuple) -> Problem:
     (case,) = explorations(
         name, arch=[arch], platforms=[platform], kernels=["7.0"], settings=settings, parameters=parameters
     )
-    return case.scenario.build(case.scene())
+    return case.program.build(case.setup())
 
 
 def _both(problem: Problem, reductions: Reductions) -> tuple[Outcome, Found]:
@@ -76,7 +76,7 @@ def test_renaming_like_parts_keeps_verdict_and_depth_and_leaves_fewer_states() -
 @pytest.mark.parametrize("crossed", [True, False])
 def test_two_locks_taken_crosswise_deadlock_and_in_one_order_do_not(crossed: bool) -> None:
     (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
-    scene = case.scene()
+    scene = case.setup()
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, files=2)
     tasks = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
     for task in tasks:
@@ -102,7 +102,7 @@ def test_a_bound_that_is_hit_says_inconclusive_and_how_far_the_search_came() -> 
 
 def _one_scene() -> Scene:
     (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
-    return case.scene()
+    return case.setup()
 
 
 @pytest.mark.parametrize("reductions", [Reductions(), NOTHING], ids=["fused", "plain"])
@@ -150,7 +150,7 @@ def test_who_polls_a_variable_in_a_loop_ends_each_move_whether_or_not_anybody_wr
     somebody: bool,
 ) -> None:
     (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
-    scene = case.scene()
+    scene = case.setup()
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     flag, asm = model.variable(0), model.asm
     again = model.label()

@@ -47,7 +47,7 @@ def test_the_story_of_a_walk_has_no_move_to_spare() -> None:
     from shootdown._explore.soak import _replayed
 
     (case,) = explorations("unshare-walk-cache", arch=["arm64"], kernels=["7.0"])
-    explorer = Explorer(case.scenario.build(case.scene()))
+    explorer = Explorer(case.program.build(case.setup()))
     outcome = Soak(4000, 9).walk(explorer)
     said = 2  # invariant 0 is violated
     assert _replayed(explorer, list(outcome.path), said) == list(outcome.path)

@@ -14,7 +14,8 @@ from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._machine.layout import set_cpu
 from shootdown._mm.model import Model
-from shootdown._questions.explore import Exploration, Verdict, explorations, explore_case, scenarios
+from shootdown._questions.case import Case
+from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
 from shootdown._values.scenario import Expect
 from shootdown.scenarios import Problem, Scenario, Scene
 
@@ -26,7 +27,7 @@ BUGS = [
 ]
 
 
-def case_of(name: str, expect: Expect) -> Exploration:
+def case_of(name: str, expect: Expect) -> Case[Scenario]:
     (case,) = explorations(
         name,
         arch=[expect.arch],
@@ -66,7 +67,7 @@ def test_each_invariant_of_a_scenario_is_explained_in_a_sentence(name: str) -> N
     applies = [expect for expect in scenario.expected if expect.verdict != "not-applicable"]
     places = applies or [Expect("safe"), Expect("safe", arch="arm64")]
     case = next(case for case in map(case_of, [name] * len(places), places) if case.refusal() is None)
-    problem = scenario.build(case.scene())
+    problem = scenario.build(case.setup())
     assert set(problem.invariants) <= set(scenario.sentences) | {"walk-cache", "none"}
     assert all(text.endswith(".") for text in scenario.sentences.values())
     assert all(problem.machine.names), problem.machine.names
@@ -194,7 +195,7 @@ def test_nothing_changed_says_nothing_and_any_walk_can_be_told(seed: int, most: 
     from shootdown._explore.walk import random_walk
 
     (case,) = explorations("unshare-gup", arch=["x86"], kernels=["6.16"], parameters={"sharers": 3})
-    explorer = Explorer(case.scenario.build(case.scene()))
+    explorer = Explorer(case.program.build(case.setup()))
     labels = np.zeros(most, np.int64)
     made, _ = random_walk(explorer.first.copy(), *explorer.program, labels, seed)
     teller = _Teller(explorer)
@@ -207,7 +208,7 @@ def test_nothing_changed_says_nothing_and_any_walk_can_be_told(seed: int, most: 
 
 def test_a_story_needs_a_bug() -> None:
     (case,) = explorations("unshare-gup", arch=["x86"], kernels=["7.0"])
-    explorer = Explorer(case.scenario.build(case.scene()))
+    explorer = Explorer(case.program.build(case.setup()))
     outcome = explorer.search()
     assert outcome.path == ()
     with pytest.raises(AssertionError):
@@ -246,5 +247,5 @@ def test_what_a_program_keeps_for_itself_is_not_told_and_values_have_the_words_t
 
 def _model(cpus: int) -> Model:
     (case,) = explorations("unshare-gup", arch=["x86"], kernels=["7.0"])
-    scene = case.scene()
+    scene = case.setup()
     return Model(scene.kernel, scene.lowering, cpus=cpus, mms=1)

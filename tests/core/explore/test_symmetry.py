@@ -29,7 +29,7 @@ def explorer(case, *, symmetry=True):
     (prepared,) = explorations(
         name, arch=["x86"], kernels=["7.0"], parameters={"sharers": sharers}, settings=chosen
     )
-    return Explorer(prepared.scenario.build(prepared.scene()), Reductions(symmetry=symmetry))
+    return Explorer(prepared.program.build(prepared.setup()), Reductions(symmetry=symmetry))
 
 
 @functools.cache

@@ -86,7 +86,7 @@ def test_the_records_of_an_owner_stay_together_and_in_order(drawn) -> None:  # t
 
 def _model(cpus: int = 1) -> Model:
     (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
-    scene = case.scene()
+    scene = case.setup()
     return Model(scene.kernel, scene.lowering, cpus=cpus, mms=1)
 
 

@@ -7,7 +7,9 @@ import pytest
 from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import primitives, without
 from shootdown._explore.problem import Problem
-from shootdown._questions.explore import Exploration, explorations, explore_case
+from shootdown._questions.case import Case
+from shootdown._questions.explore import explorations, explore_case
+from shootdown._values.scenario import Scenario
 
 #: Safe cells: scenario, architecture, platform, kernel, settings, parameters.
 CELLS = (
@@ -36,7 +38,7 @@ REDUNDANT = {
 }
 
 
-def _case(cell: tuple) -> Exploration:
+def _case(cell: tuple) -> Case[Scenario]:
     name, arch, platform, kernel, settings, parameters = cell
     (case,) = explorations(
         name, arch=[arch], platforms=[platform], kernels=[kernel], settings=settings, parameters=parameters
@@ -46,7 +48,7 @@ def _case(cell: tuple) -> Exploration:
 
 def _problem(cell: tuple) -> Problem:
     case = _case(cell)
-    return case.scenario.build(case.scene())
+    return case.program.build(case.setup())
 
 
 def test_each_primitive_is_needed_in_a_cell_or_has_a_reason_not_to_be() -> None:
@@ -88,7 +90,7 @@ def test_a_safe_verdict_has_seen_the_racy_window(name: str, path: str) -> None:
         verdict = explore_case(_case((name, arch, platform, "7.0", (), {"path": path})))
         if verdict.verdict == SAFE:
             assert verdict.exploration is not None
-            assert set(verdict.exploration.scenario.window) <= verdict.reached
+            assert set(verdict.exploration.program.window) <= verdict.reached
 
 
 def test_a_targeted_sync_needs_three_sharers_to_go_wrong() -> None:

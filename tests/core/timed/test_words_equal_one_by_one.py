@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shootdown._machine.machine import Machine
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
-from shootdown._questions.simulate import prepare
+from shootdown._questions.case import Question, prepare
 from shootdown._timed.run import Run, run_machine
 
 quick = settings(
@@ -27,14 +27,16 @@ def both(
     known = registry()
     (arch,) = (name for name in known.architectures() if platform in known.platforms(name))
     case = prepare(
-        known.architecture(arch),
-        known.platform(arch, platform),
-        kernel,
-        known.workload(workload),
-        parameters=parameters,
-        cpus=cpus,
+        Question(
+            known.workload(workload),
+            known.architecture(arch),
+            known.platform(arch, platform),
+            kernel,
+            parameters=parameters,
+            cpus=cpus,
+        )
     )
-    machine = case.workload.build(case.setting)
+    machine = case.program.build(case.setup())
     fast, slow = (
         run_machine(
             machine, case.platform, which=which, seed=parameters.get("seed", 1), one_by_one=one_by_one
@@ -173,8 +175,10 @@ def test_broadcasts_that_overlap_queue_in_handlers_the_same_way(cpus: int, which
     """Every CPU broadcasts three times, all beginning together: nobody has the same handlers behind him as another."""
     known = registry()
     platform = known.platform("x86", "intel-server")
-    case = prepare(known.architecture("x86"), platform, "6.16", known.workload("fork-storm"), cpus=cpus)
-    model = Model(case.kernel, case.setting.lowering, cpus=cpus, mms=cpus)
+    case = prepare(
+        Question(known.workload("fork-storm"), known.architecture("x86"), platform, "6.16", cpus=cpus)
+    )
+    model = Model(case.kernel, case.setup().lowering, cpus=cpus, mms=cpus)
     model.starts(*[model.task(mm=i, cpu=i, ready=True) for i in range(cpus)])
     with model.asm.loop(3):
         model.asm.work("small_fault_ns", text="something of its own")

@@ -1,0 +1,274 @@
+"""What is asked, and the one way to prepare it: choices become values, and what cannot hold together is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._values.architecture import Lowering
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.platform import MOST_CPUS, Platform
+from shootdown._values.releases import resolve
+from shootdown._values.setup import Setup
+from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
+
+if TYPE_CHECKING:
+    from shootdown._plugins.installed import Registry
+    from shootdown._values.architecture import Architecture
+    from shootdown._values.kernel import Kernel
+    from shootdown._values.parameter import Parameter, Value
+
+MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
+_MEMORY = "memory_model"
+
+
+class Program(Protocol):
+    """What workloads and scenarios have in common; see there."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def switches(self) -> tuple[Parameter, ...]: ...
+    @property
+    def shares_tables(self) -> bool: ...
+    @property
+    def build(self) -> Callable[[Setup], Any]: ...
+    @property
+    def refuse(self) -> Callable[[Setup], str | None]: ...
+    def read(self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = ...) -> dict[str, Value]: ...
+
+
+P = TypeVar("P", bound=Program)
+
+
+@attrs.frozen
+class Question(Generic[P]):
+    """What is asked: what a workload or scenario does on one kernel and platform.
+
+    Args:
+        program: the workload or scenario.
+        architecture, platform: as installed.
+        kernel: a release or proposal, as typed.
+        parameters: of the program, as typed or as values; the others get their defaults.
+        settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
+        cpus: online CPUs; the platform's own number if None.
+    """
+
+    program: P
+    architecture: Architecture
+    platform: Platform
+    kernel: str
+    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    settings: Iterable[str] | Mapping[str, str] = ()
+    cpus: int | None = None
+
+
+@attrs.frozen
+class Case(Generic[P]):
+    """A question whose every choice is checked; nothing is built yet.
+
+    Args:
+        program: the workload or scenario.
+        architecture, platform, kernel: values, what-ifs applied.
+        parameters, switches: those of the program, complete.
+        settings: the what-ifs, as asked.
+        cpus: online CPUs.
+        memory: the memory model, by name.
+        remarks: what the choices already say.
+    """
+
+    program: P
+    architecture: Architecture
+    platform: Platform
+    kernel: Kernel
+    parameters: Mapping[str, Any]
+    switches: Mapping[str, Any]
+    settings: Mapping[str, str]
+    cpus: int
+    memory: str
+    remarks: tuple[str, ...]
+
+    def setup(self, *extra: str) -> Setup:
+        """Return what the program's `build` gets; `extra` are further settings of the platform."""
+        platform, _ = set_fields(self.platform, parse_settings(extra), "platform", self.platform.name)
+        assert self.architecture.lower is not None
+        lowering = self.architecture.lower(self.kernel, platform)
+        expect(f"architecture {self.architecture.name}: lower()", lowering, Lowering)
+        return Setup(
+            self.kernel,
+            platform,
+            lowering,
+            self.cpus,
+            {**self.parameters, **self.switches},
+            MEMORY_MODELS[self.memory],
+            self.architecture.pte_clear,
+            self.architecture.pte_clear_atomic,
+        )
+
+    def refusal(self) -> str | None:
+        """Say why kernel and platform can't run the program, or None."""
+        if self.architecture.lower is None:
+            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
+        setup = self.setup()
+        if self.program.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
+            reason = setup.lowering.no_pmd_sharing()
+            if reason is not None:
+                return reason
+        reason = self.program.refuse(setup)
+        expect(f"{self.program.kind} {self.program.name}: refuse()", reason, str | None)
+        return reason
+
+
+def prepare(question: Question[P]) -> Case[P]:
+    """Choose everything that a question leaves open, and check that it can hold together.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    program, architecture = question.program, question.architecture
+    settings = _what_ifs(program, question.settings)
+    kernel = set_kernel(resolve(question.kernel, architecture), settings, architecture)
+    name = question.platform.name
+    platform, remarks = set_fields(question.platform, settings, "platform", name)
+    _check_hypervisor(architecture, platform, settings)
+    refuse_contradictions(settings, kernel, platform, architecture.contradictions)
+    cpus = _cpus(platform, question.cpus, settings)
+    switches = {
+        text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")
+    }
+    memory = switches.pop(_MEMORY, architecture.memory_model)
+    if memory not in MEMORY_MODELS:
+        raise ShootdownError(f"--set {_MEMORY}={memory}: it is one of {', '.join(MEMORY_MODELS)}")
+    values = program.read(question.parameters, switches)
+    of_switches = {switch.name for switch in program.switches}
+    return Case(
+        program,
+        architecture,
+        platform,
+        kernel,
+        {name: value for name, value in values.items() if name not in of_switches},
+        {name: value for name, value in values.items() if name in of_switches},
+        {(_MEMORY if at == f"scenario.{_MEMORY}" else at): value for at, value in settings.items()},
+        cpus,
+        memory,
+        (*kernel.remarks, *remarks),
+    )
+
+
+def questions(
+    program: P,
+    pairs: Iterable[tuple[Architecture, Platform]],
+    kernels: Iterable[str],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+    cpus: Sequence[int | None] = (None,),
+) -> list[Question[P]]:
+    """Ask for each combination: of an architecture and platform the kernels, of a kernel the numbers of CPUs."""
+    asked = settings if isinstance(settings, Mapping) else tuple(settings)
+    wanted = tuple(kernels)
+    return [
+        Question(program, architecture, platform, kernel, parameters or {}, asked, online)
+        for architecture, platform in pairs
+        for kernel in wanted
+        for online in cpus
+    ]
+
+
+def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+    """Read what-ifs; where something is explored, `memory_model` is a switch without a group."""
+    if "scenario" not in program.groups:
+        return parse_settings(settings, program.groups)
+    texts = (
+        [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else settings
+    )
+    grouped = [
+        f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == _MEMORY else text
+        for text in texts
+    ]
+    return parse_settings(grouped, program.groups)
+
+
+def _check_hypervisor(architecture: Architecture, platform: Platform, chosen: Mapping[str, str]) -> None:
+    known = {"none", *(other.hypervisor for other in architecture.platforms)}
+    if "platform.hypervisor" in chosen and platform.hypervisor not in known:
+        raise ShootdownError(
+            f"platform.hypervisor={platform.hypervisor} is not possible on {architecture.name}; "
+            f"{nearest(platform.hypervisor, known)}"
+        )
+
+
+def _cpus(platform: Platform, asked: int | None, chosen: Mapping[str, str]) -> int:
+    online = platform.cpus if asked is None else asked
+    if "platform.cpus" in chosen and online != platform.cpus:
+        raise ShootdownError(
+            f"platform.cpus={platform.cpus} and {online} CPUs cannot both hold: ask for one of them"
+        )
+    if not 1 <= online <= MOST_CPUS:
+        raise ShootdownError(f"{online} CPUs: a machine has between 1 and {MOST_CPUS}")
+    return online
+
+
+def expect(what: str, value: object, wanted: Any) -> None:
+    """Name a plugin's function that returned something else than it promises.
+
+    Raises:
+        ShootdownError: it did.
+    """
+    if not isinstance(value, wanted):
+        name = getattr(wanted, "__name__", "text or None")
+        raise ShootdownError(f"{what} returned {value!r:.60}; it is to return {name}")
+
+
+def machines(
+    installed: Registry, arch: Sequence[str], platforms: Sequence[str]
+) -> list[tuple[Architecture, Platform]]:
+    """Choose pairs of architecture and platform, in the order in which they were named.
+
+    Args:
+        installed: what there is.
+        arch: names of architectures; if empty, those that have the platforms, or all.
+        platforms: names of platforms; each architecture's first if empty.
+
+    Raises:
+        ShootdownError: there is no such thing, or an architecture that was named has none of the platforms.
+    """
+    if arch:
+        owners = [installed.architecture(name) for name in arch]
+        chosen = [(owner, one) for owner in owners for one in _of(installed, owner, platforms)]
+        for name in platforms:
+            if name not in {one.name for _, one in chosen}:
+                names = {known for owner in owners for known in installed.platforms(owner.name)}
+                raise ShootdownError(
+                    f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, names)}"
+                )
+        return chosen
+    if platforms:
+        return [pair for name in platforms for pair in installed.machines(name)]
+    chosen = [
+        (owner, one)
+        for owner in installed.architectures().values()
+        for one in list(installed.platforms(owner.name).values())[:1]
+    ]
+    if not chosen:
+        raise ShootdownError("no architecture is loaded that has a platform: see `shootdown plugins`")
+    return chosen
+
+
+def _of(installed: Registry, owner: Architecture, platforms: Sequence[str]) -> list[Platform]:
+    """Choose platforms of an architecture that was named: those named that it has, else its first."""
+    there_are = installed.platforms(owner.name)
+    if not there_are:
+        raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
+    if not platforms:
+        return list(there_are.values())[:1]
+    chosen = [there_are[name] for name in platforms if name in there_are]
+    # Says whose platform it is not, and what is near.
+    return chosen or [installed.platform(owner.name, platforms[0])]
