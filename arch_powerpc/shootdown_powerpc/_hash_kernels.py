@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from shootdown.formats import Reason
-from shootdown.kernels import Walk, find, peek, poke, swap_word
+from shootdown.kernels import Walk, find, kernel, peek, poke, swap_word
 from shootdown_powerpc import _hash, _segments
-
-# Not kept on disk by themselves: the kernels of core that call them are, until a source of this module changes.
-helper = njit(error_model="numpy", nogil=True)
 
 U0, U1, U2, U3, U4, U7, U8 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 7, 8))
 U16, U23, U25, U31 = (np.uint64(n) for n in (16, 23, 25, 31))
@@ -77,7 +73,7 @@ class Segment(NamedTuple):
     flags: np.uint64
 
 
-@helper
+@kernel
 def linux_segment(check: Any, va: Any) -> Any:
     """Find the segment by Linux's rule."""
     offset = va & WITHOUT_B
@@ -114,7 +110,7 @@ def linux_segment(check: Any, va: Any) -> Any:
     return Segment(OK if found and vsid != U0 else NONCANONICAL, vsid, shift, base, flags)
 
 
-@helper
+@kernel
 def scan(memory: Any, address: Any, count: Any, wanted: Any, va: Any) -> Any:
     """Look through entries of an SLB or of a group of a segment table.
 
@@ -152,7 +148,7 @@ def scan(memory: Any, address: Any, count: Any, wanted: Any, va: Any) -> Any:
     return found
 
 
-@helper
+@kernel
 def segment_of(memory: Any, check: Any, va: Any) -> Any:
     """Find an address's segment."""
     if check.source == LINUX:
@@ -174,7 +170,7 @@ def segment_of(memory: Any, check: Any, va: Any) -> Any:
     return found
 
 
-@helper
+@kernel
 def actual_page(v: Any, r: Any, base: Any) -> Any:
     """Give log2 of the page's bytes, 0 where the entry is not for such a segment."""
     actual = U0
@@ -184,7 +180,7 @@ def actual_page(v: Any, r: Any, base: Any) -> Any:
     return actual
 
 
-@helper
+@kernel
 def rights_of(check: Any, flags: Any, r: Any) -> Any:
     """Give what the page may be used for, as bits in the order of `_hash.RIGHTS`."""
     pp = ((r >> np.uint64(63)) << U2) | (r & PP)
@@ -208,6 +204,7 @@ def rights_of(check: Any, flags: Any, r: Any) -> Any:
     return rights
 
 
+@kernel
 def first_read(memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Give the address of the primary group, which `walk` reads first; any address where it reads none."""
     segment = segment_of(memory, check, va)
@@ -220,6 +217,7 @@ def first_read(memory: Any, check: Any, root: Any, va: Any) -> Any:
     return (root & ORIGIN_MASK) + ((hashed & HASH_MASK & ((U1 << (table_bits - U7)) - U1)) << U7)
 
 
+@kernel
 def walk(memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Walk one address; arguments and result as `CustomFormat.walk` says."""
     segment = segment_of(memory, check, va)

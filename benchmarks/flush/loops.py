@@ -4,10 +4,10 @@ import ctypes
 import time
 
 import numpy as np
-from numba import njit
 
-from shootdown._compilation.jit import kernel
-from shootdown._compilation.raw import raw
+from shootdown._compilation.backend.dispatchers import plugins_own
+from shootdown._compilation.instructions import raw
+from shootdown._compilation.kernels import kernel
 from shootdown._tlb.flushing import catch_up, flush
 from shootdown._tlb.kernels import access
 from shootdown._tlb.words import CPUS
@@ -54,7 +54,6 @@ _clock.argtypes, _clock.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_int
 MONOTONIC = time.CLOCK_MONOTONIC
 
 
-@njit(error_model="numpy")  # not kept on disk: the clock lies elsewhere in each process
 def least_of_rounds(words, plan, scope, count, rounds):
     """Flush on every CPU, so often, let every CPU carry it out, and all that again for some rounds.
 
@@ -74,3 +73,7 @@ def least_of_rounds(words, plan, scope, count, rounds):
         for cpu in range(p[CPUS]):
             catch_up(w, p, cpu)
     return least
+
+
+#: It allocates, and is not kept on disk: the clock lies elsewhere in each process.
+compiled_rounds = plugins_own(least_of_rounds)

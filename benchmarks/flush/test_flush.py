@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import common
 from benchmarks.flush import loops
+from shootdown._compilation.running import runnable
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
 from shootdown._tlb.layout import log_entries, scope_words
 
@@ -28,7 +29,7 @@ _ratios: dict[int, common.Ratio] = {}
 
 def filled(cpus, *, lazy=True):
     tlb = Tlb(GEOMETRY, cpus, lazy=lazy)
-    loops.filled(tlb.words, tlb.plan, tlb.tag(ASID), PAGES, SHIFT)
+    runnable(loops.filled)(tlb.words, tlb.plan, tlb.tag(ASID), PAGES, SHIFT)
     return tlb
 
 
@@ -68,26 +69,30 @@ def test_flushes_on_all_cpus(benchmark, cpus):
     half = log_entries(cpus) // 2  # of the log: it does not fill up between two uses of the caches
 
     def everybody():
-        loops.caught_up(words, plan)
+        runnable(loops.caught_up)(words, plan)
 
     with common.pinned():
-        logging, empty = (loops.least_of_rounds(words, plan, logged, n, ROUNDS) for n in (half, 0))
+        logging, empty = (loops.compiled_rounds(words, plan, logged, n, ROUNDS) for n in (half, 0))
         row = {
-            "a whole mm": least(lambda: loops.flushes(words, plan, lazy, MANY), MANY),
+            "a whole mm": least(lambda: runnable(loops.flushes)(words, plan, lazy, MANY), MANY),
             "a whole mm, a generation for each CPU": least(
-                lambda: loops.flushes_on_each(words, plan, lazy, few), few
+                lambda: runnable(loops.flushes_on_each)(words, plan, lazy, few), few
             ),
-            "a whole mm, all entries visited": least(lambda: loops.flushes(words, plan, now, few), few),
+            "a whole mm, all entries visited": least(
+                lambda: runnable(loops.flushes)(words, plan, now, few), few
+            ),
             "a range of 33 pages": (logging - empty) / half,
             "a range of 33 pages, and every CPU replays it": least(
-                lambda: (loops.flushes(words, plan, logged, half), everybody()), half, rounds=3
+                lambda: (runnable(loops.flushes)(words, plan, logged, half), everybody()), half, rounds=3
             ),
-            "a range of 33 pages, at once": least(lambda: loops.flushes(words, plan, eager, few), few),
+            "a range of 33 pages, at once": least(
+                lambda: runnable(loops.flushes)(words, plan, eager, few), few
+            ),
         }
         measured = common.in_turn(
             {
                 "clearing": lambda: [keys.fill(0) for _ in range(20)],
-                "flushing": lambda: loops.flushes(words, plan, lazy, MANY),
+                "flushing": lambda: runnable(loops.flushes)(words, plan, lazy, MANY),
             },
             1,
         )
@@ -101,7 +106,7 @@ def test_flushes_on_all_cpus(benchmark, cpus):
     row["clearing a word for each entry"] = clearing.ns("clearing")
     _rows[cpus], _ratios[cpus] = row, clearing.ratio("clearing", "flushing")
     benchmark.extra_info.update(row)
-    benchmark.pedantic(loops.flushes, args=(words, plan, lazy, MANY), rounds=3)
+    benchmark.pedantic(runnable(loops.flushes), args=(words, plan, lazy, MANY), rounds=3)
     write()
 
 

@@ -11,21 +11,21 @@ from collections import namedtuple
 
 import attrs
 import numpy as np
-from numba import njit
 
 from benchmarks import common
 from benchmarks.tables import mapped
-from shootdown._pagetables import walk_batch as batch
+from shootdown._compilation.instructions import peek
+from shootdown._compilation.kernels import kernel
+from shootdown._compilation.running import runnable, unkept
 from shootdown._pagetables.format import USER_READ
 from shootdown._pagetables.format_layout import check, layout
-from shootdown._pagetables.memory_kernels import peek
+from shootdown._pagetables.walk_batch import _walk_in_full, finish, walk_in_order
 from shootdown._plugins.registry import registry
 
 X86 = next(form for form in registry().architecture("x86").formats if form.name == "x86_64-4level")
 WALKS = 20_000
 TIMES = 50  # so that what is measured is in the cache
 U = np.uint64
-FLAGS = {"error_model": "numpy", "nogil": True}
 
 # The table: every number of the layout as an array or a word that the kernel reads.
 _NAMES = [
@@ -33,10 +33,8 @@ _NAMES = [
 ]
 Table = namedtuple("Table", _NAMES)
 
-by_table = njit(**FLAGS)(batch.walk_in_order.py_func)
 
-
-@njit(**FLAGS)
+@kernel
 def by_hand(shape, memory, check, root, addresses, count, out):
     """Do what `walk_in_order` does, written out for x86-64's four levels: pages of 4 KiB, 2 MiB and 1 GiB.
 
@@ -73,10 +71,10 @@ def by_hand(shape, memory, check, root, addresses, count, out):
                     if good and (check.allowed >> rights) & U(1) != U(0):
                         low = (U(1) << shift) - U(1)
                         info = U(level) << U(8) | shift << U(16) | rights << U(24)
-                        batch.finish(out, n, (entry & pointer & ~low) | (va & low), entry, info)
+                        finish(out, n, (entry & pointer & ~low) | (va & low), entry, info)
                         done = True
         if not done:
-            batch._walk_in_full(shape, memory, check, root, va, out, n)
+            _walk_in_full(shape, memory, check, root, va, out, n)
 
 
 def main() -> None:
@@ -89,9 +87,9 @@ def main() -> None:
     out = (U(pa.ctypes.data), U(info.ctypes.data), U(0))
     rest = (U(root), U(addresses.ctypes.data), WALKS, out)
     once = {
-        "specialised": lambda: batch.walk_in_order(shape, memory.view, checked, (), *rest),
-        "table at run time": lambda: by_table(table, memory.view, checked, (), *rest),
-        "inlined by hand": lambda: by_hand(shape, memory.view, checked, *rest),
+        "specialised": lambda: runnable(walk_in_order)(shape, memory.view, checked, (), *rest),
+        "table at run time": lambda: unkept(walk_in_order)(table, memory.view, checked, (), *rest),
+        "inlined by hand": lambda: runnable(by_hand)(shape, memory.view, checked, *rest),
     }
     results = []
     for run in once.values():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
+from shootdown._compilation.running import runnable
 from shootdown._pagetables.format import EVERY_ACCESS, USER_READ, Access, CustomFormat, Reason, bit
 from shootdown._pagetables.format_layout import Check, Walk, check, layout
 from shootdown._pagetables.memory import PhysicalMemory
@@ -183,7 +184,7 @@ def test_a_root_outside_of_an_image_is_no_memory(tmp_path):
 
 
 def flat_walk(memory, check, root, va):
-    at = find(memory, root + ((va >> U(12)) & U(511)) * U(8))
+    at = runnable(find)(memory, root + ((va >> U(12)) & U(511)) * U(8))
     entry = peek(at) if at != U(0) else U(0)
     good = entry & U(1) != U(0) and (check.allowed >> U(0)) & U(1) != U(0)
     reason = U(0) if good else U(1)
@@ -242,6 +243,7 @@ def test_a_changed_number_changes_the_fingerprint():
 PROGRAM = """
 import json, sys
 import attrs
+from shootdown._compilation.running import runnable
 from shootdown._pagetables.format import Test, USER_READ
 from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._pagetables.walk import walk_each
@@ -251,7 +253,7 @@ edited = attrs.evolve(BY_ANY_BIT, present=Test(5, 5)) if sys.argv[1] == "edited"
 for format_ in (edited, DESCRIPTORS):
     Walker(format_, PhysicalMemory()).walk(4096, 0)
 names = lambda counts: sorted(key[0].name.split()[0].removeprefix("Layout(") for key in counts)
-stats = walk_each.stats
+stats = runnable(walk_each).stats
 print(json.dumps({"hits": names(stats.cache_hits), "misses": names(stats.cache_misses)}))
 """
 

@@ -29,7 +29,7 @@ import sys
 import numpy as np
 from shootdown._pagetables.format import CustomFormat
 from shootdown._pagetables.format_layout import Check
-from shootdown._compilation.jit import watched
+from shootdown._compilation.backend.watching import watched
 from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._pagetables.walker import Walker
 from flat import walks

@@ -73,10 +73,10 @@ def _what(workload: str, rows: int) -> str:
     text = f"{workload}: {rows} row{'s' if rows > 1 else ''}"
     if not sys.stderr.isatty():
         return text
-    from shootdown._compilation.jit import is_kept
+    from shootdown._compilation.running import is_ready
     from shootdown._timed import scheduler
 
-    return text if is_kept(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"
+    return text if is_ready(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"
 
 
 def _show(chosen: list[Case[Workload]], done: list[Result]) -> None:

@@ -194,10 +194,10 @@ def _first_time() -> str:
     """Say why the first search of all takes long."""
     if not sys.stderr.isatty():
         return ""
-    from shootdown._compilation.jit import is_kept
+    from shootdown._compilation.running import is_ready
     from shootdown._explore import search
 
-    return "" if is_kept(search.search) else "; first the explorer is compiled, once for all"
+    return "" if is_ready(search.search) else "; first the explorer is compiled, once for all"
 
 
 @contextmanager

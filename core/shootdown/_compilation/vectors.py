@@ -1,291 +1,132 @@
-"""Vector instructions for the passes: a set's keys moved, compared and replaced a few at a time."""
+"""Vector instructions for the passes of the TLB simulator: a set's keys moved, compared and replaced a few at a time.
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
-# mypy: disable-error-code="no-untyped-call,call-arg,override"
+A set is words at an address. Where kernels run as plain Python these are functions over the same words;
+`backend.vectors` has the instructions that stand for them in compiled kernels.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import ctypes
+from typing import Any, TypeAlias
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, models, register_model
+import numpy as np
+
+from shootdown._compilation.kernels import instruction
 
 GROUP = 4  # keys to a vector: 256 bits
 EIGHT = 8
 
-_I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+#: Four keys, or their times of last use: in compiled kernels a register.
+Lanes: TypeAlias = tuple[int, ...]
 
 
-def _splat(builder: Any, value: Any, lanes: int) -> Any:
-    empty = ir.Constant(ir.VectorType(_I64, lanes), ir.Undefined)
-    first = builder.insert_element(empty, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+def _words(address: Any, count: int) -> Any:
+    return (ctypes.c_uint64 * count).from_address(int(address))
 
 
-def _vector_at(builder: Any, address: Any, lanes: int, index: int = 0) -> Any:
-    pointer = builder.inttoptr(address, ir.VectorType(_I64, lanes).as_pointer())
-    return builder.gep(pointer, [ir.Constant(_I64, index)])
+def _ways(ways: Any) -> int:
+    """Count the ways of a set: bits that are set in the masks of its vectors."""
+    return sum(int(mask).bit_count() for mask in ways)
 
 
-def _load(builder: Any, pointer: Any) -> Any:
-    loaded = builder.load(pointer)
-    loaded.align = 8
-    return loaded
-
-
-def _store(builder: Any, value: Any, pointer: Any) -> None:
-    builder.store(value, pointer).align = 8
-
-
-def _bits(builder: Any, truths: Any, lanes: int) -> Any:
-    """Pack a vector of truth values: bit i for lane i."""
-    return builder.zext(builder.bitcast(truths, ir.IntType(lanes)), _I64)
-
-
-def _lanes(builder: Any, bits: Any, lanes: int) -> Any:
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(_I1, lanes))
-
-
-def _shifted(builder: Any, before: Any, group: Any) -> Any:
-    """Move a group's keys one place down; the last one before it comes in at the front."""
-    order = [GROUP - 1, *range(GROUP, 2 * GROUP - 1)]
-    return builder.shuffle_vector(before, group, ir.Constant(ir.VectorType(_I32, GROUP), order))
-
-
-@intrinsic
-def bring_to_front(typing_context: Any, address: Any, back: Any, key: Any, ways: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:bring_to_front")
+def bring_to_front(address: Any, back: Any, key: Any, ways: Any) -> Any:
     """Use a key in a set: bring it to the front, whether it was there or not; answer 1 if it was not.
 
-    `ways` has one element for each vector of the set: which of its lanes are ways. `back` is `address` again, but
-    LLVM must not know: it would merge load, select and store into one masked store, which the next load of the
-    set has to wait for (measured: 1.2 times the time).
+    Args:
+        address: of the set.
+        back: the same again, but LLVM must not know: it would merge load, select and store into one masked store,
+            which the next load of the set has to wait for (measured: 1.2 times the time).
+        key: the key.
+        ways: one element for each vector of the set: which of its lanes are ways.
     """
-    groups = len(ways)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, back, key, ways = arguments
-        pointers = [_vector_at(builder, back, GROUP, i) for i in range(groups)]
-        held = [_load(builder, _vector_at(builder, address, GROUP, i)) for i in range(groups)]
-        wanted = _splat(builder, key, GROUP)
-        found: Any = ir.Constant(_I64, 0)
-        for i, group in enumerate(held):
-            equal = _bits(builder, builder.icmp_unsigned("==", group, wanted), GROUP)
-            found = builder.or_(found, builder.shl(equal, ir.Constant(_I64, GROUP * i)))
-        # The lowest bit found and all below it; every bit where none was found.
-        moves = builder.xor(found, builder.sub(found, ir.Constant(_I64, 1)))
-        before = wanted
-        for i, (group, pointer) in enumerate(zip(held, pointers, strict=True)):
-            here = builder.lshr(moves, ir.Constant(_I64, GROUP * i))
-            mask = _lanes(builder, builder.and_(here, builder.extract_value(ways, i)), GROUP)
-            _store(builder, builder.select(mask, _shifted(builder, before, group), group), pointer)
-            before = group
-        return builder.zext(builder.icmp_unsigned("==", found, ir.Constant(_I64, 0)), _I64)
-
-    return types.uint64(types.uint64, types.uint64, types.uint64, ways), generate
+    held = _words(address, GROUP * len(ways))
+    keys = list(held)
+    missed = int(key) not in keys
+    last = _ways(ways) - 1 if missed else keys.index(int(key))
+    held[: last + 1] = [int(key), *keys[:last]]
+    return np.uint64(missed)
 
 
-@intrinsic
-def misses(typing_context: Any, address: Any, key: Any, ways: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:misses")
+def misses(address: Any, key: Any, ways: Any) -> bool:
     """Say whether a set of one vector for each element of `ways` lacks a key."""
-    groups = len(ways)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wanted = _splat(builder, arguments[1], GROUP)
-        found: Any = ir.Constant(ir.VectorType(_I1, GROUP), [0] * GROUP)
-        for i in range(groups):
-            group = _load(builder, _vector_at(builder, arguments[0], GROUP, i))
-            found = builder.or_(found, builder.icmp_unsigned("==", group, wanted))
-        return builder.icmp_unsigned("==", _bits(builder, found, GROUP), ir.Constant(_I64, 0))
-
-    return types.boolean(types.uint64, types.uint64, ways), generate
+    return int(key) not in list(_words(address, GROUP * len(ways)))
 
 
-@intrinsic
-def push_front(typing_context: Any, address: Any, back: Any, key: Any, ways: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:push_front")
+def push_front(address: Any, back: Any, key: Any, ways: Any) -> None:
     """Put a key that a set lacks at its front; arguments as of `bring_to_front`."""
-    groups = len(ways)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, back, key, ways = arguments
-        before = _splat(builder, key, GROUP)
-        for i in range(groups):
-            pointer = _vector_at(builder, back, GROUP, i)
-            group = _load(builder, _vector_at(builder, address, GROUP, i))
-            mask = _lanes(builder, builder.extract_value(ways, i), GROUP)
-            _store(builder, builder.select(mask, _shifted(builder, before, group), group), pointer)
-            before = group
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64, types.uint64, ways), generate
+    count = _ways(ways)
+    held = _words(address, GROUP * len(ways))
+    held[:count] = [int(key), *held[: count - 1]]
 
 
-@intrinsic
-def front_of_group(typing_context: Any, address: Any, back: Any, carried: Any, key: Any, ways: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:front_of_group")
+def front_of_group(address: Any, back: Any, carried: Any, key: Any, ways: Any) -> tuple[Any, Any]:
     """Take a key's place in one group of a long set: move what is before it, and let `carried` in at the front.
 
-    Returns a pair: whether the key was there, and the key that fell out at the end.
+    Args:
+        address, back: of the group, as in `bring_to_front`.
+        carried: the key that comes in.
+        key: whose place is taken, if it is in the group.
+        ways: which lanes of the group are ways, as bits.
+
+    Returns:
+        A pair: the bit of the lane in which the key was, 0 for none, and the key that fell out at the end.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, back, carried, key, ways = arguments
-        pointer = _vector_at(builder, back, GROUP)
-        group = _load(builder, _vector_at(builder, address, GROUP))
-        equal = _bits(builder, builder.icmp_unsigned("==", group, _splat(builder, key, GROUP)), GROUP)
-        moves = builder.and_(builder.xor(equal, builder.sub(equal, ir.Constant(_I64, 1))), ways)
-        moved = _shifted(builder, _splat(builder, carried, GROUP), group)
-        _store(builder, builder.select(_lanes(builder, moves, GROUP), moved, group), pointer)
-        fell_out = builder.extract_element(group, ir.Constant(_I32, GROUP - 1))
-        return context.make_tuple(builder, signature.return_type, (equal, fell_out))
-
-    pair: Any = types.UniTuple(types.uint64, 2)
-    return pair(types.uint64, types.uint64, types.uint64, types.uint64, types.uint64), generate
+    held = _words(address, GROUP)
+    keys = list(held)
+    found = keys.index(int(key)) if int(key) in keys else None
+    last = int(ways).bit_count() - 1 if found is None else found
+    held[: last + 1] = [int(carried), *keys[:last]]
+    return np.uint64(0 if found is None else 1 << found), np.uint64(keys[-1])
 
 
-@intrinsic
-def pages_change(typing_context: Any, address: Any, shift: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:pages_change")
+def pages_change(address: Any, shift: Any) -> Any:
     """Say which of eight accesses go to another page than the one before: bit i for the access i."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, shift = arguments
-        before = builder.sub(address, ir.Constant(_I64, 8))
-        here, there = (_load(builder, _vector_at(builder, place, EIGHT)) for place in (address, before))
-        apart = builder.lshr(builder.xor(here, there), _splat(builder, shift, EIGHT))
-        return _bits(builder, builder.icmp_unsigned("!=", apart, ir.Constant(apart.type, [0] * EIGHT)), EIGHT)
-
-    return types.uint64(types.uint64, types.uint64), generate
+    pages = [word >> int(shift) for word in _words(int(address) - 8, EIGHT + 1)]
+    return np.uint64(sum(1 << i for i in range(EIGHT) if pages[i] != pages[i + 1]))
 
 
-@intrinsic
-def copy_pages(typing_context: Any, address: Any, shift: Any, to: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:copy_pages")
+def copy_pages(address: Any, shift: Any, to: Any) -> None:
     """Write the page numbers of eight accesses."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, shift, to = arguments
-        pages = builder.lshr(
-            _load(builder, _vector_at(builder, address, EIGHT)), _splat(builder, shift, EIGHT)
-        )
-        _store(builder, pages, _vector_at(builder, to, EIGHT))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64, types.uint64), generate
+    _words(to, EIGHT)[:] = [word >> int(shift) for word in _words(address, EIGHT)]
 
 
-@intrinsic
-def word_at(typing_context: Any, address: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(builder.inttoptr(arguments[0], _I64.as_pointer()))
-
-    return types.uint64(types.uint64), generate
+@instruction("shootdown._compilation.backend.vectors:lanes_at")
+def lanes_at(address: Any) -> Lanes:
+    """Load four words."""
+    return tuple(_words(address, GROUP))
 
 
-@intrinsic
-def set_word(typing_context: Any, address: Any, value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _I64.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
+@instruction("shootdown._compilation.backend.vectors:keep_lanes")
+def keep_lanes(lanes: Lanes, address: Any) -> None:
+    """Store four words."""
+    _words(address, GROUP)[:] = lanes
 
 
-@intrinsic
-def address_of(typing_context: Any, array: Any) -> Any:
-    """Give the address of an array's first element."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.ptrtoint(data, _I64)
-
-    return types.uint64(array), generate
-
-
-# --- four keys, or their times of last use, in a register
-
-
-class LanesType(types.Type):
-    """The numba type of a vector of `GROUP` words."""
-
-    def __init__(self) -> None:
-        """Name the only type of its kind."""
-        super().__init__(name="Lanes")
-
-
-_LANES = LanesType()
-
-
-@register_model(LanesType)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: LanesType) -> None:
-        super().__init__(manager, kind, ir.VectorType(_I64, GROUP))
-
-
-@intrinsic
-def lanes_at(typing_context: Any, address: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(builder, _vector_at(builder, arguments[0], GROUP))
-
-    return _LANES(types.uint64), generate
-
-
-@intrinsic
-def keep_lanes(typing_context: Any, lanes: Any, address: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _store(builder, arguments[0], _vector_at(builder, arguments[1], GROUP))
-        return context.get_dummy_value()
-
-    return types.void(_LANES, types.uint64), generate
-
-
-@intrinsic
-def equal(typing_context: Any, lanes: Any, word: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:equal")
+def equal(lanes: Lanes, word: Any) -> Any:
     """Say which lanes hold a word, as bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wanted = _splat(builder, arguments[1], GROUP)
-        return _bits(builder, builder.icmp_unsigned("==", arguments[0], wanted), GROUP)
-
-    return types.uint64(_LANES, types.uint64), generate
+    return np.uint64(sum(1 << i for i, held in enumerate(lanes) if held == int(word)))
 
 
-@intrinsic
-def replaced(typing_context: Any, lanes: Any, bits: Any, word: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:replaced")
+def replaced(lanes: Lanes, bits: Any, word: Any) -> Lanes:
     """Put a word into the lanes whose bits are set."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes, bits, word = arguments
-        return builder.select(_lanes(builder, bits, GROUP), _splat(builder, word, GROUP), lanes)
-
-    return _LANES(_LANES, types.uint64, types.uint64), generate
+    return tuple(int(word) if int(bits) >> i & 1 else held for i, held in enumerate(lanes))
 
 
-@intrinsic
-def renewed(typing_context: Any, times: Any, keys: Any, key: Any, now: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:renewed")
+def renewed(times: Lanes, keys: Lanes, key: Any, now: Any) -> Lanes:
     """Put a time into the lanes in which `keys` holds a key."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        times, keys, key, now = arguments
-        equal = builder.icmp_unsigned("==", keys, _splat(builder, key, GROUP))
-        return builder.select(equal, _splat(builder, now, GROUP), times)
-
-    return _LANES(_LANES, _LANES, types.uint64, types.uint64), generate
+    return tuple(int(now) if held == int(key) else time for time, held in zip(times, keys, strict=True))
 
 
-@intrinsic
-def least(typing_context: Any, lanes: Any) -> Any:
+@instruction("shootdown._compilation.backend.vectors:least")
+def least(lanes: Lanes) -> Any:
     """Give the bit of the lane with the least word, the first of them."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        words = [builder.extract_element(arguments[0], ir.Constant(_I32, i)) for i in range(GROUP)]
-        best = [(word, ir.Constant(_I64, 1 << i)) for i, word in enumerate(words)]
-        while len(best) > 1:
-            pairs = zip(best[::2], best[1::2], strict=True)
-            best = [
-                tuple(
-                    builder.select(builder.icmp_unsigned("<=", a[0], b[0]), x, y)
-                    for x, y in zip(a, b, strict=True)
-                )
-                for a, b in pairs
-            ]
-        return best[0][1]
-
-    return types.uint64(_LANES), generate
+    return np.uint64(1 << lanes.index(min(lanes)))

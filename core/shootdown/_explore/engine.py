@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import agents, quiet_steps
 from shootdown._explore.problem import Problem
@@ -80,7 +81,9 @@ def begin(machine: Machine) -> npt.NDArray[Any]:
     state = np.zeros(size, machine.state.dtype)
     state[: machine.layout.size] = machine.state
     for task in machine.ready:
-        switch_to(state, machine.layout, int(state[machine.layout.o_task + task * TASK_CELLS + T_CPU]), task)
+        runnable(switch_to)(
+            state, machine.layout, int(state[machine.layout.o_task + task * TASK_CELLS + T_CPU]), task
+        )
     return state
 
 
@@ -149,7 +152,7 @@ class Explorer:
             np.zeros(len(code.cost), np.uint8),
         )
         self.start = self.first.copy()
-        settle(self.start, *self.program)
+        runnable(settle)(self.start, *self.program)
         return True
 
     @property
@@ -195,11 +198,11 @@ class Explorer:
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
         scratch = self._scratch(plan.words)
         store = self._new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
-        s.begin(store, scratch, plan)
+        runnable(s.begin)(store, scratch, plan)
         while True:
             most = min(most_states, most_bytes // (plan.words * 8 + _OVERHEAD))
             store.at[s.LIMIT] = SLICE
-            why = s.search(store, scratch, plan, symmetry, *self.program)
+            why = runnable(s.search)(store, scratch, plan, symmetry, *self.program)
             found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
             progress(found, done)
             if self._surprised(store, plan, width):
@@ -230,7 +233,7 @@ class Explorer:
         from shootdown._explore.packing import unpack
 
         state = self.start.copy()
-        unpack(store.rows, row * plan.words, state, plan)
+        runnable(unpack)(store.rows, row * plan.words, state, plan)
         layout = self.problem.machine.layout
         places = range(layout.o_task + T_PC, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
         return sum(int(state[at] == self.start[at] != self.first[at]) for at in places)
@@ -276,7 +279,7 @@ class Explorer:
         start = found_from.copy()
         done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
         for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
-            unpack(store.rows, int(row) * plan.words, start, plan)
+            runnable(unpack)(store.rows, int(row) * plan.words, start, plan)
             self._sample(start, width, 2)
 
     def _sample(self, start: npt.NDArray[Any], width: npt.NDArray[np.int64], walks: int) -> None:
@@ -286,7 +289,7 @@ class Explorer:
         largest, varies = self.start.copy(), np.zeros_like(self.start)
         steps, lists, layout, marks, rules = self.program
         scratch, labels = start.copy(), np.zeros(self._most_moves(), np.int64)
-        sample(
+        runnable(sample)(
             scratch,
             start,
             self.start,
@@ -337,9 +340,9 @@ class Explorer:
         bigger = self._new_store(len(store.parent), new.words)
         n = int(store.at[s.COUNT])
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
-        s.repack(store, bigger.rows, self.start.copy(), old, new)
+        runnable(s.repack)(store, bigger.rows, self.start.copy(), old, new)
         bigger.at[:] = store.at
-        s.rehash(bigger, new.words)
+        runnable(s.rehash)(bigger, new.words)
         return new, bigger
 
     def _new_store(self, rows: int, words: int) -> Any:
@@ -364,7 +367,7 @@ class Explorer:
         bigger.rows[: n * words] = store.rows[: n * words]
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
         bigger.at[:] = store.at
-        s.rehash(bigger, words)
+        runnable(s.rehash)(bigger, words)
         return bigger
 
     def _outcome(

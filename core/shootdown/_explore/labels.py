@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,
@@ -61,4 +62,4 @@ def read_move(text: str) -> int:
         raise ShootdownError(f"{text!r} is no move")
     if not all(number.isdecimal() and int(number) <= 0xFF for number in numbers):
         raise ShootdownError(f"{text!r} is no move")
-    return label_of(kinds[word], int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else 0)
+    return runnable(label_of)(kinds[word], int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else 0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.jit import inlined, inlined_copy, kernel
+from shootdown._compilation.kernels import inlined, inlined_copy, kernel
 from shootdown._explore.quiet import QUIET_AND_ENABLING, SEEN
 from shootdown._machine import ops as o
 from shootdown._machine.agents import (

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._compilation.prefetch import raw
+from shootdown._compilation.instructions import raw
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine.bits import Cells
 
 _BITS = 64

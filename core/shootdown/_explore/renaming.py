@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._compilation.prefetch import raw
+from shootdown._compilation.instructions import raw
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._explore.symmetry import BYTE, CPU, NAMES, PLAIN, SET, Symmetry
 from shootdown._machine.bits import Cells, int64, lowest
 

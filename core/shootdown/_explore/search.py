@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._compilation.prefetch import BLOCK, differing, prefetch, raw
+from shootdown._compilation.instructions import BLOCK, differing, prefetch, raw
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,

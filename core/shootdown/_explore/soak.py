@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.engine import BUG, DEADLOCK, INCONCLUSIVE, Explorer, Outcome
 
 _MIX = 0x9E3779B97F4A7C15
@@ -53,7 +54,9 @@ class Soak:
                 progress(number, self.walks)
             while True:
                 state = explorer.first.copy()
-                made, said = random_walk(state, *explorer.program, labels, _start(self.seed, number))
+                made, said = runnable(random_walk)(
+                    state, *explorer.program, labels, _start(self.seed, number)
+                )
                 if explorer.taken <= explorer.assumed:
                     break
                 # What is local depends on which steps are ever taken.
@@ -133,7 +136,7 @@ def _replayed(explorer: Explorer, path: list[int], said: int) -> list[int] | Non
     state = explorer.first.copy()
     made = []
     for label in path:
-        answer = move(state, *explorer.program, label)
+        answer = runnable(move)(state, *explorer.program, label)
         if answer == REFUSED:
             continue
         made.append(label)

@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.changes import State, Words, mm_name
 from shootdown._explore.engine import DEADLOCK, Explorer, Outcome
 from shootdown._explore.labels import MOVES, move_words, parts
@@ -136,14 +137,14 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
     keys = np.zeros(room_for_keys(explorer.symmetry), np.uint64)
     labels = []
     for label in path:
-        said = move(named, *explorer.program, label)
-        canonical(named, spare, keys, explorer.symmetry)
+        said = runnable(move)(named, *explorer.program, label)
+        runnable(canonical)(named, spare, keys, explorer.symmetry)
         for candidate in _alike(label, layout.tasks, layout.cpus):
             then = real.copy()
-            if move(then, *explorer.program, candidate) != said:
+            if runnable(move)(then, *explorer.program, candidate) != said:
                 continue
             alike = then.copy()
-            canonical(alike, spare, keys, explorer.symmetry)
+            runnable(canonical)(alike, spare, keys, explorer.symmetry)
             if said & 3 == VIOLATED or np.array_equal(alike, named):
                 labels.append(candidate)
                 real = then
@@ -157,11 +158,11 @@ def _alike(label: int, tasks: int, cpus: int) -> list[int]:
     """List the moves of the same kind, those of the same names first."""
     kind, _, y = parts(label)
     if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
-        others = [label_of(kind, task, 0) for task in range(tasks)]
+        others = [runnable(label_of)(kind, task, 0) for task in range(tasks)]
     elif kind == TAKE:
-        others = [label_of(kind, one, two) for one in range(cpus) for two in range(cpus)]
+        others = [runnable(label_of)(kind, one, two) for one in range(cpus) for two in range(cpus)]
     else:
-        others = [label_of(kind, cpu, y) for cpu in range(cpus)]
+        others = [runnable(label_of)(kind, cpu, y) for cpu in range(cpus)]
     return [label, *(other for other in others if other != label)]
 
 
@@ -183,7 +184,7 @@ class _Teller:
         """Make one move: as the search does, or with so many steps of a task."""
         kind, x, _ = parts(label)
         cpu = self._cpu(label)
-        begins = kind == STEP and goes_on(*self.explorer.program[3:], self._pc(x))
+        begins = kind == STEP and runnable(goes_on)(*self.explorer.program[3:], self._pc(x))
         atoms = [self._first(label)]
         task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
         if self._failed and task >= 0:  # a check right after the move is part of it
@@ -203,13 +204,13 @@ class _Teller:
     def begin_all(self) -> None:
         """Let every task that has made no move yet take the local steps that it begins with, up to where it waits."""
         for task in range(self.layout.tasks):
-            label = label_of(STEP, task, 0)
-            if move(self.fused.copy(), *self.explorer.program, label):
+            label = runnable(label_of)(STEP, task, 0)
+            if runnable(move)(self.fused.copy(), *self.explorer.program, label):
                 self.make(label)
 
     def _check(self, label: int) -> None:
         """Compare with the move that the search made: but for values that nobody reads, both lead to one state."""
-        said = move(self.fused, *self.explorer.program, label)
+        said = runnable(move)(self.fused, *self.explorer.program, label)
         if (said & 3 == VIOLATED) != self._failed:
             raise AssertionError("a move taken step by step breaks something else")
         if self._failed:
@@ -217,8 +218,8 @@ class _Teller:
         plain = self.state.copy()
         if self.explorer.rules.dead:
             for task in range(self.layout.tasks):
-                forget_dead(plain, self.explorer.marks.dead, self.layout, task)
-                forget_dead(self.fused, self.explorer.marks.dead, self.layout, task)
+                runnable(forget_dead)(plain, self.explorer.marks.dead, self.layout, task)
+                runnable(forget_dead)(self.fused, self.explorer.marks.dead, self.layout, task)
         if not np.array_equal(plain, self.fused):
             raise AssertionError("a move taken step by step leads elsewhere")
 
@@ -227,7 +228,7 @@ class _Teller:
         kind, x, _ = parts(label)
         before = self.state.copy()
         pc = int(before[self.layout.o_task + x * TASK_CELLS + T_PC]) if kind in _OF_A_TASK else -1
-        said = move(self.state, *self.one_by_one, label)
+        said = runnable(move)(self.state, *self.one_by_one, label)
         self._failed = said & 3 == VIOLATED
         if said == 0:
             raise AssertionError("a move of the story can't be made")
@@ -260,13 +261,13 @@ class _Teller:
             fails = int(self.code.steps[pc * 5]) == o.FAIL
             if steps is None and not (begins or fails or (rules.fuse and marks.local[pc])):
                 return
-            begins = begins and goes_on(marks, rules, pc)
+            begins = begins and runnable(goes_on)(marks, rules, pc)
             before = self.state.copy()
             if parts(label)[0] == STEP and not fails:
-                said = move(self.state, *self.one_by_one, label)
+                said = runnable(move)(self.state, *self.one_by_one, label)
                 done, self._failed = said != REFUSED, said & 3 == VIOLATED
             else:
-                said = step(self.state, machine.code.steps, machine.code.lists, self.layout, task)
+                said = runnable(step)(self.state, machine.code.steps, machine.code.lists, self.layout, task)
                 done, self._failed = said & 7 in (o.DONE, o.FAILED), said & 7 == o.FAILED
             if not done:
                 return
@@ -302,7 +303,7 @@ class _Teller:
         """Say which task of a CPU goes on once an interrupt of its call is taken, or once its CPU runs again."""
         layout = self.layout
         task = int(self.state[layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
-        return -1 if has(self.state, cpu_set(layout, PREEMPTED), layout, cpu) else task
+        return -1 if runnable(has)(self.state, runnable(cpu_set)(layout, PREEMPTED), layout, cpu) else task
 
     def _agent(self, label: int, before: State) -> tuple[str, str]:
         """Say what an agent did."""
@@ -393,8 +394,8 @@ def stuck(explorer: Explorer, state: npt.NDArray[Any]) -> bool:
 
     machine = explorer.problem.machine
     labels = np.zeros(4096, np.int64)
-    count = candidates(state, machine.layout, explorer.rules, labels)
+    count = runnable(candidates)(state, machine.layout, explorer.rules, labels)
     for label in labels[:count].tolist():
-        if is_progress(label) and move(state.copy(), *explorer.program, label):
+        if runnable(is_progress)(label) and runnable(move)(state.copy(), *explorer.program, label):
             return False
-    return bool(somebody_waits(state, machine.code.steps, machine.layout))
+    return bool(runnable(somebody_waits)(state, machine.code.steps, machine.layout))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,

@@ -6,7 +6,7 @@ can't happen now. Exploration lets them happen at any moment; a timed run calls 
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import kernel
+from shootdown._compilation.kernels import kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.jit import inlined
+from shootdown._compilation.kernels import inlined, instruction
 
 #: A flat array of integers: the state, a program, the books.
 Cells: TypeAlias = npt.NDArray[Any]
@@ -21,24 +21,11 @@ if TYPE_CHECKING:
 else:
     int64 = np.int64
 
-_M1 = np.uint64(0x5555555555555555)
-_M2 = np.uint64(0x3333333333333333)
-_M4 = np.uint64(0x0F0F0F0F0F0F0F0F)
-_H01 = np.uint64(0x0101010101010101)
-_S1 = np.uint64(1)
-_S2 = np.uint64(2)
-_S4 = np.uint64(4)
-_S56 = np.uint64(56)
 
-
-@inlined
+@instruction("shootdown._compilation.backend.instructions:popcount")
 def popcount(word: int) -> int:
     """Count the bits that are set in a 64-bit word."""
-    x = np.uint64(word)
-    x = x - ((x >> _S1) & _M1)
-    x = (x & _M2) + ((x >> _S2) & _M2)
-    x = (x + (x >> _S4)) & _M4
-    return int64((x * _H01) >> _S56)
+    return (int(word) & 0xFFFFFFFFFFFFFFFF).bit_count()
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined
+from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, popcount
 from shootdown._machine.flushes import catch_up, drop_translations, handle_flush, leave_idle_mm

@@ -8,7 +8,7 @@ can't be taken says why and has written nothing.
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, inlined_copy, kernel
+from shootdown._compilation.kernels import inlined, inlined_copy, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.gathers import gather_step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.flushes import catch_up, drop_translations

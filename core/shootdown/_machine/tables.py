@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined
+from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import G_FLAGS, GATHER_CELLS, T_CPU, T_GATHER, T_ON, T_REG, TASK_CELLS, Layout

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import attrs
 
+from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Label
 from shootdown._machine.layout import (
@@ -281,8 +282,8 @@ class Model:
             from shootdown._machine.switching import load_mm, switch_to  # numba, so not before it is needed
 
             for cpu, mm in self._lazy:
-                load_mm(state, layout, cpu, mm + 1)
-                switch_to(state, layout, cpu, -1)
+                runnable(load_mm)(state, layout, cpu, mm + 1)
+                runnable(switch_to)(state, layout, cpu, -1)
         return Machine(
             code=self.asm.finish(),
             layout=layout,

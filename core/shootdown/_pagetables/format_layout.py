@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.typed import compiled_type
 from shootdown._pagetables.format import Access, Format, Level, Piece, Reserved, Settings, Slot, Test
 
 Words = npt.NDArray[np.uint64]
@@ -67,6 +68,7 @@ class Walk(NamedTuple):
     rights: int
 
 
+@compiled_type("shootdown._compilation.backend.layout_type:teach")
 @attrs.frozen(eq=False)
 class Layout:
     """A format as numbers. Arrays have one element per level unless said otherwise.

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.typed import compiled_type
 from shootdown._values.errors import ShootdownError
 
 FRAME_SHIFT = 12
@@ -51,6 +52,7 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
 
+@compiled_type("shootdown._compilation.backend.memory_type:teach")
 class MemoryView:
     """Where a `PhysicalMemory` lies in this process, as kernels take it; good until memory is added.
 

@@ -1,32 +1,14 @@
-"""Physical memory inside kernels: a numba type of bare addresses, and reading and writing an entry.
-
-Arrays would do the same and cost two reference counts per walk and array (measured: 36 ns per walk, not 5).
-"""
-
-# numba ships types for a part of itself only, and none for what `extending` gives.
-# mypy: disable-error-code="no-untyped-call,call-arg,override"
+"""Physical memory inside kernels: finding a word, reading and writing an entry."""
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.core import cgutils
-from numba.extending import (
-    NativeValue,
-    intrinsic,
-    make_attribute_wrapper,
-    models,
-    overload,
-    register_model,
-    typeof_impl,
-    unbox,
-)
 
-from shootdown._compilation.jit import inlined
-from shootdown._pagetables.memory import SECTION_BYTES, SECTION_SHIFT, MemoryView
+from shootdown._compilation.instructions import peek, poke
+from shootdown._compilation.kernels import inlined
+from shootdown._pagetables.memory import SECTION_BYTES, SECTION_SHIFT
 
 U0 = np.uint64(0)
 U1 = np.uint64(1)
@@ -41,84 +23,6 @@ BYTES_1 = np.uint64(0x0000FFFF0000FFFF)
 LOW_WORD = np.uint64(0xFFFFFFFF)
 SECTION = np.uint64(SECTION_SHIFT)
 IN_SECTION = np.uint64(SECTION_BYTES - 1)
-
-_FIELDS = ("window", "window_base", "window_bytes", "sections", "section_count")
-
-
-class MemoryType(types.Type):
-    """The numba type of a `MemoryView`."""
-
-    def __init__(self) -> None:
-        """Name the only type of its kind."""
-        super().__init__(name="MemoryView")
-
-
-_MEMORY = MemoryType()
-
-
-@typeof_impl.register(MemoryView)
-def _typeof_memory(value: MemoryView, context: Any) -> MemoryType:
-    return _MEMORY
-
-
-@register_model(MemoryType)
-class _MemoryModel(models.StructModel):
-    def __init__(self, manager: Any, kind: MemoryType) -> None:
-        super().__init__(manager, kind, [(field, types.uint64) for field in _FIELDS])
-
-
-for _field in _FIELDS:
-    make_attribute_wrapper(MemoryType, _field, _field)
-
-
-@unbox(MemoryType)
-def _unbox_memory(kind: MemoryType, value: Any, c: Any) -> NativeValue:
-    view = cgutils.create_struct_proxy(kind)(c.context, c.builder)
-    for field in _FIELDS:
-        number = c.pyapi.object_getattr_string(value, field)
-        setattr(view, field, c.pyapi.long_as_ulonglong(number))
-        c.pyapi.decref(number)
-    failed = cgutils.is_not_null(c.builder, c.pyapi.err_occurred())
-    return NativeValue(view._getvalue(), is_error=failed)
-
-
-@intrinsic
-def _peek(typing_context: Any, address: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = context.get_value_type(types.uint64)
-        return builder.load(builder.inttoptr(arguments[0], word.as_pointer()))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _poke(typing_context: Any, address: Any, value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = context.get_value_type(types.uint64)
-        builder.store(arguments[1], builder.inttoptr(arguments[0], word.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
-
-
-def peek(address: Any) -> Any:
-    """Read a word of this process. The plain form runs where numba is switched off."""
-    return np.uint64(ctypes.c_uint64.from_address(int(address)).value)
-
-
-def poke(address: Any, value: Any) -> None:
-    """Write a word of this process."""
-    ctypes.c_uint64.from_address(int(address)).value = int(value)
-
-
-@overload(peek, strict=False)
-def _overload_peek(address: Any) -> Any:
-    return lambda address: _peek(address)
-
-
-@overload(poke, strict=False)
-def _overload_poke(address: Any, value: Any) -> Any:
-    return lambda address, value: _poke(address, value)
 
 
 @inlined

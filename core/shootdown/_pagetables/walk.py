@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation import format_types as _walk_types  # noqa: F401  (teaches numba what a Layout is)
-from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.instructions import peek
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._pagetables.format import Reason
 from shootdown._pagetables.format_layout import (
     FLAGS_FAULT_FIRST,
@@ -21,7 +21,7 @@ from shootdown._pagetables.format_layout import (
     NO_BIT,
     Walk,
 )
-from shootdown._pagetables.memory_kernels import entry_of, find, peek, store_entry
+from shootdown._pagetables.memory_kernels import entry_of, find, store_entry
 
 U0 = np.uint64(0)
 U1 = np.uint64(1)

@@ -10,23 +10,15 @@ prefetch, in one of two shapes (`walk_many` chooses by the bytes of the tables):
 Both take exactly the steps of `walk.visit`, so that their results are the same in every bit.
 """
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
-# mypy: disable-error-code="no-untyped-call,call-arg,override"
-
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
 
-from shootdown._compilation import format_types as _walk_types  # noqa: F401  (teaches numba what a Layout is)
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._pagetables.memory_kernels import entry_of, peek, poke
+from shootdown._compilation.instructions import peek, poke, poke_half, prefetch_address
+from shootdown._compilation.kernels import inlined, kernel
+from shootdown._pagetables.memory_kernels import entry_of
 from shootdown._pagetables.walk import NEXT, ONES, U0, begin, combined_rights, is_refused, walk
 
 RING = 64  # walks under way; a power of two
@@ -38,51 +30,6 @@ U1, U2, U4, U7, U8 = (np.uint64(n) for n in (1, 2, 4, 7, 8))
 LEVEL_AT, SHIFT_AT, RIGHTS_AT = np.uint64(8), np.uint64(16), np.uint64(24)
 L0, L1, L2, L3, L4, L5 = (np.uint64(level) for level in range(6))
 DEEPEST = 6  # levels that `walk_groups` knows
-
-
-@intrinsic
-def _prefetch(typing_context: Any, address: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(32)
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), (pointer, word, word, word))
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        # Read, into every cache level, data.
-        hints = [ir.Constant(word, hint) for hint in (0, 3, 1)]
-        builder.call(function, [builder.inttoptr(arguments[0], pointer), *hints])
-        return context.get_dummy_value()
-
-    return types.void(types.uint64), generate
-
-
-def prefetch(address: Any) -> None:
-    """Ask for the cache line of an address of this process. The plain form does nothing."""
-
-
-@overload(prefetch, strict=False)
-def _overload_prefetch(address: Any) -> Any:
-    return lambda address: _prefetch(address)
-
-
-@intrinsic
-def _poke_half(typing_context: Any, address: Any, value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(32)
-        pointer = builder.inttoptr(arguments[0], word.as_pointer())
-        builder.store(builder.trunc(arguments[1], word), pointer)
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, types.uint64), generate
-
-
-def poke_half(address: Any, value: Any) -> None:
-    """Write the low half of a word."""
-    ctypes.c_uint32.from_address(int(address)).value = int(value)
-
-
-@overload(poke_half, strict=False)
-def _overload_poke_half(address: Any, value: Any) -> Any:
-    return lambda address, value: _poke_half(address, value)
 
 
 @inlined
@@ -295,7 +242,7 @@ def walk_ring(
         if i < count:
             va = peek(addresses + n * U8)
             at, inherited = _down_to_last_table(layout, memory, check, looks, root, va)
-            prefetch(at)
+            prefetch_address(at)
             poke(slot, at)
             poke(slot + U8, inherited)
 
@@ -328,7 +275,7 @@ def _down_one_level(
                 if not layout.checks_output or table & check.output_refused == U0:
                     inside, place = _place(layout, memory, table, va, level + U1)
                     at = place if inside else U0
-                    prefetch(at)
+                    prefetch_address(at)
                     poke(
                         slot + U8, inherited & ((entry ^ layout.inherit_flip) | ~layout.inherit_masks[level])
                     )

@@ -1,36 +1,32 @@
 """Many walks by a plugin's own function: kernels compiled for it, and kept on disk where it has a name.
 
-A closure over a jitted function never hits numba's disk cache and litters it (numba #6264, #2065). So the function's
-name and a digest of the sources that it comes from are carried by a numba type, as a format's numbers are: the
-kernels here are compiled for each such type, and only an edited plugin's anew. A function that has no name to
-import it by, such as one made within another, is numbered, and every process compiles it.
+The kernels here are compiled for each `CustomWalk`, whose type names the plugin's functions and carries a digest of the
+sources that they come from: only an edited plugin's are compiled anew. A function that has no name to import it by,
+such as one made within another, is numbered, and every process compiles it.
 """
-
-# numba ships types for a part of itself only, and none for what `extending` gives.
-# mypy: disable-error-code="no-untyped-call,call-arg,override"
 
 from __future__ import annotations
 
 import functools
-import pkgutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
 
-from shootdown._compilation.jit import digest, kernel
-from shootdown._pagetables.memory_kernels import find, peek
-from shootdown._pagetables.walk_batch import LEVEL_AT, RIGHTS_AT, SHIFT_AT, U8, finish, prefetch
+from shootdown._compilation.instructions import peek, prefetch_address
+from shootdown._compilation.kernels import instruction, kernel
+from shootdown._compilation.named import function_named, name_of
+from shootdown._compilation.running import plain, runnable, unkept
+from shootdown._compilation.sources import digest, is_edited
+from shootdown._compilation.typed import compiled_type
+from shootdown._pagetables.memory_kernels import find
+from shootdown._pagetables.walk_batch import LEVEL_AT, RIGHTS_AT, SHIFT_AT, U8, finish
 
 AHEAD = 32  # walks between a prefetch and its read
-_own: Any = njit(error_model="numpy", nogil=True)
-_numbered: list[Callable[..., Any]] = []  # functions without a name
 
 
+@compiled_type("shootdown._compilation.backend.walk_type:teach")
 @dataclass(frozen=True)
 class CustomWalk:
     """The functions of a custom format, by name.
@@ -46,59 +42,16 @@ class CustomWalk:
     stamp: str
 
 
-class CustomWalkType(types.Type):
-    """The numba type of one `CustomWalk`, whose names are plain data."""
-
-    def __init__(self, walk: str, first_read: str, stamp: str) -> None:
-        """Name the type by all that makes it another one."""
-        self.walk = walk
-        self.first_read = first_read
-        super().__init__(name=f"CustomWalk({walk} {first_read} {stamp})")
-
-
-@typeof_impl.register(CustomWalk)
-def _typeof_custom_walk(value: CustomWalk, context: Any) -> CustomWalkType:
-    return CustomWalkType(value.walk, value.first_read, value.stamp)
-
-
-register_model(CustomWalkType)(models.OpaqueModel)
-
-
-@unbox(CustomWalkType)
-def _unbox_custom_walk(kind: CustomWalkType, value: Any, c: Any) -> NativeValue:
-    return NativeValue(c.context.get_dummy_value())
-
-
-def _function(name: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = _numbered[int(name)] if name.isdecimal() else pkgutil.resolve_name(name)
-    return found
-
-
-@functools.cache
-def _compiled(name: str) -> Any:
-    return _own(_function(name))
-
-
-def walk_one(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
+@instruction("shootdown._compilation.backend.walk_type:walk_one")
+def walk_one(functions: CustomWalk, memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Walk one address by the plugin's function."""
-    return _function(functions.walk)(memory, check, root, va)
+    return plain(function_named(functions.walk))(memory, check, root, va)
 
 
-@overload(walk_one, strict=False)
-def _overload_walk_one(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
-    one = _compiled(functions.walk)
-    return lambda functions, memory, check, root, va: one(memory, check, root, va)
-
-
-def first_read(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
+@instruction("shootdown._compilation.backend.walk_type:first_read")
+def first_read(functions: CustomWalk, memory: Any, check: Any, root: Any, va: Any) -> Any:
     """Say what the walk of an address reads first."""
-    return _function(functions.first_read)(memory, check, root, va)
-
-
-@overload(first_read, strict=False)
-def _overload_first_read(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
-    where = _compiled(functions.first_read)
-    return lambda functions, memory, check, root, va: where(memory, check, root, va)
+    return plain(function_named(functions.first_read))(memory, check, root, va)
 
 
 @kernel
@@ -120,7 +73,7 @@ def _walk_ahead(
         n = np.uint64(i)
         if i + AHEAD < count:
             later = peek(addresses + (n + np.uint64(AHEAD)) * U8)
-            prefetch(find(memory, first_read(functions, memory, check, root, later)))
+            prefetch_address(find(memory, first_read(functions, memory, check, root, later)))
         found = walk_one(functions, memory, check, root, peek(addresses + n * U8))
         info = found.reason | found.level << LEVEL_AT | found.shift << SHIFT_AT | found.rights << RIGHTS_AT
         finish(out, n, found.pa, found.entry, info)
@@ -134,26 +87,12 @@ def custom_kernel(walk: Callable[..., Any] | str, first: Callable[..., Any] | st
         walk: `CustomFormat.walk`.
         first: `CustomFormat.first_read`: what is prefetched `AHEAD` walks before it is read; may be None.
     """
-    names = [_name(function) for function in (walk, first) if function is not None]
+    names = [name_of(function) for function in (walk, first) if function is not None]
     each = _walk_each if first is None else _walk_ahead
-    if any(name.isdecimal() for name in names):
-        return functools.partial(_own(getattr(each, "py_func", each)), CustomWalk(names[0], names[-1], ""))
     for name in names:
-        _function(name)  # a module's sources are known once it is imported
-    stamp = " ".join(digest(name.partition(":")[0])[:16] for name in names)
-    return functools.partial(each, CustomWalk(names[0], names[-1], stamp))
-
-
-def _name(function: Callable[..., Any] | str) -> str:
-    """Give the name that a function can be imported by, or its number."""
-    if isinstance(function, str):
-        return function
-    module, name = function.__module__, function.__qualname__
-    if (
-        module != "__main__"
-        and name.isidentifier()
-        and getattr(sys.modules.get(module), name, None) is function
-    ):
-        return f"{module}:{name}"
-    _numbered.append(function)
-    return str(len(_numbered) - 1)
+        function_named(name)  # a module's sources are known once it is imported
+    modules = [name.partition(":")[0] for name in names if not name.isdecimal()]
+    if len(modules) < len(names) or any(map(is_edited, modules)):
+        return functools.partial(unkept(each), CustomWalk(names[0], names[-1], ""))
+    stamp = " ".join(digest(module)[:16] for module in modules)
+    return functools.partial(runnable(each), CustomWalk(names[0], names[-1], stamp))

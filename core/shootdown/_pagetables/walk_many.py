@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._pagetables import walk_batch as batch
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Reason, Settings
 from shootdown._pagetables.format_layout import FLAGS_IGNORED, FLAGS_SET, check, layout
@@ -189,7 +190,11 @@ def _way(memory: PhysicalMemory, count: int) -> Way:
 def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory, root: int, way: Way) -> Any:
     if int(checked.flags) == FLAGS_SET or (way == "group" and len(form.levels) > batch.DEEPEST):
         way = "in order"
-    kernel: Any = {"in order": batch.walk_in_order, "ring": batch.walk_ring, "group": batch.walk_groups}[way]
+    kernel: Any = {
+        "in order": runnable(batch.walk_in_order),
+        "ring": runnable(batch.walk_ring),
+        "group": runnable(batch.walk_groups),
+    }[way]
     looks = () if int(checked.flags) == FLAGS_IGNORED else (checked.flags,)
     first = (layout(form, under), memory.view, checked, looks, np.uint64(root))
     if way == "in order":

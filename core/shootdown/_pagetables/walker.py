@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Settings
 from shootdown._pagetables.format_layout import Layout, Walk, check, layout
 from shootdown._pagetables.memory import PhysicalMemory
@@ -80,5 +81,5 @@ class Walker:
         )
         checked = check(self.format, access, self.settings, hardware_sets_flags=hardware_sets_flags)
         shape: Layout = layout(self.format, self.settings)
-        walk_each(shape, self.memory.view, checked, np.uint64(root), addresses, out)
+        runnable(walk_each)(shape, self.memory.view, checked, np.uint64(root), addresses, out)
         return out

@@ -73,12 +73,20 @@ def warm(job: Job) -> Warmed:
     """Compile what one job runs.
 
     Raises:
-        ShootdownError: no folder can be written to, so that nothing could be kept.
+        ShootdownError: this process compiles nothing, or no folder can be written to, so that nothing could be kept.
     """
-    from shootdown._compilation.jit import keeps, watched
+    from shootdown._compilation.running import compiled as compiled_copy
+    from shootdown._compilation.running import compiles
+
+    if not compiles():
+        raise ShootdownError(
+            "nothing is compiled here: SHOOTDOWN_COMPILE=never or NUMBA_DISABLE_JIT=1 is set"
+        )
+    from shootdown._compilation.backend.disk import keeps
+    from shootdown._compilation.backend.watching import watched
     from shootdown._machine.step import step
 
-    if not keeps(step):
+    if not keeps(compiled_copy(step)):
         raise ShootdownError(
             "compiled kernels can't be kept: no folder for them can be written to; NUMBA_CACHE_DIR names another"
         )

@@ -6,7 +6,7 @@ times. What they have in common is written once; only CPUs that differ, those se
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, internal
+from shootdown._compilation.kernels import inlined, internal
 from shootdown._machine.bits import Cells, int64
 from shootdown._timed import books as k
 from shootdown._timed.books import Books

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import internal
+from shootdown._compilation.kernels import internal
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest, popcount
 from shootdown._machine.flushes import take, take_sync, takeable

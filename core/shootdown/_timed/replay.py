@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
@@ -133,7 +134,7 @@ class _Replay:
         self.broken = -1
         self.slices: list[Slice] = []
         for task in machine.ready:
-            switch_to(self.state, self.layout, self._home(task), task)
+            runnable(switch_to)(self.state, self.layout, self._home(task), task)
 
     def result(self, moves: int) -> Replayed:
         return Replayed(moves, self.broken, self.state, self.order, tuple(self.held), tuple(self.slices))
@@ -170,7 +171,7 @@ class _Replay:
         cpu = self._home(task)
         if int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
             return False
-        return not has(self.state, cpu_set(self.layout, PREEMPTED), self.layout, cpu)
+        return not runnable(has)(self.state, runnable(cpu_set)(self.layout, PREEMPTED), self.layout, cpu)
 
     def _step(self, task: int) -> bool:
         return self._runs(task) and self._take_step(task, must=True)
@@ -204,12 +205,12 @@ class _Replay:
         cpu = self._home(task)
         time = self._price(cpu, pc)
         waited = self._answers(cpu) if int(self.code.steps[pc * 5]) == o.WAIT else 0
-        said = int(step(self.state, self.code.steps, self.code.lists, self.layout, task))
+        said = int(runnable(step)(self.state, self.code.steps, self.code.lists, self.layout, task))
         why = said & 7
         if why == o.FAILED:
             self.broken = said >> 3
         elif must and (why == o.HALTED or (why == o.PARKED and int(self.code.steps[pc * 5 + 1]) == 0)):
-            switch_to(self.state, self.layout, cpu, -1)
+            runnable(switch_to)(self.state, self.layout, cpu, -1)
         elif why != o.DONE:
             return False
         if waited > self.clock[cpu]:
@@ -291,10 +292,13 @@ class _Replay:
         from shootdown._machine.flushes import take, takeable
 
         bit = 1 << target
-        if target >= self.layout.cpus or not int(takeable(self.state, self.layout, sender, 0)) & bit:
+        if (
+            target >= self.layout.cpus
+            or not int(runnable(takeable)(self.state, self.layout, sender, 0)) & bit
+        ):
             return False
         kind, strides = self._call(sender), self._strides(sender)
-        full, partial, left = (int(mask) for mask in take(self.state, self.layout, sender, 0, bit))
+        full, partial, left = (int(mask) for mask in runnable(take)(self.state, self.layout, sender, 0, bit))
         if kind not in _INTERRUPTS:
             self.order = max(self.order, self.sent[sender])
             self._slice("interrupt", self.order, self.order, target, sender=sender)
@@ -312,12 +316,12 @@ class _Replay:
     def _fill(self, cpu: int) -> bool:
         from shootdown._machine.agents import fill_walk_cache
 
-        return self._agent(bool(fill_walk_cache(self.state, self.layout, cpu)), cpu)
+        return self._agent(bool(runnable(fill_walk_cache)(self.state, self.layout, cpu)), cpu)
 
     def _walk(self, cpu: int) -> bool:
         from shootdown._machine.agents import walks_stale_table
 
-        if not walks_stale_table(self.state, self.layout, cpu):
+        if not runnable(walks_stale_table)(self.state, self.layout, cpu):
             return False
         self.broken = WALKS_STALE
         return self._agent(True, cpu)
@@ -325,25 +329,25 @@ class _Replay:
     def _copy(self, cpu: int, entry: int) -> bool:
         from shootdown._machine.agents import fill_entry
 
-        done = entry < self.layout.entries and bool(fill_entry(self.state, self.layout, cpu, entry))
+        done = entry < self.layout.entries and bool(runnable(fill_entry)(self.state, self.layout, cpu, entry))
         return self._agent(done, cpu)
 
     def _drain(self, cpu: int, which: int) -> bool:
         from shootdown._machine.agents import drain_store
 
-        done = which < self.layout.stores and bool(drain_store(self.state, self.layout, cpu, which))
+        done = which < self.layout.stores and bool(runnable(drain_store)(self.state, self.layout, cpu, which))
         return self._agent(done, cpu)
 
     def _preempt(self, cpu: int) -> bool:
         from shootdown._machine.agents import preempt
 
         self.off_since[cpu] = max(self.clock[cpu], self.order)
-        return self._agent(bool(preempt(self.state, self.layout, cpu)), cpu)
+        return self._agent(bool(runnable(preempt)(self.state, self.layout, cpu)), cpu)
 
     def _resume(self, cpu: int) -> bool:
         from shootdown._machine.agents import resume
 
-        if not resume(self.state, self.layout, cpu):
+        if not runnable(resume)(self.state, self.layout, cpu):
             return False
         again = self.off_since[cpu] + self.costs[c.PREEMPTED_FOR]
         self.clock[cpu] = max(self.clock[cpu], again)
@@ -354,13 +358,13 @@ class _Replay:
         from shootdown._machine.agents import go_idle
 
         cpu = self._home(task)
-        return self._agent(bool(go_idle(self.state, self.code.steps, self.layout, task)), cpu)
+        return self._agent(bool(runnable(go_idle)(self.state, self.code.steps, self.layout, task)), cpu)
 
     def _switch(self, task: int) -> bool:
         from shootdown._machine.agents import come_back
 
         cpu = self._home(task)
-        if not come_back(self.state, self.code.steps, self.layout, task):
+        if not runnable(come_back)(self.state, self.code.steps, self.layout, task):
             return False
         self.clock[cpu] = max(self.clock[cpu], self.order)
         self._spend(cpu, self.costs[c.SWITCH], kind="interrupt", stalls=False)

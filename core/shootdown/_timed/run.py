@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._machine.layout import Layout
 from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
@@ -132,12 +133,12 @@ def run_machine(
     costs = cost_array(platform.costs, which)
     ever = (S[L.o_pud : L.o_pud + L.mms * L.slots] != 0).astype(np.uint8)
     timeline = np.zeros(events * LOG_CELLS, np.int64)
-    scheduler.begin(S, L, Q, B, costs, np.array(machine.ready, np.int64))
+    runnable(scheduler.begin)(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
     table = charges(machine.code.steps, machine.code.cost, costs)
     steps = 0
     while True:
-        taken = scheduler.run(
+        taken = runnable(scheduler.run)(
             S, machine.code.steps, machine.code.lists, table, L, Q, B, costs, ever, timeline,
             tuning, SLICE,
         )  # fmt: skip

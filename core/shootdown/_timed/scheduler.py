@@ -6,7 +6,7 @@ Semantics are those of `_machine.step`; this module adds clocks, queues, costs a
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, internal, kernel
+from shootdown._compilation.kernels import inlined, internal, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_PC, TASK_CELLS, Layout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.jit import inlined, internal
+from shootdown._compilation.kernels import inlined, internal
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_MM, T_PC, TASK_CELLS, Layout

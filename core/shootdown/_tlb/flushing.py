@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._tlb.words import (
     ASID_FLOORS,
     BEHIND,

@@ -15,22 +15,17 @@ kernels of `kernels.py` do everything else: docs/adr/0008-a-pass-for-each-cache.
     words   the caches: sets of `GROUP * groups` keys in the order of use. key = page number | VALID; 0: free
 """
 
-# numba ships no types for what `extending` gives.
-# mypy: disable-error-code="call-arg"
-
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import config
 
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._compilation.raw import raw
+from shootdown._compilation.instructions import address_of, peek, poke, raw
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._compilation.vectors import (
     EIGHT,
     GROUP,
-    address_of,
     bring_to_front,
     copy_pages,
     equal,
@@ -43,15 +38,12 @@ from shootdown._compilation.vectors import (
     push_front,
     renewed,
     replaced,
-    set_word,
-    word_at,
 )
 
 # --- plan: what a row holds
 AT, SETS, SET_MASK, XOR, WAYS, GROUPS, UP, KIND, NOTHING, ROW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9  # NOTHING: 0
 IN_ORDER, STAMPED = 0, 1  # KIND. STAMPED: one set of up to `GROUP` ways, kept in registers with times of use
 
-PLAIN_PYTHON = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # there is no plain form of vector instructions
 HEADER = 16  # words before the first cache
 MIXED = HEADER - 1
 MIXTURE = np.uint64(16)
@@ -86,14 +78,14 @@ def _distinct_pages(addresses: Any, count: Any, shift: Any, previous: Any, pages
             elif changes != U0:
                 for i in range(EIGHT):
                     j = np.uint64(i)
-                    set_word(pages + written * U8, word_at(at + j * U8) >> shift)
+                    poke(pages + written * U8, peek(at + j * U8) >> shift)
                     written += (changes >> j) & U1
             done += U8
         else:
-            page = word_at(at) >> shift
+            page = peek(at) >> shift
             if done > U0:
-                previous = word_at(at - U8) >> shift
-            set_word(pages + written * U8, page)
+                previous = peek(at - U8) >> shift
+            poke(pages + written * U8, page)
             written += np.uint64(page != previous)
             done += U1
     return written
@@ -104,8 +96,8 @@ def _distinct_pages_one_by_one(addresses: Any, count: Any, shift: Any, previous:
     """Do what `_distinct_pages` does, where repeats are so mixed that eight accesses are rarely alike."""
     written = U0
     for i in range(np.int64(count)):
-        page = word_at(addresses + np.uint64(i) * U8) >> shift
-        set_word(pages + written * U8, page)
+        page = peek(addresses + np.uint64(i) * U8) >> shift
+        poke(pages + written * U8, page)
         written += np.uint64(page != previous)
         previous = page
     return written
@@ -128,14 +120,14 @@ def _pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, mi
     written = U0
     if sets == set_mask + U1 and xor == NO_FOLD:
         for i in range(count):
-            page = word_at(pages + np.uint64(i) * U8) >> up
-            set_word(missed + written * U8, page)
+            page = peek(pages + np.uint64(i) * U8) >> up
+            poke(missed + written * U8, page)
             at = cache + (page & set_mask) * stride
             written += bring_to_front(at, at + nothing, page | VALID, ways)
         return written
     for i in range(count):
-        page = word_at(pages + np.uint64(i) * U8) >> up
-        set_word(missed + written * U8, page)
+        page = peek(pages + np.uint64(i) * U8) >> up
+        poke(missed + written * U8, page)
         at = cache + _set_number(page, sets, set_mask, xor) * stride
         written += bring_to_front(at, at + nothing, page | VALID, ways)
     return written
@@ -149,10 +141,10 @@ def _missing_pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count:
     stride = np.uint64(8 * GROUP * len(ways))
     written = U0
     for i in range(count):
-        page = word_at(pages + np.uint64(i) * U8) >> up
+        page = peek(pages + np.uint64(i) * U8) >> up
         at = cache + _set_number(page, sets, set_mask, xor) * stride
         if misses(at, page | VALID, ways):
-            set_word(missed + written * U8, page)
+            poke(missed + written * U8, page)
             written += U1
             push_front(at, at + nothing, page | VALID, ways)
         else:
@@ -179,8 +171,8 @@ def _long_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: 
     last = every >> (groups * np.uint64(GROUP) - ways)
     written = U0
     for i in range(count):
-        page = word_at(pages + np.uint64(i) * U8) >> up
-        set_word(missed + written * U8, page)
+        page = peek(pages + np.uint64(i) * U8) >> up
+        poke(missed + written * U8, page)
         at = cache + _set_number(page, sets, set_mask, xor) * groups * np.uint64(8 * GROUP)
         key = page | VALID
         carried = key
@@ -206,20 +198,20 @@ def _stamped_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, misse
     up = plan[row + UP]
     keys: Any = lanes_at(cache)
     times: Any = lanes_at(cache + np.uint64(8 * GROUP))
-    now = word_at(cache + np.uint64(16 * GROUP))
+    now = peek(cache + np.uint64(16 * GROUP))
     written = U0
     for i in range(count):
-        page = word_at(pages + np.uint64(i) * U8) >> up
+        page = peek(pages + np.uint64(i) * U8) >> up
         key = page | VALID
         now += U1
         if equal(keys, key) == U0:
-            set_word(missed + written * U8, page)
+            poke(missed + written * U8, page)
             written += U1
             keys = replaced(keys, least(times), key)
         times = renewed(times, keys, key, now)
     keep_lanes(keys, cache)
     keep_lanes(times, cache + np.uint64(8 * GROUP))
-    set_word(cache + np.uint64(16 * GROUP), now)
+    poke(cache + np.uint64(16 * GROUP), now)
     return written
 
 
@@ -282,7 +274,7 @@ def simulate_block(words: Any, plan: Any, counts: Any, addresses: Any, shift: An
         else:
             count = _distinct_pages(at, length, shift, w[0], pages)
         w[MIXED] = np.uint64(length // MIXTURE < count < length - length // MIXTURE)
-        w[0] = word_at(at + (length - U1) * U8) >> shift
+        w[0] = peek(at + (length - U1) * U8) >> shift
         c[0] += length - count  # hits of the most recent entry
         for row in range(0, plan.size, ROW):
             seen = 1 + row // ROW

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shootdown._compilation.jit import inlined, kernel
-from shootdown._compilation.raw import raw
+from shootdown._compilation.instructions import raw
+from shootdown._compilation.kernels import inlined, kernel
 from shootdown._tlb.flushing import (
     flush,
     with_tag,

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._tlb import kernels as k
 from shootdown._tlb import words as w
 from shootdown._tlb.flush import FlushScope
@@ -168,7 +169,7 @@ class Tlb:
         )
         shape = np.broadcast_shapes((1,), *(np.shape(column) for column in columns))
         each = (np.array(np.broadcast_to(column, shape)) for column in columns)
-        return int(k.on_accesses(self.words, self.plan, *each))
+        return int(runnable(k.on_accesses)(self.words, self.plan, *each))
 
     def lookup(self, cpu: int, asid: int, va: int, *, vm: int = 0) -> tuple[str, int, int] | None:
         """Look an address up in L1 and L2, without walking.
@@ -176,7 +177,9 @@ class Tlb:
         Returns:
             The level that hit, the page size in bytes and the entry's data; None for a miss.
         """
-        row, slot = k.on_lookup(self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va))
+        row, slot = runnable(k.on_lookup)(
+            self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va)
+        )
         if row == 0:
             return None
         size, _, data = self._entry_at(int(slot))
@@ -208,7 +211,7 @@ class Tlb:
         """
         key = self._key(va, page_size)
         mark = self._mark(asid, vm, is_global, table)
-        k.on_fill(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
+        runnable(k.on_fill)(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
 
     def walk_lookup(self, cpu: int, asid: int, va: int, *, vm: int = 0) -> tuple[int, int, int] | None:
         """Find the deepest table entry on the way to an address that the CPU has cached.
@@ -217,7 +220,9 @@ class Tlb:
             The bytes that it covers, the frame of the table that it leads to, and its data; None for a walk
             from the root.
         """
-        slot = k.on_walk_lookup(self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va), 0)
+        slot = runnable(k.on_walk_lookup)(
+            self.words, self.plan, self._cpu(cpu), self.tag(asid, vm), np.uint64(va), 0
+        )
         return None if slot < 0 else self._entry_at(int(slot))
 
     def walk_fill(
@@ -236,7 +241,7 @@ class Tlb:
         """
         key = self._key(va, covers)
         mark = self._mark(asid, vm, False, table)
-        k.on_walk_fill(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
+        runnable(k.on_walk_fill)(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
 
     def flush(self, cpus: int | Iterable[int] | None, scope: FlushScope) -> None:
         """Carry out one invalidation.
@@ -247,10 +252,10 @@ class Tlb:
         """
         words = scope_words(self.geometry, scope, lazy=self.lazy)
         if cpus is None:
-            k.on_flush(self.words, self.plan, -1, words)
+            runnable(k.on_flush)(self.words, self.plan, -1, words)
             return
         for cpu in (cpus,) if isinstance(cpus, int) else cpus:
-            k.on_flush(self.words, self.plan, self._cpu(cpu), words)
+            runnable(k.on_flush)(self.words, self.plan, self._cpu(cpu), words)
 
     def leading_into(
         self, table: int, *, cpu: int | None = None, asid: int | None = None, vm: int = 0
@@ -267,7 +272,7 @@ class Tlb:
         which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
         return sum(
             int(
-                k.on_count_leading_into(
+                runnable(k.on_count_leading_into)(
                     self.words, self.plan, c, scope.tag, scope.mask, np.uint64(self._frame(table))
                 )
             )
@@ -294,7 +299,7 @@ class Tlb:
 
     def entries(self, cpu: int) -> npt.NDArray[Any]:
         """List what a CPU's caches hold: records of `ENTRY`, ordered by level, cache, set and way."""
-        k.on_settle(self.words, self.plan, self._cpu(cpu))
+        runnable(k.on_settle)(self.words, self.plan, self._cpu(cpu))
         at = int(self.plan[w.ENTRIES] + cpu * self.plan[w.CPU_WORDS])
         listed = []
         geometry = self.geometry

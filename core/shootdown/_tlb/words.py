@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shootdown._compilation.jit import inlined
+from shootdown._compilation.kernels import inlined
 
 # --- plan: rows of 16 words, named by their offsets: the header, the page-table levels, then one for each
 # (cache, page size): L1's, L2's, the walk caches'.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shootdown._compilation.jit import inlined, kernel
+from shootdown._compilation.kernels import inlined, kernel
 
 NEWLINE, SPACE, TAB, RETURN, COMMA, COLON, AT, ZERO, NINE = 10, 32, 9, 13, 44, 58, 64, 48, 57
 LESS, EQUALS, DASH, POINT = 60, 61, 45, 46

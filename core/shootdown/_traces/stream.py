@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import attrs
 import numpy as np
 
+from shootdown._compilation.running import runnable
 from shootdown._compilation.vectors import EIGHT, GROUP
 from shootdown._tlb import kernels as k
 from shootdown._tlb import passes as p
@@ -91,7 +92,7 @@ def simulator(geometry: TlbGeometry, page_size: int, *, plain: bool, seed: int =
         seed: where random replacement starts.
 
     """
-    if plain and not p.PLAIN_PYTHON and Passes.can(geometry, page_size):
+    if plain and Passes.can(geometry, page_size):
         return Passes(geometry, page_size)
     return Records(geometry, page_size, seed=seed)
 
@@ -164,7 +165,7 @@ class Passes:
         """Take the next accesses."""
         addresses = np.ascontiguousarray(columns.address)
         shift = np.uint64(shift_of(self._size))
-        p.simulate_block(self._words, self._plan, self._counts, addresses, shift, self._streams)
+        runnable(p.simulate_block)(self._words, self._plan, self._counts, addresses, shift, self._streams)
 
     def count(self) -> TlbCounts:
         """Count what happened so far."""
@@ -256,7 +257,7 @@ class Records:
             self._of_cpus,
             self._of_processes,
         )
-        r.on_records(
+        runnable(r.on_records)(
             self._tlb.words, self._tlb.plan, records, self._scopes, self._tagged, max(len(self._cpus), 1)
         )
 
@@ -270,7 +271,7 @@ class Records:
         for cpu in range(
             old.cpus
         ):  # logs of machines of different sizes differ in size: theirs is carried out
-            k.on_settle(old.words, old.plan, cpu)
+            runnable(k.on_settle)(old.words, old.plan, cpu)
         shared = int(old.plan[w.LOG])
         new.words[:shared] = old.words[:shared]
         for field, size in ((w.CONTROL, w.CONTROL_WORDS), (w.ENTRIES, w.CPU_WORDS)):

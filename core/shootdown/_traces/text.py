@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shootdown._compilation.running import runnable
 from shootdown._traces.columns import Columns
 from shootdown._traces.reading import Trace
 from shootdown._traces.source import Source, TraceError
@@ -54,9 +55,9 @@ class TextTrace(Trace):
             if end == 0 and not at_end:
                 raise TraceError(self._place(state, byte), f"a line of more than {_TEXT >> 20} MiB")
             if self._name == "lackey":
-                count, taken, is_bad = k.parse_lackey(text, end, self._instructions, address, state)
+                count, taken, is_bad = runnable(k.parse_lackey)(text, end, self._instructions, address, state)
             else:
-                count, taken, is_bad = k.parse_view(
+                count, taken, is_bad = runnable(k.parse_view)(
                     text, end, self._instructions, words, address, cpu, process, state
                 )
             self.fetches_left_out = 0 if self._instructions else int(state[k.FETCHES])

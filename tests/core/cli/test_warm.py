@@ -24,7 +24,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 CODE = """
 import contextlib, io, json, sys
 from shootdown._cli import run
-from shootdown._compilation.jit import watched
+from shootdown._compilation.backend.watching import watched
 for line in json.loads(sys.argv[1]):
     out = io.StringIO()
     with watched() as compiled, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
@@ -64,9 +64,9 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(capsys: pytest.Cap
 
 
 def test_without_a_folder_to_keep_kernels_in_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shootdown._compilation import jit as _jit
+    from shootdown._compilation.backend import disk
 
-    monkeypatch.setattr(_jit, "keeps", lambda _: False)
+    monkeypatch.setattr(disk, "keeps", lambda _: False)
     with pytest.raises(ShootdownError, match="NUMBA_CACHE_DIR"):
         warm(Job("tlb", "nothing", lambda: None))
 
@@ -104,7 +104,7 @@ OLD, NEW = "root_mask=bits(12, 55)", "root_mask=bits(12, 54)"
 WALK = """
 import sys
 import numpy as np
-from shootdown._compilation.jit import watched
+from shootdown._compilation.backend.watching import watched
 from shootdown._plugins.registry import registry
 from shootdown.formats import AddressSpace, PhysicalMemory
 from shootdown._pagetables.walk_many import walk_many

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer
 from shootdown._explore.moves import KINDS, REFUSED, STEP, VIOLATED, label_of, move
 from shootdown._explore.walk import allowed
@@ -33,14 +34,14 @@ def all_labels(explorer: Explorer) -> list[int]:
     most = max(layout.tasks, layout.cpus)
     beside = max(layout.cpus, layout.entries, layout.stores)
     labels = [
-        label_of(kind, x, y)
+        runnable(label_of)(kind, x, y)
         for kind in range(STEP, KINDS)
         for x in range(layout.tasks if kind in _OF_TASKS else layout.cpus)
         for y in range(beside if kind in _WITH_SECOND else 1)
         if _exists(kind, y, layout)
     ]
     assert most <= 255
-    return [label for label in labels if allowed(layout, rules, label)]
+    return [label for label in labels if runnable(allowed)(layout, rules, label)]
 
 
 _OF_TASKS = (0, 1, 9, 10, 11)
@@ -71,7 +72,7 @@ def plain_search(explorer: Explorer, look: Callable[[State], None] = lambda _: N
         look(before)
         for label in labels:
             here[:] = before
-            said = move(here, *explorer.program, label)
+            said = runnable(move)(here, *explorer.program, label)
             if said == REFUSED:
                 assert here.tobytes() == key, "a refused move wrote"
                 continue

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.explore.plain_search import State, plain_search
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.flow import LABELS, QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
@@ -101,7 +102,7 @@ def test_a_step_does_the_same_whatever_is_in_a_register_that_it_is_said_not_to_r
             tried.add((task, pc))
             reads, writes = reads_and_writes(steps[pc])
             whole = state.copy()
-            said = step(whole, machine.code.steps, machine.code.lists, machine.layout, task)
+            said = runnable(step)(whole, machine.code.steps, machine.code.lists, machine.layout, task)
             if said & 7 != o.DONE:
                 continue
             for what in range(EVERYTHING):
@@ -110,7 +111,10 @@ def test_a_step_does_the_same_whatever_is_in_a_register_that_it_is_said_not_to_r
                 cells = _cells(t, what)
                 other = state.copy()
                 other[cells] ^= 5
-                assert step(other, machine.code.steps, machine.code.lists, machine.layout, task) == said
+                assert (
+                    runnable(step)(other, machine.code.steps, machine.code.lists, machine.layout, task)
+                    == said
+                )
                 if not writes >> what & 1:
                     other[cells] ^= 5
                 assert np.array_equal(other, whole), (int(steps[pc][0]), what)

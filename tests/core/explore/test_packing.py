@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shootdown._compilation.jit import kernel
-from shootdown._compilation.prefetch import BLOCK, differing
+from shootdown._compilation.instructions import BLOCK, differing
+from shootdown._compilation.kernels import kernel
+from shootdown._compilation.running import runnable
 from shootdown._explore.packing import Plan, pack, plan_for, unpack
 
 WIDTHS = st.lists(st.integers(0, 16), min_size=1, max_size=120)
@@ -61,10 +62,10 @@ def test_unpacking_what_was_packed_gives_the_state(drawn: tuple[np.ndarray, ...]
     widths, first, state = drawn
     plan = plan_for(widths)
     rows = np.full(plan.words + 2, np.uint64(0xDEAD), np.uint64)
-    pack(state, rows, 1, plan)
+    runnable(pack)(state, rows, 1, plan)
     assert rows[0] == rows[-1] == 0xDEAD
     there = first.copy()
-    _unpack(rows, 1, there, plan)
+    runnable(_unpack)(rows, 1, there, plan)
     assert np.array_equal(there, state)
 
 
@@ -76,4 +77,4 @@ def test_a_block_compared_at_once_is_one_compared_word_by_word(words: list[int],
         b[w] ^= np.uint64(1) << np.uint64(data.draw(st.integers(0, 63)))
     for at in range(2 * BLOCK + 1):
         plain = sum(1 << i for i in range(BLOCK) if a[at + i] != b[at + i])
-        assert _differing(a, b, at) == differing(a, b, at) == plain
+        assert runnable(_differing)(a, b, at) == differing(a, b, at) == plain

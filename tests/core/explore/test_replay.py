@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.explore.test_stories import BUGS, DEADLOCK, case_of
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer
 from shootdown._explore.labels import read_move
 from shootdown._explore.telling import digest, retell
@@ -87,7 +88,7 @@ def test_any_walk_of_the_explorer_is_a_run_of_the_timed_engine(
     problem = case.program.build(case.setup())
     explorer = Explorer(problem)
     labels = np.zeros(300, np.int64)
-    made, _ = random_walk(explorer.first.copy(), *explorer.program, labels, seed)
+    made, _ = runnable(random_walk)(explorer.first.copy(), *explorer.program, labels, seed)
     from shootdown._explore.telling import _Teller
 
     teller = _Teller(explorer)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.changes import Words, entry_words
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.telling import tell
@@ -197,7 +198,7 @@ def test_nothing_changed_says_nothing_and_any_walk_can_be_told(seed: int, most: 
     (case,) = explorations("unshare-gup", arch=["x86"], kernels=["6.16"], parameters={"sharers": 3})
     explorer = Explorer(case.program.build(case.setup()))
     labels = np.zeros(most, np.int64)
-    made, _ = random_walk(explorer.first.copy(), *explorer.program, labels, seed)
+    made, _ = runnable(random_walk)(explorer.first.copy(), *explorer.program, labels, seed)
     teller = _Teller(explorer)
     for label in labels[:made].tolist():
         teller.make(label)

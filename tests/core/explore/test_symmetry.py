@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._compilation.running import runnable
 from shootdown._explore import packing
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.packing import unpack
@@ -58,7 +59,7 @@ def states_of(case, *, symmetry):
     state = searching.first.copy()
     rows = []
     for n in range(outcome.states):
-        unpack(found["store"].rows, n * plans[-1].words, state, plans[-1])
+        runnable(unpack)(found["store"].rows, n * plans[-1].words, state, plans[-1])
         rows.append(state.astype(np.int64)[: searching.problem.machine.layout.size])
     return np.array(rows)
 
@@ -67,7 +68,7 @@ def standing_for(case, state):
     """Rename a state to the one that stands for it."""
     sym = explorer(case).symmetry
     renamed = state.astype(np.uint16)
-    canonical(renamed, renamed.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
+    runnable(canonical)(renamed, renamed.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
     return tuple(renamed)
 
 
@@ -108,9 +109,9 @@ def test_a_key_that_followed_a_change_is_the_key_of_what_came_of_it(case):
     before = np.full_like(states[0], -1)
     for state in states[:: max(len(states) // 40, 1)]:
         for cell in sym.order:
-            weigh(keys, 0, sym, int(cell), int(before[cell]), int(state[cell]))
+            runnable(weigh)(keys, 0, sym, int(cell), int(before[cell]), int(state[cell]))
         fresh = np.zeros(room_for_keys(sym), np.uint64)
-        weigh_all(state.astype(np.uint16), fresh, sym)
+        runnable(weigh_all)(state.astype(np.uint16), fresh, sym)
         assert list(keys[: sym.groups + 1]) == list(fresh[: sym.groups + 1])
         before = state
 
@@ -145,5 +146,5 @@ def test_the_table_is_filled_with_every_row_again():
     (store, words) = stores[-1]
     before = sorted(store.table[store.table != 0])
     store.table[:] = 0
-    rehash(store, words)
+    runnable(rehash)(store, words)
     assert sorted(store.table[store.table != 0]) == before == list(range(1, outcome.states + 1))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer
 from shootdown._explore.problem import Problem
 from shootdown._explore.renaming import canonical, room_for_keys, sort_rows
@@ -50,7 +51,7 @@ def tables(draw: st.DrawFn) -> tuple[list[list[tuple[int, int]]], list[int], lis
 
 def _sorted(cells: list[int]) -> list[int]:
     state = np.array([7, *cells, 7], np.uint16)
-    sort_rows(state, 1, ROWS, COLUMNS, OWNER)
+    runnable(sort_rows)(state, 1, ROWS, COLUMNS, OWNER)
     assert state[0] == state[-1] == 7
     return [int(cell) for cell in state[1:-1]]
 
@@ -103,7 +104,7 @@ def test_nothing_is_sorted_while_somebody_holds_the_lock_of_the_table() -> None:
     for held in (1, 0):
         state = explorer.first.copy()
         state[layout.o_lock + lock * LOCK_CELLS + K_WRITER] = held
-        canonical(state, state.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
+        runnable(canonical)(state, state.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
         found = [int(cell) for cell in state[layout.o_variable : layout.o_variable + 4]]
         assert found == ([1, 1, 2, 2] if held else [1, 2, 2, 1])
 

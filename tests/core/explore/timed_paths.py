@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from shootdown._compilation.running import runnable
 from shootdown._explore import moves as m
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._machine import ops as o
@@ -74,7 +75,7 @@ class Follower:
         self.moves = 0
 
     def move(self, kind: int, x: int, y: int = 0) -> None:
-        said = m.move(self.state, *self.explorer.program, m.label_of(kind, x, y))
+        said = runnable(m.move)(self.state, *self.explorer.program, runnable(m.label_of)(kind, x, y))
         self.moves += 1
         if said == m.REFUSED:
             self.refused.append(f"move {self.moves}: kind {kind} x {x} y {y}")
@@ -110,7 +111,7 @@ class Follower:
             from shootdown._machine.switching import switch_to
 
             if self.running(cpu) < 0 and not self.moves:
-                switch_to(self.state, self.layout, cpu, task)  # the beginning
+                runnable(switch_to)(self.state, self.layout, cpu, task)  # the beginning
             elif self.running(cpu) < 0:
                 self.move(m.SWITCH, task)
             else:
@@ -167,7 +168,6 @@ CELLS = [
 ]
 
 if __name__ == "__main__":
-    np.seterr(over="ignore")
     for number in range(int(sys.argv[1])):
         for one in CELLS:
             print(json.dumps(run(one, number + 1)), flush=True)

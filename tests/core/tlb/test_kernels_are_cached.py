@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 USE_A_TLB = """
-from shootdown._compilation.jit import watched
+from shootdown._compilation.backend.watching import watched
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
 with watched() as compiled:
     tlb = Tlb(TlbGeometry(l1=CacheGeometry(64, 4, (4096,)), l2=CacheGeometry(64, 4, (4096,))), 1)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 KERNEL = """
-from shootdown._compilation.jit import kernel
+from shootdown._compilation.kernels import kernel
 from toy.helper import (
     doubled,  # a comment, with a comma
 )
@@ -18,16 +18,17 @@ def answer(x):
     return doubled(x) + n.OFFSET
 """
 HELPER = """
-from ._jit_user import inlined
+from ._user import inlined
 
 @inlined
 def doubled(x):
     return 2 * x
 """
 RUN = """
+from shootdown._compilation.running import compiled
 from toy.kernels import answer
-value = answer(20)
-print(value, sum(answer.stats.cache_hits.values()))
+value = compiled(answer)(20)
+print(value, sum(compiled(answer).stats.cache_hits.values()))
 """
 
 
@@ -40,7 +41,7 @@ def toy(tmp_path):
         "kernels": KERNEL,
         "helper": HELPER,
         "numbers": "OFFSET = 2",
-        "_jit_user": "from shootdown._compilation.jit import inlined",
+        "_user": "from shootdown._compilation.kernels import inlined",
         "bystander": "import toy.kernels",
     }
     for name, source in sources.items():
@@ -101,7 +102,7 @@ def test_a_module_that_imports_the_kernel_may_change(toy):
 
 
 def test_the_timed_engine_comes_from_the_machine_that_it_inlines():
-    from shootdown._compilation.jit import sources
+    from shootdown._compilation.sources import sources
     from shootdown._timed import scheduler
 
     found = {"/".join(file.parts[-2:]) for file in sources(scheduler.__name__)}
@@ -112,16 +113,21 @@ def test_the_timed_engine_comes_from_the_machine_that_it_inlines():
 
 def test_walks_come_from_core_alone():
     """An edited plugin recompiles no kernel of core; its formats are part of the kernels' types."""
-    from shootdown._compilation.jit import sources
+    from shootdown._compilation.sources import sources
     from shootdown._pagetables import walk
 
     found = sources(walk.__name__)
-    assert {"walk.py", "format_types.py", "memory_kernels.py", "format_layout.py"} <= {f.name for f in found}
+    assert {"walk.py", "layout_type.py", "memory_type.py", "memory_kernels.py", "format_layout.py"} <= {
+        f.name for f in found
+    }
     assert not any(file.parts[-2].startswith("shootdown_") for file in found)
 
 
 def test_what_was_never_compiled_is_not_kept(toy):
-    code = "from toy.kernels import answer; from shootdown._compilation.jit import is_kept; print(is_kept(answer))"
+    code = (
+        "from toy.kernels import answer; from shootdown._compilation.running import is_ready; "
+        "print(is_ready(answer))"
+    )
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(toy.parent / "kept"),
         "PYTHONPATH": str(toy.parent),
@@ -142,8 +148,9 @@ def test_what_was_never_compiled_is_not_kept(toy):
 def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
     from numba.core import caching
 
-    from shootdown._compilation.jit import kernel
+    from shootdown._compilation.kernels import kernel
+    from shootdown._compilation.running import compiled
 
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     successor = kernel(lambda x: x + 1)
-    assert successor(1) == 2
+    assert compiled(successor)(1) == 2

@@ -1,7 +1,7 @@
 """Hand a `Layout` to numba as a type: kernels that take one are compiled for its numbers and cached on disk.
 
 A layout has no run-time data. Its numba type carries the numbers, its attributes are constants, and the
-type's name carries their digest: an edited format recompiles the kernels of that format alone (`jit` sees to
+type's name carries their digest: an edited format recompiles the kernels of that format alone (`sources` sees to
 edits of the kernels). Only plain data lies in the type: no module, no callable, or the cache never hits.
 """
 
@@ -26,8 +26,6 @@ from numba.extending import (
     typeof_impl,
     unbox,
 )
-
-from shootdown._pagetables.format_layout import Layout
 
 
 class LayoutType(types.Type):
@@ -54,16 +52,19 @@ def _plain(value: Any) -> Any:
 
 
 @functools.cache
-def _layout_type(layout: Layout) -> LayoutType:
+def _layout_type(layout: Any) -> LayoutType:
     fields = attrs.asdict(layout, recurse=False)
     name, fingerprint = fields.pop("name"), fields.pop("fingerprint")
     numbers = tuple((field, _plain(value)) for field, value in fields.items())
     return LayoutType(f"{name} {fingerprint[:16]}", numbers)
 
 
-@typeof_impl.register(Layout)
-def _typeof_layout(value: Layout, context: Any) -> LayoutType:
-    return _layout_type(value)
+def teach(layout: type) -> None:
+    """Let kernels take values of the class `Layout`."""
+
+    @typeof_impl.register(layout)
+    def typeof_layout(value: Any, context: Any) -> LayoutType:
+        return _layout_type(value)
 
 
 register_model(LayoutType)(models.OpaqueModel)

@@ -1,0 +1,167 @@
+"""Make the compiled copies of kernels: numba's dispatchers, over globals in which kernels are dispatchers too.
+
+The one place that decides how kernels are compiled. numba looks a dispatcher up on disk, and compiles it, when it is
+first called with arguments of other types than before.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import itertools
+import pkgutil
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from numba import jit, njit
+from numba.core.dispatcher import Dispatcher
+
+from shootdown._compilation.backend.disk import Disk
+from shootdown._compilation.registry import INSTRUCTIONS, MANNERS, TYPES, Manner
+from shootdown._compilation.worlds import copied, names_in, settle
+
+# Kernels never raise, they return reason codes: no division checks in hot loops. Two threads may run at once.
+# Kernels allocate nothing and return no array, so nobody counts references to arrays: with counting, two atomic
+# additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
+# Nobody calls one from C: an entry for that would take a tenth of the time to compile.
+_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+_FLAGS_OF: dict[Manner, dict[str, Any]] = {
+    Manner.KERNEL: _FLAGS,
+    # An entry for Python takes a fifth of the engine's time to compile.
+    Manner.INTERNAL: {**_FLAGS, "no_cpython_wrapper": True},
+    Manner.INLINED: {**_FLAGS, "forceinline": True},
+    Manner.INLINED_COPY: {**_FLAGS, "forceinline": True},
+}
+#: A plugin's own function may allocate: it is compiled as numba does by itself.
+_PLUGINS_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+
+_made: dict[Callable[..., Any], Any] = {}
+_taught: set[type] = set()
+
+
+def dispatcher(function: Callable[..., Any]) -> Any:
+    """Make the dispatcher of a kernel, and of those that it names."""
+    if function not in _made:
+        manner = MANNERS[function]
+        _make(function, njit(**_FLAGS_OF[manner]), kept=manner is not Manner.INLINED_COPY)
+    teach()
+    return _made[function]
+
+
+def teach() -> None:
+    """Teach numba the classes whose values kernels take."""
+    for kind in TYPES.keys() - _taught:
+        _taught.add(kind)
+        pkgutil.resolve_name(TYPES[kind])(kind)
+
+
+@functools.cache
+def unkept(function: Callable[..., Any]) -> Any:
+    """Make a dispatcher of a kernel that is compiled by each process anew."""
+    teach()
+    return _alone(function, _FLAGS)
+
+
+@functools.cache
+def plugins_own(function: Callable[..., Any]) -> Any:
+    """Make the dispatcher of a function that a plugin hands over.
+
+    Args:
+        function: a kernel; a plain function, which only the kernel that calls it keeps on disk; or what the plugin
+            compiled with numba itself.
+    """
+    if function in MANNERS:
+        return dispatcher(function)
+    if isinstance(function, Dispatcher):
+        return _instead(function)
+    return _alone(function, _PLUGINS_FLAGS)
+
+
+def _alone(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
+    copy = copied(_plain(function))
+    made = njit(**flags)(copy)
+    _settle(copy, function)
+    return made
+
+
+def _make(function: Any, compile_: Callable[..., Any], *, kept: bool) -> None:
+    copy = copied(_plain(function))
+    made = _made[function] = compile_(copy)
+    if kept:
+        made._cache = Disk(copy)
+    _settle(copy, function)
+
+
+def _plain(function: Any) -> FunctionType:
+    plain: FunctionType = getattr(function, "py_func", function)
+    return plain
+
+
+def _settle(copy: FunctionType, function: Any) -> None:
+    plain = _plain(function)
+    _refuse_modules(plain)
+    settle(copy, plain, _instead)
+
+
+def _instead(value: Any) -> Any:
+    """Give what stands for a value in compiled code."""
+    if isinstance(value, FunctionType):
+        if value in MANNERS:
+            return dispatcher(value)
+        if value in INSTRUCTIONS:
+            return pkgutil.resolve_name(INSTRUCTIONS[value])
+    # A plugin may compile its helpers itself, and they may name kernels: those have to be the compiled ones.
+    if isinstance(value, Dispatcher) and value not in _made and _names_kernels(value):
+        _make(value, jit(**value.targetoptions), kept=False)
+    if isinstance(value, Dispatcher):
+        return _made.get(value, value)
+    return value
+
+
+def _names_kernels(value: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Say whether a kernel is among what a function that somebody compiled himself names, or what that names."""
+    if value in seen:
+        return False
+    if isinstance(value, FunctionType):
+        return value in MANNERS or value in INSTRUCTIONS
+    if not isinstance(value, Dispatcher):
+        return False
+    plain = _plain(value)
+    cells = [cell.cell_contents for cell in plain.__closure__ or ()]
+    named = [plain.__globals__[name] for name in names_in(plain.__code__) & plain.__globals__.keys()]
+    return any(
+        _names_kernels(one, seen | {value})
+        for one in named + cells
+        if isinstance(one, Dispatcher | FunctionType)
+    )
+
+
+def _refuse_modules(function: FunctionType) -> None:
+    """Refuse what would reach a kernel as an attribute of a module: there it is the plain function."""
+    for module, attribute in through_modules(function):
+        raise TypeError(
+            f"{function.__module__}.{function.__qualname__} names the kernel {attribute} through the module "
+            f"{module}: import it by its own name"
+        )
+
+
+def through_modules(function: FunctionType) -> list[tuple[str, str]]:
+    """List the kernels that a function's code names as attributes of a module: pairs of module and name."""
+    modules = {
+        name: value
+        for name in names_in(function.__code__)
+        if isinstance(value := function.__globals__.get(name), ModuleType)
+    }
+    suspects = {
+        (name, attribute)
+        for name, module in modules.items()
+        for attribute in names_in(function.__code__)
+        if isinstance(value := vars(module).get(attribute), FunctionType)
+        and (value in MANNERS or value in INSTRUCTIONS)
+    }
+    if not suspects:
+        return []
+    code = list(dis.get_instructions(function))
+    pairs = {(a.argval, b.argval) for a, b in itertools.pairwise(code) if "GLOBAL" in a.opname}
+    return sorted(suspects & pairs)

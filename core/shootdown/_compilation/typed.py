@@ -1,0 +1,30 @@
+"""Classes whose values kernels take: what teaches numba each of them, when a kernel is compiled."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from shootdown._compilation.registry import MADE_WITH, TYPES
+
+C = TypeVar("C", bound=type)
+
+_DISPATCHERS = "shootdown._compilation.backend.dispatchers"
+
+
+def compiled_type(teach: str) -> Callable[[C], C]:
+    """Say what teaches numba a class whose values kernels take.
+
+    Args:
+        teach: `module:name` of a function that is called with the class before a kernel is compiled.
+    """
+
+    def note(kind: C) -> C:
+        MADE_WITH.setdefault(kind.__module__, set()).add(teach.partition(":")[0])
+        TYPES[kind] = teach
+        if _DISPATCHERS in sys.modules:
+            sys.modules[_DISPATCHERS].teach()
+        return kind
+
+    return note
