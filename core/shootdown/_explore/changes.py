@@ -30,10 +30,13 @@ from shootdown._machine.layout import (
     T_CPU,
     T_GATHER,
     T_ON,
+    T_PC,
     T_REG,
     TASK_CELLS,
     Layout,
 )
+from shootdown._machine.steps.row import Kind
+from shootdown._machine.steps.table import STEPS
 
 State = npt.NDArray[np.int64]
 
@@ -70,47 +73,6 @@ _GATHER_FLAGS = (
     (o.FULLY_UNSHARED, "fully_unshared_tables"),
     (o.FULLMM, "fullmm"),
 )
-
-
-#: What a step is called whose program gives it no words.
-_STEP_WORDS = {
-    o.CHOICE: "goes one way",
-    o.PARK: "has nothing more to do",
-    o.HALT: "the task is gone",
-    o.SIGNAL: "tells who waits",
-    o.AWAIT: "goes on: it was told",
-    o.FENCE: "full barrier",
-    o.WAIT: "all targets have answered",
-    o.IRQ_OFF: "interrupts off",
-    o.IRQ_ON: "interrupts on",
-    o.LOAD_PUD: "read the PUD entry",
-    o.CLEAR_PUD: "clear the PUD entry",
-    o.SET_PUD: "write the PUD entry",
-    o.READ_TABLE: "read an entry in the table",
-    o.TABLE_STATE: "use the table's page",
-    o.JUMP_EXCLUSIVE: "is the table exclusive?",
-    o.TOUCH: "access",
-    o.SET_FLAGS: "how to flush",
-    o.SHARE: "map the table too",
-    o.DROP: "stop mapping the table",
-    o.UNSHARE: "stop sharing the table",
-    o.ON_MM: "work on another mm",
-    o.MIGRATE: "move to another CPU",
-    o.JUMP_NOT_LOADED: "has this CPU the mm loaded?",
-    o.JUMP_NOT_GLOBAL: "has the mm a global ASID?",
-    o.JUMP_NOT_MASKED: "is this CPU in the mm_cpumask?",
-    o.JUMP_NOT_ALONE: "is this the mm's only task?",
-    o.JUMP_NOT_OWN: "is it this task's mm?",
-}
-#: The same for those on variables and entries.
-_ON_VARIABLES = {
-    o.V_LOAD: "read {}",
-    o.V_STORE: "write {}",
-    o.V_ADD: "add to {}",
-    o.V_XCHG: "exchange {}",
-    o.V_CAS: "compare and exchange {}",
-    o.ACCESS: "access memory through {}",
-}
 
 
 def mm_name(mm: int) -> str:
@@ -167,10 +129,11 @@ class Words:
 
     def does(self, step: Sequence[int]) -> str:
         """Say what a step does whose program gives it no words, from its operation; empty if that says nothing."""
-        op, a, b = int(step[0]), int(step[1]), int(step[2])
-        if op in _ON_VARIABLES and not index_of(step):
-            return _ON_VARIABLES[op].format(self.variable(b if op in (o.V_LOAD, o.ACCESS) else a))
-        return _STEP_WORDS.get(op, "")
+        row = STEPS[int(step[0])]
+        place = row.first(Kind.VARIABLE, Kind.ENTRY)
+        if not place:
+            return row.words
+        return "" if index_of(step) else row.words.format(self.variable(int(step[place])))
 
     def changed(self, before: State, after: State) -> list[str]:
         """List what changed that more than the moving task can see."""
@@ -311,41 +274,61 @@ class Words:
     # --- what only the task that moves can see
 
     def found(self, step: Sequence[int], task: int, before: State, after: State) -> list[str]:
-        """Say what a step read or decided, where its operation is one that reads or decides."""
-        layout = self._layout
-        op, a, b = (int(cell) for cell in step[:3])
-        row = layout.o_task + task * TASK_CELLS
-        register = row + T_REG
-        base = layout.o_cpu + int(before[row + T_CPU]) * CPU_CELLS
-        if op == o.LOAD_PUD:
-            return [f"reads {self._link(int(after[register + a]))}"]
-        if op == o.READ_TABLE:
-            return [f"the table {_TABLE_WORDS[int(after[register + a]) & o.TABLE_MASK]}"]
-        if op == o.V_LOAD:
-            index = index_of(step)
-            number = b + (int(before[register + index - 1]) if index else 0)
-            return [f"reads {self.value(number, int(after[register + a]))}"]
-        if op == o.V_CAS:
-            same = int(before[layout.o_variable + a]) == int(before[register + b])
-            return [] if same else ["another value is there: nothing is written"]
-        if op == o.ACCESS:
-            value = int(after[register + a])
-            return ["faults" if value == 0 else f"uses {entry_words(value)}"]
-        if op == o.TRY_WRITE:
-            return [] if int(after[row]) == int(before[row]) + 1 else ["somebody holds it"]
-        if op == o.JUMP_EXCLUSIVE:
-            return ["yes" if int(after[row]) == a else "no: others map it too"]
-        if op == o.NESTED:
-            pending = int(before[layout.o_mm + (int(before[row + T_ON]) - 1) * MM_CELLS + M_PENDING])
-            return ["yes"] if pending > 1 else []
-        if op == o.FLUSH_BEGIN:
-            strides = int(after[base + CPU_CALL_STRIDES])
-            if strides == 0:
-                return ["flush everything"]
-            return [f"flush a range of {strides:,}{' or more' if strides == layout.most else ''}"]
-        if op == o.UNSHARE or o.GATHER <= op <= o.SET_FLAGS:
-            flags = row + T_GATHER + (a if a < 3 else 0) * GATHER_CELLS + G_FLAGS
-            new = int(after[flags]) & ~int(before[flags])
-            who = "request" if a == 2 else "gather"
-            return [f"the {who} notes {name}" for bit, name in _GATHER_FLAGS if new & bit]
-        return []
+        """Say what a step read or decided, where its row says that it reads or decides something."""
+        tells = STEPS[int(step[0])].tells
+        if not tells:
+            return []
+        words: list[str] = getattr(self, f"_tell_{tells}")([int(cell) for cell in step], task, before, after)
+        return words
+
+    def _row(self, task: int) -> int:
+        return self._layout.o_task + task * TASK_CELLS
+
+    def _read(self, task: int, after: State, register: int) -> int:
+        """What a step read into a register."""
+        return int(after[self._row(task) + T_REG + register])
+
+    def _tell_link(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        return [f"reads {self._link(self._read(task, after, step[1]))}"]
+
+    def _tell_table(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        return [f"the table {_TABLE_WORDS[self._read(task, after, step[1]) & o.TABLE_MASK]}"]
+
+    def _tell_value(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        index = index_of(step)
+        number = step[2] + (int(before[self._row(task) + T_REG + index - 1]) if index else 0)
+        return [f"reads {self.value(number, self._read(task, after, step[1]))}"]
+
+    def _tell_exchanged(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        expected = int(before[self._row(task) + T_REG + step[2]])
+        same = int(before[self._layout.o_variable + step[1]]) == expected
+        return [] if same else ["another value is there: nothing is written"]
+
+    def _tell_access(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        value = self._read(task, after, step[1])
+        return ["faults" if value == 0 else f"uses {entry_words(value)}"]
+
+    def _tell_refused(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        at = self._row(task) + T_PC
+        return [] if int(after[at]) == int(before[at]) + 1 else ["somebody holds it"]
+
+    def _tell_exclusive(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        return ["yes" if int(after[self._row(task) + T_PC]) == step[1] else "no: others map it too"]
+
+    def _tell_pending(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        mm = int(before[self._row(task) + T_ON]) - 1
+        pending = int(before[self._layout.o_mm + mm * MM_CELLS + M_PENDING])
+        return ["yes"] if pending > 1 else []
+
+    def _tell_strides(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        cpu = int(before[self._row(task) + T_CPU])
+        strides = int(after[self._layout.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES])
+        if strides == 0:
+            return ["flush everything"]
+        return [f"flush a range of {strides:,}{' or more' if strides == self._layout.most else ''}"]
+
+    def _tell_flags(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        at = self._row(task) + T_GATHER + step[1] * GATHER_CELLS + G_FLAGS
+        new = int(after[at]) & ~int(before[at])
+        who = "request" if step[1] == o.GATHERS - 1 else "gather"
+        return [f"the {who} notes {name}" for bit, name in _GATHER_FLAGS if new & bit]

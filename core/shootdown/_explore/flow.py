@@ -7,7 +7,7 @@ that is written before it is read again is dead, and its value is cleared: state
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,51 +17,26 @@ import numpy.typing as npt
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
+from shootdown._machine.layout import GATHER_PARTS
+from shootdown._machine.steps import cells
+from shootdown._machine.steps.cells import Cell, Of
+from shootdown._machine.steps.row import BY_TABLE, Kind, Row
+from shootdown._machine.steps.table import ROWS, steps_that
 
 #: Which operand of a step is a label (0 is `a`).
-LABELS = {
-    o.JUMP: 0, o.NEXT: 2, o.JUMP_ZERO: 1, o.JUMP_EQUAL: 2, o.JUMP_EXCLUSIVE: 0, o.POPULATE: 1, o.JUMP_FLAGS: 2,
-    o.JUMP_CLEARED: 2, o.GATHER_TABLES: 3, o.JUMP_NO_TARGET: 0, o.JUMP_NOT_LOADED: 0, o.JUMP_NOT_GLOBAL: 0,
-    o.JUMP_NOT_TRANSITION: 0, o.JUMP_STRIDES: 2, o.JUMP_TARGETS_BELOW: 1, o.JUMP_WHOLE: 0, o.JUMP_EMPTY: 1,
-    o.JUMP_NOT_ALONE: 0, o.JUMP_NOT_DUE: 1, o.CHOICE: 0, o.JUMP_NO_BITS: 2, o.V_CAS: 3, o.JUMP_SAME: 2,
-    o.TRY_WRITE: 2, o.JUMP_NOT_OWN: 0, o.JUMP_NOT_MASKED: 0, o.JUMP_NOT_PENDING: 1,
-}  # fmt: skip
-
+LABELS = {row.number: row.first(Kind.LABEL) - 1 for row in ROWS if row.first(Kind.LABEL)}
 #: Steps after which a program does not go on with the next one.
-_ENDS = frozenset({o.HALT, o.PARK, o.FAIL, o.JUMP})
-
-LOCAL = frozenset({
-    o.JUMP, o.SET, o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.WORK, o.MARK, o.NOTE, o.PICK, o.ON_MM, o.EXECUTE,
-    o.GATHER_ADD, o.GATHER_SLOT, o.GATHER_RESET, o.GATHER_TABLES, o.GATHER_PAGES, o.GATHER_PART, o.GATHER_REST,
-    o.JUMP_FLAGS, o.JUMP_CLEARED, o.CLEAR_FLAGS,
-    o.REQUEST, o.COPY_RANGE, o.SET_FLAGS, o.JUMP_NO_TARGET, o.JUMP_TARGETS_BELOW, o.JUMP_WHOLE, o.JUMP_EMPTY,
-    o.JUMP_STRIDES, o.CANCEL, o.FAIL, o.JUMP_NO_BITS, o.COPY, o.ADD, o.JUMP_SAME, o.REACHED,
-})  # fmt: skip
+_ENDS = steps_that(lambda row: row.ends)
+LOCAL = steps_that(lambda row: row.local)
 
 #: The gathers of a task follow its registers in masks of what is live; then the pages that its outer gather queued,
 #: which its last gather keeps (`ops.GATHER_PAGES`) and which are no part of that one here.
 _GATHERS = o.REGISTERS
-QUEUED = _GATHERS + 3
+QUEUED = _GATHERS + o.GATHERS
 THINGS = QUEUED + 1
-_PAGES = frozenset({o.GATHER_PAGES, o.GATHER_PART, o.GATHER_REST})
-_LAST = 2
-
-_USES_SLOT = frozenset({
-    o.LOAD_PUD, o.CLEAR_PUD, o.SET_PUD, o.POPULATE, o.JUMP_EXCLUSIVE, o.SHARE, o.DROP, o.UNSHARE, o.TABLE_STATE,
-    o.READ_TABLE, o.GATHER_SLOT, o.GATHER_PART, o.GATHER_REST,
-})  # fmt: skip
-_USES_CLASS = frozenset({o.JUMP_EXCLUSIVE, o.DROP, o.UNSHARE, o.TABLE_STATE})
-_USES_GATHER = frozenset({
-    o.GATHER_ADD, o.GATHER_SLOT, o.GATHER_RESET, o.GATHER_TABLES, o.GATHER_PAGES, o.GATHER_PART, o.GATHER_REST,
-    o.JUMP_FLAGS, o.JUMP_CLEARED, o.CLEAR_FLAGS,
-    o.NESTED, o.SET_FLAGS, o.COPY_RANGE, o.UNSHARE, o.FLUSH_BEGIN, o.JUMP_EMPTY, o.JUMP_STRIDES,
-})  # fmt: skip
-_USES_A = frozenset({o.NEXT, o.JUMP_ZERO, o.JUMP_EQUAL, o.JUMP_NO_BITS, o.ADD, o.JUMP_SAME})
-_USES_B = frozenset({o.PICK, o.READ_TABLE, o.V_CAS, o.COPY, o.JUMP_SAME})
-_DEFINES_A = frozenset({o.LOAD_PUD, o.SET, o.READ_TABLE, o.V_LOAD, o.ACCESS, o.COPY})
-_DEFINES_C = frozenset({o.V_ADD, o.V_XCHG})
-_LOCKS = frozenset({o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE, o.TRY_WRITE})
-_BY_SLOT = 2  # a lock step's b: the lock is that of the table of register SLOT
+_LAST = o.GATHERS - 1
+#: Where the register stands, plus one, that counts from a step's variable to the one that is meant.
+_INDEX = {row.number: row.first(Kind.INDEX) for row in ROWS if row.first(Kind.INDEX)}
 
 
 @attrs.frozen(eq=False)
@@ -86,9 +61,9 @@ class Text:
     """
 
     def __init__(self, code: Code) -> None:
-        cells = code.steps.tolist()
+        numbers = code.steps.tolist()
         #: Operation and operands of each step.
-        self.steps: list[tuple[int, ...]] = [tuple(cells[at : at + 5]) for at in range(0, len(cells), 5)]
+        self.steps: list[tuple[int, ...]] = [tuple(numbers[at : at + 5]) for at in range(0, len(numbers), 5)]
         #: The steps that can come after each step.
         self.after = [successors(step, pc) for pc, step in enumerate(self.steps)]
         #: What others have found out and want to find again, by what it depends on.
@@ -115,51 +90,104 @@ def successors(step: tuple[int, ...], pc: int) -> list[int]:
     return found
 
 
-def index_of(step: Iterable[int]) -> int:
+def index_of(step: Sequence[int]) -> int:
     """Say which register, plus one, counts from a step's variable to the one that is meant; 0 if none does."""
-    op, _, _, c, d = step
-    return c if op == o.V_LOAD else d if op in (o.V_STORE, o.V_ADD) else 0
+    place = _INDEX.get(step[0])
+    return step[place] if place else 0
 
 
-def reads_and_writes(step: Iterable[int]) -> tuple[int, int]:
+class _Effect:
+    """What the row of a step says of registers and gathers, ready to be asked for any operands."""
+
+    def __init__(self, row: Row) -> None:
+        self.reads = self.writes = 0
+        read = [cell for cell in row.reads if cell.when is None]
+        written = [cell for cell in row.writes if cell.when is None and not cell.maybe]
+        for cell in read:
+            self.reads |= _bit(cell)
+        for cell in written:
+            self.writes |= _bit(cell)
+        self.reads |= _is_read(read, Of.REQUEST, _LAST)
+        self.writes |= _overwritten(written, Of.REQUEST, _LAST)
+        self.writes &= ~self.reads
+        #: Of an operand that names a gather: what is read and overwritten of each.
+        self.gather = row.first(Kind.GATHER)
+        self.of_gather = [
+            (reads, _overwritten(written, Of.GIVEN, g) & ~reads)
+            for g in range(o.GATHERS)
+            for reads in (_is_read(read, Of.GIVEN, g),)
+        ]
+        #: What is overwritten only for some values of an operand.
+        self.sometimes = [
+            (row.place_of(cell.when.operand), cell.when.values, _bit(cell))
+            for cell in row.writes
+            if cell.when and _bit(cell)
+        ]
+        self.operands = [
+            (place, operand.kind, row.place_of(operand.by) if operand.by else 0)
+            for place, operand in row.placed()
+            if operand.kind in _NAMES_REGISTERS
+        ]
+
+    def of(self, step: Sequence[int]) -> tuple[int, int]:
+        """Return the two masks for a step."""
+        reads, writes = self.reads, self.writes
+        for place, kind, by in self.operands:
+            value = step[place]
+            if kind is Kind.WRITTEN:
+                writes |= 1 << value
+            elif kind is Kind.INDEX:
+                reads |= 1 << (value - 1) if value else 0
+            elif kind is Kind.LOCK_INDEX:
+                reads |= 1 << o.SLOT if value == BY_TABLE else 0
+            elif (kind is not Kind.READ_IF or step[by]) and (kind is not Kind.READ_OR_NONE or value >= 0):
+                reads |= 1 << value
+        if self.gather:
+            read, written = self.of_gather[step[self.gather]]
+            reads |= read
+            writes |= written
+        for place, values, bit in self.sometimes:
+            if step[place] in values:
+                writes |= bit
+        return reads, writes
+
+
+#: Operands that name registers which are read or written.
+_NAMES_REGISTERS = {
+    Kind.READ, Kind.CHANGED, Kind.WRITTEN, Kind.READ_IF, Kind.READ_OR_NONE, Kind.INDEX, Kind.LOCK_INDEX,
+}  # fmt: skip
+
+
+def _bit(cell: Cell) -> int:
+    """The bit of a register, or of the queued pages; 0 for any other cell."""
+    if cell.part == "register":
+        return 1 << cell.number
+    return 1 << QUEUED if cell == attrs.evolve(cells.QUEUED, when=cell.when) else 0
+
+
+def _is_read(read: Sequence[Cell], of: Of, g: int) -> int:
+    """The bits of a gather and of the queued pages that a step reads of it."""
+    parts = {cell.part for cell in read if cell.of is of and cell.part in GATHER_PARTS}
+    return (1 << (_GATHERS + g) if parts & _parts(g) else 0) | (1 << QUEUED if parts - _parts(g) else 0)
+
+
+def _overwritten(written: Sequence[Cell], of: Of, g: int) -> int:
+    """The bits of a gather and of the queued pages of which a step leaves nothing as it was."""
+    parts = {cell.part for cell in written if cell.of is of and cell.part in GATHER_PARTS}
+    return (1 << (_GATHERS + g) if parts >= _parts(g) else 0) | (1 << QUEUED if parts - _parts(g) else 0)
+
+
+def _parts(g: int) -> set[str]:
+    """The cells of a gather; one of the last is that of the queued pages, which count apart."""
+    return set(GATHER_PARTS) - ({cells.QUEUED.part} if g == _LAST else set())
+
+
+_EFFECTS = {row.number: _Effect(row) for row in ROWS}
+
+
+def reads_and_writes(step: Sequence[int]) -> tuple[int, int]:
     """Say which registers and gathers a step reads, and which it overwrites whatever they held, as two masks."""
-    op, a, b, c, d = step
-    reads = writes = 0
-    if op in _USES_SLOT or (op in _LOCKS and b == _BY_SLOT):
-        reads |= 1 << o.SLOT
-    if op in _USES_CLASS:
-        reads |= 1 << o.CLASS
-    if op in _USES_GATHER:
-        reads |= 1 << (_GATHERS + a)
-    if op in _USES_A:
-        reads |= 1 << a
-    if op in _USES_B or (op == o.V_STORE and c) or (op == o.V_XCHG and d) or (op == o.ON_MM and b >= 0):
-        reads |= 1 << b
-    if op == o.V_CAS:
-        reads |= 1 << c
-    if index := index_of(step):
-        reads |= 1 << (index - 1)
-    if op in _PAGES:
-        reads |= 1 << QUEUED
-        if op == o.GATHER_PAGES:
-            writes |= 1 << o.SCRATCH
-        else:
-            reads |= 1 << o.SCRATCH
-    if (op == o.GATHER and a != _LAST) or (op == o.REQUEST and a == _LAST):
-        writes |= 1 << (_GATHERS + a)
-    if op == o.GATHER and a == 0:
-        writes |= 1 << QUEUED
-    if op == o.COPY_RANGE:
-        writes |= 1 << (_GATHERS + 2)
-    if op in _DEFINES_A:
-        writes |= 1 << a
-    if op in _DEFINES_C:
-        writes |= 1 << c
-    if op == o.PICK:
-        writes |= 1 << o.SLOT
-    if op == o.SHARE:
-        writes |= 1 << o.SCRATCH
-    return reads, writes
+    return _EFFECTS[step[0]].of(step)
 
 
 def flow_of(code: Code, quiet: list[int]) -> Flow:

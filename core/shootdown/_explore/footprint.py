@@ -19,39 +19,34 @@ from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSI
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
+from shootdown._machine.steps.cells import STORES
+from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use, Whose
+from shootdown._machine.steps.table import ROWS, STEPS, holds, steps_that
+from shootdown._machine.steps.variables import VARIABLES
 
 #: An mm, CPU or lock that is not known: it may be any.
 ANY = -1
 _READ, _WRITE = False, True
 #: Locks that are held, and whether for writing.
 _Held = frozenset[tuple[int, bool]]
-_FLUSHING = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
-_BY_MM, _BY_TABLE = 1, 2  # operand b of a lock step
-_LOCKS = {
-    o.LOCK_WRITE: True,
-    o.LOCK_READ: False,
-    o.UNLOCK_WRITE: True,
-    o.UNLOCK_READ: False,
-    o.TRY_WRITE: True,
-}
+#: Steps on locks, and whether for writing.
+_LOCKS = {row.number: row.for_writing for row in ROWS if row.lock}
 #: Steps that decide what can happen next: never local.
-_ALWAYS_SEEN = frozenset({
-    o.SPAWN, o.MIGRATE, o.HALT, o.PARK, o.CHOICE, o.IRQ_OFF, o.ACCESS, o.RELEASE_MM,
-})  # fmt: skip
+_ALWAYS_SEEN = steps_that(lambda row: row.decides)
 #: Steps on memory that scenarios name: never local where stores wait in buffers.
-_ON_MEMORY = frozenset({o.FENCE, o.V_ADD, o.V_XCHG, o.V_CAS, o.V_LOAD, o.V_STORE})
+_ON_MEMORY = frozenset(row.number for row in VARIABLES if STORES in row.reads)
 #: Steps that end a loop, sooner or later, or make it another one.
-_PROGRESS = frozenset({o.NEXT, o.ADD, o.V_ADD, o.V_STORE, o.V_XCHG, o.V_CAS})
+_PROGRESS = steps_that(
+    lambda row: row.first(Kind.CHANGED) or any(cell.part == "variable" for cell in row.writes)
+)
 #: Steps that only make other moves possible: what depends on them can't happen before them.
-_ENABLING = frozenset({o.SEND, o.UNLOCK_READ, o.UNLOCK_WRITE, o.SIGNAL, o.IRQ_ON})
+_ENABLING = steps_that(lambda row: row.enables)
 #: Of these, those after which a lock is free: who only tries for it can tell.
-_RELEASING = frozenset({o.UNLOCK_READ, o.UNLOCK_WRITE})
-#: Local steps, but for one that drops its CPU's own request: looked up before `touches` is asked, for speed.
-TOUCHES_NOTHING = LOCAL - {o.CANCEL}
+_RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
+#: Steps of which nothing need be looked up, for speed.
+TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
 #: Steps that wait for something that, once there, stays: local as soon as they can be taken.
-_AWAITING = frozenset({o.WAIT, o.AWAIT})
-#: Steps after which a CPU may be lazy, or run another mm.
-_SWITCHING = frozenset({o.HALT, o.RELEASE_MM, o.MIGRATE, o.SPAWN})
+_AWAITING = steps_that(lambda row: row.awaits)
 
 
 class Touch(NamedTuple):
@@ -75,6 +70,33 @@ class _Visit(NamedTuple):
     held: frozenset[tuple[int, bool]]
 
 
+class _Plan:
+    """What the row of a step says of what it touches, ready to be asked for any operands."""
+
+    def __init__(self, row: Row) -> None:
+        self.lock, self.index = row.first(Kind.LOCK), row.first(Kind.LOCK_INDEX)
+        self.variable = row.first(Kind.VARIABLE, Kind.ENTRY)
+        self.touches = [
+            (one, row.place_of(one.when.operand) if one.when else 0, one.when.values if one.when else ())
+            for one in row.touches
+        ]
+
+    def which(self, whose: Whose, step: Sequence[int], on: int, cpu: int, slots: int) -> int:
+        """Say which mm, CPU, lock or variable is meant; ANY if that is not known."""
+        if whose is Whose.ON:
+            return on
+        if whose is Whose.CPU:
+            return cpu
+        if whose is Whose.LOCK:
+            return _lock(step[self.lock], step[self.index], on, slots)
+        if whose is Whose.VARIABLE:
+            return ANY if index_of(step) else step[self.variable]
+        return 0 if whose is Whose.ONE else ANY
+
+
+_PLANS = {row.number: _Plan(row) for row in ROWS}
+
+
 def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touch]:
     """List what a step touches of what others could touch.
 
@@ -84,97 +106,19 @@ def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touc
         cpu: the CPU of its task.
         slots: how many PUD entries an mm has, each with a page-table lock.
     """
-    op, a, b, _, _ = step
-    if op in _LOCKS:
-        yield Touch("lock", _lock(a, b, on, slots), _WRITE)
-    elif op in (o.LOAD_PUD,):
-        yield Touch("pud", on, _READ)
-    elif op in (o.POPULATE, o.SET_PUD, o.CLEAR_PUD):
-        yield Touch("pud", on, _WRITE)
-        if op == o.POPULATE:
-            yield Touch("share", 0, _WRITE)
-        if op == o.CLEAR_PUD:
-            yield Touch("tlb", on, _WRITE)
-    elif op == o.JUMP_EXCLUSIVE:
-        yield Touch("share", 0, _READ)
-    elif op in (o.SHARE, o.DROP, o.UNSHARE):
-        yield Touch("share", 0, _WRITE)
-    elif op in (o.TABLE_STATE, o.READ_TABLE):
-        yield Touch("state", 0, op == o.TABLE_STATE)
-    elif op in (o.TOUCH, o.FLUSH_LOCAL_PAGES):
-        yield Touch("tlb", on, _WRITE)
-    elif op in (o.GATHER, o.GATHER_END, o.NESTED, o.JUMP_NOT_PENDING):
-        yield Touch("pending", on, op in (o.GATHER, o.GATHER_END))
-    elif op == o.FLUSH_BEGIN:
-        yield Touch("generation", on, _WRITE)
-        yield Touch("call", cpu, _WRITE)
-    elif op in (o.TARGET_MM, o.JUMP_NOT_MASKED):
-        yield Touch("mask", on, _READ)
-        yield Touch("call", cpu, _WRITE)
-    elif op in (o.TARGET_ONLINE, o.TARGET_EVERY, o.TARGET_RCU, o.CANCEL):
-        yield Touch("call", cpu, _WRITE)
-    elif op == o.TARGET_NOT_LAZY:
-        yield Touch("lazy", ANY, _READ)
-        yield Touch("call", cpu, _WRITE)
-    elif op == o.TARGET_LOADED:
-        yield Touch("loaded", on, _READ)
-        yield Touch("trim", on, _WRITE)
-        yield Touch("call", cpu, _WRITE)
-    elif op == o.TARGET_RUNNING:
-        yield Touch("preempted", ANY, _WRITE)
-    elif op == o.TARGET_WALKERS:
-        yield Touch("irq", ANY, _READ)
-        yield Touch("loaded", on, _READ)
-    elif op == o.JUMP_NOT_LOADED:
-        yield Touch("loaded", on, _READ)
-    elif op in (o.JUMP_NOT_ALONE, o.JUMP_NOT_OWN):
-        yield Touch("users", ANY, _READ)
-    elif op == o.JUMP_NOT_DUE:
-        yield Touch("trim", on, _WRITE)
-    elif op == o.FLUSH_SELF:
-        yield from _flushes(on)
-    elif op in (o.JUMP_NOT_GLOBAL, o.JUMP_NOT_TRANSITION, o.CONSIDER_GLOBAL, o.END_TRANSITION):
-        yield Touch("global", on, op in (o.CONSIDER_GLOBAL, o.END_TRANSITION))
-        yield Touch("loaded", on, _READ)
-        yield Touch("lazy", ANY, _READ)
-    elif op == o.RELEASE_MM:
-        yield Touch("users", ANY, _WRITE)
-        yield Touch("lazy", cpu, _WRITE)
-    elif op in (o.HALT, o.PARK, o.MIGRATE, o.SPAWN):
-        if op != o.PARK or a == 0:
-            yield Touch("lazy", cpu, _WRITE)
-            yield Touch("loaded", ANY, _WRITE)
-            yield Touch("mask", ANY, _WRITE)
-    elif op == o.SEND and a in _FLUSHING:
-        yield from _flushes(on)
-    elif op == o.SEND and a in o.INVALIDATING_CALLS:
-        yield Touch("tlb", on, _WRITE)
-        yield Touch("generation", on, _WRITE)
-    elif op in (o.IRQ_OFF, o.IRQ_ON):
-        yield Touch("irq", cpu, _WRITE)
-    elif op in (o.V_LOAD, o.V_STORE, o.V_ADD, o.V_XCHG, o.V_CAS, o.ACCESS):
-        where = ANY if index_of(step) else b if op in (o.V_LOAD, o.ACCESS) else a
-        yield Touch("variable", where, op != o.V_LOAD)
-        if op == o.ACCESS:
-            yield Touch("tlb", ANY, _WRITE)
+    plan = _PLANS[step[0]]
+    for one, place, values in plan.touches:
+        if not place or step[place] in values:
+            yield Touch(one.what, plan.which(one.whose, step, on, cpu, slots), one.writes)
 
 
 def _lock(first: int, index: int, on: int, slots: int) -> int:
     """Number a lock; ANY if it is that of an unknown mm, or a register chooses among those of page tables."""
-    if index == _BY_TABLE:
+    if index == BY_TABLE:
         return first if slots == 1 else ANY
-    if index == _BY_MM:
+    if index == BY_MM:
         return first + on if on != ANY else ANY
     return first
-
-
-def _flushes(on: int) -> Iterator[Touch]:
-    """What a flush touches where it is taken: the mm's TLB entries and generation; lazy CPUs leave the mm."""
-    yield Touch("tlb", on, _WRITE)
-    yield Touch("generation", on, _WRITE)
-    yield Touch("mask", on, _WRITE)
-    yield Touch("loaded", on, _WRITE)
-    yield Touch("lazy", ANY, _WRITE)
 
 
 def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool) -> list[Touch]:
@@ -225,10 +169,12 @@ def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Vis
             on = a if b < 0 else ANY
         elif op in _LOCKS:
             lock = (_lock(a, b, on, slots), _LOCKS[op])
-            if op in (o.LOCK_WRITE, o.LOCK_READ, o.TRY_WRITE):
+            if op not in _RELEASING:
                 held = held | {lock}
+            elif lock[0] != ANY:
+                held = held - {lock}
             else:  # one that is not known may be any of those that are held
-                held = held - {lock} if lock[0] != ANY else frozenset()
+                held = frozenset()
         for then in text.after[pc]:
             before = known.get(then)
             refused = op == o.TRY_WRITE and then == c
@@ -260,7 +206,7 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
         ops: operations and first operands of all steps that can be taken.
     """
     state = list(cells)
-    if any(op in _SWITCHING or (op == o.PARK and a == 0) for op, a in ops):
+    if any(holds(STEPS[op].switches, STEPS[op], (op, a)) for op, a in ops):
         return False
     words = layout.words
     lazy = layout.o_sets + CPU_SETS.index("lazy") * words

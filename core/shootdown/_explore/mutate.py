@@ -13,9 +13,11 @@ import numpy as np
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
+from shootdown._machine.steps.table import steps_that
 
-_LOCKS = (o.LOCK_WRITE, o.LOCK_READ, o.UNLOCK_WRITE, o.UNLOCK_READ)
-_MASKS = (o.IRQ_OFF, o.IRQ_ON)
+_LOCKS = steps_that(lambda row: row.primitive == "lock")
+_MASKS = steps_that(lambda row: row.primitive == "mask")
+_ALONE = steps_that(lambda row: row.primitive == "alone")
 
 
 @attrs.frozen
@@ -58,7 +60,7 @@ def _single(problem: Problem) -> Iterator[Primitive]:
     masks: dict[str, list[int]] = {}
     for pc, step in enumerate(steps):
         note = code.notes[pc]
-        if int(step[0]) in (o.FENCE, o.WAIT):
+        if int(step[0]) in _ALONE:
             yield Primitive(f"{note.function}: {note.text}", (pc,))
         elif int(step[0]) in _MASKS:
             masks.setdefault(f"{note.function}: interrupts off", []).append(pc)

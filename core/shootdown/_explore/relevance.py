@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from shootdown._explore.flow import text_of
 from shootdown._explore.footprint import ANY, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
+from shootdown._machine.steps.cells import HOME, STATE
+from shootdown._machine.steps.table import steps_that
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from shootdown._explore.problem import Problem
 
 State = npt.NDArray[Any]
-#: Steps after which a call has targets whatever they have loaded, and those that end the choice of targets.
-_TARGETING_ALL = frozenset({o.TARGET_ONLINE, o.TARGET_EVERY})
-_TARGETS_ARE_DONE = frozenset({o.SEND, o.CANCEL, o.TARGET_MM})
+#: Steps after which a call has targets whatever they have loaded, those that leave preempted vCPUs out of them, and
+#: those that end the choice of targets.
+_TARGETING_ALL = steps_that(lambda row: row.targets == "all")
+_LEAVING_OUT = steps_that(lambda row: row.targets == "left out")
+_TARGETS_ARE_DONE = steps_that(lambda row: row.targets in ("mm", "sent"))
+#: Steps that use a translation or are in a lockless walk, so that it matters what was flushed; of these, those that
+#: use an entry that stands alone.
+_USING = steps_that(lambda row: row.uses)
+_USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
+#: Steps that name an mm in the state of a table, and those that move a task to another CPU.
+_NAMING_MMS = steps_that(lambda row: STATE in row.writes)
+_MOVING = steps_that(lambda row: HOME in row.writes)
 
 
 def check_groups(problem: Problem, first: State) -> None:
@@ -29,7 +41,7 @@ def check_groups(problem: Problem, first: State) -> None:
     for group in problem.groups if mms else ():
         for task in group.tasks:
             visits = visits_of(machine.code, layout, first, task)
-            if any(steps[pc][0] == o.TABLE_STATE for pc in visits):
+            if any(steps[pc][0] in _NAMING_MMS for pc in visits):
                 raise ShootdownError(
                     f"task {task} is in a group that has mms of its own and reuses or frees a table (TABLE_STATE): "
                     "leave it out of the groups"
@@ -65,7 +77,7 @@ def preemptible(problem: Problem, first: State, *, fuse: bool) -> int:
                 mask |= 1 << cpu
     if problem.walkers:
         return mask
-    return mask & _cpus_with(problem, first, o.ACCESS, o.TOUCH, o.IRQ_OFF)
+    return mask & _cpus_with(problem, first, _USING)
 
 
 def users(problem: Problem, first: State, *, fuse: bool) -> int:
@@ -73,15 +85,15 @@ def users(problem: Problem, first: State, *, fuse: bool) -> int:
     layout = problem.machine.layout
     if problem.scheduler or not fuse:
         return (1 << layout.cpus) - 1
-    return _cpus_with(problem, first, o.ACCESS)
+    return _cpus_with(problem, first, _USING_ENTRIES)
 
 
-def _cpus_with(problem: Problem, first: State, *ops: int) -> int:
+def _cpus_with(problem: Problem, first: State, ops: frozenset[int]) -> int:
     """List the CPUs whose tasks can get to one of these steps, as a mask."""
     machine = problem.machine
     layout = machine.layout
     steps = machine.code.steps.reshape(-1, 5)
-    if o.MIGRATE in steps[:, 0]:
+    if np.isin(steps[:, 0], list(_MOVING)).any():
         return (1 << layout.cpus) - 1
     mask = 0
     for task in range(layout.tasks):
@@ -107,7 +119,7 @@ def _may_leave_out_anybody(problem: Problem) -> bool:
     while work:
         for then in text.after[work.pop()]:
             op = text.steps[then][0]
-            if op == o.TARGET_RUNNING:
+            if op in _LEAVING_OUT:
                 return True
             if then not in known and op not in _TARGETS_ARE_DONE:
                 known.add(then)

@@ -53,6 +53,7 @@ from shootdown._machine.layout import (
 )
 from shootdown._machine.sets import PREEMPTED, cpu_set, has
 from shootdown._machine.step import step
+from shootdown._machine.steps.table import STEPS, holds
 
 #: Those that go on with the local steps of a task.
 _OF_A_TASK = (STEP, CHOOSE, GRANT)
@@ -283,15 +284,14 @@ class _Teller:
     def _atom(self, task: int, pc: int, before: State) -> Atom:
         note = self.code.notes[pc]
         operation = self.code.steps[pc * 5 : pc * 5 + 5].tolist()
-        op, what = operation[:2]
+        row = STEPS[operation[0]]
         cpu = int(before[self.layout.o_task + task * TASK_CELLS + T_CPU])
         if note.aside:
             return Atom(note.function, note.where, note.text, (), cpu, pc, aside=True)
         found = self.words.found(operation, task, before, self.state)
         text = note.text or self.words.does(operation)
         changed = (*found, *self.words.changed(before, self.state))
-        aside = op in (o.MARK, o.REACHED, o.NESTED) or (op == o.NOTE and what != o.NOTE_WARNING)
-        return Atom(note.function, note.where, text, changed, cpu, pc, aside)
+        return Atom(note.function, note.where, text, changed, cpu, pc, holds(row.aside, row, operation))
 
     def _cpu(self, label: int) -> int:
         kind, x, y = parts(label)
@@ -379,8 +379,7 @@ def waiting(state: State, code: Any, layout: Any) -> list[str]:
     for task in range(layout.tasks):
         row = layout.o_task + task * TASK_CELLS
         pc, cpu = int(state[row + T_PC]), int(state[row + T_CPU])
-        op = int(code.steps[pc * 5])
-        if op in (o.HALT, o.PARK):
+        if STEPS[int(code.steps[pc * 5])].over:
             continue
         note = code.notes[pc]
         where = f" in {called(note.function)}" if note.function else ""

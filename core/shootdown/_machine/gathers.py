@@ -82,12 +82,11 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             nxt = b
     else:
         g = t + T_GATHER + a * GATHER_CELLS
-        flags = int64(S[g + G_FLAGS])
         if op == o.JUMP_FLAGS:
-            if flags & b == 0:
+            if int64(S[g + G_FLAGS]) & b == 0:
                 nxt = c
         elif op == o.JUMP_CLEARED:
-            if int64(S[g + G_CLEARED]) == 0 and flags & b == 0:
+            if int64(S[g + G_CLEARED]) == 0 and int64(S[g + G_FLAGS]) & b == 0:
                 nxt = c
         elif op == o.GATHER_SLOT:
             lo = int64(S[regs + o.SLOT]) * L.slot_units
@@ -105,14 +104,14 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             if a == 0:
                 S[t + T_GATHER + 2 * GATHER_CELLS + G_TABLES] = 0
         elif op == o.GATHER_RESET:
-            S[g + G_FLAGS] = flags & ~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)
+            S[g + G_FLAGS] = int64(S[g + G_FLAGS]) & ~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)
             S[g + G_CLEARED] = 0
             S[g + G_LO] = 0
             S[g + G_HI] = 0
         elif op == o.CLEAR_FLAGS:
-            S[g + G_FLAGS] = flags & ~b
+            S[g + G_FLAGS] = int64(S[g + G_FLAGS]) & ~b
         elif op == o.SET_FLAGS:
-            S[g + G_FLAGS] = flags | b
+            S[g + G_FLAGS] = int64(S[g + G_FLAGS]) | b
         elif op == o.GATHER_TABLES:
             n = int64(S[g + G_TABLES]) + b
             if n >= c:
@@ -140,7 +139,7 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
                 widen(S, g, at + lo * (c >> 16), at + (hi - 1) * (c >> 16) + 1, d & 0xFFFF, d >> 16)
         elif op == o.NESTED:
             if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
-                S[g + G_FLAGS] = flags | o.FULLMM | o.FREED_TABLES | o.RANGE
+                S[g + G_FLAGS] = int64(S[g + G_FLAGS]) | o.FULLMM | o.FREED_TABLES | o.RANGE
                 S[g + G_CLEARED] = 0
         elif op == o.GATHER_END:
             m = L.o_mm + mm * MM_CELLS + M_PENDING

@@ -19,18 +19,33 @@ CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking
 #: Bitmaps over CPUs that each mm has.
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
-CPU_CELLS = 7  # task, loaded mm, call, its mm, its generation, its strides (0: everything), next ASID
+#: The cells of a CPU: whom it runs, what is loaded, the call that it sends (kind and scope, which mm, generation,
+#: strides with 0 for everything), which of its ASIDs it gives out next.
+CPU_PARTS = ("task", "loaded_mm", "call", "call_mm", "call_gen", "call_strides", "next_asid")
+CPU_CELLS = len(CPU_PARTS)
 CPU_TASK, CPU_MM, CPU_CALL, CPU_CALL_MM, CPU_CALL_GEN, CPU_CALL_STRIDES, CPU_NEXT_ASID = range(CPU_CELLS)
-GATHER_CELLS = 5
+#: The cells of a gather: its range, its flags, levels at which entries were cleared, tables that wait to be freed.
+GATHER_PARTS = ("lo", "hi", "flags", "cleared", "tables")
+GATHER_CELLS = len(GATHER_PARTS)
 G_LO, G_HI, G_FLAGS, G_CLEARED, G_TABLES = range(GATHER_CELLS)
-TASK_CELLS = 4 + ops.REGISTERS + 3 * GATHER_CELLS
-T_PC, T_MM, T_CPU, T_ON = range(4)  # step, current->mm, home CPU, the mm that its kernel work concerns
-T_REG = 4
-T_GATHER = 4 + ops.REGISTERS
-MM_CELLS = 5
+#: The first cells of a task: its step, current->mm, its home CPU, the mm that its kernel work concerns. Its registers
+#: and gathers follow.
+TASK_PARTS = ("step", "mm", "home", "on")
+T_PC, T_MM, T_CPU, T_ON = range(len(TASK_PARTS))
+T_REG = len(TASK_PARTS)
+T_GATHER = T_REG + ops.REGISTERS
+TASK_CELLS = T_GATHER + ops.GATHERS * GATHER_CELLS
+#: The cells of an mm: tlb_gen, gathers under way, its global ASID (1: it moves to it, 2: it has it), whether trimming
+#: is due, whether a global ASID may be considered.
+MM_PARTS = ("generation", "pending", "global", "trim", "consider")
+MM_CELLS = len(MM_PARTS)
 M_GEN, M_PENDING, M_GLOBAL, M_TRIM, M_CONSIDER = range(MM_CELLS)
-STORE_CELLS = 2  # variable (from one; 0: free), value
-LOCK_CELLS = 2
+#: The cells of a store that waits: its variable (from one; 0: free), its value.
+STORE_PARTS = ("variable", "value")
+STORE_CELLS = len(STORE_PARTS)
+#: The cells of a lock.
+LOCK_PARTS = ("writer", "readers")
+LOCK_CELLS = len(LOCK_PARTS)
 K_WRITER, K_READERS = range(LOCK_CELLS)
 
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from shootdown._compilation.kernels import inlined
 from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import Layout
+from shootdown._machine.layout import CPU_SETS, MM_SETS, Layout
 
-# Positions in layout.CPU_SETS and layout.MM_SETS; a test keeps them in step.
-ONLINE, IRQ_OFF, LAZY, PREEMPTED, FLUSH_ON_ENTRY, WALKING = range(6)
-MASK, LOADED, BEHIND, FAR_BEHIND, LEAF, WALK, STALE_LEAF, STALE_WALK = range(8)
-MM_SET_COUNT = 8
+ONLINE = CPU_SETS.index("online")
+IRQ_OFF = CPU_SETS.index("irq_off")
+LAZY = CPU_SETS.index("lazy")
+PREEMPTED = CPU_SETS.index("preempted")
+FLUSH_ON_ENTRY = CPU_SETS.index("flush_on_entry")
+WALKING = CPU_SETS.index("walking")
+MASK = MM_SETS.index("mask")
+LOADED = MM_SETS.index("loaded")
+BEHIND = MM_SETS.index("behind")
+FAR_BEHIND = MM_SETS.index("far_behind")
+LEAF = MM_SETS.index("leaf")
+WALK = MM_SETS.index("walk")
+STALE_LEAF = MM_SETS.index("stale_leaf")
+STALE_WALK = MM_SETS.index("stale_walk")
+MM_SET_COUNT = len(MM_SETS)
 
 
 @inlined

@@ -42,43 +42,43 @@ COUNTERS = (
     "lazy_ipis",
     "trim_ipis",
 )
-(
-    GATHERS,
-    GATHERS_VMA,
-    FLUSH_REQUESTS,
-    FLUSH_WHOLE_MM,
-    UNSHARED,
-    FULLY_UNSHARED,
-    SHARED,
-    SYNC_BROADCASTS,
-    SYNC_IPIS,
-    REDUNDANT_SYNC_IPIS,
-    FLUSH_IPIS,
-    TRANSITION_IPIS,
-    HYPERCALLS,
-    BROADCASTS,
-    FULL_FLUSHES,
-    PAGE_INVALIDATIONS,
-    COMPLETIONS,
-    STALE_LEFT,
-    WARNINGS,
-    GRACE_PERIODS,
-    OWN_HANDLER_RUNS,
-    LAZY_SWITCHES,
-    ROOT_LOADS,
-    LOCK_WAITS,
-    CONTEXT_SWITCHES,
-    REMOTE_FULL_FLUSHES,
-    LAZY_IPIS,
-    TRIM_IPIS,
-) = range(28)
+GATHERS = COUNTERS.index("gathers")
+GATHERS_VMA = COUNTERS.index("gathers_vma")
+FLUSH_REQUESTS = COUNTERS.index("flush_requests")
+FLUSH_WHOLE_MM = COUNTERS.index("flush_whole_mm")
+UNSHARED = COUNTERS.index("unshared_tables")
+FULLY_UNSHARED = COUNTERS.index("fully_unshared_tables")
+SHARED = COUNTERS.index("shared_tables")
+SYNC_BROADCASTS = COUNTERS.index("sync_broadcasts")
+SYNC_IPIS = COUNTERS.index("sync_ipis")
+REDUNDANT_SYNC_IPIS = COUNTERS.index("redundant_sync_ipis")
+FLUSH_IPIS = COUNTERS.index("flush_ipis")
+TRANSITION_IPIS = COUNTERS.index("transition_ipis")
+HYPERCALLS = COUNTERS.index("hypercalls")
+BROADCASTS = COUNTERS.index("broadcast_invalidations")
+FULL_FLUSHES = COUNTERS.index("full_flushes")
+PAGE_INVALIDATIONS = COUNTERS.index("page_invalidations")
+COMPLETIONS = COUNTERS.index("completion_waits")
+STALE_LEFT = COUNTERS.index("stale_entries_left")
+WARNINGS = COUNTERS.index("kernel_warnings")
+GRACE_PERIODS = COUNTERS.index("grace_periods")
+OWN_HANDLER_RUNS = COUNTERS.index("own_handler_runs")
+LAZY_SWITCHES = COUNTERS.index("lazy_switches")
+ROOT_LOADS = COUNTERS.index("root_loads")
+LOCK_WAITS = COUNTERS.index("lock_waits")
+CONTEXT_SWITCHES = COUNTERS.index("context_switches")
+REMOTE_FULL_FLUSHES = COUNTERS.index("remote_full_flushes")
+LAZY_IPIS = COUNTERS.index("lazy_ipis")
+TRIM_IPIS = COUNTERS.index("trim_ipis")
 
-LOG_CELLS = 6  # kind, begin, end, CPU, step (or sender), targets
-LOG_STEP, LOG_HANDLER, LOG_WAIT = range(3)
-
+#: What is kept of an event of the timeline; `about` is a step, or the sender of an interrupt.
+LOG_PARTS = ("kind", "begin", "end", "cpu", "about", "targets")
+LOG_CELLS = len(LOG_PARTS)
+LOG_STEP, LOG_HANDLER, LOG_WAIT = 0, 1, 2  # kinds of event
 
 #: What `audit` writes down of the first stale entries in the first window; three sets of CPUs follow.
-STALE_CELLS = 4
+STALE_PARTS = ("times", "step", "mm", "tables")
+STALE_CELLS = len(STALE_PARTS)
 STALE_TIMES, STALE_STEP, STALE_MM, STALE_TABLES = range(STALE_CELLS)
 
 
@@ -152,30 +152,51 @@ class Books(NamedTuple):
     size: int
 
 
-# Cells of the miscellaneous part.
-(
-    HEAP_SIZE,
-    WINDOW,
-    ACTOR,
-    RANDOM,
-    ELAPSED,
-    SYSTEM,
-    SPIN_ONE,
-    SPIN_ALL,
-    LOG_SIZE,
-    LOG_LOST,
-    LAST_CPU,
-    UNFINISHED,
-    USER_TIME,
-    DELIVERIES,
-    PAGES_PER_TABLE,
-    CHANNEL,
-    ALL_BUSY,
-    ALL_OWED,
-    ALL_SYNCS,
-    ALL_FLUSHES,
-    APART,
-) = range(21)
+#: Cells of the miscellaneous part.
+MISC = (
+    "heap_size",
+    "window",
+    "actor",
+    "random",
+    "elapsed",
+    "system",
+    "spin_one",
+    "spin_all",
+    "log_size",
+    "log_lost",
+    "last_cpu",
+    "unfinished",
+    "user_time",
+    "deliveries",
+    "pages_per_table",
+    "channel",
+    "all_busy",
+    "all_owed",
+    "all_syncs",
+    "all_flushes",
+    "apart",
+)
+HEAP_SIZE = MISC.index("heap_size")
+WINDOW = MISC.index("window")
+ACTOR = MISC.index("actor")
+RANDOM = MISC.index("random")
+ELAPSED = MISC.index("elapsed")
+SYSTEM = MISC.index("system")
+SPIN_ONE = MISC.index("spin_one")
+SPIN_ALL = MISC.index("spin_all")
+LOG_SIZE = MISC.index("log_size")
+LOG_LOST = MISC.index("log_lost")
+LAST_CPU = MISC.index("last_cpu")
+UNFINISHED = MISC.index("unfinished")
+USER_TIME = MISC.index("user_time")
+DELIVERIES = MISC.index("deliveries")
+PAGES_PER_TABLE = MISC.index("pages_per_table")
+CHANNEL = MISC.index("channel")
+ALL_BUSY = MISC.index("all_busy")
+ALL_OWED = MISC.index("all_owed")
+ALL_SYNCS = MISC.index("all_syncs")
+ALL_FLUSHES = MISC.index("all_flushes")
+APART = MISC.index("apart")
 
 
 def make_books(
@@ -250,7 +271,7 @@ def make_books(
         ("o_ranged", words),
         ("o_events", pending_events),
         ("o_stale", STALE_CELLS + 3 * words),
-        ("o_misc", 24),
+        ("o_misc", len(MISC)),
     ):
         starts[name] = offset
         offset += cells

@@ -1,11 +1,7 @@
-"""Costs as the engine gets them: where each lies in its array (the order of `Costs`' fields), and by step."""
+"""Costs as the engine gets them: where each lies in its array (the order of `Costs`' fields); what a step is to it."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from shootdown._machine import ops as o
 from shootdown._values.platform import COST_NAMES
 
 IPI_SEND = COST_NAMES.index("ipi_send_ns")
@@ -38,29 +34,3 @@ ACTS = 32  # it means something to clocks, queues or the ledger (`ops.AFTER`)
 SPENDS = 64  # and takes time that only then is known
 RELEASES = 128  # it acts only if somebody waits for the lock that it releases
 NOTED = 256  # it acts on the books alone: whose turn it is stays as it is
-
-_NOTED = (o.NOTE, o.CLEAR_PUD, o.UNSHARE, o.POPULATE, o.SET_PUD, o.FLUSH_BEGIN, o.MARK)
-
-
-def charges(
-    steps: npt.NDArray[np.int64], cost_of: npt.NDArray[np.int64], costs: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Say for each step how many picoseconds it takes and what it is to the engine; shape (steps * 2,).
-
-    Args:
-        steps: operations and operands, shape (steps * 5,).
-        cost_of: which cost each step has, -1 for none.
-        costs: picoseconds, in the order of `COST_NAMES`.
-    """
-    table = steps.reshape(-1, 5)
-    op = table[:, 0]
-    charged = cost_of >= 0
-    time = np.where(charged, costs[cost_of], 0)
-    time = np.where(op == o.WORK, time * table[:, 2], time)
-    what = CHARGED * charged + USER_MODE * np.isin(cost_of, (USER, START)) + VARIES * (op == o.WORK)
-    what += ASKS_TIME * np.isin(op, (o.TARGET_LOADED, o.CONSIDER_GLOBAL, o.JUMP_NOT_DUE))
-    what += LOCKS * np.isin(op, (o.LOCK_READ, o.LOCK_WRITE)) + ACTS * ((op >= o.AFTER) & ~np.isin(op, _NOTED))
-    what += NOTED * np.isin(op, _NOTED)
-    what += RELEASES * np.isin(op, (o.UNLOCK_READ, o.UNLOCK_WRITE))
-    what += SPENDS * np.isin(op, (o.SEND, o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES, o.EXECUTE))
-    return np.column_stack((time, what)).astype(np.int64).ravel()

@@ -11,7 +11,7 @@ from shootdown._machine.layout import Layout
 from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
-from shootdown._timed.costs import charges
+from shootdown._timed.charges import charges
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
 

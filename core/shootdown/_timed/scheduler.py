@@ -88,7 +88,7 @@ def run(
 
     Args:
         S, P, lists, L: the machine; see `step`.
-        charges: for each step picoseconds and what it is to the engine (`costs.charges`).
+        charges: for each step picoseconds and what it is to the engine (`charges.charges`).
         Q, B: the books.
         costs: picoseconds, in the order of `COST_NAMES`.
         ever: whether an mm ever mapped a slot, uint8, shape (mms * slots,).

@@ -10,7 +10,7 @@ from tests.core.explore.plain_search import State, plain_search
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer, Reductions
-from shootdown._explore.flow import LABELS, QUEUED, THINGS, flow_of, reads_and_writes, successors
+from shootdown._explore.flow import QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Code, Label
@@ -130,21 +130,6 @@ def _cells(task: int, what: int) -> slice:
         return slice(task + T_GATHER + 2 * GATHER_CELLS + G_TABLES, task + T_GATHER + 3 * GATHER_CELLS)
     first = task + T_GATHER + (what - o.REGISTERS) * GATHER_CELLS
     return slice(first, first + (GATHER_CELLS if what < QUEUED - 1 else G_TABLES))
-
-
-def test_each_operand_that_is_a_label_is_known_as_one() -> None:
-    """An operation whose documentation names a label stands in LABELS, at that operand."""
-    import inspect
-    import re
-
-    text = inspect.getsource(o)
-    documented = {
-        getattr(o, name): "abcd".index(operand)
-        for name, operand in re.findall(r"^([A-Z_0-9]+) = .*?#.*?\b([abcd])=(?:label)\b", text, re.MULTILINE)
-    }
-    assert documented
-    for op, operand in documented.items():
-        assert LABELS.get(op) == operand, op
 
 
 @pytest.mark.parametrize("op", sorted(TOUCHES_NOTHING))

@@ -1,0 +1,217 @@
+"""Steps that go on elsewhere in the program, change where and on what a task runs, or keep count."""
+
+from __future__ import annotations
+
+from shootdown._machine import ops as o
+from shootdown._machine.steps.cells import CURRENT_MM, EVENT, HOME, IRQ_OFF, LAZY, ON_MM, SLOT, WALKING, When
+from shootdown._machine.steps.row import UNUSED, Clock, Kind, Operand, Row, Shared, Whose
+
+_LABEL = Operand("label", Kind.LABEL)
+#: The CPU switches to another task: it may turn lazy, or load another mm.
+_SWITCHES = (
+    Shared("lazy", Whose.CPU, writes=True),
+    Shared("loaded", Whose.ANY, writes=True),
+    Shared("mask", Whose.ANY, writes=True),
+)
+_SLEEPS = When("mode", (0,))
+_IRQ = (Shared("irq", Whose.CPU, writes=True),)
+_LOCKLESS = Operand("lockless", Kind.TRUTH, "it is a lockless walk, visible to a targeted sync", default=0)
+
+CONTROL = (
+    Row(
+        name="HALT",
+        does="End the task.",
+        touches=_SWITCHES,
+        decides=True,
+        switches=True,
+        ends=True,
+        over=True,
+        words="the task is gone",
+        text="the task is gone",
+    ),
+    Row(name="JUMP", does="Go on at a label.", operands=(_LABEL,), local=True, ends=True),
+    Row(
+        name="SET",
+        does="Set a register.",
+        operands=(Operand("register", Kind.WRITTEN), Operand("value")),
+        local=True,
+    ),
+    Row(
+        name="NEXT",
+        does="Count a register up and go to a label while it is below a limit; else let it begin at 0 again.",
+        operands=(Operand("register", Kind.CHANGED), Operand("limit"), _LABEL),
+        local=True,
+    ),
+    Row(
+        name="JUMP_ZERO",
+        does="Go to a label if a register is zero.",
+        operands=(Operand("register", Kind.READ), _LABEL),
+        local=True,
+    ),
+    Row(
+        name="JUMP_EQUAL",
+        does="Go to a label if a register has a value.",
+        operands=(Operand("register", Kind.READ), Operand("value"), _LABEL),
+        local=True,
+    ),
+    Row(
+        name="WORK",
+        does="Let time pass: a cost, so many times.",
+        operands=(UNUSED, Operand("times", default=1)),
+        local=True,
+        varies=True,
+        builder="",
+    ),
+    Row(
+        name="MARK",
+        does="Open or close a window: counts between belong to it.",
+        operands=(
+            Operand("window", Kind.WINDOW),
+            Operand("opens", Kind.TRUTH),
+            Operand("actor", Kind.TASK, "the task whose counts are kept apart", default=0),
+        ),
+        local=True,
+        aside=True,
+        clock=Clock.NOTED,
+    ),
+    Row(
+        name="NOTE",
+        does="Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.",
+        operands=(
+            Operand("what", says="`ops.NOTE_*`"),
+            Operand("times", says="how many; for `NOTE_SECTION` 1 opens and 0 closes it", default=1),
+            Operand("section", Kind.SECTION, "for `NOTE_SECTION`, its i_mmap_rwsem", default=0),
+        ),
+        local=True,
+        aside=When("what", (o.NOTE_WARNING,), other=True),
+        clock=Clock.NOTED,
+        counts=(
+            "gathers",
+            "gathers_vma",
+            "shared_tables",
+            "kernel_warnings",
+            "completion_waits",
+            "grace_periods",
+            "stale_entries_left",
+        ),
+    ),
+    Row(
+        name="SPAWN",
+        does="Make a task runnable on its home CPU.",
+        operands=(Operand("task", Kind.TASK),),
+        touches=_SWITCHES,
+        decides=True,
+        switches=True,
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="SIGNAL",
+        does="Count an event up.",
+        operands=(Operand("event", Kind.EVENT),),
+        reads=(EVENT,),
+        writes=(EVENT,),
+        enables=True,
+        words="tells who waits",
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="AWAIT",
+        does="Sleep until an event was signalled often enough.",
+        operands=(Operand("event", Kind.EVENT), Operand("count", says="how often")),
+        reads=(EVENT,),
+        awaits=True,
+        words="goes on: it was told",
+        builder="await_event",
+    ),
+    Row(
+        name="MIGRATE",
+        does="Go on at another CPU.",
+        operands=(Operand("cpu", Kind.CPU),),
+        writes=(HOME,),
+        touches=_SWITCHES,
+        decides=True,
+        switches=True,
+        words="move to another CPU",
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="RELEASE_MM",
+        does="Give up the task's mm, as exit_mm() does; its CPU stays lazily on it.",
+        writes=(CURRENT_MM, LAZY.own.perhaps()),
+        reads=(LAZY,),
+        touches=(Shared("users", Whose.ANY, writes=True), Shared("lazy", Whose.CPU, writes=True)),
+        decides=True,
+        switches=True,
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="PARK",
+        does="Do nothing any more: sleep for good, so that the CPU turns lazy, or spin in user mode.",
+        operands=(Operand("mode", says="0: sleep; 1: spin"),),
+        touches=tuple(Shared(one.what, one.whose, one.writes, _SLEEPS) for one in _SWITCHES),
+        decides=True,
+        switches=_SLEEPS,
+        ends=True,
+        over=True,
+        words="has nothing more to do",
+    ),
+    Row(
+        name="ON_MM",
+        does="Let the task's kernel work concern an mm, which need not be its own (the reverse map leads to others).",
+        operands=(
+            Operand("mm", Kind.MM),
+            Operand("register", Kind.READ_OR_NONE, "added to the mm's number", default=-1),
+        ),
+        writes=(ON_MM,),
+        local=True,
+        words="work on another mm",
+    ),
+    Row(
+        name="PICK",
+        does="Take register SLOT from a list.",
+        operands=(
+            Operand("base", Kind.LIST, "where the list begins (`add_list`)"),
+            Operand("register", Kind.READ, "its position in the list"),
+        ),
+        writes=(SLOT,),
+        local=True,
+    ),
+    Row(
+        name="IRQ_OFF",
+        does="Turn the CPU's interrupts off.",
+        operands=(_LOCKLESS,),
+        reads=(IRQ_OFF, WALKING.unless("lockless", 0)),
+        writes=(IRQ_OFF.own.perhaps(), WALKING.own.unless("lockless", 0).perhaps()),
+        touches=_IRQ,
+        decides=True,
+        words="interrupts off",
+        primitive="mask",
+        uses="walk",
+    ),
+    Row(
+        name="IRQ_ON",
+        does="Turn the CPU's interrupts on again.",
+        operands=(_LOCKLESS,),
+        reads=(IRQ_OFF, WALKING.unless("lockless", 0)),
+        writes=(IRQ_OFF.own.perhaps(), WALKING.own.unless("lockless", 0).perhaps()),
+        touches=_IRQ,
+        enables=True,
+        words="interrupts on",
+        primitive="mask",
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="EXECUTE",
+        does="Execute an instruction that results count by its name.",
+        operands=(
+            Operand("instruction", Kind.INSTRUCTION),
+            Operand("times"),
+            Operand("per", says="what `times` is multiplied by (`ops.PER_*`), with BROADCASTS"),
+            Operand("cost", Kind.COST),
+        ),
+        local=True,
+        clock=Clock.SPENDS,
+        counts=("broadcast_invalidations",),
+        builder="",
+    ),
+)

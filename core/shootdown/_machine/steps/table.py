@@ -1,0 +1,39 @@
+"""Every step, by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from shootdown._machine.steps.cells import When
+from shootdown._machine.steps.control import CONTROL
+from shootdown._machine.steps.gathers import GATHERS
+from shootdown._machine.steps.locks import LOCKS
+from shootdown._machine.steps.page_tables import PAGE_TABLES
+from shootdown._machine.steps.requests import REQUESTS
+from shootdown._machine.steps.row import Row
+from shootdown._machine.steps.variables import VARIABLES
+
+#: All rows, in the order of the step functions.
+ROWS: tuple[Row, ...] = (*CONTROL, *LOCKS, *PAGE_TABLES, *GATHERS, *REQUESTS, *VARIABLES)
+#: The same by number.
+STEPS: dict[int, Row] = {row.number: row for row in ROWS}
+
+
+def steps_that(holds: Callable[[Row], object]) -> frozenset[int]:
+    """List the numbers of the steps of whose rows something holds."""
+    return frozenset(row.number for row in ROWS if holds(row))
+
+
+def holds(when: When | bool | None, row: Row, step: Sequence[int]) -> bool:
+    """Say whether a condition on an operand holds for a step; one that is not there does.
+
+    Args:
+        when: the condition; a truth value stands for itself.
+        row: the step's row.
+        step: operation and operands.
+    """
+    if when is None:
+        return True
+    if isinstance(when, bool):
+        return when
+    return (int(step[row.place_of(when.operand)]) in when.values) != when.other

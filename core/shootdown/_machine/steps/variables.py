@@ -1,0 +1,154 @@
+"""Steps on memory that scenarios name: variables, entries of page tables that stand alone, RCU; and on registers.
+
+A store waits in the CPU's store buffer unless memory is sequentially consistent. Numbers are taken modulo 2^15. An
+array of variables is named by its first one; a register says how far from there the one that is meant lies.
+"""
+
+from __future__ import annotations
+
+from shootdown._machine.steps.cells import ENTRY, ONLINE, STORES, TARGETS, VARIABLE
+from shootdown._machine.steps.row import Kind, Operand, Row, Shared, Whose
+
+_VARIABLE = Operand("variable", Kind.VARIABLE)
+_INDEX = Operand(
+    "index", Kind.INDEX, "a register that says how far from there the one lies that is meant", default=0
+)
+_LABEL = Operand("label", Kind.LABEL)
+_FROM_REGISTER = Operand("from_register", Kind.TRUTH, "`value` is a register that holds it", default=0)
+_VALUE = Operand("value", Kind.READ_IF, "what is written", by="from_register")
+_READS = (Shared("variable", Whose.VARIABLE),)
+_WRITES = (Shared("variable", Whose.VARIABLE, writes=True),)
+
+VARIABLES = (
+    Row(
+        name="V_LOAD",
+        does="Read a variable; of stores that wait in this CPU's buffer, the newest is seen.",
+        operands=(Operand("register", Kind.WRITTEN), _VARIABLE, _INDEX),
+        reads=(STORES, VARIABLE),
+        touches=_READS,
+        words="read {}",
+        tells="value",
+    ),
+    Row(
+        name="V_STORE",
+        does="Write a variable.",
+        operands=(_VARIABLE, _VALUE, _FROM_REGISTER, _INDEX),
+        reads=(STORES,),
+        writes=(VARIABLE.perhaps(), STORES.perhaps()),
+        touches=_WRITES,
+        words="write {}",
+    ),
+    Row(
+        name="V_ADD",
+        does="Add to a variable and read the sum: fully ordered, as atomic_add_return().",
+        operands=(
+            _VARIABLE,
+            Operand("number", says="what is added"),
+            Operand("register", Kind.WRITTEN, "gets the sum"),
+            _INDEX,
+        ),
+        reads=(STORES, VARIABLE),
+        writes=(VARIABLE,),
+        touches=_WRITES,
+        words="add to {}",
+    ),
+    Row(
+        name="V_XCHG",
+        does="Write a variable and read what it held: fully ordered, as xchg().",
+        operands=(_VARIABLE, _VALUE, Operand("register", Kind.WRITTEN, "gets what it held"), _FROM_REGISTER),
+        reads=(STORES, VARIABLE),
+        writes=(VARIABLE,),
+        touches=_WRITES,
+        words="exchange {}",
+    ),
+    Row(
+        name="V_CAS",
+        does="Write a variable if it holds what is expected; else read it and go to a label.",
+        operands=(
+            _VARIABLE,
+            Operand("expected", Kind.CHANGED, "a register; gets the value that was there instead"),
+            Operand("new", Kind.READ, "a register that holds what is written"),
+            _LABEL,
+        ),
+        reads=(STORES, VARIABLE),
+        writes=(VARIABLE.perhaps(),),
+        touches=_WRITES,
+        words="compare and exchange {}",
+        tells="exchanged",
+    ),
+    Row(
+        name="FENCE",
+        does="Wait until this CPU's store buffer is empty, as smp_mb() does.",
+        reads=(STORES,),
+        words="full barrier",
+        primitive="alone",
+    ),
+    Row(
+        name="ACCESS",
+        does="Access memory through an entry: by this CPU's copy of it in the TLB, or by a walk.",
+        operands=(
+            Operand("register", Kind.WRITTEN, "gets the entry's value, 0 for a fault"),
+            Operand("entry", Kind.ENTRY),
+            Operand("write", Kind.TRUTH, default=0),
+        ),
+        reads=(ENTRY, VARIABLE),
+        writes=(ENTRY, VARIABLE.perhaps()),
+        touches=(*_WRITES, Shared("tlb", Whose.ANY, writes=True)),
+        decides=True,
+        words="access memory through {}",
+        tells="access",
+        uses="entry",
+    ),
+    Row(
+        name="CHOICE",
+        does="Go on, or go to a label: anything may happen.",
+        operands=(_LABEL,),
+        decides=True,
+        words="goes one way",
+    ),
+    Row(
+        name="FAIL",
+        does="Report that an invariant does not hold.",
+        operands=(Operand("invariant", Kind.INVARIANT),),
+        local=True,
+        ends=True,
+    ),
+    Row(
+        name="JUMP_NO_BITS",
+        does="Go to a label unless a register has one of some bits.",
+        operands=(Operand("register", Kind.READ), Operand("mask"), _LABEL),
+        local=True,
+    ),
+    Row(
+        name="COPY",
+        does="Copy a register.",
+        operands=(Operand("register", Kind.WRITTEN), Operand("source", Kind.READ)),
+        local=True,
+    ),
+    Row(
+        name="ADD",
+        does="Add to a register.",
+        operands=(Operand("register", Kind.CHANGED), Operand("number", says="what is added")),
+        local=True,
+    ),
+    Row(
+        name="JUMP_SAME",
+        does="Go to a label if two registers hold the same.",
+        operands=(Operand("register", Kind.READ), Operand("other", Kind.READ), _LABEL),
+        local=True,
+    ),
+    Row(
+        name="TARGET_RCU",
+        does="Aim at all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state.",
+        reads=(ONLINE, TARGETS),
+        writes=(TARGETS,),
+        touches=(Shared("call", Whose.CPU, writes=True),),
+    ),
+    Row(
+        name="REACHED",
+        does="Note that exploration got here.",
+        operands=(Operand("place", Kind.PLACE),),
+        local=True,
+        aside=True,
+    ),
+)
