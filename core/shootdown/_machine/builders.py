@@ -1,0 +1,966 @@
+"""A method for each step, as programs write it. Written by `write_builders.py` from the table of steps.
+
+Those that need several parameters at once, or have another name in the kernel, have a comfortable form besides; see
+`Assembler`.
+"""
+
+from __future__ import annotations
+
+from shootdown._machine import ops as o
+from shootdown._machine.label import Label
+
+
+class Builders:
+    """The steps, one method each.
+
+    All take `cost`, the platform's cost of it (`COST_NAMES`), and `text`, what it does in a few words.
+    """
+
+    def _write(
+        self,
+        op: int,
+        a: int | Label = 0,
+        b: int | Label = 0,
+        c: int | Label = 0,
+        d: int | Label = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        raise NotImplementedError
+
+    def halt(self, *, cost: str | None = None, text: str = "the task is gone") -> None:
+        """End the task."""
+        self._write(o.HALT, cost=cost, text=text)
+
+    def jump(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go on at a label.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP, label, cost=cost, text=text)
+
+    def set(self, register: int, value: int, *, cost: str | None = None, text: str = "") -> None:
+        """Set a register.
+
+        Args:
+            register: a register that is overwritten.
+            value: a number.
+        """
+        self._write(o.SET, register, value, cost=cost, text=text)
+
+    def next(
+        self, register: int, limit: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Count a register up and go to a label while it is below a limit; else let it begin at 0 again.
+
+        Args:
+            register: a register that is read, and perhaps overwritten.
+            limit: a number.
+            label: a place in the program.
+        """
+        self._write(o.NEXT, register, limit, label, cost=cost, text=text)
+
+    def jump_zero(self, register: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label if a register is zero.
+
+        Args:
+            register: a register that is read.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_ZERO, register, label, cost=cost, text=text)
+
+    def jump_equal(
+        self, register: int, value: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label if a register has a value.
+
+        Args:
+            register: a register that is read.
+            value: a number.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_EQUAL, register, value, label, cost=cost, text=text)
+
+    def mark(
+        self, window: int, opens: bool, actor: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Open or close a window: counts between belong to it.
+
+        Args:
+            window: a counting window.
+            opens: yes or no.
+            actor: the task whose counts are kept apart.
+        """
+        self._write(o.MARK, window, int(opens), actor, cost=cost, text=text)
+
+    def note(
+        self, what: int, times: int = 1, section: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.
+
+        Args:
+            what: `ops.NOTE_*`.
+            times: how many; for `NOTE_SECTION` 1 opens and 0 closes it.
+            section: for `NOTE_SECTION`, its i_mmap_rwsem.
+        """
+        self._write(o.NOTE, what, times, section, cost=cost, text=text)
+
+    def spawn(self, task: int, *, cost: str | None = None, text: str = "") -> None:
+        """Make a task runnable on its home CPU.
+
+        Args:
+            task: a task.
+        """
+        self._write(o.SPAWN, task, cost=cost, text=text)
+
+    def signal(self, event: int, *, cost: str | None = None, text: str = "") -> None:
+        """Count an event up.
+
+        Args:
+            event: an event.
+        """
+        self._write(o.SIGNAL, event, cost=cost, text=text)
+
+    def await_event(self, event: int, count: int, *, cost: str | None = None, text: str = "") -> None:
+        """Sleep until an event was signalled often enough.
+
+        Args:
+            event: an event.
+            count: how often.
+        """
+        self._write(o.AWAIT, event, count, cost=cost, text=text)
+
+    def migrate(self, cpu: int, *, cost: str | None = None, text: str = "") -> None:
+        """Go on at another CPU.
+
+        Args:
+            cpu: a CPU.
+        """
+        self._write(o.MIGRATE, cpu, cost=cost, text=text)
+
+    def release_mm(self, *, cost: str | None = None, text: str = "") -> None:
+        """Give up the task's mm, as exit_mm() does; its CPU stays lazily on it."""
+        self._write(o.RELEASE_MM, cost=cost, text=text)
+
+    def park(self, mode: int, *, cost: str | None = None, text: str = "") -> None:
+        """Do nothing any more: sleep for good, so that the CPU turns lazy, or spin in user mode.
+
+        Args:
+            mode: 0: sleep; 1: spin.
+        """
+        self._write(o.PARK, mode, cost=cost, text=text)
+
+    def on_mm(self, mm: int, register: int | None = None, *, cost: str | None = None, text: str = "") -> None:
+        """Let the task's kernel work concern an mm, which need not be its own (the reverse map leads to others).
+
+        Args:
+            mm: an mm.
+            register: added to the mm's number.
+        """
+        self._write(o.ON_MM, mm, -1 if register is None else register, cost=cost, text=text)
+
+    def pick(self, base: int, register: int, *, cost: str | None = None, text: str = "") -> None:
+        """Take register SLOT from a list.
+
+        Args:
+            base: where the list begins (`add_list`).
+            register: its position in the list.
+        """
+        self._write(o.PICK, base, register, cost=cost, text=text)
+
+    def irq_off(self, lockless: bool = False, *, cost: str | None = None, text: str = "") -> None:
+        """Turn the CPU's interrupts off.
+
+        Args:
+            lockless: it is a lockless walk, visible to a targeted sync.
+        """
+        self._write(o.IRQ_OFF, int(lockless), cost=cost, text=text)
+
+    def irq_on(self, lockless: bool = False, *, cost: str | None = None, text: str = "") -> None:
+        """Turn the CPU's interrupts on again.
+
+        Args:
+            lockless: it is a lockless walk, visible to a targeted sync.
+        """
+        self._write(o.IRQ_ON, int(lockless), cost=cost, text=text)
+
+    def lock_write(
+        self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Take a lock for writing; wait if anybody holds it.
+
+        Args:
+            lock: the first of its kind.
+            index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
+            sleeps: who waits may leave its CPU meanwhile.
+        """
+        self._write(o.LOCK_WRITE, lock, index, int(sleeps), cost=cost, text=text)
+
+    def lock_read(
+        self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Take a lock for reading; wait if a writer holds it.
+
+        Args:
+            lock: the first of its kind.
+            index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
+            sleeps: who waits may leave its CPU meanwhile.
+        """
+        self._write(o.LOCK_READ, lock, index, int(sleeps), cost=cost, text=text)
+
+    def try_write(
+        self, lock: int, label: Label, index: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Take a lock for writing, or go to a label if anybody holds it.
+
+        Args:
+            lock: the first of its kind.
+            label: a place in the program.
+            index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
+        """
+        self._write(o.TRY_WRITE, lock, index, label, cost=cost, text=text)
+
+    def unlock_write(self, lock: int, index: int = 0, *, cost: str | None = None, text: str = "") -> None:
+        """Release a lock that was taken for writing; the first waiters get it.
+
+        Args:
+            lock: the first of its kind.
+            index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
+        """
+        self._write(o.UNLOCK_WRITE, lock, index, cost=cost, text=text)
+
+    def unlock_read(self, lock: int, index: int = 0, *, cost: str | None = None, text: str = "") -> None:
+        """Release a lock that was taken for reading; the first waiters get it.
+
+        Args:
+            lock: the first of its kind.
+            index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
+        """
+        self._write(o.UNLOCK_READ, lock, index, cost=cost, text=text)
+
+    def load_pud(self, register: int, *, cost: str | None = None, text: str = "") -> None:
+        """Read the PUD entry: the class of the table that it points to, plus one; 0 if none.
+
+        Args:
+            register: a register that is overwritten.
+        """
+        self._write(o.LOAD_PUD, register, cost=cost, text=text)
+
+    def clear_pud(self, *, cost: str | None = None, text: str = "") -> None:
+        """Clear the PUD entry; what CPUs have cached of it turns stale."""
+        self._write(o.CLEAR_PUD, cost=cost, text=text)
+
+    def set_pud(self, table_class: int, *, cost: str | None = None, text: str = "") -> None:
+        """Let the PUD entry point to the table of a class.
+
+        Args:
+            table_class: a class of tables.
+        """
+        self._write(o.SET_PUD, table_class, cost=cost, text=text)
+
+    def jump_exclusive(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless other processes too map the table of register CLASS.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_EXCLUSIVE, label, cost=cost, text=text)
+
+    def share(self, table_class: int, *, cost: str | None = None, text: str = "") -> None:
+        """Let one more process map a table; register SCRATCH gets how many did before.
+
+        Args:
+            table_class: a class of tables.
+        """
+        self._write(o.SHARE, table_class, cost=cost, text=text)
+
+    def populate(self, table_class: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Share a table and let the PUD entry point to it, or go to a label if the entry is there already.
+
+        Args:
+            table_class: a class of tables.
+            label: a place in the program.
+        """
+        self._write(o.POPULATE, table_class, label, cost=cost, text=text)
+
+    def unshare(
+        self, gather: int, flags: int, more_flags: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Let one process fewer map the table of register CLASS, and note it in a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: that the gather gets.
+            more_flags: that it gets besides if one process is left.
+        """
+        self._write(o.UNSHARE, gather, flags, more_flags, cost=cost, text=text)
+
+    def drop(self, *, cost: str | None = None, text: str = "") -> None:
+        """Let the last process stop mapping the table of register CLASS."""
+        self._write(o.DROP, cost=cost, text=text)
+
+    def table_state(self, state: int, *, cost: str | None = None, text: str = "") -> None:
+        """Say what the page of the table of register CLASS is used for from now on, by the mm that this concerns.
+
+        Args:
+            state: `ops.TABLE_*`.
+        """
+        self._write(o.TABLE_STATE, state, cost=cost, text=text)
+
+    def read_table(self, register: int, table: int, *, cost: str | None = None, text: str = "") -> None:
+        """Read an entry in a table, as a walker does, and so what the table's page is used for.
+
+        Args:
+            register: gets the table's state.
+            table: a register that holds the table's class, plus one.
+        """
+        self._write(o.READ_TABLE, register, table, cost=cost, text=text)
+
+    def touch(self, *, cost: str | None = None, text: str = "") -> None:
+        """Use a translation of the mm: this CPU's TLB and walk caches may hold it from now on."""
+        self._write(o.TOUCH, cost=cost, text=text)
+
+    def gather(self, gather: int, flags: int = 0, *, cost: str | None = None, text: str = "") -> None:
+        """Begin a gather, as tlb_gather_mmu() does: one more is pending.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+        """
+        self._write(o.GATHER, gather, flags, cost=cost, text=text)
+
+    def gather_add(
+        self,
+        gather: int,
+        lo: int,
+        hi: int,
+        flags: int = 0,
+        cleared: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Add a range that is known beforehand to a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            lo: its first unit.
+            hi: where it ends.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+        """
+        self._write(o.GATHER_ADD, gather, lo, hi, flags | cleared << 16, cost=cost, text=text)
+
+    def gather_slot(
+        self,
+        gather: int,
+        first: int,
+        last: int,
+        flags: int = 0,
+        cleared: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Add a part of what the PUD entry of register SLOT spans to a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            first: its first unit, counted from where the entry's begin.
+            last: where it ends, counted from there.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+        """
+        self._write(o.GATHER_SLOT, gather, first, last, flags | cleared << 16, cost=cost, text=text)
+
+    def gather_pages(
+        self, gather: int, pages: int, limit: int, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Queue pages to be freed; register SCRATCH gets 1 if as many as fit are queued, else 0.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            pages: how many.
+            limit: how many fit.
+        """
+        self._write(o.GATHER_PAGES, gather, pages, limit, cost=cost, text=text)
+
+    def gather_part(
+        self,
+        gather: int,
+        first: int,
+        pages: int,
+        apart: int,
+        flags: int = 0,
+        cleared: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Add the pages that GATHER_PAGES queued until no more fitted to a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            first: the first unit of the first page.
+            pages: how many there are.
+            apart: units from one page to the next.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+        """
+        self._write(
+            o.GATHER_PART, gather, first, pages | apart << 16, flags | cleared << 16, cost=cost, text=text
+        )
+
+    def gather_rest(
+        self,
+        gather: int,
+        first: int,
+        pages: int,
+        apart: int,
+        flags: int = 0,
+        cleared: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Add the pages that GATHER_PAGES queued after it was full to a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            first: the first unit of the first page.
+            pages: how many there are.
+            apart: units from one page to the next.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+        """
+        self._write(
+            o.GATHER_REST, gather, first, pages | apart << 16, flags | cleared << 16, cost=cost, text=text
+        )
+
+    def gather_reset(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
+        """Forget what a gather has collected, as __tlb_reset_range() does.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+        """
+        self._write(o.GATHER_RESET, gather, cost=cost, text=text)
+
+    def gather_tables(
+        self, gather: int, tables: int, batch: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Queue tables to be freed; go to a label unless their batch is full.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            tables: how many.
+            batch: how many a batch holds.
+            label: a place in the program.
+        """
+        self._write(o.GATHER_TABLES, gather, tables, batch, label, cost=cost, text=text)
+
+    def jump_flags(
+        self, gather: int, flags: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label unless a gather has one of some flags.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_FLAGS, gather, flags, label, cost=cost, text=text)
+
+    def jump_cleared(
+        self, gather: int, flags: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label unless a gather recorded a cleared entry, at any level, or has one of some flags.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_CLEARED, gather, flags, label, cost=cost, text=text)
+
+    def clear_flags(self, gather: int, flags: int, *, cost: str | None = None, text: str = "") -> None:
+        """Take flags from a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+        """
+        self._write(o.CLEAR_FLAGS, gather, flags, cost=cost, text=text)
+
+    def set_flags(self, gather: int, flags: int, *, cost: str | None = None, text: str = "") -> None:
+        """Give flags to a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+        """
+        self._write(o.SET_FLAGS, gather, flags, cost=cost, text=text)
+
+    def nested(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
+        """Let a gather flush everything if another of this mm is pending, as tlb_finish_mmu() does.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+        """
+        self._write(o.NESTED, gather, cost=cost, text=text)
+
+    def gather_end(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
+        """End a gather: one fewer is pending.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+        """
+        self._write(o.GATHER_END, gather, cost=cost, text=text)
+
+    def request(
+        self,
+        gather: int,
+        flags: int = 0,
+        cleared: int = 0,
+        lo: int = 0,
+        hi: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Say what a flush that needs no gather concerns.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+            lo: its first unit.
+            hi: where it ends.
+        """
+        self._write(o.REQUEST, gather, flags | cleared << 16, lo, hi, cost=cost, text=text)
+
+    def copy_range(
+        self, gather: int, flags: int = 0, cleared: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Let the request of a flush that needs no gather have the range of a gather.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            flags: flags of a gather.
+            cleared: levels at which entries were cleared.
+        """
+        self._write(o.COPY_RANGE, gather, flags | cleared << 16, cost=cost, text=text)
+
+    def jump_not_pending(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_PENDING, 0, label, cost=cost, text=text)
+
+    def flush_begin(
+        self,
+        gather: int,
+        ceiling: int,
+        pages: int = 0,
+        how: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Start the flush of a gather: a new tlb_gen, and how much to flush.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            ceiling: strides that a range may have; else everything is flushed.
+            pages: base pages that it may have; 0: any number.
+            how: how that is counted (`ops.ROUNDED` and its kin).
+        """
+        self._write(o.FLUSH_BEGIN, gather, ceiling, pages, how, cost=cost, text=text)
+
+    def target_mm(self, with_self: bool = False, *, cost: str | None = None, text: str = "") -> None:
+        """Aim at the CPUs in mm_cpumask.
+
+        Args:
+            with_self: at this one too.
+        """
+        self._write(o.TARGET_MM, int(with_self), cost=cost, text=text)
+
+    def target_online(self, *, cost: str | None = None, text: str = "") -> None:
+        """Aim at all online CPUs but this one."""
+        self._write(o.TARGET_ONLINE, cost=cost, text=text)
+
+    def target_every(self, *, cost: str | None = None, text: str = "") -> None:
+        """Aim at all online CPUs, this one too."""
+        self._write(o.TARGET_EVERY, cost=cost, text=text)
+
+    def target_not_lazy(self, *, cost: str | None = None, text: str = "") -> None:
+        """Leave out targets that are in lazy TLB mode."""
+        self._write(o.TARGET_NOT_LAZY, cost=cost, text=text)
+
+    def target_loaded(self, *, cost: str | None = None, text: str = "") -> None:
+        """Leave out targets that have not loaded this mm, unless mm_cpumask is due for trimming."""
+        self._write(o.TARGET_LOADED, cost=cost, text=text)
+
+    def target_running(self, *, cost: str | None = None, text: str = "") -> None:
+        """Leave out targets that preemption has taken off their CPU, and tell them to flush when they enter."""
+        self._write(o.TARGET_RUNNING, cost=cost, text=text)
+
+    def target_walkers(self, *, cost: str | None = None, text: str = "") -> None:
+        """Leave out targets that are not inside a lockless walk of this mm."""
+        self._write(o.TARGET_WALKERS, cost=cost, text=text)
+
+    def jump_no_target(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label if there is no target.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NO_TARGET, label, cost=cost, text=text)
+
+    def jump_targets_below(
+        self, count: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label if there are fewer targets than so many.
+
+        Args:
+            count: a number.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_TARGETS_BELOW, count, label, cost=cost, text=text)
+
+    def jump_whole(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label if the flush that has begun is one of everything.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_WHOLE, label, cost=cost, text=text)
+
+    def jump_empty(self, gather: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label if the range of a gather ends where it begins.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_EMPTY, gather, label, cost=cost, text=text)
+
+    def jump_strides(
+        self, gather: int, strides: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label unless the range of a gather has more strides than so many.
+
+        Args:
+            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            strides: a number.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_STRIDES, gather, strides, label, cost=cost, text=text)
+
+    def jump_not_loaded(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless this CPU has this mm loaded.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_LOADED, label, cost=cost, text=text)
+
+    def jump_not_masked(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless this CPU is in the mm's mm_cpumask.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_MASKED, label, cost=cost, text=text)
+
+    def jump_not_alone(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless the mm is this task's and no other task has it (mm_users is 1).
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_ALONE, label, cost=cost, text=text)
+
+    def jump_not_own(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless the mm is this task's (current->mm == mm).
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_OWN, label, cost=cost, text=text)
+
+    def jump_not_due(self, period: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless mm_cpumask is due for trimming: each so-manieth time that this CPU asks.
+
+        Args:
+            period: a number.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_DUE, period, label, cost=cost, text=text)
+
+    def jump_not_global(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless the mm has a global ASID.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_GLOBAL, label, cost=cost, text=text)
+
+    def jump_not_transition(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go to a label unless the mm is moving to its global ASID.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_TRANSITION, label, cost=cost, text=text)
+
+    def consider_global(self, cpus: int, *, cost: str | None = None, text: str = "") -> None:
+        """Give the mm a global ASID if it is time and enough CPUs run it.
+
+        Args:
+            cpus: how many are enough.
+        """
+        self._write(o.CONSIDER_GLOBAL, cpus, cost=cost, text=text)
+
+    def end_transition(self, *, cost: str | None = None, text: str = "") -> None:
+        """Let the mm have its global ASID: all CPUs use it."""
+        self._write(o.END_TRANSITION, cost=cost, text=text)
+
+    def send(
+        self, call: int, scope: int = o.SCOPE_BOTH, each: int = 0, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Send a call to the targets: they have it pending now.
+
+        Args:
+            call: `ops.CALL_*`.
+            scope: what it drops (`ops.SCOPE_*`).
+            each: strides that one broadcast invalidates; -1: named instructions were counted.
+        """
+        self._write(o.SEND, call, scope, each, cost=cost, text=text)
+
+    def wait(self, *, cost: str | None = None, text: str = "") -> None:
+        """Wait until no target has the call pending."""
+        self._write(o.WAIT, cost=cost, text=text)
+
+    def cancel(self, *, cost: str | None = None, text: str = "") -> None:
+        """Forget the request: it had no target."""
+        self._write(o.CANCEL, cost=cost, text=text)
+
+    def flush_self(
+        self,
+        scope: int = o.SCOPE_BOTH,
+        own_handler: bool = False,
+        forced: int = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Let this CPU do what the handler of the flush does.
+
+        Args:
+            scope: what it drops (`ops.SCOPE_*`).
+            own_handler: the kernel calls it like any target's.
+            forced: 1: it invalidates, whatever it has loaded; 2: and leaves the mm.
+        """
+        self._write(o.FLUSH_SELF, scope, int(own_handler), forced, cost=cost, text=text)
+
+    def flush_local_pages(
+        self, pages: int, scope: int = o.SCOPE_BOTH, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Let this CPU flush pages of the mm outside a request, as flush_tlb_page() does.
+
+        Args:
+            pages: how many.
+            scope: what it drops (`ops.SCOPE_*`).
+        """
+        self._write(o.FLUSH_LOCAL_PAGES, pages, scope, cost=cost, text=text)
+
+    def v_load(
+        self,
+        register: int,
+        variable: int,
+        index: int | None = None,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Read a variable; of stores that wait in this CPU's buffer, the newest is seen.
+
+        Args:
+            register: a register that is overwritten.
+            variable: a variable, or the first of an array.
+            index: a register that says how far from there the one lies that is meant.
+        """
+        self._write(o.V_LOAD, register, variable, 0 if index is None else index + 1, cost=cost, text=text)
+
+    def v_store(
+        self,
+        variable: int,
+        value: int,
+        from_register: bool = False,
+        index: int | None = None,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Write a variable.
+
+        Args:
+            variable: a variable, or the first of an array.
+            value: what is written.
+            from_register: `value` is a register that holds it.
+            index: a register that says how far from there the one lies that is meant.
+        """
+        self._write(
+            o.V_STORE,
+            variable,
+            value,
+            int(from_register),
+            0 if index is None else index + 1,
+            cost=cost,
+            text=text,
+        )
+
+    def v_add(
+        self,
+        variable: int,
+        number: int,
+        register: int,
+        index: int | None = None,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Add to a variable and read the sum: fully ordered, as atomic_add_return().
+
+        Args:
+            variable: a variable, or the first of an array.
+            number: what is added.
+            register: gets the sum.
+            index: a register that says how far from there the one lies that is meant.
+        """
+        self._write(
+            o.V_ADD, variable, number, register, 0 if index is None else index + 1, cost=cost, text=text
+        )
+
+    def v_xchg(
+        self,
+        variable: int,
+        value: int,
+        register: int,
+        from_register: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Write a variable and read what it held: fully ordered, as xchg().
+
+        Args:
+            variable: a variable, or the first of an array.
+            value: what is written.
+            register: gets what it held.
+            from_register: `value` is a register that holds it.
+        """
+        self._write(o.V_XCHG, variable, value, register, int(from_register), cost=cost, text=text)
+
+    def v_cas(
+        self, variable: int, expected: int, new: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Write a variable if it holds what is expected; else read it and go to a label.
+
+        Args:
+            variable: a variable, or the first of an array.
+            expected: a register; gets the value that was there instead.
+            new: a register that holds what is written.
+            label: a place in the program.
+        """
+        self._write(o.V_CAS, variable, expected, new, label, cost=cost, text=text)
+
+    def fence(self, *, cost: str | None = None, text: str = "") -> None:
+        """Wait until this CPU's store buffer is empty, as smp_mb() does."""
+        self._write(o.FENCE, cost=cost, text=text)
+
+    def access(
+        self, register: int, entry: int, write: bool = False, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Access memory through an entry: by this CPU's copy of it in the TLB, or by a walk.
+
+        Args:
+            register: gets the entry's value, 0 for a fault.
+            entry: an entry that stands alone.
+            write: yes or no.
+        """
+        self._write(o.ACCESS, register, entry, int(write), cost=cost, text=text)
+
+    def choice(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Go on, or go to a label: anything may happen.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.CHOICE, label, cost=cost, text=text)
+
+    def fail(self, invariant: int, *, cost: str | None = None, text: str = "") -> None:
+        """Report that an invariant does not hold.
+
+        Args:
+            invariant: an invariant.
+        """
+        self._write(o.FAIL, invariant, cost=cost, text=text)
+
+    def jump_no_bits(
+        self, register: int, mask: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label unless a register has one of some bits.
+
+        Args:
+            register: a register that is read.
+            mask: a number.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NO_BITS, register, mask, label, cost=cost, text=text)
+
+    def copy(self, register: int, source: int, *, cost: str | None = None, text: str = "") -> None:
+        """Copy a register.
+
+        Args:
+            register: a register that is overwritten.
+            source: a register that is read.
+        """
+        self._write(o.COPY, register, source, cost=cost, text=text)
+
+    def add(self, register: int, number: int, *, cost: str | None = None, text: str = "") -> None:
+        """Add to a register.
+
+        Args:
+            register: a register that is read, and perhaps overwritten.
+            number: what is added.
+        """
+        self._write(o.ADD, register, number, cost=cost, text=text)
+
+    def jump_same(
+        self, register: int, other: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Go to a label if two registers hold the same.
+
+        Args:
+            register: a register that is read.
+            other: a register that is read.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_SAME, register, other, label, cost=cost, text=text)
+
+    def target_rcu(self, *, cost: str | None = None, text: str = "") -> None:
+        """Aim at all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state."""
+        self._write(o.TARGET_RCU, cost=cost, text=text)
+
+    def reached(self, place: int, *, cost: str | None = None, text: str = "") -> None:
+        """Note that exploration got here.
+
+        Args:
+            place: a place that exploration may reach.
+        """
+        self._write(o.REACHED, place, cost=cost, text=text)

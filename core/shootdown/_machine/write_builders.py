@@ -1,0 +1,126 @@
+"""Write `builders.py`, a method of the assembler for each step, from the table of steps.
+
+    python -m shootdown._machine.write_builders
+
+What it writes is checked in, so that editors and type checkers know the methods; a test writes it again and compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shootdown._machine import ops
+from shootdown._machine.steps.row import Kind, Operand, Row
+from shootdown._machine.steps.table import ROWS
+
+_PATH = Path(__file__).with_name("builders.py")
+_WIDTH = 110
+_HEAD = '''"""A method for each step, as programs write it. Written by `write_builders.py` from the table of steps.
+
+Those that need several parameters at once, or have another name in the kernel, have a comfortable form besides; see
+`Assembler`.
+"""
+
+from __future__ import annotations
+
+from shootdown._machine import ops as o
+from shootdown._machine.label import Label
+
+
+class Builders:
+    """The steps, one method each.
+
+    All take `cost`, the platform's cost of it (`COST_NAMES`), and `text`, what it does in a few words.
+    """
+
+    def _write(
+        self,
+        op: int,
+        a: int | Label = 0,
+        b: int | Label = 0,
+        c: int | Label = 0,
+        d: int | Label = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        raise NotImplementedError
+'''
+_TYPES = {Kind.LABEL: "Label", Kind.TRUTH: "bool", Kind.INDEX: "int | None", Kind.READ_OR_NONE: "int | None"}
+
+
+def written() -> str:
+    """Return what `builders.py` holds."""
+    return _HEAD + "".join(_method(row) for row in ROWS if row.builder)
+
+
+def _method(row: Row) -> str:
+    taken = [operand for operand in row.operands if not operand.unused]
+    # Operands that need not be told follow those that must be.
+    taken.sort(key=lambda operand: operand.default is not None)
+    parameters = ["self", *map(_parameter, taken), "*", "cost: str | None = None", f'text: str = "{row.text}"']
+    lines = [
+        *_fitted(f"    def {row.builder}(", parameters, ") -> None:"),
+        f'        """{row.does}{_documented(taken)}"""',
+        *_fitted("        self._write(", _arguments(row), ")"),
+    ]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _fitted(begin: str, items: list[str], end: str) -> list[str]:
+    """Lay a list out as the formatter does: on one line, on one of its own, or one each."""
+    line = begin + ", ".join(items) + end
+    if len(line) <= _WIDTH:
+        return [line]
+    margin = " " * (len(begin) - len(begin.lstrip()))
+    inner = f"{margin}    {', '.join(items)}"
+    if len(inner) <= _WIDTH:
+        return [begin, inner, margin + end]
+    return [begin, *(f"{margin}    {item}," for item in items), margin + end]
+
+
+def _parameter(operand: Operand) -> str:
+    kind = _TYPES.get(operand.kind, "int")
+    return f"{operand.name}: {kind}" + (f" = {_default(operand)}" if operand.default is not None else "")
+
+
+def _default(operand: Operand) -> str:
+    if operand.kind is Kind.SCOPE and operand.default == ops.SCOPE_BOTH:
+        return "o.SCOPE_BOTH"
+    if _TYPES.get(operand.kind, "").endswith("None"):
+        return "None"
+    return str(bool(operand.default)) if operand.kind is Kind.TRUTH else str(operand.default)
+
+
+def _documented(taken: list[Operand]) -> str:
+    if not taken:
+        return ""
+    lines = (f"            {operand.name}: {operand.says or operand.kind.value}." for operand in taken)
+    return "\n\n        Args:\n" + "\n".join(lines) + "\n        "
+
+
+def _arguments(row: Row) -> list[str]:
+    """Write the operands in their places."""
+    places = [""] * 4
+    for place, operand in row.placed():
+        value = _value(operand)
+        places[place - 1] = f"{places[place - 1]} | {value} << {operand.above}" if operand.above else value
+    while places and not places[-1]:
+        places.pop()
+    return [f"o.{row.name}", *places, "cost=cost", "text=text"]
+
+
+def _value(operand: Operand) -> str:
+    if operand.unused:
+        return "0"
+    if operand.kind is Kind.TRUTH:
+        return f"int({operand.name})"
+    if operand.kind is Kind.INDEX:
+        return f"0 if {operand.name} is None else {operand.name} + 1"
+    if operand.kind is Kind.READ_OR_NONE:
+        return f"-1 if {operand.name} is None else {operand.name}"
+    return operand.name
+
+
+if __name__ == "__main__":
+    _PATH.write_text(written())
