@@ -141,7 +141,7 @@ class Arm64Lowering(Lowering):
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_pmd_tlb_range()`: a stride of a huge page, walk-cache entries too."""
         pages = 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
-        asm.emit(o.REQUEST, g, o.CLEARED_PMDS << 16, 0, pages, text="one stride of a huge page")
+        asm.request(g, cleared=o.CLEARED_PMDS, hi=pages, text="one stride of a huge page")
         self._flush_range(asm, g, leaf_only=False)
 
     def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
@@ -246,8 +246,8 @@ class Arm64Lowering(Lowering):
         if self.way == "ipi":
             self._interrupt(asm, scope)
             return
-        asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-        asm.emit(o.SEND, o.CALL_BROADCAST, scope, -1, text="TLBI reaches every CPU")
+        asm.target_every(text="all CPUs, this one too")
+        asm.send(o.CALL_BROADCAST, scope=scope, each=-1, text="TLBI reaches every CPU")
         asm.complete("DSB ISH")
         if self._repeats == "once":
             with asm.function("__tlbi_sync_s1ish"):
@@ -257,8 +257,8 @@ class Arm64Lowering(Lowering):
                     cost="broadcast_ns",
                     text="TLBI VALE1IS of nothing: erratum",
                 )
-                asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-                asm.emit(o.SEND, o.CALL_BROADCAST, 0, -1, text="nothing to drop")
+                asm.target_every(text="all CPUs, this one too")
+                asm.send(o.CALL_BROADCAST, scope=0, each=-1, text="nothing to drop")
                 asm.complete("DSB ISH again: erratum")
 
     def _interrupt(self, asm: Assembler, scope: int) -> None:
@@ -272,4 +272,4 @@ class Arm64Lowering(Lowering):
             branch.otherwise()
             with asm.if_loaded_here():
                 asm.flush_this_cpu(scope)
-            asm.emit(o.CANCEL, text="no other CPU")
+            asm.cancel(text="no other CPU")

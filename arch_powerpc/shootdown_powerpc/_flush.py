@@ -263,8 +263,8 @@ class RadixLowering(PowerpcLowering):
         with asm.function("exit_lazy_flush_tlb", _FILE):
             asm.begin_flush(g, ceiling=EVERYTHING, tracked=False, text="this CPU leaves the mm")
             self._tlbiel_pid(asm, 2)
-            asm.emit(o.FLUSH_SELF, o.SCOPE_BOTH, 0, 2, text="invalidate and leave")
-            asm.emit(o.CANCEL, text="no other CPU")
+            asm.flush_self(forced=2, text="invalidate and leave")
+            asm.cancel(text="no other CPU")
 
     # --- a local flush
 
@@ -278,13 +278,13 @@ class RadixLowering(PowerpcLowering):
             lambda: self._self(asm, want),
             lambda: self._self(asm, attrs.evolve(want, ranged=False)),
         )
-        asm.emit(o.CANCEL, text="no other CPU")
+        asm.cancel(text="no other CPU")
 
     def _self(self, asm: Assembler, want: Want) -> None:
         """Execute tlbiel on this CPU."""
         self._tlbiel(asm, want)
         scope = want.scope if want.ranged else _SCOPE[want.pid_ric]
-        asm.emit(o.FLUSH_SELF, scope, 0, 1, text="ppc_after_tlbiel_barrier")
+        asm.flush_self(scope=scope, forced=1, text="ppc_after_tlbiel_barrier")
 
     def _tlbiel(self, asm: Assembler, want: Want, per: int = o.PER_REQUEST) -> None:
         """Count the tlbiel of a request: once, or for each target."""
@@ -325,8 +325,8 @@ class RadixLowering(PowerpcLowering):
         del g
         scope = self._count_tlbie(asm, want)
         asm.execute("tlbsync")
-        asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-        asm.emit(o.SEND, o.CALL_BROADCAST, scope, -1, text="tlbie reaches every CPU")
+        asm.target_every(text="all CPUs, this one too")
+        asm.send(o.CALL_BROADCAST, scope=scope, each=-1, text="tlbie reaches every CPU")
         asm.complete("eieio; tlbsync; ptesync")
 
     def _count_tlbie(self, asm: Assembler, want: Want) -> int:
@@ -399,7 +399,7 @@ class RadixLowering(PowerpcLowering):
 
     def _ask(self, asm: Assembler, scope: int) -> None:
         asm.execute("h_rpt_invalidate")
-        asm.emit(o.TARGET_EVERY, text="all vCPUs, this one too")
+        asm.target_every(text="all vCPUs, this one too")
         asm.send(o.CALL_HYPERCALL, scope, text="H_RPT_INVALIDATE")
         asm.wait_for_answers("the hypervisor has invalidated")
 

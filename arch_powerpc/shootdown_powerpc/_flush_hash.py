@@ -122,7 +122,7 @@ class HashLowering(PowerpcLowering):
         """Flush so many entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie."""
         name = "native_flush_hash_range" if entries > 1 else "native_hpte_invalidate"
         with asm.function(name, _NATIVE):
-            asm.emit(o.REQUEST, _REQUEST, o.CLEARED_PTES << 16, 0, 0, text=f"{entries} hash-table entries")
+            asm.request(_REQUEST, cleared=o.CLEARED_PTES, text=f"{entries} hash-table entries")
             asm.target_mm_cpumask()
             with asm.if_targets() as others:
                 self._tlbie(asm, entries)
@@ -135,8 +135,8 @@ class HashLowering(PowerpcLowering):
     def _tlbiel(self, asm: Assembler, entries: int) -> None:
         asm.begin_flush(_REQUEST, ceiling=NO_LIMIT, tracked=False, text="ptesync; this CPU alone")
         asm.execute("tlbiel_ric0_prs0_r0", entries, text="tlbiel by virtual page number")
-        asm.emit(o.FLUSH_LOCAL_PAGES, entries, o.SCOPE_BOTH, text="ppc_after_tlbiel_barrier")
-        asm.emit(o.CANCEL, text="no other CPU")
+        asm.flush_local_pages(entries, text="ppc_after_tlbiel_barrier")
+        asm.cancel(text="no other CPU")
 
     def _tlbie(self, asm: Assembler, entries: int) -> None:
         """Execute one tlbie for each entry and what follows the last, under native_tlbie_lock if need be."""
@@ -150,8 +150,8 @@ class HashLowering(PowerpcLowering):
         if self.cpu.p9_tlbie_stq_bug:
             self._broadcast(asm, "tlbie_ric0_prs0_r0", 1, "ptesync; tlbie again: CPU_FTR_P9_TLBIE_STQ_BUG")
         asm.execute("tlbsync")
-        asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-        asm.emit(o.SEND, o.CALL_BROADCAST, o.SCOPE_BOTH, -1, text="tlbie reaches every CPU")
+        asm.target_every(text="all CPUs, this one too")
+        asm.send(o.CALL_BROADCAST, each=-1, text="tlbie reaches every CPU")
         asm.complete("eieio; tlbsync; ptesync")
         if locks:
             asm.unlock(_TLBIE_LOCK, write=True, text="native_tlbie_lock")

@@ -90,7 +90,7 @@ class PowerpcLowering(Lowering):
             asm.function("serialize_against_pte_lookup", "arch/powerpc/mm/book3s64/pgtable.c"),
             asm.because("lockless look-ups"),
         ):
-            asm.emit(o.FENCE, text="smp_mb")
+            asm.fence(text="smp_mb")
             asm.target_mm_cpumask()
             with asm.if_targets():
                 asm.send(o.CALL_INVALIDATE, 0, text="IPI: do_serialize, which does nothing")

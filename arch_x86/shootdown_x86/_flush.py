@@ -159,7 +159,7 @@ class X86Lowering(Lowering):
 
     def _with_freed_tables(self, asm: Assembler, g: int, freed: bool) -> None:
         if freed:
-            asm.emit(o.SET_FLAGS, g, o.FREED_TABLES)
+            asm.set_flags(g, o.FREED_TABLES)
         self._flush_mm_range(asm, g)
 
     # --- flush_tlb_mm_range()
@@ -179,14 +179,8 @@ class X86Lowering(Lowering):
         """broadcast_tlb_flush(): INVLPGB for the global ASID, then TLBSYNC; lazy CPUs and flags don't matter."""
         with asm.function("broadcast_tlb_flush", _TLB_C):
             for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
-                asm.emit(o.TARGET_EVERY, text="all CPUs, this one too")
-                asm.emit(
-                    o.SEND,
-                    o.CALL_BROADCAST,
-                    o.SCOPE_BOTH,
-                    self._cpu.invlpgb_max_pages,
-                    text=f"INVLPGB of {pcid} PCID",
-                )
+                asm.target_every(text="all CPUs, this one too")
+                asm.send(o.CALL_BROADCAST, each=self._cpu.invlpgb_max_pages, text=f"INVLPGB of {pcid} PCID")
             asm.complete("TLBSYNC")
             with (
                 asm.if_in_transition(),
@@ -196,7 +190,7 @@ class X86Lowering(Lowering):
                 asm.target_mm_cpumask()
                 asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
                 asm.wait_for_answers()
-                asm.emit(o.END_TRANSITION, text="all CPUs use the global ASID")
+                asm.end_transition(text="all CPUs use the global ASID")
 
     def _interrupt(self, asm: Assembler, g: int) -> None:
         """Interrupt other CPUs in mm_cpumask if there are any, else flush here if the mm is loaded."""
@@ -205,13 +199,11 @@ class X86Lowering(Lowering):
             self._flush_multi(asm, g)
             if self.way == "invlpgb":
                 with asm.function("consider_global_asid", _TLB_C):
-                    asm.emit(
-                        o.CONSIDER_GLOBAL, GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm"
-                    )
+                    asm.consider_global(GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm")
             branch.otherwise()
             with asm.if_loaded_here():
                 asm.flush_this_cpu()
-            asm.emit(o.CANCEL, text="no other CPU")
+            asm.cancel(text="no other CPU")
 
     def _flush_multi(self, asm: Assembler, g: int) -> None:
         if self.way == "hypercall":
@@ -247,7 +239,7 @@ class X86Lowering(Lowering):
 
     def _flush_here(self, asm: Assembler, *, own_handler: bool) -> None:
         with asm.if_loaded_here():
-            asm.emit(o.FLUSH_SELF, o.SCOPE_BOTH, int(own_handler), text="flush_tlb_func on this CPU")
+            asm.flush_self(own_handler=own_handler, text="flush_tlb_func on this CPU")
 
     def _hypercall(self, asm: Assembler, g: int) -> None:
         """Xen ignores lazy mode and flags; Hyper-V leaves lazy vCPUs out unless tables are freed."""

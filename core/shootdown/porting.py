@@ -21,7 +21,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shootdown._machine import ops
-from shootdown._machine.assembler import Assembler, Branch, Label
+from shootdown._machine.assembler import Assembler, Branch
+from shootdown._machine.label import Label
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
 from shootdown._tlb.flush import WalkScope
 from shootdown._values.changes import SKIP_REDUNDANT_SYNC

@@ -16,15 +16,15 @@ def build(scene: Scene) -> Problem:
     with asm.function("free_pgtables", "mm/memory.c"):
         model.gathers.begin(0)
         asm.set(ops.SLOT, 0)
-        asm.emit(ops.LOAD_PUD, ops.CLASS, text="read the entry")
-        asm.emit(ops.CLEAR_PUD, text="pud_clear")
-        asm.emit(ops.GATHER_SLOT, 0, 0, 1, ops.FREED_TABLES | ops.CLEARED_PUDS << 16, text="pmd_free_tlb")
+        asm.load_pud(ops.CLASS, text="read the entry")
+        asm.clear_pud(text="pud_clear")
+        asm.gather_slot(0, 0, 1, flags=ops.FREED_TABLES, cleared=ops.CLEARED_PUDS, text="pmd_free_tlb")
         if scene["early"]:
             model.free_table()
         model.gathers.finish(0)
         if not scene["early"]:
             model.free_table()
-        asm.emit(ops.REACHED, 0)
+        asm.reached(0)
     model.spin()
     model.starts(runner)
     model.spin()

@@ -15,25 +15,20 @@ managers, so that a lowering reads like the code that it describes:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
 from shootdown._machine import ops as o
+from shootdown._machine.builders import Builders
+from shootdown._machine.label import Label
 from shootdown._values.platform import COST_NAMES
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-
-class Label:
-    """A place in a program that is not known yet."""
-
-    def __init__(self) -> None:
-        self.at = -1
 
 
 class StepNote(NamedTuple):
@@ -100,8 +95,11 @@ class Branch:
         self._asm.place(self._end if self._end is not None else self.unless)
 
 
-class Assembler:
-    """Collect the steps of all programs of one machine."""
+class Assembler(Builders):
+    """Collect the steps of all programs of one machine.
+
+    There is a method for each step (`Builders`); those below are the frame of a program, and comfortable forms.
+    """
 
     def __init__(self) -> None:
         self._steps: list[list[int | Label]] = []
@@ -127,6 +125,24 @@ class Assembler:
         return len(self._steps)
 
     def emit(
+        self,
+        op: int,
+        a: int | Label = 0,
+        b: int | Label = 0,
+        c: int | Label = 0,
+        d: int | Label = 0,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Write one step by its number (`ops`) and its raw operands: the form of `api=1`, which stays.
+
+        The method of the step says the same by names: `asm.set_flags(g, ops.FREED_TABLES)` is
+        `asm.emit(ops.SET_FLAGS, g, ops.FREED_TABLES)`.
+        """
+        self._write(op, a, b, c, d, cost=cost, text=text)
+
+    def _write(
         self,
         op: int,
         a: int | Label = 0,
@@ -233,21 +249,9 @@ class Assembler:
 
     # --- control
 
-    def jump(self, label: Label) -> None:
-        """Go on at a label."""
-        self.emit(o.JUMP, label)
-
-    def halt(self) -> None:
-        """End the task."""
-        self.emit(o.HALT, text="the task is gone")
-
     def work(self, cost: str, times: int = 1, text: str = "") -> None:
         """Let time pass."""
-        self.emit(o.WORK, 0, times, cost=cost, text=text)
-
-    def note(self, what: int, times: int = 1, c: int = 0, *, text: str = "") -> None:
-        """Tell the ledger of an occurrence."""
-        self.emit(o.NOTE, what, times, c, text=text)
+        self._write(o.WORK, 0, times, cost=cost, text=text)
 
     def execute(
         self,
@@ -273,11 +277,7 @@ class Assembler:
             self._instructions.append(name)
         price = COST_NAMES.index(cost) if cost else -1
         per |= o.BROADCASTS if broadcasts else 0
-        self.emit(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
-
-    def set(self, register: int, value: int) -> None:
-        """Set a register."""
-        self.emit(o.SET, register, value)
+        self._write(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
 
     @contextmanager
     def loop(self, count: int, register: int = o.INDEX) -> Iterator[None]:
@@ -286,107 +286,105 @@ class Assembler:
         self.set(register, 0)
         self.place(start)
         yield
-        self.emit(o.NEXT, register, count, start)
+        self.next(register, count, start)
 
     @contextmanager
-    def _branch(self, op: int, *operands: int | Label, text: str = "") -> Iterator[Branch]:
+    def _branch(self, leave: Callable[[Label], None]) -> Iterator[Branch]:
+        """Run what is within unless `leave`, a step with a label, goes to the other arm."""
         branch = Branch(self)
-        self.emit(op, *(*operands, branch.unless), text=text)
+        leave(branch.unless)
         yield branch
         branch.close()
 
     def if_flags(self, g: int, flags: int) -> AbstractContextManager[Branch]:
         """Run what is within if the gather has one of the flags."""
-        return self._branch(o.JUMP_FLAGS, g, flags)
+        return self._branch(lambda unless: self.jump_flags(g, flags, unless))
 
     def if_cleared(self, g: int, flags: int = 0) -> AbstractContextManager[Branch]:
         """Run what is within if the gather recorded a cleared entry or has one of the flags."""
-        return self._branch(o.JUMP_CLEARED, g, flags)
+        return self._branch(lambda unless: self.jump_cleared(g, flags, unless))
 
     def if_nonzero(self, register: int) -> AbstractContextManager[Branch]:
         """Run what is within if the register is not zero."""
-        return self._branch(o.JUMP_ZERO, register)
+        return self._branch(lambda unless: self.jump_zero(register, unless))
 
     def if_shared(self) -> AbstractContextManager[Branch]:
         """Run what is within if other processes too map the table of register CLASS."""
-        return self._branch(o.JUMP_EXCLUSIVE)
+        return self._branch(self.jump_exclusive)
 
     def if_targets(self) -> AbstractContextManager[Branch]:
         """Run what is within if the flush has any target."""
-        return self._branch(o.JUMP_NO_TARGET)
+        return self._branch(self.jump_no_target)
 
     def if_targets_at_least(self, count: int) -> AbstractContextManager[Branch]:
         """Run what is within if the flush has so many targets."""
-        return self._branch(o.JUMP_TARGETS_BELOW, count)
+        return self._branch(lambda unless: self.jump_targets_below(count, unless))
 
     def if_alone(self) -> AbstractContextManager[Branch]:
         """Run what is within if this task's mm is flushed and no other task has it."""
-        return self._branch(o.JUMP_NOT_ALONE)
+        return self._branch(self.jump_not_alone)
 
     def if_own_mm(self) -> AbstractContextManager[Branch]:
         """Run what is within if this task's mm is the one that is flushed."""
-        return self._branch(o.JUMP_NOT_OWN)
+        return self._branch(self.jump_not_own)
 
     def if_in_mm_cpumask(self) -> AbstractContextManager[Branch]:
         """Run what is within if this CPU is in the mm's mm_cpumask."""
-        return self._branch(o.JUMP_NOT_MASKED)
+        return self._branch(self.jump_not_masked)
 
     def if_time_to_trim(self, period: int) -> AbstractContextManager[Branch]:
         """Run what is within each `period`-th time that this CPU gets here."""
-        return self._branch(o.JUMP_NOT_DUE, period)
+        return self._branch(lambda unless: self.jump_not_due(period, unless))
 
     def if_loaded_here(self) -> AbstractContextManager[Branch]:
         """Run what is within if this CPU has the mm loaded."""
-        return self._branch(o.JUMP_NOT_LOADED)
+        return self._branch(self.jump_not_loaded)
 
     def if_global_asid(self) -> AbstractContextManager[Branch]:
         """Run what is within if the mm has a global ASID."""
-        return self._branch(o.JUMP_NOT_GLOBAL)
+        return self._branch(self.jump_not_global)
 
     def if_in_transition(self) -> AbstractContextManager[Branch]:
         """Run what is within if the mm is moving to its global ASID."""
-        return self._branch(o.JUMP_NOT_TRANSITION)
+        return self._branch(self.jump_not_transition)
 
     def if_more_strides(self, g: int, strides: int) -> AbstractContextManager[Branch]:
         """Run what is within if the gather's range has more strides than that."""
-        return self._branch(o.JUMP_STRIDES, g, strides)
+        return self._branch(lambda unless: self.jump_strides(g, strides, unless))
 
     def if_not_empty(self, g: int) -> AbstractContextManager[Branch]:
         """Run what is within if the gather's range holds anything."""
-        return self._branch(o.JUMP_EMPTY, g)
+        return self._branch(lambda unless: self.jump_empty(g, unless))
 
     def if_flush_pending(self) -> AbstractContextManager[Branch]:
         """Run what is within if mm_tlb_flush_pending(): a gather of this mm has begun and not finished."""
-        return self._branch(o.JUMP_NOT_PENDING, 0)
+        return self._branch(self.jump_not_pending)
 
     def if_bits(self, register: int, mask: int) -> AbstractContextManager[Branch]:
         """Run what is within if the register has one of the bits."""
-        return self._branch(o.JUMP_NO_BITS, register, mask)
+        return self._branch(lambda unless: self.jump_no_bits(register, mask, unless))
 
     def if_ranged(self) -> AbstractContextManager[Branch]:
         """Run what is within if the flush that has begun is of a range, not of everything."""
-        return self._branch(o.JUMP_WHOLE)
+        return self._branch(self.jump_whole)
 
     # --- locks
 
     def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
         """Take a lock, for reading or writing; wait if it is held."""
-        self.emit(
-            o.LOCK_WRITE if write else o.LOCK_READ,
-            first,
-            index,
-            int(sleeps),
-            cost="lock_ns",
-            text=f"take {text}",
-        )
+        take = self.lock_write if write else self.lock_read
+        take(first, index=index, sleeps=sleeps, cost="lock_ns", text=f"take {text}")
 
     def if_locked(self, first: int, *, index: int = 0, text: str) -> AbstractContextManager[Branch]:
         """Take a lock for writing and run what is within; the other arm runs if somebody holds it."""
-        return self._branch(o.TRY_WRITE, first, index, text=f"try to take {text}")
+        return self._branch(
+            lambda unless: self.try_write(first, unless, index=index, text=f"try to take {text}")
+        )
 
     def unlock(self, first: int, *, index: int = 0, write: bool, text: str) -> None:
         """Release a lock; the first waiters get it."""
-        self.emit(o.UNLOCK_WRITE if write else o.UNLOCK_READ, first, index, text=f"release {text}")
+        release = self.unlock_write if write else self.unlock_read
+        release(first, index=index, text=f"release {text}")
 
     # --- a flush, as architectures lower it
 
@@ -416,35 +414,31 @@ class Assembler:
         """
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
         how |= 0 if tracked else o.UNTRACKED
-        self.emit(o.FLUSH_BEGIN, g, ceiling, pages, how, cost="flush_ns", text=text)
+        self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:
         """Aim at the CPUs in mm_cpumask, without this one unless asked."""
-        self.emit(o.TARGET_MM, int(with_self), text="targets: mm_cpumask")
+        self.target_mm(with_self=with_self, text="targets: mm_cpumask")
 
     def target_all_online(self) -> None:
         """Aim at all other online CPUs."""
-        self.emit(o.TARGET_ONLINE, text="targets: all online CPUs")
+        self.target_online(text="targets: all online CPUs")
 
     def drop_lazy_targets(self) -> None:
         """Leave CPUs in lazy TLB mode out."""
-        self.emit(o.TARGET_NOT_LAZY, text="leave lazy CPUs out")
+        self.target_not_lazy(text="leave lazy CPUs out")
 
     def drop_targets_not_loaded(self) -> None:
         """Leave out CPUs that have another mm loaded, unless mm_cpumask is due for trimming."""
-        self.emit(o.TARGET_LOADED, text="leave out CPUs that loaded another mm")
+        self.target_loaded(text="leave out CPUs that loaded another mm")
 
     def flag_preempted_targets(self) -> None:
         """Tell preempted vCPUs to flush when they enter the guest, and leave them out."""
-        self.emit(o.TARGET_RUNNING, text="preempted vCPUs flush when they enter")
+        self.target_running(text="preempted vCPUs flush when they enter")
 
     def keep_walking_targets(self) -> None:
         """Keep only CPUs that are inside a lockless walk of this mm."""
-        self.emit(o.TARGET_WALKERS, text="keep CPUs inside a lockless walk of this mm")
-
-    def send(self, call: int, scope: int = o.SCOPE_BOTH, *, text: str) -> None:
-        """Send a call to the targets."""
-        self.emit(o.SEND, call, scope, text=text)
+        self.target_walkers(text="keep CPUs inside a lockless walk of this mm")
 
     def send_flush_ipis(self, scope: int = o.SCOPE_BOTH) -> None:
         """Interrupt the targets so that they flush; ranged flushes drop what `scope` says."""
@@ -452,13 +446,13 @@ class Assembler:
 
     def wait_for_answers(self, text: str = "wait for all targets") -> None:
         """Wait until each target has answered."""
-        self.emit(o.WAIT, text=text)
+        self.wait(text=text)
 
     def complete(self, text: str) -> None:
         """Wait until broadcast invalidations have completed everywhere (TLBSYNC, DSB, tlbsync)."""
-        self.emit(o.WAIT, text=text)
+        self.wait(text=text)
         self.note(o.NOTE_COMPLETION, text=text)
 
     def flush_this_cpu(self, scope: int = o.SCOPE_BOTH) -> None:
         """Let this CPU do what the flush asks of its targets."""
-        self.emit(o.FLUSH_SELF, scope, text="flush_tlb_func on this CPU")
+        self.flush_self(scope, text="flush_tlb_func on this CPU")

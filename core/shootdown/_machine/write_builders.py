@@ -58,7 +58,13 @@ def _method(row: Row) -> str:
     taken = [operand for operand in row.operands if not operand.unused]
     # Operands that need not be told follow those that must be.
     taken.sort(key=lambda operand: operand.default is not None)
-    parameters = ["self", *map(_parameter, taken), "*", "cost: str | None = None", f'text: str = "{row.text}"']
+    parameters = [
+        "self",
+        *map(_parameter, taken),
+        "*",
+        "cost: str | None = None",
+        f'text: str = "{row.text}"',
+    ]
     lines = [
         *_fitted(f"    def {row.builder}(", parameters, ") -> None:"),
         f'        """{row.does}{_documented(taken)}"""',

@@ -90,7 +90,7 @@ class Anonymous:
                 asm.work("zero_ns", text="allocate and clear a huge page")
             elif pages:
                 asm.work("small_fault_ns", pages, text="fault the pages in")
-            asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
+            asm.touch(text="the TLB and walk caches may hold the translation")
 
     def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
         """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it; `clean` as for `zap`."""
@@ -146,7 +146,7 @@ class Anonymous:
                 self.gathers.cleared(1, huge=True)
                 if self.kernel.thp_zap_flushes:
                     self._invalidate_pmd("pmdp_huge_get_and_clear_full")
-                asm.emit(o.GATHER_ADD, g, 0, self.table_pages, o.CLEARED_PMDS << 16, text="one huge entry")
+                asm.gather_add(g, 0, self.table_pages, cleared=o.CLEARED_PMDS, text="one huge entry")
             return
         with asm.function("zap_pte_range", "mm/memory.c"):
             self.gathers.change_page_size(g, huge=False)
@@ -165,7 +165,7 @@ class Anonymous:
         if count:
             asm.work("zap_ns", count, text="clear the entries")
             self.gathers.cleared(count, huge=False, first=part.lo)
-            asm.emit(o.GATHER_ADD, g, part.lo, part.hi, o.CLEARED_PTES << 16, text=f"{count} entries cleared")
+            asm.gather_add(g, part.lo, part.hi, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
         if part.forced:
             self.gathers.flush_and_free(g)
         if part.frees_table:
@@ -200,7 +200,7 @@ class Anonymous:
                 if huge and not part:
                     lo, hi, level = 0, self.table_pages, o.CLEARED_PMDS
                 if self.kernel.widening_flushes or not widens:
-                    asm.emit(o.GATHER_ADD, OUTER, lo, hi, level << 16, text="entries changed")
+                    asm.gather_add(OUTER, lo, hi, cleared=level, text="entries changed")
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
             else:
@@ -218,13 +218,11 @@ class Anonymous:
     def _invalidate_pmd(self, name: str = "pmdp_invalidate") -> None:
         """Write pmdp_invalidate(): flush_pmd_tlb_range() of the one huge entry."""
         with self.asm.function(name, "mm/pgtable-generic.c"):
-            self.asm.emit(
-                o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, self.table_pages, text="flush_pmd_tlb_range"
-            )
+            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=self.table_pages, text="flush_pmd_tlb_range")
             self.lowering.flush_pmd_range(self.asm, SCRATCH)
 
     def _flush_range(self, pages: int, flush: Callable[[Assembler, int], None] | None = None) -> None:
-        self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="flush_tlb_range")
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="flush_tlb_range")
         (flush or self.lowering.flush_range)(self.asm, SCRATCH)
 
     def collapse(self, ranges: int) -> None:

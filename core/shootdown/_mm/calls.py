@@ -78,10 +78,10 @@ class Calls:
                 self.hugetlb.fork(m, child_mm, parent_mm, m.shareable if populated else ())
             with asm.because("fork"):
                 self.gathers.cleared(cow_pages, huge=False)
-                asm.emit(o.REQUEST, SCRATCH, o.FULLMM, text="flush_tlb_mm: entries became read-only")
+                asm.request(SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: entries became read-only")
                 self.lowering.flush_mm(asm, SCRATCH)
             asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
-        asm.emit(o.SPAWN, child, text="wake_up_new_task")
+        asm.spawn(child, text="wake_up_new_task")
         self.copy_on_write(cow_pages)
 
     def copy_on_write(self, pages: int) -> None:
@@ -90,7 +90,7 @@ class Calls:
             with self.asm.function("wp_page_copy", "mm/memory.c"), self.asm.because("copy on write"):
                 self.asm.work("small_fault_ns", text="copy a page")
                 self.gathers.cleared(1, huge=False)
-                self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 0, text="one page")
+                self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, text="one page")
                 self.lowering.flush_page(self.asm, SCRATCH)
 
     def exit(self, mappings: tuple[Mapping, ...], *, dirty_shared_pages: int = 0) -> None:
@@ -102,7 +102,7 @@ class Calls:
         """
         asm = self.asm
         with asm.function("exit_mm", "kernel/exit.c"):
-            asm.emit(o.RELEASE_MM, text="current->mm = NULL; the CPU keeps the mm lazily")
+            asm.release_mm(text="current->mm = NULL; the CPU keeps the mm lazily")
         with asm.function("exit_mmap", "mm/mmap.c"), asm.because("exit"):
             self.gathers.begin(OUTER, fullmm=True)
             for m in mappings:
@@ -135,7 +135,7 @@ class Calls:
             self.gathers.change_page_size(g, huge=False)
             asm.work("zap_ns", pages, text="clear the entries")
             self.gathers.cleared(pages, huge=False)
-            asm.emit(o.GATHER_ADD, g, 0, pages, o.CLEARED_PTES << 16, text="dirty pages of a file: flush now")
+            asm.gather_add(g, 0, pages, cleared=o.CLEARED_PTES, text="dirty pages of a file: flush now")
             self.gathers.flush(g)
 
     def zap_vma(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
@@ -211,7 +211,7 @@ class Calls:
             self.hugetlb.lock_file(m)
             with asm.loop(len(m.used)):
                 self.hugetlb.pick(m.used)
-                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                asm.load_pud(o.CLASS, cost="skip_ns")
                 with asm.if_nonzero(o.CLASS):
                     self.hugetlb.lock_table()
                     with asm.if_shared() as branch:
@@ -232,9 +232,7 @@ class Calls:
         if not self.kernel.unshare_gather or (whole and self.kernel.unshare_flush == "none"):
             return
         first, last = (0, self.hugetlb.recorded_units) if whole else (m.first, m.last)
-        self.asm.emit(
-            o.GATHER_SLOT, INNER, first, last, o.CLEARED_PMDS << 16, text="tlb_remove_huge_tlb_entry"
-        )
+        self.asm.gather_slot(INNER, first, last, cleared=o.CLEARED_PMDS, text="tlb_remove_huge_tlb_entry")
 
     def _flush_unshared(self, m: Mapping) -> None:
         """Flush before i_mmap_rwsem drops: through the gather, or flush_hugetlb_tlb_range() of the whole range."""
@@ -246,7 +244,7 @@ class Calls:
         if self.kernel.unshare_gather:
             self.gathers.finish(INNER)
         else:
-            self.asm.emit(o.CLEAR_FLAGS, INNER, o.UNSHARED_TABLES | o.FULLY_UNSHARED | o.FREED_TABLES)
+            self.asm.clear_flags(INNER, o.UNSHARED_TABLES | o.FULLY_UNSHARED | o.FREED_TABLES)
 
     def _flush_changed(self, m: Mapping) -> None:
         if self.kernel.unshare_gather:
@@ -256,10 +254,10 @@ class Calls:
         units = self.hugetlb.slot_units
         lo = m.used[0] * units if m.used else 0
         hi = (m.used[-1] + 1) * units if m.used else units
-        asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, lo, hi, text="the whole range")
+        asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=lo, hi=hi, text="the whole range")
         for flag in (o.UNSHARED_TABLES, o.FREED_TABLES):
             with asm.if_flags(INNER, flag):
-                asm.emit(o.SET_FLAGS, SCRATCH, flag, text="tables were unshared")
+                asm.set_flags(SCRATCH, flag, text="tables were unshared")
         self.lowering.flush_hugetlb_range(asm, SCRATCH)
 
     def mremap(self, m: Mapping, *, upper_tables: int = 0, level: int = o.CLEARED_P4DS) -> None:
@@ -280,7 +278,7 @@ class Calls:
             self.hugetlb.lock_file(m)
             with asm.function("move_hugetlb_page_tables", "mm/hugetlb.c"), asm.loop(len(m.used)):
                 self.hugetlb.pick(m.used)
-                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                asm.load_pud(o.CLASS, cost="skip_ns")
                 with asm.if_nonzero(o.CLASS):
                     if m.pages:
                         with asm.if_shared() as branch:
@@ -325,7 +323,7 @@ class Calls:
             self.hugetlb.lock_file(m)
             with asm.loop(len(m.used)):
                 self.hugetlb.pick(m.used)
-                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                asm.load_pud(o.CLASS, cost="skip_ns")
                 with asm.if_nonzero(o.CLASS), asm.if_shared():
                     self.hugetlb.lock_table()
                     self.hugetlb.unshare(INNER)
@@ -351,7 +349,7 @@ class Calls:
             asm.work("syscall_ns", text=f"{name}: entry")
             self.hugetlb.lock_file(m)
             for mm in mms:
-                asm.emit(o.ON_MM, mm, -1)
+                asm.on_mm(mm)
                 self.gathers.begin(OUTER)
                 self.hugetlb.zap_range(OUTER, m)
                 asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
@@ -381,7 +379,7 @@ class Calls:
             asm.work("syscall_ns", text="isolate the page, allocate another")
             self.hugetlb.lock_file(first)
             for mm in mms:
-                asm.emit(o.ON_MM, mm, -1)
+                asm.on_mm(mm)
                 # hugetlb_vma_trylock_write(): i_mmap_rwsem is held already
                 with self.hugetlb.if_vma_locked():
                     self._migrate_one(first)
@@ -394,7 +392,7 @@ class Calls:
             self.gathers.begin(INNER, vma=True)
         asm.set(o.INDEX, 0)
         self.hugetlb.pick(m.used)
-        asm.emit(o.LOAD_PUD, o.CLASS)
+        asm.load_pud(o.CLASS)
         with asm.if_nonzero(o.CLASS) as mapped:
             self.hugetlb.lock_table()
             with asm.if_shared() as branch:
@@ -422,7 +420,7 @@ class Calls:
         with asm.function("huge_ptep_clear_flush", "mm/rmap.c"):
             asm.work("zap_huge_ns", text="the entry becomes a migration entry")
             self.gathers.cleared(1, huge=True)
-            asm.emit(
-                o.REQUEST, SCRATCH, o.CLEARED_PMDS << 16, slot + m.first, slot + m.first + 1, text="one entry"
+            asm.request(
+                SCRATCH, cleared=o.CLEARED_PMDS, lo=slot + m.first, hi=slot + m.first + 1, text="one entry"
             )
             self.lowering.flush_page(asm, SCRATCH)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Label
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.label import Label
 from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
 
@@ -106,7 +107,7 @@ class Gathers:
         """Write `tlb_gather_mmu()`, `tlb_gather_mmu_fullmm()` or `tlb_gather_mmu_vma()`."""
         name = "tlb_gather_mmu_fullmm" if fullmm else "tlb_gather_mmu_vma" if vma else "tlb_gather_mmu"
         with self.asm.function(name, _FILE):
-            self.asm.emit(o.GATHER, g, o.FULLMM if fullmm else 0, text="begin a gather")
+            self.asm.gather(g, flags=o.FULLMM if fullmm else 0, text="begin a gather")
             self.asm.note(o.NOTE_GATHER_VMA if vma else o.NOTE_GATHER)
             if vma:
                 self.asm.note(o.NOTE_GATHER)
@@ -118,7 +119,7 @@ class Gathers:
         flags = o.FREED_TABLES | (o.UNSHARED_TABLES if self.kernel.unshare_gather else 0)
         with self.asm.function("tlb_flush_mmu_tlbonly", _TLB_H), self.asm.if_cleared(g, flags):
             self.lowering.tlb_flush(self.asm, g)
-            self.asm.emit(o.GATHER_RESET, g, text="__tlb_reset_range")
+            self.asm.gather_reset(g, text="__tlb_reset_range")
 
     def change_page_size(self, g: int, *, huge: bool) -> None:
         """Write `tlb_change_page_size()`: where a gather holds one size, entries of another are flushed first.
@@ -134,8 +135,8 @@ class Gathers:
             with self.asm.if_flags(g, other), self.asm.if_flags(g, o.FULLMM | o.NEED_FLUSH_ALL) as whole:
                 whole.otherwise()
                 self.flush(g)
-            self.asm.emit(o.CLEAR_FLAGS, g, other)
-            self.asm.emit(o.SET_FLAGS, g, size, text="page_size of what follows")
+            self.asm.clear_flags(g, other)
+            self.asm.set_flags(g, size, text="page_size of what follows")
 
     def cleared(self, count: int, *, huge: bool, first: int = 0) -> None:
         """Write what clearing so many entries does at once, on architectures where it does anything.
@@ -173,21 +174,21 @@ class Gathers:
             pages: how many.
             first, last: address units from the first page to behind the last one.
         """
-        asm, cleared = self.asm, o.CLEARED_PMDS << 16
+        asm, cleared = self.asm, o.CLEARED_PMDS
         if not self.counts_pages:
-            asm.emit(o.GATHER_SLOT, g, first, last, cleared, text="tlb_remove_huge_tlb_entry")
+            asm.gather_slot(g, first, last, cleared=cleared, text="tlb_remove_huge_tlb_entry")
             return
         limit = self.page_queue().room
         apart = (last - 1 - first) // max(pages - 1, 1) or 1
         for lo in range(0, pages, limit):
             n = min(limit, pages - lo)
-            place = (g, first + lo * apart, n | apart << 16, cleared)
+            place = (g, first + lo * apart, n, apart)
             room = Label()
-            asm.emit(o.GATHER_PAGES, g, n, limit, text=f"queue {n} huge pages; {limit} fit")
-            asm.emit(o.GATHER_PART, *place, text="tlb_remove_huge_tlb_entry")
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, room)
+            asm.gather_pages(g, n, limit, text=f"queue {n} huge pages; {limit} fit")
+            asm.gather_part(*place, cleared=cleared, text="tlb_remove_huge_tlb_entry")
+            asm.jump_zero(o.SCRATCH, room)
             self.flush_and_free(g)
-            asm.emit(o.GATHER_REST, *place, text="tlb_remove_huge_tlb_entry")
+            asm.gather_rest(*place, cleared=cleared, text="tlb_remove_huge_tlb_entry")
             asm.place(room)
 
     @property
@@ -207,14 +208,15 @@ class Gathers:
             lo, hi: the range that they translated, in address units.
             queue: the pages that wait already, where that is known beforehand.
         """
-        flags = o.FREED_TABLES | cleared << 16
         batch = table_batch(self.kernel.page_size)
         with self.asm.function("tlb_remove_table", _FILE):
             while count > 0:
                 part = min(batch, count)
                 if self.tables_as_pages and queue is not None:
                     part = min(queue.room, count)
-                self.asm.emit(o.GATHER_ADD, g, lo, hi, flags, text="tables wait to be freed")
+                self.asm.gather_add(
+                    g, lo, hi, flags=o.FREED_TABLES, cleared=cleared, text="tables wait to be freed"
+                )
                 if not (self.tables_as_pages and queue is not None):
                     self.queue_tables(g, part)
                 elif queue.add(part):
@@ -234,7 +236,7 @@ class Gathers:
             return
         room = Label()
         batch = table_batch(self.kernel.page_size)
-        self.asm.emit(o.GATHER_TABLES, g, count, batch, room, text=f"queue {count} of a batch of {batch}")
+        self.asm.gather_tables(g, count, batch, room, text=f"queue {count} of a batch of {batch}")
         with self.asm.function("tlb_table_flush", _FILE):
             if self.lowering.needs_table_invalidate:
                 self.flush(g)
@@ -247,8 +249,8 @@ class Gathers:
             return
         limit = self.page_queue().room
         room = Label()
-        self.asm.emit(o.GATHER_PAGES, g, count, limit, text=f"queue {count} tables as pages; {limit} fit")
-        self.asm.emit(o.JUMP_ZERO, o.SCRATCH, room)
+        self.asm.gather_pages(g, count, limit, text=f"queue {count} tables as pages; {limit} fit")
+        self.asm.jump_zero(o.SCRATCH, room)
         self.flush_and_free(g)
         self.asm.place(room)
 
@@ -267,9 +269,9 @@ class Gathers:
         asm = self.asm
         with asm.function("tlb_finish_mmu", _FILE):
             if nested:
-                asm.emit(o.NESTED, g, text="another gather of this mm pending: flush everything")
+                asm.nested(g, text="another gather of this mm pending: flush everything")
             self.flush(g)
-            asm.emit(o.GATHER_END, g, text="dec_tlb_flush_pending")
+            asm.gather_end(g, text="dec_tlb_flush_pending")
 
     @contextmanager
     def gather(self, g: int, *, fullmm: bool = False, vma: bool = False) -> Iterator[None]:

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Label
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.label import Label
 from shootdown._mm.gather import Gathers
 from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
@@ -143,7 +144,7 @@ class Hugetlb:
 
     def pick(self, values: tuple[int, ...], register: int = o.INDEX) -> None:
         """Set SLOT to the list's entry at the loop's register."""
-        self.asm.emit(o.PICK, self.slots(values), register)
+        self.asm.pick(self.slots(values), register)
 
     # --- faults and fork
 
@@ -157,11 +158,11 @@ class Hugetlb:
             with asm.loop(len(slots)):
                 self.pick(slots)
                 asm.work("user_ns", text="user mode")
-                asm.emit(o.LOAD_PUD, o.CLASS)
+                asm.load_pud(o.CLASS)
                 with asm.if_nonzero(o.CLASS) as mapped:
                     mapped.otherwise()
                     self.fault(m, zeroes=zeroes, shares=shares and self.kernel.pmd_sharing)
-                asm.emit(o.TOUCH, text="the TLB and walk caches may hold the translation")
+                asm.touch(text="the TLB and walk caches may hold the translation")
 
     def fault(self, m: Mapping, *, zeroes: bool, shares: bool) -> None:
         """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
@@ -179,7 +180,7 @@ class Hugetlb:
                     self.lock_file(m, write=False)
                     asm.work("share_ns", text="look for a table in the other mappings of the file")
                     asm.set(o.SCRATCH, 1)
-                    asm.emit(o.POPULATE, m.klass, there, text="pud_populate, unless another thread did")
+                    asm.populate(m.klass, there, text="pud_populate, unless another thread did")
                     with asm.if_nonzero(o.SCRATCH):
                         asm.note(o.NOTE_SHARED)
                     asm.place(there)
@@ -189,7 +190,7 @@ class Hugetlb:
                         found.otherwise()
                         asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
             else:
-                asm.emit(o.SET_PUD, m.klass, text="pmd_alloc")
+                asm.set_pud(m.klass, text="pmd_alloc")
             asm.work("fault_ns", max(m.pages, 1), text="map the pages")
             self.unlock_vma(write=False)
             asm.unlock(self.locks.mmap, index=1, write=False, text="mmap_lock")
@@ -205,18 +206,18 @@ class Hugetlb:
             return
         with asm.function("copy_hugetlb_page_range", _FILE), asm.loop(len(populated)):
             self.pick(populated)
-            asm.emit(o.ON_MM, parent_mm, -1)
-            asm.emit(o.LOAD_PUD, o.CLASS)
+            asm.on_mm(parent_mm)
+            asm.load_pud(o.CLASS)
             with asm.if_nonzero(o.CLASS):
-                asm.emit(o.ON_MM, child_mm, -1)
+                asm.on_mm(child_mm)
                 self.lock_file(m, write=False)
                 asm.work("share_ns", text="look for a table in the other mappings of the file")
                 there = Label()
-                asm.emit(o.POPULATE, m.klass, there, text="the child maps the table")
+                asm.populate(m.klass, there, text="the child maps the table")
                 asm.note(o.NOTE_SHARED)
                 asm.place(there)
                 self.unlock_file(m, write=False)
-            asm.emit(o.ON_MM, parent_mm, -1)
+            asm.on_mm(parent_mm)
 
     # --- unsharing
 
@@ -236,10 +237,10 @@ class Hugetlb:
         marks = 0 if kernel.unshare_flush == "none" else self._marks
         fully = o.FULLY_UNSHARED if kernel.unshare_sync == "last-sharer" else 0
         with asm.function("huge_pmd_unshare", _FILE), asm.because("unsharing"):
-            asm.emit(o.CLEAR_PUD, cost="unshare_ns", text="pud_clear")
+            asm.clear_pud(cost="unshare_ns", text="pud_clear")
             if kernel.unshare_sync == "per-table" and kernel.unshare_flush != "after-unlock":
                 self.gathers.sync("before the table's count drops")
-            asm.emit(o.UNSHARE, g, marks, fully, text="one fewer process maps the table")
+            asm.unshare(g, marks, more_flags=fully, text="one fewer process maps the table")
 
     def settle(self, g: int, flush: Callable[[], None]) -> None:
         """Write what follows a loop that unshared, while i_mmap_rwsem is held: the flush, then at most one sync.
@@ -274,7 +275,7 @@ class Hugetlb:
             return
         with self.asm.if_flags(g, o.FULLY_UNSHARED):
             self.gathers.sync("a table became exclusive")
-            self.asm.emit(o.CLEAR_FLAGS, g, o.FULLY_UNSHARED, text="fully_unshared_tables = 0")
+            self.asm.clear_flags(g, o.FULLY_UNSHARED, text="fully_unshared_tables = 0")
 
     def flush_marked(self, g: int) -> None:
         """Write the flush of a gather in which tables were unshared; nothing if none was."""
@@ -297,16 +298,19 @@ class Hugetlb:
     def _zap_slot(self, g: int, m: Mapping) -> None:
         asm = self.asm
         self.pick(m.used)
-        asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+        asm.load_pud(o.CLASS, cost="skip_ns")
         with asm.if_nonzero(o.CLASS):
             self.lock_table()
             with asm.if_shared() as branch:
                 self.unshare(g)
                 if self.kernel.zap_flushes_unshared and self.kernel.unshare_flush != "none":
-                    asm.emit(
-                        o.GATHER_SLOT, g, 0, self.recorded_units, o.CLEARED_PMDS << 16,
+                    asm.gather_slot(
+                        g,
+                        0,
+                        self.recorded_units,
+                        cleared=o.CLEARED_PMDS,
                         text="tlb_flush_pmd_range over the PUD",
-                    )  # fmt: skip
+                    )
                 branch.otherwise()
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
@@ -322,13 +326,17 @@ class Hugetlb:
                 continue
             with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(slots)):
                 self.pick(slots)
-                asm.emit(o.LOAD_PUD, o.CLASS, cost="skip_ns")
+                asm.load_pud(o.CLASS, cost="skip_ns")
                 with asm.if_nonzero(o.CLASS):
-                    asm.emit(o.CLEAR_PUD, text="pud_clear")
+                    asm.clear_pud(text="pud_clear")
                     if counted:
-                        asm.emit(o.DROP, text="nobody maps the table")
-                    asm.emit(
-                        o.GATHER_SLOT, g, 0, 1, o.FREED_TABLES | o.CLEARED_PUDS << 16,
+                        asm.drop(text="nobody maps the table")
+                    asm.gather_slot(
+                        g,
+                        0,
+                        1,
+                        flags=o.FREED_TABLES,
+                        cleared=o.CLEARED_PUDS,
                         text="the table waits to be freed",
-                    )  # fmt: skip
+                    )
                     self.gathers.queue_tables(g, 1)

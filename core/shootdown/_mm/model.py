@@ -9,7 +9,8 @@ import attrs
 
 from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Label
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.label import Label
 from shootdown._machine.layout import (
     M_GLOBAL,
     MM_CELLS,
@@ -163,9 +164,9 @@ class Model:
         """Count what happens within, apart; `actor` is the task whose own counts are kept too."""
         self._windows.append(name)
         number = len(self._windows) - 1
-        self.asm.emit(o.MARK, number, 1, actor, text=f"begin counting: {name}")
+        self.asm.mark(number, True, actor=actor, text=f"begin counting: {name}")
         yield
-        self.asm.emit(o.MARK, number, 0, actor, text=f"end counting: {name}")
+        self.asm.mark(number, False, actor=actor, text=f"end counting: {name}")
 
     @property
     def windows(self) -> tuple[str, ...]:
@@ -176,27 +177,27 @@ class Model:
 
     def signal(self, event: int) -> None:
         """Write: tell everybody who waits for the event."""
-        self.asm.emit(o.SIGNAL, event, text="tell who waits")
+        self.asm.signal(event, text="tell who waits")
 
     def wait(self, event: int, count: int = 1) -> None:
         """Write: sleep until the event was signalled so often."""
-        self.asm.emit(o.AWAIT, event, count, text="sleep until told")
+        self.asm.await_event(event, count, text="sleep until told")
 
     def concern(self, mm: int) -> None:
         """Write: kernel work of this task now concerns that mm."""
-        self.asm.emit(o.ON_MM, mm, -1, text="work on that mm")
+        self.asm.on_mm(mm, text="work on that mm")
 
     def sleep(self) -> None:
         """Write: sleep for good; the CPU turns lazy."""
-        self.asm.emit(o.PARK, 0, text="sleep")
+        self.asm.park(0, text="sleep")
 
     def spin(self) -> None:
         """Write: run in user mode for good."""
-        self.asm.emit(o.PARK, 1, text="run in user mode")
+        self.asm.park(1, text="run in user mode")
 
     def move(self, cpu: int) -> None:
         """Write: sched_setaffinity() to another CPU."""
-        self.asm.emit(o.MIGRATE, cpu % self.cpus, text="sched_setaffinity")
+        self.asm.migrate(cpu % self.cpus, text="sched_setaffinity")
 
     # --- what explored programs say
 
@@ -207,21 +208,21 @@ class Model:
     def fail_if(self, register: int, value: int, invariant: int, text: str) -> None:
         """Write: if the register holds the value, the invariant does not hold."""
         fine, bad = Label(), Label()
-        self.asm.emit(o.JUMP_EQUAL, register, value, bad)
+        self.asm.jump_equal(register, value, bad)
         self.asm.jump(fine)
         self.asm.place(bad)
-        self.asm.emit(o.FAIL, invariant, text=text)
+        self.asm.fail(invariant, text=text)
         self.asm.place(fine)
 
     def free_table(self) -> None:
         """Write: the table of registers CLASS and SLOT is freed, after a grace period if the kernel waits for one."""
         if self.kernel.rcu_table_free:
             with self.asm.function("call_rcu", "mm/mmu_gather.c"):
-                self.asm.emit(o.FENCE, text="what came before a grace period is seen by who comes after it")
-                self.asm.emit(o.TARGET_RCU, text="a grace period begins")
+                self.asm.fence(text="what came before a grace period is seen by who comes after it")
+                self.asm.target_rcu(text="a grace period begins")
                 self.asm.send(o.CALL_RCU, 0, text="wait for a quiescent state of each CPU")
                 self.asm.wait_for_answers("the grace period is over")
-        self.asm.emit(o.TABLE_STATE, o.TABLE_FREED, text="the table's page is freed")
+        self.asm.table_state(o.TABLE_FREED, text="the table's page is freed")
 
     # --- the end
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import attrs
 
-from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
@@ -216,7 +215,7 @@ class SharedHugetlb:
         """
         model = self.model
         model.move(PARENT_CPU)
-        model.asm.emit(o.SPAWN, self.init, text="the process that waits for it runs there")
+        model.asm.spawn(self.init, text="the process that waits for it runs there")
         model.calls.copy_on_write(COPIED)
         for m in self.mappings:
             model.hugetlb.touch(m)
@@ -404,7 +403,7 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     model.sleep()
     model.starts(parent)
     model.move(PARENT_CPU)
-    model.asm.emit(o.SPAWN, init, text="the process that waits for it runs there")
+    model.asm.spawn(init, text="the process that waits for it runs there")
     model.calls.copy_on_write(COPIED)
     for m in mappings:
         model.hugetlb.touch(m)

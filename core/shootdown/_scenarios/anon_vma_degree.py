@@ -21,7 +21,7 @@ from collections.abc import Callable
 from shootdown._explore.problem import Problem
 from shootdown._explore.symmetry import Table
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Label
+from shootdown._machine.label import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, cpus_of, write_operations
 from shootdown._values.parameter import Parameter
@@ -109,7 +109,7 @@ class _World(Writer):
     def fails(self, invariant: int, text: str) -> None:
         """Write: an invariant does not hold, if it is one of those that are checked."""
         if self.checks in ("all", _INVARIANTS[invariant]) or invariant == _ROOM:
-            self.asm.emit(o.FAIL, invariant, text=text)
+            self.asm.fail(invariant, text=text)
 
     # --- operations; register SLOT has the number of a process, or where the row of a VMA begins
 
@@ -125,16 +125,16 @@ class _World(Writer):
         self.look(o.SCRATCH, self.rows + _PROCESS, o.INDEX)
         with self.if_same(o.SCRATCH, o.SLOT), asm.function("anon_vma_fork", "mm/rmap.c"):
             self._fork_vma()
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
-        asm.emit(o.JUMP_EQUAL, o.INDEX, _END, over)
+        asm.add(o.INDEX, _COLUMNS)
+        asm.jump_equal(o.INDEX, _END, over)
         asm.jump(again)
         asm.place(over)
         with asm.aside():
-            asm.emit(o.V_STORE, self.child, 0)
+            asm.v_store(self.child, 0)
 
     def _within_bound(self, refused: Label) -> None:
         self.look(o.SCRATCH, self.done)
-        self.asm.emit(o.JUMP_EQUAL, o.SCRATCH, self.bound, refused)
+        self.asm.jump_equal(o.SCRATCH, self.bound, refused)
 
     def _refuse_without_room(self, refused: Label) -> None:
         """Write: is there such a process, and a free row for each of its VMAs? CLASS counts rows that stay free."""
@@ -144,11 +144,11 @@ class _World(Writer):
         for vma in range(_VMAS):
             self.look(o.SCRATCH, self.row(vma, _PROCESS))
             with self.unless_equal(o.SCRATCH, 0):
-                asm.emit(o.ADD, o.CLASS, -1)
+                asm.add(o.CLASS, -1)
             with self.if_same(o.SCRATCH, o.SLOT):
-                asm.emit(o.ADD, o.CLASS, -1)
+                asm.add(o.CLASS, -1)
                 asm.set(o.SCRATCH2, 1)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH2, refused)
+        asm.jump_zero(o.SCRATCH2, refused)
         with self.if_bits(o.CLASS, _BELOW_ZERO):
             asm.jump(refused)
 
@@ -160,9 +160,9 @@ class _World(Writer):
             taken = model.label()
             for vma in range(_VMAS):
                 self.look(o.SCRATCH, self.row(vma, _PROCESS))
-                asm.emit(o.JUMP_EQUAL, o.SCRATCH, name, taken)
+                asm.jump_equal(o.SCRATCH, name, taken)
             with asm.aside():
-                asm.emit(o.V_STORE, self.child, name)
+                asm.v_store(self.child, name)
             asm.jump(found)
             asm.place(taken)
         asm.place(found)
@@ -185,7 +185,7 @@ class _World(Writer):
                 with self.if_same(o.SCRATCH, o.SCRATCH2):
                     self.fails(_I1, "the anon_vma that it reuses is that of a live VMA")
             self.count(self.active - 1, 1, o.SCRATCH2, text="reuse it: one more VMA uses it")
-            asm.emit(o.REACHED, _REUSED)
+            asm.reached(_REUSED)
         asm.place(link)
         with asm.function("anon_vma_chain_link"):
             self._count_links()
@@ -197,15 +197,15 @@ class _World(Writer):
         few, no = model.label(), model.label()
         if not self.fixed:
             self.look(o.SCRATCH, self.rows + _ANON, o.INDEX)
-            asm.emit(o.JUMP_EQUAL, o.SCRATCH, k + 1, no)
+            asm.jump_equal(o.SCRATCH, k + 1, no)
         counter = "num_children" if self.fixed else "degree"
-        asm.emit(o.V_LOAD, o.SCRATCH, self.children + k, text=f"{counter} of anon_vma {k + 1} < 2?")
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, few)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, 1, few)
+        asm.v_load(o.SCRATCH, self.children + k, text=f"{counter} of anon_vma {k + 1} < 2?")
+        asm.jump_zero(o.SCRATCH, few)
+        asm.jump_equal(o.SCRATCH, 1, few)
         asm.jump(no)
         asm.place(few)
         if self.fixed:
-            asm.emit(o.V_LOAD, o.SCRATCH, self.active + k, text=f"num_active_vmas of anon_vma {k + 1} == 0?")
+            asm.v_load(o.SCRATCH, self.active + k, text=f"num_active_vmas of anon_vma {k + 1} == 0?")
             with self.unless_equal(o.SCRATCH, 0):
                 asm.jump(no)
         asm.set(o.SCRATCH2, k + 1)
@@ -226,18 +226,18 @@ class _World(Writer):
         asm.place(below)
         for k in range(_ANON_VMAS):
             with self.if_equal(o.SCRATCH2, k + 1):
-                asm.emit(o.ADD, o.CLASS, 1 << k)
+                asm.add(o.CLASS, 1 << k)
                 asm.jump(picked)
-        asm.emit(o.FAIL, _ROOM, text="the model has too few anon_vmas")
+        asm.fail(_ROOM, text="the model has too few anon_vmas")
         asm.place(picked)
         if self.fixed:
             with asm.aside():
-                asm.emit(o.V_STORE, self.children - 1, 0, 0, o.SCRATCH2 + 1)
-        asm.emit(o.V_STORE, self.active - 1, 1, 0, o.SCRATCH2 + 1, text="make an anon_vma: one VMA uses it")
+                asm.v_store(self.children - 1, 0, index=o.SCRATCH2)
+        asm.v_store(self.active - 1, 1, index=o.SCRATCH2, text="make an anon_vma: one VMA uses it")
         self.look(o.SCRATCH, self.rows + _ANON, o.INDEX)
         self.put(self.parent - 1, o.SCRATCH, o.SCRATCH2, text="its parent is that of the parent's VMA")
         self.count(self.children - 1, 1, o.SCRATCH, text="which has one more child")
-        asm.emit(o.REACHED, _MADE)
+        asm.reached(_MADE)
 
     def _count_links(self) -> None:
         with self.asm.aside():
@@ -265,7 +265,7 @@ class _World(Writer):
         there, again, over = (model.label() for _ in range(3))
         for vma in range(_VMAS):
             self.look(o.SCRATCH, self.row(vma, _PROCESS))
-            asm.emit(o.JUMP_SAME, o.SCRATCH, o.SLOT, there)
+            asm.jump_same(o.SCRATCH, o.SLOT, there)
         asm.jump(refused)
         asm.place(there)
         asm.set(o.INDEX, 0)
@@ -273,8 +273,8 @@ class _World(Writer):
         self.look(o.SCRATCH, self.rows + _PROCESS, o.INDEX)
         with self.if_same(o.SCRATCH, o.SLOT):
             self._unlink(o.INDEX)
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
-        asm.emit(o.JUMP_EQUAL, o.INDEX, _END, over)
+        asm.add(o.INDEX, _COLUMNS)
+        asm.jump_equal(o.INDEX, _END, over)
         asm.jump(again)
         asm.place(over)
 
@@ -283,23 +283,23 @@ class _World(Writer):
         asm, model = self.asm, self.model
         self._within_bound(refused)
         self.look(o.SCRATCH, self.rows + _PROCESS, o.SLOT)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, refused)
+        asm.jump_zero(o.SCRATCH, refused)
         above, below, up, down, over = (model.label() for _ in range(5))
         # INDEX = a free row. Those between it and the row that is split move by one, over the free one; the row that
         # is split moves too, and stays.
-        asm.emit(o.COPY, o.INDEX, o.SLOT)
+        asm.copy(o.INDEX, o.SLOT)
         asm.place(above)
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
+        asm.add(o.INDEX, _COLUMNS)
         with self.unless_equal(o.INDEX, _END):
             self.look(o.SCRATCH, self.rows + _PROCESS, o.INDEX)
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, down)
+            asm.jump_zero(o.SCRATCH, down)
             asm.jump(above)
-        asm.emit(o.COPY, o.INDEX, o.SLOT)
+        asm.copy(o.INDEX, o.SLOT)
         asm.place(below)
-        asm.emit(o.JUMP_ZERO, o.INDEX, refused)
-        asm.emit(o.ADD, o.INDEX, -_COLUMNS)
+        asm.jump_zero(o.INDEX, refused)
+        asm.add(o.INDEX, -_COLUMNS)
         self.look(o.SCRATCH, self.rows + _PROCESS, o.INDEX)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, up)
+        asm.jump_zero(o.SCRATCH, up)
         asm.jump(below)
         for start, towards in ((down, -_COLUMNS), (up, _COLUMNS)):
             asm.place(start)
@@ -308,7 +308,7 @@ class _World(Writer):
                 self.put(
                     self.rows + column, o.SCRATCH, o.INDEX, text="a VMA next to the other, and its equal"
                 )
-            asm.emit(o.ADD, o.INDEX, towards)
+            asm.add(o.INDEX, towards)
             with self.unless_same(o.INDEX, o.SLOT):
                 asm.jump(start)
             asm.jump(over)
@@ -325,13 +325,13 @@ class _World(Writer):
         self._within_bound(refused)
         several = model.label()
         self.look(o.INDEX, self.rows + _PROCESS, o.SLOT)
-        asm.emit(o.JUMP_ZERO, o.INDEX, refused)
+        asm.jump_zero(o.INDEX, refused)
         asm.set(o.SCRATCH2, 0)
         for vma in range(_VMAS):
             self.look(o.SCRATCH, self.row(vma, _PROCESS))
             with self.if_same(o.SCRATCH, o.INDEX):
-                asm.emit(o.ADD, o.SCRATCH2, 1)
-                asm.emit(o.JUMP_EQUAL, o.SCRATCH2, 2, several)
+                asm.add(o.SCRATCH2, 1)
+                asm.jump_equal(o.SCRATCH2, 2, several)
         asm.jump(refused)
         asm.place(several)
         self._unlink(o.SLOT)
@@ -343,7 +343,7 @@ class _World(Writer):
             self.look(o.CLASS, self.rows + _CHAIN, at)
             self.look(o.SCRATCH2, self.rows + _ANON, at)
             for column in range(_COLUMNS):
-                asm.emit(o.V_STORE, self.rows + column, 0, 0, at + 1, text="the VMA goes")
+                asm.v_store(self.rows + column, 0, index=at, text="the VMA goes")
             for k in reversed(range(_ANON_VMAS)):  # the newest first, as the list has them
                 with self.if_bits(o.CLASS, 1 << k):
                     with asm.aside():
@@ -363,8 +363,8 @@ class _World(Writer):
 
     def _free(self, k: int) -> None:
         asm = self.asm
-        asm.emit(o.V_STORE, self.parent + k, 0, text=f"anon_vma {k + 1} is freed")
-        asm.emit(o.REACHED, _FREED)
+        asm.v_store(self.parent + k, 0, text=f"anon_vma {k + 1} is freed")
+        asm.reached(_FREED)
         for count in dict.fromkeys((self.children, self.active)):
             self.look(o.SCRATCH, count + k)
             with self.unless_equal(o.SCRATCH, 0):
@@ -399,15 +399,15 @@ class _World(Writer):
         asm.place(again)
         self.look(o.CLASS, self.rows + _ANON, o.INDEX)
         self.look(o.SCRATCH2, self.rows + _CHAIN, o.INDEX)
-        asm.emit(o.JUMP_ZERO, o.CLASS, next_one)
+        asm.jump_zero(o.CLASS, next_one)
         for k in range(_ANON_VMAS):
             with self.if_equal(o.CLASS, k + 1):
                 with self.unless_bits(o.SCRATCH2, 1 << k):
                     self.fails(_I3, "a VMA is not linked to its own anon_vma")
                 asm.jump(next_one)
         asm.place(next_one)
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
-        asm.emit(o.JUMP_EQUAL, o.INDEX, _END, over)
+        asm.add(o.INDEX, _COLUMNS)
+        asm.jump_equal(o.INDEX, _END, over)
         asm.jump(again)
         asm.place(over)
 

@@ -41,7 +41,7 @@ def _build(scene: Setup) -> Problem:
     leaf.load(o.SCRATCH, made, "is the new entry there?")
     leaf.access(o.CLASS, entry, write=False)
     with leaf.if_page(o.CLASS, old):
-        model.asm.emit(o.REACHED, _USED_OLD)
+        model.asm.reached(_USED_OLD)
         model.fail_if(
             o.SCRATCH,
             1,
@@ -49,7 +49,7 @@ def _build(scene: Setup) -> Problem:
             "the TLB still holds the old translation, and may fetch the new one besides",
         )
     with leaf.if_page(o.CLASS, new):
-        model.asm.emit(o.REACHED, _USED_NEW)
+        model.asm.reached(_USED_NEW)
     model.spin()
     return Problem(
         machine=model.build(bits=16, memory=scene.memory),
@@ -82,7 +82,7 @@ def _change(model: Model, leaf: Leaf, entry: int, made: int, new: int, *, splits
         with asm.function(maker, where):
             leaf.store(entry, maps(new, dirty=True), "make: the new entry")
             leaf.exchange(made, 1, o.SCRATCH, "walkers find the new entry")
-            asm.emit(o.REACHED, _MADE)
+            asm.reached(_MADE)
         if not breaks:
             _flush(model, leaf, splits=splits)
     model.spin()
@@ -93,7 +93,7 @@ def _flush(model: Model, leaf: Leaf, *, splits: bool) -> None:
     pages = 1 << (geometry.pmd_shift - geometry.page_shift)
     leaf.changed()
     with model.asm.function("flush_pmd_tlb_range" if splits else "flush_tlb_range"):
-        model.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="what the entry spans")
+        model.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="what the entry spans")
         if splits:
             model.lowering.flush_pmd_range(model.asm, SCRATCH)
         else:

@@ -53,19 +53,19 @@ def _map(model: Model, head: int, page_lock: int, scene: Setup) -> None:
     if scene["page_lock"]:
         asm.lock(page_lock, write=True, sleeps=True, text="page lock")
     with asm.function("page_add_file_rmap", "mm/rmap.c"):
-        asm.emit(o.V_LOAD, o.SCRATCH, head, text="compound_head: for SetPageDoubleMap")
+        asm.v_load(o.SCRATCH, head, text="compound_head: for SetPageDoubleMap")
         if scene["fix"]:
-            asm.emit(o.COPY, o.SCRATCH2, o.SCRATCH, text="the same head: for clear_page_mlock")
+            asm.copy(o.SCRATCH2, o.SCRATCH, text="the same head: for clear_page_mlock")
         else:
-            asm.emit(o.V_LOAD, o.SCRATCH2, head, text="compound_head: for clear_page_mlock")
-        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, same)
-        asm.emit(o.FAIL, _ONE_HEAD, text="the two act on different heads")
+            asm.v_load(o.SCRATCH2, head, text="compound_head: for clear_page_mlock")
+        asm.jump_same(o.SCRATCH, o.SCRATCH2, same)
+        asm.fail(_ONE_HEAD, text="the two act on different heads")
         asm.place(same)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, _HEAD, whole)
-        asm.emit(o.REACHED, _PART)
+        asm.jump_equal(o.SCRATCH, _HEAD, whole)
+        asm.reached(_PART)
         asm.jump(over)
         asm.place(whole)
-        asm.emit(o.REACHED, _WHOLE)
+        asm.reached(_WHOLE)
         asm.place(over)
     if scene["page_lock"]:
         asm.unlock(page_lock, write=True, text="page lock")
@@ -75,8 +75,8 @@ def _split(model: Model, head: int, page_lock: int) -> None:
     asm = model.asm
     with asm.function("split_huge_page_to_list", "mm/huge_memory.c"):
         asm.lock(page_lock, write=True, sleeps=True, text="page lock")
-        asm.emit(o.V_STORE, head, _ITSELF, text="clear_compound_head of the tail page")
-        asm.emit(o.REACHED, _SPLIT)
+        asm.v_store(head, _ITSELF, text="clear_compound_head of the tail page")
+        asm.reached(_SPLIT)
         asm.unlock(page_lock, write=True, text="page lock")
 
 

@@ -73,17 +73,15 @@ def _unmap(
             if unfolds:
                 _unfold(model, leaf, entries, unfolded)
             leaf.exchange(entries[_SECOND], 0, o.INDEX, "ptep_get_and_clear: one entry")
-            asm.emit(
-                o.GATHER_ADD, OUTER, _SECOND, _SECOND + 1, o.CLEARED_PTES << 16, text="one entry cleared"
-            )
+            asm.gather_add(OUTER, _SECOND, _SECOND + 1, cleared=o.CLEARED_PTES, text="one entry cleared")
             leaf.changed()
         gathers.finish(OUTER)
         with asm.if_bits(o.INDEX, o.ENTRY_DIRTY) as dirty:
             leaf.exchange(freed, 1, o.SCRATCH, "the page is dirty: it is written back, then freed")
-            asm.emit(o.REACHED, _KEPT)
+            asm.reached(_KEPT)
             dirty.otherwise()
             leaf.exchange(freed, 2, o.SCRATCH, "the page is clean: it is freed")
-            asm.emit(o.REACHED, _GONE)
+            asm.reached(_GONE)
             leaf.load(o.SCRATCH, wrote, "had anybody written to it?")
             model.fail_if(o.SCRATCH, 1, _LOST, "the page was written, and dropped as clean")
     model.spin()
@@ -102,7 +100,7 @@ def _unfold(model: Model, leaf: Leaf, entries: list[int], unfolded: int) -> None
                 asm.set(o.CLASS, 1)
         leaf.changed(len(entries))
         leaf.flush_range(len(entries))
-        asm.emit(o.JUMP_ZERO, o.CLASS, clean)
+        asm.jump_zero(o.CLASS, clean)
         for dirty in (True, False):
             if not dirty:
                 asm.place(clean)
@@ -121,10 +119,10 @@ def _use(model: Model, leaf: Leaf, entries: list[int], wrote: int, freed: int, u
         own, over, hit = model.label(), model.label(), model.label()
         leaf.load(o.SCRATCH, freed, "was the page freed?")
         leaf.load(o.SCRATCH2, unfolded, "was the block unfolded?")
-        asm.emit(o.CHOICE, own, text="a TLB entry made from the first entry, or from the page's own")
+        asm.choice(own, text="a TLB entry made from the first entry, or from the page's own")
         leaf.access(o.CLASS, entries[_FIRST], write=True)
         with asm.if_bits(o.CLASS, _CONTIGUOUS):
-            asm.emit(o.REACHED, _BY_ANOTHER)
+            asm.reached(_BY_ANOTHER)
             asm.jump(hit)
         asm.jump(over)
         asm.place(own)
@@ -136,12 +134,12 @@ def _use(model: Model, leaf: Leaf, entries: list[int], wrote: int, freed: int, u
                     o.SCRATCH2, 1, _CONFLICT, "contiguous and single entries can be in the TLB at once"
                 )
             with asm.if_nonzero(o.SCRATCH):
-                asm.emit(o.FAIL, _FREED, text="a freed page is written")
+                asm.fail(_FREED, text="a freed page is written")
             leaf.exchange(wrote, 1, o.SCRATCH, "the page was written")
             leaf.load(o.SCRATCH, freed, "is it gone already?")
             model.fail_if(o.SCRATCH, 2, _LOST, "the page was written, and dropped as clean")
             done.otherwise()
-            asm.emit(o.REACHED, _FAULTED)
+            asm.reached(_FAULTED)
         asm.place(over)
     model.spin()
 

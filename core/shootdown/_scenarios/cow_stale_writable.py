@@ -66,13 +66,13 @@ def _protect(model: Model, leaf: Leaf, entry: int) -> None:
             gathers.change_page_size(OUTER, huge=False)
             leaf.exchange(entry, 0, o.SCRATCH, "ptep_modify_prot_start")
             leaf.store(entry, maps(_OLD, writable=False, dirty=True), "ptep_modify_prot_commit: not writable")
-            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="one entry changed")
+            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry changed")
             leaf.changed()
         if model.kernel.mprotect_gather:
             gathers.finish(OUTER)
         else:
             leaf.flush_range(1)
-            asm.emit(o.GATHER_END, OUTER, text="dec_tlb_flush_pending")
+            asm.gather_end(OUTER, text="dec_tlb_flush_pending")
     model.spin()
 
 
@@ -85,7 +85,7 @@ def _fault(
         with leaf.locked():
             leaf.load(o.INDEX, entry, "read the entry")
             with asm.if_flush_pending():
-                asm.emit(o.REACHED, _PENDING)
+                asm.reached(_PENDING)
                 if flushes:
                     leaf.flush_page()
         writable = model.label()
@@ -93,7 +93,7 @@ def _fault(
             asm.jump(writable)  # a spurious fault
         with asm.function("wp_page_copy"):
             leaf.exchange(copied, 1, o.SCRATCH, "__wp_page_copy_user: the old page is copied")
-            asm.emit(o.REACHED, _COPIED)
+            asm.reached(_COPIED)
             with leaf.locked():
                 changed = model.label()
                 leaf.load(o.CLASS, entry, "read the entry again")
@@ -102,7 +102,7 @@ def _fault(
                 leaf.clear_flush(entry, o.SCRATCH)
                 leaf.store(entry, maps(_NEW, dirty=True), "set_pte_at: the new page")
                 leaf.exchange(installed, 1, o.SCRATCH, "the copy is what everybody sees")
-                asm.emit(o.REACHED, _INSTALLED)
+                asm.reached(_INSTALLED)
                 leaf.load(o.SCRATCH, late, "was anything written after the copy?")
                 model.fail_if(o.SCRATCH, 1, _LOST, "a write to the old page came after the copy: it is lost")
                 asm.place(changed)

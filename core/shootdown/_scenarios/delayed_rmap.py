@@ -45,7 +45,7 @@ def _build(scene: Setup) -> Problem:
     leaf.load(o.SCRATCH, cleaned, "was the page cleaned?")
     leaf.access(o.CLASS, entry, write=True)
     with leaf.if_page(o.CLASS, _PAGE):
-        model.asm.emit(o.REACHED, _WRITTEN)
+        model.asm.reached(_WRITTEN)
         model.fail_if(o.SCRATCH, 1, _LOST, "the page was written after it was cleaned, and nobody knows")
     model.spin()
     return Problem(
@@ -63,16 +63,16 @@ def _unmap(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int, *, d
     asm, gathers = model.asm, model.gathers
 
     def remove_rmap() -> None:
-        asm.emit(o.V_ADD, mapcount, -1, o.SCRATCH2, text="folio_remove_rmap_pte: mapcount--")
+        asm.v_add(mapcount, -1, o.SCRATCH2, text="folio_remove_rmap_pte: mapcount--")
 
     with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"), leaf.mmap_locked(write=True):
         gathers.begin(OUTER)
         with asm.function("zap_pte_range", "mm/memory.c"), leaf.locked():
             gathers.change_page_size(OUTER, huge=False)
             leaf.exchange(entry, 0, o.INDEX, "ptep_get_and_clear_full")
-            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="one entry cleared")
+            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry cleared")
             with asm.if_bits(o.INDEX, o.ENTRY_DIRTY) as found:
-                asm.emit(o.REACHED, _CLEARED)
+                asm.reached(_CLEARED)
                 leaf.exchange(dirty, 1, o.SCRATCH2, "folio_mark_dirty")
                 if not delayed:
                     remove_rmap()
@@ -85,7 +85,7 @@ def _unmap(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int, *, d
                 remove_rmap()
                 leaf.changed()
         gathers.finish(OUTER)
-        asm.emit(o.REACHED, _UNMAPPED)
+        asm.reached(_UNMAPPED)
     model.spin()
 
 
@@ -105,7 +105,7 @@ def _write_back(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int,
         leaf.exchange(dirty, 0, o.CLASS, "folio_test_clear_dirty")
         with asm.if_nonzero(o.CLASS):
             leaf.exchange(cleaned, 1, o.SCRATCH2, "the page is written to the file")
-            asm.emit(o.REACHED, _CLEANED)
+            asm.reached(_CLEANED)
     model.spin()
 
 

@@ -86,23 +86,23 @@ class _Mapping(Writer):
         refused = model.label()
         at = self.entries[len(self.entries) // 2]
         with asm.function("make_device_exclusive", "mm/rmap.c"):
-            asm.emit(o.V_LOAD, o.SCRATCH, at, text=f"a page, {self.called}")
+            asm.v_load(o.SCRATCH, at, text=f"a page, {self.called}")
             if self.hugetlb and scene["caller_refuses"]:
                 with asm.function("check_vma_flags", "mm/gup.c"):
-                    asm.emit(o.REACHED, _BY_CALLER, text="FOLL_SPLIT_PMD: hugetlb is refused")
+                    asm.reached(_BY_CALLER, text="FOLL_SPLIT_PMD: hugetlb is refused")
                     asm.jump(refused)
             with asm.function("folio_make_device_exclusive"):
                 if not self.anon:
-                    asm.emit(o.REACHED, _NOT_ANON, text="not anonymous: refused")
+                    asm.reached(_NOT_ANON, text="not anonymous: refused")
                     asm.jump(refused)
                 if self.hugetlb and scene["fix"]:
-                    asm.emit(o.REACHED, _HUGETLB, text="hugetlb: refused")
+                    asm.reached(_HUGETLB, text="hugetlb: refused")
                     asm.jump(refused)
             with asm.function("page_make_device_exclusive_one"):
-                asm.emit(o.V_STORE, at, _EXCLUSIVE, text="set_pte_at: a device-exclusive entry")
+                asm.v_store(at, _EXCLUSIVE, text="set_pte_at: a device-exclusive entry")
                 self.count(self.of_a_page, -1, text="page_remove_rmap of a base page")
-                asm.emit(o.V_STORE, self.accepted, 1, text="accepted")
-                asm.emit(o.REACHED, _ACCEPTED)
+                asm.v_store(self.accepted, 1, text="accepted")
+                asm.reached(_ACCEPTED)
             asm.place(refused)
 
     def check(self) -> None:
@@ -113,14 +113,14 @@ class _Mapping(Writer):
             for entry in self.entries[1:]:
                 self.look(o.SCRATCH2, entry)
                 with self.unless_same(o.SCRATCH, o.SCRATCH2):
-                    asm.emit(o.FAIL, _CONTIGUOUS, text="the entries of a contiguous block differ")
+                    asm.fail(_CONTIGUOUS, text="the entries of a contiguous block differ")
         if self.pmd:
             self.look(o.SCRATCH, self.entries[0])
             model.fail_if(o.SCRATCH, _EXCLUSIVE, _FORMAT, "a PMD holds an entry in the format of PTEs")
         for count in (self.of_a_page, self.of_the_whole):
             self.look(o.SCRATCH, count)
             with self.if_bits(o.SCRATCH, _BELOW_NONE):
-                asm.emit(o.FAIL, _MAPCOUNT, text="a mapcount drops below none")
+                asm.fail(_MAPCOUNT, text="a mapcount drops below none")
         self.look(o.SCRATCH, self.accepted)
         if self.anon and not self.hugetlb:
             model.fail_if(o.SCRATCH, 0, _REFUSED, "a page that may be made exclusive was refused")
@@ -144,7 +144,7 @@ def build(scene: Setup) -> Problem:
     for owner, size in rows:
         another = model.label()
         if (owner, size) != rows[-1]:
-            asm.emit(o.CHOICE, another, text=f"a page, {owner} {size}, or one of the rows below")
+            asm.choice(another, text=f"a page, {owner} {size}, or one of the rows below")
         mapping = _Mapping(model, owner, size)
         mapping.make(scene)
         mapping.check()

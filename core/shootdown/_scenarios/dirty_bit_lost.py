@@ -72,10 +72,10 @@ def _reclaim(
     with asm.function("shrink_folio_list", "mm/vmscan.c"):
         leaf.load(o.SCRATCH, dirty, "folio_test_dirty")
         with asm.if_nonzero(o.SCRATCH) as kept:
-            asm.emit(o.REACHED, _KEPT)
+            asm.reached(_KEPT)
             kept.otherwise()
             leaf.exchange(dropped, 1, o.SCRATCH, "the page is clean: it is freed")
-            asm.emit(o.REACHED, _DROPPED)
+            asm.reached(_DROPPED)
             leaf.load(o.SCRATCH, wrote, "had anybody written to it?")
             model.fail_if(o.SCRATCH, 1, _LOST, "the page was written, and dropped as clean")
     model.spin()
@@ -85,19 +85,19 @@ def _use(model: Model, leaf: Leaf, entry: int, wrote: int, dropped: int) -> None
     """Write one access, a write or a read; a write says afterwards that it happened."""
     asm = model.asm
     reads, over = model.label(), model.label()
-    asm.emit(o.CHOICE, reads, text="write or read")
+    asm.choice(reads, text="write or read")
     for write in (True, False):
         leaf.load(o.SCRATCH, dropped, "was the page freed?")
         leaf.access(o.CLASS, entry, write=write)
         with leaf.if_page(o.CLASS, _PAGE) as hit:
             model.fail_if(o.SCRATCH, 1, _FREED, "a freed page is used")
             if write:
-                asm.emit(o.REACHED, _WRITTEN)
+                asm.reached(_WRITTEN)
                 leaf.exchange(wrote, 1, o.SCRATCH, "the page was written")
                 leaf.load(o.SCRATCH, dropped, "is it gone already?")
                 model.fail_if(o.SCRATCH, 1, _LOST, "the page was written, and dropped as clean")
             hit.otherwise()
-            asm.emit(o.REACHED, _FAULTED)
+            asm.reached(_FAULTED)
         asm.jump(over)
         if write:
             asm.place(reads)

@@ -43,16 +43,16 @@ def _build_gup(scene: Setup) -> Problem:
         gathers.change_page_size(OUTER, huge=False)
         with asm.function("zap_pte_range", "mm/memory.c"):
             gathers.cleared(1, huge=False)
-            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="clear the PTE")
+            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="clear the PTE")
         gathers.end_vma(OUTER)
         with asm.function("free_pgtables", "mm/memory.c"):
             asm.set(o.SLOT, 0)
             asm.set(o.CLASS, 1)
-            asm.emit(o.V_STORE, pmd, 0, text="pmd_clear")
+            asm.v_store(pmd, 0, text="pmd_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
         gathers.finish(OUTER)
         model.free_table()
-        asm.emit(o.REACHED, _FREED)
+        asm.reached(_FREED)
     model.spin()
     model.starts(model.task(mm=0, cpu=_OTHER, ready=True))
     walk_table(model, pmd, rechecks=scene.kernel.gup_rechecks_pmd, walked=_WALKED, invariant=_GUP)
@@ -80,7 +80,7 @@ def _build_lazy(scene: Setup) -> Problem:
         _withdraw(scene, model)
     else:
         _unmap(model)
-    model.asm.emit(o.REACHED, 0)
+    model.asm.reached(0)
     model.spin()
     if scene["lazy"]:
         model.keep_lazy(_OTHER, 0)
@@ -106,7 +106,7 @@ def _unmap(model: Model) -> None:
         with asm.function("free_pmd_range", "mm/memory.c"):
             asm.set(o.SLOT, 0)
             asm.set(o.CLASS, 1)
-            asm.emit(o.CLEAR_PUD, text="pud_clear")
+            asm.clear_pud(text="pud_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PUDS)
         gathers.finish(OUTER)
         model.free_table()
@@ -122,13 +122,13 @@ def _withdraw(scene: Setup, model: Model) -> None:
         asm.set(o.SLOT, 0)
         asm.set(o.CLASS, 1)
         with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
-            asm.emit(o.CLEAR_PUD, text="pmdp_huge_get_and_clear: the PMD entry is none")
-            asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text="the table's range")
+            asm.clear_pud(text="pmdp_huge_get_and_clear: the PMD entry is none")
+            asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="the table's range")
             scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
         if scene.kernel.khugepaged_sync:
             model.gathers.sync("a page table was withdrawn")
         with asm.function("pte_free", "include/asm-generic/pgalloc.h"):
-            asm.emit(o.TABLE_STATE, o.TABLE_FREED, text="the table's page is freed at once")
+            asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
         asm.unlock(model.locks.mmap, index=1, write=True, text="mmap_lock")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Label
+from shootdown._machine.label import Label
 from shootdown._mm.model import Model
 from shootdown._values.setup import Setup
 
@@ -34,21 +34,21 @@ def walk(model: Model, pmd: int) -> Iterator[Label]:
     out = model.label()
     with asm.function("gup_fast", "mm/gup.c"):
         asm.set(o.SLOT, 0)
-        asm.emit(o.IRQ_OFF, 1, text="local_irq_save")
-        asm.emit(o.V_LOAD, o.CLASS, pmd, text="read the PMD entry")
-        asm.emit(o.JUMP_ZERO, o.CLASS, out)
+        asm.irq_off(lockless=True, text="local_irq_save")
+        asm.v_load(o.CLASS, pmd, text="read the PMD entry")
+        asm.jump_zero(o.CLASS, out)
         with asm.function("gup_fast_pte_range"):
             yield out
         asm.place(out)
-        asm.emit(o.IRQ_ON, 1, text="local_irq_restore")
+        asm.irq_on(lockless=True, text="local_irq_restore")
 
 
 def recheck(model: Model, pmd: int, changed: Label) -> None:
     """Write the second read of the PMD entry (70cbc3cc78a9)."""
     asm = model.asm
     same = model.label()
-    asm.emit(o.V_LOAD, o.INDEX, pmd, text="read the PMD entry again")
-    asm.emit(o.JUMP_SAME, o.INDEX, o.CLASS, same)
+    asm.v_load(o.INDEX, pmd, text="read the PMD entry again")
+    asm.jump_same(o.INDEX, o.CLASS, same)
     asm.jump(changed)
     asm.place(same)
 
@@ -65,15 +65,15 @@ def walk_table(model: Model, pmd: int, *, rechecks: bool, walked: int, invariant
     """
     asm = model.asm
     with walk(model, pmd) as out:
-        asm.emit(o.READ_TABLE, o.SCRATCH, o.CLASS, text="read the PTE, take its page")
+        asm.read_table(o.SCRATCH, o.CLASS, text="read the PTE, take its page")
         model.fail_if(o.SCRATCH, o.TABLE_FREED, invariant, "a freed page table was read")
-        asm.emit(o.REACHED, walked)
+        asm.reached(walked)
         if rechecks:
             recheck(model, pmd, out)
-        asm.emit(o.READ_TABLE, o.SCRATCH2, o.CLASS, text="read the PTE again")
+        asm.read_table(o.SCRATCH2, o.CLASS, text="read the PTE again")
         model.fail_if(o.SCRATCH2, o.TABLE_FREED, invariant, "a freed page table was read")
         kept = model.label()
-        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, kept)
+        asm.jump_same(o.SCRATCH, o.SCRATCH2, kept)
         asm.jump(out)
         asm.place(kept)
         model.fail_if(o.SCRATCH, o.TABLE_REUSED, invariant, "a page of the table's next use is returned")

@@ -77,17 +77,17 @@ def _zap(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int, *, locked: b
                 with asm.if_bits(o.INDEX, _BUSY):
                     asm.jump(again)
                 asm.set(o.CLASS, 0)
-                asm.emit(o.V_CAS, pte, o.INDEX, o.CLASS, again, text="stdcx.: clear the entry")
+                asm.v_cas(pte, o.INDEX, o.CLASS, again, text="stdcx.: clear the entry")
             with asm.if_bits(o.INDEX, _HASHED):
-                asm.emit(o.REACHED, _BATCHED)
-            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="one entry cleared")
+                asm.reached(_BATCHED)
+            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry cleared")
             if locked:
                 flush_batch()
         if not locked:
             flush_batch()
         gathers.finish(OUTER)
         leaf.exchange(freed, 1, o.SCRATCH, "the old page is freed")
-        asm.emit(o.REACHED, _GONE)
+        asm.reached(_GONE)
     model.spin()
 
 
@@ -130,10 +130,10 @@ def _hash_page(model: Model, leaf: Leaf, hpte: int, pte: int, *, write: bool) ->
     asm.jump(again)
     asm.place(insert)
     with asm.function("__hash_page_4K", "arch/powerpc/mm/book3s64/hash_4k.c"):
-        asm.emit(o.COPY, o.CLASS, o.INDEX)
-        asm.emit(o.ADD, o.CLASS, _BUSY)
-        asm.emit(o.V_CAS, pte, o.INDEX, o.CLASS, again, text="pte_xchg: the entry is busy")
-        asm.emit(o.COPY, o.CLASS, o.INDEX)
+        asm.copy(o.CLASS, o.INDEX)
+        asm.add(o.CLASS, _BUSY)
+        asm.v_cas(pte, o.INDEX, o.CLASS, again, text="pte_xchg: the entry is busy")
+        asm.copy(o.CLASS, o.INDEX)
         with asm.if_bits(o.INDEX, _HASHED) as hashed:
             with asm.function("native_hpte_updatepp", _NATIVE):
                 _set(model, leaf, hpte, write=write, text="the HPTE gets new permissions")
@@ -141,21 +141,21 @@ def _hash_page(model: Model, leaf: Leaf, hpte: int, pte: int, *, write: bool) ->
             with asm.function("native_hpte_insert", _NATIVE):
                 leaf.load(o.SCRATCH2, hpte, "look for a free place in the group")
                 with asm.if_nonzero(o.SCRATCH2):
-                    asm.emit(o.FAIL, _TWO, text="the old HPTE is still there: two translate one page")
+                    asm.fail(_TWO, text="the old HPTE is still there: two translate one page")
                 _set(model, leaf, hpte, write=write, text="the HPTE is valid")
-            asm.emit(o.ADD, o.CLASS, _HASHED)
-        asm.emit(o.V_STORE, pte, o.CLASS, 1, text="the entry is hashed, and not busy")
+            asm.add(o.CLASS, _HASHED)
+        asm.v_store(pte, o.CLASS, from_register=True, text="the entry is hashed, and not busy")
 
 
 def _set(model: Model, leaf: Leaf, hpte: int, *, write: bool, text: str) -> None:
     """Write the HPTE of the page that register INDEX maps, which can be written if this is for a write."""
     with leaf.if_page(o.INDEX, _OLD) as old:
         leaf.store(hpte, maps(_OLD, writable=write, dirty=write), text)
-        model.asm.emit(o.REACHED, _FIRST_HASH)
+        model.asm.reached(_FIRST_HASH)
         old.otherwise()
         leaf.store(hpte, maps(_NEW, writable=write, dirty=write), text)
-        model.asm.emit(o.REACHED, _HASHED_ANEW)
-    model.asm.emit(o.FENCE, text="ptesync")
+        model.asm.reached(_HASHED_ANEW)
+    model.asm.fence(text="ptesync")
 
 
 _LATE = ("scenario.fix=false",)

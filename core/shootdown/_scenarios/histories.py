@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Label
+from shootdown._machine.label import Label
 from shootdown._mm.model import Model
 
 #: What operations work with; register SLOT says on what.
@@ -76,7 +76,7 @@ def write_operations(
             for register in REGISTERS:
                 asm.set(register, 0)  # nothing of an operation stays but what it did
             for slot, end in zip(operation.slots, ends, strict=True):
-                asm.emit(o.JUMP_EQUAL, o.SLOT, slot, end)
+                asm.jump_equal(o.SLOT, slot, end)
             asm.halt()
     return tuple(lane for operation in operations for lane in operation.lanes)
 
@@ -91,21 +91,21 @@ class Writer:
     def look(self, register: int, variable: int, index: int | None = None) -> None:
         """Write: the register gets the variable, that of an array that the register `index` says; not told."""
         with self.asm.aside():
-            self.asm.emit(o.V_LOAD, register, variable, 0 if index is None else index + 1)
+            self.asm.v_load(register, variable, index=index)
 
     def put(self, variable: int, register: int, index: int | None = None, *, text: str = "") -> None:
         """Write: the variable, or that of an array, gets what the register holds."""
-        self.asm.emit(o.V_STORE, variable, register, 1, 0 if index is None else index + 1, text=text)
+        self.asm.v_store(variable, register, from_register=True, index=index, text=text)
 
     def count(self, variable: int, much: int, index: int | None = None, *, text: str = "") -> None:
         """Write: add to the variable, or to that of an array; SCRATCH gets the sum."""
-        self.asm.emit(o.V_ADD, variable, much, o.SCRATCH, 0 if index is None else index + 1, text=text)
+        self.asm.v_add(variable, much, o.SCRATCH, index=index, text=text)
 
     @contextmanager
     def if_same(self, register: int, other: int) -> Iterator[None]:
         """Write: do what is within if both registers hold the same."""
         yes, no = self.model.label(), self.model.label()
-        self.asm.emit(o.JUMP_SAME, register, other, yes)
+        self.asm.jump_same(register, other, yes)
         self.asm.jump(no)
         self.asm.place(yes)
         yield
@@ -115,7 +115,7 @@ class Writer:
     def unless_same(self, register: int, other: int) -> Iterator[None]:
         """Write: do what is within if the registers differ."""
         same = self.model.label()
-        self.asm.emit(o.JUMP_SAME, register, other, same)
+        self.asm.jump_same(register, other, same)
         yield
         self.asm.place(same)
 
@@ -123,7 +123,7 @@ class Writer:
     def if_equal(self, register: int, value: int) -> Iterator[None]:
         """Write: do what is within if the register holds the value."""
         yes, no = self.model.label(), self.model.label()
-        self.asm.emit(o.JUMP_EQUAL, register, value, yes)
+        self.asm.jump_equal(register, value, yes)
         self.asm.jump(no)
         self.asm.place(yes)
         yield
@@ -133,7 +133,7 @@ class Writer:
     def unless_equal(self, register: int, value: int) -> Iterator[None]:
         """Write: do what is within if the register holds another value."""
         same = self.model.label()
-        self.asm.emit(o.JUMP_EQUAL, register, value, same)
+        self.asm.jump_equal(register, value, same)
         yield
         self.asm.place(same)
 
@@ -141,7 +141,7 @@ class Writer:
     def unless_bits(self, register: int, bits: int) -> Iterator[None]:
         """Write: do what is within if the register has none of the bits."""
         none, some = self.model.label(), self.model.label()
-        self.asm.emit(o.JUMP_NO_BITS, register, bits, none)
+        self.asm.jump_no_bits(register, bits, none)
         self.asm.jump(some)
         self.asm.place(none)
         yield
@@ -151,6 +151,6 @@ class Writer:
     def if_bits(self, register: int, bits: int) -> Iterator[None]:
         """Write: do what is within if the register has one of the bits."""
         none = self.model.label()
-        self.asm.emit(o.JUMP_NO_BITS, register, bits, none)
+        self.asm.jump_no_bits(register, bits, none)
         yield
         self.asm.place(none)

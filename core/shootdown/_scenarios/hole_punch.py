@@ -81,37 +81,37 @@ def _punch(model: Model, file: _File) -> None:
         if file.fixed:
             asm.lock(file.invalidate_lock, write=True, sleeps=True, text="invalidate_lock")
         with asm.function("truncate_pagecache_range", "mm/truncate.c"):
-            asm.emit(o.V_XCHG, file.page, _ABSENT, o.SCRATCH, text="drop the page from the page cache")
-        asm.emit(o.V_XCHG, file.mapped, 0, o.SCRATCH, text="unmap the block and free it")
+            asm.v_xchg(file.page, _ABSENT, o.SCRATCH, text="drop the page from the page cache")
+        asm.v_xchg(file.mapped, 0, o.SCRATCH, text="unmap the block and free it")
         model.signal(file.freed)
         if file.fixed:
             asm.unlock(file.invalidate_lock, write=True, text="invalidate_lock")
         asm.unlock(file.i_rwsem, write=True, text="inode lock")
-        asm.emit(o.V_XCHG, file.punched, 1, o.SCRATCH, text="the hole is punched")
+        asm.v_xchg(file.punched, 1, o.SCRATCH, text="the hole is punched")
 
 
 def _reuse_block(model: Model, file: _File) -> None:
     model.wait(file.freed)
     with model.asm.function("write", "another file"):
-        model.asm.emit(o.V_XCHG, file.disk, _OTHER, o.SCRATCH, text="get the block, write to it")
-        model.asm.emit(o.REACHED, _REUSED)
+        model.asm.v_xchg(file.disk, _OTHER, o.SCRATCH, text="get the block, write to it")
+        model.asm.reached(_REUSED)
 
 
 def _read(model: Model, file: _File) -> None:
     """Write how a page of the cache is found or filled; register CLASS holds what is read."""
     asm = model.asm
     miss, hole, insert, over = (model.label() for _ in range(4))
-    asm.emit(o.V_LOAD, o.CLASS, file.page, text="look the page up in the page cache")
-    asm.emit(o.JUMP_ZERO, o.CLASS, miss)
-    asm.emit(o.REACHED, _HIT)
+    asm.v_load(o.CLASS, file.page, text="look the page up in the page cache")
+    asm.jump_zero(o.CLASS, miss)
+    asm.reached(_HIT)
     asm.jump(over)
     asm.place(miss)
     if file.fixed:
         asm.lock(file.invalidate_lock, write=False, sleeps=True, text="invalidate_lock")
     with asm.function("readahead", "the filesystem"):
-        asm.emit(o.V_LOAD, o.SCRATCH, file.mapped, text="get the block")
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, hole)
-        asm.emit(o.V_LOAD, o.CLASS, file.disk, text="read the block")
+        asm.v_load(o.SCRATCH, file.mapped, text="get the block")
+        asm.jump_zero(o.SCRATCH, hole)
+        asm.v_load(o.CLASS, file.disk, text="read the block")
         asm.jump(insert)
         asm.place(hole)
         asm.set(o.CLASS, _ZEROS)
@@ -119,12 +119,12 @@ def _read(model: Model, file: _File) -> None:
     present = model.label()
     with asm.function("filemap_add_folio", "mm/filemap.c"):
         asm.set(o.SCRATCH2, _ABSENT)
-        asm.emit(o.V_CAS, file.page, o.SCRATCH2, o.CLASS, present, text="add the page to the page cache")
-        asm.emit(o.REACHED, _FILLED)
+        asm.v_cas(file.page, o.SCRATCH2, o.CLASS, present, text="add the page to the page cache")
+        asm.reached(_FILLED)
         early = model.label()
-        asm.emit(o.V_LOAD, o.SCRATCH, file.punched)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, early)
-        asm.emit(o.REACHED, _FILLED_AFTER)
+        asm.v_load(o.SCRATCH, file.punched)
+        asm.jump_zero(o.SCRATCH, early)
+        asm.reached(_FILLED_AFTER)
         asm.place(early)
         asm.place(present)
     if file.fixed:

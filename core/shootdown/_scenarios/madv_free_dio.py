@@ -69,11 +69,11 @@ def _build(scene: Setup) -> Problem:
 def _put_page(model: Model, state: _State) -> None:
     asm = model.asm
     free, over = model.label(), model.label()
-    asm.emit(o.V_ADD, state.refs, -1, o.SCRATCH, text="put_page: one reference less")
-    asm.emit(o.JUMP_ZERO, o.SCRATCH, free)
+    asm.v_add(state.refs, -1, o.SCRATCH, text="put_page: one reference less")
+    asm.jump_zero(o.SCRATCH, free)
     asm.jump(over)
     asm.place(free)
-    asm.emit(o.V_XCHG, state.freed, 1, o.SCRATCH, text="the page is freed")
+    asm.v_xchg(state.freed, 1, o.SCRATCH, text="the page is freed")
     asm.place(over)
 
 
@@ -81,46 +81,44 @@ def _read_by_direct_io(model: Model, state: _State) -> None:
     asm = model.asm
     again, slow, same, present, got, read = (model.label() for _ in range(6))
     with asm.function("gup_pte_range", "mm/gup.c"):
-        asm.emit(o.V_LOAD, o.SLOT, state.pte, text="read the PTE")
-        asm.emit(o.JUMP_ZERO, o.SLOT, slow)
-        asm.emit(o.V_LOAD, o.SCRATCH, state.refs, text="read the page's reference count")
+        asm.v_load(o.SLOT, state.pte, text="read the PTE")
+        asm.jump_zero(o.SLOT, slow)
+        asm.v_load(o.SCRATCH, state.refs, text="read the page's reference count")
         asm.place(again)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, slow)
-        asm.emit(o.COPY, o.SCRATCH2, o.SCRATCH)
-        asm.emit(o.ADD, o.SCRATCH2, 1)
-        asm.emit(
-            o.V_CAS, state.refs, o.SCRATCH, o.SCRATCH2, again, text="take a reference, unless it is zero"
-        )
-        asm.emit(o.V_LOAD, o.CLASS, state.pte, text="read the PTE again")
-        asm.emit(o.JUMP_SAME, o.CLASS, o.SLOT, same)
+        asm.jump_zero(o.SCRATCH, slow)
+        asm.copy(o.SCRATCH2, o.SCRATCH)
+        asm.add(o.SCRATCH2, 1)
+        asm.v_cas(state.refs, o.SCRATCH, o.SCRATCH2, again, text="take a reference, unless it is zero")
+        asm.v_load(o.CLASS, state.pte, text="read the PTE again")
+        asm.jump_same(o.CLASS, o.SLOT, same)
         _put_page(model, state)
         asm.jump(slow)
         asm.place(same)
-        asm.emit(o.REACHED, _GRABBED)
+        asm.reached(_GRABBED)
         asm.jump(got)
     asm.place(slow)
     with asm.function("__get_user_pages", "mm/gup.c"):
         asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
-        asm.emit(o.V_LOAD, o.CLASS, state.pte, text="read the PTE")
-        asm.emit(o.JUMP_EQUAL, o.CLASS, _PAGE, present)
+        asm.v_load(o.CLASS, state.pte, text="read the PTE")
+        asm.jump_equal(o.CLASS, _PAGE, present)
         with asm.function("do_anonymous_page", "mm/memory.c"):
-            asm.emit(o.V_STORE, state.pte, _FRESH, text="map a fresh page")
+            asm.v_store(state.pte, _FRESH, text="map a fresh page")
         asm.unlock(model.locks.ptl, write=True, text="page-table lock")
         with asm.function("bio_endio", "block/bio.c"):
-            asm.emit(o.V_STORE, state.fresh, 1, text="the device wrote to the fresh page")
+            asm.v_store(state.fresh, 1, text="the device wrote to the fresh page")
         asm.jump(read)
         asm.place(present)
         with asm.function("follow_page_pte"):
-            asm.emit(o.V_ADD, state.refs, 1, o.SCRATCH, text="take a reference")
-            asm.emit(o.V_XCHG, state.dirty, 1, o.SCRATCH, text="set_page_dirty: it will be written")
+            asm.v_add(state.refs, 1, o.SCRATCH, text="take a reference")
+            asm.v_xchg(state.dirty, 1, o.SCRATCH, text="set_page_dirty: it will be written")
         asm.unlock(model.locks.ptl, write=True, text="page-table lock")
     asm.place(got)
     with asm.function("bio_endio", "block/bio.c"):
-        asm.emit(o.V_LOAD, o.SCRATCH, state.freed, text="the device writes to the page")
+        asm.v_load(o.SCRATCH, state.freed, text="the device writes to the page")
         model.fail_if(o.SCRATCH, 1, _FREED_PAGE, "the device writes to a freed page")
-        asm.emit(o.V_STORE, state.data, 1, text="the device wrote to the page")
+        asm.v_store(state.data, 1, text="the device wrote to the page")
     with asm.function("bio_check_pages_dirty", "block/bio.c"):
-        asm.emit(o.V_XCHG, state.dirty, 1, o.SCRATCH, text="set_page_dirty_lock")
+        asm.v_xchg(state.dirty, 1, o.SCRATCH, text="set_page_dirty_lock")
         _put_page(model, state)
     asm.place(read)
     _read_in_user_mode(model, state)
@@ -130,22 +128,22 @@ def _read_in_user_mode(model: Model, state: _State) -> None:
     asm = model.asm
     page, fresh, fault, zero, over = (model.label() for _ in range(5))
     with asm.function("user mode", "the reader"):
-        asm.emit(o.V_LOAD, o.SLOT, state.pte, text="read the buffer: through the PTE")
-        asm.emit(o.JUMP_EQUAL, o.SLOT, _NONE, fault)
-        asm.emit(o.JUMP_EQUAL, o.SLOT, _FRESH, fresh)
+        asm.v_load(o.SLOT, state.pte, text="read the buffer: through the PTE")
+        asm.jump_equal(o.SLOT, _NONE, fault)
+        asm.jump_equal(o.SLOT, _FRESH, fresh)
         asm.place(page)
-        asm.emit(o.V_LOAD, o.CLASS, state.data, text="read the page")
+        asm.v_load(o.CLASS, state.data, text="read the page")
         asm.jump(over)
         asm.place(fresh)
-        asm.emit(o.V_LOAD, o.CLASS, state.fresh, text="read the fresh page")
+        asm.v_load(o.CLASS, state.fresh, text="read the fresh page")
         asm.jump(over)
         asm.place(fault)
         with asm.function("do_anonymous_page", "mm/memory.c"):
             asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
-            asm.emit(o.V_LOAD, o.SLOT, state.pte, text="read the PTE")
+            asm.v_load(o.SLOT, state.pte, text="read the PTE")
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
-            asm.emit(o.JUMP_EQUAL, o.SLOT, _NONE, zero)
-            asm.emit(o.JUMP_EQUAL, o.SLOT, _FRESH, fresh)
+            asm.jump_equal(o.SLOT, _NONE, zero)
+            asm.jump_equal(o.SLOT, _FRESH, fresh)
             asm.jump(page)
             asm.place(zero)
             asm.set(o.CLASS, 0)  # what the zero page holds, which is mapped now
@@ -157,40 +155,40 @@ def _reclaim(model: Model, state: _State, scene: Setup) -> None:
     asm = model.asm
     mapped, out, alone, clean, keep, kept = (model.label() for _ in range(6))
     with asm.function("shrink_page_list", "mm/vmscan.c"):
-        asm.emit(o.V_ADD, state.refs, 1, o.SCRATCH, text="isolate the page: one more reference")
+        asm.v_add(state.refs, 1, o.SCRATCH, text="isolate the page: one more reference")
         with asm.function("try_to_unmap_one", "mm/rmap.c"):
             asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
-            asm.emit(o.V_LOAD, o.SLOT, state.pte, text="read the PTE")
-            asm.emit(o.JUMP_EQUAL, o.SLOT, _PAGE, mapped)
+            asm.v_load(o.SLOT, state.pte, text="read the PTE")
+            asm.jump_equal(o.SLOT, _PAGE, mapped)
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
             asm.jump(out)
             asm.place(mapped)
             _clear_pte(model, state, scene)
             if scene["fix"]:
                 _read_references_and_dirty(model, state, scene)
-                asm.emit(o.ADD, o.SCRATCH2, 1)
-                asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, alone, text="isolation and mappings only?")
+                asm.add(o.SCRATCH2, 1)
+                asm.jump_same(o.SCRATCH, o.SCRATCH2, alone, text="isolation and mappings only?")
                 asm.jump(keep)
                 asm.place(alone)
             else:
-                asm.emit(o.V_LOAD, o.CLASS, state.dirty, text="read the dirty flag")
+                asm.v_load(o.CLASS, state.dirty, text="read the dirty flag")
                 asm.place(alone)
-            asm.emit(o.JUMP_ZERO, o.CLASS, clean)
+            asm.jump_zero(o.CLASS, clean)
             asm.place(keep)
-            asm.emit(o.V_STORE, state.pte, _PAGE, text="set_pte_at: map the page again")
-            asm.emit(o.REACHED, _RESTORED)
+            asm.v_store(state.pte, _PAGE, text="set_pte_at: map the page again")
+            asm.reached(_RESTORED)
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
             asm.jump(kept)
             asm.place(clean)
-            asm.emit(o.V_ADD, state.mapcount, -1, o.SCRATCH, text="page_remove_rmap")
+            asm.v_add(state.mapcount, -1, o.SCRATCH, text="page_remove_rmap")
             _put_page(model, state)
-            asm.emit(o.REACHED, _DISCARDED)
+            asm.reached(_DISCARDED)
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
         # 5.15 and before looked at the dirty flag once more; later kernels don't, as the page is freed in any case.
         asm.set(o.SCRATCH, 1)
         asm.set(o.SCRATCH2, 0)
-        asm.emit(o.V_CAS, state.refs, o.SCRATCH, o.SCRATCH2, kept, text="page_ref_freeze: 1 to 0")
-        asm.emit(o.V_XCHG, state.freed, 1, o.SCRATCH, text="the page is freed")
+        asm.v_cas(state.refs, o.SCRATCH, o.SCRATCH2, kept, text="page_ref_freeze: 1 to 0")
+        asm.v_xchg(state.freed, 1, o.SCRATCH, text="the page is freed")
         asm.jump(out)
         asm.place(kept)
         with asm.function("putback_lru_page"):
@@ -202,9 +200,9 @@ def _clear_pte(model: Model, state: _State, scene: Setup) -> None:
     how = scene["pte_clear"] if scene["pte_clear"] != "auto" else scene.pte_clear
     with model.asm.function("ptep_get_and_clear", "the architecture's pgtable.h"):
         if how == "xchg":
-            model.asm.emit(o.V_XCHG, state.pte, _NONE, o.SCRATCH, text="clear the PTE, fully ordered")
+            model.asm.v_xchg(state.pte, _NONE, o.SCRATCH, text="clear the PTE, fully ordered")
         else:
-            model.asm.emit(o.V_STORE, state.pte, _NONE, text="clear the PTE")
+            model.asm.v_store(state.pte, _NONE, text="clear the PTE")
 
 
 def _read_references_and_dirty(model: Model, state: _State, scene: Setup) -> None:
@@ -212,19 +210,19 @@ def _read_references_and_dirty(model: Model, state: _State, scene: Setup) -> Non
     asm = model.asm
     swapped, over = model.label(), model.label()
     if scene["write_barrier"]:
-        asm.emit(o.FENCE, text="smp_mb")
+        asm.fence(text="smp_mb")
     weak = scene.memory == o.WEAK and not scene["read_barrier"]
     if weak:
-        asm.emit(o.CHOICE, swapped, text="the reads may happen in either order")
-    asm.emit(o.V_LOAD, o.SCRATCH, state.refs, text="page_ref_count")
-    asm.emit(o.V_LOAD, o.SCRATCH2, state.mapcount, text="page_mapcount")
-    asm.emit(o.V_LOAD, o.CLASS, state.dirty, text="read the dirty flag")
+        asm.choice(swapped, text="the reads may happen in either order")
+    asm.v_load(o.SCRATCH, state.refs, text="page_ref_count")
+    asm.v_load(o.SCRATCH2, state.mapcount, text="page_mapcount")
+    asm.v_load(o.CLASS, state.dirty, text="read the dirty flag")
     if weak:
         asm.jump(over)
         asm.place(swapped)
-        asm.emit(o.V_LOAD, o.CLASS, state.dirty, text="read the dirty flag, early")
-        asm.emit(o.V_LOAD, o.SCRATCH, state.refs, text="page_ref_count")
-        asm.emit(o.V_LOAD, o.SCRATCH2, state.mapcount, text="page_mapcount")
+        asm.v_load(o.CLASS, state.dirty, text="read the dirty flag, early")
+        asm.v_load(o.SCRATCH, state.refs, text="page_ref_count")
+        asm.v_load(o.SCRATCH2, state.mapcount, text="page_mapcount")
         asm.place(over)
 
 

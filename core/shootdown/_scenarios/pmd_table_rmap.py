@@ -82,30 +82,30 @@ def _unmap(model: Model, table: _Table) -> None:
     exclusive, over = model.label(), model.label()
     with asm.function("huge_pmd_unshare", "mm/hugetlb.c"):
         if table.counts_references:
-            asm.emit(o.V_LOAD, o.SCRATCH, table.references, text="page_count of the table")
-            asm.emit(o.JUMP_EQUAL, o.SCRATCH, 1, exclusive)
+            asm.v_load(o.SCRATCH, table.references, text="page_count of the table")
+            asm.jump_equal(o.SCRATCH, 1, exclusive)
         else:
-            asm.emit(o.V_LOAD, o.SCRATCH, table.shares, text="pt_share_count of the table")
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, exclusive)
+            asm.v_load(o.SCRATCH, table.shares, text="pt_share_count of the table")
+            asm.jump_zero(o.SCRATCH, exclusive)
         if table.counts_references:
             _put_table(model, table, "pud_clear; put_page of the table")
         else:
-            asm.emit(o.V_ADD, table.shares, -1, o.SCRATCH, text="pud_clear; one sharer less")
-        asm.emit(o.V_ADD, table.users, -1, o.SCRATCH)
-        asm.emit(o.REACHED, _UNSHARED)
+            asm.v_add(table.shares, -1, o.SCRATCH, text="pud_clear; one sharer less")
+        asm.v_add(table.users, -1, o.SCRATCH)
+        asm.reached(_UNSHARED)
     asm.jump(over)
     asm.place(exclusive)
     with asm.function("__unmap_hugepage_range", "mm/hugetlb.c"):
-        asm.emit(o.V_XCHG, table.entry, 0, o.SCRATCH, text="clear the entry in the table")
-        asm.emit(o.V_ADD, table.mapcount, -1, o.SCRATCH, text="page_remove_rmap of the huge page")
-        asm.emit(o.REACHED, _UNMAPPED)
+        asm.v_xchg(table.entry, 0, o.SCRATCH, text="clear the entry in the table")
+        asm.v_add(table.mapcount, -1, o.SCRATCH, text="page_remove_rmap of the huge page")
+        asm.reached(_UNMAPPED)
         apart = model.label()
-        asm.emit(o.V_LOAD, o.SCRATCH, table.scanned)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, apart)
-        asm.emit(o.REACHED, _WHILE)
+        asm.v_load(o.SCRATCH, table.scanned)
+        asm.jump_zero(o.SCRATCH, apart)
+        asm.reached(_WHILE)
         asm.place(apart)
     with asm.function("free_pgtables", "mm/memory.c"):
-        asm.emit(o.V_ADD, table.users, -1, o.SCRATCH)
+        asm.v_add(table.users, -1, o.SCRATCH)
         _put_table(model, table, "pud_clear; pmd_free_tlb")
     asm.place(over)
     _check(model, table)
@@ -115,13 +115,13 @@ def _put_table(model: Model, table: _Table, text: str) -> None:
     """Write that one reference to the table's page goes; without any the page is freed, which must be empty then."""
     asm = model.asm
     free, over = model.label(), model.label()
-    asm.emit(o.V_ADD, table.references, -1, o.SCRATCH, text=text)
-    asm.emit(o.JUMP_ZERO, o.SCRATCH, free)
+    asm.v_add(table.references, -1, o.SCRATCH, text=text)
+    asm.jump_zero(o.SCRATCH, free)
     asm.jump(over)
     asm.place(free)
-    asm.emit(o.V_LOAD, o.SCRATCH, table.entry, text="the table's page is freed")
+    asm.v_load(o.SCRATCH, table.entry, text="the table's page is freed")
     model.fail_if(o.SCRATCH, 1, _FREED_IN_USE, "it still maps the huge page")
-    asm.emit(o.REACHED, _TABLE_FREED)
+    asm.reached(_TABLE_FREED)
     asm.place(over)
 
 
@@ -129,17 +129,17 @@ def _check(model: Model, table: _Table) -> None:
     """Write what holds after each process, i_mmap_rwsem held: the accounts agree with who still maps the table."""
     asm = model.asm
     mapped, over, fine = (model.label() for _ in range(3))
-    asm.emit(o.V_LOAD, o.SCRATCH, table.users)
-    asm.emit(o.V_LOAD, o.SCRATCH2, table.mapcount)
-    asm.emit(o.JUMP_ZERO, o.SCRATCH, mapped)
+    asm.v_load(o.SCRATCH, table.users)
+    asm.v_load(o.SCRATCH2, table.mapcount)
+    asm.jump_zero(o.SCRATCH, mapped)
     model.fail_if(o.SCRATCH2, 0, _MAPCOUNT, "the huge page is mapped, but its mapcount is 0")
     if not table.counts_references:
-        asm.emit(o.V_LOAD, o.SCRATCH2, table.shares)
-        asm.emit(o.ADD, o.SCRATCH2, 1)
-        asm.emit(o.JUMP_SAME, o.SCRATCH, o.SCRATCH2, fine)
-        asm.emit(o.FAIL, _SHARES, text="pt_share_count is not the number of the other sharers")
+        asm.v_load(o.SCRATCH2, table.shares)
+        asm.add(o.SCRATCH2, 1)
+        asm.jump_same(o.SCRATCH, o.SCRATCH2, fine)
+        asm.fail(_SHARES, text="pt_share_count is not the number of the other sharers")
         asm.place(fine)
-        asm.emit(o.V_LOAD, o.SCRATCH2, table.references)
+        asm.v_load(o.SCRATCH2, table.references)
         model.fail_if(o.SCRATCH2, 0, _REFERENCES, "a table in use has no reference")
     asm.jump(over)
     asm.place(mapped)
@@ -151,16 +151,16 @@ def _scan(model: Model, table: _Table) -> None:
     asm = model.asm
     again, gone = model.label(), model.label()
     with asm.function("get_page_unless_zero", "a scanner of page frames"):
-        asm.emit(o.V_LOAD, o.SCRATCH, table.references, text="read the reference count")
+        asm.v_load(o.SCRATCH, table.references, text="read the reference count")
         asm.place(again)
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, gone)
-        asm.emit(o.COPY, o.SCRATCH2, o.SCRATCH)
-        asm.emit(o.ADD, o.SCRATCH2, 1)
-        asm.emit(o.V_CAS, table.references, o.SCRATCH, o.SCRATCH2, again, text="take a reference")
-        asm.emit(o.V_XCHG, table.scanned, 1, o.SCRATCH)
-        asm.emit(o.REACHED, _REFERENCED)
+        asm.jump_zero(o.SCRATCH, gone)
+        asm.copy(o.SCRATCH2, o.SCRATCH)
+        asm.add(o.SCRATCH2, 1)
+        asm.v_cas(table.references, o.SCRATCH, o.SCRATCH2, again, text="take a reference")
+        asm.v_xchg(table.scanned, 1, o.SCRATCH)
+        asm.reached(_REFERENCED)
         _put_table(model, table, "put_page")
-        asm.emit(o.V_XCHG, table.scanned, 0, o.SCRATCH)
+        asm.v_xchg(table.scanned, 0, o.SCRATCH)
         asm.place(gone)
 
 

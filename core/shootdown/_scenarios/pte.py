@@ -49,15 +49,15 @@ class Leaf:
 
     def exchange(self, variable: int, value: int, register: int, text: str) -> None:
         """Write an atomic exchange; the register gets what was there."""
-        self.asm.emit(o.V_XCHG, variable, value, register, text=text)
+        self.asm.v_xchg(variable, value, register, text=text)
 
     def load(self, register: int, variable: int, text: str) -> None:
         """Write a load."""
-        self.asm.emit(o.V_LOAD, register, variable, text=text)
+        self.asm.v_load(register, variable, text=text)
 
     def store(self, variable: int, value: int, text: str) -> None:
         """Write a plain store."""
-        self.asm.emit(o.V_STORE, variable, value, text=text)
+        self.asm.v_store(variable, value, text=text)
 
     def changed(self, entries: int = 1) -> None:
         """Write what architectures do at once, before the page-table lock drops: a hash table's entries go."""
@@ -66,13 +66,13 @@ class Leaf:
     def flush_page(self) -> None:
         """Write flush_tlb_page()."""
         with self.asm.function("flush_tlb_page"):
-            self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="one page")
+            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
             self.model.lowering.flush_page(self.asm, SCRATCH)
 
     def flush_range(self, pages: int) -> None:
         """Write flush_tlb_range()."""
         with self.asm.function("flush_tlb_range"):
-            self.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, pages, text=f"{pages} pages")
+            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text=f"{pages} pages")
             self.model.lowering.flush_range(self.asm, SCRATCH)
 
     def clear_flush(self, entry: int, register: int) -> None:
@@ -86,7 +86,7 @@ class Leaf:
     def unless_same(self, x: int, y: int) -> Iterator[None]:
         """Run what is within if two registers differ."""
         same = self.model.label()
-        self.asm.emit(o.JUMP_SAME, x, y, same)
+        self.asm.jump_same(x, y, same)
         yield
         self.asm.place(same)
 
@@ -97,4 +97,4 @@ class Leaf:
     def access(self, register: int, entry: int, *, write: bool) -> None:
         """Write a user-mode access through the TLB, or by a walk; the register gets 0 where it faults."""
         kind = "write to" if write else "read"
-        self.asm.emit(o.ACCESS, register, entry, int(write), text=f"{kind} the page")
+        self.asm.access(register, entry, write=write, text=f"{kind} the page")

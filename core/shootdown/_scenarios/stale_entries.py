@@ -33,10 +33,10 @@ def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
     asm = model.asm
     with asm.function(name):
         if scene.pte_clear == "xchg":
-            asm.emit(o.V_XCHG, entry, 0, o.SCRATCH, text="read and clear the PTE")
+            asm.v_xchg(entry, 0, o.SCRATCH, text="read and clear the PTE")
         else:
-            asm.emit(o.V_LOAD, o.SCRATCH, entry, text="read the PTE")
-            asm.emit(o.V_STORE, entry, 0, text="clear the PTE")
+            asm.v_load(o.SCRATCH, entry, text="read the PTE")
+            asm.v_store(entry, 0, text="clear the PTE")
     model.gathers.cleared(1, huge=False)
 
 
@@ -76,8 +76,8 @@ def _move(scene: Setup, model: Model, old: int, new: int) -> None:
                 asm.lock(lock, write=True, sleeps=False, text=f"page-table lock of the {where} address")
             with asm.sparing(new):
                 _take_entry(scene, model, old, "ptep_get_and_clear")
-            asm.emit(o.V_STORE, new, o.SCRATCH, 1, text="set_pte_at the new address")
-            asm.emit(o.REACHED, _MOVED)
+            asm.v_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
+            asm.reached(_MOVED)
             if scene["fix"]:
                 _flush_old(scene, model, new)
             for lock, where in ((ptl + 1, "new"), (ptl, "old")):
@@ -89,7 +89,7 @@ def _move(scene: Setup, model: Model, old: int, new: int) -> None:
 
 
 def _flush_old(scene: Setup, model: Model, new: int) -> None:
-    model.asm.emit(o.REQUEST, SCRATCH, o.CLEARED_PTES << 16, 0, 1, text="the old address")
+    model.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="the old address")
     with model.asm.sparing(new):
         scene.lowering.flush_range(model.asm, SCRATCH)
 
@@ -103,15 +103,15 @@ def _truncate(scene: Setup, model: Model, old: int, new: int, freed: int) -> Non
         gathers.change_page_size(OUTER, huge=False)
         with asm.function("zap_pte_range"):
             asm.lock(model.locks.ptl + 1, write=True, sleeps=False, text="page-table lock of the new address")
-            asm.emit(o.V_LOAD, o.SCRATCH, new, text="read the PTE")
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, nothing)
+            asm.v_load(o.SCRATCH, new, text="read the PTE")
+            asm.jump_zero(o.SCRATCH, nothing)
             _take_entry(scene, model, new, "ptep_get_and_clear_full")
-            asm.emit(o.GATHER_ADD, OUTER, _NEW, _NEW + 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
+            asm.gather_add(OUTER, _NEW, _NEW + 1, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
             asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
         gathers.finish(OUTER)
         with asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
-            asm.emit(o.V_XCHG, freed, 1, o.SCRATCH2, text="the page is freed")
-            asm.emit(o.REACHED, _FREED)
+            asm.v_xchg(freed, 1, o.SCRATCH2, text="the page is freed")
+            asm.reached(_FREED)
         asm.jump(over)
         asm.place(nothing)
         asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
@@ -125,15 +125,15 @@ def _use(model: Model, old: int, freed: int, text: str) -> None:
     asm = model.asm
     fault, live = model.label(), model.label()
     with asm.function("user mode"):
-        asm.emit(o.V_LOAD, o.INDEX, old)
-        asm.emit(o.V_LOAD, o.CLASS, freed)
-        asm.emit(o.ACCESS, o.SCRATCH, old, 1, text="write to the old address")
-        asm.emit(o.JUMP_ZERO, o.SCRATCH, fault)
+        asm.v_load(o.INDEX, old)
+        asm.v_load(o.CLASS, freed)
+        asm.access(o.SCRATCH, old, write=True, text="write to the old address")
+        asm.jump_zero(o.SCRATCH, fault)
         model.fail_if(o.CLASS, 1, _STALE, text)
-        asm.emit(o.JUMP_ZERO, o.INDEX, live)
+        asm.jump_zero(o.INDEX, live)
         asm.jump(fault)
         asm.place(live)
-        asm.emit(o.REACHED, _OLD)
+        asm.reached(_OLD)
         asm.place(fault)
     model.spin()
 
@@ -176,20 +176,20 @@ def _drop(scene: Setup, model: Model, pte: int, returned: int) -> None:
         gathers.change_page_size(OUTER, huge=False)
         with asm.function("zap_pte_range"):
             asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
-            asm.emit(o.V_LOAD, o.SCRATCH, pte, text="read the PTE")
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, none)
+            asm.v_load(o.SCRATCH, pte, text="read the PTE")
+            asm.jump_zero(o.SCRATCH, none)
             _take_entry(scene, model, pte, "ptep_get_and_clear_full")
-            asm.emit(o.GATHER_ADD, OUTER, 0, 1, o.CLEARED_PTES << 16, text="tlb_remove_tlb_entry")
+            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
             asm.jump(some)
             asm.place(none)
-            asm.emit(o.REACHED, _MISSED)
+            asm.reached(_MISSED)
             asm.place(some)
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
         gathers.finish(OUTER, nested=scene["fix"])
     with asm.function("user mode"):
-        asm.emit(o.V_XCHG, returned, 1, o.SCRATCH, text="madvise() has returned")
-        asm.emit(o.REACHED, _RETURNED)
-        asm.emit(o.ACCESS, o.SCRATCH, pte, text="read from the address")
+        asm.v_xchg(returned, 1, o.SCRATCH, text="madvise() has returned")
+        asm.reached(_RETURNED)
+        asm.access(o.SCRATCH, pte, text="read from the address")
         _no_page(model, "the thread still reads the page that it dropped")
     model.spin()
 
@@ -198,9 +198,9 @@ def _look(model: Model, pte: int, returned: int) -> None:
     asm = model.asm
     early = model.label()
     with asm.function("user mode"):
-        asm.emit(o.V_LOAD, o.INDEX, returned, text="has a madvise() returned?")
-        asm.emit(o.ACCESS, o.SCRATCH, pte, text="read from the address")
-        asm.emit(o.JUMP_ZERO, o.INDEX, early)
+        asm.v_load(o.INDEX, returned, text="has a madvise() returned?")
+        asm.access(o.SCRATCH, pte, text="read from the address")
+        asm.jump_zero(o.INDEX, early)
         _no_page(model, "another thread still reads the page that was dropped")
         asm.place(early)
     model.spin()
@@ -208,8 +208,8 @@ def _look(model: Model, pte: int, returned: int) -> None:
 
 def _no_page(model: Model, text: str) -> None:
     fault = model.label()
-    model.asm.emit(o.JUMP_ZERO, o.SCRATCH, fault)
-    model.asm.emit(o.FAIL, _STALE, text=text)
+    model.asm.jump_zero(o.SCRATCH, fault)
+    model.asm.fail(_STALE, text=text)
     model.asm.place(fault)
 
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Label
+from shootdown._machine.label import Label
 from shootdown._mm.model import Model
 from shootdown._scenarios.histories import Operation, Writer, write_operations
 from shootdown._values.parameter import Parameter
@@ -80,8 +80,8 @@ class _Page(Writer):
         asm.set(o.INDEX, 0)
         asm.place(again)
         yield
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
-        asm.emit(o.JUMP_EQUAL, o.INDEX, _END, over)
+        asm.add(o.INDEX, _COLUMNS)
+        asm.jump_equal(o.INDEX, _END, over)
         asm.jump(again)
         asm.place(over)
 
@@ -91,16 +91,16 @@ class _Page(Writer):
         with asm.function("mlock_vma_page", "mm/mlock.c"):
             self.look(o.SCRATCH, self.mlocked)
             with self.if_equal(o.SCRATCH, 0):
-                asm.emit(o.V_STORE, self.mlocked, 1, text="SetPageMlocked")
+                asm.v_store(self.mlocked, 1, text="SetPageMlocked")
                 self.count(self.nr_mlock, 1, text="NR_MLOCK counts the page")
-                asm.emit(o.REACHED, _MLOCKED)
+                asm.reached(_MLOCKED)
 
     @contextmanager
     def unmarked(self) -> Iterator[None]:
         """Write TestClearPageMlocked() with its accounting; within is what comes only if the page was marked."""
         self.look(o.SCRATCH, self.mlocked)
         with self.if_equal(o.SCRATCH, 1):
-            self.asm.emit(o.V_STORE, self.mlocked, 0, text="ClearPageMlocked")
+            self.asm.v_store(self.mlocked, 0, text="ClearPageMlocked")
             self.count(self.nr_mlock, -1, text="NR_MLOCK counts it no more")
             yield
 
@@ -116,7 +116,7 @@ class _Page(Writer):
         asm, model = self.asm, self.model
         over = model.label()
         self._refuse_unmapped(refused)
-        asm.emit(o.V_STORE, self.locked, 1, 0, o.SLOT + 1, text="the VMA is VM_LOCKED")
+        asm.v_store(self.locked, 1, index=o.SLOT, text="the VMA is VM_LOCKED")
         self.look(o.SCRATCH, self.how, o.SLOT)
         with self.if_equal(o.SCRATCH, _BY_PMD), asm.function("follow_trans_huge_pmd", "mm/huge_memory.c"):
             self.look(o.SCRATCH, self.pmds)
@@ -129,28 +129,28 @@ class _Page(Writer):
 
     def _refuse_unmapped(self, refused: Label) -> None:
         self.look(o.SCRATCH, self.how, o.SLOT)
-        self.asm.emit(o.JUMP_EQUAL, o.SCRATCH, _NOT, refused)
+        self.asm.jump_equal(o.SCRATCH, _NOT, refused)
 
     def munlock(self, refused: Label) -> None:
         """Write munlock() of a VM_LOCKED VMA."""
         self.look(o.SCRATCH, self.locked, o.SLOT)
-        self.asm.emit(o.JUMP_ZERO, o.SCRATCH, refused)
+        self.asm.jump_zero(o.SCRATCH, refused)
         self._munlock_vma()
 
     def _munlock_vma(self) -> None:
         """Write munlock_vma_pages_range()."""
         asm, model = self.asm, self.model
         with asm.function("munlock_vma_pages_range", "mm/mlock.c"):
-            asm.emit(o.V_STORE, self.locked, 0, 0, o.SLOT + 1, text="the VMA is VM_LOCKED no more")
+            asm.v_store(self.locked, 0, index=o.SLOT, text="the VMA is VM_LOCKED no more")
             with asm.function("munlock_vma_page"), self.unmarked():
-                asm.emit(o.REACHED, _MUNLOCKED)
+                asm.reached(_MUNLOCKED)
                 few = model.label()  # page_mapcount(): there is but the mapping that is munlocked
                 self.look(o.SCRATCH, self.pmds)
                 self.look(o.SCRATCH2, self.ptes)
                 with self.if_equal(o.SCRATCH, 0):
-                    asm.emit(o.JUMP_EQUAL, o.SCRATCH2, 1, few)
+                    asm.jump_equal(o.SCRATCH2, 1, few)
                 with self.if_equal(o.SCRATCH, 1):
-                    asm.emit(o.JUMP_EQUAL, o.SCRATCH2, 0, few)
+                    asm.jump_equal(o.SCRATCH2, 0, few)
                 self._page_mlock()
                 asm.place(few)
 
@@ -159,7 +159,7 @@ class _Page(Writer):
         asm, model = self.asm, self.model
         over = model.label()
         with asm.function("page_mlock", "mm/rmap.c"):
-            asm.emit(o.REACHED, _WALKED)
+            asm.reached(_WALKED)
             self.look(o.SCRATCH, self.double_map)
             self.model.fail_if(o.SCRATCH, 1, _DOUBLE_MAP, "VM_BUG_ON_PAGE: PageDoubleMap")
             with self.each():
@@ -170,11 +170,9 @@ class _Page(Writer):
                     ):  # it has returned before: it is an anonymous THP; what would it have found?
                         self.look(o.SCRATCH, self.how, o.INDEX)
                     else:
-                        asm.emit(
-                            o.V_LOAD, o.SCRATCH, self.how, o.INDEX + 1, text="a VM_LOCKED VMA maps the page"
-                        )
+                        asm.v_load(o.SCRATCH, self.how, index=o.INDEX, text="a VM_LOCKED VMA maps the page")
                     with self.if_equal(o.SCRATCH, _BY_PTES):
-                        asm.emit(o.REACHED, _WALKED_PAST)
+                        asm.reached(_WALKED_PAST)
                     if not self.fixed:
                         self.mark()
                         asm.jump(over)
@@ -189,9 +187,9 @@ class _Page(Writer):
         asm.set(o.INDEX, 0)
         asm.place(again)
         self.look(o.SCRATCH, self.how, o.INDEX)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, _NOT, found)
-        asm.emit(o.ADD, o.INDEX, _COLUMNS)
-        asm.emit(o.JUMP_EQUAL, o.INDEX, _END, refused)
+        asm.jump_equal(o.SCRATCH, _NOT, found)
+        asm.add(o.INDEX, _COLUMNS)
+        asm.jump_equal(o.INDEX, _END, refused)
         asm.jump(again)
         asm.place(found)
         with asm.function("copy_page_range", "mm/memory.c"):
@@ -216,14 +214,14 @@ class _Page(Writer):
         last, over = model.label(), model.label()
         self.clear_mlock()
         with asm.function("__split_huge_pmd_locked", "mm/huge_memory.c"):
-            asm.emit(o.V_STORE, self.how, _BY_PTES, 0, at + 1, text="the PMD becomes a table of PTEs")
+            asm.v_store(self.how, _BY_PTES, index=at, text="the PMD becomes a table of PTEs")
             self.count(self.ptes, 1, text="one more")
             self.count(self.pmds, -1, text="one less")
-            asm.emit(o.JUMP_ZERO, o.SCRATCH, last)
-            asm.emit(o.V_STORE, self.double_map, 1, text="SetPageDoubleMap: others map it by PMD")
+            asm.jump_zero(o.SCRATCH, last)
+            asm.v_store(self.double_map, 1, text="SetPageDoubleMap: others map it by PMD")
             asm.jump(over)
             asm.place(last)
-            asm.emit(o.V_STORE, self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
+            asm.v_store(self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
             asm.place(over)
 
     def munmap(self, refused: Label) -> None:
@@ -239,11 +237,11 @@ class _Page(Writer):
         asm = self.asm
         with asm.function("page_remove_rmap", "mm/rmap.c"):
             self.look(o.CLASS, self.how, at)
-            asm.emit(o.V_STORE, self.how, _NOT, 0, at + 1, text="unmap the page")
+            asm.v_store(self.how, _NOT, index=at, text="unmap the page")
             self._count(-1)
             with self.if_equal(o.SCRATCH, 0):
                 with self.if_equal(o.CLASS, _BY_PMD):
-                    asm.emit(o.V_STORE, self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
+                    asm.v_store(self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
                 self.clear_mlock()
 
     def migrate(self, refused: Label) -> None:
@@ -252,7 +250,7 @@ class _Page(Writer):
         self._refuse_unmapped_everywhere(refused)
         with asm.function("set_pmd_migration_entry", "mm/huge_memory.c"):
             self.clear_mlock()  # as the last mapping goes
-            asm.emit(o.V_STORE, self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
+            asm.v_store(self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
         with self.each():
             self.look(o.CLASS, self.how, o.INDEX)
             with self.if_equal(o.CLASS, _BY_PMD), asm.function("remove_migration_pmd", "mm/huge_memory.c"):
@@ -277,7 +275,7 @@ class _Page(Writer):
         over = model.label()
         self._refuse_unmapped_everywhere(refused)
         self.look(o.SCRATCH, self.mlocked)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, 1, refused)
+        asm.jump_equal(o.SCRATCH, 1, refused)
         with self.each():
             self.look(o.SCRATCH, self.how, o.INDEX)
             with self.if_equal(o.SCRATCH, _BY_PMD):
@@ -301,21 +299,21 @@ class _Page(Writer):
         self.look(o.SCRATCH, self.mlocked)
         self.look(o.SCRATCH2, self.nr_mlock)
         with self.unless_same(o.SCRATCH, o.SCRATCH2):
-            asm.emit(o.FAIL, _BALANCE, text="NR_MLOCK is not what the page's mark says")
+            asm.fail(_BALANCE, text="NR_MLOCK is not what the page's mark says")
         for count in (self.pmds, self.ptes):
             self.look(o.CLASS, count)
             with self.unless_equal(o.CLASS, 0):
                 asm.jump(mapped)
-        asm.emit(o.REACHED, _UNMAPPED)
+        asm.reached(_UNMAPPED)
         model.fail_if(o.SCRATCH, 1, _BALANCE, "nobody maps the page, but it is mlocked")
         asm.place(mapped)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, 0, fine)
+        asm.jump_equal(o.SCRATCH, 0, fine)
         with self.each():
             self.look(o.CLASS, self.locked, o.INDEX)
             with self.if_equal(o.CLASS, 1):
                 self.look(o.CLASS, self.how, o.INDEX)
-                asm.emit(o.JUMP_EQUAL, o.CLASS, _BY_PMD, fine)
-        asm.emit(o.FAIL, _MLOCKER, text="the page is mlocked, but no VM_LOCKED VMA maps it by PMD")
+                asm.jump_equal(o.CLASS, _BY_PMD, fine)
+        asm.fail(_MLOCKER, text="the page is mlocked, but no VM_LOCKED VMA maps it by PMD")
         asm.place(fine)
 
 

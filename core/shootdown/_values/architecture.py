@@ -61,13 +61,13 @@ class Lowering:
        what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
        the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
     2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
-       anybody is left. Without an answer to wait for, end with `asm.emit(ops.CANCEL)`.
+       anybody is left. Without an answer to wait for, end with `asm.cancel()`.
     3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
        `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
        that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what
        runs below the kernel, a hypervisor or firmware: no CPU of ours takes an interrupt.
     4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
-       `asm.emit(ops.FLUSH_SELF, scope, 0, 1)` for one that invalidates whatever the CPU has loaded.
+       `asm.flush_self(scope, forced=1)` for one that invalidates whatever the CPU has loaded.
 
     A scope says what goes: `ops.SCOPE_LEAF`, TLB entries, `ops.SCOPE_WALK`, walk-cache entries, or both. CALL_FLUSH
     drops both where everything goes; the other calls drop what the scope says, so ask `asm.if_ranged()` first.

@@ -8,7 +8,7 @@ from itertools import pairwise
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Label
+from shootdown._machine.label import Label
 from shootdown._machine.machine import Machine
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.hugetlb import Mapping

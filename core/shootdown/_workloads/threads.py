@@ -108,7 +108,7 @@ class Threads:
                 for m in mappings:
                     self._model.hugetlb.touch(m)
                 if state == "switched":
-                    self._model.asm.emit(o.SPAWN, others[i], text="another process takes over")
+                    self._model.asm.spawn(others[i], text="another process takes over")
                     self._model.sleep()
                     continue
                 self._model.signal(self._started)
@@ -124,21 +124,21 @@ class Threads:
         for m in mappings[:1]:
             model.hugetlb.touch(m)
         with asm.function("gup_fast", "mm/gup.c"):
-            asm.emit(o.IRQ_OFF, 1, text="local_irq_save")
+            asm.irq_off(lockless=True, text="local_irq_save")
             asm.set(o.INDEX, 0)
             if mappings and mappings[0].used:
                 model.hugetlb.pick(mappings[0].used)
-                asm.emit(o.LOAD_PUD, o.CLASS, text="read the PUD entry")
+                asm.load_pud(o.CLASS, text="read the PUD entry")
             model.signal(self._started)
             asm.work("fault_ns", _WINDOW, text="walk on")
-            asm.emit(o.IRQ_ON, 1, text="local_irq_restore")
+            asm.irq_on(lockless=True, text="local_irq_restore")
         model.spin()
 
     def spawn(self) -> None:
         """Write: start the threads."""
         for _, tasks, _ in self._groups:
             for task in tasks:
-                self._model.asm.emit(o.SPAWN, task, text="a thread starts")
+                self._model.asm.spawn(task, text="a thread starts")
 
     def await_all(self) -> None:
         """Write: wait until all threads are in their state."""

@@ -47,7 +47,7 @@ class VaxLowering(Lowering):
                 some.otherwise()
                 with asm.if_loaded_here():
                     asm.flush_this_cpu(ops.SCOPE_BOTH)
-                asm.emit(ops.CANCEL)
+                asm.cancel()
 
     flush_range = flush_mm = flush_page = tlb_flush
 

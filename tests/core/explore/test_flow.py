@@ -13,7 +13,8 @@ from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.flow import QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code, Label
+from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.label import Label
 from shootdown._machine.layout import G_TABLES, GATHER_CELLS, T_GATHER, T_PC, T_REG, TASK_CELLS
 from shootdown._machine.step import step
 from shootdown._questions.explore import explorations
@@ -43,7 +44,7 @@ def programs(draw: st.DrawFn) -> Code:
             (o.UNLOCK_WRITE, 0, 2), (o.HALT,), (o.FAIL, 0), (o.NEXT, r, 3, to),
         ])))  # fmt: skip
     asm.place(labels[n])
-    asm.emit(o.HALT)
+    asm.halt(text="")
     return asm.finish()
 
 

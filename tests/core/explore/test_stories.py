@@ -232,11 +232,11 @@ def test_what_a_program_keeps_for_itself_is_not_told_and_values_have_the_words_t
     count = model.variable(0)
     model.starts(model.task(mm=None, cpu=0, ready=True))
     with model.asm.aside():
-        model.asm.emit(o.V_ADD, count, 1, o.SCRATCH)
+        model.asm.v_add(count, 1, o.SCRATCH)
     model.asm.set(o.INDEX, 0)
-    model.asm.emit(o.V_STORE, page, 1, text="map it")
-    model.asm.emit(o.V_LOAD, o.SCRATCH, page, o.INDEX + 1, text="look")
-    model.asm.emit(o.FAIL, 0, text="there it is")
+    model.asm.v_store(page, 1, text="map it")
+    model.asm.v_load(o.SCRATCH, page, index=o.INDEX, text="look")
+    model.asm.fail(0, text="there it is")
     explorer = Explorer(Problem(model.build(bits=16), ("rule",)))
     (line,) = tell(explorer, explorer.search()).lines
     assert [(atom.text, atom.changed) for atom in line.atoms if atom.tells] == [

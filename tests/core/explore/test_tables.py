@@ -116,22 +116,22 @@ def test_a_register_counts_on_from_the_first_variable_of_an_array(memory: int) -
     asm = model.asm
     model.starts(model.task(mm=None, cpu=0, ready=True))
     asm.set(o.INDEX, 2)
-    asm.emit(o.V_LOAD, o.SCRATCH, array[0], o.INDEX + 1)
+    asm.v_load(o.SCRATCH, array[0], index=o.INDEX)
     with_seven = model.label()
-    asm.emit(o.JUMP_EQUAL, o.SCRATCH, 7, with_seven)
-    asm.emit(o.FAIL, 0, text="it read another")
+    asm.jump_equal(o.SCRATCH, 7, with_seven)
+    asm.fail(0, text="it read another")
     asm.place(with_seven)
-    asm.emit(o.V_ADD, array[0], 3, o.SCRATCH2, o.INDEX + 1)  # 10
+    asm.v_add(array[0], 3, o.SCRATCH2, index=o.INDEX)  # 10
     asm.set(o.INDEX, 1)
-    asm.emit(o.V_STORE, array[0], o.SCRATCH2, 1, o.INDEX + 1)
-    asm.emit(o.FENCE)
+    asm.v_store(array[0], o.SCRATCH2, from_register=True, index=o.INDEX)
+    asm.fence()
     for variable, value in zip(array, (5, 10, 10), strict=True):
         right = model.label()
-        asm.emit(o.V_LOAD, o.SCRATCH, variable)
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, value, right)
-        asm.emit(o.FAIL, 0, text="it wrote another")
+        asm.v_load(o.SCRATCH, variable)
+        asm.jump_equal(o.SCRATCH, value, right)
+        asm.fail(0, text="it wrote another")
         asm.place(right)
-    asm.emit(o.REACHED, 0)
+    asm.reached(0)
     model.spin()
     outcome = Explorer(Problem(model.build(bits=16, memory=memory), ("right",), places=("end",))).search()
     assert (outcome.verdict, outcome.reached) == ("safe", {"end"})
@@ -146,16 +146,16 @@ def test_steps_on_an_array_are_seen_by_who_works_with_any_of_its_variables(memor
     asm = model.asm
     for cpu in range(2):
         model.starts(model.task(mm=None, cpu=cpu, ready=True))
-        index = o.INDEX + 1 if cpu else 0
+        index = o.INDEX if cpu else None
         where = array[0] if cpu else array[1]
         asm.set(o.INDEX, 1)
-        asm.emit(o.V_LOAD, o.SCRATCH, where, index)
-        asm.emit(o.ADD, o.SCRATCH, 1)
-        asm.emit(o.V_STORE, where, o.SCRATCH, 1, index)
-        asm.emit(o.V_ADD, done, 1, o.SCRATCH)
+        asm.v_load(o.SCRATCH, where, index=index)
+        asm.add(o.SCRATCH, 1)
+        asm.v_store(where, o.SCRATCH, from_register=True, index=index)
+        asm.v_add(done, 1, o.SCRATCH)
         over = model.label()
-        asm.emit(o.JUMP_EQUAL, o.SCRATCH, 1, over)
-        asm.emit(o.V_LOAD, o.SCRATCH, array[1])
+        asm.jump_equal(o.SCRATCH, 1, over)
+        asm.v_load(o.SCRATCH, array[1])
         model.fail_if(o.SCRATCH, 1, 0, "one is lost")
         asm.place(over)
         model.spin()

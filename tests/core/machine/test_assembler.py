@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code, Label
+from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.label import Label
 from shootdown._values.platform import COST_NAMES
 
 
@@ -16,7 +17,7 @@ def steps(code: Code) -> list[tuple[int, ...]]:
 
 def test_a_step_is_an_operation_and_four_operands() -> None:
     asm = Assembler()
-    asm.emit(o.SET, 3, 7)
+    asm.set(3, 7)
     asm.halt()
     assert steps(asm.finish()) == [(o.SET, 3, 7, 0, 0), (o.HALT, 0, 0, 0, 0)]
 

@@ -8,6 +8,7 @@ from tests.core.timed.clocked import COST, costs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._timed.charges import charges
 from shootdown._timed.costs import (
     ACTS,
     ASKS_TIME,
@@ -18,7 +19,6 @@ from shootdown._timed.costs import (
     SPENDS,
     USER_MODE,
     VARIES,
-    charges,
 )
 from shootdown._timed.run import cost_array
 from shootdown._values.platform import COST_NAMES, Cost, Costs

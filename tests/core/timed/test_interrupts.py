@@ -21,11 +21,11 @@ def flushing(*, units: int = 1, ceiling: int = 33, call: int = o.CALL_FLUSH, **s
 
     def write(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
-        asm.emit(o.REQUEST, 2, o.CLEARED_PMDS << 16, 0, units)
-        asm.emit(o.FLUSH_BEGIN, 2, ceiling)
+        asm.request(2, cleared=o.CLEARED_PMDS, hi=units)
+        asm.flush_begin(2, ceiling)
         asm.target_mm_cpumask()
-        asm.emit(o.SEND, call, o.SCOPE_BOTH, send.get("each", 0))
-        asm.emit(o.WAIT)
+        asm.send(call, each=send.get("each", 0))
+        asm.wait()
 
     return Doing(write)
 
@@ -106,9 +106,9 @@ def test_a_target_that_runs_another_mm_is_trimmed() -> None:
 
 def test_a_cpu_with_interrupts_off_answers_when_they_are_on_again() -> None:
     def off(asm: Assembler) -> None:
-        asm.emit(o.IRQ_OFF, 1)
+        asm.irq_off(lockless=True)
         asm.work("user_ns", 50)
-        asm.emit(o.IRQ_ON, 1)
+        asm.irq_on(lockless=True)
 
     found = run(flushing(), Doing(off, cpu=1))
     on_again = IN + 50 * COST["user_ns"]
@@ -138,9 +138,9 @@ def test_two_flushes_at_once_queue_in_the_handlers_of_their_targets() -> None:
 def syncing(asm: Assembler) -> None:
     """Sync with every other CPU."""
     asm.work("fork_ns", 3)
-    asm.emit(o.TARGET_ONLINE)
-    asm.emit(o.SEND, o.CALL_SYNC, 0)
-    asm.emit(o.WAIT)
+    asm.target_online()
+    asm.send(o.CALL_SYNC, scope=0)
+    asm.wait()
 
 
 def test_a_sync_interrupts_every_other_cpu_idle_ones_too() -> None:
@@ -158,10 +158,10 @@ def unsharing(asm: Assembler, *, flush: bool = False) -> None:
     """Clear the entry of a table that this mm maps, then sync."""
     asm.work("fork_ns", 3)
     asm.note(o.NOTE_SECTION, 1)
-    asm.emit(o.CLEAR_PUD)
+    asm.clear_pud()
     if flush:
-        asm.emit(o.REQUEST, 2, o.CLEARED_PMDS << 16, 0, 1)
-        asm.emit(o.FLUSH_BEGIN, 2, 33)
+        asm.request(2, cleared=o.CLEARED_PMDS, hi=1)
+        asm.flush_begin(2, 33)
         asm.target_mm_cpumask()
         asm.send_flush_ipis()
         asm.wait_for_answers()
@@ -171,7 +171,7 @@ def unsharing(asm: Assembler, *, flush: bool = False) -> None:
 
 def mapping(asm: Assembler) -> None:
     """Map the table of slot 0, then stay in user mode."""
-    asm.emit(o.SET_PUD, 0)
+    asm.set_pud(0)
     with asm.loop(SPIN):
         asm.work("user_ns")
 
@@ -213,14 +213,14 @@ def test_a_transition_to_a_global_asid_is_counted_by_itself() -> None:
 def test_a_grace_period_interrupts_nobody_and_waits_for_lockless_walks() -> None:
     def free(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
-        asm.emit(o.TARGET_RCU)
-        asm.emit(o.SEND, o.CALL_RCU, 0)
-        asm.emit(o.WAIT)
+        asm.target_rcu()
+        asm.send(o.CALL_RCU, scope=0)
+        asm.wait()
 
     def walk(asm: Assembler) -> None:
-        asm.emit(o.IRQ_OFF, 1)
+        asm.irq_off(lockless=True)
         asm.work("user_ns", 50)
-        asm.emit(o.IRQ_ON, 1)
+        asm.irq_on(lockless=True)
 
     found = run(Doing(free), Doing(walk, cpu=1))
     assert counted(found, "flush_ipis", "sync_ipis") == [0, 0]
@@ -235,11 +235,11 @@ def executing(name: str, times: int, per: int, *, units: int, broadcasts: bool =
 
     def write(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
-        asm.emit(o.REQUEST, 2, o.CLEARED_PMDS << 16, 0, units)
-        asm.emit(o.FLUSH_BEGIN, 2, 1000)
+        asm.request(2, cleared=o.CLEARED_PMDS, hi=units)
+        asm.flush_begin(2, 1000)
         asm.target_mm_cpumask()
         asm.execute(name, times, per, broadcasts=broadcasts, cost="broadcast_ns")
-        asm.emit(o.CANCEL)
+        asm.cancel()
 
     return run(Doing(write), busy(1), busy(2))
 

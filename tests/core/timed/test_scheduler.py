@@ -34,9 +34,9 @@ def locking(cpu: int, *, write: bool = True, sleeps: bool = False, before: int =
 
     def write_it(asm: Assembler) -> None:
         asm.work("skip_ns", before)
-        asm.emit(o.LOCK_WRITE if write else o.LOCK_READ, 0, 0, int(sleeps))
+        (asm.lock_write if write else asm.lock_read)(0, sleeps=sleeps)
         asm.work("zap_ns", 20)
-        asm.emit(o.UNLOCK_WRITE if write else o.UNLOCK_READ, 0)
+        (asm.unlock_write if write else asm.unlock_read)(0)
 
     return Doing(write_it, cpu=cpu, mm=None)
 
@@ -97,7 +97,7 @@ def test_a_run_leaves_the_machine_as_it_was() -> None:
 def test_a_child_starts_where_it_lives_when_its_parent_is_done_with_fork() -> None:
     def parent(asm: Assembler) -> None:
         asm.work("fork_ns")
-        asm.emit(o.SPAWN, 1)
+        asm.spawn(1)
         asm.work("zap_ns")
 
     child = Doing(lambda asm: asm.work("skip_ns"), cpu=1, mm=1, ready=False)
@@ -109,7 +109,7 @@ def test_a_child_starts_where_it_lives_when_its_parent_is_done_with_fork() -> No
 
 def test_a_child_without_a_home_goes_to_an_idle_cpu() -> None:
     def parent(asm: Assembler) -> None:
-        asm.emit(o.SPAWN, 2)
+        asm.spawn(2)
         asm.work("fork_ns", 50)
 
     child = Doing(lambda asm: asm.work("zap_ns"), cpu=3, mm=1, ready=False)
@@ -120,12 +120,12 @@ def test_a_child_without_a_home_goes_to_an_idle_cpu() -> None:
 
 def test_who_awaits_an_event_is_woken_by_its_signal() -> None:
     def waits(asm: Assembler) -> None:
-        asm.emit(o.AWAIT, 1, 1)
+        asm.await_event(1, 1)
         asm.work("zap_ns")
 
     def tells(asm: Assembler) -> None:
         asm.work("skip_ns", 7)
-        asm.emit(o.SIGNAL, 1)
+        asm.signal(1)
 
     found = run(Doing(waits), Doing(tells, cpu=1))
     told = IN + 7 * COST["skip_ns"]
@@ -134,15 +134,15 @@ def test_who_awaits_an_event_is_woken_by_its_signal() -> None:
 
 def test_a_signal_that_is_not_enough_wakes_nobody() -> None:
     def waits(asm: Assembler) -> None:
-        asm.emit(o.AWAIT, 1, 2)
+        asm.await_event(1, 2)
 
     with pytest.raises(ShootdownError, match=r"the run hangs: 1 of 2 tasks"):
-        run(Doing(waits), Doing(lambda asm: asm.emit(o.SIGNAL, 1), cpu=1))
+        run(Doing(waits), Doing(lambda asm: asm.signal(1), cpu=1))
 
 
 def test_a_task_that_migrates_goes_on_at_its_new_home() -> None:
     def moves(asm: Assembler) -> None:
-        asm.emit(o.MIGRATE, 1)
+        asm.migrate(1)
         asm.work("zap_ns")
 
     found = run(Doing(moves), cpus=2)
@@ -150,12 +150,12 @@ def test_a_task_that_migrates_goes_on_at_its_new_home() -> None:
 
 
 def test_who_sleeps_for_good_leaves_its_cpu_to_the_next_in_its_queue() -> None:
-    found = run(Doing(lambda asm: asm.emit(o.PARK, 0)), working("zap_ns"))
+    found = run(Doing(lambda asm: asm.park(0)), working("zap_ns"))
     assert found.elapsed_ns == 2 * IN + COST["zap_ns"]
 
 
 def test_who_spins_for_good_lets_those_that_wait_run_first_and_has_the_cpu_in_the_end() -> None:
-    machine = scripted(Doing(lambda asm: asm.emit(o.PARK, 1)), working("zap_ns"))
+    machine = scripted(Doing(lambda asm: asm.park(1)), working("zap_ns"))
     found = run_machine(machine, platform())
     assert found.counts["context_switches"] == 3
     assert found.state[machine.layout.o_cpu + CPU_TASK] == 1
@@ -163,14 +163,14 @@ def test_who_spins_for_good_lets_those_that_wait_run_first_and_has_the_cpu_in_th
 
 def test_a_cpu_that_spins_for_good_is_there_for_a_task_that_is_woken() -> None:
     def waits(asm: Assembler) -> None:
-        asm.emit(o.AWAIT, 1, 1)
+        asm.await_event(1, 1)
         asm.work("zap_ns")
 
     def tells(asm: Assembler) -> None:
         asm.work("fork_ns", 9)
-        asm.emit(o.SIGNAL, 1)
+        asm.signal(1)
 
-    spins = Doing(lambda asm: asm.emit(o.PARK, 1))
+    spins = Doing(lambda asm: asm.park(1))
     machine = scripted(Doing(waits), spins, Doing(tells, cpu=1))
     found = run_machine(machine, platform())
     assert clocks(found)[0] >= IN + 9 * COST["fork_ns"] + COST["lock_wake_ns"] + COST["zap_ns"]
@@ -179,7 +179,7 @@ def test_a_cpu_that_spins_for_good_is_there_for_a_task_that_is_woken() -> None:
 
 def test_an_invariant_that_fails_ends_its_task_in_a_timed_run() -> None:
     def fails(asm: Assembler) -> None:
-        asm.emit(o.FAIL, 3)
+        asm.fail(3)
         asm.work("fork_ns")
 
     assert run(Doing(fails)).elapsed_ns == IN
@@ -241,9 +241,9 @@ def test_writers_get_a_lock_in_the_order_in_which_they_ask(delays: list[int], sl
 def test_locks_that_wait_for_each_other_are_told_as_a_hang() -> None:
     def one_way(first: int, second: int) -> Doing:
         def write(asm: Assembler) -> None:
-            asm.emit(o.LOCK_WRITE, first)
+            asm.lock_write(first)
             asm.work("fork_ns")
-            asm.emit(o.LOCK_WRITE, second)
+            asm.lock_write(second)
 
         return Doing(write, cpu=first)
 
@@ -268,10 +268,10 @@ def test_the_ledger_has_for_each_step_how_often_it_was_taken_and_what_it_took() 
 def test_a_window_counts_apart_and_keeps_its_own_ledger() -> None:
     def counts(asm: Assembler) -> None:
         asm.note(o.NOTE_GATHER)
-        asm.emit(o.MARK, 0, 1, 0)
+        asm.mark(0, True)
         asm.work("zap_ns", 3)
         asm.note(o.NOTE_GATHER, 2)
-        asm.emit(o.MARK, 0, 0, 0)
+        asm.mark(0, False)
         asm.note(o.NOTE_GATHER, 4)
 
     def other(asm: Assembler) -> None:

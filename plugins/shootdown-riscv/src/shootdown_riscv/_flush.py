@@ -168,7 +168,7 @@ class RiscvLowering(Lowering):
                 self._begin(asm, g, everything=everything, stride=stride)
                 with asm.if_in_mm_cpumask():
                     self._fence_here(asm)
-                asm.emit(ops.CANCEL, text="no other CPU")
+                asm.cancel(text="no other CPU")
 
     def _begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""
@@ -192,16 +192,12 @@ class RiscvLowering(Lowering):
         """Write local_flush_tlb_range_asid() on this CPU."""
         with asm.function("local_flush_tlb_range_asid", _TLBFLUSH_C), asm.if_ranged() as ranged:
             self._count_by_address(asm)
-            asm.emit(
-                ops.FLUSH_SELF,
-                self._by_address,
-                0,
-                1,
-                text="this CPU drops the leaf entries of the addresses",
+            asm.flush_self(
+                scope=self._by_address, forced=1, text="this CPU drops the leaf entries of the addresses"
             )
             ranged.otherwise()
             asm.execute("sfence_vma", text="SFENCE.VMA x0, asid")
-            asm.emit(ops.FLUSH_SELF, ops.SCOPE_BOTH, 0, 1, text="this CPU drops all of the ASID")
+            asm.flush_self(forced=1, text="this CPU drops all of the ASID")
 
     @property
     def _svinval(self) -> bool:
@@ -253,9 +249,9 @@ class RiscvLowering(Lowering):
             asm.execute("ecall", text="ECALL: SBI_EXT_RFENCE, REMOTE_SFENCE_VMA_ASID")
             with asm.function("sbi_tlb_request", _OPENSBI):
                 with asm.if_in_mm_cpumask(), asm.if_ranged() as ranged:
-                    asm.emit(ops.FLUSH_SELF, ops.SCOPE_LEAF, 0, 1, text="the firmware fences on this hart")
+                    asm.flush_self(scope=ops.SCOPE_LEAF, forced=1, text="the firmware fences on this hart")
                     ranged.otherwise()
-                    asm.emit(ops.FLUSH_SELF, ops.SCOPE_BOTH, 0, 1, text="the firmware fences on this hart")
+                    asm.flush_self(forced=1, text="the firmware fences on this hart")
                 with asm.if_ranged() as ranged:
                     asm.send(ops.CALL_HYPERCALL, ops.SCOPE_LEAF, text="SBI call: fence by base page")
                     ranged.otherwise()
