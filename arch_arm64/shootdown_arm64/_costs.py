@@ -1,7 +1,7 @@
 """What things cost on arm64 machines, in nanoseconds, each with who measured it or what it was reasoned from.
 
 `neoverse-n1` is written out in full. Every other table names what is different there; what it takes over says so in
-its source (`_like`). `docs/reference/costs-arm64.md` lists all of them and explains the arithmetic.
+its source (`costs_like`). `docs/reference/costs-arm64.md` lists all of them and explains the arithmetic.
 
 A flush costs its CPU `flush_ns` (DSB ISHST and the choice), `broadcast_ns` for each TLBI, and for DSB ISH
 `completion_ns` and `completion_each_ns` for each CPU that answers. Each other CPU loses `page_flush_ns` for a TLBI by
@@ -10,10 +10,8 @@ address, `full_flush_ns` for one by ASID. Broadcasts of several CPUs queue.
 
 from __future__ import annotations
 
-import attrs
-
 from shootdown import Cost, Costs
-from shootdown.porting import COST_NAMES
+from shootdown.porting import costs_like
 
 # The sources that serve several costs.
 ELIDED = "commit c320dbb7c80d: an mprotect() without its flush takes 2.85 us, not 3.2 us; CPU not named"
@@ -43,15 +41,6 @@ YIELD = (
 )
 X86_GUEST = "docs/reference/costs.md (a guest on AMD EPYC)"
 CLEAR = "estimate: 2 MiB by DC ZVA at 30 to 4 GB/s"
-
-
-def _like(name: str, costs: Costs, **changed: Cost) -> Costs:
-    """Take over another platform's costs, saying so in each source, but for those that are given."""
-    taken = {}
-    for field in COST_NAMES:
-        cost: Cost = getattr(costs, field)
-        taken[field] = attrs.evolve(cost, source=f"estimate: taken over from {name}")
-    return Costs(**(taken | changed))
 
 
 NEOVERSE_N1 = Costs(
@@ -132,7 +121,7 @@ NEOVERSE_N1 = Costs(
     user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
 )
 
-NEOVERSE_V2 = _like(
+NEOVERSE_V2 = costs_like(
     "neoverse-n1",
     NEOVERSE_N1,
     ipi_send_each_ns=Cost(80, 280, 700, "estimate: neoverse-n1's with a second socket"),
@@ -145,7 +134,7 @@ NEOVERSE_V2 = _like(
     zero_ns=Cost(50_000, 120_000, 400_000, CLEAR),
 )
 
-EMAG = _like(
+EMAG = costs_like(
     "neoverse-n1",
     NEOVERSE_N1,
     broadcast_ns=Cost(
@@ -161,7 +150,7 @@ EMAG = _like(
     syscall_ns=Cost(600, 2_000, 4_000, "estimate: neoverse-n1's on an older, narrower core"),
 )
 
-THUNDERX2 = _like(
+THUNDERX2 = costs_like(
     "neoverse-n1",
     NEOVERSE_N1,
     ipi_send_ns=Cost(100, 300, 900, "estimate: neoverse-n1's on an older core"),
@@ -191,7 +180,7 @@ THUNDERX2 = _like(
     completion_each_ns=Cost(2, 20, 60, "estimate: between neoverse-n1's and emag's"),
 )
 
-CORTEX_A78 = _like(
+CORTEX_A78 = costs_like(
     "neoverse-n1",
     NEOVERSE_N1,
     ipi_send_each_ns=Cost(60, 180, 500, "estimate: one cluster, lines nearer than on neoverse-n1"),
@@ -203,11 +192,11 @@ CORTEX_A78 = _like(
     exit_ns=Cost(40_000, 90_000, 400_000, "estimate: neoverse-n1's at a phone's clock"),
 )
 
-CORTEX_X3 = _like(
+CORTEX_X3 = costs_like(
     "cortex-a78",
     CORTEX_A78,
     ipi_handler_ns=Cost(150, 400, 1_000, "estimate: neoverse-n1's on a wider core"),
     zero_ns=Cost(70_000, 180_000, 600_000, "estimate: cortex-a78's with faster memory"),
 )
 
-QEMU_TCG = _like("neoverse-n1", NEOVERSE_N1)
+QEMU_TCG = costs_like("neoverse-n1", NEOVERSE_N1)

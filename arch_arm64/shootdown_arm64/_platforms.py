@@ -16,6 +16,7 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
+from shootdown.porting import with_entries
 from shootdown_arm64 import _costs
 
 
@@ -97,81 +98,70 @@ TCG = TlbGeometry(
 )
 
 
-def _with_entries(platform: Platform) -> Platform:
-    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
-    tlb: TlbGeometry = platform.tlb
-    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
-    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
-    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
-
-
 # FEAT_HAFDBS is of Armv8.1: eMAG and Cortex-A72 are Armv8.0. UNVERIFIED: ThunderX2 (Armv8.1) is taken to lack it.
-PLATFORMS: tuple[Platform, ...] = tuple(
-    _with_entries(platform)
-    for platform in (
-        Platform(
-            name="neoverse-v2",
-            summary="server with range operations: Neoverse V2 (AWS Graviton4, two sockets)",
-            costs=_costs.NEOVERSE_V2,
-            tlb=NEOVERSE_V2,
-            arch=Arm64Platform(tlbi_erratum="4118414"),
-            cpus=192,
-        ),
-        Platform(
-            name="neoverse-n1",
-            summary="server without range operations: Neoverse N1 (AWS Graviton2)",
-            costs=_costs.NEOVERSE_N1,
-            tlb=NEOVERSE_N1,
-            arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
-            cpus=64,
-        ),
-        Platform(
-            name="emag",
-            summary="server without range operations: Ampere eMAG, 32 CPUs on one socket",
-            costs=_costs.EMAG,
-            tlb=EMAG,
-            arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
-            cpus=32,
-        ),
-        Platform(
-            name="thunderx2",
-            summary="two-socket server without range operations: Cavium ThunderX2, four threads a core",
-            costs=_costs.THUNDERX2,
-            tlb=THUNDERX2,
-            arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
-            cpus=224,
-        ),
-        Platform(
-            name="cortex-a78",
-            summary="phone or tablet without range operations: Cortex-A78 class (Snapdragon 888)",
-            costs=_costs.CORTEX_A78,
-            tlb=CORTEX_A78,
-            arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
-            cpus=8,
-        ),
-        Platform(
-            name="cortex-x3",
-            summary="phone or laptop with range operations: Cortex-X3 class (Snapdragon 8 Gen 2)",
-            costs=_costs.CORTEX_X3,
-            tlb=NEOVERSE_V2,
-            arch=Arm64Platform(tlbi_erratum="4118414"),
-            cpus=8,
-        ),
-        Platform(
-            name="qemu-tcg",
-            summary="QEMU's own translator as the rows of the oracle were measured: cortex-a72, no range operations",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
-            cpus=4,
-        ),
-        Platform(
-            name="qemu-tcg-max",
-            summary="the same with the CPU model `max`, which has FEAT_TLBIRANGE",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=Arm64Platform(),
-            cpus=4,
-        ),
-    )
+PLATFORMS: tuple[Platform, ...] = with_entries(
+    Platform(
+        name="neoverse-v2",
+        summary="server with range operations: Neoverse V2 (AWS Graviton4, two sockets)",
+        costs=_costs.NEOVERSE_V2,
+        tlb=NEOVERSE_V2,
+        arch=Arm64Platform(tlbi_erratum="4118414"),
+        cpus=192,
+    ),
+    Platform(
+        name="neoverse-n1",
+        summary="server without range operations: Neoverse N1 (AWS Graviton2)",
+        costs=_costs.NEOVERSE_N1,
+        tlb=NEOVERSE_N1,
+        arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
+        cpus=64,
+    ),
+    Platform(
+        name="emag",
+        summary="server without range operations: Ampere eMAG, 32 CPUs on one socket",
+        costs=_costs.EMAG,
+        tlb=EMAG,
+        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        cpus=32,
+    ),
+    Platform(
+        name="thunderx2",
+        summary="two-socket server without range operations: Cavium ThunderX2, four threads a core",
+        costs=_costs.THUNDERX2,
+        tlb=THUNDERX2,
+        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        cpus=224,
+    ),
+    Platform(
+        name="cortex-a78",
+        summary="phone or tablet without range operations: Cortex-A78 class (Snapdragon 888)",
+        costs=_costs.CORTEX_A78,
+        tlb=CORTEX_A78,
+        arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
+        cpus=8,
+    ),
+    Platform(
+        name="cortex-x3",
+        summary="phone or laptop with range operations: Cortex-X3 class (Snapdragon 8 Gen 2)",
+        costs=_costs.CORTEX_X3,
+        tlb=NEOVERSE_V2,
+        arch=Arm64Platform(tlbi_erratum="4118414"),
+        cpus=8,
+    ),
+    Platform(
+        name="qemu-tcg",
+        summary="QEMU's own translator as the rows of the oracle were measured: cortex-a72, no range operations",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        cpus=4,
+    ),
+    Platform(
+        name="qemu-tcg-max",
+        summary="the same with the CPU model `max`, which has FEAT_TLBIRANGE",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=Arm64Platform(),
+        cpus=4,
+    ),
 )

@@ -1,17 +1,15 @@
 """What things cost on POWER machines, in nanoseconds, each with who measured it or what it was reasoned from.
 
 `power9` is written out in full. Every other table names what is different there; what it takes over says so in its
-source (`_like`). Hardly anything about tlbie was published: what is known is how long local invalidation takes
+source (`costs_like`). Hardly anything about tlbie was published: what is known is how long local invalidation takes
 (CEILING), that lazy-TLB bookkeeping dominated context switches before 6.4 (LAZY), and that one tlbie is dearer to the
 machine than 128 tlbiel (TRIM).
 """
 
 from __future__ import annotations
 
-import attrs
-
 from shootdown import Cost, Costs
-from shootdown.porting import COST_NAMES
+from shootdown.porting import costs_like
 
 # mprotect() of N pages, local flush, POWER9: 7.4 us for 32, 7.8 for 34, 13.8 for 64, 26.4 for 128, 98.3 for 512;
 # with a flush of the PID, which is 128 tlbiel, 9.0, 14.6, 26.4, 50.2 for 34, 64, 128, 256. Solved for its parts:
@@ -20,15 +18,6 @@ CEILING = "commit f6f27951fdf8 (powerpc/64s/radix: Introduce local single page c
 TRIM = "commit 0cef77c7798a (powerpc/64s/radix: flush remote CPUs out of single-threaded mm_cpumask)"
 LAZY = "lore 20230203071837.1136453-6-npiggin@gmail.com, POWER8, 192 cores: 118 million context switches a second"
 X86 = "reasoned as for x86's intel-server (docs/reference/costs.md)"
-
-
-def _like(name: str, costs: Costs, **changed: Cost) -> Costs:
-    """Take over another platform's costs, saying so in each source, but for those that are given."""
-    taken = {}
-    for field in COST_NAMES:
-        cost: Cost = getattr(costs, field)
-        taken[field] = attrs.evolve(cost, source=f"estimate: taken over from {name}")
-    return Costs(**(taken | changed))
 
 
 POWER9 = Costs(
@@ -106,7 +95,7 @@ POWER9 = Costs(
     user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
 )
 
-POWER10 = _like(
+POWER10 = costs_like(
     "power9",
     POWER9,
     full_flush_ns=Cost(
@@ -116,7 +105,7 @@ POWER10 = _like(
     zero_ns=Cost(40_000, 100_000, 400_000, "estimate: 2 MiB at 52 to 5 GB/s"),
 )
 
-POWER9_GUEST = _like(
+POWER9_GUEST = costs_like(
     "power9",
     POWER9,
     ipi_latency_ns=Cost(
@@ -140,14 +129,14 @@ POWER9_GUEST = _like(
     small_fault_ns=Cost(600, 1_500, 4_000, "estimate: power9's with nested walks"),
 )
 
-POWER10_LPAR = _like(
+POWER10_LPAR = costs_like(
     "power9-guest",
     POWER9_GUEST,
     full_flush_ns=Cost(20, 100, 1_700, "estimate: as power10"),
     hypercall_ns=Cost(800, 2_500, 10_000, "estimate: as power9-guest; PowerVM flushes for the partition"),
 )
 
-POWER8 = _like(
+POWER8 = costs_like(
     "power9",
     POWER9,
     page_flush_ns=Cost(10, 20, 100, "estimate: power9's tlbiel by address, on an older core"),
@@ -163,11 +152,11 @@ POWER8 = _like(
     zap_ns=Cost(60, 250, 700, "estimate: power9's, and a hash-table entry to find and clear"),
 )
 
-POWER9_HASH = _like(
+POWER9_HASH = costs_like(
     "power9",
     POWER9,
     small_fault_ns=Cost(700, 1_400, 4_000, "estimate: power9's, and a hash-table entry to insert"),
     zap_ns=Cost(60, 230, 600, "estimate: power9's, and a hash-table entry to find and clear"),
 )
 
-QEMU_TCG = _like("power9", POWER9)
+QEMU_TCG = costs_like("power9", POWER9)

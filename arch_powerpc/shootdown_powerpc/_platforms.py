@@ -10,6 +10,7 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
+from shootdown.porting import with_entries
 from shootdown_powerpc import _costs
 
 
@@ -90,79 +91,68 @@ TCG = TlbGeometry(
 )
 
 
-def _with_entries(platform: Platform) -> Platform:
-    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
-    tlb: TlbGeometry = platform.tlb
-    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
-    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
-    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
-
-
 _P9_GUEST = PowerPlatform(p9_tlbie_erat_bug=True, p9_tlbie_stq_bug=True)
 
-PLATFORMS: tuple[Platform, ...] = tuple(
-    _with_entries(platform)
-    for platform in (
-        # PVR of Nimbus DD2.3: the store-queue bug is fixed (update_tlbie_feature_flag(), kernel/dt_cpu_ftrs.c).
-        Platform(
-            name="power9",
-            summary="two-socket POWER9 (Nimbus DD2.3) on bare metal: radix, tlbie, four threads a core",
-            costs=_costs.POWER9,
-            tlb=POWER9,
-            arch=PowerPlatform(p9_tlbie_erat_bug=True),
-            cpus=176,
-        ),
-        Platform(
-            name="power10",
-            summary="POWER10 on bare metal: radix, tlbie, a PID by one tlbiel, eight threads a core",
-            costs=_costs.POWER10,
-            tlb=POWER10,
-            arch=PowerPlatform(isa="3.1"),
-            cpus=240,
-        ),
-        # The guest's CPU features are those of any POWER9, because it may be migrated (09ce98cacd51).
-        Platform(
-            name="power9-guest",
-            summary="pseries guest of KVM on POWER9: radix, and the kernel may execute tlbie (GTSE)",
-            costs=_costs.POWER9_GUEST,
-            tlb=attrs.evolve(POWER9, vm_bits=3),
-            arch=attrs.evolve(_P9_GUEST, pid_bits=19),
-            cpus=64,
-            hypervisor="kvm",
-        ),
-        Platform(
-            name="power10-lpar",
-            summary="partition of PowerVM on POWER10: radix without GTSE, flushed by H_RPT_INVALIDATE",
-            costs=_costs.POWER10_LPAR,
-            tlb=attrs.evolve(POWER10, vm_bits=3),
-            arch=PowerPlatform(isa="3.1", gtse=False),
-            cpus=192,
-            hypervisor="powervm",
-        ),
-        Platform(
-            name="power8",
-            summary="two-socket POWER8 on bare metal: hash table, tlbie by virtual page number, eight threads a core",
-            costs=_costs.POWER8,
-            tlb=POWER8,
-            arch=PowerPlatform(mmu="hash", isa="2.07"),
-            cpus=160,
-        ),
-        Platform(
-            name="power9-hash",
-            summary="the same POWER9 booted with disable_radix: hash table",
-            costs=_costs.POWER9_HASH,
-            tlb=attrs.evolve(POWER9, walk_caches=()),
-            arch=PowerPlatform(mmu="hash", p9_tlbie_erat_bug=True),
-            cpus=176,
-        ),
-        # The machine of tests/oracle, seen from its counts: tlbie of a guest that has GTSE, both fix-ups.
-        Platform(
-            name="qemu-tcg",
-            summary="QEMU's own translator as the rows of the oracle were measured: POWER9, radix",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=_P9_GUEST,
-            cpus=4,
-        ),
-    )
+PLATFORMS: tuple[Platform, ...] = with_entries(
+    # PVR of Nimbus DD2.3: the store-queue bug is fixed (update_tlbie_feature_flag(), kernel/dt_cpu_ftrs.c).
+    Platform(
+        name="power9",
+        summary="two-socket POWER9 (Nimbus DD2.3) on bare metal: radix, tlbie, four threads a core",
+        costs=_costs.POWER9,
+        tlb=POWER9,
+        arch=PowerPlatform(p9_tlbie_erat_bug=True),
+        cpus=176,
+    ),
+    Platform(
+        name="power10",
+        summary="POWER10 on bare metal: radix, tlbie, a PID by one tlbiel, eight threads a core",
+        costs=_costs.POWER10,
+        tlb=POWER10,
+        arch=PowerPlatform(isa="3.1"),
+        cpus=240,
+    ),
+    # The guest's CPU features are those of any POWER9, because it may be migrated (09ce98cacd51).
+    Platform(
+        name="power9-guest",
+        summary="pseries guest of KVM on POWER9: radix, and the kernel may execute tlbie (GTSE)",
+        costs=_costs.POWER9_GUEST,
+        tlb=attrs.evolve(POWER9, vm_bits=3),
+        arch=attrs.evolve(_P9_GUEST, pid_bits=19),
+        cpus=64,
+        hypervisor="kvm",
+    ),
+    Platform(
+        name="power10-lpar",
+        summary="partition of PowerVM on POWER10: radix without GTSE, flushed by H_RPT_INVALIDATE",
+        costs=_costs.POWER10_LPAR,
+        tlb=attrs.evolve(POWER10, vm_bits=3),
+        arch=PowerPlatform(isa="3.1", gtse=False),
+        cpus=192,
+        hypervisor="powervm",
+    ),
+    Platform(
+        name="power8",
+        summary="two-socket POWER8 on bare metal: hash table, tlbie by virtual page number, eight threads a core",
+        costs=_costs.POWER8,
+        tlb=POWER8,
+        arch=PowerPlatform(mmu="hash", isa="2.07"),
+        cpus=160,
+    ),
+    Platform(
+        name="power9-hash",
+        summary="the same POWER9 booted with disable_radix: hash table",
+        costs=_costs.POWER9_HASH,
+        tlb=attrs.evolve(POWER9, walk_caches=()),
+        arch=PowerPlatform(mmu="hash", p9_tlbie_erat_bug=True),
+        cpus=176,
+    ),
+    # The machine of tests/oracle, seen from its counts: tlbie of a guest that has GTSE, both fix-ups.
+    Platform(
+        name="qemu-tcg",
+        summary="QEMU's own translator as the rows of the oracle were measured: POWER9, radix",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=_P9_GUEST,
+        cpus=4,
+    ),
 )

@@ -1,7 +1,7 @@
 """What things cost on x86 machines, in nanoseconds, each with who measured it or what it was reasoned from.
 
 `intel-server` is written out in full. Every other table names what is different there; what it takes over
-says so in its source (`_like`). `docs/reference/costs.md` lists all of them and explains the arithmetic.
+says so in its source (`costs_like`). `docs/reference/costs.md` lists all of them and explains the arithmetic.
 
 No figure here comes from the bug report that the headline workload reproduces: its times are what the model's
 prediction is compared with.
@@ -9,10 +9,8 @@ prediction is compared with.
 
 from __future__ import annotations
 
-import attrs
-
 from shootdown import Cost, Costs
-from shootdown.porting import COST_NAMES
+from shootdown.porting import costs_like
 
 # The sources that serve several costs.
 IPIV = "KVM IPI virtualization v7, lore 20220304080725.18135-1-guang.zeng@intel.com"
@@ -32,15 +30,6 @@ CLEAR = "commit 9890ecab6ad9, AMD Genoa"
 GUEST = "measured in a 2-vCPU KVM guest on AMD EPYC (family 1Ah), Linux 6.18.44; docs/reference/costs.md"
 SST = "Documentation/admin-guide/pm/intel-speed-select.rst (perf bench sched pipe on two CPUs: 6.1 us)"
 IDLE = "drivers/idle/intel_idle.c, spr_cstates (C1E 2 us, C6 290 us)"
-
-
-def _like(name: str, costs: Costs, **changed: Cost) -> Costs:
-    """Take over another platform's costs, saying so in each source, but for those that are given."""
-    taken = {}
-    for field in COST_NAMES:
-        cost: Cost = getattr(costs, field)
-        taken[field] = attrs.evolve(cost, source=f"estimate: taken over from {name}")
-    return Costs(**(taken | changed))
 
 
 INTEL_SERVER = Costs(
@@ -155,7 +144,7 @@ INTEL_SERVER = Costs(
     user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
 )
 
-INTEL_CLIENT = _like(
+INTEL_CLIENT = costs_like(
     "intel-server",
     INTEL_SERVER,
     ipi_send_each_ns=Cost(60, 150, 350, "estimate: one ring, lines nearer than on intel-server"),
@@ -170,7 +159,7 @@ INTEL_CLIENT = _like(
     collapse_ns=Cost(230_000, 800_000, 2_000_000, COLLAPSED),
 )
 
-AMD_SERVER = _like(
+AMD_SERVER = costs_like(
     "intel-server",
     INTEL_SERVER,
     ipi_send_each_ns=Cost(
@@ -198,9 +187,9 @@ AMD_SERVER = _like(
     start_ns=Cost(3_000, 10_000, 100_000, "estimate: as intel-server, with AMD's shallower idle states"),
 )
 
-AMD_SERVER_ZEN2 = _like("amd-server", AMD_SERVER)
+AMD_SERVER_ZEN2 = costs_like("amd-server", AMD_SERVER)
 
-KVM_GUEST = _like(
+KVM_GUEST = costs_like(
     "intel-server",
     INTEL_SERVER,
     ipi_send_ns=Cost(80, 200, 2_000, f"estimate: intel-server's; high with a VM exit ({VMCALL})"),
@@ -239,7 +228,7 @@ KVM_GUEST = _like(
     page_flush_ns=Cost(40, 100, 250, "estimate: as intel-server; VPID-tagged INVLPG causes no exit"),
 )
 
-KVM_GUEST_AMD = _like(
+KVM_GUEST_AMD = costs_like(
     "kvm-guest",
     KVM_GUEST,
     ipi_latency_ns=Cost(
@@ -263,13 +252,13 @@ KVM_GUEST_AMD = _like(
     ),
 )
 
-HYPER_V_GUEST = _like(
+HYPER_V_GUEST = costs_like(
     "kvm-guest",
     KVM_GUEST,
     hypercall_ns=Cost(800, 2_000, 8_000, "estimate: as kvm-guest; arguments pass through a page of memory"),
 )
 
-XEN_PV_GUEST = _like(
+XEN_PV_GUEST = costs_like(
     "kvm-guest",
     KVM_GUEST,
     hypercall_ns=Cost(
@@ -283,4 +272,4 @@ XEN_PV_GUEST = _like(
     small_fault_ns=Cost(800, 1_800, 5_000, "estimate: native with a bounce through Xen and a hypercall"),
 )
 
-QEMU_TCG = _like("intel-server", INTEL_SERVER)
+QEMU_TCG = costs_like("intel-server", INTEL_SERVER)

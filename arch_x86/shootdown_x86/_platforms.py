@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
+from shootdown.porting import with_entries
 from shootdown_x86 import _costs
 
 
@@ -78,102 +79,91 @@ TCG = TlbGeometry(
 )
 
 
-def _with_entries(platform: Platform) -> Platform:
-    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
-    tlb: TlbGeometry = platform.tlb
-    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
-    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
-    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
-
-
 def _untagged(tlb: TlbGeometry) -> TlbGeometry:
     """Take the PCIDs away."""
     return attrs.evolve(tlb, asid_bits=0)
 
 
-PLATFORMS: tuple[Platform, ...] = tuple(
-    _with_entries(platform)
-    for platform in (
-        Platform(
-            name="intel-server",
-            summary="Intel Xeon (Sapphire Rapids) on bare metal: native IPIs, PCID",
-            costs=_costs.INTEL_SERVER,
-            tlb=GOLDEN_COVE,
-            arch=X86Platform(la57=True),
-            cpus=196,
-        ),
-        Platform(
-            name="intel-client",
-            summary="Intel Core (Golden Cove): native IPIs, PCID",
-            costs=_costs.INTEL_CLIENT,
-            tlb=GOLDEN_COVE,
-            arch=X86Platform(),
-            cpus=16,
-        ),
-        Platform(
-            name="amd-server",
-            summary="AMD EPYC (Zen 3 and later) on bare metal: INVLPGB and TLBSYNC",
-            costs=_costs.AMD_SERVER,
-            tlb=ZEN,
-            # 8 pages in one INVLPGB: UNVERIFIED. It matters for ranges of 2 to 33 pages only.
-            arch=X86Platform(invlpgb=True, invlpgb_max_pages=8, tce=True),
-            cpus=196,
-        ),
-        Platform(
-            name="amd-server-zen2",
-            summary="AMD EPYC (Zen 2) on bare metal: native IPIs, no PCID, no INVLPGB",
-            costs=_costs.AMD_SERVER_ZEN2,
-            tlb=_untagged(ZEN),
-            arch=X86Platform(pcid=False, invpcid=False, tce=True),
-            cpus=196,
-        ),
-        Platform(
-            name="kvm-guest",
-            summary="guest of KVM on an Intel server, with the paravirtual TLB flush",
-            costs=_costs.KVM_GUEST,
-            tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
-            arch=X86Platform(la57=True),
-            cpus=196,
-            hypervisor="kvm",
-        ),
-        # KVM doesn't offer INVLPGB: its ASID would have to be one for all vCPUs, which only SEV guests have
-        # (Lendacky, 12 Feb 2025, on the INVLPGB series). A guest on family 1Ah shows 0x80000008 EBX[3] = 0,
-        # and no TCE.
-        Platform(
-            name="kvm-guest-amd",
-            summary="guest of KVM on an AMD server, with the paravirtual TLB flush, without INVLPGB",
-            costs=_costs.KVM_GUEST_AMD,
-            tlb=attrs.evolve(ZEN, vm_bits=8),
-            arch=X86Platform(),
-            cpus=196,
-            hypervisor="kvm",
-        ),
-        Platform(
-            name="hyper-v-guest",
-            summary="guest of Hyper-V on an Intel server, flushed by hypercall",
-            costs=_costs.HYPER_V_GUEST,
-            tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
-            arch=X86Platform(),
-            cpus=196,
-            hypervisor="hyper-v",
-        ),
-        Platform(
-            name="xen-pv-guest",
-            summary="paravirtual guest of Xen, flushed by hypercall; it has no huge pages",
-            costs=_costs.XEN_PV_GUEST,
-            tlb=_untagged(GOLDEN_COVE),
-            arch=X86Platform(pcid=False, invpcid=False),
-            cpus=128,
-            hypervisor="xen",
-        ),
-        # The machine of tests/oracle: it offers no KVM features, so kernels take it for bare metal.
-        Platform(
-            name="qemu-tcg",
-            summary="QEMU's own translator, as the rows of the oracle were measured: native IPIs, no PCID",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
-            cpus=4,
-        ),
-    )
+PLATFORMS: tuple[Platform, ...] = with_entries(
+    Platform(
+        name="intel-server",
+        summary="Intel Xeon (Sapphire Rapids) on bare metal: native IPIs, PCID",
+        costs=_costs.INTEL_SERVER,
+        tlb=GOLDEN_COVE,
+        arch=X86Platform(la57=True),
+        cpus=196,
+    ),
+    Platform(
+        name="intel-client",
+        summary="Intel Core (Golden Cove): native IPIs, PCID",
+        costs=_costs.INTEL_CLIENT,
+        tlb=GOLDEN_COVE,
+        arch=X86Platform(),
+        cpus=16,
+    ),
+    Platform(
+        name="amd-server",
+        summary="AMD EPYC (Zen 3 and later) on bare metal: INVLPGB and TLBSYNC",
+        costs=_costs.AMD_SERVER,
+        tlb=ZEN,
+        # 8 pages in one INVLPGB: UNVERIFIED. It matters for ranges of 2 to 33 pages only.
+        arch=X86Platform(invlpgb=True, invlpgb_max_pages=8, tce=True),
+        cpus=196,
+    ),
+    Platform(
+        name="amd-server-zen2",
+        summary="AMD EPYC (Zen 2) on bare metal: native IPIs, no PCID, no INVLPGB",
+        costs=_costs.AMD_SERVER_ZEN2,
+        tlb=_untagged(ZEN),
+        arch=X86Platform(pcid=False, invpcid=False, tce=True),
+        cpus=196,
+    ),
+    Platform(
+        name="kvm-guest",
+        summary="guest of KVM on an Intel server, with the paravirtual TLB flush",
+        costs=_costs.KVM_GUEST,
+        tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
+        arch=X86Platform(la57=True),
+        cpus=196,
+        hypervisor="kvm",
+    ),
+    # KVM doesn't offer INVLPGB: its ASID would have to be one for all vCPUs, which only SEV guests have
+    # (Lendacky, 12 Feb 2025, on the INVLPGB series). A guest on family 1Ah shows 0x80000008 EBX[3] = 0,
+    # and no TCE.
+    Platform(
+        name="kvm-guest-amd",
+        summary="guest of KVM on an AMD server, with the paravirtual TLB flush, without INVLPGB",
+        costs=_costs.KVM_GUEST_AMD,
+        tlb=attrs.evolve(ZEN, vm_bits=8),
+        arch=X86Platform(),
+        cpus=196,
+        hypervisor="kvm",
+    ),
+    Platform(
+        name="hyper-v-guest",
+        summary="guest of Hyper-V on an Intel server, flushed by hypercall",
+        costs=_costs.HYPER_V_GUEST,
+        tlb=attrs.evolve(GOLDEN_COVE, vm_bits=8),
+        arch=X86Platform(),
+        cpus=196,
+        hypervisor="hyper-v",
+    ),
+    Platform(
+        name="xen-pv-guest",
+        summary="paravirtual guest of Xen, flushed by hypercall; it has no huge pages",
+        costs=_costs.XEN_PV_GUEST,
+        tlb=_untagged(GOLDEN_COVE),
+        arch=X86Platform(pcid=False, invpcid=False),
+        cpus=128,
+        hypervisor="xen",
+    ),
+    # The machine of tests/oracle: it offers no KVM features, so kernels take it for bare metal.
+    Platform(
+        name="qemu-tcg",
+        summary="QEMU's own translator, as the rows of the oracle were measured: native IPIs, no PCID",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
+        cpus=4,
+    ),
 )

@@ -7,8 +7,11 @@
   `SKIP_REDUNDANT_SYNC`, a proposal of mm/ to which an architecture adds a change of its own.
 * Stage 3, platforms: `TlbGeometry` and `CacheGeometry`; `FlushScope`, `WalkScope` and `NOTHING` to say what an
   instruction drops, and `Tlb` to try it out; `COST_NAMES`, the fields of `Costs`.
-* Stage 4, flushes: `Assembler`, which a `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of
-  its steps.
+  `estimated_costs()` from a clock rate, `costs_like()` and `costs_times()` from another platform's; `typical_tlb()`
+  where nothing is known of a CPU's caches, and `with_entries()`, which counts from a geometry.
+* Stage 4, flushes: `PlainLowering`, which has the shape of most architectures' flushes; or `Assembler`, which any
+  `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of its steps. `geometry_of()` a format,
+  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`, and `scope_of()` what an instruction drops.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
@@ -23,6 +26,10 @@ from typing import TYPE_CHECKING, Any
 from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler, Branch
 from shootdown._machine.label import Label
+from shootdown._porting.costs import costs_like, costs_times, estimated_costs
+from shootdown._porting.geometry import geometry_of, typical_tlb, with_entries
+from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PlainLowering, mm_rules, table_flags
+from shootdown._porting.scopes import scope_of
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
 from shootdown._tlb.flush import WalkScope
 from shootdown._values.changes import SKIP_REDUNDANT_SYNC
@@ -37,7 +44,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BY_NAME",
     "COST_NAMES",
+    "EVERYTHING",
     "NOTHING",
+    "NO_LIMIT",
     "SKIP_REDUNDANT_SYNC",
     "Assembler",
     "Branch",
@@ -46,11 +55,21 @@ __all__ = [
     "FlushScope",
     "Label",
     "NoSwitches",
+    "PlainLowering",
     "Tlb",
     "TlbGeometry",
     "WalkScope",
+    "costs_like",
+    "costs_times",
+    "estimated_costs",
+    "geometry_of",
+    "mm_rules",
     "ops",
+    "scope_of",
     "switches_of",
+    "table_flags",
+    "typical_tlb",
+    "with_entries",
 ]
 
 

@@ -456,3 +456,12 @@ class Assembler(Builders):
     def flush_this_cpu(self, scope: int = o.SCOPE_BOTH) -> None:
         """Let this CPU do what the flush asks of its targets."""
         self.flush_self(scope, text="flush_tlb_func on this CPU")
+
+    def invalidate_this_cpu(self, scope: int, *, text: str) -> None:
+        """Let this CPU invalidate what `scope` says, whatever it has loaded."""
+        self.flush_self(scope, forced=1, text=text)
+
+    def broadcast(self, scope: int, *, text: str) -> None:
+        """Let what was executed just now, and counted as broadcasts, reach every CPU, this one too."""
+        self.target_every(text="all CPUs, this one too")
+        self.send(o.CALL_BROADCAST, scope, -1, text=text)

@@ -61,7 +61,7 @@ class Lowering:
        what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
        the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
     2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
-       anybody is left. Without an answer to wait for, end with `asm.cancel()`.
+       anybody is left. Without an answer to wait for, end with `asm.cancel(text=...)`.
     3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
        `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
        that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what

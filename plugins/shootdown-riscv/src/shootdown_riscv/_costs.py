@@ -7,7 +7,7 @@ other table takes it over by a factor for its clock and pipeline, and names what
 from __future__ import annotations
 
 from shootdown import Cost, Costs
-from shootdown.porting import COST_NAMES
+from shootdown.porting import costs_times
 
 NOROV = (
     "IPI benchmark, lore 20171219085010.4081-1-ynorov@caviumnetworks.com, bare metal of a 112-CPU ThunderX2"
@@ -21,16 +21,6 @@ SVINVAL = (
     "lore 793ac05a-66ce-46ca-b588-bcd3cfc5058e@ghiti.fr, Banana Pi F3: 64 pages, touched before, take 663 585 cycles "
     "by SFENCE.VMA and 364 920 by SINVAL.VMA"
 )
-
-
-def _times(name: str, costs: Costs, factor: float, why: str, **changed: Cost) -> Costs:
-    """Take over another platform's costs times a factor, saying so in each source, but for those that are given."""
-    taken = {}
-    for field in COST_NAMES:
-        cost: Cost = getattr(costs, field)
-        source = f"estimate: {factor:g} times {name}'s: {why}"
-        taken[field] = Cost(cost.low * factor, cost.likely * factor, cost.high * factor, source)
-    return Costs(**(taken | changed))
 
 
 RVA23_SERVER = Costs(
@@ -99,15 +89,15 @@ RVA23_SERVER = Costs(
     user_ns=Cost(10, 50, 500, "estimate: a call such as rand() and a cache miss"),
 )
 
-SG2042 = _times("rva23-server", RVA23_SERVER, 1.5, "2 GHz, out of order, an older mesh")
+SG2042 = costs_times(1.5, "2 GHz, out of order, an older mesh", "rva23-server", RVA23_SERVER)
 
-TH1520 = _times("rva23-server", RVA23_SERVER, 1.7, "1.85 GHz, out of order")
+TH1520 = costs_times(1.7, "1.85 GHz, out of order", "rva23-server", RVA23_SERVER)
 
-SIFIVE_U74 = _times(
-    "rva23-server",
-    RVA23_SERVER,
+SIFIVE_U74 = costs_times(
     3,
     "1.2 GHz, two instructions a cycle, in order",
+    "rva23-server",
+    RVA23_SERVER,
     hypercall_ns=Cost(
         2_000,
         8_000,
@@ -119,4 +109,4 @@ SIFIVE_U74 = _times(
     ),
 )
 
-QEMU_TCG = _times("rva23-server", RVA23_SERVER, 1, "times under QEMU's translator mean nothing")
+QEMU_TCG = costs_times(1, "times under QEMU's translator mean nothing", "rva23-server", RVA23_SERVER)

@@ -10,34 +10,33 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler, ops
+from shootdown import MmRules
+from shootdown.formats import Format
+from shootdown.porting import Assembler, PlainLowering, mm_rules, ops, scope_of, table_flags
+from shootdown_riscv._formats import SV32, SV39, SV48, SV57
 from shootdown_riscv._kernel import RiscvKernel
 from shootdown_riscv._platforms import RiscvPlatform
+from shootdown_riscv._tlb_rules import sfence_vma
 
 _TLB_H = "arch/riscv/include/asm/tlb.h"
 _TLBFLUSH_C = "arch/riscv/mm/tlbflush.c"
-_PGTABLE_C = "arch/riscv/mm/pgtable.c"
-_OPENSBI = "lib/sbi/sbi_tlb.c (OpenSBI)"
 
-#: ASIDs that the model tells apart on one CPU; a real one has up to 2^16, and nothing here depends on that.
-_MOST_ASIDS = 256
-
-_GEOMETRY = {
-    # address bits: log2 of what an entry of PTE, PMD, PUD, P4D and PGD level spans; folded levels repeat
-    32: Geometry(page_shift=12, pmd_shift=22, pud_shift=22, p4d_shift=22, pgd_shift=22),
-    39: Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=30, pgd_shift=30),
-    48: Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=39),
-    57: Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=48),
-}
+_FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
+_LEAVES = scope_of(sfence_vma(va=0, asid=0))
+_ALL = scope_of(sfence_vma(asid=0))
 
 
 @attrs.frozen
-class RiscvLowering(Lowering):
+class RiscvLowering(PlainLowering):
     """Write flushes as a riscv kernel on a riscv platform does them; see `shootdown.Lowering`."""
 
-    kernel: Kernel
-    platform: Platform
+    source = _TLBFLUSH_C
+    flush_function = "__flush_tlb_range"
+    local_function = "local_flush_tlb_range_asid"
+    handler = "__ipi_flush_tlb_range_asid"
+    addresses_in_words = "the leaf entries of the addresses"
+    everything_in_words = "all of the ASID"
+    pmd_stride = ops.PMD_STRIDES
 
     @property
     def _own(self) -> RiscvKernel:
@@ -58,29 +57,22 @@ class RiscvLowering(Lowering):
     def mm(self) -> MmRules:
         """How context switches treat address spaces: without ASIDs each one flushes everything (set_mm_noasid()).
 
-        Who defers flushes to the next switch interrupts those that have the mm loaded: as if others left its mask.
+        A kernel that defers flushes to the next switch interrupts the CPUs that have the mm loaded, as if the others
+        had left its mm_cpumask.
         """
         stays = self.uses_asids and self._own.asid_keeps_cpumask and not self._defers
-        return MmRules(
-            clear_on_switch=not stays,
-            lazy_tlb=True,
-            asids=min(1 << self._cpu.asid_bits, _MOST_ASIDS) if self.uses_asids else 1,
-            tagged=self.uses_asids,
-        )
+        return mm_rules(1 << self._cpu.asid_bits if self.uses_asids else 1, clear_on_switch=not stays)
 
     @property
-    def geometry(self) -> Geometry:
-        """The levels of the page tables: the widest mode that kernel and platform both have."""
-        return _GEOMETRY[min(self.kernel.va_bits, self._cpu.satp_mode)]
+    def format(self) -> Format:
+        """The page-table format of the widest mode that kernel and platform both have."""
+        return _FORMATS[min(self.kernel.va_bits, self._cpu.satp_mode)]
 
     @property
-    def way(self) -> str:
-        """How fences reach other CPUs: `ipi`, or `sbi`, a call of the firmware (riscv_use_sbi_for_rfence())."""
-        forced = {"ipi": "ipi", "hypercall": "sbi"}
-        if self.platform.flush in forced:
-            return forced[self.platform.flush]
+    def native_way(self) -> str:
+        """How fences reach other CPUs: by IPI, or by an SBI call of the firmware (riscv_use_sbi_for_rfence())."""
         drivers = {"imsic": self._own.imsic_driver, "aclint-sswi": self._own.aclint_sswi_driver}
-        return "ipi" if self._own.ipi_fences and drivers.get(self._cpu.native_ipis) else "sbi"
+        return "ipi" if self._own.ipi_fences and drivers.get(self._cpu.native_ipis) else "hypercall"
 
     @property
     def _defers(self) -> bool:
@@ -88,11 +80,9 @@ class RiscvLowering(Lowering):
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None where they are."""
-        if self.kernel.pmd_sharing:
-            return None
-        if self.kernel.va_bits == 32:
+        if self.kernel.va_bits == 32 and not self.kernel.pmd_sharing:
             return "32-bit riscv shares no PMD tables: ARCH_WANT_HUGE_PMD_SHARE is selected with 64BIT only"
-        return "this kernel shares no hugetlb PMD tables"
+        return PlainLowering.no_pmd_sharing(self)
 
     # --- what the generic code calls
 
@@ -110,67 +100,28 @@ class RiscvLowering(Lowering):
         if not self._own.gather_flushes_range:
             self.flush_mm(asm, g)
             return
-        flags = ops.FULLMM | ops.NEED_FLUSH_ALL
-        flags |= ops.FREED_TABLES if self.kernel.honour_freed_tables else 0
-        flags |= ops.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0
-        with asm.if_flags(g, flags) as everything:
+        with asm.if_flags(g, ops.FULLMM | ops.NEED_FLUSH_ALL | table_flags(self.kernel)) as everything:
             self.flush_mm(asm, g)
             everything.otherwise()
             with asm.function("flush_tlb_mm_range", _TLBFLUSH_C):
-                self._flush(asm, g)
+                self.flush(asm, g, stride=0)
 
-    def flush_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_tlb_range()` of an ordinary mapping: strides of base pages, whatever was cleared."""
-        with asm.function("flush_tlb_range", _TLBFLUSH_C):
-            self._flush(asm, g, stride=ops.BASE_STRIDES)
-
-    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_pmd_tlb_range()`: one stride for the huge page."""
-        with asm.function("flush_pmd_tlb_range", _TLBFLUSH_C):
-            self._flush(asm, g, stride=ops.PMD_STRIDES)
-
-    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_hugetlb_tlb_range()`, which is `flush_tlb_range()` here."""
-        with asm.function("flush_tlb_range", _TLBFLUSH_C):
-            self._flush(asm, g, stride=ops.PMD_STRIDES if self._own.hugetlb_stride else ops.BASE_STRIDES)
+    @property
+    def hugetlb_stride(self) -> int:
+        """Huge pages since c962a6e74639, base pages before."""
+        return ops.PMD_STRIDES if self._own.hugetlb_stride else ops.BASE_STRIDES
 
     def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
         """Write the flush of `pmdp_collapse_flush()`: a non-leaf entry went, so all of the mm since f0293cd1f4fc."""
-        with asm.function("pmdp_collapse_flush", _PGTABLE_C):
+        with asm.function("pmdp_collapse_flush", "arch/riscv/mm/pgtable.c"):
             if self._own.collapse_flushes_mm:
                 self.flush_mm(asm, g)
             else:
                 self.flush_range(asm, g)
 
-    def flush_mm(self, asm: Assembler, g: int) -> None:
-        """Write `flush_tlb_mm()`: everything of the mm."""
-        with asm.function("flush_tlb_mm", _TLBFLUSH_C):
-            self._flush(asm, g, everything=True)
-
-    def flush_page(self, asm: Assembler, g: int) -> None:
-        """Write `flush_tlb_page()`: one base page."""
-        with asm.function("flush_tlb_page", _TLBFLUSH_C):
-            self._flush(asm, g, stride=ops.BASE_STRIDES)
-
     # --- __flush_tlb_range()
 
-    def _flush(self, asm: Assembler, g: int, *, everything: bool = False, stride: int = 0) -> None:
-        """Flush on the CPUs of mm_cpumask: here alone if there is no other, else by SBI call or by IPI."""
-        with asm.function("__flush_tlb_range", _TLBFLUSH_C), asm.because("TLB flush"):
-            asm.target_mm_cpumask()
-            with asm.if_targets() as remote:
-                if self.way == "sbi":
-                    self._call_firmware(asm, g, everything=everything)
-                else:
-                    self._begin(asm, g, everything=everything, stride=stride)
-                    self._interrupt(asm)
-                remote.otherwise()
-                self._begin(asm, g, everything=everything, stride=stride)
-                with asm.if_in_mm_cpumask():
-                    self._fence_here(asm)
-                asm.cancel(text="no other CPU")
-
-    def _begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+    def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""
         ceiling = self._own.tlb_flush_all_threshold
         if everything or (self._has_cip_1200 and self._own.cip_1200_no_loops):
@@ -188,50 +139,25 @@ class RiscvLowering(Lowering):
     def _has_cip_1200(self) -> bool:
         return self._own.cip_1200 and self._cpu.cip_1200
 
-    def _fence_here(self, asm: Assembler) -> None:
-        """Write local_flush_tlb_range_asid() on this CPU."""
-        with asm.function("local_flush_tlb_range_asid", _TLBFLUSH_C), asm.if_ranged() as ranged:
-            self._count_by_address(asm)
-            asm.flush_self(
-                scope=self._by_address, forced=1, text="this CPU drops the leaf entries of the addresses"
-            )
-            ranged.otherwise()
-            asm.execute("sfence_vma", text="SFENCE.VMA x0, asid")
-            asm.flush_self(forced=1, text="this CPU drops all of the ASID")
-
     @property
-    def _svinval(self) -> bool:
-        return self._own.svinval and self._cpu.svinval
-
-    @property
-    def _by_address(self) -> int:
+    def page_scope(self) -> int:
         """What a fence by address drops: leaf entries; with the workaround of CIP-1200 it is one of everything."""
-        return ops.SCOPE_BOTH if self._has_cip_1200 else ops.SCOPE_LEAF
+        return _ALL if self._has_cip_1200 else _LEAVES
 
-    def _count_by_address(self, asm: Assembler, per: int = 0) -> None:
+    def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
         """Count what one CPU, or with PER_TARGET each target, executes for a range."""
-        if self._svinval:
-            asm.execute("sfence_w_inval", 1, ops.PER_REQUEST | per, text="SFENCE.W.INVAL")
+        if self._own.svinval and self._cpu.svinval:
+            asm.execute("sfence_w_inval", 1, per, text="SFENCE.W.INVAL")
             asm.execute("sinval_vma", 1, ops.PER_STRIDE | per, text="SINVAL.VMA for each stride")
-            asm.execute("sfence_inval_ir", 1, ops.PER_REQUEST | per, text="SFENCE.INVAL.IR")
+            asm.execute("sfence_inval_ir", 1, per, text="SFENCE.INVAL.IR")
         else:
             asm.execute("sfence_vma", 1, ops.PER_STRIDE | per, text="SFENCE.VMA for each stride")
 
-    def _interrupt(self, asm: Assembler) -> None:
-        """Write on_each_cpu_mask(): every CPU of the mask fences, whatever it runs; lazy ones too."""
-        with asm.function("on_each_cpu_mask", "kernel/smp.c"), asm.if_ranged() as ranged:
-            self._count_by_address(asm, ops.PER_TARGET)
-            asm.send(ops.CALL_INVALIDATE, self._by_address, text="IPI: __ipi_flush_tlb_range_asid")
-            ranged.otherwise()
-            asm.execute(
-                "sfence_vma", 1, ops.PER_REQUEST | ops.PER_TARGET, text="SFENCE.VMA x0, asid, for each target"
-            )
-            asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH, text="IPI: __ipi_flush_tlb_range_asid")
-        with asm.if_in_mm_cpumask():
-            self._fence_here(asm)
-        asm.wait_for_answers()
+    def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        """Count the fence of everything."""
+        asm.execute("sfence_vma", 1, per, text="SFENCE.VMA x0, asid" + (", for each target" if per else ""))
 
-    def _call_firmware(self, asm: Assembler, g: int, *, everything: bool) -> None:
+    def call_below(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Write sbi_remote_sfence_vma_asid(): the firmware fences on all harts of the mask, this one too.
 
         The call has no stride. OpenSBI turns a range of more bytes than its platform's limit into a fence of
@@ -247,13 +173,13 @@ class RiscvLowering(Lowering):
                 text="the firmware chooses: by base page, or all of the ASID",
             )
             asm.execute("ecall", text="ECALL: SBI_EXT_RFENCE, REMOTE_SFENCE_VMA_ASID")
-            with asm.function("sbi_tlb_request", _OPENSBI):
+            with asm.function("sbi_tlb_request", "lib/sbi/sbi_tlb.c (OpenSBI)"):
                 with asm.if_in_mm_cpumask(), asm.if_ranged() as ranged:
-                    asm.flush_self(scope=ops.SCOPE_LEAF, forced=1, text="the firmware fences on this hart")
+                    asm.invalidate_this_cpu(_LEAVES, text="the firmware fences on this hart")
                     ranged.otherwise()
-                    asm.flush_self(forced=1, text="the firmware fences on this hart")
+                    asm.invalidate_this_cpu(_ALL, text="the firmware fences on this hart")
                 with asm.if_ranged() as ranged:
-                    asm.send(ops.CALL_HYPERCALL, ops.SCOPE_LEAF, text="SBI call: fence by base page")
+                    asm.send(ops.CALL_HYPERCALL, _LEAVES, text="SBI call: fence by base page")
                     ranged.otherwise()
-                    asm.send(ops.CALL_HYPERCALL, ops.SCOPE_BOTH, text="SBI call: fence all of the ASID")
+                    asm.send(ops.CALL_HYPERCALL, _ALL, text="SBI call: fence all of the ASID")
                 asm.wait_for_answers("all harts have fenced")

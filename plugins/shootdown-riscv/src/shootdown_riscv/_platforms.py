@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from shootdown import Platform, switch
-from shootdown.porting import CacheGeometry, TlbGeometry
+from shootdown.porting import CacheGeometry, TlbGeometry, with_entries
 from shootdown_riscv import _costs
 
 
@@ -96,76 +96,65 @@ TCG = TlbGeometry(
 )
 
 
-def _with_entries(platform: Platform) -> Platform:
-    """Count from the TLB geometry what can point into a PMD table, or hold a huge page, on one CPU."""
-    tlb: TlbGeometry = platform.tlb
-    pointing = sum(cache.entries for cache in tlb.walk_caches if GIB1 in cache.page_sizes)
-    huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if MIB2 in cache.page_sizes)
-    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(huge, 1))
-
-
-PLATFORMS: tuple[Platform, ...] = tuple(
-    _with_entries(platform)
-    for platform in (
-        Platform(
-            name="rva23-server",
-            summary="server class: IPIs by AIA's IMSIC, Svinval, ASIDs; TLBs as XiangShan Kunminghu's",
-            costs=_costs.RVA23_SERVER,
-            tlb=KUNMINGHU,
-            arch=RiscvPlatform(satp_mode=48, native_ipis="imsic", svinval=True),
-            cpus=128,
-        ),
-        # The same machine behind firmware that keeps the IMSIC to itself.
-        Platform(
-            name="rva23-server-sbi",
-            summary="the same machine without supervisor IPIs: remote fences are SBI calls",
-            costs=_costs.RVA23_SERVER,
-            tlb=KUNMINGHU,
-            arch=RiscvPlatform(satp_mode=48, svinval=True),
-            cpus=128,
-        ),
-        # Its C920s have 16 ASID bits. Its ACLINT is the firmware's (sg2042-cpus.dtsi has an MSWI alone).
-        Platform(
-            name="sophgo-sg2042",
-            summary="SOPHGO SG2042 (64 T-Head C920): remote fences are SBI calls, ASIDs, Sv39",
-            costs=_costs.SG2042,
-            tlb=C910,
-            arch=RiscvPlatform(),
-            cpus=64,
-        ),
-        # Linux uses its ASIDs: the 4 percent of riscv-exit-without-flush were measured on it, and need them.
-        Platform(
-            name="thead-th1520",
-            summary="T-Head TH1520 (4 C910): remote fences are SBI calls, ASIDs, Sv39",
-            costs=_costs.TH1520,
-            tlb=C910,
-            arch=RiscvPlatform(),
-            cpus=4,
-        ),
-        # OpenSBI's platform/generic/sifive/fu740.c: a limit of 0, for CIP-1200.
-        Platform(
-            name="sifive-u74",
-            summary="HiFive Unmatched (4 SiFive U74, FU740): SBI calls, no ASIDs, erratum CIP-1200, Sv39",
-            costs=_costs.SIFIVE_U74,
-            tlb=U74,
-            arch=RiscvPlatform(asid_bits=0, sbi_flush_limit=0, cip_1200=True),
-            cpus=4,
-        ),
-        Platform(
-            name="qemu-virt",
-            summary="QEMU's virt machine, translated: SBI calls, Svinval, Sv57",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=RiscvPlatform(satp_mode=57, svinval=True),
-            cpus=4,
-        ),
-        Platform(
-            name="qemu-virt-aia",
-            summary="the same with -machine aia=aplic-imsic: IPIs by IMSIC",
-            costs=_costs.QEMU_TCG,
-            tlb=TCG,
-            arch=RiscvPlatform(satp_mode=57, native_ipis="imsic", svinval=True),
-            cpus=4,
-        ),
-    )
+PLATFORMS: tuple[Platform, ...] = with_entries(
+    Platform(
+        name="rva23-server",
+        summary="server class: IPIs by AIA's IMSIC, Svinval, ASIDs; TLBs as XiangShan Kunminghu's",
+        costs=_costs.RVA23_SERVER,
+        tlb=KUNMINGHU,
+        arch=RiscvPlatform(satp_mode=48, native_ipis="imsic", svinval=True),
+        cpus=128,
+    ),
+    # The same machine behind firmware that keeps the IMSIC to itself.
+    Platform(
+        name="rva23-server-sbi",
+        summary="the same machine without supervisor IPIs: remote fences are SBI calls",
+        costs=_costs.RVA23_SERVER,
+        tlb=KUNMINGHU,
+        arch=RiscvPlatform(satp_mode=48, svinval=True),
+        cpus=128,
+    ),
+    # Its C920s have 16 ASID bits. Its ACLINT is the firmware's (sg2042-cpus.dtsi has an MSWI alone).
+    Platform(
+        name="sophgo-sg2042",
+        summary="SOPHGO SG2042 (64 T-Head C920): remote fences are SBI calls, ASIDs, Sv39",
+        costs=_costs.SG2042,
+        tlb=C910,
+        arch=RiscvPlatform(),
+        cpus=64,
+    ),
+    # Linux uses its ASIDs: the 4 percent of riscv-exit-without-flush were measured on it, and need them.
+    Platform(
+        name="thead-th1520",
+        summary="T-Head TH1520 (4 C910): remote fences are SBI calls, ASIDs, Sv39",
+        costs=_costs.TH1520,
+        tlb=C910,
+        arch=RiscvPlatform(),
+        cpus=4,
+    ),
+    # OpenSBI's platform/generic/sifive/fu740.c: a limit of 0, for CIP-1200.
+    Platform(
+        name="sifive-u74",
+        summary="HiFive Unmatched (4 SiFive U74, FU740): SBI calls, no ASIDs, erratum CIP-1200, Sv39",
+        costs=_costs.SIFIVE_U74,
+        tlb=U74,
+        arch=RiscvPlatform(asid_bits=0, sbi_flush_limit=0, cip_1200=True),
+        cpus=4,
+    ),
+    Platform(
+        name="qemu-virt",
+        summary="QEMU's virt machine, translated: SBI calls, Svinval, Sv57",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=RiscvPlatform(satp_mode=57, svinval=True),
+        cpus=4,
+    ),
+    Platform(
+        name="qemu-virt-aia",
+        summary="the same with -machine aia=aplic-imsic: IPIs by IMSIC",
+        costs=_costs.QEMU_TCG,
+        tlb=TCG,
+        arch=RiscvPlatform(satp_mode=57, native_ipis="imsic", svinval=True),
+        cpus=4,
+    ),
 )

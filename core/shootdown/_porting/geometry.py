@@ -1,0 +1,75 @@
+"""Geometries that follow from others: levels from a page-table format, counts of entries from a TLB."""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._pagetables.format import Format
+from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
+from shootdown._values.architecture import Geometry
+from shootdown._values.errors import ShootdownError
+from shootdown._values.platform import Platform
+
+#: PTE, PMD, PUD, P4D and PGD: the levels that Linux names.
+LEVELS = 5
+
+
+def geometry_of(table: Format) -> Geometry:
+    """Give the levels of a page-table format as flushes see them; above its top level Linux folds.
+
+    Args:
+        table: the format, whose last level maps base pages.
+
+    Raises:
+        ShootdownError: it has more levels than Linux has names for.
+    """
+    shifts = table.shifts[::-1]
+    if len(shifts) > LEVELS:
+        raise ShootdownError(f"format {table.name} has {len(shifts)} levels: Linux names {LEVELS}")
+    return Geometry(*shifts, *[shifts[-1]] * (LEVELS - len(shifts)))
+
+
+def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
+    """Count each platform's `walk_entries` and `huge_entries` from its `tlb`.
+
+    What can point to PMD tables are the walk-cache entries that cover as much as an entry two levels above the base
+    page does; what can hold a huge page are the TLB entries for pages one level above it. Each is at least 1.
+
+    Args:
+        platforms: those whose `tlb` is a `TlbGeometry` with `levels`.
+    """
+    return tuple(map(_with_entries, platforms))
+
+
+def _with_entries(platform: Platform) -> Platform:
+    tlb: TlbGeometry = platform.tlb
+    huge, above = (*tlb.levels, 0, 0, 0)[1:3]
+    pointing = sum(cache.entries for cache in tlb.walk_caches if above in cache.page_sizes)
+    holding = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if huge in cache.page_sizes)
+    return attrs.evolve(platform, walk_entries=max(pointing, 1), huge_entries=max(holding, 1))
+
+
+def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
+    """Describe the caches of a CPU of which nothing better is known.
+
+    The sizes are UNVERIFIED by their nature: those of cores around the year 2020 (Cortex-A76, Zen 2, Golden Cove). 64
+    entries for every page size, fully associative; 1024 in 8 ways for base pages and the smallest huge ones; 32
+    walk-cache entries that point to tables of base pages, and 8 for each level above.
+
+    Args:
+        table: the format of the page tables that the CPU walks.
+        asid_bits: bits of the ASID that tags entries; 0 where nothing does.
+    """
+    levels = tuple(1 << shift for shift in table.shifts[::-1])
+    sizes = tuple(size for size in table.page_sizes if size in levels)
+    return TlbGeometry(
+        l1=CacheGeometry(entries=64, ways=64, page_sizes=sizes),
+        l2=CacheGeometry(entries=1024, ways=8, page_sizes=sizes[:2]),
+        walk_caches=tuple(
+            CacheGeometry(entries=entries, ways=entries, page_sizes=(size,))
+            for size, entries in zip(levels[1:], (32, *[8] * LEVELS), strict=False)
+        ),
+        levels=levels,
+        asid_bits=asid_bits,
+        global_entries=table.global_page is not None,
+    )

@@ -1,0 +1,315 @@
+"""A lowering for the shape that most architectures have, told by attributes and overridden method by method."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import attrs
+
+from shootdown._machine import ops
+from shootdown._machine.assembler import Assembler
+from shootdown._pagetables.format import Format
+from shootdown._porting.geometry import geometry_of
+from shootdown._values.architecture import Geometry, Lowering, MmRules
+from shootdown._values.kernel import Kernel
+from shootdown._values.platform import Platform
+
+#: A ceiling that every range exceeds: everything is flushed.
+EVERYTHING = -1
+#: A ceiling that no range reaches: however long it is, it is flushed by address.
+NO_LIMIT = 1 << 40
+#: ASIDs that the model tells apart on one CPU. A real CPU remembers more; no count depends on that.
+MOST_ASIDS = 256
+
+
+def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True) -> MmRules:
+    """Say how context switches treat address spaces on a CPU with so many ASIDs.
+
+    Args:
+        asids: how many there are; 1 where translations carry none, so that a switch drops them.
+        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
+        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
+    """
+    return MmRules(
+        clear_on_switch=clear_on_switch, lazy_tlb=lazy_tlb, asids=min(asids, MOST_ASIDS), tagged=asids > 1
+    )
+
+
+def table_flags(kernel: Kernel) -> int:
+    """Give the flags of a gather that tell this kernel's flushes that page tables went.
+
+    Args:
+        kernel: `honour_freed_tables` and `honour_unshared_tables` say which of the two flags it looks at.
+    """
+    flags = ops.FREED_TABLES if kernel.honour_freed_tables else 0
+    return flags | (ops.UNSHARED_TABLES if kernel.honour_unshared_tables else 0)
+
+
+@attrs.frozen
+class PlainLowering(Lowering):
+    """A `Lowering` that flushes on the CPUs in mm_cpumask, by address or everything.
+
+    Other CPUs are reached in one of three ways: by an IPI whose handler invalidates whatever its CPU runs; by
+    instructions that the hardware broadcasts; or by a call of what runs below the kernel, a hypervisor or firmware,
+    which invalidates on all of them. Where mm_cpumask has no other CPU this one invalidates alone.
+
+    A subclass says what differs by class attributes or properties of the same names, and overrides what it does
+    otherwise:
+
+        class VaxLowering(PlainLowering):
+            source = "arch/vax/mm/tlb.c"
+            format = VAX
+            ceiling = 16
+            page_instruction, all_instruction = "tbis", "tbia"
+
+    `flush()` is what all flushes come to. It is made of `begin()`, `interrupt()`, `broadcast()`, `call_below()` and
+    `invalidate_here()`, each of which can be overridden alone. The generic code's functions above it are those of
+    Linux's asm-generic/tlb.h.
+    """
+
+    kernel: Kernel
+    platform: Platform
+
+    # --- what an architecture says
+
+    @property
+    def format(self) -> Format:
+        """The page-table format, from which `geometry` follows."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> str:
+        """The file of Linux's source that flushes, such as `arch/vax/mm/tlb.c`."""
+        return ""
+
+    @property
+    def ceiling(self) -> int:
+        """How many strides a range may have to be flushed by address; `EVERYTHING` where no range is."""
+        return EVERYTHING
+
+    @property
+    def pmd_stride(self) -> int:
+        """What flush_pmd_tlb_range() counts its range in, which is one huge page: an `ops.*_STRIDES`."""
+        return ops.BASE_STRIDES
+
+    @property
+    def hugetlb_stride(self) -> int:
+        """What flush_hugetlb_tlb_range() counts its range in: an `ops.*_STRIDES`."""
+        return ops.BASE_STRIDES
+
+    @property
+    def page_scope(self) -> int:
+        """What an invalidation by address drops: walk-cache entries too, or `ops.SCOPE_LEAF`. See `scope_of()`."""
+        return ops.SCOPE_BOTH
+
+    @property
+    def page_instruction(self) -> str:
+        """The instruction that invalidates by address, as results show it."""
+        return "invalidate_page"
+
+    @property
+    def all_instruction(self) -> str:
+        """The instruction that invalidates all of an address space."""
+        return "invalidate_all"
+
+    @property
+    def call_instruction(self) -> str:
+        """The instruction that calls what runs below."""
+        return "hypercall"
+
+    @property
+    def flush_function(self) -> str:
+        """The kernel function that all flushes come to, such as `__flush_tlb_range`; empty where there is none."""
+        return ""
+
+    @property
+    def local_function(self) -> str:
+        """The kernel function that invalidates on this CPU, such as `local_flush_tlb_range`; empty likewise."""
+        return ""
+
+    @property
+    def handler(self) -> str:
+        """The kernel function that the IPI runs."""
+        return "the handler invalidates"
+
+    @property
+    def addresses_in_words(self) -> str:
+        """What an invalidation by address drops, for a reader."""
+        return "what translates the addresses"
+
+    @property
+    def everything_in_words(self) -> str:
+        """What an invalidation of everything drops, for a reader."""
+        return "everything of the mm"
+
+    @property
+    def native_way(self) -> str:
+        """How kernel and platform reach other CPUs: `ipi`, `broadcast` or `hypercall`."""
+        return "ipi"
+
+    # --- what follows from that
+
+    @property
+    def way(self) -> str:
+        """How flushes reach other CPUs, a what-if included (`--set platform.flush=`)."""
+        forced = self.platform.flush
+        return forced if forced in ("ipi", "broadcast", "hypercall") else self.native_way
+
+    @property
+    def mm(self) -> MmRules:
+        """How context switches treat address spaces: as many ASIDs as the platform's TLB tells apart."""
+        return mm_rules(1 << self.platform.tlb.asid_bits)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The levels of `format`."""
+        return geometry_of(self.format)
+
+    @property
+    def flags_that_flush_everything(self) -> int:
+        """Flags of a gather whose range is not enough; freed tables, where an address leaves walk-cache entries."""
+        flags = ops.FULLMM | ops.NEED_FLUSH_ALL
+        return flags if self.page_scope & ops.SCOPE_WALK else flags | table_flags(self.kernel)
+
+    def no_pmd_sharing(self) -> str | None:
+        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        return None if self.kernel.pmd_sharing else "this kernel shares no hugetlb PMD tables"
+
+    # --- what the generic code calls
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        """Write `tlb_flush()` of asm-generic/tlb.h: the gather's range, or everything."""
+        with (
+            asm.function("tlb_flush", "include/asm-generic/tlb.h"),
+            asm.if_flags(g, self.flags_that_flush_everything) as everything,
+        ):
+            self.flush_mm(asm, g)
+            everything.otherwise()
+            self.flush_range(asm, g)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()`: strides of base pages, whatever was cleared."""
+        with asm.function("flush_tlb_range", self.source):
+            self.flush(asm, g)
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()`: the range of a huge page in strides of `pmd_stride`."""
+        with asm.function("flush_pmd_tlb_range", self.source):
+            self.flush(asm, g, stride=self.pmd_stride)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_hugetlb_tlb_range()`: `flush_tlb_range()` in strides of `hugetlb_stride`."""
+        with asm.function("flush_tlb_range", self.source):
+            self.flush(asm, g, stride=self.hugetlb_stride)
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_mm()`: everything of the mm."""
+        with asm.function("flush_tlb_mm", self.source):
+            self.flush(asm, g, everything=True, stride=0)
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()`: one base page."""
+        with asm.function("flush_tlb_page", self.source):
+            self.flush(asm, g)
+
+    # --- what all of them come to
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        """Write a flush: how much, who and how.
+
+        Args:
+            asm: writes it.
+            g: the gather or request whose range is flushed.
+            everything: all of the mm goes, whatever the range.
+            stride: `ops.BASE_STRIDES`, `ops.PMD_STRIDES`, or 0 for that of the smallest level cleared.
+        """
+        with self._named(asm, self.flush_function), asm.because("TLB flush"):
+            if self.way == "broadcast":
+                self.begin(asm, g, everything=everything, stride=stride)
+                self.broadcast(asm)
+                return
+            asm.target_mm_cpumask()
+            with asm.if_targets() as others:
+                if self.way == "hypercall":
+                    self.call_below(asm, g, everything=everything, stride=stride)
+                else:
+                    self.begin(asm, g, everything=everything, stride=stride)
+                    self.interrupt(asm)
+                others.otherwise()
+                self.begin(asm, g, everything=everything, stride=stride)
+                with asm.if_in_mm_cpumask():
+                    self.invalidate_here(asm)
+                asm.cancel(text="no other CPU")
+
+    def _named(self, asm: Assembler, function: str) -> AbstractContextManager[None]:
+        return asm.function(function, self.source) if function else nullcontext()
+
+    def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        """Write how much goes: the range rounded to its stride up to `ceiling`, else everything."""
+        ceiling = EVERYTHING if everything else self.ceiling
+        asm.begin_flush(
+            g,
+            ceiling=ceiling,
+            rounded=True,
+            tracked=False,
+            stride=stride,
+            text=self.everything_in_words
+            if ceiling == EVERYTHING
+            else f"by address, or {self.everything_in_words}",
+        )
+
+    def interrupt(self, asm: Assembler) -> None:
+        """Write IPIs to the targets, this CPU's own invalidation, and the wait for all."""
+        with asm.function("on_each_cpu_mask", "kernel/smp.c"), asm.if_ranged() as ranged:
+            self.count_pages(asm, ops.PER_TARGET)
+            asm.send(ops.CALL_INVALIDATE, self.page_scope, text=f"IPI: {self.handler}")
+            ranged.otherwise()
+            self.count_all(asm, ops.PER_TARGET)
+            asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH, text=f"IPI: {self.handler}")
+        with asm.if_in_mm_cpumask():
+            self.invalidate_here(asm)
+        asm.wait_for_answers()
+
+    def broadcast(self, asm: Assembler) -> None:
+        """Write the instructions that reach every CPU, this one too, and the wait for their completion."""
+        with asm.if_ranged() as ranged:
+            asm.execute(self.page_instruction, 1, ops.PER_STRIDE, broadcasts=True, cost="broadcast_ns")
+            asm.broadcast(self.page_scope, text=f"{self.page_instruction} reaches every CPU")
+            ranged.otherwise()
+            asm.execute(self.all_instruction, broadcasts=True, cost="broadcast_ns")
+            asm.broadcast(ops.SCOPE_BOTH, text=f"{self.all_instruction} reaches every CPU")
+        asm.complete("wait until every CPU has invalidated")
+
+    def call_below(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        """Write the call of what runs below the kernel, which invalidates on all CPUs, this one too."""
+        self.begin(asm, g, everything=everything, stride=stride)
+        asm.execute(self.call_instruction)
+        with asm.if_ranged() as ranged:
+            self._invalidated_from_below(asm, self.page_scope)
+            ranged.otherwise()
+            self._invalidated_from_below(asm, ops.SCOPE_BOTH)
+        asm.wait_for_answers("all CPUs have invalidated")
+
+    def _invalidated_from_below(self, asm: Assembler, scope: int) -> None:
+        with asm.if_in_mm_cpumask():
+            asm.invalidate_this_cpu(scope, text="this CPU is invalidated from below")
+        asm.send(ops.CALL_HYPERCALL, scope, text="the targets are invalidated from below")
+
+    def invalidate_here(self, asm: Assembler) -> None:
+        """Write what this CPU invalidates for itself."""
+        with self._named(asm, self.local_function), asm.if_ranged() as ranged:
+            self.count_pages(asm)
+            asm.invalidate_this_cpu(self.page_scope, text=f"this CPU drops {self.addresses_in_words}")
+            ranged.otherwise()
+            self.count_all(asm)
+            asm.invalidate_this_cpu(ops.SCOPE_BOTH, text=f"this CPU drops {self.everything_in_words}")
+
+    def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        """Count the instructions by address of this CPU or, with `ops.PER_TARGET`, of each target."""
+        asm.execute(self.page_instruction, 1, ops.PER_STRIDE | per)
+
+    def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
+        """Count the instruction for everything of this CPU or, with `ops.PER_TARGET`, of each target."""
+        asm.execute(self.all_instruction, 1, ops.PER_REQUEST | per)
