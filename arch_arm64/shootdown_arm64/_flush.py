@@ -10,34 +10,23 @@ from __future__ import annotations
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler
+from shootdown.porting import NO_LIMIT, Assembler, geometry_of, mm_rules, scope_of, table_flags
 from shootdown.porting import ops as o
+from shootdown_arm64._formats import FORMATS
 from shootdown_arm64._kernel import Arm64Kernel, why_no_sharing
 from shootdown_arm64._platforms import Arm64Platform
+from shootdown_arm64._tlb_rules import aside1, vae1, vale1
 
 _TLB_H = "arch/arm64/include/asm/tlb.h"
 _TLBFLUSH_H = "arch/arm64/include/asm/tlbflush.h"
 
 #: Pages that one range operation can name: 32 * 2^(5 * 3 + 1), `__TLBI_RANGE_PAGES(31, 3)`.
 MAX_TLBI_RANGE_PAGES = 1 << 21
-#: A ceiling that no range reaches.
-_NO_LIMIT = 1 << 40
-#: ASIDs that the model tells apart on one CPU; a real CPU remembers more, and nothing here depends on that.
-_MOST_ASIDS = 256
+#: What the instructions drop that flush leaves of a range, all that translates it, and an ASID.
+_LEAVES, _EVERY_LEVEL, _ASID = scope_of(vale1(0, 0)), scope_of(vae1(0, 0)), scope_of(aside1(0))
 
-_GEOMETRY = {
-    # page size, address bits: log2 of what an entry of PTE, PMD, PUD, P4D and PGD level spans
-    (4096, 39): (12, 21, 30, 30, 30),
-    (4096, 48): (12, 21, 30, 39, 39),
-    (4096, 52): (12, 21, 30, 39, 48),
-    (16384, 36): (14, 25, 25, 25, 25),
-    (16384, 47): (14, 25, 36, 36, 36),
-    (16384, 48): (14, 25, 36, 47, 47),
-    (16384, 52): (14, 25, 36, 47, 47),
-    (65536, 42): (16, 29, 29, 29, 29),
-    (65536, 48): (16, 29, 42, 42, 42),
-    (65536, 52): (16, 29, 42, 42, 42),
-}
+#: By page size and address bits.
+_GEOMETRY = {(1 << each.page_shift, each.va_bits): geometry_of(each) for each in FORMATS}
 
 
 @attrs.frozen
@@ -64,12 +53,12 @@ class Arm64Lowering(Lowering):
         With KPTI each mm takes a pair of ASIDs, so that there are half as many (arch/arm64/mm/context.c).
         """
         asids = (1 << self._cpu.asid_bits) >> int(self._own.kpti)
-        return MmRules(clear_on_switch=True, lazy_tlb=True, asids=min(asids, _MOST_ASIDS), tagged=True)
+        return mm_rules(asids)
 
     @property
     def geometry(self) -> Geometry:
         """The levels of the page tables."""
-        return Geometry(*_GEOMETRY[self.kernel.page_size, self.kernel.va_bits])
+        return _GEOMETRY[self.kernel.page_size, self.kernel.va_bits]
 
     @property
     def needs_table_invalidate(self) -> bool:
@@ -119,7 +108,7 @@ class Arm64Lowering(Lowering):
 
         An exiting mm's ASID is not given away before the whole TLB is flushed, so that its leaf entries may stay.
         """
-        walk = self._flags_that_drop_walk_entries()
+        walk = table_flags(self.kernel)
         exits = walk & ~o.UNSHARED_TABLES if self._own.exit_ignores_unshared_tables else walk
         with asm.function("tlb_flush", _TLB_H), asm.if_flags(g, o.FULLMM) as whole:
             with asm.if_flags(g, exits):
@@ -129,10 +118,6 @@ class Arm64Lowering(Lowering):
                 self._flush_range(asm, g, leaf_only=False)
                 tables.otherwise()
                 self._flush_range(asm, g, leaf_only=True)
-
-    def _flags_that_drop_walk_entries(self) -> int:
-        flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
-        return flags | (o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()`: strides of base pages, walk-cache entries too."""
@@ -157,9 +142,9 @@ class Arm64Lowering(Lowering):
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()`: one leaf entry."""
         with asm.function("flush_tlb_page", _TLBFLUSH_H), asm.because("TLB flush"):
-            asm.begin_flush(g, ceiling=_NO_LIMIT, text="one page")
+            asm.begin_flush(g, ceiling=NO_LIMIT, text="one page")
             self._execute(asm, "tlbi_vale1is")
-            self._finish(asm, o.SCOPE_LEAF)
+            self._finish(asm, _LEAVES)
 
     # --- __flush_tlb_range()
 
@@ -193,7 +178,7 @@ class Arm64Lowering(Lowering):
     def _most_strides(self) -> int:
         """Strides that a flush without range operations may have: one less than MAX_DVM_OPS."""
         if self._cpu.tlbirange:
-            return _NO_LIMIT
+            return NO_LIMIT
         return (self._own.max_dvm_ops or self.kernel.page_size // 8) - 1
 
     @property
@@ -205,13 +190,13 @@ class Arm64Lowering(Lowering):
 
     def _by_asid(self, asm: Assembler) -> None:
         self._execute(asm, "tlbi_aside1is")
-        self._finish(asm, o.SCOPE_BOTH)
+        self._finish(asm, _ASID)
 
     def _by_address(self, asm: Assembler, *, leaf_only: bool) -> None:
         """Invalidate by address: TLBI VALE1IS or VAE1IS for each stride, or range operations.
 
         One range operation names (num + 1) * 2^(5 * scale + 1) pages: one for each 5-bit digit of half the pages that
-        is not zero, and a last odd page by itself; `_tlb_rules.operations()` is the same, operation by operation. A
+        is not zero, and a last odd page by itself (tests/twins/arm64_ranges.py has it operation by operation). A
         range is taken to begin at a multiple of 64 KiB: with LPA2 the pages before one go one by one.
         """
         last = "l" if leaf_only else ""
@@ -220,7 +205,7 @@ class Arm64Lowering(Lowering):
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_ODD_STRIDE)
         else:
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_STRIDE)
-        self._finish(asm, o.SCOPE_LEAF if leaf_only else o.SCOPE_BOTH)
+        self._finish(asm, _LEAVES if leaf_only else _EVERY_LEVEL)
 
     def _execute(self, asm: Assembler, name: str, per: int = o.PER_REQUEST) -> None:
         """Broadcast a TLBI by ASID: for both ASIDs of a pair, and twice where an erratum asks for it.

@@ -16,7 +16,7 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import with_entries
+from shootdown.porting import tcg_tlb, with_entries
 from shootdown_arm64 import _costs
 
 
@@ -88,14 +88,7 @@ EMAG = _geometry(32, 1024, 4)
 # Cortex-A78. UNVERIFIED: 32 entries and 1024 in 4 ways.
 CORTEX_A78 = _geometry(32, 1024, 4)
 
-# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries
-# at first (accel/tcg/cputlb.c; it grows with use), without ASIDs, and nothing of the tables' upper levels.
-TCG = TlbGeometry(
-    l1=CacheGeometry(entries=256, ways=1, page_sizes=LEVELS[:3]),
-    levels=LEVELS,
-    asid_bits=0,
-    global_entries=False,
-)
+TCG = tcg_tlb(LEVELS)
 
 
 # FEAT_HAFDBS is of Armv8.1: eMAG and Cortex-A72 are Armv8.0. UNVERIFIED: ThunderX2 (Armv8.1) is taken to lack it.

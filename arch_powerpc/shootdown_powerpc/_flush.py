@@ -13,9 +13,9 @@ from typing import Literal
 
 import attrs
 
-from shootdown.porting import Assembler, Label
+from shootdown.porting import EVERYTHING, NO_LIMIT, Assembler, Label, table_flags
 from shootdown.porting import ops as o
-from shootdown_powerpc._lowering import EVERYTHING, NO_LIMIT, PowerpcLowering
+from shootdown_powerpc._lowering import PowerpcLowering
 
 _FILE = "arch/powerpc/mm/book3s64/radix_tlb.c"
 _HUGETLB = "arch/powerpc/mm/book3s64/radix_hugetlbpage.c"
@@ -110,8 +110,7 @@ class RadixLowering(PowerpcLowering):
 
     def _each_depth(self, asm: Assembler, g: int, write: Callable[[bool], None]) -> None:
         """Write a flush that drops walk entries, and one that doesn't, and choose by the gather's flags."""
-        flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
-        flags |= o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0
+        flags = table_flags(self.kernel)
         if not flags:
             write(False)
             return

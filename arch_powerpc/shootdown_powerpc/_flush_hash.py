@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import attrs
 
-from shootdown.porting import Assembler
+from shootdown.porting import NO_LIMIT, Assembler
 from shootdown.porting import ops as o
-from shootdown_powerpc._lowering import NO_LIMIT, PowerpcLowering
+from shootdown_powerpc._lowering import PowerpcLowering
 
 _TLB = "arch/powerpc/mm/book3s64/hash_tlb.c"
 _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"

@@ -5,25 +5,19 @@ from __future__ import annotations
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler
+from shootdown.porting import Assembler, geometry_of, mm_rules
 from shootdown.porting import ops as o
+from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
 from shootdown_powerpc._platforms import PowerPlatform
 
-#: Address spaces that the model tells apart on one CPU at most; a real one remembers more, and nothing depends on that.
-MOST_PIDS = 256
-#: A ceiling that no range reaches.
-NO_LIMIT = 1 << 40
-#: A ceiling that every range exceeds: everything is flushed.
-EVERYTHING = -1
-
+#: By MMU and page size. The hash MMU never sees Linux' own tree (book3s/64/hash-4k.h and hash-64k.h): what an entry
+#: of its PTE, PMD, PUD, P4D and PGD level spans is log2 of bytes.
 _GEOMETRY = {
-    # MMU, page size: log2 of what an entry of PTE, PMD, PUD, P4D and PGD level spans
-    ("radix", 4096): (12, 21, 30, 39, 39),
-    ("radix", 65536): (16, 21, 30, 39, 39),
-    # Linux' own tree, which the hash MMU never sees (book3s/64/hash-4k.h and hash-64k.h)
-    ("hash", 4096): (12, 21, 28, 37, 37),
-    ("hash", 65536): (16, 24, 34, 44, 44),
+    ("radix", 4096): geometry_of(RADIX_4K),
+    ("radix", 65536): geometry_of(RADIX_64K),
+    ("hash", 4096): Geometry(12, 21, 28, 37, 37),
+    ("hash", 65536): Geometry(16, 24, 34, 44, 44),
 }
 
 
@@ -53,13 +47,12 @@ class PowerpcLowering(Lowering):
         A CPU stays in mm_cpumask until it is trimmed (switch_mm_irqs_off() sets its bit and never clears it); an idle
         CPU keeps the mm; a PID, or the VSIDs of a hash context, tag translations for the life of the mm.
         """
-        pids = min(1 << self.cpu.pid_bits, MOST_PIDS)
-        return MmRules(clear_on_switch=False, lazy_tlb=True, asids=pids, tagged=True)
+        return mm_rules(1 << self.cpu.pid_bits, clear_on_switch=False)
 
     @property
     def geometry(self) -> Geometry:
         """The levels of the page tables."""
-        return Geometry(*_GEOMETRY[self.cpu.mmu, self.kernel.page_size])
+        return _GEOMETRY[self.cpu.mmu, self.kernel.page_size]
 
     @property
     def table_pages(self) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import with_entries
+from shootdown.porting import tcg_tlb, with_entries
 from shootdown_powerpc import _costs
 
 
@@ -81,14 +81,7 @@ POWER8 = TlbGeometry(
     asid_bits=20,
 )
 
-# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries
-# at first (accel/tcg/cputlb.c; it grows with use), without PIDs, and nothing of the tables' upper levels.
-TCG = TlbGeometry(
-    l1=CacheGeometry(entries=256, ways=1, page_sizes=LEVELS[:3]),
-    levels=LEVELS,
-    asid_bits=0,
-    global_entries=False,
-)
+TCG = tcg_tlb(LEVELS)
 
 
 _P9_GUEST = PowerPlatform(p9_tlbie_erat_bug=True, p9_tlbie_stq_bug=True)

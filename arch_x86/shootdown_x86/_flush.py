@@ -10,10 +10,12 @@ from collections.abc import Mapping
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler
+from shootdown.porting import Assembler, geometry_of, scope_of, table_flags
 from shootdown.porting import ops as o
+from shootdown_x86._formats import X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE
 from shootdown_x86._kernel import X86Kernel
 from shootdown_x86._platforms import X86Platform
+from shootdown_x86._tlb_rules import invlpg, invlpgb
 
 _TLB_C = "arch/x86/mm/tlb.c"
 _TLB_H = "arch/x86/include/asm/tlb.h"
@@ -21,10 +23,12 @@ _TLB_H = "arch/x86/include/asm/tlb.h"
 #: An mm gets a global ASID when it runs on more than three CPUs (consider_global_asid(), v6.15).
 GLOBAL_ASID_CPUS = 4
 
-_FOUR_LEVELS = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=39)
-_FIVE_LEVELS = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=39, pgd_shift=48)
-#: With PAE the PUD level is folded into the four page-directory pointers.
-_PAE = Geometry(page_shift=12, pmd_shift=21, pud_shift=30, p4d_shift=30, pgd_shift=30)
+#: By address bits. With PAE the PUD level is folded into the four page-directory pointers.
+_GEOMETRY = {
+    32: geometry_of(X86_PAE),
+    48: geometry_of(X86_64_4LEVEL),
+    57: geometry_of(X86_64_5LEVEL),
+}
 
 
 @attrs.frozen
@@ -57,7 +61,7 @@ class X86Lowering(Lowering):
     @property
     def geometry(self) -> Geometry:
         """The levels of the page tables."""
-        return {32: _PAE, 57: _FIVE_LEVELS}.get(self.kernel.va_bits, _FOUR_LEVELS)
+        return _GEOMETRY[self.kernel.va_bits]
 
     @property
     def needs_table_invalidate(self) -> bool:
@@ -164,6 +168,16 @@ class X86Lowering(Lowering):
 
     # --- flush_tlb_mm_range()
 
+    @property
+    def _tce(self) -> bool:
+        """Whether the kernel has set EFER.TCE."""
+        return self._own.tce and self._cpu.tce
+
+    @property
+    def _page_scope(self) -> int:
+        """What a flush of a range drops on a CPU, by one INVLPG for each page."""
+        return scope_of(invlpg(0, 0, tce=self._tce))
+
     def _flush_mm_range(self, asm: Assembler, g: int) -> None:
         with asm.function("flush_tlb_mm_range", _TLB_C), asm.because("TLB flush"):
             asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
@@ -180,7 +194,12 @@ class X86Lowering(Lowering):
         with asm.function("broadcast_tlb_flush", _TLB_C):
             for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
                 asm.target_every(text="all CPUs, this one too")
-                asm.send(o.CALL_BROADCAST, each=self._cpu.invlpgb_max_pages, text=f"INVLPGB of {pcid} PCID")
+                asm.send(
+                    o.CALL_BROADCAST,
+                    scope_of(invlpgb(0, 0, tce=self._tce)),
+                    each=self._cpu.invlpgb_max_pages,
+                    text=f"INVLPGB of {pcid} PCID",
+                )
             asm.complete("TLBSYNC")
             with (
                 asm.if_in_transition(),
@@ -202,7 +221,7 @@ class X86Lowering(Lowering):
                     asm.consider_global(GLOBAL_ASID_CPUS, text="a global ASID, if enough CPUs run the mm")
             branch.otherwise()
             with asm.if_loaded_here():
-                asm.flush_this_cpu()
+                asm.flush_this_cpu(self._page_scope)
             asm.cancel(text="no other CPU")
 
     def _flush_multi(self, asm: Assembler, g: int) -> None:
@@ -213,10 +232,10 @@ class X86Lowering(Lowering):
             with asm.function("kvm_flush_tlb_multi", "arch/x86/kernel/kvm.c"):
                 asm.flag_preempted_targets()
         with asm.function("native_flush_tlb_multi", _TLB_C):
-            wakes_lazy = self._flags_that_wake_lazy_cpus()
+            wakes_lazy = table_flags(self.kernel)
             if wakes_lazy:
                 with asm.if_flags(g, wakes_lazy) as branch:
-                    asm.send_flush_ipis()
+                    asm.send_flush_ipis(self._page_scope)
                     self._flush_here(asm, own_handler=False)
                     asm.wait_for_answers()
                     branch.otherwise()
@@ -224,27 +243,23 @@ class X86Lowering(Lowering):
             else:
                 self._send_filtered(asm)
 
-    def _flags_that_wake_lazy_cpus(self) -> int:
-        flags = o.FREED_TABLES if self.kernel.honour_freed_tables else 0
-        return flags | (o.UNSHARED_TABLES if self.kernel.honour_unshared_tables else 0)
-
     def _send_filtered(self, asm: Assembler) -> None:
         """on_each_cpu_cond_mask(): CPUs that are not lazy, since v6.14 only those that loaded the mm."""
         asm.drop_lazy_targets()
         if self._own.flush_checks_loaded_mm:
             asm.drop_targets_not_loaded()
-        asm.send_flush_ipis()
+        asm.send_flush_ipis(self._page_scope)
         self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
         asm.wait_for_answers()
 
     def _flush_here(self, asm: Assembler, *, own_handler: bool) -> None:
         with asm.if_loaded_here():
-            asm.flush_self(own_handler=own_handler, text="flush_tlb_func on this CPU")
+            asm.flush_self(self._page_scope, own_handler=own_handler, text="flush_tlb_func on this CPU")
 
     def _hypercall(self, asm: Assembler, g: int) -> None:
         """Xen ignores lazy mode and flags; Hyper-V leaves lazy vCPUs out unless tables are freed."""
         if self.platform.hypervisor != "xen":
-            wakes_lazy = self._flags_that_wake_lazy_cpus()
+            wakes_lazy = table_flags(self.kernel)
             if wakes_lazy:
                 with asm.if_flags(g, wakes_lazy) as branch:
                     branch.otherwise()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import with_entries
+from shootdown.porting import tcg_tlb, with_entries
 from shootdown_x86 import _costs
 
 
@@ -69,14 +69,7 @@ ZEN = TlbGeometry(
     levels=LEVELS,
 )
 
-# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256
-# entries at first (accel/tcg/cputlb.c; it grows with use), and nothing of the tables' upper levels.
-TCG = TlbGeometry(
-    l1=CacheGeometry(entries=256, ways=1, page_sizes=LEVELS[:3]),
-    levels=LEVELS,
-    asid_bits=0,
-    global_entries=False,
-)
+TCG = tcg_tlb(LEVELS)
 
 
 def _untagged(tlb: TlbGeometry) -> TlbGeometry:

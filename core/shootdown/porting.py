@@ -5,13 +5,13 @@
 
 * Stage 2, kernels: `Contradiction`, two settings that cannot both hold; `BY_NAME`, every release series known; and
   `SKIP_REDUNDANT_SYNC`, a proposal of mm/ to which an architecture adds a change of its own.
-* Stage 3, platforms: `TlbGeometry` and `CacheGeometry`; `FlushScope`, `WalkScope` and `NOTHING` to say what an
-  instruction drops, and `Tlb` to try it out; `COST_NAMES`, the fields of `Costs`.
-  `estimated_costs()` from a clock rate, `costs_like()` and `costs_times()` from another platform's; `typical_tlb()`
-  where nothing is known of a CPU's caches, and `with_entries()`, which counts from a geometry.
+* Stage 3, platforms: `estimated_costs()` from a clock rate, `costs_like()` and `costs_times()` from another platform's,
+  `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` where nothing is known of a
+  CPU's caches, `tcg_tlb()` of QEMU's translator, and `with_entries()`, which counts from a geometry.
 * Stage 4, flushes: `PlainLowering`, which has the shape of most architectures' flushes; or `Assembler`, which any
   `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of its steps. `geometry_of()` a format,
-  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`, and `scope_of()` what an instruction drops.
+  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING` to
+  say what an instruction drops, `scope_of()` that in a program, and `Tlb` to try it out.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
@@ -27,7 +27,7 @@ from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler, Branch
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs
-from shootdown._porting.geometry import geometry_of, typical_tlb, with_entries
+from shootdown._porting.geometry import geometry_of, tcg_tlb, typical_tlb, with_entries
 from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PlainLowering, mm_rules, table_flags
 from shootdown._porting.scopes import scope_of
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
@@ -68,6 +68,7 @@ __all__ = [
     "scope_of",
     "switches_of",
     "table_flags",
+    "tcg_tlb",
     "typical_tlb",
     "with_entries",
 ]

@@ -5,10 +5,10 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twins.arm64_ranges import operations, range_pages
 
 from shootdown import ShootdownError
 from shootdown_arm64._flush import MAX_TLBI_RANGE_PAGES
-from shootdown_arm64._tlb_rules import operations, range_pages
 
 MOST = 32 << 16
 sizes = st.one_of(

@@ -73,3 +73,20 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
         asid_bits=asid_bits,
         global_entries=table.global_page is not None,
     )
+
+
+def tcg_tlb(levels: tuple[int, ...]) -> TlbGeometry:
+    """Describe what QEMU's translator (TCG) caches, whatever machine it emulates.
+
+    It keeps translations of single pages in a direct-mapped table of each MMU mode, 256 entries at first
+    (accel/tcg/cputlb.c; the table grows with use), without ASIDs, and nothing of the tables' upper levels.
+
+    Args:
+        levels: bytes covered by one entry at each level of the page table, leaf level first.
+    """
+    return TlbGeometry(
+        l1=CacheGeometry(entries=256, ways=1, page_sizes=levels[:3]),
+        levels=levels,
+        asid_bits=0,
+        global_entries=False,
+    )

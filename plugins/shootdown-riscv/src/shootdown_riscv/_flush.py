@@ -2,8 +2,8 @@
 
 Read in v5.10, v6.10 and v7.0; what differs between releases are switches of `RiscvKernel`. A fence, SFENCE.VMA, is
 local: other CPUs execute theirs when an IPI, or the firmware below Linux, asks them to. A fence by address need not
-reach non-leaf entries ("Supervisor Memory-Management Fence Instruction"), so that a flush of a short range leaves
-the walk caches as they are.
+reach non-leaf entries (RISC-V Privileged Architecture, "Supervisor Memory-Management Fence Instruction"), so that a
+flush of a short range leaves the walk caches as they are.
 """
 
 from __future__ import annotations
@@ -12,16 +12,40 @@ import attrs
 
 from shootdown import MmRules
 from shootdown.formats import Format
-from shootdown.porting import Assembler, PlainLowering, mm_rules, ops, scope_of, table_flags
+from shootdown.porting import (
+    Assembler,
+    FlushScope,
+    PlainLowering,
+    WalkScope,
+    mm_rules,
+    ops,
+    scope_of,
+    table_flags,
+)
 from shootdown_riscv._formats import SV32, SV39, SV48, SV57
 from shootdown_riscv._kernel import RiscvKernel
 from shootdown_riscv._platforms import RiscvPlatform
-from shootdown_riscv._tlb_rules import sfence_vma
 
-_TLB_H = "arch/riscv/include/asm/tlb.h"
 _TLBFLUSH_C = "arch/riscv/mm/tlbflush.c"
 
 _FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
+
+
+def sfence_vma(va: int | None = None, asid: int | None = None) -> FlushScope:
+    """Say what SFENCE.VMA must drop; SINVAL.VMA between its two fences drops the same ("Svinval").
+
+    rs1 = x0: entries of all addresses, non-leaf ones too. rs1 != x0: entries of leaf PTEs of the address alone, so
+    that walk caches, which hold non-leaf PTEs, may keep what leads there. rs2 = x0: of every address space, global
+    ones too. rs2 != x0: of that ASID, without global ones. A hart may always drop more.
+
+    Args:
+        va: what rs1 holds; None for x0.
+        asid: what rs2 holds; None for x0.
+    """
+    walk: WalkScope = "all-of-asid" if va is None else "none"
+    return FlushScope(start=va, asid=asid, vm=None, global_entries=asid is None, walk_cache=walk)
+
+
 _LEAVES = scope_of(sfence_vma(va=0, asid=0))
 _ALL = scope_of(sfence_vma(asid=0))
 
@@ -88,7 +112,7 @@ class RiscvLowering(PlainLowering):
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()`: the range at its smallest stride, unless everything goes or tables were freed."""
-        with asm.function("tlb_flush", _TLB_H):
+        with asm.function("tlb_flush", "arch/riscv/include/asm/tlb.h"):
             if self._own.exit_skips_flush and self.uses_asids:
                 with asm.if_flags(g, ops.FULLMM) as exits:
                     exits.otherwise()
@@ -113,11 +137,9 @@ class RiscvLowering(PlainLowering):
 
     def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
         """Write the flush of `pmdp_collapse_flush()`: a non-leaf entry went, so all of the mm since f0293cd1f4fc."""
+        flush = self.flush_mm if self._own.collapse_flushes_mm else self.flush_range
         with asm.function("pmdp_collapse_flush", "arch/riscv/mm/pgtable.c"):
-            if self._own.collapse_flushes_mm:
-                self.flush_mm(asm, g)
-            else:
-                self.flush_range(asm, g)
+            flush(asm, g)
 
     # --- __flush_tlb_range()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from shootdown import Change, Kernel, switch
@@ -267,14 +265,10 @@ def configure(kernel: Kernel) -> Kernel:
     return attrs.evolve(kernel, pmd_sharing=kernel.pmd_sharing and kernel.va_bits > 32)
 
 
-def _mode_is_too_wide(kernel: Kernel, platform: Any) -> bool:
-    return bool(kernel.va_bits > platform.arch.satp_mode)
-
-
 CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         ("kernel.va_bits",),
-        _mode_is_too_wide,
+        lambda kernel, platform: kernel.va_bits > platform.arch.satp_mode,
         "the platform's satp has no such mode; set platform.satp_mode too",
     ),
     Contradiction(

@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from shootdown import Platform, switch
-from shootdown.porting import CacheGeometry, TlbGeometry, with_entries
+from shootdown.porting import CacheGeometry, TlbGeometry, tcg_tlb, with_entries
 from shootdown_riscv import _costs
 
 
@@ -59,16 +59,16 @@ KUNMINGHU = TlbGeometry(
     levels=SV48,
 )
 
+# Nothing is published of the non-leaf entries that T-Head's and SiFive's cores cache: taken to be few.
+_FEW = tuple(CacheGeometry(entries=8, ways=8, page_sizes=(size,)) for size in (MIB2, GIB1))
+
 # T-Head C910 and its successor C920: UNVERIFIED, from memory of the OpenC910 manual: a uTLB of 17 entries for data and
 # 32 for instructions, fully associative, and a joint TLB of 1024 entries in 4 ways (the data sheet says up to 2048
-# entries). Nothing is published of caches of non-leaf entries: taken to be few.
+# entries).
 C910 = TlbGeometry(
     l1=CacheGeometry(entries=17, ways=17, page_sizes=SV39),
     l2=CacheGeometry(entries=1024, ways=4, page_sizes=SV39),
-    walk_caches=(
-        CacheGeometry(entries=8, ways=8, page_sizes=(MIB2,)),
-        CacheGeometry(entries=8, ways=8, page_sizes=(GIB1,)),
-    ),
+    walk_caches=_FEW,
     levels=SV39,
 )
 
@@ -78,22 +78,12 @@ C910 = TlbGeometry(
 U74 = TlbGeometry(
     l1=CacheGeometry(entries=40, ways=40, page_sizes=SV39),
     l2=CacheGeometry(entries=512, ways=1, page_sizes=(KIB4,)),
-    walk_caches=(
-        CacheGeometry(entries=8, ways=8, page_sizes=(MIB2,)),
-        CacheGeometry(entries=8, ways=8, page_sizes=(GIB1,)),
-    ),
+    walk_caches=_FEW,
     levels=SV39,
     asid_bits=0,
 )
 
-# QEMU's translator caches translations of single base pages in a direct-mapped table of each MMU mode, 256 entries at
-# first (accel/tcg/cputlb.c; it grows with use), without ASIDs, and nothing of the tables' upper levels.
-TCG = TlbGeometry(
-    l1=CacheGeometry(entries=256, ways=1, page_sizes=SV57[:3]),
-    levels=SV57,
-    asid_bits=0,
-    global_entries=False,
-)
+TCG = tcg_tlb(SV57)
 
 
 PLATFORMS: tuple[Platform, ...] = with_entries(

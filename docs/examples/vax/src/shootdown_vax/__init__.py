@@ -1,0 +1,60 @@
+"""An imaginary VAX, for shootdown: page tables of three levels, and flushes by IPI to mm_cpumask."""
+
+import attrs
+
+from shootdown import Architecture, Platform, hookimpl, switch
+from shootdown.formats import Attribute, Deny, Format, Level, Piece, Test, bit, bits
+from shootdown.porting import PlainLowering, estimated_costs, typical_tlb, with_entries
+
+LEVELS = (Level("L2", "pgd", 11, "never"), Level("L1", "pmd", 11, "flag"), Level("L0", "pte", 11, "always"))
+VAX = Format(
+    name="vax",
+    summary="imaginary VAX: 47-bit addresses; 16 KiB, 32 MiB",
+    levels=LEVELS,
+    page_shift=14,
+    va_bits=47,
+    present=Test(bit(0), bit(0)),
+    points_to_table=Test(bit(1), 0),
+    address=(Piece(bits(14, 63)),),
+    attributes=(Attribute("user", 2), Attribute("writable", 3)),
+    deny=(Deny(user=True, lacks=("user",)), Deny(kinds=("write",), lacks=("writable",))),
+    table_bits=bit(0),
+    leaf_bits=bit(0) | bit(1),
+)
+COSTS = estimated_costs(0.0625)
+MACHINE = Platform(name="vax-9000", summary="VAX 9000, 62.5 MHz", costs=COSTS, tlb=typical_tlb(VAX), cpus=8)
+
+
+@attrs.frozen
+class VaxKernel:
+    """What only a VAX kernel has."""
+
+    most_pages: int = switch(16, "a range of more pages than these is flushed as everything", minimum=1)
+
+
+class VaxLowering(PlainLowering):
+    """Flush as a VAX kernel does: TBIS for each page up to `most_pages`, else TBIA, here and by IPI."""
+
+    source, format = "arch/vax/mm/tlb.c", VAX
+    page_instruction, all_instruction = "tbis", "tbia"
+
+    @property
+    def ceiling(self) -> int:
+        """How many pages a range may have to be flushed by address."""
+        return int(self.kernel.arch.most_pages)
+
+
+@hookimpl
+def shootdown_architectures() -> list[Architecture]:
+    """Offer vax; runs once, when anything installed is first asked for."""
+    vax = Architecture(
+        api=1,
+        name="vax",
+        summary="imaginary VAX: flushes by IPI; radix page tables",
+        formats=(VAX,),
+        switches=VaxKernel,
+        configure=lambda kernel: attrs.evolve(kernel, pmd_sharing=False),
+        platforms=with_entries(MACHINE),
+        lower=VaxLowering,
+    )
+    return [vax]
