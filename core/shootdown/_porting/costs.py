@@ -29,9 +29,10 @@ class Typical(NamedTuple):
     clocked: bool = True
 
 
-# The lowest low, the median and the highest high of four servers, one of each architecture that ships, whose sources
-# docs/costs*.md lists: x86's intel-server, arm64's neoverse-n1, powerpc's power9, riscv's rva23-server. Two highs are
-# lower: powerpc's full flush is a loop over 128 sets, and riscv's page flush allows for a core in order.
+# The lowest low, the median and the highest high of four servers, one of each architecture that ships: x86's
+# intel-server, arm64's neoverse-n1, powerpc's power9, riscv's rva23-server (docs/reference/costs.md and its neighbours
+# have their sources). Two highs are lower: powerpc's full flush is a loop over 128 sets, and riscv's page flush allows
+# for a core in order. What is likely is rounded.
 TYPICAL: dict[str, Typical] = {
     "ipi_send_ns": Typical(50, 180, 600, "a write to the interrupt controller and its bookkeeping"),
     "ipi_send_each_ns": Typical(80, 280, 700, "two contended cache lines and one message", clocked=False),

@@ -226,22 +226,51 @@ class PlainLowering(Lowering):
             stride: `ops.BASE_STRIDES`, `ops.PMD_STRIDES`, or 0 for that of the smallest level cleared.
         """
         with self._named(asm, self.flush_function), asm.because("TLB flush"):
-            if self.way == "broadcast":
-                self.begin(asm, g, everything=everything, stride=stride)
-                self.broadcast(asm)
+            if everything or not self._ranges_may_be_empty:
+                self._flush(asm, g, everything=everything, stride=stride)
                 return
-            asm.target_mm_cpumask()
-            with asm.if_targets() as others:
-                if self.way == "hypercall":
-                    self.call_below(asm, g, everything=everything, stride=stride)
-                else:
-                    self.begin(asm, g, everything=everything, stride=stride)
-                    self.interrupt(asm)
-                others.otherwise()
+            with asm.if_not_empty(g) as some:
+                self._flush(asm, g, everything=False, stride=stride)
+                some.otherwise()
+                self.flush_empty(asm)
+
+    def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        if self.way == "broadcast":
+            self.begin(asm, g, everything=everything, stride=stride)
+            self.broadcast(asm)
+            return
+        asm.target_mm_cpumask()
+        with asm.if_targets() as others:
+            if self.way == "hypercall":
+                self.call_below(asm, g, everything=everything, stride=stride)
+            else:
                 self.begin(asm, g, everything=everything, stride=stride)
-                with asm.if_in_mm_cpumask():
-                    self.invalidate_here(asm)
-                asm.cancel(text="no other CPU")
+                self.interrupt(asm)
+            others.otherwise()
+            self.begin(asm, g, everything=everything, stride=stride)
+            with asm.if_in_mm_cpumask():
+                self.invalidate_here(asm)
+            asm.cancel(text="no other CPU")
+
+    @property
+    def _ranges_may_be_empty(self) -> bool:
+        """Whether a gather loses the range of a whole PUD entry, whose size it takes in 32 bits."""
+        return self.kernel.range_truncation_16k and self.geometry.pud_shift >= 32
+
+    def flush_empty(self, asm: Assembler) -> None:
+        """Write the flush of an empty range (`Kernel.range_truncation_16k`): CPUs are asked, and nothing goes."""
+        text = "the range is empty: nothing is invalidated"
+        if self.way == "broadcast":
+            asm.complete(text)
+            return
+        asm.target_mm_cpumask()
+        with asm.if_targets() as others:
+            if self.way == "hypercall":
+                asm.execute(self.call_instruction)
+            asm.send(ops.CALL_HYPERCALL if self.way == "hypercall" else ops.CALL_INVALIDATE, 0, text=text)
+            asm.wait_for_answers()
+            others.otherwise()
+            asm.cancel(text="no other CPU")
 
     def _named(self, asm: Assembler, function: str) -> AbstractContextManager[None]:
         return asm.function(function, self.source) if function else nullcontext()

@@ -53,7 +53,8 @@ class Geometry:
 class Lowering:
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
-    Subclass it as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
+    Most architectures subclass `shootdown.porting.PlainLowering`, which is one that is told by attributes. Others
+    subclass this one as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
     `Assembler` that it gets, under the kernel function that they stand for; nothing runs yet. `g` is the gather (or
     request) whose range and flags are flushed. Every flush has four parts:
 
@@ -194,9 +195,9 @@ class Lowering:
 class Architecture:
     """Everything that an architecture's plugin tells: the porting guide, in stages.
 
-    A plugin imports public modules only: `shootdown`, `shootdown.formats`, `shootdown.porting`. Each stage below
-    works without the next one. `docs/reference/plugins.md` says how a distribution is found;
-    `plugins/shootdown-riscv` is one.
+    A plugin imports public modules only (`docs/reference/public.md`). Each stage below works without the next one.
+    `docs/examples/vax` is an architecture in 60 lines, `plugins/shootdown-riscv` one with all stages;
+    `docs/reference/plugins.md` says how a distribution is found.
 
     Stage 1, page tables: `formats`, of `shootdown.formats.Format`. `shootdown walk` and `shootdown list formats` work.
     Compare `Walker` with a slow walk of your own, written from the manual.

@@ -6,16 +6,16 @@ from shootdown import Architecture, Platform, hookimpl, switch
 from shootdown.formats import Attribute, Deny, Format, Level, Piece, Test, bit, bits
 from shootdown.porting import PlainLowering, estimated_costs, typical_tlb, with_entries
 
-LEVELS = (Level("L2", "pgd", 11, "never"), Level("L1", "pmd", 11, "flag"), Level("L0", "pte", 11, "always"))
+LEVELS = (Level("L2", "pgd", 9, "never"), Level("L1", "pmd", 9, "flag"), Level("L0", "pte", 9, "always"))
 VAX = Format(
     name="vax",
-    summary="imaginary VAX: 47-bit addresses; 16 KiB, 32 MiB",
+    summary="imaginary VAX: 39-bit addresses; 4 KiB, 2 MiB",
     levels=LEVELS,
-    page_shift=14,
-    va_bits=47,
+    page_shift=12,
+    va_bits=39,
     present=Test(bit(0), bit(0)),
     points_to_table=Test(bit(1), 0),
-    address=(Piece(bits(14, 63)),),
+    address=(Piece(bits(12, 63)),),
     attributes=(Attribute("user", 2), Attribute("writable", 3)),
     deny=(Deny(user=True, lacks=("user",)), Deny(kinds=("write",), lacks=("writable",))),
     table_bits=bit(0),
