@@ -14,7 +14,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_arm64._formats import FORMATS
     from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
     from shootdown_arm64._measured import MEASURED
-    from shootdown_arm64._platforms import PLATFORMS
+    from shootdown_arm64._platforms import FLUSH_WAYS, PLATFORMS
 
     return [
         Architecture(
@@ -30,5 +30,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=Arm64Lowering,
             measured=MEASURED,
             contradictions=CONTRADICTIONS,
+            flush_ways=FLUSH_WAYS,
+            preempting_hosts=(),
         )
     ]

@@ -207,7 +207,7 @@ def why_no_sharing(kernel: Kernel) -> str | None:
 CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         ("platform.flush",),
-        lambda kernel, platform: platform.flush in ("invlpgb", "kvm", "hypercall"),
+        lambda kernel, platform: platform.flush not in ("auto", "ipi", "broadcast"),
         "arm64 flushes by TLBIs that reach every CPU (broadcast); IPIs (ipi) are a what-if",
     ),
     Contradiction(

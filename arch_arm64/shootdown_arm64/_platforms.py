@@ -16,8 +16,14 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import tcg_tlb, with_entries
+from shootdown.porting import FlushWay, tcg_tlb, with_entries
 from shootdown_arm64 import _costs
+
+FLUSH_WAYS = (
+    FlushWay("ipi", "a what-if: each CPU that has the mm loaded is interrupted, and invalidates for itself"),
+    FlushWay("broadcast", "TLBI to the Inner Shareable domain, then DSB ISH"),
+)
+"""The ways of flushing that can be asked for."""
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
     from shootdown_powerpc._lower import lower
     from shootdown_powerpc._measured import MEASURED
-    from shootdown_powerpc._platforms import PLATFORMS
+    from shootdown_powerpc._platforms import FLUSH_WAYS, PLATFORMS
 
     return [
         Architecture(
@@ -30,5 +30,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=lower,
             measured=MEASURED,
             contradictions=CONTRADICTIONS,
+            flush_ways=FLUSH_WAYS,
+            preempting_hosts=("kvm",),
         )
     ]

@@ -65,9 +65,9 @@ class RadixLowering(PowerpcLowering):
     @property
     def way(self) -> Way:
         """How a global flush reaches other CPUs: tlbie, IPIs, or H_RPT_INVALIDATE where the guest has no GTSE."""
-        forced = self.platform.flush
-        if forced in ("broadcast", "ipi", "hypercall"):
-            return forced
+        forced: dict[str, Way] = {"broadcast": "broadcast", "ipi": "ipi", "hypercall": "hypercall"}
+        if self.platform.flush in forced:
+            return forced[self.platform.flush]
         if not self.cpu.gtse:
             return "hypercall"
         return "ipi" if self.own.disable_tlbie else "broadcast"

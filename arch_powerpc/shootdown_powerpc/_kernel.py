@@ -197,7 +197,7 @@ def _is_hash(platform: Any) -> bool:
 CONTRADICTIONS: tuple[Contradiction, ...] = (
     Contradiction(
         ("platform.flush",),
-        lambda kernel, platform: platform.flush in ("invlpgb", "kvm"),
+        lambda kernel, platform: platform.flush not in ("auto", "ipi", "broadcast", "hypercall"),
         "POWER has tlbie, tlbiel with IPIs (ipi) and the hypercall H_RPT_INVALIDATE (hypercall)",
     ),
     Contradiction(

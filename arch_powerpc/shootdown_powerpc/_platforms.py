@@ -10,8 +10,15 @@ from typing import Literal
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import tcg_tlb, with_entries
+from shootdown.porting import FlushWay, tcg_tlb, with_entries
 from shootdown_powerpc import _costs
+
+FLUSH_WAYS = (
+    FlushWay("ipi", "IPIs whose handlers execute tlbiel, as with disable_tlbie"),
+    FlushWay("broadcast", "tlbie, which the fabric broadcasts, then tlbsync"),
+    FlushWay("hypercall", "H_RPT_INVALIDATE, as in a guest without GTSE"),
+)
+"""The ways of flushing that radix kernels have."""
 
 
 @attrs.frozen

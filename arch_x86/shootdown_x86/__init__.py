@@ -14,7 +14,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_x86._formats import FORMATS
     from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
     from shootdown_x86._measured import MEASURED
-    from shootdown_x86._platforms import PLATFORMS
+    from shootdown_x86._platforms import FLUSH_WAYS, PLATFORMS
 
     return [
         Architecture(
@@ -30,6 +30,8 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=X86Lowering,
             measured=MEASURED,
             contradictions=CONTRADICTIONS,
+            flush_ways=FLUSH_WAYS,
+            preempting_hosts=("kvm",),
             memory_model="tso",
             pte_clear="xchg",  # native_ptep_get_and_clear(), arch/x86/include/asm/pgtable_64.h, on SMP
         )

@@ -14,7 +14,7 @@ from shootdown.porting import Assembler, geometry_of, scope_of, table_flags
 from shootdown.porting import ops as o
 from shootdown_x86._formats import X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE
 from shootdown_x86._kernel import X86Kernel
-from shootdown_x86._platforms import X86Platform
+from shootdown_x86._platforms import FLUSH_WAYS, X86Platform
 from shootdown_x86._tlb_rules import invlpg, invlpgb
 
 _TLB_C = "arch/x86/mm/tlb.c"
@@ -95,7 +95,12 @@ class X86Lowering(Lowering):
     @property
     def global_asid_from_start(self) -> bool:
         """With a forced broadcast flush every mm has its global ASID already."""
-        return self.platform.flush in ("invlpgb", "broadcast")
+        return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
+
+    @property
+    def global_asid_instruction(self) -> str | None:
+        """INVLPGB, where the CPU has it and the kernel uses it."""
+        return "INVLPGB" if self._cpu.invlpgb and self._own.invlpgb else None
 
     @property
     def other_flushes(self) -> Mapping[str, tuple[str, ...]]:

@@ -9,8 +9,17 @@ from __future__ import annotations
 import attrs
 
 from shootdown import CacheGeometry, Platform, TlbGeometry, switch
-from shootdown.porting import tcg_tlb, with_entries
+from shootdown.porting import FlushWay, tcg_tlb, with_entries
 from shootdown_x86 import _costs
+
+FLUSH_WAYS = (
+    FlushWay("ipi", "native_flush_tlb_multi(): an IPI to each CPU of mm_cpumask that is not lazy"),
+    FlushWay("broadcast", "the same as invlpgb, by the name that other architectures use", global_asid=True),
+    FlushWay("invlpgb", "broadcast_tlb_flush(): INVLPGB by global ASID, then TLBSYNC", global_asid=True),
+    FlushWay("kvm", "kvm_flush_tlb_multi(): preempted vCPUs flush when they run again", preempts=True),
+    FlushWay("hypercall", "xen_flush_tlb_multi() or hyperv_flush_tlb_multi(): the hypervisor flushes"),
+)
+"""The ways of flushing that x86 kernels have."""
 
 
 @attrs.frozen

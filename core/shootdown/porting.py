@@ -11,7 +11,8 @@
 * Stage 4, flushes: `PlainLowering`, which has the shape of most architectures' flushes; or `Assembler`, which any
   `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of its steps. `geometry_of()` a format,
   `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING` to
-  say what an instruction drops, `scope_of()` that in a program, and `Tlb` to try it out.
+  say what an instruction drops, `scope_of()` that in a program, and `Tlb` to try it out; `FlushWay`, a way of flushing
+  that `--set platform.flush=` can force.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
@@ -33,6 +34,7 @@ from shootdown._porting.scopes import scope_of
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
 from shootdown._tlb.flush import WalkScope
 from shootdown._values.changes import SKIP_REDUNDANT_SYNC
+from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import NoSwitches, switches_of
 from shootdown._values.platform import COST_NAMES
 from shootdown._values.series import BY_NAME
@@ -53,6 +55,7 @@ __all__ = [
     "CacheGeometry",
     "Contradiction",
     "FlushScope",
+    "FlushWay",
     "Label",
     "NoSwitches",
     "PlainLowering",

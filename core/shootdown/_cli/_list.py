@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -89,10 +90,11 @@ def scenarios(_: Registry, __: list[Architecture]) -> list[Row]:
     ]
 
 
-def switches(_: Registry, chosen: list[Architecture]) -> list[Row]:
+def switches(installed: Registry, chosen: list[Architecture]) -> list[Row]:
     """Return a row for each switch that `--set` takes: those of every kernel, then each architecture's."""
     moved = {(known.architecture, known.name): known.changes for known in kernel_switches(chosen)}
-    rows = [*_switches(None, "kernel", Kernel, moved), *_switches(None, "platform", Platform, {})]
+    ways = {"flush": installed.flush_names()}
+    rows = [*_switches(None, "kernel", Kernel, moved), *_switches(None, "platform", Platform, {}, ways)]
     for value in chosen:
         rows += _switches(value.name, "kernel", value.switches, moved)
         own = {type(platform.arch) for platform in value.platforms}
@@ -228,12 +230,13 @@ def _switches(
     of: str,
     cls: type[Any],
     moved: Mapping[tuple[str | None, str], tuple[tuple[str, str, str], ...]],
+    choices: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Row]:
     return [
         {
             "switch": f"{of}.{name}",
             "arch": arch,
-            "values": _allowed(field),
+            "values": list(choices.get(name, ())) or _allowed(field),
             "changes": [
                 {"commit": commit, "since": since, "value": value}
                 for commit, since, value in moved.get((arch, name), ())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import attrs
 
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.flushes import AUTO
 
 if TYPE_CHECKING:
     from shootdown._pagetables.format import CustomFormat, Format
@@ -148,6 +149,11 @@ class Registry:
         """
         owner = self.architecture(architecture)
         return self._find(f"{owner.name} platform", name, self.platforms(owner.name))
+
+    def flush_names(self) -> tuple[str, ...]:
+        """Return what `--set platform.flush=` takes on any architecture: those of the one with most ways come first."""
+        each = sorted((value.flush_ways for value in self.architectures().values()), key=len, reverse=True)
+        return tuple(dict.fromkeys((AUTO, *(way.name for ways in each for way in ways))))
 
     def machines(self, name: str) -> list[tuple[Architecture, Platform]]:
         """Return each architecture that has a platform of this name, with the platform.

@@ -13,6 +13,7 @@ from shootdown._plugins.installed import Kind
 from shootdown._values.architecture import API, Architecture
 from shootdown._values.changes import Change
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
@@ -61,7 +62,23 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
             _callable(what, name, getattr(value, name), optional=True)
         _vet_switches(what, value)
         vet_platforms(f"{what}, platforms:", value.platforms)
+        _vet_flush_ways(hook, what, value)
     return tuple(answer)
+
+
+def _vet_flush_ways(hook: str, what: str, value: Architecture) -> None:
+    """Refuse ways of flushing that can't be told apart by name, and platforms that force one that there is not."""
+    names = [AUTO]
+    for way in _each(what, "flush_ways", value.flush_ways, FlushWay):
+        _check_name(hook, "way of flushing", way.name)
+        if way.name in names:
+            raise RefusedError("broken", f"{what} has two ways of flushing {way.name!r}")
+        names.append(way.name)
+    tuple(_each(what, "preempting_hosts", value.preempting_hosts, str))
+    for platform in value.platforms:
+        if platform.flush not in names:
+            flushes = f"platform {platform.name!r} flushes by {platform.flush!r}"
+            raise RefusedError("broken", f"{what}: {flushes}; {nearest(platform.flush, names)}")
 
 
 def _vet_switches(what: str, value: Architecture) -> None:

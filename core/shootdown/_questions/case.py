@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import attrs
 
 from shootdown._machine import ops as o
+from shootdown._plugins.registry import registry
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.flushes import AUTO
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve
 from shootdown._values.setup import Setup
@@ -97,7 +99,7 @@ class Case(Generic[P]):
 
     def setup(self, *extra: str) -> Setup:
         """Return what the program's `build` gets; `extra` are further settings of the platform."""
-        platform, _ = set_fields(self.platform, parse_settings(extra), "platform", self.platform.name)
+        platform, _ = _with_settings(self.architecture, self.platform, parse_settings(extra))
         assert self.architecture.lower is not None
         lowering = self.architecture.lower(self.kernel, platform)
         expect(f"architecture {self.architecture.name}: lower()", lowering, Lowering)
@@ -110,6 +112,7 @@ class Case(Generic[P]):
             MEMORY_MODELS[self.memory],
             self.architecture.pte_clear,
             self.architecture.pte_clear_atomic,
+            self.architecture.preempts(platform),
         )
 
     def refusal(self) -> str | None:
@@ -135,10 +138,10 @@ def prepare(question: Question[P]) -> Case[P]:
     program, architecture = question.program, question.architecture
     settings = _what_ifs(program, question.settings)
     kernel = set_kernel(resolve(question.kernel, architecture), settings, architecture)
-    name = question.platform.name
-    platform, remarks = set_fields(question.platform, settings, "platform", name)
+    platform, remarks = _with_settings(architecture, question.platform, settings)
     _check_hypervisor(architecture, platform, settings)
     refuse_contradictions(settings, kernel, platform, architecture.contradictions)
+    _check_flush(architecture, platform)
     cpus = _cpus(platform, question.cpus, settings)
     switches = {
         text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")
@@ -194,6 +197,23 @@ def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> 
         for text in texts
     ]
     return parse_settings(grouped, program.groups)
+
+
+def _with_settings(
+    architecture: Architecture, platform: Platform, settings: Mapping[str, str]
+) -> tuple[Platform, tuple[str, ...]]:
+    """Apply what-ifs to a platform; a way of flushing may be that of any architecture, and is refused later."""
+    own = (way.name for way in architecture.flush_ways)
+    names = tuple(dict.fromkeys((*registry().flush_names(), *own)))
+    return set_fields(platform, settings, "platform", platform.name, {"flush": names})
+
+
+def _check_flush(architecture: Architecture, platform: Platform) -> None:
+    names = (AUTO, *(way.name for way in architecture.flush_ways))
+    if platform.flush not in names:
+        raise ShootdownError(
+            f"platform.flush={platform.flush} is not possible on {architecture.name}; allowed: {', '.join(names)}"
+        )
 
 
 def _check_hypervisor(architecture: Architecture, platform: Platform, chosen: Mapping[str, str]) -> None:

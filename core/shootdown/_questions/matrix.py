@@ -147,7 +147,7 @@ def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[
 def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> Any:
     """Return what tells apart how platforms flush."""
     assert owner.lower is not None
-    found: list[Any] = [platform.hypervisor == "kvm"]
+    found: list[Any] = [owner.preempts(platform)]
     for kernel in kernels:
         lowering = owner.lower(resolve(kernel, owner), platform)
         found += [_written(lowering, flush) for flush in _FLUSHES]

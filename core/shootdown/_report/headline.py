@@ -43,7 +43,7 @@ _USER_WITHOUT = 1.398
 
 def always_shown(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """Name the counts whose zero is part of the story."""
-    return ("broadcast_invalidations",) if any(_has_invlpgb(case) for case, _ in pairs) else ()
+    return ("broadcast_invalidations",) if any(_global_asid_instruction(case) for case, _ in pairs) else ()
 
 
 def story(pairs: Sequence[Pair], width: int) -> list[str]:
@@ -91,9 +91,9 @@ def _facts(group: Sequence[Pair]) -> Iterator[str]:
         rows = [pair for pair in group if _generation(pair[0]) == generation]
         if rows:
             yield tell(rows)
-    invlpgb = [pair for pair in group if _has_invlpgb(pair[0])]
-    if invlpgb:
-        yield _invlpgb(invlpgb)
+    by_asid = [pair for pair in group if _global_asid_instruction(pair[0])]
+    if by_asid:
+        yield _by_global_asid(by_asid)
 
 
 def _generation(case: Case[Workload]) -> str:
@@ -144,11 +144,12 @@ def _proposal(rows: Sequence[Pair]) -> str:
     return f"{_names(rows)} (never merged): {_listed(counts)} broadcasts."
 
 
-def _invlpgb(rows: Sequence[Pair]) -> str:
+def _by_global_asid(rows: Sequence[Pair]) -> str:
     used = sum(row.counts["broadcast_invalidations"] for _, row in rows)
     moved = sum(row.counts["transition_ipis"] for _, row in rows)
+    instruction = _global_asid_instruction(rows[0][0])
     found = (
-        f"INVLPGB, which {_names(rows)} can use on {rows[0][1].platform}: {exact(used)} broadcast invalidations, "
+        f"{instruction}, which {_names(rows)} can use on {rows[0][1].platform}: {exact(used)} broadcast invalidations, "
         f"{exact(moved)} IPIs to move to a global ASID."
     )
     if used or moved:
@@ -246,9 +247,11 @@ def _scaled(span: Span, count: int) -> Span:
     return Span(span.low / count, span.likely / count, span.high / count)
 
 
-def _has_invlpgb(case: Case[Workload]) -> bool:
-    """Say whether CPU and kernel have INVLPGB, where an architecture knows it."""
-    return bool(getattr(case.platform.arch, "invlpgb", False) and getattr(case.kernel.arch, "invlpgb", False))
+def _global_asid_instruction(case: Case[Workload]) -> str | None:
+    """Name the instruction that flushes by machine-wide ASID, where kernel and CPU have one."""
+    if case.architecture.lower is None:
+        return None
+    return case.setup().lowering.global_asid_instruction
 
 
 def _name(row: Result, group: Sequence[Pair]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
 from shootdown._values.kernel import Kernel, NoSwitches
 from shootdown._values.platform import Platform
 
@@ -129,8 +130,13 @@ class Lowering:
 
     @property
     def global_asid_from_start(self) -> bool:
-        """Every mm has a machine-wide ASID already (a forced INVLPGB flush)."""
+        """Every mm has a machine-wide ASID already: a way of flushing that needs one is forced."""
         return False
+
+    @property
+    def global_asid_instruction(self) -> str | None:
+        """Name the instruction that flushes by machine-wide ASID, or None where kernel or CPU has none."""
+        return None
 
     @property
     def other_flushes(self) -> Mapping[str, tuple[str, ...]]:
@@ -213,7 +219,8 @@ class Architecture:
     counts of that geometry. `--platform` and `--set platform.FIELD=` work.
 
     Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`: for each kind of flush, the steps it is made
-    of. `compare`, `explain`, `targets` and `validate` work.
+    of. `compare`, `explain`, `targets` and `validate` work. `flush_ways` names the ways that `--set platform.flush=`
+    can force, and says what they need.
 
     Args:
         api: the plugin interface that the plugin was written for: 1.
@@ -232,6 +239,9 @@ class Architecture:
             or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
         pte_clear: whether clearing a page-table entry is a fully ordered exchange (`xchg`) or orders nothing (`store`).
         pte_clear_atomic: clearing reads and clears the entry in one access, ordered or not.
+        flush_ways: the ways of flushing that `--set platform.flush=NAME` forces; `lower` knows them by name.
+        preempting_hosts: hypervisors that may preempt any vCPU of their guests at any moment, unless a way of flushing
+            is forced that needs no such host.
     """
 
     api: int
@@ -249,3 +259,11 @@ class Architecture:
     memory_model: Literal["sc", "tso", "weak"] = "weak"
     pte_clear: Literal["store", "xchg"] = "store"
     pte_clear_atomic: bool = True
+    flush_ways: tuple[FlushWay, ...] = UNLISTED_WAYS
+    preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
+
+    def preempts(self, platform: Platform) -> bool:
+        """Say whether any vCPU of one of its platforms may be preempted at any moment."""
+        if platform.flush == AUTO:
+            return platform.hypervisor in self.preempting_hosts
+        return any(way.preempts for way in self.flush_ways if way.name == platform.flush)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
+from shootdown._values.flushes import AUTO
 from shootdown._values.kernel import NoSwitches, switch
 
 #: More CPUs than Linux can be built for (NR_CPUS) are refused.
@@ -100,6 +101,7 @@ class Platform:
         costs: times with their sources; they never change a count other than by deciding a race.
         tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU.
         arch: what only this architecture's platforms have (a frozen value of the plugin's).
+        flush: `auto`, or the name of one of the architecture's `flush_ways`.
     """
 
     name: str
@@ -111,10 +113,9 @@ class Platform:
     hypervisor: str = switch(
         "none", "the hypervisor below the kernel: none, or what another platform of the architecture has"
     )
-    flush: Literal["auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall"] = switch(
-        "auto",
+    flush: str = switch(
+        AUTO,
         "forces this way for every flush; auto is what kernel and CPU choose",
-        choices=("auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall"),
     )
     final_level_only: Literal["auto", "true", "false"] = switch(
         "auto",

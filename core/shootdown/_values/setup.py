@@ -24,6 +24,7 @@ class Setup:
         memory: the memory model, `ops.SC`, `TSO` or `WEAK`; only exploring makes a difference between them.
         pte_clear: how the architecture clears an entry, `xchg` (fully ordered) or `store`.
         pte_clear_atomic: it reads and clears the entry in one access, ordered or not.
+        preempts: any vCPU may be preempted at any moment.
     """
 
     kernel: Kernel
@@ -34,13 +35,8 @@ class Setup:
     memory: int = 0
     pte_clear: str = "store"
     pte_clear_atomic: bool = True
+    preempts: bool = False
 
     def __getitem__(self, name: str) -> Any:
         """Return a parameter's or switch's value."""
         return self.values[name]
-
-    @property
-    def preempts(self) -> bool:
-        """Any vCPU may be preempted at any moment."""
-        flush = self.platform.flush
-        return flush == "kvm" or (flush == "auto" and self.platform.hypervisor == "kvm")

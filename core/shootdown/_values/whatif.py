@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import attrs
@@ -99,7 +100,11 @@ def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasCha
 
 
 def set_fields(
-    value: T, settings: Mapping[str, str], group: str, was: str, declared_in: tuple[str, ...] = ("arch",)
+    value: T,
+    settings: Mapping[str, str],
+    group: str,
+    was: str,
+    choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> tuple[T, tuple[str, ...]]:
     """Return any frozen value with settings applied to its switches, and a remark for each difference.
 
@@ -108,23 +113,20 @@ def set_fields(
         settings: what `parse_settings()` returned; only names that start with the group are looked at.
         group: the word before the dot.
         was: what to call the value in remarks.
-        declared_in: fields that hold further values with switches, where `value` has them.
+        choices: what else a switch allows than it says itself, by name.
 
     Raises:
         ShootdownError: a switch is unknown or its value is out of range.
     """
-    inner = {name: getattr(value, name) for name in declared_in if hasattr(value, name)}
-    inner = {name: part for name, part in inner.items() if attrs.has(type(part))}
-    declared = dict(switches_of(value))
-    for part in inner.values():
-        declared |= dict(switches_of(part))
-    values = _values(declared, settings, group)
     new: Any = value
+    own: Any = getattr(value, "arch", None)
+    of_own = dict(switches_of(own)) if attrs.has(type(own)) else {}
+    of_value = dict(switches_of(value))
+    values = _values(of_value | of_own, settings, group, choices)
     for name, setting in values.items():
-        for field, part in inner.items():
-            if name in dict(switches_of(part)):
-                new = attrs.evolve(new, **{field: attrs.evolve(getattr(new, field), **{name: setting})})
-        if name in dict(switches_of(value)):
+        if name in of_own:
+            new = attrs.evolve(new, arch=attrs.evolve(new.arch, **{name: setting}))
+        if name in of_value:
             new = attrs.evolve(new, **{name: setting})
     return new, tuple(_remarks("what-if", value, new, values, was))
 
@@ -150,19 +152,20 @@ def refuse_contradictions(
             raise ShootdownError(f"{both} {verdict}: {rule.because}")
 
 
-def parse_value(name: str, field: Any, text: str) -> Any:
+def parse_value(name: str, field: Any, text: str, choices: Sequence[Any] = ()) -> Any:
     """Read the value of one switch.
 
     Args:
         name: its full name, for the error message.
         field: the attrs attribute that `switch()` declared.
         text: `true`, `64k`, `per-table`.
+        choices: what is allowed, if that is not what the switch says itself.
 
     Raises:
         ShootdownError: what is allowed instead.
     """
     meta, word = field.metadata, text.strip().lower()
-    choices: tuple[Any, ...] = meta["choices"]
+    choices = choices or meta["choices"]
     if word in meta["words"] and word not in choices:
         return meta["words"][word]
     try:
@@ -177,7 +180,12 @@ def parse_value(name: str, field: Any, text: str) -> Any:
     return text.strip()
 
 
-def _values(declared: Mapping[str, Any], settings: Mapping[str, str], group: str) -> dict[str, Any]:
+def _values(
+    declared: Mapping[str, Any],
+    settings: Mapping[str, str],
+    group: str,
+    choices: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+) -> dict[str, Any]:
     values = {}
     for full, text in settings.items():
         at, _, name = full.partition(".")
@@ -187,7 +195,7 @@ def _values(declared: Mapping[str, Any], settings: Mapping[str, str], group: str
             raise ShootdownError(
                 f"there is no switch {full!r}; {nearest(name, declared, prefix=f'{group}.')}"
             )
-        values[name] = parse_value(full, declared[name], text)
+        values[name] = parse_value(full, declared[name], text, choices.get(name, ()))
     return values
 
 

@@ -13,7 +13,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
     from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
-    from shootdown_riscv._platforms import PLATFORMS
+    from shootdown_riscv._platforms import FLUSH_WAYS, PLATFORMS
 
     return [
         Architecture(
@@ -28,5 +28,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=RiscvLowering,
             contradictions=CONTRADICTIONS,
+            flush_ways=FLUSH_WAYS,
+            preempting_hosts=(),
         )
     ]

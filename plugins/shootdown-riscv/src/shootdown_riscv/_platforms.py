@@ -10,8 +10,14 @@ from typing import Literal
 import attrs
 
 from shootdown import Platform, switch
-from shootdown.porting import CacheGeometry, TlbGeometry, tcg_tlb, with_entries
+from shootdown.porting import CacheGeometry, FlushWay, TlbGeometry, tcg_tlb, with_entries
 from shootdown_riscv import _costs
+
+FLUSH_WAYS = (
+    FlushWay("ipi", "IPIs whose handlers execute SFENCE.VMA"),
+    FlushWay("hypercall", "an SBI call: the firmware fences on the harts of the mask"),
+)
+"""The ways of flushing that riscv kernels have."""
 
 
 @attrs.frozen
