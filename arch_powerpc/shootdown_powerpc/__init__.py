@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shootdown import Architecture, hookimpl
+
+if TYPE_CHECKING:
+    from shootdown.scenarios import Scenario
 
 
 @hookimpl
@@ -34,3 +38,11 @@ def shootdown_architectures() -> Sequence[Architecture]:
             preempting_hosts=("kvm",),
         )
     ]
+
+
+@hookimpl
+def shootdown_scenarios() -> Sequence[Scenario]:
+    """Offer the scenario that is about the hash table."""
+    from shootdown_powerpc._hash_pte_reuse import HASH_PTE_REUSE
+
+    return [HASH_PTE_REUSE]

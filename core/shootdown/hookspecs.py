@@ -5,6 +5,11 @@ A plugin marks functions of the same names with `shootdown.hookimpl` and returns
 
 from __future__ import annotations
 
-from shootdown._plugins.hookspecs import shootdown_architectures, shootdown_platforms, shootdown_workloads
+from shootdown._plugins.hookspecs import (
+    shootdown_architectures,
+    shootdown_platforms,
+    shootdown_scenarios,
+    shootdown_workloads,
+)
 
-__all__ = ["shootdown_architectures", "shootdown_platforms", "shootdown_workloads"]
+__all__ = ["shootdown_architectures", "shootdown_platforms", "shootdown_scenarios", "shootdown_workloads"]

@@ -9,6 +9,8 @@
 * A `Model` writes the machine's programs: `model.calls` the kernel's own calls (munmap, exit, mprotect),
   `model.gathers` and `model.hugetlb` what they are made of, `model.asm` single steps (`ops`). `Mapping` is a part of
   a hugetlb mapping.
+* `Leaf` writes what kernel code does to single page-table entries: their values are those of `maps()`, a test of one
+  bit is by `page()`. `OUTER` is the gather of a call.
 * `Group` names parts of the machine that are alike, `Table` variables that hold records in rows that are alike.
 
 `docs/how-to/explore-a-race.md` has an example that runs.
@@ -16,20 +18,24 @@
 
 from __future__ import annotations
 
+from shootdown._explore.alike import Group, Table
 from shootdown._explore.problem import Problem
-from shootdown._explore.symmetry import Group, Table
 from shootdown._machine import ops
+from shootdown._mm.calls import OUTER
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
+from shootdown._scenarios.pte import Leaf, maps, page
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup as Scene
 
 __all__ = [
+    "OUTER",
     "Expect",
     "Gathers",
     "Group",
+    "Leaf",
     "Mapping",
     "Model",
     "Parameter",
@@ -37,5 +43,7 @@ __all__ = [
     "Scenario",
     "Scene",
     "Table",
+    "maps",
     "ops",
+    "page",
 ]

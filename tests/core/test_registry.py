@@ -24,7 +24,9 @@ import attrs
 from shootdown._values.architecture import Architecture
 from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 from shootdown._plugins.markers import hookimpl
+from shootdown._values.flushes import FlushWay
 from shootdown._values.parameter import Parameter
+from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.workload import Workload
 from shootdown._values.changes import Change
 
@@ -36,6 +38,9 @@ def platform(name):
 
 def workload(name, *parameters, **more):
     return Workload(name, "made up", parameters, **{"build": lambda setting: None, **more})
+
+def scenario(name, **more):
+    return Scenario(**{"name": name, "summary": "made up", "source": "", "build": lambda scene: None, **more})
 
 def change(**more):
     return Change(**{"commit": "123456789abc", "subject": "made up", "mainline": "6.9-rc1", **more})
@@ -221,6 +226,65 @@ BROKEN = {
         "@hookimpl\ndef shootdown_workloads(): return [workload('w', build=7)]",
         "workload 'w': build is an int, not a function",
     ),
+    "something that looks like a scenario": (
+        "@hookimpl\ndef shootdown_scenarios(): return [workload('w')]",
+        "returned scenario 'w' as a Workload, not a Scenario",
+    ),
+    "a scenario and no list": (
+        "@hookimpl\ndef shootdown_scenarios(): return scenario('s')",
+        "shootdown_scenarios returned a Scenario, not a list or tuple",
+    ),
+    "a scenario that builds nothing": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', build=None)]",
+        "scenario 's': build is a NoneType, not a function",
+    ),
+    "a scenario's source that is no text": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', source=None)]",
+        "scenario 's': source is a NoneType, not a str",
+    ),
+    "a switch of a scenario of another type": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', switches=('fix',))]",
+        "scenario 's': switches has a str where a Parameter belongs",
+    ),
+    "a switch with the name of a parameter": (
+        "@hookimpl\ndef shootdown_scenarios():\n"
+        "    return [scenario('s', parameters=(Parameter('n', 1, ''),), switches=(Parameter('n', True, ''),))]",
+        "scenario 's' has two parameters 'n'",
+    ),
+    "a switch that every scenario has": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', switches=(Parameter('memory_model', 'sc', ''),))]",
+        "scenario 's' has two parameters 'memory_model'",
+    ),
+    "a switch whose default is none of its choices": (
+        "@hookimpl\ndef shootdown_scenarios():\n"
+        "    return [scenario('s', switches=(Parameter('how', 'a', '', choices=('b',)),))]",
+        "scenario 's', default: -p how=a: it is one of b",
+    ),
+    "an expected verdict that is text": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', expected=('safe',))]",
+        "scenario 's': expected has a str where an Expect belongs",
+    ),
+    "sentences that are a list": (
+        "@hookimpl\ndef shootdown_scenarios(): return [scenario('s', sentences=['no'])]",
+        "scenario 's': sentences is a list, not a dict",
+    ),
+    "a way of flushing of another type": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', flush_ways=('ipi',))]",
+        "architecture 'a': flush_ways has a str where a FlushWay belongs",
+    ),
+    "two ways of flushing of one name": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', flush_ways=(FlushWay('ipi', ''),) * 2)]",
+        "architecture 'a' has two ways of flushing 'ipi'",
+    ),
+    "a way of flushing that is called as none is": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', flush_ways=(FlushWay('auto', ''),))]",
+        "architecture 'a' has two ways of flushing 'auto'",
+    ),
+    "a platform that flushes in a way that there is not": (
+        "@hookimpl\ndef shootdown_architectures():\n"
+        "    return [arch('a', flush_ways=(), platforms=(attrs.evolve(platform('p'), flush='ipi'),))]",
+        "architecture 'a': platform 'p' flushes by 'ipi'; there is: auto",
+    ),
     "something that looks like a workload": (
         "@hookimpl\ndef shootdown_workloads(): return [SimpleNamespace(name='w', summary='')]",
         "returned workload 'w' as a SimpleNamespace, not a Workload",
@@ -293,6 +357,7 @@ def test_an_architecture_made_without_an_api_is_refused_for_that(install: Instal
         ("def shootdown_architectures(): return [arch('same')]", "architecture 'same'"),
         ("def shootdown_architectures(): return [arch('other', aliases=('same',))]", "architecture 'same'"),
         ("def shootdown_workloads(): return [workload('storm')]", "workload 'storm'"),
+        ("def shootdown_scenarios(): return [scenario('race')]", "scenario 'race'"),
         ("def shootdown_platforms(): return {'same': [platform('p')]}", "platform 'p' of 'same'"),
     ],
 )
@@ -308,6 +373,9 @@ def test_the_second_distribution_that_claims_a_name_is_refused(
         @hookimpl
         def shootdown_workloads():
             return [workload("storm")]
+        @hookimpl
+        def shootdown_scenarios():
+            return [scenario("race")]
         """,
     )
     install("shootdown-bbb", f"@hookimpl\n{code}")
@@ -341,6 +409,56 @@ def test_a_plugin_that_names_a_thing_twice_is_refused(install: Install) -> None:
         refusal_of(discover(), "shootdown-twice").reason
         == "provides workload 'w', which it provides twice itself"
     )
+
+
+def test_a_strangers_scenario_comes_after_those_of_core(install: Install) -> None:
+    install("shootdown-aaa", "@hookimpl\ndef shootdown_scenarios(): return [scenario('a-race')]")
+    registry = discover()
+    (plugin,) = (plugin for plugin in registry.plugins if plugin.origin.distribution == "shootdown-aaa")
+    assert [value.name for value in plugin.scenarios] == ["a-race"]
+    assert registry.scenario("a-race") is plugin.scenarios[0]
+    names = list(registry.scenarios())
+    (core,) = (plugin for plugin in registry.plugins if plugin.origin.name == "core")
+    assert names[: len(core.scenarios)] == [value.name for value in core.scenarios]
+    assert names[-1] == "a-race"
+
+
+def test_a_scenario_with_the_name_of_one_of_core_is_refused(install: Install) -> None:
+    install("shootdown-aaa", "@hookimpl\ndef shootdown_scenarios(): return [scenario('unshare-gup')]")
+    reason = refusal_of(discover(), "shootdown-aaa").reason
+    assert reason.startswith("provides scenario 'unshare-gup', which core (shootdown ")
+    assert reason.endswith(") provides already")
+
+
+def test_an_unknown_scenario_names_the_nearest_and_who_was_refused(install: Install) -> None:
+    install("shootdown-boom", "import nowhere_at_all")
+    with pytest.raises(ShootdownError) as raised:
+        discover().scenario("unshare-gap")
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith("unknown scenario 'unshare-gap'; nearest: unshare-gup")
+    assert lines[1].startswith("not loaded: boom (shootdown-boom 1.0): ModuleNotFoundError")
+
+
+def test_what_flush_takes_is_what_architectures_list_the_longest_list_first(install: Install) -> None:
+    install(
+        "shootdown-aaa",
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', flush_ways=(FlushWay('bus', ''),))]",
+    )
+    registry = discover()
+    assert registry.flush_names() == ("auto", "ipi", "broadcast", "invlpgb", "kvm", "hypercall", "bus")
+
+
+def test_an_architecture_that_lists_no_ways_of_flushing_has_those_of_api_1(install: Install) -> None:
+    install("shootdown-good", GOOD)
+    architecture = discover().architecture("good")
+    assert [way.name for way in architecture.flush_ways] == [
+        "ipi",
+        "broadcast",
+        "invlpgb",
+        "kvm",
+        "hypercall",
+    ]
+    assert architecture.preempting_hosts == ("kvm",)
 
 
 def test_two_distributions_may_use_the_same_name_for_their_entry_points(install: Install) -> None:

@@ -73,10 +73,8 @@ def workloads(installed: Registry, _: list[Architecture]) -> list[Row]:
     ]
 
 
-def scenarios(_: Registry, __: list[Architecture]) -> list[Row]:
+def scenarios(installed: Registry, _: list[Architecture]) -> list[Row]:
     """Return a row for each scenario of `shootdown explore`, with what `-p` and `--set scenario.` can choose."""
-    from shootdown._questions.explore import scenarios as known
-
     return [
         {
             "scenario": value.name,
@@ -86,7 +84,7 @@ def scenarios(_: Registry, __: list[Architecture]) -> list[Row]:
             "source": value.source,
             "summary": value.summary,
         }
-        for value in known().values()
+        for value in installed.scenarios().values()
     ]
 
 

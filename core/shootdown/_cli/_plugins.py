@@ -40,6 +40,7 @@ def to_dict(installed: Registry) -> dict[str, Any]:
                     name: [value.name for value in values] for name, values in plugin.platforms.items()
                 },
                 "workloads": [value.name for value in plugin.workloads],
+                "scenarios": [value.name for value in plugin.scenarios],
             }
             for plugin in installed.plugins
         ],
@@ -66,4 +67,5 @@ def _provides(plugin: Plugin) -> str:
         f"platform {name}/{value.name}" for name, values in plugin.platforms.items() for value in values
     ]
     parts += [f"workload {value.name}" for value in plugin.workloads]
+    parts += [f"scenario {value.name}" for value in plugin.scenarios]
     return ", ".join(parts) or "nothing"

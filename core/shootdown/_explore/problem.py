@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
+from shootdown._explore.alike import Group, Table
 from shootdown._machine.machine import Machine
 
 
@@ -18,8 +17,8 @@ class Problem:
         invariants: their names; the first is that of hardware walkers.
         places: the names of what REACHED steps mark.
         walkers, entries, hypervisor, scheduler: the agents that there are; see `Rules`.
-        groups: parts of the machine that are alike; see `symmetry.Group`.
-        tables: records whose places mean nothing; see `symmetry.Table`.
+        groups: parts of the machine that are alike.
+        tables: records whose places mean nothing.
         mm_locks: where the machine's locks of mms begin.
         lanes: what each CPU does, for stories.
     """
@@ -31,7 +30,7 @@ class Problem:
     entries: bool = False
     hypervisor: bool = False
     scheduler: bool = False
-    groups: tuple[Any, ...] = ()
-    tables: tuple[Any, ...] = ()
+    groups: tuple[Group, ...] = ()
+    tables: tuple[Table, ...] = ()
     mm_locks: tuple[int, ...] = ()
     lanes: tuple[str, ...] = ()

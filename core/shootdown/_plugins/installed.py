@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shootdown._pagetables.format import CustomFormat, Format
     from shootdown._values.architecture import Architecture
     from shootdown._values.platform import Platform
+    from shootdown._values.scenario import Scenario
     from shootdown._values.workload import Workload
 
 PROJECT = "shootdown"
@@ -53,12 +54,14 @@ class Plugin:
         architectures: its architectures.
         platforms: further platforms, by the architecture's name.
         workloads: its workloads.
+        scenarios: its scenarios.
     """
 
     origin: Origin
     architectures: tuple[Architecture, ...] = ()
     platforms: Mapping[str, tuple[Platform, ...]] = attrs.field(factory=dict)
     workloads: tuple[Workload, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
 
 
 @attrs.frozen
@@ -101,6 +104,11 @@ class Registry:
         """Return every workload by name."""
         return {value.name: value for plugin in self.plugins for value in plugin.workloads}
 
+    def scenarios(self) -> dict[str, Scenario]:
+        """Return every scenario by name: those that come with core first."""
+        order = sorted(self.plugins, key=lambda plugin: _package(plugin.origin) != PROJECT)
+        return {value.name: value for plugin in order for value in plugin.scenarios}
+
     def architecture(self, name: str) -> Architecture:
         """Return one architecture, by its name or an alias.
 
@@ -130,6 +138,14 @@ class Registry:
             ShootdownError: nothing that is loaded has this name; says which plugins were refused.
         """
         return self._find("workload", name, self.workloads())
+
+    def scenario(self, name: str) -> Scenario:
+        """Return one scenario.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+        """
+        return self._find("scenario", name, self.scenarios(), lacks="unknown scenario")
 
     def platforms(self, architecture: str) -> dict[str, Platform]:
         """Return an architecture's platforms by name: its own first, then those that other plugins add.
@@ -181,14 +197,17 @@ class Registry:
                 found = origin, f"{frame.f_code.co_filename}:{line}"
         return found
 
-    def _find(self, what: str, name: str, there_is: Mapping[str, T]) -> T:
+    def _find(self, what: str, name: str, there_is: Mapping[str, T], *, lacks: str = "") -> T:
         if name in there_is:
             return there_is[name]
         # A refused plugin that sounds like what was asked for is the likely reason, so it comes first.
         refusals = sorted(
             self.refusals, key=lambda one: name not in str(one.origin) and repr(name) not in one.reason
         )
-        lines = [f"there is no {what} {name!r}; {nearest(name, there_is)}", *map(str, refusals[:4])]
+        lines = [
+            f"{lacks or f'there is no {what}'} {name!r}; {nearest(name, there_is)}",
+            *map(str, refusals[:4]),
+        ]
         if len(refusals) > 4:
             lines.append(f"... and {len(refusals) - 4} more not loaded: see `shootdown plugins`")
         raise ShootdownError("\n".join(lines))
@@ -232,3 +251,5 @@ def _claims(plugin: Plugin) -> Iterable[str]:
             yield f"platform {platform.name!r} of {name!r}"
     for workload in plugin.workloads:
         yield f"workload {workload.name!r}"
+    for scenario in plugin.scenarios:
+        yield f"scenario {scenario.name!r}"

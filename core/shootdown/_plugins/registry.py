@@ -25,6 +25,7 @@ from shootdown._plugins.vetting import (
     one_line,
     vet_architectures,
     vet_platforms_by_architecture,
+    vet_scenarios,
     vet_workloads,
 )
 from shootdown._values.errors import ShootdownError, nearest
@@ -183,4 +184,5 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> P
         architectures=call("shootdown_architectures", vet_architectures, ()),
         platforms=call("shootdown_platforms", vet_platforms_by_architecture, {}),
         workloads=call("shootdown_workloads", vet_workloads, ()),
+        scenarios=call("shootdown_scenarios", vet_scenarios, ()),
     )

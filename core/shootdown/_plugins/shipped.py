@@ -1,10 +1,11 @@
-"""The workloads that come with shootdown, through the same door as a stranger's."""
+"""The workloads and scenarios that come with shootdown, through the same door as a stranger's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from shootdown import hookimpl
+from shootdown._values.scenario import Scenario
 from shootdown._values.workload import Workload
 
 
@@ -14,3 +15,11 @@ def shootdown_workloads() -> Sequence[Workload]:
     from shootdown._workloads import WORKLOADS
 
     return WORKLOADS
+
+
+@hookimpl
+def shootdown_scenarios() -> Sequence[Scenario]:
+    """Offer the scenarios of this package; architectures offer those that are about what they alone have."""
+    from shootdown._scenarios import SCENARIOS
+
+    return SCENARIOS

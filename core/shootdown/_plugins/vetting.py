@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -17,6 +17,7 @@ from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
+from shootdown._values.scenario import MEMORY_MODEL, Expect, Scenario
 from shootdown._values.series import BY_NAME
 from shootdown._values.whatif import Contradiction
 from shootdown._values.workload import Workload
@@ -130,8 +131,32 @@ def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
         _text(what, "summary", value.summary)
         for name in ("build", "refuse", "remarks"):
             _callable(what, name, getattr(value, name))
-        seen = {SEED.name}
-        for parameter in _each(what, "parameters", value.parameters, Parameter):
+        _vet_parameters(hook, what, {SEED.name}, parameters=value.parameters)
+    return tuple(answer)
+
+
+def vet_scenarios(hook: str, answer: Any) -> tuple[Any, ...]:
+    """Return a hook's scenarios, or refuse the plugin for one that can't be used."""
+    for value in _sequence(hook, answer):
+        what = f"scenario {_name(hook, 'scenario', value)!r}"
+        _require(hook, what, value, Scenario)
+        for name in ("summary", "source"):
+            _text(what, name, getattr(value, name))
+        for name in ("build", "refuse"):
+            _callable(what, name, getattr(value, name))
+        _vet_parameters(hook, what, {MEMORY_MODEL}, parameters=value.parameters, switches=value.switches)
+        tuple(_each(what, "window", value.window, str))
+        tuple(_each(what, "expected", value.expected, Expect))
+        if not isinstance(value.sentences, Mapping):
+            raise RefusedError("broken", f"{what}: sentences is {_a(value.sentences)}, not a dict")
+    return tuple(answer)
+
+
+def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any) -> None:
+    """Refuse parameters of one name, and those whose default is out of their range."""
+    seen = set(taken)
+    for field, values in fields.items():
+        for parameter in _each(what, field, values, Parameter):
             _check_name(hook, f"parameter of {what}", parameter.name)
             if parameter.name in seen:
                 raise RefusedError("broken", f"{what} has two parameters {parameter.name!r}")
@@ -140,7 +165,6 @@ def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
                 parameter.read(parameter.default)
             except ShootdownError as error:
                 raise RefusedError("broken", f"{what}, default: {error}") from None
-    return tuple(answer)
 
 
 def _text(what: str, field: str, value: object) -> None:

@@ -14,6 +14,7 @@ from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.flushes import AUTO
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve
+from shootdown._values.scenario import MEMORY_MODEL
 from shootdown._values.setup import Setup
 from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from shootdown._values.parameter import Parameter, Value
 
 MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
-_MEMORY = "memory_model"
 
 
 class Program(Protocol):
@@ -146,9 +146,9 @@ def prepare(question: Question[P]) -> Case[P]:
     switches = {
         text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")
     }
-    memory = switches.pop(_MEMORY, architecture.memory_model)
+    memory = switches.pop(MEMORY_MODEL, architecture.memory_model)
     if memory not in MEMORY_MODELS:
-        raise ShootdownError(f"--set {_MEMORY}={memory}: it is one of {', '.join(MEMORY_MODELS)}")
+        raise ShootdownError(f"--set {MEMORY_MODEL}={memory}: it is one of {', '.join(MEMORY_MODELS)}")
     values = program.read(question.parameters, switches)
     of_switches = {switch.name for switch in program.switches}
     return Case(
@@ -158,7 +158,7 @@ def prepare(question: Question[P]) -> Case[P]:
         kernel,
         {name: value for name, value in values.items() if name not in of_switches},
         {name: value for name, value in values.items() if name in of_switches},
-        {(_MEMORY if at == f"scenario.{_MEMORY}" else at): value for at, value in settings.items()},
+        {(MEMORY_MODEL if at == f"scenario.{MEMORY_MODEL}" else at): value for at, value in settings.items()},
         cpus,
         memory,
         (*kernel.remarks, *remarks),
@@ -193,7 +193,7 @@ def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> 
         [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else settings
     )
     grouped = [
-        f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == _MEMORY else text
+        f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == MEMORY_MODEL else text
         for text in texts
     ]
     return parse_settings(grouped, program.groups)

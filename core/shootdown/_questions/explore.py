@@ -12,7 +12,7 @@ import attrs
 from shootdown._explore.engine import BUG, SAFE, Outcome, Reductions
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines, prepare, questions
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
 
@@ -86,25 +86,13 @@ class Verdict:
         }
 
 
-def scenarios() -> dict[str, Scenario]:
-    """Return the scenarios that come with shootdown, by name."""
-    from shootdown._scenarios import ALL
-
-    return {scenario.name: scenario for scenario in ALL}
-
-
 def scenario_named(name: str) -> Scenario:
     """Find a scenario by its name, or read it from a file of Python that defines `SCENARIO`.
 
     Raises:
         ShootdownError: there is no such scenario, or the file can't be read or defines none.
     """
-    if name.endswith(".py"):
-        return _from_file(Path(name))
-    known = scenarios()
-    if name not in known:
-        raise ShootdownError(f"unknown scenario {name!r}; {nearest(name, known)}")
-    return known[name]
+    return _from_file(Path(name)) if name.endswith(".py") else registry().scenario(name)
 
 
 def _from_file(path: Path) -> Scenario:

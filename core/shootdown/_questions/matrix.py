@@ -19,7 +19,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines
-from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios, ways
+from shootdown._questions.explore import Verdict, explorations, explore_case, ways
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 from shootdown._values.series import newest_known
@@ -95,7 +95,7 @@ def jobs(
     """Prepare a matrix, so that a mistake shows before anything runs.
 
     Args:
-        names: scenarios, or files that define some; all that come with shootdown if empty.
+        names: scenarios, or files that define some; all installed ones if empty.
         arch: architectures; all installed ones if empty.
         platforms: platforms; if empty, those of each architecture that differ in how they flush.
         kernels: releases and proposals.
@@ -108,7 +108,7 @@ def jobs(
     wanted = list(kernels) or list(default_kernels())
     chosen_machines = _machines(arch, platforms, wanted)
     found = []
-    for name in names or scenarios():
+    for name in names or registry().scenarios():
         for owner, chosen in chosen_machines:
             cells = tuple((owner.name, platform, kernel) for platform in chosen for kernel in wanted)
             found.append(Job(name, cells, parameters or {}, tuple(settings)))

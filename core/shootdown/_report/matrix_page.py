@@ -17,10 +17,10 @@ def page(rows: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str]) 
         names: scenarios in the order of the page.
         kernels: in the order of columns.
     """
-    from shootdown._questions.explore import scenarios
+    from shootdown._plugins.registry import registry
     from shootdown._questions.matrix import platforms_of, reasons, table
 
-    known = scenarios()
+    known = registry().scenarios()
     lines = table(rows, names)
     text = [
         "# Verdicts",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from shootdown._scenarios.break_before_make import BREAK_BEFORE_MAKE
-from shootdown._scenarios.contpte_partial import CONTPTE_PARTIAL
 from shootdown._scenarios.cow_stale_writable import COW_STALE_WRITABLE
 from shootdown._scenarios.delayed_rmap import DELAYED_RMAP
 from shootdown._scenarios.dirty_bit_lost import DIRTY_BIT_LOST
 from shootdown._scenarios.feed import FEED
 from shootdown._scenarios.freed_tables import FREED_TABLES
-from shootdown._scenarios.hash_pte_reuse import HASH_PTE_REUSE
 from shootdown._scenarios.khugepaged import KHUGEPAGED
 from shootdown._scenarios.stale_entries import STALE_ENTRIES
 from shootdown._scenarios.unshare import UNSHARE
 
-ALL = (
+SCENARIOS = (
     *UNSHARE,
     *KHUGEPAGED,
     *FREED_TABLES,
@@ -24,6 +22,4 @@ ALL = (
     DELAYED_RMAP,
     DIRTY_BIT_LOST,
     BREAK_BEFORE_MAKE,
-    CONTPTE_PARTIAL,
-    HASH_PTE_REUSE,
 )

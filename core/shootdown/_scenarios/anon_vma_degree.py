@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shootdown._explore.alike import Table
 from shootdown._explore.problem import Problem
-from shootdown._explore.symmetry import Table
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._mm.model import Model

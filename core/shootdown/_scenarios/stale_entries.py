@@ -11,8 +11,8 @@ second call has returned, unless it sees the other's gather (mm_tlb_flush_nested
 
 from __future__ import annotations
 
+from shootdown._explore.alike import Group
 from shootdown._explore.problem import Problem
-from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model

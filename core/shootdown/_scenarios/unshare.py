@@ -10,8 +10,8 @@ reads a freed one; a hardware walker uses a cached link to such a table.
 
 from __future__ import annotations
 
+from shootdown._explore.alike import Group
 from shootdown._explore.problem import Problem
-from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from shootdown._values.setup import Setup
 
 
+#: The switch that every scenario has, `--set memory_model=`.
+MEMORY_MODEL = "memory_model"
+
+
 @attrs.frozen
 class Expect:
     """A verdict that a scenario must have.

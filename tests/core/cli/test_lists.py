@@ -262,6 +262,7 @@ def test_plugins_as_json_has_what_each_provides_and_why_others_are_refused(shell
         "architectures": ["riscv"],
         "platforms": {"riscv": ["server"]},
         "workloads": ["storm"],
+        "scenarios": [],
     } in value["loaded"]
     refused = {one["name"]: one for one in value["refused"]}
     assert refused["bad"] == {

@@ -11,7 +11,8 @@ from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
+from shootdown._plugins.registry import registry
+from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect
 
 FAMILY = (
@@ -52,7 +53,7 @@ def named(value: object) -> str:
     return str(value)
 
 
-EXPECTED = [(name, cell) for name in FAMILY for cell in scenarios()[name].expected]
+EXPECTED = [(name, cell) for name in FAMILY for cell in registry().scenarios()[name].expected]
 
 
 @pytest.mark.parametrize(("name", "cell"), EXPECTED, ids=named)
@@ -63,7 +64,7 @@ def test_each_cell_has_the_verdict_beside_its_scenario_and_a_safe_one_reached_th
     found = verdict_of(name, cell.arch, cell.platform, cell.kernel, *cell.settings, **cell.parameters)
     assert found.verdict == cell.verdict, (found.invariant, found.reason, cell.why)
     if found.verdict == "safe":
-        assert set(scenarios()[name].window) <= found.reached
+        assert set(registry().scenarios()[name].window) <= found.reached
     if found.verdict == "bug":
         assert found.invariant in ("gup-fast", "walk-cache", "stale-tlb-entry")
 

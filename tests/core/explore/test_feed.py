@@ -12,8 +12,9 @@ from shootdown._explore.mutate import primitives, without
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import StepNote
+from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case
-from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
+from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect, Scenario
 
 FEED = (
@@ -29,7 +30,7 @@ FEED = (
 )
 #: Histories of operations under one lock, and the table: no memory model and no interleaving within an operation.
 HISTORIES = ("anon-vma-degree", "thp-munlock", "device-exclusive-hugetlb")
-EXPECTED = [(name, expect) for name in FEED for expect in scenarios()[name].expected]
+EXPECTED = [(name, expect) for name in FEED for expect in registry().scenarios()[name].expected]
 
 #: Locks and fences that no cell of a scenario needs, and why.
 REDUNDANT = {
@@ -61,14 +62,14 @@ def test_verdicts_are_as_expected_and_a_safe_one_has_seen_the_racy_window(name: 
     verdict = explore_case(_case(name, expect))
     assert verdict.verdict == expect.verdict, verdict
     if verdict.verdict == SAFE and not (name == "anon-vma-degree" and expect.parameters):
-        assert set(scenarios()[name].window) <= verdict.reached
+        assert set(registry().scenarios()[name].window) <= verdict.reached
     if verdict.verdict == BUG:
         assert verdict.invariant in verdict.exploration.program.build(verdict.exploration.setup()).invariants
 
 
 @pytest.mark.parametrize("name", FEED)
 def test_scenarios_that_flush_nothing_have_one_verdict_everywhere(name: str) -> None:
-    assert not scenarios()[name].flushes
+    assert not registry().scenarios()[name].flushes
     if name == "madv-free-dio":
         settings: tuple[str, ...] = ("memory_model=weak", "scenario.pte_clear=store")
     else:
@@ -84,7 +85,7 @@ def test_scenarios_that_flush_nothing_have_one_verdict_everywhere(name: str) -> 
 def test_each_lock_and_fence_is_needed_in_a_cell_or_has_a_reason_not_to_be(name: str) -> None:
     known: set[str] = set()
     needed: set[str] = set()
-    for expect in scenarios()[name].expected:
+    for expect in registry().scenarios()[name].expected:
         if expect.verdict != SAFE:
             continue
         case = _case(name, expect)
@@ -119,7 +120,7 @@ def _orderings(scenario: Scenario) -> list[str]:
 
 @pytest.mark.parametrize("name", FEED)
 def test_an_ordering_that_is_added_breaks_nothing(name: str) -> None:
-    scenario = scenarios()[name]
+    scenario = registry().scenarios()[name]
     switches = _orderings(scenario)
     memories = (("sc", "x86"), ("tso", "x86"), ("weak", "arm64"))
     for memory, arch in memories[:1] if name in HISTORIES else memories:
@@ -140,7 +141,7 @@ def test_an_ordering_that_is_added_breaks_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FEED if name not in HISTORIES])
 def test_a_weaker_memory_model_hides_no_bug(name: str) -> None:
-    for expect in scenarios()[name].expected:
+    for expect in registry().scenarios()[name].expected:
         if expect.verdict == "not-applicable":
             continue
         settings = tuple(s for s in expect.settings if not s.startswith("memory_model"))

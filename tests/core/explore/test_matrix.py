@@ -6,7 +6,7 @@ import pytest
 
 from shootdown._plugins.registry import registry
 from shootdown._questions import matrix as m
-from shootdown._questions.explore import explorations, explore_case, scenarios
+from shootdown._questions.explore import explorations, explore_case
 from shootdown._values.errors import ShootdownError
 
 
@@ -29,7 +29,7 @@ def test_a_cell_has_the_verdict_that_exploring_it_alone_has() -> None:
 
 def test_all_scenarios_architectures_and_default_kernels_are_in_it() -> None:
     prepared = m.jobs()
-    assert {job.scenario for job in prepared} == set(scenarios())
+    assert {job.scenario for job in prepared} == set(registry().scenarios())
     named = {(arch, kernel) for job in prepared for arch, _, kernel in job.cells}
     owners = [name for name, value in registry().architectures().items() if value.lower is not None]
     assert named == {(arch, kernel) for arch in owners for kernel in m.default_kernels()}

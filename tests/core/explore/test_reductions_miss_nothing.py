@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from shootdown._explore.alike import Group
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.problem import Problem
-from shootdown._explore.symmetry import Group
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations

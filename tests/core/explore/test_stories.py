@@ -15,14 +15,15 @@ from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._machine.layout import set_cpu
 from shootdown._mm.model import Model
+from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case
-from shootdown._questions.explore import Verdict, explorations, explore_case, scenarios
+from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect
 from shootdown.scenarios import Problem, Scenario, Scene
 
 BUGS = [
     pytest.param(name, expect, id=f"{name}-{expect.arch}-{expect.kernel}-{number}")
-    for name, scenario in scenarios().items()
+    for name, scenario in registry().scenarios().items()
     for number, expect in enumerate(scenario.expected)
     if expect.verdict == "bug"
 ]
@@ -61,10 +62,10 @@ def test_each_bug_of_each_scenario_has_a_story_of_as_many_moves_as_it_is_deep(
     assert len(story.lanes) > max(line.cpu for line in story.lines)
 
 
-@pytest.mark.parametrize("name", sorted(scenarios()))
+@pytest.mark.parametrize("name", sorted(registry().scenarios()))
 def test_each_invariant_of_a_scenario_is_explained_in_a_sentence(name: str) -> None:
     """Those of hardware walkers and of deadlocks are every machine's. Its variables have names, for stories."""
-    scenario = scenarios()[name]
+    scenario = registry().scenarios()[name]
     applies = [expect for expect in scenario.expected if expect.verdict != "not-applicable"]
     places = applies or [Expect("safe"), Expect("safe", arch="arm64")]
     case = next(case for case in map(case_of, [name] * len(places), places) if case.refusal() is None)

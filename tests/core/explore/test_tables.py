@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shootdown._compilation.running import runnable
+from shootdown._explore.alike import Table
 from shootdown._explore.engine import Explorer
 from shootdown._explore.problem import Problem
 from shootdown._explore.renaming import canonical, room_for_keys, sort_rows
-from shootdown._explore.symmetry import Table
 from shootdown._machine import ops as o
 from shootdown._machine.layout import K_WRITER, LOCK_CELLS
 from shootdown._mm.model import Model

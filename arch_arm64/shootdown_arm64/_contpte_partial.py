@@ -9,14 +9,8 @@ flushes the block, and writes them again without the bit. Two entries stand for 
 
 from __future__ import annotations
 
-from shootdown._explore.problem import Problem
-from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER
-from shootdown._mm.model import Model
-from shootdown._scenarios.pte import Leaf, maps
-from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario
-from shootdown._values.setup import Setup
+from shootdown.scenarios import OUTER, Expect, Leaf, Model, Parameter, Problem, Scenario, Scene, maps
+from shootdown.scenarios import ops as o
 
 _FIRST, _SECOND = 0, 1
 _CONTIGUOUS = 1 << 12
@@ -31,7 +25,7 @@ _PLACES = ("written-by-another", "freed", "kept", "faulted")
 _BY_ANOTHER, _GONE, _KEPT, _FAULTED = range(len(_PLACES))
 
 
-def _build(scene: Setup) -> Problem:
+def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
     entries = [

@@ -9,14 +9,8 @@ protocol keeps a Linux entry and its HPTE together: `hash_page()` takes no lock,
 
 from __future__ import annotations
 
-from shootdown._explore.problem import Problem
-from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER
-from shootdown._mm.model import Model
-from shootdown._scenarios.pte import Leaf, maps, page
-from shootdown._values.parameter import Parameter
-from shootdown._values.scenario import Expect, Scenario
-from shootdown._values.setup import Setup
+from shootdown.scenarios import OUTER, Expect, Leaf, Model, Parameter, Problem, Scenario, Scene, maps, page
+from shootdown.scenarios import ops as o
 
 _OLD, _NEW = 0, 1
 # Bits of the Linux entry.
@@ -33,7 +27,7 @@ _HASH_H = "arch/powerpc/include/asm/book3s/64/hash.h"
 _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"
 
 
-def _build(scene: Setup) -> Problem:
+def _build(scene: Scene) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
     leaf = Leaf(model)
     hpte = model.entry(0, 0, "the HPTE")
