@@ -5,10 +5,9 @@ BIN := $(VENV)/bin
 
 # What `make quick` tries out: values, parsing, plugins, reports, and the engines step by step as plain Python.
 # Tests there that need compiled kernels or a process of their own are marked `compiled`.
-QUICK := tests/core/machine tests/core/timed tests/core/report tests/core/traces tests/core/tlb/test_geometry.py \
-	$(filter-out tests/core/test_addrspace.py tests/core/test_walk_many.py tests/core/test_targets.py, \
-	$(wildcard tests/core/test_*.py)) \
-	tests/core/cli/test_common.py $(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
+QUICK := tests/core/machine tests/core/report tests/core/timed tests/core/traces tests/core/values tests/core/cli/test_common.py \
+	$(patsubst %,tests/core/test_%.py,format image kernel memory memory_of_tables porting registry releases walk whatif) \
+	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
 .PHONY: matrix demo quick lint kernels test long bench targets clean
 
@@ -34,7 +33,8 @@ quick: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n auto -m "not long and not compiled" $(QUICK)
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n auto --hypothesis-profile=quick \
+		-m "not long and not compiled" $(QUICK)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -51,7 +51,7 @@ test: $(VENV)/.test
 	$(MAKE) --jobs 2 --output-sync=target lint kernels
 	$(BIN)/pytest -q -n auto
 
-# Large samples, installing, and emulators at length; docs/long-runs.md keeps a record.
+# Large samples, installing, and emulators at length; docs/reference/long-runs.md keeps a record.
 long: $(VENV)/.test
 	$(BIN)/python tests/long_runs.py
 

@@ -1,4 +1,4 @@
-"""Run the tests that are marked `long`, and write down in docs/long-runs.md when, of which commit, how it went."""
+"""Run the tests that are marked `long`; write down in docs/reference/long-runs.md of which commit and how it went."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RECORD = ROOT / "docs" / "long-runs.md"
+RECORD = ROOT / "docs" / "reference" / "long-runs.md"
 COUNTS = ("passed", "failed", "skipped")
 
 

@@ -179,6 +179,7 @@ print((resident() - before) / (30_000 * 4096))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+@pytest.mark.compiled
 def test_tables_take_at_most_a_tenth_more_than_their_size():
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert 1.0 <= float(ran.stdout) + 0.01 <= 1.1

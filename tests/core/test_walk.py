@@ -267,6 +267,7 @@ def run_in_a_process(cache, what):
     return json.loads(ran.stdout), files
 
 
+@pytest.mark.compiled
 def test_a_second_process_compiles_and_writes_nothing_and_an_edit_recompiles_one_format(tmp_path):
     both = ["toy-any-bit", "toy-descriptors"]
     first, written = run_in_a_process(tmp_path, "as it is")

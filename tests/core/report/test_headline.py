@@ -46,7 +46,7 @@ def told(*pairs: Pair, width: int = 100) -> str:
 
 def test_other_workloads_have_no_story() -> None:
     case, row = pair("6.16", 5)
-    assert story([(attrs.evolve(case, workload=attrs.evolve(case.workload, name="another")), row)], 100) == []
+    assert story([(attrs.evolve(case, program=attrs.evolve(case.program, name="another")), row)], 100) == []
 
 
 def test_a_row_that_could_not_be_run_has_none() -> None:

@@ -15,6 +15,8 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.case import Question, prepare
 from shootdown._timed.run import Run, run_machine
 
+pytestmark = pytest.mark.compiled
+
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True
 )

@@ -306,6 +306,7 @@ def test_drmemtrace_text_is_read_as_the_twin_reads_it(text, fetches, tmp_path_fa
     assert (fault and fault.place.split(",")[0]) == (line and f"line {line}")
 
 
+@pytest.mark.compiled
 def test_a_text_of_many_blocks_loses_no_line(tmp_path):
     file = tmp_path / "long.txt"
     addresses = MANY[:200_000]
