@@ -27,6 +27,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,9 @@ def _surroundings(command: Command, folder: str) -> Iterator[tuple[io.StringIO, 
         sys.argv = ["shootdown", *(word.replace("{out}", folder) for word in command.arguments)]
         sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
         sys.stdout, sys.stderr = out, errors
-        yield out, errors
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "overflow encountered in scalar", RuntimeWarning)
+            yield out, errors
     finally:
         sys.argv, sys.stdin, sys.stdout, sys.stderr = before[:4]
         os.chdir(before[4])
@@ -207,14 +210,14 @@ def _timed(job: tuple[str, str | None, float]) -> tuple[str, Row | None, float]:
     line, keep, limit = job
     began = time.process_time()  # how busy the machine is does not matter
     if limit:
-        signal.signal(signal.SIGALRM, _out_of_time)
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        signal.signal(signal.SIGPROF, _out_of_time)
+        signal.setitimer(signal.ITIMER_PROF, limit)
     try:
         row: Row | None = run(Command(line), None if keep is None else Path(keep))
     except OutOfTimeError:
         row = None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return line, row, time.process_time() - began
 
 
@@ -246,7 +249,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="leave out those that take long")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes")
     parser.add_argument(
-        "--limit", metavar="S", type=float, default=0, help="give a command up after S seconds"
+        "--limit", metavar="S", type=float, default=0, help="give a command up after S seconds of CPU"
     )
     parser.add_argument("--times", action="store_true", help="print how long each takes")
     given = parser.parse_args()
@@ -266,7 +269,7 @@ def main() -> int:
             print(f"{seconds:8.2f} s  {text}", flush=True)
         if row is None:
             given_up += 1
-            print(f"given up after {given.limit:g} s: shootdown {text}", flush=True)
+            print(f"given up after {given.limit:g} s of CPU: shootdown {text}", flush=True)
             continue
         found[text] = row
         if given.check and (diff := difference(text, known.get(text), row)):
