@@ -1,4 +1,4 @@
-"""An import-linter contract of our own: kernels depend on numpy and numba alone."""
+"""An import-linter contract of our own: kernels depend on numpy alone."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from importlinter.application.contract_utils import AlertLevel
 
 
 class KernelContract(Contract):
-    """Hold every module that compiles kernels, found by what it imports, to an allow-list of libraries.
+    """Hold every module that defines kernels, found by what it imports, to an allow-list of libraries.
 
     The built-in contracts forbid; this one allows, so that a library added later is refused as well. What a
     kernel reaches through other modules counts. The standard library is allowed: numba refuses what a kernel
     can't use of it.
 
     Options:
-        compilers: who imports one of these directly compiles kernels.
+        compilers: who imports one of these directly defines kernels.
         allowed_libraries: top-level names outside of the project.
-        exempt: modules that compile kernels and are not held to the list, each with its reason beside it.
+        exempt: modules that define kernels and are not held to the list, each with its reason beside it.
         ignore_imports: imports within the project that don't count.
     """
 
@@ -37,7 +37,7 @@ class KernelContract(Contract):
         compilers = {module.name for module in self.compilers}
         kernels = set().union(*(graph.find_modules_that_directly_import(name) for name in compilers))
         if not kernels:
-            raise ValueError(f"no module compiles kernels: {sorted(compilers)} must be wrong")
+            raise ValueError(f"no module defines kernels: {sorted(compilers)} must be wrong")
         kernels -= {module.name for module in self.exempt or ()}
         own = tuple(self.session_options["root_packages"])
         allowed = {*self.allowed_libraries, *own, *sys.stdlib_module_names}

@@ -154,3 +154,32 @@ def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
     successor = kernel(lambda x: x + 1)
     assert compiled(successor)(1) == 2
+
+
+def test_a_kernel_whose_source_changed_after_the_process_began_is_not_kept(toy):
+    """Its sources are read when it is compiled: by then they may not be what was imported."""
+    code = (
+        "import pathlib, sys; from toy.kernels import answer; from shootdown._compilation.running import compiled\n"
+        "file = pathlib.Path(sys.argv[1]); file.write_text(file.read_text().replace('2 * x', '3 * x'))\n"
+        "print(compiled(answer)(20))"
+    )
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(toy.parent / "kept"),
+        "PYTHONPATH": str(toy.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(toy / "helper.py")], env=environment, check=True, capture_output=True
+    )
+    assert done.stdout.strip() == b"42"
+    assert run(toy) == (62, False)
+
+
+def test_what_stands_for_an_instruction_is_a_source_of_the_kernels_that_use_it():
+    from shootdown._compilation.sources import sources
+    from shootdown._machine import bits
+    from shootdown._tlb import passes
+
+    names = {module: {"/".join(f.parts[-2:]) for f in sources(module.__name__)} for module in (bits, passes)}
+    assert {"backend/dispatchers.py", "backend/instructions.py"} <= names[bits]
+    assert "backend/vectors.py" in names[passes] - names[bits]
