@@ -184,13 +184,12 @@ class Calls:
             self.zap_vma(OUTER, m)
             self.gathers.finish(OUTER)
 
-    def mprotect(self, mappings: tuple[Mapping, ...], *, to_class: int) -> None:
+    def mprotect(self, mappings: tuple[Mapping, ...], *, to_class: int | None = None) -> None:
         """Write mprotect() of hugetlb VMAs: hugetlb_change_protection().
 
         Args:
             mappings: the VMAs; their tables are those of the class before.
-            to_class: the class of tables that the new permissions belong to (unused by the steps: the next
-                fault maps it).
+            to_class: taken so that scenarios of `api=1` that say it still run; nothing depends on it.
         """
         del to_class
         outer = self.kernel.mprotect_gather

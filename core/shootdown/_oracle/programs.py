@@ -174,7 +174,7 @@ class SharedHugetlb:
         elif self.mode in ("munmap", "mv_munmap", "mixed"):
             self._munmap()
         elif self.mode == "mv_mprotect":
-            calls.mprotect(self.mappings, to_class=1)
+            calls.mprotect(self.mappings)
         elif self.mode == "madvise":
             for m in self.mappings:
                 calls.madvise(m)
@@ -202,7 +202,7 @@ class SharedHugetlb:
                 model.signal(self.done)
                 model.wait(self.turns[j], n + 2)
                 self._linger(j)
-            model.calls.mprotect(self.mappings, to_class=1)
+            model.calls.mprotect(self.mappings)
             if n < 2:
                 model.signal(self.done)
 

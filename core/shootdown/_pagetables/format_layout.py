@@ -25,8 +25,6 @@ FLAGS_SET = 1  # hardware sets them in memory
 FLAGS_FAULT = 2  # a clear flag is a fault
 FLAGS_FAULT_FIRST = 3  # the same, before permissions are checked
 
-# `Layout.combine`
-_AND, _OR, _AND_NOT = 0, 1, 2
 NO_BIT = 64
 
 

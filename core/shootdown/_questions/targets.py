@@ -124,7 +124,7 @@ def _build(setting: Setup) -> Any:
         if path == "exit":
             model.calls.exit(mappings)
         elif path == "mprotect":
-            model.calls.mprotect(mappings, to_class=1)
+            model.calls.mprotect(mappings)
         else:
             model.calls.munmap(mappings, upper_tables=0)
     model.asm.halt()

@@ -143,7 +143,7 @@ def _give_up(model: Model, path: str) -> None:
         model.calls.munmap((_MAPPING,), upper_tables=0)
         model.spin()
     elif path == "mprotect":
-        model.calls.mprotect((_MAPPING,), to_class=0)
+        model.calls.mprotect((_MAPPING,))
         model.spin()
     else:
         model.calls.exit((_MAPPING,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.kernels import inlined, internal
+from shootdown._compilation.kernels import inlined, internal, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, popcount
 from shootdown._machine.layout import (
@@ -24,8 +24,8 @@ from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
 from shootdown._timed.entries import count, log
-from shootdown._timed.handlers import busy_until, owed, pay_at_once
-from shootdown._timed.interrupts import send_calls, take_late
+from shootdown._timed.handlers import owed, pay_at_once
+from shootdown._timed.interrupts import all_answered, begin_call, send_calls, take_late, targets_of
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
 
 SECOND = 10**12
@@ -84,7 +84,7 @@ def after_step(
     elif op == o.SEND:
         send_calls(S, P, L, Q, B, costs, ever, events, cpu, task, pc, slow)
     elif op == o.WAIT:
-        done = max(max(now, Q[B.o_answer + cpu] + Q[B.o_collect + cpu]), busy_until(Q, B, cpu))
+        done = all_answered(Q, B, cpu)
         if events.shape[0] > 0 and done > now:
             log(Q, B, events, k.LOG_WAIT, now, done, cpu, pc, 0)
         Q[B.o_misc + k.SYSTEM] += done - now
@@ -97,19 +97,7 @@ def after_step(
         count(Q, B, k.FLUSH_REQUESTS, 1, task)
         count(Q, B, k.FLUSH_WHOLE_MM, said >> 3, task)
     elif op == o.FLUSH_SELF:
-        what = said >> 3
-        strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
-        if what & 1:
-            count(Q, B, k.FULL_FLUSHES, 1, task)
-            Q[B.o_clock + cpu] += costs[FULL_FLUSH]
-        elif what & 2:
-            count(Q, B, k.PAGE_INVALIDATIONS, strides, task)
-            Q[B.o_clock + cpu] += strides * costs[PAGE_FLUSH]
-        elif what & 4:
-            count(Q, B, k.LAZY_SWITCHES, 1, task)
-            Q[B.o_clock + cpu] += costs[FULL_FLUSH]
-        if P[pc * 5 + 2]:
-            count(Q, B, k.OWN_HANDLER_RUNS, 1, task)
+        flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.UNSHARE:
         count(Q, B, k.UNSHARED, 1, task)
         if said >> 3 == 1:
@@ -150,8 +138,76 @@ def after_step(
     elif op == o.EXECUTE:
         execute(S, P, L, Q, B, costs, cpu, pc)
     elif op == o.FLUSH_LOCAL_PAGES:
-        count(Q, B, k.PAGE_INVALIDATIONS, a, task)
-        Q[B.o_clock + cpu] += a * costs[PAGE_FLUSH]
+        flush_pages_here(P, Q, B, costs, cpu, task, pc)
+
+
+@kernel
+def charge_step(
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    task: int,
+    pc: int,
+    said: int,
+) -> int:
+    """Charge a task's CPU for what a step that it has taken costs beyond what is known beforehand, and for that alone.
+
+    Nobody takes what it sends, and nobody is woken: who replays a given order of moves does that.
+
+    Returns:
+        for a SEND, when the call arrives, else 0.
+    """
+    op = P[pc * 5]
+    cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
+    if op == o.SEND:
+        return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu))
+    if op == o.FLUSH_SELF:
+        flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
+    elif op == o.FLUSH_LOCAL_PAGES:
+        flush_pages_here(P, Q, B, costs, cpu, task, pc)
+    elif op == o.EXECUTE:
+        execute(S, P, L, Q, B, costs, cpu, pc)
+    return int64(0)
+
+
+@inlined
+def flush_here(
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    cpu: int,
+    task: int,
+    pc: int,
+    said: int,
+) -> None:
+    """Count and charge what a CPU's own part of a flush did: everything, the range, or leaving the mm."""
+    what = said >> 3
+    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+    if what & 1:
+        count(Q, B, k.FULL_FLUSHES, 1, task)
+        Q[B.o_clock + cpu] += costs[FULL_FLUSH]
+    elif what & 2:
+        count(Q, B, k.PAGE_INVALIDATIONS, strides, task)
+        Q[B.o_clock + cpu] += strides * costs[PAGE_FLUSH]
+    elif what & 4:
+        count(Q, B, k.LAZY_SWITCHES, 1, task)
+        Q[B.o_clock + cpu] += costs[FULL_FLUSH]
+    if P[pc * 5 + 2]:
+        count(Q, B, k.OWN_HANDLER_RUNS, 1, task)
+
+
+@inlined
+def flush_pages_here(P: Cells, Q: Cells, B: Books, costs: Cells, cpu: int, task: int, pc: int) -> None:
+    """Count and charge pages that a CPU flushes outside a request."""
+    pages = P[pc * 5 + 1]
+    count(Q, B, k.PAGE_INVALIDATIONS, pages, task)
+    Q[B.o_clock + cpu] += pages * costs[PAGE_FLUSH]
 
 
 @internal
@@ -174,10 +230,7 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
     if P[pc * 5 + 3] & o.PER_PMD:
         times *= strides >> L.pmd_shift
     if P[pc * 5 + 3] & o.PER_TARGET:
-        targets = int64(0)
-        for w in range(L.words):
-            targets += popcount(S[L.o_out + cpu * L.words + w])
-        times *= targets
+        times *= targets_of(S, L, cpu)
     Q[B.o_instructions + P[pc * 5 + 1]] += times
     if P[pc * 5 + 3] & o.BROADCASTS:
         count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.kernels import internal
+from shootdown._compilation.kernels import inlined, internal, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest, popcount
 from shootdown._machine.flushes import take, take_sync, takeable
@@ -35,7 +35,7 @@ from shootdown._timed.costs import (
     PREEMPTED_FOR,
 )
 from shootdown._timed.entries import count, log
-from shootdown._timed.handlers import charge, charge_everybody
+from shootdown._timed.handlers import busy_until, charge, charge_everybody
 from shootdown._timed.heap import push
 
 
@@ -100,6 +100,25 @@ def take_by_word(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, word: int
     Q[B.o_ranged + word] = partial & ~full
 
 
+@inlined
+def handler_time(costs: Cells, strides: int, whole: bool, ranged: bool) -> int:
+    """Say how long the handler of a call takes that drops everything, a range, or nothing."""
+    time = int64(costs[IPI_HANDLER])
+    if whole:
+        time += costs[FULL_FLUSH]
+    elif ranged:
+        time += strides * costs[PAGE_FLUSH]
+    return time
+
+
+@kernel
+def answer(S: Cells, L: Layout, costs: Cells, sender: int, target: int) -> int:
+    """Let one CPU take the call of `sender`; returns how long its handler takes if the call is an interrupt."""
+    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
+    full, partial, left = take(S, L, sender, target // L.bits, int64(1) << (target % L.bits))
+    return handler_time(costs, strides, full | (left & ~partial) != 0, partial & ~full != 0)
+
+
 @internal
 def spend(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, sender: int, word: int, arrival: int
@@ -116,11 +135,7 @@ def spend(
         bit = rest & -rest
         cpu = word * L.bits + lowest(rest)
         rest &= rest - 1
-        handler = costs[IPI_HANDLER]
-        if whole & bit:
-            handler += costs[FULL_FLUSH]
-        elif ranged & bit:
-            handler += strides * costs[PAGE_FLUSH]
+        handler = handler_time(costs, strides, whole & bit != 0, ranged & bit != 0)
         ends = charge(Q, B, cpu, arrival, handler)
         Q[taken + cpu] += 1
         if events.shape[0] > 0:
@@ -137,14 +152,10 @@ def alike(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, sender: int, ta
     for w in range(L.words):
         whole += popcount(Q[B.o_whole + w])
         ranged += popcount(Q[B.o_ranged + w])
-    if whole == targets:
-        return int64(costs[IPI_HANDLER] + costs[FULL_FLUSH])
-    if ranged == targets:
-        strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
-        return int64(costs[IPI_HANDLER] + strides * costs[PAGE_FLUSH])
-    if whole | ranged:
+    if (whole | ranged) != 0 and whole != targets and ranged != targets:
         return int64(-1)
-    return int64(costs[IPI_HANDLER])
+    strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
+    return handler_time(costs, strides, whole == targets, ranged == targets)
 
 
 @internal
@@ -251,36 +262,65 @@ def send_without_interrupts(
     targets: int,
 ) -> None:
     """Carry out a call that interrupts nobody (hardware, the hypervisor, RCU); work out when it is complete."""
-    now = Q[B.o_clock + cpu]
-    if P[pc * 5 + 1] == o.CALL_RCU:  # a CPU inside a lockless walk answers when it leaves
-        for w in range(L.words):
-            pending = takeable(S, L, cpu, w)
-            if pending:
-                take(S, L, cpu, w, pending)
-        return
-    if P[pc * 5 + 1] == o.CALL_HYPERCALL:
+    kind = P[pc * 5 + 1]
+    if kind == o.CALL_HYPERCALL:
         count(Q, B, k.HYPERCALLS, 1, task)
-        for w in range(L.words):
-            pending = takeable(S, L, cpu, w)
-            if pending:
-                full, partial, left = take(S, L, cpu, w, pending)
-                account(Q, B, L, S, cpu, task, full, partial, left)
-        Q[B.o_answer + cpu] = now + costs[HYPERCALL] + targets * costs[HYPERCALL_EACH]
-        return
-    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
-    each = max(P[pc * 5 + 3], 1)
-    instructions = max((strides + each - 1) // each, 1) if P[pc * 5 + 3] >= 0 else int64(0)
-    count(Q, B, k.BROADCASTS, instructions, task)
-    arrival = now + instructions * costs[BROADCAST]
-    Q[B.o_clock + cpu] = arrival
+    elif kind == o.CALL_BROADCAST:
+        count(Q, B, k.BROADCASTS, broadcasts(S, P, L, cpu, pc), task)
     for w in range(L.words):
-        pending = takeable(S, L, cpu, w)
+        pending = takeable(S, L, cpu, w)  # a CPU inside a lockless walk answers a CALL_RCU when it leaves
         if pending:
-            take(S, L, cpu, w, pending)
-    if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
-        arrival = max(arrival, Q[B.o_misc + k.CHANNEL])
-        Q[B.o_misc + k.CHANNEL] = arrival + targets * costs[COMPLETION_EACH]
-    Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
+            full, partial, left = take(S, L, cpu, w, pending)
+            if kind == o.CALL_HYPERCALL:
+                account(Q, B, L, S, cpu, task, full, partial, left)
+    begin_call(S, P, L, Q, B, costs, cpu, pc, targets)
+
+
+@inlined
+def broadcasts(S: Cells, P: Cells, L: Layout, cpu: int, pc: int) -> int:
+    """Say how many instructions a SEND broadcasts itself: none where named instructions did."""
+    each = P[pc * 5 + 3]
+    if each < 0:
+        return int64(0)
+    strides = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES]
+    return max(int64((strides + max(each, 1) - 1) // max(each, 1)), int64(1))
+
+
+@internal
+def begin_call(
+    S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, pc: int, targets: int
+) -> int:
+    """Charge a CPU for sending a call; returns when it arrives.
+
+    The books keep from when on the sender has all answers, as far as that is known: what interrupts nobody is answered
+    at a time that does not depend on the targets; of interrupts, how long it takes to collect the answers.
+    """
+    kind = P[pc * 5 + 1]
+    arrival = int64(Q[B.o_clock + cpu])
+    Q[B.o_collect + cpu] = 0
+    Q[B.o_answer + cpu] = arrival
+    if kind == o.CALL_HYPERCALL:
+        Q[B.o_answer + cpu] = arrival + costs[HYPERCALL] + targets * costs[HYPERCALL_EACH]
+    elif kind == o.CALL_BROADCAST:
+        arrival += broadcasts(S, P, L, cpu, pc) * costs[BROADCAST]
+        Q[B.o_clock + cpu] = arrival
+        if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
+            arrival = max(arrival, int64(Q[B.o_misc + k.CHANNEL]))
+            Q[B.o_misc + k.CHANNEL] = arrival + targets * costs[COMPLETION_EACH]
+        Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
+    elif kind != o.CALL_RCU and targets:
+        arrival += costs[IPI_SEND] + targets * costs[IPI_SEND_EACH]
+        Q[B.o_clock + cpu] = arrival
+        Q[B.o_collect + cpu] = targets * costs[IPI_ANSWER_EACH]
+        arrival += costs[IPI_LATENCY]
+    return arrival
+
+
+@inlined
+def all_answered(Q: Cells, B: Books, cpu: int) -> int:
+    """Say when a CPU that waits for its call has all answers, and is out of the handlers that it took meanwhile."""
+    answered = Q[B.o_answer + cpu] + Q[B.o_collect + cpu]
+    return int64(max(max(Q[B.o_clock + cpu], answered), busy_until(Q, B, cpu)))
 
 
 @internal
@@ -300,6 +340,15 @@ def wake_preempted(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: i
                     Q[B.o_idles + other] = 1
 
 
+@inlined
+def targets_of(S: Cells, L: Layout, cpu: int) -> int:
+    """Count the CPUs that have the call of a CPU pending."""
+    n = int64(0)
+    for w in range(L.words):
+        n += popcount(S[L.o_out + cpu * L.words + w])
+    return n
+
+
 @internal
 def send_calls(
     S: Cells,
@@ -317,13 +366,7 @@ def send_calls(
 ) -> None:
     """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
     kind = P[pc * 5 + 1]
-    now = Q[B.o_clock + cpu]
-    row = L.o_out + cpu * L.words
-    Q[B.o_collect + cpu] = 0
-    Q[B.o_answer + cpu] = now
-    n = int64(0)
-    for w in range(L.words):
-        n += popcount(S[row + w])
+    n = targets_of(S, L, cpu)
     Q[B.o_step_targets + pc] += n
     if kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_RCU:
         send_without_interrupts(S, P, L, Q, B, costs, cpu, task, pc, n)
@@ -338,18 +381,16 @@ def send_calls(
     else:
         send_flush(S, L, Q, B, cpu, task, n)
     Q[B.o_misc + k.DELIVERIES] += n
+    if n:
+        wake_preempted(S, L, Q, B, costs, cpu)
+    arrival = begin_call(S, P, L, Q, B, costs, cpu, pc, n)
     if n == 0:
         return
-    wake_preempted(S, L, Q, B, costs, cpu)
-    sent = now + costs[IPI_SEND] + n * costs[IPI_SEND_EACH]
-    arrival = sent + costs[IPI_LATENCY]
-    Q[B.o_clock + cpu] = sent
     if one_by_one:
         end = deliver_one_by_one(S, L, Q, B, costs, events, cpu, arrival)
     else:
         end = deliver(S, L, Q, B, costs, events, cpu, n, arrival)
     Q[B.o_answer + cpu] = max(Q[B.o_answer + cpu], end)
-    Q[B.o_collect + cpu] = n * costs[IPI_ANSWER_EACH]
 
 
 @internal

@@ -16,7 +16,6 @@ from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
-    CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_TASK,
     T_CPU,
@@ -25,8 +24,12 @@ from shootdown._machine.layout import (
     with_cells,
 )
 from shootdown._machine.machine import Machine
+from shootdown._timed import books as k
 from shootdown._timed import costs as c
-from shootdown._timed.run import cost_array
+from shootdown._timed.charges import charges
+from shootdown._timed.effects import charge_step
+from shootdown._timed.interrupts import all_answered, answer
+from shootdown._timed.run import books_of, cost_array
 from shootdown._values.platform import Platform
 
 #: The invariant of hardware walkers, as `Problem.invariants` numbers it.
@@ -102,7 +105,7 @@ def replay(
             task belong to it.
         which: `low`, `likely` or `high`: which end of the costs.
     """
-    run = _Replay(machine, cost_array(platform.costs, which))
+    run = _Replay(machine, platform, which)
     made = 0
     for made, (kind, numbers, steps) in enumerate(moves, 1):
         run.number = made - 1
@@ -114,18 +117,21 @@ def replay(
 
 
 class _Replay:
-    """A machine with clocks."""
+    """A machine with the clocks and books of a timed run, which charge each step; who moves is not theirs to say."""
 
-    def __init__(self, machine: Machine, costs: npt.NDArray[np.int64]) -> None:
+    def __init__(self, machine: Machine, platform: Platform, which: str) -> None:
         from shootdown._machine.switching import switch_to
 
-        self.code, self.layout, self.costs = machine.code, machine.layout, costs.tolist()
+        self.code, self.layout = machine.code, machine.layout
+        self.costs = cost_array(platform.costs, which)
+        self.charges = charges(self.code.steps, self.code.cost, self.costs).reshape(-1, 2)
         self.state = machine.state.copy()
         cpus = self.layout.cpus
-        self.clock = [0] * cpus
-        self.sent = [0] * cpus  # when the call of this CPU went out
-        self.answered = [0] * cpus  # when the last target had done what it asks
-        self.asked = [0] * cpus  # how many targets it had
+        self.books = books_of(machine, platform)
+        self.book = k.blank(self.books, seed=1)
+        self.clock = self.book[self.books.o_clock : self.books.o_clock + cpus]
+        self.arrives = [0] * cpus  # when the call of this CPU arrives
+        self.completes = [0] * cpus  # how long after it has arrived everywhere it is complete
         self.off_since = [0] * cpus
         self.started = [False] * cpus
         self.held = [0] * cpus
@@ -203,8 +209,8 @@ class _Replay:
 
         pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
         cpu = self._home(task)
-        time = self._price(cpu, pc)
-        waited = self._answers(cpu) if int(self.code.steps[pc * 5]) == o.WAIT else 0
+        op = int(self.code.steps[pc * 5])
+        answered = int(runnable(all_answered)(self.book, self.books, cpu)) if op == o.WAIT else 0
         said = int(runnable(step)(self.state, self.code.steps, self.code.lists, self.layout, task))
         why = said & 7
         if why == o.FAILED:
@@ -213,83 +219,57 @@ class _Replay:
             runnable(switch_to)(self.state, self.layout, cpu, -1)
         elif why != o.DONE:
             return False
-        if waited > self.clock[cpu]:
-            self._slice("wait", self.clock[cpu], waited, cpu, pc, task)
-            self.clock[cpu] = waited
-        time += self._after(cpu, pc, said)
-        self._spend(cpu, time, pc, task)
-        if int(self.code.steps[pc * 5]) == o.SEND:
-            self.sent[cpu] = self.answered[cpu] = self.clock[cpu]
+        if answered > self.clock[cpu]:
+            self._slice("wait", int(self.clock[cpu]), answered, cpu, pc, task)
+            self.clock[cpu] = answered
+        self._charge(cpu, task, pc, said, sends=op == o.SEND)
         return True
 
-    def _price(self, cpu: int, pc: int) -> int:
-        """Say what a step costs by what is known before it is taken."""
-        cost = int(self.code.cost[pc])
-        op, a, b, how, price = (int(cell) for cell in self.code.steps[pc * 5 : pc * 5 + 5])
-        time = self.costs[cost] if cost >= 0 else 0
-        if op == o.WORK:
-            time *= b
-        elif op == o.SEND:
-            n = self._pending(cpu)
-            self.asked[cpu] = n
-            if a == o.CALL_BROADCAST and how >= 0:
-                each = max(how, 1)
-                time += max(-(-self._strides(cpu) // each), 1) * self.costs[c.BROADCAST]
-            elif a == o.CALL_HYPERCALL:
-                time += self.costs[c.HYPERCALL] + n * self.costs[c.HYPERCALL_EACH]
-            elif a in _INTERRUPTS and n:
-                time += self.costs[c.IPI_SEND] + n * self.costs[c.IPI_SEND_EACH]
-        elif op == o.EXECUTE and price >= 0:
-            time += self._executions(cpu, b, how) * self.costs[price]
-        elif op == o.FLUSH_LOCAL_PAGES:
-            time += a * self.costs[c.PAGE_FLUSH]
-        return time
+    def _charge(self, cpu: int, task: int, pc: int, said: int, *, sends: bool) -> None:
+        """Let the timed engine charge a CPU for a step, then hold it up as long as the order of moves asks for."""
+        began = int(self.clock[cpu])
+        self.clock[cpu] += self.charges[pc, 0]
+        self._in_turn(cpu)
+        arrival = int(
+            runnable(charge_step)(
+                self.state,
+                self.code.steps,
+                self.layout,
+                self.book,
+                self.books,
+                self.costs,
+                task,
+                pc,
+                said,
+            )
+        )
+        time = int(self.clock[cpu]) - began
+        self.clock[cpu] = began
+        late = self._spend(cpu, time, pc, task)
+        if sends:
+            self.arrives[cpu] = arrival + late
+            at = self.books.o_answer + cpu
+            self.completes[cpu] = int(self.book[at]) - arrival if self._call(cpu) not in _INTERRUPTS else 0
+            self.book[at] += late
 
-    def _after(self, cpu: int, pc: int, said: int) -> int:
-        """Say what a step costs by what came of it."""
-        if int(self.code.steps[pc * 5]) != o.FLUSH_SELF:
-            return 0
-        what = said >> 3
-        if what & 1 or (what & 4 and not what & 2):
-            return int(self.costs[c.FULL_FLUSH])
-        return self._strides(cpu) * int(self.costs[c.PAGE_FLUSH]) if what & 2 else 0
-
-    def _executions(self, cpu: int, times: int, how: int) -> int:
-        """Count how often a named instruction is executed, as a timed run does."""
-        strides, per = self._strides(cpu), how & 3
-        if per == o.PER_STRIDE:
-            times *= max(strides, 1)
-        elif per == o.PER_RANGE_DIGIT:
-            times *= sum(1 for shift in range(1, 62, 5) if strides >> shift & 31)
-        elif per == o.PER_ODD_STRIDE:
-            times *= strides & 1
-        if how & o.PER_PMD:
-            times *= strides >> self.layout.pmd_shift
-        return times * self._pending(cpu) if how & o.PER_TARGET else times
-
-    def _answers(self, cpu: int) -> int:
-        """Say when all targets of a CPU's call will have answered."""
-        kind = self._call(cpu)
-        if kind == o.CALL_BROADCAST:
-            each = self.costs[c.COMPLETION] + self.asked[cpu] * self.costs[c.COMPLETION_EACH]
-            return int(self.answered[cpu] + each)
-        if kind in _INTERRUPTS:
-            return int(self.answered[cpu] + self.asked[cpu] * self.costs[c.IPI_ANSWER_EACH])
-        return self.answered[cpu]
+    def _in_turn(self, cpu: int) -> None:
+        """Say who has a step to take, and so spends time on what a CPU broadcasts: whoever runs a task."""
+        layout, books = self.layout, self.books
+        busy = [
+            other
+            for other in range(layout.cpus)
+            if other == cpu or int(self.state[layout.o_cpu + other * CPU_CELLS + CPU_TASK])
+        ]
+        self.book[books.o_heap : books.o_heap + len(busy)] = busy
+        self.book[books.o_misc + k.HEAP_SIZE] = len(busy)
 
     def _call(self, cpu: int) -> int:
         return int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
 
-    def _strides(self, cpu: int) -> int:
-        return int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES])
-
-    def _pending(self, cpu: int) -> int:
-        return int(self.state[self.layout.o_out + cpu]).bit_count()
-
     # --- what happens without anybody's step
 
     def _take(self, sender: int, target: int) -> bool:
-        from shootdown._machine.flushes import take, takeable
+        from shootdown._machine.flushes import takeable
 
         bit = 1 << target
         if (
@@ -297,20 +277,16 @@ class _Replay:
             or not int(runnable(takeable)(self.state, self.layout, sender, 0)) & bit
         ):
             return False
-        kind, strides = self._call(sender), self._strides(sender)
-        full, partial, left = (int(mask) for mask in runnable(take)(self.state, self.layout, sender, 0, bit))
-        if kind not in _INTERRUPTS:
-            self.order = max(self.order, self.sent[sender])
-            self._slice("interrupt", self.order, self.order, target, sender=sender)
+        kind = self._call(sender)
+        handler = int(runnable(answer)(self.state, self.layout, self.costs, sender, target))
+        if kind in _INTERRUPTS:
+            self.clock[target] = max(int(self.clock[target]), self.arrives[sender])
+            self._spend(target, handler, kind="interrupt", sender=sender, stalls=False)
         else:
-            time = self.costs[c.IPI_HANDLER]
-            if full or left:
-                time += self.costs[c.FULL_FLUSH]
-            elif partial:
-                time += strides * self.costs[c.PAGE_FLUSH]
-            self.clock[target] = max(self.clock[target], self.sent[sender] + self.costs[c.IPI_LATENCY])
-            self._spend(target, time, kind="interrupt", sender=sender, stalls=False)
-        self.answered[sender] = max(self.answered[sender], self.order)
+            self.order = max(self.order, self.arrives[sender])
+            self._slice("interrupt", self.order, self.order, target, sender=sender)
+        at = self.books.o_answer + sender
+        self.book[at] = max(int(self.book[at]), self.order + self.completes[sender])
         return True
 
     def _fill(self, cpu: int) -> bool:
@@ -341,7 +317,7 @@ class _Replay:
     def _preempt(self, cpu: int) -> bool:
         from shootdown._machine.agents import preempt
 
-        self.off_since[cpu] = max(self.clock[cpu], self.order)
+        self.off_since[cpu] = max(int(self.clock[cpu]), self.order)
         return self._agent(bool(runnable(preempt)(self.state, self.layout, cpu)), cpu)
 
     def _resume(self, cpu: int) -> bool:
@@ -349,8 +325,8 @@ class _Replay:
 
         if not runnable(resume)(self.state, self.layout, cpu):
             return False
-        again = self.off_since[cpu] + self.costs[c.PREEMPTED_FOR]
-        self.clock[cpu] = max(self.clock[cpu], again)
+        again = self.off_since[cpu] + int(self.costs[c.PREEMPTED_FOR])
+        self.clock[cpu] = max(int(self.clock[cpu]), again)
         self._spend(cpu, 0, kind="interrupt", stalls=False)
         return True
 
@@ -366,8 +342,8 @@ class _Replay:
         cpu = self._home(task)
         if not runnable(come_back)(self.state, self.code.steps, self.layout, task):
             return False
-        self.clock[cpu] = max(self.clock[cpu], self.order)
-        self._spend(cpu, self.costs[c.SWITCH], kind="interrupt", stalls=False)
+        self.clock[cpu] = max(int(self.clock[cpu]), self.order)
+        self._spend(cpu, int(self.costs[c.SWITCH]), kind="interrupt", stalls=False)
         return True
 
     def _agent(self, done: bool, cpu: int) -> bool:
@@ -387,15 +363,17 @@ class _Replay:
         kind: str = "step",
         sender: int = -1,
         stalls: bool = True,
-    ) -> None:
-        """Let a CPU spend time, so that its effect comes no earlier than those before it."""
-        end = max(self.clock[cpu] + time, self.order)
-        late = end - time - self.clock[cpu]
+    ) -> int:
+        """Let a CPU spend time, so that its effect comes no earlier than those before it; returns how long it waits."""
+        began = int(self.clock[cpu])
+        end = max(began + time, self.order)
+        late = end - time - began
         if stalls and self.started[cpu]:
             self.held[cpu] = max(self.held[cpu], late)
         self.started[cpu] = True
         self._slice(kind, end - time, end, cpu, pc, task, sender)
         self.clock[cpu] = self.order = end
+        return late
 
     def _slice(
         self, kind: str, begin: int, end: int, cpu: int, pc: int = -1, task: int = -1, sender: int = -1

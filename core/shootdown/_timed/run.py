@@ -124,7 +124,7 @@ def run_machine(
     from shootdown._timed import scheduler
 
     L = machine.layout
-    B = _books(machine, platform, one_by_one)
+    B = books_of(machine, platform, one_by_one=one_by_one)
     S = machine.state.copy()
     Q = blank(B, seed=seed)
     Q[B.o_trim : B.o_trim + L.mms] = _ONE_SECOND
@@ -153,7 +153,8 @@ def run_machine(
     return _collect(machine, B, S, Q, timeline, steps)
 
 
-def _books(machine: Machine, platform: Platform, one_by_one: bool) -> Books:
+def books_of(machine: Machine, platform: Platform, *, one_by_one: bool = False) -> Books:
+    """Lay out the books of a machine."""
     L = machine.layout
     return make_books(
         cpus=L.cpus,

@@ -40,7 +40,7 @@ INCLUSION, CPUS, LEVELS, SLOT_MASK, SLOTS, VM_MASK, HAS_GLOBAL, LOG, LOG_LINES =
 LOG_STEP = 8  # words of an entry of the log: a `Scope`
 SHIFT, BASE, SETS, SET_MASK, XOR, WAYS, POLICY, TREES, FIRST_OF_CACHE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 LRU, TREE_PLRU, RANDOM = 0, 1, 2
-INDEPENDENT, INCLUSIVE, EXCLUSIVE = 0, 1, 2
+INCLUSIVE, EXCLUSIVE = 1, 2  # 0: levels that know nothing of each other
 
 # --- control words, of the machine (at 0) and of each CPU
 NOW = CLOCK = 0

@@ -13,7 +13,7 @@ import numpy as np
 from shootdown._compilation.kernels import inlined, kernel
 
 NEWLINE, SPACE, TAB, RETURN, COMMA, COLON, AT, ZERO, NINE = 10, 32, 9, 13, 44, 58, 64, 48, 57
-LESS, EQUALS, DASH, POINT = 60, 61, 45, 46
+EQUALS, DASH, POINT = 61, 45, 46
 UPPER_A, UPPER_F, LOWER_A, LOWER_F, LOWER_X = 65, 70, 97, 102, 120
 FETCHES_I, LOADS_L, STORES_S, MODIFIES_M, THREAD_T, WORKLOAD_W = 73, 76, 83, 77, 84, 87
 FOUR = np.uint64(4)

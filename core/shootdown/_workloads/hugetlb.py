@@ -177,7 +177,7 @@ def _exit(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
 
 
 def _mprotect(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
-    model.calls.mprotect(mappings, to_class=1)
+    model.calls.mprotect(mappings)
 
 
 def _mremap(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:

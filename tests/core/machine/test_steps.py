@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -35,7 +32,6 @@ from shootdown._machine.steps.row import Row
 from shootdown._machine.steps.table import ROWS, STEPS
 
 RUNS = 180
-compiled = pytest.mark.skipif(hasattr(take_step, "py_func"), reason="the step functions are compiled here")
 
 
 #: What others can touch of the state, as exploration tells it apart, by the part of the state; all other parts are
@@ -116,27 +112,12 @@ def name_of(layout: Layout, at: int) -> str:
     return f"{part} + {at - starts[part]}"
 
 
-@pytest.mark.skipif(not hasattr(take_step, "py_func"), reason="they are not compiled here")
-def test_the_step_functions_are_tried_uncompiled() -> None:
-    """Where they are compiled the other tests of this file run in a process of their own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-@compiled
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_step_touches_no_cell_that_its_row_does_not_declare(row: Row) -> None:
     for taken in runs_of(row.number):
         assert undeclared(row, taken) == [], (taken.step, taken.layout)
 
 
-@compiled
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_each_cell_that_a_row_declares_is_touched_in_some_state(row: Row) -> None:
     touched: set[tuple[str, object]] = set()
@@ -152,7 +133,6 @@ def test_each_cell_that_a_row_declares_is_touched_in_some_state(row: Row) -> Non
     assert declared <= touched
 
 
-@compiled
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_step_writes_all_that_its_row_says_it_overwrites_and_nothing_if_it_is_not_taken(row: Row) -> None:
     for taken in runs_of(row.number):
@@ -163,7 +143,6 @@ def test_a_step_writes_all_that_its_row_says_it_overwrites_and_nothing_if_it_is_
             assert not taken.state.writes
 
 
-@compiled
 @pytest.mark.parametrize("missing", ["reads", "writes"])
 def test_a_row_that_leaves_a_cell_out_is_found_out(missing: str) -> None:
     row = STEPS[o.UNSHARE]
@@ -173,7 +152,6 @@ def test_a_row_that_leaves_a_cell_out_is_found_out(missing: str) -> None:
     assert any("o_share" in text for taken in runs_of(row.number) for text in undeclared(broken, taken))
 
 
-@compiled
 def test_a_row_that_says_own_bit_of_a_step_that_changes_others_is_found_out() -> None:
     row = STEPS[o.TARGET_RUNNING]
     broken = attrs.evolve(row, writes=tuple(c.own if c.part == "flush_on_entry" else c for c in row.writes))

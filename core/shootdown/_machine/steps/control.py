@@ -199,6 +199,8 @@ CONTROL = (
         words="interrupts on",
         primitive="mask",
         clock=Clock.ACTS,
+        # It takes the calls that became pending meanwhile.
+        counts=("full_flushes", "remote_full_flushes", "page_invalidations", "lazy_switches"),
     ),
     Row(
         name="EXECUTE",
