@@ -1,5 +1,6 @@
 """The ten VMSAv8-64 formats: the literals, checked against the manual's tables and Linux's headers."""
 
+import attrs
 import pytest
 
 from shootdown._pagetables.format_layout import layout
@@ -75,7 +76,7 @@ def test_levels_are_those_of_the_manual_and_of_linux(format_):
 @by_name
 def test_flushes_see_the_same_levels(format_):
     """The flush model's geometry, with folded levels repeated, agrees with the walker's formats."""
-    geometry = _GEOMETRY[1 << format_.page_shift, format_.va_bits]
+    geometry = attrs.astuple(_GEOMETRY[1 << format_.page_shift, format_.va_bits])
     shifts = {linux: shift for _, linux, shift in LEVELS[format_.name]}
     assert geometry[0] == shifts["pte"]
     assert geometry[-1] == shifts["pgd"]

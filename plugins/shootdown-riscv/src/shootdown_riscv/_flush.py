@@ -26,8 +26,6 @@ from shootdown_riscv._formats import SV32, SV39, SV48, SV57
 from shootdown_riscv._kernel import RiscvKernel
 from shootdown_riscv._platforms import RiscvPlatform
 
-_TLBFLUSH_C = "arch/riscv/mm/tlbflush.c"
-
 _FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
 
 
@@ -46,15 +44,14 @@ def sfence_vma(va: int | None = None, asid: int | None = None) -> FlushScope:
     return FlushScope(start=va, asid=asid, vm=None, global_entries=asid is None, walk_cache=walk)
 
 
-_LEAVES = scope_of(sfence_vma(va=0, asid=0))
-_ALL = scope_of(sfence_vma(asid=0))
+_LEAVES, _ALL = scope_of(sfence_vma(va=0, asid=0)), scope_of(sfence_vma(asid=0))
 
 
 @attrs.frozen
 class RiscvLowering(PlainLowering):
     """Write flushes as a riscv kernel on a riscv platform does them; see `shootdown.Lowering`."""
 
-    source = _TLBFLUSH_C
+    source = "arch/riscv/mm/tlbflush.c"
     flush_function = "__flush_tlb_range"
     local_function = "local_flush_tlb_range_asid"
     handler = "__ipi_flush_tlb_range_asid"
@@ -127,7 +124,7 @@ class RiscvLowering(PlainLowering):
         with asm.if_flags(g, ops.FULLMM | ops.NEED_FLUSH_ALL | table_flags(self.kernel)) as everything:
             self.flush_mm(asm, g)
             everything.otherwise()
-            with asm.function("flush_tlb_mm_range", _TLBFLUSH_C):
+            with asm.function("flush_tlb_mm_range", self.source):
                 self.flush(asm, g, stride=0)
 
     @property
@@ -146,7 +143,7 @@ class RiscvLowering(PlainLowering):
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""
         ceiling = self._own.tlb_flush_all_threshold
-        if everything or (self._has_cip_1200 and self._own.cip_1200_no_loops):
+        if everything or (self.page_scope == _ALL and self._own.cip_1200_no_loops):
             ceiling = 0
         asm.begin_flush(
             g,
@@ -158,13 +155,9 @@ class RiscvLowering(PlainLowering):
         )
 
     @property
-    def _has_cip_1200(self) -> bool:
-        return self._own.cip_1200 and self._cpu.cip_1200
-
-    @property
     def page_scope(self) -> int:
         """What a fence by address drops: leaf entries; with the workaround of CIP-1200 it is one of everything."""
-        return _ALL if self._has_cip_1200 else _LEAVES
+        return _ALL if self._own.cip_1200 and self._cpu.cip_1200 else _LEAVES
 
     def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
         """Count what one CPU, or with PER_TARGET each target, executes for a range."""
@@ -185,11 +178,10 @@ class RiscvLowering(PlainLowering):
         The call has no stride. OpenSBI turns a range of more bytes than its platform's limit into a fence of
         everything, else it goes by base pages.
         """
-        limit = self._cpu.sbi_flush_limit >> self.geometry.page_shift
         with asm.function("sbi_remote_sfence_vma_asid", "arch/riscv/kernel/sbi.c"):
             asm.begin_flush(
                 g,
-                ceiling=0 if everything else limit,
+                ceiling=0 if everything else self._cpu.sbi_flush_limit >> self.geometry.page_shift,
                 tracked=False,
                 stride=ops.BASE_STRIDES,
                 text="the firmware chooses: by base page, or all of the ASID",

@@ -101,7 +101,6 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         arch=RiscvPlatform(satp_mode=48, native_ipis="imsic", svinval=True),
         cpus=128,
     ),
-    # The same machine behind firmware that keeps the IMSIC to itself.
     Platform(
         name="rva23-server-sbi",
         summary="the same machine without supervisor IPIs: remote fences are SBI calls",
