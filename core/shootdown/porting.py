@@ -29,7 +29,7 @@ from shootdown._machine.assembler import Assembler, Branch
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs
 from shootdown._porting.geometry import geometry_of, tcg_tlb, typical_tlb, with_entries
-from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PlainLowering, mm_rules, table_flags
+from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PLAIN_WAYS, PlainLowering, mm_rules, table_flags
 from shootdown._porting.scopes import scope_of
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
 from shootdown._tlb.flush import WalkScope
@@ -49,6 +49,7 @@ __all__ = [
     "EVERYTHING",
     "NOTHING",
     "NO_LIMIT",
+    "PLAIN_WAYS",
     "SKIP_REDUNDANT_SYNC",
     "Assembler",
     "Branch",

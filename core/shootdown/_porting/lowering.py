@@ -11,6 +11,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
 from shootdown._values.architecture import Geometry, Lowering, MmRules
+from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import Kernel
 from shootdown._values.platform import Platform
 
@@ -18,6 +19,12 @@ from shootdown._values.platform import Platform
 EVERYTHING = -1
 #: A ceiling that no range reaches: however long it is, it is flushed by address.
 NO_LIMIT = 1 << 40
+#: The ways of flushing that `PlainLowering` knows, as `Architecture.flush_ways` lists them.
+PLAIN_WAYS = (
+    FlushWay("ipi", "IPIs whose handlers invalidate whatever their CPU runs"),
+    FlushWay("broadcast", "instructions that the hardware broadcasts to every CPU"),
+    FlushWay("hypercall", "a call of what runs below the kernel, which invalidates on the CPUs of the mask"),
+)
 #: ASIDs that the model tells apart on one CPU. A real CPU remembers more; no count depends on that.
 MOST_ASIDS = 256
 
@@ -153,7 +160,7 @@ class PlainLowering(Lowering):
     def way(self) -> str:
         """How flushes reach other CPUs, a what-if included (`--set platform.flush=`)."""
         forced = self.platform.flush
-        return forced if forced in ("ipi", "broadcast", "hypercall") else self.native_way
+        return forced if any(way.name == forced for way in PLAIN_WAYS) else self.native_way
 
     @property
     def mm(self) -> MmRules:

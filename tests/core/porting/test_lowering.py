@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import shootdown
-from shootdown.porting import EVERYTHING, PlainLowering, mm_rules, ops, table_flags
+from shootdown.porting import EVERYTHING, PLAIN_WAYS, PlainLowering, mm_rules, ops, table_flags
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toy import MACHINE, RADIX_4K, ToyLowering, radix, run
@@ -56,6 +57,16 @@ def test_the_native_way_is_the_architectures_unless_a_what_if_says_otherwise() -
 
     assert discard(Broadcasting, 2).counts["flush_ipis"] == 0
     assert discard(Broadcasting, 2, "ipi").counts["flush_ipis"] == 3
+
+
+def test_it_knows_the_ways_that_it_lists_and_takes_the_native_one_for_any_other() -> None:
+    def way(forced: str) -> str:
+        return ToyLowering(shootdown.kernel("7.0", "x86"), attrs.evolve(MACHINE, flush=forced)).way
+
+    for each in PLAIN_WAYS:
+        assert way(each.name) == each.name
+        assert each.doc
+    assert way("auto") == way("kvm") == "ipi"
 
 
 # --- how much

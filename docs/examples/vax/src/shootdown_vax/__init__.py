@@ -4,7 +4,7 @@ import attrs
 
 from shootdown import Architecture, Platform, hookimpl, switch
 from shootdown.formats import Attribute, Deny, Format, Level, Piece, Test, bit, bits
-from shootdown.porting import PlainLowering, estimated_costs, typical_tlb, with_entries
+from shootdown.porting import PLAIN_WAYS, PlainLowering, estimated_costs, typical_tlb, with_entries
 
 LEVELS = (Level("L2", "pgd", 9, "never"), Level("L1", "pmd", 9, "flag"), Level("L0", "pte", 9, "always"))
 VAX = Format(
@@ -21,8 +21,7 @@ VAX = Format(
     table_bits=bit(0),
     leaf_bits=bit(0) | bit(1),
 )
-COSTS = estimated_costs(0.0625)
-MACHINE = Platform(name="vax-9000", summary="VAX 9000, 62.5 MHz", costs=COSTS, tlb=typical_tlb(VAX), cpus=8)
+MACHINE = Platform("vax-9000", "VAX 9000, 62.5 MHz", estimated_costs(0.0625), tlb=typical_tlb(VAX), cpus=8)
 
 
 @attrs.frozen
@@ -56,5 +55,6 @@ def shootdown_architectures() -> list[Architecture]:
         configure=lambda kernel: attrs.evolve(kernel, pmd_sharing=False),
         platforms=with_entries(MACHINE),
         lower=VaxLowering,
+        flush_ways=PLAIN_WAYS,
     )
     return [vax]
