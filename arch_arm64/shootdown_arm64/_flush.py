@@ -231,8 +231,7 @@ class Arm64Lowering(Lowering):
         if self.way == "ipi":
             self._interrupt(asm, scope)
             return
-        asm.target_every(text="all CPUs, this one too")
-        asm.send(o.CALL_BROADCAST, scope=scope, each=-1, text="TLBI reaches every CPU")
+        asm.broadcast(scope, text="TLBI reaches every CPU")
         asm.complete("DSB ISH")
         if self._repeats == "once":
             with asm.function("__tlbi_sync_s1ish"):
@@ -242,8 +241,7 @@ class Arm64Lowering(Lowering):
                     cost="broadcast_ns",
                     text="TLBI VALE1IS of nothing: erratum",
                 )
-                asm.target_every(text="all CPUs, this one too")
-                asm.send(o.CALL_BROADCAST, scope=0, each=-1, text="nothing to drop")
+                asm.broadcast(0, text="nothing to drop")
                 asm.complete("DSB ISH again: erratum")
 
     def _interrupt(self, asm: Assembler, scope: int) -> None:

@@ -283,7 +283,7 @@ class RadixLowering(PowerpcLowering):
         """Execute tlbiel on this CPU."""
         self._tlbiel(asm, want)
         scope = want.scope if want.ranged else _SCOPE[want.pid_ric]
-        asm.flush_self(scope=scope, forced=1, text="ppc_after_tlbiel_barrier")
+        asm.invalidate_this_cpu(scope, text="ppc_after_tlbiel_barrier")
 
     def _tlbiel(self, asm: Assembler, want: Want, per: int = o.PER_REQUEST) -> None:
         """Count the tlbiel of a request: once, or for each target."""
@@ -324,8 +324,7 @@ class RadixLowering(PowerpcLowering):
         del g
         scope = self._count_tlbie(asm, want)
         asm.execute("tlbsync")
-        asm.target_every(text="all CPUs, this one too")
-        asm.send(o.CALL_BROADCAST, scope=scope, each=-1, text="tlbie reaches every CPU")
+        asm.broadcast(scope, text="tlbie reaches every CPU")
         asm.complete("eieio; tlbsync; ptesync")
 
     def _count_tlbie(self, asm: Assembler, want: Want) -> int:

@@ -150,8 +150,7 @@ class HashLowering(PowerpcLowering):
         if self.cpu.p9_tlbie_stq_bug:
             self._broadcast(asm, "tlbie_ric0_prs0_r0", 1, "ptesync; tlbie again: CPU_FTR_P9_TLBIE_STQ_BUG")
         asm.execute("tlbsync")
-        asm.target_every(text="all CPUs, this one too")
-        asm.send(o.CALL_BROADCAST, each=-1, text="tlbie reaches every CPU")
+        asm.broadcast(o.SCOPE_BOTH, text="tlbie reaches every CPU")
         asm.complete("eieio; tlbsync; ptesync")
         if locks:
             asm.unlock(_TLBIE_LOCK, write=True, text="native_tlbie_lock")
