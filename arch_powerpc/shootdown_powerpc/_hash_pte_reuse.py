@@ -171,6 +171,6 @@ HASH_PTE_REUSE = Scenario(
         Expect("bug", arch="powerpc", platform="power8", settings=(*_LATE, "memory_model=sc")),
         Expect("not-applicable", arch="powerpc", settings=_LATE, why="radix"),
         Expect("not-applicable", arch="arm64"),
-        Expect("not-applicable", settings=_LATE),
+        Expect("not-applicable", arch="x86", settings=_LATE),
     ),
 )

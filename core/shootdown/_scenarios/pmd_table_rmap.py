@@ -182,19 +182,19 @@ PMD_TABLE_RMAP = Scenario(
     flushes=False,
     window=("unshared", "unmapped", "unmapped-while-referenced", "table-freed"),
     expected=(
-        Expect("bug", kernel="6.12"),
-        Expect("safe", kernel="6.13"),
-        Expect("safe", kernel="7.0"),
+        Expect("bug", arch="x86", kernel="6.12"),
+        Expect("safe", arch="x86", kernel="6.13"),
+        Expect("safe", arch="x86", kernel="7.0"),
         Expect("bug", arch="arm64", kernel="6.12"),
         Expect("safe", arch="arm64", kernel="6.13"),
         Expect("not-applicable", arch="powerpc", kernel="6.12", why="powerpc shares no PMD tables"),
         *(
-            Expect("bug", settings=(_OLD,), parameters={"sharers": n, "path": p})
+            Expect("bug", arch="x86", settings=(_OLD,), parameters={"sharers": n, "path": p})
             for n in (1, 2, 3)
             for p in ("munmap", "rmap")
         ),
         *(
-            Expect("safe", settings=(_NEW,), parameters={"sharers": n, "path": p})
+            Expect("safe", arch="x86", settings=(_NEW,), parameters={"sharers": n, "path": p})
             for n in (2, 3)
             for p in ("munmap", "rmap")
         ),

@@ -215,15 +215,16 @@ def _no_page(model: Model, text: str) -> None:
 
 _FIX = (Parameter("fix", True, "the code as it has been since the commit named; false: before it"),)
 _BEFORE = ("scenario.fix=false",)
-_ARCHES = ("x86", "arm64", "powerpc", "riscv")
-_GUESTS = ("amd-server", "kvm-guest", "hyper-v-guest", "xen-pv-guest")
+_WHERE = (
+    *((arch, "") for arch in ("x86", "arm64", "powerpc", "riscv")),
+    *(("x86", platform) for platform in ("amd-server", "kvm-guest", "hyper-v-guest", "xen-pv-guest")),
+)
 
 
 def _expected() -> tuple[Expect, ...]:
-    where = [(arch, "") for arch in _ARCHES] + [("x86", guest) for guest in _GUESTS]
     both = [
         Expect(verdict, arch, platform, settings=settings)
-        for arch, platform in where
+        for arch, platform in _WHERE
         for verdict, settings in (("safe", ()), ("bug", _BEFORE))
     ]
     both += [

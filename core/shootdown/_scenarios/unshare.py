@@ -255,8 +255,8 @@ UNSHARE = (
         window=("walked", "reused"),
         sentences=_SENTENCES,
         expected=(
-            Expect("safe", kernel="6.15", why="flush IPIs wait for GUP-fast"),
-            Expect("bug", kernel="6.15", settings=("platform.flush=broadcast",)),
+            Expect("safe", arch="x86", kernel="6.15", why="flush IPIs wait for GUP-fast"),
+            Expect("bug", arch="x86", kernel="6.15", settings=("platform.flush=broadcast",)),
             Expect("bug", arch="arm64", kernel="6.15", why="TLBI waits for nobody's walk in software"),
             Expect("safe", arch="arm64", kernel="6.16"),
             Expect("safe", arch="arm64", kernel="7.0"),

@@ -25,14 +25,15 @@ class Expect:
 
     Args:
         verdict: `safe`, `bug` or `not-applicable`.
-        arch, platform, kernel: where; an empty platform is the architecture's first.
+        arch, platform, kernel: where. An empty architecture is this machine's, an empty platform the architecture's
+            first.
         settings: what-ifs, as `--set` takes them.
         parameters: as `-p` takes them.
         why: in a few words.
     """
 
     verdict: str
-    arch: str = "x86"
+    arch: str = ""
     platform: str = ""
     kernel: str = "7.0"
     settings: tuple[str, ...] = ()

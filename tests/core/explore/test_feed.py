@@ -42,7 +42,7 @@ REDUNDANT = {
 def _case(name: str, expect: Expect) -> Case[Scenario]:
     (case,) = explorations(
         name,
-        arch=[expect.arch],
+        arch=[expect.arch or "x86"],
         platforms=[expect.platform] if expect.platform else (),
         kernels=[expect.kernel],
         settings=expect.settings,
