@@ -32,7 +32,6 @@ from shootdown._pagetables.format import (
     Reason,
     Refused,
     Reserved,
-    Setting,
     Settings,
     Slot,
     Test,
@@ -40,6 +39,7 @@ from shootdown._pagetables.format import (
     bit,
     bits,
 )
+from shootdown._pagetables.format import FormatSetting as Setting
 
 if TYPE_CHECKING:
     from shootdown._pagetables.address_space import AddressSpace

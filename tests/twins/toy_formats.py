@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown._pagetables.format import (
+from shootdown.formats import (
     Attribute,
     CodeBit,
     Contiguous,

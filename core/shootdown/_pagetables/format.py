@@ -21,13 +21,13 @@ from shootdown._pagetables.format_parts import (
     Contiguous,
     Deny,
     Fault,
+    FormatSetting,
     Kind,
     Level,
     Piece,
     Reason,
     Refused,
     Reserved,
-    Setting,
     Settings,
     Slot,
     Test,
@@ -50,13 +50,13 @@ __all__ = [
     "Deny",
     "Fault",
     "Format",
+    "FormatSetting",
     "Kind",
     "Level",
     "Piece",
     "Reason",
     "Refused",
     "Reserved",
-    "Setting",
     "Settings",
     "Slot",
     "Test",
@@ -130,7 +130,7 @@ class Format:
     table_bits: int = 0
     leaf_bits: int = 0
     global_page: Test | None = None
-    settings_known: tuple[Setting, ...] = ()
+    settings_known: tuple[FormatSetting, ...] = ()
     faults: tuple[Fault, ...] = (Fault("fault"),)
     fields: tuple[BitField, ...] = ()
     first_level: int = 0
@@ -313,7 +313,7 @@ class CustomFormat:
     check: Callable[..., Any]
     steps: Callable[..., Any]
     attributes: tuple[Attribute, ...] = ()
-    settings_known: tuple[Setting, ...] = ()
+    settings_known: tuple[FormatSetting, ...] = ()
     faults: tuple[Fault, ...] = (Fault("fault"),)
     entry_bytes: int = 8
     big_endian: bool = False

@@ -277,7 +277,7 @@ class UsedFlags:
 
 
 @attrs.frozen
-class Setting:
+class FormatSetting:
     """Something of a CPU's state or model that decides walks: a control bit, or a number of address bits.
 
     Args:
@@ -379,7 +379,7 @@ class Settings(Mapping[str, int]):
         return all(self[name] for name in when) and not any(self[name] for name in unless)
 
 
-def resolve_settings(name: str, known: tuple[Setting, ...], changes: Mapping[str, int]) -> Settings:
+def resolve_settings(name: str, known: tuple[FormatSetting, ...], changes: Mapping[str, int]) -> Settings:
     """Give values to all of a format's settings, or raise `ShootdownError`."""
     table = {setting.name: setting for setting in known}
     for asked, value in changes.items():

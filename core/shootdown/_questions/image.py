@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from shootdown._pagetables.format import Access, CustomFormat, Format, Kind, Reason, Setting, Settings
+from shootdown._pagetables.format import Access, CustomFormat, Format, FormatSetting, Kind, Reason, Settings
 from shootdown._pagetables.mappings import Listing
 from shootdown._pagetables.mappings import Mapping as Range
 from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
@@ -278,7 +278,7 @@ def read_settings(form: Format | CustomFormat, texts: Mapping[str, str]) -> dict
     return {name: _value(form.name, known.get(name), name, text) for name, text in texts.items()}
 
 
-def _value(form: str, setting: Setting | None, name: str, text: str) -> int:
+def _value(form: str, setting: FormatSetting | None, name: str, text: str) -> int:
     if setting is None:
         return 0
     try:
