@@ -33,7 +33,7 @@ quick: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n auto --hypothesis-profile=quick \
+	SHOOTDOWN_COMPILE=never $(BIN)/pytest -q -n auto --hypothesis-profile=quick \
 		-m "not long and not compiled" $(QUICK)
 
 lint: $(VENV)/.test

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.machine.tiny import ELSEWHERE, Tiny
-from tests.plain import plain
 
 from shootdown._machine import ops as o
 from shootdown._machine.gathers import rounded_strides_of, stride_shift, strides_of
@@ -214,7 +213,7 @@ def test_a_request_may_take_the_range_of_a_gather_and_levels_of_its_own() -> Non
 )
 def test_a_stride_is_what_the_lowest_level_cleared_spans(cleared: int, shift: int) -> None:
     machine = Tiny()
-    assert plain(stride_shift)(machine.layout, cleared) == shift
+    assert stride_shift(machine.layout, cleared) == shift
 
 
 def test_strides_are_counted_in_what_was_cleared() -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.machine.tiny import Tiny, laid_out
-from tests.plain import plain
 
 from shootdown._machine import layout as places
 from shootdown._machine import ops as o
@@ -102,7 +101,7 @@ def test_kernels_know_each_set_of_the_machine_by_its_position(name: str) -> None
     layout = laid_out(cpus=40)
     state = empty_state(layout)
     set_cpu(state, layout, name, 37)
-    assert plain(has)(state, plain(cpu_set)(layout, getattr(sets, name.upper())), layout, 37)
+    assert has(state, cpu_set(layout, getattr(sets, name.upper())), layout, 37)
 
 
 @pytest.mark.parametrize("name", MM_SETS)
@@ -110,9 +109,9 @@ def test_kernels_know_each_set_of_an_mm_by_its_position(name: str) -> None:
     machine = Tiny()
     machine.put(name, 3, mm=1)
     layout = machine.layout
-    of_0, of_1 = (plain(mm_set)(layout, mm, getattr(sets, name.upper())) for mm in (0, 1))
-    assert plain(has)(machine.state, of_1, layout, 3)
-    assert not plain(has)(machine.state, of_0, layout, 3)
+    of_0, of_1 = (mm_set(layout, mm, getattr(sets, name.upper())) for mm in (0, 1))
+    assert has(machine.state, of_1, layout, 3)
+    assert not has(machine.state, of_0, layout, 3)
 
 
 @given(st.integers(1, 130).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))
@@ -120,13 +119,13 @@ def test_a_set_holds_the_cpus_that_were_put_into_it_and_not_taken_out(drawn: tup
     cpus, members = drawn
     layout = laid_out(cpus=cpus, tasks=1)
     state = empty_state(layout)
-    at = plain(cpu_set)(layout, sets.LAZY)
+    at = cpu_set(layout, sets.LAZY)
     for cpu in range(cpus):
-        plain(put)(state, at, layout, cpu)
+        put(state, at, layout, cpu)
     for cpu in set(range(cpus)) - members:
-        plain(take_out)(state, at, layout, cpu)
+        take_out(state, at, layout, cpu)
     assert cpus_of(state, layout, "lazy") == sorted(members)
-    assert {cpu for cpu in range(cpus) if plain(has)(state, at, layout, cpu)} == members
+    assert {cpu for cpu in range(cpus) if has(state, at, layout, cpu)} == members
 
 
 def test_every_operation_has_a_number_of_its_own() -> None:

@@ -9,9 +9,6 @@ import pytest
 from shootdown._questions.compare import cases
 from shootdown._report.explanation import Explanation, event_lines, explain, explanation
 
-# Counting bits overflows, as it is meant to.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-
 
 def explained(
     kernel: str = "6.16", workload: str = "hugetlb-munmap", *, arch: str = "x86", events: int = 0

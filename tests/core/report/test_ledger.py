@@ -12,9 +12,6 @@ from shootdown._machine.assembler import Assembler, Code
 from shootdown._report.ledger import entries, totals, tree, walk
 from shootdown._timed.run import Run, run_machine
 
-# Counting bits overflows, as it is meant to.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-
 
 def flush(asm: Assembler) -> None:
     """Flush mm 0 for munmap(), and sync for its unsharing."""

@@ -18,9 +18,6 @@ from shootdown._report.perfetto import as_slice, nested, write_trace
 from shootdown._report.timeline import OUTSIDE, Event, cpus_of, timeline
 from shootdown._timed.run import run_machine
 
-# Counting bits overflows, as it is meant to.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-
 
 def ran() -> list[Event]:
     """Sync twice with two CPUs."""

@@ -12,9 +12,6 @@ from shootdown._timed.run import Run
 IN = COST["switch_ns"]
 SPIN = 100
 
-# Counting bits overflows, as it is meant to.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-
 
 def flushing(*, units: int = 1, ceiling: int = 33, call: int = o.CALL_FLUSH, **send: int) -> Doing:
     """Flush a range of mm 0 on every CPU that has it loaded, a while after all have begun."""
