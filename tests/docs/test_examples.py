@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from shootdown._cli import run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -60,14 +60,14 @@ def matches(shown: list[str], printed: list[str]) -> bool:
 @pytest.mark.parametrize(
     ("place", "command", "shown"), commands(), ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_commands_print_what_the_page_shows(place: str, command: str, shown: list[str]) -> None:
+def test_commands_print_what_the_page_shows(
+    place: str, command: str, shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     words = shlex.split(command.split("  #")[0])
-    code = "import sys; from shootdown._cli import main; sys.argv[0] = 'shootdown'; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words[1:]], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, (place, done.stderr)
-    assert matches(shown, done.stdout.splitlines()), (place, done.stdout)
+    status = run(words[1:])
+    printed = capsys.readouterr()
+    assert status == 0, (place, printed.err)
+    assert matches(shown, printed.out.splitlines()), (place, printed.out)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from shootdown import ShootdownError
 from shootdown._oracle.rows import Row, read_rows
-from shootdown._oracle.validate import validate
+from shootdown._oracle.validate import Comparison, validate
 from shootdown._plugins.registry import registry
 
 MEASURED = Path(__file__).parents[2] / "oracle" / "measured.jsonl"
@@ -37,11 +38,17 @@ def rows_of(arch: str) -> list[Row]:
     return [row for row in ROWS if row.arch == arch]
 
 
+@functools.cache
+def compared(arch: str) -> tuple[Comparison, ...]:
+    """Predict every measured row of an architecture, once."""
+    return tuple(validate(rows_of(arch)))
+
+
 @pytest.mark.parametrize("arch", INSTALLED)
 def test_every_measured_count_is_predicted_or_the_difference_is_documented(arch: str) -> None:
     undocumented = [
         f"line {c.row.number}: {v.count} measured {v.measured}, predicted {v.predicted}"
-        for c in validate(rows_of(arch))
+        for c in compared(arch)
         for v in c.verdicts
         if not v.agrees and v.reason is None
     ]
@@ -50,12 +57,12 @@ def test_every_measured_count_is_predicted_or_the_difference_is_documented(arch:
 
 @pytest.mark.parametrize("arch", INSTALLED)
 def test_every_measured_row_can_be_run(arch: str) -> None:
-    assert [c.reason for c in validate(rows_of(arch)) if c.predicted is None] == []
+    assert [c.reason for c in compared(arch) if c.predicted is None] == []
 
 
 @pytest.mark.parametrize("arch", INSTALLED)
 def test_counts_of_the_mechanism_are_one_number_unless_children_race(arch: str) -> None:
-    for comparison in validate(rows_of(arch)):
+    for comparison in compared(arch):
         if comparison.row.fields.get("conc", 1) > 1:
             continue
         for verdict in comparison.verdicts:
