@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from shootdown._plugins.registry import registry
-from shootdown._questions.simulate import prepare, simulate
+from shootdown._questions.case import Question, prepare
+from shootdown._questions.simulate import simulate
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,14 +27,14 @@ def workload() -> Any:
 def test_each_round_unshares_and_shares_the_table(workload: Any, kernel: str, broadcasts: int) -> None:
     installed = registry()
     x86 = installed.architecture("x86")
-    case = prepare(x86, x86.platforms[0], kernel, workload, parameters={"times": 5}, cpus=4)
-    counts = simulate(case).counts
+    asked = Question(workload, x86, x86.platforms[0], kernel, parameters={"times": 5}, cpus=4)
+    counts = simulate(prepare(asked)).counts
     assert counts["unshared_tables"] == counts["shared_tables"] == 5
     assert counts["sync_broadcasts"] == broadcasts
 
 
 def test_a_kernel_without_the_call_refuses(workload: Any) -> None:
     x86 = registry().architecture("x86")
-    row = simulate(prepare(x86, x86.platforms[0], "5.10", workload, cpus=4))
+    row = simulate(prepare(Question(workload, x86, x86.platforms[0], "5.10", cpus=4)))
     assert not row.supported
     assert "90e7e7f5ef3f" in str(row.reason)
