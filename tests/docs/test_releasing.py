@@ -32,7 +32,7 @@ def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(path.name for path in ROOT.glob("*.md")) + ["CITATION.cff", "LICENSE"]
+    "name", [*sorted(path.name for path in ROOT.glob("*.md")), "CITATION.cff", "LICENSE"]
 )
 def test_every_page_of_the_root_is_in_the_sdist(name: str) -> None:
     assert name in PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
