@@ -11,7 +11,7 @@ from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations
-from shootdown._values.scenario import Scene
+from shootdown.scenarios import Scene
 
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
 #: Scenario, architecture, platform, settings, parameters: small machines with every kind of agent.
