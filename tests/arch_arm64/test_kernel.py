@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
+from functools import partial
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.architectures.kernels import GENERATION, kernel_of, measured, measured_kernels
 
 from shootdown import Kernel, ShootdownError
-from shootdown._values.changes import CHANGES as CORE
-from shootdown._values.releases import has_change, resolve
-from shootdown._values.series import SERIES, Release, Series
+from shootdown._plugins.registry import registry
+from shootdown._values.releases import resolve
 from shootdown._values.whatif import parse_settings, refuse_contradictions, set_kernel
-from shootdown.porting import BY_NAME, switches_of
-from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, VA_BITS, Arm64Kernel, configure
+from shootdown.porting import switches_of
+from shootdown_arm64._kernel import CONTRADICTIONS, VA_BITS
 from shootdown_arm64._platforms import PLATFORMS
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"
-GENERATION = {"none": "G0", "per-table": "G1", "last-sharer": "G2"}
-
-
-@attrs.frozen
-class Arm64:
-    """What resolving needs of the architecture."""
-
-    name: str = "arm64"
-    changes: tuple[object, ...] = CHANGES
-    switches: type = Arm64Kernel
-    configure: object = staticmethod(configure)
-
-
-def arm64(name: str, *settings: str) -> Kernel:
-    kernel = resolve(name, Arm64())
-    return set_kernel(kernel, parse_settings(settings), Arm64())
-
-
-@cache
-def measured() -> tuple[dict[str, object], ...]:
-    rows = [json.loads(line) for line in ORACLE.read_text().splitlines()]
-    return tuple(row for row in rows if row["arch"] == "arm64")
+ARM64 = registry().architecture("arm64")
+arm64 = partial(kernel_of, "arm64")
 
 
 # --- the measured kernels
 
 
-@pytest.mark.parametrize("name", sorted({str(row["kernel"]) for row in measured()}))
+@pytest.mark.parametrize("name", measured_kernels("arm64"))
 def test_a_measured_kernel_has_the_generation_and_the_walk_cache_fix_that_were_measured(name: str) -> None:
-    rows = [row for row in measured() if row["kernel"] == name]
+    rows = [row for row in measured("arm64") if row["kernel"] == name]
     kernel = arm64(name)
     assert {row["generation"] for row in rows} == {GENERATION[kernel.unshare_sync]}
     assert {row["arm64_walk_cache_fix"] for row in rows} == {kernel.honour_unshared_tables}
 
 
-@pytest.mark.parametrize("name", sorted({str(row["kernel"]) for row in measured()}))
+@pytest.mark.parametrize("name", measured_kernels("arm64"))
 def test_a_measured_kernel_frees_tables_by_rcu_flushes_each_vma_and_is_wholly_known(name: str) -> None:
     kernel = arm64(name)
     assert kernel.rcu_table_free
@@ -172,7 +147,7 @@ def test_pages_and_address_bits_that_do_not_go_together_are_refused() -> None:
 
 def test_a_root_cannot_be_shared_even_as_a_what_if() -> None:
     settings = parse_settings(["kernel.page_size=16k", "kernel.va_bits=36", "kernel.pmd_sharing=true"])
-    kernel = set_kernel(resolve("7.0", Arm64()), settings, Arm64())
+    kernel = set_kernel(resolve("7.0", ARM64), settings, ARM64)
     with pytest.raises(ShootdownError, match="cannot both hold") as refusal:
         refuse_contradictions(settings, kernel, PLATFORMS[0], CONTRADICTIONS)
     assert len(str(refusal.value).splitlines()) == 1
@@ -184,43 +159,3 @@ def test_ways_to_flush_that_arm64_does_not_have_are_refused(flush: str) -> None:
     platform = attrs.evolve(PLATFORMS[0], flush=flush)
     with pytest.raises(ShootdownError, match="not possible here: arm64 flushes by TLBIs"):
         refuse_contradictions(settings, arm64("7.0"), platform, CONTRADICTIONS)
-
-
-@pytest.mark.parametrize("field", [name for name, _ in switches_of(Arm64Kernel)])
-def test_every_own_switch_says_what_it_is(field: str) -> None:
-    switch = dict(switches_of(Arm64Kernel))[field]
-    assert len(switch.metadata["doc"]) > 20
-
-
-# --- the table
-
-
-def test_every_change_sets_a_switch_of_arm64_or_core() -> None:
-    declared = dict(switches_of(Kernel)) | dict(switches_of(Arm64Kernel))
-    for change in CHANGES:
-        assert change.sets, change
-        assert {name for name, _ in change.sets} <= set(declared), change
-        assert change.source, change
-
-
-def test_backports_go_to_older_series_and_to_releases_that_exist() -> None:
-    for change in CHANGES:
-        for name, point in change.stable:
-            assert change.mainline is not None
-            assert BY_NAME[name].key < BY_NAME[change.mainline.partition("-rc")[0]].key, change
-            assert 0 < point <= BY_NAME[name].newest, change
-
-
-@given(st.sampled_from(SERIES), st.data())
-def test_a_later_point_release_never_loses_a_change(one: Series, data: st.DataObject) -> None:
-    early = data.draw(st.integers(0, one.newest))
-    late = data.draw(st.integers(early, one.newest))
-    for change in (*CORE, *CHANGES):
-        if has_change(Release(one.name, early), change)[0]:
-            assert has_change(Release(one.name, late), change)[0], change
-
-
-def test_every_series_resolves_and_configuring_twice_is_configuring_once() -> None:
-    for each in SERIES:
-        kernel = arm64(f"{each.name}.{each.newest}")
-        assert configure(kernel) == kernel

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from functools import partial
 
-import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.architectures.kernels import kernel_of, measured_kernels
 
 from shootdown import Kernel
-from shootdown._values.changes import CHANGES as CORE
-from shootdown._values.releases import has_change, resolve
-from shootdown._values.series import SERIES, Release, Series
-from shootdown._values.whatif import parse_settings, set_kernel
-from shootdown.porting import BY_NAME, switches_of
-from shootdown_powerpc._kernel import CHANGES, PowerpcKernel, configure
+from shootdown._values.series import SERIES, Series
+from shootdown.porting import BY_NAME
+from shootdown_powerpc._kernel import CHANGES
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"
-
-
-@attrs.frozen
-class Powerpc:
-    """What resolving needs of the architecture."""
-
-    name: str = "powerpc"
-    changes: tuple[object, ...] = CHANGES
-    switches: type = PowerpcKernel
-    configure: object = staticmethod(configure)
-
-
-def powerpc(name: str, *settings: str) -> Kernel:
-    return set_kernel(resolve(name, Powerpc()), parse_settings(settings), Powerpc())
+powerpc = partial(kernel_of, "powerpc")
 
 
 def newest(series: Series) -> str:
@@ -40,10 +20,7 @@ def newest(series: Series) -> str:
 
 
 def test_the_measured_kernel_has_the_switches_that_its_counts_show() -> None:
-    names = {
-        row["kernel"] for row in map(json.loads, ORACLE.read_text().splitlines()) if row["arch"] == "ppc64el"
-    }
-    assert names == {"6.12.95"}
+    assert measured_kernels("ppc64el") == ("6.12.95",)
     kernel = powerpc("6.12.95")
     assert kernel.remarks == ()
     assert kernel.merge_vmas
@@ -98,29 +75,6 @@ def test_sharing_is_one_set_away_and_says_so() -> None:
     assert kernel.remarks == ("what-if: pmd_sharing=true (7.0 has false)",)
 
 
-def test_every_change_sets_a_switch_of_powerpc_or_core_and_says_where_it_is_from() -> None:
-    declared = dict(switches_of(Kernel)) | dict(switches_of(PowerpcKernel))
-    for change in CHANGES:
-        assert change.sets, change
-        assert {name for name, _ in change.sets} <= set(declared), change
-        assert change.source, change
-
-
 def test_changes_are_in_the_order_of_their_releases() -> None:
     keys = [BY_NAME[str(change.mainline).partition("-rc")[0]].key for change in CHANGES]
     assert keys == sorted(keys)
-
-
-@given(st.sampled_from(SERIES), st.data())
-def test_a_later_point_release_never_loses_a_change(one: Series, data: st.DataObject) -> None:
-    early = data.draw(st.integers(0, one.newest))
-    late = data.draw(st.integers(early, one.newest))
-    for change in (*CORE, *CHANGES):
-        if has_change(Release(one.name, early), change)[0]:
-            assert has_change(Release(one.name, late), change)[0], change
-
-
-def test_configuring_twice_is_configuring_once() -> None:
-    for series in SERIES:
-        kernel = powerpc(newest(series))
-        assert configure(kernel) == kernel

@@ -6,15 +6,12 @@ docs/reference/costs-powerpc.md.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 from twins import cost_tables
-from twins.cost_tables import TAKEN_OVER
 
-from shootdown import Cost, Platform
-from shootdown.porting import COST_NAMES
+from shootdown import Platform
 from shootdown_powerpc._platforms import PLATFORMS, PowerPlatform
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "costs-powerpc.md"
@@ -27,11 +24,6 @@ PUBLISHED = {
     256: (51.9, 50.2),
     512: (None, 98.3),
 }
-EVERY_COST = [
-    pytest.param(getattr(platform.costs, name), id=f"{platform.name}-{name}")
-    for platform in PLATFORMS
-    for name in COST_NAMES
-]
 
 
 def by_name(name: str) -> Platform:
@@ -41,35 +33,6 @@ def by_name(name: str) -> Platform:
 def power(platform: Platform) -> PowerPlatform:
     own: PowerPlatform = platform.arch
     return own
-
-
-@pytest.mark.parametrize("cost", EVERY_COST)
-def test_a_source_cites_a_publication_or_says_that_it_is_an_estimate(cost: Cost) -> None:
-    cited = re.search(r"\b[0-9a-f]{12}\b|\blore \S+@\S+", cost.source)
-    assert cited or cost.source.startswith("estimate: ")
-
-
-@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
-def test_only_time_that_no_hypervisor_takes_is_free(platform: Platform) -> None:
-    free = {name for name in COST_NAMES if getattr(platform.costs, name).likely == 0}
-    assert free == ({"preempted_ns"} if platform.hypervisor == "none" else set())
-
-
-@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
-def test_an_estimate_allows_for_twice_what_is_likely(platform: Platform) -> None:
-    for name in COST_NAMES:
-        cost: Cost = getattr(platform.costs, name)
-        if cost.source.startswith("estimate: ") and cost.likely:
-            assert cost.high >= 2 * cost.likely, name
-
-
-def test_what_is_taken_over_has_the_values_of_the_platform_that_it_names() -> None:
-    for platform in PLATFORMS:
-        for name in COST_NAMES:
-            cost: Cost = getattr(platform.costs, name)
-            if cost.source.startswith(TAKEN_OVER):
-                other = getattr(by_name(cost.source.removeprefix(TAKEN_OVER)).costs, name)
-                assert (cost.low, cost.likely, cost.high) == (other.low, other.likely, other.high)
 
 
 def mprotect(pages: int, *, by_pid: bool) -> float:
@@ -106,12 +69,6 @@ def test_hash_tlbs_cache_no_levels_of_linux_tree() -> None:
     for platform in PLATFORMS:
         if power(platform).mmu == "hash":
             assert platform.tlb.walk_caches == ()
-
-
-def test_names_are_unique_and_the_first_platform_is_bare_metal() -> None:
-    names = [platform.name for platform in PLATFORMS]
-    assert len(set(names)) == len(names)
-    assert PLATFORMS[0].hypervisor == "none"
 
 
 def test_the_document_lists_the_values_as_they_are() -> None:

@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
+from functools import partial
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.architectures.kernels import GENERATION, kernel_of, measured, measured_kernels
 
 from shootdown import Kernel, ShootdownError
-from shootdown._values.changes import CHANGES as CORE
-from shootdown._values.releases import has_change, newest_known, resolve
-from shootdown._values.series import SERIES, Release, Series
-from shootdown._values.whatif import parse_settings, refuse_contradictions, set_kernel
-from shootdown.porting import BY_NAME, switches_of
-from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
+from shootdown._values.releases import newest_known
+from shootdown._values.series import SERIES
+from shootdown._values.whatif import parse_settings, refuse_contradictions
+from shootdown.porting import switches_of
+from shootdown_x86._kernel import CONTRADICTIONS
 
-ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"
-
-
-@attrs.frozen
-class X86:
-    """What resolving needs of the architecture."""
-
-    name: str = "x86"
-    changes: tuple[object, ...] = CHANGES
-    switches: type = X86Kernel
-    configure: object = staticmethod(configure)
-
-
-def x86(name: str, *settings: str) -> Kernel:
-    kernel = resolve(name, X86())
-    return set_kernel(kernel, parse_settings(settings), X86())
-
-
-@cache
-def measured() -> tuple[dict[str, object], ...]:
-    rows = [json.loads(line) for line in ORACLE.read_text().splitlines()]
-    return tuple(row for row in rows if row["arch"] == "amd64")
+x86 = partial(kernel_of, "x86")
 
 
 # --- the measured kernels
 
-GENERATION = {"none": "G0", "per-table": "G1", "last-sharer": "G2"}
 
-
-@pytest.mark.parametrize("name", sorted({str(row["kernel"]) for row in measured()}))
+@pytest.mark.parametrize("name", measured_kernels("amd64"))
 def test_a_measured_kernel_has_the_generation_that_was_measured(name: str) -> None:
-    generations = {row["generation"] for row in measured() if row["kernel"] == name}
+    generations = {row["generation"] for row in measured("amd64") if row["kernel"] == name}
     assert generations == {GENERATION[x86(name).unshare_sync]}
 
 
-@pytest.mark.parametrize("name", sorted({str(row["kernel"]) for row in measured()}))
+@pytest.mark.parametrize("name", measured_kernels("amd64"))
 def test_all_measured_kernels_free_tables_by_rcu_and_nothing_about_them_is_unverified(name: str) -> None:
     kernel = x86(name)
     assert kernel.rcu_table_free
@@ -85,7 +58,9 @@ def test_each_measured_kernel_has_the_switches_that_its_counts_show() -> None:
 
 
 def _row(**wanted: object) -> dict[str, list[int]]:
-    (row,) = [row for row in measured() if all(row.get(name) == value for name, value in wanted.items())]
+    (row,) = [
+        row for row in measured("amd64") if all(row.get(name) == value for name, value in wanted.items())
+    ]
     return row["counts"]
 
 
@@ -250,38 +225,3 @@ def test_two_settings_that_cannot_both_hold_are_refused(
 )
 def test_what_contradicts_history_alone_is_a_what_if(release: str, flush: str, settings: list[str]) -> None:
     refuse_contradictions(parse_settings(settings), x86(release, *settings), Forced(flush), CONTRADICTIONS)
-
-
-# --- the table
-
-
-def test_every_change_sets_a_switch_of_x86_or_core_away_from_where_it_was() -> None:
-    declared = dict(switches_of(Kernel)) | dict(switches_of(X86Kernel))
-    for change in CHANGES:
-        assert change.sets, change
-        assert {name for name, _ in change.sets} <= set(declared), change
-        assert change.source or not change.stable, change
-
-
-def test_backports_go_to_older_series_and_to_releases_that_exist() -> None:
-    for change in CHANGES:
-        for name, point in change.stable:
-            assert change.mainline is not None
-            assert BY_NAME[name].key < BY_NAME[change.mainline.partition("-rc")[0]].key, change
-            assert 0 < point <= BY_NAME[name].newest, change
-
-
-@given(st.sampled_from(SERIES), st.data())
-def test_a_later_point_release_never_loses_a_change(one: Series, data: st.DataObject) -> None:
-    name, newest = one.name, one.newest
-    early = data.draw(st.integers(0, newest))
-    late = data.draw(st.integers(early, newest))
-    for change in (*CORE, *CHANGES):
-        if has_change(Release(name, early), change)[0]:
-            assert has_change(Release(name, late), change)[0], change
-
-
-def test_configuring_twice_is_configuring_once() -> None:
-    for each in SERIES:
-        kernel = x86(f"{each.name}.{each.newest}")
-        assert configure(kernel) == kernel
