@@ -31,7 +31,7 @@ FIX = "kernel.honour_unshared_tables"
 def test_with_range_operations_one_table_is_one_rvale1is_and_its_walk_cache_entry_stays(run, kernel):
     """MADV_DONTNEED has no other flush than that of the unsharing."""
     found = run("hugetlb-madvise", kernel, platform=RANGES)
-    assert found.tlbis == {RVALE: 1}
+    assert found.instructions == {RVALE: 1}
     assert found.counts["stale_entries_left"] == 1
 
 
@@ -39,7 +39,7 @@ def test_with_range_operations_one_table_is_one_rvale1is_and_its_walk_cache_entr
 def test_since_c2ff4764e03e_it_is_one_rvae1is_and_nothing_stays(run, kernel):
     """c2ff4764e03e keeps the level hint and drops walk-cache entries."""
     found = run("hugetlb-madvise", kernel, platform=RANGES)
-    assert found.tlbis == {RVAE: 1}
+    assert found.instructions == {RVAE: 1}
     assert found.counts["stale_entries_left"] == 0
 
 
@@ -47,28 +47,28 @@ def test_since_c2ff4764e03e_it_is_one_rvae1is_and_nothing_stays(run, kernel):
 def test_without_range_operations_one_table_is_aside1is_which_leaves_nothing(run, kernel):
     """1 GiB at a stride of 2 MiB reaches MAX_DVM_OPS."""
     found = run("hugetlb-madvise", kernel)
-    assert found.tlbis == {ASIDE: 1}
+    assert found.instructions == {ASIDE: 1}
     assert found.counts["stale_entries_left"] == 0
 
 
 def test_the_fix_is_a_switch_of_any_release(run):
     with_it = run("hugetlb-madvise", "7.0", f"{FIX}=true", platform=RANGES)
     without = run("hugetlb-madvise", "7.2.13", f"{FIX}=false", platform=RANGES)
-    assert (with_it.tlbis, with_it.counts["stale_entries_left"]) == ({RVAE: 1}, 0)
-    assert (without.tlbis, without.counts["stale_entries_left"]) == ({RVALE: 1}, 1)
+    assert (with_it.instructions, with_it.counts["stale_entries_left"]) == ({RVAE: 1}, 0)
+    assert (without.instructions, without.counts["stale_entries_left"]) == ({RVALE: 1}, 1)
 
 
 @pytest.mark.parametrize(("tables", "tlbi"), [(1, RVALE), (8, RVALE), (9, ASIDE)])
 def test_up_to_8_gib_are_one_range_operation(run, tables, tlbi):
-    assert run("hugetlb-madvise", "7.0", platform=RANGES, tables=tables).tlbis == {tlbi: 1}
+    assert run("hugetlb-madvise", "7.0", platform=RANGES, tables=tables).instructions == {tlbi: 1}
 
 
 def test_before_6_10_exactly_8_gib_went_by_asid(run):
     """73301e464a72: a range of MAX_TLBI_RANGE_PAGES itself."""
-    assert run("hugetlb-madvise", "6.9", platform=RANGES, tables=8).tlbis == {ASIDE: 1}
-    assert run("hugetlb-madvise", "6.10", platform=RANGES, tables=8).tlbis == {RVALE: 1}
+    assert run("hugetlb-madvise", "6.9", platform=RANGES, tables=8).instructions == {ASIDE: 1}
+    assert run("hugetlb-madvise", "6.10", platform=RANGES, tables=8).instructions == {RVALE: 1}
     switch = "kernel.range_limit_includes_max=true"
-    assert run("hugetlb-madvise", "6.10", switch, platform=RANGES, tables=8).tlbis == {ASIDE: 1}
+    assert run("hugetlb-madvise", "6.10", switch, platform=RANGES, tables=8).instructions == {ASIDE: 1}
 
 
 @pytest.mark.parametrize("call", ["hugetlb-mremap", "hugetlb-uffd"])
@@ -77,14 +77,16 @@ def test_flush_hugetlb_tlb_range_dropped_walk_caches_until_the_rework_lost_that(
     seen = [run(call, kernel, platform=RANGES) for kernel in ("6.4", "6.12.73", "6.12.74", "6.12.93")]
     # move_vma() then unmaps the old place, and frees the table above
     freed = {ASIDE: 1} if call == "hugetlb-mremap" else {}
-    assert [found.tlbis for found in seen] == [{name: 1, **freed} for name in (RVAE, RVAE, RVALE, RVAE)]
+    assert [found.instructions for found in seen] == [
+        {name: 1, **freed} for name in (RVAE, RVAE, RVALE, RVAE)
+    ]
     assert [found.counts["stale_entries_left"] for found in seen] == [0, 0, 1, 0]
 
 
 def test_in_munmap_tlb_end_vma_flushes_and_the_sync_follows_although_nothing_is_pending(run):
     """One flush of the unsharing, one sync; the other TLBI is that of the freed tables above."""
     found = run("hugetlb-munmap", "7.0", platform=RANGES)
-    assert found.tlbis == {RVALE: 1, ASIDE: 1}
+    assert found.instructions == {RVALE: 1, ASIDE: 1}
     assert found.counts["sync_broadcasts"] == 1
     assert run("hugetlb-munmap", "7.0", platform=RANGES, sharers=3).counts["sync_broadcasts"] == 0
 
@@ -107,20 +109,22 @@ def test_in_munmap_tlb_end_vma_flushes_and_the_sync_follows_although_nothing_is_
 def test_exit_does_not_flush_for_the_unsharing_but_where_backports_do(run, kernel, flushes, stale):
     """The one ASIDE1IS is that of the freed tables, at the end; sharers see one sync before it."""
     found = run("hugetlb-exit", kernel)
-    assert found.tlbis == {ASIDE: flushes}
+    assert found.instructions == {ASIDE: flushes}
     assert (found.counts["stale_entries_left"] > 0) == stale
 
 
 def test_that_exit_ignores_unshared_tables_is_a_switch(run):
     found = run("hugetlb-exit", "7.2.13", "kernel.exit_ignores_unshared_tables=false")
-    assert (found.tlbis, found.counts["stale_entries_left"]) == ({ASIDE: 2}, 0)
+    assert (found.instructions, found.counts["stale_entries_left"]) == ({ASIDE: 2}, 0)
 
 
 def test_munmap_on_7_1_flushes_upper_tables_by_one_vae1is(run):
     """c753d667d959: without range operations a range has no limit in pages, and one stride of 512 GiB is one TLBI."""
-    assert run("hugetlb-munmap", "7.0").tlbis == {ASIDE: 2}
-    assert run("hugetlb-munmap", "7.1").tlbis == {ASIDE: 1, VAE: 1}
-    assert run("hugetlb-munmap", "7.1", "kernel.range_limit_without_tlbirange=true").tlbis == {ASIDE: 2}
+    assert run("hugetlb-munmap", "7.0").instructions == {ASIDE: 2}
+    assert run("hugetlb-munmap", "7.1").instructions == {ASIDE: 1, VAE: 1}
+    assert run("hugetlb-munmap", "7.1", "kernel.range_limit_without_tlbirange=true").instructions == {
+        ASIDE: 2
+    }
 
 
 # --- 16K pages
@@ -132,25 +136,25 @@ def test_munmap_on_7_1_flushes_upper_tables_by_one_vae1is(run):
 def test_with_16k_pages_unsharing_one_table_executes_no_tlbi_at_all(run, kernel, platform, call):
     """The range of 64 GiB is 0 in 32 bits; even TLB entries stay."""
     found = run(call, kernel, "kernel.page_size=16k", platform=platform)
-    assert found.tlbis == {}
+    assert found.instructions == {}
     assert found.counts["stale_entries_left"] > 1
 
 
 @pytest.mark.parametrize("tables", [2, 8])
 def test_with_16k_pages_several_tables_are_far_enough_apart_for_aside1is(run, tables):
     found = run("hugetlb-madvise", "7.2.13", "kernel.page_size=16k", tables=tables)
-    assert (found.tlbis, found.counts["stale_entries_left"]) == ({ASIDE: 1}, 0)
+    assert (found.instructions, found.counts["stale_entries_left"]) == ({ASIDE: 1}, 0)
 
 
 def test_with_16k_pages_mprotect_of_one_table_is_aside1is_as_was_seen(run):
-    assert run("hugetlb-mprotect", "7.2.13", "kernel.page_size=16k").tlbis == {ASIDE: 1}
-    assert run("hugetlb-mprotect", "6.12.73", "kernel.page_size=16k").tlbis == {ASIDE: 1}
+    assert run("hugetlb-mprotect", "7.2.13", "kernel.page_size=16k").instructions == {ASIDE: 1}
+    assert run("hugetlb-mprotect", "6.12.73", "kernel.page_size=16k").instructions == {ASIDE: 1}
 
 
 def test_the_truncation_is_a_switch(run):
     sixteen = ("kernel.page_size=16k", "kernel.range_truncation_16k=false")
     found = run("hugetlb-madvise", "7.2.13", *sixteen)
-    assert (found.tlbis, found.counts["stale_entries_left"]) == ({ASIDE: 1}, 0)
+    assert (found.instructions, found.counts["stale_entries_left"]) == ({ASIDE: 1}, 0)
 
 
 # --- nested gathers
@@ -200,7 +204,7 @@ def test_max_dvm_ops_is_ptrs_per_pte(run, page_size, limit):
             kind="embedded",
             pages=pages,
             threads=1,
-        ).tlbis
+        ).instructions
 
     assert discard(limit - 1) == {VALE: limit - 1}
     assert discard(limit) == {ASIDE: 1}
@@ -210,7 +214,7 @@ def test_max_dvm_ops_is_ptrs_per_pte(run, page_size, limit):
 
 def test_kpti_needs_every_tlbi_twice(run):
     for kind, expected in (("embedded", {VALE: 2 * 7}), ("isolated", {VAE: 2, VALE: 14})):
-        found = run("anonymous", "6.12.74", "kernel.kpti=true", kind=kind, pages=7, threads=1).tlbis
+        found = run("anonymous", "6.12.74", "kernel.kpti=true", kind=kind, pages=7, threads=1).instructions
         assert found == expected, kind
 
 
@@ -238,20 +242,20 @@ def test_kpti_halves_the_asids():
 )
 def test_the_repeat_tlbi_workaround_costs_what_its_release_makes_of_it(run, kernel, erratum, expected):
     case = {"op": "madv_dontneed", "kind": "embedded", "pages": 3, "threads": 1}
-    assert run("anonymous", kernel, f"platform.tlbi_erratum={erratum}", **case).tlbis == expected
+    assert run("anonymous", kernel, f"platform.tlbi_erratum={erratum}", **case).instructions == expected
 
 
 @pytest.mark.parametrize(("switch", "count"), [("never", 3), ("each", 6), ("once", 4)])
 def test_the_workaround_is_a_switch(run, switch, count):
     case = {"op": "madv_dontneed", "kind": "embedded", "pages": 3, "threads": 1}
     settings = ("platform.tlbi_erratum=1286807", f"kernel.repeat_tlbi={switch}")
-    assert run("anonymous", "7.2.13", *settings, **case).tlbis == {VALE: count}
+    assert run("anonymous", "7.2.13", *settings, **case).instructions == {VALE: count}
 
 
 @pytest.mark.parametrize("state", ["spin", "lazy", "switched"])
 def test_nobody_is_interrupted_and_no_cpu_is_left_out_whatever_runs_there(run, state):
     found = run("anonymous", "7.0", cpus=8, pages=3, threads=5, state=state, kind="embedded")
-    assert found.tlbis == {VALE: 3}
+    assert found.instructions == {VALE: 3}
     assert found.counts["flush_ipis"] == 0
     assert found.counts["broadcast_invalidations"] == 3
 
@@ -259,13 +263,13 @@ def test_nobody_is_interrupted_and_no_cpu_is_left_out_whatever_runs_there(run, s
 @pytest.mark.parametrize("cpus", [1, 2, 3, 16, 96, 192])
 def test_the_number_of_cpus_changes_syncs_and_no_tlbi(run, cpus):
     found = run("hugetlb-munmap", "7.0", cpus=cpus, platform=RANGES)
-    assert found.tlbis == {RVALE: 1, ASIDE: 1}
+    assert found.instructions == {RVALE: 1, ASIDE: 1}
     assert found.counts["sync_ipis"] == cpus - 1
 
 
 def test_if_arm64_flushed_by_ipis_the_sync_would_be_redundant(run):
     found = run("hugetlb-munmap", "7.0", "platform.flush=ipi", cpus=8, threads=3, platform=RANGES)
-    assert found.tlbis == {}
+    assert found.instructions == {}
     assert found.counts["flush_ipis"] == 2 * 3
 
 
@@ -290,9 +294,9 @@ def test_where_no_tables_are_shared_the_reason_is_given(settings, reason):
 def test_if_64k_pages_shared_tables_a_table_of_4_tib_would_be_truncated_like_one_of_64_gib(run):
     shared = ("kernel.page_size=64k", "kernel.pmd_sharing=true")
     found = run("hugetlb-madvise", "7.0", *shared, platform=RANGES)
-    assert (found.tlbis, found.counts["unshared_tables"]) == ({}, 1)
+    assert (found.instructions, found.counts["unshared_tables"]) == ({}, 1)
     whole = run("hugetlb-madvise", "7.0", *shared, "kernel.range_truncation_16k=false", platform=RANGES)
-    assert whole.tlbis == {ASIDE: 1}
+    assert whole.instructions == {ASIDE: 1}
 
 
 def test_address_bits_that_no_kernel_of_the_page_size_has_are_refused(run):
@@ -306,5 +310,5 @@ def test_address_bits_that_no_kernel_of_the_page_size_has_are_refused(run):
 )
 def test_every_configuration_that_shares_tables_runs(run, page_size, va_bits):
     found = run("hugetlb-madvise", "7.0", f"kernel.page_size={page_size}", f"kernel.va_bits={va_bits}")
-    assert found.tlbis == ({ASIDE: 1} if page_size == "4k" else {})
+    assert found.instructions == ({ASIDE: 1} if page_size == "4k" else {})
     assert found.counts["unshared_tables"] == 1

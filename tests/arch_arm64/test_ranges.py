@@ -109,7 +109,7 @@ def test_the_model_counts_as_many_as_the_arithmetic_gives(run):
         ranges = sum(operation.num is not None for operation in found)
         expected = {"tlbi_rvale1is": ranges, "tlbi_vale1is": len(found) - ranges}
         case = {"op": "madv_dontneed", "kind": "embedded", "pages": pages, "threads": 1}
-        executed = run("anonymous", "6.12.74", platform="qemu-tcg-max", **case).tlbis
+        executed = run("anonymous", "6.12.74", platform="qemu-tcg-max", **case).instructions
         assert executed == {name: n for name, n in expected.items() if n}, pages
-        plain = run("anonymous", "6.12.74", **case).tlbis
+        plain = run("anonymous", "6.12.74", **case).instructions
         assert plain == ({"tlbi_vale1is": pages} if pages < 512 else {"tlbi_aside1is": 1}), pages

@@ -295,6 +295,7 @@ def test_this_cpu_flushes_nothing_that_it_has_not_loaded_unless_it_must() -> Non
     assert machine.cpus("leaf", mm=0) == [0, 1]
     assert machine.step(o.FLUSH_SELF, o.SCOPE_BOTH, 0, 1).about == 2
     assert machine.cpus("leaf", mm=0) == [1]
+    assert machine.cpus("behind", mm=0) == [1, 2, 3]
 
 
 def test_this_cpu_may_leave_an_mm_that_it_runs_no_task_of() -> None:
