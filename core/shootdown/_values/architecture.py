@@ -54,8 +54,8 @@ class Geometry:
 class Lowering:
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
-    Most architectures subclass `shootdown.porting.PlainLowering`, which is one that is told by attributes. Others
-    subclass this one as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
+    Most architectures subclass `shootdown.porting.PlainLowering`, a lowering that attributes describe. Others subclass
+    this one as a frozen attrs class with the fields `kernel` and `platform`. Each method writes steps with the
     `Assembler` that it gets, under the kernel function that they stand for; nothing runs yet. `g` is the gather (or
     request) whose range and flags are flushed. Every flush has four parts:
 
@@ -63,11 +63,11 @@ class Lowering:
        what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
        the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
     2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
-       anybody is left. Without an answer to wait for, end with `asm.cancel(text=...)`.
+       any CPU is left. If no answer is awaited, end with `asm.cancel(text=...)`.
     3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
        `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
        that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what
-       runs below the kernel, a hypervisor or firmware: no CPU of ours takes an interrupt.
+       runs below the kernel, a hypervisor or firmware: no CPU of this kernel takes an interrupt.
     4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
        `asm.flush_self(scope, forced=1)` for one that invalidates whatever the CPU has loaded.
 
@@ -77,13 +77,13 @@ class Lowering:
     the targets will execute. `asm.if_flags(g, flags)` asks for `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
 
     Raises:
-        NotImplementedError: a method that every architecture has to say.
+        NotImplementedError: a method that every architecture has to define.
     """
 
     kernel: Kernel
     platform: Platform
 
-    # --- what every architecture says
+    # --- what every architecture has to define
 
     @property
     def mm(self) -> MmRules:
@@ -111,7 +111,7 @@ class Lowering:
         """Write `flush_tlb_page()` for the one page of request `g`."""
         raise NotImplementedError
 
-    # --- what has an answer that fits most
+    # --- what has a default that fits most
 
     @property
     def needs_table_invalidate(self) -> bool:
@@ -171,35 +171,35 @@ class Lowering:
         """
 
     def no_thp(self) -> str | None:
-        """Say why there are no transparent huge pages here, or None where there are."""
+        """Return why there are no transparent huge pages here, or None where there are."""
         return None
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are never shared here, or None where they are."""
+        """Return why hugetlb PMD tables are never shared here, or None where they are."""
         return None
 
     # --- how the hardware reads and writes entries: what `shootdown explore` asks
 
     def no_hardware_dirty(self) -> str | None:
-        """Say why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
+        """Return why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
         return "its plugin names no hardware that sets dirty bits (Lowering.no_hardware_dirty)"
 
     def no_break_before_make(self) -> str | None:
-        """Say why a valid entry may become one of another size in place, or None where it is made invalid first."""
+        """Return why a valid entry may change its size in place, or None where it is made invalid first."""
         return "its plugin names no rule against changing an entry's size in place (Lowering.no_break_before_make)"
 
     def no_contiguous_entries(self) -> str | None:
-        """Say why no TLB entry ever stands for several page-table entries, or None where a bit of theirs says so."""
+        """Return why no TLB entry ever covers several page-table entries, or None where a contiguous bit lets it."""
         return "its plugin names no contiguous entries (Lowering.no_contiguous_entries)"
 
     def no_hash_table(self) -> str | None:
-        """Say why translations are never found in a hash table of entries, or None where they are."""
+        """Return why translations are never found in a hash table of entries, or None where they are."""
         return "hardware walks page tables here; there is no hash table of entries"
 
 
 @attrs.frozen(kw_only=True)
 class Architecture:
-    """Everything that an architecture's plugin tells: the porting guide, in stages.
+    """Everything that an architecture's plugin defines: the porting guide, in stages.
 
     A plugin imports public modules only (`docs/reference/public.md`). Each stage below works without the next one.
     `docs/examples/vax` is an architecture in 60 lines, `plugins/shootdown-riscv` one with all stages;
@@ -263,7 +263,7 @@ class Architecture:
     preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
 
     def preempts(self, platform: Platform) -> bool:
-        """Say whether any vCPU of one of its platforms may be preempted at any moment."""
+        """Whether any vCPU of one of its platforms may be preempted at any moment."""
         if platform.flush == AUTO:
             return platform.hypervisor in self.preempting_hosts
         return any(way.preempts for way in self.flush_ways if way.name == platform.flush)

@@ -20,7 +20,7 @@ def _frozen_items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 @attrs.frozen
 class Change:
-    """Say what one commit changed and which releases have it.
+    """What one commit changed and which releases have it.
 
     Args:
         commit: the mainline commit, abbreviated to 12 digits; the version of the series for a proposal.
@@ -30,9 +30,9 @@ class Change:
         sets: the switches it moved and their values afterwards.
         stable: the first point release of each stable series that has it, `{"5.10": 239}`. A series before
             the mainline release that is not named here never got it.
-        unverified: series for which nobody could say; they resolve as without it, and the kernel says so.
+        unverified: series for which no source was found; they resolve as without the change, with a remark.
         proposal: the name under which a change that was never merged can be asked for.
-        note: what a reader of the table should know.
+        note: a remark for readers of the table.
         source: where the releases come from.
     """
 

@@ -1,4 +1,4 @@
-"""The errors that a person is meant to read."""
+"""Errors whose messages are for users."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ShootdownError(Exception):
-    """Report a request that can't be served: what was asked, what there is, what to do.
+    """A request that can't be served: what was asked, what there is, what to do.
 
     The command line prints the message as it stands, without a traceback, and exits with status 2.
     """
@@ -17,10 +17,10 @@ def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str 
     """Name the closest of the things that exist, for the end of an error message.
 
     Args:
-        asked: what the person typed.
+        asked: what was typed.
         there_is: every name that would have been accepted.
         limit: how many names at most.
-        prefix: what stands before each name where it is typed; it says nothing about likeness.
+        prefix: written before each name in the message; it takes no part in the comparison.
 
     Returns:
         `"nearest: a, b"`, or `"there is: a, b"` where nothing is close, or `"there is none"`.

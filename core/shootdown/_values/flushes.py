@@ -10,7 +10,7 @@ AUTO = "auto"
 
 @attrs.frozen
 class FlushWay:
-    """A way of flushing that an architecture has, and what it needs.
+    """One way of flushing that an architecture has, and what it needs.
 
     Args:
         name: as typed after `--set platform.flush=`.
@@ -25,7 +25,7 @@ class FlushWay:
     global_asid: bool = False
 
 
-#: What an architecture has that lists none: the names and needs that api 1 knew before architectures could list theirs.
+#: The ways of an architecture that lists none: those that api 1 knew before architectures could list their own.
 UNLISTED_WAYS = (
     FlushWay("ipi", "interrupts the CPUs that have to flush"),
     FlushWay("broadcast", "invalidates on every CPU by hardware"),

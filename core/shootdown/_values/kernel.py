@@ -52,7 +52,7 @@ def switches_of(value: Any) -> tuple[tuple[str, Any], ...]:
 
 @attrs.frozen
 class NoSwitches:
-    """The architecture adds no switches of its own."""
+    """An architecture or platform without switches of its own."""
 
 
 @attrs.frozen
@@ -62,10 +62,10 @@ class Kernel:
     Values come from `shootdown.kernel("6.12.74", "x86")`; a what-if is `attrs.evolve(kernel, field=...)`.
 
     Args:
-        name: what was asked for, such as `6.12.74` or `proposal:skip-redundant-sync`.
+        name: the name as it was typed, such as `6.12.74` or `proposal:skip-redundant-sync`.
         release: the release it resolves to.
         arch: the switches that only this architecture has (a frozen value of the plugin's).
-        remarks: what a reader of results must know (unverified backports, what-ifs).
+        remarks: caveats for the reader of a result (unverified backports, what-ifs).
     """
 
     name: str
@@ -199,7 +199,7 @@ class Kernel:
 
 
 def settled(kernel: Kernel) -> Kernel:
-    """Return the kernel with what follows from its other switches on every architecture.
+    """Return the kernel with the values that follow from its other switches on every architecture.
 
     Args:
         kernel: any kernel; CONFIG_PT_RECLAIM depends on (before 7.0: selects) MMU_GATHER_RCU_TABLE_FREE.

@@ -1,4 +1,4 @@
-"""What `shootdown list kernels` and `shootdown list switches` show: the tables, read the other way round."""
+"""What `shootdown list kernels` and `list switches` show: the tables of changes, by release and by switch."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class KnownSwitch:
     Args:
         name: as typed after `--set kernel.`.
         architecture: the architecture that declares it; None for core.
-        doc: one sentence.
-        choices: what it can be, as text.
+        doc: what it does, in one sentence.
+        choices: the values allowed, as text.
         default: its value before any change, as text.
         changes: the commits that moved it: commit, first mainline release (or `proposal:NAME`), new value.
     """

@@ -1,4 +1,4 @@
-"""What a kernel runs on: CPU model, hypervisor, and what things cost there."""
+"""What a kernel runs on: CPU model, hypervisor and costs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MOST_ENTRIES = 1 << 20
 
 @attrs.frozen
 class Cost:
-    """A time in nanoseconds as a range, with where it is from.
+    """A time in nanoseconds as a range, with its source.
 
     Args:
         low, likely, high: nanoseconds.
-        source: who measured it, on what; `estimate: ...` where nobody published it.
+        source: who measured it, and on what machine; `estimate: ...` if no figure was published.
     """
 
     low: float
@@ -46,7 +46,7 @@ def _cost(doc: str) -> Any:
 
 @attrs.frozen
 class Costs:
-    """What each thing that a program does costs on a platform, in nanoseconds."""
+    """The cost of each kind of step and interrupt on a platform, in nanoseconds."""
 
     ipi_send_ns: Cost = _cost("starting a multi-target IPI, whatever the number of targets")
     ipi_send_each_ns: Cost = _cost("queueing the call for and interrupting one further target")
@@ -93,14 +93,14 @@ COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
 
 @attrs.frozen
 class Platform:
-    """A CPU model and hypervisor that programs run on, with what things cost there.
+    """A CPU model and hypervisor that programs run on, with their costs.
 
     Args:
         name: as typed after `--platform`.
         summary: one line.
-        costs: times with their sources; they never change a count other than by deciding a race.
+        costs: times with their sources; they change a count only by deciding a race.
         tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU.
-        arch: what only this architecture's platforms have (a frozen value of the plugin's).
+        arch: the fields that only this architecture's platforms have (a frozen value of the plugin's).
         flush: `auto`, or the name of one of the architecture's `flush_ways`.
     """
 

@@ -1,8 +1,8 @@
 """Values as people write them: a boolean, a whole number, a size, one word out of several.
 
 Options, what-ifs, parameters and settings all read their values here, so that `on` and `64k` mean the same wherever
-they are typed. Callers in Python may give the value itself. Whoever asks catches `UnreadableError` to name what was
-read.
+they are typed. Callers in Python may give the value itself. Callers catch `UnreadableError` and name the option that
+was read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SIZE = re.compile(r"([0-9]+)\s*([kmgt]?)(i?b)?", re.IGNORECASE)
 
 
 class UnreadableError(ShootdownError):
-    """A text is no value of the kind that was asked for.
+    """A text that can't be read as the kind of value that was asked for.
 
     Args:
         text: as it was given.

@@ -18,7 +18,7 @@ _PROPOSAL = "proposal:"
 
 
 class HasChanges(Protocol):
-    """What resolving a kernel needs to know of an architecture."""
+    """The part of an `Architecture` that resolving a kernel needs."""
 
     @property
     def name(self) -> str:
@@ -34,7 +34,7 @@ class HasChanges(Protocol):
 
     @property
     def configure(self) -> Callable[[Kernel], Kernel] | None:
-        """What follows from a configuration: CONFIG_* that select each other."""
+        """The function that derives values which follow from the configuration: CONFIG_* that select each other."""
 
 
 def resolve(name: str, architecture: HasChanges) -> Kernel:
@@ -45,7 +45,7 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
         architecture: whose changes and switches to use.
 
     Returns:
-        The kernel, `name` as it was given, with a remark for everything that is not certain about it.
+        The kernel, `name` as it was given, with a remark for each uncertainty.
 
     Raises:
         ShootdownError: there is no such release or proposal.
@@ -76,7 +76,7 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
 
 
 def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
-    """Tell whether a release has a change, and what is not certain about that.
+    """Return whether a release has a change, and a remark if that is not certain.
 
     Args:
         release: a release of a known series.

@@ -1,4 +1,4 @@
-"""What a run found, as a plain value."""
+"""The result of a run, as a plain value."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COUNTS = (
 
 @attrs.frozen
 class Span:
-    """A time as a range, in nanoseconds; an estimate, never exact."""
+    """A time as a range, in nanoseconds: an estimate."""
 
     low: float
     likely: float
@@ -51,7 +51,7 @@ class Span:
 
 @attrs.frozen
 class Result:
-    """One workload on one kernel and platform: counts, times, and what a reader must know.
+    """One workload on one kernel and platform: counts, times and remarks.
 
     Args:
         arch, platform, kernel, workload: names; `kernel` as it was typed.

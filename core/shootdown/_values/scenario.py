@@ -1,4 +1,4 @@
-"""What is explored: a scenario has a name, parameters, switches of its own, and a function that writes its programs."""
+"""A scenario, which is explored: a name, parameters, switches of its own, and a function that writes its programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Expect:
             first.
         settings: what-ifs, as `--set` takes them.
         parameters: as `-p` takes them.
-        why: in a few words.
+        why: the reason, in a few words.
     """
 
     verdict: str
@@ -53,10 +53,10 @@ class Scenario:
         parameters: what `-p` can choose.
         switches: what `--set scenario.NAME` can change: the code before a fix, a barrier.
         refuse: says why a kernel or platform can't run it, or None.
-        shares_tables: it is about hugetlb PMD sharing, and means nothing where there is none.
+        shares_tables: it is about hugetlb PMD sharing; where there is none it does not apply.
         flushes: its verdict depends on how TLBs are flushed; otherwise it is the same on every architecture.
         window: the places (REACHED) that show, in a safe verdict, that the race was possible at all.
-        sentences: each of its invariants by name, explained in one sentence: what may never happen.
+        sentences: for each invariant, by name, one sentence that says what may never happen.
         expected: verdicts that tests check.
     """
 

@@ -79,11 +79,11 @@ in October of that year. The last point release of 7.0 and 7.1 is UNVERIFIED: th
 BY_NAME = {series.name: series for series in SERIES}
 
 PLAUSIBLE_AHEAD = {"longterm": 200, "stable": 100, "ended": 20}
-"""How far beyond the newest known a point release can be believed: a longterm series makes one or two a week, so
+"""How far beyond the newest known point release a number is accepted: a longterm series makes one or two a week, so
 200 is two to four years after `AS_OF`; a stable one can become longterm; some go on elsewhere after their end."""
 
 HIGHEST_RC = 8
-"""Since 5.10 no series had more release candidates."""
+"""The most release candidates of any series since 5.10."""
 
 _FORM = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,99})|-rc(\d{1,4}))?", re.ASCII)
 
@@ -120,7 +120,7 @@ def newest_known() -> str:
 
 
 def parse_release(text: str) -> tuple[Release, str | None]:
-    """Read a release, and say so where a newer point release than the known ones was asked for.
+    """Read a release, with a remark if its point release is newer than the newest known one.
 
     Args:
         text: `6.12.74`, `7.0` (which means 7.0.0) or `6.16-rc1`.

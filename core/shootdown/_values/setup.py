@@ -1,4 +1,4 @@
-"""What workloads and scenarios are built for: a kernel on a platform, how it flushes, and what was chosen."""
+"""What workloads and scenarios are built for: a kernel on a platform, how it flushes, and the parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Setup:
     """What the `build` of a workload or scenario gets.
 
     Args:
-        kernel, platform, lowering: whose rules.
+        kernel, platform, lowering: the rules that apply.
         cpus: online CPUs. A workload uses them all, a scenario as many as it is about.
         values: parameters (`-p`) and a scenario's own switches (`--set scenario.x`), by name.
         memory: the memory model, `ops.SC`, `TSO` or `WEAK`; only exploring makes a difference between them.

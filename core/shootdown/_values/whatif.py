@@ -16,17 +16,17 @@ from shootdown._values.releases import HasChanges, evolve
 T = TypeVar("T")
 
 GROUPS = ("kernel", "platform")
-"""What a setting can be of, unless a command knows more."""
+"""The groups of settings, unless a command has more."""
 
 
 @attrs.frozen
 class Contradiction:
-    """Settings that a person gave and that cannot hold, together or with the platform that was chosen.
+    """Settings that were given and cannot hold, together or on the platform that was chosen.
 
     Args:
         settings: their names, such as `kernel.pti` and `platform.flush`; the rule applies if all were given.
-        when: tells from the kernel and the platform that come out whether they contradict each other.
-        because: why, for the error message; what to do about it, if anything.
+        when: whether the kernel and platform that result contradict each other.
+        because: the reason, for the error message, and what to do about it, if anything.
     """
 
     settings: tuple[str, ...]
@@ -75,7 +75,7 @@ def parse_settings(
 
 
 def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasChanges) -> Kernel:
-    """Return the kernel with settings applied, what follows from them, and a remark for each difference.
+    """Return the kernel with settings and the values that follow from them, and a remark for each difference.
 
     Args:
         kernel: what `resolve()` returned for this architecture.
@@ -89,7 +89,7 @@ def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasCha
     values = _values(declared, settings, "kernel")
     if not values:
         return kernel
-    # Settings win over what follows from others, and what follows sees the settings.
+    # A setting overrides a derived value, and derived values are computed from the settings.
     new = evolve(kernel, values)
     if architecture.configure is not None:
         new = evolve(architecture.configure(new), values)
@@ -112,8 +112,8 @@ def set_fields(
         value: an attrs value whose fields are declared by `switch()`, such as a platform.
         settings: what `parse_settings()` returned; only names that start with the group are looked at.
         group: the word before the dot.
-        was: what to call the value in remarks.
-        choices: what else a switch allows than it says itself, by name.
+        was: the name of the value in remarks.
+        choices: by name, the values allowed where they differ from the switch's own.
 
     Raises:
         ShootdownError: a switch is unknown or its value is out of range.
@@ -159,7 +159,7 @@ def parse_value(name: str, field: Any, text: str, choices: Sequence[Any] = ()) -
         name: its full name, for the error message.
         field: the attrs attribute that `switch()` declared.
         text: `true`, `64k`, `per-table`.
-        choices: what is allowed, if that is not what the switch says itself.
+        choices: the values allowed, if they differ from the switch's own.
 
     Raises:
         ShootdownError: what is allowed instead.

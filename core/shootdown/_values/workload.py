@@ -1,4 +1,4 @@
-"""What runs: a workload has a name, parameters with ranges, and a function that writes its programs."""
+"""A workload, which is run: a name, parameters with ranges, and a function that writes its programs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Workload:
-    """Processes, mappings, threads and the mm events that they perform.
+    """Processes, mappings and threads, and the calls that they make.
 
     Args:
         name: as typed.
         summary: one line.
         parameters: what can be chosen.
-        build: writes the programs and returns the machine; a window named `measured` bounds what is counted,
-            and without one everything is.
-        refuse: says why a kernel or platform can't run it, or None.
-        remarks: says what a reader of the row must know of how it ran.
-        shares_tables: it is about hugetlb PMD sharing, and means nothing where there is none.
+        build: writes the programs and returns the machine. If they open a window named `measured`, only what
+            happens inside it is counted; otherwise everything is.
+        refuse: returns why a kernel or platform can't run it, or None.
+        remarks: returns caveats for the reader of the row.
+        shares_tables: it is about hugetlb PMD sharing; where there is none it is not supported.
     """
 
     kind: ClassVar[str] = "workload"
