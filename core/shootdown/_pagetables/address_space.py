@@ -15,8 +15,8 @@ from shootdown._values.errors import ShootdownError
 class AddressSpace:
     """One root and the tables below it.
 
-    Flags such as accessed are clear in new leaves unless asked for; tables that become empty stay until
-    `free_table` is called: when to do so is the kernel's business.
+    Flags such as accessed are clear in new leaves unless asked for. Tables that become empty stay until `free_table`
+    is called: when to free a table is for the caller, the kernel, to decide.
 
     Args:
         format: the page-table format.
@@ -41,7 +41,7 @@ class AddressSpace:
         self.root = memory.allocate(self.table_bytes(0)) if root is None else root
 
     def table_bytes(self, level: int) -> int:
-        """Give the bytes that a table of a level takes."""
+        """Return the size of a table of a level, in bytes."""
         return self.format.table_bytes(level)
 
     # --- reading and writing single entries
@@ -52,7 +52,7 @@ class AddressSpace:
         return self.memory.read_entry(address, entry_bytes=format_.entry_bytes, big_endian=format_.big_endian)
 
     def write(self, address: int, entry: int) -> int:
-        """Write the entry at a physical address and give the one it replaces."""
+        """Write the entry at a physical address and return the one that it replaces."""
         old = self.read(address)
         format_ = self.format
         self.memory.write_entry(
@@ -61,20 +61,20 @@ class AddressSpace:
         return old
 
     def is_present(self, entry: int, level: int) -> bool:
-        """Tell whether an entry is present."""
+        """Whether an entry is present."""
         return (self.format.levels[level].present or self.format.present).holds(entry)
 
     def is_table(self, entry: int, level: int) -> bool:
-        """Tell whether an entry is present and points to a table."""
+        """Whether an entry is present and points to a table."""
         at_table = entry & int(self._shape.table_masks[level]) == int(self._shape.table_values[level])
         return self.is_present(entry, level) and at_table
 
     def target(self, entry: int) -> int:
-        """Give the physical address of the table that an entry points to."""
+        """Return the physical address of the table that an entry points to."""
         return sum((entry & piece.mask) << piece.up for piece in self.format.address)
 
     def entry_address(self, va: int, level: int | str, *, create: bool = False) -> int | None:
-        """Find the entry that decides about an address at a level.
+        """Find the entry through which an address is translated at a level.
 
         Args:
             va: address in bytes.
@@ -130,7 +130,7 @@ class AddressSpace:
         return entry | self._encode(pa, level, leaf=True)
 
     def _encode(self, address: int, level: int, *, leaf: bool) -> int:
-        """Put a physical address where the format has it."""
+        """Return a physical address in the bits where the format keeps it."""
         row = self.format.levels[level]
         pieces = (row.leaf_address if leaf else None) or self.format.address
         entry = 0
@@ -224,7 +224,7 @@ class AddressSpace:
         extra: int,
         up_to_larger: bool,
     ) -> int:
-        """Fill consecutive entries of one table; give the bytes mapped."""
+        """Fill consecutive entries of one table; return the bytes mapped."""
         address = self.entry_address(va, level, create=True)
         if address is None:
             raise ShootdownError(f"{va:#x} is mapped by a larger page already")
@@ -301,7 +301,7 @@ class AddressSpace:
         return len(found)
 
     def protect(self, va: int, size: int, permissions: str, *, user: bool = True) -> int:
-        """Change the permissions of all leaves of a range; give how many changed."""
+        """Change the permissions of all leaves of a range; return how many changed."""
         attributes = self.format.attributes_for(permissions, user=user, settings=self.settings)
         mask = sum(1 << a.leaf for a in self.format.attributes if a.leaf is not None)
         bits = sum(1 << a.leaf for a in self.format.attributes if a.leaf is not None and a.name in attributes)
@@ -317,7 +317,7 @@ class AddressSpace:
     # --- tables
 
     def table_of(self, va: int, level: int | str) -> int | None:
-        """Give the physical address of a level's table that covers an address; None where there is none."""
+        """Return the physical address of a level's table that covers an address; None where there is none."""
         wanted = self._level(level)
         if wanted == 0:
             return self.root & self.format.root_mask
@@ -353,7 +353,7 @@ class AddressSpace:
         return table
 
     def clear(self, va: int, level: int | str) -> int:
-        """Clear the entry that decides about an address at a level; give the old one, 0 where there was none.
+        """Clear the entry through which an address is translated at a level; return the old one, or 0.
 
         huge_pmd_unshare() and pmd_clear() do so with an entry that points to a table; the table itself stays.
         """
@@ -361,5 +361,5 @@ class AddressSpace:
         return 0 if address is None else self.write(address, 0)
 
     def free_table(self, table: int, level: int | str) -> None:
-        """Give a table's memory back. Entries that still point to it are the caller's bug, or subject."""
+        """Free a table's memory. The caller sees to entries that still point to it, or studies what they do."""
         self.memory.free(table, self.table_bytes(self._level(level)))

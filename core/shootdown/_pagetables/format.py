@@ -98,8 +98,8 @@ class Format:
         table_bits: bits set in each entry that is written to point to a table.
         leaf_bits: bits set in each leaf that is written.
         global_page: when a leaf belongs to all address spaces; None where there are no such pages.
-        settings_known: what of the CPU decides walks.
-        faults: exceptions, the first that takes the reason.
+        settings_known: the CPU's settings that walks depend on.
+        faults: exceptions; the first that has the reason is raised.
         fields: the named fields of an entry.
         first_level: the manual's number of the root's level.
         level_step: what the manual adds from a level to the next: -1 where it counts towards the last.
@@ -138,7 +138,7 @@ class Format:
     source: str = ""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a literal that contradicts itself."""
+        """Raise an error if the literal contradicts itself."""
         for problem in _problems(self):
             raise ShootdownError(f"format {self.name}: {problem}")
 
@@ -171,20 +171,20 @@ class Format:
         raise ShootdownError(f"format {self.name} has no level {name!r}; {nearest(name, names)}")
 
     def level_number(self, level: int) -> int:
-        """Give the manual's number of a level that is counted from the root."""
+        """Return the manual's number of a level that is counted from the root."""
         return self.first_level + level * self.level_step
 
     def table_bytes(self, level: int) -> int:
-        """Give the size of a table of a level."""
+        """Return the size of a table of a level."""
         return self.entry_bytes << self.levels[level].bits
 
     def has_leaves(self, level: int, settings: Settings) -> bool:
-        """Tell whether entries of a level can map pages under these settings."""
+        """Whether entries of a level can map pages under these settings."""
         row = self.levels[level]
         return row.leaf != "never" and (row.leaf_needs is None or bool(settings[row.leaf_needs]))
 
     def settings(self, **changes: int) -> Settings:
-        """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
+        """Return all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
         return resolve_settings(self.name, self.settings_known, changes)
 
     def held(self, index: int) -> frozenset[str]:
@@ -192,7 +192,7 @@ class Format:
         return _held(self.attributes, index)
 
     def index_of(self, names: Iterable[str]) -> int:
-        """Give the index of a set of attributes, the inverse of `held`."""
+        """Return the index of a set of attributes, the inverse of `held`."""
         known = {a.name: 1 << i for i, a in enumerate(self.attributes)}
         total = 0
         for name in names:
@@ -202,13 +202,13 @@ class Format:
         return total
 
     def allows(self, access: Access, held: frozenset[str], settings: Settings) -> bool:
-        """Tell whether a page with these attributes may be accessed so."""
+        """Whether a page with these attributes may be accessed so."""
         return not any(rule.applies(access, held, settings) for rule in self.deny)
 
     def attributes_for(
         self, permissions: str, *, user: bool, settings: Settings | None = None
     ) -> frozenset[str]:
-        """Choose the attributes of a page from what it shall allow.
+        """Choose the attributes of a page that grant the permissions.
 
         Args:
             permissions: some of the letters `rwx`; empty: nothing.
@@ -245,7 +245,7 @@ class Format:
     def fault(
         self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
     ) -> tuple[str, int]:
-        """Give the exception that a failed walk raises and its code.
+        """Return the exception that a failed walk raises, and its code.
 
         Args:
             reason: how the walk ended, not `Reason.OK`.
@@ -259,7 +259,7 @@ class Format:
         return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
     def exception(self, reason: Reason, access: Access) -> Fault:
-        """Give the exception that a failed walk raises, as the format describes it."""
+        """Return the exception that a failed walk raises, as the format describes it."""
         return _exception(self.faults, reason, access)
 
     def decode(self, entry: int, level: int, *, leaf: bool) -> tuple[str, ...]:
@@ -285,19 +285,19 @@ class CustomFormat:
         summary: one line for lists.
         va_bits: how many address bits are translated.
         walk: `walk(memory, check, root, va)`, a function that numba can compile, which returns `Walk`; or
-            where to import it from when a walk first runs, `module:name`, so that nothing else waits for
+            `module:name`, from where it is imported when a walk first runs, so that nothing else waits for
             numba. Kernels compiled for it are kept on disk until a source of its module changes, if it has a
             name to import it by.
         check: `check(access, settings, hardware_sets_flags)` gives the `Check` that `walk` is handed.
         steps: `steps(memory, root, va, access, settings)`, the same walk in plain Python, as a `Trace`.
         attributes: names of the bits in the `rights` that `walk` returns.
-        settings_known: what of the CPU decides walks.
+        settings_known: the CPU's settings that walks depend on.
         faults: exceptions.
         entry_bytes: bytes in an entry.
         big_endian: the byte order of entries.
         source: manual and section.
-        first_level: the manual's number of level 0, where it counts so.
-        levels: rows to show in lists; the walk is the function's.
+        first_level: the manual's number of level 0.
+        levels: rows to show in lists; the walk doesn't use them.
         mappings: `mappings(memory, root, settings)` gives all that is mapped as `Mapping`s, in the order of
             addresses; None where it can't be listed.
         root_mask: the bits of a root that are an address.
@@ -326,11 +326,11 @@ class CustomFormat:
     first_read: Callable[..., Any] | str | None = None
 
     def level_number(self, level: int) -> int:
-        """Give the manual's number of a level."""
+        """Return the manual's number of a level."""
         return self.first_level + level
 
     def settings(self, **changes: int) -> Settings:
-        """Give all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
+        """Return all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""
         return resolve_settings(self.name, self.settings_known, changes)
 
     def held(self, index: int) -> frozenset[str]:
@@ -340,11 +340,11 @@ class CustomFormat:
     def fault(
         self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
     ) -> tuple[str, int]:
-        """Give the exception that a failed walk raises and its code, as `Format.fault` does."""
+        """Return the exception that a failed walk raises and its code, as `Format.fault` does."""
         return _fault(self.faults, reason, access, settings or self.settings(), self.level_number(level))
 
     def exception(self, reason: Reason, access: Access) -> Fault:
-        """Give the exception that a failed walk raises, as the format describes it."""
+        """Return the exception that a failed walk raises, as the format describes it."""
         return _exception(self.faults, reason, access)
 
 

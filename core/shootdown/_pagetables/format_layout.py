@@ -1,7 +1,7 @@
-"""What the walker reads: masks and shifts derived once from a `Format`, as plain numbers.
+"""What the walk kernel reads: masks and shifts derived once from a `Format`, as plain numbers.
 
-`Layout` is fixed when a kernel is compiled: the kernel is specialised for it. `Check` is handed over at run
-time: what the CPU's settings and the access decide, so that neither costs a compilation.
+`Layout` is fixed when a kernel is compiled: the kernel is specialised for it. `Check` holds what depends on the CPU's
+settings and the access. It is handed over at run time, so that neither needs a compilation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shootdown._pagetables.format import Access, Format, Level, Piece, Reserved,
 Words = npt.NDArray[np.uint64]
 
 # How a walk treats the accessed and dirty flags (`Check.flags`).
-FLAGS_IGNORED = 0  # looked at by nobody: nothing is written
+FLAGS_IGNORED = 0  # ignored: nothing is written
 FLAGS_SET = 1  # hardware sets them in memory
 FLAGS_FAULT = 2  # a clear flag is a fault
 FLAGS_FAULT_FIRST = 3  # the same, before permissions are checked
@@ -29,7 +29,7 @@ NO_BIT = 64
 
 
 class Check(NamedTuple):
-    """What one access is checked against, as kernels read it. A TLB keeps `rights` and asks `allowed` again.
+    """What one access is checked against, as kernels read it. A TLB hit looks its entry's `rights` up in `allowed`.
 
     Attributes:
         allowed: bit i: the access may use a page whose combined attributes have index i.
@@ -270,7 +270,7 @@ def check(
         format_: the literal.
         access: what is asked.
         settings: the CPU's; the defaults where None.
-        hardware_sets_flags: write accessed and dirty flags into memory; otherwise the walk only looks. Where
+        hardware_sets_flags: write accessed and dirty flags into memory; otherwise the walk writes nothing. Where
             hardware would not write them (`UsedFlags.hardware`) a clear flag is a fault in either case.
     """
     under = settings or format_.settings()

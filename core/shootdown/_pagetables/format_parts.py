@@ -1,4 +1,4 @@
-"""The words that a page-table format is written in: frozen values, each a sentence of a manual.
+"""The parts of a page-table format: frozen values, each of which states one rule of a manual.
 
 Levels count from the root, which is 0; bits count from the least significant, which is 0, in an entry that
 has already been read in the format's byte order.
@@ -20,17 +20,17 @@ KINDS: tuple[Kind, ...] = ("read", "write", "execute")
 
 
 def bit(position: int) -> int:
-    """Give the mask of one bit."""
+    """Return the mask of one bit."""
     return 1 << position
 
 
 def bits(low: int, high: int) -> int:
-    """Give the mask of the bits from `low` to `high`, both included."""
+    """Return the mask of the bits from `low` to `high`, both included."""
     return (1 << (high + 1)) - (1 << low)
 
 
 class Reason(enum.IntEnum):
-    """Say how a walk ended. The numbers are what kernels return."""
+    """How a walk ended. The numbers are what kernels return."""
 
     OK = 0
     NOT_PRESENT = 1
@@ -88,7 +88,7 @@ class Test:
     value: int
 
     def holds(self, entry: int) -> bool:
-        """Tell whether an entry meets the condition."""
+        """Whether an entry meets the condition."""
         return entry & self.mask == self.value
 
 
@@ -152,7 +152,7 @@ class Attribute:
 
 @attrs.frozen
 class Deny:
-    """Refuse an access. What no rule refuses is allowed.
+    """A rule that refuses accesses. What no rule refuses is allowed.
 
     A rule applies if the access matches, all attributes in `has` are set, all in `lacks` are clear, all
     settings in `when` are on and none in `unless` is.
@@ -176,7 +176,7 @@ class Deny:
     why: str = ""
 
     def applies(self, access: Access, held: frozenset[str], settings: Settings) -> bool:
-        """Tell whether the rule refuses this access to a page with these attributes."""
+        """Whether the rule refuses this access to a page with these attributes."""
         return (
             (not self.kinds or access.kind in self.kinds)
             and (self.user is None or self.user == access.user)
@@ -195,7 +195,7 @@ class Reserved:
         levels: names of the levels; all where empty.
         slot: in entries that point to tables, in leaves, or in both.
         above: the name of a setting that holds a number of address bits: of `mask`, only bits from there up.
-        above_shift: added to that number, where the address does not lie in its own place.
+        above_shift: added to that number, where an entry keeps the address shifted.
         when: settings that must be on for the bits to be reserved.
         unless: settings that must be off.
         why: manual and section.
@@ -211,7 +211,7 @@ class Reserved:
     why: str = ""
 
     def effective(self, settings: Settings) -> int:
-        """Give the mask under these settings, 0 where the rule is off."""
+        """Return the mask under these settings, 0 where the rule is off."""
         if not settings.meet(self.when, self.unless):
             return 0
         if self.above is None:
@@ -281,7 +281,7 @@ class FormatSetting:
     """Something of a CPU's state or model that decides walks: a control bit, or a number of address bits.
 
     Args:
-        name: as `--set` and error messages have it.
+        name: as typed after `--set format.`.
         default: a boolean, or an integer with its range.
         doc: one plain sentence.
         minimum: the least value of an integer.
@@ -324,8 +324,8 @@ class Fault:
 
     Args:
         name: the manual's; `{level}` in it stands for the level's number.
-        reasons: the reasons that raise it; where empty all that are left.
-        code: what its code is made of.
+        reasons: the reasons that raise it; if empty, all that no fault before it has.
+        code: the parts that its code is made of.
         kinds: the kinds of access that raise it; all where empty.
         code_name: what the manual calls the code, or the register that holds it.
     """
@@ -375,7 +375,7 @@ class Settings(Mapping[str, int]):
         return len(self.pairs)
 
     def meet(self, when: Iterable[str], unless: Iterable[str] = ()) -> bool:
-        """Tell whether all of `when` are on and none of `unless` is."""
+        """Whether all of `when` are on and none of `unless` is."""
         return all(self[name] for name in when) and not any(self[name] for name in unless)
 
 

@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 18  # entries: large enough for numpy to be fast, small enough t
 
 @attrs.frozen
 class Mapping:
-    """A range of addresses that is mapped alike, to consecutive physical addresses.
+    """A mapped range: equal rights and page size, consecutive physical addresses.
 
     Args:
         va: first address, in bytes.
@@ -98,7 +98,7 @@ class Listing:
     done: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what can't be listed."""
+        """Raise an error if the format can't be listed."""
         if isinstance(self.format, CustomFormat) and self.format.mappings is None:
             raise ShootdownError(f"format {self.format.name} can't list what is mapped")
         if self.upper_half and (isinstance(self.format, CustomFormat) or self.format.va_upper != "either"):
@@ -162,7 +162,7 @@ class _Tree:
         self.flags = [self._flag_mask(level) for level in range(len(format_.levels))]
 
     def _flag_mask(self, level: int) -> int:
-        """Give the bits of a leaf that make a difference to a person."""
+        """Return the bits of a leaf by which neighbours are told apart in a listing."""
         used, settings = self.format.used, self.settings
         written = 0
         if used and (used.hardware is None or settings[used.hardware]):
@@ -185,7 +185,7 @@ class _Tree:
             above: log2 of the bytes that a table covers.
             size: how many address bits index it.
             begin: which part of the whole was done before.
-            share: how much of it these tables are.
+            share: which share of the whole these tables are.
         """
         if not 0 < size <= above or not int(self.shape.size_masks[level]) >> size & 1:
             return
@@ -229,7 +229,7 @@ class _Tree:
     def _upper(
         self, leaves: Words, below: Words, level: int, shift: int, begin: float, share: float
     ) -> Iterator[Words]:
-        """Go down, between the leaves of this level: what is below may be more than fits into memory."""
+        """Descend between the leaves of this level, part by part: what is below may not fit into memory."""
         count = below.shape[1]
         places = np.searchsorted(leaves[_VA], self._extended(below[_FIRST]))
         breaks = (places[1:] != places[:-1]) | (below[_BITS, 1:] != below[_BITS, :-1])
@@ -246,7 +246,7 @@ class _Tree:
         yield leaves[:, listed:]
 
     def _last(self, leaves: Words, below: Words, shift: int, begin: float, share: float) -> Iterator[Words]:
-        """List the last level's tables, and put the leaves of the one above where they belong."""
+        """List the last level's tables, with the leaves of the level above in their places."""
         last = len(self.format.levels) - 1
         count = below.shape[1]
         at_once = max(1, _AT_ONCE >> self.format.levels[last].bits)
@@ -299,7 +299,7 @@ class _Tree:
         return fits
 
     def _pointers(self, entries: Words, first: Words, inherited: Words, level: int) -> Words:
-        """Give the tables that entries point to, a column each."""
+        """Return the tables that entries point to, a column each."""
         format_, shape = self.format, self.shape
         target = self._address(entries, format_.address)
         left = inherited & ((entries ^ shape.inherit_flip) | ~shape.inherit_masks[level])
@@ -310,7 +310,7 @@ class _Tree:
         return np.stack((target, first, left, size))[:, self._fits(target)]
 
     def _leaves(self, entries: Words, first: Words, inherited: Words, level: int, shift: int) -> Words:
-        """Give what leaves of one level map, as ranges."""
+        """Return what leaves of one level map, as ranges."""
         row = self.format.levels[level]
         pages = self._address(entries, row.leaf_address or self.format.address)
         pages &= ~np.uint64((1 << shift) - 1)

@@ -1,6 +1,6 @@
 """Emulated physical memory: sparse, in frames of 4 KiB, readable by kernels without a copy.
 
-The operating system does the sparseness: memory is mapped, and a frame costs something once it is written. A
+The host makes it sparse: memory is mapped, and a frame takes space once it is written. A
 *window* of contiguous physical addresses is found by one subtraction; what lies outside it is found through
 a directory of 128 MiB sections (Linux's SECTION_SIZE_BITS on x86-64). A directory alone was measured too: it
 puts one more dependent load on each level of a walk, 1.5 times the time of a walk that stays in the caches.
@@ -26,7 +26,7 @@ FRAME_SHIFT = 12
 FRAME_BYTES = 1 << FRAME_SHIFT
 SECTION_SHIFT = 27
 SECTION_BYTES = 1 << SECTION_SHIFT
-ADDRESS_BITS = 56  # of a physical address: the most that any supported architecture has (riscv's PPN)
+ADDRESS_BITS = 56  # bits of a physical address: the most that any supported architecture has (riscv's PPN)
 
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if os.uname().sysname == "Linux" else 0)
 _HUGEPAGE: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux has it
@@ -34,7 +34,7 @@ _HUGE_BYTES = 1 << 21
 _SMALL_PAGES = 20 << 20  # bytes of tables that stay in small pages: a huge page is a tenth of them
 _FRAMES_IN_SECTION = 1 << (SECTION_SHIFT - FRAME_SHIFT)
 
-# What numpy and zipfile raise for a file that is none, is damaged, or ends early.
+# What numpy and zipfile raise for a file that is no archive, is damaged, or ends early.
 _NOT_NPZ = (
     KeyError,
     ValueError,
@@ -67,7 +67,7 @@ class MemoryView:
     __slots__ = ("keeps_alive", "section_count", "sections", "window", "window_base", "window_bytes")
 
     def __init__(self, window: Bytes, base: int, directory: Words, sections: tuple[Bytes, ...]) -> None:
-        """Take the addresses, and keep what lies there alive."""
+        """Keep the addresses, and references to the arrays that they point into."""
         self.keeps_alive = (window, directory, sections)
         self.window = int(window.ctypes.data)
         self.window_base = base
@@ -99,7 +99,7 @@ class PhysicalMemory:
     def _setup(self, window: Bytes, base: int, present: npt.NDArray[np.bool_] | None) -> None:
         self._window = window
         self._base = base
-        self._present = present  # None: all of the window is there (an image)
+        self._present = present  # None: the window is complete (an image)
         self._sections: dict[int, tuple[Bytes, npt.NDArray[np.bool_]]] = {}
         self._directory: Words = np.zeros(1, dtype=np.uint64)
         self._free: dict[int, list[int]] = {}
@@ -176,7 +176,7 @@ class PhysicalMemory:
 
     @property
     def view(self) -> MemoryView:
-        """The memory as kernels take it. Ask anew after memory was allocated or written."""
+        """The memory as kernels take it. Get it again after memory was allocated or written."""
         if self._view is None:
             sections = tuple(content for content, _ in self._sections.values())
             self._view = MemoryView(self._window, self._base, self._directory, sections)
@@ -189,7 +189,7 @@ class PhysicalMemory:
 
     @property
     def extent(self) -> str:
-        """What of physical memory is there, in words."""
+        """Which physical memory there is, as text."""
         if self._present is None:
             return f"{self._base:#x} to {self._base + self._window.size:#x}"
         return f"{self._frames:,} frames of {FRAME_BYTES} bytes"
@@ -246,7 +246,7 @@ class PhysicalMemory:
             done += part
 
     def holds(self, address: int) -> bool:
-        """Tell whether the frame of a physical address was ever written (or is part of an image)."""
+        """Whether the frame of a physical address was ever written (or is part of an image)."""
         offset = address - self._base
         if 0 <= offset < self._window.size:
             return self._present is None or bool(self._present[offset >> FRAME_SHIFT])
@@ -277,7 +277,7 @@ class PhysicalMemory:
                     yield first + (row << FRAME_SHIFT)
 
     def reaches(self, address: int) -> bool:
-        """Tell whether a kernel finds memory at a physical address (else its reason is NO_MEMORY)."""
+        """Whether a kernel finds memory at a physical address (else its reason is NO_MEMORY)."""
         return 0 <= address < 1 << ADDRESS_BITS and self._place(address, 1, create=False) is not None
 
     def read(self, address: int, size: int) -> bytes:
@@ -291,7 +291,7 @@ class PhysicalMemory:
         return bytes(content)
 
     def write(self, address: int, content: bytes | Bytes) -> None:
-        """Write bytes; frames come into being. `ShootdownError` outside of an image."""
+        """Write bytes; missing frames are made. `ShootdownError` outside of an image."""
         source = np.frombuffer(content, dtype=np.uint8) if isinstance(content, bytes) else content
         for start, length, place in self._spans(address, source.size, create=True):
             if place is None:
@@ -398,12 +398,12 @@ class PhysicalMemory:
             return
         self._huge_to = start + _HUGE_BYTES
         mapped = getattr(self._window.base, "obj", None)  # frombuffer holds a memoryview of it
-        with contextlib.suppress(OSError, ValueError):  # a kernel without them; a hint is all it is
+        with contextlib.suppress(OSError, ValueError):  # a host kernel without huge pages: it is only a hint
             if isinstance(mapped, mmap.mmap):
                 mapped.madvise(_HUGEPAGE, start, _HUGE_BYTES)
 
     def free(self, address: int, size: int = FRAME_BYTES) -> None:
-        """Give back what `allocate` returned; it reads as zero again."""
+        """Free what `allocate` returned; it reads as zero again."""
         size = max(size, FRAME_BYTES)
         if not self.holds(address) or self._present is None:
             raise ShootdownError(f"physical address {address:#x} was never allocated")

@@ -1,7 +1,7 @@
-"""The page walk: one kernel for every format, compiled for each.
+"""The page walk: one kernel for all formats, specialised for each.
 
 `visit` is one step of a hardware walker (it reads one entry), `walk` takes all of them, `walk_each` walks
-many addresses. Other kernels can call them; `walker.Walker` is the door from Python.
+many addresses. Other kernels can call them; `walker.Walker` calls them from Python.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ NEXT = np.uint64(255)  # not the end: `address` is the next table
 
 
 class Visit(NamedTuple):
-    """Where a walker stands after it read an entry.
+    """The state of a walk after an entry was read.
 
     Attributes:
         reason: `NEXT` where the entry points to a table, otherwise a `Reason`.
         address: the next table's physical address, or the page's translation, or 0.
         entry: the entry.
         shift: log2 of the bytes that the entry maps.
-        inherited: what the tables so far leave of the permissions, as `Layout.inherit_flip` has it.
+        inherited: the permissions that the tables so far grant, encoded as `Layout.inherit_flip` says.
         rights: the index of the combined attributes, at a leaf.
     """
 
@@ -69,7 +69,7 @@ class Visit(NamedTuple):
 
 @inlined
 def begin(layout: Any, root: Any, va: Any) -> Any:
-    """Check the address and stand before the top table."""
+    """Check the address and return the `Visit` before the top table."""
     upper = (va & ~layout.va_ignored) >> layout.upper_shift
     if layout.upper_shift == U64:
         upper = U0
@@ -81,7 +81,7 @@ def begin(layout: Any, root: Any, va: Any) -> Any:
 
 @inlined
 def combined_rights(layout: Any, entry: Any, inherited: Any) -> Any:
-    """Combine a leaf's attributes with what the tables on the way left of them."""
+    """Combine a leaf's attributes with those of the tables on the way."""
     rights = U0
     for i in range(layout.attribute_count):
         granted = U1
@@ -100,7 +100,7 @@ def combined_rights(layout: Any, entry: Any, inherited: Any) -> Any:
 
 @inlined
 def is_refused(layout: Any, entry: Any, slot: Any) -> Any:
-    """Tell whether an entry shows a pattern that must not occur."""
+    """Whether an entry shows a pattern that must not occur."""
     found = False
     for i in range(layout.refused_count):
         if (layout.refused_slots[i] >> slot) & U1 and entry & layout.refused_masks[
@@ -227,7 +227,7 @@ def walk(layout: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
 
 
 class Walks(NamedTuple):
-    """How many walks ended: `Walk` as arrays with one element per address."""
+    """The results of many walks: `Walk` as arrays with one element per address."""
 
     pa: npt.NDArray[np.uint64]
     entry: npt.NDArray[np.uint64]

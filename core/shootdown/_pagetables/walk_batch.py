@@ -34,7 +34,7 @@ DEEPEST = 6  # levels that `walk_groups` knows
 
 @inlined
 def finish(out: Any, i: Any, pa: Any, entry: Any, info: Any) -> None:
-    """Write how a walk ended: `out` has the addresses of the columns pa, info and entry (0: not wanted)."""
+    """Write the result of a walk: `out` has the addresses of the columns pa, info and entry (0: not wanted)."""
     poke(out[0] + i * U8, pa)
     poke_half(out[1] + i * U4, info)
     if out[2] != U0:
@@ -43,15 +43,15 @@ def finish(out: Any, i: Any, pa: Any, entry: Any, info: Any) -> None:
 
 @kernel
 def _walk_in_full(layout: Any, memory: Any, check: Any, root: Any, va: Any, out: Any, i: Any) -> None:
-    """Walk one address by the rules of `walk.walk`, and write how it ended."""
+    """Walk one address by `walk.walk`, and write the result."""
     found = walk(layout, memory, check, root, va)
     info = found.reason | found.level << LEVEL_AT | found.shift << SHIFT_AT | found.rights << RIGHTS_AT
     finish(out, i, found.pa, found.entry, info)
 
 
-# --- the straight way: entries that are present, well-formed, allow the access and need no flag set. Anything
-# else is left to `_walk_in_full`, from the root: the straight way never has to say why. `looks` is an empty tuple
-# where accessed and dirty flags are ignored: then they take no instruction.
+# --- the fast path: entries that are present, well-formed, allow the access and need no flag set. Anything else is
+# left to `_walk_in_full`, from the root, so that the fast path needs no reason codes. `looks` is an empty tuple where
+# accessed and dirty flags are ignored: then they take no instruction.
 
 
 @inlined
@@ -61,7 +61,7 @@ def _is_canonical(layout: Any, va: Any) -> Any:
 
 @inlined
 def _place(layout: Any, memory: Any, table: Any, va: Any, level: Any) -> Any:
-    """Tell whether the table lies in the window as a whole, and find where its entry lies in this process."""
+    """Return whether the whole table lies in the window, and where its entry lies in this process."""
     entries = layout.index_masks[level] + U1
     if layout.next_bits != U0:  # a table lies aligned to its size
         table &= ~(layout.entry_bytes * entries - U1)
@@ -83,7 +83,7 @@ def _entry(layout: Any, at: Any, va: Any, level: Any) -> Any:
 
 @inlined
 def _leads_on(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> Any:
-    """Tell whether an entry points to a table of the usual size, and nothing about it needs a closer look."""
+    """Whether an entry points to a table of the usual size and needs none of the slow path's checks."""
     if layout.table_masks[level] == U0 and layout.table_values[level] != U0:
         return False
     mask = layout.present_masks[level] | layout.table_masks[level]
@@ -102,8 +102,8 @@ def _next_table(layout: Any, entry: Any) -> Any:
     return target | (entry & layout.pointer_masks[1]) << layout.pointer_ups[1]
 
 
-# What tables leave of the permissions is kept as two words, of the bits that all of them and that any of them
-# has: half the instructions of `Visit.inherited`, which is made of them at the end.
+# The permissions of the tables so far are kept as two words: bits that all of them have, and bits that any of them
+# has. That takes half the instructions of `Visit.inherited`, which is made from the two at the end.
 
 
 @inlined
@@ -143,7 +143,7 @@ def _is_plain_leaf(layout: Any, check: Any, looks: Any, entry: Any, level: Any) 
 def _ends(
     layout: Any, check: Any, looks: Any, entry: Any, inherited: Any, va: Any, level: Any, out: Any, i: Any
 ) -> Any:
-    """Write the walk's end if the entry maps the page and allows the access; answer whether it does."""
+    """Write the walk's end if the entry maps the page and allows the access; return whether it does."""
     shift = layout.shifts[level]
     base = (entry & layout.page_masks[U2 * level]) << layout.page_ups[U2 * level]
     base |= (entry & layout.page_masks[U2 * level + U1]) << layout.page_ups[U2 * level + U1]
@@ -163,7 +163,7 @@ def _ends(
 def walk_in_order(
     layout: Any, memory: Any, check: Any, looks: Any, root: Any, addresses: Any, count: Any, out: Any
 ) -> None:
-    """Walk one address after another."""
+    """Walk one address after another, without prefetch."""
     for i in range(count):
         n = np.uint64(i)
         va = peek(addresses + n * U8)
@@ -225,7 +225,7 @@ def walk_ring(
     out: Any,
     workspace: Any,
 ) -> None:
-    """Walk with a ring of walks that wait for their last entry."""
+    """Walk with a ring of walks, each of which waits for its last entry."""
     last = np.uint64(layout.depth - 1)
     for i in range(count + RING):
         n = np.uint64(i)

@@ -33,8 +33,8 @@ class CustomWalk:
 
     Args:
         walk: of `CustomFormat.walk`, as `module:name`.
-        first_read: of `CustomFormat.first_read`; where there is none, nobody asks.
-        stamp: another one for other sources.
+        first_read: of `CustomFormat.first_read`; never called where there is none.
+        stamp: a digest of the sources that they come from.
     """
 
     walk: str
@@ -50,7 +50,7 @@ def walk_one(functions: CustomWalk, memory: Any, check: Any, root: Any, va: Any)
 
 @instruction("shootdown._compilation.backend.walk_type:first_read")
 def first_read(functions: CustomWalk, memory: Any, check: Any, root: Any, va: Any) -> Any:
-    """Say what the walk of an address reads first."""
+    """Return the physical address that the walk of an address reads first."""
     return plain(function_named(functions.first_read))(memory, check, root, va)
 
 
@@ -81,7 +81,7 @@ def _walk_ahead(
 
 @functools.cache
 def custom_kernel(walk: Callable[..., Any] | str, first: Callable[..., Any] | str | None) -> Any:
-    """Give the kernel that walks many addresses by a plugin's functions.
+    """Return the kernel that walks many addresses by a plugin's functions.
 
     Args:
         walk: `CustomFormat.walk`.

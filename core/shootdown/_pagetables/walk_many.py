@@ -1,4 +1,4 @@
-"""Walks of arrays of addresses, as fast as the machine allows."""
+"""Walks of arrays of addresses, in batches and threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INFO = np.dtype([("reason", "u1"), ("level", "u1"), ("shift", "u1"), ("rights",
 
 @attrs.frozen(eq=False)
 class ManyWalks:
-    """How many walks ended: arrays with one element for each address.
+    """The results of many walks: arrays with one element for each address.
 
     Args:
         pa: physical address in bytes; 0 where there is no translation.
@@ -61,7 +61,7 @@ class ManyWalks:
 
     @property
     def translated(self) -> npt.NDArray[np.bool_]:
-        """Tell which addresses have a translation."""
+        """For each address, whether it has a translation."""
         found: npt.NDArray[np.bool_] = self.reason == Reason.OK
         return found
 
@@ -86,7 +86,7 @@ class ManyWalks:
 
     @property
     def fault_code(self) -> npt.NDArray[np.uint64]:
-        """Give each exception's error code, syndrome, DSISR or cause; 0 where there is none."""
+        """Return each exception's error code, syndrome, DSISR or cause; 0 where there is none."""
         return self._faults[1]
 
 
@@ -116,14 +116,14 @@ def walk_many(
         hardware_sets_flags: accessed and dirty flags are written into the tables. Walks then happen in order, as
             each may see what the one before has written.
         entries: whether the last entries are wanted; without them less is written.
-        out: the result of a batch of the same length that nobody needs any more: its arrays are used again, which
-            saves touching new memory.
+        out: the result of an earlier batch of the same length, whose arrays are used again; that saves touching new
+            memory.
         threads: at most so many; as many as there are CPUs to run on, up to two, where None.
         way: without prefetch, or with one of the two shapes of `walk_batch`; chosen by the size of the tables
             where None. The results are the same.
 
     Raises:
-        ShootdownError: the arguments can't be.
+        ShootdownError: an argument is out of range or contradicts another.
     """
     under = settings or form.settings()
     wanted = _addresses(addresses)
@@ -180,7 +180,7 @@ def _cpus() -> int:
 
 
 def _way(memory: PhysicalMemory, count: int) -> Way:
-    """Choose by the bytes of tables that the walks can touch."""
+    """Choose the way by the size of the tables that the walks can touch."""
     tables = memory.frames << FRAME_SHIFT
     if min(tables, count * _LINE) < _RING_FROM:
         return "in order"
@@ -209,7 +209,7 @@ def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory,
 
 
 def _in_parts(one: Any, addresses: npt.NDArray[np.uint64], columns: tuple[Any, ...], threads: int) -> None:
-    """Walk all addresses, in as many threads as are worth it: kernels let go of the interpreter."""
+    """Walk all addresses, in as many threads as pay off: kernels release the GIL."""
     count = addresses.size
     parts = max(1, min(threads, count // _WORTH_A_THREAD))
     edges = [count * part // parts for part in range(parts + 1)]

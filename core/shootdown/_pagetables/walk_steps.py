@@ -24,7 +24,7 @@ class Step:
         kind: `table` (points to one), `leaf` (maps a page) or `absent`.
         flags: names of the fields that are not zero.
         target: the next table's physical address, or the translation; None where the walk faults here.
-        note: what a person should know.
+        note: a remark for the reader.
     """
 
     level: int
@@ -48,7 +48,7 @@ class Trace:
         va: the address, in bytes.
         pa: its translation; None where there is none.
         reason: how the walk ended.
-        level: where, counted from the root.
+        level: the level where it ended, counted from the root.
         page_shift: log2 of the bytes that the leaf maps (a contiguous run where it is one); 0 without a leaf.
         attributes: names of the combined attributes of the translation.
         fault: the exception's name; empty for none.
@@ -106,7 +106,7 @@ def trace(
 
 
 def is_canonical(format_: Format, va: int) -> bool:
-    """Tell whether the bits that tables do not translate are what the format asks for."""
+    """Whether the bits that tables do not translate are what the format asks for."""
     shape = layout(format_)
     upper = (va & ~format_.va_ignored) >> int(shape.upper_shift) if shape.upper_shift < 64 else 0
     return upper in (0, int(shape.upper_ones))
@@ -185,7 +185,7 @@ def _leaf(
     access: Access,
     settings: Settings,
 ) -> tuple[Reason, int, int, int]:
-    """Decide about an entry that maps a page: the reason, the translation, the page's shift, the rights."""
+    """Evaluate an entry that maps a page; return the reason, the translation, the page's shift and the rights."""
     shape = layout(format_, settings)
     checked = check(format_, access, settings)
     slot = 2 * level + 1
@@ -219,7 +219,7 @@ def _leaf(
 
 
 def rights_of(format_: Format, entry: int, inherited: int) -> int:
-    """Combine a leaf's attributes with what the tables left: `inherited` has a 0 where a table denies."""
+    """Combine a leaf's attributes with those of the tables: `inherited` has a 0 where a table denies."""
     rights = 0
     for i, attribute in enumerate(format_.attributes):
         passed = attribute.table is None or inherited >> attribute.table & 1

@@ -1,4 +1,4 @@
-"""The door to walks from Python: one format, one memory, any addresses."""
+"""Walks from Python: one format, one memory, any addresses."""
 
 from __future__ import annotations
 
