@@ -1,6 +1,6 @@
 """What an invalidation drops, as data.
 
-An architecture says what its instruction drops by building a `FlushScope`; nothing here knows an instruction.
+An architecture describes what an instruction of its drops as a `FlushScope`; no instruction is known here.
 The kernels (`kernels.flush`) apply a scope to the state; `listing.dropped` answers the same question for a listing.
 """
 
@@ -23,7 +23,7 @@ def _sizes(sizes: Any) -> tuple[int, ...]:
 
 @attrs.frozen(kw_only=True)
 class FlushScope:
-    """Say which entries one invalidation drops.
+    """The entries that one invalidation drops.
 
     A TLB entry goes if `leaf` is set, one of the addresses lies in its page, its tag matches and, with
     `page_sizes`, its size is among them. A walk-cache entry goes as `walk_cache` says.
@@ -78,12 +78,12 @@ class FlushScope:
 
     @property
     def walk_above(self) -> int:
-        """Give the bytes that a walk-cache entry must exceed to lead to a leaf of the hinted sizes."""
+        """Return the bytes that a walk-cache entry must exceed to lead to a leaf of the hinted sizes."""
         return min(self.page_sizes, default=0)
 
     @property
     def size_mask(self) -> int:
-        """Give the hinted page sizes as a mask: bit n for pages of 2**n bytes; 0 for any."""
+        """Return the hinted page sizes as a mask: bit n for pages of 2**n bytes; 0 for any."""
         return sum(1 << shift_of(size) for size in set(self.page_sizes))
 
 

@@ -1,13 +1,13 @@
-"""What flushes do to the caches: now, when a set is next touched, or when a CPU next uses its caches.
+"""How flushes are carried out: at once, when a set is next touched, or when a CPU next uses its caches.
 
-Flushes of all that an ASID has are lazy: `NOW` counts them, and each writes its time into a floor of the
-CPU, or of the whole machine: one store, however many CPUs. A set knows when it was last `settled`; whoever
-touches it first drops what the floors since then cover. What can be observed is what the eager way leaves,
-and a scope without the `LAZY_*` flags still goes that way. A CPU has floors for a few ASIDs; when one is
-needed for another ASID, the CPU is settled first.
+Flushes of a whole ASID are lazy: `NOW` counts them, and each writes its number into a floor of the CPU or of the
+whole machine. That is one store, however many CPUs there are. A set keeps the number of the flush at which it was last
+`settled`; the first access after that drops the entries that later floors cover. The contents that can be observed are
+those after an eager flush, which a scope without the `LAZY_*` flags still gets. A CPU has floors for a few ASIDs; when
+one is needed for another ASID, the CPU is settled first.
 
 Ranges that all CPUs flush are lazy as well, if the scope is `LATER`: the initiator writes them to a log, and each
-CPU replays what it has not seen before it next uses its caches. When the log is full, everybody replays it.
+CPU replays its unread lines before it next uses its caches. When the log is full, every CPU replays it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ from shootdown._tlb.words import (
 
 @kernel
 def sweep(words: Any, plan: Any, cpu: Any, row: Any, at: Any) -> None:
-    """Drop from one set what floors written since it was last settled cover."""
+    """Drop from one set the entries that floors cover which were written since it was last settled."""
     control = control_of(plan, cpu)
     ways = plan[row + WAYS]
     settled = words[at]
@@ -114,7 +114,7 @@ def _tag_matches(plan: Any, scope: Any, mark: Any) -> Any:
 
 @inlined
 def _holds_an_address(scope: Any, key: Any) -> Any:
-    """Say whether an entry's page holds one of the scope's addresses; no sum here can leave 64 bits."""
+    """Whether an entry's page holds one of the scope's addresses; no sum here can leave 64 bits."""
     if scope.count == ZERO:
         return True
     shift = key & SHIFT_MASK
@@ -159,7 +159,7 @@ def _drop(words: Any, plan: Any, cpu: Any, row: Any, scope: Any) -> None:
 
 @kernel
 def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
-    """Drop from one CPU the part of a scope that no floor says."""
+    """Drop from one CPU the part of a scope that floors can't express."""
     every_address = Scope(ZERO, ZERO, ZERO, scope.tag, scope.mask, ZERO, scope.what)
     for row in range(FIRST_ROW, plan[END_ROW], STEP):
         size = ONE << np.uint64(plan[row + SHIFT])
@@ -178,7 +178,7 @@ def _drop_eagerly(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
 
 @kernel
 def _replay(words: Any, plan: Any, cpu: Any) -> None:
-    """Carry out the ranges that were logged since a CPU last looked."""
+    """Carry out the ranges that were logged since a CPU last read the log."""
     seen = control_of(plan, cpu) + REPLAYED
     if words[seen] == words[LOGGED]:
         return
@@ -200,13 +200,13 @@ def _replay(words: Any, plan: Any, cpu: Any) -> None:
     words[BEHIND] -= ONE
     if (
         words[BEHIND] == ZERO
-    ):  # nobody needs its lines any more; they are written anew while they are in the cache
+    ):  # every CPU has read its lines; they are overwritten while they are in the cache
         words[LOG_START] = words[LOGGED]
 
 
 @kernel
 def _make_room(words: Any, plan: Any) -> None:
-    """Let every CPU carry out the log, which is full: its lines are written anew."""
+    """Let every CPU carry out the full log, so that its lines can be overwritten."""
     for cpu in range(plan[CPUS]):
         _replay(words, plan, cpu)
 
@@ -247,7 +247,7 @@ def settle(words: Any, plan: Any, cpu: Any) -> None:
 
 @kernel
 def _floors_of(words: Any, plan: Any, cpu: Any, tag: Any) -> Any:
-    """Give the offset of a tag's (leaf, walk) floors; a CPU's slot is cleared of another tag first."""
+    """Return the offset of a tag's (leaf, walk) floors; a CPU's slot is cleared of another tag first."""
     if cpu < 0:
         return np.int64(ASID_FLOORS) + 2 * np.int64(tag)
     slot = control_of(plan, cpu) + plan[SLOTS] + 3 * (np.int64(tag) & plan[SLOT_MASK])
@@ -262,7 +262,7 @@ def _floors_of(words: Any, plan: Any, cpu: Any, tag: Any) -> Any:
 
 @inlined
 def with_tag(scope: Any, tag: Any) -> Any:
-    """Give a scope of one ASID for another: CPUs that hold an mm under PCIDs of their own flush one each."""
+    """Return a scope for another ASID, for CPUs that each hold an mm under a PCID of their own."""
     return Scope(scope.start, scope.stride, scope.count, tag, scope.mask, scope.sizes, scope.what)
 
 

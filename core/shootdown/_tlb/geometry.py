@@ -1,4 +1,4 @@
-"""What a CPU's translation caches look like: frozen, validated values without state."""
+"""The geometry of a CPU's translation caches: frozen, validated values without state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAG_BITS = 23
 
 
 def shift_of(size: int) -> int:
-    """Give log2 of a page size in bytes."""
+    """Return log2 of a page size in bytes."""
     return size.bit_length() - 1
 
 
@@ -46,7 +46,7 @@ def _tuple(sizes: Iterable[int]) -> tuple[int, ...]:
 
 @attrs.frozen
 class CacheGeometry:
-    """Describe one set-associative cache of translations.
+    """The geometry of one set-associative cache of translations.
 
     Args:
         entries: how many translations it holds.
@@ -91,17 +91,17 @@ class CacheGeometry:
 
     @property
     def sets(self) -> int:
-        """Give the number of sets."""
+        """Return the number of sets."""
         return self.entries // self.ways
 
     @property
     def trees(self) -> int:
-        """Give the number of PLRU trees in a set: the odd factor of the ways."""
+        """Return the number of PLRU trees in a set: the odd factor of the ways."""
         return self.ways // (self.ways & -self.ways)
 
     @property
     def xor_bits(self) -> int:
-        """Give how many bits of the page number are folded onto the low ones; 0 for a plain modulo.
+        """Return how many bits of the page number are folded onto the low ones; 0 for a plain modulo.
 
         Raises:
             ShootdownError: an index that is neither `"modulo"` nor `"xor"` and a number.
@@ -124,7 +124,7 @@ def _caches(caches: CacheGeometry | Iterable[CacheGeometry]) -> tuple[CacheGeome
 
 @attrs.frozen(kw_only=True)
 class TlbGeometry:
-    """Describe the translation caches of one CPU.
+    """The geometry of one CPU's translation caches.
 
     A level may be several caches, each for its own page sizes (Intel's L1 data TLBs), or one for all (Zen's).
     A page size that no cache of a level holds is not cached there. Instruction TLBs are a `Tlb` of their own.
@@ -197,5 +197,5 @@ class TlbGeometry:
 
     @property
     def entries(self) -> int:
-        """Give the entries of all caches of one CPU."""
+        """Return the entries of all caches of one CPU."""
         return sum(cache.entries for cache in (*self.l1, *self.l2, *self.walk_caches))

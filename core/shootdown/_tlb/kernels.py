@@ -1,7 +1,7 @@
 """The TLB kernels: lookup, fill and access over the words that `words` describes.
 
 Kernels take `words` and `plan` as arrays or, from other kernels, as `raw` makes them: in a hot loop an array costs
-a call seven registers, and each index a check of its sign. The `on_*` kernels at the end are the doors for Python.
+a call seven registers, and each index a check of its sign. Python calls the `on_*` kernels at the end.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _victim(words: Any, plan: Any, cpu: Any, row: Any, at: Any) -> Any:
 
 @kernel
 def _put(words: Any, plan: Any, cpu: Any, row: Any, key: Any, mark: Any, data: Any) -> Any:
-    """Put an entry into one cache; answer its offset, and the key, mark and data of the one it pushed out.
+    """Put an entry into one cache; return its offset, and the key, mark and data of the one it pushed out.
 
     It goes to the way that holds this translation already, else to the lowest free one, else to the victim's.
     """
@@ -174,7 +174,7 @@ def _remove_copy(words: Any, plan: Any, cpu: Any, row: Any, key: Any, mark: Any)
 
 @kernel
 def _fill_l1(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
-    """Put a translation into L1, and what that pushed out into an exclusive L2; answer its offset or -1."""
+    """Put a translation into L1, and what that pushed out into an exclusive L2; return its offset or -1."""
     row = _row_for(plan, FIRST_ROW, plan[L2_ROW], key)
     if row < 0:
         return row
@@ -187,7 +187,7 @@ def _fill_l1(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) ->
 
 @kernel
 def fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
-    """Enter a translation that a walk found, as the inclusion rule says; answer its offset or -1."""
+    """Enter a translation that a walk found, as the inclusion rule says; return its offset or -1."""
     catch_up(words, plan, cpu)
     if plan[HAS_GLOBAL] == 0:
         mark &= ~GLOBAL
@@ -208,7 +208,7 @@ def fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any
 
 @kernel
 def _promote(words: Any, plan: Any, cpu: Any, row: Any, slot: Any) -> Any:
-    """Copy an L2 entry that was hit to L1 (move it, where L2 is exclusive); answer where it is then."""
+    """Copy an L2 entry that was hit to L1 (move it, where L2 is exclusive); return where it is then."""
     ways = plan[row + WAYS]
     key, mark, data = words[slot], words[slot + ways], words[slot + 3 * ways]
     if _row_for(plan, FIRST_ROW, plan[L2_ROW], key) < 0:
@@ -220,7 +220,7 @@ def _promote(words: Any, plan: Any, cpu: Any, row: Any, slot: Any) -> Any:
 
 @inlined
 def lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any) -> Any:
-    """Look an address up as hardware does: L1 in every page size, then L2, whose hit moves up to L1.
+    """Look an address up as hardware does: L1 in every page size, then L2; an L2 hit is copied to L1.
 
     Returns:
         The plan row that hit (0 for a miss; from `plan[L2_ROW]` on it is L2's) and the offset of the entry's
@@ -268,7 +268,7 @@ def walk_lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any, above: Any) 
 
 @kernel
 def walk_fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
-    """Cache a table entry that a walk read; answer its offset, -1 where no cache holds that level."""
+    """Cache a table entry that a walk read; return its offset, -1 where no cache holds that level."""
     catch_up(words, plan, cpu)
     row = _row_for(plan, plan[WALK_ROW], plan[END_ROW], key)
     if row < 0:
@@ -279,7 +279,7 @@ def walk_fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -
 
 @kernel
 def _walk(words: Any, plan: Any, cpu: Any, mark: Any, va: Any, shift: Any) -> Any:
-    """Stand for a walk: start at the deepest cached entry, cache what is read, fill; count the reads."""
+    """Simulate a walk: start at the deepest cached entry, cache what is read, fill; return the number of reads."""
     control = control_of(plan, cpu)
     words[control + WALKS + shift] += ONE
     found = np.int64(64)
@@ -314,8 +314,8 @@ def access(words: Any, plan: Any, cpu: Any, mark: Any, va: Any, shift: Any) -> A
 def count_leading_into(words: Any, plan: Any, cpu: Any, tag: Any, mask: Any, table: Any) -> Any:
     """Count a CPU's entries, of TLBs and walk caches, that come from or lead into a page-table page.
 
-    Those count whose `mark & mask == tag` (`mask` 0 for everybody's), and global ones. What the CPU has
-    pending is carried out first.
+    Entries with `mark & mask == tag` count (`mask` 0: all entries), and global ones. The CPU's pending flushes are
+    carried out first.
     """
     settle(words, plan, cpu)
     count = np.int64(0)
@@ -334,12 +334,12 @@ def count_leading_into(words: Any, plan: Any, cpu: Any, tag: Any, mask: Any, tab
     return count
 
 
-# --- the doors for Python, which hands arrays over
+# --- for Python, which passes arrays
 
 
 @kernel
 def on_accesses(words: Any, plan: Any, cpus: Any, marks: Any, vas: Any, shifts: Any) -> Any:
-    """Make one access for each element of four arrays of equal length; answer what the last one gave."""
+    """Make one access for each element of four arrays of equal length; return what the last one gave."""
     w, p, cpu, mark, va, shift = raw(words), raw(plan), raw(cpus), raw(marks), raw(vas), raw(shifts)
     outcome = np.int64(0)
     for i in range(len(vas)):

@@ -63,7 +63,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
 
 
 def log_entries(cpus: int) -> int:
-    """Say how many ranges the log of a machine holds: few beside what the CPUs' caches take."""
+    """Return how many ranges the log of a machine holds: its size stays small beside that of the CPUs' caches."""
     return min(max(8 * cpus, 16), _MOST_LOGGED)
 
 
@@ -81,7 +81,7 @@ def _row_of(cache: CacheGeometry, size: int) -> dict[int, int]:
 
 
 def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) -> w.Scope:
-    """Turn a scope into what `kernels.flush` takes.
+    """Return a scope in the form that `kernels.flush` takes.
 
     Args:
         geometry: the TLB that it is for.
@@ -134,7 +134,7 @@ def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) 
 
 
 def check_tag(geometry: TlbGeometry, asid: int, vm: int) -> None:
-    """Refuse an ASID or a VM that the TLB's tags can't hold."""
+    """Raise an error for an ASID or a VM that the TLB's tags can't hold."""
     for name, number, bits in (("ASID", asid, geometry.asid_bits), ("VM", vm, geometry.vm_bits)):
         if not 0 <= number < 1 << bits:
             raise ShootdownError(

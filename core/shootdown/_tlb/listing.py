@@ -1,4 +1,4 @@
-"""What a flush drops of the entries that a listing has; `kernels` does the same to the state."""
+"""Which entries of a listing a flush drops; `kernels` does the same to the state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _holds_an_address(
 
 
 def dropped(entries: npt.NDArray[Any], scope: FlushScope) -> npt.NDArray[np.bool_]:
-    """Say which of a CPU's entries a flush drops.
+    """Return which of a CPU's entries a flush drops.
 
     Args:
         entries: the records that `Tlb.entries` lists, shape (n,).

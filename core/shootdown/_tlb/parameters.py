@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
 
-# What is simulated where nothing is said: the geometry that the benchmarks measure. Four levels of 4 KiB tables.
+# The default geometry, which the benchmarks measure. Four levels of 4 KiB tables.
 PLAIN = TlbGeometry(
     l1=CacheGeometry(64, 4, (KIB4, MIB2, GIB1)),
     l2=CacheGeometry(1536, 12, (KIB4, MIB2, GIB1)),
@@ -43,7 +43,7 @@ def geometry_of(
             size: of a cache for pages, or covered bytes, of that size alone. 0 entries remove it. Also
             inclusion, asid_bits, global_entries, and policy for every cache.
         base: what is changed; `PLAIN` where None.
-        walk_cache: False takes all walk caches away.
+        walk_cache: False removes all walk caches.
 
     Raises:
         ShootdownError: there is no such parameter, or no such cache.
@@ -103,7 +103,7 @@ def _read_count(given: Any) -> int:
 
 
 def _read(name: str, given: Any, read: Callable[[Any], T]) -> T:
-    """Read the value of a parameter, and name it if that can't be done."""
+    """Read the value of a parameter; the error names the parameter."""
     try:
         return read(given)
     except UnreadableError as error:

@@ -7,7 +7,7 @@ the next. A pass has no branch that depends on the trace: a set is kept in the o
 instructions bring an entry to its front, hit or miss, wherever it was. Simulators that take one access after
 another lose a mispredicted branch for each access that hits another level, or another way, than the last.
 
-`simulate_block` is the door. Everything about the geometry is a number in `plan`: the passes are compiled once,
+`simulate_block` is the entry point. Everything about the geometry is a number in `plan`: the passes are compiled once,
 for 1 to 4 vectors to a set and for more, and no geometry compiles anything anew. What was measured, and why the
 kernels of `kernels.py` do everything else: docs/adr/0008-a-pass-for-each-cache.md.
 
@@ -47,7 +47,7 @@ IN_ORDER, STAMPED = 0, 1  # KIND. STAMPED: one set of up to `GROUP` ways, kept i
 HEADER = 16  # words before the first cache
 MIXED = HEADER - 1
 MIXTURE = np.uint64(16)
-MOST = np.uint64(32)  # nearly all: all but one in so many
+MOST = np.uint64(32)  # "nearly all" misses: all but one in this many
 BLOCK = 1 << 13  # accesses that a pass takes at once: the streams between passes stay in the L2 of the host
 
 U0, U1, U3, U8 = np.uint64(0), np.uint64(1), np.uint64(3), np.uint64(8)
@@ -62,9 +62,9 @@ NO_PAGE = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 @kernel
 def _distinct_pages(addresses: Any, count: Any, shift: Any, previous: Any, pages: Any) -> Any:
-    """Write the page of each access that goes to another page than the one before it; answer how many.
+    """Write the page of each access whose predecessor went to another page; return how many there are.
 
-    The rest hit L1's most recent entry and change nothing.
+    The other accesses hit L1's most recent entry and change nothing.
     """
     written = U0
     done = U0
@@ -93,7 +93,7 @@ def _distinct_pages(addresses: Any, count: Any, shift: Any, previous: Any, pages
 
 @kernel
 def _distinct_pages_one_by_one(addresses: Any, count: Any, shift: Any, previous: Any, pages: Any) -> Any:
-    """Do what `_distinct_pages` does, where repeats are so mixed that eight accesses are rarely alike."""
+    """Do as `_distinct_pages` does, if eight accesses in a row seldom go all to one page or all to others."""
     written = U0
     for i in range(np.int64(count)):
         page = peek(addresses + np.uint64(i) * U8) >> shift
@@ -113,7 +113,7 @@ def _set_number(page: Any, sets: Any, set_mask: Any, xor: Any) -> Any:
 
 @kernel
 def _pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, missed: Any) -> Any:
-    """Send a stream of pages through a cache of one vector to a set for each element of `ways`."""
+    """Send a stream of pages through a cache whose sets have as many vectors as `ways` has elements."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
     nothing = plan[row + NOTHING]
     stride = np.uint64(8 * GROUP * len(ways))
@@ -135,7 +135,7 @@ def _pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, mi
 
 @kernel
 def _missing_pass(cache: Any, plan: Any, row: Any, ways: Any, pages: Any, count: Any, missed: Any) -> Any:
-    """Do what `_pass` does, in fewer instructions where nearly everything misses and a branch foretells it."""
+    """Do as `_pass` does, with a branch that is predicted well where nearly everything misses: fewer instructions."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
     nothing = plan[row + NOTHING]
     stride = np.uint64(8 * GROUP * len(ways))
@@ -163,7 +163,7 @@ def _short_pass(
 
 @kernel
 def _long_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: Any) -> Any:
-    """Send a stream of pages through a cache with more than 16 ways; what is used again soon is found soon."""
+    """Send a stream of pages through a cache with more than 16 ways; recently used pages are found early."""
     sets, set_mask, xor, up = plan[row + SETS], plan[row + SET_MASK], plan[row + XOR], plan[row + UP]
     nothing = plan[row + NOTHING]
     groups, ways = plan[row + GROUPS], plan[row + WAYS]
@@ -191,9 +191,9 @@ def _long_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: 
 def _stamped_pass(cache: Any, plan: Any, row: Any, pages: Any, count: Any, missed: Any) -> Any:
     """Send a stream of pages through one set of up to `GROUP` ways.
 
-    Each access would wait for the store of the one before it. So the set stays in registers, and LRU is kept
-    by times of last use: an access that hits changes those alone. Ways that are none were last used at the end
-    of time.
+    In memory each access would wait for the store of the one before it. So the set stays in registers, and LRU is
+    kept by times of last use, which are all that a hit changes. Ways that don't exist have the latest possible time
+    of use, so that they are never replaced.
     """
     up = plan[row + UP]
     keys: Any = lanes_at(cache)

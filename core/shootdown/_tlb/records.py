@@ -23,12 +23,12 @@ from shootdown._tlb.words import (
 )
 
 ACCESS, FLUSH_PAGES, FLUSH_PROCESS, FLUSH_ALL = 0, 1, 2, 3
-SHOOTDOWN = 16  # added to a flush: on every CPU, and `cpu` is who asks
+SHOOTDOWN = 16  # added to a flush: on every CPU; `cpu` is the initiator
 TALLIES, L1_HITS, L2_HITS, MISSES, READS, FLUSHES, SHOOTDOWNS, INTERRUPTS = 8, 0, 1, 2, 3, 4, 5, 6
 
 
 class Records(NamedTuple):
-    """A part of a trace as columns of equal length, as `on_records` takes it.
+    """A part of a trace as columns of equal length, for `on_records`.
 
     `running` has for each CPU the process of its last access plus 1; `of_cpus` and `of_processes` have a row of
     `TALLIES` for each and are added to. CPUs and processes are numbered from 0 without gaps.

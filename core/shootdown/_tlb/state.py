@@ -1,4 +1,4 @@
-"""The translation caches of a machine's CPUs: one array, and the few questions that a person asks of it."""
+"""The translation caches of a machine's CPUs: one array, with methods to use, flush and inspect it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Access(NamedTuple):
 
 @attrs.frozen
 class TlbCounts:
-    """Count what one CPU, or a machine, did since the start.
+    """Counts of one CPU, or of a machine, since the start.
 
     Args:
         l1_hits: accesses that hit L1, by page size in bytes.
@@ -64,30 +64,30 @@ class TlbCounts:
 
     @property
     def accesses(self) -> int:
-        """Give the number of lookups that were answered, by a hit or by a walk."""
+        """Return the number of lookups that were answered, by a hit or by a walk."""
         return sum(self.l1_hits.values()) + self.l1_misses
 
     @property
     def l1_misses(self) -> int:
-        """Give the lookups that went on to L2."""
+        """Return how many lookups went on to L2."""
         return sum(self.l2_hits.values()) + self.l2_misses
 
     @property
     def l2_misses(self) -> int:
-        """Give the lookups that had to walk."""
+        """Return how many lookups had to walk."""
         return sum(self.walks.values())
 
 
 class Tlb:
-    """Hold the TLBs and walk caches of a machine's CPUs and let them be used, flushed and inspected.
+    """The TLBs and walk caches of a machine's CPUs, to be used, flushed and inspected.
 
-    `words` and `plan` are what the kernels take; everything else is validated.
+    Kernels take `words` and `plan`; arguments of methods are validated.
 
     Args:
         geometry: what each CPU has.
         cpus: how many CPUs.
         lazy: carry whole-ASID flushes out when a set is next touched, and ranges that every CPU flushes when
-            it next uses its caches (constant time both), rather than at once; what can be observed is the same.
+            it next uses its caches, both in constant time; otherwise at once. What can be observed is the same.
         seed: where random replacement starts; each CPU draws a sequence of its own.
 
     Raises:
@@ -105,16 +105,16 @@ class Tlb:
         self.words: Words = np.zeros(int(self.plan[w.ENTRIES] + cpus * self.plan[w.CPU_WORDS]), np.uint64)
         seeds = np.random.SeedSequence(seed).generate_state(cpus, np.uint64)
         self.words[self.control(0) + w.SEED : self.control(cpus) : self.plan[w.CONTROL_WORDS]] = (
-            seeds | w.ONE  # 0 would draw nothing but 0
+            seeds | w.ONE  # the generator never leaves 0
         )
 
     @property
     def bytes_per_entry(self) -> float:
-        """Give the memory that one entry takes, its share of its set included."""
+        """Return the memory that one entry takes, its share of its set included."""
         return float(self.plan[w.CPU_WORDS]) * 8 / self.geometry.entries
 
     def tag(self, asid: int, vm: int = 0) -> np.uint64:
-        """Give the tag of an ASID of a VM, as kernels take it."""
+        """Return the tag of an ASID of a VM, as kernels take it."""
         check_tag(self.geometry, asid, vm)
         return np.uint64(vm << self.geometry.asid_bits | asid)
 
@@ -124,7 +124,7 @@ class Tlb:
         """Translate one address: look it up, on a miss walk, and fill.
 
         Args:
-            cpu: who accesses.
+            cpu: the CPU that accesses.
             asid: the ASID or PCID that it runs with.
             va: the address, an unsigned 64-bit integer.
             page_size: bytes of the page that maps it, should a walk be needed.
@@ -142,7 +142,7 @@ class Tlb:
         """Translate many addresses in order; each argument is an array or one number for all.
 
         Args:
-            cpus: who accesses.
+            cpus: the CPUs that access.
             asids: the ASIDs or PCIDs that they run with.
             vas: the addresses, unsigned 64-bit integers.
             page_sizes: bytes of the pages that map them.
@@ -207,7 +207,7 @@ class Tlb:
             vm: the VM that the walk was for.
             is_global: whether the page is global.
             table: frame number of the page-table page that held the leaf entry.
-            data: 64 bits of the caller's, such as the leaf entry.
+            data: 64 bits for the caller, such as the leaf entry.
         """
         key = self._key(va, page_size)
         mark = self._mark(asid, vm, is_global, table)
@@ -237,7 +237,7 @@ class Tlb:
             covers: bytes that the table entry covers.
             vm: the VM that the walk was for.
             table: frame number of the page-table page that the entry leads to.
-            data: 64 bits of the caller's.
+            data: 64 bits for the caller.
         """
         key = self._key(va, covers)
         mark = self._mark(asid, vm, False, table)
@@ -329,7 +329,7 @@ class Tlb:
         return records
 
     def _entry_at(self, slot: int) -> tuple[int, int, int]:
-        """Give the size, table and data of the entry whose key lies at an offset."""
+        """Return the size, table and data of the entry whose key lies at an offset."""
         offset = (slot - int(self.plan[w.ENTRIES])) % int(self.plan[w.CPU_WORDS])
         rows = self.plan.reshape(-1, w.STEP)[w.FIRST_ROW // w.STEP :]
         ways = max((int(row[w.BASE]), int(row[w.WAYS])) for row in rows if row[w.BASE] <= offset)[1]
@@ -337,7 +337,7 @@ class Tlb:
         return 1 << (key & 63), mark >> int(w.TABLE_SHIFT), data
 
     def control(self, cpu: int) -> int:
-        """Give the offset of a CPU's control words."""
+        """Return the offset of a CPU's control words."""
         return int(self.plan[w.CONTROL] + cpu * self.plan[w.CONTROL_WORDS])
 
     def _cpu(self, cpu: int) -> int:

@@ -2,7 +2,7 @@
 
 All of a machine's caches are one array `words`; `plan` (made by `layout.plan_of`) says where everything is.
 `tag` is `vm << asid_bits | asid`; addresses, keys, marks and tags are uint64, CPUs, shifts and offsets int64.
-Callers are trusted.
+Nothing is validated here.
 
     words   [machine control][log][control of CPU 0][of CPU 1]...[caches of CPU 0][caches of CPU 1]...
     cache   [set 0][set 1]...
@@ -11,7 +11,7 @@ Callers are trusted.
     mark    table << 24 | global << 23 | tag. `table` is the frame number of the page-table page that a TLB
             entry was read from, or that a walk-cache entry leads to: it is stale once that is unmapped
     stamp   LRU: time of the last use. tree-PLRU: the trees' nodes, and in word 0 the tree used last
-    data    the caller's
+    data    for the caller
 """
 
 from __future__ import annotations
@@ -57,8 +57,11 @@ HITS = WALKS + 64
 
 # --- what a scope drops (`Scope.what`)
 LEAF, GLOBALS, WALK_PATH, WALK_ALL = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
-LAZY_LEAF, LAZY_WALK = np.uint64(16), np.uint64(32)  # every address of one tag or of all: a floor says it
-LATER = np.uint64(64)  # what no floor says is written to the log
+LAZY_LEAF, LAZY_WALK = (
+    np.uint64(16),
+    np.uint64(32),
+)  # every address of one tag or of all: expressed by a floor
+LATER = np.uint64(64)  # the part that floors can't express is written to the log
 
 ZERO, ONE, SIX = np.uint64(0), np.uint64(1), np.uint64(6)
 SHIFT_MASK = np.uint64(63)
