@@ -1,1 +1,1 @@
-"""Traces of memory accesses: what is in their files, read block by block so that none is too large."""
+"""Traces of memory accesses: their files, read block by block so that none is too large."""

@@ -1,4 +1,4 @@
-"""What every reader gives: a part of a trace as columns."""
+"""A part of a trace as columns: what every reader yields."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Addresses = npt.NDArray[np.uint64]
 Column = npt.NDArray[Any]
 
 ACCESS, FLUSH_PAGES, FLUSH_PROCESS, FLUSH_ALL = 0, 1, 2, 3
-SHOOTDOWN = 16  # added to a flush: on every CPU, and `cpu` is who asks
+SHOOTDOWN = 16  # added to a flush: on every CPU; `cpu` is the initiator
 KINDS = (ACCESS, *(base + flush for base in (0, SHOOTDOWN) for flush in (1, 2, 3)))
 
 
 @attrs.frozen(eq=False)
 class Columns:
-    """A part of a trace: an array of addresses, and what else is known of each record.
+    """A part of a trace: an array of addresses, and optional columns beside it.
 
     Args:
         address: of an access, or the first of a flush.
         kind: one of `KINDS`; accesses where None.
-        cpu: who accesses or flushes, any number below 2**32; 0 where None.
-        process: whose address it is, any number below 2**32; 0 where None.
+        cpu: the CPU that accesses or flushes, any number below 2**32; 0 where None.
+        process: the process whose address it is, any number below 2**32; 0 where None.
         shift: log2 of the page's bytes; 0 or None for the page size that was asked for.
         pages: how many pages a flush names; 1 where None or 0.
     """
@@ -38,5 +38,5 @@ class Columns:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether these are accesses of one process on one CPU to pages of one size."""
+        """Whether these are accesses of one process on one CPU to pages of one size."""
         return all(c is None for c in (self.kind, self.cpu, self.process, self.shift, self.pages))

@@ -54,7 +54,7 @@ def open_trace(
         cores: each core of a `drmemtrace` trace is a CPU of its own, each workload a process.
 
     Raises:
-        ShootdownError: there is no such file, or nobody can say what it holds.
+        ShootdownError: there is no such file, or its format can't be told.
     """
     if format is not None and format not in FORMATS:
         raise ShootdownError(f"there is no trace format {format!r}; {nearest(format, FORMATS)}")
@@ -145,7 +145,7 @@ class NumpyTrace(FixedTrace):
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether there is nothing but addresses."""
+        """Whether there is nothing but addresses."""
         return not set(self._kind.names or ()) & set(self._FIELDS)
 
     def _blocks(self) -> Iterator[Columns]:
@@ -210,7 +210,7 @@ def _bad_record(record: Any) -> str:
 
 
 class _Reader:
-    """A source as numpy's header reader takes it."""
+    """A source with the `read` method that numpy's header reader needs."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -224,7 +224,7 @@ class _Reader:
 
 
 class ChampSimTrace(FixedTrace):
-    """ChampSim's `input_instr`: one record for each instruction, whose operands that are 0 are none.
+    """ChampSim's `input_instr`: one record for each instruction; an operand of 0 is absent.
 
     64 bytes: the instruction's address (8), branch and taken (2), destination registers (2), source registers
     (4), two destination and four source addresses (8 each), all little-endian (ChampSim inc/trace_instruction.h).

@@ -1,4 +1,4 @@
-"""Read the lines of text traces: as fast as the simulator takes what they hold.
+"""Parse the lines of text traces.
 
 Both parsers take whole lines. They write an address for each access and stop in front of a line that they
 can't read.
@@ -18,7 +18,7 @@ UPPER_A, UPPER_F, LOWER_A, LOWER_F, LOWER_X = 65, 70, 97, 102, 120
 FETCHES_I, LOADS_L, STORES_S, MODIFIES_M, THREAD_T, WORKLOAD_W = 73, 76, 83, 77, 84, 87
 FOUR = np.uint64(4)
 
-# --- `state` of a parser: what it carries from one block to the next
+# --- `state` of a parser: numbers that it keeps from one block to the next
 LINES, CORE, STARTED, ENDED, FETCHES = 0, 1, 2, 3, 4
 
 
@@ -38,7 +38,7 @@ def _skip_blanks(text: Any, at: Any, end: Any) -> Any:
 
 @inlined
 def _hex(text: Any, at: Any, end: Any) -> Any:
-    """Read hexadecimal digits; answer the number, and the place behind them or -1 for none or more than 16."""
+    """Read hexadecimal digits; return the number, and the place behind them or -1 for none or more than 16."""
     value = np.uint64(0)
     start = at
     while at < end:
@@ -60,7 +60,7 @@ def _hex(text: Any, at: Any, end: Any) -> Any:
 
 @inlined
 def _number(text: Any, at: Any, end: Any) -> Any:
-    """Read decimal digits; answer the number, and the place behind them or -1 for none."""
+    """Read decimal digits; return the number, and the place behind them or -1 for none."""
     value = np.int64(0)
     start = at
     while at < end and ZERO <= text[at] <= NINE:
@@ -100,7 +100,7 @@ def parse_lackey(text: Any, end: Any, fetches: Any, address: Any, state: Any) ->
     while at < end:
         stop = _line_end(text, at, end)
         here = _skip_blanks(text, at, stop)
-        # Blank lines, and what valgrind says itself (`==123== ...`, `--123-- ...`).
+        # Blank lines, and valgrind's own messages (`==123== ...`, `--123-- ...`).
         if here < stop and not (
             stop - at > 1 and text[at] == text[at + 1] and (text[at] == EQUALS or text[at] == DASH)
         ):
@@ -142,7 +142,7 @@ def parse_view(
         state: five numbers.
 
     Returns:
-        As `parse_lackey`. What comes before the first record and after the last is somebody else's output.
+        As `parse_lackey`. Lines before the first record and after the last are other programs' output.
     """
     count = 0
     at = 0

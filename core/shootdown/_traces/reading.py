@@ -1,4 +1,4 @@
-"""What the readers of all formats share."""
+"""The base classes of all readers."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Trace:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether it has nothing but accesses of one process on one CPU to pages of one size."""
+        """Whether it has only accesses of one process on one CPU to pages of one size."""
         return True
 
     @property
     def name(self) -> str:
-        """Give the format's name."""
+        """Return the format's name."""
         return self.format
 
     def blocks(self) -> Iterator[Columns]:
-        """Give the trace in blocks; a block is good until the next one is asked for.
+        """Yield the trace in blocks; a block is valid until the next one is asked for.
 
         Raises:
-            TraceError: it breaks off or can't be read from some place on. What was given before is good.
+            TraceError: it breaks off or can't be read from some place on. Blocks before that are valid.
         """
         try:
             yield from self._blocks()

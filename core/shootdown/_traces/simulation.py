@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Region:
-    """Say which pages map a part of the address space.
+    """A part of the address space and the size of the pages that map it.
 
     Args:
         start: the first address.
@@ -32,7 +32,7 @@ class Region:
         page_size: bytes.
 
     Raises:
-        ShootdownError: it has no address, or isn't made of such pages.
+        ShootdownError: it is empty, or not aligned to its pages.
     """
 
     start: int
@@ -50,7 +50,7 @@ class Region:
 
 
 class PageSizes:
-    """Say which size the page of an address has, where the trace itself doesn't.
+    """Page sizes by address, for records whose size the trace doesn't tell.
 
     Args:
         page_size: bytes of the pages outside of all regions.
@@ -78,7 +78,7 @@ class PageSizes:
         self._shifts = np.array(shifts, np.uint8)
 
     def applied(self, columns: Columns) -> Columns:
-        """Give each record without a size the one that its address has."""
+        """Return the columns, with a page size for each record that has none."""
         if self.is_one:
             return columns
         found = self._shifts[np.searchsorted(self._edges, columns.address, side="right") - 1]
@@ -89,14 +89,14 @@ class PageSizes:
 
 @attrs.frozen(kw_only=True)
 class TraceResult:
-    """Hold what the TLBs of one trace did.
+    """The counts of a trace's TLBs.
 
     Args:
         trace: the file.
-        format: what it is.
+        format: its format.
         geometry: of each CPU's TLB.
         counts: hits, walks and references by page size.
-        by_cpu: the same in all, by CPU as the trace numbers it.
+        by_cpu: totals by CPU, numbered as in the trace.
         by_process: likewise by process.
         fetches_left_out: instruction fetches that were not taken as accesses.
         fault: where and why the trace broke off, None where it didn't. Everything before it is counted.
@@ -112,7 +112,7 @@ class TraceResult:
     fault: TraceError | None
 
     def totals(self) -> dict[str, int]:
-        """Give all counts by name."""
+        """Return all counts by name."""
         counts = self.counts
         tallies = self.by_cpu.values()
         return {
@@ -130,7 +130,7 @@ class TraceResult:
         }
 
     def by_page_size(self) -> dict[int, dict[str, int]]:
-        """Give hits, misses and walks for each size of page, in bytes, that was accessed."""
+        """Return hits, misses and walks for each size of page, in bytes, that was accessed."""
         counts = self.counts
         sizes = sorted({*counts.l1_hits, *counts.l2_hits, *counts.walks})
         found = {}
@@ -148,7 +148,7 @@ class TraceResult:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as JSON has it."""
+        """Return everything as JSON has it."""
         fault = self.fault
         return {
             "trace": self.trace,
@@ -207,7 +207,7 @@ def simulate_trace(
         What was counted; a trace that breaks off has a `fault`, and the counts up to there.
 
     Raises:
-        ShootdownError: there is no such file, nobody can tell what it holds, or an argument can't be.
+        ShootdownError: there is no such file, its format can't be told, or an argument is out of range.
     """
     sizes = PageSizes(page_size, regions)
     trace = open_trace(path, format=format, instructions=instructions, cores=cores)
@@ -223,8 +223,8 @@ def run(
     progress: Callable[[int], None] | None = None,
     keep: Callable[[TraceResult], None] | None = None,
 ) -> TraceResult:
-    """Simulate a trace that is open; `keep` is handed what was counted if Ctrl-C ends it."""
-    # Imports numba: not before it is known that there is something to simulate.
+    """Simulate a trace that is open; `keep` is called with the counts so far if Ctrl-C ends it."""
+    # Imports numba, so only once the trace has turned out to be readable.
     from shootdown._traces.stream import simulator
 
     simulation = simulator(geometry, sizes.elsewhere, plain=trace.is_plain and sizes.is_one, seed=seed)

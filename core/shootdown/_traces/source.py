@@ -1,4 +1,4 @@
-"""The bytes of a trace file, unpacked where it is packed, up to the very byte at which a packed one breaks off."""
+"""The bytes of a trace file, unpacked if it is packed, up to the byte at which it breaks off."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shootdown._values.errors import ShootdownError
 
 _PIECE = 1 << 18
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
-SNIFFED = 4096  # bytes that decide about a format
+SNIFFED = 4096  # bytes by which a format is recognised
 
 
 class TraceError(ShootdownError):
-    """Report that a trace breaks off; what came before it is good.
+    """A trace breaks off; what came before that is valid.
 
     Args:
-        place: where, as a person finds it: `byte 8128, address 1000`.
+        place: where, for the message: `byte 8128, address 1000`.
         problem: what is wrong there.
     """
 
@@ -39,7 +39,7 @@ class _Unpacker(Protocol):
 
 
 def _unpack(raw: BinaryIO, new: Any) -> Iterator[bytes | str]:
-    """Give what a packed file holds in pieces; at the end, if something is wrong with it, what."""
+    """Yield the contents of a packed file in pieces; at the end a text, if something is wrong with the file."""
     unpacker: _Unpacker = new()
     fed = False
     packed = b""
@@ -82,7 +82,7 @@ class Source:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = str(path)
         self.fault: str | None = None
-        self.size = 0  # bytes of the file, 0 where nobody knows
+        self.size = 0  # bytes of the file, 0 if unknown
         self._rest = b""
         self._pieces: Iterator[bytes | str] | None = None
         if self.path == "-":
@@ -119,13 +119,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Give the file's name without what says how it is packed."""
+        """Return the file's name without the suffix of its compression."""
         file = Path(self.path)
         return file.stem if file.suffix in (".gz", ".xz") else file.name
 
     @property
     def position(self) -> int:
-        """Give how many bytes of the file were read."""
+        """Return how many bytes of the file were read."""
         return self._read
 
     def _fill_raw(self, view: memoryview) -> int:
@@ -143,7 +143,7 @@ class Source:
         return got
 
     def fill(self, view: memoryview) -> int:
-        """Fill a buffer; less than all of it only at the end, when `fault` says what is wrong, if anything."""
+        """Fill a buffer and return how many bytes; fewer than its length at the end only, when `fault` may say why."""
         got = min(len(self._rest), len(view))
         view[:got] = self._rest[:got]
         self._rest = self._rest[got:]
@@ -164,12 +164,12 @@ class Source:
 
     def close(self) -> None:
         """Close the file."""
-        if self.path != "-":  # standard input is not ours
+        if self.path != "-":  # standard input is not closed here
             self._raw.close()
 
 
 class _Chained:
-    """What was read of a file already, and then the rest of it."""
+    """A file whose first bytes were read already: those, then the rest."""
 
     def __init__(self, first: bytes, source: Source) -> None:
         self._first = first

@@ -1,8 +1,8 @@
-"""Simulate a trace, block by block: choose how, keep what was counted, and say it as `TlbCounts`.
+"""Simulate a trace, block by block: choose the simulator, add up its counts, return them as `TlbCounts`.
 
-Two kernels do the same thing. `passes` takes what it can, as fast as the machine allows: accesses of one
-process on one CPU to pages of one size, with LRU everywhere. `kernels` takes everything. Where both can,
-they count the same (docs/adr/0008-a-pass-for-each-cache.md; the tests compare them).
+There are two simulators. `passes` is the fast one, for accesses of one process on one CPU to pages of one size, with
+LRU everywhere. `kernels` takes everything. Where both apply they count the same, and tests compare them
+(docs/adr/0008-a-pass-for-each-cache.md).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from shootdown._tlb.state import Tlb, TlbCounts
 from shootdown._traces.columns import Column, Columns
 from shootdown._values.errors import ShootdownError
 
-_MOST_GROUPS = 256  # ways that passes take, in vectors; a set beyond that is no TLB
+_MOST_GROUPS = 256  # the most vectors of a set that passes take; no TLB has larger sets
 _SMALL_NUMBERS = 1 << 16
 
 
 @attrs.frozen
 class Tally:
-    """Count what one CPU or one process did.
+    """The counts of one CPU or one process.
 
     Args:
         l1_hits: accesses that hit L1.
@@ -40,7 +40,7 @@ class Tally:
         walk_references: page-table entries that its walks read.
         flushes: invalidations on its own CPU.
         shootdowns: invalidations on every CPU.
-        interrupts: a CPU: other CPUs' shootdowns of the process that it ran; a process: CPUs that ran it then.
+        interrupts: of a CPU, shootdowns by other CPUs of the process that it ran; of a process, the CPUs interrupted.
     """
 
     l1_hits: int
@@ -53,17 +53,17 @@ class Tally:
 
     @property
     def accesses(self) -> int:
-        """Give the number of accesses."""
+        """Return the number of accesses."""
         return self.l1_hits + self.l1_misses
 
     @property
     def l1_misses(self) -> int:
-        """Give the accesses that went on to L2."""
+        """Return how many accesses went on to L2."""
         return self.l2_hits + self.walks
 
 
 class Simulator(Protocol):
-    """What takes a trace."""
+    """A simulator that takes a trace part by part."""
 
     def feed(self, columns: Columns) -> None:
         """Take the next part."""
@@ -83,7 +83,7 @@ class Simulator(Protocol):
 
 
 def simulator(geometry: TlbGeometry, page_size: int, *, plain: bool, seed: int = 0) -> Simulator:
-    """Make what simulates a trace.
+    """Make the simulator for a trace.
 
     Args:
         geometry: of each CPU's TLB.
@@ -150,12 +150,12 @@ class Passes:
 
     @staticmethod
     def can(geometry: TlbGeometry, page_size: int) -> bool:
-        """Tell whether passes count what such a TLB does."""
+        """Whether `passes` can simulate this TLB."""
         l1, l2 = _holding(geometry.l1, page_size), _holding(geometry.l2, page_size)
         walk = [(cache, sum(size > page_size for size in cache.page_sizes)) for cache in geometry.walk_caches]
         used = [cache for cache in (l1, l2, *(c for c, held in walk if held)) if cache is not None]
         return (
-            l1 is not None  # what L1 never holds is looked up in L2 again, access by access
+            l1 is not None  # L1 never holds such a page: each access goes to L2
             and (geometry.inclusion == "independent" or not geometry.l2)
             and all(held <= 1 for _, held in walk)  # two levels in one cache push each other out
             and all(c.policy == "lru" and c.ways <= _MOST_GROUPS * GROUP for c in used)
@@ -262,15 +262,13 @@ class Records:
         )
 
     def _grow(self) -> None:
-        """Make room for CPUs and processes that are new; what the others hold stays."""
+        """Make room for new CPUs and processes; the contents of the others' caches stay."""
         if len(self._processes) > len(self._of_processes):
             self._of_processes = _grown(self._of_processes, len(self._processes))
         if len(self._cpus) <= self._tlb.cpus:
             return
         old, new = self._tlb, Tlb(self._geometry, 2 * len(self._cpus), seed=self._seed)
-        for cpu in range(
-            old.cpus
-        ):  # logs of machines of different sizes differ in size: theirs is carried out
+        for cpu in range(old.cpus):  # the log's size depends on the number of CPUs: it is carried out first
             runnable(k.on_settle)(old.words, old.plan, cpu)
         shared = int(old.plan[w.LOG])
         new.words[:shared] = old.words[:shared]

@@ -26,12 +26,12 @@ class TextTrace(Trace):
 
     @property
     def name(self) -> str:
-        """Give the format's name."""
+        """Return the format's name."""
         return self._name
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether all accesses are taken as one CPU's."""
+        """Whether all accesses are taken as one CPU's."""
         return not self._cores
 
     def _blocks(self) -> Iterator[Columns]:
