@@ -1,4 +1,4 @@
-"""What an architecture says of measurements of its kernels, and what comparing them yields."""
+"""How an architecture's measured rows map to the model, and the differences that are understood."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Prediction = int | tuple[int, int]
 
 @attrs.frozen
 class Seen:
-    """What the model counted in the window of a row.
+    """The model's counts in the window of a row.
 
     Args:
         whole: machine-wide, by the names of `COUNTERS`.
@@ -34,7 +34,7 @@ class Difference:
 
     Args:
         count: which count, such as `tlb_row` or `instructions.mov_cr3`.
-        applies: tells from the row whether this is it.
+        applies: whether it concerns a row.
         reason: why, from the kernel's source or from how it was measured.
     """
 
@@ -48,12 +48,12 @@ class Measured:
     """How an architecture's measured rows map to the model.
 
     Args:
-        platform: which platform a row was measured on, and with which settings.
-        predict: the counts of a row's window by the names of the file: `(row, seen, case) -> counts`;
+        platform: returns the platform that a row was measured on, and its settings.
+        predict: returns the counts of a row's window, named as in the file: `(row, seen, case) -> counts`;
             `instructions` as a mapping of its own. A tuple is a range.
         differences: disagreements that are understood.
-        variants: which schedules of the measured program are tried (`programs`), where the measurement does not tell
-            which one it was. Variant 0 alone where all come to the same.
+        variants: returns the schedules of the measured program to try (`programs`), where the measurement doesn't tell
+            which one happened; variant 0 alone where all give the same counts.
     """
 
     platform: Callable[[Row], tuple[str, Mapping[str, str]]]

@@ -1,7 +1,7 @@
 """The program that was measured, as machines: one run for each mode, a counting window for each step.
 
-What it does is in tests/oracle/README.md; what the counts then show of it (which CPU a process was on before it
-was pinned, its one dirty page of ordinary shared memory) is said where it is modelled.
+tests/oracle/README.md describes the program. Details that only the counts reveal (the CPU that a process was on before
+it was pinned, its one dirty page of ordinary shared memory) are explained where they are modelled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shootdown._workloads.threads import STATES, Threads
 
 #: The parent was pinned to this CPU; child j to the j-th after it.
 PARENT_CPU = 1
-#: The page through which the processes talk: dirty, shared, an ordinary file's.
+#: The page through which the processes communicate: dirty, shared, of an ordinary file.
 TALK_PAGES = 1
 #: Which huge pages of a table are touched: the first, and this one (measured: a flush from one to the other on arm64
 #: takes 301 instructions).
@@ -52,7 +52,7 @@ MODES = (
 
 
 def touched(mappings: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
-    """Say which pages of each table the measured program touches."""
+    """Return the huge pages of each table that the measured program touches."""
     return tuple(attrs.evolve(m, first=0, last=SECOND_PAGE + 1) for m in mappings)
 
 
@@ -86,9 +86,9 @@ class SharedHugetlb:
 
     Args:
         setting: kernel, platform and CPUs.
-        row: whose `N`, `k` and `mode` to use.
-        variant: 1 if the CPU on which a child was forked still is lazily on the child's mm when it acts: the
-            parent has not run there since. Which of the two held was a matter of timing.
+        row: the row with `N`, `k` and `mode`.
+        variant: 1 if the CPU on which a child was forked still has the child's mm loaded lazily when the child acts,
+            because the parent has not run there since. Timing decided which of the two happened.
     """
 
     def __init__(self, setting: Setup, row: Row, *, variant: int) -> None:
@@ -130,7 +130,7 @@ class SharedHugetlb:
     # --- the children
 
     def _child(self, j: int) -> None:
-        """A child pins itself, touches what the parent touched, and waits for its turn."""
+        """Write a child: it pins itself, touches what the parent touched, and waits for its turn."""
         model = self.model
         model.move(PARENT_CPU + j)
         touched = self.mappings
@@ -159,7 +159,7 @@ class SharedHugetlb:
             model.sleep()
 
     def _linger(self, j: int) -> None:
-        """Leave CPU 1 lazily on this child's mm, as if nothing had run there since it was forked."""
+        """Let CPU 1 keep this child's mm lazily, as if nothing had run there since the fork."""
         if self.lingers and not self._leaves() and j % self.model.cpus:
             self.model.move(PARENT_CPU)
             self.model.move(PARENT_CPU + j)
@@ -190,7 +190,7 @@ class SharedHugetlb:
         self.model.calls.munmap(self.mappings, upper_tables=count, level=level)
 
     def _protect_thrice(self, j: int) -> None:
-        """Read-only; back, untouched; touched, and read-only again: a turn of the parent's before each."""
+        """Write three calls of mprotect(): read-only; back, with nothing touched; touched and read-only again."""
         model = self.model
         for n in range(3):
             model.wait(self.turns[j], n + 1)
@@ -209,9 +209,9 @@ class SharedHugetlb:
     # --- the parent
 
     def _parent(self) -> None:
-        """The parent leaves CPU 0 to the process that started it, pins itself, and touches everything.
+        """Write the parent: it leaves CPU 0 to the process that started it, pins itself, and touches everything.
 
-        It shares its memory with that process, and so first copies pages: on ppc64el that trims its mm_cpumask.
+        It shares its memory with that process and so copies pages on write first; on ppc64el that trims its mm_cpumask.
         """
         model = self.model
         model.move(PARENT_CPU)
@@ -313,7 +313,7 @@ def shared_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
 
 
 def threaded_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
-    """Build `hugetlb_threads`: a child whose threads run on CPUs 1 to T, itself on the first of them, unmaps."""
+    """Build `hugetlb_threads`: a child with threads on CPUs 1 to T, the calling one on CPU 1, unmaps."""
     del variant
     tables = max(row.integer("N"), 1)
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=3, slots=tables)
@@ -379,7 +379,7 @@ def anonymous(setting: Setup, row: Row, variant: int) -> Program:
 def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     """Build `fork_storm`: M children, `conc` at a time: fork, touch all N tables if `map`, exit.
 
-    In variant 1 the parent runs on its CPU between a child's leaving it and the child's exit.
+    In variant 1 the parent runs on its CPU after a child has left that CPU and before the child exits.
     """
     forks, together = row.integer("M"), max(row.integer("conc", 1), 1)
     tables = max(row.integer("N"), 1)

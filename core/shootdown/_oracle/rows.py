@@ -91,7 +91,7 @@ def _parse(path: Path, text: str) -> Iterator[Row]:
             raise ShootdownError(
                 f"{path}, line {number}: no JSON: {error.msg} (column {error.colno})"
             ) from None
-        except (ValueError, RecursionError) as error:  # a number of 5000 digits; brackets without end
+        except (ValueError, RecursionError) as error:  # a number of 5000 digits; endlessly nested brackets
             raise ShootdownError(f"{path}, line {number}: JSON that can't be read: {error}") from None
         if not isinstance(value, dict):
             raise ShootdownError(f"{path}, line {number}: a row is a JSON object, not {type(value).__name__}")

@@ -21,13 +21,13 @@ _NOTHING = Workload("measured", "a row that was measured", (), build=lambda setu
 
 @attrs.frozen
 class Verdict:
-    """How one count of one row compares.
+    """One count of one row, compared.
 
     Args:
         count: its name; `instructions.NAME` for an instruction.
         measured: lowest and highest value measured.
         predicted: lowest and highest value that the model allows; None if it can't run the row.
-        reason: why they differ, if that is understood.
+        reason: the known reason for a difference.
     """
 
     count: str
@@ -83,7 +83,7 @@ class Comparison:
 
 
 def validate(rows: Iterable[Row]) -> Iterator[Comparison]:
-    """Predict and compare rows, one for one and in their order.
+    """Predict and compare rows, in their order.
 
     Rows of one run of the measured program are answered by one run of the model.
     """
@@ -127,7 +127,7 @@ def _case(row: Row) -> tuple[Case[Workload], Measured]:
 def _run(
     row: Row, case: Case[Workload], runs: dict[Any, list[tuple[Program, Run]]]
 ) -> list[tuple[Program, Run]]:
-    """Run the program of a row, unless a row before it had the same."""
+    """Run the program of a row, or return the run of an earlier row with the same program."""
     step_fields = ("step", "i", "sharers_before", "repetitions", "generation")
     key = tuple(sorted((k, str(v)) for k, v in row.fields.items() if k not in step_fields))
     if key not in runs:
@@ -142,7 +142,7 @@ def _run(
 
 
 def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Join the predictions of two schedules: a count that differs becomes a range."""
+    """Merge the predictions of two schedules: a count that differs becomes a range."""
     merged: dict[str, Any] = {}
     for name, value in other.items():
         if name not in one:
@@ -157,7 +157,7 @@ def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instructions(row: Row, predicted: Mapping[str, Any]) -> dict[str, Any]:
-    """Predict each instruction that the row has, and each that the model executes though the row has none."""
+    """Predict each instruction that the row counts, and each that the model executes and the row lacks."""
     names = dict.fromkeys([*dict(row.counts["instructions"]), *predicted])
     return {name: predicted.get(name, 0) for name in names}
 
