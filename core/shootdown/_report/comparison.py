@@ -37,7 +37,7 @@ _MORE = {
 #: All headings, by count.
 HEADINGS = _COUNTS | _MORE
 
-#: Given up first where the table is too wide.
+#: The first to be left out where the table is too wide.
 _EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis", "interrupted_cpus", "broadcast_invalidations")
 
 _LEGEND = {
@@ -51,17 +51,17 @@ _LEGEND = {
     "kernel_warnings": "kernel warnings: fully_unshared_tables was still set in tlb_finish_mmu().",
 }
 
-#: More rows than this aren't told apart by who was interrupted.
+#: With more rows than this, it isn't listed which CPUs each interrupted.
 _MOST_ROWS_TOLD = 16
 _NAMED_CPUS = 4
 
-#: The first parameters of a workload are named even if they have their defaults.
+#: How many parameters of a workload are named even if they have their defaults: the first ones.
 _ALWAYS_NAMED = 3
 
 
 @attrs.frozen
 class _Shape:
-    """How much room a table takes: times beside or below each other, headings hyphenated, counts left out."""
+    """How compact a table is: times beside or below each other, headings hyphenated, counts left out."""
 
     stacked: bool
     hyphenate: bool
@@ -93,12 +93,12 @@ def comparison(
     chosen = widths(
         columns, [row for row in cells if not isinstance(row, str)], width, hyphenate=shape.hyphenate
     )
-    if chosen is None:  # narrower than anything: one fact a line
+    if chosen is None:  # too narrow for any table: one fact a line
         return [*lines, *_cards(rows, width)]
     if supported:
         lines += lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
         lines += ["", *_legend(columns, shape, width)]
-    else:  # texts alone
+    else:  # only texts
         lines += "\n".join(map(str, cells)).split("\n")
     lines += notes.lines(width)
     lines += _who(rows, width)
@@ -106,7 +106,7 @@ def comparison(
 
 
 def label(row: Result, rows: Sequence[Result]) -> str:
-    """Name a row by what tells it from the others."""
+    """Name a row by what differs from the others."""
     parts = [str(getattr(row, name)) for name in ("arch", "platform") if _varies(rows, name)]
     cpus = f" with {exact(row.cpus)} CPUs" if _sizes_vary(rows) else ""
     return " ".join((*parts, row.kernel)) + cpus
@@ -117,7 +117,7 @@ def _varies(rows: Sequence[Result], name: str) -> bool:
 
 
 def _sizes_vary(rows: Sequence[Result]) -> bool:
-    """Say whether one platform comes with several numbers of CPUs."""
+    """Whether one platform comes with several numbers of CPUs."""
     return len({(row.arch, row.platform, row.cpus) for row in rows}) > len(
         {(row.arch, row.platform) for row in rows}
     )
@@ -143,7 +143,7 @@ class _Footnotes:
 
 
 def _readable(remark: str) -> str:
-    """Give the numbers of a remark on timing their separators."""
+    """Return a remark on timing with separators in its numbers."""
     if not remark.startswith("timing decides"):
         return remark
     words = [exact(int(word)) if word.isdecimal() else word for word in remark.replace(",", " ,").split(" ")]
@@ -151,7 +151,7 @@ def _readable(remark: str) -> str:
 
 
 def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> list[str]:
-    """Say what all rows have in common, and leave a blank line."""
+    """Return the lines above the table, which say what all rows have in common, and a blank one."""
     first = rows[0]
     parameters = " ".join(
         f"{name}={str(value).lower() if isinstance(value, bool) else value}"
@@ -216,7 +216,7 @@ def _table(
         columns += [Column(heading, right=True) for heading in times]
     cells: list[Sequence[str] | str] = []
     group = None
-    refused: list[tuple[str, object]] = []  # rows one below another that can't be for the same reason
+    refused: list[tuple[str, object]] = []  # consecutive rows that are not supported for the same reason
     for row, mark in zip(rows, marks, strict=True):
         if _grouped(rows) and (row.arch, row.platform) != group:
             group = (row.arch, row.platform)
@@ -240,19 +240,19 @@ def _table(
 
 
 def _refusal(row: Result) -> str:
-    """Say why a row has no counts; what can't exist at all says so itself."""
+    """Return why a row has no counts."""
     reason = row.reason or ""
     return reason if reason.startswith("not applicable") else f"not supported: {reason}"
 
 
 def _grouped(rows: Sequence[Result]) -> bool:
-    """Say whether rows stand under a heading for each platform: it and something else varies."""
+    """Whether rows stand under a heading for each platform: it and something else varies."""
     platforms = {(row.arch, row.platform) for row in rows}
     return len(platforms) > 1 and len(platforms) < len(rows)
 
 
 def _identity(rows: Sequence[Result]) -> Iterator[tuple[str, str, bool]]:
-    """Say which columns name a row: attribute, heading, whether it wraps."""
+    """Yield the columns that name a row: attribute, heading, whether it wraps."""
     grouped = _grouped(rows)
     if not grouped:
         if _varies(rows, "arch"):
@@ -285,7 +285,7 @@ def _legend(columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
 
 
 def _who(rows: Sequence[Result], width: int) -> list[str]:
-    """Say for each row which CPUs were interrupted, and how evenly."""
+    """Return for each row which CPUs were interrupted, and how evenly."""
     told = [row for row in rows if row.supported and any(row.interrupts)]
     if not told or len(told) > _MOST_ROWS_TOLD:
         return []
@@ -299,7 +299,7 @@ def _who(rows: Sequence[Result], width: int) -> list[str]:
 
 
 def interrupted(interrupts: Sequence[int]) -> str:
-    """Say which CPUs were interrupted, how often, and which most often.
+    """Return which CPUs were interrupted, how often, and which most often.
 
     Args:
         interrupts: how many IPIs each CPU took, by its number.

@@ -22,7 +22,7 @@ from shootdown._values.workload import Workload
 #: Where the columns of numbers begin, counted from the right.
 _NUMBERS = 36
 
-#: What happened to translations, in words, by counter.
+#: What each counter of invalidations means, in words.
 _DONE = {
     "full_flushes": "full flushes",
     "page_invalidations": "single pages invalidated",
@@ -36,7 +36,7 @@ _DONE = {
 
 @attrs.frozen(eq=False)
 class Explanation:
-    """What is known of one run.
+    """One run, and everything that explains it.
 
     Args:
         case: what was run.
@@ -51,7 +51,7 @@ class Explanation:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """All counters of what is measured, those that rows don't have among them."""
+        """All counters of the measured window, including those that rows don't show."""
         if self.run is None:
             return {}
         return self.run.windows[0] if self.run.windows else self.run.counts
@@ -63,7 +63,7 @@ class Explanation:
 
     @property
     def stale(self) -> Story | None:
-        """How entries that lead into a table given up survive; None where none do."""
+        """The story of entries that lead into an unshared table and survive; None if there are none."""
         return story(self.machine.code, self.run) if self.machine and self.run else None
 
     @property
@@ -73,7 +73,7 @@ class Explanation:
 
     @property
     def events(self) -> Iterator[Event]:
-        """The timeline, as far as events were kept."""
+        """The timeline of the events that were kept."""
         return timeline(self.machine.code, self.run.events) if self.machine and self.run else iter(())
 
     @property
@@ -102,7 +102,7 @@ class Explanation:
 
 
 def explain(case: Case[Workload], *, events: int = 0) -> Explanation:
-    """Run a case and keep what explains it.
+    """Run a case and keep its events.
 
     Args:
         case: what to run.
@@ -144,7 +144,7 @@ def explanation(found: Explanation, width: int) -> Iterator[str]:
 
 
 def event_lines(found: Explanation) -> Iterator[str]:
-    """Write all events that were kept, one on a line, in the order of their beginning."""
+    """Write all events that were kept, a line each, in order of their beginning."""
     yield ""
     yield f"{'time, us':>15}  {'us':>11}  {'CPU':>4}  event"
     for event in found.events:
@@ -217,7 +217,7 @@ def _indent(text: str) -> int:
 
 
 def _done(found: Explanation, width: int) -> Iterator[str]:
-    """Say what was done to translations in the end, on all CPUs."""
+    """Return the lines that say which translations were dropped, on all CPUs together."""
     done = [f"{text} {exact(found.counts[name])}" for name, text in _DONE.items() if found.counts.get(name)]
     if found.run is not None and found.run.instructions:
         executed = found.run.window_instructions[0] if found.run.windows else found.run.instructions

@@ -1,4 +1,4 @@
-"""The story of the bug report, told from the rows of a comparison: how many broadcasts, who needed them, how slow.
+"""The bug report's story, from the rows of a comparison: how many broadcasts, which of them were needed, how slow.
 
 What was reported: lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de (`make stress` on 196 cores and 1.5 TB, once
 without and once with 1013af4f585f). Everything else is computed from the rows.
@@ -42,12 +42,12 @@ _USER_WITHOUT = 1.398
 
 
 def always_shown(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Name the counts whose zero is part of the story."""
+    """Return the counts that are shown even if all are 0."""
     return ("broadcast_invalidations",) if any(_global_asid_instruction(case) for case, _ in pairs) else ()
 
 
 def story(pairs: Sequence[Pair], width: int) -> list[str]:
-    """Tell what the rows of the bug report's workload mean; nothing for other workloads.
+    """Explain the rows of the bug report's workload; no lines for other workloads.
 
     Args:
         pairs: rows with what they were computed from, in their order.
@@ -78,7 +78,7 @@ def _one_size(pairs: Sequence[Pair]) -> bool:
 
 
 def _facts(group: Sequence[Pair]) -> Iterator[str]:
-    """Say what each generation of kernels did, from its counts."""
+    """Return what each generation of kernels did, from its counts."""
     for case, row in group:
         if _generation(case) == "per-table" and row.counts["sync_broadcasts"]:
             yield _per_table(case, row, group)
@@ -97,7 +97,7 @@ def _facts(group: Sequence[Pair]) -> Iterator[str]:
 
 
 def _generation(case: Case[Workload]) -> str:
-    """Say when a kernel synchronises: by its switches, whatever it is called."""
+    """Return when a kernel synchronises, judged by its switches and not by its name."""
     kernel = case.kernel
     if kernel.skip_redundant_sync != "never" or kernel.sync_targets != "all":
         return "proposal"
@@ -161,7 +161,7 @@ def _by_global_asid(rows: Sequence[Pair]) -> str:
 
 
 def _beside_the_report(group: Sequence[Pair], width: int) -> list[str]:
-    """Set the predicted slow-down of the row with 1013af4f585f beside the reported one."""
+    """Compare the predicted slow-down of the row with 1013af4f585f with the reported one."""
     compared = _to_compare(group)
     if compared is None:
         return []

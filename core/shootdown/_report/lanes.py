@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from shootdown._explore.story import Atom, Line, Story
     from shootdown._questions.explore import Verdict
 
-#: Columns that a lane needs to be read; with less, all lanes share one column of text.
+#: The least width of a lane; with less, all lanes share one column of text.
 _LANE = 24
-#: The number of a move, and its CPU.
+#: A move's mark, number and CPU.
 _PREFIX = "{mark}{number:>3} CPU {cpu:<2}"
 _INDENT = "  "
 
 
 def verdict_lines(row: Verdict, width: int) -> Iterator[str]:
-    """Say what exploration found, and for a bug how it comes about.
+    """Write a verdict, and for a bug its story, as lines of text.
 
     Args:
         row: the verdict, its story included.
@@ -104,7 +104,7 @@ def _one_column(story: Story, movers: Sequence[int], width: int, prefix: int) ->
 
 
 def _head(line: Line, cpu: int, n: int, part: int, prefix: int) -> str:
-    """Write what stands before a line: the number of its move and the CPU, once for each."""
+    """Write the prefix of a line: the number of its move and the CPU, shown only where they change."""
     if n:
         return " " * prefix
     mark = "✗" if line.bad and not part else " "
@@ -112,7 +112,7 @@ def _head(line: Line, cpu: int, n: int, part: int, prefix: int) -> str:
 
 
 def _written(block: Sequence[Phrase], width: int) -> list[str]:
-    """Write what one CPU does in a move, in lines of its lane."""
+    """Write what one CPU does in a move, wrapped to the width of its lane."""
     lines: list[str] = []
     for phrase in block:
         lines += wrap(phrase.text, width, subsequent_indent=_INDENT, break_on_hyphens=False)
@@ -131,7 +131,7 @@ class Phrase(NamedTuple):
     """A sentence of a story.
 
     Args:
-        text: the kernel function, unless the sentence before was of the same, and what is done.
+        text: what is done, after the kernel function unless the sentence before named it.
         changed: what changed.
         file: the function's source file, or empty.
     """
@@ -142,7 +142,7 @@ class Phrase(NamedTuple):
 
 
 def blocks(line: Line) -> list[tuple[int, list[Phrase]]]:
-    """Return what a move does on each CPU, in sentences: steps of one function that change nothing share one."""
+    """Return what a move does on each CPU, as sentences; steps of one function that change nothing share one."""
     found: list[tuple[int, list[Phrase]]] = []
     function: str | None = None
     for atom in atoms_told(line):
@@ -162,7 +162,7 @@ def blocks(line: Line) -> list[tuple[int, list[Phrase]]]:
 
 
 def replay_lines(replay: Any, width: int) -> Iterator[str]:
-    """Say what came of replaying a row.
+    """Write the result of replaying a row as lines of text.
 
     Args:
         replay: a `saved.Replay`.
@@ -204,5 +204,5 @@ def times(picoseconds: Mapping[str, int]) -> str:
 
 
 def atoms_told(line: Line) -> list[Atom]:
-    """Return the steps of a move that are worth telling, at least the first."""
+    """Return the steps of a move that a story shows, at least the first."""
     return [atom for atom in line.atoms if atom.tells] or list(line.atoms[:1])

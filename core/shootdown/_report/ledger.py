@@ -21,8 +21,8 @@ class Entry:
     """What one kernel function did for one cause.
 
     Args:
-        cause: `TLB flush`, `table sync`, ...; what is called for outside them (`exit`) if there is none.
-        caller: the call that it happened for, such as `munmap`, and what in it (`unsharing`).
+        cause: `TLB flush`, `table sync`, ...; outside of these the call (`exit`).
+        caller: the call that it happened for, such as `munmap`, and which part of it (`unsharing`).
         function, where: the kernel function and its file.
         called_by: the function that called it.
         requests: flushes that began here.
@@ -31,7 +31,7 @@ class Entry:
         ipis: those of them that took an interrupt.
         own_flushes: flushes of the CPU itself.
         waits: how often it waited for answers.
-        time_ns: CPU time of whoever did it, waiting included; an estimate.
+        time_ns: CPU time of the CPUs that did it, waiting included; an estimate.
     """
 
     cause: str
@@ -54,7 +54,7 @@ class Entry:
 
 @attrs.define
 class Node:
-    """One kernel function where it is called, or one step in it.
+    """One call of a kernel function, or one step in it.
 
     Args:
         name: the function, or what the step does.
@@ -123,7 +123,7 @@ def entries(code: Code, run: Run) -> list[Entry]:
 def tree(code: Code, run: Run) -> Node:
     """Collect all steps that were taken under the kernel functions that they stand for.
 
-    Steps of several programs that say the same in the same place are one. Steps that only steer a program are
+    Steps of several programs with the same text in the same function are one node. Steps that only branch or loop are
     left out.
 
     Args:
@@ -173,7 +173,7 @@ def _taken(run: Run) -> list[int]:
 
 
 def _what_counts(step: npt.NDArray[np.int64], count: int, targets: int) -> Mapping[str, int] | None:
-    """Say what a step adds to the ledger, or None if it is none of flushing and synchronising."""
+    """Return what a step adds to the ledger, or None if it neither flushes nor synchronises."""
     op, kind = int(step[0]), int(step[1])
     if op == o.FLUSH_BEGIN:
         return {"requests": count}

@@ -31,8 +31,8 @@ def write_trace(
         path: where to.
         events: in the order of their beginning.
         cpus: how many are online; each gets a track, also one on which nothing happens.
-        process: what the one process is called.
-        about: what a reader of the file should know of it, as JSON.
+        process: the name of the one process.
+        about: metadata of the file, as JSON.
     """
     if path.suffix == ".gz":
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as packed:
@@ -79,7 +79,7 @@ def as_slice(event: Event) -> dict[str, Any]:
         "name": name,
         "cat": event.kind,
         "pid": 1,
-        "tid": event.cpu + 1,  # 0 is no thread to Perfetto
+        "tid": event.cpu + 1,  # Perfetto takes 0 for no thread
         "ts": _microseconds(begin),
         "dur": _microseconds(end - begin),
         "args": args,
@@ -91,7 +91,7 @@ def as_slice(event: Event) -> dict[str, Any]:
 
 
 def nested(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events, steps and waits cut so that on each CPU two of them are apart or one within the other.
+    """Yield the events, with steps and waits cut so that on each CPU any two are disjoint or nested.
 
     Args:
         events: in the order of their beginning.
@@ -118,7 +118,7 @@ def nested(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _cut(group: list[Event]) -> list[Event]:
-    """End a step where an interrupt begins that outlasts it."""
+    """Cut a step where an interrupt begins that ends after it."""
     step, *interrupts = group
     for interrupt in interrupts:
         if step.begin <= interrupt.begin < step.end < interrupt.end:

@@ -30,7 +30,7 @@ class Part:
         function, where: the kernel function and its file.
         text: what the step does.
         times: how often it was taken in the measured window.
-        targets: CPUs that it was sent to, added up.
+        targets: the sum of the CPUs that it was sent to.
         effect: what it means for stale entries.
     """
 
@@ -44,12 +44,12 @@ class Part:
 
 @attrs.frozen
 class Story:
-    """How stale entries came to survive, the first time in the measured window.
+    """How stale entries survived, for the first time in the measured window.
 
     Args:
         stale: what was left, and on which CPUs.
-        parts: from where entries turned stale to where i_mmap_rwsem drops, in the order of the program.
-        too_late: what drops them after that; None where nothing in the program does.
+        parts: the steps from the one that made entries stale to the release of i_mmap_rwsem, in program order.
+        too_late: the later step that drops them; None if the program has none.
     """
 
     stale: Stale
@@ -139,7 +139,7 @@ def _row(part: Part) -> list[str]:
 
 
 def _left(left: Stale, *, flushed: bool) -> str:
-    """Say who still holds what."""
+    """Write which CPUs still hold which entries."""
     tables = "a table" if left.tables == 1 else f"{exact(left.tables)} tables"
     kinds = [("TLB and walk-cache entries", left.walk)] if left.walk == left.leaf else []
     kinds = kinds or [("walk-cache entries", left.walk), ("TLB entries", left.leaf)]
@@ -155,7 +155,7 @@ def _left(left: Stale, *, flushed: bool) -> str:
 
 
 def _program(steps: Any, at: int) -> tuple[int, int]:
-    """Give where the program that a step belongs to begins and ends."""
+    """Return the first step of the program that a step belongs to, and its end."""
     ends = np.flatnonzero(np.isin(steps[:, 0], (o.HALT, o.PARK)))
     before, after = ends[ends < at], ends[ends > at]
     return (int(before[-1]) + 1 if before.size else 0), (int(after[0]) if after.size else len(steps))
@@ -174,7 +174,7 @@ def _part(code: Code, run: Run, pc: int, effect: str) -> Part:
 
 
 def _instructions(code: Code, run: Run, pc: int) -> list[str]:
-    """Name the instructions that a sending stands for: those executed in its function just before."""
+    """Name the instructions of a broadcast: those that its function executed just before it."""
     steps = code.steps.reshape(-1, 5)
     if steps[pc, 0] != o.SEND:
         return []
@@ -194,7 +194,7 @@ def _is_audit(step: Any) -> bool:
 
 
 def _scope(step: Any) -> int | None:
-    """Say what a step drops; None where it is no invalidation."""
+    """Return what a step drops; None where it is no invalidation."""
     op = int(step[0])
     if op == o.SEND:
         return int(step[2]) if int(step[1]) in _INVALIDATES else None
@@ -206,7 +206,7 @@ def _scope(step: Any) -> int | None:
 
 
 def _effect(steps: Any, run: Run, pc: int, *, lazy: bool) -> str:
-    """Say what a step means for stale entries; nothing where it means nothing."""
+    """Return a step's effect on stale entries as text; empty if it has none."""
     op = int(steps[pc, 0])
     if op == o.CLEAR_PUD:
         return "turn stale in TLBs and walk caches"

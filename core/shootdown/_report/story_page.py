@@ -1,4 +1,4 @@
-"""Stories of bugs as one HTML page that needs nothing else: lanes as columns, in light and dark."""
+"""Stories of bugs as one self-contained HTML page: lanes as columns, with a light and a dark theme."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def events(story: Story, machine: Machine, run: Replayed) -> Iterator[Event]:
-    """Yield the events of a story in the order of their beginning; the last one says what is bad.
+    """Yield the events of a story in the order of their beginning; the last one names the broken invariant.
 
     Args:
-        story: it.
-        machine: whose steps they are.
-        run: what the timed engine made of it.
+        story: the story.
+        machine: the machine that took its steps.
+        run: its replay by the timed engine.
     """
     last = len(run.slices) - 1
     sends: dict[int, int] = {}

@@ -22,12 +22,12 @@ _LEGEND = (
 
 @attrs.frozen
 class Group:
-    """Platforms of one architecture on which the same kernels do the same.
+    """Platforms of one architecture on which all kernels behave alike.
 
     Args:
         arch: its name.
         platforms: their names.
-        rows: kernels that do the same, and one target of them.
+        rows: kernels that behave alike, with one of their targets.
     """
 
     arch: str
@@ -36,7 +36,7 @@ class Group:
 
 
 def groups(found: Sequence[Target]) -> list[Group]:
-    """Join what agrees, in the order of the first of each."""
+    """Group platforms that agree, in the order of the first of each group."""
     machines: dict[tuple[str, str], list[Target]] = {}
     for target in found:
         machines.setdefault((target.arch, target.platform), []).append(target)
@@ -51,7 +51,7 @@ def groups(found: Sequence[Target]) -> list[Group]:
 
 
 def _rows(targets: Sequence[Target]) -> Iterator[tuple[tuple[str, ...], Target]]:
-    """Join neighbouring kernels that do the same."""
+    """Group neighbouring kernels that behave alike."""
     kernels: list[str] = []
     for target, following in zip(targets, [*targets[1:], None], strict=True):
         kernels.append(target.kernel)
@@ -65,7 +65,7 @@ def _rows(targets: Sequence[Target]) -> Iterator[tuple[tuple[str, ...], Target]]
 
 
 def cells(target: Target) -> tuple[str, str, str, str]:
-    """Write a target's verdicts, but for the reason."""
+    """Write a target's verdicts, without the reason."""
     return (
         _word(target.flush_differs_with_freed_tables),
         _word(target.honours_unshared_tables),
@@ -79,7 +79,7 @@ def _word(claim: bool | None) -> str:
 
 
 def _dropped(target: Target) -> str:
-    """Say after which calls entries into the table survive, and where."""
+    """Write after which calls entries that lead into the table survive, and on which CPUs."""
     if target.walk_cache_dropped is None:
         return "-"
     parts = []

@@ -41,12 +41,12 @@ def about(nanoseconds: float) -> str:
 
 
 def ratio(low: float, likely: float, high: float) -> str:
-    """Write how many times as much: `x4.3 (x2.2-x7.9)`."""
+    """Write a ratio of times: `x4.3 (x2.2-x7.9)`."""
     return f"x{_digits(likely, 2)} (x{_digits(low, 2)}-x{_digits(high, 2)})"
 
 
 def share(part: int, whole: int) -> str:
-    """Write a share in percent that says 100 only of all and 0 only of none."""
+    """Write a share in percent: 100 only for all, 0 only for none."""
     if whole == 0 or part in (0, whole):
         return f"{100 if part and whole else 0} %"
     percent = 100 * part / whole
@@ -91,7 +91,7 @@ class Column:
     """One column of a table.
 
     Args:
-        heading: wraps between words, and at soft hyphens where there is no other way.
+        heading: wraps between words, and at soft hyphens if it has to.
         right: its cells are numbers.
         wraps: its cells may be wrapped, after blanks, hyphens, colons, commas and angle brackets.
     """
@@ -109,7 +109,7 @@ def widths(
     hyphenate: bool = False,
     shrink: bool = True,
 ) -> list[int] | None:
-    """Say how wide each column of a table becomes, or None if it cannot fit.
+    """Return the width of each column of a table, or None if the table can't fit.
 
     Args:
         columns: the columns.
@@ -211,7 +211,7 @@ def _fold(pieces: Sequence[str], size: int) -> list[str]:
 
 
 def _fold_heading(words: Sequence[str], size: int) -> list[str]:
-    """Put the words and syllables of a heading on lines; a hyphen within a line goes again."""
+    """Put the words and syllables of a heading on lines; hyphens inside a line are removed."""
     lines = [""]
     for word in words:
         joined = lines[-1][:-1] if lines[-1].endswith("-") else f"{lines[-1]} " if lines[-1] else ""

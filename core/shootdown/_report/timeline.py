@@ -12,7 +12,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code, StepNote
 from shootdown._timed.books import LOG_HANDLER, LOG_STEP, LOG_WAIT
 
-#: What a CPU that takes a call does.
+#: What a CPU does when it takes each kind of call.
 HANDLERS = {
     o.CALL_FLUSH: "flush_tlb_func",
     o.CALL_SYNC: "tlb_remove_table_smp_sync",
@@ -21,7 +21,7 @@ HANDLERS = {
     o.CALL_LEAVE: "leave the lazy mm",
 }
 
-#: What programs do outside of the kernel's functions.
+#: Names of steps outside of kernel functions.
 OUTSIDE = "user mode and scheduling"
 
 
@@ -32,11 +32,11 @@ class Event:
     Args:
         kind: `step`, `interrupt` or `wait`.
         begin, end: picoseconds.
-        cpu: where.
-        name: the kernel function, or what happens where there is none.
+        cpu: the CPU.
+        name: the kernel function, or the step's name outside of one.
         text: what it does.
         sender: the CPU that sent the interrupt.
-        task: who took the step.
+        task: the task that took the step.
         send: the number of the sending that this event is or belongs to; arrows go from step to interrupt.
     """
 
@@ -82,7 +82,7 @@ def step_name(note: StepNote) -> str:
 
 
 def cpus_of(events: npt.NDArray[np.int64]) -> Sequence[int]:
-    """Say which CPUs a timeline has events of, ascending."""
+    """Return the CPUs that have events, ascending."""
     found: list[int] = np.unique(events[:, 3]).tolist()
     return found
 
@@ -90,7 +90,7 @@ def cpus_of(events: npt.NDArray[np.int64]) -> Sequence[int]:
 class _Sends:
     """Number the sendings of interrupts, and find the one that an interrupt belongs to.
 
-    A CPU has one call on its way at a time, so it is the last one that its sender began before.
+    A CPU sends one call at a time, so an interrupt belongs to the last sending that its sender began before it.
     """
 
     def __init__(self, code: Code, events: npt.NDArray[np.int64]) -> None:
