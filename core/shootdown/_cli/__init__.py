@@ -29,7 +29,7 @@ COMMANDS = {
 }
 
 ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
-"""The environment variable with which a plugin's author sees the traceback of a plugin's error."""
+"""The environment variable that shows the traceback of a plugin's error."""
 
 FAILED = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -41,13 +41,13 @@ _LONGEST_LINE = 400
 
 def main() -> NoReturn:
     """Run the command that the process was started with, and exit."""
-    # Modules and programs live as long as the process: to look at them again and again takes a tenth of start-up.
+    # Modules and programs live as long as the process: collecting them again and again takes a tenth of start-up.
     gc.set_threshold(100_000, 50, 100)
     _keep_stdout()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except OSError:  # said already; what is left in the buffer must not be tried again at exit
+    except OSError:  # already reported; the rest of the buffer must not be flushed again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 class _Frame(click.Group):
-    """Know the commands by name and sentence, so that `--help` imports none of them."""
+    """The group of commands, known by name and sentence, so that `--help` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -97,7 +97,7 @@ class _Frame(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             if cmd_name.startswith("-"):
-                return None  # click says that there is no such option
+                return None  # click reports the unknown option
             raise ShootdownError(f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}")
         command: click.Command = importlib.import_module(f"shootdown._cli._{cmd_name}").command
         return command
@@ -152,7 +152,7 @@ def _keep_stdout() -> None:
 
 
 def _plugins_fault(error: BaseException) -> str | None:
-    """Say which plugin's code an unexpected error came from, or None where no plugin took part."""
+    """Return which plugin's code an unexpected error came from, or None where no plugin took part."""
     if "shootdown._plugins.registry" not in sys.modules or os.environ.get(ASKED_FOR_TRACEBACK):
         return None
     from shootdown._plugins.registry import registry

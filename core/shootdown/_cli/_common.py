@@ -1,4 +1,4 @@
-"""What the commands share: options that read lists and assignments, and the two ways out, tables and JSON.
+"""What the commands share: options that read lists and assignments, and output as tables and JSON.
 
 Only what goes through `emit`, `emit_json` and `emit_table` reaches standard output: while a command made by
 `command` runs, everything else that Python code prints, a plugin's included, goes to standard error.
@@ -22,7 +22,7 @@ from shootdown._values.reading import UnreadableError, read_integer
 PLAIN_WIDTH = 100
 """Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
 
-_MOST = 10**100 - 1  # what is larger would fill the error message
+_MOST = 10**100 - 1  # a larger number would fill the error message
 _NARROWEST = 10  # columns below which wrapped text can't be read
 _GAP = 3  # columns that rich puts between two cells
 
@@ -127,7 +127,7 @@ def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
     """Show how far a long list has come, on standard error while it is a terminal and the list goes elsewhere.
 
     Args:
-        ask: says which part is done, 0 to 1, and a few words about it; asked some times in a second, by a thread.
+        ask: returns the share that is done, 0 to 1, and a few words; called some times a second, by a thread.
     """
     if not sys.stderr.isatty() or _stream().isatty():
         yield
@@ -285,7 +285,7 @@ def _stream() -> TextIO:
 def _console(stream: TextIO) -> Any:
     from rich.console import Console
 
-    # Said outright, because rich believes FORCE_COLOR and the like more than the stream.
+    # Set explicitly, because rich trusts FORCE_COLOR and the like more than the stream.
     if stream.isatty():
         return Console(file=stream, markup=False, emoji=False, highlight=False)
     return Console(

@@ -69,7 +69,7 @@ def command(
 
 
 def _what(workload: str, rows: int) -> str:
-    """Say what is being done, and why the first run of all takes long."""
+    """Return the label of the progress bar, with a note that the first run compiles."""
     text = f"{workload}: {rows} row{'s' if rows > 1 else ''}"
     if not sys.stderr.isatty():
         return text

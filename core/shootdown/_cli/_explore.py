@@ -172,7 +172,7 @@ def command(
 
 
 def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
-    """Explore all cases; what is done stays in `done` if somebody interrupts."""
+    """Explore all cases; Ctrl-C leaves the finished ones in `done`."""
     from shootdown._questions.explore import explore_case
 
     with working() as say:
@@ -191,7 +191,7 @@ def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[s
 
 
 def _first_time() -> str:
-    """Say why the first search of all takes long."""
+    """Return a note that the first search compiles, if it does."""
     if not sys.stderr.isatty():
         return ""
     from shootdown._compilation.running import is_ready

@@ -185,13 +185,13 @@ def _emit(kind: str, rows: list[Row]) -> None:
         _common.emit(f"no {kind}")
         return
     rows = [_as_text(kind, row) for row in rows]
-    # A column in which nothing stands costs width and says nothing.
+    # An empty column would only take width.
     headings = [name for name in rows[0] if any(row[name] for row in rows)]
     _common.emit_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
 
 
 def _as_text(kind: str, row: Row) -> Row:
-    """Put what would need columns of its own into the last one."""
+    """Move values that would need columns of their own into the last column."""
     if kind == "kernels":
         new = [f"{change['release']}: {change['commit']} {change['subject']}" for change in row["changes"]]
         return {"newest": row["kernel"], "state": row["state"], "first release: change": "\n".join(new)}

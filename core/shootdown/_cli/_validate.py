@@ -82,7 +82,7 @@ def _tabulate(
 
 
 def _kind(verdict: Verdict) -> str:
-    """Say how a count compares: as one number, within the range that timing leaves, or not."""
+    """Return how a count compares: exact, within the range that timing allows, or not at all."""
     if not verdict.agrees:
         return "differ" if verdict.reason is None else "documented"
     return "exact" if verdict.predicted is not None and len(set(verdict.predicted)) == 1 else "in range"

@@ -140,9 +140,9 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
 
 
 def _incomplete(tables: PageTables, what: str) -> None:
-    """Say that the answer would be another if the image had more in it.
+    """Report walks that needed tables outside of the image.
 
-    A raw image that ends too early is broken, or its base is wrong. An `.npz` has what somebody chose.
+    For a raw image that is an error: it is cut off, or its base is wrong. An `.npz` may leave frames out.
     """
     message = f"{what} {tables.name}, which has {tables.memory.extent}"
     if not tables.memory.has_gaps:
@@ -252,7 +252,7 @@ def _row(tables: PageTables, found: Mapping, may: tuple[str, str]) -> dict[str, 
 
 
 def _tail(found: Mapping, may: tuple[str, str], width: int | None) -> str:
-    """Write what many ranges have alike: size of pages, rights and flags, folded where there is a width."""
+    """Write page size, rights and flags of a range, wrapped if there is a width."""
     left = f"{_common.short_size(found.page_size):>{_PAGE}} {may[0]}/{may[1]} "
     flags = [" ".join(found.flags)]
     if width is not None:
