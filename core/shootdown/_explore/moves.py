@@ -56,29 +56,29 @@ IDLE = 9  # task x waits, and its CPU idles meanwhile
 GRANT = 10  # task x, off its CPU, gets the lock or event that it waits for
 SWITCH = 11  # the CPU of task x switches to it
 KINDS = 12
-#: Steps in one move at most: a loop that nobody else could tell of would be one without end.
+#: The most steps in one move: a loop of local steps alone, which no other CPU can observe, would never end.
 LONGEST = 4096
 _X = 4
 _Y = 12
 _BYTE = 0xFF
 
-# What came of it.
-REFUSED = 0  # it can't happen now; nothing was written
+# Results of a move.
+REFUSED = 0  # it is not possible now; nothing was written
 MOVED = 1
-VIOLATED = 2  # an invariant does not hold; which one is above the low 2 bits
+VIOLATED = 2  # an invariant is broken; its number is above the low 2 bits
 
-#: The invariant that hardware walkers may break, whatever the program says.
+#: The invariant that hardware walkers may break in any program.
 WALK_CACHE = 0
 
 
 class Rules(NamedTuple):
-    """Which agents there are and how moves are made.
+    """Which agents act, and how steps are grouped into moves.
 
     Args:
         walkers: hardware walkers fill and use walk caches.
         entries: hardware walkers of these CPUs copy entries that stand alone, as a mask.
         hypervisor: vCPUs may be preempted.
-        preemptible: those for which it makes a difference, as a mask.
+        preemptible: the vCPUs whose preemption makes a difference, as a mask.
         scheduler: a CPU whose task waits may idle.
         choices: programs have CHOICE steps.
         fuse: local steps belong to the move before them, or to the one that they begin.
@@ -96,12 +96,12 @@ class Rules(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What is known of a program's steps, and where the search has been.
+    """Facts about a program's steps, and marks of where the search has been.
 
     Args:
         local, dead: the program's `Flow`.
         seen: uint8, by place: a REACHED step was taken.
-        taken: uint8, by step: it was taken, or is somebody's next.
+        taken: uint8, by step: it was taken, or is the next step of some task.
     """
 
     local: npt.NDArray[np.uint8]
@@ -134,7 +134,7 @@ def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
 
 @inlined
 def runs(S: Cells, L: Layout, task: int) -> bool:
-    """Say whether a task has its CPU, and its CPU runs."""
+    """Whether a task has its CPU, and its CPU runs."""
     cpu = int64(S[L.o_task + task * TASK_CELLS + T_CPU])
     if int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
         return False
@@ -143,7 +143,7 @@ def runs(S: Cells, L: Layout, task: int) -> bool:
 
 @inlined
 def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
-    """Say which task goes on because what it waited for may have come; -1 for none."""
+    """Return the task of a CPU, which may go on because its wait may be over; -1 for none."""
     task = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
     if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return int64(-1)
@@ -152,16 +152,16 @@ def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
 
 @inlined
 def waits_asleep(P: Cells, pc: int) -> bool:
-    """Say whether a step is one at which a task may sleep until somebody wakes it."""
+    """Whether a task may sleep at a step until it is woken."""
     op = P[pc * 5]
     return bool(op == o.AWAIT or (op in (o.LOCK_READ, o.LOCK_WRITE) and P[pc * 5 + 3] != 0))
 
 
 @inlined
 def goes_on(F: Marks, R: Rules, pc: int) -> bool:
-    """Say whether a step that somebody takes is local, so that the next one belongs to the same move.
+    """Whether a step is local, so that the next step belongs to the same move.
 
-    What makes others' moves possible must not wait for that next step.
+    A step that makes moves of others possible ends its move: their moves must not wait for the next step.
     """
     local = F.local[pc]
     return R.fuse != 0 and local != SEEN and local != QUIET_AND_ENABLING
@@ -180,7 +180,7 @@ def _move(
 
     Args:
         S, P, lists, L: the machine; see `step`.
-        F: what is known of the program, and where it was.
+        F: the program's `Marks`.
         R: the rules.
         label: which move.
 
@@ -190,8 +190,8 @@ def _move(
     kind = label & 15
     x = (label >> _X) & _BYTE
     y = (label >> _Y) & _BYTE
-    task = int64(-1)  # who goes on after it
-    must = False  # it is a step of that task or nothing
+    task = int64(-1)  # the task that goes on after it
+    must = False  # a step of that task, or no move
     begun = False  # it took a step
     done = True
     if kind == STEP:
@@ -245,7 +245,7 @@ def _move(
         op = P[pc * 5]
         if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
             break
-        if begun and op == o.CHOICE:  # both ways are open, to a move that begins there
+        if begun and op == o.CHOICE:  # both branches are open to a move that begins at a CHOICE
             break
         why = step_inlined(S, P, lists, L, task)
         if why & 7 == o.FAILED:
@@ -271,7 +271,7 @@ def _move(
 
 @kernel
 def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> None:
-    """Let every task that runs take the local steps that it begins with: nobody can tell when it does."""
+    """Let every running task take the local steps that it begins with: no other CPU or agent can observe when."""
     for task in range(L.tasks):
         t = L.o_task + task * TASK_CELLS
         for _ in range(LONGEST):
@@ -288,6 +288,6 @@ def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> N
             forget_dead(S, F.dead, L, task)
 
 
-#: The same for all, and for the loop of the search alone.
+#: `move` as a kernel of its own, and inlined into the loop of the search.
 move = kernel(_move)
 move_inlined = inlined_copy(_move)

@@ -1,4 +1,4 @@
-"""How a state is kept: only the cells that ever change, each in as many bits as its values need.
+"""Packed states: only the cells that ever change, each in as many bits as its values need.
 
 A machine of seven CPUs has some 300 cells, and a scenario changes 60 to 90 of them, most of them flags. Packed, a
 state takes 24 to 64 bytes. Nothing is lost: a value that does not fit makes the search stop, and begin again with a
@@ -86,7 +86,7 @@ def pack(S: Cells, rows: Cells, at: int, plan: Plan) -> None:
 
 @inlined
 def raw_plan(plan: Plan) -> Plan:
-    """Give the same with pointers instead of arrays."""
+    """Return the plan with pointers in place of arrays."""
     return Plan(
         raw(plan.width),
         raw(plan.word),

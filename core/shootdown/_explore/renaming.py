@@ -1,4 +1,4 @@
-"""Rename the like parts of a state: see `symmetry`, which works out how, before anything is compiled."""
+"""Rename the like parts of a state. `symmetry` computes the renamings, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shootdown._compilation.kernels import inlined, kernel
 from shootdown._explore.symmetry import BYTE, CPU, NAMES, PLAIN, SET, Symmetry
 from shootdown._machine.bits import Cells, int64, lowest
 
-#: What a name belongs to, seen from the group that a cell belongs to: itself, or another.
+#: Whether a name belongs to the same group as the cell that holds it, or to another.
 _OWN, _OTHER = 1, 2
 _MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 
 
 @inlined
 def renamed(S: Cells, sym: Symmetry, which: int, cell: int) -> int:
-    """Say what a cell of the renamed state holds."""
+    """Return what a cell of the renamed state holds."""
     value = int64(S[sym.source[which * sym.size + cell]])
     kind = sym.kind[cell]
     if kind == PLAIN:
@@ -39,9 +39,9 @@ def mixed(a: int, b: int) -> np.uint64:
 
 @inlined
 def weigh_name(keys: Cells, at: int, sym: Symmetry, cell: int, kind: int, name: int, sign: np.uint64) -> None:
-    """Count that a cell names a CPU, a task or an mm, in the keys of the groups that both belong to.
+    """Add a cell that names a CPU, a task or an mm to the keys of its own group and of the named one.
 
-    Behind the keys is counted how often groups name one another.
+    The word behind the keys counts how often groups name one another.
     """
     owner = sym.owner[cell]
     local = sym.local[cell]
@@ -59,15 +59,15 @@ def weigh_name(keys: Cells, at: int, sym: Symmetry, cell: int, kind: int, name: 
 
 @kernel
 def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) -> None:
-    """Bring the groups' keys up to date with one cell.
+    """Update the groups' keys for one cell.
 
-    A key is a sum over all that a group has and all that it and others name, so that renaming exchanges keys and
-    changes none. Groups of different keys differ; groups of the same key are compared in full.
+    A key is a sum over all cells of a group and all names of and by it, so that renaming permutes the keys. Groups with
+    different keys differ; groups with the same key are compared in full.
 
     Args:
         keys: uint64; those of the groups begin at `at`; behind them it is counted how often groups name one another.
         sym: the renamings.
-        cell, old, new: which cell, and what it held (-1: it was not counted yet) and holds.
+        cell, old, new: the cell, and its value before (-1: not counted yet) and after.
     """
     one = np.uint64(1)
     minus = ~np.uint64(0)
@@ -89,7 +89,7 @@ def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) ->
             weigh_name(keys, at, sym, cell, CPU, lowest(come), one)
             come = come & (come - 1)
     else:
-        # What names nobody is in no key: then keys don't tell groups apart, as if they named one another.
+        # Such a cell is in no key: keys then don't distinguish groups, as if groups named one another.
         if old >= sym.most:
             keys[at + sym.groups] += minus
         elif old >= 0:
@@ -102,7 +102,7 @@ def weigh(keys: Cells, at: int, sym: Symmetry, cell: int, old: int, new: int) ->
 
 @kernel
 def weigh_all(S: Cells, keys: Cells, sym: Symmetry) -> None:
-    """Count a whole state: in what never changes too, so that keys are the same whatever is known to vary."""
+    """Compute the keys of a whole state, constant cells included: keys then don't depend on which cells vary."""
     for g in range(sym.groups + 1):
         keys[g] = 0
     for i in range(sym.moved):
@@ -111,10 +111,10 @@ def weigh_all(S: Cells, keys: Cells, sym: Symmetry) -> None:
 
 @kernel
 def renaming_of(S: Cells, keys: Cells, at: int, sym: Symmetry) -> int:
-    """Choose the renaming to the state that stands for all that are alike: groups ascend by their keys.
+    """Choose the renaming to the representative of the state: groups ascend by their keys.
 
-    Where keys are equal, that renaming whose cells are the smallest, read in order. If no group names another, all that
-    there is of a group is in its key: then to exchange groups of equal keys changes nothing.
+    If keys are equal, it is the renaming whose cells are the smallest in lexicographic order. If no group names
+    another, a group's key covers all of its cells, and exchanging groups of equal keys changes nothing.
 
     Args:
         S: the state.
@@ -126,7 +126,7 @@ def renaming_of(S: Cells, keys: Cells, at: int, sym: Symmetry) -> int:
     alone = keys[at + n] == 0
     for g in range(n):
         keys[up + g] = keys[at + g] >> np.uint64(16)
-        # Where its first task is comes first: a step then seldom changes the order of the groups.
+        # The place of its first task counts most: a step then seldom changes the order of the groups.
         if sym.first[g] >= 0:
             keys[up + g] |= np.uint64(S[sym.first[g]]) << np.uint64(48)
     ties = False
@@ -181,13 +181,13 @@ def _is_smaller(S: Cells, sym: Symmetry, which: int, than: int) -> bool:
 
 
 def room_for_keys(sym: Symmetry) -> int:
-    """Say how many numbers keys take: those of the state before a move, of that after it, and what compares them."""
+    """Return the length of `keys`: keys of the state before a move, of the one after it, and room to compare them."""
     return 3 * sym.groups + 3
 
 
 @inlined
 def row_of(S: Cells, first: int, rows: int, columns: int, owner: int, whose: int, row: int) -> int:
-    """Give the next row, from `row` on, that belongs to an owner; `rows` if there is none."""
+    """Return the next row, from `row` on, that belongs to an owner; `rows` if there is none."""
     while row < rows and S[first + row * columns + owner] != whose:
         row += 1
     return row
@@ -195,7 +195,7 @@ def row_of(S: Cells, first: int, rows: int, columns: int, owner: int, whose: int
 
 @kernel
 def comes_before(S: Cells, first: int, rows: int, columns: int, owner: int, a: int, b: int) -> bool:
-    """Say whether the records of one owner are larger, read in order, than those of another."""
+    """Whether the records of one owner are larger, in lexicographic order, than those of another."""
     i = row_of(S, first, rows, columns, owner, a, int64(0))
     j = row_of(S, first, rows, columns, owner, b, int64(0))
     while i < rows and j < rows:
@@ -208,7 +208,7 @@ def comes_before(S: Cells, first: int, rows: int, columns: int, owner: int, a: i
         j = row_of(S, first, rows, columns, owner, b, j + 1)
     if i < rows or j < rows:
         return bool(i < rows)
-    return bool(a < b)  # they are equal: whichever
+    return bool(a < b)  # they are equal: either order will do
 
 
 @kernel
@@ -243,7 +243,7 @@ def sort_rows(S: Cells, first: int, rows: int, columns: int, owner: int) -> None
 
 @kernel
 def sort_tables(S: Cells, sym: Symmetry) -> None:
-    """Bring the records of all tables that nobody works with into the order that stands for all."""
+    """Sort the records of all tables whose lock is free into the representative order."""
     for t in range(sym.tables):
         at = t * 5
         if S[sym.table[at + 4]] == 0:
@@ -258,7 +258,7 @@ def sort_tables(S: Cells, sym: Symmetry) -> None:
 
 @kernel
 def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
-    """Rename a state to the one that stands for all that are alike.
+    """Rename a state to its representative.
 
     Args:
         S: the state, changed in place.
@@ -279,7 +279,7 @@ def canonical(S: Cells, spare: Cells, keys: Cells, sym: Symmetry) -> None:
 
 @inlined
 def raw_symmetry(sym: Symmetry) -> Symmetry:
-    """Give the same with pointers instead of arrays: for hot loops, which then check no index for its sign."""
+    """Return the symmetry with pointers in place of arrays: hot loops then check no index for its sign."""
     return Symmetry(
         sym.groups,
         sym.renamings,

@@ -54,8 +54,8 @@ ALL = 0  # every state was expanded
 PAUSE = 1  # so many states were expanded
 GROW = 2  # the store or its table is full
 WIDEN = 3  # the value VALUE did not fit the cell CELL
-BUG = 4  # an invariant does not hold after the move LABEL from row HEAD
-DEADLOCK = 5  # somebody in row HEAD waits, and nothing will happen
+BUG = 4  # an invariant is broken after the move LABEL from row HEAD
+DEADLOCK = 5  # a deadlock: some task in row HEAD waits, and no move is possible
 
 
 class Store(NamedTuple):
@@ -66,7 +66,7 @@ class Store(NamedTuple):
         parent: the row that each was reached from, int32.
         label: the move that led to it, int32.
         table: row numbers plus one by hash, int32; its length is a power of two.
-        at: where the search is; see `AT_CELLS`.
+        at: the position of the search; see the constants.
         mask: of a hash, for the table.
         room: rows that there is room for.
     """
@@ -81,7 +81,7 @@ class Store(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What the search works on: the state that it expands, the one that a move leads to, and what it found there.
+    """The search's work area: the state that it expands, the state after a move, and the successors found so far.
 
     Args:
         here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
@@ -150,7 +150,7 @@ def insert(
 
 @kernel
 def insert_all(store: Store, scratch: Scratch, words: int, n: int, parent: int) -> None:
-    """Add what the moves from one row led to. By now its places in the table are there; then the rows come."""
+    """Add all successors of one row. Their slots of the table have been prefetched; now the rows there are."""
     mask = np.uint64(store.mask)
     for i in range(n):
         found = int64(store.table[scratch.hashes[i] & mask]) - 1
@@ -162,7 +162,7 @@ def insert_all(store: Store, scratch: Scratch, words: int, n: int, parent: int) 
 
 @kernel
 def repack(store: Store, rows: Cells, S: Cells, old: Plan, new: Plan) -> None:
-    """Write all rows of the store once more, by a wider plan, to `rows`."""
+    """Repack all rows of the store by a wider plan into `rows`."""
     for n in range(store.at[COUNT]):
         unpack(store.rows, n * old.words, S, old)
         pack(S, rows, n * new.words, new)
@@ -193,7 +193,7 @@ def begin(store: Store, scratch: Scratch, plan: Plan) -> None:
 
 @kernel
 def restart(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -> None:
-    """Make a row the state that is expanded, whatever was there before."""
+    """Unpack a row as the state to expand, in full."""
     unpack(store.rows, row * plan.words, scratch.here, plan)
     for w in range(scratch.words):
         scratch.there64[w] = scratch.here64[w]
@@ -202,7 +202,7 @@ def restart(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int)
 
 @kernel
 def go_on(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -> None:
-    """Make a row the state that is expanded after the row before it: neighbours differ in a few cells."""
+    """Unpack a row as the state to expand, after its neighbour: only cells that differ are written."""
     words = plan.words
     one = np.uint64(1)
     for w in range(words):
@@ -221,7 +221,7 @@ def go_on(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -
 
 @inlined
 def fits(store: Store, plan: Plan, cell: int, value: np.uint64) -> bool:
-    """Say whether a value fits a cell; if not, leave word which."""
+    """Whether a value fits a cell; if not, record cell and value in `Store.at`."""
     width = np.uint64(plan.width[cell])
     if width != 0 and value >> width == 0:
         return True
@@ -246,9 +246,9 @@ def rename_row(store: Store, scratch: Scratch, at: int, plan: Plan, sym: Symmetr
 
 @inlined
 def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head: int) -> bool:
-    """Pack the state that a move led to, as row `n`, and make it the one before the move again.
+    """Pack the state after a move as row `n`, and undo the move.
 
-    Its place in the table is fetched meanwhile: `insert_all` needs it later.
+    Its slot of the table is prefetched meanwhile: `insert_all` needs it later.
 
     Returns:
         False if a value does not fit.
@@ -302,7 +302,7 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
 
 @kernel
 def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
-    """List the moves that could be possible in a state, and count them; `move` refuses those that aren't."""
+    """List the moves that may be possible in a state, and return how many; `move` refuses those that aren't."""
     n = int64(0)
     for task in range(L.tasks):
         labels[n] = label_of(STEP, task, 0)
@@ -346,14 +346,14 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
 
 @inlined
 def is_progress(label: int) -> bool:
-    """Say whether a move brings anybody closer to an end; fills, preemptions and sleeping don't."""
+    """Whether a move lets any task progress; fills of caches, preemptions and sleeping don't."""
     kind = label & 15
     return kind not in (FILL, COPY, PREEMPT, IDLE)
 
 
 @kernel
 def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
-    """Say whether a task has something left to do."""
+    """Whether a task has something left to do."""
     for task in range(L.tasks):
         t = L.o_task + task * TASK_CELLS
         op = P[int64(S[t + T_PC]) * 5]
@@ -369,7 +369,7 @@ def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
 
 @inlined
 def raw_store(store: Store) -> Store:
-    """Give the same with pointers instead of arrays."""
+    """Return the same with pointers instead of arrays."""
     return Store(
         raw(store.rows),
         raw(store.parent),
@@ -383,7 +383,7 @@ def raw_store(store: Store) -> Store:
 
 @inlined
 def raw_scratch(scratch: Scratch) -> Scratch:
-    """Give the same with pointers instead of arrays."""
+    """Return the same with pointers instead of arrays."""
     return Scratch(
         raw(scratch.here),
         raw(scratch.there),

@@ -1,7 +1,7 @@
 """A soak: random walks through a machine that is too large to exhaust.
 
-A walk that breaks an invariant is made shorter: moves are left out as long as the others still lead there. That
-nothing was found says nothing of what was not walked: the verdict is then `inconclusive`.
+A walk that breaks an invariant is shortened: moves are left out as long as the others still break it. If no walk breaks
+one, that proves nothing about other walks: the verdict is then `inconclusive`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from shootdown._explore.engine import BUG, DEADLOCK, INCONCLUSIVE, Explorer, Out
 
 _MIX = 0x9E3779B97F4A7C15
 _LARGEST = (1 << 63) - 1
-#: Walks between two looks at whether somebody wants to interrupt, or to know how far it is.
+#: Walks between two checks for Ctrl-C and for progress.
 _BATCH = 200
 
 
 @attrs.frozen
 class Soak:
-    """How to walk at random.
+    """Options of random walks.
 
     Args:
         walks: how many walks.
@@ -38,14 +38,14 @@ class Soak:
         """Walk until an invariant breaks or all walks are made.
 
         Args:
-            explorer: of the machine. Its symmetry plays no part: a walk keeps one name for each CPU.
-            progress: called now and then with walks made and walks asked for.
+            explorer: of the machine. Its symmetry is not used: a walk renames nothing.
+            progress: called from time to time with the number of walks made and the number asked for.
         """
         from shootdown._explore.symmetry import no_symmetry
         from shootdown._explore.telling import stuck
         from shootdown._explore.walk import random_walk
 
-        explorer.symmetry = no_symmetry()  # renaming is for states that are kept, and a walk keeps none
+        explorer.symmetry = no_symmetry()  # only states that are stored are renamed, and a walk stores none
         labels = np.zeros(self.length, np.int64)
         moves = 0
         reached: set[str] = set()
@@ -59,7 +59,7 @@ class Soak:
                 )
                 if explorer.taken <= explorer.assumed:
                     break
-                # What is local depends on which steps are ever taken.
+                # Which steps are local depends on which steps are ever taken.
                 explorer._assume(explorer.taken | explorer.assumed)
             moves += made
             reached |= _reached(explorer)
@@ -89,20 +89,20 @@ class Soak:
         )
 
     def covered(self, outcome: Outcome) -> str:
-        """Say what was covered if nothing was found."""
+        """Return what was covered if nothing was found."""
         return (
             f"{outcome.walks:,} random walks of {outcome.transitions:,} moves in all: none of them breaks an "
             "invariant, which proves nothing of the others"
         )
 
     def remark(self, outcome: Outcome) -> str:
-        """Say how to walk that way again."""
+        """Return the remark that says how to repeat the walk."""
         found = f"; walk {outcome.walks:,} found it, and its story was made shorter" if outcome.path else ""
         return f"random walks, not a search: --soak {self.walks} --seed {self.seed} walks the same way{found}"
 
 
 def _start(seed: int, number: int) -> int:
-    """Return where the generator of one walk starts; never zero."""
+    """Return the random generator's first state for one walk; never zero."""
     x = (seed * _MIX + number * 0xD1B54A32D192ED03 + 1) & _LARGEST
     x ^= x >> 31
     x = (x * 0xBF58476D1CE4E5B9) & _LARGEST
@@ -114,7 +114,7 @@ def _reached(explorer: Explorer) -> set[str]:
 
 
 def shorter(explorer: Explorer, path: list[int], said: int) -> list[int]:
-    """Leave moves out of a path, in ever smaller pieces, as long as it still breaks the invariant."""
+    """Leave moves out of a path, in ever smaller pieces, as long as the path still breaks the invariant."""
     size = len(path) // 2
     while size:
         at = 0
@@ -130,7 +130,7 @@ def shorter(explorer: Explorer, path: list[int], said: int) -> list[int]:
 
 
 def _replayed(explorer: Explorer, path: list[int], said: int) -> list[int] | None:
-    """Make the moves that are possible; return those made if they break the invariant, else None."""
+    """Make those moves of a path that are possible; return them if they break the invariant, else None."""
     from shootdown._explore.moves import REFUSED, move
 
     state = explorer.first.copy()

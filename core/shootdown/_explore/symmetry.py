@@ -1,13 +1,13 @@
-"""States that differ only in which of several like processes is which are one state.
+"""Symmetry: states that differ only in which of several like processes is which count as one.
 
 A scenario says which groups of CPUs, tasks and address spaces are alike: they run the same program from the same
-first state. Each permutation of the groups renames them everywhere in the state. Of all states that renaming leads
-to, one stands for all: that whose groups ascend by a key that no renaming changes. A move changes few cells, and the
-keys change with them, so that most moves rename nothing and compare nothing.
+first state. Each permutation of the groups renames them everywhere in the state. One of the states that
+renaming leads to represents all of them: the one whose groups ascend by a key that no renaming changes. A move
+changes few cells, and the keys are updated with them, so that most moves rename nothing and compare nothing.
 
-A scenario may also keep records in variables, one in each row of a table, and mean nothing by which record is in
-which row, nor by the number that says which records belong together. Of all states that differ in that alone, the one
-whose records descend stands for all.
+A scenario may also keep records in variables, one in each row of a table, where neither the row of a record nor the
+number that says which records belong together means anything. States that differ only in these are represented by
+the one whose records descend.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shootdown._machine.layout import (
     Layout,
 )
 
-# What a cell holds, so that renaming knows what to do with it.
+# The kind of value in a cell, which decides how it is renamed.
 PLAIN, TASK, MM, CPU, SET = range(5)
 BYTE = 256
 NAMES = 3  # tasks, mms, CPUs
@@ -49,7 +49,7 @@ MOST_ROWS = 15
 
 
 class Symmetry(NamedTuple):
-    """How states can be renamed. Renaming 0 changes nothing.
+    """The renamings of a machine's states. Renaming 0 changes nothing.
 
     Args:
         groups: how many groups are alike; fewer than two: no symmetry.
@@ -66,7 +66,7 @@ class Symmetry(NamedTuple):
         bits: for each renaming, the new bits of each low byte of a set of CPUs, then of each high byte; int64.
         of, place: for each kind of name, the group that it belongs to (-1: none) and its place there; int64.
         places: for each renaming, the old group at each new place; int64.
-        first: the cell of each group that tells most states apart, -1: none; int64.
+        first: for each group the cell that distinguishes most states, -1: none; int64.
         table: for each table, its first cell, rows, columns, the column of owners, and the cell of its lock; int64,
             5 * tables.
     """
@@ -103,10 +103,10 @@ def no_symmetry() -> Symmetry:
 def symmetry_of(
     L: Layout, groups: tuple[Group, ...], mm_locks: tuple[int, ...], tables: tuple[Table, ...] = ()
 ) -> Symmetry:
-    """Work out all renamings of a machine; those that are laid out alike share them.
+    """Work out all renamings of a machine; machines with equal layouts share them.
 
     Args:
-        L: its layout; one word must hold all CPUs, or else the groups count for nothing.
+        L: its layout. If one word can't hold all CPUs, the groups are ignored.
         groups: the parts that are alike.
         mm_locks: where ranges of locks begin that have one lock for each mm.
         tables: records whose rows are alike.
@@ -175,7 +175,7 @@ def symmetry_of(
 
 
 def evened(sym: Symmetry, first: npt.NDArray[Any], width: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Give cells that renaming exchanges the same width, so that a renamed state fits where the state does.
+    """Return the widths of cells, made equal for cells that renaming exchanges, so that a renamed state fits too.
 
     Args:
         sym: the renamings.
@@ -184,7 +184,7 @@ def evened(sym: Symmetry, first: npt.NDArray[Any], width: npt.NDArray[np.int64])
     """
     if sym.groups < 2:
         return width
-    size = sym.size  # what is behind is padding
+    size = sym.size  # cells behind these are padding
     values = first[:size].astype(np.int64)
     even = width[:size].copy()
     for which in range(1, sym.renamings):
@@ -198,7 +198,7 @@ def evened(sym: Symmetry, first: npt.NDArray[Any], width: npt.NDArray[np.int64])
 
 
 def varying(sym: Symmetry, width: npt.NDArray[np.int64]) -> Symmetry:
-    """Leave cells that never change out of renaming: they are the same in every renamed state."""
+    """Leave cells that never vary out of renaming: they are the same in every renamed state."""
     order = sym.order[width[sym.order] > 0]
     return sym._replace(order=order, ordered=len(order))
 
@@ -216,12 +216,12 @@ def all_renamed(values: npt.NDArray[np.int64], sym: Symmetry, which: int) -> npt
 
 
 def _set_width(sym: Symmetry) -> int:
-    """Give the bits of the largest CPU that a renaming may put into a set."""
+    """Return the bits of the largest CPU that a renaming may put into a set."""
     return int(sym.bits.max()).bit_length()
 
 
 def _padded(tables: Iterable[npt.NDArray[np.int64]], fill: int | None = None) -> npt.NDArray[np.int64]:
-    """Make rows of tables of unlike lengths; what is missing is `fill`, or itself."""
+    """Pad tables to one length, with `fill` or with each index itself."""
     rows = list(tables)
     most = max(map(len, rows))
     out = np.tile(
@@ -244,7 +244,7 @@ def _renamed_bytes(cpu: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _owned(
     names: int, groups: tuple[Group, ...], which: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Say for each name (tasks and mms from one, CPUs from zero) whose it is, and its place there."""
+    """Return for each name (tasks and mms from one, CPUs from zero) its group, and its place there."""
     of = np.full(names, -1, np.int64)
     place = np.arange(names)
     for i, group in enumerate(groups):
@@ -257,7 +257,7 @@ def _owned(
 def _owners(
     L: Layout, mm_locks: tuple[int, ...], owners: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 ) -> npt.NDArray[np.int64]:
-    """Say which group each cell belongs to."""
+    """Return which group each cell belongs to."""
     (task, _), (mm, _), (cpu, _) = owners
     owner = np.full(L.size, -1, np.int64)
     for start, cells, of in _parts(L, task[1:], mm[1:], cpu, mm_locks):
@@ -290,7 +290,7 @@ def _source(
     cpu: npt.NDArray[np.int64],
     mm_locks: tuple[int, ...],
 ) -> npt.NDArray[np.int64]:
-    """Say for each cell of a renamed state which cell it comes from."""
+    """Return for each cell of a renamed state which cell it comes from."""
     source = np.arange(L.size)
     for start, cells, table in _parts(L, task, mm, cpu, mm_locks):
         for old in range(len(table) - 1):
