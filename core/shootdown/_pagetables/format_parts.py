@@ -278,7 +278,7 @@ class UsedFlags:
 
 @attrs.frozen
 class FormatSetting:
-    """Something of a CPU's state or model that decides walks: a control bit, or a number of address bits.
+    """A property of the CPU that walks depend on: a control bit, or a number of address bits.
 
     Args:
         name: as typed after `--set format.`.

@@ -1,4 +1,4 @@
-"""What a step means for clocks and ledger, beyond what it costs."""
+"""The effects of a step on clocks, queues and ledger, apart from its cost."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from shootdown._timed.interrupts import all_answered, begin_call, send_calls, ta
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
 
 SECOND = 10**12
-#: The process numbers that tasks have begin here; INVLPGB's policy compares them with the jiffies.
+#: The first process number of tasks; the policy for global ASIDs compares it with the jiffies.
 FIRST_PID = 1000
 
 
 @internal
 def before_step(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int, tick: int) -> None:
-    """Tell the state what time it is, where a step asks: trimming once a second or by the flush, ASIDs by the jiffy."""
+    """Write the time into the state where a step reads it: trimming of mm_cpumask, and ASIDs by the jiffy."""
     op = P[pc * 5]
     now = Q[B.o_clock + S[L.o_task + task * TASK_CELLS + T_CPU]]
     mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
@@ -69,7 +69,7 @@ def after_step(
     said: int,
     slow: int,
 ) -> None:
-    """Do for clocks, queues and ledger what a step asks, beyond what it costs."""
+    """Update clocks, queues and ledger after a step, apart from its cost."""
     op = P[pc * 5]
     a = P[pc * 5 + 1]
     b = P[pc * 5 + 2]
@@ -246,7 +246,7 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
 
 @internal
 def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) -> None:
-    """Let a CPU wait for the channel that carries broadcasts, and every other CPU spend time on what it brings."""
+    """Let a CPU wait for the channel that carries broadcasts, and charge every other CPU for the invalidations."""
     Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
     Q[B.o_misc + k.ALL_OWED] += times * each
     Q[B.o_owed + cpu] -= times * each
@@ -255,7 +255,7 @@ def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) ->
 
 @internal
 def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
-    """Write down an occurrence that only the ledger knows."""
+    """Record an occurrence that only the ledger has."""
     what = P[pc * 5 + 1]
     times = P[pc * 5 + 2]
     if what == o.NOTE_SECTION:
@@ -279,7 +279,7 @@ def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) 
 
 @inlined
 def note_counter(what: int) -> int:
-    """Say which counter an occurrence belongs to."""
+    """Return the counter of an occurrence."""
     if what == o.NOTE_GATHER:
         return int64(k.GATHERS)
     if what == o.NOTE_GATHER_VMA:
@@ -295,11 +295,11 @@ def note_counter(what: int) -> int:
 
 @internal
 def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
-    """Count what hardware could still use of the tables that the task's mm has just given up.
+    """Count the entries that hardware could still use and that lead into tables which the task's mm has just unshared.
 
-    Looked at when i_mmap_rwsem drops: from then on another process may reuse the table. A CPU can use what it
-    cached only while it has the mm loaded; a preempted vCPU that will flush on entry can't. The first time that
-    something is left is written down with its CPUs.
+    This happens when i_mmap_rwsem drops: from then on another process may reuse the table. A CPU can use cached
+    entries only while it has the mm loaded; a preempted vCPU that will flush on entry can't. The first occurrence is
+    recorded with its CPUs.
     """
     mm = S[L.o_task + task * TASK_CELLS + T_ON] - 1
     tables = Q[B.o_unshared_of + task]
@@ -330,7 +330,7 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
 
 @internal
 def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
-    """Open a window for counting, or close it; per-CPU interrupts and CPU time count from the last opening.
+    """Open or close a counting window; interrupts and time of each CPU count from the last opening.
 
     The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
     """

@@ -1,7 +1,7 @@
-"""When each CPU is inside interrupt handlers, and how much time they took from it.
+"""For each CPU, when its interrupt handlers end and how much time they took.
 
-Most broadcasts interrupt everybody but their sender, so that most CPUs have been in the same handlers at the same
-times. What they have in common is written once; only CPUs that differ, those set apart, are written down one by one.
+Most broadcasts interrupt all CPUs but their sender, so that most CPUs have been in the same handlers at the same
+times. These common values are stored once; only CPUs that differ, those set apart, have values of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shootdown._timed.books import Books
 
 @inlined
 def busy_until(Q: Cells, B: Books, cpu: int) -> int:
-    """Say when the last handler that a CPU has taken ends."""
+    """Return the time at which a CPU's last handler ends."""
     if Q[B.o_apart_at + cpu] >= 0:
         return int64(Q[B.o_handler + cpu])
     return int64(Q[B.o_misc + k.ALL_BUSY])
@@ -22,13 +22,13 @@ def busy_until(Q: Cells, B: Books, cpu: int) -> int:
 
 @inlined
 def owed(Q: Cells, B: Books, cpu: int) -> int:
-    """Say how much time handlers have taken from a CPU in all."""
+    """Return the total time that handlers have taken from a CPU."""
     return int64(Q[B.o_owed + cpu] + Q[B.o_misc + k.ALL_OWED])
 
 
 @inlined
 def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
-    """Write down when a CPU's last handler ends, for that CPU alone."""
+    """Store the end of a CPU's last handler for that CPU alone."""
     if Q[B.o_apart_at + cpu] < 0:
         n = Q[B.o_misc + k.APART]
         Q[B.o_apart + n] = cpu
@@ -39,7 +39,7 @@ def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
 
 @inlined
 def rejoin(Q: Cells, B: Books, at: int) -> None:
-    """Let the CPU at a place of the list share again what all others have in common."""
+    """Let a CPU that was set apart share the common values again; `at` is its place in the list."""
     n = Q[B.o_misc + k.APART] - 1
     Q[B.o_apart_at + Q[B.o_apart + at]] = -1
     if at < n:
@@ -51,7 +51,7 @@ def rejoin(Q: Cells, B: Books, at: int) -> None:
 
 @inlined
 def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
-    """Let a CPU spend time in a handler, after those that it is in; returns when it ends."""
+    """Let a CPU spend time in a handler, after those that it is in; return the time at which it ends."""
     end = max(arrival, busy_until(Q, B, cpu)) + handler
     set_apart(Q, B, cpu, end)
     Q[B.o_owed + cpu] += handler
@@ -60,9 +60,9 @@ def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
 
 @internal
 def pay_at_once(Q: Cells, B: Books, sender: int, time: int) -> None:
-    """Let all CPUs but the sender that have a step to take pay the same time: their order stays as it is.
+    """Add the same time to the clocks of all CPUs but the sender that have a step to take; their order stays as it is.
 
-    Each would pay before its next step anyway, one at a time and with the heap to put in order again.
+    Each would be charged before its next step anyway, one at a time, and the heap would be reordered each time.
     """
     for i in range(Q[B.o_misc + k.HEAP_SIZE]):
         cpu = Q[B.o_heap + i]
@@ -73,7 +73,7 @@ def pay_at_once(Q: Cells, B: Books, sender: int, time: int) -> None:
 
 @internal
 def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, handler: int) -> int:
-    """Let every CPU but the sender spend time in a handler, as `charge` does; returns when the last one ends."""
+    """Let every CPU but the sender spend time in a handler, as `charge` does; return when the last one ends."""
     before = int64(Q[B.o_misc + k.ALL_BUSY])
     set_apart(Q, B, sender, busy_until(Q, B, sender))
     common = max(arrival, before) + handler

@@ -10,7 +10,7 @@ from shootdown._timed.books import Books
 
 @inlined
 def earlier(Q: Cells, B: Books, x: int, y: int) -> bool:
-    """Say whether CPU x is before CPU y."""
+    """Whether CPU x is before CPU y."""
     cx = Q[B.o_clock + x]
     cy = Q[B.o_clock + y]
     return cx < cy or (cx == cy and x < y)
@@ -55,7 +55,7 @@ def sift_down(Q: Cells, B: Books, at: int) -> None:
 
 @internal
 def push(Q: Cells, B: Books, cpu: int) -> None:
-    """Let a CPU take part: it has a step to take at its clock."""
+    """Add a CPU, which has a step to take at its clock, to the heap."""
     if Q[B.o_place + cpu] >= 0:
         return
     n = Q[B.o_misc + k.HEAP_SIZE]
@@ -83,7 +83,7 @@ def remove(Q: Cells, B: Books, cpu: int) -> None:
 
 @internal
 def leave(Q: Cells, B: Books, cpu: int) -> None:
-    """Take a CPU out that has no step to take; if it is a preempted vCPU that was called, it comes back to answer."""
+    """Remove a CPU that has no step to take; if it is a preempted vCPU that was called, it is added again to answer."""
     remove(Q, B, cpu)
     if Q[B.o_resume + cpu] > 0:
         Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_resume + cpu])

@@ -1,4 +1,4 @@
-"""Calls from one CPU to others: who takes them when, what that costs, and when the sender has all answers."""
+"""Calls from one CPU to others: when each target takes them, what that costs, and when the sender has all answers."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from shootdown._timed.heap import push
 def needed_walkers(
     S: Cells, L: Layout, Q: Cells, B: Books, ever: Cells, sender: int, section: int, task: int
 ) -> int:
-    """Count the targets of a sync that could be walking a table just unshared, and remember those.
+    """Count the targets of a sync that could be walking a table just unshared, and keep them as a set.
 
     A CPU can be walking it only if it runs a task whose mm maps or mapped the table (gup_fast() walks current->mm),
-    and the sync is of use there only if no flush IPI of the same unsharing already made it answer.
+    and the sync is needed there only if no flush IPI of the same unsharing interrupted it already.
     """
     needed = int64(0)
     slots = Q[B.o_section_count + section]
@@ -76,7 +76,7 @@ def needed_walkers(
 def account(
     Q: Cells, B: Books, L: Layout, S: Cells, sender: int, task: int, full: int, partial: int, left: int
 ) -> None:
-    """Count what a flush did on a set of CPUs."""
+    """Count full flushes, page invalidations and lazy switches of a flush on a set of CPUs."""
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     n = popcount(full)
     if n:
@@ -90,7 +90,7 @@ def account(
 
 @internal
 def take_by_word(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, word: int, cpus: int) -> None:
-    """Let a set of CPUs take the call of `sender`, and keep which of them flush everything and which a range."""
+    """Let a set of CPUs take the call of `sender`, and record which of them flush everything and which a range."""
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
     full, partial, left = take(S, L, sender, word, cpus)
     if full | partial | left:
@@ -123,7 +123,7 @@ def answer(S: Cells, L: Layout, costs: Cells, sender: int, target: int) -> int:
 def spend(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, sender: int, word: int, arrival: int
 ) -> int:
-    """Charge the CPUs that `take_by_word` kept for their handlers; returns when the last one ends."""
+    """Charge the CPUs that `take_by_word` recorded for their handlers; return the time at which the last one ends."""
     kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     taken = B.o_syncs_taken if kind == o.CALL_SYNC else B.o_flushes_taken
@@ -146,7 +146,7 @@ def spend(
 
 @internal
 def alike(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, sender: int, targets: int) -> int:
-    """Say how long the handler of a flush takes that all CPUs but the sender took, or -1 if it differs."""
+    """Return the duration of a flush's handler if it is equal on all CPUs but the sender, else -1."""
     whole = int64(0)
     ranged = int64(0)
     for w in range(L.words):
@@ -160,7 +160,7 @@ def alike(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, sender: int, ta
 
 @internal
 def all_can_take(S: Cells, L: Layout) -> bool:
-    """Say whether no CPU has interrupts off or is preempted."""
+    """Whether no CPU has interrupts off or is preempted."""
     off = int64(0)
     for w in range(L.words):
         off |= S[cpu_set(L, IRQ_OFF) + w] | S[cpu_set(L, PREEMPTED) + w]
@@ -171,7 +171,7 @@ def all_can_take(S: Cells, L: Layout) -> bool:
 def deliver(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, targets: int, arrival: int
 ) -> int:
-    """Let all targets of a call that can take it do so, 64 CPUs at a time; returns when the last handler ends."""
+    """Let all targets of a call that can take it do so, 64 CPUs at a time; return when the last handler ends."""
     row = L.o_out + cpu * L.words
     everybody = targets == L.cpus - 1 and events.shape[0] == 0 and all_can_take(S, L)
     if everybody and S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC:
@@ -206,7 +206,7 @@ def deliver(
 def deliver_one_by_one(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, arrival: int
 ) -> int:
-    """Do as `deliver` does, with an event for each interrupt: the slow twin; returns when the last handler ends."""
+    """Do as `deliver` does, with an event for each interrupt: the slow twin for tests."""
     n = int64(0)
     for w in range(L.words):
         pending = takeable(S, L, cpu, w)
@@ -325,7 +325,7 @@ def all_answered(Q: Cells, B: Books, cpu: int) -> int:
 
 @internal
 def wake_preempted(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
-    """Let preempted vCPUs that are called answer once the host lets them run again."""
+    """Let preempted vCPUs that are called answer when the host runs them again."""
     now = Q[B.o_clock + cpu]
     for w in range(L.words):
         late = S[L.o_out + cpu * L.words + w] & S[cpu_set(L, PREEMPTED) + w]
@@ -364,7 +364,7 @@ def send_calls(
     pc: int,
     one_by_one: int,
 ) -> None:
-    """Deliver what a SEND made pending, charge the sender, and work out when it will have all answers."""
+    """Deliver the calls that a SEND made pending, charge the sender, and compute when it will have all answers."""
     kind = P[pc * 5 + 1]
     n = targets_of(S, L, cpu)
     Q[B.o_step_targets + pc] += n
@@ -397,7 +397,7 @@ def send_calls(
 def take_late(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int, now: int
 ) -> None:
-    """Let a CPU whose interrupts are on again, or which runs again, take what became pending meanwhile."""
+    """Let a CPU whose interrupts are on again, or which runs again, take the calls that became pending meanwhile."""
     word = cpu // L.bits
     bit = int64(1) << (cpu % L.bits)
     for sender in range(L.cpus):

@@ -1,4 +1,4 @@
-"""Who runs where: each CPU's queue of tasks, and the queues of those who wait for a lock or an event."""
+"""Each CPU's queue of tasks, and the queues of tasks that wait for a lock or an event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shootdown._timed.heap import leave, push, sift_down
 
 @internal
 def note_running(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> None:
-    """Keep the set of CPUs whose task has an mm: only those can be inside a lockless walk."""
+    """Update the set of CPUs whose task has an mm: only those can be inside a lockless walk."""
     task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     word = B.o_user + cpu // L.bits
     bit = int64(1) << (cpu % L.bits)
@@ -57,14 +57,16 @@ def enqueue(Q: Cells, B: Books, cpu: int, task: int, time: int) -> None:
 
 @internal
 def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, time: int) -> None:
-    """Let a task run on its CPU from a time on: at once if the CPU idles, else in its queue."""
+    """Make a task runnable on its CPU from a time on: it runs at once if the CPU idles, else it is queued."""
     cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
     if cpu >= L.cpus:  # fork() chooses: an idle CPU if there is one, else the next in turn
         cpu = choose_cpu(S, L, Q, B)
         place(S, L, task, cpu)
     current = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     spins = current >= 0 and Q[B.o_parked + current] != 0
-    if spins:  # it would run for ever: who wakes up takes its place, and it waits in the queue
+    if (
+        spins
+    ):  # the running task spins for ever: the one that wakes up takes its place, and it goes into the queue
         enqueue(Q, B, cpu, current, time)
     if spins or current < 0:
         Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
@@ -94,7 +96,7 @@ def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
 
 @internal
 def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
-    """Let a CPU whose task sleeps or is gone take the next of its queue, or idle."""
+    """Let a CPU whose task sleeps or has ended run the next task of its queue, or idle."""
     task = Q[B.o_queue + cpu]
     if task < 0:
         leave(Q, B, cpu)
@@ -111,7 +113,7 @@ def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -
 
 @internal
 def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
-    """Leave a CPU to a task that runs for ever; tasks that wait in its queue, and don't, run first."""
+    """Leave a CPU to a task that spins for ever; queued tasks that don't spin run first."""
     before = int64(-1)
     other = Q[B.o_queue + cpu]
     while other >= 0 and Q[B.o_parked + other]:
@@ -120,7 +122,7 @@ def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: in
     if other < 0:
         leave(Q, B, cpu)
         return
-    if before >= 0:  # it goes to the front
+    if before >= 0:  # the first task of the queue that doesn't spin goes to its front
         Q[B.o_next + before] = Q[B.o_next + other]
         if Q[B.o_queue_end + cpu] == other:
             Q[B.o_queue_end + cpu] = before
@@ -134,7 +136,7 @@ def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: in
 def wake_waiters(
     S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
 ) -> None:
-    """Hand a released lock to whoever waits longest: to one writer, or to all readers before the next writer."""
+    """Hand a released lock to the longest waiter: to one writer, or to all readers before the next writer."""
     while True:
         task = Q[B.o_lock + lock]
         if task < 0:
@@ -166,7 +168,7 @@ def wake_waiters(
 def blocked(
     S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, pc: int, said: int
 ) -> None:
-    """Let a task wait: in a lock's queue, for answers, for an event, or for good."""
+    """Let a task wait: in a lock's queue, for answers, for an event, or for ever."""
     t = L.o_task + task * TASK_CELLS
     cpu = S[t + T_CPU]
     why = said & 7
