@@ -261,7 +261,7 @@ def send_without_interrupts(
     pc: int,
     targets: int,
 ) -> None:
-    """Carry out a call that interrupts nobody (hardware, the hypervisor, RCU); work out when it is complete."""
+    """Carry out a call that interrupts no CPU (hardware, the hypervisor, RCU), and compute when it is complete."""
     kind = P[pc * 5 + 1]
     if kind == o.CALL_HYPERCALL:
         count(Q, B, k.HYPERCALLS, 1, task)
