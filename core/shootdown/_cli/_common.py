@@ -1,6 +1,6 @@
 """What the commands share: options that read lists and assignments, and output as tables and JSON.
 
-Only what goes through `emit`, `emit_json` and `emit_table` reaches standard output: while a command made by
+Only what goes through `write_line`, `write_json` and `write_table` reaches standard output: while a command made by
 `command` runs, everything else that Python code prints, a plugin's included, goes to standard error.
 """
 
@@ -46,22 +46,22 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(name, cls=_Command)
 
 
-def emit(text: str) -> None:
+def write_line(text: str) -> None:
     """Write a line, or several, of the report to standard output."""
     print(text, file=_stream())
 
 
-def emit_part(text: str) -> None:
+def write_part(text: str) -> None:
     """Write a part of a line, or of a long JSON text, to standard output."""
     _stream().write(text)
 
 
-def emit_json(value: Any) -> None:
+def write_json(value: Any) -> None:
     """Write a value as JSON to standard output; NaN and infinities are errors."""
-    emit(json.dumps(value, indent=2, allow_nan=False))
+    write_line(json.dumps(value, indent=2, allow_nan=False))
 
 
-def emit_table(
+def write_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
@@ -105,7 +105,7 @@ def emit_table(
         console.print(table)
     # Rich pads every line to the width of the table; blanks at the end only get in the way of diff and grep.
     for line in capture.get().splitlines():
-        emit(line.rstrip())
+        write_line(line.rstrip())
 
 
 def width() -> int:

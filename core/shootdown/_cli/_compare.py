@@ -59,7 +59,7 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif done:
         _show(chosen, done)
     if interrupted:
@@ -87,6 +87,6 @@ def _show(chosen: list[Case[Workload]], done: list[Result]) -> None:
     width = _common.width()
     defaults = chosen[0].program.read({})
     for line in comparison(done, width, defaults=defaults, shown_always=always_shown(pairs)):
-        _common.emit(line)
+        _common.write_line(line)
     for line in story(pairs, width):
-        _common.emit(line)
+        _common.write_line(line)

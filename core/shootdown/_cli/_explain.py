@@ -79,13 +79,13 @@ def command(
     if perfetto is not None:
         _write(found, perfetto)
     if as_json:
-        _common.emit_json(found.to_dict(events=events))
+        _common.write_json(found.to_dict(events=events))
         return
     for line in explanation(found, _common.width()):
-        _common.emit(line)
+        _common.write_line(line)
     if events:
         for line in event_lines(found):
-            _common.emit(line)
+            _common.write_line(line)
 
 
 def _write(found: Explanation, path: Path) -> None:

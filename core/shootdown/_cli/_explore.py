@@ -160,7 +160,7 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     else:
         _show(done)
     _draw(done, html, perfetto)
@@ -216,7 +216,7 @@ def _show(done: Sequence[Verdict]) -> None:
     from shootdown._report.lanes import verdict_lines
 
     if len(done) > 1:
-        _common.emit_table(
+        _common.write_table(
             ("arch", "platform", "kernel", "verdict", "invariant", "states", "depth", "reason"),
             [
                 (v.arch, v.platform, v.kernel, v.verdict, v.invariant, f"{v.states:,}", v.depth, v.reason)
@@ -228,9 +228,9 @@ def _show(done: Sequence[Verdict]) -> None:
         done = [row for row in done if row.story is not None]
     for number, row in enumerate(done):
         if number or len(done) > 1:
-            _common.emit("")
+            _common.write_line("")
         for line in verdict_lines(row, _common.width()):
-            _common.emit(line)
+            _common.write_line(line)
 
 
 def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> None:
@@ -281,13 +281,13 @@ def _replay(path: Path, scenario: str | None, as_json: bool) -> None:
         raise ShootdownError(f"{where}: no row has a story to replay: no verdict is bug")
     found = [replay_row(row, where, own) for row in bugs]
     if as_json:
-        _common.emit_json({"schema": SCHEMA, "replays": [one.to_dict() for one in found]})
+        _common.write_json({"schema": SCHEMA, "replays": [one.to_dict() for one in found]})
         return
     for number, one in enumerate(found):
         if number:
-            _common.emit("")
+            _common.write_line("")
         for line in replay_lines(one, _common.width()):
-            _common.emit(line)
+            _common.write_line(line)
     if len(bugs) < len(rows):
         rest = len(rows) - len(bugs)
         click.echo(f"{rest} other row{'s have' if rest > 1 else ' has'} no story to replay", err=True)

@@ -167,27 +167,27 @@ def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
     listed = {name: rows(installed, chosen) for name, rows in KINDS.items() if kind in (None, name)}
     if as_json:
-        _common.emit_json({"schema": 1, **listed})
+        _common.write_json({"schema": 1, **listed})
     elif kind is None:
-        _common.emit_table(
+        _common.write_table(
             ("kind", "count", "such as"),
             [(name, len(rows), _examples(rows)) for name, rows in listed.items()],
             right=("count",),
         )
     else:
-        _emit(kind, listed[kind])
+        _write(kind, listed[kind])
     if installed.refusals:
         click.echo(f"{len(installed.refusals)} not loaded: see `shootdown plugins`", err=True)
 
 
-def _emit(kind: str, rows: list[Row]) -> None:
+def _write(kind: str, rows: list[Row]) -> None:
     if not rows:
-        _common.emit(f"no {kind}")
+        _common.write_line(f"no {kind}")
         return
     rows = [_as_text(kind, row) for row in rows]
     # An empty column would only take width.
     headings = [name for name in rows[0] if any(row[name] for row in rows)]
-    _common.emit_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
+    _common.write_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
 
 
 def _as_text(kind: str, row: Row) -> Row:

@@ -63,11 +63,11 @@ def command(
     names = _names(prepared)
     done = m.sorted_rows(done, names)  # processes end in any order
     if as_json:
-        _common.emit_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif markdown:
         from shootdown._report.matrix_page import page
 
-        _common.emit(page(done, names, list(kernel) or list(m.default_kernels())).rstrip())
+        _common.write_line(page(done, names, list(kernel) or list(m.default_kernels())).rstrip())
     elif done:
         _show(done, names, list(kernel) or list(m.default_kernels()))
     if interrupted:
@@ -99,9 +99,9 @@ def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str])
             )
         )
         shown = line.scenario
-    _common.emit_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
+    _common.write_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
     found = reasons(done, names)
     if found:
-        _common.emit("")
+        _common.write_line("")
         for reason, where in found.items():
-            _common.emit(f"- {reason}: {', '.join(where)}")
+            _common.write_line(f"- {reason}: {', '.join(where)}")

@@ -15,9 +15,9 @@ def command(as_json: bool) -> None:
     """List the plugins that are loaded, and why others are not."""
     installed = registry()
     if as_json:
-        _common.emit_json(to_dict(installed))
+        _common.write_json(to_dict(installed))
         return
-    _common.emit_table(
+    _common.write_table(
         ("plugin", "distribution", "version", "provides"),
         [
             (plugin.origin.name, plugin.origin.distribution, plugin.origin.version, _provides(plugin))
@@ -25,7 +25,7 @@ def command(as_json: bool) -> None:
         ],
     )
     for line in (*installed.refusals, *installed.notes):
-        _common.emit(str(line))
+        _common.write_line(str(line))
 
 
 def to_dict(installed: Registry) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def command(
     """
     found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
     if as_json:
-        _common.emit_json({"schema": 1, "rows": [target.to_dict() for target in found]})
+        _common.write_json({"schema": 1, "rows": [target.to_dict() for target in found]})
         return
     for line in markdown(found) if as_markdown else lines(found, _common.width()):
-        _common.emit(line)
+        _common.write_line(line)

@@ -42,7 +42,7 @@ def command(file: Path, as_json: bool) -> None:
         except KeyboardInterrupt:
             interrupted = True
     if as_json:
-        _common.emit_json({"schema": 1, "rows": [comparison.to_dict() for comparison in compared]})
+        _common.write_json({"schema": 1, "rows": [comparison.to_dict() for comparison in compared]})
     else:
         _report(compared, len(rows))
     if interrupted:
@@ -56,12 +56,12 @@ def _report(compared: list[Comparison], total: int) -> None:
     judged = [(c, v) for c in compared for v in c.verdicts]
     if judged:
         _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
-        _common.emit("")
+        _common.write_line("")
         _tabulate("count", judged, lambda c, v: v.count)
-        _common.emit("")
+        _common.write_line("")
     agreeing = [v for _, v in judged if v.agrees]
     rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
-    _common.emit(f"{rows}: {len(agreeing)} of {len(judged)} counts agree.")
+    _common.write_line(f"{rows}: {len(agreeing)} of {len(judged)} counts agree.")
     _list_unrun([c for c in compared if c.predicted is None])
     _list_differences(compared)
 
@@ -74,7 +74,7 @@ def _tabulate(
     for comparison, verdict in judged:
         tally.setdefault(key(comparison, verdict), Counter())[_kind(verdict)] += 1
     kinds = ("exact", "in range", "documented", "differ")
-    _common.emit_table(
+    _common.write_table(
         (what, "compared", *kinds),
         [(name, sum(c.values()), *(c[kind] or None for kind in kinds)) for name, c in tally.items()],
         right=("compared", *kinds),
@@ -94,32 +94,32 @@ def _list_unrun(comparisons: list[Comparison]) -> None:
     lines: dict[str | None, list[int]] = {}
     for comparison in comparisons:
         lines.setdefault(comparison.reason, []).append(comparison.row.number)
-    _common.emit(f"\n{len(comparisons)} row{'' if len(comparisons) == 1 else 's'} can't be run:")
+    _common.write_line(f"\n{len(comparisons)} row{'' if len(comparisons) == 1 else 's'} can't be run:")
     for reason, numbers in sorted(lines.items(), key=lambda pair: -len(pair[1]))[:_SHOWN]:
         more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
         named = ", ".join(map(str, numbers[:_NAMED]))
-        _common.emit(f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}")
+        _common.write_line(f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}")
     if len(lines) > _SHOWN:
-        _common.emit(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
+        _common.write_line(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
 
 
 def _list_differences(compared: list[Comparison]) -> None:
     differing = [(c, v) for c in compared for v in c.verdicts if not v.agrees]
     if not differing:
         if any(c.verdicts for c in compared):
-            _common.emit("No count disagrees.")
+            _common.write_line("No count disagrees.")
         return
     known = sum(v.reason is not None for _, v in differing)
-    _common.emit(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
+    _common.write_line(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
     for comparison, verdict in differing[:_SHOWN]:
-        _common.emit(
+        _common.write_line(
             f"  line {comparison.row.number}, {comparison.row.arch} {comparison.row.kernel}, "
             f"{_case(comparison)}: {verdict.count} measured {_pair(verdict.measured)}, "
             f"predicted {_pair(verdict.predicted)}"
         )
-        _common.emit(f"    {_why(verdict)}")
+        _common.write_line(f"    {_why(verdict)}")
     if len(differing) > _SHOWN:
-        _common.emit(f"  ... and {len(differing) - _SHOWN} more; --json has all")
+        _common.write_line(f"  ... and {len(differing) - _SHOWN} more; --json has all")
 
 
 def _case(comparison: Comparison) -> str:

@@ -121,18 +121,18 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
     if not as_json:
         who = "supervisor" if supervisor else "user"
         what = {"read": "data read", "write": "data write", "execute": "instruction fetch"}[access]
-        _common.emit(f"{tables.format.name}, root {tables.root:#x}, {who}-mode {what}")
+        _common.write_line(f"{tables.format.name}, root {tables.root:#x}, {who}-mode {what}")
     try:
         for va in addresses:
             found = tables.translate(va, asked)
             done.append(found)
             if not as_json:
                 for line in _story(tables, found, asked):
-                    _common.emit(line)
+                    _common.write_line(line)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.emit_json([found.to_dict() for found in done])
+        _common.write_json([found.to_dict() for found in done])
     if interrupted:
         raise KeyboardInterrupt
     if outside := sum(found.fault == OUTSIDE for found in done):
@@ -211,7 +211,7 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
     count, separator = 0, "[\n"
     width = _common.line_width()
     if not as_json:
-        _common.emit(
+        _common.write_line(
             f"{'VA':<{_ADDRESS}} {'PA':<{_ADDRESS}} {'size':>{_SIZE}} {'page':>{_PAGE}} {'usr/sup':<{_RIGHTS}} flags"
         )
     try:
@@ -222,7 +222,7 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
                 if may is None:
                     may = rights[found.attributes] = tables.rights(found.attributes)
                 if as_json:
-                    _common.emit_part(separator + json.dumps(_row(tables, found, may)))
+                    _common.write_part(separator + json.dumps(_row(tables, found, may)))
                     separator = ",\n"
                     continue
                 alike = (found.page_size, found.attributes, found.flags)
@@ -230,10 +230,12 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
                 if tail is None:
                     tail = tails[alike] = _tail(found, may, width)
                 size = _common.short_size(found.size)
-                _common.emit(f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {size:>{_SIZE}} {tail}")
+                _common.write_line(
+                    f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {size:>{_SIZE}} {tail}"
+                )
     finally:  # what was printed stays JSON, whatever ends the list
         if as_json:
-            _common.emit("[]" if separator == "[\n" else "\n]")
+            _common.write_line("[]" if separator == "[\n" else "\n]")
     if listing.outside:
         _incomplete(tables, f"{listing.outside:,} tables, and what they map, are not in the image")
 

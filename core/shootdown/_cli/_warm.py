@@ -38,15 +38,15 @@ def command(parts: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         names = ("part", "name", "kernels", "seconds")
         rows = [{name: getattr(job, name) for name in names} for job in done]
-        _common.emit_json({"schema": 1, "rows": rows})
+        _common.write_json({"schema": 1, "rows": rows})
     elif new:
-        _common.emit_table(
+        _common.write_table(
             ("compiled", "kernels", "seconds"),
             [(job.name, job.kernels, f"{job.seconds:.1f}") for job in new],
             right=("kernels", "seconds"),
         )
     elif not interrupted:
-        _common.emit("nothing to do: all kernels are compiled")
+        _common.write_line("nothing to do: all kernels are compiled")
     if interrupted:
         click.echo(f"{len(done)} of {len(waiting)} parts are done; what was compiled is kept", err=True)
         raise KeyboardInterrupt

@@ -120,7 +120,7 @@ def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], c
         monkeypatch.setenv("COLUMNS", columns)
     # Continuous integration often sets this; a table in a file stays plain all the same.
     monkeypatch.setenv("FORCE_COLOR", "1")
-    _common.emit_table(("name", "count", "text"), ROWS, title="Title", right=("count",))
+    _common.write_table(("name", "count", "text"), ROWS, title="Title", right=("count",))
     return capsys.readouterr().out
 
 
@@ -186,7 +186,7 @@ def test_what_a_command_prints_is_no_part_of_its_report(capsys: pytest.CaptureFi
     @_common.command("chatty")
     def chatty() -> None:
         print("by the way")
-        _common.emit_json({"a": 1})
+        _common.write_json({"a": 1})
 
     chatty.main([], standalone_mode=False)
     captured = capsys.readouterr()
@@ -196,4 +196,4 @@ def test_what_a_command_prints_is_no_part_of_its_report(capsys: pytest.CaptureFi
 
 def test_json_never_contains_what_json_lacks() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        _common.emit_json(math.nan)
+        _common.write_json(math.nan)
