@@ -143,6 +143,7 @@ def without_broadcasts(platform: Platform) -> Platform:
     return attrs.evolve(platform, costs=attrs.evolve(platform.costs, **dict.fromkeys(names, nothing)))
 
 
+@pytest.mark.compiled
 def test_32_cpus_of_an_emag_that_broadcast_at_once_take_17_7_times_as_long() -> None:
     """2.121 s against 0.120 s with local flushes (lore 20200203201745.29986-3-aarcange@redhat.com)."""
     emag = by_name("emag")
@@ -150,6 +151,7 @@ def test_32_cpus_of_an_emag_that_broadcast_at_once_take_17_7_times_as_long() -> 
     assert time_of_loops(emag, 32, 32) / alone == pytest.approx(2.121353 / 0.119775, rel=0.1)
 
 
+@pytest.mark.compiled
 def test_the_time_of_a_broadcast_grows_almost_linearly_with_the_cpus_that_broadcast_at_once() -> None:
     emag = by_name("emag")
     times = [time_of_loops(emag, 32, looping) for looping in (1, 8, 16, 32)]
