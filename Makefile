@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 
 # What `make quick` tries out: values, parsing, plugins, reports, and the engines step by step as plain Python.
 # Tests there that need compiled kernels or a process of their own are marked `compiled`.
-QUICK := tests/core/machine tests/core/report tests/core/timed tests/core/traces tests/core/values tests/core/cli/test_common.py \
-	$(patsubst %,tests/core/test_%.py,format image kernel memory memory_of_tables porting registry releases walk whatif) \
+QUICK := $(patsubst %,tests/core/%,machine plugins report timed traces values cli/test_common.py questions/test_image.py) \
+	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
 .PHONY: matrix demo quick lint kernels test long bench targets clean

@@ -14,7 +14,7 @@ from shootdown._questions.image import OUTSIDE
 from shootdown.formats import AddressSpace, Format, PhysicalMemory
 from shootdown_x86._formats import X86_64_4LEVEL, X86_PAE
 
-WALKS = Path(__file__).parents[1] / "oracle" / "walks"
+WALKS = Path(__file__).parents[2] / "oracle" / "walks"
 TREES = [form for form in registry().formats().values() if isinstance(form, Format)]
 K4, M2, G1 = 4096, 1 << 21, 1 << 30
 BASE = 0x4000_3000

@@ -17,7 +17,7 @@ from shootdown import ShootdownError, porting
 from shootdown._values.kernel import Kernel
 from shootdown.porting import ops
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "public.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "public.md"
 PUBLIC = [
     "shootdown",
     *sorted(

@@ -656,5 +656,5 @@ def test_each_hook_is_prefixed_and_says_in_one_sentence_when_it_runs(hook: Calla
 
 
 def test_the_documentation_names_each_hook() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "plugins.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "plugins.md").read_text()
     assert [hook.__name__ for hook in HOOKS if f"`{hook.__name__}`" not in page] == []

@@ -129,7 +129,7 @@ for form in (BY_ANY_BIT, DESCRIPTORS, SIZED, *(form for form in installed if isi
 
 def test_no_walk_of_a_plain_page_starts_again_from_the_root():
     """In every format and shape; in plain Python, where the slow way can be watched."""
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     words = [sys.executable, "-W", "ignore", "-c", STRAIGHT]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

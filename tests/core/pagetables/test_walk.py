@@ -259,7 +259,7 @@ print(json.dumps({"hits": names(stats.cache_hits), "misses": names(stats.cache_m
 
 
 def run_in_a_process(cache, what):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(Path(__file__).parents[2])}
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, what], env=environment, capture_output=True, text=True, check=True
     )
