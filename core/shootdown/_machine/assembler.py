@@ -249,6 +249,28 @@ class Assembler(Builders):
 
     # --- control
 
+    def note(
+        self,
+        what: int,
+        times: int = 1,
+        section: int = 0,
+        *,
+        c: int = 0,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.
+
+        Args:
+            what: `ops.NOTE_*`.
+            times: how many; for `NOTE_SECTION` 1 opens and 0 closes it.
+            section: for `NOTE_SECTION`, its i_mmap_rwsem.
+            c: the name that `section` had at first; plugins of api 1 may write it.
+            cost: the platform's cost of it.
+            text: in words.
+        """
+        super().note(what, times, section or c, cost=cost, text=text)
+
     def work(self, cost: str, times: int = 1, text: str = "") -> None:
         """Let time pass."""
         self._write(o.WORK, 0, times, cost=cost, text=text)

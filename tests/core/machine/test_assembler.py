@@ -212,3 +212,12 @@ def test_who_only_tries_to_take_a_lock_has_an_arm_for_when_it_is_held() -> None:
         branch.otherwise()
         asm.set(0, 2)
     assert steps(asm.finish())[0] == (o.TRY_WRITE, 4, 0, 3, 0)
+
+
+def test_note_takes_the_section_by_the_name_that_api_1_gave_it():
+    asm = Assembler()
+    asm.note(o.NOTE_SECTION, 1, section=3)
+    asm.note(o.NOTE_SECTION, 1, c=3)
+    asm.halt()
+    first, second = asm.finish().steps.reshape(-1, 5)[:2].tolist()
+    assert first == second == [o.NOTE, o.NOTE_SECTION, 1, 3, 0]
