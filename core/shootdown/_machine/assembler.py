@@ -420,6 +420,7 @@ class Assembler(Builders):
         in_pages: bool = False,
         tracked: bool = True,
         stride: int = 0,
+        everything: bool = False,
         text: str = "new tlb_gen; decide how much to flush",
     ) -> None:
         """Start the flush of gather `g`: everything if its range is too long.
@@ -432,10 +433,11 @@ class Assembler(Builders):
             in_pages: what is flushed is counted in base pages from here on, not in strides.
             tracked: CPUs that a flush does not reach catch up by tlb_gen; False where none is left out.
             stride: `BASE_STRIDES` or `PMD_STRIDES`, whatever level was cleared; 0: by that level.
+            everything: all of the mm goes, whatever the gather recorded (flush_tlb_mm()).
             text: in words.
         """
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
-        how |= 0 if tracked else o.UNTRACKED
+        how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
         self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:

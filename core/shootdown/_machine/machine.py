@@ -30,6 +30,8 @@ class Machine:
         tasks_expected: tasks that have to end or park for the run to be whole.
         names: what the variables that programs share are called, in their order; empty ones have no name.
         words: for some of them, by number, what a value is called.
+        numbers: by which what runs below the kernel knows each CPU (hart ids); 0, 1, 2... if empty.
+        reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
     """
 
     code: Code
@@ -42,3 +44,5 @@ class Machine:
     tasks_expected: int
     names: tuple[str, ...] = ()
     words: Mapping[int, Callable[[int], str]] = attrs.field(factory=dict)
+    numbers: tuple[int, ...] = ()
+    reach: int = 0

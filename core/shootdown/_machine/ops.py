@@ -136,6 +136,7 @@ IN_PAGES = 2  # what is flushed is counted in base pages, not strides
 UNTRACKED = 4  # no tlb_gen: each flush reaches every CPU that may hold anything
 BASE_STRIDES = 8  # strides are base pages, whatever was cleared
 PMD_STRIDES = 16  # strides are what a PMD entry spans
+EVERYTHING = 32  # all of the mm, whatever the gather recorded
 
 # --- what EXECUTE multiplies its number by
 PER_REQUEST = 0  # b of them
@@ -144,6 +145,9 @@ PER_RANGE_DIGIT = 2  # b for each 5-bit digit of half the strides that is not ze
 PER_ODD_STRIDE = 3  # b if the number of strides is odd
 PER_TARGET = 4  # (with one of these) for each target: what they will execute when they take the call
 PER_PMD = 16  # b for each whole PMD entry in a range that begins at one, counted in base pages
+PER_CALL_BELOW = 32  # b for each call that what runs below needs to reach mm_cpumask (see Machine.numbers)
+ONE_STRIDE = 64  # (with one of these) only if the request is of one stride
+MORE_STRIDES = 128  # only if it is of more
 BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
 
 # --- memory models: in which order a CPU's stores reach the others
@@ -223,6 +227,8 @@ NOTE_COMPLETION = 9
 NOTE_SECTION = 10  # b=1 opens, 0 closes the section in which tables are unshared, c=its i_mmap_rwsem
 NOTE_RCU = 11  # a grace period was asked for
 NOTE_AUDIT = 12  # i_mmap_rwsem is about to drop: look for stale entries
+NOTE_FLUSH_RANGE = 13  # flush_tlb_range() or flush_pmd_tlb_range() was called
+NOTE_FLUSH_PAGE = 14  # flush_tlb_page() was called
 
 # --- what step() says
 DONE = 0  # the step was taken

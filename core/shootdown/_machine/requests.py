@@ -116,7 +116,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             if d & o.PMD_STRIDES:
                 n = n >> L.pmd_shift
         pages = n << stride_shift(L, int64(S[g + G_CLEARED]))
-        whole = int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL) != 0
+        whole = (int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL)) | (d & o.EVERYTHING) != 0
         if whole or n > b or (c > 0 and pages > c):
             n = int64(0)
         elif n < 1:

@@ -88,8 +88,10 @@ class Anonymous:
         with asm.function("handle_mm_fault", "mm/memory.c"):
             if huge:
                 asm.work("zero_ns", text="allocate and clear a huge page")
+                self.lowering.entries_mapped(asm, 1)
             elif pages:
                 asm.work("small_fault_ns", pages, text="fault the pages in")
+                self.lowering.entries_mapped(asm, pages)
             asm.touch(text="the TLB and walk caches may hold the translation")
 
     def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
@@ -240,4 +242,5 @@ class Anonymous:
             if self.kernel.khugepaged_sync:
                 self.gathers.sync("a page table was withdrawn")
             asm.work("collapse_ns", text="copy the pages, map the huge one")
+            self.lowering.entries_mapped(asm, 1)
             asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")

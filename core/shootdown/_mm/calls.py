@@ -92,6 +92,7 @@ class Calls:
                 self.gathers.cleared(1, huge=False)
                 self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, text="one page")
                 self.lowering.flush_page(self.asm, SCRATCH)
+                self.lowering.entries_mapped(self.asm, 1)
 
     def exit(self, mappings: tuple[Mapping, ...], *, dirty_shared_pages: int = 0) -> None:
         """Write exit(): exit_mm() leaves the CPU lazy, exit_mmap() tears everything down through one gather.
@@ -174,8 +175,28 @@ class Calls:
             self.gathers.change_page_size(OUTER, huge=False)
             for m in mappings:
                 self.hugetlb.free_exclusive(OUTER, m)
+                self._free_folded(m)
             self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
         self.gathers.finish(OUTER)
+
+    def _free_folded(self, m: Mapping) -> None:
+        """Write free_pud_range() and free_p4d_range() where their level is folded at run time.
+
+        The level is never empty there (p4d_none() is 0), so that they come to pud_free_tlb() and p4d_free_tlb(),
+        generic ones, for each entry that the hole covers whole. Both set freed_tables and nothing is freed.
+        """
+        span, slot = self.lowering.folded_span, 1 << self.lowering.geometry.pud_shift
+        if not span or not m.used or len(m.used) * slot < span:
+            return
+        with self.asm.function("free_pud_range", "mm/memory.c"):
+            self.asm.gather_add(
+                OUTER,
+                m.used[0] * self.hugetlb.slot_units,
+                m.used[0] * self.hugetlb.slot_units + 1,
+                flags=o.FREED_TABLES,
+                cleared=o.CLEARED_P4DS,
+                text="a folded level's table: nothing is freed, freed_tables is set",
+            )
 
     def madvise(self, m: Mapping) -> None:
         """Write madvise(MADV_DONTNEED) of a hugetlb VMA: zap_page_range_single()."""

@@ -296,4 +296,12 @@ class Model:
             tasks_expected=len(self._tasks),
             names=tuple(self._names),
             words=self._words,
+            numbers=self._numbers(),
+            reach=self.lowering.reach_of_calls,
         )
+
+    def _numbers(self) -> tuple[int, ...]:
+        """Give each CPU the number by which what runs below knows it."""
+        given = self.lowering.numbers_below[: self.cpus]
+        after = given[-1] + 1 if given else 0
+        return (*given, *range(after, after + self.cpus - len(given)))

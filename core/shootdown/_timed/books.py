@@ -41,6 +41,8 @@ COUNTERS = (
     "remote_full_flushes",
     "lazy_ipis",
     "trim_ipis",
+    "flush_range_calls",
+    "flush_page_calls",
 )
 GATHERS = COUNTERS.index("gathers")
 GATHERS_VMA = COUNTERS.index("gathers_vma")
@@ -70,6 +72,8 @@ CONTEXT_SWITCHES = COUNTERS.index("context_switches")
 REMOTE_FULL_FLUSHES = COUNTERS.index("remote_full_flushes")
 LAZY_IPIS = COUNTERS.index("lazy_ipis")
 TRIM_IPIS = COUNTERS.index("trim_ipis")
+FLUSH_RANGE_CALLS = COUNTERS.index("flush_range_calls")
+FLUSH_PAGE_CALLS = COUNTERS.index("flush_page_calls")
 
 #: What is kept of an event of the timeline; `about` is a step, or the sender of an interrupt.
 LOG_PARTS = ("kind", "begin", "end", "cpu", "about", "targets")
@@ -127,6 +131,7 @@ class Books(NamedTuple):
     o_idles: int
     o_trim: int
     o_asked: int
+    o_number: int
     o_total: int
     o_all: int
     o_actor: int
@@ -175,6 +180,7 @@ MISC = (
     "all_syncs",
     "all_flushes",
     "apart",
+    "reach",
 )
 HEAP_SIZE = MISC.index("heap_size")
 WINDOW = MISC.index("window")
@@ -197,6 +203,7 @@ ALL_OWED = MISC.index("all_owed")
 ALL_SYNCS = MISC.index("all_syncs")
 ALL_FLUSHES = MISC.index("all_flushes")
 APART = MISC.index("apart")
+REACH = MISC.index("reach")
 
 
 def make_books(
@@ -250,6 +257,7 @@ def make_books(
         ("o_idles", cpus),
         ("o_trim", mms),
         ("o_asked", cpus),
+        ("o_number", cpus),
         ("o_total", count),
         ("o_all", windows * count),
         ("o_actor", windows * count),

@@ -25,7 +25,7 @@ from shootdown._timed.books import Books
 from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
 from shootdown._timed.entries import count, log
 from shootdown._timed.handlers import owed, pay_at_once
-from shootdown._timed.interrupts import all_answered, begin_call, send_calls, take_late, targets_of
+from shootdown._timed.interrupts import all_answered, begin_call, calls_below, send_calls, take_late, targets_of
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
 
 SECOND = 10**12
@@ -163,7 +163,8 @@ def charge_step(
     op = P[pc * 5]
     cpu = S[L.o_task + task * TASK_CELLS + T_CPU]
     if op == o.SEND:
-        return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu))
+        calls = calls_below(S, L, Q, B, cpu) if P[pc * 5 + 1] == o.CALL_HYPERCALL else int64(1)
+        return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu), calls)
     if op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.FLUSH_LOCAL_PAGES:
@@ -231,6 +232,12 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
         times *= strides >> L.pmd_shift
     if P[pc * 5 + 3] & o.PER_TARGET:
         times *= targets_of(S, L, cpu)
+    if P[pc * 5 + 3] & o.PER_CALL_BELOW:
+        times *= calls_below(S, L, Q, B, cpu)
+    if P[pc * 5 + 3] & o.ONE_STRIDE and strides != 1:
+        times = int64(0)
+    if P[pc * 5 + 3] & o.MORE_STRIDES and strides < 2:
+        times = int64(0)
     Q[B.o_instructions + P[pc * 5 + 1]] += times
     if P[pc * 5 + 3] & o.BROADCASTS:
         count(Q, B, k.BROADCASTS, times, S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1)
@@ -290,6 +297,10 @@ def note_counter(what: int) -> int:
         return int64(k.COMPLETIONS)
     if what == o.NOTE_SHARED:
         return int64(k.SHARED)
+    if what == o.NOTE_FLUSH_RANGE:
+        return int64(k.FLUSH_RANGE_CALLS)
+    if what == o.NOTE_FLUSH_PAGE:
+        return int64(k.FLUSH_PAGE_CALLS)
     return int64(k.GRACE_PERIODS)
 
 

@@ -16,7 +16,7 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
-from shootdown._machine.sets import IRQ_OFF, LAZY, LOADED, PREEMPTED, cpu_set, mm_set
+from shootdown._machine.sets import IRQ_OFF, LAZY, LOADED, MASK, PREEMPTED, cpu_set, mm_set
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import (
@@ -249,6 +249,36 @@ def send_flush(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, task: int, tar
 
 
 @internal
+def calls_below(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> int:
+    """Count the calls that the targets of a CPU and the CPU itself, if it is in mm_cpumask, take of what runs below.
+
+    arch/riscv/kernel/sbi.c: __sbi_rfence_v02() goes through the CPUs in their order and begins a call where one more
+    hart would make the window of hart ids too wide.
+    """
+    reach = Q[B.o_misc + k.REACH]
+    if reach == 0:
+        return int64(1)
+    mm = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL_MM] - 1
+    calls = int64(0)
+    lowest_number = int64(0)
+    highest = int64(0)
+    for w in range(L.words):
+        rest = S[L.o_out + cpu * L.words + w]
+        if mm >= 0 and cpu >> L.shift == w:
+            rest |= S[mm_set(L, mm, MASK) + w] & (int64(1) << (cpu & (L.bits - 1)))
+        while rest:
+            number = Q[B.o_number + w * L.bits + lowest(rest)]
+            rest &= rest - 1
+            if calls == 0 or number + reach <= highest or lowest_number + reach <= number:
+                calls += 1
+                lowest_number = number
+                highest = number
+            lowest_number = min(lowest_number, number)
+            highest = max(highest, number)
+    return calls
+
+
+@internal
 def send_without_interrupts(
     S: Cells,
     P: Cells,
@@ -263,8 +293,10 @@ def send_without_interrupts(
 ) -> None:
     """Carry out a call that interrupts no CPU (hardware, the hypervisor, RCU), and compute when it is complete."""
     kind = P[pc * 5 + 1]
+    calls = int64(1)
     if kind == o.CALL_HYPERCALL:
-        count(Q, B, k.HYPERCALLS, 1, task)
+        calls = calls_below(S, L, Q, B, cpu)
+        count(Q, B, k.HYPERCALLS, calls, task)
     elif kind == o.CALL_BROADCAST:
         count(Q, B, k.BROADCASTS, broadcasts(S, P, L, cpu, pc), task)
     for w in range(L.words):
@@ -273,7 +305,7 @@ def send_without_interrupts(
             full, partial, left = take(S, L, cpu, w, pending)
             if kind == o.CALL_HYPERCALL:
                 account(Q, B, L, S, cpu, task, full, partial, left)
-    begin_call(S, P, L, Q, B, costs, cpu, pc, targets)
+    begin_call(S, P, L, Q, B, costs, cpu, pc, targets, calls)
 
 
 @inlined
@@ -288,9 +320,18 @@ def broadcasts(S: Cells, P: Cells, L: Layout, cpu: int, pc: int) -> int:
 
 @internal
 def begin_call(
-    S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, pc: int, targets: int
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    cpu: int,
+    pc: int,
+    targets: int,
+    calls: int,
 ) -> int:
-    """Charge a CPU for sending a call; returns when it arrives.
+    """Charge a CPU for sending a call, in so many `calls` of what runs below; returns when it arrives.
 
     The books keep from when on the sender has all answers, as far as that is known: what interrupts nobody is answered
     at a time that does not depend on the targets; of interrupts, how long it takes to collect the answers.
@@ -300,7 +341,7 @@ def begin_call(
     Q[B.o_collect + cpu] = 0
     Q[B.o_answer + cpu] = arrival
     if kind == o.CALL_HYPERCALL:
-        Q[B.o_answer + cpu] = arrival + costs[HYPERCALL] + targets * costs[HYPERCALL_EACH]
+        Q[B.o_answer + cpu] = arrival + calls * costs[HYPERCALL] + targets * costs[HYPERCALL_EACH]
     elif kind == o.CALL_BROADCAST:
         arrival += broadcasts(S, P, L, cpu, pc) * costs[BROADCAST]
         Q[B.o_clock + cpu] = arrival
@@ -383,7 +424,7 @@ def send_calls(
     Q[B.o_misc + k.DELIVERIES] += n
     if n:
         wake_preempted(S, L, Q, B, costs, cpu)
-    arrival = begin_call(S, P, L, Q, B, costs, cpu, pc, n)
+    arrival = begin_call(S, P, L, Q, B, costs, cpu, pc, n, int64(1))
     if n == 0:
         return
     if one_by_one:

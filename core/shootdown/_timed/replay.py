@@ -29,7 +29,7 @@ from shootdown._timed import costs as c
 from shootdown._timed.charges import charges
 from shootdown._timed.effects import charge_step
 from shootdown._timed.interrupts import all_answered, answer
-from shootdown._timed.run import books_of, cost_array
+from shootdown._timed.run import books_of, cost_array, number_cpus
 from shootdown._values.platform import Platform
 
 #: The invariant of hardware walkers, as `Problem.invariants` numbers it.
@@ -129,6 +129,7 @@ class _Replay:
         cpus = self.layout.cpus
         self.books = books_of(machine, platform)
         self.book = k.blank(self.books, seed=1)
+        number_cpus(machine, self.books, self.book)
         self.clock = self.book[self.books.o_clock : self.books.o_clock + cpus]
         self.arrives = [0] * cpus  # when the call of this CPU arrives
         self.completes = [0] * cpus  # how long after it has arrived everywhere it is complete

@@ -127,6 +127,7 @@ def run_machine(
     B = books_of(machine, platform, one_by_one=one_by_one)
     S = machine.state.copy()
     Q = blank(B, seed=seed)
+    number_cpus(machine, B, Q)
     Q[B.o_trim : B.o_trim + L.mms] = _ONE_SECOND
     Q[B.o_misc + k.UNFINISHED] = machine.tasks_expected
     Q[B.o_misc + k.PAGES_PER_TABLE] = machine.pages_per_table
@@ -151,6 +152,12 @@ def run_machine(
             "event that never comes"
         )
     return _collect(machine, B, S, Q, timeline, steps)
+
+
+def number_cpus(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:
+    """Write into the books by which number what runs below knows each CPU, and how many one call of it reaches."""
+    Q[B.o_number : B.o_number + machine.layout.cpus] = machine.numbers or range(machine.layout.cpus)
+    Q[B.o_misc + k.REACH] = machine.reach
 
 
 def books_of(machine: Machine, platform: Platform, *, one_by_one: bool = False) -> Books:

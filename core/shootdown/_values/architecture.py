@@ -170,6 +170,34 @@ class Lowering:
         may use request 2.
         """
 
+    def entries_mapped(self, asm: Assembler, faults: int, *, entries: int = 1) -> None:
+        """Write what `update_mmu_cache_range()` does in each of so many faults, where it does anything.
+
+        Args:
+            asm: writes it.
+            faults: how many.
+            entries: how many entries each of them maps: more than one by fault-around and large folios.
+        """
+
+    @property
+    def folded_span(self) -> int:
+        """Bytes that an entry spans of the lowest level that is folded at run time, not when compiled; 0 for none.
+
+        mm/memory.c walks such a level as if it had a table: where a hole covers a whole entry, `pud_free_tlb()` or
+        `p4d_free_tlb()` sets freed_tables though no table goes.
+        """
+        return 0
+
+    @property
+    def numbers_below(self) -> tuple[int, ...]:
+        """By which number what runs below the kernel knows each CPU, the first ones; they go on from the last."""
+        return ()
+
+    @property
+    def reach_of_calls(self) -> int:
+        """One call of what runs below reaches CPUs whose numbers lie within so many; 0: any."""
+        return 0
+
     def no_thp(self) -> str | None:
         """Return why there are no transparent huge pages here, or None where there are."""
         return None

@@ -93,6 +93,8 @@ CONTROL = (
             "completion_waits",
             "grace_periods",
             "stale_entries_left",
+            "flush_range_calls",
+            "flush_page_calls",
         ),
     ),
     Row(

@@ -13,6 +13,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
     from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
+    from shootdown_riscv._measured import MEASURED
     from shootdown_riscv._platforms import FLUSH_WAYS, PLATFORMS
 
     return [
@@ -27,6 +28,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             configure=configure,
             platforms=PLATFORMS,
             lower=RiscvLowering,
+            measured=MEASURED,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=(),

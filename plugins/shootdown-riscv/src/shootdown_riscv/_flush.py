@@ -24,7 +24,7 @@ from shootdown.porting import (
 )
 from shootdown_riscv._formats import SV32, SV39, SV48, SV57
 from shootdown_riscv._kernel import RiscvKernel
-from shootdown_riscv._platforms import RiscvPlatform
+from shootdown_riscv._platforms import RiscvPlatform, hart_ids
 
 _FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
 
@@ -86,14 +86,37 @@ class RiscvLowering(PlainLowering):
 
     @property
     def format(self) -> Format:
-        """The page-table format of the widest mode that kernel and platform both have."""
-        return _FORMATS[min(self.kernel.va_bits, self._cpu.satp_mode)]
+        """The page-table format of the widest mode that kernel and platform both have (set_satp_mode()).
+
+        From 17e9521044c9 on the device tree's mmu-type narrows it, but only where it says Sv39 or Sv48.
+        """
+        widest = min(self.kernel.va_bits, self._cpu.satp_mode)
+        told = {"sv39": 39, "sv48": 48}.get(self._cpu.mmu_type, widest)
+        return _FORMATS[min(widest, told) if self._own.mmu_type_limits_mode else widest]
+
+    @property
+    def folded_span(self) -> int:
+        """An entry of the root, where a kernel with more levels than the mode folds those between at run time."""
+        levels = self.format.levels
+        if len(levels) >= self._own.page_table_levels:
+            return 0
+        return 1 << self.geometry.page_shift + sum(level.bits for level in levels[1:])
 
     @property
     def native_way(self) -> str:
         """How fences reach other CPUs: by IPI, or by an SBI call of the firmware (riscv_use_sbi_for_rfence())."""
         drivers = {"imsic": self._own.imsic_driver, "aclint-sswi": self._own.aclint_sswi_driver}
         return "ipi" if self._own.ipi_fences and drivers.get(self._cpu.native_ipis) else "hypercall"
+
+    @property
+    def numbers_below(self) -> tuple[int, ...]:
+        """The hart ids, by which the firmware knows the CPUs."""
+        return hart_ids(self._cpu.hart_ids)
+
+    @property
+    def reach_of_calls(self) -> int:
+        """An SBI call has a mask of XLEN bits and the hart id that its first bit stands for (__sbi_rfence_v02())."""
+        return 32 if self.kernel.va_bits == 32 else 64
 
     @property
     def _defers(self) -> bool:
@@ -138,7 +161,57 @@ class RiscvLowering(PlainLowering):
         with asm.function("pmdp_collapse_flush", "arch/riscv/mm/pgtable.c"):
             flush(asm, g)
 
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_page()`."""
+        asm.note(ops.NOTE_FLUSH_PAGE)
+        PlainLowering.flush_page(self, asm, g)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()`."""
+        asm.note(ops.NOTE_FLUSH_RANGE)
+        PlainLowering.flush_range(self, asm, g)
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_pmd_tlb_range()`."""
+        asm.note(ops.NOTE_FLUSH_RANGE)
+        PlainLowering.flush_pmd_range(self, asm, g)
+
+    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
+        """Write `flush_tlb_range()` of a hugetlb mapping."""
+        asm.note(ops.NOTE_FLUSH_RANGE)
+        PlainLowering.flush_hugetlb_range(self, asm, g)
+
+    def entries_mapped(self, asm: Assembler, faults: int, *, entries: int = 1) -> None:
+        """Write update_mmu_cache_range(): a fence of this hart by the address of each entry, as stores may be late.
+
+        With Svvptc a walker sees a new valid entry in time and nothing is fenced.
+        """
+        if self._own.svvptc and self._cpu.svvptc:
+            return
+        source = "arch/riscv/include/asm/pgtable.h"
+        with asm.function("update_mmu_cache_range", source), asm.because("new entries"):
+            if self._own.svinval_after_faults and self._cpu.svinval:
+                asm.execute("sfence_w_inval", faults, text="SFENCE.W.INVAL")
+                asm.execute(
+                    self._name("sinval_vma", address=True),
+                    faults * entries,
+                    cost="page_flush_ns",
+                    text="SINVAL.VMA for each entry",
+                )
+                asm.execute("sfence_inval_ir", faults, text="SFENCE.INVAL.IR")
+            else:
+                asm.execute(
+                    "sfence_vma_addr",
+                    faults * entries,
+                    cost="page_flush_ns",
+                    text="SFENCE.VMA va for each entry, of every ASID",
+                )
+
     # --- __flush_tlb_range()
+
+    def _name(self, instruction: str, *, address: bool) -> str:
+        """Name a fence by what it is told: `_addr` where rs1 is not x0, `_asid` where rs2 is not."""
+        return instruction + ("_addr" if address else "") + ("_asid" if self.uses_asids else "")
 
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""
@@ -151,6 +224,7 @@ class RiscvLowering(PlainLowering):
             rounded=True,
             tracked=self._defers,
             stride=stride,
+            everything=everything,
             text="by address, or all of the ASID" if ceiling else "all of the ASID",
         )
 
@@ -160,23 +234,36 @@ class RiscvLowering(PlainLowering):
         return _ALL if self._own.cip_1200 and self._cpu.cip_1200 else _LEAVES
 
     def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
-        """Count what one CPU, or with PER_TARGET each target, executes for a range."""
+        """Count what one CPU, or with PER_TARGET each target, executes for a range.
+
+        local_flush_tlb_range_asid() gives a range of one stride to an SFENCE.VMA, with Svinval too.
+        """
+        fence = self._name("sfence_vma", address=True)
         if self._own.svinval and self._cpu.svinval:
-            asm.execute("sfence_w_inval", 1, per, text="SFENCE.W.INVAL")
-            asm.execute("sinval_vma", 1, ops.PER_STRIDE | per, text="SINVAL.VMA for each stride")
-            asm.execute("sfence_inval_ir", 1, per, text="SFENCE.INVAL.IR")
+            many = per | ops.MORE_STRIDES
+            asm.execute(fence, 1, per | ops.ONE_STRIDE, text="SFENCE.VMA va, asid for a single stride")
+            asm.execute("sfence_w_inval", 1, many, text="SFENCE.W.INVAL")
+            asm.execute(
+                self._name("sinval_vma", address=True),
+                1,
+                ops.PER_STRIDE | many,
+                text="SINVAL.VMA for each of several strides",
+            )
+            asm.execute("sfence_inval_ir", 1, many, text="SFENCE.INVAL.IR")
         else:
-            asm.execute("sfence_vma", 1, ops.PER_STRIDE | per, text="SFENCE.VMA for each stride")
+            asm.execute(fence, 1, ops.PER_STRIDE | per, text="SFENCE.VMA for each stride")
 
     def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
         """Count the fence of everything."""
-        asm.execute("sfence_vma", 1, per, text="SFENCE.VMA x0, asid" + (", for each target" if per else ""))
+        name = self._name("sfence_vma", address=False)
+        asm.execute(name, 1, per, text="SFENCE.VMA x0, asid" + (", for each target" if per else ""))
 
     def call_below(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Write sbi_remote_sfence_vma_asid(): the firmware fences on all harts of the mask, this one too.
 
         The call has no stride. OpenSBI turns a range of more bytes than its platform's limit into a fence of
-        everything, else it goes by base pages.
+        everything, else it goes by base pages. There is one call for each window of hart ids
+        (`reach_of_calls`), one after another.
         """
         with asm.function("sbi_remote_sfence_vma_asid", "arch/riscv/kernel/sbi.c"):
             asm.begin_flush(
@@ -184,16 +271,32 @@ class RiscvLowering(PlainLowering):
                 ceiling=0 if everything else self._cpu.sbi_flush_limit >> self.geometry.page_shift,
                 tracked=False,
                 stride=ops.BASE_STRIDES,
+                everything=everything,
                 text="the firmware chooses: by base page, or all of the ASID",
             )
-            asm.execute("ecall", text="ECALL: SBI_EXT_RFENCE, REMOTE_SFENCE_VMA_ASID")
+            asm.execute(
+                "ecall",
+                1,
+                ops.PER_CALL_BELOW,
+                text="ECALL: SBI_EXT_RFENCE, REMOTE_SFENCE_VMA_ASID, for each window of hart ids",
+            )
             with asm.function("sbi_tlb_request", "lib/sbi/sbi_tlb.c (OpenSBI)"):
                 with asm.if_in_mm_cpumask(), asm.if_ranged() as ranged:
+                    self._firmware_fences(asm, ops.PER_REQUEST, address=True)
                     asm.invalidate_this_cpu(_LEAVES, text="the firmware fences on this hart")
                     ranged.otherwise()
+                    self._firmware_fences(asm, ops.PER_REQUEST, address=False)
                     asm.invalidate_this_cpu(_ALL, text="the firmware fences on this hart")
                 with asm.if_ranged() as ranged:
+                    self._firmware_fences(asm, ops.PER_TARGET, address=True)
                     asm.send(ops.CALL_HYPERCALL, _LEAVES, text="SBI call: fence by base page")
                     ranged.otherwise()
+                    self._firmware_fences(asm, ops.PER_TARGET, address=False)
                     asm.send(ops.CALL_HYPERCALL, _ALL, text="SBI call: fence all of the ASID")
                 asm.wait_for_answers("all harts have fenced")
+
+    def _firmware_fences(self, asm: Assembler, per: int, *, address: bool) -> None:
+        """Count the fences that M-mode executes on a hart: `m_` in front of their names."""
+        name = self._name("m_sfence_vma", address=address)
+        each = ops.PER_STRIDE | per if address else per
+        asm.execute(name, 1, each, text="the firmware: SFENCE.VMA" + (" for each base page" if address else ""))

@@ -24,6 +24,16 @@ class RiscvKernel:
         choices=(32, 39, 48, 57),
     )
 
+    page_table_levels: int = switch(
+        3,
+        "levels that the kernel is built with (CONFIG_PGTABLE_LEVELS); those that the mode lacks are folded at run "
+        "time, and pud_free_tlb() sets freed_tables of them though nothing is freed",
+        choices=(2, 3, 4, 5),
+    )
+    mmu_type_limits_mode: bool = switch(
+        False, "the device tree's mmu-type narrows the mode to Sv39 or Sv48 (set_satp_mode_from_fdt())"
+    )
+
     # --- who is reached, and how
     ipi_fences: bool = switch(
         False,
@@ -62,6 +72,12 @@ class RiscvKernel:
     svinval: bool = switch(
         False,
         "ranges are invalidated by SINVAL.VMA between SFENCE.W.INVAL and SFENCE.INVAL.IR, where there is Svinval",
+    )
+    svvptc: bool = switch(
+        False, "after a fault no new entry is fenced where there is Svvptc (update_mmu_cache_range())"
+    )
+    svinval_after_faults: bool = switch(
+        False, "after a fault new entries are fenced by SINVAL.VMA, of the mm's ASID, where there is Svinval"
     )
     exit_skips_flush: bool = switch(
         False,
@@ -103,13 +119,14 @@ CHANGES: tuple[Change, ...] = (
         commit="e8a62cc26ddf",
         subject="riscv: Implement sv48 support",
         mainline="5.17-rc1",
-        sets={"va_bits": 48},
+        sets={"va_bits": 48, "page_table_levels": 4},
+        note="before, the PUD level was folded when compiled, and pud_free_tlb() empty (asm-generic/pgtable-nopud.h)",
     ),
     Change(
         commit="011f09d12052",
         subject="riscv: mm: Set sv57 on defaultly",
         mainline="5.18-rc1",
-        sets={"va_bits": 57},
+        sets={"va_bits": 57, "page_table_levels": 5},
     ),
     Change(
         commit="4f83145721f3",
@@ -211,6 +228,13 @@ CHANGES: tuple[Change, ...] = (
         source=_HOLLAND,
     ),
     Change(
+        commit="7a21b2e370da",
+        subject="riscv: Stop emitting preventive sfence.vma for new userspace mappings with Svvptc",
+        mainline="6.12-rc1",
+        sets={"svvptc": True},
+        source="arch/riscv/include/asm/pgtable.h of 6.12.118, which has it; absent in 6.1.192",
+    ),
+    Change(
         commit="25caea955cc9",
         subject="irqchip: Add T-HEAD C900 ACLINT SSWI driver",
         mainline="6.14-rc1",
@@ -226,12 +250,29 @@ CHANGES: tuple[Change, ...] = (
         source="793ac05a-66ce-46ca-b588-bcd3cfc5058e@ghiti.fr",
     ),
     Change(
+        commit="17e9521044c9",
+        subject="riscv: mm: Use mmu-type from FDT to limit SATP mode",
+        mainline="6.18-rc1",
+        sets={"mmu_type_limits_mode": True},
+        stable={"6.17": 6},
+        note="with f3243bed39c2, which gives the mode of no4lvl and no5lvl; before, only the command line did",
+        source="the announcement of 6.17.6; absent in 6.12.118",
+    ),
+    Change(
         commit="53cd7a06274d",
         subject="mm: make PT_RECLAIM depends on MMU_GATHER_RCU_TABLE_FREE",
         mainline="7.0-rc1",
         sets={"pt_reclaim": True},
         note="the hash is that of one linux-next; mm-unstable was rebased since",
         source="the source of 7.0: def_bool y, on every architecture with RCU table freeing",
+    ),
+    Change(
+        commit="not found",
+        subject="riscv: update_mmu_cache_range() uses Svinval",
+        mainline="7.3",
+        sets={"svinval_after_faults": True},
+        note="UNVERIFIED which commit; in the source of 7.3.4, not in that of 7.2.13",
+        source="arch/riscv/include/asm/pgtable.h of 7.2.13 and 7.3.4",
     ),
     Change(
         commit="v1",
@@ -262,7 +303,9 @@ def configure(kernel: Kernel) -> Kernel:
     Args:
         kernel: one whose `arch` is a `RiscvKernel`.
     """
-    return attrs.evolve(kernel, pmd_sharing=kernel.pmd_sharing and kernel.va_bits > 32)
+    if kernel.va_bits > 32:
+        return kernel
+    return attrs.evolve(kernel, pmd_sharing=False, arch=attrs.evolve(kernel.arch, page_table_levels=2))
 
 
 CONTRADICTIONS: tuple[Contradiction, ...] = (

@@ -9,9 +9,12 @@ from typing import Literal
 
 import attrs
 
-from shootdown import Platform, switch
+from shootdown import Platform, ShootdownError, switch
 from shootdown.porting import CacheGeometry, FlushWay, TlbGeometry, tcg_tlb, with_entries
 from shootdown_riscv import _costs
+
+#: A range of hart ids has at most as many as Linux has CPUs.
+MOST_HARTS = 8192
 
 FLUSH_WAYS = (
     FlushWay("ipi", "IPIs whose handlers execute SFENCE.VMA"),
@@ -33,7 +36,20 @@ class RiscvPlatform:
         "what S-mode can interrupt other harts with, without the firmware: AIA's IMSIC, T-Head's ACLINT SSWI",
         choices=("none", "imsic", "aclint-sswi"),
     )
+    mmu_type: Literal["none", "sv39", "sv48", "sv57"] = switch(
+        "none",
+        "the mmu-type that the device tree gives the first CPU (riscv,sv39...)",
+        choices=("none", "sv39", "sv48", "sv57"),
+    )
     svinval: bool = switch(False, "Svinval: SINVAL.VMA, SFENCE.W.INVAL and SFENCE.INVAL.IR")
+    svvptc: bool = switch(
+        False, "Svvptc: walkers see new valid entries in bounded time, so that faults need no fence"
+    )
+    hart_ids: str = switch(
+        "",
+        "hart ids of the CPUs in their order, such as 0,65 or 0-3,64-67; further CPUs count on from the last; "
+        "empty: 0, 1, 2...",
+    )
     sbi_flush_limit: int = switch(
         4096,
         "of a longer range, in bytes, the firmware makes a fence of everything (OpenSBI's get_tlbr_flush_limit)",
@@ -42,6 +58,30 @@ class RiscvPlatform:
     cip_1200: bool = switch(
         False, "SiFive's erratum CIP-1200: a fence by address can fail (mimpid[23:0] up to 0x200630)"
     )
+
+
+def hart_ids(text: str) -> tuple[int, ...]:
+    """Read hart ids, such as `0,65` or `0-3,64-67`.
+
+    Raises:
+        ShootdownError: the text is none, or a hart id comes twice.
+    """
+    found: list[int] = []
+    for part in text.replace(" ", "").split(",") if text else ():
+        first, dash, last = part.partition("-")
+        try:
+            begin, end = int(first), int(last if dash else first)
+        except ValueError:
+            begin, end = 0, -1
+        if not 0 <= begin <= end < 1 << 31 or end - begin >= MOST_HARTS:
+            raise ShootdownError(
+                f"platform.hart_ids={text:.60}: {part!r:.20} is no hart id; allowed: numbers from 0 and ranges, "
+                "such as 0,65 or 0-3,64-67"
+            )
+        found += range(begin, end + 1)
+    if len(set(found)) != len(found):
+        raise ShootdownError(f"platform.hart_ids={text:.60}: a hart id comes twice")
+    return tuple(found)
 
 
 KIB4, KIB64, MIB2, GIB1, GIB512, TIB256 = (1 << n for n in (12, 16, 21, 30, 39, 48))
