@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 import shootdown
-from shootdown import Result
+from shootdown import Result, ShootdownError
+from shootdown.porting import Assembler
+from shootdown_riscv._flush import RiscvLowering
+from shootdown_riscv._platforms import PLATFORMS
 
 
 def run(
@@ -41,13 +45,13 @@ def discard(pages: int, *settings: str, **where: Any) -> Result:
 @pytest.mark.parametrize("pages", [1, 2, 63, 64])
 def test_up_to_64_pages_are_fenced_one_by_one_on_each_cpu(pages: int) -> None:
     row = discard(pages, "platform.svinval=false")
-    assert row.instructions["sfence_vma"] == 4 * pages
+    assert row.instructions["sfence_vma_addr_asid"] == 4 * pages
     assert (row.counts["page_invalidations"], row.counts["full_flushes"]) == (4 * pages, 0)
 
 
 def test_65_pages_are_one_fence_of_the_asid() -> None:
     row = discard(65, "platform.svinval=false")
-    assert row.instructions["sfence_vma"] == 4
+    assert row.instructions["sfence_vma_asid"] == 4
     assert (row.counts["page_invalidations"], row.counts["full_flushes"]) == (0, 4)
 
 
@@ -55,11 +59,19 @@ def test_65_pages_are_one_fence_of_the_asid() -> None:
 def test_svinval_brackets_the_range_between_two_fences_from_6_16_on(kernel: str, pages: int) -> None:
     row = discard(pages, kernel=kernel)
     if kernel == "6.15":
-        assert row.instructions["sfence_vma"] == 4 * pages
+        assert row.instructions["sfence_vma_addr_asid"] == 4 * pages
     else:
-        brackets = ("sfence_w_inval", "sinval_vma", "sfence_inval_ir")
+        brackets = ("sfence_w_inval", "sinval_vma_addr_asid", "sfence_inval_ir")
         assert [row.instructions[name] for name in brackets] == [4, 4 * pages, 4]
-        assert row.instructions["sfence_vma"] == 0
+        assert row.instructions["sfence_vma_addr_asid"] == row.instructions["sfence_vma_asid"] == 0
+
+
+def test_svinval_leaves_a_single_stride_to_one_fence() -> None:
+    """local_flush_tlb_range_asid(): size <= stride."""
+    for row in (discard(1), run("anonymous", op="madv_dontneed", kind="thp", pages=512)):
+        assert row.instructions["sfence_vma_addr_asid"] == 4
+        names = ("sfence_w_inval", "sinval_vma_addr_asid", "sfence_inval_ir", "sfence_vma_asid")
+        assert [row.instructions[name] for name in names] == [0, 0, 0, 0]
 
 
 def test_before_6_7_two_pages_are_a_flush_of_everything_and_one_page_in_a_gather_is_too() -> None:
@@ -142,7 +154,55 @@ def test_alone_on_its_cpu_a_process_fences_by_itself_on_every_platform() -> None
     for platform in ("rva23-server", "rva23-server-sbi", "sophgo-sg2042", "thead-th1520", "qemu-virt"):
         row = discard(1, "platform.svinval=false", platform=platform, threads=0)
         assert (row.counts["flush_ipis"], row.counts["hypercalls"]) == (0, 0)
-        assert row.instructions["sfence_vma"] == 1
+        assert row.instructions["sfence_vma_addr_asid"] == 1
+
+
+def calls(harts: str, cpus: int = 6, **values: Any) -> int:
+    """Count the SBI calls of one flush whose mask holds every CPU."""
+    setting = (f"platform.hart_ids={harts}",) if harts else ()
+    row = discard(1, *setting, platform="rva23-server-sbi", cpus=cpus, threads=cpus - 1, **values)
+    assert row.instructions["ecall"] == row.counts["hypercalls"]
+    assert row.instructions["m_sfence_vma_addr_asid"] == row.counts["page_invalidations"] == cpus
+    return row.counts["hypercalls"]
+
+
+@pytest.mark.parametrize(
+    ("harts", "cpus", "windows"),
+    [
+        ("", 64, 1),
+        ("", 65, 2),
+        ("", 128, 2),
+        ("0,63", 2, 1),
+        ("0,64", 2, 2),
+        ("0,65", 2, 2),
+        ("0,65,1,66", 4, 4),
+        ("0-1,65-66", 4, 2),
+        ("70,10,5", 3, 2),
+        ("63,0", 2, 1),
+        ("1", 65, 2),
+    ],
+)
+def test_an_sbi_call_reaches_a_window_of_64_hart_ids_met_in_the_order_of_cpus(
+    harts: str, cpus: int, windows: int
+) -> None:
+    """__sbi_rfence_v02(): one call more for each hart that would make the window too wide."""
+    assert calls(harts, cpus) == windows
+
+
+def test_sbi_calls_for_several_windows_wait_one_after_another() -> None:
+    def waits(harts: str) -> float:
+        row = discard(
+            1, f"platform.hart_ids={harts}", "platform.jitter=0", platform="rva23-server-sbi", cpus=2, threads=1
+        )
+        return row.times["elapsed_ns"].likely
+
+    assert waits("0,65") - waits("0,1") == pytest.approx(1_200), "hypercall_ns"
+
+
+@pytest.mark.parametrize("harts", ["x", "0,,1", "5-2", "0,0", "-1", "0-99999999999"])
+def test_hart_ids_that_are_none_are_refused_by_name(harts: str) -> None:
+    with pytest.raises(ShootdownError, match=r"platform.hart_ids="):
+        calls(harts)
 
 
 def test_opensbi_goes_by_page_up_to_4_kib_and_fences_everything_above() -> None:
@@ -169,7 +229,93 @@ def test_on_sifives_cores_the_firmware_always_fences_everything() -> None:
 )
 def test_cip_1200_made_each_stride_a_fence_of_everything_until_6_10(kernel: str, fences: int) -> None:
     row = discard(8, platform="sifive-u74", kernel=kernel, threads=0, cpus=4)
-    assert row.instructions["sfence_vma"] == fences
+    assert row.instructions["sfence_vma_addr"] + row.instructions["sfence_vma"] == fences
+
+
+# --- levels that are folded at run time
+
+
+def unmapped(kernel: str, mode: int, workload: str = "hugetlb-munmap", **values: Any) -> tuple[int, int, int]:
+    """Unmap what two processes share, a GiB of it: flushes, fences of everything, SBI calls."""
+    row = run(
+        workload,
+        "platform.asid_bits=16",
+        f"platform.satp_mode={mode}",
+        platform="qemu-virt",
+        kernel=kernel,
+        cpus=4,
+        threads=1,
+        **{"tables": 1, "sharers": 2, **values},
+    )
+    return row.counts["flush_requests"], row.counts["full_flushes"], row.counts["hypercalls"]
+
+
+def test_under_sv39_a_hole_of_a_whole_root_entry_flushes_once_more_since_5_17() -> None:
+    """pud_free_tlb() sets freed_tables of a level that is folded at run time; riscv's own part frees nothing."""
+    assert unmapped("6.12.117", 39) == (2, 4, 2)
+    assert unmapped("5.16", 39)[0] == 1, "the PUD level was folded when compiled"
+
+
+def test_calls_that_free_no_page_tables_flush_once() -> None:
+    assert unmapped("6.12.117", 39, "hugetlb-madvise")[0] == 1
+    assert unmapped("6.12.117", 39, "hugetlb-split")[0] == 1
+    assert unmapped("6.12.117", 39, "hugetlb-mremap")[0] == 2
+
+
+def test_under_sv48_and_sv57_the_flush_is_that_of_the_pud_table_itself() -> None:
+    assert unmapped("6.12.117", 48) == unmapped("6.12.117", 57) == (2, 4, 2)
+
+
+# --- the mode
+
+
+@pytest.mark.parametrize(
+    ("kernel", "mmu_type", "levels"),
+    [
+        ("6.17.5", "sv39", 4),
+        ("6.17.6", "sv39", 3),
+        ("6.18", "sv39", 3),
+        ("7.0", "sv48", 4),
+        ("7.0", "sv57", 4),
+        ("7.0", "none", 4),
+        ("6.12.117", "sv39", 4),
+    ],
+)
+def test_the_device_tree_narrows_the_mode_from_6_18_on(kernel: str, mmu_type: str, levels: int) -> None:
+    platform = next(one for one in PLATFORMS if one.name == "rva23-server")
+    arch = attrs.evolve(platform.arch, mmu_type=mmu_type)
+    lowering = RiscvLowering(shootdown.kernel(kernel, "riscv"), attrs.evolve(platform, arch=arch))
+    assert len(lowering.format.levels) == levels
+
+
+# --- faults
+
+
+def after_faults(kernel: str, *settings: str) -> dict[str, int]:
+    """Fork, with one page copied on write afterwards: its new entry is what is fenced."""
+    asm = Assembler()
+    platform = next(one for one in PLATFORMS if one.name == "rva23-server")
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        platform = attrs.evolve(platform, arch=attrs.evolve(platform.arch, **{name: value == "true"}))
+    lowering = RiscvLowering(shootdown.kernel(kernel, "riscv"), platform)
+    lowering.entries_mapped(asm, 2, entries=16)
+    code = asm.finish()
+    return {code.instructions[a]: b for _, a, b, *_ in code.steps.reshape(-1, 5).tolist()}
+
+
+def test_a_fault_fences_each_entry_that_it_maps_and_none_with_svvptc_since_6_12() -> None:
+    """update_mmu_cache_range(): faults around map 16 entries each."""
+    assert after_faults("6.12.117") == {"sfence_vma_addr": 32}
+    assert after_faults("6.11", "svvptc=true") == {"sfence_vma_addr": 32}
+    assert after_faults("6.12", "svvptc=true") == {}
+
+
+def test_a_fault_brackets_its_entries_by_svinval_since_7_3() -> None:
+    assert after_faults("7.2.13") == {"sfence_vma_addr": 32}
+    assert after_faults("7.3.4") == {"sfence_w_inval": 2, "sinval_vma_addr_asid": 32, "sfence_inval_ir": 2}
+    assert after_faults("7.3.4", "svinval=false") == {"sfence_vma_addr": 32}
+    assert after_faults("7.3.4", "svvptc=true") == {}
 
 
 # --- address spaces
@@ -185,7 +331,7 @@ def test_with_asids_cpus_that_left_the_mm_are_still_interrupted_since_6_3() -> N
 def test_without_asids_a_switch_flushes_and_leaves_the_mask() -> None:
     row = discard(1, "platform.asid_bits=0", threads=3, state="switched")
     assert row.counts["flush_ipis"] == 0
-    assert row.instructions.get("sinval_vma") == 1
+    assert row.instructions["sfence_vma_addr"] == 1
 
 
 def test_asids_are_used_only_where_there_are_more_than_twice_as_many_as_cpus() -> None:
@@ -210,7 +356,8 @@ def test_who_flushes_another_processs_mm_fences_here_only_if_this_cpu_is_in_its_
     """A page's migration flushes each sharer's mm from one CPU; the sharers run on other CPUs."""
     row = run("hugetlb-migrate", tables=1, sharers=3)
     assert row.counts["flush_ipis"] + row.counts["full_flushes"] > 0
-    fences = row.instructions["sfence_vma"] + row.instructions.get("sinval_vma", 0)
+    names = ("sfence_vma_asid", "sfence_vma_addr_asid", "sinval_vma_addr_asid")
+    fences = sum(row.instructions[name] for name in names)
     assert fences == row.counts["full_flushes"] + row.counts["page_invalidations"]
 
 

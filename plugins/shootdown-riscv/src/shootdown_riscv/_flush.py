@@ -98,7 +98,7 @@ class RiscvLowering(PlainLowering):
     def folded_span(self) -> int:
         """An entry of the root, where a kernel with more levels than the mode folds those between at run time."""
         levels = self.format.levels
-        if len(levels) >= self._own.page_table_levels:
+        if self.kernel.va_bits == 32 or len(levels) >= self._own.page_table_levels:
             return 0
         return 1 << self.geometry.page_shift + sum(level.bits for level in levels[1:])
 
@@ -238,7 +238,7 @@ class RiscvLowering(PlainLowering):
 
         local_flush_tlb_range_asid() gives a range of one stride to an SFENCE.VMA, with Svinval too.
         """
-        fence = self._name("sfence_vma", address=True)
+        fence = self._name("sfence_vma", address=self.page_scope == _LEAVES)
         if self._own.svinval and self._cpu.svinval:
             many = per | ops.MORE_STRIDES
             asm.execute(fence, 1, per | ops.ONE_STRIDE, text="SFENCE.VMA va, asid for a single stride")

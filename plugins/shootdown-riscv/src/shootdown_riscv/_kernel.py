@@ -26,9 +26,9 @@ class RiscvKernel:
 
     page_table_levels: int = switch(
         3,
-        "levels that the kernel is built with (CONFIG_PGTABLE_LEVELS); those that the mode lacks are folded at run "
-        "time, and pud_free_tlb() sets freed_tables of them though nothing is freed",
-        choices=(2, 3, 4, 5),
+        "levels that a 64-bit kernel is built with (CONFIG_PGTABLE_LEVELS); those that the mode lacks are folded at "
+        "run time, and pud_free_tlb() sets freed_tables of them though nothing is freed",
+        choices=(3, 4, 5),
     )
     mmu_type_limits_mode: bool = switch(
         False, "the device tree's mmu-type narrows the mode to Sv39 or Sv48 (set_satp_mode_from_fdt())"
@@ -303,9 +303,7 @@ def configure(kernel: Kernel) -> Kernel:
     Args:
         kernel: one whose `arch` is a `RiscvKernel`.
     """
-    if kernel.va_bits > 32:
-        return kernel
-    return attrs.evolve(kernel, pmd_sharing=False, arch=attrs.evolve(kernel.arch, page_table_levels=2))
+    return attrs.evolve(kernel, pmd_sharing=kernel.pmd_sharing and kernel.va_bits > 32)
 
 
 CONTRADICTIONS: tuple[Contradiction, ...] = (

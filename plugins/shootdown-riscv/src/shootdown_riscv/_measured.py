@@ -13,16 +13,17 @@ from shootdown.measured import Measured, Prediction, Row, Seen
 
 #: Pages that the parent copies on write after a fork, each a flush_tlb_page() (measured: none to three).
 _COPIED = 3
-#: Pages that a child copies for itself meanwhile, each a fence on the CPUs that it ran on (measured: up to eight).
-_COPIED_BY_CHILD = 8
+#: Pages that a child copies for itself meanwhile, each a fence on the CPUs that it ran on (measured: up to five).
+_COPIED_BY_CHILD = 5
 #: Entries that a child's first faults map, each fenced alone without Svvptc (measured: up to 88).
 _MAPPED_PER_FORK = 100
-#: Writes of satp by context switches that a window may hold: the tracer, timers, kernel threads; more after a fork.
-_SWITCHES, _SWITCHES_PER_FORK = 8, 8
-#: FENCE.I of code that another CPU loaded (measured: up to two a window, and never but after a fork).
-_NEW_CODE = 3
-#: SBI calls besides fences and the sync's IPIs: wake-ups, rescheduling, timers without Sstc.
-_OTHER_CALLS, _OTHER_CALLS_PER_FORK = 8, 4
+#: Writes of satp by context switches: the tracer, timers, kernel threads (measured: up to five), more for each fork.
+_SWITCHES, _SWITCHES_PER_FORK = 6, 6
+#: FENCE.I of code that another CPU loaded: only after a fork (measured: up to one).
+_NEW_CODE = 2
+#: SBI calls besides fences and the sync's IPIs: wake-ups, rescheduling, timers without Sstc. Calls of one process
+#: alone wake nobody (measured: up to four); processes that tell each other to go on do (nine), and so do threads.
+_OTHER_CALLS_ALONE, _OTHER_CALLS, _OTHER_CALLS_PER_FORK, _OTHER_CALLS_PER_THREAD = 6, 12, 6, 3
 
 _FULL = ("sfence_vma_asid", "m_sfence_vma_asid")
 _BY_ADDRESS = ("sfence_vma_addr_asid", "m_sfence_vma_addr_asid", "sinval_vma_addr_asid")
@@ -92,13 +93,20 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
     if case.platform.arch.native_ipis == "none":
         calls = _fence_calls(seen, forks)
         syncs = _sync(row, seen.whole["sync_ipis"], case.cpus - 1, case)
-        other = (0, (_OTHER_CALLS + _OTHER_CALLS_PER_FORK * forks) * (case.cpus > 1))
+        other = (0, _other_calls(row, forks) * (case.cpus > 1))
         if _newer_qemu(row):
             counts["ecall_rfence_2"] = calls
             counts["ecall_ipi"] = _sum(syncs, other)
         else:
             counts["ecall"] = _sum(calls, syncs, other)
     return counts
+
+
+def _other_calls(row: Row, forks: int) -> int:
+    if row.workload == "anonymous":
+        return _OTHER_CALLS_ALONE
+    threads = row.integer("T", 0)
+    return _OTHER_CALLS + _OTHER_CALLS_PER_FORK * forks + _OTHER_CALLS_PER_THREAD * threads
 
 
 def _sum(*parts: Prediction) -> Prediction:
