@@ -192,7 +192,12 @@ def test_an_sbi_call_reaches_a_window_of_64_hart_ids_met_in_the_order_of_cpus(
 def test_sbi_calls_for_several_windows_wait_one_after_another() -> None:
     def waits(harts: str) -> float:
         row = discard(
-            1, f"platform.hart_ids={harts}", "platform.jitter=0", platform="rva23-server-sbi", cpus=2, threads=1
+            1,
+            f"platform.hart_ids={harts}",
+            "platform.jitter=0",
+            platform="rva23-server-sbi",
+            cpus=2,
+            threads=1,
         )
         return row.times["elapsed_ns"].likely
 

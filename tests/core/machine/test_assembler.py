@@ -147,8 +147,13 @@ def test_a_flush_begins_with_its_ceilings_and_how_it_counts() -> None:
     asm.begin_flush(
         0, ceiling=64, pages=512, rounded=True, in_pages=True, tracked=False, stride=o.BASE_STRIDES
     )
+    asm.begin_flush(2, ceiling=64, everything=True)
     how = o.ROUNDED | o.IN_PAGES | o.UNTRACKED | o.BASE_STRIDES
-    assert steps(asm.finish()) == [(o.FLUSH_BEGIN, 1, 33, 0, 0), (o.FLUSH_BEGIN, 0, 64, 512, how)]
+    assert steps(asm.finish()) == [
+        (o.FLUSH_BEGIN, 1, 33, 0, 0),
+        (o.FLUSH_BEGIN, 0, 64, 512, how),
+        (o.FLUSH_BEGIN, 2, 64, 0, o.EVERYTHING),
+    ]
 
 
 def test_a_completion_waits_and_is_counted() -> None:

@@ -92,6 +92,8 @@ def noting() -> Doing:
             o.NOTE_WARNING,
             o.NOTE_COMPLETION,
             o.NOTE_RCU,
+            o.NOTE_FLUSH_RANGE,
+            o.NOTE_FLUSH_PAGE,
         ):
             asm.note(what)
 

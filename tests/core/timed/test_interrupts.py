@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
-from tests.core.timed.clocked import COST, Doing, run
+from tests.core.timed.clocked import COST, Doing, platform, run, scripted
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
-from shootdown._timed.run import Run
+from shootdown._timed.run import Run, run_machine
 
 IN = COST["switch_ns"]
 SPIN = 100
@@ -202,6 +203,29 @@ def test_a_hypercall_is_one_call_whatever_its_targets() -> None:
     assert clocks(found)[0] == began() + COST["hypercall_ns"] + 2 * COST["hypercall_each_ns"]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "calls"),
+    [
+        ((0, 1, 2), 1),
+        ((0, 63, 1), 1),
+        ((0, 64, 1), 2),
+        ((0, 65, 1), 3),
+        ((0, 1, 64), 2),
+        ((64, 65, 0), 2),
+        ((10, 5, 68), 1),
+        ((10, 5, 69), 2),
+    ],
+)
+def test_what_runs_below_is_called_once_for_each_window_of_its_numbers(
+    numbers: tuple[int, ...], calls: int
+) -> None:
+    """The caller is in mm_cpumask too; the CPUs are gone through in their order, and the calls' waits add up."""
+    machine = scripted(flushing(call=o.CALL_HYPERCALL), busy(1), busy(2))
+    found = run_machine(attrs.evolve(machine, numbers=numbers, reach=64), platform())
+    assert counted(found, "hypercalls", "page_invalidations") == [calls, 2]
+    assert clocks(found)[0] == began() + calls * COST["hypercall_ns"] + 2 * COST["hypercall_each_ns"]
+
+
 def test_a_transition_to_a_global_asid_is_counted_by_itself() -> None:
     found = run(flushing(call=o.CALL_TRANSITION), busy(1))
     assert counted(found, "transition_ipis", "flush_ipis") == [1, 0]
@@ -251,6 +275,13 @@ def executing(name: str, times: int, per: int, *, units: int, broadcasts: bool =
         (1, o.PER_ODD_STRIDE, 5, 1),
         (1, o.PER_ODD_STRIDE, 6, 0),
         (3, o.PER_TARGET, 5, 6),
+        (2, o.ONE_STRIDE, 1, 2),
+        (2, o.ONE_STRIDE, 2, 0),
+        (2, o.ONE_STRIDE | o.PER_TARGET, 1, 4),
+        (2, o.MORE_STRIDES, 1, 0),
+        (2, o.MORE_STRIDES, 2, 2),
+        (2, o.MORE_STRIDES | o.PER_STRIDE, 3, 6),
+        (2, o.PER_CALL_BELOW, 3, 2),
     ],
 )
 def test_an_instruction_is_executed_as_often_as_its_request_needs(

@@ -299,4 +299,6 @@ class RiscvLowering(PlainLowering):
         """Count the fences that M-mode executes on a hart: `m_` in front of their names."""
         name = self._name("m_sfence_vma", address=address)
         each = ops.PER_STRIDE | per if address else per
-        asm.execute(name, 1, each, text="the firmware: SFENCE.VMA" + (" for each base page" if address else ""))
+        asm.execute(
+            name, 1, each, text="the firmware: SFENCE.VMA" + (" for each base page" if address else "")
+        )

@@ -88,7 +88,10 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
             if name in seen.instructions:
                 counts[name] = (0, seen.instructions[name] + copied * forks)
         # Of the copies, a child alone on its CPU fences for itself where others take an SBI call.
-        counts["sfence_vma_addr_asid"] = (0, seen.instructions.get("sfence_vma_addr_asid", 0) + copied * forks)
+        counts["sfence_vma_addr_asid"] = (
+            0,
+            seen.instructions.get("sfence_vma_addr_asid", 0) + copied * forks,
+        )
         counts["sfence_vma_addr"] = 0 if case.platform.arch.svvptc else (0, _MAPPED_PER_FORK * forks)
     if case.platform.arch.native_ipis == "none":
         calls = _fence_calls(seen, forks)

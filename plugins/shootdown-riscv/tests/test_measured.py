@@ -1,0 +1,83 @@
+"""What real riscv kernels did, beside what the model predicts: counts of all rows, and what stays a range."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shootdown.measured import Row, read_rows
+
+FILE = Path(__file__).parents[3] / "tests" / "oracle" / "measured-riscv64.jsonl"
+ROWS = read_rows(FILE)
+
+#: What the mechanism does: one number each, but for children that exit at once.
+MECHANISM = (
+    "sync_broadcasts",
+    "sync_ipis",
+    "shared_tables",
+    "gathers",
+    "gathers_vma",
+    "flush_whole_mm",
+    "flush_tlb_range",
+    "flush_tlb_mm_range",
+    "full_fences",
+)
+#: What every window but those of forks gives as one number besides.
+FENCES = ("flush_requests", "flush_tlb_page", "flush_ipis", "address_fences", "sbi_rfence_calls")
+#: What context switches, wake-ups and timers add to, in any window.
+SCHEDULING = ("csr_satp", "ecall", "ecall_ipi")
+
+
+@functools.cache
+def validated() -> tuple[dict[str, Any], ...]:
+    """Predict every row, as `shootdown validate --json` does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "shootdown", "validate", "--json", str(FILE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return tuple(rows)
+
+
+def forks(row: Row) -> bool:
+    return row.workload == "fork_storm" or row.fields.get("step") == "fork"
+
+
+def test_every_measured_row_can_be_run() -> None:
+    assert [row["reason"] for row in validated() if row["predicted"] is None] == []
+    assert len(validated()) == len(ROWS) == 940
+
+
+def test_every_measured_count_is_predicted() -> None:
+    differing = [
+        (number, row["differences"]) for number, row in enumerate(validated(), 1) if row["differences"]
+    ]
+    assert differing == []
+
+
+def test_what_the_mechanism_does_is_one_number_unless_children_race() -> None:
+    for row, answer in zip(ROWS, validated(), strict=True):
+        racing = row.fields.get("conc", 1) > 1
+        for name in MECHANISM if forks(row) else (*MECHANISM, *FENCES):
+            if name in row.counts and not (racing and name.startswith("sync_")):
+                assert isinstance(answer["predicted"][name], int), (row.number, name)
+
+
+def test_outside_of_forks_only_what_scheduling_adds_to_is_a_range() -> None:
+    for row, answer in zip(ROWS, validated(), strict=True):
+        if not forks(row):
+            ranges = {n for n, v in answer["predicted"]["instructions"].items() if not isinstance(v, int)}
+            assert ranges <= set(SCHEDULING), row.number
+
+
+@pytest.mark.parametrize("name", ["satp_mode", "svinval", "aia", "cpus", "hart_ids"])
+def test_rows_were_measured_on_machines_that_differ(name: str) -> None:
+    assert len({str(row.fields.get(name)) for row in ROWS}) > 1
