@@ -176,7 +176,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         arch=RiscvPlatform(mmu_type="sv39", asid_bits=0, sbi_flush_limit=0, cip_1200=True),
         cpus=4,
     ),
-    # Svvptc: on the newer of two QEMUs the measured kernels execute no SFENCE.VMA after faults, on the older one they do.
+    # Svvptc: on the newer of two QEMUs the measured kernels execute no SFENCE.VMA after faults.
     Platform(
         name="qemu-virt",
         summary="QEMU's virt machine, translated: SBI calls, Svinval, Svvptc, Sv57",
