@@ -75,6 +75,32 @@ class X86Lowering(Lowering):
         return self._own.native_tables_as_pages and not self.kernel.pt_reclaim and not guest
 
     @property
+    def _pae(self) -> bool:
+        """Whether this is a 32-bit kernel; they are built with PAE here."""
+        return self.kernel.va_bits == 32
+
+    @property
+    def frees_pmd_tables_with_all(self) -> bool:
+        """PAE loads its four PDPTEs with CR3: ___pmd_free_tlb() sets need_flush_all (arch/x86/mm/pgtable.c)."""
+        return self._pae
+
+    @property
+    def new_mm_flushes(self) -> int:
+        """pud_populate() ends in flush_tlb_mm(), for each PMD table that pgd_alloc() makes (arch/x86/mm/pgtable.c).
+
+        They are 3 or 4 (PREALLOCATED_PMDS), and with page-table isolation one for user mode (PREALLOCATED_USER_PMDS).
+        """
+        if not self._pae:
+            return 0
+        pti = self._own.pti
+        return (3 if self._own.kernel_pmd_shared and not pti else 4) + int(pti)
+
+    @property
+    def spans_one_table(self) -> bool:
+        """User space is three or four times 1 GiB: neighbours keep the PMD table of a huge page."""
+        return self._pae
+
+    @property
     def way(self) -> str:
         """How flushes reach other CPUs: `ipi`, `invlpgb`, `kvm` or `hypercall`."""
         if self.platform.flush != "auto":
@@ -117,6 +143,11 @@ class X86Lowering(Lowering):
 
     def no_pmd_sharing(self) -> str | None:
         """Say why hugetlb PMD tables are not shared, or None where they are."""
+        if not self.kernel.pmd_sharing and self._pae and self._own.pmd_sharing_on_32bit:
+            return (
+                "PAE preallocates all PMD tables of user space, so that hugetlb shares none before a munmap() has "
+                "freed a whole 1 GiB; for processes that all did so: kernel.pmd_sharing=true"
+            )
         if not self.kernel.pmd_sharing:
             return "this kernel shares no hugetlb PMD tables"
         if self.way == "hypercall" and self.platform.hypervisor == "xen":

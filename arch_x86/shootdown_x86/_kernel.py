@@ -32,6 +32,15 @@ class X86Kernel:
         "pages; guests of KVM, Hyper-V and Xen hand them to RCU",
     )
     pmd_sharing_on_32bit: bool = switch(True, "ARCH_WANT_HUGE_PMD_SHARE is selected on 32-bit x86 too")
+    highpte: bool = switch(
+        True,
+        "32-bit kernels keep PTE tables in high memory: using one maps it, and unmapping is an INVLPG here",
+    )
+    kernel_pmd_shared: bool = switch(
+        True,
+        "with PAE, and without page-table isolation, all mms share one PMD table of the kernel: pgd_alloc() makes 3 "
+        "tables, otherwise 4 (SHARED_KERNEL_PMD)",
+    )
 
     # --- flushing (arch/x86/mm/tlb.c)
     tlb_single_page_flush_ceiling: int = switch(
@@ -134,12 +143,27 @@ CHANGES: tuple[Change, ...] = (
         sets={"tce": True},
     ),
     Change(
+        commit="0081fdeccbf6",
+        subject="x86/mm: Drop support for CONFIG_HIGHPTE",
+        mainline="6.15-rc1",
+        sets={"highpte": False},
+        source="in the source of 7.0, not in that of 6.12.118",
+    ),
+    Change(
         commit="fea4e317f9e7",
         subject="x86/mm: Eliminate window where TLB flushes may be inadvertently skipped",
         mainline="6.15-rc6",
         sets={"flush_while_switching": True},
         stable={"5.15": 183, "6.1": 139, "6.6": 91, "6.12": 29, "6.14": 7},
         source="CVE-2025-37964",
+    ),
+    Change(
+        commit="454e65b4fb38",
+        subject="x86/mm: Preallocate all PAE page tables",
+        mainline="6.16-rc1",
+        sets={"kernel_pmd_shared": False},
+        note="with eaa607deb29e, which removes SHARED_KERNEL_PMD",
+        source="in the source of 7.0, not in that of 6.12.118; no backport in Debian's changelogs",
     ),
     Change(
         commit="94a17f2dc90b",
@@ -182,7 +206,9 @@ def configure(kernel: Kernel) -> Kernel:
         kernel,
         arch=attrs.evolve(own, invlpgb=own.invlpgb and is_64bit),
         pt_reclaim=pt_reclaim,
-        pmd_sharing=kernel.pmd_sharing and (is_64bit or own.pmd_sharing_on_32bit),
+        # With PAE pgd_alloc() populates all of user space with PMD tables, and huge_pte_alloc() shares only where
+        # the PUD entry is none: after a munmap() that freed a whole 1 GiB, which no program here does first.
+        pmd_sharing=kernel.pmd_sharing and is_64bit,
         rcu_table_free=own.paravirt or pt_reclaim or not own.table_free_needs_paravirt,
     )
 

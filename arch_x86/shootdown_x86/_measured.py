@@ -24,6 +24,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     requests = actor["flush_requests"]
     copied = forks  # what the program's own copy-on-write adds in the model: one page for each fork
     invlpg = whole["page_invalidations"]
+    kmaps = _kmaps(row, case)
     loads = whole["full_flushes"] + whole["lazy_switches"]
     return {
         "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
@@ -35,11 +36,43 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "flush_tlb_mm_range": (requests - copied, requests - copied + noise + 1) if forks else requests,
         "flush_tlb_mm_range_all": actor["flush_whole_mm"],
         "tlb_row": _tlb_row(whole),
+        "flush_tlb_one_kernel": kmaps,
         "instructions": {
-            "invlpg": (0, invlpg + 8 * forks) if forks else invlpg,
+            "invlpg": (kmaps[0] + (0 if forks else invlpg), kmaps[1] + invlpg + 8 * forks),
             "mov_cr3": (max(loads - 2, 0), loads + _OTHER_CR3_WRITES + 16 * forks),
         },
     }
+
+
+#: INVLPG of kunmap_local() in a window of a 32-bit kernel (arch_kmap_local_post_unmap() and flush_tlb_one_kernel()):
+#: the measuring program's own, for what it writes and reads; what exit() of one of its processes takes; and what one
+#: fork() with the child's first faults takes, which depends on the pages that it copies.
+_KMAPS = 6
+_EXIT_KMAPS = (24, 25)
+_FORK_KMAPS = (45, 76)
+#: Steps in which the parent writes a page of its own for the first time after fork(), and so maps that page's table.
+_AFTER_FORK = ("parent_munmap_first", "punch_whole", "truncate0", "soft_offline_migrate")
+
+
+def _kmaps(row: Row, case: Any) -> tuple[int, int]:
+    """Say how often a 32-bit kernel unmaps a page of high memory in a window: one INVLPG each; others never do.
+
+    With CONFIG_HIGHPTE every use of a user PTE table is one: a call on base pages uses one table, splitting a THP two.
+    """
+    if case.kernel.va_bits > 32:
+        return 0, 0
+    step = str(row.fields.get("step", ""))
+    forks = _forks(row)
+    if forks:
+        low, high = (forks * each for each in _FORK_KMAPS)
+    elif step.startswith("exit"):
+        low, high = _EXIT_KMAPS
+    elif row.workload == "anonymous":
+        split = row.fields.get("op") == "thp_split_mprotect"
+        low = high = _KMAPS + (2 if split else int(row.fields.get("kind") != "thp"))
+    else:
+        low = high = _KMAPS + int(step in _AFTER_FORK)
+    return (low if case.kernel.arch.highpte else 0), high
 
 
 def _forks(row: Row) -> int:

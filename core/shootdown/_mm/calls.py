@@ -71,6 +71,15 @@ class Calls:
             cow_pages: pages of the parent that it writes soon after.
         """
         asm = self.asm
+        if self.lowering.new_mm_flushes:
+            with asm.function("mm_alloc_pgd", "kernel/fork.c"), asm.because("fork"):
+                asm.on_mm(child_mm)
+                for _ in range(self.lowering.new_mm_flushes):
+                    asm.request(
+                        SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: a table of the new mm is populated"
+                    )
+                    self.lowering.flush_mm(asm, SCRATCH)
+                asm.on_mm(parent_mm)
         with asm.function("dup_mmap", "mm/mmap.c"):
             asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
             asm.work("fork_ns", text="copy the process")
@@ -198,12 +207,24 @@ class Calls:
                 text="a folded level's table: nothing is freed, freed_tables is set",
             )
 
-    def madvise(self, m: Mapping) -> None:
-        """Write madvise(MADV_DONTNEED) of a hugetlb VMA: zap_page_range_single()."""
+    def madvise(self, *mappings: Mapping) -> None:
+        """Write madvise(MADV_DONTNEED) of hugetlb VMAs: zap_page_range_single(), later with the gather of the call.
+
+        A hugetlb VMA's huge pages are freed before its locks drop (hugetlb_zap_end()), so it ends the gather that the
+        call holds and leaves an empty one, which flushes nothing.
+        """
         with self.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
-            self.gathers.begin(OUTER)
-            self.zap_vma(OUTER, m)
-            self.gathers.finish(OUTER)
+            if self.kernel.madvise_gather:
+                self.gathers.begin(OUTER)
+            for m in mappings:
+                if not self.kernel.madvise_gather:
+                    self.gathers.begin(OUTER)
+                self.zap_vma(OUTER, m)
+                self.gathers.finish(OUTER)
+                if self.kernel.madvise_gather:
+                    self.gathers.begin(OUTER)
+            if self.kernel.madvise_gather:
+                self.gathers.finish(OUTER)
 
     def mprotect(self, mappings: tuple[Mapping, ...], *, to_class: int | None = None) -> None:
         """Write mprotect() of hugetlb VMAs: hugetlb_change_protection().

@@ -196,6 +196,11 @@ class Gathers:
         """Tables wait among the pages: without MMU_GATHER_TABLE_FREE, or where the architecture says so."""
         return not self.kernel.rcu_table_free or self.lowering.frees_tables_as_pages
 
+    def freed_flags(self, cleared: int) -> int:
+        """Say what a gather learns of freed tables that entries of this level pointed to (CLEARED_*)."""
+        everything = cleared == o.CLEARED_PUDS and self.lowering.frees_pmd_tables_with_all
+        return o.FREED_TABLES | (o.NEED_FLUSH_ALL if everything else 0)
+
     def free_tables(
         self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1, queue: PageQueue | None = None
     ) -> None:
@@ -215,7 +220,12 @@ class Gathers:
                 if self.tables_as_pages and queue is not None:
                     part = min(queue.room, count)
                 self.asm.gather_add(
-                    g, lo, hi, flags=o.FREED_TABLES, cleared=cleared, text="tables wait to be freed"
+                    g,
+                    lo,
+                    hi,
+                    flags=self.freed_flags(cleared),
+                    cleared=cleared,
+                    text="tables wait to be freed",
                 )
                 if not (self.tables_as_pages and queue is not None):
                     self.queue_tables(g, part)

@@ -335,7 +335,7 @@ class Hugetlb:
                         g,
                         0,
                         1,
-                        flags=o.FREED_TABLES,
+                        flags=self.gathers.freed_flags(o.CLEARED_PUDS),
                         cleared=o.CLEARED_PUDS,
                         text="the table waits to be freed",
                     )

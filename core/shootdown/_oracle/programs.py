@@ -56,6 +56,10 @@ def touched(mappings: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
     return tuple(attrs.evolve(m, first=0, last=SECOND_PAGE + 1) for m in mappings)
 
 
+#: Steps that some files call by another name.
+STEP_NAMES = {"madv_dontneed": "madvise", "mremap_whole": "mremap"}
+
+
 @attrs.frozen
 class Program:
     """One run that answers several rows.
@@ -75,7 +79,7 @@ class Program:
             ShootdownError: this program has no such step.
         """
         for number, (name, actor) in enumerate(self.windows):
-            if name == step and i in (actor, 0):
+            if name in (step, STEP_NAMES.get(step)) and i in (actor, 0):
                 return number
         known = sorted({name for name, _ in self.windows})
         raise ShootdownError(f"step {step!r} (i={i}) is none of this program's: {', '.join(known)}")
@@ -176,8 +180,7 @@ class SharedHugetlb:
         elif self.mode == "mv_mprotect":
             calls.mprotect(self.mappings)
         elif self.mode == "madvise":
-            for m in self.mappings:
-                calls.madvise(m)
+            calls.madvise(*self.mappings)
         elif self.mode == "mremap":
             count, level = upper_tables(self.model, self.tables)
             for m in self.mappings:
@@ -377,14 +380,14 @@ def anonymous(setting: Setup, row: Row, variant: int) -> Program:
 
 
 def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
-    """Build `fork_storm`: M children, `conc` at a time: fork, touch all N tables if `map`, exit.
+    """Build `fork_storm`: M children, `conc` at a time: fork, touch all N tables, exit. With `map` 0 nothing is mapped.
 
     In variant 1 the parent runs on its CPU after a child has left that CPU and before the child exits.
     """
     forks, together = row.integer("M"), max(row.integer("conc", 1), 1)
     tables = max(row.integer("N"), 1)
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=forks + 2, slots=tables)
-    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_units))
+    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_units)) if row.integer("map", 1) else ()
     parent = model.task(mm=0, cpu=0, ready=True)
     init = model.task(mm=forks + 1, cpu=0)
     kids = [model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(forks)]
@@ -393,9 +396,8 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
         model.starts(kid)
         model.move(PARENT_CPU + 1 + j)
         model.signal(moved)
-        if row.integer("map", 1):
-            for m in mappings:
-                model.hugetlb.touch(m)
+        for m in mappings:
+            model.hugetlb.touch(m)
         model.calls.exit(mappings)
         model.signal(gone)
         model.asm.halt()

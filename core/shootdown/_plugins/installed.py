@@ -117,7 +117,10 @@ class Registry:
         """
         there_is = self.architectures()
         aliases = {alias: value for value in there_is.values() for alias in value.aliases}
-        return aliases[name] if name in aliases else self._find("architecture", name, there_is)
+        if name not in aliases:
+            return self._find("architecture", name, there_is)
+        found = aliases[name]
+        return attrs.evolve(found, called=name) if name in found.aliases_imply else found
 
     def formats(self) -> dict[str, Format | CustomFormat]:
         """Return every page-table format by name."""

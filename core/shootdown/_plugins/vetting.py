@@ -56,6 +56,15 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
         _text(what, "summary", value.summary)
         for alias in _each(what, "aliases", value.aliases, str):
             _check_name(hook, "architecture alias", alias)
+        for alias, implied in value.aliases_imply.items():
+            unknown = set(implied) - {
+                name for holder in (Kernel, value.switches) for name, _ in switches_of(holder)
+            }
+            if alias not in value.aliases or unknown:
+                raise RefusedError(
+                    "broken",
+                    f"{what}: aliases_imply has {alias!r}: an alias, with switches of the kernel, is expected",
+                )
         for form in _each(what, "formats", value.formats, Format, CustomFormat):
             _check_name(hook, "format", form.name)
         _each(what, "contradictions", value.contradictions, Contradiction)

@@ -124,6 +124,21 @@ class Lowering:
         return False
 
     @property
+    def frees_pmd_tables_with_all(self) -> bool:
+        """Freeing a PMD table sets need_flush_all in the gather: its flush is of the whole mm (`__pmd_free_tlb()`)."""
+        return False
+
+    @property
+    def new_mm_flushes(self) -> int:
+        """How many times `pgd_alloc()` calls `flush_tlb_mm()` for a new mm, which no CPU runs yet."""
+        return 0
+
+    @property
+    def spans_one_table(self) -> bool:
+        """So little is left of the address space that a PMD table always maps something besides one huge page."""
+        return False
+
+    @property
     def sync_redundant_natively(self) -> bool:
         """Each flush interrupts every CPU that could be walking, so that `proposal:skip-redundant-sync` skips."""
         return False
@@ -255,6 +270,7 @@ class Architecture:
         name: as typed after `--arch`, such as `x86`.
         summary: one line.
         aliases: other names of it in data (`amd64`).
+        aliases_imply: by alias, switches of the kernel and their values that it stands for (`i386`: `va_bits` 32).
         formats: page-table formats.
         switches: attrs class of this architecture's kernel switches.
         changes: commits that moved switches.
@@ -270,12 +286,14 @@ class Architecture:
         flush_ways: the ways of flushing that `--set platform.flush=NAME` forces; `lower` knows them by name.
         preempting_hosts: hypervisors that may preempt any vCPU of their guests at any moment, unless a way of flushing
             is forced that needs no such host.
+        called: the alias by which it was asked for, set by the registry where `aliases_imply` has it.
     """
 
     api: int
     name: str
     summary: str
     aliases: tuple[str, ...] = ()
+    aliases_imply: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict, hash=False)
     formats: tuple[Any, ...] = ()
     switches: type[Any] = NoSwitches
     changes: tuple[Any, ...] = ()
@@ -289,6 +307,12 @@ class Architecture:
     pte_clear_atomic: bool = True
     flush_ways: tuple[FlushWay, ...] = UNLISTED_WAYS
     preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
+    called: str = ""
+
+    @property
+    def implied(self) -> Mapping[str, Any]:
+        """The switches and values that the name stands for by which it was asked for."""
+        return self.aliases_imply.get(self.called, {})
 
     def preempts(self, platform: Platform) -> bool:
         """Whether any vCPU of one of its platforms may be preempted at any moment."""

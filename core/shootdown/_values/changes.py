@@ -157,6 +157,15 @@ CHANGES: tuple[Change, ...] = (
         source="CVE-2025-38085",
     ),
     Change(
+        commit="43c4cfde7e37",
+        subject="mm/madvise: batch tlb flushes for MADV_DONTNEED[_LOCKED]",
+        mainline="6.16-rc1",
+        sets={"madvise_gather": True},
+        note="zap_page_range_single_batched() of de8efdf8cd27 in the same series (zap_vma_range_batched() by 7.2) ends "
+        "the gather of the call before hugetlb_zap_end() and begins another",
+        source="the source of 6.12.118 has one gather for each VMA; the oracle: 2 on 6.18 and later, 1 on 6.5 and 6.12",
+    ),
+    Change(
         commit="8ce720d5bd91",
         subject="mm/hugetlb: fix excessive IPI broadcasts when unsharing PMD tables using mmu_gather",
         mainline="6.19-rc7",

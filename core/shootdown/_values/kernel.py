@@ -193,6 +193,10 @@ class Kernel:
     )
     hugetlb_mremap: bool = switch(False, "mremap() of hugetlb mappings exists")
     hugetlb_madvise_dontneed: bool = switch(False, "madvise(MADV_DONTNEED) of hugetlb mappings exists")
+    madvise_gather: bool = switch(
+        False,
+        "madvise(MADV_DONTNEED) has one mmu_gather for the whole call; a hugetlb VMA ends it and begins another",
+    )
     khugepaged_sync: bool = switch(
         False, "khugepaged calls tlb_remove_table_sync_one() after it withdrew a page table"
     )

@@ -70,6 +70,12 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
     if proposal is not None:
         remarks.append(f"{_PROPOSAL}{proposal} was never merged: this is {release} with it")
     kernel = Kernel(name=name, release=str(release), arch=architecture.switches(), remarks=tuple(remarks))
+    implied = dict(getattr(architecture, "implied", {}))
+    if implied:
+        said = ", ".join(f"{switch}={value}" for switch, value in implied.items())
+        name_of = getattr(architecture, "called", architecture.name)
+        kernel = attrs.evolve(kernel, remarks=(*kernel.remarks, f"{name_of}: {said}"))
+        values.update(implied)
     shared = {field for field, _ in switches_of(Kernel)} & {field for field, _ in switches_of(kernel.arch)}
     kernel = evolve(kernel, {field: getattr(kernel.arch, field) for field in shared} | values)
     return settled(kernel if architecture.configure is None else architecture.configure(kernel))

@@ -29,7 +29,8 @@ def write_operation(calls: Anonymous, op: str, kind: str, pages: int, clean: int
     huge = kind == "thp"
     first_dirty = clean if kind == "file" else None
     if op == "munmap":
-        tables = tables_freed(kind, pages, calls.table_pages)
+        kept = huge and calls.lowering.spans_one_table
+        tables = 0 if kept else tables_freed(kind, pages, calls.table_pages)
         calls.munmap(pages, huge=huge, tables=tables, clean=first_dirty)
     elif op == "madv_dontneed":
         calls.madvise(pages, huge=huge, clean=first_dirty)

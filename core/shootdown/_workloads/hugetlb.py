@@ -187,8 +187,7 @@ def _mremap(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
 
 
 def _madvise(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
-    for m in mappings:
-        model.calls.madvise(m)
+    model.calls.madvise(*mappings)
 
 
 def _split(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
