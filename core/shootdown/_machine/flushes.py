@@ -102,7 +102,8 @@ def handle_flush(
     new enough does nothing; one that is a single generation behind flushes the range, any other everything.
 
     Returns:
-        the CPUs that flushed everything, that flushed the range, that left the mm (three masks).
+        the CPUs that flushed everything, that flushed the range, that were lazy and loaded init_mm (three masks). Those
+        that have another mm loaded leave the mm_cpumask alone: they write no CR3.
     """
     base = L.o_cpu + sender * CPU_CELLS
     mm = int64(S[base + CPU_CALL_MM]) - 1
@@ -131,7 +132,7 @@ def handle_flush(
             )
         if partial:
             drop_translations(S, L, mm, word, partial, scope)
-    return full, partial, lazy | gone
+    return full, partial, lazy
 
 
 @inlined

@@ -117,6 +117,7 @@ class SharedHugetlb:
         self.kids = [self.model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(self.children)]
         self.turns = [self.model.event() for _ in range(self.children + 1)]
         self.done = self.model.event()
+        self.ready = self.model.event()
         self.windows: list[tuple[str, int]] = []
 
     def build(self) -> Program:
@@ -128,6 +129,7 @@ class SharedHugetlb:
         model.starts(self.parent)
         self._parent()
         model.starts(self.init)
+        self._conduct()
         model.sleep()
         return Program(model.build(pages_per_table=2), tuple(self.windows))
 
@@ -163,8 +165,16 @@ class SharedHugetlb:
             model.sleep()
 
     def _linger(self, j: int) -> None:
-        """Let CPU 1 keep this child's mm lazily, as if nothing had run there since the fork."""
-        if self.lingers and not self._leaves() and j % self.model.cpus:
+        """Let CPU 1 keep this child's mm lazily, as if nothing had run there since the fork.
+
+        With more children than CPUs another child has run on each.
+        """
+        if (
+            self.lingers
+            and not self._leaves()
+            and j % self.model.cpus
+            and self.children <= self.model.cpus
+        ):
             self.model.move(PARENT_CPU)
             self.model.move(PARENT_CPU + j)
 
@@ -197,14 +207,13 @@ class SharedHugetlb:
         model = self.model
         for n in range(3):
             model.wait(self.turns[j], n + 1)
-            if n != 2:
+            if n == 0:
                 self._linger(j)
-            else:
+            elif n == 2:
                 for m in self.mappings:
                     model.hugetlb.touch(m)
                 model.signal(self.done)
                 model.wait(self.turns[j], n + 2)
-                self._linger(j)
             model.calls.mprotect(self.mappings)
             if n < 2:
                 model.signal(self.done)
@@ -227,12 +236,25 @@ class SharedHugetlb:
                 for j, kid in enumerate(self.kids, start=1):
                     model.calls.fork(kid, j, 0, self.mappings, populated=True, cow_pages=COPIED)
             self._await(self.children)
+        if self.mode == "mprotect":  # nothing runs on its CPU meanwhile
+            model.signal(self.ready)
+            model.sleep()
+            return
+        self._steps()
+        model.asm.halt()
+
+    def _conduct(self) -> None:
+        """Write the process that waits: where the parent sleeps it tells the child when to act."""
+        if self.mode == "mprotect":
+            self.model.wait(self.ready)
+            self._three_protections()
+
+    def _steps(self) -> None:
         steps: dict[str, Callable[[], None]] = {
             "exit": self._one_after_another,
             "munmap": self._one_after_another,
             "mv_exit": self._one_after_another,
             "pmunmap": self._parent_first,
-            "mprotect": self._three_protections,
             "exitpar": self._all_at_once,
             "control_unshared": self._control,
             "punch": self._by_file,
@@ -240,7 +262,6 @@ class SharedHugetlb:
             "softoff": self._by_file,
         }
         steps.get(self.mode, self._first_child)()
-        model.asm.halt()
 
     def _window(self, step: str, i: int, actor: int):  # type: ignore[no-untyped-def]
         self.windows.append((step, i))
