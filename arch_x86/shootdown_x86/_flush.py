@@ -236,7 +236,8 @@ class X86Lowering(Lowering):
                     each=self._cpu.invlpgb_max_pages,
                     text=f"INVLPGB of {pcid} PCID",
                 )
-            asm.complete("TLBSYNC")
+            for _ in range(2 if self._own.tlbsync_twice and self._cpu.tlbi_erratum else 1):
+                asm.complete("TLBSYNC")
             with (
                 asm.if_in_transition(),
                 asm.function("finish_asid_transition", _TLB_C),

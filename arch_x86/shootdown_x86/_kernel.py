@@ -66,6 +66,9 @@ class X86Kernel:
     )
     invlpgb: bool = switch(False, "multi-threaded processes are flushed by INVLPGB where the CPU has it")
     invlpgb_with_pti: bool = switch(True, "INVLPGB stays in use with page-table isolation")
+    tlbsync_twice: bool = switch(
+        False, "on CPUs with AMD's TLBI erratum #1718 each TLBSYNC is executed twice (__tlbsync())"
+    )
     tce: bool = switch(
         False, "EFER.TCE is set where the CPU has it: INVLPG keeps unrelated walk-cache entries"
     )
@@ -180,6 +183,16 @@ CHANGES: tuple[Change, ...] = (
         sets={"pmd_sharing_on_32bit": False},
         stable={"5.10": 240, "5.15": 189, "6.1": 146, "6.6": 99, "6.12": 39, "6.15": 7},
         source="the stable reviews of 2025-07-15; Debian's changelogs (5.10.244-1, 6.1.147-1, 6.12.41-1)",
+    ),
+    Change(
+        commit="87db7795cbaa",
+        subject="x86/CPU/AMD: Fix AMD TLBI Erratum #1718",
+        mainline="7.3-rc1",
+        sets={"tlbsync_twice": True},
+        stable={"7.2": 11},
+        note="the commit is that of a stable tree; whether 6.18, 7.0 and 7.1 got it is UNVERIFIED, which no result says: "
+        "it counts where platform.tlbi_erratum is set alone",
+        source="the source of 7.3.4; Debian's changelog, under 7.2.11; no changelog of 7.3.1 to 7.3.4 has it",
     ),
     Change(
         commit="v10",

@@ -7,9 +7,6 @@ from typing import Any
 
 from shootdown.measured import Difference, Measured, Row, Seen
 
-#: CR3 writes of context switches that a window may hold besides those of flushes: the tracer, timers, kthreads.
-_OTHER_CR3_WRITES = 16
-
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
     """All rows were measured under qemu's TCG: no PCID, no hypervisor features."""
@@ -20,12 +17,12 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
 def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     whole, actor = seen.whole, seen.actor
     forks = _forks(row)
-    noise = 3 * forks
     requests = actor["flush_requests"]
-    copied = forks  # what the program's own copy-on-write adds in the model: one page for each fork
+    copied = forks  # the model's copy-on-write: one page for each fork
     invlpg = whole["page_invalidations"]
     kmaps = _kmaps(row, case)
     loads = whole["full_flushes"] + whole["lazy_switches"]
+    switches = _switches(row, forks, case)
     return {
         "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
         "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
@@ -33,17 +30,49 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
-        "flush_tlb_mm_range": (requests - copied, requests - copied + noise + 1) if forks else requests,
+        "flush_tlb_mm_range": (requests - copied, requests - copied + _MOST_COPIED * forks),
         "flush_tlb_mm_range_all": actor["flush_whole_mm"],
         "tlb_row": _tlb_row(whole),
         "flush_tlb_one_kernel": kmaps,
         "instructions": {
-            "invlpg": (kmaps[0] + (0 if forks else invlpg), kmaps[1] + invlpg + 8 * forks),
-            "mov_cr3": (max(loads - 2, 0), loads + _OTHER_CR3_WRITES + 16 * forks),
+            "invlpg": (
+                (kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks)
+                if forks
+                else (kmaps[0] + invlpg, kmaps[1] + invlpg)
+            ),
+            "mov_cr3": (loads + switches[0], loads + switches[1]),
         },
     }
 
 
+#: Pages that the parent copies on write in a window, at most, for each fork; what child and parent invalidate by then.
+_MOST_COPIED, _MOST_INVLPGS = 3, 7
+#: CR3 writes of context switches for each fork, at most.
+_MOST_SWITCHES = 5
+
+
+def _switches(row: Row, forks: int, case: Any) -> tuple[int, int]:
+    """Say how many CR3 writes of a window are of context switches between processes of the measured program.
+
+    The process that waits for the others runs on CPU 0. Where the actor runs there too, that is a switch to it and one
+    back; elsewhere the actor's CPU is idle and still has its mm loaded.
+    """
+    step = str(row.fields.get("step", ""))
+    if forks:
+        return 0, _MOST_SWITCHES * forks
+    if row.workload == "anonymous":
+        # Threads on all CPUs: a process that wakes up displaces one of them, which has to come back.
+        full = row.integer("T") >= case.cpus - 1 and row.word("threads") != "lazy"
+        return 2, 4 if full else 2
+    actor = row.integer("i", 0)
+    if actor and (PARENT_CPU + actor) % case.cpus == 0:  # it shares CPU 0
+        return 1, 2 if step.startswith("exit") else 5
+    first_exit = step in ("exit", "exit_multi_vma") and actor == 1
+    return 0, 2 if first_exit or step == "exit_concurrent" or step in _AFTER_FORK else 0
+
+
+#: The CPU of the measured program's parent; child j runs on the j-th after it (tests/oracle/README.md).
+PARENT_CPU = 1
 #: INVLPG of kunmap_local() in a window of a 32-bit kernel (arch_kmap_local_post_unmap() and flush_tlb_one_kernel()):
 #: the measuring program's own, for what it writes and reads; what exit() of one of its processes takes; and what one
 #: fork() with the child's first faults takes, which depends on the pages that it copies.
@@ -103,4 +132,64 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
 )
 
-MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES)
+
+def _copies(row: Row) -> bool:
+    return _forks(row) > 0
+
+
+def _tasks_that_left(row: Row) -> bool:
+    return row.workload in ("hugetlb_shared", "fork_storm") and not str(
+        row.fields.get("step", "")
+    ).startswith("mprotect")
+
+
+def _any(row: Row) -> bool:
+    return True
+
+
+_COPIES = "which pages the parent copies on write after fork(), and which the child copies first"
+OPEN: tuple[Difference, ...] = (
+    Difference(
+        "tlb_row",
+        _tasks_that_left,
+        "whether the CPU that a child was forked on still has the child's mm loaded lazily when it acts: only a flush "
+        "that frees tables interrupts it, and not once another process has run there",
+    ),
+    Difference(
+        "tlb_row",
+        lambda row: row.workload == "hugetlb_shared",
+        "whether the CPU that the child was forked on is lazy when the first flush of freed tables comes: to 6.13 it "
+        "is in mm_cpumask only then; from 6.14 on it then stays there for a second such flush",
+    ),
+    Difference(
+        "tlb_row",
+        _any,
+        "whether it is the first repetition: its flush takes the CPUs out of mm_cpumask that threads had left",
+    ),
+    Difference("flush_tlb_mm_range", _copies, _COPIES),
+    Difference("instructions.invlpg", _copies, _COPIES),
+    Difference(
+        "instructions.mov_cr3",
+        lambda row: row.workload == "anonymous",
+        "whether another process woke up while threads ran on all CPUs: it displaces one, which comes back",
+    ),
+    Difference(
+        "instructions.mov_cr3",
+        _any,
+        "context switches between processes of the measured program, besides the flushes' own writes",
+    ),
+    Difference(
+        "flush_tlb_one_kernel",
+        _any,
+        "how many pages of high memory fork() and exit() map for a moment: each unmapping is an INVLPG",
+    ),
+    Difference(
+        "instructions.invlpg",
+        _any,
+        "how many pages of high memory fork() and exit() map for a moment: each unmapping is an INVLPG",
+    ),
+    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
+    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+)
+
+MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN)

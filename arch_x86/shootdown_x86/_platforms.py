@@ -35,6 +35,9 @@ class X86Platform:
         minimum=1,
         maximum=65536,
     )
+    tlbi_erratum: bool = switch(
+        False, "AMD's erratum #1718: Zen 5 whose microcode does not set TLBSYNC_SFW_NO (X86_BUG_TLBI)"
+    )
     tce: bool = switch(
         False, "EFER.TCE: INVLPG drops only the paging-structure entries that lead to its address"
     )

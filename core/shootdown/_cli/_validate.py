@@ -62,6 +62,7 @@ def _report(compared: list[Comparison], total: int) -> None:
     agreeing = [v for _, v in judged if v.agrees]
     rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
     _common.write_line(f"{rows}: {len(agreeing)} of {len(judged)} counts agree.")
+    _list_open(compared)
     _list_unrun([c for c in compared if c.predicted is None])
     _list_differences(compared)
 
@@ -86,6 +87,16 @@ def _kind(verdict: Verdict) -> str:
     if not verdict.agrees:
         return "differ" if verdict.reason is None else "documented"
     return "exact" if verdict.predicted is not None and len(set(verdict.predicted)) == 1 else "in range"
+
+
+def _list_open(comparisons: list[Comparison]) -> None:
+    """Write what decides the counts of which only a range is known."""
+    ranges = Counter((v.count, v.open) for c in comparisons for v in c.verdicts if v.open is not None)
+    if not ranges:
+        return
+    _common.write_line(f"\n{ranges.total()} counts are ranges, decided by what no row says:")
+    for (count, reason), times in ranges.most_common():
+        _common.write_line(f"  {times} of {count}: {reason}")
 
 
 def _list_unrun(comparisons: list[Comparison]) -> None:

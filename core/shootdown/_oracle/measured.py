@@ -30,7 +30,7 @@ class Seen:
 
 @attrs.frozen
 class Difference:
-    """A disagreement that is understood.
+    """A disagreement that is understood, or a count that only a range is known of.
 
     Args:
         count: which count, such as `tlb_row` or `instructions.mov_cr3`.
@@ -52,6 +52,7 @@ class Measured:
         predict: returns the counts of a row's window, named as in the file: `(row, seen, case) -> counts`;
             `instructions` as a mapping of its own. A tuple is a range.
         differences: disagreements that are understood.
+        open: why counts are ranges, in the same form: what decides them that a row does not say.
         variants: returns the schedules of the measured program to try (`programs`), where the measurement doesn't tell
             which one happened; variant 0 alone where all give the same counts.
     """
@@ -59,4 +60,5 @@ class Measured:
     platform: Callable[[Row], tuple[str, Mapping[str, str]]]
     predict: Callable[[Row, Seen, Any], dict[str, Any]]
     differences: tuple[Difference, ...] = ()
+    open: tuple[Difference, ...] = ()
     variants: tuple[int, ...] = (0, 1)

@@ -28,12 +28,14 @@ class Verdict:
         measured: lowest and highest value measured.
         predicted: lowest and highest value that the model allows; None if it can't run the row.
         reason: the known reason for a difference.
+        open: why the prediction is a range: what decides the count that the row does not say.
     """
 
     count: str
     measured: tuple[int, int]
     predicted: tuple[int, int] | None
     reason: str | None = None
+    open: str | None = None
 
     @property
     def agrees(self) -> bool:
@@ -79,6 +81,7 @@ class Comparison:
                 for v in self.verdicts
                 if not v.agrees
             ],
+            "open": {v.count: v.open for v in self.verdicts if v.open is not None},
         }
 
 
@@ -170,6 +173,9 @@ def _verdicts(row: Row, predicted: Mapping[str, Any], measured: Measured) -> Ite
             pairs.append((f"instructions.{name}", seen.get(name, 0), value))
     for name, pair, value in pairs:
         verdict = Verdict(name, bounds(pair), None if value is None else _range(value))
+        if verdict.predicted is not None and verdict.predicted[0] != verdict.predicted[1]:
+            open_ = [d.reason for d in measured.open if d.count == name and d.applies(row)]
+            verdict = attrs.evolve(verdict, open=open_[0] if open_ else None)
         if not verdict.agrees:
             why = [d.reason for d in measured.differences if d.count == name and d.applies(row)]
             verdict = attrs.evolve(verdict, reason=why[0] if why else None)

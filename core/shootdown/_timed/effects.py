@@ -206,7 +206,9 @@ def flush_here(
     elif what & 4:
         count(Q, B, k.LAZY_SWITCHES, 1, task)
         Q[B.o_clock + cpu] += costs[FULL_FLUSH]
-    if P[pc * 5 + 2] and not what & 4:  # a CPU that was lazy has left mm_cpumask before the targets are chosen
+    if (
+        P[pc * 5 + 2] and not what & 4
+    ):  # a CPU that was lazy has left mm_cpumask before the targets are chosen
         count(Q, B, k.OWN_HANDLER_RUNS, 1, task)
 
 

@@ -25,8 +25,8 @@ class Change:
     Args:
         commit: the mainline commit, abbreviated to 12 digits; the version of the series for a proposal.
         subject: the subject line of the commit, or what the proposal is called.
-        mainline: the first mainline release, `6.16` or, where the candidate is known, `6.16-rc1`;
-            None for a proposal that was never merged.
+        mainline: the first mainline release, `6.16` or, where the candidate is known, `6.16-rc1`; None for a proposal
+            that was never merged, and for a change that no mainline release known here has yet.
         sets: the switches it moved and their values afterwards.
         stable: the first point release of each stable series that has it, `{"5.10": 239}`. A series before
             the mainline release that is not named here never got it.
@@ -180,6 +180,15 @@ CHANGES: tuple[Change, ...] = (
         mainline="7.1-rc1",
         sets={"batch_failure": "rcu"},
         source="in the sources of 7.2.13 and 7.3.4, not in those of 7.0",
+    ),
+    Change(
+        commit="6.12.118",
+        subject="mm/hugetlb: fix mremap move length truncation",
+        mainline=None,
+        sets={"hugetlb_mremap_in_int": False},
+        stable={"6.12": 118},
+        note="named by its first stable release; mainline has it after 7.3",
+        source="the source of 6.12.118, where the length is an unsigned long; that of 7.3.4 has the int",
     ),
     Change(
         commit="v4",

@@ -192,6 +192,11 @@ class Kernel:
         True, "mprotect() of a THP flushes its PMD at once, besides the flush that ends mprotect()"
     )
     hugetlb_mremap: bool = switch(False, "mremap() of hugetlb mappings exists")
+    hugetlb_mremap_in_int: bool = switch(
+        True,
+        "move_hugetlb_page_tables() returns the bytes that it moved as an int: of 4 GiB nothing is left, so that "
+        "mremap() undoes the move and fails with ENOMEM",
+    )
     hugetlb_madvise_dontneed: bool = switch(False, "madvise(MADV_DONTNEED) of hugetlb mappings exists")
     madvise_gather: bool = switch(
         False,

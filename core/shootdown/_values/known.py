@@ -113,7 +113,9 @@ def _table(architectures: Iterable[HasChanges]) -> tuple[tuple[str | None, Chang
 def _first_point(series: str, change: Change) -> int | None:
     if change.mainline is not None and change.mainline.partition("-rc")[0] == series:
         return 0
-    if change.mainline is None or BY_NAME[change.mainline.partition("-rc")[0]].key < BY_NAME[series].key:
+    if change.mainline is None:
+        return dict(change.stable).get(series)
+    if BY_NAME[change.mainline.partition("-rc")[0]].key < BY_NAME[series].key:
         return None
     return dict(change.stable).get(series)
 
@@ -122,7 +124,7 @@ def _known(
     owner: str | None, name: str, field: Any, table: Iterable[tuple[str | None, Change]]
 ) -> KnownSwitch:
     moved = tuple(
-        (change.commit, change.mainline or f"proposal:{change.proposal}", _shown(dict(change.sets)[name]))
+        (change.commit, _first(change), _shown(dict(change.sets)[name]))
         for of, change in table
         if name in dict(change.sets) and (owner is None or of in (None, owner))
     )
@@ -131,6 +133,12 @@ def _known(
     if not choices and isinstance(field.default, bool):
         choices = ("true", "false")
     return KnownSwitch(name, owner, meta["doc"], choices, _shown(field.default), moved)
+
+
+def _first(change: Change) -> str:
+    if change.mainline is None and change.proposal is None:
+        return ", ".join(f"{series}.{point}" for series, point in change.stable)
+    return change.mainline or f"proposal:{change.proposal}"
 
 
 def _shown(value: Any) -> str:

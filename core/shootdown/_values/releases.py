@@ -92,7 +92,7 @@ def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
         The answer, and a remark that starts with UNVERIFIED or None.
     """
     if change.mainline is None:
-        return False, None
+        return change.proposal is None and _backported(release, change), None
     series, _, candidate = change.mainline.partition("-rc")
     titled = f'{change.commit} "{change.subject}"'
     first = BY_NAME[series].key
@@ -108,8 +108,12 @@ def has_change(release: Release, change: Change) -> tuple[bool, str | None]:
         return False, None
     if release.series in change.unverified:
         return False, f"UNVERIFIED: whether {release.series} has {titled}; taken as without it"
+    return _backported(release, change), None
+
+
+def _backported(release: Release, change: Change) -> bool:
     point = dict(change.stable).get(release.series)
-    return point is not None and release.point >= point, None
+    return point is not None and release.candidate is None and release.point >= point
 
 
 def evolve(kernel: Kernel, values: Mapping[str, Any]) -> Kernel:

@@ -57,7 +57,7 @@ SERIES: tuple[Series, ...] = (
     Series("6.9", 12, "ended"),
     Series("6.10", 14, "ended"),
     Series("6.11", 11, "ended"),
-    Series("6.12", 117, "longterm"),
+    Series("6.12", 118, "longterm"),
     Series("6.13", 12, "ended"),
     Series("6.14", 11, "ended"),
     Series("6.15", 11, "ended"),

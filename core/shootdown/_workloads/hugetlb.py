@@ -267,7 +267,7 @@ def _mremap_remarks(setting: Setup) -> list[str]:
     none too few. Seen in every measured kernel that has the call (tests/oracle/README.md).
     """
     size = -(-setting["tables"] // setting["vmas"]) << setting.lowering.geometry.pud_shift
-    if size & 0xFFFF_FFFF == size or size & 0x8000_0000:
+    if not setting.kernel.hugetlb_mremap_in_int or size & 0xFFFF_FFFF == size or size & 0x8000_0000:
         return remarks(setting)
     return [
         *remarks(setting),
