@@ -35,6 +35,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
+        "pmdp_collapse_flush": actor["flush_requests"],
         "instructions": _instructions(row, seen, case),
     }
 

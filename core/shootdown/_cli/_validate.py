@@ -15,6 +15,9 @@ from shootdown._oracle.rows import read_rows
 if TYPE_CHECKING:
     from shootdown._oracle.validate import Comparison, Verdict
 
+#: Collapses by order and outcome are one line of the table.
+_ATTEMPTS = "attempts"
+
 #: Differences and rows that can't be run are shown up to so many; --json has all.
 _SHOWN = 20
 _NAMED = 5
@@ -57,7 +60,7 @@ def _report(compared: list[Comparison], total: int) -> None:
     if judged:
         _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
         _common.write_line("")
-        _tabulate("count", judged, lambda c, v: v.count)
+        _tabulate("count", judged, lambda c, v: _ATTEMPTS if v.count.startswith(f"{_ATTEMPTS}.") else v.count)
         _common.write_line("")
     agreeing = [v for _, v in judged if v.agrees]
     rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
@@ -136,8 +139,10 @@ def _list_differences(compared: list[Comparison]) -> None:
 def _case(comparison: Comparison) -> str:
     fields = comparison.row.fields
     words = [comparison.row.workload]
-    words += [str(fields[name]) for name in ("mode", "step", "kind", "op", "threads") if name in fields]
-    sizes = ("N", "k", "i", "T", "pages", "M", "conc")
+    words += [
+        str(fields[name]) for name in ("mode", "step", "kind", "op", "threads", "populated") if name in fields
+    ]
+    sizes = ("N", "k", "i", "T", "pages", "M", "conc", "orders", "max_ptes_none", "spinners", "pass")
     words += [f"{name}={fields[name]}" for name in sizes if name in fields]
     return " ".join(words)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 import attrs
 
@@ -10,6 +11,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._mm.calls import OUTER, SCRATCH, Calls
 from shootdown._mm.gather import PageQueue
+from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 
 
 @attrs.frozen
@@ -227,20 +229,52 @@ class Anonymous:
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="flush_tlb_range")
         (flush or self.lowering.flush_range)(self.asm, SCRATCH)
 
-    def collapse(self, ranges: int) -> None:
-        """Write khugepaged collapsing so many PMD ranges: pmdp_collapse_flush(), then the sync (2ba99c5e0881)."""
+    def collapse(
+        self, attempts: Sequence[Attempt], ranges: int, *, pmd_order: int, why: str = "khugepaged"
+    ) -> None:
+        """Write collapses of so many PMD ranges that are all alike, as khugepaged or MADV_COLLAPSE attempts them.
+
+        Args:
+            attempts: those in one range, in their order.
+            ranges: how many ranges.
+            pmd_order: HPAGE_PMD_ORDER.
+            why: whose work it is.
+        """
         asm = self.asm
-        with (
-            asm.function("collapse_huge_page", "mm/khugepaged.c"),
-            asm.because("khugepaged"),
-            asm.loop(ranges),
-        ):
-            asm.lock(self.calls.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
-            with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
-                flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
-                self._flush_range(self.table_pages, flush)
-            if self.kernel.khugepaged_sync:
-                self.gathers.sync("a page table was withdrawn")
+        runs = [(attempt, len(tuple(alike))) for attempt, alike in groupby(attempts)]
+        with asm.function("collapse_huge_page", "mm/khugepaged.c"), asm.because(why):
+            if len(runs) == 1 and runs[0][1] == 1:
+                with asm.loop(ranges):
+                    self._collapse_one(runs[0][0], pmd_order)
+            elif runs:
+                with asm.loop(ranges, o.SCRATCH2):
+                    for attempt, count in runs:
+                        with asm.loop(count):
+                            self._collapse_one(attempt, pmd_order)
+
+    def _collapse_one(self, attempt: Attempt, pmd_order: int) -> None:
+        """Write one collapse_huge_page(): pmdp_collapse_flush() of the whole range, then the sync (2ba99c5e0881).
+
+        Both come before the pages are looked at, and below PMD order too, where the table comes back afterwards.
+        """
+        asm, size = self.asm, 1 << attempt.order
+        if not attempt.flushes:
+            asm.work("skip_ns", text=f"order {attempt.order}: {attempt.outcome}, before anything is flushed")
+            return
+        asm.lock(self.calls.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
+            flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
+            self._flush_range(self.table_pages, flush)
+        if self.kernel.khugepaged_sync:
+            self.gathers.sync("a page table was withdrawn")
+        if attempt.outcome != SUCCEEDED:
+            asm.work("skip_ns", size, text=f"order {attempt.order}: {attempt.outcome}; the table comes back")
+        elif attempt.order == pmd_order:
             asm.work("collapse_ns", text="copy the pages, map the huge one")
             self.lowering.entries_mapped(asm, 1)
-            asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")
+        else:
+            asm.work(
+                "small_fault_ns", size, text=f"copy {size} pages; the table comes back with the new ones"
+            )
+            self.lowering.entries_mapped(asm, 1, entries=size)
+        asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")

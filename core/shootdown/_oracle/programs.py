@@ -6,19 +6,21 @@ it was pinned, its one dirty page of ordinary shared memory) are explained where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.khugepaged import OUTCOMES, Attempt, Pass
 from shootdown._mm.model import Model
-from shootdown._oracle.rows import Row
+from shootdown._oracle.rows import Row, bounds, merge_outcomes
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
 from shootdown._workloads.anonymous import OPERATIONS, write_operation
 from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
+from shootdown._workloads.thp_collapse import planned, write_collapse
 from shootdown._workloads.threads import STATES, Threads
 
 #: The parent was pinned to this CPU; child j to the j-th after it.
@@ -67,10 +69,13 @@ class Program:
     Args:
         machine: what to run.
         windows: the step of each counting window, `(step, i)`; `i` is 0 where a mode has one actor.
+        attempts: collapses that are attempted, by order and outcome; None where nobody collapses, or where the row
+            itself says what was attempted.
     """
 
     machine: Machine
     windows: tuple[tuple[str, int], ...]
+    attempts: dict[str, tuple[int, int]] | None = None
 
     def window(self, step: str, i: int) -> int:
         """Find the window of a step.
@@ -443,9 +448,52 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     return Program(model.build(pages_per_table=2), (("fork_storm", 0),))
 
 
+def khugepaged(setting: Setup, row: Row, variant: int) -> Program:
+    """Build `khugepaged`: one full pass over ranges of a process that spins, or as many scans as the row says.
+
+    `pass` 0 is a window of stock pace: nothing says what was scanned in it. Its attempts are then taken from the row.
+    """
+    del variant
+    by_process = bool(row.fields.get("madv_collapse", False))
+    number = row.integer("pass", 1)
+    if number:
+        scans = 1 if by_process else row.integer("full_scans", 1)
+        done = planned(
+            setting,
+            orders=row.word("orders"),
+            populated=row.word("populated"),
+            max_ptes_none=row.integer("max_ptes_none"),
+            by_process=by_process,
+            ranges=row.integer("ranges"),
+            count=number - 1 + scans,
+        )
+        before, counted = done[: number - 1], done[number - 1 :]
+    else:
+        before, counted = [], [Pass(tuple(_attempts(row)), 1)]
+    spinners = row.integer("spinners")
+    machine = write_collapse(
+        setting, before, counted, threads=max(spinners - 1, 0), state="spin", by_process=by_process
+    )
+    outcomes: dict[str, int] = {}
+    for each in counted:
+        for name, count in each.outcomes.items():
+            outcomes[name] = outcomes.get(name, 0) + count
+    return Program(machine, (("khugepaged", 0),), merge_outcomes(outcomes) if number else None)
+
+
+def _attempts(row: Row) -> Iterator[Attempt]:
+    """Read the attempts of a row, in any order."""
+    for name, count in row.fields.get("attempts", {}).items():
+        order, _, outcome = name.partition(" ")
+        if not order.isdecimal() or outcome not in OUTCOMES:
+            raise ShootdownError(f"attempts: {name!r:.60} is no order and outcome")
+        yield from [Attempt(int(order), outcome)] * bounds(count)[1]
+
+
 BUILDERS: dict[str, Callable[[Setup, Row, int], Program]] = {
     "hugetlb_shared": shared_hugetlb,
     "hugetlb_threads": threaded_hugetlb,
     "anonymous": anonymous,
     "fork_storm": fork_storm,
+    "khugepaged": khugepaged,
 }

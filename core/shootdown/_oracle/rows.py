@@ -12,7 +12,10 @@ import attrs
 
 from shootdown._values.errors import ShootdownError
 
-WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm")
+WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm", "khugepaged")
+
+#: Counts that are mappings of their own: executed instructions; attempted collapses by order and outcome.
+GROUPS = ("instructions", "attempts")
 
 
 @attrs.frozen
@@ -24,7 +27,7 @@ class Row:
         arch, kernel, workload: as in the file.
         cpus: online CPUs; 4 where the row does not say.
         fields: everything the row says besides its counts.
-        counts: name to `[min, max]`; `instructions` holds a further mapping.
+        counts: name to `[min, max]`; each of `GROUPS` holds a further mapping.
     """
 
     number: int
@@ -107,28 +110,49 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> Row:
         raise ShootdownError(
             f"{path}, line {number}: counts is {counts!r:.60}; it is an object of [min, max] pairs"
         )
+    counts = dict(counts)
+    if "attempts" in value:
+        counts["attempts"] = value["attempts"]
     for name, pair in counts.items():
-        if name == "instructions":
-            _check_instructions(path, number, pair)
+        if name in GROUPS:
+            _check_group(path, number, name, pair)
         elif not _is_pair(pair):
             raise ShootdownError(f"{path}, line {number}: counts.{name} is {pair!r:.60}; it is [min, max]")
     cpus = value.get("cpus", 4)
     if isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1:
         raise ShootdownError(f"{path}, line {number}: cpus is {cpus!r:.60}; it is a whole number from 1")
+    if "attempts" in counts:
+        counts["attempts"] = merge_outcomes(counts["attempts"])
     fields = {name: field for name, field in value.items() if name != "counts"}
     return Row(number, value["arch"], value["kernel"], value["workload"], cpus, fields, counts)
 
 
-def _check_instructions(path: Path, number: int, instructions: Any) -> None:
-    if not isinstance(instructions, dict):
+#: Outcomes of attempts that timing alone tells apart: a page that an attempt has just put back sits in a CPU's batch
+#: for the LRU, with one reference more, until the batch is full; the next attempt then stops at that page.
+_ALIKE = ("lack_referenced_page", "not_suitable_page_count")
+
+
+def merge_outcomes(attempts: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Add up the outcomes that timing alone tells apart, under both names."""
+    merged: dict[str, tuple[int, int]] = {}
+    for name, pair in attempts.items():
+        order, _, outcome = name.partition(" ")
+        if outcome in _ALIKE:
+            name = f"{order} {' or '.join(_ALIKE)}"
+        (low, high), (low2, high2) = merged.get(name, (0, 0)), bounds(pair)
+        merged[name] = (low + low2, high + high2)
+    return merged
+
+
+def _check_group(path: Path, number: int, group: str, counts: Any) -> None:
+    where = group if group == "attempts" else f"counts.{group}"
+    if not isinstance(counts, dict):
         raise ShootdownError(
-            f"{path}, line {number}: counts.instructions is {instructions!r:.60}; it is an object of [min, max] pairs"
+            f"{path}, line {number}: {where} is {counts!r:.60}; it is an object of [min, max] pairs"
         )
-    for name, pair in instructions.items():
+    for name, pair in counts.items():
         if not _is_pair(pair):
-            raise ShootdownError(
-                f"{path}, line {number}: counts.instructions.{name} is {pair!r:.60}; it is [min, max]"
-            )
+            raise ShootdownError(f"{path}, line {number}: {where}.{name} is {pair!r:.60}; it is [min, max]")
 
 
 def _is_pair(pair: Any) -> bool:

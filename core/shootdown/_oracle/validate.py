@@ -9,7 +9,7 @@ import attrs
 
 from shootdown._oracle.measured import Measured, Seen
 from shootdown._oracle.programs import BUILDERS, Program
-from shootdown._oracle.rows import WORKLOADS, Row, bounds
+from shootdown._oracle.rows import GROUPS, WORKLOADS, Row, bounds
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
 from shootdown._timed.run import Run, run_machine
@@ -24,7 +24,7 @@ class Verdict:
     """One count of one row, compared.
 
     Args:
-        count: its name; `instructions.NAME` for an instruction.
+        count: its name; `instructions.NAME` for an instruction, `attempts.ORDER OUTCOME` for collapses.
         measured: lowest and highest value measured.
         predicted: lowest and highest value that the model allows; None if it can't run the row.
         reason: the known reason for a difference.
@@ -104,11 +104,15 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
             window = program.window(step, row.integer("i", 0))
             seen = Seen(run.windows[window], run.actors[window], run.window_instructions[window])
             predicted = _merge(predicted, measured.predict(row, seen, case))
+            if program.attempts is not None:
+                predicted["attempts"] = program.attempts
     except ShootdownError as error:
         return Comparison(row, None, str(error), ())
     wanted = {name: predicted.get(name) for name in row.counts}
-    if "instructions" in row.counts:
-        wanted["instructions"] = _instructions(row, predicted.get("instructions", {}))
+    for group in GROUPS:
+        wanted.pop(group, None)
+        if group in row.counts and (group in predicted or group == "instructions"):
+            wanted[group] = _grouped(row.counts[group], predicted.get(group, {}))
     verdicts = tuple(_verdicts(row, wanted, measured))
     return Comparison(row, _plain(wanted), None, verdicts)
 
@@ -159,18 +163,19 @@ def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _instructions(row: Row, predicted: Mapping[str, Any]) -> dict[str, Any]:
-    """Predict each instruction that the row counts, and each that the model executes and the row lacks."""
-    names = dict.fromkeys([*dict(row.counts["instructions"]), *predicted])
+def _grouped(measured: Mapping[str, Any], predicted: Mapping[str, Any]) -> dict[str, Any]:
+    """Predict each count of a group that the row has, and each that the model has and the row lacks."""
+    names = dict.fromkeys([*measured, *predicted])
     return {name: predicted.get(name, 0) for name in names}
 
 
 def _verdicts(row: Row, predicted: Mapping[str, Any], measured: Measured) -> Iterator[Verdict]:
-    pairs = [(name, pair, predicted[name]) for name, pair in row.counts.items() if name != "instructions"]
-    if "instructions" in row.counts:
-        seen = dict(row.counts["instructions"])
-        for name, value in predicted["instructions"].items():
-            pairs.append((f"instructions.{name}", seen.get(name, 0), value))
+    pairs = [(name, pair, predicted[name]) for name, pair in row.counts.items() if name not in GROUPS]
+    for group in GROUPS:
+        if group in predicted:
+            seen = dict(row.counts[group])
+            for name, value in predicted[group].items():
+                pairs.append((f"{group}.{name}", seen.get(name, 0), value))
     for name, pair, value in pairs:
         verdict = Verdict(name, bounds(pair), None if value is None else _range(value))
         if verdict.predicted is not None and verdict.predicted[0] != verdict.predicted[1]:

@@ -103,6 +103,13 @@ CHANGES: tuple[Change, ...] = (
         note="used by 40549ba8f8e0 of the same series",
     ),
     Change(
+        commit="7d8faaf15545",
+        subject="mm/madvise: introduce MADV_COLLAPSE sync hugepage collapse",
+        mainline="6.1-rc1",
+        sets={"madv_collapse": True},
+        source="madvise(2): since Linux 6.1 (20221021223300.3675201-1-zokeefe@google.com)",
+    ),
+    Change(
         commit="2ba99c5e0881",
         subject="mm/khugepaged: fix GUP-fast interaction by sending IPI",
         mainline="6.1",
@@ -189,6 +196,16 @@ CHANGES: tuple[Change, ...] = (
         stable={"6.12": 118},
         note="named by its first stable release; mainline has it after 7.3",
         source="the source of 6.12.118, where the length is an unsigned long; that of 7.3.4 has the int",
+    ),
+    Change(
+        commit="90ed32d00054",
+        subject="mm/khugepaged: introduce mTHP collapse support",
+        mainline="7.2-rc1",
+        sets={"khugepaged_mthp": True},
+        note="the hash is that of one mm tree in the merge window of 7.2, which is rebased; with b7f16963efe7 (run "
+        "khugepaged for all orders) and c85418be9666 (swap entries count at PMD order) of the same series",
+        source="v19 of 2026-06-05, 20260605161422.213817-1-npache@redhat.com; in the sources of 7.2.13 and 7.3.4, not "
+        "in 7.0's; the oracle: 7.3.4",
     ),
     Change(
         commit="v4",

@@ -205,6 +205,10 @@ class Kernel:
     khugepaged_sync: bool = switch(
         False, "khugepaged calls tlb_remove_table_sync_one() after it withdrew a page table"
     )
+    khugepaged_mthp: bool = switch(
+        False, "khugepaged also collapses to the enabled orders below PMD order, in anonymous mappings"
+    )
+    madv_collapse: bool = switch(False, "madvise(MADV_COLLAPSE) exists: a process collapses for itself")
 
 
 def settled(kernel: Kernel) -> Kernel:

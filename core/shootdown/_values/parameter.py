@@ -23,6 +23,7 @@ class Parameter:
         doc: one plain sentence.
         minimum, maximum: bounds of an integer.
         choices: the words allowed.
+        check: reads a text that is not one of a few words, and raises UnreadableError where it can't.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Parameter:
     minimum: int = 0
     maximum: int = 10**9
     choices: tuple[str, ...] = ()
+    check: Callable[[str], object] | None = attrs.field(default=None, repr=False)
 
     def read(self, given: Any) -> Value:
         """Check a value that a person gave, as text or already typed.
@@ -44,7 +46,11 @@ class Parameter:
                 return read_boolean(text)
             if isinstance(self.default, int):
                 return self._in_range(read_integer(text))
-            return read_choice(text, self.choices) if self.choices else text
+            if self.choices:
+                return read_choice(text, self.choices)
+            if self.check is not None:
+                self.check(text)
+            return text
         except UnreadableError as error:
             one_of = "one of " if self.choices else ""
             raise ShootdownError(f"-p {self.name}={text:.60}: it is {one_of}{error.allowed}") from None
