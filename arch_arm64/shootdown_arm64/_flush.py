@@ -12,6 +12,7 @@ import attrs
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
 from shootdown.porting import NO_LIMIT, Assembler, geometry_of, mm_rules, scope_of, table_flags
 from shootdown.porting import ops as o
+from shootdown_arm64._contpte import BLOCK_PAGES, conversions
 from shootdown_arm64._formats import FORMATS
 from shootdown_arm64._kernel import Arm64Kernel, why_no_sharing
 from shootdown_arm64._platforms import Arm64Platform
@@ -19,6 +20,10 @@ from shootdown_arm64._tlb_rules import aside1, vae1, vale1
 
 _TLB_H = "arch/arm64/include/asm/tlb.h"
 _TLBFLUSH_H = "arch/arm64/include/asm/tlbflush.h"
+_CONTPTE_C = "arch/arm64/mm/contpte.c"
+
+#: The request that flushes between two steps of a call may use.
+_SCRATCH = 2
 
 #: Pages that one range operation can name: 32 * 2^(5 * 3 + 1), `__TLBI_RANGE_PAGES(31, 3)`.
 MAX_TLBI_RANGE_PAGES = 1 << 21
@@ -145,6 +150,22 @@ class Arm64Lowering(Lowering):
             asm.begin_flush(g, ceiling=NO_LIMIT, text="one page")
             self._execute(asm, "tlbi_vale1is")
             self._finish(asm, _LEAVES)
+
+    def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
+        """Write contpte_convert() of each block that is folded or unfolded: its entries go, are flushed, come back."""
+        if not self._own.contpte or self._converts_in_place:
+            return
+        block = BLOCK_PAGES[self.kernel.page_size]
+        for _ in conversions(first, count, block, batched=clears or self._own.mprotect_batches):
+            with asm.function("contpte_convert", _CONTPTE_C), asm.because("contiguous block"):
+                asm.request(_SCRATCH, cleared=o.CLEARED_PTES, hi=block, text="all entries of the block")
+                self._flush_range(asm, _SCRATCH, leaf_only=True)
+
+    @property
+    def _converts_in_place(self) -> bool:
+        """Whether kernel and CPU need no flush between the old entries of a block and the new ones."""
+        levels = ("never", "bbml2", "bbml3")
+        return 0 < levels.index(self._cpu.bbm) <= levels.index(self._own.contpte_elision)
 
     # --- __flush_tlb_range()
 

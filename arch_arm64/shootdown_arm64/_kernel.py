@@ -55,6 +55,20 @@ class Arm64Kernel:
     reuse_fault_flushes_locally: bool = switch(
         False, "a write fault that reuses its page flushes on its own CPU only (TLBI VALE1)"
     )
+    contpte: bool = switch(
+        False,
+        "entries of large folios carry the Contiguous bit in whole blocks; changing one entry unfolds its block, and "
+        "the block is flushed for it (CONFIG_ARM64_CONTPTE)",
+    )
+    contpte_elision: Literal["never", "bbml2", "bbml3"] = switch(
+        "never",
+        "folding and unfolding flush nothing on CPUs with platform.bbm=bbml2, or with bbml3 too",
+        choices=("never", "bbml2", "bbml3"),
+    )
+    mprotect_batches: bool = switch(
+        False,
+        "mprotect() changes the entries of a folio together, so that blocks it covers whole stay folded",
+    )
     repeat_tlbi: Literal["each", "once", "never"] = switch(
         "each",
         "on CPUs with an erratum (platform.tlbi_erratum) each TLBI is executed twice, or one more TLBI and DSB "
@@ -77,12 +91,36 @@ CHANGES: tuple[Change, ...] = (
         source="the oracle: VAE1IS besides the gather's VALE1IS on 6.12 and 7.2; 78fc63ffa781 says 5.19",
     ),
     Change(
+        commit="4602e5757bcc",
+        subject="arm64/mm: wire up PTE_CONT for user mappings",
+        mainline="6.9-rc1",
+        sets={"contpte": True},
+        note="with f0c2264958e1 (fold automatically) and 2bdba9868a4f (a THP that is split gets its 512 entries at "
+        "once, so that its blocks are contiguous from the beginning); CONFIG_ARM64_CONTPTE, default y",
+        source="v6 of 2024-02-15, 20240215103205.2607016-1-ryan.roberts@arm.com; the oracle: 17 VALE1IS on 6.12.73 and "
+        "6.18.5 where one entry of a split THP changes",
+    ),
+    Change(
         commit="73301e464a72",
         subject="arm64: tlb: Allow range operation for MAX_TLBI_RANGE_PAGES",
         mainline="6.10-rc1",
         sets={"range_limit_includes_max": False},
         source="applied to arm64 for-next on top of v6.9-rc4's e3ba51ab24fd; not in the source of 5.10.262; "
         "the oracle: 8 GiB by one range operation on 6.12.74",
+    ),
+    Change(
+        commit="cac1db8c3aad",
+        subject="mm: optimize mprotect() by PTE batching",
+        mainline="6.17-rc1",
+        sets={"mprotect_batches": True},
+        note="with 7efa1cd5f89b (arm64's batched ptep_modify_prot_start() and commit())",
+    ),
+    Change(
+        commit="83bbd6be7d17",
+        subject="arm64/mm: Elide tlbi in contpte_convert() under BBML2",
+        mainline="6.17-rc1",
+        sets={"contpte_elision": "bbml2"},
+        note="only CPUs of a list: Cortex-X4, Neoverse-V3 and V3AE; 7.2 has NVIDIA Olympus, AmpereOne and 1A too",
     ),
     Change(
         commit="cb1fa2e99955",
@@ -163,6 +201,14 @@ CHANGES: tuple[Change, ...] = (
         note="CVE-2025-10263; its backports bring a8f78680ee6b with them",
         source="the stable reviews of 2026-06-16 (5.15.210, 6.6.143, 6.12.94); Debian's changelogs (5.10.259-1, "
         "6.1.176-1, 7.1.1-1); 6.18.36 and 7.0.13 are the first releases after the backports of that day",
+    ),
+    Change(
+        commit="f8d0751426dd",
+        subject="arm64: BBML3 in place of BBML2 without conflict aborts",
+        mainline="7.3-rc1",
+        sets={"contpte_elision": "bbml3"},
+        note="four commits: f8d0751426dd, 267b481d0b94, 06468bc3c936, 4955df16ff99; which does what is UNVERIFIED",
+        source="cpu_supports_bbml3() in the source of 7.3.4, cpu_supports_bbml2_noabort() in those of 7.0 and 7.2.13",
     ),
 )
 """The changes of arch/arm64, in the order of their mainline releases."""

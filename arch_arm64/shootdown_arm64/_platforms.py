@@ -37,6 +37,13 @@ class Arm64Platform:
     )
     cnp: bool = switch(True, "FEAT_TTCNP: threads of a core share TLB entries of one address space")
     hafdbs: bool = switch(True, "FEAT_HAFDBS: walkers set the access flag and the dirty state of entries")
+    bbm: Literal["never", "bbml2", "bbml3"] = switch(
+        "never",
+        "entries of a contiguous block may change without a flush between: bbml2, since 6.17 on cores that Linux lists "
+        "(Cortex-X4, Neoverse-V3, V3AE; later Olympus, AmpereOne); bbml3, since 7.3 on more (Cortex-A715, A725, "
+        "Neoverse-N3, C1) and where ID_AA64MMFR2_EL1.BBM is 3",
+        choices=("never", "bbml2", "bbml3"),
+    )
     tlbi_erratum: Literal["none", "1286807", "4118414"] = switch(
         "none",
         "the erratum for which TLBIs are repeated: Cortex-A76 up to r3p0 (1286807), or the one of many cores "

@@ -177,31 +177,48 @@ class Anonymous:
                 first = part.hi - self.table_pages
                 self.gathers.free_tables(g, 1, o.CLEARED_PMDS, lo=first, hi=first + 1, queue=queue)
 
-    def mprotect(self, pages: int, *, huge: bool, part: bool = False, widens: bool = False) -> None:
+    def madvise_part(self, part: range) -> None:
+        """Write madvise(MADV_DONTNEED) of some base pages of a THP, which splits it first."""
+        asm, count = self.asm, len(part)
+        with self.calls.syscall("madvise", "mm/madvise.c", write=False), asm.because("MADV_DONTNEED"):
+            self.gathers.begin(OUTER)
+            self._split_thp()
+            with asm.function("zap_pte_range", "mm/memory.c"):
+                self.gathers.change_page_size(OUTER, huge=False)
+                asm.work("zap_ns", count, text="clear the entries")
+                self.gathers.cleared(count, huge=False)
+                self.lowering.folio_entries_changed(asm, count, first=part.start, clears=True)
+                asm.gather_add(OUTER, 0, count, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
+            self.gathers.finish(OUTER)
+
+    def mprotect(self, pages: int, *, huge: bool, part: range | None = None, widens: bool = False) -> None:
         """Write mprotect(): through a gather where the kernel has it, else one flush_tlb_range() at the end.
 
         Args:
             pages: how many base pages change.
             huge: a THP maps them.
-            part: only one base page of the THP changes, which splits it first.
+            part: only these base pages of the THP change, which splits it first.
             widens: the new permissions include the old ones.
         """
         asm = self.asm
+        if part is not None:
+            pages = len(part)
         with self.calls.syscall("mprotect", "mm/mprotect.c"), asm.because("mprotect"):
             if self.kernel.mprotect_gather:
                 self.gathers.begin(OUTER)
-            if huge and part:
+            whole = huge and part is None
+            if part is not None:
                 self._split_thp()
             elif huge and self.kernel.thp_mprotect_flushes:
                 self._invalidate_pmd()
-            asm.work(
-                "zap_huge_ns" if huge and not part else "zap_ns", 1 if huge else pages, text="change entries"
-            )
-            self.gathers.cleared(1 if huge else pages, huge=huge and not part)
+            asm.work("zap_huge_ns" if whole else "zap_ns", 1 if whole else pages, text="change entries")
+            self.gathers.cleared(1 if whole else pages, huge=whole)
+            if part is not None:
+                self.lowering.folio_entries_changed(asm, pages, first=part.start, clears=False)
             if self.kernel.mprotect_gather:
-                self.gathers.change_page_size(OUTER, huge=huge and not part)
-                lo, hi, level = (0, 1, o.CLEARED_PTES) if part else (0, pages, o.CLEARED_PTES)
-                if huge and not part:
+                self.gathers.change_page_size(OUTER, huge=whole)
+                lo, hi, level = 0, pages, o.CLEARED_PTES
+                if whole:
                     lo, hi, level = 0, self.table_pages, o.CLEARED_PMDS
                 if self.kernel.widening_flushes or not widens:
                     asm.gather_add(OUTER, lo, hi, cleared=level, text="entries changed")
@@ -209,7 +226,7 @@ class Anonymous:
                 self.gathers.finish(OUTER)
             else:
                 with asm.function("change_protection", "mm/mprotect.c"):
-                    self._flush_range(1 if part else self.table_pages if huge else pages)
+                    self._flush_range(self.table_pages if whole else pages)
 
     def _split_thp(self) -> None:
         """Write __split_huge_pmd(): the huge entry is invalidated and flushed before base entries replace it."""

@@ -213,6 +213,12 @@ class Lowering:
         """One call of what runs below reaches CPUs whose numbers lie within so many; 0: any."""
         return 0
 
+    def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
+        """Write what changing base entries of a large folio does at once, where it does anything (arm64 unfolds).
+
+        They are those from the folio's page `first` on, cleared or else replaced. The method may use request 2.
+        """
+
     def no_thp(self) -> str | None:
         """Return why there are no transparent huge pages here, or None where there are."""
         return None

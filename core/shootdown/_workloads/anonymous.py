@@ -11,7 +11,14 @@ from shootdown._values.setup import Setup
 from shootdown._values.workload import Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
-OPERATIONS = ("munmap", "madv_dontneed", "mprotect_ro", "mprotect_rw", "thp_split_mprotect")
+OPERATIONS = (
+    "munmap",
+    "madv_dontneed",
+    "mprotect_ro",
+    "mprotect_rw",
+    "thp_split_mprotect",
+    "thp_split_madvise",
+)
 KINDS = ("embedded", "isolated", "thp", "file")
 
 
@@ -24,8 +31,27 @@ def tables_freed(kind: str, pages: int, table_pages: int) -> int:
     return pages // table_pages
 
 
-def write_operation(calls: Anonymous, op: str, kind: str, pages: int, clean: int = 0) -> None:
-    """Write one of `OPERATIONS`; of a file's pages the first `clean` were only read."""
+#: Which base page of a huge one changes where an operation splits it: the 17th, as in the measured program.
+SPLIT_AT = 16
+
+
+def write_operation(
+    calls: Anonymous,
+    op: str,
+    kind: str,
+    pages: int,
+    clean: int = 0,
+    part: range = range(SPLIT_AT, SPLIT_AT + 1),
+) -> None:
+    """Write one of `OPERATIONS`.
+
+    Args:
+        calls: what to write with.
+        op, kind: what is done, to what.
+        pages: base pages of the mapping.
+        clean: of a file's pages so many at the beginning were only read.
+        part: the base pages of a huge one that change, where the operation splits it.
+    """
     huge = kind == "thp"
     first_dirty = clean if kind == "file" else None
     if op == "munmap":
@@ -34,8 +60,11 @@ def write_operation(calls: Anonymous, op: str, kind: str, pages: int, clean: int
         calls.munmap(pages, huge=huge, tables=tables, clean=first_dirty)
     elif op == "madv_dontneed":
         calls.madvise(pages, huge=huge, clean=first_dirty)
+    elif op == "thp_split_madvise":
+        calls.madvise_part(part)
     else:
-        calls.mprotect(pages, huge=huge, part=op == "thp_split_mprotect", widens=op == "mprotect_rw")
+        split = part if op == "thp_split_mprotect" else None
+        calls.mprotect(pages, huge=huge, part=split, widens=op == "mprotect_rw")
 
 
 def _build(setting: Setup) -> Machine:
@@ -90,7 +119,8 @@ def _prepare(model: Model, calls: Anonymous, setting: Setup) -> None:
 
 
 def _call(calls: Anonymous, setting: Setup) -> None:
-    write_operation(calls, setting["op"], setting["kind"], setting["pages"], setting["clean"])
+    part = range(setting["first"], setting["first"] + setting["changed"])
+    write_operation(calls, setting["op"], setting["kind"], setting["pages"], setting["clean"], part)
 
 
 def _table_pages(model: Model) -> int:
@@ -99,8 +129,14 @@ def _table_pages(model: Model) -> int:
 
 
 def _refuse(setting: Setup) -> str | None:
-    if setting["op"] == "thp_split_mprotect" and setting["kind"] != "thp":
-        return "thp_split_mprotect changes one page of a huge one: it needs -p kind=thp"
+    op, end = setting["op"], setting["first"] + setting["changed"]
+    if op in ("thp_split_mprotect", "thp_split_madvise"):
+        if setting["kind"] != "thp":
+            return f"{op} changes pages of a huge one: it needs -p kind=thp"
+        geometry = setting.lowering.geometry
+        base = 1 << (geometry.pmd_shift - geometry.page_shift)
+        if end > base:
+            return f"-p first={setting['first']} -p changed={setting['changed']}: a huge page has {base} base pages"
     return setting.lowering.no_thp() if setting["kind"] == "thp" else None
 
 
@@ -136,6 +172,8 @@ ANONYMOUS = Workload(
             minimum=1,
             maximum=10**4,
         ),
+        Parameter("first", SPLIT_AT, "of thp_split_*: the first base page that changes", maximum=8191),
+        Parameter("changed", 1, "of thp_split_*: how many base pages change", minimum=1, maximum=8192),
         Parameter(
             "times", 1, "how often it maps and calls; the last time is counted", minimum=1, maximum=10**5
         ),
