@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
@@ -179,10 +180,29 @@ def _remarks(setting: Setup) -> list[str]:
         )
     asked = {parameter.name: parameter.default for parameter in _OF_ATTEMPTS}
     if any(setting[name] != default for name, default in asked.items()):
-        for number, each in enumerate(_passes(setting)[:3], start=1):
-            said = ", ".join(f"{count} x order {name}" for name, count in each.outcomes.items())
-            found.append(f"pass {number}: {each.flushes} flushes and syncs; attempts: {said or 'none'}")
+        number = 1
+        for each, alike in groupby(_passes(setting)):
+            last = number + len(tuple(alike)) - 1
+            which = f"pass {number}" if number == last else f"each of passes {number} to {last}"
+            found.append(f"{which}: {_said(each)}")
+            number = last + 1
     return found
+
+
+def _said(done: Pass) -> str:
+    """Say how many flushes a pass makes, and how its attempts end."""
+    orders: dict[str, set[int]] = {}
+    counts: dict[str, int] = {}
+    for attempt in done.attempts:
+        orders.setdefault(attempt.outcome, set()).add(attempt.order)
+        counts[attempt.outcome] = counts.get(attempt.outcome, 0) + done.ranges
+    if not counts:
+        return "nothing is attempted"
+    words = [
+        f"{count} {outcome} (order {', '.join(map(str, sorted(orders[outcome])))})"
+        for outcome, count in counts.items()
+    ]
+    return f"{done.flushes} attempts flush and synchronise; {', '.join(words)}"
 
 
 _OF_ATTEMPTS = (

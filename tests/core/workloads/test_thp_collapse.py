@@ -46,11 +46,13 @@ def test_arm64_flushes_the_asid_once_for_each_attempt_unless_it_has_range_operat
 
 
 def test_the_row_says_what_was_attempted_and_which_orders_nobody_tries() -> None:
-    said = " ".join(row(orders="2-8", populated="full, only page 0 young").remarks)
-    assert (
-        "pass 1: 128 flushes and syncs; attempts: 1 x order 8 succeeded, 1 x order 8 lack_referenced_page"
-        in said
+    assert row(orders="2-8", populated="full, only page 0 young", passes=3).remarks[1:] == (
+        "pass 1: 128 attempts flush and synchronise; 1 succeeded (order 8), "
+        "127 lack_referenced_page (order 2, 3, 4, 5, 6, 7, 8)",
+        "each of passes 2 to 3: 128 attempts flush and synchronise; 1 pte_mapped_hugepage (order 8), "
+        "127 lack_referenced_page (order 2, 3, 4, 5, 6, 7, 8)",
     )
+    assert row(orders="pmd", passes=2).remarks[2] == "pass 2: nothing is attempted"
     assert "orders below 9 are not tried" in " ".join(row("7.0", orders="2,pmd").remarks)
     assert row("7.0").remarks == ("ranges=1 counts, and gib does not",)
 
