@@ -98,7 +98,8 @@ class Arm64Lowering(Lowering):
     def no_break_before_make(self) -> str | None:
         """Break-before-make is required: TLB entries that conflict may abort, or be amalgamated (50e1881ddde2).
 
-        FEAT_BBM level 2 lifts that; Linux uses it for mappings of its own alone (v6.18, UNVERIFIED).
+        FEAT_BBM level 2 lifts that. Linux changes block sizes of its own mappings so (v6.18, UNVERIFIED), and folds and
+        unfolds contiguous blocks of user mappings on cores that it lists (83bbd6be7d17, v6.17).
         """
         return None
 

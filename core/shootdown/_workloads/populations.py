@@ -103,8 +103,8 @@ def _find(clause: str, text: str) -> tuple[Change, tuple[int, ...]]:
 
 
 def _clauses(text: str) -> list[str]:
-    """Split at commas; hyphens and several blanks are one blank."""
-    return [" ".join(part.replace("-", " ").split()).lower() for part in text.split(",")]
+    """Split at commas; hyphens between words and several blanks are one blank."""
+    return [" ".join(re.sub(r"(?<=\w)-(?=\w)", " ", part).split()).lower() for part in text.split(",")]
 
 
 def check_population(text: str) -> None:
