@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from shootdown._compilation.running import compiles
+
 KERNEL = """
 from shootdown._compilation.kernels import kernel
 from toy.helper import (
@@ -34,6 +36,8 @@ print(value, sum(compiled(answer).stats.cache_hits.values()))
 
 @pytest.fixture
 def toy(tmp_path):
+    if not compiles():
+        pytest.skip("this process compiles nothing")
     folder = tmp_path / "toy"
     folder.mkdir()
     sources = {
