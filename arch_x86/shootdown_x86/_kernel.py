@@ -190,8 +190,8 @@ CHANGES: tuple[Change, ...] = (
         mainline="7.3-rc1",
         sets={"tlbsync_twice": True},
         stable={"7.2": 11},
-        note="the commit is that of a stable tree; whether 6.18, 7.0 and 7.1 got it is UNVERIFIED, which no result "
-        "says: it counts where platform.tlbi_erratum is set alone",
+        note="the commit is that of a stable tree; whether 6.18, 7.0 and 7.1 got it is UNVERIFIED, and no "
+        "result says so: it matters where platform.tlbi_erratum is set alone",
         source="the source of 7.3.4; Debian's changelog, under 7.2.11; no changelog of 7.3.1 to 7.3.4 has it",
     ),
     Change(

@@ -8,6 +8,7 @@ import attrs
 import pytest
 from tests.architectures.kernels import GENERATION, kernel_of, measured, measured_kernels
 
+import shootdown
 from shootdown import Kernel, ShootdownError
 from shootdown._values.releases import newest_known
 from shootdown._values.series import SERIES
@@ -142,9 +143,55 @@ def test_invlpgb_and_tce_came_with_6_15_and_pti_disables_invlpgb_soon_after() ->
     assert not x86("6.16").arch.invlpgb_with_pti
 
 
-def test_32_bit_kernels_share_no_pmd_tables_from_6_16_use_no_invlpgb_and_reclaim_no_tables() -> None:
-    assert x86("6.12.38", "kernel.va_bits=32").pmd_sharing
-    assert not x86("6.12.39", "kernel.va_bits=32").pmd_sharing
+def test_32_bit_kernels_share_no_pmd_tables_although_their_configuration_says_so_to_6_16() -> None:
+    """PAE preallocates the PMD tables of user space, and only an empty PUD entry can take a shared one."""
+    kernels = [x86(name, "kernel.va_bits=32") for name in ("5.10.223", "6.12.38", "6.12.39", "6.16")]
+    assert [kernel.arch.pmd_sharing_on_32bit for kernel in kernels] == [True, True, False, False]
+    assert not any(kernel.pmd_sharing for kernel in kernels)
+
+
+def test_i386_is_the_architecture_with_32_address_bits() -> None:
+    for name in ("i386", "i686"):
+        kernel = shootdown.kernel("6.5.10", name)
+        assert (kernel.va_bits, kernel.remarks) == (32, (f"{name}: va_bits=32",))
+    assert shootdown.kernel("6.5.10", "amd64").va_bits == 48
+    assert shootdown.kernel("7.0", "i386") == attrs.evolve(
+        x86("7.0", "kernel.va_bits=32"), remarks=("i386: va_bits=32",)
+    )
+
+
+def test_from_6_16_a_32_bit_kernel_populates_four_pmd_tables_for_a_new_mm_and_three_before() -> None:
+    def forks(kernel: str, *settings: str) -> int:
+        (row,) = shootdown.compare(
+            "hugetlb-fork",
+            arch=["i386"],
+            kernels=[kernel],
+            settings=["kernel.pmd_sharing=true", *settings],
+            cpus=[4],
+        )
+        return row.counts["flush_requests"]
+
+    assert [forks(kernel) for kernel in ("6.5.10", "6.15", "6.16", "7.0")] == [4, 4, 5, 5]
+    assert [forks(kernel, "kernel.pti=true") for kernel in ("6.5.10", "7.0")] == [6, 6]
+
+
+def test_erratum_1718_makes_tlbsync_two_from_7_2_11_where_the_cpu_has_it() -> None:
+    def waits(kernel: str, *settings: str) -> int:
+        (row,) = shootdown.compare(
+            "anonymous",
+            platforms=["amd-server"],
+            kernels=[kernel],
+            settings=["platform.flush=invlpgb", *settings],
+            cpus=[8],
+        )
+        return row.counts["completion_waits"]
+
+    erratum = "platform.tlbi_erratum=true"
+    assert [waits(kernel, erratum) for kernel in ("7.2.10", "7.2.11", "7.3")] == [1, 2, 2]
+    assert waits("7.3") == 1
+
+
+def test_32_bit_kernels_use_no_invlpgb_and_reclaim_no_tables() -> None:
     kernel = x86("6.16", "kernel.va_bits=32")
     assert not kernel.pmd_sharing
     assert not kernel.arch.invlpgb

@@ -1,0 +1,167 @@
+"""The x86 rows beside the model: what a measured window holds besides the mechanism, and what decides it."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from pathlib import Path
+
+import attrs
+import pytest
+
+from shootdown._oracle.rows import Row, read_rows
+from shootdown._oracle.validate import Comparison, validate
+
+ORACLE = Path(__file__).parents[1] / "oracle"
+MECHANISM = ("sync_broadcasts", "sync_ipis", "unshared_tables", "shared_tables", "gathers", "gathers_vma")
+
+
+@functools.cache
+def compared(file: str, arch: str) -> tuple[Comparison, ...]:
+    return tuple(validate(row for row in read_rows(ORACLE / file) if row.arch == arch))
+
+
+def window(kernel: str, *, arch: str = "amd64", cpus: int = 4, **fields: object) -> Comparison:
+    """Predict a row that was not measured."""
+    counts = {
+        name: [0, 0] for name in (*MECHANISM, "tlb_row", "flush_tlb_mm_range", "flush_tlb_mm_range_all")
+    }
+    instructions = {"invlpg": [0, 0], "mov_cr3": [0, 0]}
+    row = Row(
+        1, arch, kernel, str(fields["workload"]), cpus, fields, {**counts, "instructions": instructions}
+    )
+    (comparison,) = validate([row])
+    assert comparison.reason is None
+    return comparison
+
+
+def predicted(kernel: str, count: str, *, arch: str = "amd64", **fields: object) -> object:
+    prediction = window(kernel, arch=arch, **fields).predicted
+    assert prediction is not None
+    return prediction["instructions"][count] if count in ("invlpg", "mov_cr3") else prediction[count]
+
+
+SHARED = {"workload": "hugetlb_shared", "N": 1, "k": 1}
+
+
+# --- 32 bits
+
+
+def test_every_count_of_the_32_bit_kernel_agrees() -> None:
+    comparisons = compared("measured-i386.jsonl", "i386")
+    assert len(comparisons) == 146
+    assert [c.reason for c in comparisons if c.predicted is None] == []
+    wrong = [(c.row.number, v) for c in comparisons for v in c.verdicts if not v.agrees]
+    assert wrong == []
+    assert sum(len(c.verdicts) for c in comparisons) == 1752
+
+
+def test_of_the_32_bit_kernel_only_forks_and_context_switches_are_ranges() -> None:
+    ranges = Counter(v.count for c in compared("measured-i386.jsonl", "i386") for v in c.verdicts if v.open)
+    assert set(ranges) == {
+        "tlb_row",
+        "flush_tlb_mm_range",
+        "flush_tlb_one_kernel",
+        "instructions.invlpg",
+        "instructions.mov_cr3",
+    }
+    assert ranges["tlb_row"] == 2
+
+
+def test_with_pae_an_unmapping_that_frees_a_pmd_table_flushes_the_whole_mm_and_other_calls_do_not() -> None:
+    whole = functools.partial(predicted, "6.5.10", "flush_tlb_mm_range_all", arch="i386", **SHARED)
+    assert whole(mode="control_unshared", step="munmap") == 1
+    assert whole(mode="mprotect", step="mprotect_ro") == 0
+    assert whole(mode="madvise", step="madvise") == 0
+    assert whole(mode="punch", step="punch_whole") == 0
+
+
+def test_with_pae_each_fork_flushes_the_new_mm_three_times_and_the_parent_once() -> None:
+    assert predicted("6.5.10", "flush_tlb_mm_range_all", arch="i386", mode="exit", step="fork", **SHARED) == 4
+    assert predicted("6.5.10", "flush_tlb_mm_range_all", mode="exit", step="fork", **SHARED) == 1
+
+
+def test_a_huge_page_of_a_32_bit_kernel_leaves_its_pmd_table_to_the_neighbours() -> None:
+    thp = {"workload": "anonymous", "T": 3, "threads": "lazy", "kind": "thp", "pages": 512, "op": "munmap"}
+    assert predicted("6.5.10", "tlb_row", arch="i386", **thp) == 0
+    assert predicted("6.5.10", "tlb_row", **thp) == 3
+
+
+# --- names of steps, and nothing mapped
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"), [("madvise", ("madvise", "madv_dontneed")), ("mremap", ("mremap", "mremap_whole"))]
+)
+def test_a_step_goes_by_the_names_of_all_files(mode: str, names: tuple[str, str]) -> None:
+    one, other = (window("6.12.74", mode=mode, step=step, **SHARED).predicted for step in names)
+    assert one == other
+
+
+def test_a_fork_storm_with_map_0_maps_nothing_and_so_never_synchronises() -> None:
+    storm = {"workload": "fork_storm", "N": 8, "M": 4, "conc": 1}
+    assert predicted("6.12.73", "sync_broadcasts", map=0, **storm) == 0
+    assert predicted("6.12.73", "sync_broadcasts", map=1, **storm) == 32
+
+
+def test_madv_dontneed_of_hugetlb_takes_two_gathers_from_6_16_on() -> None:
+    found = [
+        predicted(kernel, "gathers", mode="madvise", step="madvise", **SHARED)
+        for kernel in ("6.15", "6.16", "7.3")
+    ]
+    assert found == [1, 2, 2]
+
+
+# --- what decides the TLB row
+
+
+def test_of_more_children_than_cpus_none_is_still_lazily_loaded_elsewhere() -> None:
+    few, many = (
+        predicted(
+            "6.12.74", "tlb_row", workload="hugetlb_shared", N=1, k=k, mode="munmap", step="munmap", i=1
+        )
+        for k in (3, 8)
+    )
+    assert (few, many) == ([0, 1], 0)
+
+
+def test_a_flush_of_freed_tables_takes_a_lazy_cpu_out_of_mm_cpumask_to_6_13_so_later_calls_find_none() -> (
+    None
+):
+    steps = ("mprotect_ro", "mprotect_rw_untouched", "mprotect_ro_again")
+    of = {
+        kernel: [predicted(kernel, "tlb_row", mode="mprotect", step=step, **SHARED) for step in steps]
+        for kernel in ("6.1.176", "7.2.13")
+    }
+    assert of == {"6.1.176": [[0, 1], 0, 0], "7.2.13": [1, [0, 1], 0]}
+
+
+def test_only_the_first_case_can_find_cpus_that_threads_have_left() -> None:
+    case = {"workload": "anonymous", "T": 3, "threads": "switched", "kind": "isolated", "op": "munmap"}
+    assert predicted("7.2.13", "tlb_row", pages=1, **case) == [0, 3]
+    assert predicted("7.2.13", "tlb_row", pages=32, **case) == 0
+
+
+def test_each_range_says_what_decides_it() -> None:
+    for file, arch in (("measured-i386.jsonl", "i386"), ("measured.jsonl", "amd64")):
+        for comparison in compared(file, arch):
+            for verdict in comparison.verdicts:
+                assert verdict.predicted is not None
+                assert (verdict.open is None) == (verdict.predicted[0] == verdict.predicted[1]), (
+                    comparison.row,
+                    verdict,
+                )
+
+
+def test_a_cpu_that_only_leaves_the_mm_cpumask_writes_no_cr3() -> None:
+    """The parent's old CPU runs another process: its handler clears its bit, and that is all."""
+    row = {"workload": "hugetlb_shared", "N": 1, "k": 0, "mode": "control_unshared", "step": "munmap"}
+    assert (predicted("7.2.13", "tlb_row", **row), predicted("7.2.13", "mov_cr3", **row)) == (1, 1)
+
+
+def test_nine_of_ten_counts_are_one_number() -> None:
+    verdicts = [v for c in compared("measured.jsonl", "amd64") for v in c.verdicts]
+    ranges = [v for v in verdicts if v.open]
+    assert len(ranges) <= 880
+    assert max(v.predicted[1] for v in ranges if v.count == "tlb_row" and v.predicted) <= 18
+    assert attrs.asdict(ranges[0])["open"]
