@@ -173,21 +173,6 @@ class Calls:
         with self.syscall("munmap"), self.asm.because("munmap"):
             self.unmap_region(mappings, upper_tables=upper_tables, level=level)
 
-    def unmap_region(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int) -> None:
-        """Write unmap_region(): one gather for all VMAs, then their page tables; see `munmap`."""
-        self.gathers.begin(OUTER)
-        for m in mappings:
-            self.zap_vma(OUTER, m)
-        geometry = self.lowering.geometry
-        last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
-        with self.asm.function("free_pgtables", "mm/memory.c"):
-            self.gathers.change_page_size(OUTER, huge=False)
-            for m in mappings:
-                self.hugetlb.free_exclusive(OUTER, m)
-                self._free_folded(m)
-            self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
-        self.gathers.finish(OUTER)
-
     def _free_folded(self, m: Mapping) -> None:
         """Write free_pud_range() and free_p4d_range() where their level is folded at run time.
 
@@ -206,6 +191,21 @@ class Calls:
                 cleared=o.CLEARED_P4DS,
                 text="a folded level's table: nothing is freed, freed_tables is set",
             )
+
+    def unmap_region(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int) -> None:
+        """Write unmap_region(): one gather for all VMAs, then their page tables; see `munmap`."""
+        self.gathers.begin(OUTER)
+        for m in mappings:
+            self.zap_vma(OUTER, m)
+        geometry = self.lowering.geometry
+        last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
+        with self.asm.function("free_pgtables", "mm/memory.c"):
+            self.gathers.change_page_size(OUTER, huge=False)
+            for m in mappings:
+                self.hugetlb.free_exclusive(OUTER, m)
+                self._free_folded(m)
+            self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
+        self.gathers.finish(OUTER)
 
     def madvise(self, *mappings: Mapping) -> None:
         """Write madvise(MADV_DONTNEED) of hugetlb VMAs: zap_page_range_single(), later with the gather of the call.
