@@ -1,7 +1,14 @@
-"""Run kernels: compiled, which is what happens by itself, or as plain Python.
+"""Run kernels: plain first and then compiled, or always one of the two.
 
-Kernels run compiled. With SHOOTDOWN_COMPILE=never, or with numba's own NUMBA_DISABLE_JIT=1, they run as plain Python,
-and numba is not imported. `compiles` decides it for the whole process.
+SHOOTDOWN_COMPILE says which:
+
+* `auto`, which is the default: plain Python until that has taken as long as to load numba and what is kept would. From
+  then on a kernel that is kept on disk runs compiled. One that isn't goes on as plain Python while a child process
+  compiles it, and from the first call after that on it is compiled: it takes the same arrays.
+* `now`: compiled by this process at the first call.
+* `never`: plain Python. So it is with numba's own NUMBA_DISABLE_JIT=1 too.
+
+Whoever runs a kernel for long calls it again and again, for a part of the work each time (`slices`).
 """
 
 from __future__ import annotations
@@ -9,14 +16,20 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
 
+from shootdown._compilation.announcing import announce, what
 from shootdown._compilation.registry import MANNERS, Manner
 from shootdown._compilation.worlds import copied, settle
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: CPU seconds of plain kernels after which numba is worth loading: as many as that takes.
+WORTH_IT = 0.5
+WAYS = ("auto", "now", "never")
 
 _compiled: dict[Callable[..., Any], Any] = {}
 _runnable: dict[Callable[..., Any], Any] = {}
@@ -25,18 +38,23 @@ _lock = threading.RLock()
 
 
 @functools.cache
-def compiles() -> bool:
-    """Say whether this process compiles kernels; otherwise they run as plain Python.
+def way() -> str:
+    """Say when this process compiles kernels: `auto`, `now` or `never`.
 
     Raises:
-        ShootdownError: SHOOTDOWN_COMPILE is neither `now` nor `never`.
+        ShootdownError: SHOOTDOWN_COMPILE is none of them.
     """
-    wanted = os.environ.get("SHOOTDOWN_COMPILE", "now")
-    if wanted not in ("now", "never"):
+    wanted = os.environ.get("SHOOTDOWN_COMPILE", "auto")
+    if wanted not in WAYS:
         from shootdown._values.errors import ShootdownError
 
-        raise ShootdownError(f"SHOOTDOWN_COMPILE is {wanted!r}; it is 'now' or 'never'")
-    return wanted == "now" and not _numba_is_off()
+        raise ShootdownError(f"SHOOTDOWN_COMPILE is {wanted!r}; it is 'auto', 'now' or 'never'")
+    return "never" if _numba_is_off() else wanted
+
+
+def compiles() -> bool:
+    """Say whether this process compiles kernels, at once or later; otherwise they run as plain Python."""
+    return way() != "never"
 
 
 def _numba_is_off() -> bool:
@@ -72,7 +90,7 @@ def _dispatcher(function: F) -> Any:
 
 
 def runnable(function: F) -> F:
-    """Give what Python code calls to run a kernel: its compiled copy, or the plain function where nothing compiles.
+    """Give what Python code calls to run a kernel; see above for when that is its compiled copy.
 
     Either way numbers come back as Python's own, and unsigned words wrap around.
 
@@ -83,7 +101,8 @@ def runnable(function: F) -> F:
     if made is None:
         if MANNERS.get(function, Manner.INTERNAL) is Manner.INTERNAL:
             raise TypeError(f"{function!r} is no kernel that Python calls: mark it with @kernel or @inlined")
-        made = _runnable[function] = compiled(function) if compiles() else _plain(function)
+        make: dict[str, Callable[[Any], Any]] = {"auto": _Plainly, "now": _saying, "never": _plain}
+        made = _runnable[function] = make[way()](function)
     ready: F = made
     return ready
 
@@ -92,11 +111,75 @@ def unkept(function: F) -> F:
     """Give what `runnable` does, but compiled anew by each process: for arguments whose type no other process has."""
     if not compiles():
         return runnable(function)
+    made: Any = _Plainly(function, kept=False) if way() == "auto" else _unkept(function)
+    ready: F = made
+    return ready
+
+
+def _unkept(function: Callable[..., Any]) -> Any:
     from shootdown._compilation.backend import dispatchers
 
+    announce(
+        f"{what(function.__module__)}: compiled by each command that needs them, as they have no name to be kept by"
+    )
     with _lock:
-        made: F = dispatchers.unkept(function)
-    return made
+        return dispatchers.unkept(function)
+
+
+def _saying(function: Callable[..., Any]) -> Any:
+    """Give the compiled copy of a kernel, which says so before it is compiled for some time."""
+    made = compiled(function)
+    if _numba_is_off():
+        return made
+    from shootdown._compilation.backend import patience
+
+    return patience.saying(function, made)
+
+
+class _Budget:
+    """CPU seconds that plain kernels have taken in this process."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+
+budget = _Budget()
+
+
+class _Plainly:
+    """A kernel that runs as plain Python for some time, and then compiled.
+
+    Args:
+        function: the kernel.
+        kept: whether what is compiled is kept on disk, where a child process can put it.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, kept: bool = True) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._plain = _plain(function)
+        self._kept = kept
+        self._compiled: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._compiled is not None:
+            return self._compiled(*args)
+        if budget.spent < WORTH_IT:
+            began = time.thread_time()
+            try:
+                return self._plain(*args)
+            finally:
+                budget.spent += time.thread_time() - began
+        self._compiled = self._settled()
+        return self._compiled(*args)
+
+    def _settled(self) -> Any:
+        if not self._kept:
+            return _unkept(self._function)
+        made = compiled(self._function)
+        from shootdown._compilation.backend import patience
+
+        return patience.patient(self._function, made, self._plain)
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,8 +195,8 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_ready(function: Callable[..., Any]) -> bool:
-    """Say whether a kernel runs without being compiled first: it is kept on disk, or nothing compiles here."""
-    if not compiles():
+    """Say whether a kernel runs without being compiled first: it is kept on disk, or it need not be compiled."""
+    if way() != "now":
         return True
     from shootdown._compilation.backend.disk import is_kept
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
+from shootdown._compilation.slices import Slices
 from shootdown._explore.flow import flow_of
 from shootdown._explore.footprint import agents, quiet_steps
 from shootdown._explore.problem import Problem
@@ -18,9 +19,10 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 
-#: States expanded between two looks at whether somebody wants to interrupt.
+#: States expanded between two looks at whether a step was taken that nobody was assumed to take.
 SLICE = 200_000
 _FIRST_ROWS = 1 << 12
+_FIRST_STATES = 100
 #: States from which random walks look ahead.
 _LOOKS = 32
 #: What a state costs beyond its row: parent, label, and two slots of the hash table.
@@ -199,12 +201,11 @@ class Explorer:
         scratch = self._scratch(plan.words)
         store = self._new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
         runnable(s.begin)(store, scratch, plan)
+        slices = Slices(_FIRST_STATES, SLICE)
         while True:
             most = min(most_states, most_bytes // (plan.words * 8 + _OVERHEAD))
-            store.at[s.LIMIT] = SLICE
-            why = runnable(s.search)(store, scratch, plan, symmetry, *self.program)
+            why = self._expanded(store, scratch, plan, symmetry, slices, progress)
             found, done = int(store.at[s.COUNT]), int(store.at[s.HEAD])
-            progress(found, done)
             if self._surprised(store, plan, width):
                 return None
             if why == s.WIDEN:
@@ -227,6 +228,27 @@ class Explorer:
             elif why == s.DEADLOCK:
                 end = self._outcome(BUG, DEADLOCK, store, plan.words, done, ())
                 return attrs.evolve(end, depth=end.depth + self._waiting_since_they_began(store, plan, done))
+
+    def _expanded(
+        self,
+        store: Any,
+        scratch: Any,
+        plan: Any,
+        symmetry: Any,
+        slices: Slices,
+        progress: Callable[[int, int], None],
+    ) -> int:
+        """Expand `SLICE` states, a few at a time, unless there is another reason to stop; return which."""
+        from shootdown._explore import search as s
+
+        end = int(store.at[s.HEAD]) + SLICE
+        why = s.PAUSE
+        while why == s.PAUSE and (rest := end - int(store.at[s.HEAD])):
+            store.at[s.LIMIT] = min(slices.begin(), rest)
+            why = runnable(s.search)(store, scratch, plan, symmetry, *self.program)
+            slices.end()
+            progress(int(store.at[s.COUNT]), int(store.at[s.HEAD]))
+        return why
 
     def _waiting_since_they_began(self, store: Any, plan: Any, row: int) -> int:
         """Count the tasks that have taken no steps but those that they begin with: a story tells of those too."""

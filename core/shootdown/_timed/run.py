@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
+from shootdown._compilation.slices import Slices
 from shootdown._machine.layout import Layout
 from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
@@ -15,8 +16,6 @@ from shootdown._timed.charges import charges
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
 
-#: Steps between two looks at whether somebody wants to interrupt.
-SLICE = 4_000_000
 _ONE_SECOND = 10**12
 
 
@@ -137,14 +136,16 @@ def run_machine(
     runnable(scheduler.begin)(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
     table = charges(machine.code.steps, machine.code.cost, costs)
-    steps = 0
+    steps, slices = 0, Slices()
     while True:
+        limit = slices.begin()
         taken = runnable(scheduler.run)(
             S, machine.code.steps, machine.code.lists, table, L, Q, B, costs, ever, timeline,
-            tuning, SLICE,
+            tuning, limit,
         )  # fmt: skip
+        slices.end()
         steps += taken
-        if taken < SLICE:
+        if taken < limit:
             break
     if Q[B.o_misc + k.UNFINISHED] > 0:
         raise ShootdownError(

@@ -94,7 +94,7 @@ def run(
         ever: whether an mm ever mapped a slot, uint8, shape (mms * slots,).
         events: the timeline, int64; empty if nobody wants it.
         tuning: jitter in percent, length of a tick in picoseconds, 1 for the slow mode.
-        limit: steps at most, but for the rest of a run without a pause.
+        limit: steps at most; called again, it goes on where it was.
 
     Returns:
         steps taken.
@@ -114,7 +114,7 @@ def run(
         task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
         t = L.o_task + task * TASK_CELLS
         other = second(Q, B)
-        while True:
+        while taken < limit:
             pc = S[t + T_PC]
             what = charges[2 * pc + 1]
             said = int64(-1)
@@ -166,11 +166,8 @@ def run(
                     sift_down(Q, B, Q[B.o_place + cpu])
                     break
                 other = second(Q, B)
-            if what & (CHARGED | ACTS):
-                if other >= 0 and earlier(Q, B, other, cpu):
-                    sift_down(Q, B, int64(0))
-                    break
-                if taken >= limit:
-                    break
+            if what & (CHARGED | ACTS) and other >= 0 and earlier(Q, B, other, cpu):
+                sift_down(Q, B, int64(0))
+                break
         Q[B.o_misc + k.ELAPSED] = max(Q[B.o_misc + k.ELAPSED], Q[B.o_clock + cpu])
     return taken

@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
 
+from shootdown._compilation.folders import folder_of, is_private
 from shootdown._compilation.sources import digest, is_edited
+
+
+class _Place:
+    """Where one kernel is kept, as numba asks for it."""
+
+    def __init__(self, source: str, line: int, folder: str) -> None:
+        self._source, self._line, self._folder = source, line, folder
+
+    @classmethod
+    def from_function(cls, function: Any, source: str) -> _Place | None:
+        folder = folder_of(source) if os.path.exists(source) else None
+        return None if folder is None else cls(source, function.__code__.co_firstlineno, str(folder))
+
+    def ensure_cache_path(self) -> None:
+        os.makedirs(self._folder, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return self._folder
+
+    def get_source_stamp(self) -> tuple[float, int]:
+        found = os.stat(self._source)
+        return found.st_mtime, found.st_size
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Kept(FunctionCache):
+    # numba offers no other way to say where a kernel is kept.
+    _impl_class = type("_Impl", (FunctionCache._impl_class,), {"_locator_classes": [_Place]})  # type: ignore[assignment]
 
 
 class Disk:
@@ -28,13 +61,18 @@ class Disk:
         if is_edited(module):
             return NullCache()
         try:
-            cache: Any = FunctionCache(self._function)  # type: ignore[no-untyped-call]
+            cache: Any = _Kept(self._function)  # type: ignore[no-untyped-call]
         except RuntimeError:
             return NullCache()
         # numba offers no other way to say that a kernel depends on more than its own file.
         index = cache._cache_file
         index._source_stamp = (index._source_stamp, digest(module))
         return cache
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder for it."""
+        return not isinstance(self.made, NullCache)
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep a kernel; a disk that is full, or was made read-only meanwhile, is no reason not to run it."""
@@ -60,10 +98,27 @@ def is_kept(compiled: Callable[..., Any]) -> bool:
 
 
 def keeps(compiled: Callable[..., Any]) -> bool:
-    """Say whether what is compiled is kept on disk; it is not where no folder can be written to.
+    """Say whether what is compiled is kept on disk for other processes; it is not where no folder can be written to.
 
     Args:
         compiled: what `kernels.compiled` returned.
     """
     cache = getattr(compiled, "_cache", None)
-    return isinstance(cache, Disk) and not isinstance(cache.made, NullCache)
+    return isinstance(cache, Disk) and cache.keeps and not is_private(Path(cache.made.cache_path))
+
+
+def has(compiled: Any, types: tuple[Any, ...]) -> bool:
+    """Say whether a kernel compiled for arguments of these types is on disk.
+
+    Args:
+        compiled: what `kernels.compiled` returned.
+        types: numba's.
+    """
+    cache = compiled._cache
+    if not isinstance(cache, Disk) or not cache.keeps:
+        return False
+    try:
+        kept = cache.made._cache_file._load_index()
+    except OSError:
+        return False
+    return cache.made._index_key(types, compiled.targetctx.codegen()) in kept

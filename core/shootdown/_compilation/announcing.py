@@ -1,0 +1,39 @@
+"""What compilation has to say while it happens: lines that whoever runs the process may show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_listeners: list[Callable[[str], None]] = []
+_said: set[str] = set()
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Call a function with each line from now on; the one before is called no longer."""
+    _listeners[:] = [listener]
+
+
+def announce(line: str) -> None:
+    """Say something once in this process."""
+    if line in _said:
+        return
+    _said.add(line)
+    for listener in _listeners:
+        listener(line)
+
+
+def what(module: str) -> str:
+    """Name what the kernels of a module do, for a sentence."""
+    wings = {
+        "_timed": "the timed engine",
+        "_explore": "the explorer",
+        "_tlb": "TLBs",
+        "_traces": "TLBs",
+        "_pagetables": "walks",
+    }
+    package, _, rest = module.partition(".")
+    return (
+        wings.get(rest.partition(".")[0], "the engines")
+        if package == "shootdown"
+        else f"kernels of {package}"
+    )

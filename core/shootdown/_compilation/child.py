@@ -1,0 +1,94 @@
+"""The child process that compiles kernels for the one that started it; `elsewhere` is the other end.
+
+It reads requests from standard input and ends with that. Each is compiled, which puts it on disk, and answered by a
+line: its number, and why it can't be compiled where it can't.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
+
+_NICE = 10
+
+
+def main() -> None:
+    """Compile what is asked for until nobody asks any more."""
+    with suppress(ValueError, OSError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    with suppress(OSError, AttributeError):
+        os.nice(_NICE)
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a plugin prints is no answer
+    sys.path[:], folder = pickle.loads(_message(requests))
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
+    while True:
+        request = waiting.get()
+        with _alone(folder):
+            while True:
+                number, why = compile_one(request)
+                print(number, why, file=answers, flush=True)
+                if waiting.empty():
+                    break
+                request = waiting.get()
+
+
+def compile_one(request: bytes) -> tuple[int, str]:
+    """Compile what one request asks for; answer its number, and why not where it can't be."""
+    number = -1
+    try:
+        number, name, args = pickle.loads(request)
+        from shootdown._compilation.named import function_named
+        from shootdown._compilation.running import compiled
+
+        made: Any = compiled(function_named(name))
+        made.compile(tuple(made.typeof_pyval(arg) for arg in args))
+    except Exception as error:  # the parent says it, and compiles for itself
+        return number, f"{type(error).__name__}: {error}".replace("\n", " ")[:1000]
+    return number, ""
+
+
+def _listen(requests: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
+    """Read requests while others are compiled; when there can be no more, the parent has ended."""
+    try:
+        while message := _message(requests):
+            waiting.put(message)
+    finally:
+        os._exit(0)
+
+
+def _message(requests: BinaryIO) -> bytes:
+    return requests.read(int.from_bytes(requests.read(4), "little"))
+
+
+@contextmanager
+def _alone(folder: str | None) -> Iterator[None]:
+    """Wait until no other process compiles for the same cache."""
+    held = None
+    with suppress(OSError, ImportError):  # a file system without locks: then two may compile the same
+        import fcntl
+
+        if folder is not None:
+            os.makedirs(folder, exist_ok=True)
+            held = os.open(
+                os.path.join(folder, "compiling.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )
+            fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""How much a kernel is asked to do at once, so that somebody's Ctrl-C, or its compiled copy, need not wait for long."""
+
+from __future__ import annotations
+
+import time
+
+#: Seconds that one call should take.
+AIM = 0.1
+_FIRST = 1000
+_FASTER = 8
+
+
+class Slices:
+    """The sizes of the calls of one loop: as much as a call does in a tenth of a second, whether plain or compiled.
+
+    Args:
+        first: of the first call.
+        most: of any.
+    """
+
+    def __init__(self, first: int = _FIRST, most: int = 1 << 40) -> None:
+        self.size = min(first, most)
+        self._most = most
+        self._began = time.monotonic()
+
+    def begin(self) -> int:
+        """Begin a call, and give its size."""
+        self._began = time.monotonic()
+        return self.size
+
+    def end(self) -> None:
+        """End it: the next one is larger if it was quick, and smaller if it was slow."""
+        took = max(time.monotonic() - self._began, 1e-6)
+        wanted = int(self.size * min(max(AIM / took, 1 / _FASTER), _FASTER))
+        self.size = min(max(wanted, 1), self._most)
