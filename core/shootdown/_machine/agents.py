@@ -1,7 +1,7 @@
-"""What happens without anybody's step: hardware walkers, store buffers, the hypervisor, the scheduler.
+"""Agents, which act without a step of a task: hardware walkers, store buffers, the hypervisor, the scheduler.
 
-Each is a guard and an effect in one function of the rank of `step`: it returns False, having written nothing, if it
-can't happen now. Exploration lets them happen at any moment; a timed run calls some of them at its own.
+Each action is one function, as atomic as `step`: a guard and an effect. It returns False and writes nothing if the
+action is not possible now. Exploration tries them at every moment; a timed run calls some of them at fixed moments.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shootdown._machine.switching import enter_guest, switch_to
 
 @kernel
 def fill_walk_cache(S: Cells, L: Layout, cpu: int) -> bool:
-    """Let a CPU's walker cache the entry of its mm that points to a table, whether or not anybody asked for it."""
+    """Let a CPU's walker cache an entry of its mm that points to a table: hardware may do so speculatively."""
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or has(S, mm_set(L, mm, WALK), L, cpu):
         return False
@@ -39,7 +39,7 @@ def fill_walk_cache(S: Cells, L: Layout, cpu: int) -> bool:
 
 @kernel
 def walks_stale_table(S: Cells, L: Layout, cpu: int) -> bool:
-    """Say whether a CPU's walker can use a cached entry that leads into a table somebody else owns, or nobody."""
+    """Whether a CPU's walker can use a cached entry that leads into a table which is freed or another mm's."""
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or not has(S, mm_set(L, mm, STALE_WALK), L, cpu):
         return False
@@ -53,7 +53,7 @@ def walks_stale_table(S: Cells, L: Layout, cpu: int) -> bool:
 
 @kernel
 def fill_entry(S: Cells, L: Layout, cpu: int, entry: int) -> bool:
-    """Let a CPU's walker copy an entry that stands alone into its TLB."""
+    """Let a CPU's walker copy a single page-table entry into its TLB."""
     at = L.o_tlb + cpu * L.entries + entry
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or int64(S[at]) != 0 or int64(S[L.o_owner + entry]) != mm:
@@ -66,7 +66,7 @@ def fill_entry(S: Cells, L: Layout, cpu: int, entry: int) -> bool:
 
 @kernel
 def drain_store(S: Cells, L: Layout, cpu: int, which: int) -> bool:
-    """Let a waiting store reach memory: the oldest, or in weak memory any that is the oldest to its variable."""
+    """Let a buffered store reach memory: the oldest, or with weak memory the oldest to any one variable."""
     row = L.o_store + cpu * L.stores * STORE_CELLS
     variable = int64(S[row + which * STORE_CELLS])
     if variable == 0 or (which > 0 and L.memory != o.WEAK):
@@ -84,7 +84,7 @@ def drain_store(S: Cells, L: Layout, cpu: int, which: int) -> bool:
 
 @kernel
 def preempt(S: Cells, L: Layout, cpu: int) -> bool:
-    """Let the host take a vCPU off its CPU; its steal time says so at once (KVM_VCPU_PREEMPTED)."""
+    """Let the host preempt a vCPU; its steal-time record says so at once (KVM_VCPU_PREEMPTED)."""
     if has(S, cpu_set(L, PREEMPTED), L, cpu):
         return False
     put(S, cpu_set(L, PREEMPTED), L, cpu)
@@ -93,7 +93,7 @@ def preempt(S: Cells, L: Layout, cpu: int) -> bool:
 
 @kernel
 def resume(S: Cells, L: Layout, cpu: int) -> bool:
-    """Let the host run a vCPU again; it flushes first if it was told to."""
+    """Let the host run a vCPU again; it flushes first if that was requested (KVM_VCPU_FLUSH_TLB)."""
     if not has(S, cpu_set(L, PREEMPTED), L, cpu):
         return False
     enter_guest(S, L, cpu)
@@ -102,7 +102,7 @@ def resume(S: Cells, L: Layout, cpu: int) -> bool:
 
 @kernel
 def go_idle(S: Cells, P: Cells, L: Layout, task: int) -> bool:
-    """Let a task that has to wait leave its CPU, which then idles, lazily on the mm."""
+    """Let a task that has to wait leave its CPU, which then idles and keeps the mm loaded lazily."""
     cpu = int64(S[L.o_task + task * TASK_CELLS + T_CPU])
     if cpu >= L.cpus or int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
         return False
@@ -114,7 +114,7 @@ def go_idle(S: Cells, P: Cells, L: Layout, task: int) -> bool:
 
 @kernel
 def come_back(S: Cells, P: Cells, L: Layout, task: int) -> bool:
-    """Let an idle CPU switch to a task of its own that need not wait any more."""
+    """Let an idle CPU switch back to one of its tasks whose wait is over."""
     t = L.o_task + task * TASK_CELLS
     cpu = int64(S[t + T_CPU])
     op = P[int64(S[t + T_PC]) * 5]

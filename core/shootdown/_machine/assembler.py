@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 class StepNote(NamedTuple):
-    """What a reader wants to know of one step.
+    """What reports and stories say about one step.
 
     Args:
-        function: the kernel function that it stands for, or what it does where there is none.
+        function: the kernel function that the step belongs to, or what it does outside of one.
         where: its source file.
-        cause: why IPIs and invalidations that it issues happen, such as `TLB flush`.
+        cause: the cause that its IPIs and invalidations are counted under, such as `TLB flush`.
         text: what the step does, in a few words.
-        path: the kernel functions that it stands in, outermost first; the last one is `function`.
-        reasons: the causes that it stands in, outermost first, such as `("exit", "TLB flush")`.
-        aside: it is there for the model's own books; stories leave it out.
+        path: the kernel functions around it, outermost first; the last one is `function`.
+        reasons: the causes around it, outermost first, such as `("exit", "TLB flush")`.
+        aside: it is bookkeeping of the model; stories leave it out.
     """
 
     function: str
@@ -55,16 +55,16 @@ class StepNote(NamedTuple):
 
 @attrs.frozen(eq=False)
 class Code:
-    """Finished programs: steps as one array, with what each costs and stands for.
+    """Finished programs: all steps in one array, with the cost and the note of each.
 
     Args:
         steps: shape (n * 5,), int64.
-        lists: what PICK reads, int64.
-        cost: shape (n,), which of `COST_NAMES` a step costs; -1 for none.
+        lists: the lists that PICK reads, int64.
+        cost: shape (n,), the index of each step's cost in `COST_NAMES`; -1 for none.
         cause: shape (n,), index into `causes`.
         notes: one for each step.
         causes: the names of the causes.
-        instructions: the names of the instructions that EXECUTE counts.
+        instructions: the names of the instructions that EXECUTE counts, by number.
     """
 
     steps: npt.NDArray[np.int64]
@@ -98,7 +98,8 @@ class Branch:
 class Assembler(Builders):
     """Collect the steps of all programs of one machine.
 
-    There is a method for each step (`Builders`); those below are the frame of a program, and comfortable forms.
+    `Builders` has a method for each step. The methods here are the structure of a program (functions, causes, labels)
+    and convenient forms: context managers for branches and loops, keywords instead of flag bits.
     """
 
     def __init__(self) -> None:
@@ -135,9 +136,9 @@ class Assembler(Builders):
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Write one step by its number (`ops`) and its raw operands: the form of `api=1`, which stays.
+        """Write one step by its number (`ops`) and its raw operands: the form of `api=1`, which stays supported.
 
-        The method of the step says the same by names: `asm.set_flags(g, ops.FREED_TABLES)` is
+        The step's own method does the same by name: `asm.set_flags(g, ops.FREED_TABLES)` is
         `asm.emit(ops.SET_FLAGS, g, ops.FREED_TABLES)`.
         """
         self._write(op, a, b, c, d, cost=cost, text=text)
@@ -153,7 +154,7 @@ class Assembler(Builders):
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Write one step: an operation, its operands, what it costs and what it does in words."""
+        """Write one step: an operation, its operands, its cost, and a description for stories."""
         if self._scope is not None:
             if op == o.SEND and a in o.INVALIDATING_CALLS:
                 b = self._scope
@@ -169,18 +170,18 @@ class Assembler(Builders):
         self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside))
 
     def place(self, label: Label) -> None:
-        """Say that a label is here."""
+        """Place a label at the next step."""
         label.at = self.here
 
     def add_list(self, values: list[int]) -> int:
-        """Keep a table for `pick`; returns its base."""
+        """Store a list for `pick`; return its base."""
         base = len(self._lists)
         self._lists.extend(values)
         return base
 
     @contextmanager
     def function(self, name: str, where: str = "") -> Iterator[None]:
-        """Say which kernel function, in which file, the steps within stand for."""
+        """Name the kernel function, and its file, that the steps within belong to."""
         before, path = self._where, self._path
         self._where, self._path = (name, where or before[1]), (*path, name)
         yield
@@ -188,7 +189,7 @@ class Assembler(Builders):
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Say that the steps within keep the model's own books: no story tells them."""
+        """Mark the steps within as bookkeeping of the model: stories leave them out."""
         before = self._aside
         self._aside = True
         yield
@@ -196,7 +197,7 @@ class Assembler(Builders):
 
     @contextmanager
     def because(self, cause: str) -> Iterator[None]:
-        """Say why the IPIs and invalidations within happen."""
+        """Name the cause that the IPIs and invalidations within are counted under."""
         before, reasons = self._why, self._reasons
         self._why, self._reasons = cause, (*reasons, cause)
         yield
@@ -204,7 +205,7 @@ class Assembler(Builders):
 
     @contextmanager
     def dropping(self, scope: int | None) -> Iterator[None]:
-        """Let every flush within drop just what `scope` says, whatever it would drop; None changes nothing."""
+        """Let every flush within drop exactly what `scope` says, for what-ifs; None changes nothing."""
         before = self._scope
         self._scope = before if scope is None else scope | o.SCOPE_FORCED
         yield
@@ -212,14 +213,14 @@ class Assembler(Builders):
 
     @contextmanager
     def sparing(self, *entries: int) -> Iterator[None]:
-        """Say which entries that stand alone do not lie in the ranges that are flushed within."""
+        """Name the single entries that lie outside the ranges flushed within, so that those flushes spare them."""
         before = self._spares
         self._spares = sum(1 << entry for entry in entries) << o.SCOPE_SPARES
         yield
         self._spares = before
 
     def _spared(self, op: int, a: int | Label, b: int | Label) -> tuple[int | Label, int | Label]:
-        """Add to the scope of a flush what its range does not hold."""
+        """Add the entries to spare to the scope of a flush."""
         if op == o.FLUSH_SELF and isinstance(a, int) and a:
             return a | self._spares, b
         if (op == o.SEND and a in o.INVALIDATING_CALLS) or op == o.FLUSH_LOCAL_PAGES:
@@ -227,8 +228,8 @@ class Assembler(Builders):
         return a, b
 
     def finish(self) -> Code:
-        """Resolve all labels."""
-        import numpy as np  # here: every plugin imports this module, and lists and errors need no array
+        """Resolve all labels and return the finished programs."""
+        import numpy as np  # imported here: every plugin imports this module, and listing plugins needs no numpy
 
         flat = []
         for step in self._steps:
@@ -285,15 +286,15 @@ class Assembler(Builders):
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Execute an instruction that results count by its name (`tlbi_vae1is`), so many times per `PER_*`.
+        """Execute an instruction that results count by name (`tlbi_vae1is`), `times` times for each unit of `per`.
 
         Args:
             name: as results show it.
             times: how many; multiplied by what `per` says (`ops.PER_*`).
-            per: the whole request, each stride of it, each digit of a range operation.
-            broadcasts: each invalidates on all CPUs; the `send` that follows then counts none of its own.
-            cost: the platform's cost of one.
-            text: in words.
+            per: the unit (`ops.PER_*`): the whole request, each stride of it, each digit of a range operation.
+            broadcasts: each one invalidates on all CPUs; the `send` that follows then counts no broadcasts itself.
+            cost: the name of the platform's cost of one.
+            text: what the step does, for stories.
         """
         if name not in self._instructions:
             self._instructions.append(name)
@@ -303,7 +304,7 @@ class Assembler(Builders):
 
     @contextmanager
     def loop(self, count: int, register: int = o.INDEX) -> Iterator[None]:
-        """Repeat with the register counting from 0."""
+        """Repeat the steps within `count` times; the register counts from 0."""
         start = Label()
         self.set(register, 0)
         self.place(start)
@@ -312,93 +313,93 @@ class Assembler(Builders):
 
     @contextmanager
     def _branch(self, leave: Callable[[Label], None]) -> Iterator[Branch]:
-        """Run what is within unless `leave`, a step with a label, goes to the other arm."""
+        """Run the steps within unless `leave`, a step with a label, goes to the other arm."""
         branch = Branch(self)
         leave(branch.unless)
         yield branch
         branch.close()
 
     def if_flags(self, g: int, flags: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the gather has one of the flags."""
+        """Run the steps within if the gather has one of the flags."""
         return self._branch(lambda unless: self.jump_flags(g, flags, unless))
 
     def if_cleared(self, g: int, flags: int = 0) -> AbstractContextManager[Branch]:
-        """Run what is within if the gather recorded a cleared entry or has one of the flags."""
+        """Run the steps within if the gather recorded a cleared entry or has one of the flags."""
         return self._branch(lambda unless: self.jump_cleared(g, flags, unless))
 
     def if_nonzero(self, register: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the register is not zero."""
+        """Run the steps within if the register is not zero."""
         return self._branch(lambda unless: self.jump_zero(register, unless))
 
     def if_shared(self) -> AbstractContextManager[Branch]:
-        """Run what is within if other processes too map the table of register CLASS."""
+        """Run the steps within if other processes map the table of register CLASS too."""
         return self._branch(self.jump_exclusive)
 
     def if_targets(self) -> AbstractContextManager[Branch]:
-        """Run what is within if the flush has any target."""
+        """Run the steps within if the flush has any target."""
         return self._branch(self.jump_no_target)
 
     def if_targets_at_least(self, count: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the flush has so many targets."""
+        """Run the steps within if the flush has at least `count` targets."""
         return self._branch(lambda unless: self.jump_targets_below(count, unless))
 
     def if_alone(self) -> AbstractContextManager[Branch]:
-        """Run what is within if this task's mm is flushed and no other task has it."""
+        """Run the steps within if the flushed mm is this task's and no other task uses it."""
         return self._branch(self.jump_not_alone)
 
     def if_own_mm(self) -> AbstractContextManager[Branch]:
-        """Run what is within if this task's mm is the one that is flushed."""
+        """Run the steps within if the flushed mm is this task's."""
         return self._branch(self.jump_not_own)
 
     def if_in_mm_cpumask(self) -> AbstractContextManager[Branch]:
-        """Run what is within if this CPU is in the mm's mm_cpumask."""
+        """Run the steps within if this CPU is in the mm's mm_cpumask."""
         return self._branch(self.jump_not_masked)
 
     def if_time_to_trim(self, period: int) -> AbstractContextManager[Branch]:
-        """Run what is within each `period`-th time that this CPU gets here."""
+        """Run the steps within each `period`-th time that this CPU comes here."""
         return self._branch(lambda unless: self.jump_not_due(period, unless))
 
     def if_loaded_here(self) -> AbstractContextManager[Branch]:
-        """Run what is within if this CPU has the mm loaded."""
+        """Run the steps within if this CPU has the mm loaded."""
         return self._branch(self.jump_not_loaded)
 
     def if_global_asid(self) -> AbstractContextManager[Branch]:
-        """Run what is within if the mm has a global ASID."""
+        """Run the steps within if the mm has a global ASID."""
         return self._branch(self.jump_not_global)
 
     def if_in_transition(self) -> AbstractContextManager[Branch]:
-        """Run what is within if the mm is moving to its global ASID."""
+        """Run the steps within if the mm is moving to its global ASID."""
         return self._branch(self.jump_not_transition)
 
     def if_more_strides(self, g: int, strides: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the gather's range has more strides than that."""
+        """Run the steps within if the gather's range has more than `strides` strides."""
         return self._branch(lambda unless: self.jump_strides(g, strides, unless))
 
     def if_not_empty(self, g: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the gather's range holds anything."""
+        """Run the steps within if the gather's range is not empty."""
         return self._branch(lambda unless: self.jump_empty(g, unless))
 
     def if_flush_pending(self) -> AbstractContextManager[Branch]:
-        """Run what is within if mm_tlb_flush_pending(): a gather of this mm has begun and not finished."""
+        """Run the steps within if mm_tlb_flush_pending(): a gather of this mm has begun and not finished."""
         return self._branch(self.jump_not_pending)
 
     def if_bits(self, register: int, mask: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the register has one of the bits."""
+        """Run the steps within if the register has one of the bits."""
         return self._branch(lambda unless: self.jump_no_bits(register, mask, unless))
 
     def if_ranged(self) -> AbstractContextManager[Branch]:
-        """Run what is within if the flush that has begun is of a range, not of everything."""
+        """Run the steps within if the flush that has begun flushes a range, not everything."""
         return self._branch(self.jump_whole)
 
     # --- locks
 
     def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
-        """Take a lock, for reading or writing; wait if it is held."""
+        """Take a lock for reading or writing; wait while it is held."""
         take = self.lock_write if write else self.lock_read
         take(first, index=index, sleeps=sleeps, cost="lock_ns", text=f"take {text}")
 
     def if_locked(self, first: int, *, index: int = 0, text: str) -> AbstractContextManager[Branch]:
-        """Take a lock for writing and run what is within; the other arm runs if somebody holds it."""
+        """Take a lock for writing and run the steps within; the other arm runs if the lock is held."""
         return self._branch(
             lambda unless: self.try_write(first, unless, index=index, text=f"try to take {text}")
         )
@@ -427,49 +428,49 @@ class Assembler(Builders):
 
         Args:
             g: the gather.
-            ceiling: strides that a range may have.
-            pages: base pages that it may have; 0 for no limit.
-            rounded: the range is first rounded outwards to whole strides.
-            in_pages: what is flushed is counted in base pages from here on, not in strides.
-            tracked: CPUs that a flush does not reach catch up by tlb_gen; False where none is left out.
-            stride: `BASE_STRIDES` or `PMD_STRIDES`, whatever level was cleared; 0: by that level.
+            ceiling: the most strides that are flushed one by one; a longer range becomes a full flush.
+            pages: likewise the most base pages; 0 for no limit.
+            rounded: the range is rounded outwards to whole strides first.
+            in_pages: the rest of the flush counts base pages, not strides.
+            tracked: CPUs that the flush does not reach catch up by tlb_gen; False on architectures without tlb_gen.
+            stride: `BASE_STRIDES` or `PMD_STRIDES` for a fixed stride; 0: the stride of the level that was cleared.
             everything: all of the mm goes, whatever the gather recorded (flush_tlb_mm()).
-            text: in words.
+            text: what the step does, for stories.
         """
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
         how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
         self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:
-        """Aim at the CPUs in mm_cpumask, without this one unless asked."""
+        """Target the CPUs in mm_cpumask, without this one unless `with_self`."""
         self.target_mm(with_self=with_self, text="targets: mm_cpumask")
 
     def target_all_online(self) -> None:
-        """Aim at all other online CPUs."""
+        """Target all other online CPUs."""
         self.target_online(text="targets: all online CPUs")
 
     def drop_lazy_targets(self) -> None:
-        """Leave CPUs in lazy TLB mode out."""
+        """Leave out targets in lazy TLB mode."""
         self.target_not_lazy(text="leave lazy CPUs out")
 
     def drop_targets_not_loaded(self) -> None:
-        """Leave out CPUs that have another mm loaded, unless mm_cpumask is due for trimming."""
+        """Leave out targets that have another mm loaded, unless mm_cpumask is due for trimming."""
         self.target_loaded(text="leave out CPUs that loaded another mm")
 
     def flag_preempted_targets(self) -> None:
-        """Tell preempted vCPUs to flush when they enter the guest, and leave them out."""
+        """Request a flush on guest entry from preempted vCPUs (KVM_VCPU_FLUSH_TLB), and leave them out."""
         self.target_running(text="preempted vCPUs flush when they enter")
 
     def keep_walking_targets(self) -> None:
-        """Keep only CPUs that are inside a lockless walk of this mm."""
+        """Keep only targets that are inside a lockless walk of this mm."""
         self.target_walkers(text="keep CPUs inside a lockless walk of this mm")
 
     def send_flush_ipis(self, scope: int = o.SCOPE_BOTH) -> None:
-        """Interrupt the targets so that they flush; ranged flushes drop what `scope` says."""
+        """Send the flush IPI to the targets; ranged flushes drop what `scope` says."""
         self.send(o.CALL_FLUSH, scope, text="IPI: flush_tlb_func")
 
     def wait_for_answers(self, text: str = "wait for all targets") -> None:
-        """Wait until each target has answered."""
+        """Wait until all targets have answered."""
         self.wait(text=text)
 
     def complete(self, text: str) -> None:
@@ -478,14 +479,14 @@ class Assembler(Builders):
         self.note(o.NOTE_COMPLETION, text=text)
 
     def flush_this_cpu(self, scope: int = o.SCOPE_BOTH) -> None:
-        """Let this CPU do what the flush asks of its targets."""
+        """Flush on this CPU as a target would."""
         self.flush_self(scope, text="flush_tlb_func on this CPU")
 
     def invalidate_this_cpu(self, scope: int, *, text: str) -> None:
-        """Let this CPU invalidate what `scope` says, whatever it has loaded."""
+        """Invalidate on this CPU what `scope` says, whichever mm it has loaded."""
         self.flush_self(scope, forced=1, text=text)
 
     def broadcast(self, scope: int, *, text: str) -> None:
-        """Let what was executed just now, and counted as broadcasts, reach every CPU, this one too."""
+        """Let the broadcast instructions executed just before reach every CPU, this one included."""
         self.target_every(text="all CPUs, this one too")
         self.send(o.CALL_BROADCAST, scope, -1, text=text)

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from shootdown._compilation.kernels import inlined, instruction
 
-#: A flat array of integers: the state, a program, the books.
+#: A flat array of integers: the state, a program, or the books of a timed run.
 Cells: TypeAlias = npt.NDArray[Any]
 
 if TYPE_CHECKING:
 
     def int64(value: Any) -> int:
-        """Widen a cell: narrow ones must not overflow. In a kernel an integer is an int64."""
+        """Widen a cell to int64, so that arithmetic on narrow cells does not overflow, as in a compiled kernel."""
         raise NotImplementedError
 
 else:

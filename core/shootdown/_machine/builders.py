@@ -1,7 +1,6 @@
 """A method for each step, as programs write it. Written by `write_builders.py` from the table of steps.
 
-Those that need several parameters at once, or have another name in the kernel, have a comfortable form besides; see
-`Assembler`.
+`Assembler` adds convenient forms: branches as context managers, keywords for flag bits, the kernel's names.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from shootdown._machine.label import Label
 class Builders:
     """The steps, one method each.
 
-    All take `cost`, the platform's cost of it (`COST_NAMES`), and `text`, what it does in a few words.
+    All take `cost`, the name of the platform's cost (`COST_NAMES`), and `text`, a short description for stories.
     """
 
     def _write(
@@ -34,7 +33,7 @@ class Builders:
         self._write(o.HALT, cost=cost, text=text)
 
     def jump(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go on at a label.
+        """Jump to a label.
 
         Args:
             label: a place in the program.
@@ -53,17 +52,17 @@ class Builders:
     def next(
         self, register: int, limit: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Count a register up and go to a label while it is below a limit; else let it begin at 0 again.
+        """Increment a register and jump to a label while it is below a limit; else reset it to 0.
 
         Args:
-            register: a register that is read, and perhaps overwritten.
+            register: a register that is read and may be overwritten.
             limit: a number.
             label: a place in the program.
         """
         self._write(o.NEXT, register, limit, label, cost=cost, text=text)
 
     def jump_zero(self, register: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label if a register is zero.
+        """Jump to a label if a register is zero.
 
         Args:
             register: a register that is read.
@@ -74,7 +73,7 @@ class Builders:
     def jump_equal(
         self, register: int, value: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label if a register has a value.
+        """Jump to a label if a register has a value.
 
         Args:
             register: a register that is read.
@@ -86,11 +85,11 @@ class Builders:
     def mark(
         self, window: int, opens: bool, actor: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Open or close a window: counts between belong to it.
+        """Open or close a counting window.
 
         Args:
             window: a counting window.
-            opens: yes or no.
+            opens: true or false.
             actor: the task whose counts are kept apart.
         """
         self._write(o.MARK, window, int(opens), actor, cost=cost, text=text)
@@ -98,7 +97,7 @@ class Builders:
     def note(
         self, what: int, times: int = 1, section: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.
+        """Record an occurrence in the ledger that no other step shows, such as a printed warning.
 
         Args:
             what: `ops.NOTE_*`.
@@ -116,7 +115,7 @@ class Builders:
         self._write(o.SPAWN, task, cost=cost, text=text)
 
     def signal(self, event: int, *, cost: str | None = None, text: str = "") -> None:
-        """Count an event up.
+        """Signal an event: increment its count.
 
         Args:
             event: an event.
@@ -124,16 +123,16 @@ class Builders:
         self._write(o.SIGNAL, event, cost=cost, text=text)
 
     def await_event(self, event: int, count: int, *, cost: str | None = None, text: str = "") -> None:
-        """Sleep until an event was signalled often enough.
+        """Sleep until an event was signalled `count` times.
 
         Args:
             event: an event.
-            count: how often.
+            count: how many times.
         """
         self._write(o.AWAIT, event, count, cost=cost, text=text)
 
     def migrate(self, cpu: int, *, cost: str | None = None, text: str = "") -> None:
-        """Go on at another CPU.
+        """Move to another CPU.
 
         Args:
             cpu: a CPU.
@@ -141,11 +140,11 @@ class Builders:
         self._write(o.MIGRATE, cpu, cost=cost, text=text)
 
     def release_mm(self, *, cost: str | None = None, text: str = "") -> None:
-        """Give up the task's mm, as exit_mm() does; its CPU stays lazily on it."""
+        """Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily."""
         self._write(o.RELEASE_MM, cost=cost, text=text)
 
     def park(self, mode: int, *, cost: str | None = None, text: str = "") -> None:
-        """Do nothing any more: sleep for good, so that the CPU turns lazy, or spin in user mode.
+        """Do nothing more: sleep for ever, so that the CPU turns lazy, or spin in user mode.
 
         Args:
             mode: 0: sleep; 1: spin.
@@ -153,7 +152,7 @@ class Builders:
         self._write(o.PARK, mode, cost=cost, text=text)
 
     def on_mm(self, mm: int, register: int | None = None, *, cost: str | None = None, text: str = "") -> None:
-        """Let the task's kernel work concern an mm, which need not be its own (the reverse map leads to others).
+        """Choose the mm that the task's kernel work is on, its own or another (as reverse-map walks do).
 
         Args:
             mm: an mm.
@@ -162,7 +161,7 @@ class Builders:
         self._write(o.ON_MM, mm, -1 if register is None else register, cost=cost, text=text)
 
     def pick(self, base: int, register: int, *, cost: str | None = None, text: str = "") -> None:
-        """Take register SLOT from a list.
+        """Set register SLOT to an element of a list.
 
         Args:
             base: where the list begins (`add_list`).
@@ -189,7 +188,7 @@ class Builders:
     def lock_write(
         self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Take a lock for writing; wait if anybody holds it.
+        """Take a lock for writing; wait while it is held.
 
         Args:
             lock: the first of its kind.
@@ -201,7 +200,7 @@ class Builders:
     def lock_read(
         self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Take a lock for reading; wait if a writer holds it.
+        """Take a lock for reading; wait while a writer holds it.
 
         Args:
             lock: the first of its kind.
@@ -213,7 +212,7 @@ class Builders:
     def try_write(
         self, lock: int, label: Label, index: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Take a lock for writing, or go to a label if anybody holds it.
+        """Take a lock for writing, or jump to a label if it is held.
 
         Args:
             lock: the first of its kind.
@@ -223,7 +222,7 @@ class Builders:
         self._write(o.TRY_WRITE, lock, index, label, cost=cost, text=text)
 
     def unlock_write(self, lock: int, index: int = 0, *, cost: str | None = None, text: str = "") -> None:
-        """Release a lock that was taken for writing; the first waiters get it.
+        """Release a lock that was taken for writing.
 
         Args:
             lock: the first of its kind.
@@ -232,7 +231,7 @@ class Builders:
         self._write(o.UNLOCK_WRITE, lock, index, cost=cost, text=text)
 
     def unlock_read(self, lock: int, index: int = 0, *, cost: str | None = None, text: str = "") -> None:
-        """Release a lock that was taken for reading; the first waiters get it.
+        """Release a lock that was taken for reading.
 
         Args:
             lock: the first of its kind.
@@ -241,7 +240,7 @@ class Builders:
         self._write(o.UNLOCK_READ, lock, index, cost=cost, text=text)
 
     def load_pud(self, register: int, *, cost: str | None = None, text: str = "") -> None:
-        """Read the PUD entry: the class of the table that it points to, plus one; 0 if none.
+        """Read the PUD entry: the class of the table that it points to, plus one; 0 for none.
 
         Args:
             register: a register that is overwritten.
@@ -249,11 +248,11 @@ class Builders:
         self._write(o.LOAD_PUD, register, cost=cost, text=text)
 
     def clear_pud(self, *, cost: str | None = None, text: str = "") -> None:
-        """Clear the PUD entry; what CPUs have cached of it turns stale."""
+        """Clear the PUD entry; entries that CPUs have cached through it become stale."""
         self._write(o.CLEAR_PUD, cost=cost, text=text)
 
     def set_pud(self, table_class: int, *, cost: str | None = None, text: str = "") -> None:
-        """Let the PUD entry point to the table of a class.
+        """Set the PUD entry to the table of a class.
 
         Args:
             table_class: a class of tables.
@@ -261,7 +260,7 @@ class Builders:
         self._write(o.SET_PUD, table_class, cost=cost, text=text)
 
     def jump_exclusive(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless other processes too map the table of register CLASS.
+        """Jump to a label unless other processes map the table of register CLASS too.
 
         Args:
             label: a place in the program.
@@ -269,7 +268,7 @@ class Builders:
         self._write(o.JUMP_EXCLUSIVE, label, cost=cost, text=text)
 
     def share(self, table_class: int, *, cost: str | None = None, text: str = "") -> None:
-        """Let one more process map a table; register SCRATCH gets how many did before.
+        """Increment the share count of a table; register SCRATCH gets the count before.
 
         Args:
             table_class: a class of tables.
@@ -277,7 +276,7 @@ class Builders:
         self._write(o.SHARE, table_class, cost=cost, text=text)
 
     def populate(self, table_class: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Share a table and let the PUD entry point to it, or go to a label if the entry is there already.
+        """Share a table and set the PUD entry to it, or jump to a label if the entry is present already.
 
         Args:
             table_class: a class of tables.
@@ -288,21 +287,21 @@ class Builders:
     def unshare(
         self, gather: int, flags: int, more_flags: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Let one process fewer map the table of register CLASS, and note it in a gather.
+        """Decrement the share count of the table of register CLASS, and set flags of a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            flags: that the gather gets.
-            more_flags: that it gets besides if one process is left.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            flags: flags that are set in the gather.
+            more_flags: flags that are also set if one process is left.
         """
         self._write(o.UNSHARE, gather, flags, more_flags, cost=cost, text=text)
 
     def drop(self, *, cost: str | None = None, text: str = "") -> None:
-        """Let the last process stop mapping the table of register CLASS."""
+        """Decrement the share count of the table of register CLASS, for its last process."""
         self._write(o.DROP, cost=cost, text=text)
 
     def table_state(self, state: int, *, cost: str | None = None, text: str = "") -> None:
-        """Say what the page of the table of register CLASS is used for from now on, by the mm that this concerns.
+        """Set the use of the page of register CLASS's table, by the mm that the task's kernel work is on.
 
         Args:
             state: `ops.TABLE_*`.
@@ -310,10 +309,10 @@ class Builders:
         self._write(o.TABLE_STATE, state, cost=cost, text=text)
 
     def read_table(self, register: int, table: int, *, cost: str | None = None, text: str = "") -> None:
-        """Read an entry in a table, as a walker does, and so what the table's page is used for.
+        """Read an entry in a table, as a walker does; the result is the use of the table's page.
 
         Args:
-            register: gets the table's state.
+            register: gets the table's state (`ops.TABLE_*`).
             table: a register that holds the table's class, plus one.
         """
         self._write(o.READ_TABLE, register, table, cost=cost, text=text)
@@ -323,10 +322,10 @@ class Builders:
         self._write(o.TOUCH, cost=cost, text=text)
 
     def gather(self, gather: int, flags: int = 0, *, cost: str | None = None, text: str = "") -> None:
-        """Begin a gather, as tlb_gather_mmu() does: one more is pending.
+        """Begin a gather and increment tlb_flush_pending, as tlb_gather_mmu() does.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
         """
         self._write(o.GATHER, gather, flags, cost=cost, text=text)
@@ -342,12 +341,12 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Add a range that is known beforehand to a gather.
+        """Add a constant range to a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            lo: its first unit.
-            hi: where it ends.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            lo: the first unit of the range.
+            hi: the unit after its last.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -364,12 +363,12 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Add a part of what the PUD entry of register SLOT spans to a gather.
+        """Add a part of the span of the PUD entry of register SLOT to a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            first: its first unit, counted from where the entry's begin.
-            last: where it ends, counted from there.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            first: the first unit of the part, counted from the entry's first.
+            last: the unit after its last, counted likewise.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -378,12 +377,12 @@ class Builders:
     def gather_pages(
         self, gather: int, pages: int, limit: int, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Queue pages to be freed; register SCRATCH gets 1 if as many as fit are queued, else 0.
+        """Queue pages to be freed; register SCRATCH gets 1 if the batches are full now, else 0.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            pages: how many.
-            limit: how many fit.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            pages: the number of pages.
+            limit: the number of pages that fit.
         """
         self._write(o.GATHER_PAGES, gather, pages, limit, cost=cost, text=text)
 
@@ -399,13 +398,13 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Add the pages that GATHER_PAGES queued until no more fitted to a gather.
+        """Add to a gather the range of those pages that GATHER_PAGES queued until the batches were full.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             first: the first unit of the first page.
-            pages: how many there are.
-            apart: units from one page to the next.
+            pages: the number of pages.
+            apart: units from the start of one page to the next.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -425,13 +424,13 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Add the pages that GATHER_PAGES queued after it was full to a gather.
+        """Add to a gather the range of those pages that GATHER_PAGES queued after the batches were full.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             first: the first unit of the first page.
-            pages: how many there are.
-            apart: units from one page to the next.
+            pages: the number of pages.
+            apart: units from the start of one page to the next.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -440,22 +439,22 @@ class Builders:
         )
 
     def gather_reset(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
-        """Forget what a gather has collected, as __tlb_reset_range() does.
+        """Reset the range, cleared levels and flags of a gather, as __tlb_reset_range() does.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
         """
         self._write(o.GATHER_RESET, gather, cost=cost, text=text)
 
     def gather_tables(
         self, gather: int, tables: int, batch: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Queue tables to be freed; go to a label unless their batch is full.
+        """Queue tables to be freed; jump to a label unless their batch is full.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            tables: how many.
-            batch: how many a batch holds.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            tables: the number of tables.
+            batch: the number of tables in a full batch.
             label: a place in the program.
         """
         self._write(o.GATHER_TABLES, gather, tables, batch, label, cost=cost, text=text)
@@ -463,10 +462,10 @@ class Builders:
     def jump_flags(
         self, gather: int, flags: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label unless a gather has one of some flags.
+        """Jump to a label unless a gather has one of some flags.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
             label: a place in the program.
         """
@@ -475,46 +474,46 @@ class Builders:
     def jump_cleared(
         self, gather: int, flags: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label unless a gather recorded a cleared entry, at any level, or has one of some flags.
+        """Jump to a label unless a gather recorded a cleared entry, at any level, or has one of some flags.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
             label: a place in the program.
         """
         self._write(o.JUMP_CLEARED, gather, flags, label, cost=cost, text=text)
 
     def clear_flags(self, gather: int, flags: int, *, cost: str | None = None, text: str = "") -> None:
-        """Take flags from a gather.
+        """Clear flags of a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
         """
         self._write(o.CLEAR_FLAGS, gather, flags, cost=cost, text=text)
 
     def set_flags(self, gather: int, flags: int, *, cost: str | None = None, text: str = "") -> None:
-        """Give flags to a gather.
+        """Set flags of a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
         """
         self._write(o.SET_FLAGS, gather, flags, cost=cost, text=text)
 
     def nested(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
-        """Let a gather flush everything if another of this mm is pending, as tlb_finish_mmu() does.
+        """Make a gather flush everything if another gather of this mm is pending, as tlb_finish_mmu() does.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
         """
         self._write(o.NESTED, gather, cost=cost, text=text)
 
     def gather_end(self, gather: int, *, cost: str | None = None, text: str = "") -> None:
-        """End a gather: one fewer is pending.
+        """End a gather: decrement tlb_flush_pending.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
         """
         self._write(o.GATHER_END, gather, cost=cost, text=text)
 
@@ -529,31 +528,31 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Say what a flush that needs no gather concerns.
+        """Set the range and levels of the request of a flush without a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
-            lo: its first unit.
-            hi: where it ends.
+            lo: the first unit of the range.
+            hi: the unit after its last.
         """
         self._write(o.REQUEST, gather, flags | cleared << 16, lo, hi, cost=cost, text=text)
 
     def copy_range(
         self, gather: int, flags: int = 0, cleared: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Let the request of a flush that needs no gather have the range of a gather.
+        """Copy a gather's range into the request of a flush without a gather.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
         self._write(o.COPY_RANGE, gather, flags | cleared << 16, cost=cost, text=text)
 
     def jump_not_pending(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).
+        """Jump to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).
 
         Args:
             label: a place in the program.
@@ -570,18 +569,18 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Start the flush of a gather: a new tlb_gen, and how much to flush.
+        """Start the flush of a gather: increment tlb_gen, and choose between a range and everything.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
-            ceiling: strides that a range may have; else everything is flushed.
-            pages: base pages that it may have; 0: any number.
-            how: how that is counted (`ops.ROUNDED` and its kin).
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
+            ceiling: the most strides that are flushed one by one; a longer range becomes a full flush.
+            pages: likewise the most base pages; 0: no limit.
+            how: how these are counted (`ops.ROUNDED` and the other flags).
         """
         self._write(o.FLUSH_BEGIN, gather, ceiling, pages, how, cost=cost, text=text)
 
     def target_mm(self, with_self: bool = False, *, cost: str | None = None, text: str = "") -> None:
-        """Aim at the CPUs in mm_cpumask.
+        """Target the CPUs in mm_cpumask.
 
         Args:
             with_self: at this one too.
@@ -589,11 +588,11 @@ class Builders:
         self._write(o.TARGET_MM, int(with_self), cost=cost, text=text)
 
     def target_online(self, *, cost: str | None = None, text: str = "") -> None:
-        """Aim at all online CPUs but this one."""
+        """Target all online CPUs but this one."""
         self._write(o.TARGET_ONLINE, cost=cost, text=text)
 
     def target_every(self, *, cost: str | None = None, text: str = "") -> None:
-        """Aim at all online CPUs, this one too."""
+        """Target all online CPUs, this one included."""
         self._write(o.TARGET_EVERY, cost=cost, text=text)
 
     def target_not_lazy(self, *, cost: str | None = None, text: str = "") -> None:
@@ -605,7 +604,7 @@ class Builders:
         self._write(o.TARGET_LOADED, cost=cost, text=text)
 
     def target_running(self, *, cost: str | None = None, text: str = "") -> None:
-        """Leave out targets that preemption has taken off their CPU, and tell them to flush when they enter."""
+        """Leave out preempted vCPUs and request a flush on guest entry from them (KVM_VCPU_FLUSH_TLB)."""
         self._write(o.TARGET_RUNNING, cost=cost, text=text)
 
     def target_walkers(self, *, cost: str | None = None, text: str = "") -> None:
@@ -613,7 +612,7 @@ class Builders:
         self._write(o.TARGET_WALKERS, cost=cost, text=text)
 
     def jump_no_target(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label if there is no target.
+        """Jump to a label if there are no targets.
 
         Args:
             label: a place in the program.
@@ -623,7 +622,7 @@ class Builders:
     def jump_targets_below(
         self, count: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label if there are fewer targets than so many.
+        """Jump to a label if there are fewer than `count` targets.
 
         Args:
             count: a number.
@@ -632,7 +631,7 @@ class Builders:
         self._write(o.JUMP_TARGETS_BELOW, count, label, cost=cost, text=text)
 
     def jump_whole(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label if the flush that has begun is one of everything.
+        """Jump to a label if the flush that has begun flushes everything.
 
         Args:
             label: a place in the program.
@@ -640,10 +639,10 @@ class Builders:
         self._write(o.JUMP_WHOLE, label, cost=cost, text=text)
 
     def jump_empty(self, gather: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label if the range of a gather ends where it begins.
+        """Jump to a label if the range of a gather is empty.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             label: a place in the program.
         """
         self._write(o.JUMP_EMPTY, gather, label, cost=cost, text=text)
@@ -651,17 +650,17 @@ class Builders:
     def jump_strides(
         self, gather: int, strides: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label unless the range of a gather has more strides than so many.
+        """Jump to a label unless the range of a gather has more than `strides` strides.
 
         Args:
-            gather: 0 or 1, a gather; 2, the request of a flush that needs none.
+            gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             strides: a number.
             label: a place in the program.
         """
         self._write(o.JUMP_STRIDES, gather, strides, label, cost=cost, text=text)
 
     def jump_not_loaded(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless this CPU has this mm loaded.
+        """Jump to a label unless this CPU has this mm loaded.
 
         Args:
             label: a place in the program.
@@ -669,7 +668,7 @@ class Builders:
         self._write(o.JUMP_NOT_LOADED, label, cost=cost, text=text)
 
     def jump_not_masked(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless this CPU is in the mm's mm_cpumask.
+        """Jump to a label unless this CPU is in the mm's mm_cpumask.
 
         Args:
             label: a place in the program.
@@ -677,7 +676,7 @@ class Builders:
         self._write(o.JUMP_NOT_MASKED, label, cost=cost, text=text)
 
     def jump_not_alone(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless the mm is this task's and no other task has it (mm_users is 1).
+        """Jump to a label unless the mm is this task's and no other task uses it (mm_users is 1).
 
         Args:
             label: a place in the program.
@@ -685,7 +684,7 @@ class Builders:
         self._write(o.JUMP_NOT_ALONE, label, cost=cost, text=text)
 
     def jump_not_own(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless the mm is this task's (current->mm == mm).
+        """Jump to a label unless the mm is this task's (current->mm == mm).
 
         Args:
             label: a place in the program.
@@ -693,7 +692,7 @@ class Builders:
         self._write(o.JUMP_NOT_OWN, label, cost=cost, text=text)
 
     def jump_not_due(self, period: int, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless mm_cpumask is due for trimming: each so-manieth time that this CPU asks.
+        """Jump to a label unless mm_cpumask is due for trimming: each `period`-th time that this CPU asks.
 
         Args:
             period: a number.
@@ -702,7 +701,7 @@ class Builders:
         self._write(o.JUMP_NOT_DUE, period, label, cost=cost, text=text)
 
     def jump_not_global(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless the mm has a global ASID.
+        """Jump to a label unless the mm has a global ASID.
 
         Args:
             label: a place in the program.
@@ -710,7 +709,7 @@ class Builders:
         self._write(o.JUMP_NOT_GLOBAL, label, cost=cost, text=text)
 
     def jump_not_transition(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go to a label unless the mm is moving to its global ASID.
+        """Jump to a label unless the mm is in transition to its global ASID.
 
         Args:
             label: a place in the program.
@@ -718,35 +717,35 @@ class Builders:
         self._write(o.JUMP_NOT_TRANSITION, label, cost=cost, text=text)
 
     def consider_global(self, cpus: int, *, cost: str | None = None, text: str = "") -> None:
-        """Give the mm a global ASID if it is time and enough CPUs run it.
+        """Start the mm's transition to a global ASID if it is time and enough CPUs run it.
 
         Args:
-            cpus: how many are enough.
+            cpus: the number of CPUs that is enough.
         """
         self._write(o.CONSIDER_GLOBAL, cpus, cost=cost, text=text)
 
     def end_transition(self, *, cost: str | None = None, text: str = "") -> None:
-        """Let the mm have its global ASID: all CPUs use it."""
+        """End the transition: all CPUs use the mm's global ASID now."""
         self._write(o.END_TRANSITION, cost=cost, text=text)
 
     def send(
         self, call: int, scope: int = o.SCOPE_BOTH, each: int = 0, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Send a call to the targets: they have it pending now.
+        """Send a call to the targets; it is pending at each of them.
 
         Args:
             call: `ops.CALL_*`.
             scope: what it drops (`ops.SCOPE_*`).
-            each: strides that one broadcast invalidates; -1: named instructions were counted.
+            each: the strides that one broadcast invalidates; -1: EXECUTE has counted the broadcasts.
         """
         self._write(o.SEND, call, scope, each, cost=cost, text=text)
 
     def wait(self, *, cost: str | None = None, text: str = "") -> None:
-        """Wait until no target has the call pending."""
+        """Wait until no target has the call pending any more."""
         self._write(o.WAIT, cost=cost, text=text)
 
     def cancel(self, *, cost: str | None = None, text: str = "") -> None:
-        """Forget the request: it had no target."""
+        """Cancel the request: it has no targets."""
         self._write(o.CANCEL, cost=cost, text=text)
 
     def flush_self(
@@ -758,22 +757,22 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Let this CPU do what the handler of the flush does.
+        """Run the flush's handler on this CPU.
 
         Args:
             scope: what it drops (`ops.SCOPE_*`).
-            own_handler: the kernel calls it like any target's.
-            forced: 1: it invalidates, whatever it has loaded; 2: and leaves the mm.
+            own_handler: the kernel calls the handler here as on any target.
+            forced: 1: invalidate, whichever mm is loaded; 2: invalidate and leave the mm.
         """
         self._write(o.FLUSH_SELF, scope, int(own_handler), forced, cost=cost, text=text)
 
     def flush_local_pages(
         self, pages: int, scope: int = o.SCOPE_BOTH, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Let this CPU flush pages of the mm outside a request, as flush_tlb_page() does.
+        """Flush pages of the mm on this CPU, without a request.
 
         Args:
-            pages: how many.
+            pages: the number of pages.
             scope: what it drops (`ops.SCOPE_*`).
         """
         self._write(o.FLUSH_LOCAL_PAGES, pages, scope, cost=cost, text=text)
@@ -787,12 +786,12 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Read a variable; of stores that wait in this CPU's buffer, the newest is seen.
+        """Read a variable: the newest store to it in this CPU's store buffer, else memory.
 
         Args:
             register: a register that is overwritten.
             variable: a variable, or the first of an array.
-            index: a register that says how far from there the one lies that is meant.
+            index: a register with the index of the element, if `variable` is an array.
         """
         self._write(o.V_LOAD, register, variable, 0 if index is None else index + 1, cost=cost, text=text)
 
@@ -810,9 +809,9 @@ class Builders:
 
         Args:
             variable: a variable, or the first of an array.
-            value: what is written.
+            value: the value that is written.
             from_register: `value` is a register that holds it.
-            index: a register that says how far from there the one lies that is meant.
+            index: a register with the index of the element, if `variable` is an array.
         """
         self._write(
             o.V_STORE,
@@ -834,13 +833,13 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Add to a variable and read the sum: fully ordered, as atomic_add_return().
+        """Add to a variable and read the sum, fully ordered, as atomic_add_return() does.
 
         Args:
             variable: a variable, or the first of an array.
             number: what is added.
             register: gets the sum.
-            index: a register that says how far from there the one lies that is meant.
+            index: a register with the index of the element, if `variable` is an array.
         """
         self._write(
             o.V_ADD, variable, number, register, 0 if index is None else index + 1, cost=cost, text=text
@@ -856,12 +855,12 @@ class Builders:
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Write a variable and read what it held: fully ordered, as xchg().
+        """Write a variable and read its old value, fully ordered, as xchg() does.
 
         Args:
             variable: a variable, or the first of an array.
-            value: what is written.
-            register: gets what it held.
+            value: the value that is written.
+            register: gets the old value.
             from_register: `value` is a register that holds it.
         """
         self._write(o.V_XCHG, variable, value, register, int(from_register), cost=cost, text=text)
@@ -869,12 +868,12 @@ class Builders:
     def v_cas(
         self, variable: int, expected: int, new: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Write a variable if it holds what is expected; else read it and go to a label.
+        """Write a variable if it holds the expected value; else read it and jump to a label (cmpxchg()).
 
         Args:
             variable: a variable, or the first of an array.
-            expected: a register; gets the value that was there instead.
-            new: a register that holds what is written.
+            expected: a register with the expected value; gets the value found if that differs.
+            new: a register with the new value.
             label: a place in the program.
         """
         self._write(o.V_CAS, variable, expected, new, label, cost=cost, text=text)
@@ -886,17 +885,17 @@ class Builders:
     def access(
         self, register: int, entry: int, write: bool = False, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Access memory through an entry: by this CPU's copy of it in the TLB, or by a walk.
+        """Access memory in user mode through an entry: by this CPU's TLB copy of it, or by a walk.
 
         Args:
             register: gets the entry's value, 0 for a fault.
-            entry: an entry that stands alone.
-            write: yes or no.
+            entry: a single page-table entry.
+            write: true or false.
         """
         self._write(o.ACCESS, register, entry, int(write), cost=cost, text=text)
 
     def choice(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
-        """Go on, or go to a label: anything may happen.
+        """Go on or jump to a label; exploration tries both.
 
         Args:
             label: a place in the program.
@@ -904,7 +903,7 @@ class Builders:
         self._write(o.CHOICE, label, cost=cost, text=text)
 
     def fail(self, invariant: int, *, cost: str | None = None, text: str = "") -> None:
-        """Report that an invariant does not hold.
+        """Report a broken invariant.
 
         Args:
             invariant: an invariant.
@@ -914,7 +913,7 @@ class Builders:
     def jump_no_bits(
         self, register: int, mask: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label unless a register has one of some bits.
+        """Jump to a label unless a register has one of the bits of a mask.
 
         Args:
             register: a register that is read.
@@ -936,7 +935,7 @@ class Builders:
         """Add to a register.
 
         Args:
-            register: a register that is read, and perhaps overwritten.
+            register: a register that is read and may be overwritten.
             number: what is added.
         """
         self._write(o.ADD, register, number, cost=cost, text=text)
@@ -944,7 +943,7 @@ class Builders:
     def jump_same(
         self, register: int, other: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Go to a label if two registers hold the same.
+        """Jump to a label if two registers are equal.
 
         Args:
             register: a register that is read.
@@ -954,13 +953,13 @@ class Builders:
         self._write(o.JUMP_SAME, register, other, label, cost=cost, text=text)
 
     def target_rcu(self, *, cost: str | None = None, text: str = "") -> None:
-        """Aim at all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state."""
+        """Target all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state."""
         self._write(o.TARGET_RCU, cost=cost, text=text)
 
     def reached(self, place: int, *, cost: str | None = None, text: str = "") -> None:
-        """Note that exploration got here.
+        """Mark a place as reached by exploration.
 
         Args:
-            place: a place that exploration may reach.
+            place: the number of a place.
         """
         self._write(o.REACHED, place, cost=cost, text=text)

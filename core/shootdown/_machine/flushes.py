@@ -35,7 +35,7 @@ from shootdown._machine.sets import (
 
 @kernel
 def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, spares: int) -> None:
-    """Drop the TLBs' copies of the mm's entries that stand alone, except those that the flush spares."""
+    """Drop the TLBs' copies of the mm's single entries, except those that the flush spares."""
     while cpus:
         row = L.o_tlb + (word * L.bits + lowest(cpus)) * L.entries
         cpus = cpus & (cpus - 1)
@@ -46,7 +46,7 @@ def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, spares: int
 
 @inlined
 def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
-    """Drop what TLBs (scope LEAF) and walk caches (scope WALK) of the CPUs hold of an mm."""
+    """Drop an mm's entries from the TLBs (scope LEAF) and walk caches (scope WALK) of some CPUs."""
     if scope & o.SCOPE_LEAF:
         if L.entries:
             drop_entries(S, L, mm, word, cpus, scope >> o.SCOPE_SPARES)
@@ -66,7 +66,7 @@ def catch_up(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
 
 @kernel
 def leave_lazy_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
-    """Move lazy CPUs to init_mm: they stop using the mm's tables and miss its later flushes knowingly."""
+    """Move lazy CPUs to init_mm: they stop using the mm's tables and need no later flush of it."""
     S[mm_set(L, mm, LOADED) + word] = int64(S[mm_set(L, mm, LOADED) + word]) & ~cpus
     S[cpu_set(L, LAZY) + word] = int64(S[cpu_set(L, LAZY) + word]) & ~cpus
     if L.clear_on_switch:
@@ -82,7 +82,7 @@ def leave_lazy_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> None:
 
 @kernel
 def leave_idle_mm(S: Cells, L: Layout, mm: int, word: int, cpus: int) -> int:
-    """Let CPUs that run no task of the mm leave it and its mm_cpumask; returns those that had it loaded."""
+    """Let CPUs that run no task of the mm leave it and its mm_cpumask; return those that had it loaded."""
     loaded = int64(S[mm_set(L, mm, LOADED) + word])
     idle = cpus & ~(loaded & ~int64(S[cpu_set(L, LAZY) + word]))
     left = idle & loaded
@@ -98,8 +98,8 @@ def handle_flush(
 ) -> tuple[int, int, int]:
     """Do what flush_tlb_func() does, on a set of CPUs that took the flush of `sender`.
 
-    arch/x86/mm/tlb.c: a CPU that runs another mm leaves mm_cpumask; a lazy one switches to init_mm; one that is
-    new enough does nothing; one that is a single generation behind flushes the range, any other everything.
+    arch/x86/mm/tlb.c: a CPU that runs another mm leaves mm_cpumask; a lazy one switches to init_mm; one whose tlb_gen
+    is up to date does nothing; one that is a single generation behind flushes the range, any other everything.
 
     Returns:
         the CPUs that flushed everything, that flushed the range, that were lazy and loaded init_mm (three masks). Those
@@ -137,7 +137,7 @@ def handle_flush(
 
 @inlined
 def takeable(S: Cells, L: Layout, sender: int, word: int) -> int:
-    """Say which CPUs of a word could take the call of `sender` now."""
+    """Return the CPUs of a word that could take the call of `sender` now."""
     pending = int64(S[L.o_out + sender * L.words + word])
     call = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
     if call == o.CALL_NONE:
@@ -205,6 +205,6 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
 
 @inlined
 def take_sync(S: Cells, L: Layout, sender: int) -> None:
-    """Let all targets of a sync take it: its handler is empty, so that this is `take` for all words at once."""
+    """Let all targets of a sync take it: `take` for all words at once, which is possible as the handler is empty."""
     for w in range(L.words):
         S[L.o_out + sender * L.words + w] = 0

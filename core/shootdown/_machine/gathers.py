@@ -1,4 +1,4 @@
-"""What a gather collects: a range, its levels, its flags."""
+"""Steps on a gather (struct mmu_gather): its range, its cleared levels, its flags, its queues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shootdown._machine.layout import (
 
 @inlined
 def stride_shift(L: Layout, cleared: int) -> int:
-    """Say how many base pages one stride of a flush spans, as a shift: tlb_get_unmap_shift()."""
+    """Return log2 of the base pages in one stride of a flush: tlb_get_unmap_shift() - PAGE_SHIFT."""
     if cleared & o.CLEARED_PTES:
         return int64(0)
     if cleared & o.CLEARED_PMDS:
@@ -66,7 +66,7 @@ def widen(S: Cells, gather: int, lo: int, hi: int, flags: int, cleared: int) -> 
 
 @inlined
 def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
-    """Add to a gather, or ask what it has collected."""
+    """Add to a gather, or branch on what it has collected."""
     t = L.o_task + task * TASK_CELLS
     op = P[pc * 5]
     a = P[pc * 5 + 1]
@@ -120,7 +120,8 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
                 S[g + G_TABLES] = n
                 nxt = d
         elif op == o.GATHER_PAGES:
-            # Only the outermost gather of a task queues pages: how many, its last gather remembers.
+            # Only a task's outermost gather queues pages. The count is kept in G_TABLES of its third gather, the
+            # request, which needs that cell for nothing else.
             q = t + T_GATHER + 2 * GATHER_CELLS + G_TABLES
             n = int64(S[q]) + b
             S[regs + o.SCRATCH] = int64(n >= c)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Label:
-    """A place in a program that is not known yet."""
+    """A place in a program, used before its step number is known."""
 
     def __init__(self) -> None:
         self.at = -1

@@ -1,4 +1,4 @@
-"""Where each thing lies in the one flat array that is the machine's state.
+"""The layout of the machine's state, which is one flat array.
 
 The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint16` cells and 16 CPUs
 in a word for exploration.
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-#: Bitmaps over CPUs that the whole machine has.
+#: Sets of CPUs that exist once in the machine.
 CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
-#: Bitmaps over CPUs that each mm has.
+#: Sets of CPUs that exist once for each mm.
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
-#: The cells of a CPU: whom it runs, what is loaded, the call that it sends (kind and scope, which mm, generation,
-#: strides with 0 for everything), which of its ASIDs it gives out next.
+#: The cells of a CPU: the task that it runs, the mm that is loaded, the call that it sends (kind and scope, mm,
+#: tlb_gen, strides with 0 for everything), the ASID that it gives out next.
 CPU_PARTS = ("task", "loaded_mm", "call", "call_mm", "call_gen", "call_strides", "next_asid")
 CPU_CELLS = len(CPU_PARTS)
 CPU_TASK, CPU_MM, CPU_CALL, CPU_CALL_MM, CPU_CALL_GEN, CPU_CALL_STRIDES, CPU_NEXT_ASID = range(CPU_CELLS)
-#: The cells of a gather: its range, its flags, levels at which entries were cleared, tables that wait to be freed.
+#: The cells of a gather: its range, its flags, levels at which entries were cleared, tables queued to be freed.
 GATHER_PARTS = ("lo", "hi", "flags", "cleared", "tables")
 GATHER_CELLS = len(GATHER_PARTS)
 G_LO, G_HI, G_FLAGS, G_CLEARED, G_TABLES = range(GATHER_CELLS)
-#: The first cells of a task: its step, current->mm, its home CPU, the mm that its kernel work concerns. Its registers
-#: and gathers follow.
+#: The first cells of a task: its step, current->mm, its home CPU, the mm that its kernel work is on. Its registers and
+#: gathers follow.
 TASK_PARTS = ("step", "mm", "home", "on")
 T_PC, T_MM, T_CPU, T_ON = range(len(TASK_PARTS))
 T_REG = len(TASK_PARTS)
 T_GATHER = T_REG + ops.REGISTERS
 TASK_CELLS = T_GATHER + ops.GATHERS * GATHER_CELLS
-#: The cells of an mm: tlb_gen, gathers under way, its global ASID (1: it moves to it, 2: it has it), whether trimming
-#: is due, whether a global ASID may be considered.
+#: The cells of an mm: tlb_gen, gathers under way, its global ASID (1: in transition to it, 2: in use), whether trimming
+#: of mm_cpumask is due, whether a global ASID may be considered.
 MM_PARTS = ("generation", "pending", "global", "trim", "consider")
 MM_CELLS = len(MM_PARTS)
 M_GEN, M_PENDING, M_GLOBAL, M_TRIM, M_CONSIDER = range(MM_CELLS)
-#: The cells of a store that waits: its variable (from one; 0: free), its value.
+#: The cells of a buffered store: its variable (from one; 0: free), its value.
 STORE_PARTS = ("variable", "value")
 STORE_CELLS = len(STORE_PARTS)
 #: The cells of a lock.
@@ -53,22 +53,22 @@ class Layout(NamedTuple):
     """Sizes, offsets and rules of one machine; every field is a plain integer so that kernels can take it.
 
     Args:
-        cpus, tasks, mms, slots, classes, locks, events, asids: how many there are. A slot is one PUD entry of
+        cpus, tasks, mms, slots, classes, locks, events, asids: the number of each. A slot is one PUD entry of
             an address space; a class is one kind of PMD table that a slot's entry can point to. Table
             `class * slots + slot` is one page.
         bits, shift: bits of a cell, and CPUs in one word of a bitmap: a power of two, and its logarithm.
         words: words in a bitmap.
-        slot_units: address units in a slot (a unit is what ranges of gathers count in).
+        slot_units: address units in a slot; a unit is the granularity of a gather's range.
         unit_pages: base pages in a unit, as a shift.
         pmd_shift, pud_shift, p4d_shift: log2 of base pages that an entry of this level spans.
-        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask.
-        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
-        tagged: translations of an mm outlive a switch to another (PCID, ASID).
-        variables, entries: memory that scenarios name; the first `entries` variables are entries of page tables
-            that stand alone, each with a copy in each CPU's TLB.
-        stores: how many stores a CPU's store buffer holds.
+        clear_on_switch: a CPU that switches to another mm leaves the mm_cpumask of the old one.
+        lazy_tlb: an idle CPU keeps its last mm loaded (lazy TLB mode).
+        tagged: translations of an mm survive a switch to another mm (PCID, ASID).
+        variables, entries: memory that scenarios name. The first `entries` variables are single page-table entries:
+            entries modelled one by one, each with a copy in each CPU's TLB.
+        stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
-        most: the largest number that a cell holds; flushes of more strides are kept as that many.
+        most: the largest number that a cell holds; larger numbers of strides are stored as this one.
     """
 
     cpus: int
@@ -191,7 +191,7 @@ def make_layout(
 
 
 def with_cells(layout: Layout, bits: int) -> Layout:
-    """Return the layout with wider cells, everything where it lay: a set of several words has as many CPUs in each."""
+    """Return the layout with wider cells at unchanged places: each word of a set still holds as many CPUs as before."""
     if bits < layout.bits:
         raise AssertionError("cells only get wider")
     if layout.words != 1:
@@ -200,7 +200,7 @@ def with_cells(layout: Layout, bits: int) -> Layout:
 
 
 def _most(bits: int) -> int:
-    """The largest number that a cell of so many bits is given to hold."""
+    """The largest number that is stored in a cell of so many bits."""
     return (1 << min(bits, 62)) - 1
 
 

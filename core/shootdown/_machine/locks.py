@@ -1,4 +1,4 @@
-"""Locks: one writer or many readers; who wants one waits until it is free."""
+"""Locks: one writer or many readers; a task that wants a lock waits until it is free."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shootdown._machine.variables import drained
 
 @inlined
 def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
-    """Say which lock a lock step concerns."""
+    """Return the number of the lock that a lock step takes or releases."""
     t = L.o_task + task * TASK_CELLS
     lock = int64(P[pc * 5 + 1])
     if P[pc * 5 + 2] == 1:
@@ -33,14 +33,14 @@ def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
 
 @inlined
 def held(S: Cells, L: Layout, lock: int, write: bool) -> bool:
-    """Say whether somebody who wants a lock has to wait: readers only for a writer."""
+    """Whether a task that wants a lock has to wait: a reader only for a writer, a writer for anyone."""
     k = L.o_lock + lock * LOCK_CELLS
     return bool(int64(S[k + K_WRITER]) != 0 or (write and int64(S[k + K_READERS]) != 0))
 
 
 @kernel
 def sleeps(S: Cells, P: Cells, L: Layout, task: int) -> bool:
-    """Say whether the next step of a task is one that it has to wait for, and may sleep meanwhile."""
+    """Whether a task is blocked at its next step and may sleep there."""
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]
     if op == o.AWAIT:
@@ -63,7 +63,7 @@ def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, i
         lock = lock_of(S, L, P, pc, task)
         k = L.o_lock + lock * LOCK_CELLS
         said = lock << 3
-        # A release lets no store of the critical section wait; x86 takes locks with a locked instruction besides.
+        # A release waits for the stores of the critical section; x86 also takes locks with a locked instruction.
         if L.memory and not drained(S, L, cpu) and (op >= o.AFTER or L.memory == o.TSO):
             return int64(o.BLOCKED_BUFFER), nxt
         if op == o.LOCK_WRITE:

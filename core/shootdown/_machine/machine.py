@@ -24,8 +24,8 @@ class Machine:
         layout: where the state's parts lie.
         state: the first state; runs work on a copy.
         ready: tasks that can run at the beginning.
-        sections: locks under which tables are unshared (i_mmap_rwsems); locks are numbered from them.
-        windows: how many counting windows the programs mark.
+        sections: the number of i_mmap_rwsems, under which tables are unshared; they are the first locks.
+        windows: the number of counting windows in the programs.
         pages_per_table: huge pages that a process uses in each PMD table.
         tasks_expected: tasks that have to end or park for the run to be whole.
         names: what the variables that programs share are called, in their order; empty ones have no name.

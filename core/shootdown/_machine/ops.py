@@ -1,16 +1,16 @@
 """The numbers of the steps that programs are made of, and the values that their operands have.
 
-A step is one atomic action of one task: an operation and four operands `a b c d`. What each does, what its operands
-are and which cells of the state it touches stands in one table, `_machine.steps`; `Assembler` has a method for each.
+A step is one atomic action of one task: an operation and four operands `a b c d`. The table `_machine.steps` has a row
+for each step: what it does, its operands, the cells of the state that it touches. `Assembler` has a method for each.
 
 Nothing here knows time, an architecture or a kernel version.
 """
 
 from __future__ import annotations
 
-#: Operations from here on mean something to clocks, queues or the ledger beyond what they cost.
+#: Operations from here on affect clocks, queues or the ledger, apart from their cost.
 AFTER = 128
-#: Where the numbers of each family begin: from 0 on control and scheduling, to the end scenarios' variables.
+#: The first number of each family of steps; control and scheduling begin at 0, variables come last.
 LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES = 20, 30, 50, 70, 100, 104
 
 # === operations
@@ -75,7 +75,7 @@ COPY_RANGE = 61
 SET_FLAGS = 62
 JUMP_NOT_PENDING = 63
 
-# --- a flush request on its way
+# --- a flush request in progress
 FLUSH_BEGIN = AFTER + 70
 TARGET_MM = 71
 TARGET_ONLINE = 72
@@ -108,7 +108,7 @@ JUMP_NOT_MASKED = 96
 IRQ_OFF = 100
 IRQ_ON = AFTER + 101
 
-# --- memory that scenarios name, and registers
+# --- variables of scenarios, and registers
 V_LOAD = 104
 V_STORE = 105
 V_ADD = 106
@@ -128,7 +128,7 @@ REACHED = 118
 # --- instructions, counted by name
 EXECUTE = AFTER + 102
 
-# === what operands hold
+# === values of operands
 
 # --- how FLUSH_BEGIN counts
 ROUNDED = 1  # the range is first rounded outwards to whole strides
@@ -138,10 +138,10 @@ BASE_STRIDES = 8  # strides are base pages, whatever was cleared
 PMD_STRIDES = 16  # strides are what a PMD entry spans
 EVERYTHING = 32  # all of the mm, whatever the gather recorded
 
-# --- what EXECUTE multiplies its number by
+# --- the unit for each of which EXECUTE executes `b` instructions
 PER_REQUEST = 0  # b of them
-PER_STRIDE = 1  # b for each stride of the request on its way (1 if it flushes everything)
-PER_RANGE_DIGIT = 2  # b for each 5-bit digit of half the strides that is not zero
+PER_STRIDE = 1  # b for each stride of the request (1 if it flushes everything)
+PER_RANGE_DIGIT = 2  # b for each nonzero 5-bit digit of half the number of strides
 PER_ODD_STRIDE = 3  # b if the number of strides is odd
 PER_TARGET = 4  # (with one of these) for each target: what they will execute when they take the call
 PER_PMD = 16  # b for each whole PMD entry in a range that begins at one, counted in base pages
@@ -150,12 +150,12 @@ ONE_STRIDE = 64  # (with one of these) only if the request is of one stride
 MORE_STRIDES = 128  # only if it is of more
 BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1) counts none of its own
 
-# --- memory models: in which order a CPU's stores reach the others
+# --- memory models: the order in which a CPU's stores become visible to others
 SC = 0  # at once
 TSO = 1  # later, in program order
 WEAK = 2  # later, in any order
 
-# --- bits of an entry that stands alone, as ACCESS and the hardware walker read them
+# --- bits of a single page-table entry, as ACCESS and the hardware walker read them
 ENTRY_PRESENT = 1
 ENTRY_WRITABLE = 2
 ENTRY_DIRTY = 4
@@ -165,14 +165,14 @@ ENTRY_PAGE_SHIFT = 3
 CALL_NONE = 0
 CALL_FLUSH = 1  # IPI: flush_tlb_func
 CALL_SYNC = 2  # IPI: tlb_remove_table_sync_one's empty handler
-CALL_HYPERCALL = 3  # the hypervisor flushes for us; no guest CPU takes an interrupt
+CALL_HYPERCALL = 3  # the hypervisor flushes for the guest; no guest CPU takes an interrupt
 CALL_BROADCAST = 4  # hardware broadcast (INVLPGB, TLBI, tlbie); no CPU takes an interrupt
 CALL_TRANSITION = 5  # IPI: move to the global ASID
-CALL_INVALIDATE = 6  # IPI: invalidate (nothing with scope 0), whatever the CPU has loaded
+CALL_INVALIDATE = 6  # IPI: invalidate (nothing with scope 0), whichever mm the CPU has loaded
 CALL_LEAVE = (
     7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
 )
-CALL_RCU = 8  # no interrupt: a grace period waits until each CPU was once outside of irqs-off code
+CALL_RCU = 8  # no interrupt: a grace period waits until each CPU has been in a quiescent state
 CALL_MASK = 15
 INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDATE)
 
@@ -180,8 +180,8 @@ INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDAT
 SCOPE_LEAF = 1  # TLB entries
 SCOPE_WALK = 2  # paging-structure (walk) cache entries
 SCOPE_BOTH = 3
-SCOPE_FORCED = 4  # a what-if: full flushes too drop no more than the scope says
-#: Above them: entries that stand alone and that the range of the flush does not hold (bit i is entry i, up to 9).
+SCOPE_FORCED = 4  # a what-if: even full flushes drop no more than the scope says
+#: Above them, a bit for each single entry outside the range of the flush (bit i is entry i, up to 9).
 SCOPE_SPARES = 3
 SCOPE_MASK = 7
 SCOPE_SHIFT = 4
@@ -202,12 +202,12 @@ CLEARED_PMDS = 2
 CLEARED_PUDS = 4
 CLEARED_P4DS = 8
 
-# --- what a table's page is used for
+# --- the use of a table's page
 TABLE_SHARED = 0
 TABLE_REUSED = 1
 TABLE_FREED = 2
 TABLE_MASK = 3
-TABLE_OWNER_SHIFT = 2  # above the state: which mm (from one) gave the table that state
+TABLE_OWNER_SHIFT = 2  # above the state: the mm (from one) that gave the table that state
 
 # --- registers
 INDEX = 0
@@ -216,7 +216,7 @@ CLASS = 2
 SCRATCH = 3
 SCRATCH2 = 4
 REGISTERS = 5
-GATHERS = 3  # of a task: an outer and a nested mmu_gather, and the request of a flush that needs none
+GATHERS = 3  # of a task: an outer and a nested mmu_gather, and the request of a flush without a gather
 
 # --- occurrences for the ledger (NOTE)
 NOTE_GATHER = 0
@@ -224,13 +224,13 @@ NOTE_GATHER_VMA = 1
 NOTE_SHARED = 6
 NOTE_WARNING = 8
 NOTE_COMPLETION = 9
-NOTE_SECTION = 10  # b=1 opens, 0 closes the section in which tables are unshared, c=its i_mmap_rwsem
-NOTE_RCU = 11  # a grace period was asked for
+NOTE_SECTION = 10  # b=1 opens, b=0 closes the section in which tables are unshared; c is its i_mmap_rwsem
+NOTE_RCU = 11  # a grace period was requested
 NOTE_AUDIT = 12  # i_mmap_rwsem is about to drop: look for stale entries
 NOTE_FLUSH_RANGE = 13  # flush_tlb_range() or flush_pmd_tlb_range() was called
 NOTE_FLUSH_PAGE = 14  # flush_tlb_page() was called
 
-# --- what step() says
+# --- results of step()
 DONE = 0  # the step was taken
 BLOCKED_LOCK = 1  # a lock is held by another
 BLOCKED_ACK = 2  # a target has not answered

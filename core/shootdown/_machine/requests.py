@@ -1,4 +1,4 @@
-"""A flush request on its way: whom it concerns, how much it drops, when it is answered."""
+"""A flush request in progress: its targets, how much it drops, when it is answered."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from shootdown._machine.variables import drained
 
 @inlined
 def forget_call(S: Cells, base: int) -> None:
-    """Leave nothing behind of a request that is over."""
+    """Clear the cells of a request that is over."""
     S[base + CPU_CALL] = 0
     S[base + CPU_CALL_MM] = 0
     S[base + CPU_CALL_GEN] = 0
@@ -91,7 +91,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         if int64(S[base + CPU_CALL_MM]) == 0:
             S[base + CPU_CALL_MM] = mm + 1
     elif op == o.FLUSH_BEGIN:
-        # What was changed is visible before anything is invalidated: a locked increment, DSB ISHST, ptesync.
+        # Changes of entries are visible before anything is invalidated: a locked increment, DSB ISHST, ptesync.
         if L.memory and not drained(S, L, cpu):
             return int64(o.BLOCKED_BUFFER), nxt
         g = t + T_GATHER + a * GATHER_CELLS
@@ -111,7 +111,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             n = int64(S[g + G_HI]) - int64(S[g + G_LO])
             if int64(S[g + G_CLEARED]) & (o.CLEARED_PTES | o.CLEARED_PMDS):
                 n = n << L.unit_pages
-            else:  # freed tables alone: of each the first page is recorded (pud_free_tlb() and its kin)
+            else:  # freed tables alone: pud_free_tlb() and the like record the first page of each table
                 n = ((n - 1) << L.unit_pages) + 1
             if d & o.PMD_STRIDES:
                 n = n >> L.pmd_shift

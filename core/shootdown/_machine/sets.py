@@ -25,19 +25,19 @@ MM_SET_COUNT = len(MM_SETS)
 
 @inlined
 def cpu_set(L: Layout, which: int) -> int:
-    """Say where a CPU set of the machine begins."""
+    """Return the first cell of a CPU set of the machine."""
     return L.o_sets + which * L.words
 
 
 @inlined
 def mm_set(L: Layout, mm: int, which: int) -> int:
-    """Say where a CPU set of an mm begins."""
+    """Return the first cell of a CPU set of an mm."""
     return L.o_mmset + (mm * MM_SET_COUNT + which) * L.words
 
 
 @inlined
 def has(S: Cells, at: int, L: Layout, cpu: int) -> bool:
-    """Say whether a CPU is in the set that begins at `at`."""
+    """Whether a CPU is in the set that begins at `at`."""
     return (int64(S[at + (cpu >> L.shift)]) >> (cpu & (L.bits - 1))) & 1 != 0
 
 

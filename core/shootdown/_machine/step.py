@@ -1,9 +1,9 @@
-"""The one semantics: what a step does.
+"""The semantics of steps, shared by both engines.
 
-Each family of steps has a function, most of them in a module of their own; it returns what came of the step and which
-step is next. Both engines run these functions, those for interrupts (`flushes`) and those for context switches
-(`switching`), and nothing else writes semantic state. They know no time, no queue, no cost and no ledger. A step that
-can't be taken says why and has written nothing.
+Each family of steps has a function, most of them in a module of their own; it returns the result of the step and the
+number of the next one. Both engines run these functions, those for interrupts (`flushes`) and those for context
+switches (`switching`), and nothing else writes semantic state. They know no time, no queue, no cost and no ledger. A
+step that can't be taken returns the reason and has written nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shootdown._machine.variables import variable_step
 
 @inlined
 def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
-    """Go on elsewhere in the program, or change where and on what the task runs."""
+    """Jump, or change the CPU, mm or run state of the task."""
     t = L.o_task + task * TASK_CELLS
     op = P[pc * 5]
     a = P[pc * 5 + 1]
@@ -74,7 +74,7 @@ def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
 
 @inlined
 def irq_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> None:
-    """Turn the CPU's interrupts off or on; a lockless walk does."""
+    """Turn the CPU's interrupts off or on, as around a lockless walk."""
     t = L.o_task + task * TASK_CELLS
     op = P[pc * 5]
     a = P[pc * 5 + 1]
@@ -97,11 +97,11 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         P: steps, shape (n * 5,): operation and operands a b c d.
         lists: tables that PICK reads, any length.
         L: the layout.
-        task: whose step; its CPU is where it lives.
+        task: the task that takes it, on its home CPU.
 
     Returns:
-        what came of it (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`) in the low 3 bits; above it the lock or event
-        that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
+        The result (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`) in the low 3 bits; above it the lock or event that it
+        concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
     """
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]
@@ -132,7 +132,7 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
 
 @kernel
 def choose(S: Cells, P: Cells, L: Layout, task: int) -> bool:
-    """Let a task whose next step is a CHOICE go the other way; `step` goes on."""
+    """Let a task whose next step is a CHOICE jump; `step` takes the other branch."""
     t = L.o_task + task * TASK_CELLS
     pc = int64(S[t + T_PC])
     if P[pc * 5] != o.CHOICE:
@@ -141,6 +141,6 @@ def choose(S: Cells, P: Cells, L: Layout, task: int) -> bool:
     return True
 
 
-#: The step function, and the same for a loop that takes nothing else: inlined there, a step costs no call.
+#: The step function, and a copy that is inlined into a loop of steps, where a step then costs no call.
 step = kernel(_step)
 step_inlined = inlined_copy(_step)

@@ -1,4 +1,4 @@
-"""What a CPU does to its own state when it turns to another task, or enters the guest again."""
+"""Changes of a CPU's own state when it switches to another task, or enters the guest again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def switch_to(S: Cells, L: Layout, cpu: int, task: int) -> int:
     """Switch a CPU to a task, or to the idle task (-1): context_switch() and switch_mm_irqs_off().
 
     Returns:
-        1 if the CPU loaded a page-table root, 3 if that dropped translations too, else 0.
+        1 if the CPU loaded a page-table root, 3 if that also dropped translations, else 0.
     """
     base = L.o_cpu + cpu * CPU_CELLS
     S[base + CPU_TASK] = task + 1
@@ -45,7 +45,7 @@ def switch_to(S: Cells, L: Layout, cpu: int, task: int) -> int:
             put(S, cpu_set(L, LAZY), L, cpu)
         return 0
     mm = int64(S[L.o_task + task * TASK_CELLS + T_MM])
-    if mm == 0:  # a kernel thread borrows what is loaded
+    if mm == 0:  # a kernel thread borrows the loaded mm
         if L.lazy_tlb and int64(S[base + CPU_MM]) != 0:
             put(S, cpu_set(L, LAZY), L, cpu)
         return 0
@@ -54,7 +54,7 @@ def switch_to(S: Cells, L: Layout, cpu: int, task: int) -> int:
 
 @kernel
 def load_mm(S: Cells, L: Layout, cpu: int, mm: int) -> int:
-    """Load an mm (numbered from one) on a CPU; returns as `switch_to`."""
+    """Load an mm (numbered from one) on a CPU; return as `switch_to` does."""
     base = L.o_cpu + cpu * CPU_CELLS
     old = int64(S[base + CPU_MM])
     word = cpu >> L.shift
@@ -96,13 +96,13 @@ def load_mm(S: Cells, L: Layout, cpu: int, mm: int) -> int:
 
 @inlined
 def place(S: Cells, L: Layout, task: int, cpu: int) -> None:
-    """Give a new task its CPU: select_task_rq_fork()."""
+    """Assign a CPU to a new task: select_task_rq_fork()."""
     S[L.o_task + task * TASK_CELLS + T_CPU] = cpu
 
 
 @kernel
 def enter_guest(S: Cells, L: Layout, cpu: int) -> None:
-    """Let a preempted vCPU run again; it flushes first if it was told to (KVM_VCPU_FLUSH_TLB)."""
+    """Let a preempted vCPU run again; it flushes first if that was requested (KVM_VCPU_FLUSH_TLB)."""
     word = cpu >> L.shift
     bit = int64(1) << (cpu & (L.bits - 1))
     take_out(S, cpu_set(L, PREEMPTED), L, cpu)

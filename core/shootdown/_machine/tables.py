@@ -1,4 +1,4 @@
-"""Page-table entries and the tables behind them: shared, given up, reused."""
+"""Steps on page-table entries and the tables that they point to: shared, unshared, reused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shootdown._machine.sets import LEAF, STALE_LEAF, STALE_WALK, WALK, mm_set, 
 
 @inlined
 def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
-    """Change or read an entry, or who shares a table."""
+    """Read or change an entry, or the share count of a table."""
     t = L.o_task + task * TASK_CELLS
     op = P[pc * 5]
     a = P[pc * 5 + 1]

@@ -1,4 +1,4 @@
-"""Memory that scenarios name, as each CPU sees it through its store buffer and its TLB."""
+"""Variables of scenarios, as each CPU sees them through its store buffer and its TLB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shootdown._machine.sets import ONLINE, cpu_set, take_out
 
 @kernel
 def load(S: Cells, L: Layout, cpu: int, variable: int) -> int:
-    """Read a variable as a CPU sees it: the newest of its own stores that wait, else memory."""
+    """Read a variable as a CPU sees it: the newest of its own buffered stores, else memory."""
     for i in range(L.stores - 1, -1, -1):
         at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
         if int64(S[at]) == variable + 1:
@@ -36,16 +36,16 @@ def store(S: Cells, L: Layout, cpu: int, variable: int, value: int) -> bool:
 
 @kernel
 def drained(S: Cells, L: Layout, cpu: int) -> bool:
-    """Say whether all stores of a CPU have reached memory."""
+    """Whether all stores of a CPU have reached memory."""
     return L.stores == 0 or int64(S[L.o_store + cpu * L.stores * STORE_CELLS]) == 0
 
 
 @kernel
 def access(S: Cells, L: Layout, cpu: int, entry: int, write: int) -> int:
-    """Let a user-mode access use the TLB's copy of an entry, or walk; returns the entry's value, 0 for a fault.
+    """Let a user-mode access use the TLB's copy of an entry, or walk; return the entry's value, 0 for a fault.
 
-    A store through a copy that is not dirty sets the dirty bit of the entry in memory first, and faults if that has
-    gone (Intel SDM 3A, 5.8 "Accessed and Dirty Flags").
+    A store through a copy that is not dirty first sets the dirty bit of the entry in memory, and faults if that entry
+    is no longer present and writable (Intel SDM 3A, 5.8 "Accessed and Dirty Flags").
     """
     at = L.o_tlb + cpu * L.entries + entry
     value = int64(S[at])
@@ -70,7 +70,7 @@ def access(S: Cells, L: Layout, cpu: int, entry: int, write: int) -> int:
 
 @inlined
 def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
-    """Read or write a variable, count in registers, or report."""
+    """Read or write a variable, compute with registers, or report a broken invariant."""
     t = L.o_task + task * TASK_CELLS
     op = P[pc * 5]
     a = P[pc * 5 + 1]

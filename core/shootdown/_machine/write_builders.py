@@ -2,7 +2,7 @@
 
     python -m shootdown._machine.write_builders
 
-What it writes is checked in, so that editors and type checkers know the methods; a test writes it again and compares.
+The result is checked in, so that editors and type checkers know the methods; a test writes it again and compares.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ _PATH = Path(__file__).with_name("builders.py")
 _WIDTH = 110
 _HEAD = '''"""A method for each step, as programs write it. Written by `write_builders.py` from the table of steps.
 
-Those that need several parameters at once, or have another name in the kernel, have a comfortable form besides; see
-`Assembler`.
+`Assembler` adds convenient forms: branches as context managers, keywords for flag bits, the kernel's names.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from shootdown._machine.label import Label
 class Builders:
     """The steps, one method each.
 
-    All take `cost`, the platform's cost of it (`COST_NAMES`), and `text`, what it does in a few words.
+    All take `cost`, the name of the platform's cost (`COST_NAMES`), and `text`, a short description for stories.
     """
 
     def _write(
@@ -50,13 +49,13 @@ _TYPES = {Kind.LABEL: "Label", Kind.TRUTH: "bool", Kind.INDEX: "int | None", Kin
 
 
 def written() -> str:
-    """Return what `builders.py` holds."""
+    """Return the text of `builders.py`."""
     return _HEAD + "".join(_method(row) for row in ROWS if row.builder)
 
 
 def _method(row: Row) -> str:
     taken = [operand for operand in row.operands if not operand.unused]
-    # Operands that need not be told follow those that must be.
+    # Optional operands follow required ones.
     taken.sort(key=lambda operand: operand.default is not None)
     parameters = [
         "self",
@@ -74,7 +73,7 @@ def _method(row: Row) -> str:
 
 
 def _fitted(begin: str, items: list[str], end: str) -> list[str]:
-    """Lay a list out as the formatter does: on one line, on one of its own, or one each."""
+    """Lay a list out as the formatter does: on the same line, on one line of its own, or one item a line."""
     line = begin + ", ".join(items) + end
     if len(line) <= _WIDTH:
         return [line]
@@ -106,7 +105,7 @@ def _documented(taken: list[Operand]) -> str:
 
 
 def _arguments(row: Row) -> list[str]:
-    """Write the operands in their places."""
+    """Write the operands in the order of a step's numbers."""
     places = [""] * 4
     for place, operand in row.placed():
         value = _value(operand)

@@ -1,7 +1,7 @@
 """The cells of the state that steps read and write, by the names that the layout gives them.
 
-A cell is one named part of the state and whose it is. A part that is a set of CPUs also says whose bits: the bit of
-the CPU that takes the step, or those of any CPU.
+A cell is one named part of the state, and its owner. A part that is a set of CPUs also has the owner of its bits: the
+CPU that takes the step, or any CPU.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from shootdown._machine.layout import CPU_SETS, GATHER_PARTS, MM_PARTS, MM_SETS
 
 
 class Of(Enum):
-    """Whose cell it is."""
+    """The owner of a cell."""
 
     TASK = "the task that takes the step"
     TASKS = "any task"
     GIVEN = "the gather, lock, event, variable or entry that an operand names"
-    REQUEST = "the task's last gather, the request of a flush that needs no gather"
+    REQUEST = "the task's third gather, the request of a flush without a gather"
     CPU = "the CPU of the task"
     CPUS = "any CPU"
     ON = "the mm that the task's kernel work concerns"
@@ -35,7 +35,7 @@ class When:
     Args:
         operand: its name.
         values: those for which the condition holds.
-        other: it holds for all other values instead.
+        other: the condition holds for all other values instead.
     """
 
     operand: str
@@ -50,11 +50,11 @@ class Cell:
     Args:
         part: its name: a part of a gather, of a task, of a CPU or of an mm, a set of CPUs, or `register`, `targets`,
             `pud`, `share`, `state`, `writer`, `readers`, `event`, `variable`, `owner`, `tlb`, `store`.
-        of: whose it is.
-        bits: of a set of CPUs, whose bits.
-        number: of a register, which.
+        of: its owner.
+        bits: of a set of CPUs, the owner of the bits.
+        number: of a register, its number.
         when: it is touched only for some values of an operand.
-        maybe: of a cell that is written, some states leave it as it was.
+        maybe: of a cell that is written: in some states it is left as it was.
     """
 
     part: str
@@ -113,10 +113,10 @@ USERS = Cell("mm", Of.TASKS)
 LO, HI, FLAGS, CLEARED, TABLES = (Cell(part, Of.GIVEN) for part in GATHER_PARTS)
 RANGE = (LO, HI, FLAGS, CLEARED)
 REQUEST_RANGE = tuple(attrs.evolve(cell, of=Of.REQUEST) for cell in RANGE)
-#: The pages that the outermost gather of a task has queued: the last gather keeps them.
+#: The number of pages that a task's outermost gather has queued, which its third gather stores.
 QUEUED = attrs.evolve(TABLES, of=Of.REQUEST)
 
-# --- of the CPU: its call, that call's targets, its stores, its TLB's copies of entries that stand alone
+# --- of the CPU: its call, that call's targets, its stores, its TLB's copies of single entries
 LOADED_MM = Cell("loaded_mm", Of.CPU)
 CALL, CALL_MM, CALL_GEN, CALL_STRIDES = (
     Cell(part, Of.CPU) for part in ("call", "call_mm", "call_gen", "call_strides")

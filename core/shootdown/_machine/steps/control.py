@@ -1,4 +1,4 @@
-"""Steps that go on elsewhere in the program, change where and on what a task runs, or keep count."""
+"""Steps that jump, change the CPU, mm or run state of a task, or count."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTROL = (
         words="the task is gone",
         text="the task is gone",
     ),
-    Row(name="JUMP", does="Go on at a label.", operands=(_LABEL,), local=True, ends=True),
+    Row(name="JUMP", does="Jump to a label.", operands=(_LABEL,), local=True, ends=True),
     Row(
         name="SET",
         does="Set a register.",
@@ -38,19 +38,19 @@ CONTROL = (
     ),
     Row(
         name="NEXT",
-        does="Count a register up and go to a label while it is below a limit; else let it begin at 0 again.",
+        does="Increment a register and jump to a label while it is below a limit; else reset it to 0.",
         operands=(Operand("register", Kind.CHANGED), Operand("limit"), _LABEL),
         local=True,
     ),
     Row(
         name="JUMP_ZERO",
-        does="Go to a label if a register is zero.",
+        does="Jump to a label if a register is zero.",
         operands=(Operand("register", Kind.READ), _LABEL),
         local=True,
     ),
     Row(
         name="JUMP_EQUAL",
-        does="Go to a label if a register has a value.",
+        does="Jump to a label if a register has a value.",
         operands=(Operand("register", Kind.READ), Operand("value"), _LABEL),
         local=True,
     ),
@@ -64,7 +64,7 @@ CONTROL = (
     ),
     Row(
         name="MARK",
-        does="Open or close a window: counts between belong to it.",
+        does="Open or close a counting window.",
         operands=(
             Operand("window", Kind.WINDOW),
             Operand("opens", Kind.TRUTH),
@@ -76,7 +76,7 @@ CONTROL = (
     ),
     Row(
         name="NOTE",
-        does="Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.",
+        does="Record an occurrence in the ledger that no other step shows, such as a printed warning.",
         operands=(
             Operand("what", says="`ops.NOTE_*`"),
             Operand("times", says="how many; for `NOTE_SECTION` 1 opens and 0 closes it", default=1),
@@ -108,7 +108,7 @@ CONTROL = (
     ),
     Row(
         name="SIGNAL",
-        does="Count an event up.",
+        does="Signal an event: increment its count.",
         operands=(Operand("event", Kind.EVENT),),
         reads=(EVENT,),
         writes=(EVENT,),
@@ -118,8 +118,8 @@ CONTROL = (
     ),
     Row(
         name="AWAIT",
-        does="Sleep until an event was signalled often enough.",
-        operands=(Operand("event", Kind.EVENT), Operand("count", says="how often")),
+        does="Sleep until an event was signalled `count` times.",
+        operands=(Operand("event", Kind.EVENT), Operand("count", says="how many times")),
         reads=(EVENT,),
         awaits=True,
         words="goes on: it was told",
@@ -127,7 +127,7 @@ CONTROL = (
     ),
     Row(
         name="MIGRATE",
-        does="Go on at another CPU.",
+        does="Move to another CPU.",
         operands=(Operand("cpu", Kind.CPU),),
         writes=(HOME,),
         touches=_SWITCHES,
@@ -138,7 +138,7 @@ CONTROL = (
     ),
     Row(
         name="RELEASE_MM",
-        does="Give up the task's mm, as exit_mm() does; its CPU stays lazily on it.",
+        does="Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily.",
         writes=(CURRENT_MM, LAZY.own.perhaps()),
         reads=(LAZY,),
         touches=(Shared("users", Whose.ANY, writes=True), Shared("lazy", Whose.CPU, writes=True)),
@@ -148,7 +148,7 @@ CONTROL = (
     ),
     Row(
         name="PARK",
-        does="Do nothing any more: sleep for good, so that the CPU turns lazy, or spin in user mode.",
+        does="Do nothing more: sleep for ever, so that the CPU turns lazy, or spin in user mode.",
         operands=(Operand("mode", says="0: sleep; 1: spin"),),
         touches=tuple(Shared(one.what, one.whose, one.writes, _SLEEPS) for one in _SWITCHES),
         decides=True,
@@ -159,7 +159,7 @@ CONTROL = (
     ),
     Row(
         name="ON_MM",
-        does="Let the task's kernel work concern an mm, which need not be its own (the reverse map leads to others).",
+        does="Choose the mm that the task's kernel work is on, its own or another (as reverse-map walks do).",
         operands=(
             Operand("mm", Kind.MM),
             Operand("register", Kind.READ_OR_NONE, "added to the mm's number", default=-1),
@@ -170,7 +170,7 @@ CONTROL = (
     ),
     Row(
         name="PICK",
-        does="Take register SLOT from a list.",
+        does="Set register SLOT to an element of a list.",
         operands=(
             Operand("base", Kind.LIST, "where the list begins (`add_list`)"),
             Operand("register", Kind.READ, "its position in the list"),
@@ -201,16 +201,19 @@ CONTROL = (
         words="interrupts on",
         primitive="mask",
         clock=Clock.ACTS,
-        # It takes the calls that became pending meanwhile.
+        # The CPU takes the calls that became pending meanwhile.
         counts=("full_flushes", "remote_full_flushes", "page_invalidations", "lazy_switches"),
     ),
     Row(
         name="EXECUTE",
-        does="Execute an instruction that results count by its name.",
+        does="Execute an instruction that results count by name.",
         operands=(
             Operand("instruction", Kind.INSTRUCTION),
             Operand("times"),
-            Operand("per", says="what `times` is multiplied by (`ops.PER_*`), with BROADCASTS"),
+            Operand(
+                "per",
+                says="the unit for each of which it is executed `times` times (`ops.PER_*`), and BROADCASTS",
+            ),
             Operand("cost", Kind.COST),
         ),
         local=True,

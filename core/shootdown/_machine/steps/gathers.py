@@ -23,12 +23,12 @@ _CLEARED = Operand("cleared", Kind.CLEARED, "levels at which entries were cleare
 _LABEL = Operand("label", Kind.LABEL)
 _BEGINS = (Shared("pending", Whose.ON, writes=True),)
 _ASKS = (Shared("pending", Whose.ON),)
-#: A part of the pages that GATHER_PAGES counts: the first unit of them, how many, and how far apart.
+#: Operands for the pages that GATHER_PAGES counts: their first unit, their number, and the units between them.
 _PART = (
     _GATHER,
     Operand("first", says="the first unit of the first page"),
-    Operand("pages", says="how many there are"),
-    Operand("apart", says="units from one page to the next", above=16),
+    Operand("pages", says="the number of pages"),
+    Operand("apart", says="units from the start of one page to the next", above=16),
     _FLAGS,
     _CLEARED,
 )
@@ -37,7 +37,7 @@ _WIDENED = tuple(cell.perhaps() for cell in RANGE)
 GATHERS = (
     Row(
         name="GATHER",
-        does="Begin a gather, as tlb_gather_mmu() does: one more is pending.",
+        does="Begin a gather and increment tlb_flush_pending, as tlb_gather_mmu() does.",
         operands=(_GATHER, _FLAGS),
         reads=(PENDING,),
         writes=(*RANGE, TABLES, PENDING, QUEUED.if_("gather", 0)),
@@ -46,11 +46,11 @@ GATHERS = (
     ),
     Row(
         name="GATHER_ADD",
-        does="Add a range that is known beforehand to a gather.",
+        does="Add a constant range to a gather.",
         operands=(
             _GATHER,
-            Operand("lo", says="its first unit"),
-            Operand("hi", says="where it ends"),
+            Operand("lo", says="the first unit of the range"),
+            Operand("hi", says="the unit after its last"),
             _FLAGS,
             _CLEARED,
         ),
@@ -61,11 +61,11 @@ GATHERS = (
     ),
     Row(
         name="GATHER_SLOT",
-        does="Add a part of what the PUD entry of register SLOT spans to a gather.",
+        does="Add a part of the span of the PUD entry of register SLOT to a gather.",
         operands=(
             _GATHER,
-            Operand("first", says="its first unit, counted from where the entry's begin"),
-            Operand("last", says="where it ends, counted from there"),
+            Operand("first", says="the first unit of the part, counted from the entry's first"),
+            Operand("last", says="the unit after its last, counted likewise"),
             _FLAGS,
             _CLEARED,
         ),
@@ -76,15 +76,19 @@ GATHERS = (
     ),
     Row(
         name="GATHER_PAGES",
-        does="Queue pages to be freed; register SCRATCH gets 1 if as many as fit are queued, else 0.",
-        operands=(_GATHER, Operand("pages", says="how many"), Operand("limit", says="how many fit")),
+        does="Queue pages to be freed; register SCRATCH gets 1 if the batches are full now, else 0.",
+        operands=(
+            _GATHER,
+            Operand("pages", says="the number of pages"),
+            Operand("limit", says="the number of pages that fit"),
+        ),
         reads=(QUEUED,),
         writes=(QUEUED, SCRATCH),
         local=True,
     ),
     Row(
         name="GATHER_PART",
-        does="Add the pages that GATHER_PAGES queued until no more fitted to a gather.",
+        does="Add to a gather the range of those pages that GATHER_PAGES queued until the batches were full.",
         operands=_PART,
         reads=(SLOT, SCRATCH, QUEUED, *RANGE),
         writes=_WIDENED,
@@ -92,7 +96,7 @@ GATHERS = (
     ),
     Row(
         name="GATHER_REST",
-        does="Add the pages that GATHER_PAGES queued after it was full to a gather.",
+        does="Add to a gather the range of those pages that GATHER_PAGES queued after the batches were full.",
         operands=_PART,
         reads=(SLOT, SCRATCH, QUEUED, *RANGE),
         writes=_WIDENED,
@@ -100,7 +104,7 @@ GATHERS = (
     ),
     Row(
         name="GATHER_RESET",
-        does="Forget what a gather has collected, as __tlb_reset_range() does.",
+        does="Reset the range, cleared levels and flags of a gather, as __tlb_reset_range() does.",
         operands=(_GATHER,),
         reads=(FLAGS,),
         writes=RANGE,
@@ -109,11 +113,11 @@ GATHERS = (
     ),
     Row(
         name="GATHER_TABLES",
-        does="Queue tables to be freed; go to a label unless their batch is full.",
+        does="Queue tables to be freed; jump to a label unless their batch is full.",
         operands=(
             _GATHER,
-            Operand("tables", says="how many"),
-            Operand("batch", says="how many a batch holds"),
+            Operand("tables", says="the number of tables"),
+            Operand("batch", says="the number of tables in a full batch"),
             _LABEL,
         ),
         reads=(TABLES,),
@@ -122,21 +126,21 @@ GATHERS = (
     ),
     Row(
         name="JUMP_FLAGS",
-        does="Go to a label unless a gather has one of some flags.",
+        does="Jump to a label unless a gather has one of some flags.",
         operands=(_GATHER, Operand("flags", Kind.FLAGS), _LABEL),
         reads=(FLAGS,),
         local=True,
     ),
     Row(
         name="JUMP_CLEARED",
-        does="Go to a label unless a gather recorded a cleared entry, at any level, or has one of some flags.",
+        does="Jump to a label unless a gather recorded a cleared entry, at any level, or has one of some flags.",
         operands=(_GATHER, Operand("flags", Kind.FLAGS), _LABEL),
         reads=(FLAGS, CLEARED),
         local=True,
     ),
     Row(
         name="CLEAR_FLAGS",
-        does="Take flags from a gather.",
+        does="Clear flags of a gather.",
         operands=(_GATHER, Operand("flags", Kind.FLAGS)),
         reads=(FLAGS,),
         writes=(FLAGS,),
@@ -144,7 +148,7 @@ GATHERS = (
     ),
     Row(
         name="SET_FLAGS",
-        does="Give flags to a gather.",
+        does="Set flags of a gather.",
         operands=(_GATHER, Operand("flags", Kind.FLAGS)),
         reads=(FLAGS,),
         writes=(FLAGS,),
@@ -154,7 +158,7 @@ GATHERS = (
     ),
     Row(
         name="NESTED",
-        does="Let a gather flush everything if another of this mm is pending, as tlb_finish_mmu() does.",
+        does="Make a gather flush everything if another gather of this mm is pending, as tlb_finish_mmu() does.",
         operands=(_GATHER,),
         reads=(PENDING, FLAGS),
         writes=(FLAGS.perhaps(), CLEARED.perhaps()),
@@ -164,7 +168,7 @@ GATHERS = (
     ),
     Row(
         name="GATHER_END",
-        does="End a gather: one fewer is pending.",
+        does="End a gather: decrement tlb_flush_pending.",
         operands=(_GATHER,),
         reads=(PENDING,),
         writes=(PENDING, FLAGS, TABLES),
@@ -172,13 +176,13 @@ GATHERS = (
     ),
     Row(
         name="REQUEST",
-        does="Say what a flush that needs no gather concerns.",
+        does="Set the range and levels of the request of a flush without a gather.",
         operands=(
             _GATHER,
             _FLAGS,
             _CLEARED,
-            Operand("lo", says="its first unit", default=0),
-            Operand("hi", says="where it ends", default=0),
+            Operand("lo", says="the first unit of the range", default=0),
+            Operand("hi", says="the unit after its last", default=0),
         ),
         writes=RANGE,
         local=True,
@@ -186,7 +190,7 @@ GATHERS = (
     ),
     Row(
         name="COPY_RANGE",
-        does="Let the request of a flush that needs no gather have the range of a gather.",
+        does="Copy a gather's range into the request of a flush without a gather.",
         operands=(_GATHER, _FLAGS, _CLEARED),
         reads=(LO, HI),
         writes=REQUEST_RANGE,
@@ -195,7 +199,7 @@ GATHERS = (
     ),
     Row(
         name="JUMP_NOT_PENDING",
-        does="Go to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).",
+        does="Jump to a label unless a gather of this mm has begun and not ended (mm_tlb_flush_pending()).",
         operands=(UNUSED, _LABEL),
         reads=(PENDING,),
         touches=_ASKS,

@@ -18,7 +18,7 @@ _TOUCHES = (Shared("lock", Whose.LOCK, writes=True),)
 LOCKS = (
     Row(
         name="LOCK_WRITE",
-        does="Take a lock for writing; wait if anybody holds it.",
+        does="Take a lock for writing; wait while it is held.",
         operands=(_LOCK, _INDEX, _SLEEPS),
         reads=(WRITER, READERS, STORES),
         writes=(WRITER,),
@@ -29,7 +29,7 @@ LOCKS = (
     ),
     Row(
         name="LOCK_READ",
-        does="Take a lock for reading; wait if a writer holds it.",
+        does="Take a lock for reading; wait while a writer holds it.",
         operands=(_LOCK, _INDEX, _SLEEPS),
         reads=(WRITER, READERS, STORES),
         writes=(READERS,),
@@ -39,7 +39,7 @@ LOCKS = (
     ),
     Row(
         name="TRY_WRITE",
-        does="Take a lock for writing, or go to a label if anybody holds it.",
+        does="Take a lock for writing, or jump to a label if it is held.",
         operands=(_LOCK, _INDEX, Operand("label", Kind.LABEL)),
         reads=(WRITER, READERS),
         writes=(WRITER.perhaps(),),
@@ -50,7 +50,7 @@ LOCKS = (
     ),
     Row(
         name="UNLOCK_WRITE",
-        does="Release a lock that was taken for writing; the first waiters get it.",
+        does="Release a lock that was taken for writing.",
         operands=(_LOCK, _INDEX),
         reads=(STORES,),
         writes=(WRITER,),
@@ -63,7 +63,7 @@ LOCKS = (
     ),
     Row(
         name="UNLOCK_READ",
-        does="Release a lock that was taken for reading; the first waiters get it.",
+        does="Release a lock that was taken for reading.",
         operands=(_LOCK, _INDEX),
         reads=(READERS, STORES),
         writes=(READERS,),

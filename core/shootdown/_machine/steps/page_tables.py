@@ -27,7 +27,7 @@ _WRITES_TLB = (Shared("tlb", Whose.ON, writes=True),)
 PAGE_TABLES = (
     Row(
         name="LOAD_PUD",
-        does="Read the PUD entry: the class of the table that it points to, plus one; 0 if none.",
+        does="Read the PUD entry: the class of the table that it points to, plus one; 0 for none.",
         operands=(Operand("register", Kind.WRITTEN),),
         reads=(SLOT, PUD),
         touches=_READS_PUD,
@@ -36,7 +36,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="CLEAR_PUD",
-        does="Clear the PUD entry; what CPUs have cached of it turns stale.",
+        does="Clear the PUD entry; entries that CPUs have cached through it become stale.",
         reads=(SLOT, LEAF, WALK, STALE_LEAF, STALE_WALK),
         writes=(PUD, STALE_LEAF.perhaps(), STALE_WALK.perhaps()),
         touches=_WRITES_PUD + _WRITES_TLB,
@@ -45,7 +45,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="SET_PUD",
-        does="Let the PUD entry point to the table of a class.",
+        does="Set the PUD entry to the table of a class.",
         operands=(_CLASS,),
         reads=(SLOT,),
         writes=(PUD,),
@@ -55,7 +55,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="JUMP_EXCLUSIVE",
-        does="Go to a label unless other processes too map the table of register CLASS.",
+        does="Jump to a label unless other processes map the table of register CLASS too.",
         operands=(Operand("label", Kind.LABEL),),
         reads=(SLOT, CLASS, SHARED),
         touches=(Shared("share", Whose.ONE),),
@@ -64,7 +64,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="SHARE",
-        does="Let one more process map a table; register SCRATCH gets how many did before.",
+        does="Increment the share count of a table; register SCRATCH gets the count before.",
         operands=(_CLASS,),
         reads=(SLOT, SHARED),
         writes=(SCRATCH, SHARED),
@@ -73,7 +73,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="POPULATE",
-        does="Share a table and let the PUD entry point to it, or go to a label if the entry is there already.",
+        does="Share a table and set the PUD entry to it, or jump to a label if the entry is present already.",
         operands=(_CLASS, Operand("label", Kind.LABEL)),
         reads=(SLOT, PUD, SHARED),
         writes=(PUD.perhaps(), SHARED.perhaps(), SCRATCH.perhaps()),
@@ -82,11 +82,11 @@ PAGE_TABLES = (
     ),
     Row(
         name="UNSHARE",
-        does="Let one process fewer map the table of register CLASS, and note it in a gather.",
+        does="Decrement the share count of the table of register CLASS, and set flags of a gather.",
         operands=(
             Operand("gather", Kind.GATHER),
-            Operand("flags", Kind.FLAGS, "that the gather gets"),
-            Operand("more_flags", Kind.FLAGS, "that it gets besides if one process is left", default=0),
+            Operand("flags", Kind.FLAGS, "flags that are set in the gather"),
+            Operand("more_flags", Kind.FLAGS, "flags that are also set if one process is left", default=0),
         ),
         reads=(SLOT, CLASS, SHARED, FLAGS),
         writes=(SHARED, FLAGS),
@@ -98,7 +98,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="DROP",
-        does="Let the last process stop mapping the table of register CLASS.",
+        does="Decrement the share count of the table of register CLASS, for its last process.",
         reads=(SLOT, CLASS, SHARED),
         writes=(SHARED,),
         touches=_SHARES,
@@ -106,7 +106,7 @@ PAGE_TABLES = (
     ),
     Row(
         name="TABLE_STATE",
-        does="Say what the page of the table of register CLASS is used for from now on, by the mm that this concerns.",
+        does="Set the use of the page of register CLASS's table, by the mm that the task's kernel work is on.",
         operands=(Operand("state", says="`ops.TABLE_*`"),),
         reads=(SLOT, CLASS),
         writes=(STATE,),
@@ -115,9 +115,9 @@ PAGE_TABLES = (
     ),
     Row(
         name="READ_TABLE",
-        does="Read an entry in a table, as a walker does, and so what the table's page is used for.",
+        does="Read an entry in a table, as a walker does; the result is the use of the table's page.",
         operands=(
-            Operand("register", Kind.WRITTEN, "gets the table's state"),
+            Operand("register", Kind.WRITTEN, "gets the table's state (`ops.TABLE_*`)"),
             Operand("table", Kind.READ, "a register that holds the table's class, plus one"),
         ),
         reads=(SLOT, STATE),

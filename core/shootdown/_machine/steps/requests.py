@@ -49,7 +49,7 @@ _CALL = (Shared("call", Whose.CPU, writes=True),)
 _LOADED = (Shared("loaded", Whose.ON),)
 _TRIMS = (Shared("trim", Whose.ON, writes=True),)
 _USERS = (Shared("users", Whose.ANY),)
-#: What a flush touches where it is taken: the mm's TLB entries and generation; lazy CPUs leave the mm.
+#: What a flush touches on the CPU that takes it: the mm's TLB entries and generation; lazy CPUs leave the mm.
 _FLUSHES = (
     Shared("tlb", Whose.ON, writes=True),
     Shared("generation", Whose.ON, writes=True),
@@ -71,12 +71,15 @@ def _if(when: When, touches: tuple[Shared, ...]) -> tuple[Shared, ...]:
 REQUESTS = (
     Row(
         name="FLUSH_BEGIN",
-        does="Start the flush of a gather: a new tlb_gen, and how much to flush.",
+        does="Start the flush of a gather: increment tlb_gen, and choose between a range and everything.",
         operands=(
             _GATHER,
-            Operand("ceiling", says="strides that a range may have; else everything is flushed"),
-            Operand("pages", says="base pages that it may have; 0: any number", default=0),
-            Operand("how", Kind.HOW, "how that is counted (`ops.ROUNDED` and its kin)", default=0),
+            Operand(
+                "ceiling",
+                says="the most strides that are flushed one by one; a longer range becomes a full flush",
+            ),
+            Operand("pages", says="likewise the most base pages; 0: no limit", default=0),
+            Operand("how", Kind.HOW, "how these are counted (`ops.ROUNDED` and the other flags)", default=0),
         ),
         reads=(*RANGE, STORES, GENERATION, ONLINE, BEHIND),
         writes=(
@@ -94,7 +97,7 @@ REQUESTS = (
     ),
     Row(
         name="TARGET_MM",
-        does="Aim at the CPUs in mm_cpumask.",
+        does="Target the CPUs in mm_cpumask.",
         operands=(Operand("with_self", Kind.TRUTH, "at this one too", default=0),),
         reads=(MASK, TARGETS),
         writes=(TARGETS,),
@@ -103,7 +106,7 @@ REQUESTS = (
     ),
     Row(
         name="TARGET_ONLINE",
-        does="Aim at all online CPUs but this one.",
+        does="Target all online CPUs but this one.",
         reads=(ONLINE, TARGETS),
         writes=(TARGETS,),
         touches=_CALL,
@@ -111,7 +114,7 @@ REQUESTS = (
     ),
     Row(
         name="TARGET_EVERY",
-        does="Aim at all online CPUs, this one too.",
+        does="Target all online CPUs, this one included.",
         reads=(ONLINE,),
         writes=(TARGETS,),
         touches=_CALL,
@@ -134,7 +137,7 @@ REQUESTS = (
     ),
     Row(
         name="TARGET_RUNNING",
-        does="Leave out targets that preemption has taken off their CPU, and tell them to flush when they enter.",
+        does="Leave out preempted vCPUs and request a flush on guest entry from them (KVM_VCPU_FLUSH_TLB).",
         reads=(PREEMPTED, FLUSH_ON_ENTRY, TARGETS),
         writes=(FLUSH_ON_ENTRY.perhaps(), TARGETS.perhaps()),
         touches=(Shared("preempted", Whose.ANY, writes=True),),
@@ -149,42 +152,42 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NO_TARGET",
-        does="Go to a label if there is no target.",
+        does="Jump to a label if there are no targets.",
         operands=(_LABEL,),
         reads=(TARGETS,),
         local=True,
     ),
     Row(
         name="JUMP_TARGETS_BELOW",
-        does="Go to a label if there are fewer targets than so many.",
+        does="Jump to a label if there are fewer than `count` targets.",
         operands=(Operand("count"), _LABEL),
         reads=(TARGETS,),
         local=True,
     ),
     Row(
         name="JUMP_WHOLE",
-        does="Go to a label if the flush that has begun is one of everything.",
+        does="Jump to a label if the flush that has begun flushes everything.",
         operands=(_LABEL,),
         reads=(CALL_STRIDES,),
         local=True,
     ),
     Row(
         name="JUMP_EMPTY",
-        does="Go to a label if the range of a gather ends where it begins.",
+        does="Jump to a label if the range of a gather is empty.",
         operands=(_GATHER, _LABEL),
         reads=(LO, HI),
         local=True,
     ),
     Row(
         name="JUMP_STRIDES",
-        does="Go to a label unless the range of a gather has more strides than so many.",
+        does="Jump to a label unless the range of a gather has more than `strides` strides.",
         operands=(_GATHER, Operand("strides"), _LABEL),
         reads=(*RANGE[:2], RANGE[3]),
         local=True,
     ),
     Row(
         name="JUMP_NOT_LOADED",
-        does="Go to a label unless this CPU has this mm loaded.",
+        does="Jump to a label unless this CPU has this mm loaded.",
         operands=(_LABEL,),
         reads=(LOADED,),
         touches=_LOADED,
@@ -192,7 +195,7 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_MASKED",
-        does="Go to a label unless this CPU is in the mm's mm_cpumask.",
+        does="Jump to a label unless this CPU is in the mm's mm_cpumask.",
         operands=(_LABEL,),
         reads=(MASK,),
         touches=(Shared("mask", Whose.ON), *_CALL),
@@ -200,7 +203,7 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_ALONE",
-        does="Go to a label unless the mm is this task's and no other task has it (mm_users is 1).",
+        does="Jump to a label unless the mm is this task's and no other task uses it (mm_users is 1).",
         operands=(_LABEL,),
         reads=(USERS,),
         touches=_USERS,
@@ -208,7 +211,7 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_OWN",
-        does="Go to a label unless the mm is this task's (current->mm == mm).",
+        does="Jump to a label unless the mm is this task's (current->mm == mm).",
         operands=(_LABEL,),
         reads=(CURRENT_MM,),
         touches=_USERS,
@@ -216,7 +219,7 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_DUE",
-        does="Go to a label unless mm_cpumask is due for trimming: each so-manieth time that this CPU asks.",
+        does="Jump to a label unless mm_cpumask is due for trimming: each `period`-th time that this CPU asks.",
         operands=(Operand("period"), _LABEL),
         reads=(TRIM,),
         writes=(TRIM,),
@@ -225,7 +228,7 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_GLOBAL",
-        does="Go to a label unless the mm has a global ASID.",
+        does="Jump to a label unless the mm has a global ASID.",
         operands=(_LABEL,),
         reads=(GLOBAL,),
         touches=(Shared("global", Whose.ON), *_GLOBAL),
@@ -233,15 +236,15 @@ REQUESTS = (
     ),
     Row(
         name="JUMP_NOT_TRANSITION",
-        does="Go to a label unless the mm is moving to its global ASID.",
+        does="Jump to a label unless the mm is in transition to its global ASID.",
         operands=(_LABEL,),
         reads=(GLOBAL,),
         touches=(Shared("global", Whose.ON), *_GLOBAL),
     ),
     Row(
         name="CONSIDER_GLOBAL",
-        does="Give the mm a global ASID if it is time and enough CPUs run it.",
-        operands=(Operand("cpus", says="how many are enough"),),
+        does="Start the mm's transition to a global ASID if it is time and enough CPUs run it.",
+        operands=(Operand("cpus", says="the number of CPUs that is enough"),),
         reads=(CONSIDER, GLOBAL, LOADED, LAZY),
         writes=(GLOBAL.perhaps(), CONSIDER),
         touches=(Shared("global", Whose.ON, writes=True), *_GLOBAL),
@@ -249,19 +252,19 @@ REQUESTS = (
     ),
     Row(
         name="END_TRANSITION",
-        does="Let the mm have its global ASID: all CPUs use it.",
+        does="End the transition: all CPUs use the mm's global ASID now.",
         writes=(GLOBAL,),
         touches=(Shared("global", Whose.ON, writes=True), *_GLOBAL),
     ),
     Row(
         name="SEND",
-        does="Send a call to the targets: they have it pending now.",
+        does="Send a call to the targets; it is pending at each of them.",
         operands=(
             Operand("call", Kind.CALL, "`ops.CALL_*`"),
             _SCOPE,
             Operand(
                 "each",
-                says="strides that one broadcast invalidates; -1: named instructions were counted",
+                says="the strides that one broadcast invalidates; -1: EXECUTE has counted the broadcasts",
                 default=0,
             ),
         ),
@@ -289,7 +292,7 @@ REQUESTS = (
     ),
     Row(
         name="WAIT",
-        does="Wait until no target has the call pending.",
+        does="Wait until no target has the call pending any more.",
         reads=(TARGETS,),
         writes=WHOLE_CALL,
         awaits=True,
@@ -299,7 +302,7 @@ REQUESTS = (
     ),
     Row(
         name="CANCEL",
-        does="Forget the request: it had no target.",
+        does="Cancel the request: it has no targets.",
         writes=WHOLE_CALL,
         touches=_CALL,
         local=True,
@@ -307,13 +310,15 @@ REQUESTS = (
     ),
     Row(
         name="FLUSH_SELF",
-        does="Let this CPU do what the handler of the flush does.",
+        does="Run the flush's handler on this CPU.",
         operands=(
             _SCOPE,
-            Operand("own_handler", Kind.TRUTH, "the kernel calls it like any target's", default=0),
+            Operand(
+                "own_handler", Kind.TRUTH, "the kernel calls the handler here as on any target", default=0
+            ),
             Operand(
                 "forced",
-                says="1: it invalidates, whatever it has loaded; 2: and leaves the mm",
+                says="1: invalidate, whichever mm is loaded; 2: invalidate and leave the mm",
                 default=0,
             ),
         ),
@@ -345,8 +350,8 @@ REQUESTS = (
     ),
     Row(
         name="FLUSH_LOCAL_PAGES",
-        does="Let this CPU flush pages of the mm outside a request, as flush_tlb_page() does.",
-        operands=(Operand("pages", says="how many"), _SCOPE),
+        does="Flush pages of the mm on this CPU, without a request.",
+        operands=(Operand("pages", says="the number of pages"), _SCOPE),
         reads=(*_DROPPED, OWNER),
         writes=(*(cell.perhaps() for cell in own(*_DROPPED)), TLB.perhaps()),
         touches=_FLUSHES[:1],

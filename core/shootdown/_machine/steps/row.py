@@ -1,4 +1,4 @@
-"""What a row of the table of steps says."""
+"""The rows of the table of steps."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from shootdown._machine.steps.cells import Cell, When
 
 
 class Kind(Enum):
-    """What an operand is; where it matters, how it is written down."""
+    """The kind of an operand; the value is its description in the builders' docstrings."""
 
     VALUE = "a number"
-    TRUTH = "yes or no"
+    TRUTH = "true or false"
     LABEL = "a place in the program"
     READ = "a register that is read"
     WRITTEN = "a register that is overwritten"
-    CHANGED = "a register that is read, and perhaps overwritten"
+    CHANGED = "a register that is read and may be overwritten"
     READ_IF = "a number, or a register that is read if the operand `by` says so"
     READ_OR_NONE = "a register that is read, or -1 for none"
     INDEX = "a register that is added to a variable's number, plus one; 0 for none"
-    GATHER = "0 or 1, a gather; 2, the request of a flush that needs none"
+    GATHER = "0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather"
     FLAGS = "flags of a gather"
     CLEARED = "levels at which entries were cleared"
-    HOW = "how FLUSH_BEGIN counts"
+    HOW = "how FLUSH_BEGIN counts (`ops.ROUNDED` and the other flags)"
     SCOPE = "what a flush drops"
     CALL = "a call"
     TASK = "a task"
     EVENT = "an event"
     CPU = "a CPU"
     MM = "an mm"
-    LOCK = "the first of some locks"
-    LOCK_INDEX = "0: that lock; 1: that of the mm; 2: that of the table of register SLOT"
+    LOCK = "the first lock of its kind"
+    LOCK_INDEX = "0: that lock; 1: the lock of the mm; 2: the lock of the table of register SLOT"
     CLASS = "a class of tables"
     VARIABLE = "a variable, or the first of an array"
-    ENTRY = "an entry that stands alone"
+    ENTRY = "a single page-table entry"
     INVARIANT = "an invariant"
-    PLACE = "a place that exploration may reach"
+    PLACE = "the number of a place"
     WINDOW = "a counting window"
     SECTION = "an i_mmap_rwsem"
     LIST = "where a list begins"
@@ -46,7 +46,7 @@ class Kind(Enum):
     COST = "a cost's number, or -1"
 
 
-#: A lock step's index: that of the task's mm, that of the table of register SLOT.
+#: A lock step's index: the lock of the task's mm, the lock of the table of register SLOT.
 BY_MM, BY_TABLE = 1, 2
 
 
@@ -56,10 +56,10 @@ class Operand:
 
     Args:
         name: the builder's parameter.
-        kind: what it is.
-        says: what it means, for readers; empty where name and kind say all.
-        default: what it is if a builder is not told; None: it has to be told.
-        above: it shares its number with the operand before it, this many bits above.
+        kind: its kind.
+        says: its description for readers; empty where name and kind are enough.
+        default: the builder's default; None: the parameter is required.
+        above: it shares a number of the step with the operand before it, shifted left by this many bits.
         by: for `READ_IF`, the operand that says whether it is a register.
         unused: nothing reads it; a builder writes 0.
     """
@@ -73,12 +73,12 @@ class Operand:
     unused: bool = False
 
 
-#: A number that nothing reads.
+#: A number of a step that nothing reads.
 UNUSED = Operand("", unused=True)
 
 
 class Whose(Enum):
-    """Of what a step touches, which one."""
+    """Which instance of a kind of thing a step touches."""
 
     ON = "that of the mm that the task's kernel work concerns"
     CPU = "that of the task's CPU"
@@ -90,12 +90,12 @@ class Whose(Enum):
 
 @attrs.frozen
 class Shared:
-    """Something that a step touches and others could touch too, as exploration tells such things apart.
+    """Something that a step touches and that others could touch too; exploration uses it to find local steps.
 
     Args:
         what: its kind, such as `pud` or `lock`.
-        whose: which one.
-        writes: it may change.
+        whose: which instance.
+        writes: the step may change it.
         when: only for some values of an operand.
     """
 
@@ -114,12 +114,12 @@ class Use(Enum):
 
 
 class Clock(Enum):
-    """What a step is to the clocks, queues and books of a timed run, beyond a cost of its own."""
+    """How a step affects clocks, queues and books of a timed run, apart from its cost."""
 
     NOTHING = "nothing"
-    NOTED = "it acts on the books alone: whose turn it is stays as it is"
-    ACTS = "it means something to clocks or queues"
-    SPENDS = "it acts, and takes time that only then is known"
+    NOTED = "it changes only the books: the order of CPUs stays as it is"
+    ACTS = "it changes clocks or queues"
+    SPENDS = "it changes clocks or queues, and takes a time that is known only then"
 
 
 @attrs.frozen(kw_only=True)
@@ -128,33 +128,34 @@ class Row:
 
     Args:
         name, number: as in `ops`.
-        does: what it does: a sentence, the builder's docstring.
+        does: what it does: one sentence, which begins the builder's docstring.
         operands: up to four numbers `a b c d`; see `Operand.above`.
-        reads, writes: cells of the state, beyond registers that operands name; every step also reads its task's
-            step, CPU and mm (`COMMON`), and goes on.
-        touches: what it touches that others could touch too.
-        lock, for_writing: what it does with a lock, and which hold on it.
-        local: nobody else can tell when it happens, whatever the program.
-        decides: it decides what can happen next: never local.
-        awaits: it waits for something that, once there, stays: local as soon as it can be taken.
-        enables: it only makes other moves possible: what depends on them can't happen before it.
-        switches: after it a CPU may be lazy, or run another mm.
+        reads, writes: cells of the state, apart from registers that operands name; every step also reads its task's
+            step, CPU and mm (`COMMON`), and writes the task's step.
+        touches: the things that it touches and that other tasks or agents could touch too.
+        lock, for_writing: what it does with a lock, and whether that lock is held for writing.
+        local: no other task or agent can observe when it happens, in any program.
+        decides: which moves are possible next depends on it: never local.
+        awaits: it waits for something that stays true once it is: local as soon as it can be taken.
+        enables: its only effect on others is to make their moves possible.
+        switches: a CPU may be lazy, or run another mm, after it.
         ends: the program does not go on with the next step.
-        over: a task whose next step this is has nothing left to do.
-        targets: `all` if it aims at CPUs whatever they have loaded, `mm` if it aims at those of an mm, `sent` if the
-            choice of targets is over, `left out` if it leaves preempted vCPUs out.
-        words: what it does, in a story whose program gives it no words; `{}` is its variable.
-        tells: what a story adds that only the task can see; see `_explore.changes`.
-        aside: it is there for counting or for the model's books; stories leave it out.
-        primitive: what a program is without it, for the question whether a verdict depends on it: `lock` and `mask`
-            are taken out together with those of the same name, `alone` each for itself.
-        uses: a TLB's translation (`entry`, `table`) or a lockless walk (`walk`) that somebody could break.
-        clock: what it is to a timed run.
-        varies: its time is ordinary work, which varies a little.
-        asks_time: the state must be told what time it is first.
-        counts: counters that it may raise, beyond those of what it sends and of instructions.
+        over: a task whose next step this is has finished.
+        targets: `all` if it targets CPUs whichever mm they have loaded, `mm` if it targets those of an mm, `sent` if
+            the choice of targets is over, `left out` if it leaves preempted vCPUs out.
+        words: its description in stories if the program gives it none; `{}` is its variable.
+        tells: what a story adds from registers or the gather; see `_explore.changes`.
+        aside: it is bookkeeping of the model; stories leave it out.
+        primitive: how `_explore.mutate` takes it out of a program, to see whether a verdict depends on it: `lock` and
+            `mask` together with the other steps of the same name, `alone` each by itself.
+        uses: it uses a TLB's translation (`entry`, `table`) or walks without locks (`walk`), so that a missing flush or
+            sync matters to it.
+        clock: how it affects a timed run.
+        varies: its time is ordinary work, to which jitter is added.
+        asks_time: the time is written into the state before it.
+        counts: counters that it may raise, apart from those of calls that it sends and of instructions.
         builder: the name of its builder; empty if the assembler writes it itself.
-        text: what the builder says that it does, if it is not told.
+        text: the builder's default for `text`.
     """
 
     name: str
@@ -196,14 +197,14 @@ class Row:
         return value
 
     def place_of(self, name: str) -> int:
-        """Say which number of a step an operand is in: 1 to 4, as 0 is the operation."""
+        """Return the index of the number that holds an operand: 1 to 4, as 0 is the operation."""
         for place, operand in self.placed():
             if operand.name == name:
                 return place
         raise KeyError(f"{self.name} has no operand {name!r}")
 
     def placed(self) -> list[tuple[int, Operand]]:
-        """List the operands, each with the number of a step that it is in."""
+        """List the operands, each with the index of the number that holds it."""
         found, place = [], 0
         for operand in self.operands:
             place += not operand.above
@@ -211,5 +212,5 @@ class Row:
         return found
 
     def first(self, *kinds: Kind) -> int:
-        """Say which number of a step holds the first operand of some kinds; 0 if none does."""
+        """Return the index of the number that holds the first operand of some kinds; 0 if none does."""
         return next((place for place, operand in self.placed() if operand.kind in kinds), 0)

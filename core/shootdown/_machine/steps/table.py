@@ -15,20 +15,20 @@ from shootdown._machine.steps.variables import VARIABLES
 
 #: All rows, in the order of the step functions.
 ROWS: tuple[Row, ...] = (*CONTROL, *LOCKS, *PAGE_TABLES, *GATHERS, *REQUESTS, *VARIABLES)
-#: The same by number.
+#: All rows by the number of the step.
 STEPS: dict[int, Row] = {row.number: row for row in ROWS}
 
 
 def steps_that(holds: Callable[[Row], object]) -> frozenset[int]:
-    """List the numbers of the steps of whose rows something holds."""
+    """Return the numbers of the steps for whose rows `holds` is true."""
     return frozenset(row.number for row in ROWS if holds(row))
 
 
 def holds(when: When | bool | None, row: Row, step: Sequence[int]) -> bool:
-    """Say whether a condition on an operand holds for a step; one that is not there does.
+    """Whether a condition on an operand holds for a step; None, no condition, always does.
 
     Args:
-        when: the condition; a truth value stands for itself.
+        when: the condition; True and False are constant conditions.
         row: the step's row.
         step: operation and operands.
     """

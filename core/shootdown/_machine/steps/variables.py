@@ -1,7 +1,7 @@
-"""Steps on memory that scenarios name: variables, entries of page tables that stand alone, RCU; and on registers.
+"""Steps on variables of scenarios and single page-table entries, on registers, and RCU.
 
 A store waits in the CPU's store buffer unless memory is sequentially consistent. Numbers are taken modulo 2^15. An
-array of variables is named by its first one; a register says how far from there the one that is meant lies.
+array of variables is named by its first one; a register can hold the index of an element.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from shootdown._machine.steps.row import Kind, Operand, Row, Shared, Whose
 
 _VARIABLE = Operand("variable", Kind.VARIABLE)
 _INDEX = Operand(
-    "index", Kind.INDEX, "a register that says how far from there the one lies that is meant", default=0
+    "index", Kind.INDEX, "a register with the index of the element, if `variable` is an array", default=0
 )
 _LABEL = Operand("label", Kind.LABEL)
 _FROM_REGISTER = Operand("from_register", Kind.TRUTH, "`value` is a register that holds it", default=0)
-_VALUE = Operand("value", Kind.READ_IF, "what is written", by="from_register")
+_VALUE = Operand("value", Kind.READ_IF, "the value that is written", by="from_register")
 _READS = (Shared("variable", Whose.VARIABLE),)
 _WRITES = (Shared("variable", Whose.VARIABLE, writes=True),)
 
 VARIABLES = (
     Row(
         name="V_LOAD",
-        does="Read a variable; of stores that wait in this CPU's buffer, the newest is seen.",
+        does="Read a variable: the newest store to it in this CPU's store buffer, else memory.",
         operands=(Operand("register", Kind.WRITTEN), _VARIABLE, _INDEX),
         reads=(STORES, VARIABLE),
         touches=_READS,
@@ -40,7 +40,7 @@ VARIABLES = (
     ),
     Row(
         name="V_ADD",
-        does="Add to a variable and read the sum: fully ordered, as atomic_add_return().",
+        does="Add to a variable and read the sum, fully ordered, as atomic_add_return() does.",
         operands=(
             _VARIABLE,
             Operand("number", says="what is added"),
@@ -54,8 +54,8 @@ VARIABLES = (
     ),
     Row(
         name="V_XCHG",
-        does="Write a variable and read what it held: fully ordered, as xchg().",
-        operands=(_VARIABLE, _VALUE, Operand("register", Kind.WRITTEN, "gets what it held"), _FROM_REGISTER),
+        does="Write a variable and read its old value, fully ordered, as xchg() does.",
+        operands=(_VARIABLE, _VALUE, Operand("register", Kind.WRITTEN, "gets the old value"), _FROM_REGISTER),
         reads=(STORES, VARIABLE),
         writes=(VARIABLE,),
         touches=_WRITES,
@@ -63,11 +63,15 @@ VARIABLES = (
     ),
     Row(
         name="V_CAS",
-        does="Write a variable if it holds what is expected; else read it and go to a label.",
+        does="Write a variable if it holds the expected value; else read it and jump to a label (cmpxchg()).",
         operands=(
             _VARIABLE,
-            Operand("expected", Kind.CHANGED, "a register; gets the value that was there instead"),
-            Operand("new", Kind.READ, "a register that holds what is written"),
+            Operand(
+                "expected",
+                Kind.CHANGED,
+                "a register with the expected value; gets the value found if that differs",
+            ),
+            Operand("new", Kind.READ, "a register with the new value"),
             _LABEL,
         ),
         reads=(STORES, VARIABLE),
@@ -85,7 +89,7 @@ VARIABLES = (
     ),
     Row(
         name="ACCESS",
-        does="Access memory through an entry: by this CPU's copy of it in the TLB, or by a walk.",
+        does="Access memory in user mode through an entry: by this CPU's TLB copy of it, or by a walk.",
         operands=(
             Operand("register", Kind.WRITTEN, "gets the entry's value, 0 for a fault"),
             Operand("entry", Kind.ENTRY),
@@ -101,21 +105,21 @@ VARIABLES = (
     ),
     Row(
         name="CHOICE",
-        does="Go on, or go to a label: anything may happen.",
+        does="Go on or jump to a label; exploration tries both.",
         operands=(_LABEL,),
         decides=True,
         words="goes one way",
     ),
     Row(
         name="FAIL",
-        does="Report that an invariant does not hold.",
+        does="Report a broken invariant.",
         operands=(Operand("invariant", Kind.INVARIANT),),
         local=True,
         ends=True,
     ),
     Row(
         name="JUMP_NO_BITS",
-        does="Go to a label unless a register has one of some bits.",
+        does="Jump to a label unless a register has one of the bits of a mask.",
         operands=(Operand("register", Kind.READ), Operand("mask"), _LABEL),
         local=True,
     ),
@@ -133,20 +137,20 @@ VARIABLES = (
     ),
     Row(
         name="JUMP_SAME",
-        does="Go to a label if two registers hold the same.",
+        does="Jump to a label if two registers are equal.",
         operands=(Operand("register", Kind.READ), Operand("other", Kind.READ), _LABEL),
         local=True,
     ),
     Row(
         name="TARGET_RCU",
-        does="Aim at all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state.",
+        does="Target all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state.",
         reads=(ONLINE, TARGETS),
         writes=(TARGETS,),
         touches=(Shared("call", Whose.CPU, writes=True),),
     ),
     Row(
         name="REACHED",
-        does="Note that exploration got here.",
+        does="Mark a place as reached by exploration.",
         operands=(Operand("place", Kind.PLACE),),
         local=True,
         aside=True,
