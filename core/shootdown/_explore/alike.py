@@ -1,4 +1,4 @@
-"""What a scenario says is alike in its machine, so that states that differ in nothing else are explored once."""
+"""Symmetries that a scenario declares: states that differ only by a renaming of like parts are explored once."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import NamedTuple
 
 
 class Table(NamedTuple):
-    """Records in variables that follow one another, a row for each.
+    """Records in consecutive variables, one row for each record.
 
-    Programs may rely on the order of the records of one owner, and on nothing else: not on which rows they are in,
-    not on the order of owners, and not on the owners' numbers, beyond whether two are the same.
+    Programs may depend on the order of the records of one owner and on whether two owners are equal, but not on the
+    rows that records are in, the order of owners or their numbers.
 
     Args:
         first: the variable where the first row begins.
-        rows, columns: how many records there is room for, at most 15, and variables of each.
-        owner: the column that says whose a record is: a number from one to `rows`; 0: the row is free, and all else
-            in it is 0.
-        lock: who works with the table holds this lock for writing, and knows nothing of it once it is released.
+        rows, columns: the number of records that fit, at most 15, and the variables of each.
+        owner: the column with a record's owner, a number from one to `rows`; 0: the row is free, and its other
+            columns are 0.
+        lock: a task uses the table only while it holds this lock for writing, and keeps nothing from it in registers
+            after the release.
     """
 
     first: int
@@ -30,7 +31,7 @@ class Group(NamedTuple):
     """One of several like parts of a machine.
 
     Args:
-        cpus, tasks, mms: the numbers of what belongs to it, in corresponding order.
+        cpus, tasks, mms: the numbers of its CPUs, tasks and mms, in the same order in each group.
     """
 
     cpus: tuple[int, ...]

@@ -1,8 +1,8 @@
-"""What a step changed in a machine's state, in words.
+"""Describe in words what a step changed in a machine's state.
 
-Everything is read off two states and the layout: whatever a program does, its story needs no words of its own. What
-only the task itself can see - registers, the range of a gather - is told where a reader waits for it: what a load
-read, how much a flush flushes.
+The description comes from two states and the layout, so that programs need no text of their own. Changes that only the
+task itself can see (registers, the range of a gather) are described only for steps where they matter: the value that a
+load read, how much a flush flushes.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _PENDING = {
     o.CALL_LEAVE: "IPI (leave the mm)",
     o.CALL_RCU: "quiescent state",
 }
-#: What entering or leaving one of the machine's CPU sets means.
+#: Words for entering and leaving each of the machine's CPU sets.
 _CPU_SET_WORDS = {
     "irq_off": ("{cpu} has interrupts off", "{cpu} has interrupts on"),
     "lazy": ("{cpu} is lazy", "{cpu} is not lazy any more"),
     "preempted": ("the host runs something else on {cpu}", "{cpu} runs again"),
     "flush_on_entry": ("{cpu} is told to flush when it enters the guest", "{cpu} flushed on entry"),
 }
-#: The same for the sets of an mm; what both of a pair would say is said once.
+#: The same for the sets of an mm; of a pair that changes together, one has no words.
 _MM_SET_WORDS = {
     "mask": ("{cpu} enters {mm}'s mm_cpumask", "{cpu} leaves {mm}'s mm_cpumask"),
     "loaded": ("{cpu} loads {mm}", "{cpu} has {mm} loaded no more"),
@@ -86,7 +86,7 @@ def cpu_names(cpus: Sequence[int]) -> str:
 
 
 def entry_words(value: int) -> str:
-    """Say what an entry that stands alone holds."""
+    """Describe the value of a single page-table entry."""
     if value == 0:
         return "none"
     words = [f"page {value >> o.ENTRY_PAGE_SHIFT}"]
@@ -97,12 +97,12 @@ def entry_words(value: int) -> str:
 
 
 class Words:
-    """Say what differs between two states of one machine.
+    """The differences between two states of one machine, in words.
 
     Args:
         layout: of the machine.
-        names: what its variables are called, in their order; an empty name or none is told by number.
-        words: what the values of some variables are called, by the variable's number.
+        names: the names of its variables, in their order; a variable without one is named by its number.
+        words: the names of the values of some variables, by the variable's number.
     """
 
     def __init__(
@@ -122,13 +122,13 @@ class Words:
         return f"entry {number}" if number < self._layout.entries else f"variable {number}"
 
     def value(self, number: int, value: int) -> str:
-        """Say what a variable or an entry holds."""
+        """Describe the value of a variable or an entry."""
         if number < self._layout.entries:
             return entry_words(value)
         return self._words[number](value) if number in self._words else str(value)
 
     def does(self, step: Sequence[int]) -> str:
-        """Say what a step does whose program gives it no words, from its operation; empty if that says nothing."""
+        """Describe a step that its program gives no text, by its operation; empty if the operation has no words."""
         row = STEPS[int(step[0])]
         place = row.first(Kind.VARIABLE, Kind.ENTRY)
         if not place:
@@ -136,7 +136,7 @@ class Words:
         return "" if index_of(step) else row.words.format(self.variable(int(step[place])))
 
     def changed(self, before: State, after: State) -> list[str]:
-        """List what changed that more than the moving task can see."""
+        """List the changes that are visible to more than the moving task."""
         return [
             *self._tables(before, after),
             *self._memory(before, after),
@@ -218,7 +218,7 @@ class Words:
             yield from self._calls(before, after, cpu)
 
     def _calls(self, before: State, after: State, sender: int) -> Iterator[str]:
-        """Say whom a CPU aims at, who has its call pending, and who has answered."""
+        """Describe the changes of a CPU's call: its targets, where it is pending, which CPUs have answered."""
         layout = self._layout
         base, out = layout.o_cpu + sender * CPU_CELLS, layout.o_out + sender * layout.words
         was, now = self._bits(self._set(before, out)), self._bits(self._set(after, out))
@@ -263,7 +263,7 @@ class Words:
                     yield text.format(cpu=f"CPU {cpu}", mm=mm)
 
     def _set(self, state: State, at: int) -> int:
-        """Read a set of CPUs, whose words begin at a cell, as a mask."""
+        """Return a set of CPUs, whose words begin at a cell, as a mask."""
         layout = self._layout
         every = (1 << layout.bits) - 1
         return sum((int(state[at + word]) & every) << (word * layout.bits) for word in range(layout.words))
@@ -271,10 +271,10 @@ class Words:
     def _bits(self, mask: int) -> list[int]:
         return [cpu for cpu in range(self._layout.cpus) if mask >> cpu & 1]
 
-    # --- what only the task that moves can see
+    # --- changes that only the moving task can see
 
     def found(self, step: Sequence[int], task: int, before: State, after: State) -> list[str]:
-        """Say what a step read or decided, where its row says that it reads or decides something."""
+        """Describe what a step read or decided, if its row has `tells`."""
         tells = STEPS[int(step[0])].tells
         if not tells:
             return []
@@ -285,7 +285,7 @@ class Words:
         return self._layout.o_task + task * TASK_CELLS
 
     def _read(self, task: int, after: State, register: int) -> int:
-        """What a step read into a register."""
+        """Return the value that a step read into a register."""
         return int(after[self._row(task) + T_REG + register])
 
     def _tell_link(self, step: list[int], task: int, before: State, after: State) -> list[str]:

@@ -1,4 +1,4 @@
-"""Explore one machine: set the search up, let it grow, and say what came out."""
+"""Explore one machine: set up the search, run it, and return its outcome."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _FIRST_ROWS = 1 << 12
 _FIRST_STATES = 100
 #: States from which random walks look ahead.
 _LOOKS = 32
-#: What a state costs beyond its row: parent, label, and two slots of the hash table.
+#: Bytes for a state apart from its row: parent, label, and two slots of the hash table.
 _OVERHEAD = 16
 
 SAFE, BUG, INCONCLUSIVE = "safe", "bug", "inconclusive"
-#: The invariant of a state in which somebody waits for ever.
+#: The invariant that is broken by a state in which a task waits for ever.
 DEADLOCK = "deadlock"
 
 
 @attrs.frozen
 class Reductions:
-    """What makes the search smaller without changing its verdict; each can be switched off.
+    """Reductions of the search that do not change its verdict; each can be switched off.
 
     Args:
-        fuse: local steps belong to the move before them, or to the one that they begin.
-        dead: values that no later step reads are cleared.
-        symmetry: states that differ only in the names of like parts are one.
+        fuse: local steps belong to the move of the step before them, or begin a task's first move.
+        dead: registers and gathers that no later step reads are cleared.
+        symmetry: states that differ only by a renaming of like parts count as one.
     """
 
     fuse: bool = True
@@ -54,12 +54,12 @@ class Outcome:
 
     Args:
         verdict: `safe`, `bug` or `inconclusive`.
-        invariant: the one that does not hold, or None.
-        states, transitions, depth: states found, moves made, and the distance of the last state (or of the bug).
-        path: labels of the moves of a shortest story.
-        reached: the places that were reached.
+        invariant: the broken one, or None.
+        states, transitions, depth: states found, moves made, and the number of moves to the last state (or the bug).
+        path: the labels of the moves of a shortest path to the bug.
+        reached: the scenario's places that were reached.
         row_bytes, total_bytes: of one packed state, and of all that the search kept.
-        walks: random walks that were made instead of a search.
+        walks: the number of random walks made in place of a search.
     """
 
     verdict: str
@@ -90,14 +90,14 @@ def begin(machine: Machine) -> npt.NDArray[Any]:
 
 
 class Explorer:
-    """Everything that searching, walking at random and replaying one problem need.
+    """One problem, set up for searching, for random walks and for retelling.
 
     Args:
         problem: what to explore.
-        reductions: which are on.
+        reductions: the reductions that are on.
 
-    `first` is the state that the machine begins in, `start` the one that the search does: each task has taken the local
-    steps that it begins with.
+    `first` is the first state of the machine, `start` that of the search, in which each task has taken the local steps
+    that it begins with.
     """
 
     def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
@@ -130,7 +130,7 @@ class Explorer:
         self._assume(set(range(len(code.cost))))
 
     def _assume(self, taken: set[int]) -> bool:
-        """Work out what is local if no other steps than these are ever taken; says whether that changed anything."""
+        """Compute the local steps, assuming that only these steps are ever taken; return whether they changed."""
         from shootdown._explore.moves import Marks, settle
 
         problem = self.problem
@@ -159,7 +159,7 @@ class Explorer:
 
     @property
     def program(self) -> tuple[Any, Any, Any, Any, Any]:
-        """What every move takes after the state: steps, lists, layout, marks, rules."""
+        """The arguments of every move after the state: steps, lists, layout, marks, rules."""
         machine = self.problem.machine
         return (machine.code.steps, machine.code.lists, machine.layout, self.marks, self.rules)
 
@@ -189,12 +189,12 @@ class Explorer:
         most_bytes: int,
         progress: Callable[[int, int], None],
     ) -> Outcome | None:
-        """Search; returns None if a step was taken that nobody was assumed to take, and assumes it from now on."""
+        """Search; return None if a step was taken that was assumed never to be, and drop that assumption."""
         from shootdown._explore import search as s
         from shootdown._explore.packing import plan_for
         from shootdown._explore.symmetry import evened, varying
 
-        for at in np.flatnonzero(width):  # where the search begins may have moved since they were guessed
+        for at in np.flatnonzero(width):  # the start of the search may have changed since they were guessed
             width[at] = max(int(width[at]), int(self.start[at]).bit_length())
         width[:] = evened(self.symmetry, self.start, width)
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
@@ -251,7 +251,7 @@ class Explorer:
         return why
 
     def _waiting_since_they_began(self, store: Any, plan: Any, row: int) -> int:
-        """Count the tasks that have taken no steps but those that they begin with: a story tells of those too."""
+        """Count the tasks that have only taken the local steps that they begin with: a story shows those as moves."""
         from shootdown._explore.packing import unpack
 
         state = self.start.copy()
@@ -261,7 +261,7 @@ class Explorer:
         return sum(int(state[at] == self.start[at] != self.first[at]) for at in places)
 
     def _surprised(self, store: Any, plan: Any, width: npt.NDArray[np.int64]) -> bool:
-        """Say whether steps were taken that nobody was assumed to take, and that make a difference."""
+        """Whether steps were taken that were assumed never to be, and that change which steps are local."""
         if self.taken <= self.assumed:
             return False
         found_from = self.start
@@ -273,27 +273,28 @@ class Explorer:
 
     @property
     def taken(self) -> set[int]:
-        """The steps that were taken, or are somebody's next."""
+        """The steps that were taken, or are the next step of some task."""
         return {int(pc) for pc in np.flatnonzero(self.marks.taken)}
 
     def _first_widths(self) -> npt.NDArray[np.int64]:
-        """Guess from random walks which cells vary and which steps are taken; a wrong guess costs time alone."""
+        """Guess from random walks which cells vary and which steps are taken; a wrong guess only costs time."""
         width = np.zeros(len(self.start), np.int64)
         self._sample(self.start, width, 30)
         every, cautious = self.assumed, self.marks.local
         taken = self.taken
         if self._assume(taken) and all(cautious[pc] == self.marks.local[pc] for pc in taken):
-            self._assume(every)  # to leave steps out of account gains nothing, and may prove wrong later
+            # assuming that some steps are never taken gains nothing here, and may prove wrong later
+            self._assume(every)
         return width
 
     def _look_ahead(
         self, store: Any, plan: Any, width: npt.NDArray[np.int64], found_from: npt.NDArray[Any]
     ) -> None:
-        """Guess once more, from what was found last: what surprised once seldom comes alone.
+        """Guess once more, by random walks from the states found last: more wrong guesses are likely to follow one.
 
         Args:
-            store, plan, found_from: what was found, and the state that it was found from.
-            width: widened where a guess says so.
+            store, plan, found_from: the states found, their packing, and the state that the last one was found from.
+            width: bits for each cell; increased where a guess needs more.
         """
         from shootdown._explore import search as s
         from shootdown._explore.packing import unpack
@@ -305,7 +306,7 @@ class Explorer:
             self._sample(start, width, 2)
 
     def _sample(self, start: npt.NDArray[Any], width: npt.NDArray[np.int64], walks: int) -> None:
-        """Widen cells to what random walks from a state put there."""
+        """Widen cells to the values that random walks from a state put there."""
         from shootdown._explore.walk import sample
 
         largest, varies = self.start.copy(), np.zeros_like(self.start)
@@ -331,7 +332,7 @@ class Explorer:
             width[cell] = max(width[cell], int(largest[cell]).bit_length())
 
     def _most_moves(self) -> int:
-        """Say how many moves `search.candidates` may list at most."""
+        """Return the most moves that `search.candidates` may list."""
         layout = self.problem.machine.layout
         return layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
 
@@ -356,7 +357,7 @@ class Explorer:
         )
 
     def _widened(self, store: Any, old: Any, new: Any) -> tuple[Any, Any]:
-        """Keep what was found by a plan that has room for a value that did not fit."""
+        """Repack the states found by a plan with room for a value that did not fit."""
         from shootdown._explore import search as s
 
         bigger = self._new_store(len(store.parent), new.words)
@@ -402,7 +403,7 @@ class Explorer:
             path.append(int(store.label[row]))
             row = int(store.parent[row])
         states = int(store.at[s.COUNT])
-        # Of rows there may be room for more, whose memory is not there until it is written.
+        # Room for more rows is allocated; untouched pages take no memory until they are written.
         total = states * (words * 8 + store.parent.itemsize + store.label.itemsize) + store.table.nbytes
         return Outcome(
             verdict=verdict,

@@ -1,8 +1,8 @@
-"""What the steps of a program read and write: which are local, which registers matter where.
+"""What the steps of a program read and write: which steps are local, and which registers are dead at each step.
 
-A step is local if no other CPU and no agent can tell when it happens: it touches nothing but its task's registers
-and gathers and its CPU's own request that has not been sent. Local steps fuse with the step before them. A register
-that is written before it is read again is dead, and its value is cleared: states that differ in nothing else are one.
+A step is local if no other CPU and no agent can observe when it happens: it touches only its task's registers and
+gathers and its CPU's own request that has not been sent. Local steps fuse with the step before them. A register that is
+written before it is read again is dead; its value is cleared, so that states which differ in nothing else are equal.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from shootdown._machine.steps.cells import Cell, Of
 from shootdown._machine.steps.row import BY_TABLE, Kind, Row
 from shootdown._machine.steps.table import ROWS, steps_that
 
-#: Which operand of a step is a label (0 is `a`).
+#: The operand of a step that is a label (0 is `a`).
 LABELS = {row.number: row.first(Kind.LABEL) - 1 for row in ROWS if row.first(Kind.LABEL)}
-#: Steps after which a program does not go on with the next one.
+#: Steps after which the program does not continue with the next one.
 _ENDS = steps_that(lambda row: row.ends)
 LOCAL = steps_that(lambda row: row.local)
 
-#: The gathers of a task follow its registers in masks of what is live; then the pages that its outer gather queued,
-#: which its last gather keeps (`ops.GATHER_PAGES`) and which are no part of that one here.
+#: In masks of live values, bits of a task's gathers follow those of its registers; then comes a bit for the number of
+#: pages that its outer gather has queued, which is stored in its third gather (`ops.GATHER_PAGES`).
 _GATHERS = o.REGISTERS
 QUEUED = _GATHERS + o.GATHERS
 THINGS = QUEUED + 1
 _LAST = o.GATHERS - 1
-#: Where the register stands, plus one, that counts from a step's variable to the one that is meant.
+#: The operand of a step that holds an index register, plus one.
 _INDEX = {row.number: row.first(Kind.INDEX) for row in ROWS if row.first(Kind.INDEX)}
 
 
 @attrs.frozen(eq=False)
 class Flow:
-    """What exploration has to know of each step of a program.
+    """What exploration knows of each step of a program.
 
     Args:
         local: uint8, shape (n,): 1 if the step is local.
@@ -54,7 +54,7 @@ class Flow:
 
 
 class Text:
-    """What is known of a program by its text alone; worked out once, however often the program is looked at.
+    """Facts about a program that follow from its steps alone; computed once for each program.
 
     Args:
         code: the program.
@@ -64,9 +64,9 @@ class Text:
         numbers = code.steps.tolist()
         #: Operation and operands of each step.
         self.steps: list[tuple[int, ...]] = [tuple(numbers[at : at + 5]) for at in range(0, len(numbers), 5)]
-        #: The steps that can come after each step.
+        #: The successors of each step.
         self.after = [successors(step, pc) for pc, step in enumerate(self.steps)]
-        #: What others have found out and want to find again, by what it depends on.
+        #: A cache of other results about the program, by their arguments.
         self.memory: dict[Any, Any] = {}
 
 
@@ -74,7 +74,7 @@ _texts: WeakKeyDictionary[Code, Text] = WeakKeyDictionary()
 
 
 def text_of(code: Code) -> Text:
-    """Return what is known of a program by its text."""
+    """Return the `Text` of a program."""
     text = _texts.get(code)
     if text is None:
         text = _texts[code] = Text(code)
@@ -91,13 +91,13 @@ def successors(step: tuple[int, ...], pc: int) -> list[int]:
 
 
 def index_of(step: Sequence[int]) -> int:
-    """Say which register, plus one, counts from a step's variable to the one that is meant; 0 if none does."""
+    """Return the index register of a step's variable, plus one; 0 if it has none."""
     place = _INDEX.get(step[0])
     return step[place] if place else 0
 
 
 class _Effect:
-    """What the row of a step says of registers and gathers, ready to be asked for any operands."""
+    """The registers and gathers that a row's step reads and overwrites, as a function of its operands."""
 
     def __init__(self, row: Row) -> None:
         self.reads = self.writes = 0
@@ -110,14 +110,14 @@ class _Effect:
         self.reads |= _is_read(read, Of.REQUEST, _LAST)
         self.writes |= _overwritten(written, Of.REQUEST, _LAST)
         self.writes &= ~self.reads
-        #: Of an operand that names a gather: what is read and overwritten of each.
+        #: For each operand that names a gather: the parts of it that are read and overwritten.
         self.gather = row.first(Kind.GATHER)
         self.of_gather = [
             (reads, _overwritten(written, Of.GIVEN, g) & ~reads)
             for g in range(o.GATHERS)
             for reads in (_is_read(read, Of.GIVEN, g),)
         ]
-        #: What is overwritten only for some values of an operand.
+        #: Cells that are overwritten only for some values of an operand.
         self.sometimes = [
             (row.place_of(cell.when.operand), cell.when.values, _bit(cell))
             for cell in row.writes
@@ -166,19 +166,19 @@ def _bit(cell: Cell) -> int:
 
 
 def _is_read(read: Sequence[Cell], of: Of, g: int) -> int:
-    """The bits of a gather and of the queued pages that a step reads of it."""
+    """The bits of a gather and of the queued pages that a step reads."""
     parts = {cell.part for cell in read if cell.of is of and cell.part in GATHER_PARTS}
     return (1 << (_GATHERS + g) if parts & _parts(g) else 0) | (1 << QUEUED if parts - _parts(g) else 0)
 
 
 def _overwritten(written: Sequence[Cell], of: Of, g: int) -> int:
-    """The bits of a gather and of the queued pages of which a step leaves nothing as it was."""
+    """The bits of a gather and of the queued pages that a step overwrites completely."""
     parts = {cell.part for cell in written if cell.of is of and cell.part in GATHER_PARTS}
     return (1 << (_GATHERS + g) if parts >= _parts(g) else 0) | (1 << QUEUED if parts - _parts(g) else 0)
 
 
 def _parts(g: int) -> set[str]:
-    """The cells of a gather; one of the last is that of the queued pages, which count apart."""
+    """The cells of a gather; the third gather's G_TABLES, the queued pages, has a bit of its own."""
     return set(GATHER_PARTS) - ({cells.QUEUED.part} if g == _LAST else set())
 
 
@@ -186,12 +186,12 @@ _EFFECTS = {row.number: _Effect(row) for row in ROWS}
 
 
 def reads_and_writes(step: Sequence[int]) -> tuple[int, int]:
-    """Say which registers and gathers a step reads, and which it overwrites whatever they held, as two masks."""
+    """Return two masks: the registers and gathers that a step reads, and those that it overwrites completely."""
     return _EFFECTS[step[0]].of(step)
 
 
 def flow_of(code: Code, quiet: list[int]) -> Flow:
-    """Work out what is dead before each step: backwards, until nothing changes.
+    """Compute which values are dead before each step: backwards, until nothing changes.
 
     Args:
         code: the program.

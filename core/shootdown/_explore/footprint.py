@@ -1,10 +1,10 @@
-"""Which steps nobody else can tell the time of: what each step touches, who else touches it, and under which locks.
+"""Which steps are local: what each step touches, who else touches it, and under which locks.
 
-A step that touches only what no other task and no agent touches - or touches only while it holds a lock that the
-step's task holds too - gives the same result at whatever moment it happens. So does one that does nothing but make
-other moves possible: a lock that is released, a call that is sent. Such steps are as local as those on a task's own
-registers, and fuse with the step before them. What a step touches is worked out on the program's text, once for each
-task: its CPU, and on which mm it works where that is known.
+A step is local if no other task and no agent can observe when it happens. That is so if the others touch nothing that
+it touches, or touch it only under a lock that the step's task holds too; or if its only effect is to make other moves
+possible: a lock is released, a call is sent. Such steps are as local as those on a task's own registers, and fuse with
+the step before them. What a step touches is derived from the program, once for each task: from the task's CPU and,
+where it is known, the mm that the step works on.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use, Whose
 from shootdown._machine.steps.table import ROWS, STEPS, holds, steps_that
 from shootdown._machine.steps.variables import VARIABLES
 
-#: An mm, CPU or lock that is not known: it may be any.
+#: Stands for an unknown mm, CPU or lock: it may be any of them.
 ANY = -1
 _READ, _WRITE = False, True
-#: Locks that are held, and whether for writing.
+#: The locks held, each with whether it is held for writing.
 _Held = frozenset[tuple[int, bool]]
-#: Steps on locks, and whether for writing.
+#: Steps on locks, each with whether it is for writing.
 _LOCKS = {row.number: row.for_writing for row in ROWS if row.lock}
-#: Steps that decide what can happen next: never local.
+#: Steps on which it depends which moves are possible next: never local.
 _ALWAYS_SEEN = steps_that(lambda row: row.decides)
-#: Steps on memory that scenarios name: never local where stores wait in buffers.
+#: Steps on variables of scenarios: never local where stores wait in buffers.
 _ON_MEMORY = frozenset(row.number for row in VARIABLES if STORES in row.reads)
-#: Steps that end a loop, sooner or later, or make it another one.
+#: Steps with which a loop makes progress, so that it ends some time.
 _PROGRESS = steps_that(
     lambda row: row.first(Kind.CHANGED) or any(cell.part == "variable" for cell in row.writes)
 )
-#: Steps that only make other moves possible: what depends on them can't happen before them.
+#: Steps whose only effect on others is to make their moves possible.
 _ENABLING = steps_that(lambda row: row.enables)
-#: Of these, those after which a lock is free: who only tries for it can tell.
+#: Those of them that release a lock: a trylock of another task observes them.
 _RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
-#: Steps of which nothing need be looked up, for speed.
+#: Steps that touch nothing shared, for speed.
 TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
-#: Steps that wait for something that, once there, stays: local as soon as they can be taken.
+#: Steps that wait for something that stays true once it is: local as soon as they can be taken.
 _AWAITING = steps_that(lambda row: row.awaits)
 
 
@@ -54,8 +54,8 @@ class Touch(NamedTuple):
 
     Args:
         what: its kind, such as `pud` or `lock`.
-        which: the mm, CPU, lock or variable; ANY if that is not known.
-        writes: it may change.
+        which: the mm, CPU, lock or variable; ANY if unknown.
+        writes: the step may change it.
     """
 
     what: str
@@ -64,14 +64,14 @@ class Touch(NamedTuple):
 
 
 class _Visit(NamedTuple):
-    """A step as one task gets to it: on which mm it works, and which locks it holds then (lock, for writing)."""
+    """A step as one task reaches it: the mm that it works on, and the locks held then (lock, for writing)."""
 
     on: int
     held: frozenset[tuple[int, bool]]
 
 
 class _Plan:
-    """What the row of a step says of what it touches, ready to be asked for any operands."""
+    """What a row's step touches, as a function of its operands."""
 
     def __init__(self, row: Row) -> None:
         self.lock, self.index = row.first(Kind.LOCK), row.first(Kind.LOCK_INDEX)
@@ -82,7 +82,7 @@ class _Plan:
         ]
 
     def which(self, whose: Whose, step: Sequence[int], on: int, cpu: int, slots: int) -> int:
-        """Say which mm, CPU, lock or variable is meant; ANY if that is not known."""
+        """Return the mm, CPU, lock or variable that `whose` stands for; ANY if unknown."""
         if whose is Whose.ON:
             return on
         if whose is Whose.CPU:
@@ -98,13 +98,13 @@ _PLANS = {row.number: _Plan(row) for row in ROWS}
 
 
 def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touch]:
-    """List what a step touches of what others could touch.
+    """List the things that a step touches and that others could touch too.
 
     Args:
         step: operation and operands.
-        on: the mm that it works on, from zero; ANY if that is not known.
+        on: the mm that it works on, from zero; ANY if unknown.
         cpu: the CPU of its task.
-        slots: how many PUD entries an mm has, each with a page-table lock.
+        slots: PUD entries of an mm, each with a page-table lock.
     """
     plan = _PLANS[step[0]]
     for one, place, values in plan.touches:
@@ -113,7 +113,7 @@ def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touc
 
 
 def _lock(first: int, index: int, on: int, slots: int) -> int:
-    """Number a lock; ANY if it is that of an unknown mm, or a register chooses among those of page tables."""
+    """Return the number of a lock; ANY if its mm is unknown, or if register SLOT selects a page-table lock."""
     if index == BY_TABLE:
         return first if slots == 1 else ANY
     if index == BY_MM:
@@ -125,8 +125,9 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, t
     """List what agents touch.
 
     Args:
-        walkers, entries, hypervisor, scheduler: which there are.
-        tlbs: somebody uses what TLBs and walk caches hold; otherwise nobody can tell when a vCPU that enters flushes.
+        walkers, entries, hypervisor, scheduler: the agents that exist.
+        tlbs: some step uses entries of TLBs or walk caches; otherwise the flush of a vCPU that enters the guest is
+            unobservable.
     """
     found: list[Touch] = []
     if walkers:
@@ -145,7 +146,7 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, t
 
 
 def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> dict[int, _Visit]:
-    """Follow a task's program: for each step that it can get to, what is surely known there."""
+    """Follow a task's program: for each step that it can reach, the mm and the locks that are certain there."""
     t = layout.o_task + task * TASK_CELLS
     cells = state if isinstance(state, Sequence | np.ndarray) else list(state)
     start, on = int(cells[t + T_PC]), int(cells[t + T_ON]) - 1
@@ -173,7 +174,7 @@ def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Vis
                 held = held | {lock}
             elif lock[0] != ANY:
                 held = held - {lock}
-            else:  # one that is not known may be any of those that are held
+            else:  # an unknown lock may be any of those that are held
                 held = frozenset()
         for then in text.after[pc]:
             before = known.get(then)
@@ -194,12 +195,12 @@ def _meet(x: Touch, y: Touch) -> bool:
 
 
 def _exclude(x: frozenset[tuple[int, bool]], y: frozenset[tuple[int, bool]]) -> bool:
-    """Say whether two sets of held locks can't be held at once."""
+    """Whether two sets of locks exclude each other, so that two tasks can't hold them at once."""
     return any(a[0] == b[0] != ANY and (a[1] or b[1]) for a in x for b in y)
 
 
 def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]) -> bool:
-    """Say whether no CPU ever turns lazy or runs another mm: each in an mm_cpumask has that mm loaded.
+    """Whether no CPU ever turns lazy or switches to another mm, so that each CPU in an mm_cpumask has that mm loaded.
 
     Args:
         layout, cells: the machine, when every task has its CPU.
@@ -221,7 +222,7 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
 
 
 class _Touched:
-    """What tasks touch while they hold which locks, to be asked many times."""
+    """What each task touches, and the locks that it holds meanwhile, indexed for many queries."""
 
     def __init__(self, around: list[Touch]) -> None:
         self._around = around
@@ -229,12 +230,12 @@ class _Touched:
         self._answers: dict[tuple[int, _Held, Touch], bool] = {}
 
     def add(self, task: int, held: _Held, touch: Touch) -> None:
-        """Note that a task touches something."""
+        """Record that a task touches something."""
         of_kind = self._tasks.setdefault(touch.what, {})
         of_kind.setdefault(touch.which, {}).setdefault((held, touch), set()).add(task)
 
     def by_another(self, task: int, held: _Held, touch: Touch) -> bool:
-        """Say whether an agent or another task may touch the same at the same time, and either writes."""
+        """Whether an agent or another task may touch the same thing at the same time, and one of the two writes it."""
         asked = (task, held, touch)
         if asked not in self._answers:
             self._answers[asked] = self._look(task, held, touch)
@@ -255,26 +256,27 @@ class _Touched:
 def quiet_steps(
     code: Code, layout: Layout, state: Iterable[int], around: list[Touch], *, scheduler: bool, taken: set[int]
 ) -> list[int]:
-    """Say of each step whether it is local for every task that can get to it; see `quiet` for the answers.
+    """Return for each step whether it is local for every task that can reach it, as a value of `quiet`.
 
     Args:
         code, layout, state: the machine, when every task has its CPU.
-        around: what agents touch.
+        around: the things that agents touch.
         scheduler: CPUs may switch at any time.
-        taken: the steps that are ever taken; the others are left out of account.
+        taken: the steps that are ever taken; others are ignored.
     """
     cells = [int(cell) for cell in state]
     text = text_of(code)
     steps = text.steps
     every: list[tuple[int, int, _Held, list[Touch]]] = []
     known = _Touched(around)
-    tries = _Touched([])  # who tries for a lock can tell whether it is held
+    tries = _Touched([])  # a trylock observes whether the lock is held
     ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
     still = not scheduler and stands_still(layout, cells, ops)
     for task in range(layout.tasks):
         cpu = cells[layout.o_task + task * TASK_CELLS + T_CPU]
         for pc, visit in visits_of(code, layout, cells, task).items():
-            # Who waits for a variable in a loop is seen to wait, also as long as nobody was seen to write it.
+            # Accesses to variables count even if they were not taken yet: else a loop that polls a variable would be
+            # local, and its move endless, until the write to it is taken.
             if pc not in taken and steps[pc][0] not in _ON_MEMORY:
                 continue
             found = _touched(text, pc, visit.on, cpu, layout.slots)
@@ -289,7 +291,8 @@ def quiet_steps(
     quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
     seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
     candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in seen}
-    # Who idles while it has to wait may do so no more once it need not.
+    # A blocked task may leave its CPU only while it is blocked (`agents.go_idle`). A release or signal ends that, so
+    # that with a scheduler the order of the two matters and these steps are not local.
     ending_waits = _RELEASING | {o.SIGNAL} if scheduler else frozenset()
     candidates = {pc for pc in candidates if steps[pc][0] not in ending_waits}
     walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
@@ -313,9 +316,9 @@ def quiet_steps(
 
 
 def _polls(text: Text, quiet: list[int], load: int) -> bool:
-    """Say whether a program can come back to a load by local steps none of which counts or writes.
+    """Whether a program can loop back to a load by local steps that make no progress.
 
-    Where nobody else writes what it reads it would go on for ever, and the move would never end.
+    Unless another task writes the variable, such a loop has no end, and neither would the move.
     """
     work, known = [load], set()
     while work:
@@ -329,7 +332,7 @@ def _polls(text: Text, quiet: list[int], load: int) -> bool:
 
 
 def _touched(text: Text, pc: int, on: int, cpu: int, slots: int) -> list[Touch]:
-    """List what a step touches; see `touches`."""
+    """List what a step touches, from the program's cache; see `touches`."""
     if text.steps[pc][0] in TOUCHES_NOTHING:
         return []
     key = ("touches", pc, on, cpu, slots)

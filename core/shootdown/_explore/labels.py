@@ -21,7 +21,7 @@ from shootdown._explore.moves import (
 )
 from shootdown._values.errors import ShootdownError
 
-#: Moves by the word that stands for them in JSON, and who makes them.
+#: The kinds of moves: their word in JSON, and who makes them.
 MOVES = {
     STEP: ("step", "task"),
     CHOOSE: ("choose", "task"),
@@ -39,7 +39,7 @@ MOVES = {
 
 
 def parts(label: int) -> tuple[int, int, int]:
-    """Take a label apart: the kind of move, and its two numbers."""
+    """Split a label: the kind of move, and its two numbers."""
     return label & 15, label >> 4 & 0xFF, label >> 12 & 0xFF
 
 
@@ -50,7 +50,7 @@ def move_words(label: int) -> str:
 
 
 def read_move(text: str) -> int:
-    """Read what `move_words` wrote.
+    """Parse a move as `move_words` writes it.
 
     Raises:
         ShootdownError: it is no move.

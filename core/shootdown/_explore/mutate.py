@@ -1,7 +1,7 @@
-"""Take one step out of a program, to see whether a verdict depends on it.
+"""Remove one synchronisation primitive from a program, to see whether a verdict depends on it.
 
-A fix that stays SAFE without one of its primitives was not checked, or did not need it. Locks go in pairs: taking one
-and releasing it are taken out together.
+If a fix stays SAFE without one of its primitives, the scenario does not check that primitive, or the fix does not need
+it. Taking a lock and releasing it are removed together.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ALONE = steps_that(lambda row: row.primitive == "alone")
 
 @attrs.frozen
 class Primitive:
-    """One thing that keeps a program right.
+    """One synchronisation primitive of a program, such as a lock or a fence.
 
     Args:
-        name: what it is, such as `i_mmap_rwsem` or `gup_fast: local_irq_save`.
+        name: its name, such as `i_mmap_rwsem` or `gup_fast: local_irq_save`.
         steps: the steps that it is made of.
     """
 
@@ -37,7 +37,7 @@ def primitives(problem: Problem) -> list[Primitive]:
     """List the locks, fences, waits and interrupt masks of a problem's programs.
 
     Args:
-        problem: whose programs.
+        problem: the problem with the programs.
     """
     return [*_locks(problem), *_single(problem)]
 
@@ -72,8 +72,8 @@ def without(problem: Problem, primitive: Primitive) -> Problem:
     """Return the problem with a primitive's steps replaced by steps that do nothing.
 
     Args:
-        problem: left as it is.
-        primitive: of this problem, or of one with the same programs.
+        problem: the problem; it is not changed.
+        primitive: one of `primitives()` of this problem, or of one with the same programs.
     """
     code = problem.machine.code
     steps = code.steps.copy().reshape(-1, 5)

@@ -1,4 +1,4 @@
-"""What a search is given: a machine, the agents that act on it, and what must hold."""
+"""The input of a search: a machine, the agents that act on it, and the invariants."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Problem:
 
     Args:
         machine: with cells of 16 bits; see `Model.build`.
-        invariants: their names; the first is that of hardware walkers.
-        places: the names of what REACHED steps mark.
-        walkers, entries, hypervisor, scheduler: the agents that there are; see `Rules`.
-        groups: parts of the machine that are alike.
-        tables: records whose places mean nothing.
-        mm_locks: where the machine's locks of mms begin.
-        lanes: what each CPU does, for stories.
+        invariants: the names of the invariants; the first is that of hardware walkers.
+        places: the names of the places that REACHED steps mark.
+        walkers, entries, hypervisor, scheduler: the agents that act; see `Rules`.
+        groups: the like parts of the machine.
+        tables: tables of records whose rows may be permuted.
+        mm_locks: the number of the first lock that belongs to an mm.
+        lanes: a description of what each CPU does, for stories.
     """
 
     machine: Machine

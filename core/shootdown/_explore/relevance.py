@@ -1,4 +1,4 @@
-"""Which agents make a difference, and to whom; and which parts may count as alike."""
+"""Which agents make a difference on which CPUs, and which parts may count as alike."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from shootdown._explore.problem import Problem
 
 State = npt.NDArray[Any]
-#: Steps after which a call has targets whatever they have loaded, those that leave preempted vCPUs out of them, and
-#: those that end the choice of targets.
+#: Steps that choose targets whichever mm they have loaded, those that leave preempted vCPUs out, and those that end the
+#: choice of targets.
 _TARGETING_ALL = steps_that(lambda row: row.targets == "all")
 _LEAVING_OUT = steps_that(lambda row: row.targets == "left out")
 _TARGETS_ARE_DONE = steps_that(lambda row: row.targets in ("mm", "sent"))
-#: Steps that use a translation or are in a lockless walk, so that it matters what was flushed; of these, those that
-#: use an entry that stands alone.
+#: Steps that use a translation or are in a lockless walk, so that flushes matter to them; of these, those that use a
+#: single page-table entry.
 _USING = steps_that(lambda row: row.uses)
 _USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
-#: Steps that name an mm in the state of a table, and those that move a task to another CPU.
+#: Steps that store an mm in a table's state, and those that move a task to another CPU.
 _NAMING_MMS = steps_that(lambda row: STATE in row.writes)
 _MOVING = steps_that(lambda row: HOME in row.writes)
 
 
 def check_groups(problem: Problem, first: State) -> None:
-    """Refuse like parts that name their mm where exchanging them does not rename it."""
+    """Refuse groups of like parts that store an mm's number in a place that renaming does not reach."""
     machine, layout = problem.machine, problem.machine.layout
     mms = {mm for group in problem.groups for mm in group.mms}
     steps = text_of(machine.code).steps
@@ -52,10 +52,10 @@ def check_groups(problem: Problem, first: State) -> None:
 
 
 def preemptible(problem: Problem, first: State, *, fuse: bool) -> int:
-    """Say for which vCPUs preemption makes a difference: those that another CPU may want to flush.
+    """Return the vCPUs whose preemption makes a difference, as a mask: those that another CPU may want to flush.
 
-    Any other, when it is preempted, merely takes its steps and its interrupts later, which it may anyway. So does
-    one that uses no translation and is in no lockless walk: nobody can tell whether it was flushed.
+    Any other vCPU, when preempted, only takes its steps and interrupts later, which is explored anyway. The same holds
+    for one that uses no translation and is in no lockless walk: whether it was flushed is unobservable.
     """
     layout = problem.machine.layout
     everybody = (1 << layout.cpus) - 1
@@ -81,7 +81,7 @@ def preemptible(problem: Problem, first: State, *, fuse: bool) -> int:
 
 
 def users(problem: Problem, first: State, *, fuse: bool) -> int:
-    """Say whose TLB's copies of entries make a difference: of the CPUs whose tasks access memory, as a mask."""
+    """Return the CPUs whose TLB copies of single entries matter, as a mask: those whose tasks access memory."""
     layout = problem.machine.layout
     if problem.scheduler or not fuse:
         return (1 << layout.cpus) - 1
@@ -89,7 +89,7 @@ def users(problem: Problem, first: State, *, fuse: bool) -> int:
 
 
 def _cpus_with(problem: Problem, first: State, ops: frozenset[int]) -> int:
-    """List the CPUs whose tasks can get to one of these steps, as a mask."""
+    """Return the CPUs whose tasks can reach one of these steps, as a mask."""
     machine = problem.machine
     layout = machine.layout
     steps = machine.code.steps.reshape(-1, 5)
@@ -104,7 +104,7 @@ def _cpus_with(problem: Problem, first: State, ops: frozenset[int]) -> int:
 
 
 def _flushes(problem: Problem, first: State, task: int, mm: int) -> bool:
-    """Say whether a task may flush an mm."""
+    """Whether a task may flush an mm."""
     machine = problem.machine
     visits = visits_of(machine.code, machine.layout, first, task)
     steps = machine.code.steps.reshape(-1, 5)
@@ -112,7 +112,7 @@ def _flushes(problem: Problem, first: State, task: int, mm: int) -> bool:
 
 
 def _may_leave_out_anybody(problem: Problem) -> bool:
-    """Say whether a program drops preempted vCPUs from targets that are not those of a flush."""
+    """Whether a program leaves preempted vCPUs out of the targets of a call other than a flush."""
     text = text_of(problem.machine.code)
     work = [pc for pc, step in enumerate(text.steps) if step[0] in _TARGETING_ALL]
     known = set(work)

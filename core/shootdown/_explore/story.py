@@ -1,4 +1,4 @@
-"""The story of a bug, as a value: moves, what each changed, and what is bad at the end."""
+"""The story of a bug, as a value: its moves, the changes of each, and the broken invariant at the end."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import attrs
 
 
 def called(function: str) -> str:
-    """Write where a step stands: a kernel function with its parentheses, other places, as `user mode`, without."""
+    """Write the place of a step: a kernel function with parentheses; any other place, such as `user mode`, without."""
     return f"{function}()" if function.isidentifier() else function
 
 
 @attrs.frozen
 class Atom:
-    """One step of a task, or what an agent did, in a story.
+    """One step of a task, or one action of an agent, in a story.
 
     Args:
         function: the kernel function, or empty.
         file: its source file, or empty.
-        text: what is done.
-        changed: what changed, or what was read, each in a few words.
-        cpu: where.
+        text: the action.
+        changed: the changes, or the value read, each in a few words.
+        cpu: the CPU.
         pc: the number of the step in the programs; -1 for an agent.
-        aside: it is there for counting or for taking time, and changes nothing.
+        aside: it only counts or takes time, and changes nothing else.
     """
 
     function: str
@@ -36,7 +36,7 @@ class Atom:
 
     @property
     def tells(self) -> bool:
-        """There is something to read here."""
+        """Whether a story shows it."""
         return bool(self.changed or (self.text and not self.aside))
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,13 +55,13 @@ class Line:
 
     Args:
         number: from one.
-        cpu: where it happens.
-        lane: what that CPU does in the scenario.
-        who: `task`, `interrupt`, `hardware walker`, `store buffer`, `host` or `scheduler`.
+        cpu: the CPU on which it happens.
+        lane: the description of what that CPU does in the scenario.
+        who: the one that moves: `task`, `interrupt`, `hardware walker`, `store buffer`, `host` or `scheduler`.
         move: the move for a replay, such as `step 1` or `take 0 2`.
-        atoms: what happens, the move itself first, then the local steps that belong to it: where the last answer
-            to a call is the move, those of the CPU that waited for it.
-        bad: after it, the invariant does not hold.
+        atoms: the step or action of the move first, then the local steps that belong to it. If the move is the last
+            answer to a call, these are steps of the CPU that waited for it.
+        bad: the invariant is broken after it.
     """
 
     number: int
@@ -91,12 +91,12 @@ class Story:
     """How a bug comes about.
 
     Args:
-        lanes: what each CPU does, by number.
+        lanes: a description of what each CPU does, by number.
         lines: the moves.
-        invariant: the one that does not hold at the end.
+        invariant: the one that is broken at the end.
         sentence: that invariant, explained.
-        ending: what is bad, each a sentence: what the last step found, or who waits for what.
-        state: a digest of the last state, the same for whoever makes these moves.
+        ending: what is wrong at the end, in sentences: what the last step found, or which task waits for what.
+        state: a digest of the last state; every replay of these moves ends with the same one.
     """
 
     lanes: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Tell the story of a bug: the moves that lead to it, made once more, one by one.
+"""Tell the story of a bug: make the moves that lead to it once more, one by one, and describe each.
 
-A search names its moves in the states that stand for all that are alike; a story keeps one name for each CPU. A move
-of a search is a step with the local ones after it; a story takes each step on its own, so that it can say what each
-changed. Both come to the same states, which is checked here.
+With symmetry, a search renames CPUs, tasks and mms after each move, to the state that represents all like ones; a story
+keeps one name for each. A move of a search is a step with the local steps after it; a story takes each step on its own
+and describes its changes. That both reach the same states is checked here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from shootdown._machine.sets import PREEMPTED, cpu_set, has
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS, holds
 
-#: Those that go on with the local steps of a task.
+#: Moves that continue with the local steps of a task.
 _OF_A_TASK = (STEP, CHOOSE, GRANT)
 _OF_A_CPU = (TAKE, RESUME)
 _HANDLERS = {
@@ -68,7 +68,7 @@ _HANDLERS = {
     o.CALL_LEAVE: ("", "takes the IPI of CPU {}: leave the mm"),
     o.CALL_RCU: ("", "is in a quiescent state: CPU {}'s grace period goes on"),
 }
-#: The invariants that every machine has, in a sentence.
+#: The invariants that every machine has, each as a sentence.
 SENTENCES = {
     "walk-cache": "A hardware walker may not use a cached link to a page table that belongs to somebody else by "
     "then, or to nobody.",
@@ -77,9 +77,9 @@ SENTENCES = {
 
 
 def digest(state: State, size: int) -> str:
-    """Return 16 hexadecimal digits that two states share if and (for all practical purposes) only if they are equal.
+    """Return a digest of a state as 16 hexadecimal digits.
 
-    Numbers that cells of 16 bits can't hold count as the largest that they can, as in exploration.
+    Numbers too large for cells of 16 bits count as the largest that fits, as in exploration.
     """
     cells = np.minimum(state[:size].astype("<i8"), 0xFFFF)
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
@@ -89,8 +89,8 @@ def tell(explorer: Explorer, outcome: Outcome, sentences: Mapping[str, str] | No
     """Tell the story of a bug.
 
     Args:
-        explorer: what found it.
-        outcome: what it found; its verdict is `bug`.
+        explorer: the explorer that found it.
+        outcome: its outcome, whose verdict is `bug`.
         sentences: the scenario's own invariants, explained.
     """
     assert outcome.invariant is not None
@@ -108,11 +108,11 @@ def retell(
     invariant: str,
     sentences: Mapping[str, str] | None = None,
 ) -> Story:
-    """Tell a story whose moves are known: each with how many steps of a task belong to it.
+    """Tell a story whose moves are known, each with the number of a task's steps that belong to it.
 
     Args:
-        explorer: of the machine; which steps it fuses plays no part.
-        moves: labels and numbers of steps; all of them possible.
+        explorer: an explorer of the machine; it does not matter which steps it fuses.
+        moves: labels and numbers of steps; each move must be possible.
         invariant: the one that does not hold at the end.
         sentences: the scenario's own invariants, explained.
     """
@@ -123,10 +123,10 @@ def retell(
 
 
 def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
-    """Name the moves of a search anew, each CPU, task and mm by one name throughout.
+    """Rename the moves of a search so that each CPU, task and mm keeps one name throughout.
 
-    Where like parts of a machine stand for each other, the search renamed each state to the one that stands for all
-    that are alike. Of the moves of the real state, the one that leads to a state alike is the one.
+    With symmetry, the search renamed each state to the one that represents all like ones. Here the corresponding move
+    of the real state is the one that leads to a state with the same representative.
     """
     from shootdown._explore.renaming import canonical, room_for_keys
 
@@ -156,7 +156,7 @@ def concrete(explorer: Explorer, path: Sequence[int]) -> list[int]:
 
 
 def _alike(label: int, tasks: int, cpus: int) -> list[int]:
-    """List the moves of the same kind, those of the same names first."""
+    """List the moves of the same kind, the one with the same names first."""
     kind, _, y = parts(label)
     if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
         others = [runnable(label_of)(kind, task, 0) for task in range(tasks)]
@@ -182,13 +182,13 @@ class _Teller:
         self.one_by_one = (steps, lists, layout, marks, rules._replace(fuse=0, dead=0))
 
     def make(self, label: int, steps: int | None = None) -> None:
-        """Make one move: as the search does, or with so many steps of a task."""
+        """Make one move: with the steps that the search fuses, or with a given number of a task's steps."""
         kind, x, _ = parts(label)
         cpu = self._cpu(label)
         begins = kind == STEP and runnable(goes_on)(*self.explorer.program[3:], self._pc(x))
         atoms = [self._first(label)]
         task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
-        if self._failed and task >= 0:  # a check right after the move is part of it
+        if self._failed and task >= 0:  # a check right after the move belongs to it
             atoms.append(self._atom(task, self._pc(task), self.state))
         elif task >= 0:
             self._go_on(label, task, atoms, steps, begins=begins)
@@ -203,14 +203,14 @@ class _Teller:
             self._check(label)
 
     def begin_all(self) -> None:
-        """Let every task that has made no move yet take the local steps that it begins with, up to where it waits."""
+        """Let every task that has made no move yet take the local steps that it begins with."""
         for task in range(self.layout.tasks):
             label = runnable(label_of)(STEP, task, 0)
             if runnable(move)(self.fused.copy(), *self.explorer.program, label):
                 self.make(label)
 
     def _check(self, label: int) -> None:
-        """Compare with the move that the search made: but for values that nobody reads, both lead to one state."""
+        """Check that the search's move leads to the same state, apart from dead values."""
         said = runnable(move)(self.fused, *self.explorer.program, label)
         if (said & 3 == VIOLATED) != self._failed:
             raise AssertionError("a move taken step by step breaks something else")
@@ -225,7 +225,7 @@ class _Teller:
             raise AssertionError("a move taken step by step leads elsewhere")
 
     def _first(self, label: int) -> Atom:
-        """Make the move itself, and nothing after it."""
+        """Make the first step or action of the move, and nothing after it."""
         kind, x, _ = parts(label)
         before = self.state.copy()
         pc = int(before[self.layout.o_task + x * TASK_CELLS + T_PC]) if kind in _OF_A_TASK else -1
@@ -247,13 +247,13 @@ class _Teller:
         return attrs.evolve(atom, text="goes on" if began else "begins")
 
     def _go_on(self, label: int, task: int, atoms: list[Atom], steps: int | None, *, begins: bool) -> None:
-        """Take the steps that the search takes in the same move, or as many as are asked for.
+        """Take the further steps of a move: those that the search fuses, or a given number.
 
         Args:
-            label, task: the move, and the task that goes on.
-            atoms: what happened; grows.
-            steps: how many there are in all; None: as the search does.
-            begins: the first was a local one, and those up to the first that is not come with it.
+            label, task: the move, and the task that continues.
+            atoms: the atoms of the move; each step is appended.
+            steps: the total number of steps; None: as many as the search fuses.
+            begins: the move began with a local step: it has all steps up to the first one that is not local.
         """
         machine = self.explorer.problem.machine
         marks, rules = self.explorer.marks, self.explorer.rules
@@ -274,7 +274,7 @@ class _Teller:
                 return
             atoms.append(self._atom(task, pc, before))
             if self._failed:
-                if not fails:  # a check right after the step is part of it
+                if not fails:  # a check right after the step belongs to it
                     atoms.append(self._atom(task, self._pc(task), self.state))
                 return
 
@@ -300,13 +300,13 @@ class _Teller:
         return y if kind == TAKE else x
 
     def _task_on(self, cpu: int) -> int:
-        """Say which task of a CPU goes on once an interrupt of its call is taken, or once its CPU runs again."""
+        """Return the task of a CPU that continues once its call is answered, or once its vCPU runs again."""
         layout = self.layout
         task = int(self.state[layout.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
         return -1 if runnable(has)(self.state, runnable(cpu_set)(layout, PREEMPTED), layout, cpu) else task
 
     def _agent(self, label: int, before: State) -> tuple[str, str]:
-        """Say what an agent did."""
+        """Describe an action of an agent."""
         layout = self.layout
         kind, x, y = parts(label)
         if kind == TAKE:
@@ -330,7 +330,7 @@ class _Teller:
         }[kind]
 
     def story(self, invariant: str, sentences: dict[str, str]) -> Story:
-        """Return what was told so far."""
+        """Return the story of the moves made so far."""
         ending = self._ending(invariant)
         if invariant == DEADLOCK and self.lines:
             self.lines[-1] = attrs.evolve(self.lines[-1], bad=True)
@@ -362,7 +362,7 @@ class _Teller:
 
 
 def table_words(state: State, layout: Any, mm: int) -> str:
-    """Say of a table that an mm has no business in whose it is."""
+    """Describe who has the table to which an mm's stale entries lead: it is free, or another mm's."""
     for table in range(layout.slots * layout.classes):
         value = int(state[layout.o_state + table])
         used, owner = value & o.TABLE_MASK, (value >> o.TABLE_OWNER_SHIFT) - 1
@@ -374,7 +374,7 @@ def table_words(state: State, layout: Any, mm: int) -> str:
 
 
 def waiting(state: State, code: Any, layout: Any) -> list[str]:
-    """Say of each task that has something left to do what it waits for."""
+    """Describe what each unfinished task waits for."""
     found = []
     for task in range(layout.tasks):
         row = layout.o_task + task * TASK_CELLS
@@ -388,7 +388,7 @@ def waiting(state: State, code: Any, layout: Any) -> list[str]:
 
 
 def stuck(explorer: Explorer, state: npt.NDArray[Any]) -> bool:
-    """Say whether nothing that brings anybody closer to an end can happen in a state."""
+    """Whether no possible move of a state brings any task closer to its end."""
     from shootdown._explore.search import candidates, is_progress, somebody_waits
 
     machine = explorer.problem.machine

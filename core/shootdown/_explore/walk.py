@@ -1,4 +1,4 @@
-"""Random walks: for machines too large to exhaust, and to see which cells of a state vary."""
+"""Random walks: for machines too large to search, and to sample which cells of a state vary."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from shootdown._explore.search import candidates
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
 
-#: Moves refused in a row after which a walk is over.
+#: A walk ends after so many refused moves in a row.
 PATIENCE = 20_000
-#: The same where walks are only to show what there is.
+#: The same for walks that only sample.
 STILL = 250
-#: Which bits of a random number must be zero for a task to step, by its pace.
+#: For each pace of a task, the bits of a random number that must be zero for it to step.
 SLOWNESS = (0, 0, 15, 255)
 
 
@@ -46,7 +46,7 @@ def next_random(x: int) -> int:
 
 @kernel
 def any_label(L: Layout, R: Rules, x: int) -> int:
-    """Draw the label of a move, steps and interrupts more often than agents."""
+    """Draw the label of a random move; steps and interrupts are drawn more often than actions of agents."""
     kind = x % 24
     x = x // 24
     if kind >= 17:
@@ -68,7 +68,7 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
 
 @inlined
 def allowed(L: Layout, R: Rules, label: int) -> bool:
-    """Say whether the rules have the agent of a move."""
+    """Whether the agent of a move acts under the rules."""
     kind = label & 15
     if kind in (FILL, WALK):
         return R.walkers != 0
@@ -94,17 +94,17 @@ def random_walk(
     labels: Cells,
     seed: int,
 ) -> tuple[int, int]:
-    """Make random moves until an invariant breaks, nothing more seems possible, or there is no room for labels.
+    """Make random moves until an invariant breaks, no move seems possible, or `labels` is full.
 
-    Tasks don't keep step: each goes at a pace of its own that changes now and then, so that one may stay where it is
-    while others get far. Races need that more often than an even draw has it.
+    Each task has a pace of its own that changes now and then, so that one may stand still while others get far. Races
+    need that, and moves drawn evenly would rarely do it.
 
     Args:
-        labels: the moves that were made, int64; its length is the limit.
-        seed: the same seed walks the same way; not zero.
+        labels: receives the moves made, int64; its length is the limit.
+        seed: equal seeds give equal walks; not zero.
 
     Returns:
-        how many moves were made, and the last answer of `move`.
+        The number of moves made, and the last result of `move`.
     """
     n = int64(0)
     x = seed
@@ -149,18 +149,18 @@ def sample(
     walks: int,
     length: int,
 ) -> None:
-    """Walk at random several times, and note which cells change and the largest values that they hold.
+    """Make several random walks, and record which cells change and the largest value of each.
 
-    In every second walk a task that took a step mostly goes on until it has to wait, which gets to the programs' ends;
-    and each time another one does not begin before the rest had half of the time or can't go on.
+    In every second walk a task that has taken a step mostly continues until it blocks, so that programs reach their
+    ends; and in each of these walks another task starts late, after half of the moves or when the rest are blocked.
 
     Args:
         S: scratch, as large as the first state.
-        start: where the walks start.
+        start: the state in which the walks start.
         first: the first state.
-        labels: room for those of all moves that could be possible in a state, int64.
-        largest, varies: what is found, by cell: the largest value, and the bits in which it differs from `first`.
-        seed, walks, length: how many walks of how many tries.
+        labels: scratch with room for the labels of all moves possible in one state, int64.
+        largest, varies: the results by cell: the largest value, and the bits that ever differ from `first`.
+        seed, walks, length: the seed, the number of walks, and the tries in each.
     """
     x = seed
     for walk in range(walks):
