@@ -1,7 +1,7 @@
-"""What the timed engine keeps beside the machine's state: clocks, queues, counters, the ledger.
+"""The timed engine's own data, apart from the machine's state: clocks, queues, counters, the ledger.
 
-All of it lies in one flat int64 array, as the state does, because kernels that take one array are four times as
-fast as kernels that take eleven. Times are integer picoseconds.
+All of it is in one flat int64 array, as the state is, because kernels that take one array are four times as fast as
+kernels that take eleven. Times are integer picoseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-#: What is counted, machine-wide, and once more for the actor of an open window.
+#: The counters: machine-wide, for the open window, and for the window's actor.
 COUNTERS = (
     "gathers",
     "gathers_vma",
@@ -75,12 +75,12 @@ TRIM_IPIS = COUNTERS.index("trim_ipis")
 FLUSH_RANGE_CALLS = COUNTERS.index("flush_range_calls")
 FLUSH_PAGE_CALLS = COUNTERS.index("flush_page_calls")
 
-#: What is kept of an event of the timeline; `about` is a step, or the sender of an interrupt.
+#: The fields of an event of the timeline; `about` is a step, or the sender of an interrupt.
 LOG_PARTS = ("kind", "begin", "end", "cpu", "about", "targets")
 LOG_CELLS = len(LOG_PARTS)
 LOG_STEP, LOG_HANDLER, LOG_WAIT = 0, 1, 2  # kinds of event
 
-#: What `audit` writes down of the first stale entries in the first window; three sets of CPUs follow.
+#: What `audit` records of the first stale entries in the first window; three sets of CPUs follow.
 STALE_PARTS = ("times", "step", "mm", "tables")
 STALE_CELLS = len(STALE_PARTS)
 STALE_TIMES, STALE_STEP, STALE_MM, STALE_TABLES = range(STALE_CELLS)
@@ -90,9 +90,10 @@ class Books(NamedTuple):
     """Sizes and offsets of the timed engine's own array; see the module.
 
     Args:
-        counters, windows, steps, instructions: how many there are in the programs.
-        walk_entries, huge_entries: how many entries of one CPU can point into, or come from, PMD tables.
-        o_*: where the parts begin.
+        counters, windows, steps, instructions: the number of each in the programs.
+        walk_entries, huge_entries: a CPU's walk-cache entries that can point to a PMD table, and its TLB entries that
+            can hold a huge page.
+        o_*: the offsets of the parts.
     """
 
     counters: int
@@ -297,7 +298,7 @@ def make_books(
 
 
 def blank(books: Books, *, seed: int) -> npt.NDArray[np.int64]:
-    """Open the books: all clocks at zero, no window, all queues empty."""
+    """Initialise the books: all clocks at zero, no open window, all queues empty."""
     array = np.zeros(books.size, np.int64)
     for start, end in (
         (books.o_apart_at, books.o_answer),

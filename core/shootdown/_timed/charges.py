@@ -1,4 +1,4 @@
-"""What each step of a program costs, and what it is to the engine: worked out from the table of steps before a run."""
+"""The cost of each step of a program and how the engine treats it, computed from the table of steps before a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MEANS: tuple[tuple[int, Callable[[Row], bool]], ...] = (
 
 
 def _by_number() -> npt.NDArray[np.int64]:
-    """What each operation is to the engine, by its number."""
+    """Return how the engine treats each operation (`costs`' flags), by its number."""
     found = np.zeros(1 + max(row.number for row in ROWS), np.int64)
     for row in ROWS:
         found[row.number] = sum(flag for flag, holds in _MEANS if holds(row))
@@ -48,11 +48,11 @@ _WHAT = _by_number()
 def charges(
     steps: npt.NDArray[np.int64], cost_of: npt.NDArray[np.int64], costs: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Say for each step how many picoseconds it takes and what it is to the engine; shape (steps * 2,).
+    """Return for each step its picoseconds and how the engine treats it; shape (steps * 2,).
 
     Args:
         steps: operations and operands, shape (steps * 5,).
-        cost_of: which cost each step has, -1 for none.
+        cost_of: the index of each step's cost in `COST_NAMES`, -1 for none.
         costs: picoseconds, in the order of `COST_NAMES`.
     """
     table = steps.reshape(-1, 5)

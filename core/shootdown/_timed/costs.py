@@ -1,4 +1,4 @@
-"""Costs as the engine gets them: where each lies in its array (the order of `Costs`' fields); what a step is to it."""
+"""Costs as the engine gets them: their indices in its array, in the order of `Costs`' fields; and flags of steps."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MIGRATE = COST_NAMES.index("migrate_ns")
 START = COST_NAMES.index("start_ns")
 USER = COST_NAMES.index("user_ns")
 
-# What a step is to the engine.
-CHARGED = 1  # it takes time that is known beforehand
-USER_MODE = 2  # which is not the kernel's
-VARIES = 4  # ordinary work, whose time varies a little
-ASKS_TIME = 8  # the state must be told what time it is first
-LOCKS = 16  # it takes a lock, behind those that wait for it already
-ACTS = 32  # it means something to clocks, queues or the ledger (`ops.AFTER`)
-SPENDS = 64  # and takes time that only then is known
-RELEASES = 128  # it acts only if somebody waits for the lock that it releases
-NOTED = 256  # it acts on the books alone: whose turn it is stays as it is
+# How the engine treats a step: flags.
+CHARGED = 1  # it takes a time that is known beforehand
+USER_MODE = 2  # that time is not the kernel's
+VARIES = 4  # that time is ordinary work, to which jitter is added
+ASKS_TIME = 8  # the time is written into the state before it
+LOCKS = 16  # it takes a lock, behind tasks that wait for it already
+ACTS = 32  # it affects clocks, queues or the ledger (`ops.AFTER`)
+SPENDS = 64  # and takes a time that is known only then
+RELEASES = 128  # it has an effect only if a task waits for the lock that it releases
+NOTED = 256  # it changes only the books: the order of CPUs stays as it is

@@ -1,4 +1,4 @@
-"""Write entries into the books: what is counted, and the timeline."""
+"""Write entries into the books: counters, and events of the timeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shootdown._timed.books import Books
 
 @inlined
 def count(Q: Cells, B: Books, what: int, n: int, task: int) -> None:
-    """Count an occurrence: in all, in the open window, and for the window's actor."""
+    """Count an occurrence: in total, in the open window, and for the window's actor."""
     Q[B.o_total + what] += n
     window = Q[B.o_misc + k.WINDOW]
     if window >= 0:
@@ -23,7 +23,7 @@ def count(Q: Cells, B: Books, what: int, n: int, task: int) -> None:
 def log(
     Q: Cells, B: Books, events: Cells, kind: int, begin: int, end: int, cpu: int, about: int, targets: int
 ) -> None:
-    """Remember an event for the timeline, as long as there is room."""
+    """Record an event of the timeline, as long as there is room."""
     n = Q[B.o_misc + k.LOG_SIZE]
     if (n + 1) * k.LOG_CELLS > events.shape[0]:
         Q[B.o_misc + k.LOG_LOST] += 1

@@ -102,7 +102,7 @@ def take_by_word(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, word: int
 
 @inlined
 def handler_time(costs: Cells, strides: int, whole: bool, ranged: bool) -> int:
-    """Say how long the handler of a call takes that drops everything, a range, or nothing."""
+    """Return how long the handler of a call takes that drops everything, a range, or nothing."""
     time = int64(costs[IPI_HANDLER])
     if whole:
         time += costs[FULL_FLUSH]
@@ -310,7 +310,7 @@ def send_without_interrupts(
 
 @inlined
 def broadcasts(S: Cells, P: Cells, L: Layout, cpu: int, pc: int) -> int:
-    """Say how many instructions a SEND broadcasts itself: none where named instructions did."""
+    """Return how many instructions a SEND broadcasts itself: none where named instructions did."""
     each = P[pc * 5 + 3]
     if each < 0:
         return int64(0)

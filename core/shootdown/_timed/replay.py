@@ -1,7 +1,7 @@
-"""Run a given order of moves with clocks: the machine, the semantics and the costs of a timed run, another schedule.
+"""Replay moves in a given order with clocks: all but the order of moves is as in a timed run.
 
-A timed run lets the earliest CPU move. Here somebody else says who moves; a CPU whose turn comes late has to be held up
-until then, and how long that must last is what a replay finds out: the window that a bug needs.
+A timed run lets the earliest CPU move. In a replay the order is given; a CPU whose turn comes late has to be held up
+until then. A replay finds out for how long: that is the window that a bug needs.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from shootdown._values.platform import Platform
 
 #: The invariant of hardware walkers, as `Problem.invariants` numbers it.
 WALKS_STALE = 0
-#: Moves whose first number is a task.
+#: Moves whose first number is a task; that of the others is a CPU.
 _TASK_MOVES = ("step", "choose", "grant", "idle", "switch")
 _INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
 
 
 @attrs.frozen
 class Slice:
-    """What a CPU did from when to when.
+    """An interval of the timeline: what a CPU did, from when to when.
 
     Args:
         kind: `step`, `interrupt` or `wait`.
         begin, end: picoseconds.
-        cpu: where.
+        cpu: the CPU.
         pc: the step; -1 for an agent.
-        move: the number of the move that it belongs to, from zero.
-        task: whose step; -1 for an agent.
+        move: the number of its move, from zero.
+        task: the task that took the step; -1 for an agent.
         sender: the CPU that sent the interrupt; -1 for none.
     """
 
@@ -65,14 +65,14 @@ class Slice:
 
 @attrs.frozen(eq=False)
 class Replayed:
-    """What came of a replay.
+    """The result of a replay.
 
     Args:
-        moves: how many moves could be made; fewer than asked for if one was not possible.
+        moves: the number of moves made; fewer than given if one was not possible.
         broken: the number of the invariant that the last move broke; -1 if it broke none.
         state: the last state.
         elapsed: picoseconds, from the first step to the last effect.
-        held: for each CPU, the longest time that it had to be held up between two of its own steps, picoseconds.
+        held: for each CPU, the longest time that it had to be held up between two of its own steps, in picoseconds.
         slices: the timeline.
     """
 
@@ -85,7 +85,7 @@ class Replayed:
 
 
 def wide(machine: Machine) -> Machine:
-    """Return a machine made for exploration as a timed run has it: cells of 64 bits, the same places."""
+    """Return a machine made for exploration with the 64-bit cells of a timed run, at the same places."""
     return attrs.evolve(machine, layout=with_cells(machine.layout, 64), state=machine.state.astype(np.int64))
 
 
@@ -100,9 +100,9 @@ def replay(
 
     Args:
         machine: with cells of 64 bits; see `wide`.
-        platform: whose costs.
-        moves: what moves (`step`, `take`...), its numbers (task or CPU, and what it concerns), and how many steps of a
-            task belong to it.
+        platform: the platform with the costs.
+        moves: for each its kind (`step`, `take`...), its numbers (a task or CPU, and what it acts on), and the
+            number of a task's steps in it.
         which: `low`, `likely` or `high`: which end of the costs.
     """
     run = _Replay(machine, platform, which)
@@ -117,7 +117,7 @@ def replay(
 
 
 class _Replay:
-    """A machine with the clocks and books of a timed run, which charge each step; who moves is not theirs to say."""
+    """A machine with the clocks and books of a timed run, which charge each step; the order of moves is given."""
 
     def __init__(self, machine: Machine, platform: Platform, which: str) -> None:
         from shootdown._machine.switching import switch_to
@@ -132,7 +132,7 @@ class _Replay:
         number_cpus(machine, self.books, self.book)
         self.clock = self.book[self.books.o_clock : self.books.o_clock + cpus]
         self.arrives = [0] * cpus  # when the call of this CPU arrives
-        self.completes = [0] * cpus  # how long after it has arrived everywhere it is complete
+        self.completes = [0] * cpus  # the time from the last arrival to completion
         self.off_since = [0] * cpus
         self.started = [False] * cpus
         self.held = [0] * cpus
@@ -167,7 +167,7 @@ class _Replay:
         return steps == 1 or (task >= 0 and self._go_on(task, steps - 1, may_end=kind == "step"))
 
     def _go_on(self, task: int, steps: int, *, may_end: bool) -> bool:
-        """Take the steps that belong to a move; False if one is not possible, or an invariant broke before it."""
+        """Take the steps of a move; False if one is not possible, or if an invariant broke before it."""
         return all(self.broken < 0 and self._take_step(task, must=may_end) for _ in range(steps))
 
     # --- steps of tasks
@@ -193,7 +193,7 @@ class _Replay:
         return True
 
     def _grant(self, task: int) -> bool:
-        """Let a task that sleeps off its CPU get what it waits for."""
+        """Hand a sleeping task, which is off its CPU, the lock or event that it waits for."""
         pc = int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])
         op, may_sleep = int(self.code.steps[pc * 5]), int(self.code.steps[pc * 5 + 3])
         asleep = op == o.AWAIT or (op in (o.LOCK_READ, o.LOCK_WRITE) and may_sleep)
@@ -227,7 +227,7 @@ class _Replay:
         return True
 
     def _charge(self, cpu: int, task: int, pc: int, said: int, *, sends: bool) -> None:
-        """Let the timed engine charge a CPU for a step, then hold it up as long as the order of moves asks for."""
+        """Let the timed engine charge a CPU for a step, then hold the CPU up as long as the order of moves requires."""
         began = int(self.clock[cpu])
         self.clock[cpu] += self.charges[pc, 0]
         self._in_turn(cpu)
@@ -254,7 +254,7 @@ class _Replay:
             self.book[at] += late
 
     def _in_turn(self, cpu: int) -> None:
-        """Say who has a step to take, and so spends time on what a CPU broadcasts: whoever runs a task."""
+        """Put the CPUs that run a task into the heap: they spend time on what a CPU broadcasts."""
         layout, books = self.layout, self.books
         busy = [
             other
@@ -267,7 +267,7 @@ class _Replay:
     def _call(self, cpu: int) -> int:
         return int(self.state[self.layout.o_cpu + cpu * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
 
-    # --- what happens without anybody's step
+    # --- actions of agents
 
     def _take(self, sender: int, target: int) -> bool:
         from shootdown._machine.flushes import takeable
@@ -365,7 +365,7 @@ class _Replay:
         sender: int = -1,
         stalls: bool = True,
     ) -> int:
-        """Let a CPU spend time, so that its effect comes no earlier than those before it; returns how long it waits."""
+        """Let a CPU spend time so that its effect comes after those of earlier moves; return how long it waits."""
         began = int(self.clock[cpu])
         end = max(began + time, self.order)
         late = end - time - began

@@ -1,4 +1,4 @@
-"""Run a machine with clocks and collect what happened."""
+"""Run a machine with clocks and collect the results."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ONE_SECOND = 10**12
 
 @attrs.frozen
 class Stale:
-    """What hardware could still use, the first time in the measured window that anything was left.
+    """Stale entries that hardware could still use, at the first moment in the measured window when there were any.
 
     Args:
-        times: how often entries were left.
-        step: number of the step that looked: i_mmap_rwsem is about to drop.
-        mm: whose entries.
-        tables: how many tables were given up.
-        walk, leaf: CPUs that have the mm loaded and hold walk-cache entries, TLB entries.
+        times: how many times entries were left.
+        step: the step at which they were found: i_mmap_rwsem is about to drop.
+        mm: the mm of the entries.
+        tables: the number of tables that were unshared.
+        walk, leaf: CPUs that have the mm loaded and hold stale walk-cache entries, stale TLB entries.
         lazy: those of the mm's CPUs that are in lazy TLB mode.
     """
 
@@ -43,25 +43,25 @@ class Stale:
 
 @attrs.frozen(eq=False)
 class Run:
-    """What one timed run found.
+    """The results of one timed run.
 
     Args:
         counts: machine-wide, by name; see `COUNTERS`.
-        windows: the same for each window; `actors` for the window's actor alone.
-        instructions, window_instructions: how often each named instruction was executed, in all and by window.
-        window_ns, window_system_ns: how long each window was open, and the kernel's CPU time meanwhile.
-        elapsed_ns: from the beginning to the last step.
+        windows, actors: the same for each window, and for each window's actor alone.
+        instructions, window_instructions: executions of each named instruction, in total and by window.
+        window_ns, window_system_ns: the duration of each window, and the kernel's CPU time in it.
+        elapsed_ns: from the start to the last step.
         system_ns: CPU time in the kernel, without spinning on sleeping locks.
-        spin_ns: CPU time of waiting writers if the first one spins, and if all do.
+        spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,).
         step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
             times in ns.
         events: the timeline, shape (n, 6); see `books`.
-        events_lost: events that had no room.
+        events_lost: the number of events that did not fit.
         deliveries: IPIs delivered; steps: steps taken.
         state: the last state.
-        clocks: each CPU's clock in picoseconds.
-        stale: the first stale entries that were left; None where none were.
+        clocks: each CPU's clock at the end, in picoseconds.
+        stale: the first stale entries that were left; None if there were none.
     """
 
     counts: dict[str, int]
@@ -89,12 +89,12 @@ class Run:
 
     @property
     def interrupted_cpus(self) -> int:
-        """How many different CPUs took an IPI."""
+        """The number of different CPUs that took an IPI."""
         return int(np.count_nonzero(self.flushes_taken + self.syncs_taken))
 
 
 def cost_array(costs: Costs, which: str) -> npt.NDArray[np.int64]:
-    """Take one end of each cost's range (`low`, `likely`, `high`), in picoseconds."""
+    """Return one value of each cost's range (`low`, `likely`, `high`), in picoseconds."""
     return np.array([round(getattr(getattr(costs, name), which) * 1000) for name in COST_NAMES], np.int64)
 
 
@@ -110,8 +110,8 @@ def run_machine(
     """Run a machine to its end.
 
     Args:
-        machine: what to run.
-        platform: whose costs and walk caches.
+        machine: the machine.
+        platform: the platform with the costs and walk caches.
         which: `low`, `likely` or `high`: which end of the costs.
         seed: of the jitter; the same seed gives the same run.
         one_by_one: deliver each interrupt as an event of its own (the slow twin of the fast way).

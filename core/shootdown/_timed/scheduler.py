@@ -1,5 +1,7 @@
-"""One schedule among all: the earliest CPU takes the next step, locks are handed over first come, first served,
-an interrupt is taken the moment that it is sent unless the target has interrupts off.
+"""The schedule of a timed run: the earliest CPU takes the next step.
+
+Locks are handed over first come, first served; an interrupt is taken the moment it is sent unless the target has
+interrupts off.
 
 Semantics are those of `_machine.step`; this module adds clocks, queues, costs and the ledger.
 """
@@ -37,7 +39,7 @@ from shootdown._timed.tasks import blocked, make_ready, next_task, note_running
 
 @inlined
 def random_jitter(Q: Cells, B: Books, time: int, percent: int) -> int:
-    """Vary a time at random by up to so many percent either way; reproducible for a seed."""
+    """Vary a time at random by up to `percent` either way; reproducible for a seed."""
     x = int64(Q[B.o_misc + k.RANDOM])
     x ^= (x << 13) & 0x7FFFFFFFFFFFFFFF
     x ^= x >> 7
@@ -48,7 +50,7 @@ def random_jitter(Q: Cells, B: Books, time: int, percent: int) -> int:
 
 @internal
 def resume(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, cpu: int) -> None:
-    """Let a preempted vCPU enter the guest again and take the calls that wait for it."""
+    """Let a preempted vCPU enter the guest again and take its pending calls."""
     now = Q[B.o_clock + cpu]
     Q[B.o_resume + cpu] = 0
     if Q[B.o_idles + cpu]:
@@ -60,7 +62,7 @@ def resume(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells,
 
 @kernel
 def begin(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, ready: Cells) -> None:
-    """Let tasks be ready at time zero."""
+    """Make tasks runnable at time zero."""
     for i in range(len(ready)):
         make_ready(S, L, Q, B, costs, ready[i], int64(0))
     for cpu in range(L.cpus):
@@ -82,22 +84,22 @@ def run(
     tuning: Cells,
     limit: int,
 ) -> int:
-    """Run until nobody has a step to take, or for so many steps.
+    """Run until no CPU has a step to take, or for `limit` steps.
 
-    A CPU keeps stepping as long as no other is earlier; only steps that take time or act on others can change that.
+    A CPU goes on as long as no other is earlier; only steps that take time or affect other CPUs can change that.
 
     Args:
         S, P, lists, L: the machine; see `step`.
-        charges: for each step picoseconds and what it is to the engine (`charges.charges`).
+        charges: for each step its picoseconds and how the engine treats it (`charges.charges`).
         Q, B: the books.
         costs: picoseconds, in the order of `COST_NAMES`.
-        ever: whether an mm ever mapped a slot, uint8, shape (mms * slots,).
-        events: the timeline, int64; empty if nobody wants it.
+        ever: whether each mm has ever mapped each slot, uint8, shape (mms * slots,).
+        events: receives the timeline, int64; empty if it is not wanted.
         tuning: jitter in percent, length of a tick in picoseconds, 1 for the slow mode.
         limit: steps at most; called again, it goes on where it was.
 
     Returns:
-        steps taken.
+        The number of steps taken.
     """
     taken = int64(0)
     while Q[B.o_misc + k.HEAP_SIZE] > 0 and taken < limit:

@@ -64,9 +64,7 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
         place(S, L, task, cpu)
     current = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     spins = current >= 0 and Q[B.o_parked + current] != 0
-    if (
-        spins
-    ):  # the running task spins for ever: the one that wakes up takes its place, and it goes into the queue
+    if spins:  # the running task spins for ever: the one that wakes up takes its place, and it is queued
         enqueue(Q, B, cpu, current, time)
     if spins or current < 0:
         Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
