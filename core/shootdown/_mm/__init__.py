@@ -1,1 +1,1 @@
-"""The kernel model: what memory-management calls do, written as steps, by the switches of a `Kernel`."""
+"""The kernel model: memory-management calls written as steps, as the switches of a `Kernel` choose."""

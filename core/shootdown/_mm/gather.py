@@ -16,31 +16,31 @@ from shootdown._values.kernel import Kernel
 _FILE = "mm/mmu_gather.c"
 _TLB_H = "include/asm-generic/tlb.h"
 
-#: Bytes in front of the pointers in one page of a batch (struct mmu_table_batch, struct mmu_gather_batch).
+#: Header bytes before the pointers in one page of a batch (struct mmu_table_batch, struct mmu_gather_batch).
 _TABLE_BATCH_HEADER = 24
 _POINTER = 8
 
 
 def table_batch(page_size: int) -> int:
-    """Say how many page-table pages one batch holds: MAX_TABLE_BATCH."""
+    """Return the number of page-table pages in a full batch: MAX_TABLE_BATCH."""
     return (page_size - _TABLE_BATCH_HEADER) // _POINTER
 
 
-#: Slots for pages in struct mmu_gather itself (MMU_GATHER_BUNDLE), bytes before those in a batch's page.
+#: Slots for pages in struct mmu_gather itself (MMU_GATHER_BUNDLE), and header bytes in a batch's page.
 _BUNDLE = 8
 _BATCH_HEADER = 16
 
 
 @attrs.define
 class PageQueue:
-    """The pages that a gather holds, as far as it decides when they are full: __tlb_remove_page_size().
+    """The pages queued in a gather, to know when its batches are full: __tlb_remove_page_size().
 
     Args:
         page_size: bytes in a base page.
-        spare: slots that a batch keeps free: one where a run of a folio's pages may come next.
-        fails: no page for a further batch can be had.
+        spare: slots of a batch that are kept free: one if kernels queue a folio's pages as two slots (page, count).
+        fails: allocating a page for a further batch fails.
         queued: pages since the last tlb_flush_mmu().
-        delayed: among them one whose rmap is removed after the flush: no batch but the first is begun.
+        delayed: one of them has its rmap removed after the flush (tlb_delay_rmap()): only the first batch is used.
     """
 
     page_size: int
@@ -51,7 +51,7 @@ class PageQueue:
 
     @property
     def room(self) -> int:
-        """How many more single pages until a flush is forced."""
+        """The number of single pages that fit before a flush is forced."""
         slots = (self.page_size - _BATCH_HEADER) // _POINTER
         batches = 0 if self.fails else 10000 // slots
         bundle, batch = _BUNDLE - self.spare, slots - self.spare
@@ -60,32 +60,32 @@ class PageQueue:
         return bundle + batches * batch - self.queued
 
     def add(self, pages: int) -> bool:
-        """Queue pages, at most as many as there is room; returns whether a flush is forced."""
+        """Queue pages, at most `room`; return whether a flush is forced."""
         full = pages == self.room
         self.queued = 0 if full else self.queued + pages
         self.delayed = self.delayed and not full
         return full
 
     def flushed(self) -> None:
-        """Note that all were freed."""
+        """Empty the queue: all pages were freed."""
         self.queued = 0
         self.delayed = False
 
 
 def pages_until_flush(page_size: int, *, folio_batches: bool = True) -> int:
-    """Say how many single pages fit the batches of a gather before it must flush (mm/mmu_gather.c)."""
+    """Return the number of single pages that fit a gather's batches before it must flush (mm/mmu_gather.c)."""
     return PageQueue(page_size, spare=int(folio_batches)).room
 
 
 class Gathers:
-    """Write the life of gathers: begin, flush, free, finish.
+    """Write what happens to gathers: begin, flush, free, finish.
 
     Args:
-        asm: where to write.
-        kernel: whose rules.
+        asm: the assembler.
+        kernel: the kernel with its rules.
         lowering: how the architecture flushes.
-        batch_fails: no batch page can ever be had: each table is freed on its own, the slow way.
-        counts_pages: so many huge pages are freed that they could fill the batches of pages.
+        batch_fails: allocating a batch page always fails: each table is freed by tlb_remove_table_one().
+        counts_pages: count queued huge pages, where there are enough of them to fill the batches.
     """
 
     def __init__(
@@ -115,18 +115,18 @@ class Gathers:
             self.change_page_size(g, huge=True)
 
     def flush(self, g: int) -> None:
-        """Write `tlb_flush_mmu_tlbonly()`: flush if anything was cleared, freed or unshared since the last."""
+        """Write `tlb_flush_mmu_tlbonly()`: flush if anything was cleared, freed or unshared since the last flush."""
         flags = o.FREED_TABLES | (o.UNSHARED_TABLES if self.kernel.unshare_gather else 0)
         with self.asm.function("tlb_flush_mmu_tlbonly", _TLB_H), self.asm.if_cleared(g, flags):
             self.lowering.tlb_flush(self.asm, g)
             self.asm.gather_reset(g, text="__tlb_reset_range")
 
     def change_page_size(self, g: int, *, huge: bool) -> None:
-        """Write `tlb_change_page_size()`: where a gather holds one size, entries of another are flushed first.
+        """Write `tlb_change_page_size()`: if a gather has one page size only, entries of another are flushed first.
 
         Args:
             g: the gather.
-            huge: what is recorded next are huge PMD entries, not base pages or tables.
+            huge: the entries recorded next are huge PMD entries, not base pages or tables.
         """
         if not self.kernel.gather_page_size:
             return
@@ -139,12 +139,12 @@ class Gathers:
             self.asm.set_flags(g, size, text="page_size of what follows")
 
     def cleared(self, count: int, *, huge: bool, first: int = 0) -> None:
-        """Write what clearing so many entries does at once, on architectures where it does anything.
+        """Write the immediate effect of clearing entries, if the architecture has one (hash-table entries go).
 
         Args:
-            count: how many.
+            count: the number of entries.
             huge: they are huge PMD entries.
-            first: of base pages, the first one's number in the mapping.
+            first: for base pages, the number of the first one in the mapping.
         """
         if count:
             self.lowering.entries_cleared(self.asm, count, huge=huge, first=first)
@@ -155,14 +155,14 @@ class Gathers:
             with self.asm.function("tlb_end_vma", _TLB_H):
                 self.flush(g)
 
-    # --- what waits to be freed
+    # --- pages and tables queued to be freed
 
     def page_queue(self) -> PageQueue:
-        """Return an empty queue of pages as this kernel's gathers have it."""
+        """Return an empty queue of pages with this kernel's rules."""
         return PageQueue(self.kernel.page_size, int(self.kernel.folio_batches), self.batch_fails)
 
     def flush_and_free(self, g: int) -> None:
-        """Write `tlb_flush_mmu()`: flush, then free all pages that wait."""
+        """Write `tlb_flush_mmu()`: flush, then free all queued pages."""
         with self.asm.function("tlb_flush_mmu", _FILE):
             self.flush(g)
 
@@ -171,8 +171,8 @@ class Gathers:
 
         Args:
             g: the gather.
-            pages: how many.
-            first, last: address units from the first page to behind the last one.
+            pages: the number of pages.
+            first, last: the range in address units, from the first page to the end of the last one.
         """
         asm, cleared = self.asm, o.CLEARED_PMDS
         if not self.counts_pages:
@@ -193,7 +193,7 @@ class Gathers:
 
     @property
     def tables_as_pages(self) -> bool:
-        """Tables wait among the pages: without MMU_GATHER_TABLE_FREE, or where the architecture says so."""
+        """Whether tables are queued as pages are: without MMU_GATHER_TABLE_FREE, or where the architecture does so."""
         return not self.kernel.rcu_table_free or self.lowering.frees_tables_as_pages
 
     def freed_flags(self, cleared: int) -> int:
@@ -204,14 +204,14 @@ class Gathers:
     def free_tables(
         self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1, queue: PageQueue | None = None
     ) -> None:
-        """Write `pte_free_tlb()` and its kin: queue page-table pages to be freed after the flush.
+        """Write `pte_free_tlb()` and its like: queue page-table pages to be freed after the flush.
 
         Args:
             g: the gather.
-            count: how many pages.
+            count: the number of pages.
             cleared: the level whose entries pointed to them (CLEARED_*).
             lo, hi: the range that they translated, in address units.
-            queue: the pages that wait already, where that is known beforehand.
+            queue: the pages queued already, where their number is known beforehand.
         """
         batch = table_batch(self.kernel.page_size)
         with self.asm.function("tlb_remove_table", _FILE):
@@ -234,7 +234,7 @@ class Gathers:
                 count -= part
 
     def queue_tables(self, g: int, count: int) -> None:
-        """Write `tlb_remove_table()`: a batch that becomes full is flushed and handed to RCU.
+        """Write `tlb_remove_table()`: a full batch is flushed and handed to RCU.
 
         Without MMU_GATHER_TABLE_FREE (no RCU table freeing) tables are queued as pages are, and freed with them.
         """
@@ -254,7 +254,7 @@ class Gathers:
         self.asm.place(room)
 
     def _queue_as_pages(self, g: int, count: int) -> None:
-        """Queue tables with other pages; only where so many wait that it matters is it counted."""
+        """Queue tables with other pages; they are counted only where enough are queued to fill the batches."""
         if not self.counts_pages:
             return
         limit = self.page_queue().room
@@ -265,7 +265,7 @@ class Gathers:
         self.asm.place(room)
 
     def _free_one_by_one(self, g: int, count: int) -> None:
-        """Free tables without a batch: tlb_remove_table_one()."""
+        """Write tlb_remove_table_one() for each table: it is freed without a batch."""
         with self.asm.function("tlb_remove_table_one", _FILE), self.asm.loop(count, o.SCRATCH2):
             if self.lowering.needs_table_invalidate:
                 self.flush(g)
@@ -275,7 +275,7 @@ class Gathers:
                 self.sync("no batch page could be had")
 
     def finish(self, g: int, *, nested: bool = True) -> None:
-        """Write `tlb_finish_mmu()`; before 99baac21e458 (4.13) it did not ask for nested gathers."""
+        """Write `tlb_finish_mmu()`; before 99baac21e458 (4.13) it did not check for nested gathers."""
         asm = self.asm
         with asm.function("tlb_finish_mmu", _FILE):
             if nested:
@@ -285,13 +285,13 @@ class Gathers:
 
     @contextmanager
     def gather(self, g: int, *, fullmm: bool = False, vma: bool = False) -> Iterator[None]:
-        """Write a gather around what is within."""
+        """Write a gather around the steps within."""
         self.begin(g, fullmm=fullmm, vma=vma)
         yield
         self.finish(g)
 
     def sync(self, why: str = "unsharing") -> None:
-        """Write `tlb_remove_table_sync_one()`: an empty interrupt that lockless walkers have to answer.
+        """Write `tlb_remove_table_sync_one()`: an IPI with an empty handler, taken only outside of lockless walks.
 
         Without RCU table freeing it is an empty function (mm/mmu_gather.c: the stub of !MMU_GATHER_RCU_TABLE_FREE).
         """

@@ -1,7 +1,7 @@
-"""hugetlb PMD sharing: faults share tables, everything else unshares them (mm/hugetlb.c).
+"""hugetlb PMD sharing: faults share tables; unmapping, exit, mprotect() and the like unshare them (mm/hugetlb.c).
 
-All slots of a `Mapping` are PUD entries of one file mapping. Those that it covers whole could be shared
-(want_pmd_share()); the others, and all of a private mapping, are its own.
+All slots of a `Mapping` are PUD entries of one file mapping. A table can be shared if the mapping covers its whole PUD
+entry (want_pmd_share()); other tables, and all of a private mapping, are never shared.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _FILE = "mm/hugetlb.c"
 
 @attrs.frozen
 class Mapping:
-    """One hugetlb VMA: the slots it covers, and those that its process uses.
+    """One hugetlb VMA: the slots that it covers, and those that its process uses.
 
     Args:
         used: slots whose tables the process touches, ascending.
-        order: the same in the order of touching; ascending if empty.
+        order: the same in the order in which they are touched; ascending if empty.
         pages: huge pages touched in each table.
-        first, last: address units of a table that lie between its first and last page touched.
-        klass: which kind of table its entries point to: mappings share a table only within a class.
-        file: which i_mmap_rwsem.
-        own: those of `used` whose tables are never shared: the VMA does not cover the whole PUD entry, or is private.
+        first, last: the range of pages touched in a table, in address units.
+        klass: the class of the tables: mappings share a table only within a class.
+        file: the number of its file, and of the i_mmap_rwsem.
+        own: the slots of `used` whose tables are never shared: the VMA does not cover the PUD entry, or is private.
     """
 
     used: tuple[int, ...]
@@ -46,14 +46,14 @@ class Mapping:
 
     @property
     def shareable(self) -> tuple[int, ...]:
-        """Those of `used` whose tables other processes can share."""
+        """The slots of `used` whose tables other processes can share."""
         return tuple(slot for slot in self.used if slot not in self.own) if self.own else self.used
 
 
 @attrs.frozen
 class Locks:
-    """Where the locks begin: one i_mmap_rwsem per file, one mmap_lock and one hugetlb vma_lock per mm, one
-    page-table lock per slot.
+    """The first lock of each kind: an i_mmap_rwsem for each file, an mmap_lock and a hugetlb vma_lock for each mm, a
+    page-table lock for each slot.
     """
 
     i_mmap: int
@@ -63,17 +63,17 @@ class Locks:
 
 
 class Hugetlb:
-    """Write what hugetlb does to shared PMD tables.
+    """Write what hugetlb code does with shared PMD tables.
 
     Args:
-        asm: where to write.
-        kernel: whose protocol.
+        asm: the assembler.
+        kernel: the kernel with its protocol.
         lowering: how the architecture flushes.
         gathers: the writer of gathers.
-        locks: where the locks are.
+        locks: the first lock of each kind.
         slot_units: address units in a slot.
 
-    `recorded_units` are those that a gather learns of when the whole slot is unshared.
+    `recorded_units` are the address units that a gather records when a whole slot is unshared.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Hugetlb:
         self.gathers = gathers
         self.locks = locks
         self.slot_units = slot_units
-        # __tlb_adjust_range() takes an unsigned int: of a PUD entry's bytes only the low 32 bits arrive.
+        # __tlb_adjust_range() takes the size as an unsigned int, which truncates that of a PUD entry to 32 bits.
         span = 1 << lowering.geometry.pud_shift
         recorded = span & 0xFFFF_FFFF if kernel.range_truncation_16k else span
         self.recorded_units = recorded * slot_units // span
@@ -100,13 +100,13 @@ class Hugetlb:
     # --- locks
 
     def lock_file(self, m: Mapping, *, write: bool = True) -> None:
-        """Take i_mmap_rwsem; for writing it opens the section in which tables are unshared."""
+        """Take i_mmap_rwsem; taken for writing, it opens the section in which tables are unshared."""
         self.asm.lock(self.locks.i_mmap + m.file, write=write, sleeps=True, text="i_mmap_rwsem")
         if write:
             self.asm.note(o.NOTE_SECTION, 1, m.file)
 
     def unlock_file(self, m: Mapping, *, write: bool = True) -> None:
-        """Release i_mmap_rwsem; from here on somebody else may reuse an unshared table."""
+        """Release i_mmap_rwsem; from here on another process may reuse an unshared table."""
         if write:
             self.asm.note(o.NOTE_AUDIT, text="what could hardware still use?")
             self.asm.note(o.NOTE_SECTION, 0, m.file)
@@ -118,7 +118,7 @@ class Hugetlb:
             self.asm.lock(self.locks.vma, index=1, write=write, sleeps=True, text="hugetlb vma_lock")
 
     def if_vma_locked(self) -> AbstractContextManager[object]:
-        """Run what is within with the hugetlb VMA lock, in kernels that have it, unless somebody holds it."""
+        """Run the steps within if a trylock of the hugetlb VMA lock succeeds, or if the kernel has no such lock."""
         if self.kernel.hugetlb_vma_lock:
             return self.asm.if_locked(self.locks.vma, index=1, text="hugetlb vma_lock")
         return nullcontext()
@@ -137,19 +137,19 @@ class Hugetlb:
         self.asm.unlock(self.locks.ptl, index=2, write=True, text="page-table lock")
 
     def slots(self, values: tuple[int, ...]) -> int:
-        """Keep a list of slots for loops; returns its base."""
+        """Store a list of slots for loops; return its base."""
         if values not in self._lists:
             self._lists[values] = self.asm.add_list(list(values))
         return self._lists[values]
 
     def pick(self, values: tuple[int, ...], register: int = o.INDEX) -> None:
-        """Set SLOT to the list's entry at the loop's register."""
+        """Set SLOT to the list's element at the index in the loop's register."""
         self.asm.pick(self.slots(values), register)
 
     # --- faults and fork
 
     def touch(self, m: Mapping, *, zeroes: bool = True) -> None:
-        """Write a pass over all pages of a mapping: faults where nothing is mapped, sharing if it can."""
+        """Write an access to each page of a mapping: faults where nothing is mapped, which share tables if possible."""
         asm = self.asm
         order = m.order or m.used
         for slots, shares in ((tuple(s for s in order if s not in m.own), True), (m.own, False)):
@@ -167,8 +167,8 @@ class Hugetlb:
     def fault(self, m: Mapping, *, zeroes: bool, shares: bool) -> None:
         """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
 
-        Two processes that both find nothing to share would allocate one table each; here allocating is part of
-        the same locked section, so that a slot never has two tables of one class.
+        Two processes that both find nothing to share would allocate a table each; here the allocation is part of the
+        same locked section, so that a slot never has two tables of one class.
         """
         asm = self.asm
         with asm.function("hugetlb_fault", _FILE):
@@ -222,17 +222,17 @@ class Hugetlb:
     # --- unsharing
 
     def flushing(self) -> AbstractContextManager[None]:
-        """Stand around the flushes of an unsharing: a what-if of the platform may say what they drop."""
+        """Apply the what-if `platform.final_level_only`, if set, to what the flushes within drop."""
         scopes = {"true": o.SCOPE_LEAF, "false": o.SCOPE_BOTH}
         return self.asm.dropping(scopes.get(self.lowering.platform.final_level_only))
 
     @property
     def _marks(self) -> int:
-        """What a gather learns from an unsharing: unshared_tables, or freed_tables in the alternative."""
+        """The gather's flag for an unsharing: unshared_tables, or freed_tables in the alternative design."""
         return o.FREED_TABLES if self.kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
 
     def unshare(self, g: int) -> None:
-        """Write huge_pmd_unshare() of a table known to be shared; what gather `g` learns depends on the kernel."""
+        """Write huge_pmd_unshare() of a table known to be shared; what gather `g` records depends on the kernel."""
         asm, kernel = self.asm, self.kernel
         marks = 0 if kernel.unshare_flush == "none" else self._marks
         fully = o.FULLY_UNSHARED if kernel.unshare_sync == "last-sharer" else 0
@@ -243,10 +243,10 @@ class Hugetlb:
             asm.unshare(g, marks, more_flags=fully, text="one fewer process maps the table")
 
     def settle(self, g: int, flush: Callable[[], None]) -> None:
-        """Write what follows a loop that unshared, while i_mmap_rwsem is held: the flush, then at most one sync.
+        """Write what follows a loop that unshares, while i_mmap_rwsem is held: the flush, then at most one sync.
 
         Args:
-            g: the gather that `unshare` told.
+            g: the gather that `unshare` recorded in.
             flush: writes the flush of this caller.
         """
         if self.kernel.unshare_flush == "locked":
@@ -256,7 +256,7 @@ class Hugetlb:
             self._sync_if_exclusive(g)
 
     def settle_late(self, g: int, flush: Callable[[], None]) -> None:
-        """Write flush and sync once i_mmap_rwsem has dropped: what tlb_finish_mmu() warns of."""
+        """Write flush and sync after i_mmap_rwsem was dropped: the order that tlb_finish_mmu() warns of."""
         if self.kernel.unshare_flush != "after-unlock":
             return
         with self.asm.if_flags(g, o.FULLY_UNSHARED), self.asm.function("tlb_finish_mmu", "mm/mmu_gather.c"):
@@ -278,7 +278,7 @@ class Hugetlb:
             self.asm.clear_flags(g, o.FULLY_UNSHARED, text="fully_unshared_tables = 0")
 
     def flush_marked(self, g: int) -> None:
-        """Write the flush of a gather in which tables were unshared; nothing if none was."""
+        """Write the flush of a gather, which runs only if tables were unshared in it."""
         name = "huge_pmd_unshare_flush" if self.kernel.unshare_gather else "__unmap_hugepage_range"
         with self.asm.function(name, _FILE), self.asm.if_flags(g, self._marks):
             self.gathers.flush(g)
@@ -319,7 +319,7 @@ class Hugetlb:
             self.unlock_table()
 
     def free_exclusive(self, g: int, m: Mapping) -> None:
-        """Write hugetlb_free_pgd_range(): free the PMD tables that this mm alone still maps."""
+        """Write hugetlb_free_pgd_range(): free the PMD tables that only this mm maps."""
         asm = self.asm
         for slots, counted in ((m.shareable, self.kernel.pmd_sharing), (m.own, False)):
             if not slots:

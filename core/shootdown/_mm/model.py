@@ -44,15 +44,15 @@ class Model:
     """Collect the programs of one scenario; `build()` makes the machine.
 
     Args:
-        kernel, lowering: whose rules.
+        kernel, lowering: the kernel, and how it flushes on the platform.
         cpus: online CPUs.
         mms: address spaces.
-        slots: PUD entries of one address space that matter.
+        slots: PUD entries modelled in each address space.
         files: hugetlb files.
         classes: kinds of PMD tables (one, and one more for each set of permissions in use).
-        small: the ranges of flushes count base pages, not PMD entries (workloads on ordinary mappings).
-        batch_fails: no page for a batch of tables can be had.
-        counts_pages: so many huge pages are freed that they could fill the batches of pages.
+        small: ranges of flushes are counted in base pages, not PMD entries (for workloads on ordinary mappings).
+        batch_fails: allocating a page for a batch of tables fails.
+        counts_pages: count queued huge pages, where there are enough of them to fill the batches.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Model:
         self._stores = 2
         self._locks = 0
 
-    # --- things that exist
+    # --- declarations
 
     def task(self, *, mm: int | None, cpu: int | None, ready: bool = False) -> int:
         """Declare a task; `cpu=None` lets fork() choose. Its program is the one written after `starts()`."""
@@ -107,14 +107,14 @@ class Model:
         return len(self._tasks) - 1
 
     def starts(self, *tasks: int) -> None:
-        """Say that these tasks' program begins here."""
+        """Begin the program of these tasks here."""
         for task in tasks:
             self._tasks[task].entry = self.asm.here
 
     def entry(self, mm: int, value: int, name: str = "") -> int:
-        """Declare an entry of a page table of an mm that stands alone, with its first value; before any variable.
+        """Declare a single page-table entry of an mm, with its first value; entries come before all variables.
 
-        Stories call it by its name.
+        Stories use the name.
         """
         if len(self._owners) != len(self._variables):
             raise AssertionError("entries come before other variables")
@@ -128,8 +128,8 @@ class Model:
 
         Args:
             value: its first value.
-            name: what stories call it.
-            words: what they call its values; numbers if None.
+            name: its name in stories.
+            words: the names of its values in stories; numbers if None.
         """
         if words is not None:
             self._words[len(self._variables)] = words
@@ -138,7 +138,7 @@ class Model:
         return len(self._variables) - 1
 
     def lock(self) -> int:
-        """Declare one more lock, of something that the kernel model does not have."""
+        """Declare one more lock, one that the kernel model does not have."""
         self._locks += 1
         return self.locks.ptl + self.slots + self._locks - 1
 
@@ -148,20 +148,20 @@ class Model:
         return self._events - 1
 
     def preempt(self, cpu: int) -> None:
-        """Say that a vCPU is off its CPU when the run begins."""
+        """Let a vCPU be preempted when the run begins."""
         self._preempted.add(cpu)
 
     def populate(self, mm: int, slot: int = 0) -> None:
-        """Say that the mm maps the slot's table (of class 0) when the run begins."""
+        """Let the mm map the slot's table (of class 0) when the run begins."""
         self._populated.append((mm, slot))
 
     def keep_lazy(self, cpu: int, mm: int) -> None:
-        """Say that a CPU idles when the run begins, lazily on an mm that it ran."""
+        """Let a CPU idle when the run begins, with an mm loaded lazily."""
         self._lazy.append((cpu, mm))
 
     @contextmanager
     def window(self, name: str, actor: int) -> Iterator[None]:
-        """Count what happens within, apart; `actor` is the task whose own counts are kept too."""
+        """Count what happens within in a window; the counts of task `actor` are also kept apart."""
         self._windows.append(name)
         number = len(self._windows) - 1
         self.asm.mark(number, True, actor=actor, text=f"begin counting: {name}")
@@ -176,37 +176,37 @@ class Model:
     # --- synchronisation between tasks
 
     def signal(self, event: int) -> None:
-        """Write: tell everybody who waits for the event."""
+        """Write: signal the event."""
         self.asm.signal(event, text="tell who waits")
 
     def wait(self, event: int, count: int = 1) -> None:
-        """Write: sleep until the event was signalled so often."""
+        """Write: sleep until the event was signalled `count` times."""
         self.asm.await_event(event, count, text="sleep until told")
 
     def concern(self, mm: int) -> None:
-        """Write: kernel work of this task now concerns that mm."""
+        """Write: kernel work of this task is on that mm from now on."""
         self.asm.on_mm(mm, text="work on that mm")
 
     def sleep(self) -> None:
-        """Write: sleep for good; the CPU turns lazy."""
+        """Write: sleep for ever; the CPU turns lazy."""
         self.asm.park(0, text="sleep")
 
     def spin(self) -> None:
-        """Write: run in user mode for good."""
+        """Write: run in user mode for ever."""
         self.asm.park(1, text="run in user mode")
 
     def move(self, cpu: int) -> None:
         """Write: sched_setaffinity() to another CPU."""
         self.asm.migrate(cpu % self.cpus, text="sched_setaffinity")
 
-    # --- what explored programs say
+    # --- for explored programs
 
     def label(self) -> Label:
-        """Make a label, to be placed once."""
+        """Return a new label, to be placed once."""
         return Label()
 
     def fail_if(self, register: int, value: int, invariant: int, text: str) -> None:
-        """Write: if the register holds the value, the invariant does not hold."""
+        """Write: the invariant is broken if the register holds the value."""
         fine, bad = Label(), Label()
         self.asm.jump_equal(register, value, bad)
         self.asm.jump(fine)
@@ -215,7 +215,7 @@ class Model:
         self.asm.place(fine)
 
     def free_table(self) -> None:
-        """Write: the table of registers CLASS and SLOT is freed, after a grace period if the kernel waits for one."""
+        """Write: free the table of registers CLASS and SLOT, after a grace period if the kernel waits for one."""
         if self.kernel.rcu_table_free:
             with self.asm.function("call_rcu", "mm/mmu_gather.c"):
                 self.asm.fence(text="what came before a grace period is seen by who comes after it")
@@ -227,12 +227,12 @@ class Model:
     # --- the end
 
     def build(self, *, pages_per_table: int = 2, bits: int = 64, memory: int = o.SC) -> Machine:
-        """Make the machine that was described.
+        """Return the machine with all programs and declarations.
 
         Args:
             pages_per_table: huge pages that a process uses in each PMD table.
             bits: of a cell of the state: 64 for a timed run, 16 for exploration.
-            memory: in which order stores reach other CPUs.
+            memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
         """
         rules = self.lowering.mm
         geometry = self.lowering.geometry
@@ -280,7 +280,7 @@ class Model:
         state[layout.o_variable : layout.o_variable + layout.variables] = self._variables
         state[layout.o_owner : layout.o_owner + layout.entries] = self._owners
         if self._lazy:
-            from shootdown._machine.switching import load_mm, switch_to  # numba, so not before it is needed
+            from shootdown._machine.switching import load_mm, switch_to  # imports numba, so only when needed
 
             for cpu, mm in self._lazy:
                 runnable(load_mm)(state, layout, cpu, mm + 1)
