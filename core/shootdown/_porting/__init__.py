@@ -1,1 +1,1 @@
-"""What an architecture is written with: a ready lowering, costs, geometries, and what an instruction drops."""
+"""Building blocks for architectures: a ready lowering, costs, geometries, and scopes of instructions."""

@@ -1,4 +1,4 @@
-"""Costs that follow from others: from a clock rate and a typical table, or from another platform's."""
+"""Costs derived from others: from a table of typical costs and a clock rate, or from another platform's costs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CLOCK = 3.0
 
 
 class Typical(NamedTuple):
-    """What something costs on a typical CPU.
+    """The cost of one thing on a typical CPU.
 
     Attributes:
         low, likely, high: nanoseconds at `CLOCK`.
-        why: what takes that time.
-        clocked: the CPU's clock decides; otherwise memory and the interconnect do.
+        why: what takes the time.
+        clocked: the time depends on the CPU's clock rate; otherwise on memory and the interconnect.
     """
 
     low: float
@@ -72,17 +72,17 @@ TYPICAL: dict[str, Typical] = {
 
 
 def estimated_costs(ghz: float, **known: Cost) -> Costs:
-    """Estimate what everything costs on a CPU of which only the clock rate is known.
+    """Estimate all costs of a CPU of which only the clock rate is known.
 
-    The costs are those of typical servers of 3 GHz; what the CPU's clock decides is scaled to its rate. Each says
-    that it is an estimate, and of what.
+    The costs are those of typical servers of 3 GHz; those that depend on the clock are scaled to its rate. The source
+    of each says that it is an estimate, and of what.
 
     Args:
         ghz: the clock rate in GHz.
-        known: costs that somebody measured, or has a better reason for, by name.
+        known: costs that are measured or better reasoned, by name.
 
     Raises:
-        ShootdownError: no CPU has that clock rate.
+        ShootdownError: the clock rate is out of range.
     """
     if not 0 < ghz < 100:
         raise ShootdownError(f"a clock rate of {ghz:g} GHz: give one above 0 and below 100")
@@ -97,12 +97,12 @@ def estimated_costs(ghz: float, **known: Cost) -> Costs:
 
 
 def costs_like(name: str, costs: Costs, **changed: Cost) -> Costs:
-    """Take over another platform's costs, each of which says so, but for those that are given.
+    """Return another platform's costs with some replaced; the source of each copied cost says where it is from.
 
     Args:
-        name: of the other platform.
+        name: the name of the other platform.
         costs: its costs.
-        changed: what is different, by name.
+        changed: the replaced costs, by name.
     """
     taken: dict[str, Cost] = {
         field: attrs.evolve(getattr(costs, field), source=f"estimate: taken over from {name}")
@@ -112,14 +112,14 @@ def costs_like(name: str, costs: Costs, **changed: Cost) -> Costs:
 
 
 def costs_times(factor: float, why: str, name: str, costs: Costs, **changed: Cost) -> Costs:
-    """Take over another platform's costs times a factor, each of which says so, but for those that are given.
+    """Return another platform's costs times a factor, with some replaced; the source of each scaled cost says so.
 
     Args:
-        factor: what each is multiplied by.
-        why: what the factor was reasoned from.
-        name: of the other platform.
+        factor: the factor.
+        why: the reason for the factor.
+        name: the name of the other platform.
         costs: its costs.
-        changed: what is different, by name; no factor is applied to it.
+        changed: the replaced costs, by name; the factor is not applied to them.
     """
     taken = {}
     for field in COST_NAMES:

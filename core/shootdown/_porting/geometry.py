@@ -1,4 +1,4 @@
-"""Geometries that follow from others: levels from a page-table format, counts of entries from a TLB."""
+"""Geometries derived from others: levels from a page-table format, counts of entries from a TLB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEVELS = 5
 
 
 def geometry_of(table: Format) -> Geometry:
-    """Give the levels of a page-table format as flushes see them; above its top level Linux folds.
+    """Return the levels of a page-table format as flushes see them; levels above its top are folded, as in Linux.
 
     Args:
         table: the format, whose last level maps base pages.
@@ -30,13 +30,13 @@ def geometry_of(table: Format) -> Geometry:
 
 
 def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
-    """Count each platform's `walk_entries` and `huge_entries` from its `tlb`.
+    """Return platforms with `walk_entries` and `huge_entries` counted from their `tlb`.
 
-    What can point to PMD tables are the walk-cache entries that cover as much as an entry two levels above the base
-    page does; what can hold a huge page are the TLB entries for pages one level above it. Each is at least 1.
+    `walk_entries` are the walk-cache entries that can point to a PMD table: those that cover as much as an entry two
+    levels above the base page. `huge_entries` are the TLB entries for pages one level above it. Each is at least 1.
 
     Args:
-        platforms: those whose `tlb` is a `TlbGeometry` with `levels`.
+        platforms: platforms whose `tlb` is a `TlbGeometry` with `levels`.
     """
     return tuple(map(_with_entries, platforms))
 
@@ -50,7 +50,7 @@ def _with_entries(platform: Platform) -> Platform:
 
 
 def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
-    """Describe the caches of a CPU of which nothing better is known.
+    """Return a typical TLB geometry, for a CPU of which nothing better is known.
 
     The sizes are UNVERIFIED by their nature: those of cores around the year 2020 (Cortex-A76, Zen 2, Golden Cove). 64
     entries for every page size, fully associative; 1024 in 8 ways for base pages and the smallest huge ones; 32
@@ -58,7 +58,7 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
 
     Args:
         table: the format of the page tables that the CPU walks.
-        asid_bits: bits of the ASID that tags entries; 0 where nothing does.
+        asid_bits: bits of the ASID that tags entries; 0 if entries are not tagged.
     """
     levels = tuple(1 << shift for shift in table.shifts[::-1])
     sizes = tuple(size for size in table.page_sizes if size in levels)
@@ -76,7 +76,7 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
 
 
 def tcg_tlb(levels: tuple[int, ...]) -> TlbGeometry:
-    """Describe what QEMU's translator (TCG) caches, whatever machine it emulates.
+    """Return the TLB geometry of QEMU's translator (TCG), which is the same for every machine that it emulates.
 
     It keeps translations of single pages in a direct-mapped table of each MMU mode, 256 entries at first
     (accel/tcg/cputlb.c; the table grows with use), without ASIDs, and nothing of the tables' upper levels.

@@ -1,4 +1,4 @@
-"""A lowering for the shape that most architectures have, told by attributes and overridden method by method."""
+"""A ready lowering for architectures of the usual shape, adapted by attributes and by overriding single methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shootdown._values.platform import Platform
 
 #: A ceiling that every range exceeds: everything is flushed.
 EVERYTHING = -1
-#: A ceiling that no range reaches: however long it is, it is flushed by address.
+#: A ceiling that no range exceeds: every range is flushed by address, however long it is.
 NO_LIMIT = 1 << 40
 #: The ways of flushing that `PlainLowering` knows, as `Architecture.flush_ways` lists them.
 PLAIN_WAYS = (
@@ -25,17 +25,17 @@ PLAIN_WAYS = (
     FlushWay("broadcast", "instructions that the hardware broadcasts to every CPU"),
     FlushWay("hypercall", "a call of what runs below the kernel, which invalidates on the CPUs of the mask"),
 )
-#: ASIDs that the model tells apart on one CPU. A real CPU remembers more; no count depends on that.
+#: ASIDs modelled on one CPU. A real CPU has more; no count depends on that.
 MOST_ASIDS = 256
 
 
 def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True) -> MmRules:
-    """Say how context switches treat address spaces on a CPU with so many ASIDs.
+    """Return the rules by which context switches treat address spaces on a CPU with so many ASIDs.
 
     Args:
-        asids: how many there are; 1 where translations carry none, so that a switch drops them.
+        asids: the number of ASIDs; 1 if translations are not tagged, so that a switch drops them.
         clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
-        lazy_tlb: an idle CPU keeps the mm it ran loaded, lazily.
+        lazy_tlb: an idle CPU keeps its last mm loaded (lazy TLB mode).
     """
     return MmRules(
         clear_on_switch=clear_on_switch, lazy_tlb=lazy_tlb, asids=min(asids, MOST_ASIDS), tagged=asids > 1
@@ -43,7 +43,7 @@ def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True)
 
 
 def table_flags(kernel: Kernel) -> int:
-    """Give the flags of a gather that tell this kernel's flushes that page tables went.
+    """Return the flags of a gather by which this kernel's flushes know that page tables were freed or unshared.
 
     Args:
         kernel: `honour_freed_tables` and `honour_unshared_tables` say which of the two flags it looks at.
@@ -56,12 +56,12 @@ def table_flags(kernel: Kernel) -> int:
 class PlainLowering(Lowering):
     """A `Lowering` that flushes on the CPUs in mm_cpumask, by address or everything.
 
-    Other CPUs are reached in one of three ways: by an IPI whose handler invalidates whatever its CPU runs; by
-    instructions that the hardware broadcasts; or by a call of what runs below the kernel, a hypervisor or firmware,
-    which invalidates on all of them. Where mm_cpumask has no other CPU this one invalidates alone.
+    Other CPUs are reached in one of three ways: by an IPI whose handler invalidates, whichever mm its CPU runs; by
+    instructions that the hardware broadcasts; or by a call of the hypervisor or firmware, which invalidates on all of
+    them. If mm_cpumask has no other CPU, only this one invalidates.
 
-    A subclass says what differs by class attributes or properties of the same names, and overrides what it does
-    otherwise:
+    A subclass sets what differs by class attributes or properties of these names, and overrides methods where they do
+    not suffice:
 
         class VaxLowering(PlainLowering):
             source = "arch/vax/mm/tlb.c"
@@ -69,15 +69,15 @@ class PlainLowering(Lowering):
             ceiling = 16
             page_instruction, all_instruction = "tbis", "tbia"
 
-    `flush()` is what all flushes come to. It is made of `begin()`, `interrupt()`, `broadcast()`, `call_below()` and
-    `invalidate_here()`, each of which can be overridden alone. The generic code's functions above it are those of
-    Linux's asm-generic/tlb.h.
+    All flushes end in `flush()`. It is made of `begin()`, `interrupt()`, `broadcast()`, `call_below()` and
+    `invalidate_here()`, each of which can be overridden on its own. The functions that the generic code calls are
+    those of Linux's asm-generic/tlb.h.
     """
 
     kernel: Kernel
     platform: Platform
 
-    # --- what an architecture says
+    # --- set by an architecture
 
     @property
     def format(self) -> Format:
@@ -86,22 +86,22 @@ class PlainLowering(Lowering):
 
     @property
     def source(self) -> str:
-        """The file of Linux's source that flushes, such as `arch/vax/mm/tlb.c`."""
+        """The file of Linux's source with the flush, such as `arch/vax/mm/tlb.c`."""
         return ""
 
     @property
     def ceiling(self) -> int:
-        """How many strides a range may have to be flushed by address; `EVERYTHING` where no range is."""
+        """The most strides of a range that is flushed by address; `EVERYTHING` if no range is."""
         return EVERYTHING
 
     @property
     def pmd_stride(self) -> int:
-        """What flush_pmd_tlb_range() counts its range in, which is one huge page: an `ops.*_STRIDES`."""
+        """The stride of flush_pmd_tlb_range(), whose range is one huge page: an `ops.*_STRIDES`."""
         return ops.BASE_STRIDES
 
     @property
     def hugetlb_stride(self) -> int:
-        """What flush_hugetlb_tlb_range() counts its range in: an `ops.*_STRIDES`."""
+        """The stride of flush_hugetlb_tlb_range(): an `ops.*_STRIDES`."""
         return ops.BASE_STRIDES
 
     @property
@@ -111,27 +111,27 @@ class PlainLowering(Lowering):
 
     @property
     def page_instruction(self) -> str:
-        """The instruction that invalidates by address, as results show it."""
+        """The name in results of the instruction that invalidates by address."""
         return "invalidate_page"
 
     @property
     def all_instruction(self) -> str:
-        """The instruction that invalidates all of an address space."""
+        """The name in results of the instruction that invalidates an address space."""
         return "invalidate_all"
 
     @property
     def call_instruction(self) -> str:
-        """The instruction that calls what runs below."""
+        """The name in results of the instruction that calls the hypervisor or firmware."""
         return "hypercall"
 
     @property
     def flush_function(self) -> str:
-        """The kernel function that all flushes come to, such as `__flush_tlb_range`; empty where there is none."""
+        """The kernel function in which all flushes end, such as `__flush_tlb_range`; empty if there is none."""
         return ""
 
     @property
     def local_function(self) -> str:
-        """The kernel function that invalidates on this CPU, such as `local_flush_tlb_range`; empty likewise."""
+        """The kernel function that invalidates on this CPU, such as `local_flush_tlb_range`; empty if there is none."""
         return ""
 
     @property
@@ -141,12 +141,12 @@ class PlainLowering(Lowering):
 
     @property
     def addresses_in_words(self) -> str:
-        """What an invalidation by address drops, for a reader."""
+        """What an invalidation by address drops, in words for stories."""
         return "what translates the addresses"
 
     @property
     def everything_in_words(self) -> str:
-        """What an invalidation of everything drops, for a reader."""
+        """What an invalidation of everything drops, in words for stories."""
         return "everything of the mm"
 
     @property
@@ -154,7 +154,7 @@ class PlainLowering(Lowering):
         """How kernel and platform reach other CPUs: `ipi`, `broadcast` or `hypercall`."""
         return "ipi"
 
-    # --- what follows from that
+    # --- derived from these
 
     @property
     def way(self) -> str:
@@ -164,7 +164,7 @@ class PlainLowering(Lowering):
 
     @property
     def mm(self) -> MmRules:
-        """How context switches treat address spaces: as many ASIDs as the platform's TLB tells apart."""
+        """How context switches treat address spaces: with as many ASIDs as the platform's TLB has."""
         return mm_rules(1 << self.platform.tlb.asid_bits)
 
     @property
@@ -174,15 +174,15 @@ class PlainLowering(Lowering):
 
     @property
     def flags_that_flush_everything(self) -> int:
-        """Flags of a gather whose range is not enough; freed tables, where an address leaves walk-cache entries."""
+        """Flags of a gather that require a full flush: freed tables, if one by address keeps walk-cache entries."""
         flags = ops.FULLMM | ops.NEED_FLUSH_ALL
         return flags if self.page_scope & ops.SCOPE_WALK else flags | table_flags(self.kernel)
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        """Return why hugetlb PMD tables are not shared, or None where they are."""
         return None if self.kernel.pmd_sharing else "this kernel shares no hugetlb PMD tables"
 
-    # --- what the generic code calls
+    # --- called by the generic code
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()` of asm-generic/tlb.h: the gather's range, or everything."""
@@ -195,7 +195,7 @@ class PlainLowering(Lowering):
             self.flush_range(asm, g)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
-        """Write `flush_tlb_range()`: strides of base pages, whatever was cleared."""
+        """Write `flush_tlb_range()`: strides of base pages, whichever level was cleared."""
         with asm.function("flush_tlb_range", self.source):
             self.flush(asm, g)
 
@@ -219,17 +219,17 @@ class PlainLowering(Lowering):
         with asm.function("flush_tlb_page", self.source):
             self.flush(asm, g)
 
-    # --- what all of them come to
+    # --- in which all of them end
 
     def flush(
         self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
     ) -> None:
-        """Write a flush: how much, who and how.
+        """Write a flush: choose how much to flush, which CPUs, and how they are reached.
 
         Args:
-            asm: writes it.
+            asm: the assembler.
             g: the gather or request whose range is flushed.
-            everything: all of the mm goes, whatever the range.
+            everything: flush all of the mm, whatever the range.
             stride: `ops.BASE_STRIDES`, `ops.PMD_STRIDES`, or 0 for that of the smallest level cleared.
         """
         with self._named(asm, self.flush_function), asm.because("TLB flush"):
@@ -261,11 +261,11 @@ class PlainLowering(Lowering):
 
     @property
     def _ranges_may_be_empty(self) -> bool:
-        """Whether a gather loses the range of a whole PUD entry, whose size it takes in 32 bits."""
+        """Whether a gather loses the range of a whole PUD entry, because its size is truncated to 32 bits."""
         return self.kernel.range_truncation_16k and self.geometry.pud_shift >= 32
 
     def flush_empty(self, asm: Assembler) -> None:
-        """Write the flush of an empty range (`Kernel.range_truncation_16k`): CPUs are asked, and nothing goes."""
+        """Write the flush of an empty range (`Kernel.range_truncation_16k`): CPUs are called but invalidate nothing."""
         text = "the range is empty: nothing is invalidated"
         if self.way == "broadcast":
             asm.complete(text)
@@ -283,7 +283,7 @@ class PlainLowering(Lowering):
         return asm.function(function, self.source) if function else nullcontext()
 
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
-        """Write how much goes: the range rounded to its stride up to `ceiling`, else everything."""
+        """Write the choice of how much to flush: the range rounded to its stride up to `ceiling`, else everything."""
         ceiling = EVERYTHING if everything else self.ceiling
         asm.begin_flush(
             g,
@@ -309,7 +309,7 @@ class PlainLowering(Lowering):
         asm.wait_for_answers()
 
     def broadcast(self, asm: Assembler) -> None:
-        """Write the instructions that reach every CPU, this one too, and the wait for their completion."""
+        """Write the broadcast instructions, which reach every CPU, and the wait for their completion."""
         with asm.if_ranged() as ranged:
             asm.execute(self.page_instruction, 1, ops.PER_STRIDE, broadcasts=True, cost="broadcast_ns")
             asm.broadcast(self.page_scope, text=f"{self.page_instruction} reaches every CPU")
@@ -319,7 +319,7 @@ class PlainLowering(Lowering):
         asm.complete("wait until every CPU has invalidated")
 
     def call_below(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
-        """Write the call of what runs below the kernel, which invalidates on all CPUs, this one too."""
+        """Write the call of the hypervisor or firmware, which invalidates on all CPUs, this one included."""
         self.begin(asm, g, everything=everything, stride=stride)
         asm.execute(self.call_instruction)
         with asm.if_ranged() as ranged:
@@ -334,7 +334,7 @@ class PlainLowering(Lowering):
         asm.send(ops.CALL_HYPERCALL, scope, text="the targets are invalidated from below")
 
     def invalidate_here(self, asm: Assembler) -> None:
-        """Write what this CPU invalidates for itself."""
+        """Write this CPU's own invalidation."""
         with self._named(asm, self.local_function), asm.if_ranged() as ranged:
             self.count_pages(asm)
             asm.invalidate_this_cpu(self.page_scope, text=f"this CPU drops {self.addresses_in_words}")
@@ -343,9 +343,9 @@ class PlainLowering(Lowering):
             asm.invalidate_this_cpu(ops.SCOPE_BOTH, text=f"this CPU drops {self.everything_in_words}")
 
     def count_pages(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
-        """Count the instructions by address of this CPU or, with `ops.PER_TARGET`, of each target."""
+        """Count the instructions by address that this CPU or, with `ops.PER_TARGET`, each target executes."""
         asm.execute(self.page_instruction, 1, ops.PER_STRIDE | per)
 
     def count_all(self, asm: Assembler, per: int = ops.PER_REQUEST) -> None:
-        """Count the instruction for everything of this CPU or, with `ops.PER_TARGET`, of each target."""
+        """Count the instruction for everything that this CPU or, with `ops.PER_TARGET`, each target executes."""
         asm.execute(self.all_instruction, 1, ops.PER_REQUEST | per)

@@ -1,4 +1,4 @@
-"""From what an instruction drops, as manuals say it, to the scope of a flush in a program."""
+"""Translate what an instruction drops, as manuals state it, into the scope of a flush in a program."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from shootdown._tlb.flush import FlushScope
 
 
 def scope_of(rule: FlushScope) -> int:
-    """Give the `ops.SCOPE_*` of an instruction that drops what a `FlushScope` says.
+    """Return the `ops.SCOPE_*` of an instruction from its `FlushScope`.
 
-    The request of a flush knows its addresses and its mm; a scope only says of which caches entries go: TLB entries,
-    walk-cache entries, both or (0) neither.
+    The request of a flush has the addresses and the mm; the scope only says from which caches entries are dropped: TLB
+    entries, walk-cache entries, both or (0) neither.
 
     Args:
-        rule: what the instruction drops of an address, or of everything, of one address space.
+        rule: what the instruction drops for an address, or for everything, in one address space.
     """
     leaf = ops.SCOPE_LEAF if rule.leaf else 0
     return leaf | (0 if rule.walk_cache == "none" else ops.SCOPE_WALK)
