@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement.
 
-A plugin marks functions of the same names with `shootdown.hookimpl` and returns values. No object is handed
-out to be changed, and nothing that runs in a loop goes through a hook.
+A plugin marks functions of the same names with `shootdown.hookimpl` and returns values. Hooks get no objects to change,
+and nothing that runs in a loop goes through a hook.
 
 The functions below are never called, pluggy only reads their names and arguments: hence no bodies.
 """

@@ -1,4 +1,4 @@
-"""What is installed, as frozen values: plugins that work, plugins that were refused, and finding in them."""
+"""The installed plugins as frozen values: those that work, those that were refused, and look-ups by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Kind = Literal["broken", "duplicate", "outdated", "disabled"]
 
 @attrs.frozen
 class Origin:
-    """Say where a plugin comes from.
+    """Where a plugin comes from.
 
     Args:
         name: the entry point's name.
@@ -47,7 +47,7 @@ class Origin:
 
 @attrs.frozen
 class Plugin:
-    """Hold what one loaded plugin provides.
+    """What one loaded plugin provides.
 
     Args:
         origin: where it comes from.
@@ -66,7 +66,7 @@ class Plugin:
 
 @attrs.frozen
 class Refusal:
-    """Hold why one plugin was not loaded.
+    """Why one plugin was not loaded.
 
     Args:
         origin: where it comes from.
@@ -84,10 +84,10 @@ class Refusal:
 
 @attrs.frozen
 class Registry:
-    """Hold every plugin that was found, and find things in them by name.
+    """Every plugin that was found, and look-ups of what they provide by name.
 
     Args:
-        plugins: those that work, in the order in which names were given out.
+        plugins: those that work, in the order in which they claimed names.
         refusals: those that don't.
         notes: settings that had no effect, one line each.
     """
@@ -113,7 +113,7 @@ class Registry:
         """Return one architecture, by its name or an alias.
 
         Raises:
-            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+            ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
         there_is = self.architectures()
         aliases = {alias: value for value in there_is.values() for alias in value.aliases}
@@ -130,7 +130,7 @@ class Registry:
         """Return one page-table format.
 
         Raises:
-            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+            ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
         return self._find("format", name, self.formats())
 
@@ -138,7 +138,7 @@ class Registry:
         """Return one workload.
 
         Raises:
-            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+            ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
         return self._find("workload", name, self.workloads())
 
@@ -146,7 +146,7 @@ class Registry:
         """Return one scenario.
 
         Raises:
-            ShootdownError: nothing that is loaded has this name; says which plugins were refused.
+            ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
         return self._find("scenario", name, self.scenarios(), lacks="unknown scenario")
 
@@ -170,12 +170,12 @@ class Registry:
         return self._find(f"{owner.name} platform", name, self.platforms(owner.name))
 
     def flush_names(self) -> tuple[str, ...]:
-        """Return what `--set platform.flush=` takes on any architecture: those of the one with most ways come first."""
+        """Return the values of `--set platform.flush=` on all architectures; those of the one with most come first."""
         each = sorted((value.flush_ways for value in self.architectures().values()), key=len, reverse=True)
         return tuple(dict.fromkeys((AUTO, *(way.name for ways in each for way in ways))))
 
     def machines(self, name: str) -> list[tuple[Architecture, Platform]]:
-        """Return each architecture that has a platform of this name, with the platform.
+        """Return each architecture that has a platform of this name, with that platform.
 
         Raises:
             ShootdownError: none has.
@@ -203,7 +203,7 @@ class Registry:
     def _find(self, what: str, name: str, there_is: Mapping[str, T], *, lacks: str = "") -> T:
         if name in there_is:
             return there_is[name]
-        # A refused plugin that sounds like what was asked for is the likely reason, so it comes first.
+        # A refused plugin whose name is close to what was asked for is the likely reason, so it comes first.
         refusals = sorted(
             self.refusals, key=lambda one: name not in str(one.origin) and repr(name) not in one.reason
         )

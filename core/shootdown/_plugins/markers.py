@@ -1,4 +1,4 @@
-"""The marks by which hooks, and functions that implement them, are told from others."""
+"""The decorators that mark hooks, and functions that implement them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pluggy
 
 from shootdown._plugins.installed import PROJECT
 
-#: Marks the description of a hook; only `shootdown.hookspecs` needs it.
+#: Marks the specification of a hook; only `shootdown.hookspecs` needs it.
 hookspec = pluggy.HookspecMarker(PROJECT)
 #: Marks a plugin's function that implements the hook of the same name.
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -1,7 +1,7 @@
-"""What is installed: plugins found through entry points, each loaded or refused on its own.
+"""Find plugins through entry points, and load or refuse each on its own.
 
-Nothing here runs when `shootdown` is imported: the first question about
-anything installed opens the door once, and what comes out is a frozen value.
+Nothing here runs when `shootdown` is imported: the first question about anything installed loads all plugins once, and
+the result is a frozen value.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from shootdown._values.errors import ShootdownError, nearest
 T = TypeVar("T")
 
 DISABLE = "SHOOTDOWN_DISABLE"
-"""The environment variable with the comma-separated plugins that are not to be loaded."""
+"""The environment variable that lists plugins which are not loaded, separated by commas."""
 
 
 def registry() -> Registry:
     """Return what is installed; the first call in a process imports the plugins.
 
     Raises:
-        ShootdownError: a plugin asks while it is being loaded itself.
+        ShootdownError: a plugin calls this while it is being loaded.
     """
     global _opening
     with _door:
@@ -55,7 +55,7 @@ def registry() -> Registry:
             _opening = False
 
 
-# Two threads may ask first at the same time; one thread that asks again from inside is a plugin.
+# Two threads may ask first at the same time. A thread that asks again during loading is a plugin.
 _door = threading.RLock()
 _opening = False
 
@@ -88,7 +88,7 @@ def discover(*, disabled: str = "") -> Registry:
             raise
         except RefusedError as refused:
             refusals.append(Refusal(origin, refused.kind, refused.reason))
-        except BaseException as error:  # sys.exit() in a plugin must not end what others are needed for
+        except BaseException as error:  # sys.exit() in one plugin must not end a process that uses others
             refusals.append(Refusal(origin, "broken", one_line(error)))
     plugins = without_duplicates(loaded, refusals)
     known = {value.name for plugin in plugins for value in plugin.architectures}
@@ -103,10 +103,10 @@ def discover(*, disabled: str = "") -> Registry:
 
 
 def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
-    """Return every entry point of the group and how to load it, in the order in which names are given out.
+    """Return every entry point of the group and how to load it, in the order in which plugins claim names.
 
-    The project's own come first, so that nothing installed later changes what a name means; the rest go by
-    the distribution's name, never by the order of a directory.
+    The project's own come first, so that no other distribution changes the meaning of a name; the rest are sorted by
+    the distribution's name, independent of the order of directories.
     """
     found = []
     seen = set()
@@ -118,7 +118,7 @@ def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
         try:
             points = [point for point in distribution.entry_points if point.group == PROJECT]
         except Exception as error:
-            # A malformed entry_points.txt is none of ours unless it names the group.
+            # A malformed entry_points.txt concerns us only if it names the group.
             if f"[{PROJECT}]" in (distribution.read_text("entry_points.txt") or ""):
                 found.append((Origin("entry_points.txt", name, version, ""), _raiser(error)))
             continue
@@ -132,7 +132,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
     """Return the normalised name and the version, also of an installation with no metadata."""
     try:
         name, version = distribution.metadata["Name"], distribution.version
-    except Exception:  # which one depends on Python's version
+    except Exception:  # the exception depends on Python's version
         name, version = None, None
     return re.sub(r"[-_.]+", "-", name or "unknown").lower(), version or "unknown"
 
@@ -150,7 +150,7 @@ def _names_to_disable(origin: Origin) -> set[str]:
 
 def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], object]) -> Plugin:
     """Import one plugin, call its hooks and vet what they return."""
-    # What a plugin prints belongs to nobody's report: `--json` must stay parseable.
+    # What a plugin prints must not get into a report: `--json` must stay parseable.
     with contextlib.redirect_stdout(sys.stderr):
         module: Any = load()
         hooks = {name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None}

@@ -1,4 +1,4 @@
-"""The workloads and scenarios that come with shootdown, through the same door as a stranger's."""
+"""The workloads and scenarios that come with shootdown, offered by the same hooks as other plugins'."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shootdown_workloads() -> Sequence[Workload]:
 
 @hookimpl
 def shootdown_scenarios() -> Sequence[Scenario]:
-    """Offer the scenarios of this package; architectures offer those that are about what they alone have."""
+    """Offer the scenarios of this package; architectures offer those about features that only they have."""
     from shootdown._scenarios import SCENARIOS
 
     return SCENARIOS

@@ -1,4 +1,4 @@
-"""Judge what a plugin's hooks return, before anything relies on it."""
+"""Check what a plugin's hooks return, before anything relies on it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REASON_LENGTH = 300
 
 
 class RefusedError(Exception):
-    """Carry a refusal from where it is found to where it is kept."""
+    """A reason to refuse a plugin; `registry` catches it and records it."""
 
     def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(reason)
@@ -44,7 +44,7 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
     """Return a hook's architectures, or refuse the plugin for one that can't be used."""
     for value in _sequence(hook, answer):
         what = f"architecture {_name(hook, 'architecture', value)!r}"
-        # Before anything else of it: what the other fields mean depends on it.
+        # Checked first: the meaning of the other fields depends on it.
         api = getattr(value, "api", None)
         if type(api) is not int or api not in SUPPORTED_APIS:
             written = (
@@ -77,7 +77,7 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
 
 
 def _vet_flush_ways(hook: str, what: str, value: Architecture) -> None:
-    """Refuse ways of flushing that can't be told apart by name, and platforms that force one that there is not."""
+    """Refuse ways of flushing with equal names, and platforms that force a way that does not exist."""
     names = [AUTO]
     for way in _each(what, "flush_ways", value.flush_ways, FlushWay):
         _check_name(hook, "way of flushing", way.name)
@@ -92,7 +92,7 @@ def _vet_flush_ways(hook: str, what: str, value: Architecture) -> None:
 
 
 def _vet_switches(what: str, value: Architecture) -> None:
-    """Refuse switches that can't be made, and changes of switches or series that there are not."""
+    """Refuse switches that can't be instantiated, and changes of unknown switches or release series."""
     if not (isinstance(value.switches, type) and attrs.has(value.switches)):
         raise RefusedError("broken", f"{what}: switches is {value.switches!r:.60}, not an attrs class")
     known = {name for holder in (Kernel, value.switches()) for name, _ in switches_of(holder)}
@@ -162,7 +162,7 @@ def vet_scenarios(hook: str, answer: Any) -> tuple[Any, ...]:
 
 
 def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any) -> None:
-    """Refuse parameters of one name, and those whose default is out of their range."""
+    """Refuse parameters with equal names, and those whose default is out of range."""
     seen = set(taken)
     for field, values in fields.items():
         for parameter in _each(what, field, values, Parameter):
@@ -187,7 +187,7 @@ def _callable(what: str, field: str, value: object, *, optional: bool = False) -
 
 
 def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any]:
-    """Return the values of a field that is to be a list or tuple of one kind."""
+    """Return the values of a field, which must be a list or tuple of one type."""
     for value in _sequence(f"{what}: {field}", values, verb="is"):
         if not isinstance(value, kinds):
             raise RefusedError("broken", f"{what}: {field} has {_a(value)} where {_a(kinds[0])} belongs")
@@ -237,13 +237,13 @@ def _require(hook: str, what: str, value: Any, wanted: type[Any]) -> None:
 
 
 def _a(value: object) -> str:
-    """Name a type, or a value's type, with its article."""
+    """Return the name of a type, or of a value's type, with its article."""
     name = (value if isinstance(value, type) else type(value)).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def one_line(error: BaseException) -> str:
-    """Write an error of somebody else's on one printable line."""
+    """Write another package's error on one printable line."""
     try:
         text = " ".join(str(error).split())
     except Exception as unprintable:
