@@ -1,4 +1,4 @@
-"""What is asked, and the one way to prepare it: choices become values, and what cannot hold together is refused."""
+"""A question, and the one way to prepare it: choices become values, and contradictory choices are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
 
 
 class Program(Protocol):
-    """What workloads and scenarios have in common; see there."""
+    """The fields that workloads and scenarios have in common."""
 
     @property
     def kind(self) -> str: ...
@@ -52,15 +52,15 @@ P = TypeVar("P", bound=Program)
 
 @attrs.frozen
 class Question(Generic[P]):
-    """What is asked: what a workload or scenario does on one kernel and platform.
+    """A question: what a workload or scenario does on one kernel and platform.
 
     Args:
         program: the workload or scenario.
-        architecture, platform: as installed.
-        kernel: a release or proposal, as typed.
-        parameters: of the program, as typed or as values; the others get their defaults.
+        architecture, platform: those installed.
+        kernel: a release or proposal, by name.
+        parameters: of the program, as text or values; the others get their defaults.
         settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
-        cpus: online CPUs; the platform's own number if None.
+        cpus: the number of online CPUs; the platform's own if None.
     """
 
     program: P
@@ -74,16 +74,16 @@ class Question(Generic[P]):
 
 @attrs.frozen
 class Case(Generic[P]):
-    """A question whose every choice is checked; nothing is built yet.
+    """A question with every choice made and checked; nothing is built yet.
 
     Args:
         program: the workload or scenario.
-        architecture, platform, kernel: values, what-ifs applied.
-        parameters, switches: those of the program, complete.
-        settings: the what-ifs, as asked.
-        cpus: online CPUs.
+        architecture, platform, kernel: values, with what-ifs applied.
+        parameters, switches: all those of the program.
+        settings: the what-ifs, as given.
+        cpus: the number of online CPUs.
         memory: the memory model, by name.
-        remarks: what the choices already say.
+        remarks: remarks that follow from the choices alone.
     """
 
     program: P
@@ -98,7 +98,7 @@ class Case(Generic[P]):
     remarks: tuple[str, ...]
 
     def setup(self, *extra: str) -> Setup:
-        """Return what the program's `build` gets; `extra` are further settings of the platform."""
+        """Return the argument of the program's `build`; `extra` are further settings of the platform."""
         platform, _ = _with_settings(self.architecture, self.platform, parse_settings(extra))
         assert self.architecture.lower is not None
         lowering = self.architecture.lower(self.kernel, platform)
@@ -116,7 +116,7 @@ class Case(Generic[P]):
         )
 
     def refusal(self) -> str | None:
-        """Say why kernel and platform can't run the program, or None."""
+        """Return why kernel and platform can't run the program, or None."""
         if self.architecture.lower is None:
             return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
         setup = self.setup()
@@ -130,7 +130,7 @@ class Case(Generic[P]):
 
 
 def prepare(question: Question[P]) -> Case[P]:
-    """Choose everything that a question leaves open, and check that it can hold together.
+    """Choose everything that a question leaves open, and check that the choices are consistent.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
@@ -174,7 +174,7 @@ def questions(
     settings: Iterable[str] | Mapping[str, str] = (),
     cpus: Sequence[int | None] = (None,),
 ) -> list[Question[P]]:
-    """Ask for each combination: of an architecture and platform the kernels, of a kernel the numbers of CPUs."""
+    """Return a question for each combination: for each platform its kernels, for each kernel its numbers of CPUs."""
     asked = settings if isinstance(settings, Mapping) else tuple(settings)
     wanted = tuple(kernels)
     return [
@@ -186,7 +186,7 @@ def questions(
 
 
 def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
-    """Read what-ifs; where something is explored, `memory_model` is a switch without a group."""
+    """Parse what-ifs; for scenarios, `memory_model` is a switch without a group."""
     if "scenario" not in program.groups:
         return parse_settings(settings, program.groups)
     texts = (
@@ -202,7 +202,7 @@ def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> 
 def _with_settings(
     architecture: Architecture, platform: Platform, settings: Mapping[str, str]
 ) -> tuple[Platform, tuple[str, ...]]:
-    """Apply what-ifs to a platform; a way of flushing may be that of any architecture, and is refused later."""
+    """Apply what-ifs to a platform; a way of flushing of another architecture is accepted here and refused later."""
     own = (way.name for way in architecture.flush_ways)
     names = tuple(dict.fromkeys((*registry().flush_names(), *own)))
     return set_fields(platform, settings, "platform", platform.name, {"flush": names})
@@ -237,10 +237,10 @@ def _cpus(platform: Platform, asked: int | None, chosen: Mapping[str, str]) -> i
 
 
 def expect(what: str, value: object, wanted: Any) -> None:
-    """Name a plugin's function that returned something else than it promises.
+    """Check the type of what a plugin's function returned; the error names the function.
 
     Raises:
-        ShootdownError: it did.
+        ShootdownError: it has another type.
     """
     if not isinstance(value, wanted):
         name = getattr(wanted, "__name__", "text or None")
@@ -253,12 +253,12 @@ def machines(
     """Choose pairs of architecture and platform, in the order in which they were named.
 
     Args:
-        installed: what there is.
+        installed: the registry.
         arch: names of architectures; if empty, those that have the platforms, or all.
         platforms: names of platforms; each architecture's first if empty.
 
     Raises:
-        ShootdownError: there is no such thing, or an architecture that was named has none of the platforms.
+        ShootdownError: a name is unknown, or a named architecture has none of the platforms.
     """
     if arch:
         owners = [installed.architecture(name) for name in arch]
@@ -283,12 +283,12 @@ def machines(
 
 
 def _of(installed: Registry, owner: Architecture, platforms: Sequence[str]) -> list[Platform]:
-    """Choose platforms of an architecture that was named: those named that it has, else its first."""
+    """Choose the platforms of a named architecture: those named that it has, else its first."""
     there_are = installed.platforms(owner.name)
     if not there_are:
         raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
     if not platforms:
         return list(there_are.values())[:1]
     chosen = [there_are[name] for name in platforms if name in there_are]
-    # Says whose platform it is not, and what is near.
+    # The message names the architecture, and platforms with similar names.
     return chosen or [installed.platform(owner.name, platforms[0])]

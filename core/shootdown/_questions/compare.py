@@ -12,14 +12,14 @@ from shootdown._values.result import Result
 from shootdown._values.series import newest_known
 from shootdown._values.workload import Workload
 
-#: The headline: before the sync, with it, in mainline before and after the rework, today, and a proposal.
+#: The default kernels: before the sync, with it, in mainline before and after the rework, today, and a proposal.
 HEADLINE_WORKLOAD = "fork-storm"
 HEADLINE_KERNELS = ("5.15.209", "6.15", "6.16", "7.0")
 HEADLINE_PROPOSAL = "proposal:skip-redundant-sync"
 
 
 def headline_kernels() -> tuple[str, ...]:
-    """Name the kernels that a comparison without `--kernel` shows."""
+    """Return the names of the kernels in a comparison without `--kernel`."""
     return (*HEADLINE_KERNELS, newest_known(), HEADLINE_PROPOSAL)
 
 
@@ -33,7 +33,7 @@ def compare(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
 ) -> list[Result]:
-    """Run a workload on every combination and return a row for each, in the order in which things were named.
+    """Run a workload on every combination and return a row for each, in the order of the arguments.
 
     Args:
         workload: its name.
@@ -69,7 +69,7 @@ def cases(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
 ) -> list[Case[Workload]]:
-    """Prepare all combinations, so that a mistake shows before anything runs; see `compare`."""
+    """Prepare all combinations, so that errors are raised before anything runs; see `compare`."""
     installed = registry()
     asked = questions(
         installed.workload(workload),
@@ -83,6 +83,6 @@ def cases(
 
 
 def run_cases(chosen: Iterable[Case[Workload]]) -> Iterator[Result]:
-    """Run prepared cases one after another; what was yielded stays if the caller stops."""
+    """Run prepared cases one after another and yield each result."""
     for case in chosen:
         yield simulate(case)

@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from shootdown._values.setup import Setup
 
 NOT_APPLICABLE = "not-applicable"
-#: Beyond these a search is inconclusive, unless other bounds are given.
+#: The default bounds of a search; beyond them it is inconclusive.
 MOST_STATES = 50_000_000
 MOST_BYTES = 2 << 30
 
 
 @attrs.frozen
 class Verdict:
-    """What exploration says of one scenario on one machine.
+    """The verdict of exploring one scenario on one machine.
 
     Args:
-        scenario, arch, platform, kernel: names, the kernel as typed.
-        set, parameters: the what-ifs that were asked, and all parameters.
+        scenario, arch, platform, kernel: names; the kernel's as given.
+        set, parameters: the what-ifs as given, and all parameters.
         verdict: `safe`, `bug`, `inconclusive` or `not-applicable`.
-        invariant: the one that does not hold.
-        states, transitions, depth: how much was found; the depth of a bug is the length of its story.
-        reason: why it is not applicable, or what bounded the search.
+        invariant: the broken one.
+        states, transitions, depth: the size of the search; the depth of a bug is the length of its story.
+        reason: why the scenario is not applicable, or which bound was hit.
         remarks: what a reader must know.
-        reached: the places of the scenario that were reached.
-        way: the way of flushing in which the bug was found, where there are several.
-        story: how a bug comes about, where it was asked for.
-        outcome: everything else that the search found; None where there was none.
+        reached: the scenario's places that were reached.
+        way: the way of flushing with which the bug was found, if the platform has several.
+        story: how the bug comes about, if requested.
+        outcome: everything else that the search found; None if there was no search.
     """
 
     scenario: str
@@ -87,7 +87,7 @@ class Verdict:
 
 
 def scenario_named(name: str) -> Scenario:
-    """Find a scenario by its name, or read it from a file of Python that defines `SCENARIO`.
+    """Find a scenario by its name, or read it from a Python file that defines `SCENARIO`.
 
     Raises:
         ShootdownError: there is no such scenario, or the file can't be read or defines none.
@@ -102,7 +102,7 @@ def _from_file(path: Path) -> Scenario:
         raise ShootdownError(f"scenario {path}: there is no such file")
     try:
         found = runpy.run_path(str(path)).get("SCENARIO")
-    except Exception as error:  # whatever somebody's file does wrong
+    except Exception as error:  # a user's file can raise anything
         raise ShootdownError(f"scenario {path}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Scenario):
         raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")
@@ -125,16 +125,16 @@ def explore(
     """Explore every interleaving of a scenario on every combination, and return a verdict for each.
 
     Args:
-        scenario: its name, a file of Python that defines `SCENARIO`, or a `shootdown.scenarios.Scenario`.
+        scenario: its name, a Python file that defines `SCENARIO`, or a `shootdown.scenarios.Scenario`.
         arch: names of architectures; this machine's if neither they nor platforms are given.
         platforms: names of platforms; each architecture's first if empty.
         kernels: releases and proposals; the newest release known if empty.
         parameters: of the scenario.
         settings: what-ifs such as `kernel.unshare_sync=none`, `scenario.fix=false` or `memory_model=sc`.
-        states: a search that finds more than so many is `inconclusive`.
-        memory: so is one whose states fill more bytes.
-        soak: take so many random walks, and no search.
-        seed: of the random walks.
+        states: the most states; a search that finds more is `inconclusive`.
+        memory: the most bytes for states, likewise.
+        soak: make so many random walks in place of a search.
+        seed: the seed of the random walks.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
@@ -164,10 +164,10 @@ def explorations(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
 ) -> list[Case[Scenario]]:
-    """Prepare all combinations, so that a mistake shows before anything runs.
+    """Prepare all combinations, so that errors are raised before anything runs.
 
     Args:
-        scenario: its name, a file that defines one, or one.
+        scenario: its name, a file that defines one, or a `Scenario`.
         arch, platforms, kernels: names; without any, the first architecture's first platform and the newest release.
         parameters: of the scenario.
         settings: what-ifs: `kernel.`, `platform.`, `scenario.` and `memory_model`.
@@ -189,7 +189,7 @@ def explorations(
 
 
 def _of_this_machine(installed: Registry) -> str:
-    """Name the architecture of the machine that this runs on, or the first that is installed."""
+    """Return the name of this machine's architecture, or of the first one installed."""
     known = installed.architectures()
     here = host_machine()
     for name, architecture in known.items():
@@ -201,7 +201,7 @@ def _of_this_machine(installed: Registry) -> str:
 
 
 def ways(case: Case[Scenario]) -> list[tuple[str, Setup]]:
-    """List what has to be explored: the case as it is, and each further way that the platform may flush it."""
+    """List the cases to explore: the case as it is, and one for each further way in which the platform may flush."""
     setup = case.setup()
     found = [("", setup)]
     if case.program.flushes:
@@ -223,11 +223,11 @@ def explore_case(
 
     Args:
         case: what `explorations` prepared.
-        reductions: which are on; all of them by default.
+        reductions: the reductions that are on; all by default.
         most_states, most_bytes: bounds; beyond them the verdict is `inconclusive`.
-        progress: called now and then with states found and states expanded.
-        soak: walk at random rather than search.
-        stories: tell how a bug comes about.
+        progress: called now and then with the numbers of states found and expanded.
+        soak: make random walks in place of a search.
+        stories: add the story to a bug's verdict.
     """
     from shootdown._explore.engine import Explorer
 

@@ -1,4 +1,4 @@
-"""Page tables in a memory image: what `shootdown walk` and `shootdown.walk` answer from."""
+"""Page tables in a memory image, for `shootdown walk` and `shootdown.walk`."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_boolean, read_integer
 
 OUTSIDE = "outside of the image"
-"""The `fault` of a walk that needs a table which the image does not have: hardware might find one there."""
+"""The `fault` of a walk that needs a table which is not in the image; real hardware might find one there."""
 
 _LETTERS: tuple[tuple[str, Kind], ...] = (("r", "read"), ("w", "write"), ("x", "execute"))
 
 
 @attrs.frozen
 class Translation:
-    """What became of one address.
+    """The result of walking one address.
 
     Levels have the manual's numbers where it gives any (arm64's 3 is the last, riscv's 0), and count from the
     root, which is 0, where it gives none.
 
     Args:
         va: the address, in bytes.
-        pa: its translation; None where there is none.
-        fault: the exception, as the manual calls it; None where there is a translation. `OUTSIDE` where the
-            walk needs a table that the image does not have.
-        fault_code: the exception's code; None with the fault.
-        fault_code_name: what the manual calls the code: error code, ESR_EL1, DSISR.
-        reason: why, in words; `translated` where it is.
-        level: where the walk ended.
-        page_size: bytes that the leaf maps, a contiguous run where it is one; None without a translation.
+        pa: its physical address; None without a translation.
+        fault: the exception, as the manual calls it; None with a translation. `OUTSIDE` if the walk needs a table
+            that is not in the image.
+        fault_code: the exception's code; None without a fault.
+        fault_code_name: the manual's name for the code: error code, ESR_EL1, DSISR.
+        reason: the reason in words; `translated` with a translation.
+        level: the level at which the walk ended.
+        page_size: bytes that the leaf maps, or its contiguous run; None without a translation.
         flags: names of the fields of the last entry that are not zero.
-        user: what user mode may do with the page: `rw-`; None where the walk reached none.
-        supervisor: likewise supervisor mode.
+        user: the rights of user mode, such as `rw-`; None if the walk reached no page.
+        supervisor: the rights of supervisor mode, likewise.
         steps: the entries that were read, from the root on.
     """
 
@@ -79,8 +79,8 @@ class PageTables:
         format: the page-table format.
         memory: where the tables are.
         root: physical address of the top table.
-        settings: the CPU's.
-        name: of the image, for messages.
+        settings: the CPU's settings.
+        name: the image's name, for messages.
     """
 
     format: Format | CustomFormat
@@ -90,7 +90,7 @@ class PageTables:
     name: str = "memory"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a root that is none."""
+        """Refuse a root that is not in the image or not a valid address."""
         if not 0 <= self.root < 1 << 64:
             raise ShootdownError(f"root {self.root:#x} is no 64-bit address")
         mask = self.format.root_mask
@@ -102,7 +102,7 @@ class PageTables:
         first, size = self.root & mask, 1
         if isinstance(self.format, Format):
             size = self.format.table_bytes(0)
-        # A frame of the table is enough: an image may leave out those of which nothing is known.
+        # One frame of the table is enough: an image may lack the others.
         if not any(self.memory.holds(address) for address in range(first, first + size, FRAME_BYTES)):
             raise ShootdownError(
                 f"root {self.root:#x} lies outside of the image {self.name}, which has {self.memory.extent}"
@@ -113,7 +113,7 @@ class PageTables:
 
         Args:
             va: address in bytes.
-            access: what is asked.
+            access: the access.
 
         Raises:
             ShootdownError: the address has more than 64 bits.
@@ -141,11 +141,11 @@ class PageTables:
         )
 
     def listing(self, *, upper_half: bool = False) -> Listing:
-        """Give everything that is mapped; see `mappings`."""
+        """Return everything that is mapped; see `mappings`."""
         return Listing(self.format, self.memory, self.root, self.settings, upper_half=upper_half)
 
     def rights(self, attributes: frozenset[str]) -> tuple[str, str]:
-        """Say what user and supervisor mode may do with a page: `("r--", "rw-")`."""
+        """Return the rights of user and supervisor mode: `("r--", "rw-")`."""
         user, supervisor = (
             "".join(
                 letter if self._allows(Access(kind, who), attributes) else "-" for letter, kind in _LETTERS
@@ -161,7 +161,7 @@ class PageTables:
         return bool(int(self.format.check(access, self.settings, False).allowed) >> index & 1)
 
     def _is_outside(self, found: Trace) -> bool:
-        """Tell whether an entry was asked for that the image doesn't have."""
+        """Whether a walk needed an entry that is not in the image."""
         if found.pa is not None or not found.steps:
             return False
         last = found.steps[-1]
@@ -180,15 +180,15 @@ def page_tables(
     base: int = 0,
     settings: Mapping[str, int] | None = None,
 ) -> PageTables:
-    """Open an image, and find the page tables in it.
+    """Open an image and return the page tables at a root in it.
 
     Args:
-        image: a raw image of physical memory, which is mapped and never read whole; an `.npz` with `pfn`
+        image: a raw image of physical memory, which is memory-mapped; an `.npz` with `pfn`
             (physical address / 4096) and `data` (4096 bytes for each); or a `PhysicalMemory`.
         format: a name of `shootdown list formats`, or a format.
         root: physical address of the top table.
         base: physical address of a raw image's first byte; an `.npz` carries its own frame numbers.
-        settings: the CPU's, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
+        settings: the CPU's settings, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
 
     Raises:
         ShootdownError: there is no such format, image or setting, or the root is not in the image.
@@ -222,15 +222,15 @@ def walk(
         format: a name of `shootdown list formats`, or a format.
         root: physical address of the top table.
         base: physical address of a raw image's first byte.
-        access: what is asked: `read`, `write` or `execute`.
-        supervisor: by supervisor mode; otherwise by user mode.
-        settings: the CPU's, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
+        access: the access: `read`, `write` or `execute`.
+        supervisor: the access is by supervisor mode; otherwise by user mode.
+        settings: the CPU's settings, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
 
     Returns:
-        What became of each address, in their order.
+        The result for each address, in their order.
 
     Raises:
-        ShootdownError: something that was asked for does not exist, or is no address.
+        ShootdownError: the format, image or a setting does not exist, or an address is out of range.
     """
     tables = page_tables(image, format=format, root=root, base=base, settings=settings)
     asked = Access(access, not supervisor)
@@ -254,22 +254,22 @@ def mapped(
         format: a name of `shootdown list formats`, or a format.
         root: physical address of the top table.
         base: physical address of a raw image's first byte.
-        settings: the CPU's; the format's defaults for the rest.
-        upper_half: the root is that of the addresses that begin with ones, where each half has its own.
+        settings: the CPU's settings; the format's defaults for the rest.
+        upper_half: the root is that of the upper half of the address space, in formats with a root for each half.
 
     Raises:
-        ShootdownError: something that was asked for does not exist.
+        ShootdownError: the format, image or a setting does not exist.
     """
     tables = page_tables(image, format=format, root=root, base=base, settings=settings)
     return iter(tables.listing(upper_half=upper_half))
 
 
 def read_settings(form: Format | CustomFormat, texts: Mapping[str, str]) -> dict[str, int]:
-    """Read values of settings as a person writes them: `on`, `off`, a number.
+    """Parse values of settings as users write them: `on`, `off`, a number.
 
     Args:
-        form: whose settings.
-        texts: by name. Names that the format doesn't have are left to `Format.settings` to refuse.
+        form: the format with the settings.
+        texts: the values by name. Unknown names are refused later, by `Format.settings`.
 
     Raises:
         ShootdownError: a value is of another kind.

@@ -1,7 +1,7 @@
 """The verdicts of scenarios over kernels and platforms, in one table.
 
-Machines that are equal, step by step and cell by cell, have one verdict: kernels that differ in nothing that a scenario
-is about are explored once. Scenarios are shared out to processes.
+Machines that are equal, step by step and cell by cell, have the same verdict: kernels that give a scenario the same
+machine are explored once. Scenarios are distributed to processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shootdown._values.platform import Platform
     from shootdown._values.scenario import Scenario
 
-#: Before the sync was batched, with it, in mainline after the rework; and the newest release known.
+#: The default kernels: before the sync was batched, with that, in mainline after the rework; and the newest release.
 KERNELS = ("6.15", "6.16", "7.0")
 
 _FLUSHES = (
@@ -41,9 +41,9 @@ _FLUSHES = (
     "flush_hugetlb_range",
     "flush_collapsed_pmd",
 )
-#: Steps that no verdict depends on: what is executed, and how often, and how long it takes.
+#: Steps that no verdict depends on: they only count instructions or take time.
 _PACE = (o.EXECUTE, o.NOTE, o.WORK)
-#: Fewer cells than that are not worth starting processes.
+#: With fewer cells no further processes are started.
 _WORTH_IT = 24
 
 
@@ -53,7 +53,7 @@ class Job:
 
     Args:
         scenario: its name, or a file that defines one.
-        cells: architecture, platform and kernel of each, by name.
+        cells: architecture, platform and kernel of each cell, by name.
         parameters, settings: as in `explorations`.
     """
 
@@ -63,7 +63,7 @@ class Job:
     settings: tuple[str, ...]
 
     def cases(self) -> list[Case[Scenario]]:
-        """Prepare the cells; a mistake shows here."""
+        """Prepare the cells; errors are raised here."""
         return [
             case
             for arch, platform, kernel in self.cells
@@ -79,7 +79,7 @@ class Job:
 
 
 def default_kernels() -> tuple[str, ...]:
-    """Name the kernels of a matrix without `--kernel`."""
+    """Return the names of the kernels in a matrix without `--kernel`."""
     return tuple(dict.fromkeys((*KERNELS, newest_known())))
 
 
@@ -92,7 +92,7 @@ def jobs(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] = (),
 ) -> list[Job]:
-    """Prepare a matrix, so that a mistake shows before anything runs.
+    """Prepare a matrix, so that errors are raised before anything runs.
 
     Args:
         names: scenarios, or files that define some; all installed ones if empty.
@@ -137,7 +137,7 @@ def _machines(
 
 
 def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[str]) -> list[list[str]]:
-    """Group platforms that flush in the same steps on all of these kernels; each group's first stands for it."""
+    """Group platforms that flush in the same steps on all of these kernels; the first of a group represents it."""
     groups: dict[Any, list[str]] = {}
     for platform in platforms:
         groups.setdefault(_ways(owner, platform, kernels), []).append(platform.name)
@@ -145,7 +145,7 @@ def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[
 
 
 def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> Any:
-    """Return what tells apart how platforms flush."""
+    """Return a key that differs for platforms that flush differently."""
     assert owner.lower is not None
     found: list[Any] = [owner.preempts(platform)]
     for kernel in kernels:
@@ -175,14 +175,14 @@ def _written(lowering: Lowering, flush: str) -> Any:
 
 
 def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
-    """Explore all cells; what was yielded stays if the caller stops.
+    """Explore all cells and yield their verdicts.
 
     Args:
         prepared: what `jobs` returned.
-        processes: how many processes take part; one is this one.
+        processes: the number of processes, this one included.
 
     Yields:
-        verdicts, those of a job together, jobs in the order in which they are done.
+        Verdicts; those of a job together, jobs in the order in which they finish.
     """
     if processes < 2 or sum(len(job.cells) for job in prepared) < _WORTH_IT:
         for job in prepared:
@@ -191,9 +191,9 @@ def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
     from concurrent.futures import as_completed
 
     first, *rest = prepared
-    yield from run_job(first)  # compiles what is not compiled yet, once
+    yield from run_job(first)  # compiles the kernels once, before other processes start
     with _pool(processes) as pool:
-        # The largest first: what comes last should not be long.
+        # The largest first, so that no long job is left at the end.
         futures = [pool.submit(run_job, job) for job in sorted(rest, key=lambda job: -len(job.cells))]
         for future in as_completed(futures):
             yield from future.result()
@@ -201,7 +201,7 @@ def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
 
 @contextmanager
 def _pool(processes: int) -> Iterator[Any]:
-    """Start processes that leave Ctrl-C to this one, and stop them at once if it comes."""
+    """Start processes that ignore Ctrl-C; this process stops them at once when it gets one."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
@@ -224,7 +224,7 @@ def _ignore_interrupts() -> None:
 
 
 def run_job(job: Job) -> list[Verdict]:
-    """Explore the cells of a job, equal machines once."""
+    """Explore the cells of a job, each of several equal machines once."""
     known: dict[str, Verdict] = {}
     return [_cell(case, known) for case in job.cases()]
 
@@ -239,7 +239,7 @@ def _cell(case: Case[Scenario], known: dict[str, Verdict]) -> Verdict:
 
 
 def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
-    """Return a verdict of an equal machine as that of a case, without what can't go from process to process."""
+    """Return the verdict of an equal machine as the verdict of a case, without fields that can't be pickled."""
     own = found.exploration.remarks if found.exploration is not None else ()
     extra = [remark for remark in found.remarks if remark not in own]
     return attrs.evolve(
@@ -254,7 +254,7 @@ def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
 
 
 def _key(case: Case[Scenario]) -> str:
-    """Return what two cases share only if their machines are equal."""
+    """Return a key that is equal for two cases only if their machines are."""
     digest = hashlib.sha256()
     for way, setup in ways(case):
         problem = case.program.build(setup)
@@ -268,19 +268,19 @@ def _key(case: Case[Scenario]) -> str:
     return digest.hexdigest()
 
 
-# --- reading it
+# --- the table
 
 
 @attrs.frozen
 class TableRow:
-    """One line of the table: platforms on which a scenario has the same verdicts.
+    """A row of the table: platforms on which a scenario has the same verdicts.
 
     Args:
         scenario: its name.
-        platforms: of which architectures, by name.
-        verdicts: by kernel.
-        whole: the architectures all of whose platforms in the table are here.
-        everywhere: they are all architectures of the table.
+        platforms: their names, by architecture.
+        verdicts: the verdicts by kernel.
+        whole: the architectures of which this row has all platforms in the table.
+        everywhere: the row has all platforms of the table.
     """
 
     scenario: str
@@ -295,7 +295,7 @@ class TableRow:
         return "" if verdict is None else words(verdict)
 
     def where(self) -> str:
-        """Name the platforms; an architecture alone where all of its platforms are meant."""
+        """Return the platforms as text; only the architecture if the row has all its platforms."""
         if self.everywhere:
             return "all"
         return "; ".join(
@@ -305,14 +305,14 @@ class TableRow:
 
 
 def words(verdict: Verdict) -> str:
-    """Say a verdict in a word or two."""
+    """Write a verdict in a word or two."""
     if verdict.verdict == "bug":
         return f"BUG {verdict.invariant}"
     return "-" if verdict.verdict == "not-applicable" else verdict.verdict
 
 
 def table(rows: Iterable[Verdict], order: Sequence[str]) -> list[TableRow]:
-    """Put verdicts into lines: platforms of a scenario with the same verdicts share one.
+    """Return the rows of the table: platforms of a scenario with the same verdicts share one.
 
     Args:
         rows: verdicts in any order.
@@ -339,7 +339,7 @@ def table(rows: Iterable[Verdict], order: Sequence[str]) -> list[TableRow]:
 
 
 def platforms_of(rows: Iterable[Verdict]) -> dict[str, list[str]]:
-    """Name the platforms of a table by architecture, in their order."""
+    """Return the platforms of a table by architecture, in their order."""
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         found.setdefault(row.arch, {})[row.platform] = None

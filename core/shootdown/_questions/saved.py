@@ -1,4 +1,4 @@
-"""Rows that `shootdown explore --json` printed: read them again, and let their stories happen in the timed engine."""
+"""Rows that `shootdown explore --json` printed: read them, and replay their stories in the timed engine."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class SavedRow:
     """One row of a file.
 
     Args:
-        number: from one.
-        name: of the scenario.
-        values: the row as it was read.
+        number: its number, from one.
+        name: the name of the scenario.
+        values: the row as read.
     """
 
     number: int
@@ -41,14 +41,14 @@ class SavedRow:
 
 @attrs.frozen(eq=False)
 class Replay:
-    """What came of replaying one row.
+    """The result of replaying one row.
 
     Args:
-        row: it.
-        case: what it is about.
-        story: what the program says now, move by move.
-        runs: what the timed engine made of it, with the low, likely and high end of costs.
-        machine: what ran.
+        row: the row.
+        case: its case.
+        story: the story, told anew from the row's moves.
+        runs: the timed engine's replays, with the low, likely and high end of costs.
+        machine: the machine that ran.
     """
 
     row: SavedRow
@@ -58,7 +58,7 @@ class Replay:
     machine: Machine
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON; times in nanoseconds, estimates."""
+        """Return it for JSON; times are estimates in nanoseconds."""
         runs = self.runs
         return {
             "row": self.row.number,
@@ -79,14 +79,14 @@ class Replay:
 
 
 def read_rows(text: str, where: str) -> list[SavedRow]:
-    """Read what `--json` printed.
+    """Read the rows that `--json` printed.
 
     Args:
-        text: it.
+        text: the output.
         where: the file's name, for errors.
 
     Raises:
-        ShootdownError: it is something else.
+        ShootdownError: the text is something else.
     """
     try:
         whole = json.loads(text)
@@ -125,15 +125,15 @@ def _row(row: Any, number: int, where: str) -> SavedRow:
 
 
 def replay_row(row: SavedRow, where: str, scenario: Scenario | None = None) -> Replay:
-    """Let the story of a row happen in the timed engine, and see that it reaches the same bad state.
+    """Replay the story of a row in the timed engine, and check that it reaches the same bad state.
 
     Args:
-        row: its verdict is `bug`.
+        row: a row with the verdict `bug`.
         where: the file's name, for errors.
-        scenario: the one that it is about, where it is none of those that come with shootdown.
+        scenario: the row's scenario, if it is not an installed one.
 
     Raises:
-        ShootdownError: the story can't happen, or leads elsewhere.
+        ShootdownError: the story is not possible, or ends in another state.
     """
     values = row.values
     here = f"{where}: row {row.number}"
@@ -166,7 +166,7 @@ def replay_row(row: SavedRow, where: str, scenario: Scenario | None = None) -> R
 
 
 class _ElsewhereError(Exception):
-    """The story does not happen this way."""
+    """The story does not happen with these moves."""
 
     def __init__(self, after: int, text: str) -> None:
         super().__init__(text)
@@ -235,7 +235,7 @@ def _replay(
 
 
 def _asked(label: int, steps: int) -> tuple[str, tuple[int, ...], int]:
-    """Say a move as the timed engine takes it."""
+    """Return a move in the form that the timed engine's replay takes."""
     from shootdown._explore.labels import move_words
 
     word, *numbers = move_words(label).split()
@@ -243,14 +243,14 @@ def _asked(label: int, steps: int) -> tuple[str, tuple[int, ...], int]:
 
 
 def timed(verdict: Verdict, which: str = "likely") -> tuple[Machine, Replayed]:
-    """Let the story of a verdict happen in the timed engine.
+    """Replay the story of a verdict in the timed engine.
 
     Args:
         verdict: a bug with its story.
-        which: `low`, `likely` or `high`: which end of the costs.
+        which: the end of each cost's range: `low`, `likely` or `high`.
 
     Returns:
-        the machine, and what came of it.
+        The machine, and the result of the replay.
     """
     from shootdown._explore.labels import read_move
     from shootdown._timed.replay import replay, wide

@@ -1,4 +1,4 @@
-"""Run one workload on one kernel and platform, and say what was counted."""
+"""Run one workload on one kernel and platform, and return what was counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
-    """Return the kernel that a release or proposal is on an architecture, with what-ifs.
+    """Return the kernel of a release or proposal on an architecture, with what-ifs applied.
 
     Args:
         name: `6.12.74`, `7.0`, `6.16-rc1` or `proposal:NAME`.
@@ -36,19 +36,19 @@ def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
     return set_kernel(resolve(name, architecture), parse_settings(settings), architecture)
 
 
-#: How often a case is run, for progress.
+#: The number of runs of a case, for progress.
 RUNS = ("low", "likely", "high")
 
 
 def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -> Result:
     """Run a case three times, with the low, likely and high end of each cost.
 
-    Counts are those of the likely run. Where another run counts otherwise, timing decides, and a remark gives
-    the range.
+    Counts are those of the likely run. If another run's differ, the count depends on timing, and a remark gives the
+    range.
 
     Args:
-        case: what `prepare` returned.
-        after_run: called after each of the three runs; not at all if kernel and platform can't run the workload.
+        case: a prepared case.
+        after_run: called after each of the three runs; never if kernel and platform can't run the workload.
 
     Raises:
         ShootdownError: the run hangs, or the machine needs more memory than there is.
@@ -98,13 +98,13 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
 
 
 def counts_of(machine: Machine, run: Run) -> dict[str, int]:
-    """Pick the counts of a row: of the measured window where the workload has one, else of the whole run."""
+    """Return the counts of a row: of the measured window if the workload has one, else of the whole run."""
     counted = run.windows[0] if machine.windows else run.counts
     return {name: run.interrupted_cpus if name == "interrupted_cpus" else counted[name] for name in COUNTS}
 
 
 def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
-    """Give elapsed and system time as ranges; waiting writers of a lock may spin, one of them or all."""
+    """Return elapsed and system time as ranges; of the waiting writers of a lock, one or all may spin."""
     elapsed, system = {}, {}
     for which, run in runs.items():
         elapsed[which] = run.window_ns[0] if machine.windows else run.elapsed_ns
@@ -114,13 +114,13 @@ def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
 
 
 def _span(values: Mapping[str, float]) -> Span:
-    """Order a range; races can make the run with the higher costs the shorter one."""
+    """Return a range in order: races can make the run with the higher costs the shorter one."""
     low, likely, high = (float(values[which]) for which in ("low", "likely", "high"))
     return Span(round(min(low, likely), 1), round(likely, 1), round(max(high, likely), 1))
 
 
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Say which counts differ between the three runs, all in one remark."""
+    """Return a remark on the counts that differ between the three runs, if any."""
     ranges = []
     for name in ("unshared_tables", "sync_broadcasts", "sync_ipis", "flush_ipis", "stale_entries_left"):
         values = sorted({counts[name] for counts in counted.values()})

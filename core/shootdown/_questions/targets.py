@@ -1,8 +1,8 @@
 """Targets: what happens to page tables that are unshared but not freed, on each architecture, platform and kernel.
 
-Each cell is the outcome of runs of one small case: two processes share a table; the first has threads on other CPUs,
-one running, one lazy, all with warm TLBs and walk caches, and one inside GUP-fast with interrupts off; it unshares,
-by munmap(), by exit() and by mprotect(), which flush in different ways.
+Each cell is the outcome of runs of one small case. Two processes share a table. The first has threads on other CPUs:
+one running, one lazy, all with warm TLBs and walk caches, and one inside GUP-fast with interrupts off. It unshares by
+munmap(), by exit() and by mprotect(), which flush in different ways.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from shootdown._values.setup import Setup
 from shootdown._values.whatif import parse_settings
 from shootdown._values.workload import Workload
 
-#: Kernels that are compared unless others are asked for: before 1013af4f585f, with it, the rework, today.
+#: The default kernels: before 1013af4f585f, with it, the rework, today.
 KERNELS = ("6.4", "6.18.2", "7.0")
 _CPUS = 6
 
 
-#: How a table is given up: munmap() (and MADV_DONTNEED) through a gather of its own, exit() through one of everything,
+#: The paths that unshare: munmap() (and MADV_DONTNEED) through a gather of its own, exit() through one of everything,
 #: mprotect() (as mremap(), userfaultfd and the reverse map) through flush_hugetlb_tlb_range() until 8ce720d5bd91.
 PATHS = ("munmap", "exit", "mprotect")
-#: Which CPUs still hold entries: none, those in lazy TLB mode, or any that runs the mm.
+#: The CPUs that still hold entries: none, those in lazy TLB mode, or any that runs the mm.
 NONE, LAZY, ALL = "none", "lazy", "all"
 _WHERE = {LAZY: "on lazy CPUs, which are left out", ALL: "on CPUs that run the mm"}
 _KINDS = {"walk-cache": "walk-cache", "tlb": "TLB"}
@@ -38,12 +38,12 @@ _KINDS = {"walk-cache": "walk-cache", "tlb": "TLB"}
 
 @attrs.frozen
 class Left:
-    """What a flush leaves of the entries into a table that was unshared.
+    """The entries that lead into an unshared table and that a flush leaves.
 
     Args:
-        cpus: which CPUs could still use one: `none`, `lazy` for those in lazy TLB mode alone, `all` for those too that
-            run the mm (in exit() the exiting task's own CPU, which keeps the mm loaded).
-        entries: of which kinds, `walk-cache` and `tlb`.
+        cpus: the CPUs that could still use one: `none`, `lazy` for only those in lazy TLB mode, `all` if those that run
+            the mm too (in exit(), the exiting task's own CPU, which keeps the mm loaded).
+        entries: their kinds, `walk-cache` and `tlb`.
     """
 
     cpus: str
@@ -52,20 +52,20 @@ class Left:
 
 @attrs.frozen
 class Target:
-    """What unsharing does on one target.
+    """The verdicts on unsharing on one target.
 
     Args:
         arch, platform, kernel: names.
-        flush_differs_with_freed_tables: the flush would do something else if the table were also freed.
+        flush_differs_with_freed_tables: the flush would differ if the table were also freed.
         honours_unshared_tables: the architecture's flush looks at unshared_tables.
         walk_cache_dropped: no CPU that runs the mm keeps a walk-cache or TLB entry into the table after munmap();
-            None where nothing is ever unshared.
-        lazy_cpus_keep_entries: CPUs in lazy TLB mode keep such entries after munmap(), and others don't.
-        stale_after: by path (`munmap`, `exit`, `mprotect`), what entries are left when i_mmap_rwsem is released.
+            None if nothing is ever unshared.
+        lazy_cpus_keep_entries: only CPUs in lazy TLB mode keep such entries after munmap().
+        stale_after: by path (`munmap`, `exit`, `mprotect`), the entries left when i_mmap_rwsem is released.
         sync: whether tlb_remove_table_sync_one() is `needed` for GUP-fast and sent, needed and `missing`,
             `redundant`, or `not-applicable`: nothing is unshared, or there is no GUP-fast.
-        reason: what the verdicts follow from, in words.
-        evidence: the counts of the runs they follow from.
+        reason: the reason for the verdicts, in words.
+        evidence: the counts of the runs that they are derived from.
     """
 
     arch: str
@@ -89,9 +89,9 @@ class Target:
 
 
 def _build(setting: Setup) -> Any:
-    """Write the case: the path, the state of the thread, and whether the walker's vCPU is preempted, are parameters.
+    """Write the case; the path, the state of the thread and whether the walker's vCPU is preempted are parameters.
 
-    In exit() the threads are gone: their CPUs idle, lazily on the mm or not, and nobody is inside GUP-fast.
+    In exit() the threads have ended: their CPUs idle, with or without the mm loaded lazily, and none is in GUP-fast.
     """
     from shootdown._mm.model import Model
     from shootdown._workloads.hugetlb import split_into_vmas
@@ -151,7 +151,7 @@ def targets(
     kernels: Sequence[str] = (),
     settings: Iterable[str] = (),
 ) -> list[Target]:
-    """Judge unsharing on every platform of the architectures and each kernel.
+    """Return the verdicts on unsharing for every platform of the architectures and each kernel.
 
     Args:
         arch: names of architectures; all installed ones if empty.
@@ -181,7 +181,7 @@ def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -
     return [(one, platform) for one in chosen for platform in installed.platforms(one.name).values()]
 
 
-#: Whatever the kernel does about the sync, whether a walker needs it shows where it is sent to everybody.
+#: Whether a walker needs the sync is found out with a sync that is sent to all CPUs, whatever the kernel does.
 _SYNC = {
     "kernel.unshare_sync": "last-sharer",
     "kernel.rcu_table_free": "true",
@@ -192,7 +192,7 @@ _SYNC = {
 
 @attrs.frozen
 class _Ran:
-    """One run of the case: its counts, the instructions that it executed, the kinds of entries that it left."""
+    """One run of the case: its counts, the instructions executed, the kinds of entries left."""
 
     counts: Mapping[str, int]
     instructions: Mapping[str, int]
@@ -200,7 +200,7 @@ class _Ran:
 
 
 def judge(question: Question[Workload]) -> Target:
-    """Run the case in its variants and say what follows."""
+    """Run the case in its variants and derive the verdicts."""
     case = prepare(question)
     reason = case.refusal()
     names = (question.architecture.name, question.platform.name, question.kernel)
@@ -260,14 +260,14 @@ def _target(
 
 
 def _left(running: _Ran, lazy: _Ran) -> Left:
-    """Say what two runs of one path left, the second with lazy threads."""
+    """Return the entries that two runs of one path left; the second run has lazy threads."""
     if running.left:
         return Left(ALL, running.left)
     return Left(LAZY, lazy.left) if lazy.left else Left(NONE, ())
 
 
 def _flush(ran: _Ran) -> tuple[object, ...]:
-    """What a flush did, for comparing two: who was reached and what it invalidated, and what it left."""
+    """What a flush did, for comparing two flushes: the CPUs reached, the invalidations, the entries left."""
     names = (
         "flush_ipis",
         "hypercalls",
@@ -287,7 +287,7 @@ def _reason(
     sent: bool,
     kernel: Kernel,
 ) -> str:
-    """Say in words what the verdicts follow from."""
+    """Write the reason for the verdicts in words."""
     parts = [_how(runs["munmap"]), *_what_is_left(left)]
     walkers = [name for name, count in waited.items() if count]
     if not kernel.gup_fast:
@@ -306,7 +306,7 @@ def _reason(
 
 
 def _how(ran: _Ran) -> str:
-    """Say how munmap() flushes: what goes to other CPUs, and which instructions that takes."""
+    """Describe how munmap() flushes: what is sent to other CPUs, and the instructions."""
     how = [
         f"{ran.counts[name]} {word if ran.counts[name] != 1 else word[:-1]}"
         for name, word in (
@@ -325,7 +325,7 @@ def _how(ran: _Ran) -> str:
 
 
 def _what_is_left(left: Mapping[str, Left]) -> Iterator[str]:
-    """Say which paths leave which entries where; nothing where nothing is left."""
+    """Describe the entries that each path leaves, and on which CPUs; empty if none are left."""
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for path, found in left.items():
         if found.cpus != NONE:

@@ -33,19 +33,19 @@ def walk_many(
         memory: where the tables are.
         root: physical address of the top table.
         addresses: in bytes, unsigned.
-        access: what is asked; a user-mode data read where not given.
-        settings: the CPU's; the format's defaults where None.
-        hardware_sets_flags: accessed and dirty flags are written into the tables. Walks then happen in order, as
-            each may see what the one before has written.
-        entries: whether the last entries are wanted; without them less is written.
-        out: the result of a batch of the same length that nobody needs any more: its arrays are used again, which
-            saves touching new memory.
-        threads: at most so many; as many as there are CPUs to run on, up to two, where None.
-        way: without prefetch, or with one of the two shapes of `walk_batch`; chosen by the size of the tables
-            where None. The results are the same.
+        access: the access; a user-mode data read by default.
+        settings: the CPU's settings; the format's defaults if None.
+        hardware_sets_flags: write accessed and dirty flags into the tables. Walks then run in order, as each may read
+            what an earlier one wrote.
+        entries: whether to return the last entry of each walk.
+        out: the result of an earlier batch of the same length that is no longer needed: its arrays are reused, which
+            avoids page faults on new memory.
+        threads: the most threads; if None, the number of usable CPUs, at most two.
+        way: without prefetch, or one of the two forms of prefetch of `walk_batch`; chosen by the size of the tables
+            if None. The results are the same.
 
     Raises:
-        ShootdownError: there is no such format, or the arguments can't be.
+        ShootdownError: there is no such format, or an argument is out of range.
     """
     return walks.walk_many(
         _format(format) if isinstance(format, str) else format,

@@ -1,4 +1,4 @@
-"""Compile kernels before anybody waits for them: each once with arguments of every type that commands give it."""
+"""Compile kernels in advance: each once with arguments of every type that commands call it with."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PARTS = ("walks", "tlb", "engine", "explorer")
 
 @attrs.frozen
 class Job:
-    """Something that runs kernels.
+    """A piece of work that runs, and so compiles, some kernels.
 
     Args:
         part: one of `PARTS`.
-        name: what the kernels do, in a few words.
-        run: does it, quickly once they are compiled.
+        name: a short description of the kernels.
+        run: runs them; quick once they are compiled.
     """
 
     part: str
@@ -40,12 +40,12 @@ class Job:
 
 @attrs.frozen
 class Warmed:
-    """What one job compiled.
+    """The result of one job.
 
     Args:
         part, name: as in `Job`.
-        kernels: how many were compiled and kept; 0 if all were kept already.
-        seconds: what that took.
+        kernels: the number of kernels compiled and kept; 0 if all were kept already.
+        seconds: the time that took.
     """
 
     part: str
@@ -55,10 +55,10 @@ class Warmed:
 
 
 def jobs(parts: Sequence[str] = ()) -> list[Job]:
-    """List what there is to compile, for everything that is installed.
+    """List the jobs for everything that is installed.
 
     Args:
-        parts: some of `PARTS`; all without any.
+        parts: some of `PARTS`; all if empty.
 
     Raises:
         ShootdownError: there is no such part.
@@ -70,10 +70,10 @@ def jobs(parts: Sequence[str] = ()) -> list[Job]:
 
 
 def warm(job: Job) -> Warmed:
-    """Compile what one job runs.
+    """Run one job and count what it compiled.
 
     Raises:
-        ShootdownError: this process compiles nothing, or no folder can be written to, so that nothing could be kept.
+        ShootdownError: this process compiles nothing, or no cache folder is writable, so that nothing could be kept.
     """
     from shootdown._compilation.running import compiled as compiled_copy
     from shootdown._compilation.running import compiles
@@ -92,7 +92,7 @@ def warm(job: Job) -> Warmed:
         )
     with watched() as compiled:
         job.run()
-    # What can't be kept (a walk made within another function) every process compiles anew: no work for this command.
+    # Kernels that can't be kept (a walk defined within another function) are compiled by every process: not counted.
     return Warmed(job.part, job.name, compiled.kernels, compiled.seconds if compiled.kernels else 0.0)
 
 
@@ -109,7 +109,7 @@ def _all() -> Iterator[Job]:
 
 
 def _flushing() -> str | None:
-    """Name an architecture that says how it flushes: the engines' kernels are the same for all."""
+    """Return the name of an architecture with a lowering: the engines' kernels are the same for all."""
     known = registry().architectures().items()
     return next((name for name, arch in known if arch.lower is not None and arch.platforms), None)
 
@@ -144,7 +144,7 @@ def _walk_custom(form: CustomFormat) -> None:
 
 
 def _simulate_traces() -> None:
-    """Simulate a short trace of each format, and a geometry of each kind of simulation."""
+    """Simulate a short trace of each format, and with a geometry for each kind of simulation."""
     import numpy as np
 
     from shootdown._tlb import FlushScope, Tlb
@@ -192,13 +192,13 @@ def _explore(arch: str) -> None:
     from shootdown._questions.explore import explorations, explore_case
     from shootdown._questions.saved import read_rows, replay_row
 
-    # A bug that tells a story, with like processes and without.
+    # A bug with its story, with and without symmetry.
     choices: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         ("unshare-gup", {"sharers": 3}, {"kernel.unshare_sync": "none", "platform.flush": "broadcast"}),
         ("madv-free-dio", {}, {"scenario.fix": "false"}),
     ]
     for scenario, parameters, settings in choices:
-        with suppress(ShootdownError):  # what the architecture has no use for
+        with suppress(ShootdownError):  # the architecture does not support it
             (case,) = explorations(scenario, arch=[arch], parameters=parameters, settings=settings)
             found = explore_case(case, stories=True)
             text = json.dumps({"rows": [found.to_dict()]})
