@@ -1,6 +1,6 @@
-"""Compile kernels, the functions that numba compiles, when somebody asks, and not before.
+"""Kernels, the functions that numba compiles, and their compilation on demand.
 
-The interface is `shootdown._compilation.kernels`: `kernel`, `internal`, `inlined` and `inlined_copy` note a function
-and give the same function back; `compiled` makes its compiled copy; `runnable` gives whichever of the two this process
-runs. All that imports numba or llvmlite lies in `shootdown._compilation.backend`, which `compiled` imports.
+The interface is `shootdown._compilation.kernels`: `kernel`, `internal`, `inlined` and `inlined_copy` register a
+function and return it unchanged; `compiled` makes its compiled copy; `runnable` returns whichever of the two this
+process runs. Only `shootdown._compilation.backend`, which `compiled` imports, imports numba or llvmlite.
 """

@@ -1,4 +1,4 @@
-"""Kernels: functions that are plain Python until somebody asks for the compiled copy.
+"""Decorators for kernels: functions that stay plain Python; `running.compiled` makes compiled copies of them.
 
     from shootdown._compilation.kernels import inlined, kernel
     from shootdown._compilation.running import runnable
@@ -14,13 +14,12 @@
     answer(20)              # plain Python
     runnable(answer)(20)    # compiled, unless this process compiles nothing
 
-A decorator marks its function and gives the very function back. `running.compiled` makes a copy of it: the same code
-object, over globals in which each kernel that the code names is compiled as well. So a kernel names others by names of
-its module, not through another module (`bits.popcount(x)`): `compiled` refuses that.
+A decorator registers its function and returns it unchanged. `running.compiled` makes a copy of it: the same code
+object, with globals in which each kernel that the code names is compiled too. So a kernel must name others directly, as
+globals of its module, and not through another module (`bits.popcount(x)`): `compiled` refuses that.
 
-What plain Python has no words for, such as a prefetch, is an `instruction`: a plain function, and what stands for it
-where kernels are compiled. What compiled code needs to know of a class whose values it takes, `typed.compiled_type`
-names.
+An operation that plain Python lacks, such as a prefetch, is an `instruction`: a plain function and its replacement in
+compiled kernels. A class whose values kernels take declares by `typed.compiled_type` how numba learns of it.
 """
 
 from __future__ import annotations
@@ -36,25 +35,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Mark a kernel: compiled when `compiled` is asked for it, and kept on disk for the next process."""
+    """Register a kernel: `compiled` compiles it, and the result is kept on disk for other processes."""
     return _marked(function, Manner.KERNEL)
 
 
 def internal(function: F) -> F:
-    """Mark a kernel that only other kernels call, so that no entry for Python is compiled.
+    """Register a kernel that only other kernels call, so that no entry for Python is compiled.
 
-    Such an entry takes a fifth of the engine's time to compile. Only the plain function can be called from Python.
+    Such entries are a fifth of the engine's compile time. From Python only the plain function can be called.
     """
     return _marked(function, Manner.INTERNAL)
 
 
 def inlined(function: F) -> F:
-    """Mark a small helper of kernels: inlined before optimisation, so that it costs no call."""
+    """Register a small helper of kernels that is inlined before optimisation, so that it costs no call."""
     return _marked(function, Manner.INLINED)
 
 
 def inlined_copy(function: F) -> F:
-    """Copy a large kernel for the one loop that calls it: inlined there, and kept on disk with that loop alone."""
+    """Copy a large kernel for the one loop that calls it: inlined there, and kept on disk only with that loop."""
     copy: Any = FunctionType(
         function.__code__,
         function.__globals__,
@@ -78,10 +77,10 @@ def _marked(function: F, manner: Manner) -> F:
 
 
 def instruction(compiled: str) -> Callable[[F], F]:
-    """Say what stands for a plain function where kernels are compiled.
+    """Name the replacement of a plain function in compiled kernels.
 
     Args:
-        compiled: `module:name` of what numba takes a call of the function for.
+        compiled: `module:name` of the replacement that numba compiles in place of a call.
     """
 
     def note(function: F) -> F:

@@ -1,4 +1,4 @@
-"""Functions as plain data: by the name that they can be imported by, or by a number."""
+"""Functions as plain data: by the name under which they can be imported, or by a number."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_numbered: list[Callable[..., Any]] = []  # functions without a name
+_numbered: list[Callable[..., Any]] = []  # functions that can't be imported
 
 
 def name_of(function: Callable[..., Any] | str) -> str:
-    """Give the name that a function can be imported by, `module:name`, or else a number in digits.
+    """Return the name under which a function can be imported, `module:name`, or else a number in digits.
 
     Args:
-        function: it, or its name.
+        function: the function, or its name.
     """
     if isinstance(function, str):
         return function
@@ -30,6 +30,6 @@ def name_of(function: Callable[..., Any] | str) -> str:
 
 
 def function_named(name: str) -> Callable[..., Any]:
-    """Give the function that `name_of` named."""
+    """Return the function that `name_of` named."""
     found: Callable[..., Any] = _numbered[int(name)] if name.isdecimal() else pkgutil.resolve_name(name)
     return found

@@ -1,4 +1,4 @@
-"""What is known of kernels, instructions and types before anything is compiled."""
+"""The registered kernels, instructions and types, before anything is compiled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-#: When the first kernel may have been imported, in ns since 1970: a source that changed later may not be what runs.
+#: The earliest import of a kernel, in ns since 1970: a source that changed after it may differ from the code that runs.
 STARTED = time.time_ns()
 
 
 class Manner(Enum):
-    """How a kernel is compiled; each has a decorator in `kernels`."""
+    """The manner in which a kernel is compiled; each has a decorator in `kernels`."""
 
     KERNEL = "kernel"
     INTERNAL = "internal"
@@ -20,13 +20,13 @@ class Manner(Enum):
     INLINED_COPY = "inlined copy"
 
 
-#: How each kernel is compiled, by its plain function.
+#: The manner of each kernel, by its plain function.
 MANNERS: dict[Callable[..., Any], Manner] = {}
-#: What stands for each instruction where kernels are compiled, as `module:name`.
+#: The replacement of each instruction in compiled kernels, as `module:name`.
 INSTRUCTIONS: dict[Callable[..., Any], str] = {}
-#: What teaches numba each class whose values kernels take, as `module:name`.
+#: The function that registers with numba each class whose values kernels take, as `module:name`.
 TYPES: dict[type, str] = {}
-#: The modules of `backend` that the kernels of a module are made with, beside those that the module imports.
+#: For each module with kernels, the modules of `backend` that they also depend on, beside those that it imports.
 MADE_WITH: dict[str, set[str]] = {
     "shootdown._compilation.kernels": {"shootdown._compilation.backend.dispatchers"}
 }

@@ -58,7 +58,7 @@ def compiles() -> bool:
 
 
 def _numba_is_off() -> bool:
-    """Say whether numba would compile nothing, as it reads its own switch."""
+    """Whether numba's own switch, as numba reads it, turns compilation off."""
     try:
         return int(os.environ.get("NUMBA_DISABLE_JIT", "0")) != 0
     except ValueError:
@@ -66,12 +66,12 @@ def _numba_is_off() -> bool:
 
 
 def compiled(function: F) -> F:
-    """Give the compiled copy of a kernel: numba's dispatcher, made when it is first asked for.
+    """Return the compiled copy of a kernel, numba's dispatcher, which is made by the first call.
 
-    With NUMBA_DISABLE_JIT=1 there is none, and the plain function is called instead.
+    With NUMBA_DISABLE_JIT=1 there is none, and the plain function is returned.
 
     Raises:
-        TypeError: it is no kernel, or it names another one through a module.
+        TypeError: it is not a kernel, or it names another one through a module.
     """
     made = _compiled.get(function)
     if made is None:
@@ -92,10 +92,10 @@ def _dispatcher(function: F) -> Any:
 def runnable(function: F) -> F:
     """Give what Python code calls to run a kernel; see above for when that is its compiled copy.
 
-    Either way numbers come back as Python's own, and unsigned words wrap around.
+    Either one returns Python's own numbers, and unsigned words wrap around.
 
     Raises:
-        TypeError: it is no kernel, or one that is `internal`.
+        TypeError: it is not a kernel, or it is `internal`.
     """
     made = _runnable.get(function)
     if made is None:
@@ -108,7 +108,7 @@ def runnable(function: F) -> F:
 
 
 def unkept(function: F) -> F:
-    """Give what `runnable` does, but compiled anew by each process: for arguments whose type no other process has."""
+    """Return the same as `runnable`, but not kept on disk: for arguments whose type no other process has."""
     if not compiles():
         return runnable(function)
     made: Any = _Plainly(function, kept=False) if way() == "auto" else _unkept(function)
@@ -183,7 +183,7 @@ class _Plainly:
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the plain Python of a function that a plugin handed over, which may have been compiled by the plugin."""
+    """Return the plain Python function of a plugin's function, which the plugin may have compiled."""
     if function in MANNERS:
         return function
     made = _plain_copies.get(function)
@@ -204,7 +204,7 @@ def is_ready(function: Callable[..., Any]) -> bool:
 
 
 def _plain(function: F) -> F:
-    """Let a plain function be called as a compiled one is: words wrap around, no number of numpy's comes out."""
+    """Wrap a plain function to behave as a compiled one: words wrap around, and results are Python's own numbers."""
     import numpy as np
 
     @functools.wraps(function)

@@ -1,9 +1,9 @@
-"""Which sources decide what a kernel does, and a number that others would not have.
+"""The source files that a kernel depends on, and a digest of them.
 
-numba keeps compiled kernels on disk and compares them with the file that a kernel stands in, but not with the
-files whose helpers it inlines or whose constants it takes: after an edit there it would serve the stale kernel.
-So what is kept also carries a digest of every source that the kernel's module imports, within shootdown and
-within the kernel's own package. An edit of a plugin recompiles that plugin's kernels only: core imports none.
+numba's disk cache checks the file in which a kernel is defined, but not the files whose helpers it inlines or whose
+constants it uses: after an edit there it would load the stale kernel. Therefore the cache key also has a digest of
+every source that the kernel's module imports, within shootdown and within the kernel's own package. An edit of a plugin
+recompiles only that plugin's kernels, as core imports no plugin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shootdown._compilation.registry import MADE_WITH, STARTED
 _CORE = __name__.partition(".")[0]
 _BACKEND = f"{_CORE}._compilation.backend."
 
-# Imports at the left margin: those of functions and of `if TYPE_CHECKING` give a kernel nothing.
+# Imports at the left margin: a kernel uses nothing from imports inside functions or `if TYPE_CHECKING`.
 _IMPORT = re.compile(
     r"^(?:from[ \t]+(?P<base>[.\w]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n]*)|import[ \t]+(?P<modules>[^\n]*))",
     re.MULTILINE,
@@ -29,12 +29,12 @@ _IMPORT = re.compile(
 
 
 def sources(module: str) -> tuple[Path, ...]:
-    """Return the files that decide what the kernels of an imported module do: its own and those it imports.
+    """Return the files that the kernels of an imported module depend on: its own and those that it imports.
 
-    What stands for its instructions and types where kernels are compiled counts as imported.
+    The replacements of its instructions and the registration of its types count as imported.
 
     Args:
-        module: its name; what it imports of other packages than its own and shootdown is left out.
+        module: its name; imports from packages other than its own and shootdown are left out.
     """
     packages = {module.partition(".")[0], _CORE}
     found: dict[str, Path] = {}
@@ -52,7 +52,7 @@ def sources(module: str) -> tuple[Path, ...]:
 
 
 def _file(module: str) -> Path | None:
-    """Give an imported module's file; what kernels are compiled with may not be imported yet."""
+    """Return a module's file; modules of the backend may not be imported yet."""
     if module.startswith(_BACKEND):
         made = Path(__file__).parent / "backend" / f"{module.removeprefix(_BACKEND)}.py"
         return made if made.exists() else None
@@ -62,7 +62,7 @@ def _file(module: str) -> Path | None:
 
 @functools.cache
 def _imports(file: Path, package: str) -> tuple[str, ...]:
-    """Name the modules that a source imports, and what could be one."""
+    """List the modules that a source imports; names imported from a package may be modules too."""
     return tuple(_imported(_source(file), package))
 
 
@@ -82,13 +82,13 @@ def _imported(source: str, package: str) -> Iterator[str]:
 
 @functools.cache
 def _source(file: Path) -> str:
-    """Read a source once: nearly every module's kernels come from the same few."""
+    """Read a source, cached: the kernels of most modules depend on the same few files."""
     return file.read_text(encoding="utf-8")
 
 
 @functools.cache
 def digest(module: str) -> str:
-    """Give a number that another version of a module's kernels, or of what they come from, would not have."""
+    """Return a digest of all sources that a module's kernels depend on."""
     found = hashlib.sha256()
     for file in sources(module):
         found.update(_source(file).encode())
@@ -97,7 +97,7 @@ def digest(module: str) -> str:
 
 @functools.cache
 def is_edited(module: str) -> bool:
-    """Say whether a source changed after this process may have imported it: then what runs may come from another.
+    """Whether a source may have changed since this process imported it, so that other code may be running.
 
     A kernel's sources are read when it is first compiled, which may be long after its module was imported.
     """
@@ -107,5 +107,5 @@ def is_edited(module: str) -> bool:
 @functools.cache
 def _is_edited(file: Path) -> bool:
     found = file.stat()
-    # The second is when the file itself last changed on POSIX: it tells of a file that was copied with its old date.
+    # On POSIX st_ctime is the last change of the file itself: it catches a file copied with its old modification time.
     return any(STARTED < changed <= time.time_ns() for changed in (found.st_mtime_ns, found.st_ctime_ns))

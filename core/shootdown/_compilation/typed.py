@@ -1,4 +1,4 @@
-"""Classes whose values kernels take: what teaches numba each of them, when a kernel is compiled."""
+"""Classes whose values kernels take, and how each is registered with numba when a kernel is compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DISPATCHERS = "shootdown._compilation.backend.dispatchers"
 
 
 def compiled_type(teach: str) -> Callable[[C], C]:
-    """Say what teaches numba a class whose values kernels take.
+    """Declare how numba learns of a class whose values kernels take.
 
     Args:
         teach: `module:name` of a function that is called with the class before a kernel is compiled.

@@ -1,7 +1,7 @@
-"""Vector instructions for the passes of the TLB simulator: a set's keys moved, compared and replaced a few at a time.
+"""Vector instructions for the passes of the TLB simulator: move, compare and replace a few keys of a set at a time.
 
-A set is words at an address. Where kernels run as plain Python these are functions over the same words;
-`backend.vectors` has the instructions that stand for them in compiled kernels.
+A set is an array of words at an address. In plain Python these are functions on the same words; `backend.vectors` has
+their replacements in compiled kernels.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from shootdown._compilation.kernels import instruction
 
-GROUP = 4  # keys to a vector: 256 bits
+GROUP = 4  # keys in a vector of 256 bits
 EIGHT = 8
 
-#: Four keys, or their times of last use: in compiled kernels a register.
+#: Four keys, or their times of last use; a vector register in compiled kernels.
 Lanes: TypeAlias = tuple[int, ...]
 
 
@@ -25,20 +25,20 @@ def _words(address: Any, count: int) -> Any:
 
 
 def _ways(ways: Any) -> int:
-    """Count the ways of a set: bits that are set in the masks of its vectors."""
+    """Count the ways of a set: the bits that are set in the masks of its vectors."""
     return sum(int(mask).bit_count() for mask in ways)
 
 
 @instruction("shootdown._compilation.backend.vectors:bring_to_front")
 def bring_to_front(address: Any, back: Any, key: Any, ways: Any) -> Any:
-    """Use a key in a set: bring it to the front, whether it was there or not; answer 1 if it was not.
+    """Use a key in a set: bring it to the front, whether it was in the set or not; return 1 if it was not.
 
     Args:
-        address: of the set.
-        back: the same again, but LLVM must not know: it would merge load, select and store into one masked store,
-            which the next load of the set has to wait for (measured: 1.2 times the time).
+        address: the address of the set.
+        back: the same address as a value that LLVM can't identify with it: otherwise it merges load, select and store
+            into a masked store, for which the next load of the set has to wait (measured: 1.2 times the time).
         key: the key.
-        ways: one element for each vector of the set: which of its lanes are ways.
+        ways: for each vector of the set, the mask of its lanes that are ways.
     """
     held = _words(address, GROUP * len(ways))
     keys = list(held)
@@ -50,13 +50,13 @@ def bring_to_front(address: Any, back: Any, key: Any, ways: Any) -> Any:
 
 @instruction("shootdown._compilation.backend.vectors:misses")
 def misses(address: Any, key: Any, ways: Any) -> bool:
-    """Say whether a set of one vector for each element of `ways` lacks a key."""
+    """Whether a set lacks a key; the set has a vector for each element of `ways`."""
     return int(key) not in list(_words(address, GROUP * len(ways)))
 
 
 @instruction("shootdown._compilation.backend.vectors:push_front")
 def push_front(address: Any, back: Any, key: Any, ways: Any) -> None:
-    """Put a key that a set lacks at its front; arguments as of `bring_to_front`."""
+    """Put a key that a set lacks at its front; the arguments are those of `bring_to_front`."""
     count = _ways(ways)
     held = _words(address, GROUP * len(ways))
     held[:count] = [int(key), *held[: count - 1]]
@@ -64,16 +64,16 @@ def push_front(address: Any, back: Any, key: Any, ways: Any) -> None:
 
 @instruction("shootdown._compilation.backend.vectors:front_of_group")
 def front_of_group(address: Any, back: Any, carried: Any, key: Any, ways: Any) -> tuple[Any, Any]:
-    """Take a key's place in one group of a long set: move what is before it, and let `carried` in at the front.
+    """Remove a key from one group of a long set: shift the keys before it by one, and insert `carried` at the front.
 
     Args:
-        address, back: of the group, as in `bring_to_front`.
-        carried: the key that comes in.
-        key: whose place is taken, if it is in the group.
-        ways: which lanes of the group are ways, as bits.
+        address, back: the group's, as in `bring_to_front`.
+        carried: the key to insert.
+        key: the key to remove, if it is in the group.
+        ways: the mask of the group's lanes that are ways.
 
     Returns:
-        A pair: the bit of the lane in which the key was, 0 for none, and the key that fell out at the end.
+        A pair: the bit of the lane in which the key was, 0 for none, and the key that was shifted out at the end.
     """
     held = _words(address, GROUP)
     keys = list(held)
@@ -85,7 +85,7 @@ def front_of_group(address: Any, back: Any, carried: Any, key: Any, ways: Any) -
 
 @instruction("shootdown._compilation.backend.vectors:pages_change")
 def pages_change(address: Any, shift: Any) -> Any:
-    """Say which of eight accesses go to another page than the one before: bit i for the access i."""
+    """Return a mask of those of eight accesses that go to another page than the one before."""
     pages = [word >> int(shift) for word in _words(int(address) - 8, EIGHT + 1)]
     return np.uint64(sum(1 << i for i in range(EIGHT) if pages[i] != pages[i + 1]))
 
@@ -110,7 +110,7 @@ def keep_lanes(lanes: Lanes, address: Any) -> None:
 
 @instruction("shootdown._compilation.backend.vectors:equal")
 def equal(lanes: Lanes, word: Any) -> Any:
-    """Say which lanes hold a word, as bits."""
+    """Return a mask of the lanes that hold a word."""
     return np.uint64(sum(1 << i for i, held in enumerate(lanes) if held == int(word)))
 
 
@@ -122,11 +122,11 @@ def replaced(lanes: Lanes, bits: Any, word: Any) -> Lanes:
 
 @instruction("shootdown._compilation.backend.vectors:renewed")
 def renewed(times: Lanes, keys: Lanes, key: Any, now: Any) -> Lanes:
-    """Put a time into the lanes in which `keys` holds a key."""
+    """Put a time into the lanes of `times` in which `keys` holds the key."""
     return tuple(int(now) if held == int(key) else time for time, held in zip(times, keys, strict=True))
 
 
 @instruction("shootdown._compilation.backend.vectors:least")
 def least(lanes: Lanes) -> Any:
-    """Give the bit of the lane with the least word, the first of them."""
+    """Return the bit of the first lane with the least word."""
     return np.uint64(1 << lanes.index(min(lanes)))

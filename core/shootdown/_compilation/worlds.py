@@ -1,4 +1,4 @@
-"""Copies of functions over globals of their own: the same code, in which some names stand for something else."""
+"""Copies of functions with their own globals: the same code object, in which some names have other values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-#: What a copy needs of its module whatever it names: where numba and tracebacks say that it comes from.
+#: Globals that a copy needs in any case: numba and tracebacks read its origin from them.
 _ALWAYS = ("__name__", "__file__", "__package__")
 
 
 def names_in(code: CodeType) -> set[str]:
-    """Name all that a function's code looks up by name, that of functions within it included."""
+    """Return all names that a function's code looks up, including the code of functions within it."""
     found = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -21,7 +21,7 @@ def names_in(code: CodeType) -> set[str]:
 
 
 def copied(function: FunctionType) -> FunctionType:
-    """Copy a function over globals and a closure that are empty as yet; `settle` fills them."""
+    """Copy a function with empty globals and an empty closure; `settle` fills them."""
     world: dict[str, Any] = {name: function.__globals__.get(name) for name in _ALWAYS}
     world["__builtins__"] = builtins
     cells = None if function.__closure__ is None else tuple(CellType() for _ in function.__closure__)
@@ -35,17 +35,17 @@ def copied(function: FunctionType) -> FunctionType:
 
 
 def settle(copy: FunctionType, function: FunctionType, instead: Callable[[Any], Any]) -> None:
-    """Give a copy what its code names.
+    """Fill the globals and the closure of a copy.
 
     Args:
-        copy: what `copied` made of `function`; apart from it, so that functions may name one another in a circle.
+        copy: the result of `copied(function)`, a step of its own so that functions may name one another in a circle.
         function: the original.
-        instead: gives what stands for a value, the value itself where nothing else does.
+        instead: returns the replacement of a value, or the value itself.
     """
     for name in names_in(function.__code__) & function.__globals__.keys():
         copy.__globals__[name] = instead(function.__globals__[name])
     for new, old in zip(copy.__closure__ or (), function.__closure__ or (), strict=True):
         try:
             new.cell_contents = instead(old.cell_contents)
-        except ValueError:  # nothing was put into it yet
+        except ValueError:  # the cell is still empty
             continue

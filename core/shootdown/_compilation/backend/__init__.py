@@ -1,1 +1,1 @@
-"""The side of numba: the only modules that import numba or llvmlite. Imported when a kernel is first compiled."""
+"""The only modules that import numba or llvmlite. They are imported when a kernel is first compiled."""

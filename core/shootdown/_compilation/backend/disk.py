@@ -46,9 +46,9 @@ class _Kept(FunctionCache):
 
 
 class Disk:
-    """numba's cache of one kernel, made when it is first asked: most are only ever inlined into others.
+    """numba's disk cache of one kernel, made at its first use: most kernels are only inlined into others.
 
-    What is kept is stamped with the kernel's sources.
+    The cache key has a digest of the kernel's sources.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -56,7 +56,7 @@ class Disk:
 
     @functools.cached_property
     def made(self) -> Any:
-        """The cache, or one that keeps nothing: no folder can be written to, or sources are not what was imported."""
+        """The cache, or one that keeps nothing if no folder is writable or a source was edited since its import."""
         module = self._function.__module__
         if is_edited(module):
             return NullCache()
@@ -75,17 +75,17 @@ class Disk:
         return not isinstance(self.made, NullCache)
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        """Keep a kernel; a disk that is full, or was made read-only meanwhile, is no reason not to run it."""
+        """Keep a kernel; it runs all the same if the disk is full or read-only."""
         with suppress(OSError):
             self.made.save_overload(signature, data)
 
     def __getattr__(self, name: str) -> Any:
-        """Answer the rest as numba's does."""
+        """Return any other attribute from numba's cache."""
         return getattr(self.made, name)
 
 
 def is_kept(compiled: Callable[..., Any]) -> bool:
-    """Say whether something compiled from a kernel's present sources is on disk, so that calling it is quick.
+    """Whether a compiled kernel of the present sources is on disk, so that calling it is quick.
 
     Args:
         compiled: what `kernels.compiled` returned.

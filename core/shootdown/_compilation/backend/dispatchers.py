@@ -1,7 +1,7 @@
 """Make the compiled copies of kernels: numba's dispatchers, over globals in which kernels are dispatchers too.
 
-The one place that decides how kernels are compiled. numba looks a dispatcher up on disk, and compiles it, when it is
-first called with arguments of other types than before.
+All compilation options are chosen here. numba looks for a compiled kernel on disk, or compiles it, at the first call
+with arguments of new types.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from shootdown._compilation.backend.disk import Disk
 from shootdown._compilation.registry import INSTRUCTIONS, MANNERS, TYPES, Manner
 from shootdown._compilation.worlds import copied, names_in, settle
 
-# Kernels never raise, they return reason codes: no division checks in hot loops. Two threads may run at once.
-# Kernels allocate nothing and return no array, so nobody counts references to arrays: with counting, two atomic
+# Kernels return reason codes and never raise: no division checks in hot loops. They release the GIL.
+# Kernels allocate nothing and return no array, so references to arrays are not counted: with counting, two atomic
 # additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
-# Nobody calls one from C: an entry for that would take a tenth of the time to compile.
+# None is called from C: an entry for that would take a tenth of the time to compile.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 _FLAGS_OF: dict[Manner, dict[str, Any]] = {
     Manner.KERNEL: _FLAGS,
@@ -33,7 +33,7 @@ _FLAGS_OF: dict[Manner, dict[str, Any]] = {
     Manner.INLINED: {**_FLAGS, "forceinline": True},
     Manner.INLINED_COPY: {**_FLAGS, "forceinline": True},
 }
-#: A plugin's own function may allocate: it is compiled as numba does by itself.
+#: A plugin's own function may allocate: it is compiled with numba's defaults.
 _PLUGINS_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 _made: dict[Callable[..., Any], Any] = {}
@@ -41,7 +41,7 @@ _taught: set[type] = set()
 
 
 def dispatcher(function: Callable[..., Any]) -> Any:
-    """Make the dispatcher of a kernel, and of those that it names."""
+    """Make the dispatcher of a kernel, and of the kernels that it names."""
     if function not in _made:
         manner = MANNERS[function]
         _make(function, njit(**_FLAGS_OF[manner]), kept=manner is not Manner.INLINED_COPY)
@@ -50,7 +50,7 @@ def dispatcher(function: Callable[..., Any]) -> Any:
 
 
 def teach() -> None:
-    """Teach numba the classes whose values kernels take."""
+    """Register with numba the classes whose values kernels take."""
     for kind in TYPES.keys() - _taught:
         _taught.add(kind)
         pkgutil.resolve_name(TYPES[kind])(kind)
@@ -58,7 +58,7 @@ def teach() -> None:
 
 @functools.cache
 def unkept(function: Callable[..., Any]) -> Any:
-    """Make a dispatcher of a kernel that is compiled by each process anew."""
+    """Make a dispatcher of a kernel without a disk cache."""
     teach()
     return _alone(function, _FLAGS)
 
@@ -105,13 +105,13 @@ def _settle(copy: FunctionType, function: Any) -> None:
 
 
 def _instead(value: Any) -> Any:
-    """Give what stands for a value in compiled code."""
+    """Return the replacement of a value in compiled code."""
     if isinstance(value, FunctionType):
         if value in MANNERS:
             return dispatcher(value)
         if value in INSTRUCTIONS:
             return pkgutil.resolve_name(INSTRUCTIONS[value])
-    # A plugin may compile its helpers itself, and they may name kernels: those have to be the compiled ones.
+    # A plugin may compile its helpers itself, and they may name kernels, which must then be compiled copies.
     if isinstance(value, Dispatcher) and value not in _made and _names_kernels(value):
         _make(value, jit(**value.targetoptions), kept=False)
     if isinstance(value, Dispatcher):
@@ -120,7 +120,7 @@ def _instead(value: Any) -> Any:
 
 
 def _names_kernels(value: Any, seen: frozenset[Any] = frozenset()) -> bool:
-    """Say whether a kernel is among what a function that somebody compiled himself names, or what that names."""
+    """Whether a function that a plugin compiled itself names a kernel, directly or through other such functions."""
     if value in seen:
         return False
     if isinstance(value, FunctionType):
@@ -138,7 +138,7 @@ def _names_kernels(value: Any, seen: frozenset[Any] = frozenset()) -> bool:
 
 
 def _refuse_modules(function: FunctionType) -> None:
-    """Refuse what would reach a kernel as an attribute of a module: there it is the plain function."""
+    """Refuse a function that names a kernel as an attribute of a module, where it is the plain function."""
     for module, attribute in through_modules(function):
         raise TypeError(
             f"{function.__module__}.{function.__qualname__} names the kernel {attribute} through the module "

@@ -1,6 +1,6 @@
-"""What stands for `instructions` where kernels are compiled: loads, stores and prefetches, written for LLVM."""
+"""Replacements of `instructions` in compiled kernels: loads, stores and prefetches in LLVM's IR."""
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
+# numba has type hints only in part, and none for `numba.extending`.
 # mypy: disable-error-code="no-untyped-call,call-arg"
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK = 8
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any) -> Any:
-    """Give the address of an array's first element; `raw` made one of it already."""
+    """Return the address of an array's first element; an array from `raw` is that address already."""
     if isinstance(kind, types.CPointer):
         return array
     return context.make_array(kind)(context, builder, array).data

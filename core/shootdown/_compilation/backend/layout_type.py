@@ -1,11 +1,11 @@
-"""Hand a `Layout` to numba as a type: kernels that take one are compiled for its numbers and cached on disk.
+"""numba's type of a `Layout`: kernels that take one are compiled for its numbers and cached on disk.
 
-A layout has no run-time data. Its numba type carries the numbers, its attributes are constants, and the
-type's name carries their digest: an edited format recompiles the kernels of that format alone (`sources` sees to
-edits of the kernels). Only plain data lies in the type: no module, no callable, or the cache never hits.
+A layout has no data at run time. The numba type has the numbers, attributes are constants, and the type's name has a
+digest of them: an edited format recompiles only the kernels of that format (edits of kernels are the matter of
+`sources`). The type has only plain data, no module and no callable: with those the cache would never hit.
 """
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
+# numba has type hints only in part, and none for `numba.extending`.
 # mypy: disable-error-code="no-untyped-call,call-arg,override"
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LayoutType(types.Type):
         super().__init__(name=f"Layout({label})")
 
     def number(self, attribute: str) -> Any:
-        """Look an attribute's value up; None where there is none."""
+        """Return an attribute's value; None if it has none."""
         return next((value for name, value in self.numbers if name == attribute), None)
 
 
@@ -89,7 +89,7 @@ class _LayoutAttributes(AttributeTemplate):
     key = LayoutType
 
     def generic_resolve(self, kind: LayoutType, attribute: str) -> Any:
-        """Give the type of one of the layout's numbers."""
+        """Return the type of one of the layout's numbers."""
         value = kind.number(attribute)
         return None if value is None else _constant(value)[0]
 

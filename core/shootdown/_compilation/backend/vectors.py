@@ -1,6 +1,6 @@
-"""What stands for `vectors` where kernels are compiled: vector instructions, written for LLVM."""
+"""Replacements of `vectors` in compiled kernels: vector instructions in LLVM's IR."""
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
+# numba has type hints only in part, and none for `numba.extending`.
 # mypy: disable-error-code="no-untyped-call,call-arg,override"
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-GROUP, EIGHT = 4, 8  # as `shootdown._compilation.vectors` has them
+GROUP, EIGHT = 4, 8  # as in `shootdown._compilation.vectors`
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -38,7 +38,7 @@ def _store(builder: Any, value: Any, pointer: Any) -> None:
 
 
 def _bits(builder: Any, truths: Any, lanes: int) -> Any:
-    """Pack a vector of truth values: bit i for lane i."""
+    """Pack a vector of booleans into a mask: bit i for lane i."""
     return builder.zext(builder.bitcast(truths, ir.IntType(lanes)), _I64)
 
 
@@ -47,7 +47,7 @@ def _lanes(builder: Any, bits: Any, lanes: int) -> Any:
 
 
 def _shifted(builder: Any, before: Any, group: Any) -> Any:
-    """Move a group's keys one place down; the last one before it comes in at the front."""
+    """Shift a group's keys down by one place; the last key of the group before it comes in at the front."""
     order = [GROUP - 1, *range(GROUP, 2 * GROUP - 1)]
     return builder.shuffle_vector(before, group, ir.Constant(ir.VectorType(_I32, GROUP), order))
 
@@ -56,7 +56,7 @@ def _shifted(builder: Any, before: Any, group: Any) -> Any:
 def bring_to_front(typing_context: Any, address: Any, back: Any, key: Any, ways: Any) -> Any:
     groups = len(ways)
 
-    # Through `back`, which LLVM doesn't know for `address`, goes what is stored.
+    # Stores go through `back`, which LLVM can't identify with `address`.
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, back, key, ways = arguments
         pointers = [_vector_at(builder, back, GROUP, i) for i in range(groups)]
@@ -66,7 +66,7 @@ def bring_to_front(typing_context: Any, address: Any, back: Any, key: Any, ways:
         for i, group in enumerate(held):
             equal = _bits(builder, builder.icmp_unsigned("==", group, wanted), GROUP)
             found = builder.or_(found, builder.shl(equal, ir.Constant(_I64, GROUP * i)))
-        # The lowest bit found and all below it; every bit where none was found.
+        # The lowest bit found and all below it; all bits if none was found.
         moves = builder.xor(found, builder.sub(found, ir.Constant(_I64, 1)))
         before = wanted
         for i, (group, pointer) in enumerate(zip(held, pointers, strict=True)):

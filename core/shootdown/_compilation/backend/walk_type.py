@@ -1,10 +1,10 @@
-"""Hand a custom format's functions to numba as a type: kernels that take one are compiled for those functions.
+"""numba's type of a custom format's functions: kernels that take one are compiled for those functions.
 
-A closure over a jitted function never hits numba's disk cache and litters it (numba #6264, #2065). So only the
-functions' names, and a digest of the sources that they come from, are carried by the type.
+A closure over a jitted function never hits numba's disk cache and litters it (numba #6264, #2065). Therefore the type
+has only the functions' names and a digest of their sources.
 """
 
-# numba ships types for a part of itself only, and none for what `extending` gives.
+# numba has type hints only in part, and none for `numba.extending`.
 # mypy: disable-error-code="no-untyped-call,call-arg,override"
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CustomWalkType(types.Type):
     """The numba type of one `CustomWalk`, whose names are plain data."""
 
     def __init__(self, walk: str, first_read: str, stamp: str) -> None:
-        """Name the type by all that makes it another one."""
+        """Name the type by the functions and the digest."""
         self.walk = walk
         self.first_read = first_read
         super().__init__(name=f"CustomWalk({walk} {first_read} {stamp})")
@@ -45,11 +45,11 @@ def _unbox_custom_walk(kind: CustomWalkType, value: Any, c: Any) -> NativeValue:
 
 
 def walk_one(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
-    """Stand for a call of the walk that a `CustomWalk` names."""
+    """The replacement of a call of the walk that a `CustomWalk` names."""
 
 
 def first_read(functions: Any, memory: Any, check: Any, root: Any, va: Any) -> Any:
-    """Stand for a call of the `first_read` that a `CustomWalk` names."""
+    """The replacement of a call of the `first_read` that a `CustomWalk` names."""
 
 
 @overload(walk_one, strict=False)
