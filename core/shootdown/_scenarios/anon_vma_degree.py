@@ -3,15 +3,15 @@
 A forked VMA is linked to all anon_vmas of its parent's chain and gets one of its own, unless it can reuse one of the
 chain, so that chains do not grow for ever in programs that fork and exit (7a3ef208e662, 3.19). It may reuse one that no
 VMA uses and that has one child. Before the fix one counter, `degree`, counted both VMAs and children: anon_vma_clone()
-in mm/rmap.c took the first that was not the parent VMA's own and had less than two, which could be one VMA and no
-child. Since then `num_children` (of a root, itself included) and `num_active_vmas` are apart.
+in mm/rmap.c reused the first one with a degree below two other than the parent VMA's own; that one could have one VMA
+and no child. Since then `num_children` (of a root, itself included) and `num_active_vmas` are separate counters.
 
     I1  no anon_vma is reused while a live VMA uses it
     I2  VMAs of one anon_vma have the same chain: is_mergeable_anon_vma() and its callers rely on it
-    I3  what page->mapping may point to has VMAs: a live VMA is linked to its own anon_vma, and an anon_vma that is
-        freed has neither children nor VMAs (unlink_anon_vmas() warns of it)
+    I3  page->mapping never points to an anon_vma without VMAs: a live VMA is linked to its own anon_vma, and a freed
+        anon_vma has neither children nor VMAs (unlink_anon_vmas() warns otherwise)
 
-All operations run under one lock, so that each is one move: the length of a story is the number of its operations.
+All operations run under one lock, so that each is one move: the length of a story is its number of operations.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _SENTENCES = {
 _I1, _I2, _I3, _ROOM = range(1, len(_INVARIANTS))
 _PLACES = ("reused", "made", "freed")
 _REUSED, _MADE, _FREED = range(len(_PLACES))
-#: VMAs, and so processes, that live at the same time.
+#: The most VMAs, and so processes, at the same time.
 _VMAS = 5
-#: anon_vmas that live at the same time; running out of them is a violation, so that nothing is left out in silence.
+#: The most anon_vmas at the same time; running out of them counts as a violation, so that no history is left out.
 _ANON_VMAS = 12
 _CHAIN, _ANON, _PROCESS = range(3)
 _COLUMNS = 3
@@ -96,7 +96,7 @@ class _World(Writer):
         self.rows = rows[0]
 
     def _of_each(self, name: str, root: int, words: Callable[[int], str] | None = None) -> int:
-        """Declare a variable of each anon_vma, returns the first: only that of the root is not zero."""
+        """Declare a variable for each anon_vma and return the first; only the root's is not zero."""
         first = self.model.variable(root, name.format(1), words)
         for number in range(2, _ANON_VMAS + 1):
             self.model.variable(0, name.format(number), words)
@@ -107,7 +107,7 @@ class _World(Writer):
         return self.rows + vma * _COLUMNS + column
 
     def fails(self, invariant: int, text: str) -> None:
-        """Write: an invariant does not hold, if it is one of those that are checked."""
+        """Write: report a broken invariant, if it is one of those that are checked."""
         if self.checks in ("all", _INVARIANTS[invariant]) or invariant == _ROOM:
             self.asm.fail(invariant, text=text)
 
@@ -137,7 +137,7 @@ class _World(Writer):
         self.asm.jump_equal(o.SCRATCH, self.bound, refused)
 
     def _refuse_without_room(self, refused: Label) -> None:
-        """Write: is there such a process, and a free row for each of its VMAs? CLASS counts rows that stay free."""
+        """Write: refuse unless the process exists and each of its VMAs has a free row; CLASS counts rows left free."""
         asm = self.asm
         asm.set(o.CLASS, _VMAS)
         asm.set(o.SCRATCH2, 0)
@@ -153,7 +153,7 @@ class _World(Writer):
             asm.jump(refused)
 
     def _name_child(self) -> None:
-        """Write: the child gets the lowest number that no process has; there is one, as there is a free row."""
+        """Write: give the child the lowest unused process number; there is one, as there is a free row."""
         asm, model = self.asm, self.model
         found = model.label()
         for name in range(1, _VMAS + 1):
@@ -192,7 +192,7 @@ class _World(Writer):
             self._fill_row()
 
     def _consider(self, k: int, reuse: Label) -> None:
-        """Write: may anon_vma k, which is in the chain, be reused? Then SCRATCH2 is its number."""
+        """Write: set SCRATCH2 to k if anon_vma k, which is in the chain, may be reused."""
         asm, model = self.asm, self.model
         few, no = model.label(), model.label()
         if not self.fixed:
@@ -213,7 +213,7 @@ class _World(Writer):
         asm.place(no)
 
     def _make(self) -> None:
-        """Write anon_vma_alloc(): SCRATCH2 = the lowest number above those of the chain that nobody has."""
+        """Write anon_vma_alloc(): SCRATCH2 = the lowest unused number above those of the chain."""
         asm, model = self.asm, self.model
         below, picked = model.label(), model.label()
         asm.set(o.SCRATCH2, 0)
@@ -246,7 +246,7 @@ class _World(Writer):
                     self.count(self.linked + k, 1)
 
     def _fill_row(self) -> None:
-        """Write: a free row gets the chain of CLASS, the anon_vma of SCRATCH2 and the child's number."""
+        """Write: fill a free row with the chain of CLASS, the anon_vma of SCRATCH2 and the child's number."""
         placed = self.model.label()
         for vma in range(_VMAS):
             self.look(o.SCRATCH, self.row(vma, _PROCESS))
@@ -259,7 +259,7 @@ class _World(Writer):
         self.asm.place(placed)
 
     def exit(self, refused: Label) -> None:
-        """Write exit_mmap(): one VMA after the other."""
+        """Write exit_mmap(), one VMA after the other."""
         asm, model = self.asm, self.model
         self._within_bound(refused)
         there, again, over = (model.label() for _ in range(3))
@@ -279,14 +279,14 @@ class _World(Writer):
         asm.place(over)
 
     def split(self, refused: Label) -> None:
-        """Write __split_vma(): the new VMA is next to the other, and its equal."""
+        """Write __split_vma(): the new VMA follows the old one and equals it."""
         asm, model = self.asm, self.model
         self._within_bound(refused)
         self.look(o.SCRATCH, self.rows + _PROCESS, o.SLOT)
         asm.jump_zero(o.SCRATCH, refused)
         above, below, up, down, over = (model.label() for _ in range(5))
-        # INDEX = a free row. Those between it and the row that is split move by one, over the free one; the row that
-        # is split moves too, and stays.
+        # INDEX = a free row. The rows between it and the row that is split move by one, over the free one; the row that
+        # is split moves too, and also keeps its place.
         asm.copy(o.INDEX, o.SLOT)
         asm.place(above)
         asm.add(o.INDEX, _COLUMNS)
@@ -320,7 +320,7 @@ class _World(Writer):
             self.count(self.active - 1, 1, o.SCRATCH2, text="one more VMA uses its anon_vma")
 
     def unmap(self, refused: Label) -> None:
-        """Write munmap() of one VMA of several; that of the only one is what exit does."""
+        """Write munmap() of one VMA of several; for the only VMA, exit does the same."""
         asm, model = self.asm, self.model
         self._within_bound(refused)
         several = model.label()
@@ -337,14 +337,14 @@ class _World(Writer):
         self._unlink(o.SLOT)
 
     def _unlink(self, at: int) -> None:
-        """Write unlink_anon_vmas() of the VMA whose row begins where register `at` says; the row is free then."""
+        """Write unlink_anon_vmas() of the VMA whose row begins at the index in register `at`, and free the row."""
         asm = self.asm
         with asm.function("unlink_anon_vmas", "mm/rmap.c"):
             self.look(o.CLASS, self.rows + _CHAIN, at)
             self.look(o.SCRATCH2, self.rows + _ANON, at)
             for column in range(_COLUMNS):
                 asm.v_store(self.rows + column, 0, index=at, text="the VMA goes")
-            for k in reversed(range(_ANON_VMAS)):  # the newest first, as the list has them
+            for k in reversed(range(_ANON_VMAS)):  # the newest first, as in the list
                 with self.if_bits(o.CLASS, 1 << k):
                     with asm.aside():
                         self.count(self.linked + k, -1)
@@ -371,7 +371,7 @@ class _World(Writer):
                 self.fails(_I3, "it still has children or VMAs")
 
     def check(self) -> None:
-        """Write what must hold after each operation, and count it."""
+        """Write the checks after each operation, and count the operation."""
         with self.asm.aside():
             self.count(self.done, 1)
         self._check_own()
@@ -392,7 +392,7 @@ class _World(Writer):
                             )
 
     def _check_own(self) -> None:
-        """Write: each VMA's chain has its own anon_vma."""
+        """Write the check that each VMA's chain includes its own anon_vma."""
         asm, model = self.asm, self.model
         again, next_one, over = model.label(), model.label(), model.label()
         asm.set(o.INDEX, 0)
@@ -413,7 +413,7 @@ class _World(Writer):
 
 
 def build(scene: Setup) -> Problem:
-    """Write the programs: each operation on each process or VMA."""
+    """Write the programs: one for each operation on each process or VMA."""
     numbers = range(1, _VMAS + 1)
     processes = tuple(numbers), "process"
     vmas = tuple((n - 1) * _COLUMNS for n in numbers), "VMA"

@@ -1,7 +1,7 @@
-"""A valid entry becomes one of another size in place, while TLBs may hold the old translation and fetch the new one.
+"""A valid entry changes to another page size in place, while TLBs may hold the old translation and fetch the new one.
 
 Where two TLB entries for one address may conflict (arm64: the access aborts, or hits an amalgam of both; 50e1881ddde2),
-the entry is first made invalid, then flushed, and only then made what it will be: break before make. Generic code does
+the entry is first made invalid, then flushed, and only then written anew: break before make. Generic code does
 it where it splits a huge page (`pmdp_invalidate()`) or collapses small ones (`pmdp_collapse_flush()`).
 """
 
@@ -16,7 +16,7 @@ from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
 
-#: As what the entry maps the address: a block, or small pages through a table.
+#: What the entry maps the address as: a block, or small pages through a table.
 _SMALL, _BLOCK = 0, 1
 _CONFLICT = 1
 _INVARIANTS = ("walk-cache", "tlb-conflict")
@@ -62,7 +62,7 @@ def _build(scene: Setup) -> Problem:
 
 
 def _change(model: Model, leaf: Leaf, entry: int, made: int, new: int, *, splits: bool, breaks: bool) -> None:
-    """Write __split_huge_pmd_locked() or collapse_huge_page(): invalid, flush, new; or new in place, flush."""
+    """Write __split_huge_pmd_locked() or collapse_huge_page(): invalid, flush, new; or new in place, then flush."""
     asm = model.asm
     name, where = "collapse_huge_page", "mm/khugepaged.c"
     breaker, maker = "pmdp_collapse_flush", "set_pmd_at"

@@ -1,8 +1,8 @@
 """A second compound_head() of the same page (fe3df441ef88, 5.15): equal while the page is locked.
 
-page_add_file_rmap() sets PageDoubleMap on the head of a page, then clears PageMlocked on it. The older form finds the
-head twice, the newer once: each compound_head() is a READ_ONCE(), which the compiler may not merge. Both forms give
-the same result because the page is locked, and splitting a huge page locks it too. Without that premise a split
+page_add_file_rmap() sets PageDoubleMap on the head of a page, then clears PageMlocked on it. The older form looks up
+the head twice, the newer once: each compound_head() has a READ_ONCE(), which the compiler may not merge. Both forms
+give the same result because the page is locked, and splitting a huge page locks it too. Without that premise a split
 between the two reads makes the older form act on two different heads.
 """
 
@@ -22,12 +22,12 @@ _SENTENCES = {
 _ONE_HEAD = 1
 _PLACES = ("split", "of-the-whole", "of-a-part")
 _SPLIT, _WHOLE, _PART = range(len(_PLACES))
-# What page->compound_head of the tail page says: that of the huge page, or, after a split, the page itself.
+# The values of the tail page's compound_head: the huge page's head or, after a split, the page itself.
 _HEAD, _ITSELF = 1, 2
 
 
 def build(scene: Setup) -> Problem:
-    """Write the programs: who maps the page, and who splits it."""
+    """Write the programs: one CPU maps the page, another splits it."""
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     head = model.variable(_HEAD, "compound_head")
     page_lock = model.lock()

@@ -53,7 +53,7 @@ def _build(scene: Setup) -> Problem:
 
 
 def _protect(model: Model, leaf: Leaf, entry: int) -> None:
-    """Write mwriteprotect_range() of one page; its flush comes after the page-table lock has dropped."""
+    """Write mwriteprotect_range() of one page; its flush comes after the page-table lock is released."""
     asm, gathers = model.asm, model.gathers
     with (
         asm.function("mwriteprotect_range", "mm/userfaultfd.c"),
@@ -79,7 +79,7 @@ def _protect(model: Model, leaf: Leaf, entry: int) -> None:
 def _fault(
     model: Model, leaf: Leaf, entry: int, copied: int, late: int, installed: int, *, flushes: bool
 ) -> None:
-    """Write do_wp_page() of a write that faulted; if the entry is writable, the fault was spurious."""
+    """Write do_wp_page() for a write that faulted; if the entry is writable, the fault was spurious."""
     asm = model.asm
     with leaf.mmap_locked(write=False), asm.function("do_wp_page", "mm/memory.c"):
         with leaf.locked():
@@ -111,7 +111,7 @@ def _fault(
 
 
 def _write(model: Model, leaf: Leaf, entry: int, copied: int, late: int, installed: int) -> None:
-    """Write one write access of another thread, which notes whether it went to the old page after the copy."""
+    """Write one write access of another thread, which records whether it went to the old page after the copy."""
     asm = model.asm
     leaf.load(o.SCRATCH, copied, "was the page copied?")
     leaf.access(o.CLASS, entry, write=True)

@@ -1,4 +1,4 @@
-"""A dirty file page leaves the reverse map while a TLB still holds its dirty entry: writeback finds nothing to clean.
+"""A dirty file page leaves the reverse map while a TLB still holds its dirty entry: writeback finds no entry to clean.
 
 munmap() clears a dirty entry, marks the page dirty and takes the page out of the reverse map, then flushes, all under
 the page-table lock. Writeback between the last two finds the page unmapped, so it does not wait for that lock; it
@@ -59,7 +59,7 @@ def _build(scene: Setup) -> Problem:
 
 
 def _unmap(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int, *, delayed: bool) -> None:
-    """Write munmap() of one file page; a dirty one is flushed before the page-table lock drops (1cf35d47712d)."""
+    """Write munmap() of one file page; a dirty one is flushed before the page-table lock is released (1cf35d47712d)."""
     asm, gathers = model.asm, model.gathers
 
     def remove_rmap() -> None:

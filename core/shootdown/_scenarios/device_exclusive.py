@@ -1,19 +1,19 @@
-"""Making a page device-exclusive: which pages may be (bc3fe6805cf0, 6.15).
+"""Which pages may be made device-exclusive (bc3fe6805cf0, 6.15).
 
 make_device_exclusive() replaces the PTE of an anonymous page by a device-exclusive entry (b756a3b5e7ea, 5.14). Its
-page_make_device_exclusive_one() in mm/rmap.c knows nothing of hugetlb: it writes a PTE where a hugetlb entry is, into
-one of the sixteen entries of a contiguous block or into a PMD, and it takes the mapping from the mapcount of one base
-page where that of the whole page counts. Whether an anonymous hugetlb page gets there is up to the caller: GUP with
-FOLL_SPLIT_PMD returned hugetlb pages as if the flag were not there, since 9cb28da54643 (6.10) splits those that a PMD
-maps as if they were THPs, and since 8977752c8056 (6.15, check_vma_flags() in mm/gup.c) refuses them all
+page_make_device_exclusive_one() in mm/rmap.c does not handle hugetlb: it writes a PTE in place of a hugetlb entry, into
+one of the sixteen entries of a contiguous block or into a PMD, and it decrements the mapcount of one base page instead
+of that of the whole page. Whether an anonymous hugetlb page gets there is up to the caller. GUP with FOLL_SPLIT_PMD
+returned hugetlb pages as if the flag were not set; since 9cb28da54643 (6.10) it splits those that a PMD maps as if they
+were THPs; since 8977752c8056 (6.15, check_vma_flags() in mm/gup.c) it refuses them all
 (`scenario.caller_refuses`). bc3fe6805cf0 is the safety net below it: folio_make_device_exclusive() refuses them too.
 Every row of the table {anon, file} x {base, THP, hugetlb contiguous, hugetlb PMD} is checked, contiguous ones where
 the architecture has them.
 
-    refused     an anonymous page that is not hugetlb is accepted, any other refused
-    contiguous  the entries of a contiguous block say the same (Arm ARM: the Contiguous bit)
-    format      a PMD holds what a PMD may hold
-    mapcount    no count drops below none
+    refused     an anonymous page that is not hugetlb is accepted, any other page is refused
+    contiguous  the entries of a contiguous block agree (Arm ARM: the Contiguous bit)
+    format      a PMD holds only values that a PMD may have
+    mapcount    no mapcount drops below zero
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CONTIGUOUS_SIZE = "hugetlb-contiguous"
 _SIZES = ("base", "thp", _CONTIGUOUS_SIZE, "hugetlb-pmd")
 _PLACES = ("accepted", "not-anonymous", "hugetlb", "refused-by-caller")
 _ACCEPTED, _NOT_ANON, _HUGETLB, _BY_CALLER = range(len(_PLACES))
-# What an entry holds.
+# The values of an entry.
 _PTE, _PMD, _EXCLUSIVE = 1, 2, 3
 _BLOCK = 16
 _BELOW_NONE = 1 << 14
@@ -106,7 +106,7 @@ class _Mapping(Writer):
             asm.place(refused)
 
     def check(self) -> None:
-        """Write what must hold after it."""
+        """Write the checks after it."""
         asm, model = self.asm, self.model
         if self.contiguous:
             self.look(o.SCRATCH, self.entries[0])
@@ -129,7 +129,7 @@ class _Mapping(Writer):
 
 
 def build(scene: Setup) -> Problem:
-    """Write the program: one row of the table, whichever."""
+    """Write the program: exploration chooses one row of the table."""
     model = Model(scene.kernel, scene.lowering, cpus=1, mms=1)
     asm = model.asm
     model.starts(model.task(mm=0, cpu=0, ready=True))

@@ -2,8 +2,8 @@
 
 Reclaim clears an entry and drops the page if it is clean. Where walkers set dirty bits themselves (Intel SDM vol. 3A,
 5.8; FEAT_HAFDBS on arm64), a plain read followed by a plain store loses a bit that is set in between, and the page is
-dropped though it was written. One atomic access loses nothing: a walker that comes later finds the entry not present
-and faults. It need not be ordered: x86 clears with a locked xchg, arm64 with SWP or LDXR/STXR (xchg_relaxed(),
+dropped although it was written. One atomic access loses nothing: a later walk finds the entry not present and faults.
+That access need not be ordered: x86 clears with a locked xchg, arm64 with SWP or LDXR/STXR (xchg_relaxed(),
 arch/arm64/include/asm/pgtable.h), both since before v5.10.
 """
 
@@ -55,7 +55,7 @@ def _build(scene: Setup) -> Problem:
 def _reclaim(
     model: Model, leaf: Leaf, entry: int, dirty: int, wrote: int, dropped: int, *, atomic: bool
 ) -> None:
-    """Write try_to_unmap_one() of a page that is dropped if nobody has written to it."""
+    """Write try_to_unmap_one() of a page that is dropped if it is clean."""
     asm = model.asm
     model.concern(0)
     with asm.function("try_to_unmap_one", "mm/rmap.c"), asm.because("reclaim"), leaf.locked():
@@ -82,7 +82,7 @@ def _reclaim(
 
 
 def _use(model: Model, leaf: Leaf, entry: int, wrote: int, dropped: int) -> None:
-    """Write one access, a write or a read; a write says afterwards that it happened."""
+    """Write one access, a write or a read; a write records afterwards that it happened."""
     asm = model.asm
     reads, over = model.label(), model.label()
     asm.choice(reads, text="write or read")

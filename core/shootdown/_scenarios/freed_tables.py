@@ -1,13 +1,13 @@
-"""Page tables that are freed: by munmap() while GUP-fast is inside one, or while a lazy CPU's walker remembers one.
+"""Page tables that are freed while GUP-fast is inside one, or while a lazy CPU's walk cache leads into one.
 
 `free-pgtables-gup`: free_pgtables() clears the PMD entry, flushes, and frees the PTE table. GUP-fast on another CPU may
 be in that table. A flush by IPIs waits for it; a grace period waits for it whatever flushes
 (CONFIG_MMU_GATHER_RCU_TABLE_FREE; on x86 9e52fc2b50de selected it where hypercalls flush, a37259732a7d always).
 
-`lazy-freed-tables`: the other CPU idles and keeps the mm loaded. Nobody's access goes through it, but its walker may
-speculate: through a cached entry that leads into the table, after that was freed. Therefore flushes that free tables
-reach lazy CPUs too, and drop walk-cache entries. x86 says so by freed_tables; flush_tlb_range(), with which khugepaged
-withdraws a table, passes it since 3ef938c35035 only (CVE-2025-22045).
+`lazy-freed-tables`: the other CPU idles and keeps the mm loaded. It makes no accesses, but its walker may speculate
+through a cached entry that leads into the table, after the table was freed. Therefore flushes that free tables reach
+lazy CPUs too, and drop walk-cache entries. On x86 freed_tables requests that; flush_tlb_range(), with which khugepaged
+withdraws a table, passes it only since 3ef938c35035 (CVE-2025-22045).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _build_gup(scene: Setup) -> Problem:
     )
 
 
-# --- a lazy CPU's walker remembers the table
+# --- a lazy CPU's walk cache leads into the table
 
 _PATHS = ("munmap", "collapse")
 

@@ -1,7 +1,7 @@
-"""What GUP-fast does on the other CPU: it walks without locks, interrupts off, and reads again what it relied on.
+"""GUP-fast on the other CPU: it walks without locks, with interrupts off, and then reads the entries again.
 
-mm/gup.c: gup_fast_pte_range() reads the PMD entry once, the PTE before and after it took the page, and since
-70cbc3cc78a9 the PMD entry again too.
+mm/gup.c: gup_fast_pte_range() reads the PMD entry, then the PTE before and after it takes the page, and since
+70cbc3cc78a9 the PMD entry once more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shootdown._values.setup import Setup
 
 
 def no_gup_fast(scene: Setup) -> str | None:
-    """Say why nobody walks without locks in this kernel, or None."""
+    """Return why this kernel has no GUP-fast, or None if it has."""
     if not scene.kernel.gup_fast:
         return "this kernel has no GUP-fast (CONFIG_HAVE_GUP_FAST): nobody walks page tables without a lock"
     return None
@@ -24,10 +24,10 @@ def no_gup_fast(scene: Setup) -> str | None:
 
 @contextmanager
 def walk(model: Model, pmd: int) -> Iterator[Label]:
-    """Write the frame of gup_fast(): interrupts off, the PMD entry in CLASS; jump to the label to give up.
+    """Write gup_fast() around the steps within: interrupts off, the PMD entry in CLASS; the label is for giving up.
 
     Args:
-        model: where to write.
+        model: the model.
         pmd: the variable that is the PMD entry: which table it points to, from one; 0 for none.
     """
     asm = model.asm
@@ -54,14 +54,14 @@ def recheck(model: Model, pmd: int, changed: Label) -> None:
 
 
 def walk_table(model: Model, pmd: int, *, rechecks: bool, walked: int, invariant: int) -> None:
-    """Write GUP-fast of one page through a table whose page may be given to somebody else, or freed, meanwhile.
+    """Write GUP-fast of one page through a table whose page may be reused or freed meanwhile.
 
     Args:
-        model: where to write.
+        model: the model.
         pmd: the variable that is the PMD entry.
-        rechecks: the PMD entry is read again.
-        walked: the place that says that the walk was inside the table.
-        invariant: the one that does not hold if it read a freed table, or kept a page of the table's next use.
+        rechecks: the PMD entry is read again (70cbc3cc78a9).
+        walked: the place that is reached when the walk is inside the table.
+        invariant: the one that is broken if it reads a freed table, or keeps a page of the table's next use.
     """
     asm = model.asm
     with walk(model, pmd) as out:

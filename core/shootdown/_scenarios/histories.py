@@ -1,7 +1,7 @@
-"""What the scenarios of histories share: operations under one lock, one after another in any order.
+"""Common parts of the scenarios of histories: operations under one lock, one after another in any order.
 
-Each operation on each thing has a task of its own, which does it over and over. All take the same lock first, so that
-the steps of an operation are one move, and the length of a story is the number of its operations.
+Each operation on each object has a task of its own, which repeats it. All take the same lock first, so that an
+operation is one move, and the length of a story is its number of operations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._mm.model import Model
 
-#: What operations work with; register SLOT says on what.
+#: The registers that operations use; register SLOT has the object.
 REGISTERS = (o.INDEX, o.CLASS, o.SCRATCH, o.SCRATCH2)
 
 
@@ -25,9 +25,9 @@ class Operation:
 
     Args:
         function, file: the kernel function that does it.
-        lanes: what the tasks that do it are called, one for each thing that it is done to.
-        slots: what register SLOT holds in each of them, all different.
-        write: writes the operation; it goes to the label, with nothing changed, where the operation is not possible.
+        lanes: the names of its tasks, one for each object.
+        slots: the value of register SLOT in each of them, all different.
+        write: writes the operation, which jumps to the label, with nothing changed, if it is not possible.
     """
 
     function: str
@@ -45,13 +45,13 @@ def cpus_of(operations: Sequence[Operation]) -> int:
 def write_operations(
     model: Model, operations: Sequence[Operation], *, lock: int, called: str, check: Callable[[], None]
 ) -> tuple[str, ...]:
-    """Write all tasks; returns the lanes.
+    """Write all tasks; return the lanes.
 
     Args:
         model: with a CPU for each task.
-        operations: what there is.
-        lock, called: the lock that they take for writing, and its name.
-        check: writes what must hold after each operation.
+        operations: the operations.
+        lock, called: the lock that all take for writing, and its name.
+        check: writes the checks after each operation.
     """
     asm = model.asm
     cpu = 0
@@ -59,7 +59,7 @@ def write_operations(
         body, refused = model.label(), model.label()
         ends = [model.label() for _ in operation.slots]
         with asm.function(operation.function, operation.file):
-            # Nothing is done outside of the lock: tasks have nothing else to do in any order.
+            # Nothing is done outside of the lock, so that there are no other interleavings.
             for slot, end in zip(operation.slots, ends, strict=True):
                 asm.place(end)
                 asm.set(o.SLOT, 0)
@@ -74,7 +74,7 @@ def write_operations(
             check()
             asm.place(refused)
             for register in REGISTERS:
-                asm.set(register, 0)  # nothing of an operation stays but what it did
+                asm.set(register, 0)  # registers keep nothing of an operation
             for slot, end in zip(operation.slots, ends, strict=True):
                 asm.jump_equal(o.SLOT, slot, end)
             asm.halt()
@@ -82,28 +82,28 @@ def write_operations(
 
 
 class Writer:
-    """Write conditions, and what stories leave out."""
+    """Write conditions, and steps that stories leave out."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.asm = model.asm
 
     def look(self, register: int, variable: int, index: int | None = None) -> None:
-        """Write: the register gets the variable, that of an array that the register `index` says; not told."""
+        """Write: load a variable, or the element of an array at register `index`, without a line in stories."""
         with self.asm.aside():
             self.asm.v_load(register, variable, index=index)
 
     def put(self, variable: int, register: int, index: int | None = None, *, text: str = "") -> None:
-        """Write: the variable, or that of an array, gets what the register holds."""
+        """Write: store the register in a variable, or in the element of an array."""
         self.asm.v_store(variable, register, from_register=True, index=index, text=text)
 
     def count(self, variable: int, much: int, index: int | None = None, *, text: str = "") -> None:
-        """Write: add to the variable, or to that of an array; SCRATCH gets the sum."""
+        """Write: add to a variable, or to the element of an array; SCRATCH gets the sum."""
         self.asm.v_add(variable, much, o.SCRATCH, index=index, text=text)
 
     @contextmanager
     def if_same(self, register: int, other: int) -> Iterator[None]:
-        """Write: do what is within if both registers hold the same."""
+        """Write: run the steps within if two registers are equal."""
         yes, no = self.model.label(), self.model.label()
         self.asm.jump_same(register, other, yes)
         self.asm.jump(no)
@@ -113,7 +113,7 @@ class Writer:
 
     @contextmanager
     def unless_same(self, register: int, other: int) -> Iterator[None]:
-        """Write: do what is within if the registers differ."""
+        """Write: run the steps within if the registers differ."""
         same = self.model.label()
         self.asm.jump_same(register, other, same)
         yield
@@ -121,7 +121,7 @@ class Writer:
 
     @contextmanager
     def if_equal(self, register: int, value: int) -> Iterator[None]:
-        """Write: do what is within if the register holds the value."""
+        """Write: run the steps within if the register holds the value."""
         yes, no = self.model.label(), self.model.label()
         self.asm.jump_equal(register, value, yes)
         self.asm.jump(no)
@@ -131,7 +131,7 @@ class Writer:
 
     @contextmanager
     def unless_equal(self, register: int, value: int) -> Iterator[None]:
-        """Write: do what is within if the register holds another value."""
+        """Write: run the steps within if the register holds another value."""
         same = self.model.label()
         self.asm.jump_equal(register, value, same)
         yield
@@ -139,7 +139,7 @@ class Writer:
 
     @contextmanager
     def unless_bits(self, register: int, bits: int) -> Iterator[None]:
-        """Write: do what is within if the register has none of the bits."""
+        """Write: run the steps within if the register has none of the bits."""
         none, some = self.model.label(), self.model.label()
         self.asm.jump_no_bits(register, bits, none)
         self.asm.jump(some)
@@ -149,7 +149,7 @@ class Writer:
 
     @contextmanager
     def if_bits(self, register: int, bits: int) -> Iterator[None]:
-        """Write: do what is within if the register has one of the bits."""
+        """Write: run the steps within if the register has one of the bits."""
         none = self.model.label()
         self.asm.jump_no_bits(register, bits, none)
         yield

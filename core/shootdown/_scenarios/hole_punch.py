@@ -1,11 +1,11 @@
 """Hole punching against reads that fill the page cache (730633f0b7f9, 5.15).
 
 A hole is punched in two steps: the page cache of the range is dropped, then its blocks are unmapped and freed. A read
-that finds no page asks the filesystem for the block and reads it. Without a lock between the two, the read gets the
-block before it is freed and fills the page cache after it was dropped: what was punched away stays readable, or what
-another file wrote to the block since. The fix has both take mapping->invalidate_lock, the reads for reading.
+that finds no page asks the filesystem for the block and reads it. Without a lock between the two, the read can get the
+block before it is freed and fill the page cache after that was dropped: the punched data stays readable, or data that
+another file has written to the block since. With the fix both take mapping->invalidate_lock, the reads for reading.
 
-After the punch, the range reads zeros. A page that is there and up to date is read without that lock.
+After the punch, the range reads as zeros. A page that is cached and up to date is read without that lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SENTENCES = {
 _STALE, _OTHER_FILE = 1, 2
 _PLACES = ("hit", "filled", "filled-after-punch", "reused")
 _HIT, _FILLED, _FILLED_AFTER, _REUSED = range(len(_PLACES))
-# What a block holds; a page of the cache holds it too, or is absent.
+# The data of a block; a page of the cache has the same values, or is absent.
 _ABSENT, _ZEROS, _OLD, _OTHER = range(4)
 
 
@@ -44,7 +44,7 @@ class _File:
 
 
 def build(scene: Setup) -> Problem:
-    """Write the programs: who punches, who reads, and who gets the block."""
+    """Write the programs: the puncher, the readers, and the file that gets the block next."""
     readers = scene["readers"]
     model = Model(scene.kernel, scene.lowering, cpus=readers + 2, mms=1)
     file = _File(model, fixed=scene["fix"])
@@ -59,7 +59,7 @@ def build(scene: Setup) -> Problem:
     model.spin()
     for number in range(readers):
         model.starts(model.task(mm=None, cpu=number + 2, ready=True))
-        # The first is a page fault, the second read(): they differ in mmap_lock, which nobody else takes here.
+        # The first is a page fault, the second read(): only mmap_lock differs, which no other program takes here.
         name, where = (
             ("filemap_fault", "mm/filemap.c") if number % 2 == 0 else ("filemap_read", "mm/filemap.c")
         )
@@ -98,7 +98,7 @@ def _reuse_block(model: Model, file: _File) -> None:
 
 
 def _read(model: Model, file: _File) -> None:
-    """Write how a page of the cache is found or filled; register CLASS holds what is read."""
+    """Write the look-up of a page of the cache, which is filled if absent; register CLASS gets the data."""
     asm = model.asm
     miss, hole, insert, over = (model.label() for _ in range(4))
     asm.v_load(o.CLASS, file.page, text="look the page up in the page cache")
@@ -133,7 +133,7 @@ def _read(model: Model, file: _File) -> None:
 
 
 def _check(model: Model, file: _File) -> None:
-    """Write what who punched does next: read the range."""
+    """Write the puncher's read of the range after the punch."""
     asm = model.asm
     with asm.function("filemap_read", "mm/filemap.c"):
         _read(model, file)

@@ -1,15 +1,16 @@
 """khugepaged collapses a PTE table into a huge page while GUP-fast is inside that table.
 
-khugepaged clears the PMD entry and flushes (pmdp_collapse_flush()); then it looks whether anybody has references to
-the pages, copies them into the huge page and lets go of them. The withdrawn table is deposited for the day when the
-huge page is split, and then filled anew or freed at once: no grace period protects a table that is withdrawn so.
+khugepaged clears the PMD entry and flushes (pmdp_collapse_flush()). Then it checks the pages' references, copies the
+pages into the huge page and releases them. The withdrawn table is deposited until the huge page is split; it is then
+filled anew or freed at once: no grace period protects a table that is withdrawn this way.
 
-Where the flush interrupts GUP-fast's CPU it waits for the walk. Elsewhere 70cbc3cc78a9 protects the pages: GUP-fast
-takes the page first and reads the PMD entry again then, khugepaged the other way round. 2ba99c5e0881 protects the
-table, which that recheck reads too late: khugepaged interrupts all CPUs before it uses the table. Radix kernels of
-powerpc had an IPI of their own in pmdp_collapse_flush() until bedf03416913, which came with the first fix.
+Where the flush sends IPIs, it waits for the walk on GUP-fast's CPU. Elsewhere 70cbc3cc78a9 protects the pages: GUP-fast
+takes the page first and then reads the PMD entry again; khugepaged clears the entry first and then checks the
+references. That recheck comes too late for the table; 2ba99c5e0881 protects it: khugepaged sends an IPI to all CPUs
+before it uses the table. Radix kernels of powerpc had an IPI of their own in pmdp_collapse_flush() until bedf03416913,
+which came with the first fix.
 
-The switches `scenario.recheck` and `scenario.sync` are as the kernel has them unless they are set.
+The switches `scenario.recheck` and `scenario.sync` follow the kernel unless they are set.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ def _problem(scene: Setup, model: Model, places: tuple[str, ...]) -> Problem:
 
 
 def _collapse(scene: Setup, model: Model, pmd: int, then: Callable[[], None]) -> None:
-    """Write khugepaged: it is a kernel thread, so that its CPU has the mm not loaded.
+    """Write khugepaged: it is a kernel thread, whose CPU does not have the mm loaded.
 
     Args:
-        scene: where.
-        model: where to write.
+        scene: the scene.
+        model: the model.
         pmd: the variable that is the PMD entry.
-        then: writes what it does once nobody can find the table any more, or so it thinks.
+        then: writes the steps after the flush, when no walk is supposed to be in the table any more.
     """
     asm = model.asm
     pages = 1 << (scene.lowering.geometry.pmd_shift - scene.lowering.geometry.page_shift)
@@ -107,7 +108,7 @@ _WALKED, _REPLACED, _PINNED = range(3)
 
 
 def _build_page(scene: Setup) -> Problem:
-    """One page: khugepaged may replace it only if nobody has a reference, and nobody may get one afterwards."""
+    """Build the scenario of one page: khugepaged may replace it only if it has no references and gets none later."""
     model = _model(scene)
     asm = model.asm
     pmd, pte = model.variable(1, "the PMD entry"), model.variable(1, "the PTE")
@@ -163,7 +164,7 @@ _IN_TABLE, _REUSED, _FREED = range(3)
 
 
 def _build_table(scene: Setup) -> Problem:
-    """One table: it is deposited, filled anew when the huge page is split, and freed."""
+    """Build the scenario of one table: it is deposited, filled anew when the huge page is split, and freed."""
     model = _model(scene)
     asm = model.asm
     pmd = model.variable(1, "the PMD entry")

@@ -1,16 +1,16 @@
 """Reclaim of a MADV_FREE page against a direct-IO read into it (6c8e2a256915, 5.18).
 
 Reclaim clears the PTE of a clean lazyfree page and discards the page if nobody needs it. A direct-IO read takes the
-page by GUP-fast: it reads the PTE, takes a reference, and reads the PTE again. The page turns dirty only when the
-device is done. Before the fix reclaim looked at the dirty flag alone; since then it looks at the references first,
-between two barriers:
+page by GUP-fast: it reads the PTE, takes a reference, and reads the PTE again. The page becomes dirty only when the
+device is done. Before the fix reclaim checked the dirty flag alone; since then it checks the references first, between
+two barriers:
 
     clear PTE; smp_mb(); read references and mapcount; smp_rmb(); read dirty flag    (try_to_unmap_one, mm/rmap.c)
     take reference; read PTE again; ...; set dirty flag; drop reference              (gup_pte_range, block/bio.c)
 
 The TLB flush is deferred here (TTU_BATCH_FLUSH), so nothing but the barrier orders the cleared PTE before the reads;
-where the PTE is cleared by a fully ordered exchange (x86), that orders them too. A user sees neither zeros where the
-device wrote, nor does the device write to a freed page.
+where the PTE is cleared by a fully ordered exchange (x86), that orders them too. The invariants: user mode reads no
+zeros where the device wrote, and the device does not write to a freed page.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SENTENCES = {
 _DATA, _FREED_PAGE = 1, 2
 _PLACES = ("grabbed", "restored", "discarded")
 _GRABBED, _RESTORED, _DISCARDED = range(len(_PLACES))
-# What the PTE maps.
+# The values of the PTE.
 _NONE, _PAGE, _FRESH = range(3)
 
 
 class _State:
-    """The variables: the PTE, the page's struct page, and what the pages hold (1: what the device wrote)."""
+    """The variables: the PTE, the page's struct page, and the data of the pages (1: written by the device)."""
 
     def __init__(self, model: Model) -> None:
         self.pte = model.variable(_PAGE, "the PTE")
@@ -146,7 +146,7 @@ def _read_in_user_mode(model: Model, state: _State) -> None:
             asm.jump_equal(o.SLOT, _FRESH, fresh)
             asm.jump(page)
             asm.place(zero)
-            asm.set(o.CLASS, 0)  # what the zero page holds, which is mapped now
+            asm.set(o.CLASS, 0)  # the data of the zero page, which is mapped now
         asm.place(over)
         model.fail_if(o.CLASS, 0, _DATA, "the user reads zeros where the device wrote")
 
@@ -184,7 +184,7 @@ def _reclaim(model: Model, state: _State, scene: Setup) -> None:
             _put_page(model, state)
             asm.reached(_DISCARDED)
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
-        # 5.15 and before looked at the dirty flag once more; later kernels don't, as the page is freed in any case.
+        # 5.15 and before checked the dirty flag once more; later kernels don't, as the page is freed in any case.
         asm.set(o.SCRATCH, 1)
         asm.set(o.SCRATCH2, 0)
         asm.v_cas(state.refs, o.SCRATCH, o.SCRATCH2, kept, text="page_ref_freeze: 1 to 0")

@@ -1,8 +1,8 @@
-"""Merges of the feed: whether they kept what they carry.
+"""Merges of the feed: whether each kept the change that it carries.
 
-A merge has no behaviour of its own. What can be run is what a commit that it brings in changed: under the first
-parent, which does not have it, under the second, which does, and under the merge. The merge may be no worse than the
-better of its parents.
+A merge has no behaviour of its own. Its regression run is that of a commit that it brings in: under the first parent,
+which lacks the commit, under the second, which has it, and under the merge. The merge may be no worse than the better
+of its parents.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
 
-#: Which of the trees has what the merge carries.
+#: Whether each tree has the commit that the merge carries.
 _HAS = {"merge": True, "first": False, "second": True}
 
 _TREE = Parameter("tree", "merge", "which tree: the merge, or one of its parents", choices=tuple(_HAS))
 
 
 def _merge(commit: str, carried: Scenario, summary: str, first: str) -> Scenario:
-    """Make the regression run of a merge.
+    """Return the scenario that is the regression run of a merge.
 
     Args:
         commit: the merge.

@@ -1,12 +1,13 @@
-"""Who shares a hugetlb PMD table: its reference count, or a count of its own (59d9094df3d7; a8682d500f69).
+"""How the sharers of a hugetlb PMD table are counted: by its page's reference count, or by a count of their own
+(59d9094df3d7; a8682d500f69).
 
-Until 59d9094df3d7 (6.13) a PMD table counted as shared when its page had more than one reference. Anybody who walks
-page frames may take one for a moment (get_page_unless_zero()). If the last process unmaps just then, it takes the
-table for a shared one: it clears its PUD entry and gives its reference up, and the huge page that the table maps stays
-mapped for ever, by a table that nobody has. Since then pt_share_count counts the sharers, and nothing else does.
+Until 59d9094df3d7 (6.13) a PMD table counted as shared when its page had more than one reference. A scan of page frames
+may take one for a moment (get_page_unless_zero()). If the last process unmaps just then, it takes the table for a
+shared one: it clears its PUD entry and drops its reference, and the huge page stays mapped for ever, by a table that no
+process has. Since then pt_share_count counts only the sharers.
 
-The rules that a8682d500f69 states in comments are checked after each process: the huge page is mapped once, however
-many processes share the entry; who unshares leaves its mapcount alone; the reverse map's walk over n sharers is n - 1
+The rules that a8682d500f69 states in comments are checked after each process: the huge page's mapcount is one, however
+many processes share the entry; unsharing does not change the mapcount; a reverse-map walk over n sharers makes n - 1
 unsharings and one unmap.
 """
 
@@ -77,7 +78,7 @@ def _build(scene: Setup) -> Problem:
 
 
 def _unmap(model: Model, table: _Table) -> None:
-    """Write what happens to one process's mapping of the table, all of it under i_mmap_rwsem."""
+    """Write the unmapping of the table in one process, all of it under i_mmap_rwsem."""
     asm = model.asm
     exclusive, over = model.label(), model.label()
     with asm.function("huge_pmd_unshare", "mm/hugetlb.c"):
@@ -112,7 +113,7 @@ def _unmap(model: Model, table: _Table) -> None:
 
 
 def _put_table(model: Model, table: _Table, text: str) -> None:
-    """Write that one reference to the table's page goes; without any the page is freed, which must be empty then."""
+    """Write the drop of one reference to the table's page; with the last one the page is freed, and must be empty."""
     asm = model.asm
     free, over = model.label(), model.label()
     asm.v_add(table.references, -1, o.SCRATCH, text=text)
@@ -126,7 +127,7 @@ def _put_table(model: Model, table: _Table, text: str) -> None:
 
 
 def _check(model: Model, table: _Table) -> None:
-    """Write what holds after each process, i_mmap_rwsem held: the accounts agree with who still maps the table."""
+    """Write the check after each process, under i_mmap_rwsem: the counts agree with the mappings of the table."""
     asm = model.asm
     mapped, over, fine = (model.label() for _ in range(3))
     asm.v_load(o.SCRATCH, table.users)

@@ -1,4 +1,4 @@
-"""What scenarios on single page-table entries share: an entry's value, its lock, how it is cleared and flushed."""
+"""Common parts of scenarios on single page-table entries: an entry's value, its lock, clearing and flushing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shootdown._mm.model import Model
 
 
 def page(number: int) -> int:
-    """Return the bit of an entry that says it maps this page, so that a test of one bit tells pages apart."""
+    """Return the bit by which an entry maps this page, so that one bit is enough to test for a page."""
     return 1 << (o.ENTRY_PAGE_SHIFT + number)
 
 
@@ -26,7 +26,7 @@ class Leaf:
     """Write what kernel code does to page-table entries under their lock.
 
     Args:
-        model: whose programs.
+        model: the model with the programs.
     """
 
     def __init__(self, model: Model) -> None:
@@ -35,7 +35,7 @@ class Leaf:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock of the page table (pte_offset_map_lock()) within."""
+        """Hold the page-table lock within (pte_offset_map_lock())."""
         self.asm.lock(self.model.locks.ptl, write=True, sleeps=False, text="page-table lock")
         yield
         self.asm.unlock(self.model.locks.ptl, write=True, text="page-table lock")
@@ -48,7 +48,7 @@ class Leaf:
         self.asm.unlock(self.model.locks.mmap, index=1, write=write, text="mmap_lock")
 
     def exchange(self, variable: int, value: int, register: int, text: str) -> None:
-        """Write an atomic exchange; the register gets what was there."""
+        """Write an atomic exchange; the register gets the old value."""
         self.asm.v_xchg(variable, value, register, text=text)
 
     def load(self, register: int, variable: int, text: str) -> None:
@@ -60,7 +60,7 @@ class Leaf:
         self.asm.v_store(variable, value, text=text)
 
     def changed(self, entries: int = 1) -> None:
-        """Write what architectures do at once, before the page-table lock drops: a hash table's entries go."""
+        """Write what an architecture does before the page-table lock is released: hash-table entries are flushed."""
         self.model.gathers.cleared(entries, huge=False)
 
     def flush_page(self) -> None:
@@ -84,17 +84,17 @@ class Leaf:
 
     @contextmanager
     def unless_same(self, x: int, y: int) -> Iterator[None]:
-        """Run what is within if two registers differ."""
+        """Run the steps within if two registers differ."""
         same = self.model.label()
         self.asm.jump_same(x, y, same)
         yield
         self.asm.place(same)
 
     def if_page(self, register: int, number: int) -> AbstractContextManager[Branch]:
-        """Run what is within if the register holds an entry that maps this page."""
+        """Run the steps within if the register holds an entry that maps this page."""
         return self.asm.if_bits(register, page(number))
 
     def access(self, register: int, entry: int, *, write: bool) -> None:
-        """Write a user-mode access through the TLB, or by a walk; the register gets 0 where it faults."""
+        """Write a user-mode access through the TLB, or by a walk; the register gets 0 for a fault."""
         kind = "write to" if write else "read"
         self.asm.access(register, entry, write=write, text=f"{kind} the page")

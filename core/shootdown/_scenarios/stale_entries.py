@@ -1,12 +1,12 @@
-"""A TLB entry outlives its page: mremap() flushes too late, or madvise() does not flush for somebody else.
+"""A TLB entry outlives its page: mremap() flushes too late, or madvise() relies on another thread's flush.
 
 `mremap-stale` (CVE-2018-18281, fixed by eb66ae030829 in 4.19): mremap() moves a PTE. A truncation finds the page at the
 new address, flushes that, and frees the page; the TLB entry of the old address still leads there unless mremap()
 flushes before it drops the page-table locks.
 
-`nested-flush` (fixed by 99baac21e458 in 4.13): two threads drop the same page with MADV_DONTNEED. The second finds the
-PTE none and has nothing to flush; but the first has not flushed yet, so that the old page is still there after the
-second call has returned, unless it sees the other's gather (mm_tlb_flush_nested()) and flushes everything.
+`nested-flush` (fixed by 99baac21e458 in 4.13): two threads drop the same page with MADV_DONTNEED. The second finds
+pte_none() and has nothing to flush; but the first has not flushed yet, so that the old page is still accessible after
+the second call has returned, unless that call detects the other gather (mm_tlb_flush_nested()) and flushes everything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SH
 
 
 def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
-    """Write how an entry becomes none; register SCRATCH gets what it was."""
+    """Write the clearing of an entry; register SCRATCH gets its old value."""
     asm = model.asm
     with asm.function(name):
         if scene.pte_clear == "xchg":
@@ -43,7 +43,7 @@ def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
 # --- mremap()
 
 _MOVED, _FREED, _OLD = range(3)
-#: Where the page is moved to, in base pages from where it was: another page table.
+#: The distance by which the page is moved, in base pages: into another page table.
 _NEW = 1 << 10
 
 
@@ -95,7 +95,7 @@ def _flush_old(scene: Setup, model: Model, new: int) -> None:
 
 
 def _truncate(scene: Setup, model: Model, old: int, new: int, freed: int) -> None:
-    """Write ftruncate() by another thread; it comes by the file, and needs no mmap_lock."""
+    """Write ftruncate() by another thread; it finds the mapping through the file, without mmap_lock."""
     asm, gathers = model.asm, model.gathers
     nothing, over = model.label(), model.label()
     with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"), asm.sparing(old):
@@ -121,7 +121,7 @@ def _truncate(scene: Setup, model: Model, old: int, new: int, freed: int) -> Non
 
 
 def _use(model: Model, old: int, freed: int, text: str) -> None:
-    """Write one access of user mode to the old address; it must not find a page that was freed before."""
+    """Write one user-mode access to the old address; it must not reach a page that was freed before."""
     asm = model.asm
     fault, live = model.label(), model.label()
     with asm.function("user mode"):

@@ -1,20 +1,20 @@
-"""Who counts an anonymous huge page as mlocked (efdb6720b44b, 5.14-rc2): histories of mappings and locks.
+"""When an anonymous huge page counts as mlocked (efdb6720b44b, 5.14-rc2): histories of mappings and mlock().
 
 An anonymous THP is marked mlocked only while one PMD maps it (follow_trans_huge_pmd() in mm/huge_memory.c); PTEs that
 map a THP never mark it (follow_page_pte() in mm/gup.c). munlock() of a page that is mapped more than once walks the
 reverse map for another VM_LOCKED VMA that keeps it mlocked (page_mlock() in mm/rmap.c). Since d9770fcc1c0c (5.14-rc1)
-the walk took VMAs that map the page by PTEs too: PageDoubleMap, it was thought, tells of them before. Of an anonymous
-page it does not: it goes with the last PMD mapping, and nobody sets it when a PMD mapping comes back. Migration lets
-that happen: set_pmd_migration_entry() removes the PMD mappings, and remove_migration_ptes() maps the new page by PMD
-and by PTEs as the old one was (page_add_anon_rmap() sets no PageDoubleMap). Since the fix page_mlock() leaves anonymous
-THPs alone, and so does try_to_unmap(), which had the same test (`-p reclaim=true`).
+the walk accepted VMAs that map the page by PTEs too: a check of PageDoubleMap was meant to exclude those. For an
+anonymous page it does not: the flag is cleared with the last PMD mapping, and is not set when a PMD mapping comes back.
+Migration makes that possible: set_pmd_migration_entry() removes the PMD mappings, and remove_migration_ptes() maps the
+new page by PMD and by PTEs as the old one was (page_add_anon_rmap() sets no PageDoubleMap). Since the fix page_mlock()
+leaves anonymous THPs alone, and so does try_to_unmap(), which had the same test (`-p reclaim=true`).
 
 Up to three processes map the page, each by PMD or by PTEs, each VM_LOCKED or not, read-only: mlock() would break COW of
 a writable one. Processes are in the order of the reverse map. All operations run under one lock.
 
     mlocker     a page that is marked mlocked is mapped by a PMD of a VM_LOCKED VMA
     balance     NR_MLOCK counts the page if and only if it is marked, and it is not marked once it is unmapped
-    double-map  page_mlock() gets no page with PageDoubleMap (its VM_BUG_ON_PAGE())
+    double-map  page_mlock() is never called with PageDoubleMap set (its VM_BUG_ON_PAGE())
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _MLOCKED, _MUNLOCKED, _WALKED, _WALKED_PAST, _UNMAPPED = range(len(_PLACES))
 _PROCESSES = 3
 _COLUMNS = 2
 _END = _PROCESSES * _COLUMNS
-# How a process maps the page.
+# The ways in which a process maps the page.
 _NOT, _BY_PTES, _BY_PMD = range(3)
 
 
 class _Page(Writer):
-    """The huge page's flags and counts, and for each process how it maps the page and whether it is VM_LOCKED."""
+    """The huge page's flags and counts, and for each process how it maps the page and whether its VMA is VM_LOCKED."""
 
     def __init__(self, model: Model, scene: Setup) -> None:
         super().__init__(model)
@@ -74,7 +74,7 @@ class _Page(Writer):
 
     @contextmanager
     def each(self) -> Iterator[None]:
-        """Write: do what is within for each process, in the order of the reverse map; INDEX is where its row begins."""
+        """Write: run the steps within for each process in reverse-map order; INDEX is the start of its row."""
         asm, model = self.asm, self.model
         again, over = model.label(), model.label()
         asm.set(o.INDEX, 0)
@@ -97,7 +97,7 @@ class _Page(Writer):
 
     @contextmanager
     def unmarked(self) -> Iterator[None]:
-        """Write TestClearPageMlocked() with its accounting; within is what comes only if the page was marked."""
+        """Write TestClearPageMlocked() with its accounting; the steps within run only if the page was marked."""
         self.look(o.SCRATCH, self.mlocked)
         with self.if_equal(o.SCRATCH, 1):
             self.asm.v_store(self.mlocked, 0, text="ClearPageMlocked")
@@ -112,7 +112,7 @@ class _Page(Writer):
     # --- operations; register SLOT is where the row of a process begins
 
     def mlock(self, refused: Label) -> None:
-        """Write mlock(), of a VMA that may be VM_LOCKED already: it is populated once more."""
+        """Write mlock() of a VMA that may be VM_LOCKED already: it is populated once more."""
         asm, model = self.asm, self.model
         over = model.label()
         self._refuse_unmapped(refused)
@@ -144,7 +144,7 @@ class _Page(Writer):
             asm.v_store(self.locked, 0, index=o.SLOT, text="the VMA is VM_LOCKED no more")
             with asm.function("munlock_vma_page"), self.unmarked():
                 asm.reached(_MUNLOCKED)
-                few = model.label()  # page_mapcount(): there is but the mapping that is munlocked
+                few = model.label()  # page_mapcount(): the mapping that is munlocked is the only one
                 self.look(o.SCRATCH, self.pmds)
                 self.look(o.SCRATCH2, self.ptes)
                 with self.if_equal(o.SCRATCH, 0):
@@ -155,7 +155,7 @@ class _Page(Writer):
                 asm.place(few)
 
     def _page_mlock(self) -> None:
-        """Write page_mlock(): does another VM_LOCKED VMA keep the page mlocked?"""
+        """Write page_mlock(): look for another VM_LOCKED VMA, which keeps the page mlocked."""
         asm, model = self.asm, self.model
         over = model.label()
         with asm.function("page_mlock", "mm/rmap.c"):
@@ -167,7 +167,7 @@ class _Page(Writer):
                 with self.if_equal(o.SCRATCH, 1):
                     if (
                         self.fixed
-                    ):  # it has returned before: it is an anonymous THP; what would it have found?
+                    ):  # it has returned already for an anonymous THP; this marks what it would have found
                         self.look(o.SCRATCH, self.how, o.INDEX)
                     else:
                         asm.v_load(o.SCRATCH, self.how, index=o.INDEX, text="a VM_LOCKED VMA maps the page")
@@ -197,7 +197,7 @@ class _Page(Writer):
             self._count(1)
 
     def _count(self, much: int) -> None:
-        """Write: one mapping more or less, of the kind that CLASS says; SCRATCH gets how many of it there are."""
+        """Write: change the number of mappings of the kind in CLASS; SCRATCH gets the new number."""
         for kind, count in ((_BY_PMD, self.pmds), (_BY_PTES, self.ptes)):
             with self.if_equal(o.CLASS, kind):
                 self.count(count, much, text="one more" if much > 0 else "one less")
@@ -233,7 +233,7 @@ class _Page(Writer):
         self._remove_rmap(o.SLOT)
 
     def _remove_rmap(self, at: int) -> None:
-        """Write page_remove_rmap(): the last mapping of a kind takes the mark along."""
+        """Write page_remove_rmap(): the last mapping of a kind also clears the mark."""
         asm = self.asm
         with asm.function("page_remove_rmap", "mm/rmap.c"):
             self.look(o.CLASS, self.how, at)
@@ -245,11 +245,11 @@ class _Page(Writer):
                 self.clear_mlock()
 
     def migrate(self, refused: Label) -> None:
-        """Write migration, where THPs migrate whole (ARCH_ENABLE_THP_MIGRATION): the variables are the new page's."""
+        """Write migration of a whole THP (ARCH_ENABLE_THP_MIGRATION): the variables then describe the new page."""
         asm = self.asm
         self._refuse_unmapped_everywhere(refused)
         with asm.function("set_pmd_migration_entry", "mm/huge_memory.c"):
-            self.clear_mlock()  # as the last mapping goes
+            self.clear_mlock()  # as for the last mapping
             asm.v_store(self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
         with self.each():
             self.look(o.CLASS, self.how, o.INDEX)
@@ -293,7 +293,7 @@ class _Page(Writer):
         asm.place(over)
 
     def check(self) -> None:
-        """Write what must hold after each operation."""
+        """Write the checks after each operation."""
         asm, model = self.asm, self.model
         fine, mapped = model.label(), model.label()
         self.look(o.SCRATCH, self.mlocked)
@@ -318,7 +318,7 @@ class _Page(Writer):
 
 
 def build(scene: Setup) -> Problem:
-    """Write the programs: each operation on each process, migration, and reclaim if it is asked for."""
+    """Write the programs: each operation on each process, migration, and reclaim if requested."""
     numbers = range(1, _PROCESSES + 1)
     slots = tuple((n - 1) * _COLUMNS for n in numbers)
     kinds = (

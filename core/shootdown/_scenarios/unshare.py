@@ -1,11 +1,11 @@
-"""Unsharing a hugetlb PMD table while somebody walks it: GUP-fast, or the hardware.
+"""Unsharing a hugetlb PMD table while GUP-fast or the hardware walks it.
 
-`sharers` processes map one table. All but one give it up, on the path that `path` names; the last one then uses the
+`sharers` processes map one table. All but one unshare it, on the path that `path` names; the last one then uses the
 table's page for mappings of its own, unmaps those too, and frees it. Each process that unshares has a second CPU: in
-`unshare-gup` it is inside GUP-fast, in `unshare-walk-cache` its hardware walker caches and uses what it likes.
+`unshare-gup` it is inside GUP-fast, in `unshare-walk-cache` its hardware walker may cache and use any entry.
 
-What may not happen: GUP-fast returns a page that it found through a table that belongs to somebody else by then, or
-reads a freed one; a hardware walker uses a cached link to such a table.
+The invariants: GUP-fast returns no page that it found through a table which another process has reused, and reads no
+freed table; a hardware walker uses no cached link to such a table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PARAMETERS = (
 
 
 class _Cast:
-    """The machine of one scene: CPUs, tasks and address spaces by what they do.
+    """The machine of one scene: CPUs, tasks and address spaces by their parts in it.
 
     Each mm that unshares has two CPUs, except where the reverse map does it from elsewhere: the unsharer's own is
     then left out. The last CPU is that of the process which keeps the table; before it comes the one that migrates.
@@ -54,7 +54,7 @@ class _Cast:
         self.others = [i * per + per - 1 for i in range(self.leavers)]
         self.actors = [] if self.rmap else [i * per for i in range(self.leavers)]
         cpus = self.leavers * per + 1 + int(self.rmap)
-        #: Where a CPU has to run somebody else, that process is the last mm.
+        #: The process that runs on a CPU which has switched away is the last mm.
         self.stranger = self.leavers + 1
         self.model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=self.leavers + 1 + int(self.exits), slots=1
@@ -110,7 +110,7 @@ def _build(scene: Setup, *, gup: bool) -> Problem:
 
 
 def _others(cast: _Cast, left: list[int]) -> list[int | None]:
-    """Write what the other CPU of each mm does: walk, run in user mode, idle lazily, or run another process."""
+    """Write the other CPU of each mm: it walks, runs in user mode, idles lazily, or runs another process."""
     model, scene = cast.model, cast.scene
     if scene["lazy"]:
         for mm, cpu in enumerate(cast.others):
@@ -129,7 +129,7 @@ def _others(cast: _Cast, left: list[int]) -> list[int | None]:
                 else:
                     model.spin()
         return list(tasks)
-    # An mm that exits runs nowhere any more; the CPU runs another process.
+    # An exiting mm runs on no other CPU; this one runs another process.
     owners = [cast.stranger if cast.exits else mm for mm in range(cast.leavers)]
     tasks = [model.task(mm=owners[i], cpu=cpu, ready=True) for i, cpu in enumerate(cast.others)]
     model.starts(*tasks)
@@ -151,7 +151,7 @@ def _give_up(model: Model, path: str) -> None:
 
 
 def _gup_fast(model: Model) -> None:
-    """Write gup_fast() of one huge page: the PUD entry is read once, the table's entry before and after the grab."""
+    """Write gup_fast() of one huge page: read the PUD entry once, the table's entry before and after the grab."""
     asm = model.asm
     out, reused = model.label(), model.label()
     with asm.function("gup_fast", "mm/gup.c"):
@@ -180,9 +180,9 @@ def _gup_fast(model: Model) -> None:
 
 
 def _keep(model: Model) -> None:
-    """Write what the last process does: unmap its hugetlb part, reuse the table, unmap that, free the table.
+    """Write the last process: it unmaps its hugetlb mapping, reuses the table, unmaps that too, and frees the table.
 
-    If somebody else still maps the table when it looks, it leaves the table alone: other orders show the rest.
+    If another process still maps the table, it leaves the table alone: other interleavings cover the rest.
     """
     asm, hugetlb, gathers = model.asm, model.hugetlb, model.gathers
     over = model.label()
