@@ -23,7 +23,7 @@ KINDS = ("embedded", "isolated", "thp", "file")
 
 
 def tables_freed(kind: str, pages: int, table_pages: int) -> int:
-    """Say how many page-table pages munmap frees: all of an isolated mapping, else those wholly covered."""
+    """Return the number of page-table pages that munmap() frees: all of an isolated mapping, else those covered."""
     if kind == "thp":
         return 1
     if kind in ("isolated", "file"):

@@ -1,4 +1,4 @@
-"""The bug report: a parent maps hugetlb memory and forks children that read a few pages each and exit.
+"""The workload of the bug report: a parent maps hugetlb memory and forks children that read a few pages each and exit.
 
 lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de: 1000 children over 1200 GiB on 196 CPUs, 2.475 s without
 1013af4f585f and 11.275 s with it.
@@ -23,8 +23,8 @@ def glibc_rand(seed: int, count: int) -> list[int]:
     P. Selinger, "The GLIBC random number generator", 2007.
 
     Args:
-        seed: what `srand` was given; 1 if it never was.
-        count: how many values.
+        seed: the argument of `srand`; 1 if it is never called.
+        count: the number of values.
     """
     state = [seed]
     for i in range(1, 31):
@@ -37,11 +37,11 @@ def glibc_rand(seed: int, count: int) -> list[int]:
 
 
 def tables_read(gib: int, pages: int) -> tuple[int, ...]:
-    """Say which PMD tables a child reads through, in the order of its first access to each.
+    """Return the PMD tables that a child reads through, in the order of its first access to each.
 
     Args:
         gib: size of the mapping in GiB, one table for each.
-        pages: how many reads at `rand() % (number of huge pages)`.
+        pages: the number of reads at `rand() % (number of huge pages)`.
     """
     pages_mapped = gib * _HUGE_PAGES_PER_GIB
     reads = glibc_rand(1, pages)

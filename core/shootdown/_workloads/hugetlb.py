@@ -19,7 +19,7 @@ from shootdown._values.setup import Setup
 from shootdown._values.workload import Workload
 from shootdown._workloads.threads import STATES, Threads, remarks
 
-#: What want_pmd_share() finds of the mapping's PUD entries.
+#: How the mapping covers its PUD entries, as want_pmd_share() checks.
 COVERS = ("whole", "short", "private")
 
 _PARAMETERS = (
@@ -49,18 +49,18 @@ _PARAMETERS = (
 
 @attrs.frozen
 class Who:
-    """Who makes a call, and who maps the file.
+    """The process that makes a call, and those that map the file.
 
     Args:
         actor: the number of the process.
-        mms: all sharers in the order in which they mapped the file: calls that reach all of them visit them so.
+        mms: all sharers in the order in which they mapped the file, in which reverse-map walks visit them.
     """
 
     actor: int
     mms: tuple[int, ...]
 
 
-#: Writes one call of an actor's.
+#: Writes one call of an actor.
 Call = Callable[[Model, tuple[Mapping, ...], Who], None]
 
 
@@ -88,7 +88,7 @@ def split_into_vmas(
 def _builder(
     call: Call,
 ) -> Callable[[Setup], Machine]:
-    """Make the `build` of a workload in which each actor makes `call`."""
+    """Return the `build` of a workload in which each actor makes `call`."""
 
     def build(setting: Setup) -> Machine:
         sharers = setting["sharers"]
@@ -108,7 +108,7 @@ def _builder(
         )
         mains = [model.task(mm=i, cpu=i, ready=True) for i in range(sharers)]
         others = setting["threads"] + setting["walkers"]
-        # On CPUs that no other actor uses, where there are enough of them.
+        # On CPUs that no other actor uses, if there are enough.
         threads = Threads(
             model, mm=0, other_mm=sharers, cpu=actors - 1 if actors + others <= setting.cpus else 0
         )
@@ -149,7 +149,7 @@ def _builder(
 
 
 def _fills_batches(setting: Setup) -> bool:
-    """Say whether the last owner of all tables could fill the batches of a gather with its pages and tables."""
+    """Whether the last owner of all tables could fill a gather's batches with its pages and tables."""
     queue = PageQueue(
         setting.kernel.page_size, int(setting.kernel.folio_batches), bool(setting["allocation_fails"])
     )
@@ -157,9 +157,9 @@ def _fills_batches(setting: Setup) -> bool:
 
 
 def upper_tables(model: Model, tables: int) -> tuple[int, int]:
-    """Say how many page-table pages above PMD tables a mapping of its own region needs, and at which level."""
+    """Return the number of page-table pages above the PMD tables of an isolated mapping, and their level."""
     geometry = model.lowering.geometry
-    # An entry that spans half of the address space maps the stack too: its table stays.
+    # An entry that spans half of the address space maps the stack too: its table is not freed.
     if geometry.pud_shift < geometry.p4d_shift < model.kernel.va_bits - 1:
         span, level = geometry.p4d_shift - geometry.pud_shift, o.CLEARED_P4DS
     else:
@@ -182,7 +182,7 @@ def _mprotect(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
 
 def _mremap(model: Model, mappings: tuple[Mapping, ...], _: Who) -> None:
     count, level = upper_tables(model, model.slots)
-    for m in mappings:  # the last one takes the tables above with it
+    for m in mappings:  # the last one also frees the tables above
         model.calls.mremap(m, upper_tables=count if m is mappings[-1] else 0, level=level)
 
 
@@ -261,10 +261,10 @@ def _workload(
 
 
 def _mremap_remarks(setting: Setup) -> list[str]:
-    """Say where the kernel moves everything and then reports failure, because an int holds the bytes that were moved.
+    """Return a remark if the kernel moves everything and then reports failure: an int holds the number of bytes.
 
-    mm/hugetlb.c, move_hugetlb_page_tables(): 4 GiB become 0, less than was asked for; 6 GiB a negative number, which is
-    none too few. Seen in every measured kernel that has the call (tests/oracle/README.md).
+    mm/hugetlb.c, move_hugetlb_page_tables(): 4 GiB become 0, which is less than requested; 6 GiB become negative, which
+    passes the check. Seen in every measured kernel that has the call (tests/oracle/README.md).
     """
     size = -(-setting["tables"] // setting["vmas"]) << setting.lowering.geometry.pud_shift
     if not setting.kernel.hugetlb_mremap_in_int or size & 0xFFFF_FFFF == size or size & 0x8000_0000:

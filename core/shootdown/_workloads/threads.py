@@ -1,4 +1,4 @@
-"""Further threads of a process, in the states that flushes tell apart."""
+"""Further threads of a process, in states that flushes treat differently."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.setup import Setup
 
-#: What a thread does: runs in user mode; has run and idles (its CPU is lazy); has run and another process runs now.
+#: The states of a thread: running in user mode; idle (its CPU is lazy); switched away (another process runs there).
 STATES = ("spin", "lazy", "switched")
 
-#: How long a walker stays inside its window, in page faults: until the call that it races with is under way.
+#: The length of a walker's window, in page faults: long enough that the call it races with has begun.
 _WINDOW = 100
 
 
 def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
-    """Say which threads that were asked for there is no CPU for, and which vCPUs can't be preempted.
+    """Return remarks on requested threads without a CPU, and on vCPUs that can't be preempted.
 
     Args:
-        setting: what the workload's `build` got.
+        setting: the argument of the workload's `build`.
         busy: CPUs that the workload needs for itself.
     """
     values = setting.values
@@ -45,10 +45,10 @@ class Threads:
     """Declare threads of one process, then write their programs.
 
     Args:
-        model: the scenario.
-        mm: whose threads.
+        model: the model.
+        mm: the mm of the threads.
         other_mm: the process that runs where threads have switched away.
-        cpu: where the process' first thread runs; the others follow.
+        cpu: the CPU of the process's first thread; the others follow.
         ready: they run from the beginning; otherwise from where `spawn()` is written.
     """
 
@@ -63,7 +63,7 @@ class Threads:
         self._ready = ready
 
     def add(self, count: int, state: str, *, preempted: int = 0) -> None:
-        """Declare threads in a state, each on the next CPU; the first so many on preempted vCPUs."""
+        """Declare threads in a state, each on the next CPU; the first `preempted` of them on preempted vCPUs."""
         model = self._model
         count = min(count, model.cpus - 1)
         cpus = [(self._next + i) % model.cpus for i in range(count)]
@@ -91,7 +91,7 @@ class Threads:
         self._count += count
 
     def write(self, mappings: tuple[Mapping, ...]) -> None:
-        """Write what the threads do."""
+        """Write the programs of the threads."""
         for state, tasks, others in self._groups:
             if not tasks:
                 continue
@@ -118,7 +118,7 @@ class Threads:
                     self._model.sleep()
 
     def _walk(self, mappings: tuple[Mapping, ...]) -> None:
-        """GUP-fast: interrupts off, read the PUD entry, read the table, take the page, interrupts on."""
+        """Write GUP-fast: interrupts off, read the PUD entry, read the table, take the page, interrupts on."""
         model = self._model
         asm = model.asm
         for m in mappings[:1]:
