@@ -4,7 +4,7 @@
     rows = shootdown.compare("hugetlb-munmap", kernels=["6.12.73", "7.0"], parameters={"tables": 4})
     rows[0].counts["sync_ipis"]
 
-Nothing heavy is imported before it is used.
+Heavy modules are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from shootdown._values.setup import Setup as Setting
     from shootdown._values.workload import Workload
 
-# The module of each public name, and its name there if that is another one.
+# The module of each public name, and the name there if it differs.
 _HOMES = {
     "Architecture": "_values.architecture",
     "CacheGeometry": "_tlb.geometry",

@@ -1,13 +1,12 @@
-"""Page-table formats for authors of plugins: the words to write one in, and what to try it out with.
+"""Page-table formats for authors of plugins: the parts of a format, and the tools to try one out.
 
     from shootdown.formats import AddressSpace, PhysicalMemory, trace
     space = AddressSpace(MY_FORMAT, PhysicalMemory())
     space.map(0x40_0000, 0x1234_5000, 4096, "rw")
     trace(MY_FORMAT, space.memory, space.root, 0x40_0abc).pa
 
-`Format` and what it is made of are frozen values; `trace` walks in plain Python and keeps every step, `Walker`
-runs the compiled walk, `mappings` lists all that is mapped. A `CustomFormat` brings a walk of its own, written with
-`shootdown.kernels`.
+`Format` and its parts are frozen values; `trace` walks in plain Python and keeps every step, `Walker` runs the compiled
+walk, `mappings` lists all that is mapped. A `CustomFormat` has a walk of its own, written with `shootdown.kernels`.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from shootdown._pagetables.walk_steps import Step, Trace, trace
     from shootdown._pagetables.walker import Walker
 
-# What formats are tried out with needs numpy, and `Walker` numba: a plugin that only describes pays for neither.
+# The tools need numpy, and `Walker` needs numba: a plugin that only describes a format imports neither.
 _HOMES = {
     "FRAME_BYTES": "_pagetables.memory",
     "AddressSpace": "_pagetables.address_space",
@@ -99,7 +98,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what formats are tried out with when it is first used."""
+    """Import the tools when they are first used."""
     if name not in _HOMES:
         raise AttributeError(f"module 'shootdown.formats' has no attribute {name!r}")
     import importlib

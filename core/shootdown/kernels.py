@@ -12,16 +12,17 @@
         ...
         return Walk(pa, entry, reason, level, shift, rights)
 
-A kernel here is one of numba's, not Linux's: a plain function of `numpy.uint64`. `kernel` gives the very function back;
-a copy is compiled, with the kernels that it names, when a walk first runs. So a kernel names others by names of its
-module, not through another module, and nothing here imports numba. `inlined` is for small helpers. What `kernel` marks
-is kept on disk until a source of its module changes; a function without a mark is compiled with what calls it.
-`CustomFormat.walk` names it as `module:name`, so that whoever only lists formats does not import it.
+A kernel here is numba's kind, not Linux: a plain function of `numpy.uint64`. `kernel` registers the function and
+returns it unchanged; a copy is compiled, with the kernels that it names, when a walk first runs. Therefore a kernel
+must name others directly, as globals of its module, not through another module; and nothing here imports numba.
+`inlined` is for small helpers. A compiled `kernel` is kept on disk until a source of its module changes; a function
+without a decorator is compiled with its caller. `CustomFormat.walk` names the walk as `module:name`, so that listing
+formats does not import it.
 """
 
 from __future__ import annotations
 
-# Imported at once, not when first used: kernels kept on disk are stamped with the sources that imports lead to.
+# Imported here, not on first use: the disk cache of kernels depends on the sources that imports lead to.
 from shootdown._compilation.instructions import peek, poke
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._pagetables.format_layout import Check, Walk

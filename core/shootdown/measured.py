@@ -3,8 +3,8 @@
     from shootdown.measured import Difference, Measured, Row, Seen
 
 An architecture's `measured` is a `Measured`: it says on which platform a `Row` was measured, and turns what the model
-`Seen` counted into the names of the row's counts. A `Difference` is a disagreement that is understood.
-`tests/oracle/README.md` has the format of the file, `read_rows` reads it.
+`Seen` counted into the names of the row's counts. A `Difference` is a known disagreement, with its reason.
+`tests/oracle/README.md` describes the format of the file, `read_rows` reads it.
 """
 
 from __future__ import annotations

@@ -1,23 +1,23 @@
-"""What a plugin for an architecture writes with, beyond what `shootdown` itself offers.
+"""The API for architecture plugins, beyond the names in `shootdown` itself.
 
     from shootdown import Lowering, switch
     from shootdown.porting import Assembler, CacheGeometry, Contradiction, FlushScope, TlbGeometry, ops
 
-* Stage 2, kernels: `Contradiction`, two settings that cannot both hold; `BY_NAME`, every release series known; and
-  `SKIP_REDUNDANT_SYNC`, a proposal of mm/ to which an architecture adds a change of its own.
+* Stage 2, kernels: `Contradiction`, two settings that cannot both hold; `BY_NAME`, every known release series; and
+  `SKIP_REDUNDANT_SYNC`, a proposal for mm/ to which an architecture adds a change of its own.
 * Stage 3, platforms: `estimated_costs()` from a clock rate, `costs_like()` and `costs_times()` from another platform's,
-  `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` where nothing is known of a
-  CPU's caches, `tcg_tlb()` of QEMU's translator, and `with_entries()`, which counts from a geometry.
-* Stage 4, flushes: `PlainLowering`, which has the shape of most architectures' flushes; or `Assembler`, which any
-  `Lowering` writes with, its `Branch` and `Label`, and `ops`, the constants of its steps. `geometry_of()` a format,
-  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING` to
-  say what an instruction drops, `scope_of()` that in a program, and `Tlb` to try it out; `FlushWay`, a way of flushing
-  that `--set platform.flush=` can force.
+  `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` if nothing is known of a
+  CPU's caches, `tcg_tlb()` for QEMU's translator, and `with_entries()`, which counts entries from a geometry.
+* Stage 4, flushes: `PlainLowering`, a ready lowering of the usual shape; or `Assembler`, with which any
+  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps. `geometry_of()` a format,
+  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING`,
+  what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to try it out; `FlushWay`, a way
+  of flushing that `--set platform.flush=` can force.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
-Page tables have a module of their own, `shootdown.formats`, measurements `shootdown.measured`, and compiled walks
-`shootdown.kernels`. Names here change with `Architecture.api` only.
+Page-table formats are in `shootdown.formats`, measurements in `shootdown.measured`, and compiled walks in
+`shootdown.kernels`. Names here change only with `Architecture.api`.
 """
 
 from __future__ import annotations

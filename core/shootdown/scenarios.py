@@ -1,17 +1,17 @@
-"""What a scenario is written with: a small workload that `shootdown explore FILE.py` runs under every interleaving.
+"""The API for scenarios: small workloads that `shootdown explore FILE.py` runs under every interleaving.
 
     from shootdown.scenarios import Model, Parameter, Problem, Scenario, Scene, ops
 
-* `Scenario` says what is asked, with its `Parameter`s, and which verdicts must come out (`Expect`). A file defines
-  `SCENARIO`, one of these.
+* A `Scenario` has the question, its `Parameter`s, and the expected verdicts (`Expect`). A file defines one, as
+  `SCENARIO`.
 * Its `build` gets a `Scene` - kernel, platform, how it flushes, parameters - and returns a `Problem`: the machine and
   the agents that act on it.
 * A `Model` writes the machine's programs: `model.calls` the kernel's own calls (munmap, exit, mprotect),
-  `model.gathers` and `model.hugetlb` what they are made of, `model.asm` single steps (`ops`). `Mapping` is a part of
-  a hugetlb mapping.
-* `Leaf` writes what kernel code does to single page-table entries: their values are those of `maps()`, a test of one
-  bit is by `page()`. `OUTER` is the gather of a call.
-* `Group` names parts of the machine that are alike, `Table` variables that hold records in rows that are alike.
+  `model.gathers` and `model.hugetlb` their parts, `model.asm` single steps (`ops`). `Mapping` is a hugetlb
+  mapping or a part of one.
+* `Leaf` writes what kernel code does to single page-table entries: `maps()` gives their values, `page()` the bit to
+  test for a page. `OUTER` is the gather of a call.
+* `Group` declares like parts of the machine, `Table` variables that hold records in interchangeable rows.
 
 `docs/how-to/explore-a-race.md` has an example that runs.
 """
