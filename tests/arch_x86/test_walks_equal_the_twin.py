@@ -22,7 +22,7 @@ REASONS = {
 PAGE_BITS = {"32bit": {12, 22}, "pae": {12, 21}, "4level": {12, 21, 30}, "5level": {12, 21, 30}}
 
 
-@pytest.mark.parametrize("batches", [BATCHES // 5, pytest.param(BATCHES, marks=pytest.mark.long)])
+@pytest.mark.parametrize("batches", [BATCHES])
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
 def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode, batches):
     rng = np.random.default_rng(["32bit", "pae", "4level", "5level"].index(mode) + 11)

@@ -99,7 +99,7 @@ class Machine:
         return None if refused else pa.value
 
 
-@pytest.mark.parametrize("batches", [BATCHES // 5, pytest.param(BATCHES, marks=pytest.mark.long)])
+@pytest.mark.parametrize("batches", [BATCHES])
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
 def test_translations_refusals_and_flags_in_memory_are_unicorns(mode, batches):
     rng = np.random.default_rng(["32bit", "pae", "4level", "5level"].index(mode) + 31)
