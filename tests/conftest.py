@@ -14,6 +14,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell that starts a job in the background lets it ignore Ctrl-C, and its children inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests of kernels compile them; those of what happens by itself say so.
+    os.environ.setdefault("SHOOTDOWN_COMPILE", "now")
     # Reports take their width from it; tests that try out a width set it.
     os.environ.pop("COLUMNS", None)
     # How long an example takes says how busy the machine is, and whether a kernel was compiled already.

@@ -11,12 +11,14 @@ import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, TextIO
 
 import click
 
+from shootdown._compilation import announcing
 from shootdown._values.reading import UnreadableError, read_integer
 
 PLAIN_WIDTH = 100
@@ -30,9 +32,11 @@ _report: ContextVar[TextIO | None] = ContextVar("_report", default=None)
 
 
 class _Command(click.Command):
-    """Keep standard output for the report while the command runs."""
+    """Keep standard output for the report while the command runs, and say on standard error what is compiled."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        announcing.listen(note)
+        announcing.watch(_now.tick)
         token = _report.set(sys.stdout)
         try:
             with contextlib.redirect_stdout(sys.stderr):
@@ -152,24 +156,106 @@ def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
         yield
 
 
+class _Now:
+    """What is being done, for whoever waits: by a console that shows it, or by a line now and then.
+
+    Lines begin when it has taken some time, so that what is done at once prints nothing more than its report.
+    """
+
+    FIRST, OFTEN = 5.0, 10.0  # seconds
+
+    def __init__(self) -> None:
+        self.console: Any = None
+        self.text = ""
+        self.began = time.monotonic()
+        self.next = self.began + self.FIRST
+
+    def begin(self, text: str) -> None:
+        self.text = text
+        self.began = time.monotonic()
+        self.next = self.began + self.FIRST
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if self.text and self.console is None and now >= self.next:
+            self.next = now + self.OFTEN
+            note(f"{self.text}; {now - self.began:.0f} s so far")
+
+
+_now = _Now()
+
+
+def note(line: str) -> None:
+    """Say something on standard error while a command runs."""
+    text = f"shootdown: {line}"
+    if _now.console is not None:
+        _now.console.print(text)
+        return
+    with contextlib.suppress(OSError, ValueError):  # it is closed
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _shown(console: Any, text: str) -> Iterator[None]:
+    """Let `note` print above what a console shows; without one, print a line about `text` now and then."""
+    _now.console = console
+    _now.begin(text)
+    try:
+        yield
+    finally:
+        _now.console = None
+        _now.text = ""
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done, and yield a function to call with that."""
+    if not sys.stderr.isatty():
+        with _shown(None, ""):
+
+            def say(text: str) -> None:
+                _now.text = text
+                _now.tick()
+
+            yield say
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+    with console.status("") as status, _shown(console, ""):
+        yield lambda text: status.update(text)
+
+
 @contextlib.contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show progress on standard error while it is a terminal, and yield a function to call after each part.
+    """Show progress on standard error, and yield a function to call after each part.
 
-    It takes how many parts are done, one unless given, and what is being done from now on.
+    A terminal shows a bar; elsewhere a line is written now and then. The function takes how many parts are done, one
+    unless given, and what is being done from now on.
 
     Args:
         what: what is being done, a few words.
         total: how many parts there are.
     """
     if total < 2 or not sys.stderr.isatty():
-        yield lambda parts=1, doing=None: None
+        done, doing_now = 0, what
+
+        def advance(parts: int = 1, doing: str | None = None) -> None:
+            nonlocal done, doing_now
+            done, doing_now = done + parts, doing or doing_now
+            _now.text = f"{doing_now}: {done} of {total} done"
+            _now.tick()
+
+        with _shown(None, f"{what}: 0 of {total} done"):
+            yield advance
         return
     from rich.progress import Progress
 
-    with Progress(
-        console=_console(sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as bar:
+    console = _console(sys.stderr)
+    with (
+        Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar,
+        _shown(console, what),
+    ):
         task = bar.add_task(what, total=total)
         yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)
 

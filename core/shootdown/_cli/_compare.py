@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 import click
@@ -69,14 +68,8 @@ def command(
 
 
 def _what(workload: str, rows: int) -> str:
-    """Return the label of the progress bar, with a note that the first run compiles."""
-    text = f"{workload}: {rows} row{'s' if rows > 1 else ''}"
-    if not sys.stderr.isatty():
-        return text
-    from shootdown._compilation.running import is_ready
-    from shootdown._timed import scheduler
-
-    return text if is_ready(scheduler.run) else f"{text}; first the engine is compiled, once for all runs"
+    """Return the label of the progress bar."""
+    return f"{workload}: {rows} row{'s' if rows > 1 else ''}"
 
 
 def _show(chosen: list[Case[Workload]], done: list[Result]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from shootdown._explore.engine import Reductions
     from shootdown._explore.soak import Soak
     from shootdown._questions.case import Case
@@ -175,41 +172,17 @@ def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[s
     """Explore all cases; Ctrl-C leaves the finished ones in `done`."""
     from shootdown._questions.explore import explore_case
 
-    with working() as say:
-        compiling = _first_time()
+    with _common.working() as say:
         for number, case in enumerate(cases, 1):
             what = f"{case.program.name} on {case.architecture.name} {case.platform.name} {case.kernel.name}"
             what = f"{number} of {len(cases)}: {what}" if len(cases) > 1 else what
-            say(f"{what}{compiling}")
+            say(what)
 
             def progress(found: int, expanded: int, what: str = what) -> None:
                 unit = "walks" if bounds["soak"] is not None else "states"
                 say(f"{what}: {found:,} {unit}, {expanded:,} {'in all' if unit == 'walks' else 'expanded'}")
 
             done.append(explore_case(case, stories=True, progress=progress, **bounds))
-            compiling = ""
-
-
-def _first_time() -> str:
-    """Return a note that the first search compiles, if it does."""
-    if not sys.stderr.isatty():
-        return ""
-    from shootdown._compilation.running import is_ready
-    from shootdown._explore import search
-
-    return "" if is_ready(search.search) else "; first the explorer is compiled, once for all"
-
-
-@contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """Show on standard error, while it is a terminal, what is being done."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(file=sys.stderr, markup=False, emoji=False, highlight=False).status("") as status:
-        yield lambda text: status.update(text)
 
 
 def _show(done: Sequence[Verdict]) -> None:

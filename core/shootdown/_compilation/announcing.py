@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _listeners: list[Callable[[str], None]] = []
+_watchers: list[Callable[[], None]] = []
 _said: set[str] = set()
 
 
@@ -20,6 +21,17 @@ def announce(line: str) -> None:
     _said.add(line)
     for listener in _listeners:
         listener(line)
+
+
+def watch(watcher: Callable[[], None]) -> None:
+    """Call a function between the parts of long work from now on; the one before is called no longer."""
+    _watchers[:] = [watcher]
+
+
+def tick() -> None:
+    """Say that a part of long work is done."""
+    for watcher in _watchers:
+        watcher()
 
 
 def what(module: str) -> str:

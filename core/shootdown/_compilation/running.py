@@ -194,15 +194,6 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def is_ready(function: Callable[..., Any]) -> bool:
-    """Say whether a kernel runs without being compiled first: it is kept on disk, or it need not be compiled."""
-    if way() != "now":
-        return True
-    from shootdown._compilation.backend.disk import is_kept
-
-    return is_kept(compiled(function))
-
-
 def _plain(function: F) -> F:
     """Wrap a plain function to behave as a compiled one: words wrap around, and results are Python's own numbers."""
     import numpy as np

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+
+from shootdown._compilation.announcing import tick
 
 #: Seconds that one call should take.
 AIM = 0.1
@@ -33,3 +36,21 @@ class Slices:
         took = max(time.monotonic() - self._began, 1e-6)
         wanted = int(self.size * min(max(AIM / took, 1 / _FASTER), _FASTER))
         self.size = min(max(wanted, 1), self._most)
+        tick()
+
+    def parts(self, count: int, unit: int = 1) -> Iterator[tuple[int, int]]:
+        """Divide a count into calls.
+
+        Args:
+            count: of what.
+            unit: each call but the last gets a multiple of it; sizes are in units.
+
+        Yields:
+            where each call's part begins and ends.
+        """
+        start = 0
+        while start < count:
+            end = min(start + self.begin() * unit, count)
+            yield start, end
+            self.end()
+            start = end

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shootdown._compilation.kernels import inlined, kernel
+import numpy as np
+
+from shootdown._compilation.kernels import inlined, instruction, kernel
 from shootdown._explore.moves import (
     CHOOSE,
     COPY,
@@ -132,6 +134,19 @@ def random_walk(
     return n, said
 
 
+@instruction("shootdown._compilation.backend.states:copy_cells")
+def copy_cells(to: Cells, cells: Cells) -> None:
+    """Copy a state."""
+    to[:] = cells
+
+
+@instruction("shootdown._compilation.backend.states:note_cells")
+def note_cells(S: Cells, first: Cells, varies: Cells, largest: Cells) -> None:
+    """Note in what bits each cell of a state differs from the first one, and the largest value that each had."""
+    varies |= S ^ first
+    np.maximum(S, largest, out=largest)
+
+
 @kernel
 def sample(
     S: Cells,
@@ -164,8 +179,8 @@ def sample(
     """
     x = seed
     for walk in range(walks):
-        for cell in range(S.shape[0]):
-            S[cell] = start[cell]
+        copy_cells(S, start)
+        found = int64(0)  # moves that may be possible, 0 where they have to be listed anew
         last = int64(-1)
         late = (walk >> 1) % (L.tasks + 1) if walk & 1 else int64(-1)
         idle = int64(0)
@@ -177,17 +192,24 @@ def sample(
                 idle = int64(0)
             x = next_random(x)
             label = last
+            drawn = int64(-1)
             if last < 0 or x & 31 == 0:
-                label = int64(labels[(x >> 8) % candidates(S, L, R, labels)])
+                if found == 0:
+                    found = candidates(S, L, R, labels)
+                drawn = int64((x >> 8) % found)
+                label = int64(labels[drawn])
             last = int64(-1)
             idle += 1
+            if label < 0:  # refused before, and nothing has changed since
+                continue
             if label & 15 == STEP and label >> 4 == late:
                 continue
             if move(S, P, lists, L, F, R, label) == REFUSED:
+                if drawn >= 0:
+                    labels[drawn] = -1
                 continue
+            found = int64(0)
             idle = int64(0)
             if walk & 1 and label & 15 == STEP:
                 last = label
-            for cell in range(S.shape[0]):  # both become vector instructions
-                varies[cell] |= S[cell] ^ first[cell]
-                largest[cell] = max(S[cell], largest[cell])
+            note_cells(S, first, varies, largest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any, Literal
 
 import attrs
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
+from shootdown._compilation.slices import Slices
 from shootdown._pagetables import walk_batch as batch
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Reason, Settings
 from shootdown._pagetables.format_layout import FLAGS_IGNORED, FLAGS_SET, check, layout
@@ -213,18 +215,26 @@ def _in_parts(one: Any, addresses: npt.NDArray[np.uint64], columns: tuple[Any, .
     count = addresses.size
     parts = max(1, min(threads, count // _WORTH_A_THREAD))
     edges = [count * part // parts for part in range(parts + 1)]
+    interrupted = Event()
 
     def walk(part: int) -> None:
-        start, end = edges[part], edges[part + 1]
-        out = tuple(
-            np.uint64(0 if column is None else column.ctypes.data + start * column.itemsize)
-            for column in columns
-        )
-        one(np.uint64(addresses.ctypes.data + 8 * start), end - start, out)
+        first = edges[part]
+        for start, end in Slices().parts(edges[part + 1] - first):
+            out = tuple(
+                np.uint64(0 if column is None else column.ctypes.data + (first + start) * column.itemsize)
+                for column in columns
+            )
+            one(np.uint64(addresses.ctypes.data + 8 * (first + start)), end - start, out)
+            if interrupted.is_set():
+                break
 
     if parts == 1:
         walk(0)
         return
     with ThreadPoolExecutor(parts) as pool:
-        for done in [pool.submit(walk, part) for part in range(parts)]:
-            done.result()
+        try:
+            for done in [pool.submit(walk, part) for part in range(parts)]:
+                done.result()
+        except BaseException:
+            interrupted.set()
+            raise

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
+from shootdown._compilation.slices import Slices
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Settings
 from shootdown._pagetables.format_layout import Layout, Walk, check, layout
 from shootdown._pagetables.memory import PhysicalMemory
@@ -81,5 +84,8 @@ class Walker:
         )
         checked = check(self.format, access, self.settings, hardware_sets_flags=hardware_sets_flags)
         shape: Layout = layout(self.format, self.settings)
-        runnable(walk_each)(shape, self.memory.view, checked, np.uint64(root), addresses, out)
+        each = runnable(walk_each)
+        for start, end in Slices().parts(count):
+            part: Any = Walks._make(column[start:end] for column in out)
+            each(shape, self.memory.view, checked, np.uint64(root), addresses[start:end], part)
         return out

@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 
 from shootdown._compilation.running import runnable
+from shootdown._compilation.slices import Slices
 from shootdown._compilation.vectors import EIGHT, GROUP
 from shootdown._tlb import kernels as k
 from shootdown._tlb import passes as p
@@ -147,6 +148,7 @@ class Passes:
                 self._words[row[p.AT] + GROUP + row[p.WAYS] : row[p.AT] + 2 * GROUP] = p.NO_PAGE
         self._counts = np.zeros(len(rows) + 2, np.uint64)
         self._streams = np.empty(2 * (p.BLOCK + EIGHT), np.uint64)
+        self._slices = Slices(1)
 
     @staticmethod
     def can(geometry: TlbGeometry, page_size: int) -> bool:
@@ -165,7 +167,10 @@ class Passes:
         """Take the next accesses."""
         addresses = np.ascontiguousarray(columns.address)
         shift = np.uint64(shift_of(self._size))
-        runnable(p.simulate_block)(self._words, self._plan, self._counts, addresses, shift, self._streams)
+        for start, end in self._slices.parts(addresses.size, p.BLOCK):
+            runnable(p.simulate_block)(
+                self._words, self._plan, self._counts, addresses[start:end], shift, self._streams
+            )
 
     def count(self) -> TlbCounts:
         """Count what happened so far."""
@@ -215,6 +220,7 @@ class Records:
         self._tlb = Tlb(geometry, 1, seed=seed)
         self._tagged = geometry.asid_bits > 0
         self._cpus, self._processes = _Numbers(), _Numbers()
+        self._slices = Slices()
         self._running = np.zeros(1, np.int64)
         self._of_cpus = np.zeros((1, r.TALLIES), np.int64)
         self._of_processes = np.zeros((1, r.TALLIES), np.int64)
@@ -257,9 +263,18 @@ class Records:
             self._of_cpus,
             self._of_processes,
         )
-        runnable(r.on_records)(
-            self._tlb.words, self._tlb.plan, records, self._scopes, self._tagged, max(len(self._cpus), 1)
-        )
+        for start, end in self._slices.parts(count):
+            part = records._replace(
+                kind=records.kind[start:end],
+                cpu=records.cpu[start:end],
+                process=records.process[start:end],
+                va=records.va[start:end],
+                shift=records.shift[start:end],
+                pages=records.pages[start:end],
+            )
+            runnable(r.on_records)(
+                self._tlb.words, self._tlb.plan, part, self._scopes, self._tagged, max(len(self._cpus), 1)
+            )
 
     def _grow(self) -> None:
         """Make room for new CPUs and processes; the contents of the others' caches stay."""

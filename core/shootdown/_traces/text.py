@@ -13,6 +13,7 @@ from shootdown._traces.reading import Trace
 from shootdown._traces.source import Source, TraceError
 
 _TEXT = 1 << 20  # bytes in a block
+_FIRST_TEXT = 1 << 14  # in the first one; a short trace may be read by plain Python
 
 
 class TextTrace(Trace):
@@ -47,11 +48,15 @@ class TextTrace(Trace):
             np.frombuffer(word, np.uint8)
             for word in (b"ifetch", b"read", b"write", b"<marker: ", b" on core ", b"View tool results")
         )
-        left, byte = 0, 0
+        left, byte, size = 0, 0, _FIRST_TEXT
         while True:
-            got = left + self.source.fill(view[left:])
-            at_end = got < _TEXT
-            end = got if at_end else _after_last_line(text)
+            got = left + self.source.fill(view[left:size])
+            at_end = got < size
+            end = got if at_end else _after_last_line(text[:size])
+            size = min(size * 8, _TEXT)
+            if end == 0 and not at_end and got < _TEXT:
+                left = got
+                continue
             if end == 0 and not at_end:
                 raise TraceError(self._place(state, byte), f"a line of more than {_TEXT >> 20} MiB")
             if self._name == "lackey":

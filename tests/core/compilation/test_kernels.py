@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shootdown._compilation.kernels import inlined, inlined_copy, instruction, internal, kernel
-from shootdown._compilation.running import compiled, compiles, is_ready, plain, runnable
+from shootdown._compilation.running import compiled, compiles, plain, runnable
 
 pytestmark = pytest.mark.skipif(not compiles(), reason="this process compiles nothing")
 
@@ -213,7 +213,7 @@ print(found, [type(n).__name__ for n in (found.a, *found.b)], "numba" in sys.mod
 @pytest.mark.parametrize(
     ("variables", "imported"),
     [
-        ({}, True),
+        ({"SHOOTDOWN_COMPILE": "auto"}, False),
         ({"SHOOTDOWN_COMPILE": "now"}, True),
         ({"SHOOTDOWN_COMPILE": "never"}, False),
         ({"NUMBA_DISABLE_JIT": "1"}, False),
@@ -243,25 +243,12 @@ def test_another_value_of_the_switch_is_refused():
         check=False,
     )
     assert done.returncode == 2
-    assert "SHOOTDOWN_COMPILE is 'sometimes'; it is 'now' or 'never'" in done.stderr
+    assert "SHOOTDOWN_COMPILE is 'sometimes'; it is 'auto', 'now' or 'never'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_kernel_is_ready_where_nothing_compiles():
-    code = (
-        "from shootdown._compilation.running import is_ready; from shootdown._timed import scheduler\n"
-        "import sys; print(is_ready(scheduler.run), 'numba' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "SHOOTDOWN_COMPILE": "never"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["True", "False"]
+def test_a_kernel_that_was_compiled_is_kept():
+    from shootdown._compilation.backend.disk import is_kept
 
-
-def test_a_kernel_is_ready_once_it_is_on_disk():
     compiled(answer)(20)
-    assert is_ready(answer)
+    assert is_kept(compiled(answer))

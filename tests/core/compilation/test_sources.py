@@ -129,8 +129,8 @@ def test_walks_come_from_core_alone():
 
 def test_what_was_never_compiled_is_not_kept(toy):
     code = (
-        "from toy.kernels import answer; from shootdown._compilation.running import is_ready; "
-        "print(is_ready(answer))"
+        "from toy.kernels import answer; from shootdown._compilation.running import compiled; "
+        "from shootdown._compilation.backend.disk import is_kept; print(is_kept(compiled(answer)))"
     )
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(toy.parent / "kept"),
@@ -150,12 +150,12 @@ def test_what_was_never_compiled_is_not_kept(toy):
 
 
 def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
-    from numba.core import caching
+    from shootdown._compilation.backend import disk
 
     from shootdown._compilation.kernels import kernel
     from shootdown._compilation.running import compiled
 
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(disk._Kept._impl_class, "_locator_classes", [])
     successor = kernel(lambda x: x + 1)
     assert compiled(successor)(1) == 2
 
