@@ -203,12 +203,14 @@ CHANGES: tuple[Change, ...] = (
         "6.1.176-1, 7.1.1-1); 6.18.36 and 7.0.13 are the first releases after the backports of that day",
     ),
     Change(
-        commit="f8d0751426dd",
-        subject="arm64: BBML3 in place of BBML2 without conflict aborts",
+        commit="a7ac60414475",
+        subject="arm64: cpufeature: Extend bbml2_noabort support list",
         mainline="7.3-rc1",
         sets={"contpte_elision": "bbml3"},
-        note="four commits: f8d0751426dd, 267b481d0b94, 06468bc3c936, 4955df16ff99; which does what is UNVERIFIED",
-        source="cpu_supports_bbml3() in the source of 7.3.4, cpu_supports_bbml2_noabort() in those of 7.0 and 7.2.13",
+        note="with e4fa24624308 and 94104e3cfa80 (which rename it BBML3) and 879aca5119cd (ID_AA64MMFR2_EL1.BBM of 3 "
+        "is believed) of the same series",
+        source="in seven trees under these hashes; cpu_supports_bbml3() in the source of 7.3.4, "
+        "cpu_supports_bbml2_noabort() in those of 7.0 and 7.2.13",
     ),
 )
 """The changes of arch/arm64, in the order of their mainline releases."""
