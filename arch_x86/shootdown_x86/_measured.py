@@ -165,6 +165,12 @@ _COPIES = "which pages the parent copies on write after fork(), and which the ch
 OPEN: tuple[Difference, ...] = (
     Difference(
         "tlb_row",
+        lambda row: row.workload == "khugepaged",
+        "how often the process, which sleeps, wakes between two attempts of khugepaged: each wake lets the CPU that it "
+        "goes idle on be interrupted once or twice more",
+    ),
+    Difference(
+        "tlb_row",
         _tasks_that_left,
         "whether the CPU that a child was forked on still has the child's mm loaded lazily when it acts: only a flush "
         "that frees tables interrupts it, and not once another process has run there",

@@ -52,6 +52,7 @@ def test_only_a_process_that_sleeps_and_wakes_leaves_open_how_often_it_is_interr
             assert row.predicted[0] == row.predicted[1]
         else:
             assert row.predicted == (0, comparison.row.counts["sync_broadcasts"][0])
+            assert "sleeps" in (row.open or "")
 
 
 def test_madv_collapse_interrupts_nobody_who_does_not_run_the_process() -> None:
