@@ -66,6 +66,13 @@ def test_svinval_brackets_the_range_between_two_fences_from_6_16_on(kernel: str,
         assert row.instructions["sfence_vma_addr_asid"] == row.instructions["sfence_vma_asid"] == 0
 
 
+@pytest.mark.parametrize("platform", ["rva23-server", "rva23-server-sbi"])
+def test_the_last_sharer_of_a_migrated_huge_page_is_flushed_by_one_address(platform: str) -> None:
+    """huge_ptep_clear_flush() comes to flush_tlb_page(), which asks for PAGE_SIZE."""
+    alone = run("hugetlb-migrate", platform=platform, tables=1, sharers=1, threads=1)
+    assert (alone.counts["full_flushes"], alone.counts["page_invalidations"]) == (0, 2)
+
+
 def test_svinval_leaves_a_single_stride_to_one_fence() -> None:
     """local_flush_tlb_range_asid(): size <= stride."""
     for row in (discard(1), run("anonymous", op="madv_dontneed", kind="thp", pages=512)):

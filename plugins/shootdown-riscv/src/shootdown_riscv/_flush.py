@@ -26,6 +26,9 @@ from shootdown_riscv._formats import SV32, SV39, SV48, SV57
 from shootdown_riscv._kernel import RiscvKernel
 from shootdown_riscv._platforms import RiscvPlatform, hart_ids
 
+#: The stride of flush_tlb_page(): a huge page, of which only one base page is asked for.
+_ONE_PAGE = ops.BASE_STRIDES | ops.PMD_STRIDES
+
 _FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
 
 
@@ -162,9 +165,10 @@ class RiscvLowering(PlainLowering):
             flush(asm, g)
 
     def flush_page(self, asm: Assembler, g: int) -> None:
-        """Write `flush_tlb_page()`."""
+        """Write `flush_tlb_page()`: PAGE_SIZE by the address, of a huge page too (huge_ptep_clear_flush())."""
         asm.note(ops.NOTE_FLUSH_PAGE)
-        PlainLowering.flush_page(self, asm, g)
+        with asm.function("flush_tlb_page", self.source):
+            self.flush(asm, g, stride=_ONE_PAGE)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()`."""
@@ -270,7 +274,7 @@ class RiscvLowering(PlainLowering):
                 g,
                 ceiling=0 if everything else self._cpu.sbi_flush_limit >> self.geometry.page_shift,
                 tracked=False,
-                stride=ops.BASE_STRIDES,
+                stride=stride if stride == _ONE_PAGE else ops.BASE_STRIDES,
                 everything=everything,
                 text="the firmware chooses: by base page, or all of the ASID",
             )
