@@ -42,7 +42,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
 
 @hookimpl
 def shootdown_scenarios() -> Sequence[Scenario]:
-    """Offer the scenario that is about entries with the Contiguous bit."""
+    """Offer the scenario about entries with the Contiguous bit."""
     from shootdown_arm64._contpte_partial import CONTPTE_PARTIAL
 
     return [CONTPTE_PARTIAL]

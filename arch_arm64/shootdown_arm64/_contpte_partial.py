@@ -1,10 +1,10 @@
-"""One entry of a contiguous block changes in place, while a TLB entry made from another one still stands for all.
+"""One entry of a contiguous block changes in place, while a TLB entry made from another one still maps the whole block.
 
-Entries with the Contiguous bit set may be kept as one TLB entry for the whole block, made from whichever of them the
-walker read; access flag and dirty state are set in any of them. munmap() of one page of the block that clears one
-entry alone leaves the others able to translate that page, and misses a dirty bit that went to them. contpte_unfold()
-(4602e5757bcc, v6.9; for hugetlb get_clear_contig_flush(), d8bdcff28764) clears them all, collecting dirty bits,
-flushes the block, and writes them again without the bit. Two entries stand for the block here.
+Entries with the Contiguous bit set may be cached as one TLB entry for the whole block, made from whichever of them the
+walker read; the access flag and dirty state may be set in any of them. munmap() of one page of the block that clears
+one entry alone leaves the others able to translate that page, and misses a dirty bit that went to them.
+contpte_unfold() (4602e5757bcc, v6.9; for hugetlb get_clear_contig_flush(), d8bdcff28764) clears them all, collecting
+dirty bits, flushes the block, and writes them again without the bit. The block has two entries here.
 """
 
 from __future__ import annotations

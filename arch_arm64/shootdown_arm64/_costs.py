@@ -1,7 +1,7 @@
-"""What things cost on arm64 machines, in nanoseconds, each with who measured it or what it was reasoned from.
+"""Costs on arm64 machines in nanoseconds, each with its source: a measurement, or the reasoning.
 
-`neoverse-n1` is written out in full. Every other table names what is different there; what it takes over says so in
-its source (`costs_like`). `docs/reference/costs-arm64.md` lists all of them and explains the arithmetic.
+`neoverse-n1` is written out in full. Every other table has only the differences; costs that are taken over say so in
+their source (`costs_like`). `docs/reference/costs-arm64.md` lists all of them and explains the arithmetic.
 
 A flush costs its CPU `flush_ns` (DSB ISHST and the choice), `broadcast_ns` for each TLBI, and for DSB ISH
 `completion_ns` and `completion_each_ns` for each CPU that answers. Each other CPU loses `page_flush_ns` for a TLBI by

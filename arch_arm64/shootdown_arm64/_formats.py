@@ -45,7 +45,7 @@ _ATTRIBUTES = (
 def _deny_where_writable(
     user: bool, has: tuple[str, ...], when: tuple[str, ...], why: str
 ) -> tuple[Deny, Deny]:
-    """Refuse to execute what can be written: by AP[2] clear, or by DBM under hardware dirty state."""
+    """Refuse execution of writable pages: those with AP[2] clear, or with DBM under hardware dirty state."""
     return (
         Deny(
             kinds=("execute",),
@@ -94,7 +94,7 @@ _FROM_0 = (0, 1, 2, 3)
 
 
 def _status(name: str, reasons: tuple[Reason, ...], code: int, below_0: int | None = None) -> Fault:
-    """Describe a fault whose status code has the level in bits 1:0, and another value at level -1."""
+    """Describe a fault whose status code has the level in bits 1:0, and a different code at level -1."""
     return Fault(
         name,
         reasons=reasons,
@@ -108,7 +108,7 @@ def _status(name: str, reasons: tuple[Reason, ...], code: int, below_0: int | No
 
 
 _FAULTS = (
-    # An address that neither table translates: reported at level 0 whatever the first level is.
+    # An address that neither table translates: the fault is reported at level 0, whatever the first level is.
     Fault(
         "level 0 translation fault",
         reasons=(Reason.NONCANONICAL,),
@@ -158,13 +158,13 @@ _LINUX = {
     4: ("pgd", "pud", "pmd", "pte"),
     5: ("pgd", "p4d", "pud", "pmd", "pte"),
 }
-# D8.7.1: log2 of the descriptors in a contiguous run, by level; at others the bit is RES0. Where software sets it in
-# descriptors that don't make a run, each translates for itself here, which is one of the things that may happen.
+# D8.7.1: log2 of the descriptors in a contiguous run, by level; at other levels the bit is RES0. If software sets it in
+# descriptors that are not a run, each translates on its own here, which is one of the permitted outcomes.
 RUNS = {12: {1: 4, 2: 4, 3: 4}, 14: {2: 5, 3: 7}, 16: {2: 5, 3: 5}}
 
 
 def _levels(page_shift: int, va_bits: int, *, wide: bool) -> tuple[tuple[Level, ...], int]:
-    """Give the levels of a granule, and the number of the first."""
+    """Return the levels of a granule, and the number of the first."""
     stride = page_shift - 3
     depth = -(-(va_bits - page_shift) // stride)
     first = 4 - depth
@@ -183,7 +183,7 @@ def _levels(page_shift: int, va_bits: int, *, wide: bool) -> tuple[tuple[Level, 
 
 
 def _format(page_shift: int, va_bits: int) -> Format:
-    """Write one granule and address size down."""
+    """Return the format of one granule and address size."""
     wide = va_bits == 52
     levels, first = _levels(page_shift, va_bits, wide=wide)
     if not wide:

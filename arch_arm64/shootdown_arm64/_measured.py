@@ -1,8 +1,8 @@
 """How rows measured on arm64 kernels map to what the model counts.
 
-Instructions are counted machine-wide in the window. What the measured program's own copy-on-write faults add after a
-fork is said where it is allowed for: there the kernel flushes one page at a time, and how many pages a process still
-shares when the window opens was a matter of timing.
+Instructions are counted machine-wide in the window. The measured program's own copy-on-write faults after a fork add
+flushes of single pages; how many pages a process still shares when the window opens depended on timing. Counts are
+ranges where that matters.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 
 from shootdown.measured import Difference, Measured, Row, Seen
 
-#: Pages that parent and child copy, or take for themselves, soon after a fork (measured: up to eight in all).
+#: Pages that parent and child copy, or reuse without a copy, soon after a fork (measured: up to eight in total).
 _COPIED_PER_FORK = 8
-#: Windows that are the first after a fork hold what the parent, or another child, had not copied yet.
+#: Windows that are the first after a fork: they include copy-on-write faults on pages not copied before.
 _COPIED_LATE = 2
-#: Every TLBI that a window may hold besides those of the mechanism: all are of one page.
+#: TLBIs that a window may have besides those of the mechanism: all are of one page.
 _ONE_PAGE = ("tlbi_vale1is", "tlbi_vale1")
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
-    """Rows were measured under qemu's TCG: a cortex-a72, or `max`, which has FEAT_TLBIRANGE."""
+    """Return a row's platform: qemu's TCG, as a cortex-a72 or as `max`, which has FEAT_TLBIRANGE."""
     name = "qemu-tcg-max" if row.fields.get("cpu_model") == "max" else "qemu-tcg"
     size = row.fields.get("page_size")
     return name, {} if size is None else {"kernel.page_size": str(size)}
@@ -41,7 +41,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 
 
 def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, int | tuple[int, int]]:
-    """Give each TLBI's count; a range where copy-on-write faults of one page share the window."""
+    """Return each TLBI's count; a range where copy-on-write faults of one page share the window."""
     counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
     forks = _forks(row)
     most = _COPIED_PER_FORK * forks if forks else _COPIED_LATE if _copies_late(row) else 0
@@ -64,7 +64,7 @@ def _forks(row: Row) -> int:
 
 
 def _copies_late(row: Row) -> bool:
-    """Tell windows in which the parent, or a child that exits, may write a page that it still shares since fork()."""
+    """Whether in a row's window the parent, or an exiting child, may write a page that it still shares since fork()."""
     step = row.fields.get("step")
     return step in (
         "exit",
@@ -79,7 +79,7 @@ def _copies_late(row: Row) -> bool:
 
 
 def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
-    """Children that exit at the same time race for who unshares last, where only the last sharer synchronises."""
+    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
     racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
     if racing and count and case.kernel.unshare_sync == "last-sharer":
         return each, each * row.integer("M")

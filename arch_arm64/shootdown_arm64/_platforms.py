@@ -1,7 +1,7 @@
 """The arm64 machines that kernels run on: CPU model, features and TLBs.
 
-What things cost on them is in `_costs.py`. TLB figures are the data side's. Cores since Cortex-A76 keep what walks
-found on the way in their second-level TLB, and Arm doesn't say how much of it (Cortex-A76 Technical Reference Manual,
+Costs are in `_costs.py`. TLB figures are the data side's. Cores since Cortex-A76 keep intermediate
+results of walks in their second-level TLB, and Arm doesn't say how many (Cortex-A76 Technical Reference Manual,
 A5.2.3); here walk caches are caches of their own.
 
 FEAT_TLBIRANGE and FEAT_TTL are mandatory from Armv8.4 on (DDI 0487, A2.7): Neoverse V2 and Cortex-X3 (Armv9.0) have
@@ -56,7 +56,7 @@ KIB4, KIB16, KIB64 = 1 << 12, 1 << 14, 1 << 16
 MIB2, MIB32, MIB512 = 1 << 21, 1 << 25, 1 << 29
 GIB1, GIB512 = 1 << 30, 1 << 39
 LEVELS = (KIB4, MIB2, GIB1, GIB512)
-#: Page sizes that an entry can hold; those of the three granules.
+#: The page sizes of TLB entries, for the three granules.
 SIZES = (KIB4, KIB16, KIB64, MIB2, MIB32, MIB512)
 
 # Cortex-A55's manual is the only one that gives a size: 64 entries in 4 ways, the results of walks up to but not
@@ -71,7 +71,7 @@ _WALK = (
 def _geometry(
     l1: int, l2: int, ways: int, *, l1_sizes: tuple[int, ...] = SIZES, asid_bits: int = 16
 ) -> TlbGeometry:
-    """Describe a core with one first level for all sizes that it splits entries into, and one second level."""
+    """Return the geometry of a core with one first-level TLB for all page sizes, and one second-level TLB."""
     return TlbGeometry(
         l1=CacheGeometry(entries=l1, ways=l1, page_sizes=l1_sizes),
         l2=CacheGeometry(entries=l2, ways=ways, page_sizes=(*SIZES, GIB1)),
