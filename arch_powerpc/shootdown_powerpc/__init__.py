@@ -42,7 +42,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
 
 @hookimpl
 def shootdown_scenarios() -> Sequence[Scenario]:
-    """Offer the scenario that is about the hash table."""
+    """Offer the scenario about the hash table."""
     from shootdown_powerpc._hash_pte_reuse import HASH_PTE_REUSE
 
     return [HASH_PTE_REUSE]

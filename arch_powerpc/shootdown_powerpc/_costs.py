@@ -1,9 +1,9 @@
-"""What things cost on POWER machines, in nanoseconds, each with who measured it or what it was reasoned from.
+"""Costs on POWER machines in nanoseconds, each with its source: a measurement, or the reasoning.
 
-`power9` is written out in full. Every other table names what is different there; what it takes over says so in its
-source (`costs_like`). Hardly anything about tlbie was published: what is known is how long local invalidation takes
-(CEILING), that lazy-TLB bookkeeping dominated context switches before 6.4 (LAZY), and that one tlbie is dearer to the
-machine than 128 tlbiel (TRIM).
+`power9` is written out in full. Every other table has only the differences; costs that are taken over say so in their
+source (`costs_like`). Little is published about tlbie: known are the time of local invalidation (CEILING), that
+lazy-TLB bookkeeping dominated context switches before 6.4 (LAZY), and that one tlbie costs the machine more than 128
+tlbiel (TRIM).
 """
 
 from __future__ import annotations

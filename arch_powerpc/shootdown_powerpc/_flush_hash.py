@@ -1,4 +1,4 @@
-"""How hash kernels flush: each cleared entry takes its hash-table entry and TLB entry along, in batches.
+"""How hash kernels flush: for each cleared entry, its hash-table entry and TLB entry are invalidated, in batches.
 
 arch/powerpc/mm/book3s64/hash_tlb.c and hash_native.c, read in v6.16; nothing that is modelled differs since v5.10.
 The hardware walks no Linux page table, so that freeing or unsharing tables invalidates nothing, and the flushes that
@@ -19,22 +19,22 @@ _TLB = "arch/powerpc/mm/book3s64/hash_tlb.c"
 _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"
 _PGTABLE = "arch/powerpc/mm/book3s64/hash_pgtable.c"
 
-#: Entries that a CPU collects while it holds a page-table lock (PPC64_TLB_BATCH_NR).
+#: The most entries in a CPU's batch (PPC64_TLB_BATCH_NR).
 BATCH = 192
-#: The request that the batch is flushed with; see `Lowering.entries_cleared`.
+#: The request by which the batch is flushed; see `Lowering.entries_cleared`.
 _REQUEST = 2
-#: native_tlbie_lock, the one lock of the machine that flushes may take.
+#: native_tlbie_lock, the only lock that flushes may take.
 _TLBIE_LOCK = 0
 
 
 def batches(first: int, count: int, table_pages: int) -> Iterator[int]:
-    """Say how cleared base pages are flushed: in batches of 192, and what is left at the end of each page table.
+    """Return the batches in which cleared base pages are flushed: 192, or fewer at the end of a page table.
 
     Lazy MMU mode, in which a CPU collects, lasts as long as the lock of one page table (zap_pte_range()).
 
     Args:
         first: number of the first page in a mapping that begins where a table does.
-        count: how many pages.
+        count: the number of pages.
         table_pages: base pages that a table maps.
     """
     while count > 0:
@@ -49,22 +49,22 @@ class HashLowering(PowerpcLowering):
 
     @property
     def needs_table_invalidate(self) -> bool:
-        """Tables may be freed unflushed: tlb_needs_table_invalidate() is radix_enabled()."""
+        """Tables may be freed without a flush: tlb_needs_table_invalidate() is radix_enabled()."""
         return False
 
     @property
     def machine_locks(self) -> int:
-        """One: native_tlbie_lock, where the CPU can't take two tlbie at once."""
+        """One, native_tlbie_lock, if the CPU does not support concurrent tlbie."""
         return 1
 
     def no_thp(self) -> str | None:
-        """Say why there is no THP: it needs 16M pages as large as a PMD entry, which 64K base pages have."""
+        """Return why there is no THP: it needs 16M pages as large as a PMD entry, which 64K base pages have."""
         if self.kernel.page_size == 65536:
             return PowerpcLowering.no_thp(self)
         return "no THP with the hash MMU and 4K pages: a PMD entry spans 2M, and huge pages are 16M"
 
     def no_hardware_dirty(self) -> str | None:
-        """Say why the hardware sets no dirty bit: it sets C in the hash table, Linux' own entry is software's."""
+        """Return why the hardware sets no dirty bit: it sets C in the hash table, but nothing in Linux's own entry."""
         return "the hardware changes the hash table alone; software sets the dirty bit of Linux' entries"
 
     def no_hash_table(self) -> str | None:
@@ -74,7 +74,7 @@ class HashLowering(PowerpcLowering):
     # --- what the generic code calls
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
-        """Write `hash__tlb_flush()`: drain this CPU's batch, which leaving lazy MMU mode has drained already."""
+        """Write `hash__tlb_flush()`: flush this CPU's batch, which is empty since lazy MMU mode was left."""
         self._nothing(asm, "hash__tlb_flush")
 
     def flush_range(self, asm: Assembler, g: int) -> None:
@@ -103,8 +103,8 @@ class HashLowering(PowerpcLowering):
     def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
         """Write `hpte_need_flush()` for each entry: base pages in batches, huge ones at once.
 
-        The program is taken to have touched each base page, and one of each transparent huge page, so that the hash
-        table holds one entry for each.
+        The program is assumed to have touched each base page, and one page of each transparent huge page, so that the
+        hash table has one entry for each.
         """
         with asm.function("hpte_need_flush", _TLB), asm.because("TLB flush"):
             sizes = [1] * count if huge else list(batches(first, count, self.table_pages))
@@ -119,7 +119,7 @@ class HashLowering(PowerpcLowering):
     # --- flush_hash_range(), flush_hash_page()
 
     def _flush(self, asm: Assembler, entries: int) -> None:
-        """Flush so many entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie."""
+        """Write a flush of entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie."""
         name = "native_flush_hash_range" if entries > 1 else "native_hpte_invalidate"
         with asm.function(name, _NATIVE):
             asm.request(_REQUEST, cleared=o.CLEARED_PTES, text=f"{entries} hash-table entries")
@@ -139,7 +139,7 @@ class HashLowering(PowerpcLowering):
         asm.cancel(text="no other CPU")
 
     def _tlbie(self, asm: Assembler, entries: int) -> None:
-        """Execute one tlbie for each entry and what follows the last, under native_tlbie_lock if need be."""
+        """Write a tlbie for each entry and the barriers after the last, under native_tlbie_lock if needed."""
         locks = not self.cpu.lockless_tlbie
         if locks:
             asm.lock(_TLBIE_LOCK, write=True, sleeps=False, text="native_tlbie_lock")

@@ -1,10 +1,10 @@
 """Book3S-64 page tables: radix, from Power ISA 3.1, Book III, 6.7.10 to 6.7.13. Hash is in `_hash_formats.py`.
 
 The ISA numbers bits from the most significant, and so do its figures; here, as everywhere in the package, bits
-count from the least significant. Which shapes a tree may have is the processor's: those of POWER9 and POWER10
-(User's Manuals, 4.10.4.1 and 5.10.6.1) are taken, 52 bits by 13, 9, 9 and then 9 or 5. `process_table.py`
-finds a root; walks also take the process table entry's first doubleword for one, `RTS`, `RPDB` and `RPDS`
-together, and look at `RPDB` alone. EA bits 63:62 only choose the process table entry and are not looked at.
+count from the least significant. The processor determines the shapes of a tree: the model has those of POWER9 and
+POWER10 (User's Manuals, 4.10.4.1 and 5.10.6.1), 52 bits by 13, 9, 9 and then 9 or 5. `process_table.py`
+finds a root; walks also accept the process table entry's first doubleword (`RTS`, `RPDB` and `RPDS`
+together) as a root, and use only its `RPDB`. EA bits 63:62 only choose the process table entry and are not looked at.
 
 Fields that the ISA draws as reserved ("///") are not looked at, as in QEMU (target/ppc/mmu-radix64.c), KVM's
 software walker (book3s_64_mmu_radix.c) and microwatt; Linux calls a directory entry with one of them set bad

@@ -1,7 +1,7 @@
-"""Book3S-64 hashed page tables, what their entries say: Power ISA 3.1, Book III, 6.7.8 (segments), 6.7.9 (table).
+"""The entries of Book3S-64 hashed page tables: Power ISA 3.1, Book III, 6.7.8 (segments), 6.7.9 (table).
 
-An effective address is first given a virtual segment (VSID) by its segment, then the virtual page is looked for
-in two groups of eight entries (PTEGs) of one table that all address spaces share. `_segments.py` finds segments,
+An effective address is first translated to a virtual one by its segment (VSID); then the virtual page is searched in
+two groups of eight entries (PTEGs) of one table that all address spaces share. `_segments.py` finds segments,
 `_hash_formats.py` has the formats, `_hash_walk.py` the readable walk, `_hash_kernels.py` the compiled one,
 `_hash_list.py` lists what a table maps. Bits count from the least significant, unlike in the ISA's figures.
 
@@ -49,12 +49,12 @@ STORE, NOT_FOUND, NO_EXECUTE, PROTECTION, KEY = (
 
 
 class PageSize(NamedTuple):
-    """A size of base pages with a size of actual pages, and how an entry says so.
+    """A base page size with an actual page size, and its encoding in an entry.
 
     Attributes:
         base: log2 of the base page's bytes.
         actual: log2 of the page's bytes.
-        lp: the low-order bits of the real page number; None: L is 0.
+        lp: the encoding in the low-order bits of the real page number; None if L is 0.
     """
 
     base: int
@@ -78,15 +78,15 @@ BASE_PAGES = {12: 0x000, 16: 0x110, 24: 0x100, 34: 0x120}
 
 @attrs.frozen
 class Segment:
-    """What translates the upper part of an address.
+    """A segment, which translates the upper part of an address.
 
     Args:
         vsid: virtual segment.
         shift: log2 of the segment's bytes, 28 or 40.
         base: log2 of the base page's bytes.
         flags: Ks, Kp and N, as in the second doubleword of an SLB entry.
-        where: who says so.
-        address: physical address of the entry; None where it lies in no memory.
+        where: its source, in words.
+        address: physical address of the entry; None if it is in no memory.
     """
 
     vsid: int
@@ -106,19 +106,19 @@ class Segment:
         return int(self.shift == SHIFT_1T) << 62 | self.vsid << (self.shift - 16)
 
     def hash(self, ea: int) -> int:
-        """Give the hash of the virtual page, 39 bits (6.7.9.2)."""
+        """Return the hash of the virtual page, 39 bits (6.7.9.2)."""
         page = (ea & (1 << self.shift) - 1) >> self.base
         spread = self.vsid << 25 if self.shift == SHIFT_1T else 0
         return (self.vsid ^ spread ^ page) & HASH_MASK
 
     def wanted(self, ea: int) -> int:
-        """Give the compared bits of a matching entry's first doubleword, in a primary group (6.7.9.3)."""
+        """Return the compared bits of a matching entry's first doubleword, in a primary group (6.7.9.3)."""
         offset = ea & (1 << self.shift) - 1 & ~((1 << self.base) - 1)
         return self._upper | offset >> 23 << AVPN_SHIFT | V
 
     @property
     def flag_names(self) -> tuple[str, ...]:
-        """What a person should see of the entry."""
+        """The flags of the entry by name, for readers."""
         named = [name for name, mask in (("Ks", SLB_KS), ("Kp", SLB_KP), ("N", SLB_N)) if self.flags & mask]
         return (f"VSID={self.vsid:#x}", f"B={short(self.shift)}", f"base={short(self.base)}", *named)
 
@@ -128,9 +128,9 @@ class Hpte:
     """An entry of the page table, in the form that it had before ISA 3.0.
 
     Args:
-        v: first doubleword, B in its two upper bits.
+        v: first doubleword, with B in its two upper bits.
         r: second doubleword.
-        rpn_mask: of the real page number.
+        rpn_mask: the mask of the real page number.
     """
 
     v: int
@@ -139,14 +139,14 @@ class Hpte:
 
     @classmethod
     def read(cls, v: int, r: int, *, new: bool) -> Hpte:
-        """Take the two doublewords as they lie in memory; `new`: as since ISA 3.0."""
+        """Decode the two doublewords in memory; `new`: in the format of ISA 3.0."""
         if new:
             size = r >> B_3_0_SHIFT & 3
             return cls(v & COMMON_3_0 | size << 62, r & ~(3 << B_3_0_SHIFT), RPN_3_0)
         return cls(v, r)
 
     def page_size(self, base: int | None = None) -> PageSize | None:
-        """Give the page's size, in a segment of these base pages or any; None where the entry is for no such."""
+        """Return the page's size in a segment of these base pages, or of any; None if the entry is for another kind."""
         for size in PAGE_SIZES:
             if base not in (None, size.base) or (size.lp is None) == bool(self.v & L):
                 continue
@@ -166,7 +166,7 @@ class Hpte:
 
     @property
     def first_names(self) -> tuple[str, ...]:
-        """What a person should see of the first doubleword."""
+        """The fields of the first doubleword by name, for readers."""
         named = [name for name, mask in (("V", V), ("H", H), ("L", L)) if self.v & mask]
         if self.v >> 62:
             named.append(f"B={self.v >> 62:#x}")
@@ -176,7 +176,7 @@ class Hpte:
 
     @property
     def second_names(self) -> tuple[str, ...]:
-        """What a person should see of the second."""
+        """The fields of the second doubleword by name, for readers."""
         fields = (("R", R), ("C", C), ("W", 0x40), ("I", 0x20), ("M", 0x10), ("G", G), ("N", N))
         named = [name for name, mask in fields if self.r & mask]
         if self.key:
@@ -192,12 +192,12 @@ RIGHTS = (
     "privileged_write",
     "privileged_execute",
 )
-# 6.7.13.2: what pp grants, bit n for pp = n: where the segment's key bit for the state is 0, where it is 1.
+# 6.7.13.2: the values of pp that grant access, as bits: with the segment's key bit for the state 0, and 1.
 READS, WRITES = (0x4F, 0x0E), (0x07, 0x04)
 
 
 def granted(segment: Segment, hpte: Hpte) -> int:
-    """Give what a page may be used for before its key is looked at, as bits in the order of `RIGHTS`."""
+    """Return the accesses that a page permits before its key is checked, as bits in the order of `RIGHTS`."""
     found = 0
     for state, mask in ((0, SLB_KP), (1, SLB_KS)):
         key = bool(segment.flags & mask)
@@ -208,7 +208,7 @@ def granted(segment: Segment, hpte: Hpte) -> int:
 
 
 def refused_by_key(hpte: Hpte, settings: Settings) -> int:
-    """Give what the authority mask registers take away, likewise (6.7.13.1)."""
+    """Return the accesses that the authority mask registers deny, likewise (6.7.13.1)."""
     place = 2 * (31 - hpte.key)
     data, fetch = settings["amr"] >> place & 3, settings["iamr"] >> place & 1
     found = data & 1 | data & 2 | fetch << 2
@@ -216,15 +216,15 @@ def refused_by_key(hpte: Hpte, settings: Settings) -> int:
 
 
 def bit_of(access: Access) -> int:
-    """Give the place of an access in `RIGHTS`."""
+    """Return the place of an access in `RIGHTS`."""
     return ("read", "write", "execute").index(access.kind) + (0 if access.user else 3)
 
 
 def table_shape(root: int, settings: Settings) -> tuple[int, int]:
-    """Give the page table's origin and log2 of its bytes; a size above `LARGEST` is none."""
+    """Return the page table's origin and log2 of its bytes; a size above `LARGEST` is invalid."""
     return root & ORIGIN_MASK, settings["htab_shift"] or SMALLEST + (root & SIZE_MASK)
 
 
 def short(shift: int) -> str:
-    """Write a power of two of bytes as a person does: `64K`."""
+    """Write a power of two of bytes in short: `64K`."""
     return f"{1 << shift % 10}{' KMGTP'[shift // 10]}"

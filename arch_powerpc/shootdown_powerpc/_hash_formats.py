@@ -1,4 +1,4 @@
-"""Hashed page tables as Linux uses them: two formats, with what the hardware says when a walk fails.
+"""The two formats of hashed page tables as Linux uses them, and the hardware's fault codes.
 
 Not modelled: virtual real mode areas, guests' partition-scoped real addresses, Linux's own subpages of 64 KiB pages
 (to the hardware these are pages of 4 KiB in segments of 4 KiB: `--set format.base_page_shift=12`).
@@ -48,7 +48,7 @@ from shootdown_powerpc._segments import (
 if TYPE_CHECKING:
     from shootdown.formats import Mapping, PhysicalMemory, Trace
 
-# The codes by reason; a trace says which of the causes of a protection fault it was.
+# The codes by reason; a trace has the particular cause of a protection fault.
 _DATA = (
     CodeBit(NOT_FOUND, reasons=(Reason.NOT_PRESENT,)),
     CodeBit(PROTECTION, reasons=(Reason.PERMISSION,)),
@@ -68,30 +68,30 @@ _FAULTS = (
 
 
 class HashCheck(NamedTuple):
-    """What `_hash_kernels.walk` reads; all are `uint64`.
+    """The argument `check` of `_hash_kernels.walk`; all fields are `uint64`.
 
     Attributes:
-        allowed: bit i: the access may use a page whose rights have index i.
+        allowed: bit i is set if the access may use a page with rights of index i.
         write: 1 for a write.
         fetch: 1 for an instruction fetch.
-        sets_rc: R and C are written.
-        amr: as the register.
-        iamr: as the register.
-        table_bits: log2 of the table's bytes; 0: the root says.
+        sets_rc: 1 if R and C are written.
+        amr: the register's value.
+        iamr: the register's value.
+        table_bits: log2 of the table's bytes; 0: the root has it.
         primary_only: LPCR[TC].
-        new: entries are those of ISA 3.0.
-        source: of segments, the index in `SOURCES`.
-        place: the VSID, or where the SLB or segment table lies.
-        count: bits of the VSID's segment, entries of the SLB, or log2 of the segment table's groups.
-        bases: log2 of base pages: user, linear map, then as `REGIONS`.
-        context: Linux's.
+        new: 1 for entries in the format of ISA 3.0.
+        source: the source of segments, as the index in `SOURCES`.
+        place: the VSID, or the address of the SLB or segment table.
+        count: log2 of the VSID's segment size, entries of the SLB, or log2 of the segment table's groups.
+        bases: log2 of base-page sizes: user, linear map, then as in `REGIONS`.
+        context: Linux's context id.
         segments_1t: segments of 1 TiB exist.
-        va_bits: of virtual addresses, 68 or 65.
-        ea_bits: as in `LinuxLayout`, and so the others.
-        range_bits: see there.
-        virtual_start: see there.
-        region_bits: see there.
-        linear_contexts: see there.
+        va_bits: bits of virtual addresses, 68 or 65.
+        ea_bits: as in `LinuxLayout`.
+        range_bits: as in `LinuxLayout`.
+        virtual_start: as in `LinuxLayout`.
+        region_bits: as in `LinuxLayout`.
+        linear_contexts: as in `LinuxLayout`.
     """
 
     allowed: Any
@@ -127,7 +127,7 @@ class _HashWalk:
     linux: LinuxLayout
 
     def check(self, access: Access, settings: Settings, hardware_sets_flags: bool) -> HashCheck:
-        """Derive what an access is checked against."""
+        """Return the `HashCheck` of an access."""
         import numpy as np
 
         source = segments_from(settings)
@@ -169,7 +169,7 @@ class _HashWalk:
         return walked(self.linux, memory, root, va, access, settings, HASH_4K.fault)  # both fault alike
 
     def mappings(self, memory: PhysicalMemory, root: int, settings: Settings) -> Iterator[Mapping]:
-        """List what is mapped in the segments that the settings give."""
+        """List what is mapped in the segments of the settings."""
         from shootdown_powerpc._hash_list import listed
 
         return listed(self.linux, memory, root, settings)
@@ -233,7 +233,7 @@ def _format(linux: LinuxLayout, name: str, text: str) -> CustomFormat:
         attributes=tuple(Attribute(right, None) for right in RIGHTS),
         settings_known=_settings(linux),
         faults=_FAULTS,
-        entry_bytes=8,  # a step shows one of the two doublewords
+        entry_bytes=8,  # a step shows only one of the two doublewords
         big_endian=True,
         root_mask=ORIGIN_MASK,
         page_sizes=tuple(1 << shift for shift in sorted({size.actual for size in PAGE_SIZES})),

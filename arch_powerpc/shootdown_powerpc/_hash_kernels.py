@@ -1,4 +1,4 @@
-"""The hash walk compiled: `_segments.py` and `_hash_walk.py`, on words of memory. Imported when a walk first runs."""
+"""The compiled hash walk: `_segments.py` and `_hash_walk.py` on words of memory. Imported when a walk first runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SMALLEST, LARGEST = np.uint64(_hash.SMALLEST), np.uint64(_hash.LARGEST)
 MULTIPLIER = np.uint64(_segments.MULTIPLIER)
 ESID_256M, ESID_1T = (np.uint64(_segments.ESID_BITS[shift]) for shift in (28, 40))
 
-# Per size: the base page, the actual one, and what the low-order bits of the real page number must be.
+# For each size: the base page, the actual page, and the required low-order bits of the real page number.
 SIZES = len(_hash.PAGE_SIZES)
 SIZE_BASES = np.array([size.base for size in _hash.PAGE_SIZES], dtype=np.uint64)
 SIZE_ACTUALS = np.array([size.actual for size in _hash.PAGE_SIZES], dtype=np.uint64)
@@ -56,7 +56,7 @@ LINUX, VSID, SLB = (np.uint64(n) for n in (0, 1, 2))
 
 
 class Segment(NamedTuple):
-    """A segment, or why there is none.
+    """A segment, or the reason why there is none.
 
     Attributes:
         reason: OK, NONCANONICAL or NO_MEMORY.
@@ -75,7 +75,7 @@ class Segment(NamedTuple):
 
 @kernel
 def linux_segment(check: Any, va: Any) -> Any:
-    """Find the segment by Linux's rule."""
+    """Return the segment by Linux's rule."""
     offset = va & WITHOUT_B
     found = offset >> check.range_bits == U0
     context, base, flags, large = check.context, check.bases[0], SLB_KS | SLB_KP, check.segments_1t
@@ -112,12 +112,12 @@ def linux_segment(check: Any, va: Any) -> Any:
 
 @kernel
 def scan(memory: Any, address: Any, count: Any, wanted: Any, va: Any) -> Any:
-    """Look through entries of an SLB or of a group of a segment table.
+    """Search the entries of an SLB or of a group of a segment table.
 
     Args:
         memory: `PhysicalMemory.view`.
-        address: of the first.
-        count: how many.
+        address: the address of the first entry.
+        count: the number of entries.
         wanted: log2 of the segment's bytes; 0: any.
         va: the address.
     """
@@ -150,7 +150,7 @@ def scan(memory: Any, address: Any, count: Any, wanted: Any, va: Any) -> Any:
 
 @kernel
 def segment_of(memory: Any, check: Any, va: Any) -> Any:
-    """Find an address's segment."""
+    """Return an address's segment."""
     if check.source == LINUX:
         found = linux_segment(check, va)
     elif check.source == VSID:
@@ -172,7 +172,7 @@ def segment_of(memory: Any, check: Any, va: Any) -> Any:
 
 @kernel
 def actual_page(v: Any, r: Any, base: Any) -> Any:
-    """Give log2 of the page's bytes, 0 where the entry is not for such a segment."""
+    """Return log2 of the page's bytes, 0 if the entry is not for a segment of these base pages."""
     actual = U0
     for n in range(SIZES):
         if actual == U0 and SIZE_BASES[n] == base and v & L == SIZE_L[n] and r & SIZE_MASKS[n] == SIZE_LPS[n]:
@@ -182,7 +182,7 @@ def actual_page(v: Any, r: Any, base: Any) -> Any:
 
 @kernel
 def rights_of(check: Any, flags: Any, r: Any) -> Any:
-    """Give what the page may be used for, as bits in the order of `_hash.RIGHTS`."""
+    """Return the accesses that the page permits, as bits in the order of `_hash.RIGHTS`."""
     pp = ((r >> np.uint64(63)) << U2) | (r & PP)
     key = ((r >> np.uint64(57)) & np.uint64(0x18)) | ((r >> np.uint64(9)) & U7)
     place = (U31 - key) << U1
@@ -206,7 +206,7 @@ def rights_of(check: Any, flags: Any, r: Any) -> Any:
 
 @kernel
 def first_read(memory: Any, check: Any, root: Any, va: Any) -> Any:
-    """Give the address of the primary group, which `walk` reads first; any address where it reads none."""
+    """Return the address of the primary group, which `walk` reads first; any address if it reads none."""
     segment = segment_of(memory, check, va)
     table_bits = check.table_bits
     if table_bits == U0:
@@ -219,7 +219,7 @@ def first_read(memory: Any, check: Any, root: Any, va: Any) -> Any:
 
 @kernel
 def walk(memory: Any, check: Any, root: Any, va: Any) -> Any:
-    """Walk one address; arguments and result as `CustomFormat.walk` says."""
+    """Walk one address; `CustomFormat.walk` documents arguments and result."""
     segment = segment_of(memory, check, va)
     table_bits = check.table_bits
     if table_bits == U0:

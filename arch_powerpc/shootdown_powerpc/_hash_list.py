@@ -1,8 +1,8 @@
-"""Everything that a hashed page table maps in the segments that are known, by going through the table once.
+"""List everything that a hashed page table maps in the known segments, by one pass over the table.
 
-An entry holds its virtual page but for the bits that say in which group it lies; the group gives those. Which
-effective addresses the virtual segment has, if any, the settings say. Entries of other address spaces are left
-out: with Linux's rule those of other contexts than `context`, the kernel's regions being everybody's.
+An entry has its virtual page number without the bits that follow from its group. The settings determine the effective
+addresses, if any, of a virtual segment. Entries of other address spaces are left out: with Linux's rule, those of
+contexts other than `context`; the kernel's regions belong to all contexts.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from shootdown_powerpc._segments import (
     segments_from,
 )
 
-_WRITTEN = ("R", "C")  # by hardware: pages that differ in those alone are joined
+_WRITTEN = ("R", "C")  # written by hardware: pages that differ only in these are joined
 
 
 @attrs.frozen
 class _Page:
-    """A virtual page: which entry the walk takes for it.
+    """A virtual page, as the key of the entry that a walk uses for it.
 
     Args:
         vsid: virtual segment.
@@ -61,7 +61,7 @@ class _Page:
 
 
 def listed(linux: LinuxLayout, memory: PhysicalMemory, root: int, settings: Settings) -> Iterator[Mapping]:
-    """List what is mapped, in the order of addresses, neighbours that continue one another joined."""
+    """List what is mapped in the order of addresses; contiguous neighbours are joined."""
     found: list[Mapping] = []
     addresses = _addresses(linux, memory, settings)
     held: dict[int, frozenset[str]] = {}
@@ -114,7 +114,7 @@ def _joined(found: list[Mapping]) -> Iterator[Mapping]:
 
 
 def _pages(memory: PhysicalMemory, root: int, settings: Settings) -> dict[_Page, Hpte]:
-    """Find the entries that a walk can come to; where several are for one page, the first that it reads."""
+    """Return the entries that a walk can reach; of several for one page, the first that it reads."""
     origin, table_bits = table_shape(root, settings)
     if table_bits > LARGEST:
         raise ShootdownError(f"hashed page tables: HTABSIZE {table_bits - 18:#x} is above {LARGEST - 18:#x}")
@@ -137,7 +137,7 @@ def _pages(memory: PhysicalMemory, root: int, settings: Settings) -> dict[_Page,
 
 
 def _page(hpte: Hpte, hashed: int, mask: int) -> _Page | None:
-    """Give the virtual page of an entry in the group of this hash; None where no walk can come to it."""
+    """Return the virtual page of an entry in the group of this hash; None if no walk can reach it."""
     size = hpte.page_size()
     kind = hpte.v >> 62
     if size is None or kind > 1:
@@ -156,7 +156,7 @@ def _page(hpte: Hpte, hashed: int, mask: int) -> _Page | None:
 
 
 def _valid(memory: PhysicalMemory, origin: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the valid entries: index, first and second doubleword. What lies in no memory is left out."""
+    """Yield the valid entries: index, first and second doubleword. Parts outside of the image are skipped."""
     for frame in memory.held_frames(origin, size):
         words = memory.table(frame, FRAME_BYTES // 8, big_endian=True).reshape(-1, 2)
         first = (frame - origin) // ENTRY_BYTES
@@ -177,7 +177,7 @@ def _addresses(linux: LinuxLayout, memory: PhysicalMemory, settings: Settings) -
 
 @attrs.define
 class _Starts:
-    """Where segments with a VSID begin."""
+    """The effective addresses at which segments with a VSID begin."""
 
     linux: LinuxLayout
     memory: PhysicalMemory

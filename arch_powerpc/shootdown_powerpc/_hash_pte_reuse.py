@@ -1,6 +1,6 @@
 """A page is mapped anew while the hash table still holds the entry of its old mapping: powerpc with the hash MMU.
 
-Clearing a Linux entry puts the hash-table entry (HPTE) that it had into a batch of the CPU. Once the page-table lock
+Clearing a Linux PTE queues its hash-table entry (HPTE) in a batch of the CPU. Once the page-table lock
 drops, another CPU may fault a new page in and hash it; if the batch is not flushed by then, two HPTEs translate one
 virtual page. Since a741e6796957 (v2.6.22) the batch lives in lazy MMU mode, which ends inside the lock. A second
 protocol keeps a Linux entry and its HPTE together: `hash_page()` takes no lock, it marks the entry busy
@@ -86,10 +86,10 @@ def _zap(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int, *, locked: b
 
 
 def _use(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int) -> None:
-    """Write a read, a write, a read: each may fault a page in and hash it.
+    """Write a read, a write and a read, each of which may fault a page in and hash it.
 
     A clean page is hashed read-only (htab_convert_pte_flags()), so that the write faults whether or not there is an
-    HPTE. What faulted is not repeated: the last read uses what it left.
+    HPTE. A faulting access is not repeated: the last read uses the HPTE that the fault inserted.
     """
     asm = model.asm
     for write in (False, True, False):
@@ -106,7 +106,7 @@ def _use(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int) -> None:
 
 
 def _hash_page(model: Model, leaf: Leaf, hpte: int, pte: int, *, write: bool) -> None:
-    """Write hash_page(): fault the page in if it is not there, then insert or update its HPTE while it is busy."""
+    """Write hash_page(): fault the page in if it is absent, then insert or update its HPTE while the PTE is busy."""
     asm = model.asm
     again, insert = model.label(), model.label()
     with asm.function("hash_page_mm", "arch/powerpc/mm/book3s64/hash_utils.c"):
@@ -142,7 +142,7 @@ def _hash_page(model: Model, leaf: Leaf, hpte: int, pte: int, *, write: bool) ->
 
 
 def _set(model: Model, leaf: Leaf, hpte: int, *, write: bool, text: str) -> None:
-    """Write the HPTE of the page that register INDEX maps, which can be written if this is for a write."""
+    """Write the HPTE of the page in register INDEX; it is writable if the access is a write."""
     with leaf.if_page(o.INDEX, _OLD) as old:
         leaf.store(hpte, maps(_OLD, writable=write, dirty=write), text)
         model.asm.reached(_FIRST_HASH)

@@ -1,4 +1,4 @@
-"""Hashed page tables: the readable walk."""
+"""The readable walk of hashed page tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NO_SEGMENT = {
 
 @attrs.define
 class _Walking:
-    """One walk: what it has read so far, and what it came to."""
+    """One walk: the steps so far, and the result."""
 
     linux: LinuxLayout
     memory: PhysicalMemory
@@ -63,7 +63,7 @@ class _Walking:
     code: int = 0
 
     def walk(self) -> tuple[Reason, int, int | None]:
-        """Give the reason, the level, and the translation."""
+        """Return the reason, the level, and the translation."""
         segment = self._segment()
         if isinstance(segment, Reason):
             return segment, 0, None
@@ -138,12 +138,12 @@ class _Walking:
             for place, note, names in misses:
                 which = "secondary" if secondary else "primary"
                 self._step(place, "absent", names, None, f"{which} group: {note}")
-        # What the memory lacks comes last: it may be that the entry is there.
+        # Missing memory is reported last: the entry might be there.
         self.steps.sort(key=lambda step: step.level == 1 and not self.memory.holds(step.address))
         return Reason.NOT_PRESENT
 
     def _group(self, segment: Segment, *, secondary: bool) -> int:
-        """Give the physical address of a group."""
+        """Return the physical address of a group."""
         origin, table_bits = table_shape(self.root, self.settings)
         hashed = segment.hash(self.ea)
         index = (~hashed if secondary else hashed) & (1 << table_bits - GROUP_SHIFT) - 1
@@ -156,7 +156,7 @@ class _Walking:
         self.steps.append(Step(1, "PTE", "hpte", table, index, place, word, kind, names, target, note))
 
     def _permission(self, segment: Segment, hpte: Hpte) -> Reason:
-        """Check the access, and say the cause of a refusal."""
+        """Check the access; return the cause of a refusal."""
         allowed, refused = granted(segment, hpte), refused_by_key(hpte, self.settings)
         self.rights = allowed & ~refused
         bit = bit_of(self.access)
@@ -172,7 +172,7 @@ class _Walking:
 
 
 def _mismatch(hpte: Hpte, segment: Segment, wanted: int) -> str:
-    """Say why a valid entry is not the one."""
+    """Return why a valid entry does not match."""
     different = (hpte.v ^ wanted) & COMPARED
     if different & ~H:
         return "another page's"
@@ -193,13 +193,13 @@ def walked(
     """Walk one address and keep every step.
 
     Args:
-        linux: the layout of a kernel's segments.
+        linux: the layout of the kernel's segments.
         memory: where the table is.
         root: SDR1, or the process-table entry that holds it.
         va: effective address in bytes.
-        access: what is asked.
-        settings: the CPU's.
-        fault_of: `CustomFormat.fault`: the name and code of a fault.
+        access: the access.
+        settings: the CPU's settings.
+        fault_of: returns the name and code of a fault, as `CustomFormat.fault`.
     """
     walking = _Walking(linux, memory, root, va, access, settings)
     reason, level, pa = walking.walk()

@@ -9,7 +9,7 @@ from shootdown_powerpc._platforms import PowerPlatform
 
 
 def lower(kernel: Kernel, platform: Platform) -> Lowering:
-    """Return how a kernel flushes on a platform: by the MMU that it has.
+    """Return the lowering of a kernel on a platform, for the platform's MMU.
 
     Args:
         kernel: one whose `arch` is a `PowerpcKernel`.

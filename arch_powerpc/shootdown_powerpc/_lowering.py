@@ -1,4 +1,4 @@
-"""What flushes of both MMUs have in common."""
+"""The common base of both MMUs' lowerings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
 from shootdown_powerpc._kernel import NO_SHARING, PowerpcKernel
 from shootdown_powerpc._platforms import PowerPlatform
 
-#: By MMU and page size. The hash MMU never sees Linux' own tree (book3s/64/hash-4k.h and hash-64k.h): what an entry
-#: of its PTE, PMD, PUD, P4D and PGD level spans is log2 of bytes.
+#: By MMU and page size. The hash MMU does not walk Linux's own tree (book3s/64/hash-4k.h and hash-64k.h), for which
+#: log2 of the bytes that an entry of each level spans is given: PTE, PMD, PUD, P4D and PGD.
 _GEOMETRY = {
     ("radix", 4096): geometry_of(RADIX_4K),
     ("radix", 65536): geometry_of(RADIX_64K),
@@ -23,7 +23,7 @@ _GEOMETRY = {
 
 @attrs.frozen
 class PowerpcLowering(Lowering):
-    """What flushes of radix and hash kernels share; see `shootdown.Lowering`."""
+    """The common parts of flushes of radix and hash kernels; see `shootdown.Lowering`."""
 
     kernel: Kernel
     platform: Platform
@@ -60,25 +60,25 @@ class PowerpcLowering(Lowering):
         return 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
 
     def no_thp(self) -> str | None:
-        """Say why there are no transparent huge pages, or None where there are."""
+        """Return why there are no transparent huge pages, or None where there are."""
         return None if self.own.thp else "this kernel has no THP (CONFIG_TRANSPARENT_HUGEPAGE)"
 
     def no_hardware_dirty(self) -> str | None:
-        """Say why the hardware sets no dirty bit: the ISA leaves it a choice, and these processors interrupt."""
+        """Return why the hardware sets no dirty bit: the ISA leaves that open; these processors interrupt instead."""
         return (
             "a store to a clean page interrupts (POWER9 Processor User's Manual, 4.10.13.1): software sets C"
         )
 
     def no_break_before_make(self) -> str | None:
-        """Say why entries of other sizes do not conflict; UNVERIFIED beyond what the plugin's sources say."""
+        """Return why TLB entries of different page sizes do not conflict; UNVERIFIED beyond the plugin's sources."""
         return "the Power ISA has no conflict abort for translations of two sizes"
 
     def no_contiguous_entries(self) -> str | None:
-        """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
+        """Return why no TLB entry covers several page-table entries: there is no contiguous bit."""
         return "radix and hash entries have no contiguous bit"
 
     def serialize_against_pte_lookup(self, asm: Assembler) -> None:
-        """Write `serialize_against_pte_lookup()`: an IPI that each CPU in mm_cpumask takes once it walks no more."""
+        """Write `serialize_against_pte_lookup()`: an IPI to mm_cpumask, taken only outside of a lockless walk."""
         with (
             asm.function("serialize_against_pte_lookup", "arch/powerpc/mm/book3s64/pgtable.c"),
             asm.because("lockless look-ups"),
@@ -90,5 +90,5 @@ class PowerpcLowering(Lowering):
                 asm.wait_for_answers()
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are not shared, or None in the what-if in which they are."""
+        """Return why hugetlb PMD tables are not shared, or None in the what-if in which they are."""
         return None if self.kernel.pmd_sharing else NO_SHARING

@@ -10,14 +10,14 @@ from typing import Any
 
 from shootdown.measured import Difference, Measured, Row, Seen
 
-#: Pages that parent and child copy, or take for themselves, soon after a fork (measured: up to eight in all).
+#: Pages that parent and child copy, or reuse without a copy, soon after a fork (measured: up to eight in total).
 _COPIED_PER_FORK = 8
-#: What flushes one page of a process that runs on one CPU.
+#: The instructions that flush one page of a process that runs on one CPU.
 _ONE_PAGE = "tlbiel_ric0_prs1_r1"
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
-    """Rows were measured under qemu's TCG: POWER9, radix, 4K pages unless the row says otherwise."""
+    """Return a row's platform: qemu's TCG as a POWER9, radix, with 4K pages unless the row differs."""
     size = row.fields.get("page_size")
     return "qemu-tcg", {} if size is None else {"kernel.page_size": str(size)}
 
@@ -38,7 +38,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 
 
 def _instructions(row: Row, seen: Seen) -> dict[str, int | tuple[int, int]]:
-    """Give each instruction's count; a range where copy-on-write faults of one page share the window."""
+    """Return each instruction's count; a range where copy-on-write faults of one page share the window."""
     counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
     forks = _forks(row)
     if forks:
@@ -55,6 +55,6 @@ def _forks(row: Row) -> int:
 
 DIFFERENCES: tuple[Difference, ...] = ()
 
-# Where a child was forked it stays in mm_cpumask whatever runs there, until its first flush makes that CPU leave: no
-# other schedule than the plain one would count anything else.
+# The CPU on which a child was forked stays in its mm_cpumask, whatever runs there, until the child's first flush makes
+# it leave: every schedule gives the same counts.
 MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, variants=(0,))

@@ -1,6 +1,6 @@
 """The POWER machines that kernels run on: CPU, MMU, hypervisor and TLBs.
 
-What things cost on them is in `_costs.py`. TLB figures are the data side's.
+Costs are in `_costs.py`. TLB figures are the data side's.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         arch=PowerPlatform(isa="3.1"),
         cpus=240,
     ),
-    # The guest's CPU features are those of any POWER9, because it may be migrated (09ce98cacd51).
+    # The guest has the CPU features common to all POWER9s, because it may be migrated (09ce98cacd51).
     Platform(
         name="power9-guest",
         summary="pseries guest of KVM on POWER9: radix, and the kernel may execute tlbie (GTSE)",
@@ -146,7 +146,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         arch=PowerPlatform(mmu="hash", p9_tlbie_erat_bug=True),
         cpus=176,
     ),
-    # The machine of tests/oracle, seen from its counts: tlbie of a guest that has GTSE, both fix-ups.
+    # The machine of tests/oracle, inferred from its counts: tlbie by a guest with GTSE, both fix-ups.
     Platform(
         name="qemu-tcg",
         summary="QEMU's own translator as the rows of the oracle were measured: POWER9, radix",

@@ -1,9 +1,9 @@
 """Where segments come from: Linux's rule for VSIDs, one VSID, an SLB's image, or a segment table.
 
-A memory image holds no SLB. By default an address has the segment that Linux would load for it: this makes a
-process's VSIDs from its context id (`mm->context.id`) and the kernel's from the region. Or settings say otherwise:
-`vsid` gives the VSID of every address, `slb` the place of entries as slbmte takes them (Linux keeps its bolted ones
-so, `struct slb_shadow`), `segment_table` that of a table as ISA 3.0 has it (6.7.8.3; Linux has none).
+A memory image has no SLB. By default an address has the segment that Linux would load for it: Linux computes a
+process's VSIDs from its context id (`mm->context.id`) and the kernel's from the region. Settings can override that:
+`vsid` is the VSID of all addresses, `slb` the address of entries in the format of slbmte (as Linux stores its bolted
+entries in `struct slb_shadow`), `segment_table` the address of a segment table of ISA 3.0 (6.7.8.3; Linux uses none).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BASE_BY_LLP = {llp: base for base, llp in BASE_PAGES.items()}
 
 @attrs.frozen
 class LinuxLayout:
-    """Where Linux puts what in effective addresses, which depends on CONFIG_PAGE_SIZE_*.
+    """Linux's layout of effective addresses, which depends on CONFIG_PAGE_SIZE_*.
 
     Args:
         page: log2 of a page's bytes.
@@ -45,7 +45,7 @@ class LinuxLayout:
         range_bits: log2 of H_PGTABLE_RANGE.
         virtual_start: H_KERN_VIRT_START; vmalloc, I/O and vmemmap follow one another from there.
         region_bits: log2 of the bytes of each of the three.
-        linear_contexts: how many contexts the linear map has, MAX_KERNEL_CTX_CNT.
+        linear_contexts: the number of contexts of the linear map, MAX_KERNEL_CTX_CNT.
     """
 
     page: int
@@ -74,11 +74,11 @@ SOURCES = ("context", "vsid", "slb", "segment_table")
 
 
 class NoMemoryError(Exception):
-    """Say that an entry lies where there is no memory: its only argument is the physical address."""
+    """An entry lies outside of the memory image: the only argument is its physical address."""
 
 
 def segments_from(settings: Settings) -> str:
-    """Name the setting that says where segments come from, and refuse settings that contradict one another."""
+    """Return the name of the setting with the source of segments, and refuse contradictory settings."""
     chosen = [name for name in SOURCES[1:] if settings[name]]
     if len(chosen) > 1:
         raise ShootdownError(f"hashed page tables: {' and '.join(chosen)} each say what the segments are")
@@ -96,32 +96,32 @@ def segments_from(settings: Settings) -> str:
 
 
 def modulus(shift: int, settings: Settings) -> int:
-    """Give what Linux's VSIDs of a size of segments are reduced by."""
+    """Return the modulus of Linux's VSIDs for a segment size."""
     return (1 << ((68 if settings["va_68"] else 65) - shift)) - 1
 
 
 def scramble(context: int, ea: int, shift: int, settings: Settings) -> int:
-    """Give Linux's VSID (`get_vsid()`, arch/powerpc/include/asm/book3s/64/mmu-hash.h); 0 is no VSID."""
+    """Return Linux's VSID (`get_vsid()`, arch/powerpc/include/asm/book3s/64/mmu-hash.h); 0 is no VSID."""
     bits = ESID_BITS[shift]
     return (context << bits | ea >> shift & (1 << bits) - 1) * MULTIPLIER % modulus(shift, settings)
 
 
 def unscramble(vsid: int, shift: int, settings: Settings) -> tuple[int, int]:
-    """Give the context and the low bits of the ESID of which `scramble` makes a VSID."""
+    """Return the context and the low bits of the ESID from which `scramble` makes a VSID."""
     by = modulus(shift, settings)
     number = vsid * pow(MULTIPLIER, -1, by) % by
     return number >> ESID_BITS[shift], number & (1 << ESID_BITS[shift]) - 1
 
 
 def _linux_segment(linux: LinuxLayout, ea: int, settings: Settings) -> Segment | None:
-    """Do as `slb_allocate_user()` and `slb_allocate_kernel()` (mm/book3s64/slb.c) do for a missing segment."""
+    """Return the segment that `slb_allocate_user()` or `slb_allocate_kernel()` (mm/book3s64/slb.c) would load."""
     offset = ea & ~SLB_B  # EA_MASK
     large = bool(settings["segments_1t"])
     if offset >> linux.range_bits:
         return None
     if ea >> 60 == USER:
         if ea >> linux.ea_bits:
-            return None  # each further part of a process's addresses has a context of its own
+            return None  # each further part of a process's address space has a context of its own
         context, base, flags = settings["context"], "base_page_shift", SLB_KS | SLB_KP
         large = large and ea >= 1 << SHIFT_1T
         where = f"Linux, context {context}"
@@ -144,13 +144,13 @@ def _linux_segment(linux: LinuxLayout, ea: int, settings: Settings) -> Segment |
 
 
 def linux_addresses(linux: LinuxLayout, vsid: int, shift: int, settings: Settings) -> list[int]:
-    """Give the effective addresses at which Linux's segments with this VSID begin (there may be none)."""
+    """Return the effective addresses at which Linux's segments with this VSID begin (there may be none)."""
     context, esid = unscramble(vsid, shift, settings)
     starts = [esid << shift] if context == settings["context"] else []
     if 1 <= context <= linux.linear_contexts:
         starts.append(KERNEL << 60 | (context - 1) << linux.ea_bits | esid << shift)
     elif 0 < context - linux.linear_contexts <= len(REGIONS):
-        # get_vsid() keeps the low bits of the ESID alone: the region says the rest.
+        # get_vsid() uses only the low bits of the ESID: the rest follows from the region.
         low = 1 << shift + ESID_BITS[shift]
         region = linux.virtual_start + (context - linux.linear_contexts - 1 << linux.region_bits)
         starts.append((region & ~(low - 1)) | esid << shift)
@@ -162,13 +162,13 @@ def _is_at(segment: Segment | None, vsid: int, shift: int) -> bool:
 
 
 def entry_segment(esid: int, word: int, where: str, address: int) -> tuple[int, Segment] | None:
-    """Take an entry of an SLB or segment table; None for one that is invalid or has a reserved size.
+    """Decode an entry of an SLB or segment table; return None if it is invalid or has a reserved size.
 
     Args:
         esid: its first doubleword.
         word: its second.
-        where: for the segment.
-        address: for the segment.
+        where: the segment's `where`.
+        address: the segment's `address`.
 
     Returns:
         The effective address at which the segment begins, and the segment.
@@ -195,7 +195,7 @@ def entries(memory: PhysicalMemory, address: int, count: int, where: str) -> Ite
 
 
 def segment_of(linux: LinuxLayout, memory: PhysicalMemory, ea: int, settings: Settings) -> Segment | None:
-    """Find the segment of an address; None where there is none, `NoMemoryError` where its table is missing."""
+    """Return the segment of an address, None if it has none; raise `NoMemoryError` if the image lacks its table."""
     source = segments_from(settings)
     if source == "vsid":
         shift = SHIFT_1T if settings["vsid_1t"] else SHIFT_256M

@@ -1,10 +1,10 @@
-"""The radix root of a process: what an entry of the process table says (Power ISA 3.1, Book III, 6.7.6.2).
+"""The radix root of a process, from its entry of the process table (Power ISA 3.1, Book III, 6.7.6.2).
 
     from shootdown_powerpc.process_table import read_entry
     root = read_entry(memory, table=0x0100_0000, pid=7).root
 
-A thread's PIDR says which entry: its own PID for addresses of quadrant 0 (a process), entry 0 for those of
-quadrant 3 (the kernel, 0xc000...). `Format.root_mask` of the radix formats is that of `Entry.root`.
+The entry is number PIDR for addresses of quadrant 0 (a process), and number 0 for those of quadrant 3 (the kernel,
+0xc000...). `Format.root_mask` of the radix formats is that of `Entry.root`.
 """
 
 from __future__ import annotations
