@@ -1,10 +1,10 @@
-"""What things cost on x86 machines, in nanoseconds, each with who measured it or what it was reasoned from.
+"""Costs on x86 machines in nanoseconds, each with its source: a measurement, or the reasoning.
 
-`intel-server` is written out in full. Every other table names what is different there; what it takes over
-says so in its source (`costs_like`). `docs/reference/costs.md` lists all of them and explains the arithmetic.
+`intel-server` is written out in full. Every other table has only the differences; costs that are taken over
+say so in their source (`costs_like`). `docs/reference/costs.md` lists all of them and explains the arithmetic.
 
-No figure here comes from the bug report that the headline workload reproduces: its times are what the model's
-prediction is compared with.
+No figure here comes from the bug report that the headline workload reproduces: the model's prediction is compared with
+the report's times.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class X86Lowering(Lowering):
 
     @property
     def global_asid_from_start(self) -> bool:
-        """With a forced broadcast flush every mm has its global ASID already."""
+        """With a forced broadcast flush every mm has its global ASID from the start."""
         return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
 
     @property

@@ -57,7 +57,7 @@ _CODE = (
 )
 _FAULTS = (
     Fault("#GP", reasons=(Reason.NONCANONICAL,), code_name="error code"),
-    # Not the manual's: what happens where no memory answers is the platform's choice.
+    # Not in the manual: the platform decides what happens if no memory answers.
     Fault("bus error", reasons=(Reason.NO_MEMORY,)),
     Fault("#PF", code=_CODE, code_name="error code"),
 )
@@ -77,7 +77,7 @@ _UPPER_SOFTWARE = tuple(BitField(f"SOFTW{n}", bit(53 + n), slot="leaf", software
 
 
 def _fields(above: tuple[str, ...], large: tuple[str, ...], *, wide: bool = True) -> tuple[BitField, ...]:
-    """Name the bits of entries: `above` the last level, `large` where pages larger than 4 KiB are."""
+    """Return the named bits of entries: `above` the last level, `large` for levels with pages larger than 4 KiB."""
     return (
         BitField("P", P),
         BitField("RW", RW),
@@ -90,7 +90,7 @@ def _fields(above: tuple[str, ...], large: tuple[str, ...], *, wide: bool = True
         BitField("PS", PS, levels=above),
         BitField("G", G, slot="leaf"),
         BitField("PAT", bit(12), slot="leaf", levels=large),
-        # What the manual has software use, under Linux's names (asm/pgtable_types.h).
+        # Bits that the manual leaves to software, by Linux's names (asm/pgtable_types.h).
         *(BitField(f"SOFTW{n}", bit(8 + n), slot="leaf", software=True) for n in (1, 2, 3)),
         *(
             (*_UPPER_SOFTWARE, BitField("PKEY", bits(59, 62), slot="leaf"), BitField("XD", XD))

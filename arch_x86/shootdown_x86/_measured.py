@@ -9,7 +9,7 @@ from shootdown.measured import Difference, Measured, Row, Seen
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
-    """All rows were measured under qemu's TCG: no PCID, no hypervisor features."""
+    """Return the platform: all rows were measured under qemu's TCG, without PCID and hypervisor features."""
     del row
     return "qemu-tcg", {}
 
@@ -112,7 +112,7 @@ def _forks(row: Row) -> int:
 
 
 def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
-    """Children that exit at the same time race for who unshares last, where only the last sharer synchronises."""
+    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
     racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
     if racing and count and case.kernel.unshare_sync == "last-sharer":
         return each, each * row.integer("M")

@@ -1,7 +1,7 @@
 """The x86 machines that kernels run on: CPU model, features, hypervisor and TLBs.
 
-What things cost on them is in `_costs.py`. TLB figures are the data side's. No vendor publishes its
-paging-structure caches whole; those entries say what is known.
+Costs are in `_costs.py`. TLB figures are the data side's. No vendor fully documents its
+paging-structure caches; the comments say what is known.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ TCG = tcg_tlb(LEVELS)
 
 
 def _untagged(tlb: TlbGeometry) -> TlbGeometry:
-    """Take the PCIDs away."""
+    """Return the geometry without PCIDs."""
     return attrs.evolve(tlb, asid_bits=0)
 
 

@@ -14,19 +14,19 @@ PMD_STRIDE = 1 << 21
 
 
 def _upper_levels(tce: bool) -> WalkScope:
-    """Say which upper levels go with a page (APM volume 2, 3.1.7, "Translation Cache Extension").
+    """Return the upper-level entries that are dropped with a page (APM volume 2, 3.1.7, "Translation Cache Extension").
 
-    With TCE, those that lead to the page. Without it "all upper-level table entries": here all of the PCID, the
-    least that the sentence can mean; whether other PCIDs' go too is UNVERIFIED.
+    With TCE, those that lead to the page. Without it "all upper-level table entries": here all of the PCID, the weakest
+    reading; whether those of other PCIDs are dropped too is UNVERIFIED.
     """
     return "leading-to-va" if tce else "all-of-asid"
 
 
 def invlpg(va: int, pcid: int, *, tce: bool = False) -> FlushScope:
-    """Say what INVLPG drops: the page's entries of the current PCID, and global ones whatever their PCID.
+    """Return what INVLPG drops: the page's entries of the current PCID, and global ones whatever their PCID.
 
-    Intel: and every paging-structure-cache entry of the current PCID, regardless of address (SDM 4.10.4.1). AMD: upper
-    levels as EFER.TCE says (APM volume 2, 3.1.7 and 5.5.2).
+    On Intel it also drops every paging-structure-cache entry of the current PCID, regardless of address (SDM 4.10.4.1);
+    on AMD, upper-level entries as EFER.TCE says (APM volume 2, 3.1.7 and 5.5.2).
 
     Args:
         va: the linear address.
@@ -39,15 +39,16 @@ def invlpg(va: int, pcid: int, *, tce: bool = False) -> FlushScope:
 def invlpgb(
     va: int | None, pcid: int, *, count: int = 1, pmd_stride: bool = False, tce: bool = False
 ) -> FlushScope:
-    """Say what INVLPGB as Linux uses it drops on every CPU of the machine (APM volume 3, INVLPGB).
+    """Return what INVLPGB as Linux uses it drops on every CPU of the machine (APM volume 3, INVLPGB).
 
     The valid bits of PCID and ASID are set (634ab76159a8, v6.15), the ASID is the host's, 0; those of global pages and
-    of final translations alone are not. With an address upper levels go as EFER.TCE says; without one, all of the PCID.
+    of final translations alone are not. With an address, upper levels are dropped as EFER.TCE says; without one, all
+    entries of the PCID are dropped.
 
     Args:
         va: rAX[63:12], the address of the first page; None while its valid bit is clear.
         pcid: EDX[27:16].
-        count: pages named: ECX[15:0] + 1. One address in each stride, and nothing between them.
+        count: the number of pages, ECX[15:0] + 1: one address in each stride, and nothing between them.
         pmd_stride: ECX[31]: 2 MiB from page to page rather than 4 KiB.
         tce: EFER.TCE is set.
     """

@@ -1,4 +1,4 @@
-"""A workload of one's own: a process discards a shared hugetlb table and faults it in again, over and over."""
+"""A workload of your own: a process discards a shared hugetlb table and faults it in again, over and over."""
 
 from shootdown import Parameter, Setting, Workload, hookimpl
 from shootdown.scenarios import Mapping, Model, ops

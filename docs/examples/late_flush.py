@@ -1,4 +1,4 @@
-"""A scenario of one's own: may a process free a table before it has flushed?"""
+"""A scenario of your own: may a process free a table before it has flushed?"""
 
 from shootdown.scenarios import Expect, Mapping, Model, Parameter, Problem, Scenario, Scene, ops
 

@@ -1,7 +1,7 @@
-"""What things cost on riscv machines, in nanoseconds, each with who measured it or what it was reasoned from.
+"""Costs on riscv machines in nanoseconds, each with its source: a measurement, or the reasoning.
 
-Little is published. `RVA23_SERVER`, a machine that nobody sells yet, is written out and is the broadest guess; every
-other table takes it over by a factor for its clock and pipeline, and names what is known better.
+Little is published. `RVA23_SERVER`, a machine that is not on sale yet, is written out in full and has the widest
+ranges; every other table is that one times a factor for clock and pipeline, with better-known costs replaced.
 """
 
 from __future__ import annotations
