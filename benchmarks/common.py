@@ -1,4 +1,4 @@
-"""What the benchmarks share: measuring side by side, and writing what was measured.
+"""Common parts of benchmarks: measuring side by side, and writing the results.
 
 Things to compare run in turn, A B A B, in one process on one CPU, so that whatever else the machine does hits
 them alike; the clock is the thread's own CPU time. A ratio is taken within each round; the table shows the
@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("SHOOTDOWN_BENCH_ROUNDS", "9"))
 
 
 class Ratio(NamedTuple):
-    """How much faster one thing is than another: the median of the rounds, and the quartiles."""
+    """The ratio of two times: the median of the rounds, and the quartiles."""
 
     low: float
     median: float
@@ -40,7 +40,7 @@ class Measured:
 
     Args:
         seconds: for each thing its time in each round.
-        units: how many times each did what is measured, such as accesses.
+        units: the units of work in each, such as accesses.
     """
 
     def __init__(self, seconds: Mapping[str, list[float]], units: int) -> None:
@@ -48,11 +48,11 @@ class Measured:
         self.units = units
 
     def ns(self, name: str) -> float:
-        """Give the least nanoseconds for one unit: what is left of them when nothing interferes."""
+        """Return the least nanoseconds for one unit, which is the time without interference."""
         return min(self.seconds[name]) / self.units * 1e9
 
     def ratio(self, slow: str, fast: str) -> Ratio:
-        """Say how many times as fast `fast` is as `slow`."""
+        """Return the ratio of the times of `slow` and `fast`."""
         each = [a / b for a, b in zip(self.seconds[slow], self.seconds[fast], strict=True)]
         low, median, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
         return Ratio(low, median, high)
@@ -74,9 +74,9 @@ def in_turn(
 
     Args:
         things: what to run, by name.
-        units: how many times each does what is measured.
-        rounds: how often.
-        clock: thread CPU time; wall time for what has threads of its own.
+        units: the units of work in each.
+        rounds: the number of rounds.
+        clock: thread CPU time; wall time for things with threads of their own.
         pin: stay on one CPU.
     """
     seconds: dict[str, list[float]] = {name: [] for name in things}
@@ -119,7 +119,7 @@ def machine() -> str:
 
 
 def write(section: str, title: str, lines: list[str], data: Mapping[str, Any]) -> None:
-    """Put a section into docs/reference/performance.md in place of what it last measured, and its data as JSON.
+    """Replace a section of docs/reference/performance.md, and write its data as JSON.
 
     Args:
         section: its name; `benchmarks/results/NAME.json` too.

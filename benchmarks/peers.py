@@ -17,7 +17,7 @@ def _there(name: str) -> Any:
 
 
 def tlb_peers(addresses: Any) -> Iterator[tuple[str, Run]]:
-    """Give cache simulators that can be made to look like two levels of TLB."""
+    """Return cache simulators that can be made to look like two levels of TLB."""
     if (cachesim := _there("cachesim")) is not None:
         yield "pycachesim", lambda: _pycachesim(cachesim, addresses)
     if (libcachesim := _there("libcachesim")) is not None:
@@ -49,7 +49,7 @@ def _libcachesim(libcachesim: Any, addresses: Any) -> Any:
 
 
 def walk_peers(memory: bytes, root: int, addresses: Any) -> Iterator[tuple[str, Run]]:
-    """Give walkers of x86-64 page tables. `memory` starts at physical address 0."""
+    """Return walkers of x86-64 page tables. `memory` starts at physical address 0."""
     if _there("volatility3") is not None:
         layer = _volatility(memory, root)
         yield "volatility3", lambda: [layer.translate(va)[0] for va in addresses.tolist()]

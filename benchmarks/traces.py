@@ -1,4 +1,4 @@
-"""The six regimes of traces, from what hits nearly always to what never does. Each is the same on every machine.
+"""The six regimes of traces, from one that nearly always hits to one that never does, the same on every machine.
 
 The first three stand for programs: pages are revisited in runs, out of a hot set, a warm one that L2 holds, and
 cold ones. Their numbers are chosen so that a TLB of 64 entries in 4 ways and 1536 in 12 hits as often as on the

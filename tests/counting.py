@@ -1,4 +1,4 @@
-"""Run one case of one workload, and count what it did in its measured window."""
+"""Run one case of one workload, and return the counts of its measured window."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shootdown._values.workload import Workload
 
 
 class Counted(NamedTuple):
-    """What one run counted, with the likely costs.
+    """The counts of one run with the likely costs.
 
     Args:
         instructions: those of the measured window by name, without zeros.

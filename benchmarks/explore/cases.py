@@ -148,7 +148,7 @@ class Verifier(NamedTuple):
 
 
 def spin_is_here() -> bool:
-    """Say whether Spin and a C compiler are installed."""
+    """Whether Spin and a C compiler are installed."""
     return shutil.which("spin") is not None and shutil.which("cc") is not None
 
 

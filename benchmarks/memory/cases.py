@@ -32,7 +32,7 @@ CASES = {
 
 
 def resident():
-    """Give the bytes of this process that are in memory."""
+    """Return the bytes of this process that are in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,4 +1,4 @@
-"""Record what every command of commands.txt prints, and say what has changed since.
+"""Record what every command of commands.txt prints, and report what has changed since.
 
     python tests/outputs/record.py --write [--only REGEX]     write recorded.json anew, or a part of it
     python tests/outputs/record.py --check [--only REGEX]     compare; exit status 1 where anything differs
@@ -41,8 +41,7 @@ WHOLE = 4096
 FIRST_LINES = 40
 LONG = 2.0
 
-#: What may differ from one run or machine to the next, and what stands for it. The folder that `{out}` stands for is
-#: put back before.
+#: Parts that may differ between runs or machines, and their replacements. `{out}` is put in for its folder before.
 NORMALISED: tuple[tuple[re.Pattern[str], str], ...] = (
     # click 8.2 writes "No such option: --x", click 8.3 "No such option '--x'."
     (re.compile(r"No such option:? '?(-[-\w]+)'?\.?"), r"No such option \1"),
@@ -52,7 +51,7 @@ Row = dict[str, Any]
 
 
 class OutOfTimeError(BaseException):
-    """A command took longer than --limit allows; no `except Exception` stops it."""
+    """A command took longer than --limit allows; a BaseException, so that no `except Exception` catches it."""
 
 
 class Command:
@@ -156,7 +155,7 @@ def _surroundings(command: Command, folder: str) -> Iterator[tuple[io.StringIO, 
 
 
 def normalised(text: str, folder: str) -> str:
-    """Put `{out}` back, and replace what no run can promise."""
+    """Put `{out}` in for its folder, and replace what may differ between runs."""
     text = text.replace(folder, "{out}")
     for pattern, instead in NORMALISED:
         text = pattern.sub(instead, text)
@@ -177,7 +176,7 @@ def _digest(data: bytes) -> str:
 
 
 def _packed_out(data: bytes, folder: str) -> bytes:
-    """Unpack what gzip packed, whose header has the time, and put `{out}` back."""
+    """Unpack gzip, whose header has the time, and put `{out}` in for its folder."""
     if data.startswith(b"\x1f\x8b"):
         data = gzip.decompress(data)
     return data.replace(folder.encode(), b"{out}")

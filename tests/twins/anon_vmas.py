@@ -9,14 +9,14 @@ MOST = 5  # VMAs
 
 
 class Vma(NamedTuple):
-    """What a VMA has: its anon_vma, and those that it is linked to, the oldest first."""
+    """A VMA: its anon_vma, and those that it is linked to, the oldest first."""
 
     anon: int
     chain: tuple[int, ...]
 
 
 class Found(NamedTuple):
-    """What a search found: the rule that fell or None, after how many operations, and how many states there were."""
+    """The result of a search: the broken rule or None, after how many operations, and the number of states."""
 
     rule: str | None
     operations: int
@@ -28,7 +28,7 @@ class BrokenError(Exception):
 
 
 class World:
-    """Processes with their VMAs by address, and of each anon_vma its parent and counters."""
+    """Processes with their VMAs by address, and the parent and counters of each anon_vma."""
 
     def __init__(self, processes, anons, *, fix, rules):
         self.processes = [list(vmas) for vmas in processes]
@@ -37,7 +37,7 @@ class World:
         self.rules = rules
 
     def frozen(self):
-        """Return it as a value; which process is which means nothing."""
+        """Return it as a value that is the same for any order of processes."""
         processes = sorted(tuple(vmas) for vmas in self.processes if vmas)
         return tuple(processes), tuple((number, tuple(anon)) for number, anon in sorted(self.anons.items()))
 
@@ -125,7 +125,7 @@ def _operations(state, **how) -> Iterator[World]:
 
 
 def histories(*, fix: bool, operations: int, rules: tuple[str, ...] = ("I1", "I2", "I3")) -> Found:
-    """Try all histories of at most so many operations; states at different lengths of history are different ones."""
+    """Try all histories of at most `operations` operations; equal states of histories of unequal length differ."""
     root = [1, 1, 1] if fix else [1, 2]
     first = (((Vma(1, (1,)),),), ((1, tuple(root)),))
     now = {first}

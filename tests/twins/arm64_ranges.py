@@ -13,7 +13,7 @@ LPA2_ALIGNMENT = 1 << 16
 
 
 def range_pages(num: int, scale: int) -> int:
-    """Give how many pages of the granule one range operation names: (NUM + 1) * 2^(5 * SCALE + 1).
+    """Return how many pages of the granule one range operation names: (NUM + 1) * 2^(5 * SCALE + 1).
 
     Raises:
         ShootdownError: a field does not fit.

@@ -1,4 +1,4 @@
-"""Bare protocols of tables that are withdrawn or freed and of entries that outlive pages, searched in plain Python.
+"""Bare protocols of withdrawn or freed tables and of entries that outlive pages, searched in plain Python.
 
 Nothing of the package is used here; each protocol is written from the description of its race. Memory is sequentially
 consistent. `way` is how a flush reaches another CPU: `ipi` waits until it takes an interrupt, `kvm` too, but only tells
@@ -158,7 +158,7 @@ def withdrawn_table(
 
 
 class Remembers(NamedTuple):
-    """U frees the table; its own CPU's walker and the other's cache links to it: 0 nothing, 1 a link, 2 a stale one."""
+    """U frees the table; the walkers of its CPU and another may cache a link to it: 0 none, 1 a link, 2 a stale one."""
 
     u: str = "clear"
     pud: bool = True

@@ -10,7 +10,7 @@ NOT, PTES, PMD = "not", "ptes", "pmd"
 
 
 class Found(NamedTuple):
-    """What a search found: the rule that fell or None, after how many operations, and how many states there were."""
+    """The result of a search: the broken rule or None, after how many operations, and the number of states."""
 
     rule: str | None
     operations: int
@@ -18,7 +18,7 @@ class Found(NamedTuple):
 
 
 class Page:
-    """The page: how each process maps it, whether its VMA is VM_LOCKED, and what the page says of itself."""
+    """The page: how each process maps it, whether its VMA is VM_LOCKED, and the page's own flags and counts."""
 
     def __init__(self, how, locked, double_map, mlocked, counted):
         self.how, self.locked = list(how), list(locked)

@@ -26,7 +26,7 @@ class Slbe:
 
 @dataclass(frozen=True)
 class Linux:
-    """What arch/powerpc/include/asm/book3s/64/ says about the kernel's and a process's addresses."""
+    """The layout of the kernel's and a process's addresses (arch/powerpc/include/asm/book3s/64/)."""
 
     page: int
     context: int
@@ -37,7 +37,7 @@ class Linux:
 
 @dataclass
 class Cpu:
-    """What the walk looks at; `source` is ("linux", Linux), ("vsid", Slbe), ("slb", ...), ("stab", ...)."""
+    """The CPU's state for the walk; `source` is ("linux", Linux), ("vsid", Slbe), ("slb", ...), ("stab", ...)."""
 
     origin: int
     table_bits: int
@@ -66,7 +66,7 @@ BASES = {0b000: 12, 0b101: 16, 0b100: 24, 0b110: 34}  # L || LP
 
 
 def entry(esid, word, ea):
-    """Give the SLBE of a pair of doublewords if it translates the address."""
+    """Return the SLBE of a pair of doublewords if it translates the address."""
     if not cut(esid, 36, 36) or cut(word, 0, 1) > 1:
         return None
     terabyte = cut(word, 0, 1) == 1

@@ -32,7 +32,7 @@ def cut(word, first, last):
 
 @dataclass(frozen=True)
 class Cpu:
-    """What of a thread's state the walk looks at."""
+    """The parts of a thread's state that the walk depends on."""
 
     hardware_rc: bool = True  # sets reference and change bits itself
     bad_bits: bool = False  # Linux's opinion of directory entries, not the processor's

@@ -60,6 +60,6 @@ def addresses(rng, count):
 
 
 def thread(rng):
-    """Draw what of the thread's state decides."""
+    """Draw the parts of the thread's state that the walk depends on."""
     chances = {"hardware_rc": 0.7, "bad_bits": 0.4, "amr_read": 0.3, "amr_write": 0.3, "iamr": 0.3}
     return {name: bool(rng.random() < chance) for name, chance in chances.items()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 State = dict[str, Any]
-#: A step changes the state; it says False if it can't be taken, a label to go on at, or nothing.
+#: A step changes the state; it returns False if it can't be taken, the label of the next step, or None.
 Step = Callable[[State], "bool | str | None"]
 Program = list[tuple[str, Step]]
 
@@ -24,7 +24,7 @@ class BrokenError(Exception):
 
 
 def broken_if(condition: object) -> None:
-    """Say that an invariant does not hold."""
+    """Raise if an invariant does not hold."""
     if condition:
         raise BrokenError
 
@@ -76,7 +76,7 @@ class Protocol:
         return [] if self.way == "hash" else self._everywhere(who)
 
     def changed(self, who: int) -> Program:
-        """Flush what a hash table and TLBs hold, before the page-table lock drops."""
+        """Flush hash-table and TLB entries, before the page-table lock is released."""
         return self._everywhere(who) if self.way == "hash" else []
 
     def _everywhere(self, who: int) -> Program:

@@ -113,7 +113,7 @@ class Cache:
         return page % len(self.sets)
 
     def find(self, va, size, asid, vm):
-        """Give the set and way that translate an address with a page of this size."""
+        """Return the set and way that translate an address with a page of this size."""
         number = self.set_number(va, size)
         for way, entry in enumerate(self.sets[number]):
             if entry and entry.size == size and entry.va <= va < entry.va + size and entry.serves(asid, vm):

@@ -1,4 +1,4 @@
-"""Small formats that use what x86 does not: they stand for other architectures and are none of them."""
+"""Small formats with features that x86 lacks; none is a real architecture."""
 
 from __future__ import annotations
 

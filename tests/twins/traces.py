@@ -9,7 +9,7 @@ CORE = re.compile(r"<marker: .* on core (\d+)")
 
 
 def lackey(text, fetches):
-    """Give the addresses, and the number of the first line that can't be read or None."""
+    """Return the addresses, and the number of the first line that can't be read or None."""
     found = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.startswith(("==", "--")):
@@ -23,7 +23,7 @@ def lackey(text, fetches):
 
 
 def view(text, fetches):
-    """Give (address, core, workload), and the number of the first line that can't be read or None."""
+    """Return (address, core, workload), and the number of the first line that can't be read or None."""
     found, core, started = [], 0, False
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip().startswith("View tool results"):

@@ -1,4 +1,4 @@
-"""A breadth-first search over the same moves in plain Python: a dictionary of states, every label there could be."""
+"""A breadth-first search over the same moves in plain Python: a dictionary of states; every possible label is tried."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = npt.NDArray[np.uint16]
 
 @attrs.frozen
 class Found:
-    """What the plain search found; `depth` is the distance of the last state, or the length of the story."""
+    """The result of the plain search; `depth` is the number of moves to the last state, or to the bug."""
 
     verdict: str
     invariant: int | None
@@ -29,7 +29,7 @@ class Found:
 
 
 def all_labels(explorer: Explorer) -> list[int]:
-    """Name every move that the rules have, whether or not it can ever happen."""
+    """List the labels of all moves under the rules, whether or not they can ever happen."""
     layout, rules = explorer.problem.machine.layout, explorer.rules
     most = max(layout.tasks, layout.cpus)
     beside = max(layout.cpus, layout.entries, layout.stores)
@@ -58,7 +58,7 @@ def plain_search(explorer: Explorer, look: Callable[[State], None] = lambda _: N
     """Search; a move that is refused must have written nothing.
 
     Args:
-        explorer: whose first state, programs, rules and knowledge of local steps.
+        explorer: gives the first state, the programs, the rules and the local steps.
         look: called with each state, once.
     """
     labels = all_labels(explorer)

@@ -1,7 +1,7 @@
 """Run small machines in the timed engine with random costs, and make the same moves in the explorer's layout.
 
-Run by itself, as a process in which numba compiles nothing: the engine's own functions are then plain Python, and what
-it calls can be written down in the order in which it calls it. Prints a line for each machine.
+Run as a process of its own in which numba compiles nothing: the engine's functions are then plain Python, and their
+calls can be recorded in order. Prints a line for each machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WATCHED = {
 
 
 class Tape:
-    """Write down what the timed engine does to a state."""
+    """A record of what the timed engine does to a state."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, int, int]] = []
@@ -63,7 +63,7 @@ class Tape:
 
 
 class Follower:
-    """Make the moves that a tape tells of."""
+    """Makes the moves that a tape has recorded."""
 
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer

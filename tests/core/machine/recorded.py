@@ -1,4 +1,4 @@
-"""States that note which of their cells are read and written, and what the table of steps says of those cells."""
+"""States that record which of their cells are read and written, and what the table of steps says of those cells."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from shootdown._machine.steps.cells import Cell, Of
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Operand, Row
 from shootdown._machine.steps.table import holds
 
-#: The program is one step, at 0; a label leads to one of those after it, which nobody takes.
+#: The program is one step, at 0; a label leads to one of those after it, which is not taken.
 LABELS = (0, 3)
 TASK = 1
 
 
 class Recorded:
-    """A state that notes what is read and written.
+    """A state that records reads and writes.
 
     Args:
         cells: the state.
@@ -62,7 +62,7 @@ class Recorded:
 
 
 def machines() -> list[Layout]:
-    """List small machines that differ in what the step functions ask of a layout: one word in a set of CPUs, or two."""
+    """List small machines with different layouts: sets of CPUs of one word, and of two."""
     return [
         make_layout(
             cpus=cpus,
@@ -92,7 +92,7 @@ def machines() -> list[Layout]:
 
 
 def random_state(layout: Layout, rng: random.Random) -> list[int]:
-    """Draw a state whose cells hold what they can hold; task 1 is at step 0."""
+    """Draw a random state with valid values in all cells; task 1 is at step 0."""
     L = layout  # noqa: N806  # as in the step functions
     S = [0] * L.size  # noqa: N806
 
@@ -150,7 +150,7 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
 
 
 def random_step(row: Row, layout: Layout, rng: random.Random) -> list[int]:
-    """Draw operands for a step, as programs may have them."""
+    """Draw random operands for a step, such as programs may have."""
     step = [row.number, 0, 0, 0, 0]
     for place, operand in row.placed():
         step[place] |= _random_operand(row, operand, layout, rng) << operand.above
@@ -180,7 +180,7 @@ LISTS = [0, 1, 2, 1, 0, 2, 1, 0]
 
 
 def read_of(row: Row, step: list[int], layout: Layout, before: tuple[int, ...]) -> dict[int, Cell | str]:
-    """Map each cell that the row says is read to what says so."""
+    """Map each cell that the row declares as read to the declaration."""
     t = layout.o_task + TASK * TASK_CELLS
     found: dict[int, Cell | str] = dict.fromkeys((t + T_PC, t + T_CPU, t + T_ON), "every step")
     for register in _registers(row, step, written=False):
@@ -194,7 +194,7 @@ def read_of(row: Row, step: list[int], layout: Layout, before: tuple[int, ...]) 
 def written_of(
     row: Row, step: list[int], layout: Layout, before: tuple[int, ...]
 ) -> dict[int, tuple[Cell | str, int]]:
-    """Map each cell that the row says may be written to what says so, and to the bits that may change."""
+    """Map each cell that the row declares as written to the declaration, and to the bits that may change."""
     t = layout.o_task + TASK * TASK_CELLS
     found: dict[int, tuple[Cell | str, int]] = {t + T_PC: ("every step", -1)}
     for register in _registers(row, step, written=True):
@@ -207,7 +207,7 @@ def written_of(
 
 
 def overwritten_of(row: Row, step: list[int], layout: Layout, before: tuple[int, ...]) -> set[int]:
-    """List the cells that the row says are written whenever the step is taken."""
+    """List the cells that the row declares as written whenever the step is taken."""
     t = layout.o_task + TASK * TASK_CELLS
     found = {t + T_PC}
     found |= {t + T_REG + step[place] for place, operand in row.placed() if operand.kind is Kind.WRITTEN}
@@ -237,7 +237,7 @@ def _registers(row: Row, step: list[int], *, written: bool) -> Iterator[int]:
 def addresses(
     cell: Cell, row: Row, step: list[int], layout: Layout, before: tuple[int, ...]
 ) -> Iterator[tuple[int, int]]:
-    """Say where a cell lies for a step in a state, and which of its bits are meant (-1: all)."""
+    """Return the indices of a declared cell for a step in a state, each with the bits declared (-1: all)."""
     L, part = layout, cell.part  # noqa: N806
     t = L.o_task + TASK * TASK_CELLS
     registers = before[t + T_REG : t + T_REG + o.REGISTERS]

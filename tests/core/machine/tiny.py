@@ -39,7 +39,7 @@ from shootdown._machine.step import step
 
 Part = npt.NDArray[np.int64]
 
-#: Where steps stand: each is tried at this place of the program, so that going on leads to `AFTER_IT`.
+#: The place of the program at which each step is tried; the step after it is `AFTER_IT`.
 HERE = 3
 AFTER_IT = HERE + 1
 #: A label that no step falls through to.
@@ -50,7 +50,7 @@ def laid_out(**given: Any) -> Layout:
     """Lay out a tiny machine; a slot has 512 units of 512 base pages, as PUD entries over huge pages of 2 MiB have.
 
     Args:
-        given: what `make_layout` shall get instead.
+        given: arguments of `make_layout` that replace these.
     """
     usual: dict[str, Any] = {
         "cpus": 4, "tasks": 3, "mms": 2, "slots": 2, "classes": 2, "locks": 6, "events": 2, "asids": 2,
@@ -61,7 +61,7 @@ def laid_out(**given: Any) -> Layout:
 
 
 class Took(NamedTuple):
-    """What came of a step: its outcome, what that concerns, and the step that is next."""
+    """The result of a step: the outcome, the lock or event that it concerns, and the next step."""
 
     outcome: int
     about: int
@@ -79,10 +79,10 @@ class Took(NamedTuple):
 
 
 class Tiny:
-    """Four CPUs, three tasks of mm 0 on the first three of them, and a second mm that nobody has.
+    """Four CPUs, three tasks of mm 0 on the first three of them, and a second mm without tasks.
 
     Args:
-        given: what `laid_out` shall get instead.
+        given: arguments of `laid_out`.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -120,7 +120,7 @@ class Tiny:
         return self._part(self.layout.o_cpu, CPU_CELLS, cpu)
 
     def asids(self, cpu: int = 0) -> Part:
-        """Whose ASIDs a CPU has, from one."""
+        """The mms (from one) of a CPU's ASIDs."""
         return self._part(self.layout.o_asid, self.layout.asids, cpu)
 
     def mm(self, mm: int = 0) -> Part:
@@ -132,11 +132,11 @@ class Tiny:
         return self._part(self.layout.o_pud, self.layout.slots, mm)
 
     def sharers(self, of: int = 0) -> Part:
-        """How many processes map the tables of a class, by slot."""
+        """The share counts of the tables of a class, by slot."""
         return self._part(self.layout.o_share, self.layout.slots, of)
 
     def tables(self, of: int = 0) -> Part:
-        """What the pages of the tables of a class are used for, by slot."""
+        """The uses of the pages of the tables of a class, by slot."""
         return self._part(self.layout.o_state, self.layout.slots, of)
 
     def lock(self, lock: int) -> Part:
@@ -145,25 +145,25 @@ class Tiny:
 
     @property
     def events(self) -> Part:
-        """How often each event was signalled."""
+        """The count of each event."""
         return self._part(self.layout.o_event, self.layout.events)
 
     @property
     def variables(self) -> Part:
-        """The variables in memory; entries that stand alone come first."""
+        """The variables in memory; single page-table entries come first."""
         return self._part(self.layout.o_variable, self.layout.variables)
 
     @property
     def owners(self) -> Part:
-        """Which mm each entry that stands alone belongs to."""
+        """The mm of each single page-table entry."""
         return self._part(self.layout.o_owner, self.layout.entries)
 
     def tlb(self, cpu: int = 0) -> Part:
-        """A CPU's copies of the entries that stand alone."""
+        """A CPU's TLB copies of the single page-table entries."""
         return self._part(self.layout.o_tlb, self.layout.entries, cpu)
 
     def stores(self, cpu: int = 0) -> Part:
-        """The stores that wait in a CPU's store buffer: variable (from one) and value."""
+        """The stores in a CPU's store buffer: variable (from one) and value."""
         return self._part(self.layout.o_store, self.layout.stores * STORE_CELLS, cpu).reshape(-1, STORE_CELLS)
 
     # --- sets of CPUs
@@ -188,7 +188,7 @@ class Tiny:
         return cpus_of(self.state, self.layout, name, mm)
 
     def aim(self, *cpus: int, sender: int = 0) -> None:
-        """Make CPUs the targets of the call that a CPU prepares."""
+        """Make CPUs the targets of a CPU's call."""
         row = self._part(self.layout.o_out, self.layout.words, sender)
         row[:] = 0
         for cpu in cpus:
@@ -200,7 +200,7 @@ class Tiny:
         bits = self.layout.bits
         return [cpu for cpu in range(self.layout.cpus) if int(row[cpu // bits]) >> cpu % bits & 1]
 
-    # --- what happens
+    # --- steps
 
     def program(self, op: int, *operands: int) -> Part:
         """Write a program of one step at `HERE`."""
@@ -228,7 +228,7 @@ class Tiny:
         return bool(kernel(self.state, self.program(op, *operands), self.layout, task))
 
     def changes(self, act: Callable[[], Any]) -> int:
-        """Count the cells that something changes, the step of task 0 aside."""
+        """Count the cells that a function changes, apart from the step of task 0."""
         before = self.state.copy()
         act()
         different = self.state != before

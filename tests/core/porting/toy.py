@@ -15,7 +15,7 @@ from shootdown.porting import PlainLowering, estimated_costs, typical_tlb, with_
 
 
 def radix(page_shift: int, *level_bits: int, global_bit: int | None = None) -> Format:
-    """Write a format down whose entries map pages at the last two levels; bits of each level, from the root."""
+    """Return a format whose entries map pages at the last two levels; `bits` are those of each level, from the root."""
     names = [f"L{n}" for n in range(len(level_bits))]
     leaf = ["never"] * (len(level_bits) - 2) + ["flag", "always"]
     return Format(
@@ -50,7 +50,7 @@ class ToyLowering(PlainLowering):
 
 
 class Counted(NamedTuple):
-    """What one run counted in its window."""
+    """The counts of one run in its window."""
 
     instructions: dict[str, int]
     counts: dict[str, int]

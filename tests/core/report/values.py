@@ -1,4 +1,4 @@
-"""Results, verdicts and stories made by hand, for what only writes them down."""
+"""Results, verdicts and stories made by hand, for tests of reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def span(likely: float, low: float | None = None, high: float | None = None) -> 
 
 
 def result(kernel: str = "7.0", *, counts: dict[str, int] | None = None, **given: Any) -> Result:
-    """Make a row of a comparison: every count that is not given is zero."""
+    """Make a row of a comparison; counts that are not given are zero."""
     usual: dict[str, Any] = {
         "arch": "x86", "platform": "intel-server", "workload": "hugetlb-munmap", "parameters": {"tables": 1},
         "cpus": 8, "set": {}, "supported": True, "reason": None, "remarks": (),

@@ -1,6 +1,6 @@
 """Machines with clocks: the engine's books beside a tiny machine, and programs that run to their end.
 
-Every cost is a number of nanoseconds of its own, so that a time says what was paid.
+Every cost has a different number of nanoseconds, so that a time shows which costs were charged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COST = {name: 1000 + number for number, name in enumerate(COST_NAMES)}
 
 
 def costs(**given: int) -> Costs:
-    """Make costs that are `COST`, but for those that are given."""
+    """Return the costs of `COST`, with the given ones replaced."""
     return Costs(**{name: Cost(ns, ns, ns, "a test") for name, ns in {**COST, **given}.items()})
 
 
@@ -56,7 +56,7 @@ class Clocked(Tiny):
         self.ever = np.zeros(layout.mms * layout.slots, np.uint8)
 
     def cells(self, part: str, count: int | None = None) -> npt.NDArray[np.int64]:
-        """Return a part of the books by its name (`clock`, `owed`, ...); one cell a CPU unless told otherwise."""
+        """Return a part of the books by its name (`clock`, `owed`, ...); one cell for each CPU by default."""
         start = getattr(self.books, f"o_{part}")
         return self.array[start : start + (self.layout.cpus if count is None else count)]
 
@@ -65,12 +65,12 @@ class Clocked(Tiny):
         return int(self.array[self.books.o_misc + cell])
 
     def counted(self) -> dict[str, int]:
-        """Return what was counted, without zeros."""
+        """Return the counters, without zeros."""
         total = self.cells("total", len(COUNTERS)).tolist()
         return {name: n for name, n in zip(COUNTERS, total, strict=True) if n}
 
     def book(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a kernel that takes the books alone."""
+        """Call a kernel that takes only the books."""
         return kernel(self.array, self.books, *arguments)
 
     def engine(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
@@ -84,7 +84,7 @@ class Doing:
 
     Args:
         write: writes its steps; HALT follows.
-        cpu: its home.
+        cpu: its home CPU.
         mm: from zero; None for a kernel thread.
         ready: it can run at the beginning.
     """
