@@ -15,7 +15,7 @@ from shootdown.porting import PlainLowering, estimated_costs, typical_tlb, with_
 
 
 def radix(page_shift: int, *level_bits: int, global_bit: int | None = None) -> Format:
-    """Return a format whose entries map pages at the last two levels; `bits` are those of each level, from the root."""
+    """Return a format with pages at the last two levels; `level_bits` are the bits of each level, from the root."""
     names = [f"L{n}" for n in range(len(level_bits))]
     leaf = ["never"] * (len(level_bits) - 2) + ["flag", "always"]
     return Format(
