@@ -151,7 +151,6 @@ def test_what_was_never_compiled_is_not_kept(toy):
 
 def test_without_a_folder_to_write_to_kernels_compile_all_the_same(monkeypatch):
     from shootdown._compilation.backend import disk
-
     from shootdown._compilation.kernels import kernel
     from shootdown._compilation.running import compiled
 
