@@ -125,7 +125,7 @@ class Child:
 
 
 def typical(value: Any) -> Any:
-    """Give a value of the same type, for numba, that is as short as it can be."""
+    """Return a value of the same type, for numba, that is as short as it can be; a class may say how (`typical`)."""
     import numpy as np
 
     if isinstance(value, np.ndarray):
@@ -137,7 +137,7 @@ def typical(value: Any) -> Any:
     if isinstance(value, tuple):
         parts = [typical(part) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value
+    return value.typical() if hasattr(value, "typical") else value
 
 
 child = Child()

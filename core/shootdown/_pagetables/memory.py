@@ -75,6 +75,10 @@ class MemoryView:
         self.sections = int(directory.ctypes.data)
         self.section_count = int(directory.size)
 
+    def typical(self) -> MemoryView:
+        """Return a view of no memory, which is of the same type to a kernel: another process compiles for it."""
+        return MemoryView(np.zeros(0, np.uint8), 0, np.zeros(0, np.uint64), ())
+
 
 class PhysicalMemory:
     """Sparse physical memory of 4 KiB frames. What was never written reads as zero.

@@ -183,3 +183,15 @@ print((resident() - before) / (30_000 * 4096))
 def test_tables_take_at_most_a_tenth_more_than_their_size():
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert 1.0 <= float(ran.stdout) + 0.01 <= 1.1
+
+
+def test_a_process_that_compiles_is_sent_a_view_of_no_memory():
+    import pickle
+
+    from shootdown._compilation.elsewhere import typical
+
+    memory = PhysicalMemory(window_bytes=1 << 28)
+    memory.write(0x1000, b"\x01" * 4096)
+    sent = typical((memory.view, np.zeros(1 << 20)))
+    assert len(pickle.dumps(sent)) < 2048
+    assert (sent[0].window_bytes, sent[0].section_count) == (0, 0)
