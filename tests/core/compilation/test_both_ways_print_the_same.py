@@ -30,7 +30,7 @@ for line in json.loads(sys.argv[1]):
 """
 #: The smallest that shows something.
 SMALL = {
-    "children": "3", "gib": "2", "pages": "20", "tables": "2", "threads": "2", "actors": "2",
+    "children": "3", "gib": "1", "pages": "20", "tables": "2", "threads": "2", "actors": "2",
 }  # fmt: skip
 #: Searches that find a bug, end in a deadlock, hit a bound, or walk at random.
 OTHERS = [
