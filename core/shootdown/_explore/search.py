@@ -353,7 +353,7 @@ def is_progress(label: int) -> bool:
 
 @kernel
 def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
-    """Whether a task has something left to do."""
+    """Whether any task has not finished."""
     for task in range(L.tasks):
         t = L.o_task + task * TASK_CELLS
         op = P[int64(S[t + T_PC]) * 5]

@@ -260,15 +260,15 @@ class Assembler(Builders):
         cost: str | None = None,
         text: str = "",
     ) -> None:
-        """Tell the ledger of an occurrence that nothing else shows, such as a warning that is printed.
+        """Record an occurrence in the ledger that no other step shows, such as a printed warning.
 
         Args:
             what: `ops.NOTE_*`.
-            times: how many; for `NOTE_SECTION` 1 opens and 0 closes it.
+            times: the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it.
             section: for `NOTE_SECTION`, its i_mmap_rwsem.
-            c: the name that `section` had at first; plugins of api 1 may write it.
-            cost: the platform's cost of it.
-            text: in words.
+            c: the first name of `section`, which plugins of api 1 may use.
+            cost: the name of the platform's cost.
+            text: what the step does, for stories.
         """
         super().note(what, times, section or c, cost=cost, text=text)
 

@@ -101,7 +101,7 @@ class Builders:
 
         Args:
             what: `ops.NOTE_*`.
-            times: how many; for `NOTE_SECTION` 1 opens and 0 closes it.
+            times: the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it.
             section: for `NOTE_SECTION`, its i_mmap_rwsem.
         """
         self._write(o.NOTE, what, times, section, cost=cost, text=text)

@@ -128,7 +128,7 @@ REACHED = 118
 # --- instructions, counted by name
 EXECUTE = AFTER + 102
 
-# === values of operands
+# === what operands hold
 
 # --- how FLUSH_BEGIN counts
 ROUNDED = 1  # the range is first rounded outwards to whole strides

@@ -160,9 +160,9 @@ def charge_step(
     pc: int,
     said: int,
 ) -> int:
-    """Charge a task's CPU for what a step that it has taken costs beyond what is known beforehand, and for that alone.
+    """Charge a task's CPU for the part of a step's time that is not known beforehand, without any other effect.
 
-    Nobody takes what it sends, and nobody is woken: who replays a given order of moves does that.
+    Calls are not delivered and no task is woken: a replay does that, as it has the order of moves.
 
     Returns:
         for a SEND, when the call arrives, else 0.

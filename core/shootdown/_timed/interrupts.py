@@ -333,8 +333,8 @@ def begin_call(
 ) -> int:
     """Charge a CPU for sending a call, in so many `calls` of what runs below; returns when it arrives.
 
-    The books keep from when on the sender has all answers, as far as that is known: what interrupts nobody is answered
-    at a time that does not depend on the targets; of interrupts, how long it takes to collect the answers.
+    The books get the time at which the sender will have all answers if the call sends no interrupts, as that time does
+    not depend on the targets; otherwise only the duration of collecting the answers.
     """
     kind = P[pc * 5 + 1]
     arrival = int64(Q[B.o_clock + cpu])
@@ -359,7 +359,7 @@ def begin_call(
 
 @inlined
 def all_answered(Q: Cells, B: Books, cpu: int) -> int:
-    """Say when a CPU that waits for its call has all answers, and is out of the handlers that it took meanwhile."""
+    """Return the time at which a waiting CPU has all answers and has left the handlers that it took meanwhile."""
     answered = Q[B.o_answer + cpu] + Q[B.o_collect + cpu]
     return int64(max(max(Q[B.o_clock + cpu], answered), busy_until(Q, B, cpu)))
 

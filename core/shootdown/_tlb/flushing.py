@@ -213,7 +213,7 @@ def _make_room(words: Any, plan: Any) -> None:
 
 @inlined
 def _log(words: Any, plan: Any, scope: Any) -> None:
-    """Leave a range for every CPU to carry out."""
+    """Append a ranged flush to the log; every CPU carries it out when it next uses its caches."""
     if np.int64(words[LOGGED] - words[LOG_START]) == plan[LOG_LINES]:
         _make_room(words, plan)
     at = plan[LOG] + np.int64(words[LOGGED] - words[LOG_START]) * LOG_STEP

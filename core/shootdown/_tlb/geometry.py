@@ -53,7 +53,7 @@ class CacheGeometry:
         ways: entries in a set; `ways == entries` is a fully associative cache.
         page_sizes: bytes translated by an entry. In a paging-structure cache: bytes that the cached table
             entry covers (2 MiB for an x86-64 PDE), so that one rule says which addresses an entry leads to.
-        policy: which entry of a full set goes. `"lru"`; `"tree-plru"`; `"random"`. With ways = trees * 2^k,
+        policy: which entry of a full set is replaced. `"lru"`; `"tree-plru"`; `"random"`. With ways = trees * 2^k,
             trees odd and above 1, `"tree-plru"` is one tree for each 2^k ways and the victim comes from the
             tree after the one used last: the (MRU+1)%3PLRU4 of Skylake's 12-way sTLB (TLB;DR, USENIX Security
             2022, sample output of its tool). A free way is always taken first, the lowest one.

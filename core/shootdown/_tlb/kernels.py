@@ -349,41 +349,41 @@ def on_accesses(words: Any, plan: Any, cpus: Any, marks: Any, vas: Any, shifts: 
 
 @kernel
 def on_lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any) -> Any:
-    """See `lookup`."""
+    """Do as `lookup` does, as a kernel of its own that takes arrays."""
     return lookup(raw(words), raw(plan), cpu, tag, va)
 
 
 @kernel
 def on_fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
-    """See `fill`."""
+    """Do as `fill` does, as a kernel of its own that takes arrays."""
     return fill(raw(words), raw(plan), cpu, key, mark, data)
 
 
 @kernel
 def on_walk_lookup(words: Any, plan: Any, cpu: Any, tag: Any, va: Any, above: Any) -> Any:
-    """See `walk_lookup`."""
+    """Do as `walk_lookup` does, as a kernel of its own that takes arrays."""
     return walk_lookup(raw(words), raw(plan), cpu, tag, va, above)
 
 
 @kernel
 def on_walk_fill(words: Any, plan: Any, cpu: Any, key: Any, mark: Any, data: Any) -> Any:
-    """See `walk_fill`."""
+    """Do as `walk_fill` does, as a kernel of its own that takes arrays."""
     return walk_fill(raw(words), raw(plan), cpu, key, mark, data)
 
 
 @kernel
 def on_flush(words: Any, plan: Any, cpu: Any, scope: Any) -> None:
-    """See `flush`."""
+    """Do as `flush` does, as a kernel of its own that takes arrays."""
     flush(raw(words), raw(plan), cpu, scope)
 
 
 @kernel
 def on_settle(words: Any, plan: Any, cpu: Any) -> None:
-    """See `settle`."""
+    """Do as `settle` does, as a kernel of its own that takes arrays."""
     settle(raw(words), raw(plan), cpu)
 
 
 @kernel
 def on_count_leading_into(words: Any, plan: Any, cpu: Any, tag: Any, mask: Any, table: Any) -> Any:
-    """See `count_leading_into`."""
+    """Do as `count_leading_into` does, as a kernel of its own that takes arrays."""
     return count_leading_into(raw(words), raw(plan), cpu, tag, mask, table)

@@ -7,7 +7,7 @@ from shootdown._machine.steps.cells import CURRENT_MM, EVENT, HOME, IRQ_OFF, LAZ
 from shootdown._machine.steps.row import UNUSED, Clock, Kind, Operand, Row, Shared, Whose
 
 _LABEL = Operand("label", Kind.LABEL)
-#: The CPU switches to another task: it may turn lazy, or load another mm.
+#: What a switch of the CPU to another task touches: the CPU may turn lazy, or load another mm.
 _SWITCHES = (
     Shared("lazy", Whose.CPU, writes=True),
     Shared("loaded", Whose.ANY, writes=True),
@@ -79,7 +79,11 @@ CONTROL = (
         does="Record an occurrence in the ledger that no other step shows, such as a printed warning.",
         operands=(
             Operand("what", says="`ops.NOTE_*`"),
-            Operand("times", says="how many; for `NOTE_SECTION` 1 opens and 0 closes it", default=1),
+            Operand(
+                "times",
+                says="the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it",
+                default=1,
+            ),
             Operand("section", Kind.SECTION, "for `NOTE_SECTION`, its i_mmap_rwsem", default=0),
         ),
         local=True,

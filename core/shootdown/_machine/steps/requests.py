@@ -1,4 +1,4 @@
-"""Steps of a flush request on its way: its targets, how much it drops, when it is answered."""
+"""Steps of a flush request in progress: its targets, how much it drops, when it is answered."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _DROPPED = (LEAF, STALE_LEAF, WALK, STALE_WALK)
 
 
 def _if(when: When, touches: tuple[Shared, ...]) -> tuple[Shared, ...]:
-    """Say that things are touched for some values of an operand only."""
+    """Return things as touched only for some values of an operand."""
     return tuple(Shared(one.what, one.whose, one.writes, when) for one in touches)
 
 
