@@ -1,7 +1,7 @@
-"""mthp_collapse() once more, as a recursion over halves: how often it flushes, and how attempts end.
+"""mthp_collapse() as a recursion over halves: the slow twin of its attempts and their outcomes.
 
-Written from mm/khugepaged.c of 7.3.4. The kernel walks with an offset and an order; here a region is settled, or else
-its halves are looked at. A page is None or a tuple `(young, shared, order of its folio)`.
+Written from mm/khugepaged.c of 7.3.4. The kernel walks with an offset and an order; here a region is decided, or else
+its halves are tried. A page is None or a tuple `(young, shared, order of its folio)`.
 """
 
 from __future__ import annotations

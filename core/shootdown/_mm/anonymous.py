@@ -16,11 +16,11 @@ from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 
 @attrs.frozen
 class Part:
-    """Some pages that are zapped together.
+    """Some pages that are zapped without a flush between them.
 
     Args:
-        lo, hi: the first page and the one behind the last.
-        forced: a flush follows at once.
+        lo, hi: the first page and the one after the last.
+        forced: a flush is forced after it.
         frees_table: the PTE table that ends here is freed.
     """
 
@@ -33,12 +33,12 @@ class Part:
 def zapped(
     pages: int, table_pages: int, queue: PageQueue, *, clean: int, delays: bool, frees: bool
 ) -> Iterator[Part]:
-    """Say in which parts zap_pte_range() takes pages: where batches are full, and after tables with dirty file pages.
+    """Yield the parts of zap_pte_range() between flushes: at full batches, and after tables with dirty file pages.
 
     Args:
-        pages: how many there are.
-        table_pages: how many one PTE table maps.
-        queue: the gather's pages; those that remain when all is done wait in it.
+        pages: the number of pages.
+        table_pages: base pages that one PTE table maps.
+        queue: the gather's queue of pages; pages not flushed at the end stay in it.
         clean: pages before this one need no flush of their own.
         delays: the rmap of dirty file pages is removed after the flush.
         frees: PTE tables that become wholly empty are freed at once.
@@ -136,10 +136,10 @@ class Anonymous:
         Args:
             g: the gather.
             pages: how many base pages.
-            queue: the pages that wait in the gather.
+            queue: the gather's queue of pages.
             huge: a THP maps them.
-            clean: of a shared file's pages the first that is dirty; each table with one forces a flush, because the
-                file's pages may be cleaned as soon as the table is unlocked. None: no page is a file's.
+            clean: for a shared file mapping, the first dirty page; each table with one forces a flush, because the
+                file's pages may be cleaned as soon as the table is unlocked. None: not a file mapping.
             reclaims: PTE tables that became wholly empty are freed (try_get_and_clear_pmd()).
         """
         asm = self.asm
@@ -249,13 +249,13 @@ class Anonymous:
     def collapse(
         self, attempts: Sequence[Attempt], ranges: int, *, pmd_order: int, why: str = "khugepaged"
     ) -> None:
-        """Write collapses of so many PMD ranges that are all alike, as khugepaged or MADV_COLLAPSE attempts them.
+        """Write the collapses of some equal PMD ranges, as khugepaged or MADV_COLLAPSE attempts them.
 
         Args:
-            attempts: those in one range, in their order.
-            ranges: how many ranges.
+            attempts: the attempts in one range, in their order.
+            ranges: the number of ranges.
             pmd_order: HPAGE_PMD_ORDER.
-            why: whose work it is.
+            why: the cause that its IPIs are counted under.
         """
         asm = self.asm
         runs = [(attempt, len(tuple(alike))) for attempt, alike in groupby(attempts)]
@@ -272,7 +272,7 @@ class Anonymous:
     def _collapse_one(self, attempt: Attempt, pmd_order: int) -> None:
         """Write one collapse_huge_page(): pmdp_collapse_flush() of the whole range, then the sync (2ba99c5e0881).
 
-        Both come before the pages are looked at, and below PMD order too, where the table comes back afterwards.
+        Both come before the pages are checked; below PMD order too, where the table is put back afterwards.
         """
         asm, size = self.asm, 1 << attempt.order
         if not attempt.flushes:

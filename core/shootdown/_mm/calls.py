@@ -21,7 +21,7 @@ class Calls:
     """Write whole calls of the memory-management API for one kernel on one architecture.
 
     Args:
-        asm, kernel, lowering, gathers, hugetlb, locks: what to write with.
+        asm, kernel, lowering, gathers, hugetlb, locks: the model's parts.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Calls:
 
     @contextmanager
     def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:
-        """Write a call around what is within: entry, mmap_lock, return."""
+        """Write a system call around the steps within: entry, mmap_lock, return."""
         with self.asm.function(name, where):
             self.asm.lock(self.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
             self.asm.work("syscall_ns", text=f"{name}: entry and VMA work")
@@ -61,7 +61,7 @@ class Calls:
         populated: bool,
         cow_pages: int = 0,
     ) -> None:
-        """Write fork(): dup_mmap() with its flush of the parent, the parent's own copy-on-write faults after it.
+        """Write fork(): dup_mmap() with its flush of the parent, then the parent's own copy-on-write faults.
 
         Args:
             child: the task that starts.
@@ -108,7 +108,7 @@ class Calls:
 
         Args:
             mappings: hugetlb VMAs, ascending.
-            dirty_shared_pages: dirty pages of ordinary shared mappings; they force a flush before their rmap goes.
+            dirty_shared_pages: dirty pages of shared mappings; they force a flush before their rmap is removed.
         """
         asm = self.asm
         with asm.function("exit_mm", "kernel/exit.c"):
@@ -128,7 +128,7 @@ class Calls:
             asm.work("exit_ns", text="the rest of exit() and wait()")
 
     def _shoot_lazies(self) -> None:
-        """Write cleanup_lazy_tlbs(): the last reference to the mm goes, and no CPU may stay lazily on it."""
+        """Write cleanup_lazy_tlbs(): the last reference to the mm is dropped, and no CPU may keep it loaded lazily."""
         if not self.kernel.lazy_tlb_shootdown:
             return
         asm = self.asm
@@ -167,8 +167,8 @@ class Calls:
 
         Args:
             mappings: the VMAs, ascending.
-            upper_tables: tables above the PMD level that nothing else needs, freed with them.
-            level: whose entries pointed to those.
+            upper_tables: the number of tables above the PMD level that are freed with them.
+            level: the level whose entries pointed to those.
         """
         with self.syscall("munmap"), self.asm.because("munmap"):
             self.unmap_region(mappings, upper_tables=upper_tables, level=level)
@@ -230,8 +230,8 @@ class Calls:
         """Write mprotect() of hugetlb VMAs: hugetlb_change_protection().
 
         Args:
-            mappings: the VMAs; their tables are those of the class before.
-            to_class: taken so that scenarios of `api=1` that say it still run; nothing depends on it.
+            mappings: the VMAs, with the classes of their tables before.
+            to_class: ignored; accepted so that scenarios of `api=1` that pass it still run.
         """
         del to_class
         outer = self.kernel.mprotect_gather
@@ -269,7 +269,7 @@ class Calls:
             self._flush_unshared_late(m)
 
     def _record(self, m: Mapping, *, whole: bool) -> None:
-        """Record in the inner gather what changed in the table of register SLOT, where the kernel has one."""
+        """Record in the inner gather, if the kernel has one, what changed in the table of register SLOT."""
         if not self.kernel.unshare_gather or (whole and self.kernel.unshare_flush == "none"):
             return
         first, last = (0, self.hugetlb.recorded_units) if whole else (m.first, m.last)
@@ -280,7 +280,7 @@ class Calls:
         self.hugetlb.settle(INNER, lambda: self._flush_changed(m))
 
     def _flush_unshared_late(self, m: Mapping) -> None:
-        """Finish the call's own gather; in the order that is wrong, flush and sync only now."""
+        """Finish the call's own gather; in the wrong order (a what-if), flush and sync only here."""
         self.hugetlb.settle_late(INNER, lambda: self._flush_changed(m))
         if self.kernel.unshare_gather:
             self.gathers.finish(INNER)
@@ -304,8 +304,8 @@ class Calls:
     def mremap(self, m: Mapping, *, upper_tables: int = 0, level: int = o.CLEARED_P4DS) -> None:
         """Write mremap() of a hugetlb VMA to another place.
 
-        move_hugetlb_page_tables(), with no page-table lock around unsharing, then move_vma() unmaps the old place. What
-        it has to unmap are tables that nobody had touched an entry in, which the move steps over.
+        move_hugetlb_page_tables() unshares without a page-table lock; then move_vma() unmaps the old place, where only
+        tables without any present entry are left, which the move skips.
 
         Args:
             m: the VMA.
@@ -401,7 +401,7 @@ class Calls:
 
     @contextmanager
     def _unlocked(self, m: Mapping) -> Iterator[None]:
-        """Release i_mmap_rwsem around what is within, in the order that is wrong; else write nothing around it."""
+        """Release i_mmap_rwsem before the steps within, in the wrong order (a what-if); else write them as they are."""
         late = self.kernel.unshare_flush == "after-unlock"
         if late:
             self.hugetlb.unlock_file(m)
@@ -412,7 +412,7 @@ class Calls:
     def migrate(self, m: Mapping, mms: tuple[int, ...]) -> None:
         """Write the migration of one page through the reverse map: try_to_migrate_one() in each process.
 
-        All but the last unshare the table; the last clears the one entry.
+        All but the last one unshare the table; the last one clears the single entry.
         """
         asm = self.asm
         first = Mapping(m.used[:1], pages=1, first=m.first, last=m.first + 1, klass=m.klass, file=m.file)

@@ -197,7 +197,7 @@ class Gathers:
         return not self.kernel.rcu_table_free or self.lowering.frees_tables_as_pages
 
     def freed_flags(self, cleared: int) -> int:
-        """Say what a gather learns of freed tables that entries of this level pointed to (CLEARED_*)."""
+        """Return what a gather learns of freed tables that entries of this level pointed to (CLEARED_*)."""
         everything = cleared == o.CLEARED_PUDS and self.lowering.frees_pmd_tables_with_all
         return o.FREED_TABLES | (o.NEED_FLUSH_ALL if everything else 0)
 

@@ -1,7 +1,7 @@
 """Which collapses khugepaged attempts in one PMD range, and how each ends (mm/khugepaged.c, read in 7.2.13 and 7.3.4).
 
-Since 7.2 it tries every enabled order from 2 on, not PMD order alone. An attempt that gets as far as
-pmdp_collapse_flush() has flushed and synchronised, whatever becomes of it afterwards.
+Since 7.2 it tries every enabled order from 2 on, not PMD order alone. An attempt that reaches
+pmdp_collapse_flush() has flushed and synchronised, whether it succeeds afterwards or not.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ OUTCOMES = (
     COPY_FAILED,
 )
 
-#: Known before anything is flushed: no folio, no charge, a swap entry below PMD order.
+#: Outcomes that are known before anything is flushed: no folio, no charge, a swap entry below PMD order.
 BEFORE_FLUSH = frozenset({NO_MEMORY, NO_CHARGE, EXCEED_SWAP})
-#: After these mthp_collapse() goes on behind the region, after `_ENDS_RANGE` nowhere, after others in smaller orders.
+#: After these mthp_collapse() skips the region; after `_ENDS_RANGE` it ends; after others it tries smaller orders.
 _NEXT_REGION = frozenset({SUCCEEDED, ALREADY_LARGE})
 _ENDS_RANGE = frozenset({NO_CHARGE, COPY_FAILED})
-#: After these madvise_collapse() goes on to the next range; after others the call ends.
+#: After these madvise_collapse() goes on with the next range; after others the call ends.
 _NEXT_RANGE = frozenset({SUCCEEDED, NOT_YOUNG, PAGE_COUNT, "page_locked", "could_not_delete_page_from_lru"})
 
 
@@ -55,7 +55,7 @@ class Attempt:
     """One call of collapse_huge_page().
 
     Args:
-        order: of the folio that is to come.
+        order: the order of the folio to make.
         outcome: one of `OUTCOMES`.
     """
 
@@ -76,8 +76,8 @@ class Pages:
         present: it maps a page (other than the zero page).
         young: that page was referenced.
         shared: it may be mapped by other processes too (folio_maybe_mapped_shared()).
-        swapped: it is a swap entry; then it isn't present.
-        order: of the folio that it maps; 0 for a base page.
+        swapped: it is a swap entry, and not present.
+        order: the order of the folio that it maps; 0 for a base page.
         huge: the PMD entry maps a huge page instead of this table.
     """
 
@@ -96,15 +96,15 @@ class Pages:
 
 @attrs.frozen
 class Rules:
-    """What decides the attempts, besides the pages.
+    """The rules that decide the attempts, together with the pages.
 
     Args:
         pmd_order: HPAGE_PMD_ORDER.
-        orders: the enabled orders; of those khugepaged tries what `below_pmd` allows.
+        orders: the enabled orders; khugepaged tries those that `below_pmd` allows.
         max_ptes_none: as in sysfs; None is its default, HPAGE_PMD_NR - 1.
         below_pmd: khugepaged tries orders below PMD order (7.2).
-        by_process: MADV_COLLAPSE does it: PMD order alone, whatever is enabled, and without limits.
-        forced: for some orders the outcome of every attempt, whatever the pages are.
+        by_process: MADV_COLLAPSE: only PMD order, whatever is enabled, and without limits.
+        forced: for some orders, the outcome of every attempt, whatever the pages are.
     """
 
     pmd_order: int
@@ -128,7 +128,7 @@ class Rules:
         return frozenset(order for order in self.orders if least <= order <= self.pmd_order)
 
     def most_empty(self, order: int) -> int:
-        """Say how many entries of a region may be empty: collapse_max_ptes_none()."""
+        """Return how many entries of a region may be empty: collapse_max_ptes_none()."""
         most = self.count - 1 if self.max_ptes_none is None else self.max_ptes_none
         if self.by_process:
             return self.count
@@ -137,7 +137,7 @@ class Rules:
         return (1 << order) - 1 if most == self.count - 1 else 0
 
     def most_shared(self, order: int) -> int:
-        """Say how many may map pages that are shared: collapse_max_ptes_shared(), default of max_ptes_shared."""
+        """Return how many may map pages that are shared: collapse_max_ptes_shared(), default of max_ptes_shared."""
         if self.by_process:
             return self.count
         return self.count // 2 if order == self.pmd_order else 0
@@ -147,11 +147,11 @@ def scan(pages: Pages, rules: Rules) -> list[Attempt]:
     """Do one scan of a PMD range: collapse_scan_pmd(), then mthp_collapse().
 
     Args:
-        pages: what the range maps; changed by what succeeds.
-        rules: what decides.
+        pages: the pages of the range; successful attempts change them.
+        rules: the rules.
 
     Returns:
-        The attempts, in their order. None where the PMD entry is huge already or the scan gives the range up.
+        The attempts, in their order. There are none if the PMD entry is huge already or the scan rejects the range.
     """
     if pages.huge or not rules.tried or not _worth_it(pages, rules):
         return []
@@ -159,7 +159,7 @@ def scan(pages: Pages, rules: Rules) -> list[Attempt]:
 
 
 def _worth_it(pages: Pages, rules: Rules) -> bool:
-    """Tell whether collapse_scan_pmd() hands the range on: limits of the whole range, nothing is flushed for them."""
+    """Whether collapse_scan_pmd() accepts the range: limits on the whole range, checked before any flush."""
     present, swapped, count = sum(pages.present), sum(pages.swapped), rules.count
     shared = sum(p and s for p, s in zip(pages.present, pages.shared, strict=True))
     only_pmd = rules.tried == {rules.pmd_order}
@@ -173,7 +173,7 @@ def _worth_it(pages: Pages, rules: Rules) -> bool:
 
 
 def _attempts(pages: Pages, rules: Rules) -> Iterator[Attempt]:
-    """Walk through the range as mthp_collapse() does: from PMD order down, to the next region when one is settled."""
+    """Walk through the range as mthp_collapse() does: from PMD order down, region by region."""
     occupied, unmapped = list(pages.present), sum(pages.swapped)
     offset, order = 0, rules.pmd_order
     while offset < rules.count:
@@ -195,7 +195,7 @@ def _attempts(pages: Pages, rules: Rules) -> Iterator[Attempt]:
 
 
 def _collapse(pages: Pages, rules: Rules, offset: int, order: int) -> str:
-    """Do one collapse_huge_page(): returns how it ends."""
+    """Do one collapse_huge_page(); return its outcome."""
     region = range(offset, offset + (1 << order))
     outcome = rules.forced.get(order)
     if outcome is None:
@@ -210,7 +210,7 @@ def _collapse(pages: Pages, rules: Rules, offset: int, order: int) -> str:
 
 
 def _swap_in(pages: Pages, rules: Rules, region: range, order: int) -> str | None:
-    """Do __collapse_huge_page_swapin(): at PMD order every swap entry comes in, below it the first one ends it."""
+    """Do __collapse_huge_page_swapin(): at PMD order read all swap entries in; below it, the first one ends it."""
     swapped = [at for at in region if pages.swapped[at]]
     if swapped and order < rules.pmd_order:
         return EXCEED_SWAP
@@ -221,7 +221,7 @@ def _swap_in(pages: Pages, rules: Rules, region: range, order: int) -> str | Non
 
 
 def _isolate(pages: Pages, rules: Rules, region: range, order: int) -> str:
-    """Do __collapse_huge_page_isolate(), entry by entry; the first that is in the way says how it ends."""
+    """Do __collapse_huge_page_isolate(), entry by entry; the first unsuitable one decides the outcome."""
     below = order < rules.pmd_order
     empty = shared = young = 0
     for at in region:
@@ -241,11 +241,11 @@ def _isolate(pages: Pages, rules: Rules, region: range, order: int) -> str:
 
 @attrs.frozen
 class Pass:
-    """What one pass over ranges that are all alike does.
+    """The result of one pass over equal ranges.
 
     Args:
-        attempts: those in one range.
-        ranges: how many ranges it gets to.
+        attempts: the attempts in one range.
+        ranges: the number of ranges that it reaches.
     """
 
     attempts: tuple[Attempt, ...]
@@ -253,7 +253,7 @@ class Pass:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How often each outcome came, in all ranges: `"2 succeeded": 512`."""
+        """The number of attempts by order and outcome, in all ranges: `"2 succeeded": 512`."""
         counted: dict[str, int] = {}
         for attempt in self.attempts:
             name = f"{attempt.order} {attempt.outcome}"
@@ -262,18 +262,18 @@ class Pass:
 
     @property
     def flushes(self) -> int:
-        """How many attempts reach the flush and the sync, in all ranges."""
+        """The number of attempts that reach the flush and the sync, in all ranges."""
         return self.ranges * sum(attempt.flushes for attempt in self.attempts)
 
 
 def passes(pages: Pages, rules: Rules, ranges: int, count: int) -> Iterator[Pass]:
-    """Do full passes, one after another, over so many ranges with the same pages.
+    """Do full passes, one after another, over ranges with equal pages.
 
     Args:
-        pages: what each range maps at first; as the last pass left it at the end.
-        rules: what decides.
-        ranges: how many there are. MADV_COLLAPSE ends with the first in which something is in the way.
-        count: how many passes.
+        pages: the pages of each range at first; the last pass's result at the end.
+        rules: the rules.
+        ranges: the number of ranges. MADV_COLLAPSE ends with the first one that it can't collapse.
+        count: the number of passes.
     """
     for number in range(count):
         before = attrs.evolve(
@@ -287,7 +287,7 @@ def passes(pages: Pages, rules: Rules, ranges: int, count: int) -> Iterator[Pass
         attempts = tuple(scan(pages, rules))
         ends = rules.by_process and any(attempt.outcome not in _NEXT_RANGE for attempt in attempts)
         done = Pass(attempts, 1 if ends else ranges)
-        if pages == before:  # and so it goes on
+        if pages == before:  # later passes are the same
             yield from [done] * (count - number)
             return
         yield done

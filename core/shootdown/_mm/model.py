@@ -301,7 +301,7 @@ class Model:
         )
 
     def _numbers(self) -> tuple[int, ...]:
-        """Give each CPU the number by which what runs below knows it."""
+        """Return each CPU the number by which what runs below knows it."""
         given = self.lowering.numbers_below[: self.cpus]
         after = given[-1] + 1 if given else 0
         return (*given, *range(after, after + self.cpus - len(given)))

@@ -1,4 +1,4 @@
-"""What a PMD range maps before khugepaged comes, in words: `full`, `every 2nd page, only page 0 young`."""
+"""Descriptions of what a PMD range maps before khugepaged scans it: `full`, `every 2nd page, only page 0 young`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from shootdown._mm.khugepaged import LEAST_ORDER, OUTCOMES, Pages
 from shootdown._values.reading import UnreadableError, read_integer
 
-#: The enabled order that stands for PMD order, which depends on the page size.
+#: The number that stands for PMD order, which depends on the page size.
 PMD = "pmd"
 
-#: Changes the pages as one clause says; the last argument is the order of large folios.
+#: Changes the pages as one clause describes; the last argument is the order of large folios.
 Change = Callable[[Pages, tuple[int, ...], int], None]
 
 
@@ -90,7 +90,7 @@ _CLAUSES: tuple[tuple[str, str, Change], ...] = (
     ("folios of order N", r"folios of order (\d{1,9})", lambda pages, n, large: _fold(pages, n[0])),
 )
 
-#: How a population is written: these, with commas between them.
+#: The clauses of a description, which are separated by commas.
 FORMS = tuple(form for form, _, _ in _CLAUSES)
 
 
@@ -108,7 +108,7 @@ def _clauses(text: str) -> list[str]:
 
 
 def check_population(text: str) -> None:
-    """Check that a text says what a range maps.
+    """Check that a text describes what a range maps.
 
     Raises:
         UnreadableError: a part of it is none of `FORMS`.
@@ -123,7 +123,7 @@ def populate(text: str, count: int, large: int) -> Pages:
     Args:
         text: such as `every 2nd page, only page 0 young`.
         count: entries of the table.
-        large: the order of the folios where the text says that they are large.
+        large: the order of folios that the text describes as large.
 
     Raises:
         UnreadableError: a part of it is none of `FORMS`.
@@ -188,7 +188,7 @@ def read_outcomes(text: str, pmd_order: int = 16) -> Mapping[int, str]:
         pmd_order: the highest order.
 
     Returns:
-        The outcome by order; orders that are absent end as the pages say.
+        The outcome by order; the pages decide for absent orders.
 
     Raises:
         UnreadableError: it is something else.

@@ -165,7 +165,7 @@ def _refuse(setting: Setup) -> str | None:
 
 
 def _remarks(setting: Setup) -> list[str]:
-    """Say which orders nobody tries, and what was attempted."""
+    """Return which orders nobody tries, and what was attempted."""
     by_process = setting["caller"] == "process"
     found = remarks(setting, busy=1 if by_process else 2)
     if setting["ranges"]:
@@ -190,7 +190,7 @@ def _remarks(setting: Setup) -> list[str]:
 
 
 def _said(done: Pass) -> str:
-    """Say how many flushes a pass makes, and how its attempts end."""
+    """Return how many flushes a pass makes, and how its attempts end."""
     orders: dict[str, set[int]] = {}
     counts: dict[str, int] = {}
     for attempt in done.attempts:
