@@ -1,4 +1,4 @@
-"""What compilation has to say while it happens: lines that whoever runs the process may show."""
+"""Messages about compilation in progress, which the caller of this process may show."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _said: set[str] = set()
 
 
 def listen(listener: Callable[[str], None]) -> None:
-    """Call a function with each line from now on; the one before is called no longer."""
+    """Call a function with each message from now on, in place of the one before."""
     _listeners[:] = [listener]
 
 
 def announce(line: str) -> None:
-    """Say something once in this process."""
+    """Send a message, at most once in this process."""
     if line in _said:
         return
     _said.add(line)
@@ -35,7 +35,7 @@ def tick() -> None:
 
 
 def what(module: str) -> str:
-    """Name what the kernels of a module do, for a sentence."""
+    """Describe the kernels of a module, for use in a sentence."""
     wings = {
         "_timed": "the timed engine",
         "_explore": "the explorer",

@@ -1,7 +1,7 @@
 """The child process that compiles kernels for the one that started it; `elsewhere` is the other end.
 
-It reads requests from standard input and ends with that. Each is compiled, which puts it on disk, and answered by a
-line: its number, and why it can't be compiled where it can't.
+It reads requests from standard input and ends with it. Each kernel is compiled, which puts it on disk, and answered by
+a line: the number of the request and, if it failed, the reason.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _NICE = 10
 
 
 def main() -> None:
-    """Compile what is asked for until nobody asks any more."""
+    """Compile kernels until standard input ends."""
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     with suppress(OSError, AttributeError):
         os.nice(_NICE)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a plugin prints is no answer
+    os.dup2(2, 1)  # what a plugin prints must not get into the answers
     sys.path[:], folder = pickle.loads(_message(requests))
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def compile_one(request: bytes) -> tuple[int, str]:
-    """Compile what one request asks for; answer its number, and why not where it can't be."""
+    """Compile the kernel of one request; return its number and, if it failed, the reason."""
     number = -1
     try:
         number, name, args = pickle.loads(request)
@@ -52,13 +52,13 @@ def compile_one(request: bytes) -> tuple[int, str]:
 
         made: Any = compiled(function_named(name))
         made.compile(tuple(made.typeof_pyval(arg) for arg in args))
-    except Exception as error:  # the parent says it, and compiles for itself
+    except Exception as error:  # the parent reports it, and compiles the kernel itself
         return number, f"{type(error).__name__}: {error}".replace("\n", " ")[:1000]
     return number, ""
 
 
 def _listen(requests: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
-    """Read requests while others are compiled; when there can be no more, the parent has ended."""
+    """Read requests while others are compiled; at the end of the input, the parent has ended."""
     try:
         while message := _message(requests):
             waiting.put(message)

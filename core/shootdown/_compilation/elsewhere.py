@@ -1,9 +1,9 @@
 """Let a child process compile kernels while this one runs them as plain Python.
 
-The child is told a kernel's name and arguments of the types that it was called with. It compiles the kernel, which
-puts it on disk, and says so; then this process finds it there. There is one child for a process and one that compiles
-for a cache: another waits for its lock, and then finds what it was asked for on disk. It is niced, and it ends
-with this process, however that ends: it reads from a pipe that this one holds.
+The child gets a kernel's name and arguments of the types that it was called with. It compiles the kernel, which puts it
+on disk, and answers; then this process loads it from there. A process has one child, and only one child at a time
+compiles for a cache: others wait for its lock, and then find their kernels on disk. The child is niced, and it ends
+with this process in any case, as it reads from a pipe that this one holds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from shootdown._compilation.announcing import announce, what
 from shootdown._compilation.folders import environment, folder_of
 from shootdown._compilation.named import name_of
 
-#: Seconds between two looks at what the child has said.
+#: Seconds between two checks for the child's answers.
 PATIENCE = 0.2
 
 
 class Child:
-    """A process that compiles, started when something is asked of it.
+    """A process that compiles kernels, started by the first request.
 
-    `ask` is called again and again with the same thing, and answers whether it is done.
+    `ask` is called repeatedly with the same request until it is done.
     """
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class Child:
         self._ended = False
 
     def ask(self, function: Callable[..., Any], key: Any, args: tuple[Any, ...]) -> str | None:
-        """Have a kernel compiled for arguments of these types.
+        """Request a kernel for arguments of these types, or check on an earlier request.
 
         Args:
             function: the kernel.
-            key: what is the same for the same kernel and types.
-            args: what it was called with.
+            key: identifies the kernel and the types.
+            args: the arguments of the call.
 
         Returns:
-            None while that goes on; an empty string when it is done; or why it can't be.
+            None while it is compiled; an empty string when it is done; or the reason why it failed.
         """
         with self._lock:
             number = self._numbers.get(key)
@@ -66,7 +66,7 @@ class Child:
     def close(self) -> None:
         """End the child."""
         process, self._process = self._process, None
-        if process is None or os.getpid() != self._owner:  # a process that was forked has no child
+        if process is None or os.getpid() != self._owner:  # a forked process has no child of its own
             return
         with suppress(OSError):
             if process.stdin is not None:
@@ -125,7 +125,7 @@ class Child:
 
 
 def typical(value: Any) -> Any:
-    """Return a value of the same type, for numba, that is as short as it can be; a class may say how (`typical`)."""
+    """Return a value of the same numba type that is as short as possible; a class may define how (`typical`)."""
     import numpy as np
 
     if isinstance(value, np.ndarray):
@@ -144,7 +144,7 @@ child = Child()
 
 
 class Asking:
-    """One kernel with arguments of some types that a child is asked for: looked at now and then, as that takes time."""
+    """A request for one kernel and types of arguments; its answer is checked only now and then, to save time."""
 
     def __init__(self, function: Callable[..., Any], key: Any) -> None:
         self._function = function
@@ -152,7 +152,7 @@ class Asking:
         self._next = 0.0
 
     def answer(self, args: tuple[Any, ...], is_kept: Callable[[], bool]) -> str | None:
-        """Answer as `Child.ask` does, and an empty string too where another process has compiled it meanwhile."""
+        """Return as `Child.ask` does; also an empty string if another process has compiled it meanwhile."""
         now = time.monotonic()
         if now < self._next:
             return None

@@ -1,8 +1,8 @@
-"""In which folder compiled kernels are kept. What lies there is loaded as code, so nobody else may write to it.
+"""The folder in which compiled kernels are kept. Its files are loaded as code, so no other user may write to it.
 
-It is the first of these that can be written to: a part of `NUMBA_CACHE_DIR`, where that is set; `__pycache__` beside
-the source, as for Python's own bytecode; a part of `$XDG_CACHE_HOME/shootdown`, which has to belong to this user, for
-whom alone it is made; a folder of this process alone, with a name that nobody can guess, which goes when it does.
+It is the first of these that is writable: a part of `NUMBA_CACHE_DIR`, if set; `__pycache__` beside the source, as for
+Python's own bytecode; a part of `$XDG_CACHE_HOME/shootdown`, which must belong to this user and is created with access
+for this user only; a temporary folder of this process, with an unpredictable name, which is removed when it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shootdown._compilation.announcing import announce
 
 @functools.cache
 def folder_of(source: str) -> Path | None:
-    """Give the folder in which the compiled kernels of a source are kept; None where there is none at all."""
+    """Return the folder in which the compiled kernels of a source are kept; None if there is none."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given and _can_be_written(part := _part(Path(given), source)):
         return part
@@ -37,13 +37,13 @@ def folder_of(source: str) -> Path | None:
 
 
 def is_private(folder: Path | None) -> bool:
-    """Say whether a folder goes when this process does, so that nothing in it is kept for another one."""
+    """Whether a folder is removed when this process ends, so that nothing in it is kept for another one."""
     private = _private() if _private.cache_info().currsize else None
     return folder is None or (private is not None and folder.is_relative_to(private))
 
 
 def environment() -> dict[str, str]:
-    """Give what a child process needs in its environment to keep kernels where this one finds them."""
+    """Return the environment variables with which a child process keeps kernels where this one finds them."""
     if _private.cache_info().currsize and (private := _private()) is not None:
         return {"NUMBA_CACHE_DIR": str(private)}
     return {}
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def own_folder() -> Path | None:
-    """Give `$XDG_CACHE_HOME/shootdown`, made for this user alone; None if it is another's, or can't be made."""
+    """Return `$XDG_CACHE_HOME/shootdown`, created for this user only; None if it is another's, or can't be created."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         parent = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
@@ -60,7 +60,7 @@ def own_folder() -> Path | None:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
-    except (OSError, RuntimeError):  # there is no home, or it can't be written to
+    except (OSError, RuntimeError):  # there is no home folder, or it is not writable
         return None
     if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
         announce(f"{folder} is not used for compiled kernels: it is no folder of this user's")
@@ -88,12 +88,12 @@ def _private() -> Path | None:
 
 
 def _forget(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # not in what was forked meanwhile
+    if os.getpid() == owner:  # not in a process that was forked meanwhile
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Say whether files can be made in a folder, which is made if it isn't there."""
+    """Whether files can be created in a folder, which is created if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -103,7 +103,7 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _part(folder: Path, source: str) -> Path:
-    """Give the part of a folder for the sources that lie together with one, as numba names it."""
+    """Return the subfolder for the sources in the same folder as this one, as numba names it."""
     parent = str(Path(source).absolute().parent)
     digest = hashlib.sha1(parent.encode(), usedforsecurity=False).hexdigest()
     return folder / f"{Path(parent).name}_{digest}"

@@ -1,14 +1,14 @@
 """Run kernels: plain first and then compiled, or always one of the two.
 
-SHOOTDOWN_COMPILE says which:
+SHOOTDOWN_COMPILE chooses:
 
-* `auto`, which is the default: plain Python until that has taken as long as to load numba and what is kept would. From
-  then on a kernel that is kept on disk runs compiled. One that isn't goes on as plain Python while a child process
-  compiles it, and from the first call after that on it is compiled: it takes the same arrays.
+* `auto`, the default: plain Python until that has taken as long as it would to load numba and the kept kernels. From
+  then on a kernel that is kept on disk runs compiled. One that is not keeps running as plain Python while a child
+  process compiles it, and runs compiled from the first call after that: it takes the same arrays.
 * `now`: compiled by this process at the first call.
-* `never`: plain Python. So it is with numba's own NUMBA_DISABLE_JIT=1 too.
+* `never`: plain Python, as with numba's own NUMBA_DISABLE_JIT=1.
 
-Whoever runs a kernel for long calls it again and again, for a part of the work each time (`slices`).
+Long work is divided into several calls of a kernel (`slices`), so that it can switch in between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shootdown._compilation.worlds import copied, settle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: CPU seconds of plain kernels after which numba is worth loading: as many as that takes.
+#: CPU seconds of plain kernels after which numba is loaded: about the time that loading takes.
 WORTH_IT = 0.5
 WAYS = ("auto", "now", "never")
 
@@ -39,10 +39,10 @@ _lock = threading.RLock()
 
 @functools.cache
 def way() -> str:
-    """Say when this process compiles kernels: `auto`, `now` or `never`.
+    """Return when this process compiles kernels: `auto`, `now` or `never`.
 
     Raises:
-        ShootdownError: SHOOTDOWN_COMPILE is none of them.
+        ShootdownError: SHOOTDOWN_COMPILE has another value.
     """
     wanted = os.environ.get("SHOOTDOWN_COMPILE", "auto")
     if wanted not in WAYS:
@@ -53,7 +53,7 @@ def way() -> str:
 
 
 def compiles() -> bool:
-    """Say whether this process compiles kernels, at once or later; otherwise they run as plain Python."""
+    """Whether this process compiles kernels, at once or later; otherwise they run as plain Python."""
     return way() != "never"
 
 
@@ -90,7 +90,7 @@ def _dispatcher(function: F) -> Any:
 
 
 def runnable(function: F) -> F:
-    """Give what Python code calls to run a kernel; see above for when that is its compiled copy.
+    """Return what Python code calls to run a kernel; see above for when that is its compiled copy.
 
     Either one returns Python's own numbers, and unsigned words wrap around.
 
@@ -127,7 +127,7 @@ def _unkept(function: Callable[..., Any]) -> Any:
 
 
 def _saying(function: Callable[..., Any]) -> Any:
-    """Give the compiled copy of a kernel, which says so before it is compiled for some time."""
+    """Return the compiled copy of a kernel, which announces a compilation that takes some time."""
     made = compiled(function)
     if _numba_is_off():
         return made
@@ -147,11 +147,11 @@ budget = _Budget()
 
 
 class _Plainly:
-    """A kernel that runs as plain Python for some time, and then compiled.
+    """A kernel that runs as plain Python at first, and compiled later.
 
     Args:
         function: the kernel.
-        kept: whether what is compiled is kept on disk, where a child process can put it.
+        kept: whether it is kept on disk, so that a child process can compile it.
     """
 
     def __init__(self, function: Callable[..., Any], *, kept: bool = True) -> None:

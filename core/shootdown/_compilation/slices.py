@@ -1,4 +1,4 @@
-"""How much a kernel is asked to do at once, so that somebody's Ctrl-C, or its compiled copy, need not wait for long."""
+"""The amount of work in one call of a kernel, so that Ctrl-C, or a switch to its compiled copy, need not wait long."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 from shootdown._compilation.announcing import tick
 
-#: Seconds that one call should take.
+#: The target duration of one call, in seconds.
 AIM = 0.1
 _FIRST = 1000
 _FASTER = 8
 
 
 class Slices:
-    """The sizes of the calls of one loop: as much as a call does in a tenth of a second, whether plain or compiled.
+    """The sizes of the calls of one loop: what a call does in a tenth of a second, plain or compiled.
 
     Args:
-        first: of the first call.
-        most: of any.
+        first: the size of the first call.
+        most: the largest size.
     """
 
     def __init__(self, first: int = _FIRST, most: int = 1 << 40) -> None:
@@ -27,12 +27,12 @@ class Slices:
         self._began = time.monotonic()
 
     def begin(self) -> int:
-        """Begin a call, and give its size."""
+        """Begin a call and return its size."""
         self._began = time.monotonic()
         return self.size
 
     def end(self) -> None:
-        """End it: the next one is larger if it was quick, and smaller if it was slow."""
+        """End a call: the next one is larger if it was quick, and smaller if it was slow."""
         took = max(time.monotonic() - self._began, 1e-6)
         wanted = int(self.size * min(max(AIM / took, 1 / _FASTER), _FASTER))
         self.size = min(max(wanted, 1), self._most)

@@ -98,7 +98,7 @@ def is_kept(compiled: Callable[..., Any]) -> bool:
 
 
 def keeps(compiled: Callable[..., Any]) -> bool:
-    """Say whether what is compiled is kept on disk for other processes; it is not where no folder can be written to.
+    """Whether what is compiled is kept on disk for other processes; it is not where no folder can be written to.
 
     Args:
         compiled: what `kernels.compiled` returned.
@@ -108,7 +108,7 @@ def keeps(compiled: Callable[..., Any]) -> bool:
 
 
 def has(compiled: Any, types: tuple[Any, ...]) -> bool:
-    """Say whether a kernel compiled for arguments of these types is on disk.
+    """Whether a kernel compiled for arguments of these types is on disk.
 
     Args:
         compiled: what `kernels.compiled` returned.

@@ -1,6 +1,6 @@
-"""What happens when a kernel is called that is not compiled yet for such arguments."""
+"""Calls of a kernel with arguments for whose types it is not compiled yet."""
 
-# numba ships types for a part of itself only.
+# numba has type hints only in part.
 # mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from shootdown._compilation.elsewhere import Asking
 
 
 def patient(function: Callable[..., Any], made: Any, plain: Callable[..., Any]) -> Any:
-    """Let a dispatcher run as plain Python what it would have to compile, while a child process does that.
+    """Let a dispatcher run plain Python while a child process compiles the kernel.
 
-    Where there is no such process, or what it compiles can't be kept, it is compiled here.
+    Without such a process, or if its result can't be kept on disk, this process compiles the kernel.
 
     Args:
         function: the kernel.
         made: its dispatcher.
-        plain: what runs meanwhile.
+        plain: the function that runs meanwhile.
     """
     compile_here = made._compile_for_args
     asked: dict[Any, Asking] = {}
 
     def compile_for_args(*args: Any) -> Any:
-        """Give what is called with these arguments: numba asks for it where it knows nothing."""
+        """Return what numba calls for arguments of types that it has not compiled."""
         types = tuple(made.typeof_pyval(arg) for arg in args)
         if types not in asked:
             if has(made, types):
@@ -43,13 +43,13 @@ def patient(function: Callable[..., Any], made: Any, plain: Callable[..., Any]) 
             _announce(function)
         return compile_here(*args)
 
-    # numba's C code asks the dispatcher for this where it has nothing compiled for the types of the arguments.
+    # numba's C code calls this method of the dispatcher if nothing is compiled for the types of the arguments.
     made._compile_for_args = compile_for_args
     return made
 
 
 def saying(function: Callable[..., Any], made: Any) -> Any:
-    """Let a dispatcher say so before it compiles what is not kept."""
+    """Let a dispatcher announce a compilation whose result is not on disk."""
     compile_here = made._compile_for_args
 
     def compile_for_args(*args: Any) -> Any:
