@@ -14,7 +14,7 @@ from shootdown._values.platform import Platform
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
 
-#: The version of the plugin interface that this shootdown speaks.
+#: The version of the plugin interface that this shootdown implements.
 API = 1
 
 
@@ -59,22 +59,23 @@ class Lowering:
     `Assembler` that it gets, under the kernel function that they stand for; nothing runs yet. `g` is the gather (or
     request) whose range and flags are flushed. Every flush has four parts:
 
-    1. *How much.* `asm.begin_flush(g, ceiling=...)` decides whether the range goes or everything: its arguments say
-       what a stride is (by default that of the smallest level cleared), how many there may be, and whether CPUs that
-       the flush leaves out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` asks what came out.
-    2. *Who.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()` asks whether
-       any CPU is left. If no answer is awaited, end with `asm.cancel(text=...)`.
+    1. *How much.* `asm.begin_flush(g, ceiling=...)` chooses between the range and everything: its arguments give the
+       stride (by default that of the smallest level cleared), the most strides, and whether CPUs that the flush leaves
+       out catch up later (`tracked`, which is x86's tlb_gen). `asm.if_ranged()` branches on the choice.
+    2. *Which CPUs.* `asm.target_mm_cpumask()`, `asm.target_all_online()`; then `asm.drop_*()`. `asm.if_targets()`
+       branches on whether any CPU is left. A flush that waits for no answers ends with `asm.cancel(text=...)`.
     3. *How.* `asm.send(call, scope)` and `asm.wait_for_answers()`, or `asm.complete()` for hardware that broadcasts.
-       `ops.CALL_FLUSH` is an IPI whose handler looks at tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` one
-       that invalidates whatever its CPU runs; `ops.CALL_BROADCAST` needs no CPU's help; `ops.CALL_HYPERCALL` asks what
-       runs below the kernel, a hypervisor or firmware: no CPU of this kernel takes an interrupt.
+       `ops.CALL_FLUSH` is an IPI whose handler checks tlb_gen and lazy mode as x86's does; `ops.CALL_INVALIDATE` is an
+       IPI whose handler invalidates, whichever mm its CPU runs; `ops.CALL_BROADCAST` is carried out by hardware;
+       `ops.CALL_HYPERCALL` by the hypervisor or firmware: no CPU of this kernel takes an interrupt.
     4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
-       `asm.flush_self(scope, forced=1)` for one that invalidates whatever the CPU has loaded.
+       `asm.flush_self(scope, forced=1)` to invalidate whichever mm the CPU has loaded.
 
-    A scope says what goes: `ops.SCOPE_LEAF`, TLB entries, `ops.SCOPE_WALK`, walk-cache entries, or both. CALL_FLUSH
-    drops both where everything goes; the other calls drop what the scope says, so ask `asm.if_ranged()` first.
-    `asm.execute(name, times, per)` counts an instruction that results show by name; with `ops.PER_TARGET` those that
-    the targets will execute. `asm.if_flags(g, flags)` asks for `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
+    A scope says which entries are dropped: TLB entries (`ops.SCOPE_LEAF`), walk-cache entries (`ops.SCOPE_WALK`) or
+    both. A full flush by CALL_FLUSH drops both; the other calls drop what the scope says, so check `asm.if_ranged()`
+    first.
+    `asm.execute(name, times, per)` counts an instruction that results list by name; with `ops.PER_TARGET`, those that
+    the targets will execute. `asm.if_flags(g, flags)` tests `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
 
     Raises:
         NotImplementedError: a method that every architecture has to define.
@@ -111,59 +112,59 @@ class Lowering:
         """Write `flush_tlb_page()` for the one page of request `g`."""
         raise NotImplementedError
 
-    # --- what has a default that fits most
+    # --- with defaults that suit most architectures
 
     @property
     def needs_table_invalidate(self) -> bool:
-        """Tables are flushed before they are freed: `tlb_needs_table_invalidate()`."""
+        """Whether tables must be flushed before they are freed: `tlb_needs_table_invalidate()`."""
         return True
 
     @property
     def frees_tables_as_pages(self) -> bool:
-        """Page-table pages are queued with other pages, not in batches of their own for RCU."""
+        """Whether page-table pages are queued with other pages, not in batches of their own for RCU."""
         return False
 
     @property
     def frees_pmd_tables_with_all(self) -> bool:
-        """Freeing a PMD table sets need_flush_all in the gather: its flush is of the whole mm (`__pmd_free_tlb()`)."""
+        """Whether freeing a PMD table (`__pmd_free_tlb()`) sets need_flush_all: the gather flushes the whole mm."""
         return False
 
     @property
     def new_mm_flushes(self) -> int:
-        """How many times `pgd_alloc()` calls `flush_tlb_mm()` for a new mm, which no CPU runs yet."""
+        """The number of calls of `flush_tlb_mm()` in `pgd_alloc()` for a new mm, which no CPU runs yet."""
         return 0
 
     @property
     def spans_one_table(self) -> bool:
-        """So little is left of the address space that a PMD table always maps something besides one huge page."""
+        """Whether the address space is so small that each PMD table maps something besides a single huge page."""
         return False
 
     @property
     def sync_redundant_natively(self) -> bool:
-        """Each flush interrupts every CPU that could be walking, so that `proposal:skip-redundant-sync` skips."""
+        """Whether each flush interrupts every CPU that could be walking, so that no sync is needed."""
         return False
 
     @property
     def global_asid_from_start(self) -> bool:
-        """Every mm has a machine-wide ASID already: a way of flushing that needs one is forced."""
+        """Whether every mm has a machine-wide ASID from the start, because a forced way of flushing needs one."""
         return False
 
     @property
     def global_asid_instruction(self) -> str | None:
-        """Name the instruction that flushes by machine-wide ASID, or None where kernel or CPU has none."""
+        """The name of the instruction that flushes by machine-wide ASID, or None if kernel or CPU has none."""
         return None
 
     @property
     def other_flushes(self) -> Mapping[str, tuple[str, ...]]:
-        """Further ways that this kernel flushes on this platform, which depend on the process: name to what-ifs.
+        """Further ways in which this kernel may flush on this platform, depending on the process: name to what-ifs.
 
-        `shootdown targets` judges those too.
+        `shootdown targets` has rows for those too.
         """
         return {}
 
     @property
     def machine_locks(self) -> int:
-        """How many locks of the whole machine flushes take; they are locks 0, 1, ... of a program."""
+        """The number of machine-wide locks that flushes take; they are locks 0, 1, ... of a program."""
         return 0
 
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:
@@ -179,44 +180,45 @@ class Lowering:
         self.flush_range(asm, g)
 
     def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
-        """Write what clearing so many entries does at once, where it does anything (a hash table's entries go).
+        """Write the immediate effect of clearing entries, if there is one (hash-table entries are flushed).
 
-        Base pages are those from page `first` of the mapping on, which begins where a page table does. The method
-        may use request 2.
+        If these are base pages, they begin at page `first` of the mapping, which begins where a page table does. The
+        method may use request 2.
         """
 
     def entries_mapped(self, asm: Assembler, faults: int, *, entries: int = 1) -> None:
-        """Write what `update_mmu_cache_range()` does in each of so many faults, where it does anything.
+        """Write `update_mmu_cache_range()` for some faults, if the architecture has one.
 
         Args:
-            asm: writes it.
-            faults: how many.
-            entries: how many entries each of them maps: more than one by fault-around and large folios.
+            asm: the assembler.
+            faults: the number of faults.
+            entries: the entries that each of them maps: more than one by fault-around and with large folios.
         """
 
     @property
     def folded_span(self) -> int:
-        """Bytes that an entry spans of the lowest level that is folded at run time, not when compiled; 0 for none.
+        """The bytes that an entry of the lowest level folded at run time, not at compile time, spans; 0 for none.
 
-        mm/memory.c walks such a level as if it had a table: where a hole covers a whole entry, `pud_free_tlb()` or
-        `p4d_free_tlb()` sets freed_tables though no table goes.
+        mm/memory.c walks such a level as if it had a table: if a hole covers a whole entry, `pud_free_tlb()` or
+        `p4d_free_tlb()` sets freed_tables although no table is freed.
         """
         return 0
 
     @property
     def numbers_below(self) -> tuple[int, ...]:
-        """By which number what runs below the kernel knows each CPU, the first ones; they go on from the last."""
+        """The numbers of the first CPUs in calls of hypervisor or firmware; further CPUs follow the last one."""
         return ()
 
     @property
     def reach_of_calls(self) -> int:
-        """One call of what runs below reaches CPUs whose numbers lie within so many; 0: any."""
+        """The range of CPU numbers that one call of the hypervisor or firmware can reach; 0: any number of CPUs."""
         return 0
 
     def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
-        """Write what changing base entries of a large folio does at once, where it does anything (arm64 unfolds).
+        """Write the immediate effect of changing base entries of a large folio, if there is one (arm64 unfolds blocks).
 
-        They are those from the folio's page `first` on, cleared or else replaced. The method may use request 2.
+        The entries begin at the folio's page `first`; they are cleared if `clears`, else replaced. The method may use
+        request 2.
         """
 
     def no_thp(self) -> str | None:
@@ -227,7 +229,7 @@ class Lowering:
         """Return why hugetlb PMD tables are never shared here, or None where they are."""
         return None
 
-    # --- how the hardware reads and writes entries: what `shootdown explore` asks
+    # --- how the hardware reads and writes entries, for `shootdown explore`
 
     def no_hardware_dirty(self) -> str | None:
         """Return why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
@@ -251,48 +253,48 @@ class Architecture:
     """Everything that an architecture's plugin defines: the porting guide, in stages.
 
     A plugin imports public modules only (`docs/reference/public.md`). Each stage below works without the next one.
-    `docs/examples/vax` is an architecture in 60 lines, `plugins/shootdown-riscv` one with all stages;
+    `docs/examples/vax` is an architecture in 60 lines, `plugins/shootdown-riscv` has all stages;
     `docs/reference/plugins.md` says how a distribution is found.
 
     Stage 1, page tables: `formats`, of `shootdown.formats.Format`. `shootdown walk` and `shootdown list formats` work.
     Compare `Walker` with a slow walk of your own, written from the manual.
 
     Stage 2, kernels: `switches` (a frozen attrs class of `switch()` fields that only this architecture has; one that
-    repeats a name of `Kernel`, such as `va_bits`, gives it other choices), `changes` (which commit moved which
-    switch, of either class, first release by series; what held before v5.10 is a `Change` with `mainline="5.10"`) and
-    `configure` (values that follow from the configuration: `rcu_table_free`, `pmd_sharing`, `gup_fast`... are True
-    unless you say otherwise). `shootdown list kernels`, `shootdown.kernel()` and `--kernel` work.
+    repeats a name of `Kernel`, such as `va_bits`, gives it other choices), `changes` (the commits that moved switches
+    of either class, with the first release by series; what held before v5.10 is a `Change` with `mainline="5.10"`) and
+    `configure` (values that follow from the configuration: `rcu_table_free`, `pmd_sharing`, `gup_fast`... are True by
+    default). `shootdown list kernels`, `shootdown.kernel()` and `--kernel` work.
 
     Stage 3, platforms: `platforms`, with costs, each with its source, a `TlbGeometry`, and in `arch` a frozen attrs
     class of `switch()` fields that only this architecture's platforms have. `walk_entries` and `huge_entries` are
     counts of that geometry. `--platform` and `--set platform.FIELD=` work.
 
-    Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`: for each kind of flush, the steps it is made
-    of. `compare`, `explain`, `targets` and `validate` work. `flush_ways` names the ways that `--set platform.flush=`
-    can force, and says what they need.
+    Stage 4, flushes: `lower(kernel, platform)` returns a `Lowering`, which writes the steps of each kind of flush.
+    `compare`, `explain`, `targets` and `validate` work. `flush_ways` lists the ways that `--set platform.flush=` can
+    force, with what they need.
 
     Args:
         api: the plugin interface that the plugin was written for: 1.
         name: as typed after `--arch`, such as `x86`.
         summary: one line.
         aliases: other names of it in data (`amd64`).
-        aliases_imply: by alias, switches of the kernel and their values that it stands for (`i386`: `va_bits` 32).
+        aliases_imply: by alias, the kernel's switches that it sets (`i386`: `va_bits` 32).
         formats: page-table formats.
         switches: attrs class of this architecture's kernel switches.
         changes: commits that moved switches.
         configure: derives values that follow from others (called after the changes, before what-ifs).
-        platforms: what kernels run on; the first is the default, and native.
-        lower: how flushes become steps.
+        platforms: the machines that kernels run on; the first is the default, and native.
+        lower: returns the `Lowering` of a kernel on a platform.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
         contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
-        memory_model: in which order a CPU's stores reach the others: at once (`sc`), later in program order (`tso`),
+        memory_model: the order in which other CPUs see a CPU's stores: at once (`sc`), later in program order (`tso`),
             or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
         pte_clear: whether clearing a page-table entry is a fully ordered exchange (`xchg`) or orders nothing (`store`).
         pte_clear_atomic: clearing reads and clears the entry in one access, ordered or not.
         flush_ways: the ways of flushing that `--set platform.flush=NAME` forces; `lower` knows them by name.
         preempting_hosts: hypervisors that may preempt any vCPU of their guests at any moment, unless a way of flushing
             is forced that needs no such host.
-        called: the alias by which it was asked for, set by the registry where `aliases_imply` has it.
+        called: the alias that the user typed, set by the registry if `aliases_imply` has it.
     """
 
     api: int
@@ -317,7 +319,7 @@ class Architecture:
 
     @property
     def implied(self) -> Mapping[str, Any]:
-        """The switches and values that the name stands for by which it was asked for."""
+        """The switches that the alias which the user typed sets."""
         return self.aliases_imply.get(self.called, {})
 
     def preempts(self, platform: Platform) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ShootdownError(Exception):
-    """A request that can't be served: what was asked, what there is, what to do.
+    """A request that can't be served; the message has the request, the alternatives, and what to do.
 
     The command line prints the message as it stands, without a traceback, and exits with status 2.
     """
