@@ -27,7 +27,7 @@ _SCRATCH = 2
 
 #: Pages that one range operation can name: 32 * 2^(5 * 3 + 1), `__TLBI_RANGE_PAGES(31, 3)`.
 MAX_TLBI_RANGE_PAGES = 1 << 21
-#: What the instructions drop that flush leaves of a range, all that translates it, and an ASID.
+#: Scopes of the three instructions: leaf entries of a range, all entries of a range, an ASID.
 _LEAVES, _EVERY_LEVEL, _ASID = scope_of(vale1(0, 0)), scope_of(vae1(0, 0)), scope_of(aside1(0))
 
 #: By page size and address bits.
@@ -82,17 +82,17 @@ class Arm64Lowering(Lowering):
 
     @property
     def global_asid_from_start(self) -> bool:
-        """Whether each mm starts with a global ASID: that is INVLPGB's; an ASID here is the machine's anyway."""
+        """Whether each mm starts with a global ASID: a notion of INVLPGB; arm64's ASIDs are machine-wide anyway."""
         return False
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        """Return why hugetlb PMD tables are not shared, or None where they are."""
         if self.kernel.pmd_sharing:
             return None
         return why_no_sharing(self.kernel) or "this kernel shares no hugetlb PMD tables"
 
     def no_hardware_dirty(self) -> str | None:
-        """Say why DBM entries are made dirty by faults: no FEAT_HAFDBS, whose walkers clear AP[2] themselves."""
+        """Return why DBM entries are made dirty by faults: no FEAT_HAFDBS, whose walkers clear AP[2] themselves."""
         return None if self._cpu.hafdbs else "this CPU has no FEAT_HAFDBS: faults set dirty bits"
 
     def no_break_before_make(self) -> str | None:
@@ -153,7 +153,7 @@ class Arm64Lowering(Lowering):
             self._finish(asm, _LEAVES)
 
     def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
-        """Write contpte_convert() of each block that is folded or unfolded: its entries go, are flushed, come back."""
+        """Write contpte_convert() of each block that is (un)folded: clear its entries, flush, write them again."""
         if not self._own.contpte or self._converts_in_place:
             return
         block = BLOCK_PAGES[self.kernel.page_size]

@@ -235,7 +235,7 @@ def configure(kernel: Kernel) -> Kernel:
 
 
 def why_no_sharing(kernel: Kernel) -> str | None:
-    """Say why the page size and address bits rule PMD sharing out, or None where they don't.
+    """Return why the page size and address bits rule PMD sharing out, or None where they don't.
 
     arch/arm64/Kconfig selects ARCH_WANT_HUGE_PMD_SHARE with 4K pages, and with 16K pages but for 36 bits.
     """

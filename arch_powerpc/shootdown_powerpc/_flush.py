@@ -34,12 +34,12 @@ def instruction(name: str, ric: int) -> str:
 
 @attrs.frozen
 class Want:
-    """What one flush is to invalidate.
+    """What one flush has to invalidate.
 
     Args:
-        stride: what the range counts in: `BASE_STRIDES`, `PMD_STRIDES`, 0 by the level that was cleared.
-        pid_ric: the RIC with which it invalidates the PID, where the range is too long, or there is none.
-        walk: before the addresses of a range it drops the page walk cache of the PID (RIC 1).
+        stride: the stride of the range: `BASE_STRIDES`, `PMD_STRIDES`, 0 for that of the level that was cleared.
+        pid_ric: the RIC with which it invalidates the PID if the range is too long, or if it has none.
+        walk: it drops the PID's page walk cache (RIC 1) before the addresses of a range.
         ranged: it has a range; otherwise it is of the PID.
         limited: the range is subject to the ceilings.
         thp: whole PMD entries are invalidated as 2M pages too: flush_tlb_range() knows no page size.
@@ -121,7 +121,7 @@ class RadixLowering(PowerpcLowering):
 
     @staticmethod
     def _range(stride: int, *, walk: bool) -> Want:
-        """Say what `__radix__flush_tlb_range_psize()` invalidates."""
+        """Return what `__radix__flush_tlb_range_psize()` invalidates."""
         return Want(stride=stride, pid_ric=2 if walk else 0, walk=walk)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
@@ -328,7 +328,7 @@ class RadixLowering(PowerpcLowering):
         asm.complete("eieio; tlbsync; ptesync")
 
     def _count_tlbie(self, asm: Assembler, want: Want) -> int:
-        """Execute the tlbie of a request and say what they drop."""
+        """Write the tlbie of a request, with their scope."""
         if not want.ranged:
             ric = 2 if self._escalates else want.pid_ric
             self._broadcast(asm, ric, text=f"tlbie by PID, RIC {ric}")
@@ -383,7 +383,7 @@ class RadixLowering(PowerpcLowering):
     def _hypercall(self, asm: Assembler, g: int, want: Want) -> None:
         """Write `pseries_rpt_invalidate()`: one H_RPT_INVALIDATE, whatever the length.
 
-        Where flush_tlb_range() would invalidate the PID it does not ask for the page walk cache.
+        For a range that flush_tlb_range() would flush by PID, the call does not include the page walk cache.
         """
         self._begin(asm, g, want, NO_LIMIT, "one hypercall")
         scope = want.scope if want.ranged else _SCOPE[want.pid_ric]

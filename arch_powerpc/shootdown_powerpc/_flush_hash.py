@@ -49,12 +49,12 @@ class HashLowering(PowerpcLowering):
 
     @property
     def needs_table_invalidate(self) -> bool:
-        """Tables may be freed without a flush: tlb_needs_table_invalidate() is radix_enabled()."""
+        """Whether tables must be flushed before they are freed: no, tlb_needs_table_invalidate() is radix_enabled()."""
         return False
 
     @property
     def machine_locks(self) -> int:
-        """One, native_tlbie_lock, if the CPU does not support concurrent tlbie."""
+        """The number of machine-wide locks: one, native_tlbie_lock, if the CPU does not support concurrent tlbie."""
         return 1
 
     def no_thp(self) -> str | None:

@@ -56,7 +56,7 @@ class PowerpcLowering(Lowering):
 
     @property
     def table_pages(self) -> int:
-        """How many base pages a PTE table maps."""
+        """The number of base pages that a PTE table maps."""
         return 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
 
     def no_thp(self) -> str | None:

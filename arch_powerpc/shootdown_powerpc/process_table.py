@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def tree_bits(self) -> int:
-        """How many address bits the tree translates: RTS + 31."""
+        """The number of address bits that the tree translates: RTS + 31."""
         return 31 + ((self.word >> 61 & 3) << 3 | self.word >> 5 & 7)
 
     @property

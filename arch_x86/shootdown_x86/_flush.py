@@ -70,13 +70,13 @@ class X86Lowering(Lowering):
 
     @property
     def frees_tables_as_pages(self) -> bool:
-        """On bare metal before 6.15, unless PT_RECLAIM: native_tlb_remove_table(), arch/x86/kernel/paravirt.c."""
+        """Whether tables are freed as pages: on bare metal before 6.15 without PT_RECLAIM (see paravirt.c)."""
         guest = self._own.paravirt and self.platform.hypervisor != "none"
         return self._own.native_tables_as_pages and not self.kernel.pt_reclaim and not guest
 
     @property
     def _pae(self) -> bool:
-        """Whether this is a 32-bit kernel; they are built with PAE here."""
+        """Whether this is a 32-bit kernel; those modelled are built with PAE."""
         return self.kernel.va_bits == 32
 
     @property
@@ -97,7 +97,7 @@ class X86Lowering(Lowering):
 
     @property
     def spans_one_table(self) -> bool:
-        """User space is three or four times 1 GiB: neighbours keep the PMD table of a huge page."""
+        """Whether user space has so few PMD tables (three or four) that each maps more than one huge page."""
         return self._pae
 
     @property
@@ -120,7 +120,7 @@ class X86Lowering(Lowering):
 
     @property
     def global_asid_from_start(self) -> bool:
-        """With a forced broadcast flush every mm has its global ASID from the start."""
+        """Whether every mm has a global ASID from the start: with a forced broadcast flush."""
         return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
 
     @property
@@ -136,13 +136,13 @@ class X86Lowering(Lowering):
         return {"walker of an mm with a global ASID": ("platform.flush=invlpgb",)}
 
     def no_thp(self) -> str | None:
-        """Say why there are no transparent huge pages, or None where there are: they need PSE."""
+        """Return why there are no transparent huge pages, or None where there are: they need PSE."""
         if self.way == "hypercall" and self.platform.hypervisor == "xen":
             return "Xen PV guests have no huge pages (no PSE)"
         return None
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        """Return why hugetlb PMD tables are not shared, or None where they are."""
         if not self.kernel.pmd_sharing and self._pae and self._own.pmd_sharing_on_32bit:
             return (
                 "PAE preallocates all PMD tables of user space, so that hugetlb shares none before a munmap() has "
@@ -159,7 +159,7 @@ class X86Lowering(Lowering):
         return None
 
     def no_break_before_make(self) -> str | None:
-        """Say why entries may change size in place: a TLB then holds both, and may use either until it is flushed.
+        """Return why entries may change size in place: a TLB then holds both, and may use either until it is flushed.
 
         Linux breaks huge entries before it makes small ones all the same, for AMD's erratum 383 (family 10h), whose
         processors are not modelled (__split_huge_pmd_locked(), mm/huge_memory.c).
@@ -167,7 +167,7 @@ class X86Lowering(Lowering):
         return "a TLB may hold translations of both sizes and use either (Intel SDM vol. 3A, 5.10.2.3)"
 
     def no_contiguous_entries(self) -> str | None:
-        """Say why no TLB entry stands for several page-table entries by a bit of theirs."""
+        """Return why no TLB entry covers several page-table entries: there is no contiguous bit."""
         return "x86 entries have no contiguous bit"
 
     # --- what the generic code calls

@@ -53,7 +53,7 @@ _MOST_SWITCHES = 5
 
 
 def _switches(row: Row, forks: int, case: Any) -> tuple[int, int]:
-    """Say how many CR3 writes of a window are of context switches between processes of the measured program.
+    """Return how many CR3 writes of a window are of context switches between processes of the measured program.
 
     The process that waits for the others runs on CPU 0. Where the actor runs there too, that is a switch to it and one
     back; elsewhere the actor's CPU is idle and still has its mm loaded.
@@ -85,7 +85,7 @@ _AFTER_FORK = ("parent_munmap_first", "punch_whole", "truncate0", "soft_offline_
 
 
 def _kmaps(row: Row, case: Any) -> tuple[int, int]:
-    """Say how often a 32-bit kernel unmaps a page of high memory in a window: one INVLPG each; others never do.
+    """Return how often a 32-bit kernel unmaps a page of high memory in a window: one INVLPG each; others never do.
 
     With CONFIG_HIGHPTE every use of a user PTE table is one: a call on base pages uses one table, splitting a THP two.
     """

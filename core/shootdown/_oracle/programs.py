@@ -58,7 +58,7 @@ def touched(mappings: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
     return tuple(attrs.evolve(m, first=0, last=SECOND_PAGE + 1) for m in mappings)
 
 
-#: Steps that some files call by another name.
+#: Steps that have another name in some files.
 STEP_NAMES = {"madv_dontneed": "madvise", "mremap_whole": "mremap"}
 
 

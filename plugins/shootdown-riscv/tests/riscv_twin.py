@@ -136,7 +136,7 @@ def walk(hart: Hart, memory: Memory, root: int, va: int, kind: str, user: bool) 
 
 
 def reserved(hart: Hart, pte: int, i: int, *, leaf: bool) -> bool:
-    """Say whether bits or encodings are set that are reserved for future standard use."""
+    """Whether bits or encodings are set that are reserved for future standard use."""
     if not leaf and pte & 0b1101_0000:  # D, A, U of a non-leaf
         return True
     if hart.mode == "sv32":

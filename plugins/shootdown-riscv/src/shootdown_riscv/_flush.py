@@ -33,7 +33,7 @@ _FORMATS = {32: SV32, 39: SV39, 48: SV48, 57: SV57}
 
 
 def sfence_vma(va: int | None = None, asid: int | None = None) -> FlushScope:
-    """Say what SFENCE.VMA must drop; SINVAL.VMA between its two fences drops the same ("Svinval").
+    """Return what SFENCE.VMA must drop; SINVAL.VMA between its two fences drops the same ("Svinval").
 
     rs1 = x0: entries of all addresses, non-leaf ones too. rs1 != x0: entries of leaf PTEs of the address alone, so
     that walk caches, which hold non-leaf PTEs, may keep what leads there. rs2 = x0: of every address space, global
@@ -99,7 +99,7 @@ class RiscvLowering(PlainLowering):
 
     @property
     def folded_span(self) -> int:
-        """An entry of the root, where a kernel with more levels than the mode folds those between at run time."""
+        """The span of a root entry, if a kernel with more levels than the mode folds those between at run time."""
         levels = self.format.levels
         if self.kernel.va_bits == 32 or len(levels) >= self._own.page_table_levels:
             return 0
@@ -126,7 +126,7 @@ class RiscvLowering(PlainLowering):
         return self._own.defer_flush_to_switch and self.way == "ipi"
 
     def no_pmd_sharing(self) -> str | None:
-        """Say why hugetlb PMD tables are not shared, or None where they are."""
+        """Return why hugetlb PMD tables are not shared, or None where they are."""
         if self.kernel.va_bits == 32 and not self.kernel.pmd_sharing:
             return "32-bit riscv shares no PMD tables: ARCH_WANT_HUGE_PMD_SHARE is selected with 64BIT only"
         return PlainLowering.no_pmd_sharing(self)

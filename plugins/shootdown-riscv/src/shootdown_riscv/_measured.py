@@ -119,7 +119,7 @@ def _sum(*parts: Prediction) -> Prediction:
 
 
 def _fence_calls(seen: Seen, forks: int) -> Prediction:
-    """Give the SBI calls for fences; those for pages copied after a fork are a range."""
+    """Return the SBI calls for fences; those for pages copied after a fork are a range."""
     calls = seen.instructions.get("ecall", 0)
     if not forks or not calls:
         return calls
@@ -139,7 +139,7 @@ def _flush_ipis(seen: Seen, forks: int) -> Prediction:
 
 
 def _forks(row: Row) -> int:
-    """Say how many forks the window of a row holds."""
+    """Return how many forks the window of a row holds."""
     if row.workload == "fork_storm":
         return row.integer("M")
     return row.integer("k") if row.fields.get("step") == "fork" else 0

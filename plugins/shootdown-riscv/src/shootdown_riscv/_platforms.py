@@ -1,6 +1,6 @@
 """The riscv machines that kernels run on: CPU model, how CPUs reach each other, and TLBs.
 
-What things cost on them is in `_costs.py`. TLB figures are the data side's.
+Costs are in `_costs.py`. TLB figures are the data side's.
 """
 
 from __future__ import annotations

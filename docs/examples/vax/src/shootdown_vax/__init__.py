@@ -39,7 +39,7 @@ class VaxLowering(PlainLowering):
 
     @property
     def ceiling(self) -> int:
-        """How many pages a range may have to be flushed by address."""
+        """The most pages of a range that is flushed by address."""
         return int(self.kernel.arch.most_pages)
 
 
