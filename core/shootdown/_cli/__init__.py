@@ -1,4 +1,4 @@
-"""The command line: the frame around the commands, which are imported when they are run and not before."""
+"""The command line: the group of commands. The module of a command is imported only when it runs."""
 
 from __future__ import annotations
 

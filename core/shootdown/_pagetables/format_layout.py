@@ -186,7 +186,7 @@ def _table_test(format_: Format, index: int, settings: Settings) -> Test:
 
 @functools.lru_cache(maxsize=256)
 def layout(format_: Format, settings: Settings | None = None) -> Layout:
-    """Derive what the walk kernel is specialised for.
+    """Compute a format's `Layout`: the constants that the walk kernel is compiled for.
 
     Args:
         format_: the literal.

@@ -380,7 +380,7 @@ class Settings(Mapping[str, int]):
 
 
 def resolve_settings(name: str, known: tuple[FormatSetting, ...], changes: Mapping[str, int]) -> Settings:
-    """Give values to all of a format's settings, or raise `ShootdownError`."""
+    """Return values for all of a format's settings, or raise `ShootdownError`."""
     table = {setting.name: setting for setting in known}
     for asked, value in changes.items():
         setting = table.get(asked)

@@ -193,14 +193,14 @@ class PhysicalMemory:
 
     @property
     def extent(self) -> str:
-        """Which physical memory there is, as text."""
+        """The ranges of physical memory, as text."""
         if self._present is None:
             return f"{self._base:#x} to {self._base + self._window.size:#x}"
         return f"{self._frames:,} frames of {FRAME_BYTES} bytes"
 
     @property
     def frames(self) -> int:
-        """How many frames are there (an image: all of its frames)."""
+        """The number of frames present (for an image, all of its frames)."""
         return self._frames
 
     def _place(self, address: int, size: int, *, create: bool) -> Bytes | None:

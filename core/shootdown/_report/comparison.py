@@ -171,7 +171,7 @@ def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> li
 def _fitting(
     rows: Sequence[Result], width: int, always: Sequence[str], notes: _Footnotes
 ) -> tuple[_Shape, list[Column], list[Sequence[str] | str]]:
-    """Choose the first shape that fits, and then add what there is room for."""
+    """Choose the first shape of the table that fits the width, then add columns for which there is room."""
     marks = [notes.marks(row) for row in rows]
 
     def attempt(

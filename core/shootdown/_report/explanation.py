@@ -78,7 +78,7 @@ class Explanation:
 
     @property
     def events_lost(self) -> int:
-        """How many events were not kept."""
+        """The number of events that were not kept."""
         return self.run.events_lost if self.run else 0
 
     def to_dict(self, *, events: bool = False) -> dict[str, Any]:

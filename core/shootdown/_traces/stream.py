@@ -235,7 +235,7 @@ class Records:
         )
 
     def feed(self, columns: Columns) -> None:
-        """Take the next records.
+        """Simulate the next records of the trace.
 
         Raises:
             ShootdownError: more processes than the TLB's tags can tell apart, or an impossible record.
