@@ -67,7 +67,7 @@ class Arm64Lowering(Lowering):
 
     @property
     def needs_table_invalidate(self) -> bool:
-        """Tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
+        """Whether tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
         return True
 
     @property

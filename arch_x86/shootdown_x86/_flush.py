@@ -65,7 +65,7 @@ class X86Lowering(Lowering):
 
     @property
     def needs_table_invalidate(self) -> bool:
-        """Tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
+        """Whether tables must be flushed before they are freed: hardware walks them (tlb_needs_table_invalidate())."""
         return True
 
     @property
@@ -81,7 +81,7 @@ class X86Lowering(Lowering):
 
     @property
     def frees_pmd_tables_with_all(self) -> bool:
-        """PAE loads its four PDPTEs with CR3: ___pmd_free_tlb() sets need_flush_all (arch/x86/mm/pgtable.c)."""
+        """Whether ___pmd_free_tlb() sets need_flush_all: with PAE, whose four PDPTEs are loaded with CR3."""
         return self._pae
 
     @property

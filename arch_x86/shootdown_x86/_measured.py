@@ -53,7 +53,7 @@ _MOST_SWITCHES = 5
 
 
 def _switches(row: Row, forks: int, case: Any) -> tuple[int, int]:
-    """Return how many CR3 writes of a window are of context switches between processes of the measured program.
+    """Return the number of CR3 writes in a window by context switches between processes of the measured program.
 
     The process that waits for the others runs on CPU 0. Where the actor runs there too, that is a switch to it and one
     back; elsewhere the actor's CPU is idle and still has its mm loaded.
@@ -125,11 +125,11 @@ def _tlb_row(whole: Mapping[str, int]) -> int:
 
 
 def _collapse_row(row: Row, whole: Mapping[str, int], case: Any) -> int | tuple[int, int]:
-    """Count what khugepaged's flushes interrupt: each CPU on which a thread spins, each time.
+    """Return the remote flush handlers of khugepaged's flushes: one on each CPU with a spinning thread, for each flush.
 
-    The measured process itself sleeps and wakes now and then. A flush interrupts the CPU that it went idle on once or
-    twice after each wake, and not until it wakes again: nothing in the row says when, so each attempt may hit or not.
-    Where all other CPUs run spinning threads, there is none left for it.
+    The measured process itself sleeps and wakes now and then. After each wake-up, the CPU on which it went idle again
+    takes the next one or two flushes, and then none until the next wake-up. The row does not record wake-ups, so that
+    each attempt may or may not interrupt that CPU. If all other CPUs run spinning threads, it has no CPU of its own.
     """
     hit, spinners = _tlb_row(whole), row.integer("spinners")
     if row.fields.get("madv_collapse", False) or spinners >= case.cpus - 1:

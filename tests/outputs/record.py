@@ -132,7 +132,7 @@ def run(command: Command, keep: Path | None = None) -> Row:
 
 @contextlib.contextmanager
 def _surroundings(command: Command, folder: str) -> Iterator[tuple[io.StringIO, io.StringIO]]:
-    """Return a command its arguments, environment and streams, and take them away again."""
+    """Set the arguments, environment and streams of a command, and restore them afterwards."""
     before = sys.argv, sys.stdin, sys.stdout, sys.stderr, Path.cwd(), dict(os.environ)
     out, errors = io.StringIO(), io.StringIO()
     given = (ROOT / command.stdin).read_bytes() if command.stdin else b""

@@ -202,7 +202,7 @@ def restart(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int)
 
 @kernel
 def go_on(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, row: int) -> None:
-    """Unpack a row as the state to expand, after its neighbour: only cells that differ are written."""
+    """Unpack a row as the state to expand: the row before it was unpacked last, so write only cells that differ."""
     words = plan.words
     one = np.uint64(1)
     for w in range(words):

@@ -63,7 +63,7 @@ _REASON_TEXTS = {
 
 @attrs.frozen
 class Access:
-    """What is asked of a translation.
+    """An access whose address is translated.
 
     Args:
         kind: a data read, a data write or an instruction fetch.

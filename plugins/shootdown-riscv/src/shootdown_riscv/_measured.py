@@ -30,7 +30,7 @@ _BY_ADDRESS = ("sfence_vma_addr_asid", "m_sfence_vma_addr_asid", "sinval_vma_add
 
 
 def _newer_qemu(row: Row) -> bool:
-    """Tell rows of the newer QEMU, which told SBI calls apart; its CPU has Svvptc, the older one's has not."""
+    """Whether a row is from the newer QEMU, whose rows count SBI calls by kind and whose CPU has Svvptc."""
     return "sbi_rfence_calls" in row.counts
 
 
@@ -139,14 +139,14 @@ def _flush_ipis(seen: Seen, forks: int) -> Prediction:
 
 
 def _forks(row: Row) -> int:
-    """Return how many forks the window of a row holds."""
+    """Return the number of forks in the window of a row."""
     if row.workload == "fork_storm":
         return row.integer("M")
     return row.integer("k") if row.fields.get("step") == "fork" else 0
 
 
 def _sync(row: Row, count: int, each: int, case: Any) -> Prediction:
-    """Children that exit at the same time race for who unshares last, where only the last sharer synchronises."""
+    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
     racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
     if racing and count and case.kernel.unshare_sync == "last-sharer":
         return each, each * row.integer("M")
