@@ -37,6 +37,7 @@ class _Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         announcing.listen(note)
         announcing.watch(_now.tick)
+        _now.begin(ctx.info_name or "")
         token = _report.set(sys.stdout)
         try:
             with contextlib.redirect_stdout(sys.stderr):
@@ -114,7 +115,10 @@ def write_table(
 
 def width() -> int:
     """Return how many columns the report has: the terminal's, or 100 of plain text unless COLUMNS says otherwise."""
-    columns: int = _console(_stream()).width
+    stream = _stream()
+    if not stream.isatty():  # to import rich takes as long as a small answer
+        return _plain_width(os.environ)
+    columns: int = _console(stream).width
     return columns
 
 
@@ -198,13 +202,14 @@ def note(line: str) -> None:
 @contextlib.contextmanager
 def _shown(console: Any, text: str) -> Iterator[None]:
     """Let `note` print above what a console shows; without one, print a line about `text` now and then."""
+    before = _now.text
     _now.console = console
     _now.begin(text)
     try:
         yield
     finally:
         _now.console = None
-        _now.text = ""
+        _now.text = before
 
 
 @contextlib.contextmanager

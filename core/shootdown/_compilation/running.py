@@ -28,7 +28,7 @@ from shootdown._compilation.worlds import copied, settle
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: CPU seconds of plain kernels after which numba is loaded: about the time that loading takes.
-WORTH_IT = 0.5
+WORTH_IT = 0.6
 WAYS = ("auto", "now", "never")
 
 _compiled: dict[Callable[..., Any], Any] = {}

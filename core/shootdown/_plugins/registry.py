@@ -111,6 +111,9 @@ def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
     found = []
     seen = set()
     for distribution in importlib.metadata.distributions():
+        if (other := _name_of_a_stranger(distribution)) is not None:
+            seen.add(other)
+            continue
         name, version = _identity(distribution)
         if name in seen:  # shadowed by an earlier folder of sys.path, as its modules are
             continue
@@ -128,13 +131,32 @@ def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
     )
 
 
+def _name_of_a_stranger(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return the normalised name of what has no plugin, from its folder's name; None if that can't be said so quickly.
+
+    To read the metadata of all that is installed takes as long as to answer a small question.
+    """
+    try:
+        if f"[{PROJECT}]" in (distribution.read_text("entry_points.txt") or ""):
+            return None
+        folder = distribution._path.name  # type: ignore[attr-defined]
+    except Exception:  # which one depends on Python's version
+        return None
+    stem, _, kind = folder.rpartition(".")
+    return _normalised(stem.partition("-")[0]) if stem and kind in ("dist-info", "egg-info") else None
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
     """Return the normalised name and the version, also of an installation with no metadata."""
     try:
         name, version = distribution.metadata["Name"], distribution.version
     except Exception:  # the exception depends on Python's version
         name, version = None, None
-    return re.sub(r"[-_.]+", "-", name or "unknown").lower(), version or "unknown"
+    return _normalised(name or "unknown"), version or "unknown"
 
 
 def _raiser(error: Exception) -> Callable[[], object]:

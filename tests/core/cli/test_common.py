@@ -197,3 +197,25 @@ def test_what_a_command_prints_is_no_part_of_its_report(capsys: pytest.CaptureFi
 def test_json_never_contains_what_json_lacks() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         _common.write_json(math.nan)
+
+
+def test_without_a_terminal_a_line_now_and_then_says_what_is_being_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is said of what is done at once."""
+    now = [0.0]
+    monkeypatch.setattr(_common.time, "monotonic", lambda: now[0])
+    with _common.progress("counting", 4) as advance:
+        for _ in range(4):
+            now[0] += 4
+            advance()
+    assert capsys.readouterr().err.splitlines() == ["shootdown: counting: 2 of 4 done; 8 s so far"]
+    with _common.progress("counting", 4) as advance:
+        for _ in range(4):
+            advance()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_compiled_is_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    _common.note("the timed engine: compiled first")
+    assert capsys.readouterr() == ("", "shootdown: the timed engine: compiled first\n")
