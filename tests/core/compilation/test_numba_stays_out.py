@@ -55,9 +55,9 @@ def test_importing_every_module_imports_no_numba() -> None:
     assert loaded == []
 
 
-def ran(**variables: str) -> tuple[list[tuple[str, int, str]], list[str]]:
+def ran(lines: list[str], **variables: str) -> tuple[list[tuple[str, int, str]], list[str]]:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUN, json.dumps(LINES)],
+        [sys.executable, "-W", "error", "-c", RUN, json.dumps(lines)],
         cwd=ROOT,
         env={**os.environ, **variables},
         check=True,
@@ -71,9 +71,17 @@ def ran(**variables: str) -> tuple[list[tuple[str, int, str]], list[str]]:
 @pytest.mark.skipif(os.environ.get("SHOOTDOWN_COMPILE") == "never", reason="this process compiles nothing")
 def test_commands_print_the_same_whether_kernels_are_compiled_or_not() -> None:
     """Plain, they import no numba, and nothing that numpy would warn of happens."""
-    plain, without = ran(SHOOTDOWN_COMPILE="never")
-    compiled, _ = ran()
+    plain, without = ran(LINES, SHOOTDOWN_COMPILE="never")
+    compiled, _ = ran(LINES, SHOOTDOWN_COMPILE="now")
     assert without == []
     assert [row[1] for row in plain] == [0] * len(LINES)
     for one, other in zip(plain, compiled, strict=True):
         assert one == other
+
+
+@pytest.mark.parametrize("line", [*LINES[:4], LINES[-1]])
+def test_a_small_question_is_answered_without_numba_and_compiles_nothing(line: str, tmp_path: Path) -> None:
+    """Whether or not there are compiled kernels."""
+    _, loaded = ran([line], SHOOTDOWN_COMPILE="auto", NUMBA_CACHE_DIR=str(tmp_path))
+    assert loaded == []
+    assert not list(tmp_path.iterdir())

@@ -167,3 +167,67 @@ def test_a_value_stands_for_all_of_its_type():
     assert (short.dtype, short.ndim, short.flags.writeable) == (np.uint16, 2, False)
     with pytest.raises(TypeError):
         typical(np.arange(9)[::2])
+
+
+# Runs command lines as plain Python, and compares the types of what each kernel was called with.
+TYPES = """
+import contextlib, io, json, pickle, sys
+from shootdown._cli import run
+from shootdown._compilation import running
+from shootdown._compilation.elsewhere import typical
+from shootdown._compilation.named import function_named, name_of
+
+called = {}
+plain = running._plain
+
+def noting(function):
+    call = plain(function)
+    def note(*args):
+        called.setdefault(function, args)
+        return call(*args)
+    return note
+
+running._plain = noting
+for line in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        run(line.split())
+import numpy as np
+from shootdown._plugins.registry import registry
+from shootdown.formats import AddressSpace, PhysicalMemory, Walker
+form = registry().formats()["x86_64-4level"]
+memory = PhysicalMemory()
+root = AddressSpace(form, memory, settings=form.settings()).root
+Walker(form, memory).walk(root, 4096)
+from shootdown._pagetables.walk_many import walk_many
+walk_many(form, memory, root, np.zeros(3, np.uint64))
+
+from shootdown._compilation.backend import dispatchers
+for function, args in called.items():
+    made = dispatchers.dispatcher(function)
+    number, name, sent = pickle.loads(pickle.dumps((1, name_of(function), tuple(map(typical, args)))))
+    assert function_named(name) is function, name
+    assert [made.typeof_pyval(a) for a in sent] == [made.typeof_pyval(a) for a in args], name
+print(len(called))
+"""
+
+
+@pytest.mark.compiled
+def test_the_child_is_told_the_types_that_each_kernel_is_called_with():
+    """Of the engines, the explorer, walks and TLBs; and each kernel has a name that the child knows it by."""
+    lines = [
+        "compare hugetlb-munmap --arch x86 -p tables=1 --cpus 3 --kernel 7.0",
+        "explore madv-free-dio --set scenario.fix=false",
+        "explore unshare-walk-cache --arch arm64 --kernel 7.0",
+        "explore unshare-walk-cache --arch arm64 --kernel 7.1 --soak 1",
+        "tlb docs/examples/lackey.txt docs/examples/threads.npy",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", TYPES, json.dumps(lines)],
+        cwd=ROOT,
+        env={**os.environ, "SHOOTDOWN_COMPILE": "never"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
