@@ -17,7 +17,8 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -141,9 +142,27 @@ class _Budget:
 
     def __init__(self) -> None:
         self.spent = 0.0
+        self.small = False
+
+    @property
+    def lasts(self) -> bool:
+        return self.small or self.spent < WORTH_IT
 
 
 budget = _Budget()
+
+
+@contextmanager
+def small_work() -> Iterator[None]:
+    """Run within what takes plain Python less time than to load or compile kernels, whatever was spent before.
+
+    Kernels that run compiled already go on so.
+    """
+    before, budget.small = budget.small, True
+    try:
+        yield
+    finally:
+        budget.small = before
 
 
 class _Plainly:
@@ -164,7 +183,7 @@ class _Plainly:
     def __call__(self, *args: Any) -> Any:
         if self._compiled is not None:
             return self._compiled(*args)
-        if budget.spent < WORTH_IT:
+        if budget.lasts:
             began = time.thread_time()
             try:
                 return self._plain(*args)

@@ -8,6 +8,7 @@ import attrs
 import pytest
 from tests.core.report.values import SECOND, result, span
 
+from shootdown._compilation import running
 from shootdown._questions.compare import cases
 from shootdown._report.headline import Pair, always_shown, story
 
@@ -63,10 +64,35 @@ def test_a_kernel_with_the_fix_broadcasts_for_each_table() -> None:
     assert "99 % of the 9,750,000 interrupts were redundant: 50,000 reached a CPU" in text
 
 
-def test_a_kernel_before_the_fix_never_broadcasts_and_has_the_race() -> None:
-    assert "6.15: 0 broadcasts. GUP-fast can then walk a table that another process owns" in told(
-        pair("6.15")
-    )
+def test_where_flush_ipis_wait_for_walkers_a_kernel_before_the_fix_is_not_said_to_have_the_race() -> None:
+    text = told(pair("6.15"))
+    assert "6.15: 0 broadcasts. GUP-fast walks no table that another process owns by now" in text
+    assert "(`explore unshare-gup -p sharers=2`: SAFE)" in text
+    assert "GUP-fast can" not in text
+
+
+def test_where_flushes_wait_for_nobody_a_kernel_before_the_fix_is_said_to_have_the_race() -> None:
+    _, row = pair("6.15")
+    (without_ipis,) = cases(
+        "fork-storm", arch=["x86"], platforms=["intel-server"], kernels=["6.15"],
+        settings=["platform.flush=broadcast"],
+    )  # fmt: skip
+    text = told((without_ipis, row))
+    assert "GUP-fast can walk it when another process owns it by now" in text
+    assert "which is the race that 1013af4f585f closed (`explore unshare-gup -p sharers=2`: BUG)" in text
+
+
+def test_a_race_that_only_one_way_of_flushing_has_is_told_with_that_way() -> None:
+    assert ": BUG for the walker of an mm with a global ASID)" in told(pair("6.15", platform="amd-server"))
+
+
+def test_targeted_syncs_are_explored_with_three_sharers() -> None:
+    assert "(`explore unshare-gup -p sharers=3`: SAFE)" in told(pair("proposal:targeted-sync", 7))
+
+
+def test_where_the_explorer_has_no_verdict_nothing_is_said_of_safety(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shootdown._report.headline._search", lambda *_: None)
+    assert told(pair("6.15")).endswith("6.15: 0 broadcasts.")
 
 
 def test_a_kernel_after_the_rework_broadcasts_at_most_once_for_each_child() -> None:
@@ -123,3 +149,19 @@ def test_each_platform_has_a_story_of_its_own() -> None:
 def test_the_story_fits_its_terminal(width: int) -> None:
     lines = story([pair("6.15", seconds=2.0), pair("6.16", 97_000, seconds=10.0), pair("7.0", 1000)], width)
     assert max(map(len, lines)) <= width
+
+
+def test_a_sentence_about_safety_is_explored_once_for_rows_that_ask_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [pair("6.15"), pair("6.15", cpus=64)]
+    told(rows[0])
+    monkeypatch.setattr("shootdown._questions.explore.explore_case", lambda *_, **__: pytest.fail("explored"))
+    assert ": SAFE)" in told(rows[1])
+
+
+def test_small_work_stays_plain_even_after_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.budget, "spent", 10 * running.WORTH_IT)
+    with running.small_work():
+        assert running.budget.lasts
+    assert not running.budget.lasts
