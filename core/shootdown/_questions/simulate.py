@@ -10,7 +10,7 @@ from shootdown._questions.case import Case, expect
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
-from shootdown._values.result import COUNTS, Result, Span
+from shootdown._values.result import COUNTS, TIMING_DECIDES, Result, Span
 from shootdown._values.whatif import parse_settings, set_kernel
 
 if TYPE_CHECKING:
@@ -122,11 +122,11 @@ def _span(values: Mapping[str, float]) -> Span:
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return a remark on the counts that differ between the three runs, if any."""
     ranges = []
-    for name in ("unshared_tables", "sync_broadcasts", "sync_ipis", "flush_ipis", "stale_entries_left"):
+    for name in COUNTS:
         values = sorted({counts[name] for counts in counted.values()})
         if len(values) > 1:
             ranges.append(f"{name} {values[0]} to {values[-1]}")
-    return [f"timing decides, over the range of costs: {', '.join(ranges)}"] if ranges else []
+    return [TIMING_DECIDES + ", ".join(ranges)] if ranges else []
 
 
 def _warnings(counts: Mapping[str, int]) -> list[str]:

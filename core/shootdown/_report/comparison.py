@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from shootdown._report.text import Column, cpu_list, estimate, exact, lay_out, paragraph, widths
-from shootdown._values.result import Result
+from shootdown._values.result import COUNTS, Result
 
 #: Counts that a table shows unless all rows have 0, with their headings.
 _COUNTS = {
@@ -97,7 +97,7 @@ def comparison(
         return [*lines, *_cards(rows, width)]
     if supported:
         lines += lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
-        lines += ["", *_legend(columns, shape, width)]
+        lines += ["", *_legend(rows, columns, shape, width)]
     else:  # only texts
         lines += "\n".join(map(str, cells)).split("\n")
     lines += notes.lines(width)
@@ -271,10 +271,37 @@ def _count(row: Result, name: str, *, short: bool) -> str:
     return exact(value)
 
 
-def _legend(columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
+def _certainty(rows: Sequence[Result]) -> str:
+    """Return which counts are exact, and which timing decides."""
+    timed = {name for row in rows for name in row.decided_by_timing}
+    if not timed:
+        return "Counts are exact."
+    names = [
+        name.replace("_", " ").replace("ipis", "IPIs").replace("cpus", "CPUs")
+        for name in COUNTS
+        if name in timed
+    ]
+    return (
+        "Counts are exact, except where a remark says that timing decides: these are what the likely costs give "
+        f"({', '.join(names)})."
+    )
+
+
+def _left_out(rows: Sequence[Result]) -> str:
+    """Return what system time leaves out, if anybody was interrupted."""
+    if not any(
+        row.counts.get(name) for row in rows for name in ("flush_ipis", "sync_ipis", "transition_ipis")
+    ):
+        return ""
+    return " System leaves out the handlers on CPUs that are hit."
+
+
+def _legend(rows: Sequence[Result], columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
     shown = {column.heading for column in columns}
     order = ", elapsed above system" if shape.stacked else ""
-    lines = paragraph(f"Counts are exact. Times (~) are estimates: likely (low-high){order}.", width)
+    lines = paragraph(
+        f"{_certainty(rows)} Times (~) are estimates: likely (low-high){order}.{_left_out(rows)}", width
+    )
     for name, text in _LEGEND.items():
         if _COUNTS.get(name) in shown:
             lines += paragraph(text, width, rest="  ")

@@ -10,7 +10,8 @@ import attrs
 #: The version of the JSON that results are written as.
 SCHEMA = 1
 
-#: The counts of a row, in the order of tables: exact integers. See docs/reference/reading-results.md.
+#: The counts of a row, in the order of tables: integers, exact but where a remark says that timing decides.
+#: See docs/reference/reading-results.md.
 COUNTS = (
     "unshared_tables",
     "fully_unshared_tables",
@@ -34,6 +35,9 @@ COUNTS = (
     "lock_waits",
     "kernel_warnings",
 )
+
+#: How the remark on counts that differ between the low, likely and high costs begins; `NAME LOW to HIGH, ...` follows.
+TIMING_DECIDES = "timing decides, over the range of costs: "
 
 
 @attrs.frozen
@@ -59,7 +63,7 @@ class Result:
         cpus: online CPUs.
         set: the what-ifs that were asked for, by name.
         supported: whether the kernel and platform can run the workload; if not, `reason` says why.
-        counts: exact integers by name, see `COUNTS`; empty if not supported.
+        counts: integers by name, see `COUNTS`; empty if not supported.
         times: `elapsed_ns` and `system_ns`; empty if not supported.
         remarks: unverified facts, what-ifs, counts that timing decides.
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
@@ -81,6 +85,16 @@ class Result:
     remarks: tuple[str, ...]
     interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
     instructions: Mapping[str, int] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def decided_by_timing(self) -> tuple[str, ...]:
+        """The counts that another timing would change, by name: those of the remark on them."""
+        return tuple(
+            part.split(" ")[0]
+            for remark in self.remarks
+            if remark.startswith(TIMING_DECIDES)
+            for part in remark.removeprefix(TIMING_DECIDES).split(", ")
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

@@ -53,6 +53,25 @@ def test_times_say_that_they_are_estimates() -> None:
     assert "Counts are exact. Times (~) are estimates" in shown
 
 
+def test_counts_that_timing_decides_are_told_from_those_that_are_exact() -> None:
+    timed = result(
+        remarks=("timing decides, over the range of costs: sync_ipis 10 to 20, lock_waits 1 to 2",)
+    )
+    shown = " ".join(text(timed).split())
+    assert "Counts are exact." not in shown
+    assert (
+        "Counts are exact, except where a remark says that timing decides: these are what the likely costs give"
+        in shown
+    )
+    assert "(sync IPIs, lock waits)" in shown
+
+
+def test_where_cpus_are_hit_the_note_on_times_says_that_their_handlers_are_left_out() -> None:
+    words = "System leaves out the handlers on CPUs that are hit."
+    assert words in " ".join(text(result(counts={"flush_ipis": 3})).split())
+    assert words not in " ".join(text(result()).split())
+
+
 def test_interrupted_cpus_are_set_against_those_that_there_are() -> None:
     assert "3 of 8" in text(result(counts={"interrupted_cpus": 3}))
 
