@@ -23,11 +23,13 @@ class Arm64Kernel:
         "bytes in a base page: CONFIG_ARM64_4K_PAGES, 16K or 64K",
         choices=(4096, 16384, 65536),
         words={"4k": 4096, "16k": 16384, "64k": 65536},
+        configured=True,
     )
     va_bits: int = switch(
         48,
         "CONFIG_ARM64_VA_BITS; 4K pages have 39, 48 or 52, 16K have 36, 47, 48 or 52, 64K have 42, 48 or 52",
         choices=(36, 39, 42, 47, 48, 52),
+        configured=True,
     )
     kpti: bool = switch(
         False,

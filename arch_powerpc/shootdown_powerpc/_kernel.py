@@ -29,11 +29,13 @@ class PowerpcKernel:
         "bytes in a base page: CONFIG_PPC_4K_PAGES or CONFIG_PPC_64K_PAGES",
         choices=(4096, 65536),
         words={"4k": 4096, "64k": 65536},
+        configured=True,
     )
     va_bits: int = switch(
         52,
         "bits of user virtual address that the page tables translate: 52, but 46 with the hash MMU and 4K pages",
         choices=(46, 52),
+        configured=True,
     )
     thp: bool = switch(
         True,

@@ -15,9 +15,12 @@ class X86Kernel:
     """What only an x86 kernel has (arch/x86/mm/tlb.c, arch/x86/include/asm/tlbflush.h, arch/x86/Kconfig)."""
 
     # --- configuration
-    page_size: int = switch(4096, "bytes in a base page", choices=(4096,))
+    page_size: int = switch(4096, "bytes in a base page", choices=(4096,), configured=True)
     va_bits: int = switch(
-        48, "4-level page tables, 5-level ones (57), or a 32-bit kernel", choices=(32, 48, 57)
+        48,
+        "4-level page tables, 5-level ones (57), or a 32-bit kernel",
+        choices=(32, 48, 57),
+        configured=True,
     )
     paravirt: bool = switch(True, "CONFIG_PARAVIRT, as distributions set it")
     pti: bool = switch(False, "page-table isolation is on: each mm has a second PCID for user mode")

@@ -10,6 +10,7 @@ from tests.architectures.kernels import GENERATION, kernel_of, measured, measure
 
 from shootdown import Kernel, ShootdownError
 from shootdown._plugins.registry import registry
+from shootdown._questions import simulate
 from shootdown._values.releases import resolve
 from shootdown._values.whatif import parse_settings, refuse_contradictions, set_kernel
 from shootdown.porting import switches_of
@@ -159,3 +160,9 @@ def test_ways_to_flush_that_arm64_does_not_have_are_refused(flush: str) -> None:
     platform = attrs.evolve(PLATFORMS[0], flush=flush)
     with pytest.raises(ShootdownError, match="not possible here: arm64 flushes by TLBIs"):
         refuse_contradictions(settings, arm64("7.0"), platform, CONTRADICTIONS)
+
+
+def test_a_page_size_that_was_configured_is_no_what_if() -> None:
+    remarks = simulate.kernel("7.0", "arm64", ["kernel.page_size=64k"]).remarks
+    assert "configured: page_size=65536 (default: 4096)" in remarks
+    assert not [remark for remark in remarks if remark.startswith("what-if")]

@@ -20,6 +20,7 @@ def switch(
     minimum: int | None = None,
     maximum: int | None = None,
     words: Mapping[str, Any] | None = None,
+    configured: bool = False,
 ) -> Any:
     """Declare one switch: a frozen field that carries its own documentation and range.
 
@@ -30,6 +31,7 @@ def switch(
         minimum: the smallest integer allowed.
         maximum: the largest integer allowed.
         words: further ways to write a value, such as `true` for `always`.
+        configured: whoever builds a kernel chooses it: another value than the default is no what-if.
     """
     return attrs.field(
         default=default,
@@ -39,6 +41,7 @@ def switch(
             "minimum": minimum,
             "maximum": maximum,
             "words": dict(words or {}),
+            "configured": configured,
         },
         kw_only=True,
     )
@@ -75,8 +78,10 @@ class Kernel:
 
     # --- configuration that a distribution chooses
     # (an architecture that offers other sizes declares these two again, with its choices)
-    page_size: int = switch(4096, "bytes in a base page", choices=(4096,))
-    va_bits: int = switch(48, "bits of user virtual address that the page tables translate", choices=(48,))
+    page_size: int = switch(4096, "bytes in a base page", choices=(4096,), configured=True)
+    va_bits: int = switch(
+        48, "bits of user virtual address that the page tables translate", choices=(48,), configured=True
+    )
 
     # --- table freeing (mm/mmu_gather.c)
     rcu_table_free: bool = switch(

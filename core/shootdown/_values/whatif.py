@@ -95,7 +95,7 @@ def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasCha
         new = evolve(architecture.configure(new), values)
     new = evolve(settled(new), values)
     was = _name(kernel)
-    remarks = [*_remarks("what-if", kernel, new, values, was), *_follows(kernel, new, declared, values, was)]
+    remarks = [*_asked(kernel, new, declared, values, was), *_follows(kernel, new, declared, values, was)]
     return attrs.evolve(new, remarks=(*kernel.remarks, *remarks))
 
 
@@ -216,6 +216,17 @@ def _remarks(word: str, old: Any, new: Any, names: Iterable[str], was: str) -> I
         before, after = _held(old, name), _held(new, name)
         if before != after:
             yield f"{word}: {name}={_shown(after)} ({was} has {_shown(before)})"
+
+
+def _asked(
+    old: Kernel, new: Kernel, declared: Mapping[str, Any], names: Iterable[str], was: str
+) -> Iterable[str]:
+    """Tell what somebody who builds the release can configure from what makes it another one."""
+    for name in names:
+        if not declared[name].metadata["configured"]:
+            yield from _remarks("what-if", old, new, (name,), was)
+        elif _held(old, name) != _held(new, name):
+            yield f"configured: {name}={_shown(_held(new, name))} (default: {_shown(_held(old, name))})"
 
 
 def _follows(
