@@ -279,7 +279,7 @@ class Gathers:
         asm = self.asm
         with asm.function("tlb_finish_mmu", _FILE):
             if nested:
-                asm.nested(g, text="another gather of this mm pending: flush everything")
+                asm.nested(g, text="is another gather of this mm pending? then flush everything")
             self.flush(g)
             asm.gather_end(g, text="dec_tlb_flush_pending")
 

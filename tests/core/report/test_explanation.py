@@ -57,6 +57,11 @@ def test_steps_stand_under_the_kernel_functions_that_they_stand_for(lines: list[
     assert any(line.lstrip().startswith("- ") for line in lines[at:])
 
 
+def test_a_condition_that_was_only_asked_is_not_told_as_if_it_held(lines: list[str]) -> None:
+    assert "another gather of this mm pending: flush everything" not in "\n".join(lines)
+    assert "is another gather of this mm pending?" in "\n".join(lines)
+
+
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_an_explanation_fits_its_terminal(found: Explanation, width: int) -> None:
     assert max(map(len, explanation(found, width))) <= width
