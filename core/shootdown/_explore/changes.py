@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
+from shootdown._machine.gathers import strides_of
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_STRIDES,
@@ -325,7 +326,10 @@ class Words:
         strides = int(after[self._layout.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES])
         if strides == 0:
             return ["flush everything"]
-        return [f"flush a range of {strides:,}{' or more' if strides == self._layout.most else ''}"]
+        if strides == self._layout.most:  # a cell holds no more: some kernels convert the range to pages
+            gather = self._row(task) + T_GATHER + step[1] * GATHER_CELLS
+            return [f"flush a range of {strides_of(after, self._layout, gather):,} strides"]
+        return [f"flush a range of {strides:,}"]
 
     def _tell_flags(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         at = self._row(task) + T_GATHER + step[1] * GATHER_CELLS + G_FLAGS

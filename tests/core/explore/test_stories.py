@@ -251,3 +251,11 @@ def _model(cpus: int) -> Model:
     (case,) = explorations("unshare-gup", arch=["x86"], kernels=["7.0"])
     scene = case.setup()
     return Model(scene.kernel, scene.lowering, cpus=cpus, mms=1)
+
+
+def test_a_range_that_a_cell_cannot_hold_is_told_in_strides() -> None:
+    story = found("unshare-gup", arch=["arm64"], kernels=["6.15"]).story
+    assert story is not None
+    told = str(story.to_list())
+    assert "flush a range of 512 strides" in told
+    assert "65,535" not in told
