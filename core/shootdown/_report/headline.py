@@ -122,7 +122,9 @@ def _per_table(case: Case[Workload], row: Result, group: Sequence[Pair]) -> str:
     redundant = row.counts["redundant_sync_ipis"]
     return (
         f"{_name(row, group)} broadcasts for each table that it unshares (1013af4f585f): {exact(broadcasts)} of the "
-        f"at most {exact(children * tables)} broadcasts ({exact(children)} children, {tables} tables each) happened, "
+        f"at most {exact(children * tables)} broadcasts ({exact(children)} children, {tables} tables each: "
+        f"the {exact(row.parameters['pages'])} pages that a child reads lie in {tables} of "
+        f"{exact(row.parameters['gib'])} tables) happened, "
         f"each to {each} CPUs. {share(redundant, ipis)} of the {exact(ipis)} interrupts were redundant: "
         f"{exact(ipis - redundant)} reached a CPU that could have been walking the table."
     )

@@ -60,6 +60,7 @@ def test_a_kernel_with_the_fix_broadcasts_for_each_table() -> None:
     assert (
         "6.16 broadcasts for each table that it unshares (1013af4f585f): 50,000 of the at most 97,000" in text
     )
+    assert "97 tables each: the 100 pages that a child reads lie in 97 of 1,200 tables" in text
     assert "each to 195 CPUs" in text
     assert "99 % of the 9,750,000 interrupts were redundant: 50,000 reached a CPU" in text
 
