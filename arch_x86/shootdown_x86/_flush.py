@@ -124,6 +124,16 @@ class X86Lowering(Lowering):
         return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
 
     @property
+    def global_asid_rule(self) -> str:
+        """The condition of consider_global_asid(), where flushes are by IPI until it is met."""
+        if self.way != "invlpgb" or self.global_asid_from_start:
+            return ""
+        return (
+            f"a flush gives an mm one if it runs on {GLOBAL_ASID_CPUS} CPUs or more, and looks in one jiffy of 32 only "
+            "(consider_global_asid())"
+        )
+
+    @property
     def global_asid_instruction(self) -> str | None:
         """INVLPGB, where the CPU has it and the kernel uses it."""
         return "INVLPGB" if self._cpu.invlpgb and self._own.invlpgb else None

@@ -16,6 +16,7 @@ from shootdown._values.whatif import parse_settings, set_kernel
 if TYPE_CHECKING:
     from shootdown._machine.machine import Machine
     from shootdown._timed.run import Run
+    from shootdown._values.setup import Setup
     from shootdown._values.workload import Workload
 
 
@@ -89,7 +90,13 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         reason=None,
         counts=counted["likely"],
         times=_times(machine, runs),
-        remarks=(*case.program.remarks(setup), *_races(counted), *_warnings(counted["likely"])),
+        remarks=(
+            *case.program.remarks(setup),
+            *_races(counted),
+            *_no_sync(case, counted["likely"]),
+            *_no_global_asid(setup, counted["likely"]),
+            *_warnings(counted["likely"]),
+        ),
         interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
         instructions=runs["likely"].window_instructions[0]
         if machine.windows
@@ -127,6 +134,27 @@ def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
         if len(values) > 1:
             ranges.append(f"{name} {values[0]} to {values[-1]}")
     return [TIMING_DECIDES + ", ".join(ranges)] if ranges else []
+
+
+def _no_sync(case: Case[Workload], counts: Mapping[str, int]) -> list[str]:
+    """Return a remark if tables were unshared without a sync because others still share all of them."""
+    if case.kernel.unshare_sync != "last-sharer" or not counts["unshared_tables"]:
+        return []
+    if counts["fully_unshared_tables"] or counts["sync_broadcasts"]:
+        return []
+    return [
+        f"no sync: several other processes still share each table that is unshared, and {case.kernel.name} "
+        "synchronises only when a table becomes exclusive (8ce720d5bd91)"
+    ]
+
+
+def _no_global_asid(setup: Setup, counts: Mapping[str, int]) -> list[str]:
+    """Return a remark if IPIs flushed although there is an instruction that does without."""
+    instruction = setup.lowering.global_asid_instruction
+    rule = setup.lowering.global_asid_rule
+    if not (instruction and rule and counts["flush_ipis"]) or counts["broadcast_invalidations"]:
+        return []
+    return [f"no {instruction}: it needs a global ASID; {rule}"]
 
 
 def _warnings(counts: Mapping[str, int]) -> list[str]:

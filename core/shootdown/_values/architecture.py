@@ -150,6 +150,11 @@ class Lowering:
         return False
 
     @property
+    def global_asid_rule(self) -> str:
+        """When an mm gets its machine-wide ASID, in words; empty where it has one already, or none is of use."""
+        return ""
+
+    @property
     def global_asid_instruction(self) -> str | None:
         """The name of the instruction that flushes by machine-wide ASID, or None if kernel or CPU has none."""
         return None

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shootdown._questions.compare import cases
 from shootdown._questions.simulate import simulate
 from shootdown._values.result import TIMING_DECIDES
+
+
+def remarks(
+    workload: str, platform: str, kernel: str = "7.0", *, settings: list[str] | None = None, **given: Any
+) -> str:
+    (case,) = cases(
+        workload, platforms=[platform], kernels=[kernel], cpus=[8], parameters=given, settings=settings or []
+    )
+    return " ".join(simulate(case).remarks)
 
 
 def test_the_remark_on_timing_names_every_count_that_differs_between_the_runs() -> None:
@@ -24,3 +35,21 @@ def test_the_remark_on_timing_names_every_count_that_differs_between_the_runs() 
 def test_a_call_without_rivals_leaves_nothing_to_timing() -> None:
     (case,) = cases("hugetlb-munmap", arch=["x86"], kernels=["7.0"], cpus=[4])
     assert simulate(case).decided_by_timing == ()
+
+
+def test_where_no_table_becomes_exclusive_a_row_says_why_nobody_synchronised() -> None:
+    said = "no sync: several other processes still share each table that is unshared, and 7.0 synchronises only when"
+    assert said in remarks("hugetlb-munmap", "intel-server", sharers=3)
+    assert "no sync" not in remarks("hugetlb-munmap", "intel-server", sharers=2)
+    assert "no sync" not in remarks("hugetlb-munmap", "intel-server", sharers=3, covers="private")
+    assert "no sync" not in remarks("hugetlb-munmap", "intel-server", "6.15", sharers=3)
+
+
+def test_where_invlpgb_could_have_served_a_row_says_why_ipis_did() -> None:
+    assert (
+        "no INVLPGB: it needs a global ASID; a flush gives an mm one if it runs on 4 CPUs or more"
+        in remarks("anonymous", "amd-server")
+    )
+    assert "INVLPGB" not in remarks("anonymous", "amd-server", threads=0)
+    assert "INVLPGB" not in remarks("anonymous", "intel-server")
+    assert "no INVLPGB" not in remarks("anonymous", "amd-server", settings=["platform.flush=ipi"])
