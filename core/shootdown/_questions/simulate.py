@@ -101,6 +101,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         instructions=runs["likely"].window_instructions[0]
         if machine.windows
         else runs["likely"].instructions,
+        applied=case.program.applied(setup),
     )
 
 
@@ -177,6 +178,7 @@ def _row(
     remarks: Iterable[str] = (),
     interrupts: Iterable[int] = (),
     instructions: Mapping[str, int] | None = None,
+    applied: Mapping[str, int] | None = None,
 ) -> Result:
     return Result(
         arch=case.architecture.name,
@@ -193,4 +195,5 @@ def _row(
         remarks=(*case.remarks, *remarks),
         interrupts=tuple(interrupts),
         instructions=instructions or {},
+        applied=applied or {},
     )

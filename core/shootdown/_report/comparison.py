@@ -154,7 +154,7 @@ def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> li
     """Return the lines above the table, which say what all rows have in common, and a blank one."""
     first = rows[0]
     parameters = " ".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        f"{name}={_parameter(rows, name, value)}"
         for i, (name, value) in enumerate(first.parameters.items())
         if i < _ALWAYS_NAMED or name not in defaults or defaults[name] != value
     )
@@ -166,6 +166,16 @@ def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> li
     if first.set:
         parts.append("set " + " ".join(f"{name}={value}" for name, value in first.set.items()))
     return [*paragraph(", ".join(parts), width), ""]
+
+
+def _parameter(rows: Sequence[Result], name: str, value: Any) -> str:
+    """Return what was asked for, and how many there were if in all rows fewer were possible."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    applied = {row.applied.get(name, value) for row in rows if row.supported}
+    if len(applied) != 1 or applied == {value}:
+        return str(value)
+    return f"{applied.pop()} (of {value} asked for)"
 
 
 def _fitting(

@@ -69,6 +69,7 @@ class Result:
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
         instructions: how often each instruction that the lowering names was executed, on all CPUs, in the
             likely run. Not part of the JSON.
+        applied: by parameter, how many of something there were where more was asked for. Not part of the JSON.
     """
 
     arch: str
@@ -85,6 +86,7 @@ class Result:
     remarks: tuple[str, ...]
     interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
     instructions: Mapping[str, int] = attrs.field(factory=dict, repr=False)
+    applied: Mapping[str, int] = attrs.field(factory=dict, repr=False)
 
     @property
     def decided_by_timing(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class Workload:
         refuse: returns why a kernel or platform can't run it, or None.
         remarks: returns caveats for the reader of the row.
         shares_tables: it is about hugetlb PMD sharing; where there is none it is not supported.
+        applied: returns, by parameter, how many of something there can be where more was asked for.
     """
 
     kind: ClassVar[str] = "workload"
@@ -41,6 +42,9 @@ class Workload:
     refuse: Callable[[Setup], str | None] = attrs.field(default=lambda _: None, repr=False)
     remarks: Callable[[Setup], Iterable[str]] = attrs.field(default=lambda _: (), repr=False)
     shares_tables: bool = False
+    applied: Callable[[Setup], Mapping[str, int]] = attrs.field(
+        default=lambda _: MappingProxyType({}), repr=False
+    )
 
     def read(
         self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = MappingProxyType({})

@@ -9,7 +9,7 @@ from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
 from shootdown._values.setup import Setup
 from shootdown._values.workload import Workload
-from shootdown._workloads.threads import STATES, Threads, remarks
+from shootdown._workloads.threads import STATES, Threads, applied, remarks
 
 OPERATIONS = (
     "munmap",
@@ -128,6 +128,11 @@ def _table_pages(model: Model) -> int:
     return 1 << (geometry.pmd_shift - geometry.page_shift)
 
 
+def _busy(setting: Setup) -> int:
+    """Return how many CPUs make calls."""
+    return int(setting["processes"] + setting["callers"] - 1)
+
+
 def _refuse(setting: Setup) -> str | None:
     op, end = setting["op"], setting["first"] + setting["changed"]
     if op in ("thp_split_mprotect", "thp_split_madvise"):
@@ -180,5 +185,6 @@ ANONYMOUS = Workload(
     ),
     build=_build,
     refuse=_refuse,
-    remarks=lambda setting: remarks(setting, busy=setting["processes"] + setting["callers"] - 1),
+    remarks=lambda setting: remarks(setting, busy=_busy(setting)),
+    applied=lambda setting: applied(setting, busy=_busy(setting)),
 )

@@ -17,7 +17,7 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import Parameter
 from shootdown._values.setup import Setup
 from shootdown._values.workload import Workload
-from shootdown._workloads.threads import STATES, Threads, remarks
+from shootdown._workloads.threads import STATES, Threads, applied, remarks
 
 #: How the mapping covers its PUD entries, as want_pmd_share() checks.
 COVERS = ("whole", "short", "private")
@@ -242,12 +242,25 @@ def _needs_madvise(setting: Setup) -> str | None:
     return None
 
 
+def _applied(setting: Setup) -> dict[str, int]:
+    actors, sharers = setting["actors"], setting["sharers"]
+    return applied(setting) | ({"actors": sharers} if actors > sharers else {})
+
+
+def _remarks(setting: Setup) -> list[str]:
+    actors, sharers = setting["actors"], setting["sharers"]
+    if actors <= sharers:
+        return remarks(setting)
+    said = f"actors={actors} is more than there can be: {sharers} (each is one of the {sharers} sharers)"
+    return [*remarks(setting), said]
+
+
 def _workload(
     name: str,
     summary: str,
     call: Call,
     refuse: Callable[[Setup], str | None] = lambda _: None,
-    notes: Callable[[Setup], list[str]] = remarks,
+    notes: Callable[[Setup], list[str]] | None = None,
 ) -> Workload:
     return Workload(
         name,
@@ -255,8 +268,9 @@ def _workload(
         _PARAMETERS,
         _builder(call),
         lambda setting: _needs_gup_fast(setting) or refuse(setting),
-        notes,
+        notes or _remarks,
         shares_tables=True,
+        applied=_applied,
     )
 
 
@@ -268,9 +282,9 @@ def _mremap_remarks(setting: Setup) -> list[str]:
     """
     size = -(-setting["tables"] // setting["vmas"]) << setting.lowering.geometry.pud_shift
     if not setting.kernel.hugetlb_mremap_in_int or size & 0xFFFF_FFFF == size or size & 0x8000_0000:
-        return remarks(setting)
+        return _remarks(setting)
     return [
-        *remarks(setting),
+        *_remarks(setting),
         f"mremap() of {size >> 30} GiB at once fails with ENOMEM, because move_hugetlb_page_tables() returns an int; "
         "the counts are those of the move, not of its undoing",
     ]

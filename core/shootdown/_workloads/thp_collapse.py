@@ -22,7 +22,7 @@ from shootdown._workloads.populations import (
     read_orders,
     read_outcomes,
 )
-from shootdown._workloads.threads import STATES, Threads, remarks
+from shootdown._workloads.threads import STATES, Threads, applied, remarks
 
 #: Who collapses.
 CALLERS = ("khugepaged", "process")
@@ -164,10 +164,15 @@ def _refuse(setting: Setup) -> str | None:
     return setting.lowering.no_thp()
 
 
+def _busy(setting: Setup) -> int:
+    """Return how many CPUs are the caller's own: the process's, and khugepaged's."""
+    return 1 if setting["caller"] == "process" else 2
+
+
 def _remarks(setting: Setup) -> list[str]:
     """Return which orders nobody tries, and what was attempted."""
     by_process = setting["caller"] == "process"
-    found = remarks(setting, busy=1 if by_process else 2)
+    found = remarks(setting, busy=_busy(setting))
     if setting["ranges"]:
         found.append(f"ranges={setting['ranges']} counts, and gib does not")
     top = pmd_order(setting)
@@ -258,4 +263,5 @@ THP_COLLAPSE = Workload(
     build=_build,
     remarks=_remarks,
     refuse=_refuse,
+    applied=lambda setting: applied(setting, busy=_busy(setting)),
 )

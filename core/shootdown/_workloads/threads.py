@@ -14,8 +14,8 @@ STATES = ("spin", "lazy", "switched")
 _WINDOW = 100
 
 
-def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
-    """Return remarks on requested threads without a CPU, and on vCPUs that can't be preempted.
+def applied(setting: Setup, *, busy: int = 1) -> dict[str, int]:
+    """Return how many threads, walkers and preempted vCPUs there can be, by parameter, where more were asked for.
 
     Args:
         setting: the argument of the workload's `build`.
@@ -25,7 +25,20 @@ def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
     room = max(setting.cpus - busy, 0)
     threads = min(values["threads"], room)
     walkers = min(values.get("walkers", 0), room - threads)
-    asked = {"threads": threads, "walkers": walkers, "preempted": min(values.get("preempted", 0), threads)}
+    there = {"threads": threads, "walkers": walkers, "preempted": min(values.get("preempted", 0), threads)}
+    return {name: count for name, count in there.items() if count < values.get(name, 0)}
+
+
+def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
+    """Return remarks on requested threads without a CPU, and on vCPUs that can't be preempted.
+
+    Args:
+        setting: the argument of the workload's `build`.
+        busy: CPUs that the workload needs for itself.
+    """
+    values = setting.values
+    fewer = applied(setting, busy=busy)
+    threads = fewer.get("threads", values["threads"])
     why = {
         "threads": f"each has a CPU of its own, and there are {setting.cpus}",
         "walkers": f"each has a CPU of its own, and there are {setting.cpus}",
@@ -33,10 +46,9 @@ def remarks(setting: Setup, *, busy: int = 1) -> list[str]:
     }
     found = [
         f"{name}={values[name]} is more than there can be: {count} ({why[name]})"
-        for name, count in asked.items()
-        if count < values.get(name, 0)
+        for name, count in fewer.items()
     ]
-    if asked["preempted"] and setting.platform.hypervisor == "none":
+    if fewer.get("preempted", values.get("preempted", 0)) and setting.platform.hypervisor == "none":
         found.append("preempted: without a hypervisor no CPU is preempted; this one answers an IPI late")
     return found
 

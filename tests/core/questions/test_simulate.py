@@ -53,3 +53,18 @@ def test_where_invlpgb_could_have_served_a_row_says_why_ipis_did() -> None:
     assert "INVLPGB" not in remarks("anonymous", "amd-server", threads=0)
     assert "INVLPGB" not in remarks("anonymous", "intel-server")
     assert "no INVLPGB" not in remarks("anonymous", "amd-server", settings=["platform.flush=ipi"])
+
+
+def test_a_row_has_how_many_preempted_vcpus_and_actors_there_were() -> None:
+    (case,) = cases(
+        "hugetlb-munmap",
+        platforms=["kvm-guest"],
+        kernels=["7.0"],
+        cpus=[8],
+        parameters={"preempted": 32, "actors": 99},
+    )
+    row = simulate(case)
+    assert row.applied == {"preempted": 0, "actors": 2}
+    assert "actors=99 is more than there can be: 2 (each is one of the 2 sharers)" in row.remarks
+    assert any(remark.startswith("preempted=32 is more than there can be: 0") for remark in row.remarks)
+    assert "applied" not in row.to_dict()

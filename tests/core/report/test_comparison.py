@@ -72,6 +72,12 @@ def test_where_cpus_are_hit_the_note_on_times_says_that_their_handlers_are_left_
     assert words not in " ".join(text(result()).split())
 
 
+def test_the_title_has_how_many_there_were_where_more_was_asked_for() -> None:
+    row = result(parameters={"actors": 99}, applied={"actors": 2})
+    assert "hugetlb-munmap: actors=2 (of 99 asked for), on x86" in text(row)
+    assert "actors=99, on x86" in text(row, result(parameters={"actors": 99}))
+
+
 def test_interrupted_cpus_are_set_against_those_that_there_are() -> None:
     assert "3 of 8" in text(result(counts={"interrupted_cpus": 3}))
 
