@@ -10,7 +10,7 @@ import click
 
 from shootdown._cli import _common
 from shootdown._questions.compare import cases
-from shootdown._values.errors import ShootdownError
+from shootdown._report.files import check_place
 
 if TYPE_CHECKING:
     from shootdown._report.explanation import Explanation
@@ -69,8 +69,8 @@ def command(
         parameters=parameters,
         settings=settings,
     )
-    if perfetto is not None and not perfetto.absolute().parent.is_dir():
-        raise ShootdownError(f"--perfetto {perfetto}: there is no folder {perfetto.parent}")
+    if perfetto is not None:
+        check_place("--perfetto", perfetto)
     from shootdown._report.explanation import event_lines, explain, explanation
 
     if len(arch) > 1 or len(platform) > 1 or len(kernel) > 1 or len(cpus) > 1:

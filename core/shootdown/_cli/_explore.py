@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
+from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
 
@@ -129,8 +130,8 @@ def command(
     the exit status is 0 for safe, bug and not-applicable, 3 if a search was inconclusive.
     """
     for option, path in (("--html", html), ("--perfetto", perfetto)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")
+        if path is not None:
+            check_place(option, path)
     if replay is not None:
         if arch or platform or kernel or settings or parameters:
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
@@ -211,7 +212,8 @@ def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> 
     if html is not None:
         from shootdown._report.story_page import page
 
-        html.write_text(page(done), encoding="utf-8")
+        with replacing(html) as stream:
+            stream.write(page(done))
         click.echo(f"{html}: {len(done)} row{'s' if len(done) != 1 else ''}", err=True)
     if perfetto is not None:
         told = next((row for row in done if row.story is not None), None)

@@ -11,6 +11,7 @@ import click
 
 from shootdown._cli import _common
 from shootdown._oracle.rows import read_rows
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     from shootdown._oracle.validate import Comparison, Verdict
@@ -30,7 +31,7 @@ def command(file: Path, as_json: bool) -> None:
     """Compare the model with measured rows of a file.
 
     FILE has one JSON object per line, in the format of tests/oracle/README.md; - is standard input. The exit
-    status is 1 if a count disagrees and nobody has written down why, 2 for a file without a row.
+    status is 1 if a count disagrees and nobody has written down why, 2 for a file without a row that can be run.
     """
     rows = read_rows(file)
     from shootdown._oracle.validate import validate
@@ -50,6 +51,8 @@ def command(file: Path, as_json: bool) -> None:
         _report(compared, len(rows))
     if interrupted:
         raise KeyboardInterrupt
+    if not any(c.verdicts for c in compared):
+        raise ShootdownError(f"{file}: nothing was compared, as no row with a count can be run")
     if any(v.reason is None for c in compared for v in c.verdicts if not v.agrees):
         click.get_current_context().exit(1)
 

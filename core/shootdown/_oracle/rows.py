@@ -14,6 +14,20 @@ from shootdown._values.errors import ShootdownError
 
 WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm", "khugepaged")
 
+#: The largest values of fields, as the parameters of workloads have them.
+MOST = {
+    "N": 10**6,
+    "k": 10**5,
+    "M": 10**5,
+    "conc": 10**5,
+    "T": 10**5,
+    "pages": 10**6,
+    "ranges": 10**7,
+    "pass": 10**4,
+    "full_scans": 10**4,
+    "spinners": 10**5,
+}
+
 #: Counts that are mappings of their own: executed instructions; attempted collapses by order and outcome.
 GROUPS = ("instructions", "attempts")
 
@@ -42,11 +56,13 @@ class Row:
         """Return a field that must be a whole number, not negative.
 
         Raises:
-            ShootdownError: it is missing or something else.
+            ShootdownError: it is missing, larger than `MOST` says, or something else.
         """
         value = self.fields.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ShootdownError(f"{name} is {value!r:.60}; it is a whole number, not negative")
+        if value > (most := MOST.get(name, 10**9)):
+            raise ShootdownError(f"{name} is {value}; it is at most {most}")
         return value
 
     def word(self, name: str, choices: tuple[str, ...] = ()) -> str:

@@ -108,6 +108,8 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
                 predicted["attempts"] = program.attempts
     except ShootdownError as error:
         return Comparison(row, None, str(error), ())
+    except MemoryError:
+        return Comparison(row, None, "it needs more memory than there is", ())
     wanted = {name: predicted.get(name) for name in row.counts}
     for group in GROUPS:
         wanted.pop(group, None)

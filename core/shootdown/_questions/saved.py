@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from shootdown._timed.replay import Replayed
     from shootdown._values.setup import Setup
 
+SCHEMA = 1
+"""The number of the form in which `explore --json` prints rows."""
+
 _WHICH = ("low", "likely", "high")
 
 
@@ -96,6 +99,11 @@ def read_rows(text: str, where: str) -> list[SavedRow]:
         ) from None
     except RecursionError:
         raise ShootdownError(f"{where}: JSON nested too deeply") from None
+    schema = whole.get("schema", SCHEMA) if isinstance(whole, dict) else SCHEMA
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise ShootdownError(
+            f"{where}: its schema is {schema!r:.60}; this version of shootdown reads schema {SCHEMA}"
+        )
     rows = whole.get("rows") if isinstance(whole, dict) else None
     if not isinstance(rows, list) or not rows:
         raise ShootdownError(f"{where}: it has no rows; write it with `shootdown explore ... --json`")

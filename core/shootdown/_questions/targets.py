@@ -16,6 +16,7 @@ from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, machines, prepare
 from shootdown._questions.simulate import counts_of
+from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
 from shootdown._values.setup import Setup
@@ -167,6 +168,11 @@ def targets(
     installed = registry()
     chosen = list(kernels) or [*KERNELS, newest_known()]
     asked = parse_settings(settings)
+    if "platform.cpus" in asked:
+        raise ShootdownError(
+            f"platform.cpus={asked['platform.cpus']} is not possible here: the case that targets are judged by "
+            f"has {_CPUS} CPUs, some for its threads; `shootdown explain` runs any number"
+        )
     return [
         judge(Question(_CASE, architecture, platform, kernel, settings=asked, cpus=_CPUS))
         for architecture, platform in _pairs(installed, arch, platforms)

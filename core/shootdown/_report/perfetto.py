@@ -8,7 +8,6 @@ for all interrupts of a sending.
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any, TextIO
 
 import attrs
 
+from shootdown._report.files import replacing
 from shootdown._report.timeline import Event
 
 _PS_PER_NS = 1000
@@ -33,12 +33,12 @@ def write_trace(
         cpus: how many are online; each gets a track, also one on which nothing happens.
         process: the name of the one process.
         about: metadata of the file, as JSON.
+
+    Raises:
+        ShootdownError: it can't be written; a file that was there is as it was.
     """
-    if path.suffix == ".gz":
-        with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as packed:
-            return _write(packed, events, cpus, process, about)
-    with path.open("w", encoding="utf-8") as plain:
-        return _write(plain, events, cpus, process, about)
+    with replacing(path, packed=path.suffix == ".gz") as stream:
+        return _write(stream, events, cpus, process, about)
 
 
 def _write(stream: TextIO, events: Iterable[Event], cpus: int, process: str, about: Mapping[str, Any]) -> int:

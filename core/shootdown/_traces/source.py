@@ -14,6 +14,7 @@ from shootdown._values.errors import ShootdownError
 
 _PIECE = 1 << 18
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+_PACKERS = {".gz": "gzip", ".xz": "xz"}
 SNIFFED = 4096  # bytes by which a format is recognised
 
 
@@ -111,6 +112,9 @@ class Source:
             self._pieces = _unpack(raw, lzma.LZMADecompressor)  # type: ignore[arg-type]
         else:
             self._rest = bytes(first[:got])
+            packer = _PACKERS.get(Path(self.path).suffix.lower())
+            if got and packer is not None:
+                raise ShootdownError(f"trace {self.path}: it is not packed with {packer}, as its name says")
             return self._rest
         unpacked = bytearray(SNIFFED)
         got = self.fill(memoryview(unpacked))

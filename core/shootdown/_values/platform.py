@@ -12,6 +12,9 @@ from shootdown._values.kernel import NoSwitches, switch
 #: More CPUs than Linux can be built for (NR_CPUS) are refused.
 MOST_CPUS = 8192
 
+#: The longest time of one step in nanoseconds, 1,000 s: the engine adds picoseconds up in 64 bits.
+MOST_NS = 10**12
+
 _MOST_ENTRIES = 1 << 20
 
 
@@ -36,6 +39,8 @@ class Cost:
 
     @high.validator
     def _above(self, _: Any, value: float) -> None:
+        if not value <= MOST_NS:
+            raise ValueError(f"a cost's high {value} must not lie above {MOST_NS:g} ns")
         if value < self.likely:
             raise ValueError(f"a cost's high {value} must not lie below its likely value {self.likely}")
 

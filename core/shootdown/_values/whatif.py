@@ -15,6 +15,9 @@ from shootdown._values.releases import HasChanges, evolve
 
 T = TypeVar("T")
 
+MOST_OF_A_SWITCH = (1 << 31) - 1
+"""The largest value of a switch that declares none: what the kernel keeps as an int, and the engines multiply."""
+
 GROUPS = ("kernel", "platform")
 """The groups of settings, unless a command has more."""
 
@@ -174,7 +177,8 @@ def parse_value(name: str, field: Any, text: str, choices: Sequence[Any] = ()) -
         if isinstance(field.default, bool):
             return read_boolean(text)
         if isinstance(field.default, int):
-            return read_integer(text, minimum=meta["minimum"], maximum=meta["maximum"], units=True)
+            most = MOST_OF_A_SWITCH if meta["maximum"] is None else meta["maximum"]
+            return read_integer(text, minimum=meta["minimum"], maximum=most, units=True)
     except UnreadableError as error:
         raise ShootdownError(f"{name}={text} is not possible; allowed: {error.allowed}") from None
     return text.strip()

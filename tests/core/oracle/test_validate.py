@@ -124,6 +124,8 @@ def test_a_byte_order_mark_and_separators_inside_of_strings_are_no_lines(tmp_pat
         ({"kernel": "6.20.1"}, "6.20"),
         ({"workload": "nothing"}, "is none of"),
         ({"N": -1}, "not negative"),
+        ({"k": 10**9}, "k is 1000000000; it is at most 100000"),
+        ({"N": 10**20}, "it is at most 1000000"),
         ({"mode": "sideways"}, "one of"),
         ({"step": "dance"}, "is none of this program's"),
         ({"arch": "vax"}, "vax"),

@@ -1,0 +1,71 @@
+"""Files that commands write: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from shootdown._values.errors import ShootdownError
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
+    """Write a file of text beside the one that may be there, and put it in its place when all is written.
+
+    A device or a pipe is written as it is.
+
+    Args:
+        path: where to; a symbolic link stays, and what it names is replaced.
+        packed: write it gzipped.
+
+    Raises:
+        ShootdownError: it can't be written, as the disk is full for example. What was there is as it was.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):
+            with _opened(target, packed) as stream:
+                yield stream
+            return
+        beside = target.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            with _opened(beside, packed, "x") as stream:
+                if mode is not None:
+                    beside.chmod(stat.S_IMODE(mode))
+                yield stream
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ShootdownError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def _opened(path: Path, packed: bool, how: str = "w") -> TextIO:
+    raw = gzip.GzipFile(path, f"{how}b", 6) if packed else path.open(f"{how}b")
+    return io.TextIOWrapper(raw, encoding="utf-8")
+
+
+def check_place(option: str, path: Path) -> None:
+    """Refuse a place at which an option can't write its file, before the command begins.
+
+    Args:
+        option: its name, such as `--html`.
+        path: what it was given.
+
+    Raises:
+        ShootdownError: there is no such folder, or `-` was meant as standard output.
+    """
+    if str(path) == "-":
+        raise ShootdownError(f"{option} -: standard output has the report; give the name of a file")
+    if not path.absolute().parent.is_dir():
+        raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")
