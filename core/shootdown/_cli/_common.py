@@ -374,7 +374,12 @@ def _stream() -> TextIO:
 
 
 def _console(stream: TextIO) -> Any:
-    from rich.console import Console
+    from rich.console import Console as RichConsole
+
+    class Console(RichConsole):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to the frame; rich would close sys.stdout, which is not the report's, and exit."""
+            raise BrokenPipeError
 
     # Set explicitly, because rich trusts FORCE_COLOR and the like more than the stream.
     if stream.isatty():
