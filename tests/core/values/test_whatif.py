@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._plugins.registry import registry
 from shootdown._values.changes import Change
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel, switch, switches_of
-from shootdown._values.platform import Platform
+from shootdown._values.platform import Cost, Platform
 from shootdown._values.releases import resolve
 from shootdown._values.whatif import (
     Contradiction,
@@ -224,5 +225,23 @@ def test_the_same_settings_serve_any_value_with_switches() -> None:
     assert remarks[:2] == ("what-if: flush=kvm (box has auto)", "what-if: speed=9 (box has 3)")
     with pytest.raises(ShootdownError, match=r"nearest: platform\.flush"):
         set_fields(Box(), {"platform.flash": "kvm"}, "platform", "box")
-    with pytest.raises(ShootdownError, match="allowed: a whole number from 1 on"):
+    with pytest.raises(ShootdownError, match="allowed: a whole number from 1 to 2147483647"):
         set_fields(Box(), {"platform.speed": "0"}, "platform", "box")
+
+
+def test_every_whole_number_that_can_be_set_has_a_largest_value() -> None:
+    for architecture in registry().architectures().values():
+        kernel = resolve("7.0", architecture)
+        for name, field in (*switches_of(Kernel), *switches_of(kernel.arch)):
+            if type(field.default) is int and not field.metadata["choices"]:
+                with pytest.raises(
+                    ShootdownError, match=f"kernel.{name}=9+ is not possible; allowed: a whole"
+                ):
+                    parse_value(f"kernel.{name}", field, "99999999999999999999")
+
+
+def test_a_cost_of_more_than_1000_seconds_is_refused() -> None:
+    assert Cost(0, 1, 10**12, "a test").high == 10**12
+    for high in (1e13, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="must not lie"):
+            Cost(0, 1, high, "a test")
