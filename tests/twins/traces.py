@@ -24,9 +24,10 @@ def lackey(text, fetches):
 
 def view(text, fetches):
     """Return (address, core, workload), and the number of the first line that can't be read or None."""
-    found, core, started = [], 0, False
+    found, core, started, ended = [], 0, False, False
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip().startswith("View tool results"):
+            ended = True
             break
         if not line.strip():
             continue
@@ -43,4 +44,6 @@ def view(text, fetches):
             return found, number
         elif marker := CORE.match(match[3]):
             core = int(marker[1])
+    if text and not started and not ended:
+        return found, text.count("\n") + (not text.endswith("\n")) + 1
     return found, None

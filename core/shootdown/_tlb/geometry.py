@@ -18,6 +18,8 @@ INCLUSIONS: tuple[Inclusion, ...] = ("independent", "inclusive", "exclusive")
 # An entry's key keeps log2 of its page size in 6 bits beside the page number (kernels.py): 64 bits hold both
 # only from 64-byte pages on. The tag keeps 23 bits beside the global bit and a 40-bit frame number.
 SMALLEST_SHIFT = 6
+#: More entries than any cache has, and than there is room for on each of many CPUs.
+MOST_ENTRIES = 1 << 24
 TAG_BITS = 23
 
 
@@ -74,6 +76,8 @@ class CacheGeometry:
         name = f"cache of {self.entries} entries, {self.ways} ways"
         if self.entries < 1 or self.ways < 1:
             raise _refuse(name, "both must be at least 1", "leave the cache out if the CPU has none")
+        if self.entries > MOST_ENTRIES:
+            raise _refuse(name, f"it has more than {MOST_ENTRIES:,} entries", "give fewer")
         if self.entries % self.ways:
             raise _refuse(
                 name, f"{self.ways} ways do not divide {self.entries} entries", "entries = sets * ways"

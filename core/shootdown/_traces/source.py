@@ -114,6 +114,7 @@ class Source:
             self._rest = bytes(first[:got])
             packer = _PACKERS.get(Path(self.path).suffix.lower())
             if got and packer is not None:
+                self.close()
                 raise ShootdownError(f"trace {self.path}: it is not packed with {packer}, as its name says")
             return self._rest
         unpacked = bytearray(SNIFFED)

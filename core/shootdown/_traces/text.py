@@ -75,6 +75,10 @@ class TextTrace(Trace):
             if at_end:
                 if self.source.fault:
                     raise TraceError(self._place(state, byte + got), self.source.fault)
+                if self._name != "lackey" and byte + got and not (state[k.STARTED] or state[k.ENDED]):
+                    raise TraceError(
+                        self._place(state, byte + got), f"no line before it is {self._name} text"
+                    )
                 return
             left = got - end
             text[:left] = text[end:got].copy()

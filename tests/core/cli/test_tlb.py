@@ -246,3 +246,35 @@ def test_a_size_gets_a_cache_of_its_own() -> None:
 def test_a_region_has_pages_of_a_size_that_there_is() -> None:
     with pytest.raises(ShootdownError, match="power of two"):
         Region(0, 4096, 12)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert _cli.run(["tlb", *arguments]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entries", [10**12, 10**30])
+def test_a_cache_of_more_entries_than_any_has_is_refused(
+    capsys: pytest.CaptureFixture[str], trace: str, entries: int
+) -> None:
+    said = refused(capsys, trace, "-p", f"l1.entries={entries}", "-p", "l1.ways=4")
+    assert f"cache of {entries} entries, 4 ways: it has more than 16,777,216 entries" in said
+
+
+@pytest.mark.parametrize("suffix", ["gz", "xz"])
+def test_a_file_that_is_not_packed_as_its_name_says_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"t.bin.{suffix}"
+    path.write_bytes(PAGES.astype(np.uint64).tobytes())
+    assert "it is not packed with" in refused(capsys, str(path))
+    assert "it is not packed with" in refused(capsys, str(path), "--format", "bin")
+
+
+def test_text_without_a_line_of_drmemtrace_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("no line of it\n" * 3)
+    said = refused(capsys, str(path), "--format", "drmemtrace")
+    assert "line 4, byte 42: no line before it is drmemtrace text" in said
