@@ -108,3 +108,10 @@ def test_a_platform_that_several_architectures_have_is_judged_on_each(
 ) -> None:
     rows = json.loads(printed(capsys, "--platform", "qemu-tcg", "--kernel", "7.0", "--json"))["rows"]
     assert {"arm64", "powerpc", "x86"} <= {row["arch"] for row in rows}
+
+
+def test_a_number_of_cpus_is_refused_as_the_case_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["targets", "--set", "platform.cpus=1"]) == 2
+    assert (
+        "platform.cpus=1 is not possible here: the case that targets are judged by" in capsys.readouterr().err
+    )
