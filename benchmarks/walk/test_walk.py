@@ -37,7 +37,10 @@ _formats: dict[str, dict[str, object]] = {}
 
 
 def references(memory, root, addresses):
-    """Give the C walks, and where they write."""
+    """Give the C walks, and where they write.
+
+    A walk keeps what it reads and writes: C has addresses only, and a caller may let go of the arrays.
+    """
     try:
         lib, ffi = native.load("walk")
     except native.NoCompilerError as problem:
@@ -49,8 +52,9 @@ def references(memory, root, addresses):
     base = ffi.cast("uint8_t *", view.window - view.window_base)
     wanted = ffi.cast("uint64_t *", addresses.ctypes.data)
     functions = (lib.walk_dependent, lib.walk_naive, lib.walk_ring, lib.walk_groups)
+    kept = (memory, view, pa, fault)
     runs = {
-        name: lambda function=function: function(base, root, wanted, addresses.size, out)
+        name: lambda function=function, kept=kept: function(base, root, wanted, addresses.size, out)
         for name, function in zip(REFERENCES, functions, strict=True)
     }
     return runs, pa, fault
