@@ -9,15 +9,18 @@ puts one more dependent load on each level of a walk, 1.5 times the time of a wa
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
 from shootdown._compilation.typed import compiled_type
 from shootdown._values.errors import ShootdownError
@@ -50,6 +53,23 @@ _NOT_NPZ = (
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+
+#: The most bytes of an `.npz`: its arrays are unpacked into memory, whatever the size of the file.
+MOST_NPZ_BYTES = 1 << 31
+
+
+def _promised(archive: Any, name: str) -> int:
+    """Return the bytes of an array of an archive, from the array's header: nothing else is unpacked.
+
+    Raises:
+        ValueError: it is no array.
+    """
+    member = name if name in archive.zip.namelist() else f"{name}.npy"
+    with archive.zip.open(member) as packed:
+        version = npy.read_magic(packed)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, kind = read(packed)
+    return math.prod(shape) * kind.itemsize
 
 
 @compiled_type("shootdown._compilation.backend.memory_type:teach")
@@ -155,8 +175,17 @@ class PhysicalMemory:
     def _from_npz(cls, file: Path) -> PhysicalMemory:
         lacking: list[str] = []
         try:
+            if not zipfile.is_zipfile(file):
+                raise zipfile.BadZipFile
             with file.open("rb") as opened, np.load(opened) as archive:
                 lacking = [name for name in ("pfn", "data") if name not in archive]
+                if not lacking:
+                    held = sum(_promised(archive, name) for name in ("pfn", "data"))
+                    if held > MOST_NPZ_BYTES:
+                        raise ShootdownError(
+                            f"memory image {file}: its arrays have {held:,} bytes, and an .npz is copied, so it "
+                            f"may have {MOST_NPZ_BYTES:,}; a raw image, which may be sparse, is mapped"
+                        )
                 frames, data = archive["pfn"], archive["data"]
         except PermissionError:
             raise

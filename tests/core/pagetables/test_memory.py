@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._pagetables import memory
 from shootdown._pagetables.memory import SECTION_BYTES, PhysicalMemory
 from shootdown._values.errors import ShootdownError
 
@@ -148,6 +151,39 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tmp_path, name, content, s
     with pytest.raises(ShootdownError, match=said) as refused:
         PhysicalMemory.load(file)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "members", [{"a.txt": b"text"}, {"pfn": b"text", "data": b"text"}, {"pfn.npy": b"", "data.npy": b""}]
+)
+def test_a_zip_that_is_no_npz_is_refused(tmp_path, members):
+    file = tmp_path / "other.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ShootdownError, match=r"no \.npz with pfn and data"):
+        PhysicalMemory.load(file)
+
+
+def test_a_plain_array_by_the_name_of_an_npz_is_refused(tmp_path):
+    file = tmp_path / "plain.npz"
+    with file.open("wb") as opened:
+        np.save(opened, np.arange(8))
+    with pytest.raises(ShootdownError, match=r"no \.npz with pfn and data"):
+        PhysicalMemory.load(file)
+
+
+def test_a_small_npz_that_would_fill_the_memory_is_refused_by_its_header(tmp_path, monkeypatch):
+    file = tmp_path / "bomb.npz"
+    np.savez_compressed(file, pfn=np.arange(2000), data=np.zeros((2000, 4096), np.uint8))
+    monkeypatch.setattr(memory, "MOST_NPZ_BYTES", 2000 * 8 + 2000 * 4096)
+    assert PhysicalMemory.load(file).frames == 2000
+    monkeypatch.setattr(memory, "MOST_NPZ_BYTES", 2000 * 4096)
+    tracemalloc.start()
+    with pytest.raises(ShootdownError, match="its arrays have 8,208,000 bytes"):
+        PhysicalMemory.load(file)
+    assert tracemalloc.get_traced_memory()[1] < 2000 * 4096
+    tracemalloc.stop()
 
 
 def test_an_npz_of_other_arrays_is_refused(tmp_path):
