@@ -31,6 +31,11 @@ from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 
+#: Bits of a cell of the state that exploration keeps, and the most CPUs of a machine that it takes: a state has a row
+#: of cells for each pair of CPUs, and with thousands it takes minutes until the first is looked at.
+EXPLORED_BITS = 16
+MOST_EXPLORED_CPUS = 64
+
 
 @attrs.define
 class _Task:
@@ -238,6 +243,11 @@ class Model:
         geometry = self.lowering.geometry
         if self.cpus < 1:
             raise ShootdownError(f"a machine has at least one CPU, not {self.cpus}")
+        if bits == EXPLORED_BITS and self.cpus > MOST_EXPLORED_CPUS:
+            raise ShootdownError(
+                f"a scenario of {self.cpus} CPUs: exploration takes up to {MOST_EXPLORED_CPUS}, "
+                "and races show with two to four"
+            )
         layout = make_layout(
             cpus=self.cpus,
             tasks=len(self._tasks),

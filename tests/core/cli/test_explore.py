@@ -387,3 +387,13 @@ def test_ctrl_c_leaves_the_rows_that_are_done() -> None:
     assert "rows are done" in errors
     document = json.loads(out)
     assert len(document["rows"]) < 2
+
+
+def test_a_scenario_of_thousands_of_cpus_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[3] / "docs" / "examples" / "late_flush.py"
+    path = tmp_path / "large.py"
+    path.write_text(example.read_text().replace("cpus=2", "cpus=9999"))
+    _, errors = run(capsys, "explore", str(path), status=2)
+    assert "a scenario of 9999 CPUs: exploration takes up to 64" in errors
