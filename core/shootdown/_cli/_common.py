@@ -56,6 +56,24 @@ def write_line(text: str) -> None:
     print(text, file=_stream())
 
 
+def write_wrapped(text: str, *, rest: str) -> None:
+    """Write a sentence of the report, wrapped where the report goes to a terminal or COLUMNS is set.
+
+    Args:
+        text: begins with the blanks of its first line.
+        rest: what stands before each further line.
+    """
+    columns = line_width()
+    if columns is None or len(text) <= columns:
+        write_line(text)
+        return
+    from shootdown._report.text import paragraph
+
+    words = text.lstrip(" ")
+    for line in paragraph(words, columns, first=" " * (len(text) - len(words)), rest=rest):
+        write_line(line)
+
+
 def write_part(text: str) -> None:
     """Write a part of a line, or of a long JSON text, to standard output."""
     _stream().write(text)

@@ -104,4 +104,4 @@ def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str])
     if found:
         _common.write_line("")
         for reason, where in found.items():
-            _common.write_line(f"- {reason}: {', '.join(where)}")
+            _common.write_wrapped(f"- {reason}: {', '.join(where)}", rest="  ")

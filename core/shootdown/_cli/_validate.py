@@ -102,7 +102,7 @@ def _list_open(comparisons: list[Comparison]) -> None:
         return
     _common.write_line(f"\n{ranges.total()} counts are ranges, decided by what no row says:")
     for (count, reason), times in ranges.most_common():
-        _common.write_line(f"  {times} of {count}: {reason}")
+        _common.write_wrapped(f"  {times} of {count}: {reason}", rest="    ")
 
 
 def _list_unrun(comparisons: list[Comparison]) -> None:
@@ -115,7 +115,9 @@ def _list_unrun(comparisons: list[Comparison]) -> None:
     for reason, numbers in sorted(lines.items(), key=lambda pair: -len(pair[1]))[:_SHOWN]:
         more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
         named = ", ".join(map(str, numbers[:_NAMED]))
-        _common.write_line(f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}")
+        _common.write_wrapped(
+            f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}", rest="    "
+        )
     if len(lines) > _SHOWN:
         _common.write_line(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
 
@@ -129,12 +131,13 @@ def _list_differences(compared: list[Comparison]) -> None:
     known = sum(v.reason is not None for _, v in differing)
     _common.write_line(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
     for comparison, verdict in differing[:_SHOWN]:
-        _common.write_line(
+        _common.write_wrapped(
             f"  line {comparison.row.number}, {comparison.row.arch} {comparison.row.kernel}, "
             f"{_case(comparison)}: {verdict.count} measured {_pair(verdict.measured)}, "
-            f"predicted {_pair(verdict.predicted)}"
+            f"predicted {_pair(verdict.predicted)}",
+            rest="    ",
         )
-        _common.write_line(f"    {_why(verdict)}")
+        _common.write_wrapped(f"    {_why(verdict)}", rest="    ")
     if len(differing) > _SHOWN:
         _common.write_line(f"  ... and {len(differing) - _SHOWN} more; --json has all")
 

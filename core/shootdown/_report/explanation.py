@@ -19,8 +19,8 @@ from shootdown._timed.run import Run, run_machine
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
 
-#: Where the columns of numbers begin, counted from the right.
-_NUMBERS = 36
+#: Columns that numbers take in most tables of steps, and the narrowest column of steps that can be read.
+_NUMBERS, _NARROWEST = 36, 24
 
 #: What each counter of invalidations means, in words.
 _DONE = {
@@ -227,24 +227,38 @@ def _done(found: Explanation, width: int) -> Iterator[str]:
 
 
 def _steps(root: Node, width: int) -> Iterator[str]:
-    columns = [
-        Column("kernel function, step"),
-        Column("times", right=True),
-        Column("to CPUs", right=True),
-        Column("time", right=True),
+    numbers_only = [Column(text, right=True) for text in ("times", "to CPUs", "time")]
+    found = [
+        (depth, node, ["", "", _time(node.total_ns)])
+        if node.children
+        else (depth, node, [exact(node.count), _number(node.targets), _time(node.time_ns)])
+        for depth, node in walk(root)
     ]
-    rows = []
-    for depth, node in walk(root):
-        indent = "  " * min(depth, 10)
-        if node.children:
-            where = f"  {node.where}" if node.where else ""
-            rows.append([f"{indent}{node.name}{where}", "", "", _time(node.total_ns)])
-            continue
-        lines = paragraph(node.name, max(width - _NUMBERS, 24), first=f"{indent}- ")
-        rows.append(["\n".join(lines), exact(node.count), _number(node.targets), _time(node.time_ns)])
-    chosen = widths(columns, rows, width) or widths(columns, rows, 10_000)
+    sizes = widths(numbers_only, [numbers for _, _, numbers in found], 10_000)
+    assert sizes is not None
+    room = max(width - sum(sizes) - GAP * len(sizes), _NARROWEST)
+    for_steps = max(min(room, width - _NUMBERS), _NARROWEST)
+    rows = [
+        ["\n".join(_step(depth, node, room if node.children else for_steps)), *numbers]
+        for depth, node, numbers in found
+    ]
+    columns = [Column("kernel function, step"), *numbers_only]
+    chosen = widths(columns, rows, 10_000)
     assert chosen is not None
     yield from lay_out(columns, rows, chosen)
+
+
+def _step(depth: int, node: Node, room: int) -> list[str]:
+    """Write a step, or a function and the file that it is in, below the function that calls it."""
+    indent = "  " * min(depth, 10)
+    if not node.children:
+        return paragraph(node.name, room, first=f"{indent}- ")
+    line = f"{indent}{node.name}  {node.where}" if node.where else f"{indent}{node.name}"
+    if len(line) <= room:
+        return [line]
+    return [*paragraph(node.name, room, first=indent, rest=f"{indent}    ")] + (
+        paragraph(node.where, room, first=f"{indent}    ") if node.where else []
+    )
 
 
 def _number(value: float) -> str:

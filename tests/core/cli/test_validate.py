@@ -53,3 +53,22 @@ def test_a_reader_of_several_tables_that_went_away_ends_it_with_141(tmp_path: Pa
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_sentences_are_wrapped_for_a_terminal_and_whole_for_a_pipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    wrong = ROW | {"counts": ROW["counts"] | {"sync_broadcasts": [7, 7]}}
+    file.write_text("\n".join(map(json.dumps, [wrong, ROW | {"workload": "nothing"}])))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert _cli.run(["validate", str(file)]) == 1
+    whole = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 80
+    monkeypatch.setenv("COLUMNS", "80")
+    assert _cli.run(["validate", str(file)]) == 1
+    wrapped = capsys.readouterr().out
+    assert max(map(len, wrapped.splitlines())) <= 80
+    assert [line for line in wrapped.split() if "─" not in line] == [
+        line for line in whole.split() if "─" not in line
+    ]

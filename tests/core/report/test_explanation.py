@@ -94,3 +94,12 @@ def test_of_a_case_that_can_not_be_run_there_is_only_its_row() -> None:
     assert (refused.run, refused.entries, list(refused.events), refused.stale) == (None, [], [], None)
     assert any("not applicable" in line for line in explanation(refused, 100))
     assert list(event_lines(refused))[-1].startswith("!: an interrupt")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(("arch", "workload"), [("arm64", "anonymous"), ("powerpc", "anonymous")])
+def test_a_functions_file_does_not_make_the_steps_wider_than_the_terminal(
+    width: int, arch: str, workload: str
+) -> None:
+    (case,) = cases(workload, arch=[arch], platforms=[], kernels=["7.0"], cpus=[4], parameters={})[:1]
+    assert max(map(len, explanation(explain(case), width))) <= width
