@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
-from shootdown._machine.gathers import strides_of
+from shootdown._machine.gathers import rounded_strides_of
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_STRIDES,
@@ -328,7 +328,8 @@ class Words:
             return ["flush everything"]
         if strides == self._layout.most:  # a cell holds no more: some kernels convert the range to pages
             gather = self._row(task) + T_GATHER + step[1] * GATHER_CELLS
-            return [f"flush a range of {strides_of(after, self._layout, gather):,} strides"]
+            count = int(rounded_strides_of(after, self._layout, gather))
+            return [f"flush a range of {count:,} stride{'' if count == 1 else 's'}"]
         return [f"flush a range of {strides:,}"]
 
     def _tell_flags(self, step: list[int], task: int, before: State, after: State) -> list[str]:

@@ -258,4 +258,5 @@ def test_a_range_that_a_cell_cannot_hold_is_told_in_strides() -> None:
     assert story is not None
     told = str(story.to_list())
     assert "flush a range of 512 strides" in told
+    assert "flush a range of 0" not in told
     assert "65,535" not in told
