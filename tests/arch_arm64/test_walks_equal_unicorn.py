@@ -90,13 +90,12 @@ class Machine:
         return None if refused else pa.value
 
 
-@pytest.mark.parametrize("batches", [BATCHES // 5, pytest.param(BATCHES, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", NAMES)
-def test_translations_and_refusals_are_unicorns(name, batches):
+def test_translations_and_refusals_are_unicorns(name):
     rng = np.random.default_rng(NAMES.index(name) + 301)
     format_, granule = FORMAT[name], arm64_cases.NAMES[name][0]
     seen = Counter()
-    for batch in range(batches):
+    for batch in range(BATCHES):
         settings = arm64_cases.control(rng, name) | {
             "ha": False,
             "hd": False,
@@ -132,5 +131,5 @@ def test_translations_and_refusals_are_unicorns(name, batches):
             seen[access, expected is None] += 1
             if ours is not None:
                 seen[format_.shifts[level]] += 1
-    assert all(seen[access, refused] > batches for access in EVERY_ACCESS for refused in (True, False))
+    assert all(seen[access, refused] > 100 for access in EVERY_ACCESS for refused in (True, False))
     assert {size for size in seen if isinstance(size, int)} == SIZES[granule]

@@ -26,13 +26,12 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize("batches", [BATCHES // 5, pytest.param(BATCHES, marks=pytest.mark.long)])
 @pytest.mark.parametrize("format_", [RADIX_4K, RADIX_64K], ids=lambda f: f.name)
-def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_, batches):
+def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_):
     last_bits = format_.levels[-1].bits
     rng = np.random.default_rng(900 + last_bits)
     seen, sizes, codes = Counter(), Counter(), set()
-    for batch in range(batches):
+    for batch in range(BATCHES):
         thread = powerpc_radix_cases.thread(rng)
         tables = powerpc_radix_cases.tables(rng, last_bits)
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
@@ -73,7 +72,7 @@ def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_,
             assert memory.read(number << 12, 4096) == bytes(data)
 
     assert set(seen) == set(REASONS)
-    assert min(seen.values()) > batches
+    assert min(seen.values()) > 100
     assert set(sizes) == {(bits, access) for bits in (12, 16, 21, 30, 39) for access in EVERY_ACCESS}
     # Not found, no-execute, protection, configuration, reference and change: with and without a store.
     causes = {0x4000_0000, 0x0800_0000, 0x0008_0000, 0x0004_0000}
