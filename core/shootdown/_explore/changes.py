@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
 from shootdown._machine.gathers import rounded_strides_of
@@ -328,7 +329,7 @@ class Words:
             return ["flush everything"]
         if strides == self._layout.most:  # a cell holds no more: some kernels convert the range to pages
             gather = self._row(task) + T_GATHER + step[1] * GATHER_CELLS
-            count = int(rounded_strides_of(after, self._layout, gather))
+            count = int(runnable(rounded_strides_of)(after, self._layout, gather))
             return [f"flush a range of {count:,} stride{'' if count == 1 else 's'}"]
         return [f"flush a range of {strides:,}"]
 

@@ -604,7 +604,7 @@ class Builders:
         self._write(o.TARGET_LOADED, cost=cost, text=text)
 
     def target_running(self, *, cost: str | None = None, text: str = "") -> None:
-        """Leave out preempted vCPUs and request a flush on guest entry from them (KVM_VCPU_FLUSH_TLB)."""
+        """Leave out preempted vCPUs and request a flush on guest entry from them."""
         self._write(o.TARGET_RUNNING, cost=cost, text=text)
 
     def target_walkers(self, *, cost: str | None = None, text: str = "") -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
-from shootdown._compilation.running import runnable
 from shootdown._pagetables.format import EVERY_ACCESS, USER_READ, Access, CustomFormat, Reason, bit
 from shootdown._pagetables.format_layout import Check, Walk, check, layout
 from shootdown._pagetables.memory import PhysicalMemory
@@ -184,7 +183,7 @@ def test_a_root_outside_of_an_image_is_no_memory(tmp_path):
 
 
 def flat_walk(memory, check, root, va):
-    at = runnable(find)(memory, root + ((va >> U(12)) & U(511)) * U(8))
+    at = find(memory, root + ((va >> U(12)) & U(511)) * U(8))
     entry = peek(at) if at != U(0) else U(0)
     good = entry & U(1) != U(0) and (check.allowed >> U(0)) & U(1) != U(0)
     reason = U(0) if good else U(1)

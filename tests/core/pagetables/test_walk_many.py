@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from twins.toy_formats import BY_ANY_BIT, DESCRIPTORS, SIZED
 
 import shootdown
-from shootdown._compilation.running import runnable
 from shootdown._pagetables import walk_many as _walk_many
 from shootdown._pagetables.address_space import AddressSpace
 from shootdown._pagetables.format import EVERY_ACCESS, Access, CustomFormat, Format, Reason
@@ -225,7 +224,7 @@ def test_the_way_is_chosen_by_the_size_of_the_tables():
 
 
 def flat_walk(memory, check, root, va):
-    at = runnable(find)(memory, root + ((va >> U(12)) & U(511)) * U(8))
+    at = find(memory, root + ((va >> U(12)) & U(511)) * U(8))
     entry = peek(at) if at != U(0) else U(0)
     good = entry & U(1) != U(0) and (check.allowed >> U(0)) & U(1) != U(0)
     return Walk(

@@ -137,7 +137,7 @@ REQUESTS = (
     ),
     Row(
         name="TARGET_RUNNING",
-        does="Leave out preempted vCPUs and request a flush on guest entry from them (KVM_VCPU_FLUSH_TLB).",
+        does="Leave out preempted vCPUs and request a flush on guest entry from them.",
         reads=(PREEMPTED, FLUSH_ON_ENTRY, TARGETS),
         writes=(FLUSH_ON_ENTRY.perhaps(), TARGETS.perhaps()),
         touches=(Shared("preempted", Whose.ANY, writes=True),),
