@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# What `make quick` tries out: values, parsing, plugins, reports, and the engines step by step as plain Python.
+# What `make quick` tries out: values, parsing, reports, and the steps one by one as plain Python.
 # Tests there that need compiled kernels or a process of their own are marked `compiled`.
-QUICK := $(patsubst %,tests/core/%,machine plugins report timed traces values cli/test_common.py questions/test_image.py) \
+QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.py questions/test_image.py) \
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
