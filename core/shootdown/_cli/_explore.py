@@ -127,7 +127,7 @@ def command(
     """Explore every interleaving of a scenario: is it safe, or how does the bug come about?
 
     SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. A verdict is a result:
-    the exit status is 0 for safe, bug and not-applicable, 3 if a search was inconclusive.
+    the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous.
     """
     for option, path in (("--html", html), ("--perfetto", perfetto)):
         if path is not None:
@@ -140,7 +140,7 @@ def command(
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
     walks = _soak(soak, seed)
-    from shootdown._questions.explore import MOST_BYTES, MOST_STATES, explorations
+    from shootdown._questions.explore import MOST_BYTES, MOST_STATES, NO_ANSWER, explorations
 
     cases = explorations(
         scenario, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -165,7 +165,7 @@ def command(
     if interrupted:
         click.echo(f"{len(done)} of {len(cases)} rows are done", err=True)
         raise KeyboardInterrupt
-    if any(row.verdict == "inconclusive" for row in done):
+    if any(row.verdict in NO_ANSWER for row in done):
         raise click.exceptions.Exit(INCONCLUSIVE)
 
 
@@ -216,7 +216,7 @@ def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> 
             stream.write(page(done))
         click.echo(f"{html}: {len(done)} row{'s' if len(done) != 1 else ''}", err=True)
     if perfetto is not None:
-        told = next((row for row in done if row.story is not None), None)
+        told = next((row for row in done if row.story is not None and row.verdict == "bug"), None)
         if told is None:
             click.echo(f"{perfetto}: not written, as no row has a story", err=True)
             return

@@ -46,6 +46,7 @@ def command(
     which a scenario has the same verdicts share a line.
     """
     from shootdown._questions import matrix as m
+    from shootdown._questions.explore import NO_ANSWER
 
     prepared = m.jobs(
         scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -73,7 +74,7 @@ def command(
     if interrupted:
         click.echo(f"{len(done)} of {total} cells are done", err=True)
         raise KeyboardInterrupt
-    if any(row.verdict == "inconclusive" for row in done):
+    if any(row.verdict in NO_ANSWER for row in done):
         raise click.exceptions.Exit(INCONCLUSIVE)
 
 

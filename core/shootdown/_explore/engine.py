@@ -25,10 +25,10 @@ _FIRST_ROWS = 1 << 12
 _FIRST_STATES = 100
 #: States from which random walks look ahead.
 _LOOKS = 32
-#: Bytes for a state apart from its row: parent, label, and two slots of the hash table.
-_OVERHEAD = 16
+#: Bytes for a state apart from its row: parent, label, a state that it leads to, and two slots of the hash table.
+_OVERHEAD = 20
 
-SAFE, BUG, INCONCLUSIVE = "safe", "bug", "inconclusive"
+SAFE, BUG, INCONCLUSIVE, LIVELOCK = "safe", "bug", "inconclusive", "livelock"
 #: The invariant that is broken by a state in which a task waits for ever.
 DEADLOCK = "deadlock"
 
@@ -53,10 +53,10 @@ class Outcome:
     """What a search found.
 
     Args:
-        verdict: `safe`, `bug` or `inconclusive`.
+        verdict: `safe`, `bug`, `livelock` or `inconclusive`.
         invariant: the broken one, or None.
         states, transitions, depth: states found, moves made, and the number of moves to the last state (or the bug).
-        path: the labels of the moves of a shortest path to the bug.
+        path: the labels of the moves of a shortest path to the bug, or into the livelock.
         reached: the scenario's places that were reached.
         row_bytes, total_bytes: of one packed state, and of all that the search kept.
         walks: the number of random walks made in place of a search.
@@ -191,6 +191,8 @@ class Explorer:
     ) -> Outcome | None:
         """Search; return None if a step was taken that was assumed never to be, and drop that assumption."""
         from shootdown._explore import search as s
+        from shootdown._explore.livelock import first_trap
+        from shootdown._explore.mistakes import mistake_after
         from shootdown._explore.packing import plan_for
         from shootdown._explore.symmetry import evened, varying
 
@@ -221,8 +223,14 @@ class Explorer:
                     return self._outcome(INCONCLUSIVE, None, store, plan.words, found - 1, ())
                 store = self._grown(store, plan.words, min(len(store.parent) * 4, most + _FIRST_ROWS))
             elif why == s.ALL:
-                return self._outcome(SAFE, None, store, plan.words, found - 1, ())
+                trapped = first_trap(self, store, plan, symmetry, scratch)
+                if trapped is None:
+                    return self._outcome(SAFE, None, store, plan.words, found - 1, ())
+                return self._outcome(LIVELOCK, LIVELOCK, store, plan.words, trapped, ())
             elif why == s.BUG:
+                if int(store.at[s.INVARIANT]) >= o.MISTAKES:
+                    row = self._unpacked(store, plan, done)
+                    raise mistake_after(self, row, int(store.at[s.LABEL]))
                 name = self.problem.invariants[int(store.at[s.INVARIANT])]
                 return self._outcome(BUG, name, store, plan.words, done, (int(store.at[s.LABEL]),))
             elif why == s.DEADLOCK:
@@ -250,12 +258,17 @@ class Explorer:
             progress(int(store.at[s.COUNT]), int(store.at[s.HEAD]))
         return why
 
-    def _waiting_since_they_began(self, store: Any, plan: Any, row: int) -> int:
-        """Count the tasks that have only taken the local steps that they begin with: a story shows those as moves."""
+    def _unpacked(self, store: Any, plan: Any, row: int) -> npt.NDArray[Any]:
+        """Return a state that was found, by its row."""
         from shootdown._explore.packing import unpack
 
         state = self.start.copy()
         runnable(unpack)(store.rows, row * plan.words, state, plan)
+        return state
+
+    def _waiting_since_they_began(self, store: Any, plan: Any, row: int) -> int:
+        """Count the tasks that have taken no steps but those that they begin with: a story tells of those too."""
+        state = self._unpacked(store, plan, row)
         layout = self.problem.machine.layout
         places = range(layout.o_task + T_PC, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
         return sum(int(state[at] == self.start[at] != self.first[at]) for at in places)
@@ -363,6 +376,7 @@ class Explorer:
         bigger = self._new_store(len(store.parent), new.words)
         n = int(store.at[s.COUNT])
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
+        bigger.onward[:n] = store.onward[:n]
         runnable(s.repack)(store, bigger.rows, self.start.copy(), old, new)
         bigger.at[:] = store.at
         runnable(s.rehash)(bigger, new.words)
@@ -376,6 +390,7 @@ class Explorer:
             np.empty(rows * words, np.uint64),
             np.empty(rows, np.int32),
             np.empty(rows, np.int32),
+            np.zeros(rows, np.int32),
             np.zeros(slots, np.int32),
             np.zeros(s.AT_CELLS, np.int64),
             mask=slots - 1,
@@ -389,6 +404,7 @@ class Explorer:
         n = int(store.at[s.COUNT])
         bigger.rows[: n * words] = store.rows[: n * words]
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
+        bigger.onward[:n] = store.onward[:n]
         bigger.at[:] = store.at
         runnable(s.rehash)(bigger, words)
         return bigger
@@ -404,14 +420,14 @@ class Explorer:
             row = int(store.parent[row])
         states = int(store.at[s.COUNT])
         # Room for more rows is allocated; untouched pages take no memory until they are written.
-        total = states * (words * 8 + store.parent.itemsize + store.label.itemsize) + store.table.nbytes
+        total = states * (words * 8 + 3 * store.parent.itemsize) + store.table.nbytes
         return Outcome(
             verdict=verdict,
             invariant=invariant,
             states=states,
             transitions=int(store.at[s.TRANSITIONS]),
             depth=len(path),
-            path=tuple(reversed(path)) if verdict == BUG else (),
+            path=tuple(reversed(path)) if verdict in (BUG, LIVELOCK) else (),
             reached=frozenset(
                 name for name, mark in zip(self.problem.places, self.marks.seen, strict=False) if mark
             ),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shootdown._explore.flow import LOCAL, Text, index_of, text_of
+from shootdown._explore.flow import LABELS, LOCAL, Text, index_of, text_of
 from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
@@ -312,11 +312,16 @@ def quiet_steps(
     for pc in candidates:
         if steps[pc][0] == o.V_LOAD and quiet[pc] and _polls(text, quiet, pc):
             quiet[pc] = SEEN
+    for pc in taken:
+        op = steps[pc][0]
+        back = op in LABELS and steps[pc][1 + LABELS[op]] <= pc
+        if back and quiet[pc] and op not in _PROGRESS and _polls(text, quiet, pc):
+            quiet[pc] = SEEN  # a loop that nothing ends: each round is a move
     return quiet
 
 
 def _polls(text: Text, quiet: list[int], load: int) -> bool:
-    """Whether a program can loop back to a load by local steps that make no progress.
+    """Whether a program can loop back to a step by local steps that make no progress.
 
     Unless another task writes the variable, such a loop has no end, and neither would the move.
     """

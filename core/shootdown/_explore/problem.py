@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from shootdown._explore.alike import Group, Table
+from shootdown._explore.checks import check
 from shootdown._machine.machine import Machine
 
 
@@ -34,3 +35,7 @@ class Problem:
     tables: tuple[Table, ...] = ()
     mm_locks: tuple[int, ...] = ()
     lanes: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check that all fits together."""
+        check(self)

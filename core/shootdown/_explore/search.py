@@ -65,6 +65,7 @@ class Store(NamedTuple):
         rows: packed states, uint64, flat.
         parent: the row that each was reached from, int32.
         label: the move that led to it, int32.
+        onward: of the rows that it leads to, the last; 0 for none, or for the first row; int32.
         table: row numbers plus one by hash, int32; its length is a power of two.
         at: the position of the search; see the constants.
         mask: of a hash, for the table.
@@ -74,6 +75,7 @@ class Store(NamedTuple):
     rows: npt.NDArray[np.uint64]
     parent: npt.NDArray[np.int32]
     label: npt.NDArray[np.int32]
+    onward: npt.NDArray[np.int32]
     table: npt.NDArray[np.int32]
     at: npt.NDArray[np.int64]
     mask: int
@@ -121,10 +123,8 @@ def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
 
 
 @inlined
-def insert(
-    store: Store, rows: Cells, at: int, hashed: np.uint64, words: int, parent: int, label: int
-) -> None:
-    """Add a row, which begins at `at`, unless it is there."""
+def insert(store: Store, rows: Cells, at: int, hashed: np.uint64, words: int, parent: int, label: int) -> int:
+    """Add a row, which begins at `at`, unless it is there; returns its number."""
     mask = np.uint64(store.mask)
     slot = hashed & mask
     while True:
@@ -137,7 +137,7 @@ def insert(
                 same = False
                 break
         if same:
-            return
+            return int64(found)
         slot = (slot + np.uint64(1)) & mask
     n = store.at[COUNT]
     for w in range(words):
@@ -146,6 +146,7 @@ def insert(
     store.label[n] = label
     store.table[slot] = n + 1
     store.at[COUNT] = n + 1
+    return int64(n)
 
 
 @kernel
@@ -156,8 +157,11 @@ def insert_all(store: Store, scratch: Scratch, words: int, n: int, parent: int) 
         found = int64(store.table[scratch.hashes[i] & mask]) - 1
         if found >= 0:
             prefetch(store.rows, found * words)
+    onward = int64(0)
     for i in range(n):
-        insert(store, scratch.rows, i * words, scratch.hashes[i], words, parent, scratch.labels[i])
+        row = insert(store, scratch.rows, i * words, scratch.hashes[i], words, parent, scratch.labels[i])
+        onward = max(onward, row)
+    store.onward[parent] = onward
 
 
 @kernel
@@ -374,6 +378,7 @@ def raw_store(store: Store) -> Store:
         raw(store.rows),
         raw(store.parent),
         raw(store.label),
+        raw(store.onward),
         raw(store.table),
         raw(store.at),
         store.mask,

@@ -13,6 +13,9 @@ import numpy as np
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.engine import BUG, DEADLOCK, INCONCLUSIVE, Explorer, Outcome
+from shootdown._machine import ops as o
+from shootdown._machine.mistakes import found_in
+from shootdown._values.errors import ShootdownError
 
 _MIX = 0x9E3779B97F4A7C15
 _LARGEST = (1 << 63) - 1
@@ -66,6 +69,10 @@ class Soak:
             bad = said & 3 == 2
             if bad or (made < self.length and stuck(explorer, state)):
                 path = [int(label) for label in labels[:made]]
+                if bad and said >> 2 >= o.MISTAKES:
+                    machine = explorer.problem.machine
+                    wrong = found_in(state, machine.code, machine.code.lists, machine.layout)
+                    raise wrong or ShootdownError("a step of the program names something that is not there")
                 name = explorer.problem.invariants[said >> 2] if bad else DEADLOCK
                 if bad:
                     path = shorter(explorer, path, said)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.changes import State, Words, mm_name
-from shootdown._explore.engine import DEADLOCK, Explorer, Outcome
+from shootdown._explore.engine import DEADLOCK, LIVELOCK, Explorer, Outcome
 from shootdown._explore.labels import MOVES, move_words, parts
 from shootdown._explore.moves import (
     CHOOSE,
@@ -26,6 +26,7 @@ from shootdown._explore.moves import (
     FILL,
     GRANT,
     IDLE,
+    LONGEST,
     PREEMPT,
     REFUSED,
     RESUME,
@@ -58,6 +59,8 @@ from shootdown._machine.steps.table import STEPS, holds
 #: Moves that continue with the local steps of a task.
 _OF_A_TASK = (STEP, CHOOSE, GRANT)
 _OF_A_CPU = (TAKE, RESUME)
+#: Of a move that never ends, so many steps are told.
+_ROUND = 24
 _HANDLERS = {
     o.CALL_FLUSH: ("flush_tlb_func", "takes the flush IPI of CPU {}"),
     o.CALL_SYNC: ("tlb_remove_table_smp_sync", "takes the sync IPI of CPU {}"),
@@ -73,6 +76,7 @@ SENTENCES = {
     "walk-cache": "A hardware walker may not use a cached link to a page table that belongs to somebody else by "
     "then, or to nobody.",
     DEADLOCK: "Nobody may wait for ever.",
+    LIVELOCK: "Whatever has an end can get to it.",
 }
 
 
@@ -90,14 +94,14 @@ def tell(explorer: Explorer, outcome: Outcome, sentences: Mapping[str, str] | No
 
     Args:
         explorer: the explorer that found it.
-        outcome: its outcome, whose verdict is `bug`.
+        outcome: its outcome, whose verdict is `bug` or `livelock`.
         sentences: the scenario's own invariants, explained.
     """
     assert outcome.invariant is not None
     teller = _Teller(explorer)
     for label in concrete(explorer, outcome.path):
         teller.make(label)
-    if outcome.invariant == DEADLOCK:
+    if outcome.invariant == DEADLOCK or (outcome.invariant == LIVELOCK and not outcome.path):
         teller.begin_all()
     return teller.story(outcome.invariant, SENTENCES | dict(sentences or {}))
 
@@ -257,7 +261,7 @@ class _Teller:
         """
         machine = self.explorer.problem.machine
         marks, rules = self.explorer.marks, self.explorer.rules
-        while steps is None or len(atoms) < steps:
+        while len(atoms) < (LONGEST if steps is None else steps):
             pc = self._pc(task)
             fails = int(self.code.steps[pc * 5]) == o.FAIL
             if steps is None and not (begins or fails or (rules.fuse and marks.local[pc])):
@@ -332,8 +336,13 @@ class _Teller:
     def story(self, invariant: str, sentences: dict[str, str]) -> Story:
         """Return the story of the moves made so far."""
         ending = self._ending(invariant)
-        if invariant == DEADLOCK and self.lines:
+        if invariant in (DEADLOCK, LIVELOCK) and self.lines:
             self.lines[-1] = attrs.evolve(self.lines[-1], bad=True)
+        if invariant == LIVELOCK:  # a move may go round for ever
+            self.lines = [
+                attrs.evolve(line, atoms=line.atoms[:_ROUND]) if len(line.atoms) == LONGEST else line
+                for line in self.lines
+            ]
         lanes = list(self.explorer.problem.lanes[: self.layout.cpus])
         lanes += [""] * (self.layout.cpus - len(lanes))
         return Story(
@@ -349,6 +358,10 @@ class _Teller:
         layout = self.layout
         if invariant == DEADLOCK:
             return waiting(self.state, self.code, layout)
+        if invariant == LIVELOCK:
+            from shootdown._explore.livelock import going_round
+
+            return going_round(self.explorer, self.fused)
         last = self.lines[-1]
         atom = last.atoms[-1]
         if atom.pc >= 0:

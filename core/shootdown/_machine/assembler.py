@@ -23,8 +23,9 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
+from shootdown._machine.checks import MOST_ENTRIES, as_written, cost_number
 from shootdown._machine.label import Label
-from shootdown._values.platform import COST_NAMES
+from shootdown._machine.sites import Site, caller, mistake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,7 @@ class Code:
         notes: one for each step.
         causes: the names of the causes.
         instructions: the names of the instructions that EXECUTE counts, by number.
+        sites: the line that wrote each step; None where shootdown itself did.
     """
 
     steps: npt.NDArray[np.int64]
@@ -74,6 +76,7 @@ class Code:
     notes: tuple[StepNote, ...]
     causes: tuple[str, ...]
     instructions: tuple[str, ...] = ()
+    sites: tuple[Site | None, ...] = ()
 
 
 class Branch:
@@ -86,6 +89,8 @@ class Branch:
 
     def otherwise(self) -> None:
         """End the first arm and begin the second."""
+        if self._end is not None:
+            raise mistake("otherwise() is called twice: a branch has two arms")
         self._end = Label()
         self._asm.jump(self._end)
         self._asm.place(self.unless)
@@ -104,7 +109,10 @@ class Assembler(Builders):
 
     def __init__(self) -> None:
         self._steps: list[list[int | Label]] = []
+        self._sites: list[Site | None] = []
+        self._open: list[tuple[str, Site | None]] = []
         self._lists: list[int] = []
+        self._list_ends: list[int] = []
         self._cost: list[int] = []
         self._cause: list[int] = []
         self._notes: list[StepNote] = []
@@ -162,29 +170,59 @@ class Assembler(Builders):
                 a = self._scope
         if self._spares:
             a, b = self._spared(op, a, b)
-        self._steps.append([op, a, b, c, d])
-        self._cost.append(COST_NAMES.index(cost) if cost else -1)
+        step, bad = as_written(op, (a, b, c, d))
+        number, unknown = cost_number(cost)
+        if bad or unknown or not isinstance(text, str):
+            raise mistake(bad or unknown or f"the text of a step is words, not {text!r:.40}")
+        self._steps.append(step)
+        self._sites.append(caller())
+        self._cost.append(number)
         if self._why not in self._causes:
             self._causes.append(self._why)
         self._cause.append(self._causes.index(self._why))
         self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside))
 
     def place(self, label: Label) -> None:
-        """Place a label at the next step."""
+        """Place a label at the next step.
+
+        Raises:
+            ShootdownError: it is no label, or it was placed before.
+        """
+        if not isinstance(label, Label):
+            raise mistake(f"{label!r:.40} is no label: model.label() makes one")
+        if label.at >= 0:
+            raise mistake(
+                f"a label is placed twice: first before step {label.at}, now before step {self.here}"
+            )
         label.at = self.here
 
     def add_list(self, values: list[int]) -> int:
-        """Store a list for `pick`; return its base."""
+        """Store a list for `pick`; return its base.
+
+        Raises:
+            ShootdownError: it is empty, or holds something else than whole numbers from zero on.
+        """
         base = len(self._lists)
-        self._lists.extend(values)
+        numbers = list(values)
+        if not numbers or not all(isinstance(value, int) and 0 <= value < 1 << 31 for value in numbers):
+            raise mistake(
+                f"a list for pick() holds whole numbers from 0 on, one at least, not {numbers!r:.60}"
+            )
+        self._lists.extend(numbers)
+        self._list_ends.append(len(self._lists))
         return base
 
     @contextmanager
     def function(self, name: str, where: str = "") -> Iterator[None]:
         """Name the kernel function, and its file, that the steps within belong to."""
+        if not isinstance(name, str) or not isinstance(where, str):
+            raise mistake(
+                f"function() takes the names of a function and a file, not {name!r:.40}, {where!r:.40}"
+            )
         before, path = self._where, self._path
         self._where, self._path = (name, where or before[1]), (*path, name)
-        yield
+        with self._within(f"function({name!r})"):
+            yield
         self._where, self._path = before, path
 
     @contextmanager
@@ -198,6 +236,8 @@ class Assembler(Builders):
     @contextmanager
     def because(self, cause: str) -> Iterator[None]:
         """Name the cause that the IPIs and invalidations within are counted under."""
+        if not isinstance(cause, str):
+            raise mistake(f"because() takes a cause in words, not {cause!r:.40}")
         before, reasons = self._why, self._reasons
         self._why, self._reasons = cause, (*reasons, cause)
         yield
@@ -214,6 +254,11 @@ class Assembler(Builders):
     @contextmanager
     def sparing(self, *entries: int) -> Iterator[None]:
         """Name the single entries that lie outside the ranges flushed within, so that those flushes spare them."""
+        for entry in entries:
+            if not isinstance(entry, int) or not 0 <= entry < MOST_ENTRIES:
+                raise mistake(
+                    f"entry {entry!r:.40} cannot be spared: entries that can are 0 to {MOST_ENTRIES - 1}"
+                )
         before = self._spares
         self._spares = sum(1 << entry for entry in entries) << o.SCOPE_SPARES
         yield
@@ -228,16 +273,26 @@ class Assembler(Builders):
         return a, b
 
     def finish(self) -> Code:
-        """Resolve all labels and return the finished programs."""
+        """Resolve all labels and return the finished programs.
+
+        Raises:
+            ShootdownError: a label was never placed, or a `with` block of the assembler is still open.
+        """
         import numpy as np  # imported here: every plugin imports this module, and listing plugins needs no numpy
 
+        for what, site in self._open:
+            raise mistake(f"the programs end within a `with` block: {what} is still open", site)
         flat = []
-        for step in self._steps:
+        for n, step in enumerate(self._steps):
             for operand in step:
                 value = operand.at if isinstance(operand, Label) else operand
                 if isinstance(operand, Label) and value < 0:
-                    raise AssertionError("a label was never placed")
+                    raise mistake(
+                        "a label is used, and never placed: place(label) says where it is", self._sites[n]
+                    )
                 flat.append(value)
+            if step[0] == o.PICK:
+                flat[-2] = self._rest_of_list(int(flat[-4]))
         return Code(
             steps=np.array(flat, np.int64),
             lists=np.array(self._lists or [0], np.int64),
@@ -246,7 +301,21 @@ class Assembler(Builders):
             notes=tuple(self._notes),
             causes=tuple(self._causes),
             instructions=tuple(self._instructions),
+            sites=tuple(self._sites),
         )
+
+    def _rest_of_list(self, base: int) -> int:
+        """Say how many numbers of a list there are from a place on; 0 if there is no such place."""
+        return next((end - base for end in self._list_ends if base < end), 0)
+
+    @contextmanager
+    def _within(self, what: str) -> Iterator[None]:
+        """Remember that a `with` block is open."""
+        self._open.append((what, caller()))
+        try:
+            yield
+        finally:
+            self._open.pop()
 
     # --- control
 
@@ -298,7 +367,9 @@ class Assembler(Builders):
         """
         if name not in self._instructions:
             self._instructions.append(name)
-        price = COST_NAMES.index(cost) if cost else -1
+        price, unknown = cost_number(cost)
+        if unknown:
+            raise mistake(unknown)
         per |= o.BROADCASTS if broadcasts else 0
         self._write(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
 
@@ -308,7 +379,8 @@ class Assembler(Builders):
         start = Label()
         self.set(register, 0)
         self.place(start)
-        yield
+        with self._within("loop()"):
+            yield
         self.next(register, count, start)
 
     @contextmanager
@@ -316,7 +388,8 @@ class Assembler(Builders):
         """Run the steps within unless `leave`, a step with a label, goes to the other arm."""
         branch = Branch(self)
         leave(branch.unless)
-        yield branch
+        with self._within("a branch"):
+            yield branch
         branch.close()
 
     def if_flags(self, g: int, flags: int) -> AbstractContextManager[Branch]:

@@ -144,6 +144,8 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
                 S[g + G_CLEARED] = 0
         elif op == o.GATHER_END:
             m = L.o_mm + mm * MM_CELLS + M_PENDING
+            if int64(S[m]) == 0:
+                return int64((o.NOT_BEGUN << 3) | o.FAILED), nxt
             S[m] = int64(S[m]) - 1
             S[g + G_FLAGS] = 0
             S[g + G_TABLES] = 0

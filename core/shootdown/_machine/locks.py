@@ -21,13 +21,14 @@ from shootdown._machine.variables import drained
 
 @inlined
 def lock_of(S: Cells, L: Layout, P: Cells, pc: int, task: int) -> int:
-    """Return the number of the lock that a lock step takes or releases."""
+    """Return the number of the lock that a lock step takes or releases; -1 if register SLOT names none."""
     t = L.o_task + task * TASK_CELLS
     lock = int64(P[pc * 5 + 1])
     if P[pc * 5 + 2] == 1:
         return lock + int64(S[t + T_ON]) - 1
     if P[pc * 5 + 2] == 2:
-        return lock + int64(S[t + T_REG + o.SLOT])
+        slot = int64(S[t + T_REG + o.SLOT])
+        return lock + slot if 0 <= slot < L.slots else int64(-1)
     return lock
 
 
@@ -61,6 +62,8 @@ def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, i
     said = int64(0)
     if op == o.LOCK_WRITE or op == o.LOCK_READ or op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
         lock = lock_of(S, L, P, pc, task)
+        if lock < 0:
+            return int64((o.NO_LOCK << 3) | o.FAILED), nxt
         k = L.o_lock + lock * LOCK_CELLS
         said = lock << 3
         # A release waits for the stores of the critical section; x86 also takes locks with a locked instruction.
@@ -74,6 +77,8 @@ def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, i
             if held(S, L, lock, False):
                 return said | o.BLOCKED_LOCK, nxt
             S[k + K_READERS] = int64(S[k + K_READERS]) + 1
+        elif int64(S[k + K_WRITER if op == o.UNLOCK_WRITE else k + K_READERS]) == 0:
+            return int64((o.NOT_HELD << 3) | o.FAILED), nxt
         elif op == o.UNLOCK_WRITE:
             S[k + K_WRITER] = 0
         else:
@@ -81,6 +86,8 @@ def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, i
 
     elif op == o.TRY_WRITE:
         lock = lock_of(S, L, P, pc, task)
+        if lock < 0:
+            return int64((o.NO_LOCK << 3) | o.FAILED), nxt
         if held(S, L, lock, True):
             nxt = c
         else:

@@ -60,7 +60,11 @@ def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
     elif op == o.MIGRATE:
         S[t + T_CPU] = a
     elif op == o.ON_MM:
-        S[t + T_ON] = a + 1 if b < 0 else a + int64(S[regs + b]) + 1
+        mm = a if b < 0 else a + int64(S[regs + b])
+        if 0 <= mm < L.mms:
+            S[t + T_ON] = mm + 1
+        else:
+            said = int64((o.NO_MM << 3) | o.FAILED)
     elif op == o.RELEASE_MM:
         S[t + T_MM] = 0
         if L.lazy_tlb:
@@ -100,8 +104,8 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         task: the task that takes it, on its home CPU.
 
     Returns:
-        The result (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`) in the low 3 bits; above it the lock or event that it
-        concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
+        The result (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`, `FAILED`) in the low 3 bits; above it the lock, event, invariant
+        or mistake (`MISTAKES`) that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
     """
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]
@@ -114,7 +118,11 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         said, nxt = lock_step(S, P, L, task, pc)
     elif op == o.PICK:
         regs = L.o_task + task * TASK_CELLS + T_REG
-        S[regs + o.SLOT] = lists[P[pc * 5 + 1] + int64(S[regs + P[pc * 5 + 2]])]
+        place = int64(S[regs + P[pc * 5 + 2]])
+        if 0 <= place < P[pc * 5 + 3]:
+            S[regs + o.SLOT] = lists[P[pc * 5 + 1] + place]
+        else:
+            said = int64((o.NO_PLACE << 3) | o.FAILED)
     elif family < o.GATHERING:
         said, nxt = table_step(S, P, L, task, pc)
     elif family < o.REQUESTING:

@@ -22,6 +22,12 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
     regs = t + T_REG
     nxt = pc + 1
     said = int64(0)
+    if op != o.TOUCH and (int64(S[regs + o.SLOT]) < 0 or int64(S[regs + o.SLOT]) >= L.slots):
+        return int64((o.NO_SLOT << 3) | o.FAILED), nxt
+    if op == o.JUMP_EXCLUSIVE or op == o.DROP or op == o.UNSHARE or op == o.TABLE_STATE or op == o.READ_TABLE:
+        number = int64(S[regs + b]) if op == o.READ_TABLE else int64(S[regs + o.CLASS])
+        if number < 1 or number > L.classes:
+            return int64((o.NO_TABLE << 3) | o.FAILED), nxt
     if op == o.LOAD_PUD:
         S[regs + a] = S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])]
     elif op == o.CLEAR_PUD:
@@ -53,10 +59,14 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
         S[at] = int64(S[at]) + 1
     elif op == o.DROP:
         at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
+        if int64(S[at]) == 0:
+            return int64((o.NOT_SHARED << 3) | o.FAILED), nxt
         S[at] = int64(S[at]) - 1
     elif op == o.UNSHARE:
         at = L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
         left = int64(S[at]) - 1
+        if left < 0:
+            return int64((o.NOT_SHARED << 3) | o.FAILED), nxt
         S[at] = left
         g = t + T_GATHER + a * GATHER_CELLS
         flags = int64(S[g + G_FLAGS]) | b

@@ -82,18 +82,24 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
     nxt = pc + 1
     said = int64(0)
     if op == o.V_LOAD:
-        S[regs + a] = load(S, L, cpu, b + int64(S[regs + c - 1]) if c else b)
+        where = b + int64(S[regs + c - 1]) if c else b
+        if where < 0 or where >= L.variables:
+            return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
+        S[regs + a] = load(S, L, cpu, where)
     elif op == o.V_STORE:
         where = a + int64(S[regs + d - 1]) if d else a
+        if where < 0 or where >= L.variables:
+            return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
         if not store(S, L, cpu, where, int64(S[regs + b]) if c else b):
             return int64(o.BLOCKED_BUFFER), nxt
     elif op == o.FENCE or op == o.V_ADD or op == o.V_XCHG or op == o.V_CAS:
         if not drained(S, L, cpu):
             return int64(o.BLOCKED_BUFFER), nxt
         if op == o.V_ADD:
-            at = L.o_variable + a
-            if d:
-                at += int64(S[regs + d - 1])
+            where = a + int64(S[regs + d - 1]) if d else a
+            if where < 0 or where >= L.variables:
+                return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
+            at = L.o_variable + where
             S[at] = (int64(S[at]) + b) & 0x7FFF
             S[regs + c] = S[at]
         elif op == o.V_XCHG:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import index
 
 import attrs
 
 from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
+from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.checks import MOST_ENTRIES, Sizes
+from shootdown._machine.courses import Start, check
 from shootdown._machine.label import Label
 from shootdown._machine.layout import (
     M_GLOBAL,
@@ -19,11 +22,13 @@ from shootdown._machine.layout import (
     T_ON,
     T_PC,
     TASK_CELLS,
+    Layout,
     empty_state,
     make_layout,
     set_cpu,
 )
 from shootdown._machine.machine import Machine
+from shootdown._machine.sites import Site, caller, mistake
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
@@ -35,6 +40,10 @@ from shootdown._values.kernel import Kernel
 #: of cells for each pair of CPUs, and with thousands it takes minutes until the first is looked at.
 EXPLORED_BITS = 16
 MOST_EXPLORED_CPUS = 64
+#: More than any machine has of anything.
+_MOST = 1 << 20
+#: More than any variable holds, in a timed run.
+_LARGEST = (1 << 62) - 1
 
 
 @attrs.define
@@ -43,6 +52,7 @@ class _Task:
     cpu: int
     entry: int
     ready: bool
+    site: Site | None
 
 
 class Model:
@@ -74,6 +84,10 @@ class Model:
         batch_fails: bool = False,
         counts_pages: bool = False,
     ) -> None:
+        for name, number in (("cpus", cpus), ("mms", mms), ("classes", classes)):
+            _whole(f"{name} of a model", number, 1, _MOST)
+        for name, number in (("slots", slots), ("files", files)):
+            _whole(f"{name} of a model", number, 0, _MOST)
         self.kernel = kernel
         self.lowering = lowering
         self.cpus = cpus
@@ -107,13 +121,24 @@ class Model:
     # --- declarations
 
     def task(self, *, mm: int | None, cpu: int | None, ready: bool = False) -> int:
-        """Declare a task; `cpu=None` lets fork() choose. Its program is the one written after `starts()`."""
-        self._tasks.append(_Task(mm, self.cpus if cpu is None else cpu % self.cpus, -1, ready))
+        """Declare a task; `cpu=None` lets fork() choose. Its program is the one written after `starts()`.
+
+        Raises:
+            ShootdownError: there is no such mm or CPU.
+        """
+        if mm is not None:
+            self._is_mm(mm)
+        if cpu is not None:
+            self._is_cpu(cpu)
+        self._tasks.append(_Task(mm, self.cpus if cpu is None else cpu, -1, bool(ready), caller()))
         return len(self._tasks) - 1
 
     def starts(self, *tasks: int) -> None:
         """Begin the program of these tasks here."""
         for task in tasks:
+            _whole("task", task, 0, len(self._tasks) - 1)
+            if self._tasks[task].entry >= 0:
+                raise mistake(f"task {task} begins twice: starts() was called for it before")
             self._tasks[task].entry = self.asm.here
 
     def entry(self, mm: int, value: int, name: str = "") -> int:
@@ -122,7 +147,12 @@ class Model:
         Stories use the name.
         """
         if len(self._owners) != len(self._variables):
-            raise AssertionError("entries come before other variables")
+            raise mistake("entries come before other variables: declare this one first")
+        if len(self._owners) == MOST_ENTRIES:
+            raise mistake(f"a machine has at most {MOST_ENTRIES} entries that stand alone")
+        self._is_mm(mm)
+        _whole("the first value of an entry", value, 0, _LARGEST)
+        _name(name)
         self._owners.append(mm)
         self._names.append(name)
         self._variables.append(value)
@@ -136,6 +166,10 @@ class Model:
             name: its name in stories.
             words: the names of its values in stories; numbers if None.
         """
+        _whole("the first value of a variable", value, 0, _LARGEST)
+        _name(name)
+        if words is not None and not callable(words):
+            raise mistake(f"the words of a variable are a function of its value, not {words!r:.40}")
         if words is not None:
             self._words[len(self._variables)] = words
         self._names.append(name)
@@ -154,14 +188,23 @@ class Model:
 
     def preempt(self, cpu: int) -> None:
         """Let a vCPU be preempted when the run begins."""
+        self._is_cpu(cpu)
         self._preempted.add(cpu)
 
     def populate(self, mm: int, slot: int = 0) -> None:
         """Let the mm map the slot's table (of class 0) when the run begins."""
+        self._is_mm(mm)
+        _whole("slot", slot, 0, self.slots - 1)
+        if (mm, slot) in self._populated:
+            raise mistake(
+                f"mm {mm} maps the table of slot {slot} already: populate() was called for it before"
+            )
         self._populated.append((mm, slot))
 
     def keep_lazy(self, cpu: int, mm: int) -> None:
         """Let a CPU idle when the run begins, with an mm loaded lazily."""
+        self._is_cpu(cpu)
+        self._is_mm(mm)
         self._lazy.append((cpu, mm))
 
     @contextmanager
@@ -177,6 +220,12 @@ class Model:
     def windows(self) -> tuple[str, ...]:
         """The names of the windows, in the order in which programs open them."""
         return tuple(self._windows)
+
+    def _is_cpu(self, cpu: int) -> None:
+        _whole("CPU", cpu, 0, self.cpus - 1)
+
+    def _is_mm(self, mm: int) -> None:
+        _whole("mm", mm, 0, self.mms - 1)
 
     # --- synchronisation between tasks
 
@@ -202,7 +251,7 @@ class Model:
 
     def move(self, cpu: int) -> None:
         """Write: sched_setaffinity() to another CPU."""
-        self.asm.migrate(cpu % self.cpus, text="sched_setaffinity")
+        self.asm.migrate(cpu, text="sched_setaffinity")
 
     # --- for explored programs
 
@@ -238,7 +287,17 @@ class Model:
             pages_per_table: huge pages that a process uses in each PMD table.
             bits: of a cell of the state: 64 for a timed run, 16 for exploration.
             memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
+
+        Raises:
+            ShootdownError: something is wrong with the programs; it names the line.
         """
+        if bits not in (16, 64):
+            raise mistake(f"build(bits={bits!r:.40}): cells have 64 bits in a timed run, 16 in exploration")
+        if memory not in (o.SC, o.TSO, o.WEAK):
+            raise mistake(
+                f"build(memory={memory!r:.40}): it is ops.SC, ops.TSO or ops.WEAK, as scene.memory says"
+            )
+        _whole("pages_per_table", pages_per_table, 0, _LARGEST)
         rules = self.lowering.mm
         geometry = self.lowering.geometry
         if self.cpus < 1:
@@ -273,6 +332,8 @@ class Model:
             stores=self._stores if memory else 0,
             memory=memory,
         )
+        code = self.asm.finish()
+        self._check(code, layout)
         state = empty_state(layout, "int64" if bits == 64 else "uint16")
         for number, task in enumerate(self._tasks):
             at = layout.o_task + number * TASK_CELLS
@@ -296,7 +357,7 @@ class Model:
                 runnable(load_mm)(state, layout, cpu, mm + 1)
                 runnable(switch_to)(state, layout, cpu, -1)
         return Machine(
-            code=self.asm.finish(),
+            code=code,
             layout=layout,
             state=state,
             ready=tuple(n for n, task in enumerate(self._tasks) if task.ready),
@@ -315,3 +376,44 @@ class Model:
         given = self.lowering.numbers_below[: self.cpus]
         after = given[-1] + 1 if given else 0
         return (*given, *range(after, after + self.cpus - len(given)))
+
+    def _check(self, code: Code, layout: Layout) -> None:
+        """Check everything that was written, now that all sizes are known."""
+        sizes = Sizes(
+            tasks=layout.tasks,
+            cpus=layout.cpus,
+            mms=layout.mms,
+            slots=layout.slots,
+            events=self._events,
+            locks=layout.locks,
+            classes=layout.classes,
+            variables=layout.variables,
+            entries=layout.entries,
+            windows=len(self._windows),
+            sections=self.files + 1,
+            lists=len(code.lists),
+            instructions=len(code.instructions),
+            steps=len(code.cost),
+            most=layout.most,
+        )
+        starts = [Start(task.entry, task.mm, task.ready, task.site) for task in self._tasks]
+        check(code, sizes, starts, timed=layout.bits == 64)
+        for number, value in enumerate(self._variables):
+            if value > layout.most:
+                raise mistake(f"variable {number} begins with {value}: a cell holds up to {layout.most}")
+
+
+def _whole(what: str, value: object, least: int, most: int) -> None:
+    """Refuse what is no whole number from `least` to `most`."""
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise mistake(f"{what} {value!r:.40}: it is a whole number") from None
+    if not least <= number <= most:
+        there = f"there are {least} to {most}" if most < _MOST else f"it is a number from {least} to {most}"
+        raise mistake(f"{what} {number}: {there if most >= least else 'there is none'}")
+
+
+def _name(name: object) -> None:
+    if not isinstance(name, str):
+        raise mistake(f"a name is words, not {name!r:.40}")

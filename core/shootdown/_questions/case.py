@@ -9,6 +9,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
+from shootdown._questions.called import called
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.flushes import AUTO
@@ -101,7 +102,9 @@ class Case(Generic[P]):
         """Return the argument of the program's `build`; `extra` are further settings of the platform."""
         platform, _ = _with_settings(self.architecture, self.platform, parse_settings(extra))
         assert self.architecture.lower is not None
-        lowering = self.architecture.lower(self.kernel, platform)
+        lowering = called(
+            f"architecture {self.architecture.name}: lower()", self.architecture.lower, self.kernel, platform
+        )
         expect(f"architecture {self.architecture.name}: lower()", lowering, Lowering)
         return Setup(
             self.kernel,
@@ -124,7 +127,7 @@ class Case(Generic[P]):
             reason = setup.lowering.no_pmd_sharing()
             if reason is not None:
                 return reason
-        reason = self.program.refuse(setup)
+        reason = called(f"{self.program.kind} {self.program.name}: refuse()", self.program.refuse, setup)
         expect(f"{self.program.kind} {self.program.name}: refuse()", reason, str | None)
         return reason
 

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._explore.engine import BUG, SAFE, Outcome, Reductions
+from shootdown._explore.engine import BUG, INCONCLUSIVE, LIVELOCK, SAFE, Outcome, Reductions
 from shootdown._plugins.registry import registry
+from shootdown._questions.building import built
+from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
 
 if TYPE_CHECKING:
+    from shootdown._explore.problem import Problem
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._plugins.installed import Registry
     from shootdown._values.setup import Setup
 
 NOT_APPLICABLE = "not-applicable"
+#: Nothing breaks, and nothing was tried: a place of the scenario's window was not reached.
+VACUOUS = "vacuous"
+#: Verdicts that answer nothing; commands exit with status 3.
+NO_ANSWER = (INCONCLUSIVE, VACUOUS)
 #: The default bounds of a search; beyond them it is inconclusive.
 MOST_STATES = 50_000_000
 MOST_BYTES = 2 << 30
@@ -35,7 +42,7 @@ class Verdict:
     Args:
         scenario, arch, platform, kernel: names; the kernel's as given.
         set, parameters: the what-ifs as given, and all parameters.
-        verdict: `safe`, `bug`, `inconclusive` or `not-applicable`.
+        verdict: `safe`, `bug`, `livelock`, `vacuous`, `inconclusive` or `not-applicable`.
         invariant: the broken one.
         states, transitions, depth: the size of the search; the depth of a bug is the length of its story.
         reason: why the scenario is not applicable, or which bound was hit.
@@ -100,10 +107,7 @@ def _from_file(path: Path) -> Scenario:
 
     if not path.is_file():
         raise ShootdownError(f"scenario {path}: there is no such file")
-    try:
-        found = runpy.run_path(str(path)).get("SCENARIO")
-    except Exception as error:  # a user's file can raise anything
-        raise ShootdownError(f"scenario {path}: {type(error).__name__}: {error}") from error
+    found = called(f"scenario {path}", runpy.run_path, str(path)).get("SCENARIO")
     if not isinstance(found, Scenario):
         raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")
     return found
@@ -230,21 +234,26 @@ def explore_case(
         stories: add the story to a bug's verdict.
     """
     from shootdown._explore.engine import Explorer
+    from shootdown._explore.problem import Problem
 
     reason = case.refusal()
     if reason is not None:
         return _verdict(case, NOT_APPLICABLE, reason=reason)
     worst: Verdict | None = None
     for way, setup in ways(case):
-        explorer = Explorer(case.program.build(setup), reductions)
+        problem = built(case, setup, Problem)
+        _check_window(case, problem)
+        explorer = Explorer(problem, reductions)
         if soak is not None:
             outcome = soak.walk(explorer, progress)
         else:
             outcome = explorer.search(most_states=most_states, most_bytes=most_bytes, progress=progress)
-        found = _verdict(case, outcome.verdict, outcome=outcome, way=way, soak=soak)
+        missed = [name for name in case.program.window if name not in outcome.reached]
+        verdict = VACUOUS if outcome.verdict == SAFE and missed else outcome.verdict
+        found = _verdict(case, verdict, outcome=outcome, way=way, soak=soak, missed=missed)
         if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):
             worst = found
-            if stories and outcome.verdict == BUG:
+            if stories and outcome.verdict in (BUG, LIVELOCK):
                 from shootdown._explore.telling import tell
 
                 worst = attrs.evolve(found, story=tell(explorer, outcome, case.program.sentences))
@@ -252,7 +261,17 @@ def explore_case(
     return worst
 
 
-_RANK = (NOT_APPLICABLE, SAFE, "inconclusive", BUG)
+_RANK = (NOT_APPLICABLE, SAFE, VACUOUS, INCONCLUSIVE, LIVELOCK, BUG)
+
+
+def _check_window(case: Case[Scenario], problem: Problem) -> None:
+    """Refuse a window whose places the problem does not have."""
+    for name in case.program.window:
+        if name not in problem.places:
+            raise ShootdownError(
+                f"scenario {case.program.name}: its window has a place {name!r} that its problem does not name; "
+                f"{nearest(name, problem.places)}"
+            )
 
 
 def _verdict(
@@ -263,13 +282,17 @@ def _verdict(
     reason: str | None = None,
     way: str = "",
     soak: Soak | None = None,
+    missed: Sequence[str] = (),
 ) -> Verdict:
     remarks = list(case.remarks)
-    if way and verdict == BUG:
+    if way and verdict in (BUG, LIVELOCK):
         remarks.append(f"found for {way}")
     if outcome is not None and soak is not None:
         remarks.append(soak.remark(outcome))
-    if outcome is not None and verdict == "inconclusive":
+    if verdict == VACUOUS:
+        places = " or ".join(missed)
+        reason = f"no state reaches {places}: what could go wrong was never tried, and nothing is known of it"
+    if outcome is not None and verdict == INCONCLUSIVE:
         reason = (
             soak.covered(outcome)
             if soak is not None

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
+from shootdown._questions.building import built
 from shootdown._questions.case import Case, machines
 from shootdown._questions.explore import Verdict, explorations, explore_case, ways
 from shootdown._values.errors import ShootdownError
@@ -257,7 +259,7 @@ def _key(case: Case[Scenario]) -> str:
     """Return a key that is equal for two cases only if their machines are."""
     digest = hashlib.sha256()
     for way, setup in ways(case):
-        problem = case.program.build(setup)
+        problem = built(case, setup, Problem)
         machine = problem.machine
         digest.update(
             repr((way, machine.layout, problem.walkers, problem.entries, problem.hypervisor)).encode()
@@ -290,7 +292,7 @@ class TableRow:
     everywhere: bool = False
 
     def words(self, kernel: str) -> str:
-        """Return a cell's word: `safe`, `BUG gup-fast`, `inconclusive`, or `-` where it does not apply."""
+        """Return a cell's word: `safe`, `BUG gup-fast`, another verdict, or `-` where it does not apply."""
         verdict = self.verdicts.get(kernel)
         return "" if verdict is None else words(verdict)
 
@@ -308,6 +310,8 @@ def words(verdict: Verdict) -> str:
     """Write a verdict in a word or two."""
     if verdict.verdict == "bug":
         return f"BUG {verdict.invariant}"
+    if verdict.verdict == "livelock":
+        return "LIVELOCK"
     return "-" if verdict.verdict == "not-applicable" else verdict.verdict
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._explore.engine import BUG, DEADLOCK
+from shootdown._explore.problem import Problem
+from shootdown._questions.building import built
 from shootdown._questions.explore import explorations, ways
 from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Scenario
@@ -202,7 +204,7 @@ def _replay(
     from shootdown._explore.telling import digest, retell, stuck
     from shootdown._timed.replay import replay, wide
 
-    problem = case.program.build(setup)
+    problem = built(case, setup, Problem)
     explorer = Explorer(problem)
     asked = [_asked(label, steps) for label, steps in moves]
     machine = wide(problem.machine)
@@ -267,6 +269,6 @@ def timed(verdict: Verdict, which: str = "likely") -> tuple[Machine, Replayed]:
     assert case is not None
     assert story is not None
     setup = dict(ways(case))[verdict.way]
-    machine = wide(case.program.build(setup).machine)
+    machine = wide(built(case, setup, Problem).machine)
     moves = [_asked(read_move(line.move), len(line.atoms)) for line in story.lines]
     return machine, replay(machine, case.platform, moves, which=which)

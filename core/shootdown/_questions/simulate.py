@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from shootdown._questions.case import Case, expect
+from shootdown._questions.building import built
+from shootdown._questions.called import called
+from shootdown._questions.case import Case
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
@@ -59,11 +60,6 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
         return _row(case, supported=False, reason=reason)
     try:
         return _simulated(case, after_run)
-    except NotImplementedError as error:
-        method = traceback.extract_tb(error.__traceback__)[-1].name
-        raise ShootdownError(
-            f"{case.architecture.name}: {type(case.setup().lowering).__name__} does not say yet what {method}() writes"
-        ) from None
     except MemoryError:
         values = ", ".join(f"{name}={value}" for name, value in case.parameters.items())
         raise ShootdownError(
@@ -76,13 +72,13 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
     from shootdown._timed.run import run_machine
 
     setup = case.setup()
-    machine = case.program.build(setup)
-    expect(f"workload {case.program.name}: build()", machine, Machine)
+    machine = built(case, setup, Machine)
     seed = int(case.parameters["seed"])
     runs = {}
     for which in RUNS:
         runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
         after_run()
+    remarks = called(f"workload {case.program.name}: remarks()", case.program.remarks, setup)
     counted = {which: counts_of(machine, run) for which, run in runs.items()}
     return _row(
         case,
@@ -91,7 +87,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         counts=counted["likely"],
         times=_times(machine, runs),
         remarks=(
-            *case.program.remarks(setup),
+            *remarks,
             *_races(counted),
             *_no_sync(case, counted["likely"]),
             *_no_global_asid(setup, counted["likely"]),

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from shootdown._machine.machine import Machine
+from shootdown._questions.building import built
 from shootdown._questions.case import Case
 from shootdown._questions.simulate import simulate
 from shootdown._report.comparison import comparison
@@ -114,7 +115,7 @@ def explain(case: Case[Workload], *, events: int = 0) -> Explanation:
     row = simulate(case)
     if not row.supported:
         return Explanation(case, row)
-    machine = case.program.build(case.setup())
+    machine = built(case, case.setup(), Machine)
     run = run_machine(machine, case.platform, seed=int(case.parameters["seed"]), events=events)
     return Explanation(case, row, machine, run)
 

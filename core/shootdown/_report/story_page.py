@@ -64,7 +64,7 @@ def page(rows: Sequence[Verdict]) -> str:
 
 
 def _row(row: Verdict) -> str:
-    kind = row.verdict if row.verdict in ("safe", "bug") else "other"
+    kind = {"safe": "safe", "bug": "bug", "livelock": "bug"}.get(row.verdict, "other")
     heading = escape(f"{row.scenario} on {row.arch} {row.platform}, kernel {row.kernel}: ")
     parts = [f'<h2>{heading}<span class="verdict {kind}">{escape(row.verdict)}</span></h2>']
     chosen = [f"{name}={shown(value)}" for name, value in row.parameters.items()]

@@ -77,7 +77,7 @@ def write_operations(
                 asm.set(register, 0)  # registers keep nothing of an operation
             for slot, end in zip(operation.slots, ends, strict=True):
                 asm.jump_equal(o.SLOT, slot, end)
-            asm.halt()
+            asm.jump(ends[-1])  # a task goes on for ever: it has no end
     return tuple(lane for operation in operations for lane in operation.lanes)
 
 

@@ -13,6 +13,7 @@ from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
 from shootdown._timed.charges import charges
+from shootdown._timed.endless import Watch, refuse_mistakes
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
 
@@ -118,7 +119,7 @@ def run_machine(
         events: how many events of the timeline to keep.
 
     Raises:
-        ShootdownError: if tasks wait for each other for ever.
+        ShootdownError: if tasks wait for each other for ever, or go round for ever, or a step is a mistake.
     """
     from shootdown._timed import scheduler
 
@@ -136,7 +137,7 @@ def run_machine(
     runnable(scheduler.begin)(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
     table = charges(machine.code.steps, machine.code.cost, costs)
-    steps, slices = 0, Slices()
+    steps, slices, watch = 0, Slices(), Watch(machine, B)
     while True:
         limit = slices.begin()
         taken = runnable(scheduler.run)(
@@ -147,6 +148,10 @@ def run_machine(
         steps += taken
         if taken < limit:
             break
+        watch.look(S, Q, lambda: runnable(scheduler.run)(
+            S, machine.code.steps, machine.code.lists, table, L, Q, B, costs, ever, timeline, tuning, 1
+        ))  # fmt: skip
+    refuse_mistakes(machine, S)
     if Q[B.o_misc + k.UNFINISHED] > 0:
         raise ShootdownError(
             f"the run hangs: {Q[B.o_misc + k.UNFINISHED]} of {machine.tasks_expected} tasks wait for a lock or an "

@@ -125,7 +125,7 @@ def run(
                     before_step(S, P, L, Q, B, task, pc, tuning[1])
                 else:
                     lock = lock_of(S, L, P, pc, task)
-                    if Q[B.o_lock + lock] >= 0:
+                    if lock >= 0 and Q[B.o_lock + lock] >= 0:
                         said = (lock << 3) | o.BLOCKED_LOCK
             if said < 0:
                 said = step_inlined(S, P, lists, L, task)

@@ -24,7 +24,7 @@ class Expect:
     """A verdict that a scenario must have.
 
     Args:
-        verdict: `safe`, `bug` or `not-applicable`.
+        verdict: `safe`, `bug`, `livelock`, `vacuous` or `not-applicable`.
         arch, platform, kernel: where. An empty architecture is this machine's, an empty platform the architecture's
             first.
         settings: what-ifs, as `--set` takes them.

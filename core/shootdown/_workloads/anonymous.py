@@ -78,11 +78,11 @@ def _build(setting: Setup) -> Machine:
         batch_fails=setting["allocation_fails"],
     )
     calls = Anonymous(model.calls, _table_pages(model))
-    mains = [model.task(mm=i, cpu=i, ready=True) for i in range(processes)]
+    mains = [model.task(mm=i, cpu=i % setting.cpus, ready=True) for i in range(processes)]
     threads = Threads(model, mm=0, other_mm=processes, cpu=processes - 1)
     threads.add(setting["threads"], setting["state"], preempted=setting["preempted"])
     taken = processes + min(setting["threads"], max(setting.cpus - processes, 0))
-    more = [model.task(mm=0, cpu=taken + i, ready=True) for i in range(callers - 1)]
+    more = [model.task(mm=0, cpu=(taken + i) % setting.cpus, ready=True) for i in range(callers - 1)]
     there, go, done = model.event(), model.event(), model.event()
     others = len(mains) + len(more) - 1
     threads.write(())

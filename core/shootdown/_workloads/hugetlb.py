@@ -106,7 +106,7 @@ def _builder(
         mappings = split_into_vmas(
             setting["tables"], setting["vmas"], setting["pages"], model.slot_units, setting["covers"]
         )
-        mains = [model.task(mm=i, cpu=i, ready=True) for i in range(sharers)]
+        mains = [model.task(mm=i, cpu=i % setting.cpus, ready=True) for i in range(sharers)]
         others = setting["threads"] + setting["walkers"]
         # On CPUs that no other actor uses, if there are enough.
         threads = Threads(

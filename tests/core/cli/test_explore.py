@@ -306,6 +306,58 @@ SCENARIO = Scenario(
 """
 
 
+TRAPPED = """
+from shootdown.scenarios import Model, Parameter, Problem, Scenario, ops
+
+
+def build(scene):
+    model = Model(scene.kernel, scene.lowering, cpus=1, mms=1)
+    asm, flag, again, over = model.asm, model.variable(0, "flag"), model.label(), model.label()
+    model.starts(model.task(mm=0, cpu=0, ready=True))
+    with asm.function("poll", "mine.c"):
+        asm.jump_zero(ops.INDEX, over) if scene["how"] != "trapped" else None
+        asm.place(again)
+        asm.v_load(ops.SCRATCH, flag, text="read the flag")
+        asm.jump_zero(ops.SCRATCH, again)
+        asm.reached(0)
+    asm.place(over)
+    asm.set(99 if scene["how"] == "mistaken" else ops.INDEX, 1)
+    model.spin()
+    return Problem(machine=model.build(bits=16), invariants=("walk-cache",), places=("told",), lanes=("polls",))
+
+
+SCENARIO = Scenario(
+    name="trapped", summary="a flag that nobody raises", source="an example", build=build, window=("told",),
+    parameters=(Parameter("how", "trapped", "what is wrong", choices=("trapped", "skipped", "mistaken")),),
+    flushes=False,
+)
+"""
+
+
+def test_livelocks_are_answers_and_empty_windows_are_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    own = tmp_path / "trapped.py"
+    own.write_text(TRAPPED)
+    command = ("explore", str(own), "--arch", "arm64")
+    text, _ = run(capsys, *command)
+    assert "LIVELOCK" in text
+    assert "CPU 0 goes round for ever in poll(), whatever the others do: read the flag" in " ".join(
+        text.split()
+    )
+    (row,) = rows(capsys, *command)
+    assert (row["verdict"], row["invariant"], row["reached"]) == ("livelock", "livelock", [])
+    assert row["story"][-1]["ending"]
+    (row,) = rows(capsys, *command, "-p", "how=skipped", status=3)
+    assert (row["verdict"], row["story"]) == ("vacuous", [])
+    assert "no state reaches told" in row["reason"]
+    matrix = ("matrix", str(own), "--arch", "arm64", "--kernel", "7.0")
+    assert "LIVELOCK" in run(capsys, *matrix)[0]
+    assert "vacuous" in run(capsys, *matrix, "-p", "how=skipped", status=3)[0]
+    _, errors = run(capsys, *command, "-p", "how=mistaken", status=2)
+    assert "trapped.py, line 16: SET: register 99: there are 0 to 4" in errors
+
+
 def test_a_scenario_of_ones_own_runs_and_replays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     own = tmp_path / "message.py"
     own.write_text(OWN)

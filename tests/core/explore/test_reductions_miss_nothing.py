@@ -311,7 +311,7 @@ def a_loop_that_writes_what_nobody_else_reads() -> tuple[Model, dict[str, Any]]:
         (lambda: a_value_that_only_the_first_state_has(0), "bug"),
         (lambda: a_value_that_only_the_first_state_has(1), "safe"),
         (a_poll_of_what_nobody_was_seen_to_write, "bug"),
-        (a_loop_that_writes_what_nobody_else_reads, "safe"),
+        (a_loop_that_writes_what_nobody_else_reads, "livelock"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

@@ -154,6 +154,8 @@ def random_step(row: Row, layout: Layout, rng: random.Random) -> list[int]:
     step = [row.number, 0, 0, 0, 0]
     for place, operand in row.placed():
         step[place] |= _random_operand(row, operand, layout, rng) << operand.above
+    if row.name == "PICK":  # how much of the list there is from its base on
+        step[3] = len(LISTS) - step[1]
     return step
 
 

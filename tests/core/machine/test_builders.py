@@ -34,7 +34,9 @@ def _argument(operand: Operand, number: int, label: Label) -> object:
     """A value for an operand that differs from its default and from those of the other operands."""
     if operand.kind is Kind.LABEL:
         return label
-    return True if operand.kind is Kind.TRUTH else number
+    if operand.kind is Kind.TRUTH:
+        return True
+    return number if operand.most is None else min(number, operand.most)
 
 
 def _raw(row: Row, label: Label) -> tuple[dict[str, object], list[int | Label]]:
@@ -75,7 +77,7 @@ def test_what_a_builder_is_not_told_is_what_its_row_says(row: Row) -> None:
     asm = Assembler()
     label = Label()
     label.at = 0
-    needed = {x.name: _argument(x, 0, label) for x in row.operands if x.default is None and not x.unused}
+    needed = {x.name: _argument(x, 1, label) for x in row.operands if x.default is None and not x.unused}
     getattr(asm, row.builder)(**needed)
     step = asm.finish().steps.tolist()
     for place, operand in row.placed():

@@ -20,10 +20,10 @@ def test_pick_reads_the_slot_from_a_list_at_the_index() -> None:
     machine = Tiny()
     machine.lists = [9, 1, 0]
     machine.registers()[o.INDEX] = 1
-    assert machine.step(o.PICK, 1, o.INDEX).went_on
+    assert machine.step(o.PICK, 1, o.INDEX, 2).went_on
     assert machine.registers()[o.SLOT] == 0
     machine.registers()[o.INDEX] = 0
-    machine.step(o.PICK, 1, o.INDEX)
+    machine.step(o.PICK, 1, o.INDEX, 2)
     assert machine.registers()[o.SLOT] == 1
 
 

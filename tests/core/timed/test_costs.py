@@ -77,7 +77,7 @@ def test_steps_that_act_on_others_may_change_whose_turn_it_is(op: int) -> None:
 
 @pytest.mark.parametrize("op", [o.SEND, o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES, o.EXECUTE])
 def test_some_of_them_take_time_that_only_then_is_known(op: int) -> None:
-    assert charged(op)[1] == ACTS | SPENDS
+    assert charged(op, 1)[1] == ACTS | SPENDS
 
 
 @pytest.mark.parametrize("op", [o.UNLOCK_READ, o.UNLOCK_WRITE])

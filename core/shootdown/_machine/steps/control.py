@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shootdown._machine import ops as o
 from shootdown._machine.steps.cells import CURRENT_MM, EVENT, HOME, IRQ_OFF, LAZY, ON_MM, SLOT, WALKING, When
-from shootdown._machine.steps.row import UNUSED, Clock, Kind, Operand, Row, Shared, Whose
+from shootdown._machine.steps.row import FREE, UNUSED, Clock, Kind, Operand, Row, Shared, Whose
 
 _LABEL = Operand("label", Kind.LABEL)
 #: What a switch of the CPU to another task touches: the CPU may turn lazy, or load another mm.
@@ -57,7 +57,7 @@ CONTROL = (
     Row(
         name="WORK",
         does="Let time pass: a cost, so many times.",
-        operands=(UNUSED, Operand("times", default=1)),
+        operands=(UNUSED, Operand("times", default=1, most=FREE)),
         local=True,
         varies=True,
         builder="",
@@ -78,11 +78,12 @@ CONTROL = (
         name="NOTE",
         does="Record an occurrence in the ledger that no other step shows, such as a printed warning.",
         operands=(
-            Operand("what", says="`ops.NOTE_*`"),
+            Operand("what", says="`ops.NOTE_*`", most=o.NOTE_AUDIT),
             Operand(
                 "times",
                 says="the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it",
                 default=1,
+                most=FREE,
             ),
             Operand("section", Kind.SECTION, "for `NOTE_SECTION`, its i_mmap_rwsem", default=0),
         ),
@@ -153,7 +154,7 @@ CONTROL = (
     Row(
         name="PARK",
         does="Do nothing more: sleep for ever, so that the CPU turns lazy, or spin in user mode.",
-        operands=(Operand("mode", says="0: sleep; 1: spin"),),
+        operands=(Operand("mode", says="0: sleep; 1: spin", most=1),),
         touches=tuple(Shared(one.what, one.whose, one.writes, _SLEEPS) for one in _SWITCHES),
         decides=True,
         switches=_SLEEPS,
@@ -172,6 +173,7 @@ CONTROL = (
         local=True,
         words="work on another mm",
     ),
+    # Its third number is how much of the list there is from its base on; the assembler writes it at the end.
     Row(
         name="PICK",
         does="Set register SLOT to an element of a list.",
@@ -213,10 +215,11 @@ CONTROL = (
         does="Execute an instruction that results count by name.",
         operands=(
             Operand("instruction", Kind.INSTRUCTION),
-            Operand("times"),
+            Operand("times", most=FREE),
             Operand(
                 "per",
                 says="the unit for each of which it is executed `times` times (`ops.PER_*`), and BROADCASTS",
+                most=31,
             ),
             Operand("cost", Kind.COST),
         ),

@@ -15,7 +15,7 @@ from shootdown._machine.steps.cells import (
     SLOT,
     TABLES,
 )
-from shootdown._machine.steps.row import UNUSED, Kind, Operand, Row, Shared, Whose
+from shootdown._machine.steps.row import FREE, UNUSED, Kind, Operand, Row, Shared, Whose
 
 _GATHER = Operand("gather", Kind.GATHER)
 _FLAGS = Operand("flags", Kind.FLAGS, default=0)
@@ -80,7 +80,7 @@ GATHERS = (
         operands=(
             _GATHER,
             Operand("pages", says="the number of pages"),
-            Operand("limit", says="the number of pages that fit"),
+            Operand("limit", says="the number of pages that fit", most=FREE),
         ),
         reads=(QUEUED,),
         writes=(QUEUED, SCRATCH),
@@ -117,7 +117,7 @@ GATHERS = (
         operands=(
             _GATHER,
             Operand("tables", says="the number of tables"),
-            Operand("batch", says="the number of tables in a full batch"),
+            Operand("batch", says="the number of tables in a full batch", most=FREE),
             _LABEL,
         ),
         reads=(TABLES,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shootdown._machine import ops as o
 from shootdown._machine.steps.cells import (
     CLASS,
     FLAGS,
@@ -107,7 +108,7 @@ PAGE_TABLES = (
     Row(
         name="TABLE_STATE",
         does="Set the use of the page of register CLASS's table, by the mm that the task's kernel work is on.",
-        operands=(Operand("state", says="`ops.TABLE_*`"),),
+        operands=(Operand("state", says="`ops.TABLE_*`", most=o.TABLE_FREED),),
         reads=(SLOT, CLASS),
         writes=(STATE,),
         touches=(Shared("state", Whose.ONE, writes=True),),

@@ -40,7 +40,7 @@ from shootdown._machine.steps.cells import (
     of_called,
     own,
 )
-from shootdown._machine.steps.row import Clock, Kind, Operand, Row, Shared, Whose
+from shootdown._machine.steps.row import FREE, Clock, Kind, Operand, Row, Shared, Whose
 
 _GATHER = Operand("gather", Kind.GATHER)
 _LABEL = Operand("label", Kind.LABEL)
@@ -77,8 +77,10 @@ REQUESTS = (
             Operand(
                 "ceiling",
                 says="the most strides that are flushed one by one; a longer range becomes a full flush",
+                least=-1,
+                most=FREE,
             ),
-            Operand("pages", says="likewise the most base pages; 0: no limit", default=0),
+            Operand("pages", says="likewise the most base pages; 0: no limit", default=0, most=FREE),
             Operand("how", Kind.HOW, "how these are counted (`ops.ROUNDED` and the other flags)", default=0),
         ),
         reads=(*RANGE, STORES, GENERATION, ONLINE, BEHIND),
@@ -160,7 +162,7 @@ REQUESTS = (
     Row(
         name="JUMP_TARGETS_BELOW",
         does="Jump to a label if there are fewer than `count` targets.",
-        operands=(Operand("count"), _LABEL),
+        operands=(Operand("count", most=FREE), _LABEL),
         reads=(TARGETS,),
         local=True,
     ),
@@ -181,7 +183,7 @@ REQUESTS = (
     Row(
         name="JUMP_STRIDES",
         does="Jump to a label unless the range of a gather has more than `strides` strides.",
-        operands=(_GATHER, Operand("strides"), _LABEL),
+        operands=(_GATHER, Operand("strides", most=FREE), _LABEL),
         reads=(*RANGE[:2], RANGE[3]),
         local=True,
     ),
@@ -220,7 +222,7 @@ REQUESTS = (
     Row(
         name="JUMP_NOT_DUE",
         does="Jump to a label unless mm_cpumask is due for trimming: each `period`-th time that this CPU asks.",
-        operands=(Operand("period"), _LABEL),
+        operands=(Operand("period", most=FREE), _LABEL),
         reads=(TRIM,),
         writes=(TRIM,),
         touches=_TRIMS,
@@ -244,7 +246,7 @@ REQUESTS = (
     Row(
         name="CONSIDER_GLOBAL",
         does="Start the mm's transition to a global ASID if it is time and enough CPUs run it.",
-        operands=(Operand("cpus", says="the number of CPUs that is enough"),),
+        operands=(Operand("cpus", says="the number of CPUs that is enough", most=FREE),),
         reads=(CONSIDER, GLOBAL, LOADED, LAZY),
         writes=(GLOBAL.perhaps(), CONSIDER),
         touches=(Shared("global", Whose.ON, writes=True), *_GLOBAL),
@@ -266,6 +268,7 @@ REQUESTS = (
                 "each",
                 says="the strides that one broadcast invalidates; -1: EXECUTE has counted the broadcasts",
                 default=0,
+                least=-1,
             ),
         ),
         reads=(CALL_MM,),
@@ -320,6 +323,7 @@ REQUESTS = (
                 "forced",
                 says="1: invalidate, whichever mm is loaded; 2: invalidate and leave the mm",
                 default=0,
+                most=2,
             ),
         ),
         reads=(
@@ -351,7 +355,7 @@ REQUESTS = (
     Row(
         name="FLUSH_LOCAL_PAGES",
         does="Flush pages of the mm on this CPU, without a request.",
-        operands=(Operand("pages", says="the number of pages"), _SCOPE),
+        operands=(Operand("pages", says="the number of pages", most=FREE), _SCOPE),
         reads=(*_DROPPED, OWNER),
         writes=(*(cell.perhaps() for cell in own(*_DROPPED)), TLB.perhaps()),
         touches=_FLUSHES[:1],

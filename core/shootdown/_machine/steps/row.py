@@ -62,6 +62,8 @@ class Operand:
         above: it shares a number of the step with the operand before it, shifted left by this many bits.
         by: for `READ_IF`, the operand that says whether it is a register.
         unused: nothing reads it; a builder writes 0.
+        least, most: of a number, the smallest and the largest that mean something; None: what a cell holds, as it is
+            written to one.
     """
 
     name: str
@@ -71,7 +73,12 @@ class Operand:
     above: int = 0
     by: str = ""
     unused: bool = False
+    least: int = 0
+    most: int | None = None
 
+
+#: The largest number of an operand that no cell gets.
+FREE = 1 << 62
 
 #: A number of a step that nothing reads.
 UNUSED = Operand("", unused=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from shootdown._machine.steps.cells import ENTRY, ONLINE, STORES, TARGETS, VARIABLE
 from shootdown._machine.steps.row import Kind, Operand, Row, Shared, Whose
 
+#: Sums are taken modulo that.
+_MODULUS = 1 << 15
 _VARIABLE = Operand("variable", Kind.VARIABLE)
 _INDEX = Operand(
     "index", Kind.INDEX, "a register with the index of the element, if `variable` is an array", default=0
@@ -43,7 +45,7 @@ VARIABLES = (
         does="Add to a variable and read the sum, fully ordered, as atomic_add_return() does.",
         operands=(
             _VARIABLE,
-            Operand("number", says="what is added"),
+            Operand("number", says="what is added", least=-_MODULUS, most=_MODULUS),
             Operand("register", Kind.WRITTEN, "gets the sum"),
             _INDEX,
         ),
@@ -132,7 +134,10 @@ VARIABLES = (
     Row(
         name="ADD",
         does="Add to a register.",
-        operands=(Operand("register", Kind.CHANGED), Operand("number", says="what is added")),
+        operands=(
+            Operand("register", Kind.CHANGED),
+            Operand("number", says="what is added", least=-_MODULUS, most=_MODULUS),
+        ),
         local=True,
     ),
     Row(

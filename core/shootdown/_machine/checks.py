@@ -1,0 +1,232 @@
+"""What is wrong with a step: operands that name what is not there, numbers that no cell holds.
+
+Everything comes from the table of steps: the kinds of a step's operands, and their bounds where they are numbers. What
+can be told of a step alone is told when it is written, the rest when the machine's sizes are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any, NamedTuple
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.label import Label
+from shootdown._machine.steps.row import BY_MM, BY_TABLE, FREE, Kind, Operand, Row
+from shootdown._machine.steps.table import STEPS
+from shootdown._values.errors import nearest
+from shootdown._values.platform import COST_NAMES
+
+#: Registers whose numbers are below, in the words of a message.
+_REGISTERS = (Kind.READ, Kind.WRITTEN, Kind.CHANGED)
+_FLAGS = 2 * o.PMD_PAGES - 1
+_LEVELS = o.CLEARED_PTES | o.CLEARED_PMDS | o.CLEARED_PUDS | o.CLEARED_P4DS
+#: Entries that stand alone and that the scope of a flush can name.
+MOST_ENTRIES = 9
+_SCOPES = (1 << (o.SCOPE_SPARES + MOST_ENTRIES)) - 1
+_CALLS = o.CALL_RCU
+_HOWS = o.ROUNDED | o.IN_PAGES | o.UNTRACKED | o.BASE_STRIDES | o.PMD_STRIDES
+
+
+@attrs.frozen
+class Sizes:
+    """How many there are of what operands name.
+
+    Args:
+        tasks, cpus, mms, slots, events, locks, classes, variables, entries, windows, sections, lists, instructions:
+            of the machine and its programs.
+        steps: of all programs.
+        most: the largest number that a cell holds.
+    """
+
+    tasks: int
+    cpus: int
+    mms: int
+    slots: int
+    events: int
+    locks: int
+    classes: int
+    variables: int
+    entries: int
+    windows: int
+    sections: int
+    lists: int
+    instructions: int
+    steps: int
+    most: int
+
+
+class _Span(NamedTuple):
+    """What an operand may be, and what it is called in a message."""
+
+    least: int
+    most: int
+    noun: str
+
+
+#: Kinds whose operands have the same span in every machine.
+_FIXED = {
+    **{kind: _Span(0, o.REGISTERS - 1, "register") for kind in _REGISTERS},
+    Kind.READ_OR_NONE: _Span(-1, o.REGISTERS - 1, "register"),
+    Kind.INDEX: _Span(0, o.REGISTERS, "register"),
+    Kind.GATHER: _Span(0, o.GATHERS - 1, "gather"),
+    Kind.TRUTH: _Span(0, 1, "yes (1) or no (0)"),
+    Kind.FLAGS: _Span(0, _FLAGS, "flags of a gather"),
+    Kind.CLEARED: _Span(0, _LEVELS, "cleared levels"),
+    Kind.HOW: _Span(0, _HOWS, "way to count strides"),
+    Kind.SCOPE: _Span(0, _SCOPES, "scope of a flush"),
+    Kind.CALL: _Span(1, _CALLS, "call"),
+    Kind.LOCK_INDEX: _Span(0, BY_TABLE, "index of a lock"),
+    Kind.COST: _Span(-1, len(COST_NAMES) - 1, "cost"),
+}
+#: Kinds whose operands are numbered from zero: how many there are.
+_COUNTED: dict[Kind, tuple[str, Callable[[Sizes], int]]] = {
+    Kind.TASK: ("task", lambda sizes: sizes.tasks),
+    Kind.EVENT: ("event", lambda sizes: sizes.events),
+    Kind.CPU: ("CPU", lambda sizes: sizes.cpus),
+    Kind.MM: ("mm", lambda sizes: sizes.mms),
+    Kind.LOCK: ("lock", lambda sizes: sizes.locks),
+    Kind.CLASS: ("class of tables", lambda sizes: sizes.classes),
+    Kind.VARIABLE: ("variable", lambda sizes: sizes.variables),
+    Kind.ENTRY: ("entry that stands alone", lambda sizes: sizes.entries),
+    Kind.WINDOW: ("window", lambda sizes: sizes.windows),
+    Kind.SECTION: ("section (i_mmap_rwsem)", lambda sizes: sizes.sections),
+    Kind.LIST: ("place in the lists", lambda sizes: sizes.lists),
+    Kind.INSTRUCTION: ("instruction", lambda sizes: sizes.instructions),
+    Kind.LABEL: ("step", lambda sizes: sizes.steps),
+}
+
+
+class _Check(NamedTuple):
+    """One operand of a step: in which number, in which of its bits, and what it is."""
+
+    place: int
+    shift: int
+    bits: int
+    operand: Operand
+    by: int
+
+
+def _checks(row: Row) -> list[_Check]:
+    found = []
+    placed = row.placed()
+    for n, (place, operand) in enumerate(placed):
+        if operand.unused:
+            continue
+        after = placed[n + 1][1] if n + 1 < len(placed) else None
+        bits = after.above if after is not None and after.above else 0
+        found.append(
+            _Check(place, operand.above, bits, operand, row.place_of(operand.by) if operand.by else 0)
+        )
+    return found
+
+
+_CHECKS = {number: _checks(row) for number, row in STEPS.items()}
+
+
+#: Steps that were found right before, labels left out.
+_fine: set[tuple[int | None, ...]] = set()
+_MOST_KEPT = 50_000
+
+
+def as_written(op: Any, operands: Sequence[Any]) -> tuple[list[int | Label], str]:
+    """Check a step as it is written: its operation, and what can be told of its operands without a machine.
+
+    Args:
+        op: the operation.
+        operands: four numbers or labels.
+
+    Returns:
+        operation and operands as plain numbers and labels; and what is wrong, or nothing.
+    """
+    key = (op, *(None if value.__class__ is Label else value for value in operands))
+    try:
+        if key in _fine and all(part is None or type(part) is int for part in key):
+            return [op, *operands], ""
+    except TypeError:  # no number is unhashable
+        pass
+    plain: list[int | Label] = []
+    for value in (op, *operands):
+        if type(value) is int or isinstance(value, Label):
+            plain.append(value)
+            continue
+        try:
+            plain.append(index(value))
+        except TypeError:
+            return plain, f"{value!r:.40} is no whole number"
+    number = plain[0]
+    if not isinstance(number, int) or number not in STEPS:
+        return plain, f"there is no operation {op!r:.40}: they are those of `ops`"
+    bad = wrong(plain, None)
+    if not bad:
+        if len(_fine) > _MOST_KEPT:
+            _fine.clear()
+        _fine.add(tuple(None if isinstance(value, Label) else value for value in plain))
+    return plain, bad
+
+
+def wrong(step: Sequence[Any], sizes: Sizes | None) -> str:
+    """Say what is wrong with the operands of a step; nothing if all is well.
+
+    Args:
+        step: operation and operands.
+        sizes: of the machine; None if they are not known yet.
+    """
+    row = STEPS[step[0]]
+    for check in _CHECKS[step[0]]:
+        value = step[check.place]
+        kind = check.operand.kind
+        if isinstance(value, Label):
+            if kind is not Kind.LABEL:
+                return f"{row.name}: {check.operand.name} is a label, and has to be {kind.value}"
+            continue
+        if check.bits and value >= 0:
+            value &= (1 << check.bits) - 1
+        value >>= check.shift
+        if check.by:
+            kind = Kind.READ if step[check.by] else Kind.VALUE
+        span = _span(kind, check.operand, step, sizes)
+        if not span.least <= value <= span.most:
+            return f"{row.name}: {_words(kind, value, span)}"
+    return ""
+
+
+def _span(kind: Kind, operand: Operand, step: Sequence[Any], sizes: Sizes | None) -> _Span:
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        return fixed
+    counted = _COUNTED.get(kind)
+    if counted is not None:
+        noun, many = counted
+        if sizes is None:
+            return _Span(0, FREE, noun)
+        last = many(sizes) - 1
+        if kind is Kind.LOCK:
+            at = step[STEPS[step[0]].first(Kind.LOCK_INDEX)]
+            last -= sizes.mms - 1 if at == BY_MM else sizes.slots - 1 if at == BY_TABLE else 0
+        return _Span(0, last, noun)
+    if kind is Kind.VALUE:
+        cell = FREE if sizes is None else sizes.most
+        return _Span(operand.least, cell if operand.most is None else operand.most, operand.name)
+    return _Span(0, FREE, kind.name.lower())
+
+
+def _words(kind: Kind, value: int, span: _Span) -> str:
+    less = 1 if kind is Kind.INDEX else 0
+    value, least, most = value - less, max(span.least - less, 0 if less else span.least), span.most - less
+    if most < least:
+        return f"{span.noun} {value}: there is none"
+    if kind is Kind.VALUE:
+        return f"{span.noun} {value}: it is a number from {least} to {most}"
+    return f"{span.noun} {value}: there are {least} to {most}"
+
+
+def cost_number(cost: object) -> tuple[int, str]:
+    """Return the number of a cost, -1 for none; and what is wrong with its name, or nothing."""
+    if not cost:
+        return -1, ""
+    if cost in COST_NAMES:
+        return COST_NAMES.index(str(cost)), ""
+    return -1, f"there is no cost {cost!r:.40}; {nearest(str(cost), COST_NAMES)}"

@@ -1,0 +1,284 @@
+"""What is wrong with programs as tasks go through them, as far as their text says it.
+
+Each task is followed from where it begins, over both ways of each branch: to the end of the programs without an end of
+its own, into the program of another task, to an unlock of what it cannot hold, to work on an mm that it does not have.
+What only a run can tell, steps say themselves (`ops.MISTAKES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.assembler import Code
+from shootdown._machine.checks import Sizes, wrong
+from shootdown._machine.sites import Site, mistake
+from shootdown._machine.steps.cells import Of
+from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use
+from shootdown._machine.steps.table import ROWS, STEPS, steps_that
+
+_LABELS = {row.number: row.first(Kind.LABEL) for row in ROWS if row.first(Kind.LABEL)}
+_ENDS = steps_that(lambda row: row.ends)
+#: Steps at which a task is over.
+OVER = steps_that(lambda row: row.over)
+_LOCKS = {row.number: row for row in ROWS if row.lock}
+#: Calls that change nothing of an mm: a task that concerns none may send them.
+_WITHOUT_MM = (o.CALL_SYNC, o.CALL_RCU)
+#: A lock as far as the text tells: its number, or with -1 one of several.
+_Lock = tuple[int, bool]
+
+
+def _concerns_an_mm(row: Row) -> bool:
+    """Say whether a step reads or writes what belongs to the mm that its task's work concerns."""
+    return any(cell.of is Of.ON for cell in (*row.reads, *row.writes))
+
+
+_ON = steps_that(_concerns_an_mm)
+
+#: Steps that change what is known, lead elsewhere, or end.
+_TELLING = steps_that(
+    lambda row: (
+        row.lock
+        or row.targets
+        or row.ends
+        or row.first(Kind.LABEL)
+        or row.name in ("ON_MM", "GATHER", "TARGET_RCU", "FLUSH_BEGIN", "SEND", "WAIT", "CANCEL")
+    )
+)
+#: Steps that what is known can make wrong.
+_LOOKED_AT = _ON | _LOCKS.keys() | {o.SEND, o.FLUSH_SELF, o.GATHER_END}
+
+
+@attrs.frozen
+class Start:
+    """Where a task begins.
+
+    Args:
+        pc: its first step; -1 if nobody said.
+        mm: the mm that its work concerns, or None.
+        ready: it runs from the beginning.
+        site: the line that declared it.
+    """
+
+    pc: int
+    mm: int | None
+    ready: bool
+    site: Site | None = None
+
+
+class _Known(NamedTuple):
+    """What may be so where a task is.
+
+    Args:
+        on: mms that its work may concern; None among them: none, -1: any.
+        held: locks that it may hold.
+        begun: gathers that may have begun, as a mask.
+        asked: a flush has surely begun or a call was sent, and not been waited for.
+        aimed: targets may have been chosen.
+    """
+
+    on: frozenset[int | None]
+    held: frozenset[_Lock]
+    begun: int
+    asked: bool
+    aimed: bool
+
+
+def after(steps: Sequence[Sequence[int]], pc: int) -> list[int]:
+    """List the steps that can come after a step."""
+    step = steps[pc]
+    found = [] if step[0] in _ENDS else [pc + 1]
+    if step[0] in _LABELS:
+        found.append(step[_LABELS[step[0]]])
+    return found
+
+
+def rows_of(code: Code) -> list[list[int]]:
+    """List the steps of a program, each as operation and operands."""
+    rows: list[list[int]] = code.steps.reshape(-1, 5).tolist()
+    return rows
+
+
+def reachable(steps: Sequence[Sequence[int]], start: int) -> set[int]:
+    """List the steps that a task which begins there may get to."""
+    found, work = {start}, [start]
+    while work:
+        for then in after(steps, work.pop()):
+            if then not in found:
+                found.add(then)
+                work.append(then)
+    return found
+
+
+def check(code: Code, sizes: Sizes, starts: Sequence[Start], *, timed: bool) -> None:
+    """Check the programs of a machine.
+
+    Args:
+        code: the programs.
+        sizes: of the machine.
+        starts: where its tasks begin.
+        timed: they are to be run, not explored.
+
+    Raises:
+        ShootdownError: something is wrong; it names the line.
+    """
+    steps = rows_of(code)
+    known: dict[tuple[int, ...], str] = {}
+    for pc, step in enumerate(steps):
+        key = tuple(step)
+        if key not in known:
+            known[key] = wrong(step, sizes)
+        if known[key]:
+            raise mistake(known[key], code.sites[pc])
+    if not starts:
+        raise mistake("there is no task: model.task() declares one")
+    entries = {start.pc: number for number, start in reversed(list(enumerate(starts)))}
+    spawned: set[int] = set()
+    followed: dict[tuple[int, bool], set[int]] = {}
+    for number, start in enumerate(starts):
+        if not 0 <= start.pc < len(steps):
+            said = "model.starts() says where it begins, before its first step"
+            raise mistake(f"task {number} has no program: {said}", start.site)
+        key_of_task = (start.pc, start.mm is None)
+        if key_of_task in followed:
+            continue
+        reached = followed[key_of_task] = _Course(code, steps, sizes, number, start, entries).follow()
+        spawned |= {steps[pc][1] for pc in reached if steps[pc][0] == o.SPAWN}
+        if timed and not any(steps[pc][0] in OVER or steps[pc][0] == o.FAIL for pc in reached):
+            raise mistake(
+                f"task {number} never ends: from where it begins there is no way to halt(), sleep() or spin()",
+                code.sites[start.pc],
+            )
+    for number, start in enumerate(starts):
+        if not start.ready and number not in spawned:
+            raise mistake(
+                f"task {number} never runs: it is not ready, and no other task forks it", start.site
+            )
+
+
+class _Course:
+    """One task's way through the programs."""
+
+    def __init__(
+        self,
+        code: Code,
+        steps: Sequence[Sequence[int]],
+        sizes: Sizes,
+        number: int,
+        start: Start,
+        entries: dict[int, int],
+    ) -> None:
+        self.code, self.steps, self.sizes = code, steps, sizes
+        self.number, self.start, self.entries = number, start, entries
+
+    def follow(self) -> set[int]:
+        """Follow the task; returns the steps that it may get to."""
+        first = _Known(frozenset({self.start.mm}), frozenset(), 0, asked=False, aimed=False)
+        known = {self.start.pc: first}
+        work = [self.start.pc]
+        steps, entries, last = self.steps, self.entries, len(self.steps) - 1
+        while work:
+            pc = work.pop()
+            what = known[pc]
+            # Most steps say nothing and lead to the next one.
+            while (
+                pc < last and steps[pc][0] not in _TELLING and pc + 1 not in entries and pc + 1 not in known
+            ):
+                pc += 1
+                known[pc] = what
+            for then, now in self._after(pc, what):
+                before = known.get(then)
+                if before is not None:
+                    now = _Known(
+                        before.on | now.on,
+                        before.held | now.held,
+                        before.begun | now.begun,
+                        before.asked and now.asked,
+                        before.aimed or now.aimed,
+                    )
+                if now != before:
+                    known[then] = now
+                    work.append(then)
+        for pc, what in known.items():
+            if steps[pc][0] in _LOOKED_AT:
+                self._look(pc, what)
+        return set(known)
+
+    def _after(self, pc: int, known: _Known) -> Iterator[tuple[int, _Known]]:
+        step = self.steps[pc]
+        now = self._changed(step, known)
+        for then in after(self.steps, pc):
+            if then == len(self.steps):
+                raise self._wrong(
+                    pc, "the program goes on behind its last step: it ends with halt(), sleep() or spin()"
+                )
+            other = self.entries.get(then, self.number)
+            falls = then == pc + 1 and then in self.entries and then != self.start.pc
+            if falls and step[0] not in _LABELS and pc not in reachable(self.steps, then):
+                raise self._wrong(
+                    pc,
+                    f"task {self.number} goes on into that of task {other}: end it with halt(), sleep() or spin()",
+                )
+            refused = step[0] == o.TRY_WRITE and then == step[3]
+            yield then, now._replace(held=known.held) if refused else now
+
+    def _changed(self, step: Sequence[int], known: _Known) -> _Known:
+        op = step[0]
+        if op == o.ON_MM:
+            return known._replace(on=frozenset({step[1] if step[2] < 0 else -1}))
+        if op in _LOCKS:
+            if _LOCKS[op].lock is Use.RELEASE:
+                return known
+            locks = frozenset((lock, _LOCKS[op].for_writing) for lock in self._locks(step, known.on))
+            return known._replace(held=known.held | locks)
+        if op == o.GATHER:
+            return known._replace(begun=known.begun | 1 << step[1])
+        if STEPS[op].targets in ("all", "mm") or op == o.TARGET_RCU:
+            return known._replace(aimed=True)
+        if op in (o.FLUSH_BEGIN, o.SEND):
+            return known._replace(asked=True)
+        if op in (o.WAIT, o.CANCEL):
+            return known._replace(asked=False, aimed=False)
+        return known
+
+    def _locks(self, step: Sequence[int], on: Iterable[int | None]) -> list[int]:
+        """Number the locks that a step may mean; -1 if it is not known which."""
+        first, index = step[1], step[2]
+        if index == BY_MM:
+            return [-1 if mm in (None, -1) else first + int(mm or 0) for mm in on]
+        if index == BY_TABLE and self.sizes.slots > 1:
+            return [-1]
+        return [first]
+
+    def _look(self, pc: int, known: _Known) -> None:
+        """Check a step against what may be so where it stands."""
+        step = self.steps[pc]
+        op, row = step[0], STEPS[step[0]]
+        by_mm = row.lock is not None and step[2] == BY_MM
+        sends = op == o.SEND and step[1] not in _WITHOUT_MM and not known.asked
+        if None in known.on and (op in _ON or by_mm or sends):
+            raise self._wrong(
+                pc,
+                f"{row.name}: the work of task {self.number} concerns no mm: give it one, or say model.concern(mm)",
+            )
+        if op == o.FLUSH_SELF and not known.asked:
+            raise self._wrong(pc, f"{row.name}: no flush has begun: flush_begin() or send() comes first")
+        if op == o.SEND and not known.aimed:
+            raise self._wrong(pc, f"{row.name}: there are no targets: a target step comes first")
+        if op == o.GATHER_END and not known.begun >> step[1] & 1:
+            raise self._wrong(pc, f"{row.name}: gather {step[1]} has not begun")
+        if row.lock is Use.RELEASE:
+            kind = [number for number, write in known.held if write == row.for_writing]
+            meant = self._locks(step, known.on)
+            if not kind or not (-1 in meant or -1 in kind or set(meant) & set(kind)):
+                how = "writing" if row.for_writing else "reading"
+                name = f"lock {meant[0]}" if -1 not in meant else "a lock"
+                raise self._wrong(
+                    pc, f"{row.name}: task {self.number} cannot hold {name} for {how} here: it never took it"
+                )
+
+    def _wrong(self, pc: int, text: str) -> Exception:
+        return mistake(text, self.code.sites[pc])

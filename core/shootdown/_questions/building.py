@@ -1,0 +1,38 @@
+"""Build the program of a scenario or workload."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, TypeVar
+
+from shootdown._questions.called import called
+from shootdown._questions.case import Case, expect
+from shootdown._values.errors import ShootdownError
+from shootdown._values.setup import Setup
+
+T = TypeVar("T")
+
+
+def built(case: Case[Any], setup: Setup, wanted: type[T]) -> T:
+    """Build the program of a case.
+
+    Args:
+        case: whose.
+        setup: what `build` gets.
+        wanted: what it is to return.
+
+    Raises:
+        ShootdownError: it raised something, or returned something else.
+    """
+    program = case.program
+    try:
+        made = called(f"{program.kind} {program.name}: build()", program.build, setup)
+    except ShootdownError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
+        method = traceback.extract_tb(error.__cause__.__traceback__)[-1].name
+        raise ShootdownError(
+            f"{case.architecture.name}: {type(setup.lowering).__name__} does not say yet what {method}() writes"
+        ) from None
+    expect(f"{program.kind} {program.name}: build()", made, wanted)
+    return made  # type: ignore[no-any-return]

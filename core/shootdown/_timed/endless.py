@@ -1,0 +1,126 @@
+"""Runs that come to no end: found while they run, and named by plugin, kernel function and step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from shootdown._machine.courses import OVER
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_PC, TASK_CELLS
+from shootdown._machine.machine import Machine
+from shootdown._machine.mistakes import found_in
+from shootdown._machine.sites import mistake
+from shootdown._machine.steps.table import STEPS
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+from shootdown._values.errors import ShootdownError
+
+#: Seconds after which a run is looked at more closely for the first time; then after twice as many.
+_SOON = 3.0
+#: Steps that are looked at then, at first and at most.
+_FEW, _MANY = 1 << 12, 1 << 18
+
+
+class Watch:
+    """Notice that a run gets nowhere: the machine is in the same state again, after every CPU that runs went on.
+
+    Programs know nothing but that state, so that they do the same again, for ever. A run whose clocks stand still
+    is looked at as soon as that is seen, any other seldom, and only if it takes long.
+
+    Args:
+        machine, books: of the run.
+    """
+
+    def __init__(self, machine: Machine, books: Books) -> None:
+        self._machine, self._books = machine, books
+        self._begun = time.monotonic()
+        self._next = _SOON
+        self._steps = _FEW
+        self._before: npt.NDArray[np.int64] | None = None
+
+    def look(
+        self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64], go_on: Callable[[], int]
+    ) -> None:
+        """Look at a run between two slices.
+
+        Args:
+            state: of the machine.
+            books: of the engine.
+            go_on: takes one more step, and returns how many were taken.
+
+        Raises:
+            ShootdownError: the run comes to no end.
+        """
+        clocks = self._clocks(books)
+        still = self._before is not None and bool((clocks == self._before).all())
+        self._before = clocks
+        late = time.monotonic() - self._begun >= self._next
+        if not still and not late:
+            return
+        if late:
+            self._next *= 2
+        seen: dict[bytes, npt.NDArray[np.int64]] = {}
+        path: list[tuple[int, int]] = []
+        for _ in range(self._steps):
+            key = state.tobytes()
+            clocks = self._clocks(books)
+            before = seen.get(key)
+            if before is not None and self._all_went_on(books, before, clocks):
+                raise self._endless(path)
+            if before is None:
+                seen[key] = clocks
+            path.append(self._next_step(state, books))
+            if not go_on():
+                return
+        self._steps = min(2 * self._steps, _MANY)
+
+    def _clocks(self, books: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        start = self._books.o_clock
+        return books[start : start + self._machine.layout.cpus].copy()
+
+    def _all_went_on(
+        self, books: npt.NDArray[np.int64], before: npt.NDArray[np.int64], now: npt.NDArray[np.int64]
+    ) -> bool:
+        """Say whether each CPU that runs took a step since, or time stands still; and nobody is to come back."""
+        B = self._books
+        if books[B.o_resume : B.o_resume + len(now)].any():
+            return False
+        running = books[B.o_heap : B.o_heap + int(books[B.o_misc + k.HEAP_SIZE])]
+        return bool((now == before).all() or (now[running] > before[running]).all())
+
+    def _next_step(self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64]) -> tuple[int, int]:
+        L = self._machine.layout
+        cpu = int(books[self._books.o_heap])
+        task = int(state[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
+        return cpu, int(state[L.o_task + task * TASK_CELLS + T_PC])
+
+    def _endless(self, path: list[tuple[int, int]]) -> ShootdownError:
+        cpu, pc = min(path[-_FEW:], key=lambda step: (step[0], step[1]))
+        code = self._machine.code
+        note, name = code.notes[pc], STEPS[int(code.steps[pc * 5])].name
+        site = code.sites[pc] if pc < len(code.sites) else None
+        plugin = site.package if site is not None else "shootdown"
+        where = f" in {note.function}()" if note.function else ""
+        return mistake(
+            f"the run comes to no end: CPU {cpu} goes round for ever{where}, at step {pc} "
+            f"({name}{', ' + repr(note.text) if note.text else ''})" + (f" of {plugin}" if plugin else ""),
+            site,
+        )
+
+
+def refuse_mistakes(machine: Machine, state: npt.NDArray[np.int64]) -> None:
+    """Refuse a run in which a task stopped at a step that is a mistake.
+
+    Raises:
+        ShootdownError: one did.
+    """
+    L = machine.layout
+    places = state[L.o_task + T_PC : L.o_task + L.tasks * TASK_CELLS : TASK_CELLS]
+    if all(int(machine.code.steps[pc * 5]) in OVER for pc in places.tolist()):
+        return
+    found = found_in(state, machine.code, machine.code.lists, L)
+    if found is not None:
+        raise found
