@@ -104,8 +104,9 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         task: the task that takes it, on its home CPU.
 
     Returns:
-        The result (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`, `FAILED`) in the low 3 bits; above it the lock, event, invariant
-        or mistake (`MISTAKES`) that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the range, 4 left the mm).
+        The result (`DONE`, `BLOCKED_*`, `HALTED`, `PARKED`, `FAILED`) in the low 3 bits; above it the lock, event,
+        invariant or mistake (`MISTAKES`) that it concerns, or for FLUSH_SELF what the flush did (1 everything, 2 the
+        range, 4 left the mm).
     """
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]

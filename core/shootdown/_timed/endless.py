@@ -22,6 +22,8 @@ from shootdown._values.errors import ShootdownError
 _SOON = 3.0
 #: Steps that are looked at then, at first and at most.
 _FEW, _MANY = 1 << 12, 1 << 18
+#: Steps after which clocks that stand still are suspicious.
+_STILL = 10_000
 
 
 class Watch:
@@ -40,28 +42,32 @@ class Watch:
         self._next = _SOON
         self._steps = _FEW
         self._before: npt.NDArray[np.int64] | None = None
+        self._since = 0
 
     def look(
-        self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64], go_on: Callable[[], int]
+        self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64], taken: int, go_on: Callable[[], int]
     ) -> None:
         """Look at a run between two slices.
 
         Args:
             state: of the machine.
             books: of the engine.
+            taken: steps taken so far.
             go_on: takes one more step, and returns how many were taken.
 
         Raises:
             ShootdownError: the run comes to no end.
         """
         clocks = self._clocks(books)
-        still = self._before is not None and bool((clocks == self._before).all())
-        self._before = clocks
+        if self._before is None or (clocks != self._before).any():
+            self._before, self._since = clocks, taken
+        still = taken - self._since >= _STILL
         late = time.monotonic() - self._begun >= self._next
         if not still and not late:
             return
         if late:
             self._next *= 2
+        self._since = taken
         seen: dict[bytes, npt.NDArray[np.int64]] = {}
         path: list[tuple[int, int]] = []
         for _ in range(self._steps):

@@ -301,10 +301,7 @@ def test_a_run_that_goes_round_for_ever_names_plugin_function_and_step(
         model.asm.v_load(0, flag, cost=cost, text="read the flag")
         model.asm.jump_zero(0, again)
 
-    from shootdown._timed import run
-
     monkeypatch.setattr(endless, "_SOON", 0.0)
-    monkeypatch.setattr(run, "SLICE", 500)
     with pytest.raises(
         ShootdownError,
         match=HERE + r"the run comes to no end: CPU 0 goes round for ever in poll\(\), at step 0 "
@@ -318,10 +315,7 @@ def test_a_long_run_that_gets_somewhere_is_left_alone(monkeypatch: pytest.Monkey
         with model.asm.loop(3000):
             model.asm.work("zap_ns")
 
-    from shootdown._timed import run
-
     monkeypatch.setattr(endless, "_SOON", 0.0)
-    monkeypatch.setattr(run, "SLICE", 500)
     assert ran(lambda scene: _one(scene, write).build())
 
 
