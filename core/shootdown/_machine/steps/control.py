@@ -7,6 +7,8 @@ from shootdown._machine.steps.cells import CURRENT_MM, EVENT, HOME, IRQ_OFF, LAZ
 from shootdown._machine.steps.row import FREE, UNUSED, Clock, Kind, Operand, Row, Shared, Whose
 
 _LABEL = Operand("label", Kind.LABEL)
+#: The largest number of an occurrence.
+_NOTES = max(number for name, number in vars(o).items() if name.startswith("NOTE_"))
 #: What a switch of the CPU to another task touches: the CPU may turn lazy, or load another mm.
 _SWITCHES = (
     Shared("lazy", Whose.CPU, writes=True),
@@ -78,7 +80,7 @@ CONTROL = (
         name="NOTE",
         does="Record an occurrence in the ledger that no other step shows, such as a printed warning.",
         operands=(
-            Operand("what", says="`ops.NOTE_*`", most=o.NOTE_AUDIT),
+            Operand("what", says="`ops.NOTE_*`", most=_NOTES),
             Operand(
                 "times",
                 says="the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it",
@@ -219,7 +221,7 @@ CONTROL = (
             Operand(
                 "per",
                 says="the unit for each of which it is executed `times` times (`ops.PER_*`), and BROADCASTS",
-                most=31,
+                most=2 * o.ONE_STRIDE - 1,
             ),
             Operand("cost", Kind.COST),
         ),
