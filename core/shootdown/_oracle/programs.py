@@ -119,7 +119,9 @@ class SharedHugetlb:
         self.mappings = touched(split_into_vmas(self.tables, vmas, 2, self.model.slot_units))
         self.parent = self.model.task(mm=0, cpu=0, ready=True)
         self.init = self.model.task(mm=self.children + 1, cpu=0)
-        self.kids = [self.model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(self.children)]
+        self.kids = [
+            self.model.task(mm=1 + j, cpu=PARENT_CPU % self.model.cpus) for j in range(self.children)
+        ]
         self.turns = [self.model.event() for _ in range(self.children + 1)]
         self.done = self.model.event()
         self.ready = self.model.event()
@@ -143,7 +145,7 @@ class SharedHugetlb:
     def _child(self, j: int) -> None:
         """Write a child: it pins itself, touches what the parent touched, and waits for its turn."""
         model = self.model
-        model.move(PARENT_CPU + j)
+        model.move((PARENT_CPU + j) % model.cpus)
         touched = self.mappings
         if self.mode == "mixed" and j > 1:
             half = self.mappings[0].used[: self.tables // 2]
@@ -175,8 +177,8 @@ class SharedHugetlb:
         With more children than CPUs another child has run on each.
         """
         if self.lingers and not self._leaves() and j % self.model.cpus and self.children <= self.model.cpus:
-            self.model.move(PARENT_CPU)
-            self.model.move(PARENT_CPU + j)
+            self.model.move(PARENT_CPU % self.model.cpus)
+            self.model.move((PARENT_CPU + j) % self.model.cpus)
 
     def _leaves(self) -> bool:
         return self.mode in ("exit", "mv_exit", "exitpar", "pmunmap")
@@ -226,7 +228,7 @@ class SharedHugetlb:
         It shares its memory with that process and so copies pages on write first; on ppc64el that trims its mm_cpumask.
         """
         model = self.model
-        model.move(PARENT_CPU)
+        model.move(PARENT_CPU % model.cpus)
         model.asm.spawn(self.init, text="the process that waits for it runs there")
         model.calls.copy_on_write(COPIED)
         for m in self.mappings:
@@ -349,7 +351,7 @@ def threaded_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
     threads.write(mappings)
     moved, done = model.event(), model.event()
     model.starts(child)
-    model.move(PARENT_CPU)
+    model.move(PARENT_CPU % model.cpus)
     for m in mappings:
         model.hugetlb.touch(m)
     model.signal(moved)
@@ -417,11 +419,11 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     mappings = touched(split_into_vmas(tables, 1, 2, model.slot_units)) if row.integer("map", 1) else ()
     parent = model.task(mm=0, cpu=0, ready=True)
     init = model.task(mm=forks + 1, cpu=0)
-    kids = [model.task(mm=1 + j, cpu=PARENT_CPU) for j in range(forks)]
+    kids = [model.task(mm=1 + j, cpu=PARENT_CPU % model.cpus) for j in range(forks)]
     moved, gone = model.event(), model.event()
     for j, kid in enumerate(kids):
         model.starts(kid)
-        model.move(PARENT_CPU + 1 + j)
+        model.move((PARENT_CPU + 1 + j) % model.cpus)
         model.signal(moved)
         for m in mappings:
             model.hugetlb.touch(m)
@@ -431,7 +433,7 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     model.starts(init)
     model.sleep()
     model.starts(parent)
-    model.move(PARENT_CPU)
+    model.move(PARENT_CPU % model.cpus)
     model.asm.spawn(init, text="the process that waits for it runs there")
     model.calls.copy_on_write(COPIED)
     for m in mappings:
