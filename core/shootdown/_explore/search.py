@@ -65,7 +65,7 @@ class Store(NamedTuple):
         rows: packed states, uint64, flat.
         parent: the row that each was reached from, int32.
         label: the move that led to it, int32.
-        onward: of the rows that it leads to, the last; 0 for none, or for the first row; int32.
+        onward: of the rows that progress leads to from each, the last; 0 for none, or for the first row; int32.
         table: row numbers plus one by hash, int32; its length is a power of two.
         at: the position of the search; see the constants.
         mask: of a hash, for the table.
@@ -110,6 +110,13 @@ class Scratch(NamedTuple):
 
 #: Rows whose place in the table is fetched ahead while a table is filled.
 _AHEAD = 16
+
+
+@inlined
+def is_progress(label: int) -> bool:
+    """Whether a move lets any task progress; fills of caches, preemptions and sleeping don't."""
+    kind = label & 15
+    return kind not in (FILL, COPY, PREEMPT, IDLE)
 
 
 @inlined
@@ -160,7 +167,8 @@ def insert_all(store: Store, scratch: Scratch, words: int, n: int, parent: int) 
     onward = int64(0)
     for i in range(n):
         row = insert(store, scratch.rows, i * words, scratch.hashes[i], words, parent, scratch.labels[i])
-        onward = max(onward, row)
+        if row > onward and is_progress(int64(scratch.labels[i])):
+            onward = row
     store.onward[parent] = onward
 
 
@@ -346,13 +354,6 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
             labels[n + 2] = label_of(SWITCH, task, 0)
             n += 3
     return n
-
-
-@inlined
-def is_progress(label: int) -> bool:
-    """Whether a move lets any task progress; fills of caches, preemptions and sleeping don't."""
-    kind = label & 15
-    return kind not in (FILL, COPY, PREEMPT, IDLE)
 
 
 @kernel
