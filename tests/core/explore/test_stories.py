@@ -218,7 +218,10 @@ def test_a_story_needs_a_bug() -> None:
 
 
 def test_of_more_cpus_than_a_word_holds_each_is_named() -> None:
-    layout = _model(20).build(bits=16).layout
+    model = _model(20)
+    model.starts(model.task(mm=0, cpu=0, ready=True))
+    model.spin()
+    layout = model.build(bits=16).layout
     assert layout.words == 2
     before = np.zeros(layout.size, np.int64)
     after = before.copy()
