@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from shootdown._explore.alike import Group, Table
 from shootdown._machine import ops as o
 from shootdown._machine.courses import reachable, rows_of
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
@@ -39,6 +40,9 @@ def check(problem: Problem) -> None:
     for what, many in (("tasks", layout.tasks), ("CPUs", layout.cpus), ("variables", layout.variables)):
         if many > _MOST:
             raise mistake(f"{many} {what} cannot be explored: there are at most {_MOST}")
+    for agent in ("walkers", "entries", "hypervisor", "scheduler"):
+        if getattr(problem, agent) not in (True, False):
+            raise mistake(f"{agent} of a problem: True or False, not {getattr(problem, agent)!r:.40}")
     _groups(problem)
     _cpus(machine)
     steps = rows_of(machine.code)
@@ -66,8 +70,13 @@ def _step(problem: Problem, pc: int, step: list[int]) -> None:
         )
 
 
+def _each(what: str, values: Any, kind: type) -> None:
+    if not isinstance(values, tuple | list) or not all(isinstance(value, kind) for value in values):
+        raise mistake(f"the {what} of a problem are a tuple of {kind.__name__}, not {values!r:.60}")
+
+
 def _names(what: str, names: Any, *, needed: bool, twice: bool = False) -> None:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
         raise mistake(f"the {what} of a problem are names, a tuple of them, not {names!r:.60}")
     if needed and not names:
         raise mistake(f"a problem has at least one of the {what}: the first is that of hardware walkers")
@@ -95,13 +104,34 @@ def _cpus(machine: Machine) -> None:
 
 def _groups(problem: Problem) -> None:
     layout = problem.machine.layout
+    starts = problem.machine.state[
+        layout.o_task + T_PC : layout.o_task + layout.tasks * TASK_CELLS : TASK_CELLS
+    ].tolist()
     there = {"cpus": layout.cpus, "tasks": layout.tasks, "mms": layout.mms}
+    _each("groups", problem.groups, Group)
+    _each("tables", problem.tables, Table)
+    _each("mm_locks", problem.mm_locks, int)
+    named: set[tuple[str, int]] = set()
     for group in problem.groups:
         for what, many in there.items():
             for number in getattr(group, what):
                 if not isinstance(number, int) or not 0 <= number < many:
                     raise mistake(f"a group names {what} {number!r:.20}: there are 0 to {many - 1}")
+                if (what, number) in named:
+                    raise mistake(f"{what} {number} is named twice by groups: each is a part of one")
+                named.add((what, number))
+        if [len(part) for part in group] != [len(part) for part in problem.groups[0]]:
+            raise mistake(f"groups are alike, and have as many parts each: {problem.groups[0]}, {group}")
+        for one, other in zip(problem.groups[0].tasks, group.tasks, strict=True):
+            if starts[one] != starts[other]:
+                raise mistake(
+                    f"tasks {one} and {other} are in groups that are alike, and begin with different programs: "
+                    "model.starts(...) of both says that they have the same"
+                )
     for table in problem.tables:
+        for number in table:
+            if not isinstance(number, int):
+                raise mistake(f"a table is five whole numbers, not {table!r:.80}")
         last = table.first + table.rows * table.columns
         if not 0 <= table.first <= last <= layout.variables or not 1 <= table.rows <= 15:
             raise mistake(

@@ -66,6 +66,7 @@ _BYTE = 0xFF
 REFUSED = 0  # it is not possible now; nothing was written
 MOVED = 1
 VIOLATED = 2  # an invariant is broken; its number is above the low 2 bits
+LONG = 4 | MOVED  # it took as many steps as a move can, and may go on
 
 #: The invariant that hardware walkers may break in any program.
 WALK_CACHE = 0
@@ -185,7 +186,7 @@ def _move(
         label: which move.
 
     Returns:
-        `REFUSED`, `MOVED`, or `VIOLATED` with the invariant above the low 2 bits.
+        `REFUSED`, `MOVED`, `LONG`, or `VIOLATED` with the invariant above the low 2 bits.
     """
     kind = label & 15
     x = (label >> _X) & _BYTE
@@ -240,7 +241,8 @@ def _move(
     if task < 0:
         return int64(MOVED)
     t = L.o_task + task * TASK_CELLS
-    for _ in range(LONGEST):
+    taken = int64(0)
+    while taken < LONGEST:
         pc = int64(S[t + T_PC])
         op = P[pc * 5]
         if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
@@ -263,10 +265,11 @@ def _move(
             F.seen[P[pc * 5 + 1]] = 1
         must = must and kind == STEP and goes_on(F, R, pc)
         begun = True
+        taken += 1
     F.taken[int64(S[t + T_PC])] = 1
     if R.dead:
         forget_dead(S, F.dead, L, task)
-    return int64(MOVED)
+    return int64(LONG if taken == LONGEST else MOVED)
 
 
 @kernel

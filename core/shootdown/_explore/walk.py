@@ -12,6 +12,7 @@ from shootdown._explore.moves import (
     FILL,
     GRANT,
     IDLE,
+    LONG,
     PREEMPT,
     REFUSED,
     RESUME,
@@ -33,6 +34,8 @@ from shootdown._machine.layout import Layout
 PATIENCE = 20_000
 #: The same for walks that only sample.
 STILL = 250
+#: Walks end after so many moves that go round in steps which no other CPU can observe, perhaps for ever.
+ROUNDS = 16
 #: For each pace of a task, the bits of a random number that must be zero for it to step.
 SLOWNESS = (0, 0, 15, 255)
 
@@ -111,6 +114,7 @@ def random_walk(
     n = int64(0)
     x = seed
     idle = int64(0)
+    rounds = int64(0)
     said = int64(REFUSED)
     pace = next_random(next_random(x))
     while n < labels.shape[0] and idle < PATIENCE:
@@ -131,6 +135,10 @@ def random_walk(
         idle = int64(0)
         if said & 3 == VIOLATED:
             break
+        if said == LONG:
+            rounds += 1
+            if rounds == ROUNDS:
+                break
     return n, said
 
 
@@ -178,6 +186,7 @@ def sample(
         seed, walks, length: the seed, the number of walks, and the tries in each.
     """
     x = seed
+    rounds = int64(0)
     for walk in range(walks):
         copy_cells(S, start)
         found = int64(0)  # moves that may be possible, 0 where they have to be listed anew
@@ -204,7 +213,8 @@ def sample(
                 continue
             if label & 15 == STEP and label >> 4 == late:
                 continue
-            if move(S, P, lists, L, F, R, label) == REFUSED:
+            said = move(S, P, lists, L, F, R, label)
+            if said == REFUSED:
                 if drawn >= 0:
                     labels[drawn] = -1
                 continue
@@ -213,3 +223,7 @@ def sample(
             if walk & 1 and label & 15 == STEP:
                 last = label
             note_cells(S, first, varies, largest)
+            if said == LONG:
+                rounds += 1
+                if rounds == ROUNDS:
+                    return

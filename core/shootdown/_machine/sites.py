@@ -92,6 +92,15 @@ def raised(error: BaseException) -> Site | None:
     return found
 
 
+def beginning(function: object) -> Site | None:
+    """Name the first line of somebody's function; None if it is shootdown's own, or none of Python's."""
+    code = getattr(function, "__code__", None)
+    module = str(getattr(function, "__module__", ""))
+    if not isinstance(code, CodeType) or _place(module) is _INSIDE:
+        return None
+    return Site(code, 0, module)
+
+
 def mistake(text: str, site: Site | None = None) -> ShootdownError:
     """Say what is wrong, and in which line; that of the caller unless one is given."""
     where = site or caller()

@@ -40,6 +40,8 @@ from shootdown._values.kernel import Kernel
 #: of cells for each pair of CPUs, and with thousands it takes minutes until the first is looked at.
 EXPLORED_BITS = 16
 MOST_EXPLORED_CPUS = 64
+#: The most cells of an explored state; those of shipped scenarios have some hundreds.
+MOST_EXPLORED_CELLS = 1 << 18
 #: More than any machine has of anything.
 _MOST = 1 << 20
 #: More than any variable holds, in a timed run.
@@ -303,7 +305,7 @@ class Model:
         if self.cpus < 1:
             raise ShootdownError(f"a machine has at least one CPU, not {self.cpus}")
         if bits == EXPLORED_BITS and self.cpus > MOST_EXPLORED_CPUS:
-            raise ShootdownError(
+            raise mistake(
                 f"a scenario of {self.cpus} CPUs: exploration takes up to {MOST_EXPLORED_CPUS}, "
                 "and races show with two to four"
             )
@@ -332,6 +334,11 @@ class Model:
             stores=self._stores if memory else 0,
             memory=memory,
         )
+        if bits == EXPLORED_BITS and layout.size > MOST_EXPLORED_CELLS:
+            raise mistake(
+                f"a state of {layout.size} cells cannot be explored: there are at most {MOST_EXPLORED_CELLS}; "
+                "races show with few mms, slots and files"
+            )
         code = self.asm.finish()
         self._check(code, layout)
         state = empty_state(layout, "int64" if bits == 64 else "uint16")
@@ -379,6 +386,10 @@ class Model:
 
     def _check(self, code: Code, layout: Layout) -> None:
         """Check everything that was written, now that all sizes are known."""
+        if len(code.cost) > layout.most:
+            raise mistake(
+                f"{len(code.cost)} steps are too many: a cell holds the number of a step, up to {layout.most}"
+            )
         sizes = Sizes(
             tasks=layout.tasks,
             cpus=layout.cpus,

@@ -17,7 +17,7 @@ from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
-from shootdown._values.scenario import MEMORY_MODEL, Expect, Scenario
+from shootdown._values.scenario import MEMORY_MODEL, VERDICTS, Expect, Scenario
 from shootdown._values.series import BY_NAME
 from shootdown._values.whatif import Contradiction
 from shootdown._values.workload import Workload
@@ -149,16 +149,38 @@ def vet_scenarios(hook: str, answer: Any) -> tuple[Any, ...]:
     for value in _sequence(hook, answer):
         what = f"scenario {_name(hook, 'scenario', value)!r}"
         _require(hook, what, value, Scenario)
-        for name in ("summary", "source"):
-            _text(what, name, getattr(value, name))
-        for name in ("build", "refuse"):
-            _callable(what, name, getattr(value, name))
-        _vet_parameters(hook, what, {MEMORY_MODEL}, parameters=value.parameters, switches=value.switches)
-        tuple(_each(what, "window", value.window, str))
-        tuple(_each(what, "expected", value.expected, Expect))
-        if not isinstance(value.sentences, Mapping):
-            raise RefusedError("broken", f"{what}: sentences is {_a(value.sentences)}, not a dict")
+        vet_scenario(hook, what, value)
     return tuple(answer)
+
+
+def vet_scenario(hook: str, what: str, value: Scenario) -> None:
+    """Refuse a scenario that can't be used.
+
+    Args:
+        hook: who returned it, for the message.
+        what: it, for the message.
+        value: it.
+    """
+    for name in ("summary", "source"):
+        _text(what, name, getattr(value, name))
+    for name in ("build", "refuse"):
+        _callable(what, name, getattr(value, name))
+    for name in ("shares_tables", "flushes"):
+        if not isinstance(getattr(value, name), bool):
+            raise RefusedError("broken", f"{what}: {name} is {_a(getattr(value, name))}, not a bool")
+    _vet_parameters(hook, what, {MEMORY_MODEL}, parameters=value.parameters, switches=value.switches)
+    tuple(_each(what, "window", value.window, str))
+    for expected in _each(what, "expected", value.expected, Expect):
+        if expected.verdict not in VERDICTS:
+            raise RefusedError(
+                "broken",
+                f"{what} expects the verdict {expected.verdict!r:.40}; {nearest(str(expected.verdict), VERDICTS)}",
+            )
+    if not isinstance(value.sentences, Mapping):
+        raise RefusedError("broken", f"{what}: sentences is {_a(value.sentences)}, not a dict")
+    for text in (*value.sentences, *value.sentences.values()):
+        if not isinstance(text, str):
+            raise RefusedError("broken", f"{what}: sentences has {_a(text)} where a str belongs")
 
 
 def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any) -> None:
@@ -170,10 +192,17 @@ def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any)
             if parameter.name in seen:
                 raise RefusedError("broken", f"{what} has two parameters {parameter.name!r}")
             seen.add(parameter.name)
+            if not isinstance(parameter.default, int | str):
+                kind = _a(parameter.default)
+                raise RefusedError(
+                    "broken", f"{what}, default of {parameter.name}: {kind}, not a bool, an int or a str"
+                )
             try:
                 parameter.read(parameter.default)
             except ShootdownError as error:
                 raise RefusedError("broken", f"{what}, default: {error}") from None
+            except Exception as error:  # bounds, choices or a check that are none
+                raise RefusedError("broken", f"{what}, {parameter.name}: {one_line(error)}") from None
 
 
 def _text(what: str, field: str, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, TypeVar
 
+from shootdown._machine.sites import beginning, mistake
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, expect
 from shootdown._values.errors import ShootdownError
@@ -34,5 +35,8 @@ def built(case: Case[Any], setup: Setup, wanted: type[T]) -> T:
         raise ShootdownError(
             f"{case.architecture.name}: {type(setup.lowering).__name__} does not say yet what {method}() writes"
         ) from None
-    expect(f"{program.kind} {program.name}: build()", made, wanted)
+    try:
+        expect(f"{program.kind} {program.name}: build()", made, wanted)
+    except ShootdownError as error:
+        raise mistake(str(error), beginning(program.build)) from None
     return made  # type: ignore[no-any-return]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._explore.engine import BUG, INCONCLUSIVE, LIVELOCK, SAFE, Outcome, Reductions
+from shootdown._machine.sites import beginning, mistake
 from shootdown._plugins.registry import registry
+from shootdown._plugins.vetting import RefusedError, vet_scenario
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
@@ -110,7 +112,20 @@ def _from_file(path: Path) -> Scenario:
     found = called(f"scenario {path}", runpy.run_path, str(path)).get("SCENARIO")
     if not isinstance(found, Scenario):
         raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")
-    return found
+    return _vetted(found, f"scenario {path}")
+
+
+def _vetted(scenario: Scenario, what: str) -> Scenario:
+    """Check a scenario that is no plugin's as those of plugins are checked; any name will do."""
+    if not isinstance(scenario, Scenario):
+        raise ShootdownError(f"{what} is {scenario!r:.40}, not a shootdown.scenarios.Scenario")
+    if not isinstance(scenario.name, str) or not scenario.name.strip() or not scenario.name.isprintable():
+        raise ShootdownError(f"{what}: its name is {scenario.name!r:.40}, not a printable text")
+    try:
+        vet_scenario(what, what, scenario)
+    except RefusedError as error:
+        raise ShootdownError(error.reason) from None
+    return scenario
 
 
 def explore(
@@ -179,7 +194,7 @@ def explorations(
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
-    what = scenario_named(scenario) if isinstance(scenario, str) else scenario
+    what = scenario_named(scenario) if isinstance(scenario, str) else _vetted(scenario, "the scenario given")
     installed = registry()
     owners = list(arch) or ([] if platforms else [_of_this_machine(installed)])
     asked = questions(
@@ -268,9 +283,10 @@ def _check_window(case: Case[Scenario], problem: Problem) -> None:
     """Refuse a window whose places the problem does not have."""
     for name in case.program.window:
         if name not in problem.places:
-            raise ShootdownError(
+            raise mistake(
                 f"scenario {case.program.name}: its window has a place {name!r} that its problem does not name; "
-                f"{nearest(name, problem.places)}"
+                f"{nearest(name, problem.places)}",
+                beginning(case.program.build),
             )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The switch that every scenario has, `--set memory_model=`.
 MEMORY_MODEL = "memory_model"
+#: What an exploration may find; see `docs/reference/explore.md`.
+VERDICTS = ("safe", "bug", "livelock", "vacuous", "not-applicable", "inconclusive")
 
 
 @attrs.frozen
@@ -24,7 +26,7 @@ class Expect:
     """A verdict that a scenario must have.
 
     Args:
-        verdict: `safe`, `bug`, `livelock`, `vacuous` or `not-applicable`.
+        verdict: one of `VERDICTS`.
         arch, platform, kernel: where. An empty architecture is this machine's, an empty platform the architecture's
             first.
         settings: what-ifs, as `--set` takes them.
