@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _ROWS = 10_000
 _CHUNK = 1 << 20
 #: The most local steps that are followed to see whether they lead back.
-_PATIENCE = 1 << 16
+_PATIENCE = 1 << 17
 #: States that are followed for a story.
 _FOLLOWED = 2_000
 
@@ -193,10 +193,16 @@ def round_trips(steps: list[list[int]]) -> set[int]:
 
 
 def comes_to_nothing(explorer: Explorer, state: npt.NDArray[Any], task: int) -> bool:
-    """Say whether a task takes local steps from a state until it is in the same state again."""
+    """Say whether a task takes local steps from a state until it is in the same state again.
+
+    Where the text leads to nothing but such steps, whatever its registers hold, it does.
+    """
     machine = explorer.problem.machine
     layout, code = machine.layout, machine.code
     at = layout.o_task + task * TASK_CELLS + T_PC
+    steps = rows_of(code)
+    if all(steps[pc][0] in LOCAL - OVER for pc in reachable(steps, int(state[at]))):
+        return True
     now = state.copy()
     kept, length, taken = now.tobytes(), 1, 0
     for _ in range(_PATIENCE):

@@ -194,7 +194,7 @@ class Assembler(Builders):
             raise mistake(
                 f"a label is placed twice: first before step {label.at}, now before step {self.here}"
             )
-        label.at = self.here
+        label.at, label.owner = self.here, self
 
     def add_list(self, values: list[int]) -> int:
         """Store a list for `pick`; return its base.
@@ -290,6 +290,8 @@ class Assembler(Builders):
                     raise mistake(
                         "a label is used, and never placed: place(label) says where it is", self._sites[n]
                     )
+                if isinstance(operand, Label) and operand.owner is not self:
+                    raise mistake("a label is used that was placed in another model", self._sites[n])
                 flat.append(value)
             if step[0] == o.PICK:
                 flat[-2] = self._rest_of_list(int(flat[-4]))

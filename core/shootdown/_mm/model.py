@@ -28,7 +28,7 @@ from shootdown._machine.layout import (
     set_cpu,
 )
 from shootdown._machine.machine import Machine
-from shootdown._machine.sites import Site, caller, mistake
+from shootdown._machine.sites import Site, caller, mistake, raised
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
@@ -173,7 +173,7 @@ class Model:
         if words is not None and not callable(words):
             raise mistake(f"the words of a variable are a function of its value, not {words!r:.40}")
         if words is not None:
-            self._words[len(self._variables)] = words
+            self._words[len(self._variables)] = _told(words, name, caller())
         self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
@@ -423,6 +423,19 @@ def _whole(what: str, value: object, least: int, most: int) -> None:
     if not least <= number <= most:
         there = f"there are {least} to {most}" if most < _MOST else f"it is a number from {least} to {most}"
         raise mistake(f"{what} {number}: {there if most >= least else 'there is none'}")
+
+
+def _told(words: Callable[[int], str], name: str, site: Site | None) -> Callable[[int], str]:
+    """Return what a person wrote to tell a variable's values, so that its errors are one line."""
+
+    def told(value: int) -> str:
+        try:
+            return str(words(value))
+        except Exception as error:
+            what = f"the words of variable {name!r} for {value}: {type(error).__name__}: {error}"
+            raise mistake(what, raised(error) or site) from error
+
+    return told
 
 
 def _name(name: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,11 @@ from shootdown._values.errors import ShootdownError
 
 #: Seconds after which a run is looked at more closely for the first time; then after twice as many.
 _SOON = 3.0
-#: Steps that are looked at then, at first and at most.
-_FEW, _MANY = 1 << 12, 1 << 18
-#: Steps after which clocks that stand still are suspicious.
+#: The part of the time so far that a look may take, the least that it may in seconds, and the most steps in it.
+_PART, _LEAST, _MANY = 0.05, 0.2, 1 << 18
+#: Steps at the end of a look that may be told.
+_TOLD = 1 << 12
+#: Steps after which clocks that stand still are suspicious; then after twice as many.
 _STILL = 10_000
 
 
@@ -40,7 +43,7 @@ class Watch:
         self._machine, self._books = machine, books
         self._begun = time.monotonic()
         self._next = _SOON
-        self._steps = _FEW
+        self._still = _STILL
         self._before: npt.NDArray[np.int64] | None = None
         self._since = 0
 
@@ -61,17 +64,21 @@ class Watch:
         clocks = self._clocks(books)
         if self._before is None or (clocks != self._before).any():
             self._before, self._since = clocks, taken
-        still = taken - self._since >= _STILL
-        late = time.monotonic() - self._begun >= self._next
+        still = taken - self._since >= self._still
+        so_far = time.monotonic() - self._begun
+        late = so_far >= self._next
         if not still and not late:
             return
         if late:
             self._next *= 2
+        if still:
+            self._still *= 2
         self._since = taken
         seen: dict[bytes, npt.NDArray[np.int64]] = {}
         path: list[tuple[int, int]] = []
-        for _ in range(self._steps):
-            key = state.tobytes()
+        until = time.process_time() + max(_LEAST, _PART * so_far)
+        while len(path) < _MANY and time.process_time() < until:
+            key = blake2b(state, digest_size=16).digest()
             clocks = self._clocks(books)
             before = seen.get(key)
             if before is not None and self._all_went_on(books, before, clocks):
@@ -81,7 +88,6 @@ class Watch:
             path.append(self._next_step(state, books))
             if not go_on():
                 return
-        self._steps = min(2 * self._steps, _MANY)
 
     def _clocks(self, books: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         start = self._books.o_clock
@@ -104,7 +110,7 @@ class Watch:
         return cpu, int(state[L.o_task + task * TASK_CELLS + T_PC])
 
     def _endless(self, path: list[tuple[int, int]]) -> ShootdownError:
-        cpu, pc = min(path[-_FEW:], key=lambda step: (step[0], step[1]))
+        cpu, pc = min(path[-_TOLD:], key=lambda step: (step[0], step[1]))
         code = self._machine.code
         note, name = code.notes[pc], STEPS[int(code.steps[pc * 5])].name
         site = code.sites[pc] if pc < len(code.sites) else None
