@@ -86,7 +86,8 @@ def raised(error: BaseException) -> Site | None:
     while step is not None:
         name = step.tb_frame.f_globals.get("__name__") or ""
         package = name.partition(".")[0]
-        if package and package != "shootdown" and package not in _BETWEEN | _BEGINNING:
+        generated = found is not None and step.tb_frame.f_code.co_filename.startswith("<")
+        if package and package != "shootdown" and package not in _BETWEEN | _BEGINNING and not generated:
             found = Site(step.tb_frame.f_code, step.tb_lasti, name)
         step = step.tb_next
     return found

@@ -334,6 +334,136 @@ SCENARIO = Scenario(
 """
 
 
+MISTAKEN = """
+from shootdown.scenarios import Model, Problem, Scenario, ops
+
+
+def build(scene):
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
+    first, second = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
+    asm, lock, label, names = model.asm, model.lock(), model.label(), ("walk-cache",)
+    model.starts(first)
+    MISTAKE
+    model.spin()
+    model.starts(second)
+    asm.reached(0)
+    model.spin()
+    return Problem(machine=model.build(bits=16), invariants=names, places=("there", "nowhere"))
+
+
+SCENARIO = Scenario(name="mine", summary="mine", source="mine", build=build, window=WINDOW)
+"""
+_LINE = 10
+ONE_LINE = {
+    "a register of two billion": ("asm.set(2_000_000_000, 7)", "SET: register 2000000000: there are 0 to 4"),
+    "an operation": ("asm.emit(9999)", "there is no operation 9999"),
+    "a register": ("asm.set(99, 7)", "SET: register 99"),
+    "a CPU": ("model.task(mm=0, cpu=9)", "CPU 9: there are 0 to 1"),
+    "an mm": ("model.task(mm=9, cpu=0)", "mm 9"),
+    "a place": ("asm.reached(7)", "REACHED: place 7: there are 0 to 1 (there, nowhere)"),
+    "a label placed twice": ("asm.place(label); asm.place(label)", "a label is placed twice"),
+    "a label that is never placed": ("asm.jump(label)", "never placed"),
+    "a label of another model": (
+        "other = Model(scene.kernel, scene.lowering, cpus=1, mms=1).asm; other.place(label); asm.jump(label)",
+        "placed in another model",
+    ),
+    "an unlock": ("asm.unlock_write(lock)", "UNLOCK_WRITE: task 0 cannot hold lock"),
+    "an unlock that only a run can tell": (
+        "asm.lock_write(lock); asm.unlock_write(lock); asm.unlock_write(lock)", "nobody holds the lock",
+    ),
+    "an error of Python of two lines": ("raise ValueError('one\\ntwo')", "build(): ValueError: one two"),
+    "an exit": ("raise SystemExit(0)", "build(): SystemExit: 0"),
+    "an exception of one's own": ("raise type('Own', (BaseException,), {})('x')", "build(): Own: x"),
+    "too little memory": ("raise MemoryError", "build(): it does not fit into memory"),
+    "recursion": ("return build(scene)", "RecursionError"),
+    "words that raise": (
+        "names = ('it',); asm.v_store(model.variable(0, 'v', words=lambda _: 1 // 0), 1); asm.fail(0)",
+        "the words of variable 'v' for 0: ZeroDivisionError",
+    ),
+}  # fmt: skip
+IN_ANOTHER_LINE = {
+    "two tasks on a CPU": ("model.starts(model.task(mm=0, cpu=0, ready=True))", "tasks 0 and 2 are on CPU 0"),
+    "no invariants": ("names = ()", "at least one of the invariants"),
+    "a build that returns nothing": ("return", "build() returned None; it is to return Problem"),
+    "too many steps": ("[asm.set(0, 1) for _ in range(65_536)]", "steps are too many"),
+}
+
+
+def mistaken(tmp_path: Path, mistake: str, window: str = '("there",)') -> str:
+    own = tmp_path / "mine.py"
+    own.write_text(MISTAKEN.replace("MISTAKE", mistake).replace("WINDOW", window))
+    return str(own)
+
+
+@pytest.mark.parametrize("name", [*ONE_LINE, *IN_ANOTHER_LINE])
+def test_a_mistake_in_a_scenario_of_ones_own_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    mistake, message = ONE_LINE.get(name) or IN_ANOTHER_LINE[name]
+    text, errors = run(capsys, "explore", mistaken(tmp_path, mistake), "--arch", "x86", status=2)
+    assert text == ""
+    assert len(errors.splitlines()) == 1
+    assert message in errors
+    assert f"mine.py, line {_LINE if name in ONE_LINE else ''}" in errors
+
+
+@pytest.mark.parametrize(
+    ("mistake", "window", "word", "status"),
+    [
+        ("pass", '("there",)', "SAFE", 0),
+        ("pass", '("nowhere",)', "VACUOUS", 3),
+        ("asm.place(label); asm.jump(label)", '("there",)', "LIVELOCK", 0),
+        ("asm.place(label); asm.add(0, 1); asm.jump(label)", '("there",)', "LIVELOCK", 0),
+        ("exec('with asm.loop(9): asm.set(ops.INDEX, 1)')", '("there",)', "LIVELOCK", 0),
+    ],
+)
+def test_nothing_that_gets_nowhere_is_safe(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, mistake: str, window: str, word: str, status: int
+) -> None:
+    own = mistaken(tmp_path, mistake, window)
+    text, errors = run(capsys, "explore", own, "--arch", "x86", "--kernel", "7.0", status=status)
+    assert text.splitlines()[0] == f"mine on x86 intel-server, kernel 7.0: {word}"
+    assert not errors
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ('name=None, summary="", source="", build=print', "its name is None"),
+        ('name="s", summary=None, source="", build=print', "summary is a NoneType, not a str"),
+        ('name="s", summary="", source="", build="x"', "build is a str, not a function"),
+        ('name="s", summary="", source="", build=print, window="there"', "window is a str, not a list or tuple"),
+        ('name="s", summary="", source="", build=print, expected=(Expect("sfe"),)', "the verdict 'sfe'; nearest: safe"),
+        ('name="s", summary="", source="", build=print, sentences={1: ""}', "sentences has an int where a str belongs"),
+        ('name="s", summary="", source="", build=print, flushes="no"', "flushes is a str, not a bool"),
+        (
+            'name="s", summary="", source="", build=print, parameters=(Parameter("n", 1, ""), Parameter("n", 2, ""))',
+            "two parameters 'n'",
+        ),
+        (
+            'name="s", summary="", source="", build=print, parameters=(Parameter("n", 1.5, ""),)',
+            "default of n: a float",
+        ),
+        (
+            'name="s", summary="", source="", build=print, parameters=(Parameter("n", "a", "", choices=(1,)),)',
+            "parameters='n': TypeError",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_scenario_of_ones_own_says_of_itself_is_checked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, written: str, message: str
+) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text(
+        f"from shootdown.scenarios import Expect, Parameter, Scenario\nSCENARIO = Scenario({written})\n"
+    )
+    _, errors = run(capsys, "explore", str(own), "--arch", "x86", status=2)
+    assert len(errors.splitlines()) == 1
+    assert f"scenario {own}" in errors
+    if "TypeError" not in message:
+        assert message in errors
+
+
 def test_livelocks_are_answers_and_empty_windows_are_none(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

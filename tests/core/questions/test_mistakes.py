@@ -210,12 +210,33 @@ def test_what_is_right_is_explored() -> None:
         ({"groups": (Group((0,), (0,), (7,)),)}, "a group names mms 7: there are 0 to 1"),
         ({"tables": (Table(first=0, rows=9, columns=9, owner=0, lock=0),)}, "a table of 9 rows"),
         ({"mm_locks": (99,)}, "mm_locks: 99"),
+        ({"mm_locks": ("a",)}, "mm_locks of a problem are a tuple of int"),
+        ({"invariants": None}, "are names, a tuple of them"),
+        ({"walkers": "yes"}, "walkers of a problem: True or False"),
+        ({"groups": (1,)}, "a tuple of Group"),
+        ({"groups": (Group((0,), (0,), (0,)),) * 2}, "cpus 0 is named twice by groups"),
+        ({"groups": (Group((0,), (0,), ()), Group((1,), (), ()))}, "have as many parts each"),
+        ({"groups": (Group((0,), (0,), ()), Group((1,), (1,), ()))}, "begin with different programs"),
+        ({"tables": (Table(first="a", rows=1, columns=1, owner=0, lock=0),)}, "five whole numbers"),
     ],
     ids=str,
 )
 def test_a_mistake_in_a_problem_is_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ShootdownError, match=HERE + ".*" + message):
         explored(lambda d: None, **given)
+
+
+def test_a_state_too_large_to_explore_is_refused() -> None:
+    def build(scene: Any) -> Any:
+        model = Model(scene.kernel, scene.lowering, cpus=2, mms=100_000)
+        model.starts(model.task(mm=0, cpu=0, ready=True))
+        model.spin()
+        return Problem(machine=model.build(bits=16), invariants=("walk-cache",))
+
+    scenario = Scenario(name="own", summary="own", source="a test", build=build)
+    (case,) = explorations(scenario, arch=["x86"])
+    with pytest.raises(ShootdownError, match=HERE + r"a state of \d+ cells cannot be explored"):
+        explore_case(case)
 
 
 @pytest.mark.parametrize(
