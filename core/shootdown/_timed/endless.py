@@ -78,7 +78,7 @@ class Watch:
         path: list[tuple[int, int]] = []
         until = time.process_time() + max(_LEAST, _PART * so_far)
         while len(path) < _MANY and time.process_time() < until:
-            key = blake2b(state, digest_size=16).digest()
+            key = blake2b(state.data, digest_size=16).digest()
             clocks = self._clocks(books)
             before = seen.get(key)
             if before is not None and self._all_went_on(books, before, clocks):

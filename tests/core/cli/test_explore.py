@@ -375,13 +375,13 @@ ONE_LINE = {
     "an exit": ("raise SystemExit(0)", "build(): SystemExit: 0"),
     "an exception of one's own": ("raise type('Own', (BaseException,), {})('x')", "build(): Own: x"),
     "too little memory": ("raise MemoryError", "build(): it does not fit into memory"),
-    "recursion": ("return build(scene)", "RecursionError"),
     "words that raise": (
         "names = ('it',); asm.v_store(model.variable(0, 'v', words=lambda _: 1 // 0), 1); asm.fail(0)",
         "the words of variable 'v' for 0: ZeroDivisionError",
     ),
 }  # fmt: skip
 IN_ANOTHER_LINE = {
+    "recursion": ("return build(scene)", "RecursionError"),
     "two tasks on a CPU": ("model.starts(model.task(mm=0, cpu=0, ready=True))", "tasks 0 and 2 are on CPU 0"),
     "no invariants": ("names = ()", "at least one of the invariants"),
     "a build that returns nothing": ("return", "build() returned None; it is to return Problem"),
