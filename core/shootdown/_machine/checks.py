@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, NamedTuple
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, FREE, Kind, Operand, Row
@@ -30,8 +28,7 @@ _CALLS = o.CALL_RCU
 _HOWS = 2 * o.EVERYTHING - 1
 
 
-@attrs.frozen
-class Sizes:
+class Sizes(NamedTuple):
     """How many there are of what operands name.
 
     Args:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.checks import Sizes, wrong
@@ -52,8 +50,7 @@ _TELLING = steps_that(
 _LOOKED_AT = _ON | _LOCKS.keys() | {o.SEND, o.FLUSH_SELF, o.GATHER_END}
 
 
-@attrs.frozen
-class Start:
+class Start(NamedTuple):
     """Where a task begins.
 
     Args:
