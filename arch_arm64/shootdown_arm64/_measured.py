@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from shootdown.measured import Difference, Measured, Row, Seen
+from shootdown.measured import Difference, Measured, Row, Seen, parent_wakes
 
 #: Pages that parent and child copy, or reuse without a copy, soon after a fork (measured: up to eight in total).
 _COPIED_PER_FORK = 8
-#: Windows that are the first after a fork: they include copy-on-write faults on pages not copied before.
-_COPIED_LATE = 2
+#: Pages that the parent still shares with its last child when it first runs after its forks (measured: up to one).
+_COPIED_LATE = 1
 #: TLBIs that a window may have besides those of the mechanism: all are of one page.
 _ONE_PAGE = ("tlbi_vale1is", "tlbi_vale1")
 
@@ -44,7 +44,8 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, int | tuple[int,
     """Return each TLBI's count; a range where copy-on-write faults of one page share the window."""
     counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
     forks = _forks(row)
-    most = _COPIED_PER_FORK * forks if forks else _COPIED_LATE if _copies_late(row) else 0
+    # The parent may write a page that it still shares; later windows find the page its own.
+    most = _COPIED_PER_FORK * forks if forks else _COPIED_LATE if parent_wakes(row) else 0
     if not most:
         return counts
     names = _ONE_PAGE if case.kernel.arch.reuse_fault_flushes_locally else _ONE_PAGE[:1]
@@ -63,21 +64,6 @@ def _forks(row: Row) -> int:
     return row.integer("k") if row.fields.get("step") == "fork" else 0
 
 
-def _copies_late(row: Row) -> bool:
-    """Whether in a row's window the parent, or an exiting child, may write a page that it still shares since fork()."""
-    step = row.fields.get("step")
-    return step in (
-        "exit",
-        "exit_multi_vma",
-        "exit_concurrent",
-        "exit_after_parent",
-        "parent_munmap_first",
-        "punch_whole",
-        "truncate0",
-        "soft_offline_migrate",
-    )
-
-
 def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
     """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
     racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
@@ -88,4 +74,34 @@ def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
 
 DIFFERENCES: tuple[Difference, ...] = ()
 
-MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES)
+
+def _after_forks(row: Row) -> bool:
+    return _forks(row) > 0
+
+
+def _any(row: Row) -> bool:
+    return True
+
+
+OPEN: tuple[Difference, ...] = (
+    *(
+        Difference(
+            f"instructions.{name}",
+            _after_forks,
+            "which pages the parent copies on write after fork(), and which the child copies first",
+        )
+        for name in _ONE_PAGE
+    ),
+    *(
+        Difference(
+            f"instructions.{name}",
+            _any,
+            "whether the parent, which runs for the first time since its forks, still shares the page that it writes",
+        )
+        for name in _ONE_PAGE
+    ),
+    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
+    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+)
+
+MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN)

@@ -54,7 +54,14 @@ def _forks(row: Row) -> int:
 
 
 DIFFERENCES: tuple[Difference, ...] = ()
+OPEN = (
+    Difference(
+        f"instructions.{_ONE_PAGE}",
+        lambda row: _forks(row) > 0,
+        "which pages the parent copies on write after fork(), and which the child copies first",
+    ),
+)
 
 # The CPU on which a child was forked stays in its mm_cpumask, whatever runs there, until the child's first flush makes
 # it leave: every schedule gives the same counts.
-MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, variants=(0,))
+MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN, variants=(0,))

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shootdown.measured import Difference, Measured, Row, Seen
+from shootdown.measured import (
+    PARENT_CPU,
+    PARENT_FIRST,
+    Difference,
+    Measured,
+    Prediction,
+    Row,
+    Seen,
+    Undisturbed,
+    actor_cpu,
+    parent_wakes,
+)
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
@@ -19,10 +30,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     forks = _forks(row)
     requests = actor["flush_requests"]
     copied = forks  # the model's copy-on-write: one page for each fork
-    invlpg = whole["page_invalidations"]
     kmaps = _kmaps(row, case)
-    loads = whole["full_flushes"] + whole["lazy_switches"]
-    switches = _switches(row, forks, case)
     return {
         "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
         "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
@@ -39,9 +47,9 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
             "invlpg": (
                 (kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks)
                 if forks
-                else (kmaps[0] + invlpg, kmaps[1] + invlpg)
+                else _after_kmaps(row, kmaps, whole["page_invalidations"])
             ),
-            "mov_cr3": (loads + switches[0], loads + switches[1]),
+            "mov_cr3": _loads(row, whole["full_flushes"] + whole["lazy_switches"], forks, case),
         },
     }
 
@@ -52,36 +60,39 @@ _MOST_COPIED, _MOST_INVLPGS = 3, 7
 _MOST_SWITCHES = 5
 
 
-def _switches(row: Row, forks: int, case: Any) -> tuple[int, int]:
-    """Return the number of CR3 writes in a window by context switches between processes of the measured program.
+def _loads(row: Row, flushes: int, forks: int, case: Any) -> Prediction:
+    """Return the CR3 writes of a window: the flushes' own, and those of context switches between its processes.
 
     The process that waits for the others runs on CPU 0. Where the actor runs there too, that is a switch to it and one
-    back; elsewhere the actor's CPU is idle and still has its mm loaded.
+    back; elsewhere the actor's CPU is idle and still has its mm loaded, and nothing is written (`switch_mm_irqs_off()`
+    of the same mm compares its generation).
     """
     step = str(row.fields.get("step", ""))
     if forks:
-        return 0, _MOST_SWITCHES * forks
+        return flushes, flushes + _MOST_SWITCHES * forks
     if row.workload == "anonymous":
         # Threads on all CPUs: a process that wakes up displaces one of them, which has to come back.
         full = row.integer("T") >= case.cpus - 1 and row.word("threads") != "lazy"
-        return 2, 4 if full else 2
-    actor = row.integer("i", 0)
-    if actor and (PARENT_CPU + actor) % case.cpus == 0:  # it shares CPU 0
-        return 1, 2 if step.startswith("exit") else 5
-    first_exit = step in ("exit", "exit_multi_vma") and actor == 1
-    return 0, 2 if first_exit or step == "exit_concurrent" or step in _AFTER_FORK else 0
+        return Undisturbed(flushes + 2, flushes + 4) if full else flushes + 2
+    cpu = actor_cpu(row)
+    if case.cpus == 1 or (cpu == PARENT_CPU and row.integer("i", 0)):  # several processes share it
+        return flushes, flushes + 6
+    if cpu == 0:  # it shares that of the process that waits
+        return flushes + 1, flushes + (2 if step.startswith("exit") and not parent_wakes(row) else 5)
+    if (
+        step in PARENT_FIRST
+    ):  # the parent's CPU has the last child's mm, unless the parent has run there since
+        return flushes, flushes + 1
+    # The parent waits for the first child to exit, and may have to leave the CPU that it comes back to.
+    return flushes, flushes + (2 if parent_wakes(row) else 0)
 
 
-#: The CPU of the measured program's parent; child j runs on the j-th after it (tests/oracle/README.md).
-PARENT_CPU = 1
 #: INVLPG of kunmap_local() in a window of a 32-bit kernel (arch_kmap_local_post_unmap() and flush_tlb_one_kernel()):
 #: the measuring program's own, for what it writes and reads; what exit() of one of its processes takes; and what one
 #: fork() with the child's first faults takes, which depends on the pages that it copies.
 _KMAPS = 6
 _EXIT_KMAPS = (24, 25)
 _FORK_KMAPS = (45, 76)
-#: Steps in which the parent writes a page of its own for the first time after fork(), and so maps that page's table.
-_AFTER_FORK = ("parent_munmap_first", "punch_whole", "truncate0", "soft_offline_migrate")
 
 
 def _kmaps(row: Row, case: Any) -> tuple[int, int]:
@@ -101,8 +112,19 @@ def _kmaps(row: Row, case: Any) -> tuple[int, int]:
         split = row.fields.get("op") == "thp_split_mprotect"
         low = high = _KMAPS + (2 if split else int(row.fields.get("kind") != "thp"))
     else:
-        low = high = _KMAPS + int(step in _AFTER_FORK)
+        # The parent writes a page of its own for the first time after fork(), and so maps that page's table.
+        low = high = _KMAPS + int(step in PARENT_FIRST)
     return (low if case.kernel.arch.highpte else 0), high
+
+
+def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:
+    """Return the INVLPG of a window without forks: those of kunmap_local() are as many as the row counted calls.
+
+    Other runs counted the instructions, so that all that can be is the range.
+    """
+    least, most = kmaps[0] + invlpg, kmaps[1] + invlpg
+    low, high = row.measured("flush_tlb_one_kernel") or kmaps
+    return Undisturbed(low + invlpg, most, least) if low == high and least < most else (least, most)
 
 
 def _forks(row: Row) -> int:
@@ -212,4 +234,8 @@ OPEN: tuple[Difference, ...] = (
     Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
 )
 
-MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN)
+# tlb_row tells whether the CPU that a child was forked on was lazy: that CPU's switch to init_mm writes CR3 too. Other
+# runs counted the instructions (rows with several values of tlb_row and one of mov_cr3 show it).
+MEASURED = Measured(
+    platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN, telling=("tlb_row",)
+)

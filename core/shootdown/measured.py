@@ -3,13 +3,28 @@
     from shootdown.measured import Difference, Measured, Row, Seen
 
 An architecture's `measured` is a `Measured`: it says on which platform a `Row` was measured, and turns what the model
-`Seen` counted into the names of the row's counts. A `Difference` is a known disagreement, with its reason.
-`tests/oracle/README.md` describes the format of the file, `read_rows` reads it.
+`Seen` counted into the names of the row's counts: a number, a range, or a number unless scheduling interferes
+(`Undisturbed`). A `Difference` is a known disagreement, with its reason.
+`tests/oracle/README.md` describes the format of the file, `read_rows` reads it. `actor_cpu` and `parent_wakes` say
+where and when the processes of the measured program ran.
 """
 
 from __future__ import annotations
 
-from shootdown._oracle.measured import Difference, Measured, Prediction, Seen
+from shootdown._oracle.measured import Difference, Measured, Prediction, Seen, Undisturbed
+from shootdown._oracle.placement import PARENT_CPU, PARENT_FIRST, actor_cpu, parent_wakes
 from shootdown._oracle.rows import Row, read_rows
 
-__all__ = ["Difference", "Measured", "Prediction", "Row", "Seen", "read_rows"]
+__all__ = [
+    "PARENT_CPU",
+    "PARENT_FIRST",
+    "Difference",
+    "Measured",
+    "Prediction",
+    "Row",
+    "Seen",
+    "Undisturbed",
+    "actor_cpu",
+    "parent_wakes",
+    "read_rows",
+]

@@ -165,3 +165,44 @@ def test_nine_of_ten_counts_are_one_number() -> None:
     assert len(ranges) <= 880
     assert max(v.predicted[1] for v in ranges if v.count == "tlb_row" and v.predicted) <= 18
     assert attrs.asdict(ranges[0])["open"]
+
+
+# --- which schedule happened
+
+
+def told(tlb_row: list[int]) -> tuple[object, object]:
+    """Predict mov_cr3 of a child's munmap where so many handlers ran: its range, and its number if there is one."""
+    fields = {**SHARED, "mode": "munmap", "step": "munmap", "i": 1}
+    row = Row(
+        1,
+        "amd64",
+        "6.1.176",
+        "hugetlb_shared",
+        4,
+        fields,
+        {"tlb_row": tlb_row, "instructions": {"mov_cr3": [2, 2]}},
+    )
+    (comparison,) = validate([row])
+    (verdict,) = (v for v in comparison.verdicts if v.count == "instructions.mov_cr3")
+    return verdict.predicted, verdict.number
+
+
+def test_the_tlb_row_tells_whether_a_lazy_cpu_was_hit_and_so_wrote_its_cr3() -> None:
+    assert (told([0, 0]), told([1, 1]), told([0, 1])) == (((1, 2), 1), ((1, 2), 2), ((1, 2), None))
+
+
+def test_threads_on_all_cpus_leave_two_context_switches_unless_another_process_wakes() -> None:
+    case = {"workload": "anonymous", "T": 3, "kind": "isolated", "op": "munmap", "pages": 64}
+    assert predicted("6.1.176", "mov_cr3", threads="spin", **case) == [6, 8]
+    assert predicted("6.1.176", "mov_cr3", threads="lazy", **case) == 6
+    assert window("6.1.176", threads="spin", **case).to_dict()["undisturbed"] == {"instructions.mov_cr3": 6}
+
+
+def test_where_processes_share_a_cpu_context_switches_are_a_range_on_other_numbers_of_cpus_too() -> None:
+    case = functools.partial(predicted, "6.1.176", "mov_cr3", workload="hugetlb_shared", N=1)
+    assert case(k=1, mode="mprotect", step="mprotect_rw_untouched") == 1
+    row = window(
+        "6.1.176", cpus=2, workload="hugetlb_shared", N=1, k=1, mode="mprotect", step="mprotect_rw_untouched"
+    )
+    assert row.predicted is not None
+    assert row.predicted["instructions"]["mov_cr3"] == [2, 6]

@@ -34,7 +34,7 @@ def command(file: Path, as_json: bool) -> None:
     status is 1 if a count disagrees and nobody has written down why, 2 for a file without a row that can be run.
     """
     rows = read_rows(file)
-    from shootdown._oracle.validate import validate
+    from shootdown._oracle.validate import summarise, validate
 
     compared: list[Comparison] = []
     interrupted = False
@@ -46,7 +46,8 @@ def command(file: Path, as_json: bool) -> None:
         except KeyboardInterrupt:
             interrupted = True
     if as_json:
-        _common.write_json({"schema": 1, "rows": [comparison.to_dict() for comparison in compared]})
+        answers = [comparison.to_dict() for comparison in compared]
+        _common.write_json({"schema": 1, "summary": summarise(compared), "rows": answers})
     else:
         _report(compared, len(rows))
     if interrupted:
@@ -65,9 +66,13 @@ def _report(compared: list[Comparison], total: int) -> None:
         _common.write_line("")
         _tabulate("count", judged, lambda c, v: _ATTEMPTS if v.count.startswith(f"{_ATTEMPTS}.") else v.count)
         _common.write_line("")
-    agreeing = [v for _, v in judged if v.agrees]
+    from shootdown._oracle.validate import summarise
+
+    summary = summarise(compared)
     rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
-    _common.write_line(f"{rows}: {len(agreeing)} of {len(judged)} counts agree.")
+    _common.write_line(f"{rows}: {summary['agree']} of {summary['compared']} counts agree.")
+    if judged:
+        _list_exact(summary)
     _list_open(compared)
     _list_unrun([c for c in compared if c.predicted is None])
     _list_differences(compared)
@@ -76,33 +81,58 @@ def _report(compared: list[Comparison], total: int) -> None:
 def _tabulate(
     what: str, judged: list[tuple[Comparison, Verdict]], key: Callable[[Comparison, Verdict], str]
 ) -> None:
-    """Write how many counts agree, by one number or within a range, grouped."""
+    """Write how counts compare, grouped."""
+    from shootdown._oracle.validate import KINDS
+
     tally: dict[str, Counter[str]] = {}
     for comparison, verdict in judged:
-        tally.setdefault(key(comparison, verdict), Counter())[_kind(verdict)] += 1
-    kinds = ("exact", "in range", "documented", "differ")
+        tally.setdefault(key(comparison, verdict), Counter())[verdict.kind] += 1
     _common.write_table(
-        (what, "compared", *kinds),
-        [(name, sum(c.values()), *(c[kind] or None for kind in kinds)) for name, c in tally.items()],
-        right=("compared", *kinds),
+        (what, "compared", *KINDS),
+        [(name, sum(c.values()), *(c[kind] or None for kind in KINDS)) for name, c in tally.items()],
+        right=("compared", *KINDS),
     )
 
 
-def _kind(verdict: Verdict) -> str:
-    """Return how a count compares: exact, within the range that timing allows, or not at all."""
-    if not verdict.agrees:
-        return "differ" if verdict.reason is None else "documented"
-    return "exact" if verdict.predicted is not None and len(set(verdict.predicted)) == 1 else "in range"
+def _list_exact(summary: dict[str, int]) -> None:
+    """Write how many counts were predicted as the one number that every run gave, and why not the others."""
+    compared, exact = summary["compared"], summary["exact"]
+    more = summary["exact_unless_scheduling_interferes"]
+    added = f" ({more} of them a number unless scheduling interferes, which it did not)" if more else ""
+    _common.write_wrapped(
+        f"{exact} ({_percent(exact, compared)}) are exact: one number was predicted, and every run gave it{added}.",
+        rest="  ",
+    )
+    if (differ := summary["varies"]) + (left := summary["open"]):
+        _common.write_wrapped(
+            f"{differ} ({_percent(differ, compared)}) agree where the runs themselves differ; {left} "
+            f"({_percent(left, compared)}) are open: every run gave the same number, of which only a range is "
+            "predicted.",
+            rest="  ",
+        )
+
+
+def _percent(part: int, whole: int) -> str:
+    """Return a share in per cent, never rounded up to all of it."""
+    return f"{1000 * part // whole / 10} %"
 
 
 def _list_open(comparisons: list[Comparison]) -> None:
-    """Write what decides the counts of which only a range is known."""
-    ranges = Counter((v.count, v.open) for c in comparisons for v in c.verdicts if v.open is not None)
-    if not ranges:
+    """Write what decides the counts of which only a range is known, or a number with which something interfered."""
+    left = [
+        v for c in comparisons for v in c.verdicts if v.agrees and v.kind != "exact" and v.open is not None
+    ]
+    if not left:
         return
-    _common.write_line(f"\n{ranges.total()} counts are ranges, decided by what no row says:")
-    for (count, reason), times in ranges.most_common():
-        _common.write_wrapped(f"  {times} of {count}: {reason}", rest="    ")
+    reasons: dict[str, list[Verdict]] = {}
+    for verdict in left:
+        reasons.setdefault(verdict.open or "", []).append(verdict)
+    _common.write_line(f"\n{len(left)} of these are ranges, decided by what no row says:")
+    for reason, verdicts in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+        names = Counter(verdict.count for verdict in verdicts)
+        still = sum(verdict.kind == "open" for verdict in verdicts)
+        listed = ", ".join(f"{times} of {name}" for name, times in names.most_common())
+        _common.write_wrapped(f"  {listed} ({still} open): {reason}", rest="    ")
 
 
 def _list_unrun(comparisons: list[Comparison]) -> None:

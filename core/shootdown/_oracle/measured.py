@@ -9,8 +9,29 @@ import attrs
 
 from shootdown._oracle.rows import Row
 
-#: A predicted count: exact, or a range where timing decides.
-Prediction = int | tuple[int, int]
+
+@attrs.frozen
+class Undisturbed:
+    """A count that is a number if nothing but the measured program is scheduled in the window, and a range otherwise.
+
+    Args:
+        number: what the program and the kernel decide alone.
+        most: the highest value if the scheduler runs something else meanwhile.
+        least: the lowest; None for `number`, to which scheduling can only add.
+    """
+
+    number: int
+    most: int
+    least: int | None = None
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest value."""
+        return self.number if self.least is None else self.least, self.most
+
+
+#: A predicted count: a number; a range where timing decides, lowest and highest; a number unless scheduling interferes.
+Prediction = int | tuple[int, int] | Undisturbed
 
 
 @attrs.frozen
@@ -50,11 +71,14 @@ class Measured:
     Args:
         platform: returns the platform that a row was measured on, and its settings.
         predict: returns the counts of a row's window, named as in the file: `(row, seen, case) -> counts`;
-            `instructions` as a mapping of its own. A tuple is a range.
+            `instructions` as a mapping of its own. Each is a `Prediction`.
         differences: disagreements that are understood.
         open: why counts are ranges, in the same form: what decides them that a row does not say.
         variants: returns the schedules of the measured program to try (`programs`), where the measurement doesn't tell
             which one happened; variant 0 alone where all give the same counts.
+        telling: counts that tell which schedule happened, where schedules differ in them and each run gave the number
+            of one of them. What that schedule gives for the row's other counts is their number; as they may have been
+            counted in other runs, the other schedules still are their range.
     """
 
     platform: Callable[[Row], tuple[str, Mapping[str, str]]]
@@ -62,3 +86,4 @@ class Measured:
     differences: tuple[Difference, ...] = ()
     open: tuple[Difference, ...] = ()
     variants: tuple[int, ...] = (0, 1)
+    telling: tuple[str, ...] = ()

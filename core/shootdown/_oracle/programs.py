@@ -15,6 +15,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.khugepaged import OUTCOMES, Attempt, Pass
 from shootdown._mm.model import Model
+from shootdown._oracle.placement import PARENT_CPU
 from shootdown._oracle.rows import Row, bounds, merge_outcomes
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
@@ -23,8 +24,6 @@ from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
 from shootdown._workloads.thp_collapse import planned, write_collapse
 from shootdown._workloads.threads import STATES, Threads
 
-#: The parent was pinned to this CPU; child j to the j-th after it.
-PARENT_CPU = 1
 #: The page through which the processes communicate: dirty, shared, of an ordinary file.
 TALK_PAGES = 1
 #: Which huge pages of a table are touched: the first, and this one (measured: a flush from one to the other on arm64

@@ -52,6 +52,10 @@ class Row:
     fields: Mapping[str, Any]
     counts: Mapping[str, Any]
 
+    def measured(self, name: str) -> tuple[int, int] | None:
+        """Return the lowest and highest value that was measured of a count; None if it was not counted."""
+        return bounds(self.counts[name]) if name in self.counts else None
+
     def integer(self, name: str, default: int | None = None) -> int:
         """Return a field that must be a whole number, not negative.
 

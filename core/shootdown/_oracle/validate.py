@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from shootdown._oracle.measured import Measured, Seen
+from shootdown._oracle.measured import Measured, Prediction, Seen, Undisturbed
 from shootdown._oracle.programs import BUILDERS, Program
 from shootdown._oracle.rows import GROUPS, WORKLOADS, Row, bounds
 from shootdown._plugins.registry import registry
@@ -15,6 +17,11 @@ from shootdown._questions.case import Case, Question, prepare
 from shootdown._timed.run import Run, run_machine
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
+
+#: How counts compare. "exact": one number was predicted, and every run gave it; "varies": the runs gave several,
+#: all within the range, or the number predicted among them; "open": every run gave the same number, of which no more
+#: than a range was predicted; "documented" and "differ": they disagree, with and without a known reason.
+KINDS = ("exact", "varies", "open", "documented", "differ")
 
 _NOTHING = Workload("measured", "a row that was measured", (), build=lambda setup: None)  # type: ignore[arg-type,return-value]
 
@@ -27,6 +34,8 @@ class Verdict:
         count: its name; `instructions.NAME` for an instruction, `attempts.ORDER OUTCOME` for collapses.
         measured: lowest and highest value measured.
         predicted: lowest and highest value that the model allows; None if it can't run the row.
+        number: the one number that is predicted; None if only a range is. With `predicted` a range it is the
+            number unless scheduling interferes.
         reason: the known reason for a difference.
         open: why the prediction is a range: what decides the count that the row does not say.
     """
@@ -34,6 +43,7 @@ class Verdict:
     count: str
     measured: tuple[int, int]
     predicted: tuple[int, int] | None
+    number: int | None = None
     reason: str | None = None
     open: str | None = None
 
@@ -46,6 +56,20 @@ class Verdict:
         if low == high:
             return self.measured[0] <= low <= self.measured[1]
         return low <= self.measured[0] and self.measured[1] <= high
+
+    @property
+    def kind(self) -> str:
+        """How the count compares, as one of `KINDS`."""
+        if not self.agrees:
+            return "differ" if self.reason is None else "documented"
+        if self.measured[0] != self.measured[1]:
+            return "varies"
+        return "exact" if self.measured[0] == self.number else "open"
+
+    @property
+    def disturbable(self) -> bool:
+        """Whether scheduling may change the number that is predicted."""
+        return self.number is not None and self.predicted != (self.number, self.number)
 
 
 @attrs.frozen
@@ -82,7 +106,21 @@ class Comparison:
                 if not v.agrees
             ],
             "open": {v.count: v.open for v in self.verdicts if v.open is not None},
+            "undisturbed": {v.count: v.number for v in self.verdicts if v.disturbable},
+            "not_exact": {v.count: v.kind for v in self.verdicts if v.kind != "exact"},
         }
+
+
+def summarise(comparisons: Iterable[Comparison]) -> dict[str, int]:
+    """Count the verdicts: all, those that agree, and each of `KINDS`."""
+    verdicts = [verdict for comparison in comparisons for verdict in comparison.verdicts]
+    kinds = Counter(verdict.kind for verdict in verdicts)
+    return {
+        "compared": len(verdicts),
+        "agree": sum(verdict.agrees for verdict in verdicts),
+        **{kind: kinds[kind] for kind in KINDS},
+        "exact_unless_scheduling_interferes": sum(v.disturbable for v in verdicts if v.kind == "exact"),
+    }
 
 
 def validate(rows: Iterable[Row]) -> Iterator[Comparison]:
@@ -99,13 +137,14 @@ def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison
     try:
         case, measured = _case(row)
         step = str(row.fields.get("step") or row.fields.get("op") or row.workload)
-        predicted: dict[str, Any] = {}
+        schedules: list[dict[str, Any]] = []
         for program, run in _run(row, case, runs):
             window = program.window(step, row.integer("i", 0))
             seen = Seen(run.windows[window], run.actors[window], run.window_instructions[window])
-            predicted = _merge(predicted, measured.predict(row, seen, case))
+            schedules.append(measured.predict(row, seen, case))
             if program.attempts is not None:
-                predicted["attempts"] = program.attempts
+                schedules[-1]["attempts"] = program.attempts
+        predicted = _merged(row, schedules, measured.telling)
     except ShootdownError as error:
         return Comparison(row, None, str(error), ())
     except MemoryError:
@@ -150,19 +189,46 @@ def _run(
     return runs[key]
 
 
+def _merged(row: Row, schedules: list[dict[str, Any]], telling: tuple[str, ...]) -> dict[str, Any]:
+    """Merge the predictions of schedules, with the numbers of the one that counts of the row tell."""
+    told = schedules
+    for name in telling:
+        if name in row.counts:
+            fitting = [
+                each for each in told if name in each and _ends(each[name]) == bounds(row.counts[name])
+            ]
+            told = fitting or told
+    whole, narrowed = (functools.reduce(_merge, each) for each in (schedules, told))
+    return {name: value if name in telling else _told(value, narrowed[name]) for name, value in whole.items()}
+
+
+def _told(whole: Any, narrowed: Any) -> Any:
+    """Return a prediction of all schedules, with the number of those told if it has none."""
+    if isinstance(whole, Mapping):
+        return {name: _told(value, narrowed[name]) for name, value in whole.items()}
+    number = _number(narrowed)
+    if number is None or _number(whole) is not None:
+        return whole
+    least, most = _ends(whole)
+    return Undisturbed(number, most, least)
+
+
 def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the predictions of two schedules: a count that differs becomes a range."""
-    merged: dict[str, Any] = {}
-    for name, value in other.items():
-        if name not in one:
-            merged[name] = value
-        elif isinstance(value, Mapping):
-            merged[name] = _merge(one[name], value)
-        else:
-            (low, high), (low2, high2) = _range(one[name]), _range(value)
-            least, most = min(low, low2), max(high, high2)
-            merged[name] = least if least == most else (least, most)
-    return merged
+    return {
+        name: _merge(one.get(name, {}), value)
+        if isinstance(value, Mapping)
+        else _either(one.get(name), value)
+        for name, value in other.items()
+    }
+
+
+def _either(one: Prediction | None, other: Prediction) -> Prediction:
+    if one is None or one == other:
+        return other
+    (low, high), (low2, high2) = _ends(one), _ends(other)
+    least, most = min(low, low2), max(high, high2)
+    return least if least == most else (least, most)
 
 
 def _grouped(measured: Mapping[str, Any], predicted: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,7 +245,7 @@ def _verdicts(row: Row, predicted: Mapping[str, Any], measured: Measured) -> Ite
             for name, value in predicted[group].items():
                 pairs.append((f"{group}.{name}", seen.get(name, 0), value))
     for name, pair, value in pairs:
-        verdict = Verdict(name, bounds(pair), None if value is None else _range(value))
+        verdict = Verdict(name, bounds(pair), None if value is None else _ends(value), _number(value))
         if verdict.predicted is not None and verdict.predicted[0] != verdict.predicted[1]:
             open_ = [d.reason for d in measured.open if d.count == name and d.applies(row)]
             verdict = attrs.evolve(verdict, open=open_[0] if open_ else None)
@@ -189,14 +255,26 @@ def _verdicts(row: Row, predicted: Mapping[str, Any], measured: Measured) -> Ite
         yield verdict
 
 
-def _range(value: Any) -> tuple[int, int]:
+def _ends(value: Any) -> tuple[int, int]:
+    if isinstance(value, Undisturbed):
+        return value.ends
     return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def _number(value: Prediction | None) -> int | None:
+    """Return the number that a prediction is, or is unless scheduling interferes; None for a range."""
+    if isinstance(value, Undisturbed):
+        return value.number
+    if isinstance(value, tuple):
+        return value[0] if value[0] == value[1] else None
+    return value
 
 
 def _plain(value: Any) -> Any:
     """Turn ranges into lists, for JSON."""
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, tuple):
-        return list(value) if value[0] != value[1] else value[0]
+    if isinstance(value, tuple | Undisturbed):
+        low, high = _ends(value)
+        return [low, high] if low != high else low
     return value
