@@ -2,23 +2,35 @@
 
 They were measured on QEMU's virt machine. Instructions are counted on all CPUs, those of the firmware too. In windows
 of `fork` and `fork_storm` parent and children copy pages on write, load code and migrate: there the flushes of the
-mechanism are predicted, and a range for what is added to them.
+mechanism are predicted, and what is added to them. How many pages the parent copies is a race with the child; the row
+counts it (`flush_tlb_page`), and what each of them costs follows.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shootdown.measured import Measured, Prediction, Row, Seen
+from shootdown.measured import (
+    PARENT_CPU,
+    PARENT_FIRST,
+    Difference,
+    Measured,
+    Prediction,
+    Row,
+    Seen,
+    Undisturbed,
+    actor_cpu,
+    parent_wakes,
+)
 
 #: Pages that the parent copies on write after a fork, each a flush_tlb_page() (measured: none to three).
 _COPIED = 3
-#: Pages that a child copies for itself meanwhile, each a fence on the CPUs that it ran on (measured: up to five).
-_COPIED_BY_CHILD = 5
+#: Pages that a child copies for itself meanwhile, each a fence on the CPUs that it ran on (measured: up to six).
+_COPIED_BY_CHILD = 6
 #: Entries that a child's first faults map, each fenced alone without Svvptc (measured: up to 88).
 _MAPPED_PER_FORK = 100
-#: Writes of satp by context switches: the tracer, timers, kernel threads (measured: up to five), more for each fork.
-_SWITCHES, _SWITCHES_PER_FORK = 6, 6
+#: Writes of satp by context switches for each fork.
+_SWITCHES_PER_FORK = 6
 #: FENCE.I of code that another CPU loaded: only after a fork (measured: up to one).
 _NEW_CODE = 2
 #: SBI calls besides fences and the sync's IPIs: wake-ups, rescheduling, timers without Sstc. Calls of one process
@@ -52,90 +64,138 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     forks = _forks(row)
     requests, pages = actor["flush_requests"], actor["flush_page_calls"]
     ranges, mms = actor["flush_range_calls"], actor["flush_whole_mm"]
-    more = _COPIED * forks
+    copied = _copied(row, forks)
     return {
         "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
         "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
-        "flush_requests": _up(requests - pages, more) if forks else requests,
+        "flush_requests": _sum(requests - pages, copied) if forks else requests,
         "flush_whole_mm": mms,
         "flush_tlb_range": ranges,
-        "flush_tlb_page": _up(0, more) if forks else pages,
+        "flush_tlb_page": (0, _COPIED * forks) if forks else pages,
         "flush_tlb_mm_range": requests - mms - ranges - pages,
-        "flush_ipis": _flush_ipis(seen, forks),
+        "flush_ipis": _for_copies(row, seen, whole["flush_ipis"]),
         "full_fences": sum(seen.instructions.get(name, 0) for name in _FULL),
-        "address_fences": _by_address(seen, forks),
-        "sbi_rfence_calls": _fence_calls(seen, forks),
+        "address_fences": _by_address(row, seen, _BY_ADDRESS),
+        "sbi_rfence_calls": _for_copies(row, seen, seen.instructions.get("ecall", 0)),
         "instructions": _instructions(row, seen, case),
     }
 
 
-def _up(exact: int, more: int) -> Prediction:
-    """Return a count to which up to so many may be added."""
-    return (exact, exact + more) if more else exact
+def _copied(row: Row, forks: int) -> Prediction:
+    """Return the pages that the parent copies: as many as the row counted, or up to `_COPIED` a fork."""
+    low, high = row.measured("flush_tlb_page") or (0, _COPIED * forks)
+    return low if low == high else (low, high)
 
 
 def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
     forks = _forks(row)
     counts: dict[str, Prediction] = {name: n for name, n in seen.instructions.items() if name != "ecall"}
-    counts["csr_satp"] = (0, _SWITCHES + _SWITCHES_PER_FORK * forks)
+    counts["csr_satp"] = _switches(row, forks, case)
     if forks:
         counts["fence_i"] = (0, _NEW_CODE * forks)
-        copied = _COPIED + 2 * _COPIED_BY_CHILD
         for name in _BY_ADDRESS[:2]:
             if name in seen.instructions:
-                counts[name] = (0, seen.instructions[name] + copied * forks)
+                counts[name] = _by_address(row, seen, (name,))
         # Of the copies, a child alone on its CPU fences for itself where others take an SBI call.
-        counts["sfence_vma_addr_asid"] = (
-            0,
-            seen.instructions.get("sfence_vma_addr_asid", 0) + copied * forks,
-        )
+        if "sfence_vma_addr_asid" not in counts:
+            counts["sfence_vma_addr_asid"] = (0, 2 * _COPIED_BY_CHILD * forks)
         counts["sfence_vma_addr"] = 0 if case.platform.arch.svvptc else (0, _MAPPED_PER_FORK * forks)
     if case.platform.arch.native_ipis == "none":
-        calls = _fence_calls(seen, forks)
+        calls = _for_copies(row, seen, seen.instructions.get("ecall", 0))
         syncs = _sync(row, seen.whole["sync_ipis"], case.cpus - 1, case)
-        other = (0, _other_calls(row, forks) * (case.cpus > 1))
         if _newer_qemu(row):
             counts["ecall_rfence_2"] = calls
-            counts["ecall_ipi"] = _sum(syncs, other)
+            counts["ecall_ipi"] = _sum(syncs, _other_calls(row, forks, case))
         else:
-            counts["ecall"] = _sum(calls, syncs, other)
+            counts["ecall"] = _sum(calls, syncs, _other_calls(row, forks, case))
     return counts
 
 
-def _other_calls(row: Row, forks: int) -> int:
+def _switches(row: Row, forks: int, case: Any) -> Prediction:
+    """Return the writes of satp in a window: those of context switches between processes of the measured program.
+
+    The idle task keeps the mm that its CPU ran last (`context_switch()`: a kernel thread borrows `active_mm`), and
+    `switch_mm()` writes satp only for another mm. A process that has its CPU to itself so writes none.
+    """
+    if forks:
+        return 0, _SWITCHES_PER_FORK * (forks + 1)
     if row.workload == "anonymous":
-        return _OTHER_CALLS_ALONE
-    threads = row.integer("T", 0)
-    return _OTHER_CALLS + _OTHER_CALLS_PER_FORK * forks + _OTHER_CALLS_PER_THREAD * threads
+        # To the process on CPU 0 and back to the one that told it to go, which shares that CPU. If that one is
+        # preempted before it sleeps, it runs once more in between; where threads run everywhere, it may displace one.
+        return Undisturbed(2, 4)
+    if case.cpus == 1:  # all share it: to the actor and back at least
+        return 2, 6
+    cpu, step, actor = actor_cpu(row), str(row.fields.get("step", "")), row.integer("i", 0)
+    if step in PARENT_FIRST:  # its CPU has the last child's mm, unless the parent has run there since
+        return 0, 1
+    if step == "exit_concurrent" and row.integer("k", 1) > 1:
+        return 0, 6
+    if actor and cpu == PARENT_CPU:  # to it, and to the parent that waits for it to exit
+        return Undisturbed(2, 6) if step.startswith("exit") else (0, 6)
+    if cpu == 0:  # to it and back, as above
+        return (2, 5) if parent_wakes(row) else Undisturbed(2, 4)
+    return (0, 1) if parent_wakes(row) else 0
+
+
+def _other_calls(row: Row, forks: int, case: Any) -> Prediction:
+    """Return the SBI calls besides fences and the sync's: IPIs that wake other CPUs."""
+    if case.cpus == 1:
+        return 0
+    if row.workload == "anonymous":  # the processes that run share CPU 0: they wake nobody elsewhere
+        return Undisturbed(0, _OTHER_CALLS_ALONE)
+    least = int(not forks and actor_cpu(row) != 0)  # it is woken from CPU 0
+    most = _OTHER_CALLS + _OTHER_CALLS_PER_FORK * forks + _OTHER_CALLS_PER_THREAD * row.integer("T", 0)
+    return least, most
 
 
 def _sum(*parts: Prediction) -> Prediction:
-    ends = [part if isinstance(part, tuple) else (part, part) for part in parts]
+    """Add predictions: a number only if all are, or one unless scheduling interferes if a part is."""
+    ends = [_ends(part) for part in parts]
     low, high = sum(end[0] for end in ends), sum(end[1] for end in ends)
-    return low if low == high else (low, high)
+    if low == high:
+        return low
+    if any(isinstance(part, tuple) and part[0] != part[1] for part in parts):
+        return low, high
+    return Undisturbed(low, high)
 
 
-def _fence_calls(seen: Seen, forks: int) -> Prediction:
-    """Return the SBI calls for fences; those for pages copied after a fork are a range."""
-    calls = seen.instructions.get("ecall", 0)
-    if not forks or not calls:
-        return calls
-    return max(calls - seen.actor["flush_page_calls"], 0), calls + (_COPIED + _COPIED_BY_CHILD) * forks
+def _ends(part: Prediction) -> tuple[int, int]:
+    if isinstance(part, Undisturbed):
+        return part.ends
+    return part if isinstance(part, tuple) else (part, part)
 
 
-def _by_address(seen: Seen, forks: int) -> Prediction:
-    exact = sum(seen.instructions.get(name, 0) for name in _BY_ADDRESS)
-    return (0, exact + (2 * _COPIED + 2 * _COPIED_BY_CHILD) * forks) if forks else exact
+def _for_copies(row: Row, seen: Seen, count: int) -> Prediction:
+    """Return how often all flushes reached another CPU, each page copied after a fork among them.
+
+    A child copies its own before it leaves the parent's CPU, and reaches nobody then; later it reaches that CPU.
+    """
+    forks, pages = _forks(row), seen.actor["flush_page_calls"]
+    if not forks or not count:
+        return count
+    later = _COPIED_BY_CHILD * forks
+    if row.workload == "fork_storm":  # its children flush as well, and copy pages to the end
+        return max(count - pages, 0), count + (_COPIED + _COPIED_BY_CHILD) * forks
+    requests = seen.actor["flush_requests"]
+    low, high = (count // requests * n for n in _ends(_sum(requests - pages, _copied(row, forks))))
+    return Undisturbed(low, low + later) if low == high else (low, high + later)
 
 
-def _flush_ipis(seen: Seen, forks: int) -> Prediction:
-    exact = seen.whole["flush_ipis"]
-    if not forks or not exact:
+def _by_address(row: Row, seen: Seen, names: tuple[str, ...]) -> Prediction:
+    """Return the fences by address under these names: those of pages that parent and children copy after a fork."""
+    forks, pages = _forks(row), seen.actor["flush_page_calls"]
+    exact = sum(seen.instructions.get(name, 0) for name in names)
+    if not forks:
         return exact
-    return max(exact - seen.actor["flush_page_calls"], 0), exact + (_COPIED + _COPIED_BY_CHILD) * forks
+    low, high = _ends(_copied(row, forks))
+    each = exact // pages if pages else 0
+    more = 2 * _COPIED_BY_CHILD * forks
+    if low == high and names == ("m_sfence_vma_addr_asid",):  # of a child's copies only those after it moved
+        return Undisturbed(each * low, each * low + more)
+    return each * low, each * high + more
 
 
 def _forks(row: Row) -> int:
@@ -153,5 +213,51 @@ def _sync(row: Row, count: int, each: int, case: Any) -> Prediction:
     return count
 
 
-MEASURED = Measured(platform=_platform, predict=_predict)
+def _any(row: Row) -> bool:
+    return True
+
+
+_COPIES = "which pages the parent copies on write after fork(), and which the child copies first, and where"
+_WOKEN = "which wake-ups and timers send an IPI through the firmware, besides the fences and the sync"
+OPEN: tuple[Difference, ...] = (
+    *(
+        Difference(count, _any, _COPIES)
+        for count in (
+            "flush_requests",
+            "flush_tlb_page",
+            "flush_ipis",
+            "address_fences",
+            "sbi_rfence_calls",
+            "instructions.ecall_rfence_2",
+            *(f"instructions.{name}" for name in _BY_ADDRESS[:2]),
+        )
+    ),
+    Difference(
+        "instructions.sfence_vma_addr",
+        _any,
+        "how many entries the first faults after a fork map: each is fenced by its address without Svvptc",
+    ),
+    Difference(
+        "instructions.fence_i",
+        _any,
+        "whether a child runs code on a CPU that has not run it since it was loaded",
+    ),
+    Difference(
+        "instructions.csr_satp",
+        lambda row: row.workload == "anonymous",
+        "whether the process that tells the actor to go is preempted before it sleeps, or displaces a thread: either "
+        "is a switch and one back",
+    ),
+    Difference(
+        "instructions.csr_satp",
+        _any,
+        "context switches between processes that share a CPU, and whether a child's mm is still on its parent's",
+    ),
+    Difference("instructions.ecall", _any, _WOKEN),
+    Difference("instructions.ecall_ipi", _any, _WOKEN),
+    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
+    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+)
+
+MEASURED = Measured(platform=_platform, predict=_predict, open=OPEN)
 """How `shootdown validate` compares rows of riscv kernels."""
