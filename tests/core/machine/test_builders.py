@@ -65,7 +65,7 @@ def test_a_builder_writes_what_the_raw_form_does(row: Row) -> None:
     getattr(asm, row.builder)(**taken, cost="lock_ns", text="words")
     raw.emit(row.number, *numbers, cost="lock_ns", text="words")
     for one in (asm, raw):
-        label.at = 0
+        label.at, label.owner = 0, one
         one.code = one.finish()  # type: ignore[attr-defined]
     assert asm.code.steps.tolist() == raw.code.steps.tolist()  # type: ignore[attr-defined]
     assert asm.code.cost.tolist() == raw.code.cost.tolist()  # type: ignore[attr-defined]
