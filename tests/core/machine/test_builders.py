@@ -76,7 +76,7 @@ def test_a_builder_writes_what_the_raw_form_does(row: Row) -> None:
 def test_what_a_builder_is_not_told_is_what_its_row_says(row: Row) -> None:
     asm = Assembler()
     label = Label()
-    label.at = 0
+    label.at, label.owner = 0, asm
     needed = {x.name: _argument(x, 1, label) for x in row.operands if x.default is None and not x.unused}
     getattr(asm, row.builder)(**needed)
     step = asm.finish().steps.tolist()
