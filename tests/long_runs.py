@@ -98,9 +98,11 @@ def main() -> int:
     tested, began = commit(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = (sys.executable, "-m", "pytest", "-q", "-n", "auto", "-c", "pyproject.toml", "-m", "long", "--durations=25",
-                   "--override-ini=junit_family=xunit1",
-                   f"--junit-xml={report}", *sys.argv[1:])  # fmt: skip
+        command = (
+            *(sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "long", "--durations=25"),
+            *("-c", "pyproject.toml", "--override-ini=junit_family=xunit1", f"--junit-xml={report}"),
+            *sys.argv[1:],
+        )
         status = subprocess.run(command, cwd=ROOT, check=False).returncode
         found, compared = counts(report), samples(report)
     day = datetime.now(UTC).date().isoformat()
