@@ -40,12 +40,12 @@ SIZES = {
 
 @AT_LENGTH
 @pytest.mark.parametrize("name", arm64_cases.NAMES)
-def test_translations_faults_syndromes_and_flags_in_memory_are_the_twins(name, times, record_property):
-    run = Run(record_property, name, "twin", list(arm64_cases.NAMES).index(name) + 101, times)
+def test_translations_faults_syndromes_and_flags_in_memory_are_the_twins(name, at_length, record_property):
+    run = Run(record_property, name, "twin", list(arm64_cases.NAMES).index(name) + 101, at_length)
     rng = np.random.default_rng(run.seed)
     format_, granule = FORMAT[name], arm64_cases.NAMES[name][0]
     seen, sizes, faults = Counter(), Counter(), Counter()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = arm64_cases.control(rng, name)
         pages, roots = arm64_cases.tables(rng, name, settings["output_bits"])
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]

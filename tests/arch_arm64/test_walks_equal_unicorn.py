@@ -93,12 +93,12 @@ class Machine:
 
 @AT_LENGTH
 @pytest.mark.parametrize("name", NAMES)
-def test_translations_and_refusals_are_unicorns(name, times, record_property):
-    run = Run(record_property, name, "unicorn", NAMES.index(name) + 301, times)
+def test_translations_and_refusals_are_unicorns(name, at_length, record_property):
+    run = Run(record_property, name, "unicorn", NAMES.index(name) + 301, at_length)
     rng = np.random.default_rng(run.seed)
     format_, granule = FORMAT[name], arm64_cases.NAMES[name][0]
     seen = Counter()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: compared(seen)):
         settings = arm64_cases.control(rng, name) | {
             "ha": False,
             "hd": False,
@@ -136,4 +136,8 @@ def test_translations_and_refusals_are_unicorns(name, times, record_property):
                 seen[format_.shifts[level]] += 1
     assert all(seen[access, refused] > 100 for access in EVERY_ACCESS for refused in (True, False))
     assert {size for size in seen if isinstance(size, int)} == SIZES[granule]
-    run.ended(sum(count for key, count in seen.items() if isinstance(key, tuple)))
+    run.ended(compared(seen))
+
+
+def compared(seen):
+    return sum(count for key, count in seen.items() if isinstance(key, tuple))

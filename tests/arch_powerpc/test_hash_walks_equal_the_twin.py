@@ -29,12 +29,12 @@ SIZES = {(12, 12), (12, 16), (12, 24), (16, 16), (16, 24), (24, 24), (34, 34)}
 @AT_LENGTH
 @pytest.mark.parametrize(("format_", "page"), [(HASH_4K, 12), (HASH_64K, 16)], ids=["4k", "64k"])
 def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(
-    format_, page, times, record_property
+    format_, page, at_length, record_property
 ):
-    run = Run(record_property, format_.name, "twin", 500 + page, times)
+    run = Run(record_property, format_.name, "twin", 500 + page, at_length)
     rng = random.Random(run.seed)
     seen, found_by, codes = Counter(), Counter(), set()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         case = powerpc_hash_cases.case(rng, page, SIZE)
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
         set_rc = bool(rng.random() < 0.5)

@@ -29,12 +29,12 @@ REASONS = {
 
 @AT_LENGTH
 @pytest.mark.parametrize("format_", [RADIX_4K, RADIX_64K], ids=lambda f: f.name)
-def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_, times, record_property):
+def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_, at_length, record_property):
     last_bits = format_.levels[-1].bits
-    run = Run(record_property, format_.name, "twin", 900 + last_bits, times)
+    run = Run(record_property, format_.name, "twin", 900 + last_bits, at_length)
     rng = np.random.default_rng(run.seed)
     seen, sizes, codes = Counter(), Counter(), set()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         thread = powerpc_radix_cases.thread(rng)
         tables = powerpc_radix_cases.tables(rng, last_bits)
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]

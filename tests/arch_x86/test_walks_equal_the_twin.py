@@ -25,13 +25,13 @@ PAGE_BITS = {"32bit": {12, 22}, "pae": {12, 21}, "4level": {12, 21, 30}, "5level
 
 @AT_LENGTH
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
-def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode, times, record_property):
+def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode, at_length, record_property):
     format_ = FORMAT[x86_cases.NAMES[mode]]
     seed = ["32bit", "pae", "4level", "5level"].index(mode) + 11
-    run = Run(record_property, format_.name, "twin", seed, times)
+    run = Run(record_property, format_.name, "twin", seed, at_length)
     rng = np.random.default_rng(run.seed)
     seen, sizes, codes = Counter(), Counter(), Counter()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = x86_cases.control(rng, mode)
         tables = x86_cases.tables(rng, mode, settings["maxphyaddr"])
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]

@@ -102,13 +102,13 @@ class Machine:
 
 @AT_LENGTH
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
-def test_translations_refusals_and_flags_in_memory_are_unicorns(mode, times, record_property):
+def test_translations_refusals_and_flags_in_memory_are_unicorns(mode, at_length, record_property):
     format_ = FORMAT[x86_cases.NAMES[mode]]
     seed = ["32bit", "pae", "4level", "5level"].index(mode) + 31
-    run = Run(record_property, format_.name, "unicorn", seed, times)
+    run = Run(record_property, format_.name, "unicorn", seed, at_length)
     rng = np.random.default_rng(run.seed)
     seen = Counter()
-    for batch in range(BATCHES * times):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = x86_cases.control(rng, mode, maxphyaddr=40)
         if "pages_1g" in settings:
             settings["pages_1g"] = True

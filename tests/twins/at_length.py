@@ -8,11 +8,10 @@ import time
 import pytest
 
 MILLION = 1_000_000
-TIMES = 12  # as many walks as the sample has: some can't be compared, and a million are
 OTHER_SEEDS = 10_000  # added to the seed of the sample
 
 AT_LENGTH = pytest.mark.parametrize(
-    "times", [pytest.param(1, id="sample"), pytest.param(TIMES, id="million", marks=pytest.mark.long)]
+    "at_length", [pytest.param(False, id="sample"), pytest.param(True, id="million", marks=pytest.mark.long)]
 )
 
 
@@ -24,18 +23,28 @@ class Run:
         form: the page-table format.
         against: what the walks are compared with.
         seed: of the sample.
-        times: how many times the sample's walks.
+        at_length: whether a million walks are compared.
     """
 
-    def __init__(self, record, form, against, seed, times):
-        self.record, self.form, self.against, self.times = record, form, against, times
-        self.seed = seed + OTHER_SEEDS * (times > 1)
+    def __init__(self, record, form, against, seed, at_length):
+        self.record, self.form, self.against, self.at_length = record, form, against, at_length
+        self.seed = seed + OTHER_SEEDS * at_length
         self.began = time.process_time()
 
+    def batches(self, sample, compared):
+        """Count batches: those of the sample, or as many as it takes to compare a million walks.
+
+        Args:
+            sample: batches of the sample.
+            compared: returns how many walks were compared so far; some can't be.
+        """
+        batch = 0
+        while compared() < MILLION if self.at_length else batch < sample:
+            yield batch
+            batch += 1
+
     def ended(self, compared):
-        """Record that all comparisons held; a million of them, unless this is the sample."""
-        if self.times > 1:
-            assert compared >= MILLION
+        """Record that all comparisons held."""
         said = {
             "what": f"walks of {self.form}",
             "against": self.against,
