@@ -180,9 +180,10 @@ def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     else:
         _write(kind, listed[kind])
         if kind == "kernels":
+            read = ", ".join(row["read"] for row in listed[kind] if row["read"])
             _common.write_wrapped(
-                f"As of {AS_OF}: the newest release known is {newest_known()}. read: the last release of a series "
-                "whose source was read; others are known from announcements, stable reviews and CVE records.",
+                f"As of {AS_OF}: the newest release known is {newest_known()}. The last releases whose sources were "
+                f"read: {read}. Others are known from announcements, stable reviews and CVE records.",
                 rest="",
             )
     if installed.refusals:
@@ -203,12 +204,7 @@ def _as_text(kind: str, row: Row) -> Row:
     """Move values that would need columns of their own into the last column."""
     if kind == "kernels":
         new = [f"{change['release']}: {change['commit']} {change['subject']}" for change in row["changes"]]
-        return {
-            "newest": row["kernel"],
-            "read": row["read"],
-            "state": row["state"],
-            "first release: change": "\n".join(new),
-        }
+        return {"newest": row["kernel"], "state": row["state"], "first release: change": "\n".join(new)}
     if kind == "scenarios":
         chosen = [*row["parameters"], *row["switches"]]
         return {

@@ -210,6 +210,7 @@ def test_kernels_say_as_of_when_the_table_is_and_how_far_each_series_was_read(sh
     assert read["6.11.11"] is None
     said = " ".join(shell("list", "kernels").stdout.split())
     assert f"As of {AS_OF}: the newest release known is {newest_known()}." in said
+    assert "sources were read: 5.10.262, 6.1.192, 6.12.118, 7.0, 7.2.13, 7.3.4." in said
 
 
 def test_what_is_no_list_of_kernels_does_not_say_as_of_when(shell: Shell) -> None:
