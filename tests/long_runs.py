@@ -106,7 +106,7 @@ def main() -> int:
         status = subprocess.run(command, cwd=ROOT, check=False).returncode
         found, compared = counts(report), samples(report)
     day = datetime.now(UTC).date().isoformat()
-    chosen = [word for word in sys.argv[1:] if not word.startswith("-")]
+    chosen = [word for word in sys.argv[1:] if word.startswith("-k") or not word.startswith("-")]
     text = row(day, tested, time.monotonic() - began, chosen, found)
     page = added(RECORD.read_text(encoding="utf-8"), RUNS, [text])
     RECORD.write_text(
