@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import arm64_cases, arm64_walk
+from twins.at_length import AT_LENGTH, Run
 
 from shootdown._pagetables.memory import SECTION_BYTES
 from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
@@ -37,12 +38,14 @@ SIZES = {
 }
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("name", arm64_cases.NAMES)
-def test_translations_faults_syndromes_and_flags_in_memory_are_the_twins(name):
-    rng = np.random.default_rng(list(arm64_cases.NAMES).index(name) + 101)
+def test_translations_faults_syndromes_and_flags_in_memory_are_the_twins(name, at_length, record_property):
+    run = Run(record_property, name, "twin", list(arm64_cases.NAMES).index(name) + 101, at_length)
+    rng = np.random.default_rng(run.seed)
     format_, granule = FORMAT[name], arm64_cases.NAMES[name][0]
     seen, sizes, faults = Counter(), Counter(), Counter()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = arm64_cases.control(rng, name)
         pages, roots = arm64_cases.tables(rng, name, settings["output_bits"])
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
@@ -87,6 +90,7 @@ def test_translations_faults_syndromes_and_flags_in_memory_are_the_twins(name):
     assert set(sizes) == SIZES[name]
     assert min(sizes.values()) >= 20
     assert set(faults) == every_fault(format_)
+    run.ended(sum(seen.values()))
 
 
 def cases(rng, name):

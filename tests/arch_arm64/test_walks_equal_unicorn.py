@@ -12,6 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import arm64_cases
+from twins.at_length import AT_LENGTH, Run
 from unicorn import (
     UC_ARCH_ARM64,
     UC_MODE_ARM,
@@ -90,12 +91,14 @@ class Machine:
         return None if refused else pa.value
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("name", NAMES)
-def test_translations_and_refusals_are_unicorns(name):
-    rng = np.random.default_rng(NAMES.index(name) + 301)
+def test_translations_and_refusals_are_unicorns(name, at_length, record_property):
+    run = Run(record_property, name, "unicorn", NAMES.index(name) + 301, at_length)
+    rng = np.random.default_rng(run.seed)
     format_, granule = FORMAT[name], arm64_cases.NAMES[name][0]
     seen = Counter()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: compared(seen)):
         settings = arm64_cases.control(rng, name) | {
             "ha": False,
             "hd": False,
@@ -133,3 +136,8 @@ def test_translations_and_refusals_are_unicorns(name):
                 seen[format_.shifts[level]] += 1
     assert all(seen[access, refused] > 100 for access in EVERY_ACCESS for refused in (True, False))
     assert {size for size in seen if isinstance(size, int)} == SIZES[granule]
+    run.ended(compared(seen))
+
+
+def compared(seen):
+    return sum(count for key, count in seen.items() if isinstance(key, tuple))

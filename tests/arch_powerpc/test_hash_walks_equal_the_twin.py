@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import powerpc_hash, powerpc_hash_cases
+from twins.at_length import AT_LENGTH, Run
 
 from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_powerpc._formats import HASH_4K, HASH_64K
@@ -25,11 +26,15 @@ REASONS = {
 SIZES = {(12, 12), (12, 16), (12, 24), (16, 16), (16, 24), (24, 24), (34, 34)}
 
 
+@AT_LENGTH
 @pytest.mark.parametrize(("format_", "page"), [(HASH_4K, 12), (HASH_64K, 16)], ids=["4k", "64k"])
-def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_, page):
-    rng = random.Random(500 + page)
+def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(
+    format_, page, at_length, record_property
+):
+    run = Run(record_property, format_.name, "twin", 500 + page, at_length)
+    rng = random.Random(run.seed)
     seen, found_by, codes = Counter(), Counter(), set()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         case = powerpc_hash_cases.case(rng, page, SIZE)
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
         set_rc = bool(rng.random() < 0.5)
@@ -76,3 +81,4 @@ def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_,
     assert {(34, 34)} <= {key[1:3] for key in found_by}
     protection = {code & ~0x0200_0000 for reason, code in codes if reason == "protection"}
     assert protection == {0x0800_0000, 0x1000_0000, 0x0020_0000, 0x0820_0000, 0x1020_0000}
+    run.ended(sum(seen.values()))

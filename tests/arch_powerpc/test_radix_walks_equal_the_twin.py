@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import powerpc_radix, powerpc_radix_cases
+from twins.at_length import AT_LENGTH, Run
 
 from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_powerpc._formats import RADIX_4K, RADIX_64K
@@ -26,12 +27,14 @@ REASONS = {
 }
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("format_", [RADIX_4K, RADIX_64K], ids=lambda f: f.name)
-def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_):
+def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_, at_length, record_property):
     last_bits = format_.levels[-1].bits
-    rng = np.random.default_rng(900 + last_bits)
+    run = Run(record_property, format_.name, "twin", 900 + last_bits, at_length)
+    rng = np.random.default_rng(run.seed)
     seen, sizes, codes = Counter(), Counter(), set()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         thread = powerpc_radix_cases.thread(rng)
         tables = powerpc_radix_cases.tables(rng, last_bits)
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
@@ -77,3 +80,4 @@ def test_translations_interrupts_codes_and_bits_in_memory_are_the_twins(format_)
     # Not found, no-execute, protection, configuration, reference and change: with and without a store.
     causes = {0x4000_0000, 0x0800_0000, 0x0008_0000, 0x0004_0000}
     assert codes == causes | {cause | 0x0200_0000 for cause in causes} | {0x1000_0000, 0}
+    run.ended(sum(seen.values()))

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import x86_cases, x86_walk
+from twins.at_length import AT_LENGTH, Run
 
 from shootdown.formats import EVERY_ACCESS, PhysicalMemory, Reason, Walker, trace
 from shootdown_x86._formats import FORMATS
@@ -22,12 +23,15 @@ REASONS = {
 PAGE_BITS = {"32bit": {12, 22}, "pae": {12, 21}, "4level": {12, 21, 30}, "5level": {12, 21, 30}}
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
-def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode):
-    rng = np.random.default_rng(["32bit", "pae", "4level", "5level"].index(mode) + 11)
+def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode, at_length, record_property):
     format_ = FORMAT[x86_cases.NAMES[mode]]
+    seed = ["32bit", "pae", "4level", "5level"].index(mode) + 11
+    run = Run(record_property, format_.name, "twin", seed, at_length)
+    rng = np.random.default_rng(run.seed)
     seen, sizes, codes = Counter(), Counter(), Counter()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = x86_cases.control(rng, mode)
         tables = x86_cases.tables(rng, mode, settings["maxphyaddr"])
         access = EVERY_ACCESS[batch % len(EVERY_ACCESS)]
@@ -74,3 +78,4 @@ def test_translations_faults_codes_and_flags_in_memory_are_the_twins(mode):
     # Each of U, W and I with P clear, with P set, and with RSVD.
     assert {code & 9 for code in codes} >= {0, 1, 9}
     assert {code & 22 for code in codes} == {0, 2, 4, 6, 16, 20}
+    run.ended(sum(seen.values()))

@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from twins import x86_cases
+from twins.at_length import AT_LENGTH, Run
 from unicorn import (
     UC_ARCH_X86,
     UC_MODE_32,
@@ -99,12 +100,15 @@ class Machine:
         return None if refused else pa.value
 
 
+@AT_LENGTH
 @pytest.mark.parametrize("mode", x86_cases.NAMES)
-def test_translations_refusals_and_flags_in_memory_are_unicorns(mode):
-    rng = np.random.default_rng(["32bit", "pae", "4level", "5level"].index(mode) + 31)
+def test_translations_refusals_and_flags_in_memory_are_unicorns(mode, at_length, record_property):
     format_ = FORMAT[x86_cases.NAMES[mode]]
+    seed = ["32bit", "pae", "4level", "5level"].index(mode) + 31
+    run = Run(record_property, format_.name, "unicorn", seed, at_length)
+    rng = np.random.default_rng(run.seed)
     seen = Counter()
-    for batch in range(BATCHES):
+    for batch in run.batches(BATCHES, lambda: sum(seen.values())):
         settings = x86_cases.control(rng, mode, maxphyaddr=40)
         if "pages_1g" in settings:
             settings["pages_1g"] = True
@@ -138,3 +142,4 @@ def test_translations_refusals_and_flags_in_memory_are_unicorns(mode):
     for access in EVERY_ACCESS:
         assert {size for a, refused, size in seen if a == access and not refused} == sizes
         assert seen[access, True, 0] > 50
+    run.ended(sum(seen.values()))

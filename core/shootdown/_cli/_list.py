@@ -18,6 +18,7 @@ from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.known import kernels_known
 from shootdown._values.known import switches as kernel_switches
 from shootdown._values.platform import Platform
+from shootdown._values.series import AS_OF, newest_known
 
 Row = dict[str, Any]
 
@@ -50,6 +51,7 @@ def kernels(_: Registry, chosen: list[Architecture]) -> list[Row]:
     return [
         {
             "kernel": known.newest,
+            "read": known.read,
             "state": known.state,
             "changes": [
                 {
@@ -167,7 +169,8 @@ def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
     listed = {name: rows(installed, chosen) for name, rows in KINDS.items() if kind in (None, name)}
     if as_json:
-        _common.write_json({"schema": 1, **listed})
+        as_of = {"kernels_as_of": {"date": AS_OF, "newest": newest_known()}} if "kernels" in listed else {}
+        _common.write_json({"schema": 1, **as_of, **listed})
     elif kind is None:
         _common.write_table(
             ("kind", "count", "such as"),
@@ -176,6 +179,13 @@ def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
         )
     else:
         _write(kind, listed[kind])
+        if kind == "kernels":
+            read = ", ".join(row["read"] for row in listed[kind] if row["read"])
+            _common.write_wrapped(
+                f"As of {AS_OF}: the newest release known is {newest_known()}. The last releases whose sources were "
+                f"read: {read}. Others are known from announcements, stable reviews and CVE records.",
+                rest="",
+            )
     if installed.refusals:
         click.echo(f"{len(installed.refusals)} not loaded: see `shootdown plugins`", err=True)
 

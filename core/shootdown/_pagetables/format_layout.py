@@ -27,6 +27,12 @@ FLAGS_FAULT_FIRST = 3  # the same, before permissions are checked
 
 NO_BIT = 64
 
+# Checks that a batch leaves out where it trusts its tables (`Layout.trusts`): only malformed tables need them.
+TRUSTS_MEMORY = 1  # each table lies in memory
+TRUSTS_RESERVED = 2  # reserved bits are clear, patterns that are refused don't occur
+TRUSTS_OUTPUT = 4  # output addresses are not too high
+TRUSTS_ALL = 7
+
 
 class Check(NamedTuple):
     """What one access is checked against, as kernels read it. A TLB hit looks its entry's `rights` up in `allowed`.
@@ -112,6 +118,7 @@ class Layout:
         upper_shift: the bits from here up must be alike.
         upper_ones: what they may be instead of zero (0: zero alone).
         root_mask: of a root pointer.
+        trusts: `TRUSTS_*`: checks that batches leave out.
     """
 
     name: str
@@ -154,6 +161,7 @@ class Layout:
     upper_shift: np.uint64
     upper_ones: np.uint64
     root_mask: np.uint64
+    trusts: int
 
 
 def _words(values: list[int]) -> Words:
@@ -185,12 +193,13 @@ def _table_test(format_: Format, index: int, settings: Settings) -> Test:
 
 
 @functools.lru_cache(maxsize=256)
-def layout(format_: Format, settings: Settings | None = None) -> Layout:
+def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -> Layout:
     """Compute a format's `Layout`: the constants that the walk kernel is compiled for.
 
     Args:
         format_: the literal.
         settings: the CPU's; only those that decide which levels have leaves (`Level.leaf_needs`) matter here.
+        trusts: `TRUSTS_*`, added up.
     """
     under = settings or format_.settings()
     levels = format_.levels
@@ -246,6 +255,7 @@ def layout(format_: Format, settings: Settings | None = None) -> Layout:
         "upper_shift": format_.va_bits - 1 if format_.va_upper == "sign" else min(format_.va_bits, 63),
         "upper_ones": 0,
         "root_mask": format_.root_mask,
+        "trusts": trusts,
     }
     if format_.va_upper != "zero":
         ignored = (1 << 64) - 1 & ~format_.va_ignored

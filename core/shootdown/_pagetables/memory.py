@@ -228,6 +228,11 @@ class PhysicalMemory:
         return f"{self._frames:,} frames of {FRAME_BYTES} bytes"
 
     @property
+    def in_one_piece(self) -> bool:
+        """Whether everything that was written lies in the window."""
+        return not self._sections
+
+    @property
     def frames(self) -> int:
         """The number of frames present (for an image, all of its frames)."""
         return self._frames

@@ -18,6 +18,7 @@ import numpy as np
 
 from shootdown._compilation.instructions import peek, poke, poke_half, prefetch_address
 from shootdown._compilation.kernels import inlined, kernel
+from shootdown._pagetables.format_layout import TRUSTS_MEMORY, TRUSTS_OUTPUT, TRUSTS_RESERVED
 from shootdown._pagetables.memory_kernels import entry_of
 from shootdown._pagetables.walk import NEXT, ONES, U0, begin, combined_rights, is_refused, walk
 
@@ -51,7 +52,7 @@ def _walk_in_full(layout: Any, memory: Any, check: Any, root: Any, va: Any, out:
 
 # --- the fast path: entries that are present, well-formed, allow the access and need no flag set. Anything else is
 # left to `_walk_in_full`, from the root, so that the fast path needs no reason codes. `looks` is an empty tuple where
-# accessed and dirty flags are ignored: then they take no instruction.
+# accessed and dirty flags are ignored: then they take no instruction. What `layout.trusts` names takes none either.
 
 
 @inlined
@@ -69,9 +70,21 @@ def _place(layout: Any, memory: Any, table: Any, va: Any, level: Any) -> Any:
     index = ((va >> layout.shifts[level]) & layout.index_masks[level]) * layout.entry_bytes
     if layout.entry_bytes != U8:
         index &= ~U7
+    if layout.trusts & TRUSTS_MEMORY:
+        return True, memory.window + offset + index
     size = layout.entry_bytes * entries
     inside = memory.window_bytes >= size and offset <= memory.window_bytes - size
     return inside, memory.window + offset + index
+
+
+@inlined
+def _is_reserved(layout: Any, entry: Any, slot: Any) -> Any:
+    return not layout.trusts & TRUSTS_RESERVED and is_refused(layout, entry, slot)
+
+
+@inlined
+def _is_too_high(layout: Any, check: Any, address: Any) -> Any:
+    return layout.checks_output and not layout.trusts & TRUSTS_OUTPUT and address & check.output_refused != U0
 
 
 @inlined
@@ -92,8 +105,10 @@ def _leads_on(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> An
         mask |= layout.next_bits
         value |= layout.shifts[level] - layout.shifts[level + U1]
     accessed = layout.accessed_masks[U2 * level] if len(looks) != 0 else U0
-    mask |= check.reserved[U2 * level] | accessed
-    return entry & mask == value | accessed and not is_refused(layout, entry, U2 * level)
+    mask |= accessed
+    if not layout.trusts & TRUSTS_RESERVED:
+        mask |= check.reserved[U2 * level]
+    return entry & mask == value | accessed and not _is_reserved(layout, entry, U2 * level)
 
 
 @inlined
@@ -125,13 +140,14 @@ def _inherited(layout: Any, all_: Any, any_: Any) -> Any:
 def _is_plain_leaf(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> Any:
     mask, value = layout.present_masks[level], layout.present_values[level]
     slot = U2 * level + U1
-    mask |= check.reserved[slot]
+    if not layout.trusts & TRUSTS_RESERVED:
+        mask |= check.reserved[slot]
     if len(looks) != 0:
         dirty = check.write != U0
         set_ = layout.accessed_masks[slot] | (layout.dirty_set if dirty else U0)
         mask |= set_ | (layout.dirty_clear if dirty else U0)
         value |= set_
-    good = entry & mask == value and not is_refused(layout, entry, slot)
+    good = entry & mask == value and not _is_reserved(layout, entry, slot)
     if layout.table_masks[level] != U0 or layout.table_values[level] == U0:
         good = good and entry & layout.table_masks[level] != layout.table_values[level]
     if layout.run_masks[level] != U0:
@@ -151,8 +167,7 @@ def _ends(
     base &= ~low
     rights = combined_rights(layout, entry, inherited)
     good = _is_plain_leaf(layout, check, looks, entry, level) and (check.allowed >> rights) & U1 != U0
-    if layout.checks_output:
-        good = good and base & check.output_refused == U0
+    good = good and not _is_too_high(layout, check, base)
     if good:
         info = level << LEVEL_AT | shift << SHIFT_AT | rights << RIGHTS_AT
         finish(out, i, base | (va & low), entry, info)
@@ -180,8 +195,7 @@ def walk_in_order(
                 if walking:
                     table = _next_table(layout, entry)
                     all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
-                    if layout.checks_output:
-                        walking = table & check.output_refused == U0
+                    walking = not _is_too_high(layout, check, table)
                 else:
                     inherited = _inherited(layout, all_, any_)
                     done = _ends(layout, check, looks, entry, inherited, va, level, out, n)
@@ -204,8 +218,7 @@ def _down_to_last_table(layout: Any, memory: Any, check: Any, looks: Any, root: 
             walking = _leads_on(layout, check, looks, entry, level)
             table = _next_table(layout, entry)
             all_, any_ = _all_have(layout, all_, entry, level), _any_has(layout, any_, entry, level)
-            if layout.checks_output:
-                walking = walking and table & check.output_refused == U0
+            walking = walking and not _is_too_high(layout, check, table)
     place = U0
     if walking:
         inside, at = _place(layout, memory, table, va, np.uint64(layout.depth - 1))
@@ -272,7 +285,7 @@ def _down_one_level(
             done = False
             if level + U1 < layout.depth and _leads_on(layout, check, looks, entry, level):
                 table = _next_table(layout, entry)
-                if not layout.checks_output or table & check.output_refused == U0:
+                if not _is_too_high(layout, check, table):
                     inside, place = _place(layout, memory, table, va, level + U1)
                     at = place if inside else U0
                     prefetch_address(at)

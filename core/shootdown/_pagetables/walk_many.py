@@ -16,7 +16,14 @@ from shootdown._compilation.running import runnable
 from shootdown._compilation.slices import Slices
 from shootdown._pagetables import walk_batch as batch
 from shootdown._pagetables.format import USER_READ, Access, CustomFormat, Format, Reason, Settings
-from shootdown._pagetables.format_layout import FLAGS_IGNORED, FLAGS_SET, check, layout
+from shootdown._pagetables.format_layout import (
+    FLAGS_IGNORED,
+    FLAGS_SET,
+    TRUSTS_ALL,
+    TRUSTS_MEMORY,
+    check,
+    layout,
+)
 from shootdown._pagetables.memory import FRAME_SHIFT, PhysicalMemory
 from shootdown._values.errors import ShootdownError
 
@@ -105,6 +112,7 @@ def walk_many(
     out: ManyWalks | None = None,
     threads: int | None = None,
     way: Way | None = None,
+    trusted: bool = False,
 ) -> ManyWalks:
     """Walk the page tables for each address of an array.
 
@@ -123,6 +131,10 @@ def walk_many(
         threads: at most so many; as many as there are CPUs to run on, up to two, where None.
         way: without prefetch, or with one of the two shapes of `walk_batch`; chosen by the size of the tables
             where None. The results are the same.
+        trusted: the tables are well-formed, all of them: reserved bits are clear, and every table that an entry points
+            to lies in memory. Walks then leave out what only others need. On tables that are not so the results are
+            wrong, and a table outside of memory ends the process, as a wild pointer does. A format with a walk of
+            its own ignores it.
 
     Raises:
         ShootdownError: an argument is out of range or contradicts another.
@@ -143,7 +155,10 @@ def walk_many(
         one = functools.partial(kernel, memory.view, checked, np.uint64(root))
     else:
         checked = check(form, access, under, hardware_sets_flags=hardware_sets_flags)
-        one = _kernel(form, under, checked, memory, root, way or _way(memory, count))
+        trusts = TRUSTS_ALL if trusted else 0
+        if not memory.in_one_piece:  # which of the pieces a table lies in is not a matter of trust
+            trusts &= ~TRUSTS_MEMORY
+        one = _kernel(form, under, checked, memory, root, way or _way(memory, count), trusts)
     writes = hardware_sets_flags or int(getattr(checked, "flags", 0)) == FLAGS_SET
     _in_parts(one, wanted, (pa, info, entry), 1 if writes else threads or _cpus())
     return ManyWalks(
@@ -189,7 +204,15 @@ def _way(memory: PhysicalMemory, count: int) -> Way:
     return "ring" if tables < _GROUP_FROM else "group"
 
 
-def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory, root: int, way: Way) -> Any:
+def _kernel(
+    form: Format,
+    under: Settings,
+    checked: Any,
+    memory: PhysicalMemory,
+    root: int,
+    way: Way,
+    trusts: int = 0,
+) -> Any:
     if int(checked.flags) == FLAGS_SET or (way == "group" and len(form.levels) > batch.DEEPEST):
         way = "in order"
     kernel: Any = {
@@ -198,7 +221,7 @@ def _kernel(form: Format, under: Settings, checked: Any, memory: PhysicalMemory,
         "group": runnable(batch.walk_groups),
     }[way]
     looks = () if int(checked.flags) == FLAGS_IGNORED else (checked.flags,)
-    first = (layout(form, under), memory.view, checked, looks, np.uint64(root))
+    first = (layout(form, under, trusts), memory.view, checked, looks, np.uint64(root))
     if way == "in order":
         return functools.partial(kernel, *first)
 

@@ -25,6 +25,7 @@ def walk_many(
     out: ManyWalks | None = None,
     threads: int | None = None,
     way: Way | None = None,
+    trusted: bool = False,
 ) -> ManyWalks:
     """Walk the page tables for each address of an array.
 
@@ -43,6 +44,9 @@ def walk_many(
         threads: the most threads; if None, the number of usable CPUs, at most two.
         way: without prefetch, or one of the two forms of prefetch of `walk_batch`; chosen by the size of the tables
             if None. The results are the same.
+        trusted: all tables are well-formed: reserved bits are clear, and what an entry points to lies in memory. The
+            walks leave out the checks that only other tables need. Set it for tables that your program built itself:
+            with others, results are wrong, and a table outside of memory crashes the process.
 
     Raises:
         ShootdownError: there is no such format, or an argument is out of range.
@@ -59,6 +63,7 @@ def walk_many(
         out=out,
         threads=threads,
         way=way,
+        trusted=trusted,
     )
 
 

@@ -35,12 +35,14 @@ class KnownKernels:
     Args:
         name: `6.12`, or `proposal:NAME`.
         newest: its newest known release.
+        read: the last release whose source was read; None where none was, and for proposals.
         state: `longterm`, `stable`, `ended` or `proposal`.
         arrivals: the changes that are new in it: since the mainline release before, by point release.
     """
 
     name: str
     newest: str
+    read: str | None
     state: str
     arrivals: tuple[Arrival, ...]
 
@@ -82,11 +84,13 @@ def kernels_known(architectures: Iterable[HasChanges] = ()) -> tuple[KnownKernel
         ]
         arrivals.sort(key=lambda pair: pair[0])
         newest = str(Release(series.name, series.newest))
-        rows.append(KnownKernels(series.name, newest, series.state, tuple(each for _, each in arrivals)))
+        read = None if series.read is None else str(Release(series.name, series.read))
+        here = tuple(each for _, each in arrivals)
+        rows.append(KnownKernels(series.name, newest, read, series.state, here))
     for proposal in dict.fromkeys(change.proposal for _, change in table if change.proposal):
         name = f"proposal:{proposal}"
         parts = tuple(Arrival(name, change, owner) for owner, change in table if change.proposal == proposal)
-        rows.append(KnownKernels(name, name, "proposal", parts))
+        rows.append(KnownKernels(name, name, None, "proposal", parts))
     return tuple(rows)
 
 

@@ -9,8 +9,8 @@ import attrs
 
 from shootdown._values.errors import ShootdownError
 
-AS_OF = "2026-11-22"
-"""The day on which the point releases below were looked up."""
+AS_OF = "2026-11-30"
+"""The day on which the releases below were looked up, and the changelogs read. Not the day of a run."""
 
 
 @attrs.frozen
@@ -21,11 +21,14 @@ class Series:
         name: `6.12`.
         newest: the newest point release known.
         state: `longterm` and `stable` series still grow, an `ended` one is final.
+        read: the last point release whose source was read, with the changelogs of those before it; None where all
+            that is known of a series is from announcements, reviews, CVE records and measurements.
     """
 
     name: str
     newest: int
     state: Literal["longterm", "stable", "ended"]
+    read: int | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -35,7 +38,7 @@ class Series:
 
 
 SERIES: tuple[Series, ...] = (
-    Series("5.10", 262, "longterm"),
+    Series("5.10", 262, "longterm", read=262),
     Series("5.11", 22, "ended"),
     Series("5.12", 19, "ended"),
     Series("5.13", 19, "ended"),
@@ -46,7 +49,7 @@ SERIES: tuple[Series, ...] = (
     Series("5.18", 19, "ended"),
     Series("5.19", 17, "ended"),
     Series("6.0", 19, "ended"),
-    Series("6.1", 192, "longterm"),
+    Series("6.1", 192, "longterm", read=192),
     Series("6.2", 16, "ended"),
     Series("6.3", 13, "ended"),
     Series("6.4", 16, "ended"),
@@ -57,7 +60,7 @@ SERIES: tuple[Series, ...] = (
     Series("6.9", 12, "ended"),
     Series("6.10", 14, "ended"),
     Series("6.11", 11, "ended"),
-    Series("6.12", 118, "longterm"),
+    Series("6.12", 118, "longterm", read=118),
     Series("6.13", 12, "ended"),
     Series("6.14", 11, "ended"),
     Series("6.15", 11, "ended"),
@@ -65,15 +68,16 @@ SERIES: tuple[Series, ...] = (
     Series("6.17", 13, "ended"),
     Series("6.18", 55, "longterm"),
     Series("6.19", 14, "ended"),
-    Series("7.0", 14, "stable"),
+    Series("7.0", 14, "stable", read=0),
     Series("7.1", 13, "stable"),
-    Series("7.2", 13, "stable"),
-    Series("7.3", 4, "stable"),
+    Series("7.2", 13, "stable", read=13),
+    Series("7.3", 4, "stable", read=4),
 )
 """Every series from 5.10 on.
 
-5.10, 6.1, 6.12, 7.2 and 7.3 as Debian packaged them on `AS_OF`; others that grow as they were named
-in October of that year. The last point release of 7.0 and 7.1 is UNVERIFIED: they may grow.
+5.10, 6.1, 6.12, 7.2 and 7.3 as Debian had packaged them on `AS_OF`: 5.10.262 on 2026-07-31, 7.2.13 on 2026-10-28,
+7.3.4 on 2026-11-11, 6.12.118 on 2026-11-20 and 6.1.192 on 2026-11-26. Others that grow as they were named in October
+of that year. The last point release of 7.0 and 7.1 is UNVERIFIED: they may grow.
 """
 
 BY_NAME = {series.name: series for series in SERIES}

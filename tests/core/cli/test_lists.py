@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from shootdown._cli._list import KINDS
+from shootdown._values.series import AS_OF, newest_known
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Plug = Callable[[str, str], None]
@@ -186,6 +187,7 @@ def test_kernels_are_the_newest_of_each_series_and_the_proposals(shell: Shell, p
     assert str(rows[0]["kernel"]).startswith("5.10.")
     assert rows[-1] == {
         "kernel": "proposal:riscv-idea",
+        "read": None,
         "state": "proposal",
         "changes": [
             {"release": "proposal:riscv-idea", "commit": "0" * 12, "subject": "made up", "arch": "riscv"}
@@ -197,6 +199,23 @@ def test_kernels_say_which_point_release_brought_a_change(shell: Shell) -> None:
     rows = listed(shell, "kernels")
     changes = next(row["changes"] for row in rows if str(row["kernel"]).startswith("6.12."))
     assert ("6.12.35", "1013af4f585f") in {(change["release"], change["commit"]) for change in changes}
+
+
+def test_kernels_say_as_of_when_the_table_is_and_how_far_each_series_was_read(shell: Shell) -> None:
+    everything = json.loads(shell("list", "kernels", "--json").stdout)
+    assert everything["kernels_as_of"] == {"date": AS_OF, "newest": newest_known()}
+    read = {row["kernel"]: row["read"] for row in everything["kernels"]}
+    assert read["6.12.118"] == "6.12.118"
+    assert read["7.0.14"] == "7.0"
+    assert read["6.11.11"] is None
+    said = " ".join(shell("list", "kernels").stdout.split())
+    assert f"As of {AS_OF}: the newest release known is {newest_known()}." in said
+    assert "sources were read: 5.10.262, 6.1.192, 6.12.118, 7.0, 7.2.13, 7.3.4." in said
+
+
+def test_what_is_no_list_of_kernels_does_not_say_as_of_when(shell: Shell) -> None:
+    assert "kernels_as_of" not in json.loads(shell("list", "platforms", "--json").stdout)
+    assert "As of" not in shell("list", "platforms").stdout
 
 
 def test_without_a_kind_everything_is_counted(shell: Shell, plug: Plug) -> None:

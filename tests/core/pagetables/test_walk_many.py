@@ -34,11 +34,12 @@ INSTALLED = [
     if isinstance(form, Format)
 ]
 FORMATS = [BY_ANY_BIT, SIZED, DESCRIPTORS, *INSTALLED]
+BY_NAME = {form.name: form for form in INSTALLED}
 COLUMNS = ("pa", "entry", "reason", "level", "shift", "rights")
 WAYS = ("in order", "ring", "group")
 
 
-def tables(form, rng, *, page_sizes=True, mapped=24):
+def tables(form, rng, *, page_sizes=True, mapped=24, spoilt=0.08):
     """Build tables that map some pages of each size, with some entries then spoilt by one bit."""
     memory = PhysicalMemory(base=int(rng.choice([0, 1 << 27])), window_bytes=1 << 27)
     space = AddressSpace(form, memory)
@@ -60,7 +61,7 @@ def tables(form, rng, *, page_sizes=True, mapped=24):
     # Spoilt at the end: nobody follows a spoilt entry to spoil what it leads to.
     places = [space.entry_address(va, level) for va in vas for level in range(len(form.levels))]
     for place in sorted({place for place in places if place is not None}):
-        if rng.random() < 0.08:
+        if rng.random() < spoilt:
             space.write(place, space.read(place) ^ 1 << int(rng.integers(0, 8 * form.entry_bytes)))
     return memory, space, np.array(vas, U)
 
@@ -124,6 +125,67 @@ for form in (BY_ANY_BIT, DESCRIPTORS, SIZED, *(form for form in installed if isi
         assert walk_many(form, memory, space.root, wanted, way=way, threads=1).translated.all()
         print(form.name, way, len(from_the_root))
 """
+
+
+def trusting_walks_equal_others(form, way, count):
+    """Compare walks with and without trust, of each access, in tables of which none is spoilt."""
+    rng = np.random.default_rng(3)
+    memory, space, vas = tables(form, rng, spoilt=0)
+    wanted = addresses(form, rng, vas, count)
+    for access in EVERY_ACCESS:
+        checked = walk_many(form, memory, space.root, wanted, access, way=way)
+        trusting = walk_many(form, memory, space.root, wanted, access, way=way, trusted=True)
+        for column in COLUMNS:
+            assert np.array_equal(getattr(trusting, column), getattr(checked, column)), (
+                form.name,
+                access,
+                column,
+            )
+
+
+@pytest.mark.parametrize("form", [SIZED, DESCRIPTORS, BY_NAME["x86_64-4level"]], ids=lambda f: f.name)
+@pytest.mark.parametrize("way", WAYS)
+def test_walks_that_trust_well_formed_tables_end_as_others_do(form, way):
+    trusting_walks_equal_others(form, way, 500)
+
+
+def test_walks_that_trust_well_formed_tables_end_as_others_do_in_every_format():
+    """As plain Python: compiling each format thrice more would take minutes."""
+    code = (
+        "import importlib.util, sys; sys.path.insert(0, sys.argv[1]); "
+        "spec = importlib.util.spec_from_file_location('here', sys.argv[2]); "
+        "here = importlib.util.module_from_spec(spec); spec.loader.exec_module(here); "
+        "[here.trusting_walks_equal_others(form, way, 100) for form in here.FORMATS for way in here.WAYS]"
+    )
+    folder = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder, __file__],
+        env={**os.environ, "SHOOTDOWN_COMPILE": "never"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_walk_that_trusts_its_tables_still_says_what_is_no_matter_of_their_form():
+    memory = PhysicalMemory(window_bytes=1 << 27)
+    form = BY_NAME["x86_64-4level"]
+    space = AddressSpace(form, memory)
+    space.map(0x7000, 0x9000, 4096, "r", user=True, page_size=4096)
+    space.map(0x8000, 0xA000, 4096, "r", user=False, page_size=4096)
+    found = walk_many(form, memory, space.root, np.array([0x7123, 0x8000, 0x5000, 1 << 47], U), trusted=True)
+    assert [Reason(each) for each in found.reason.tolist()] == [
+        Reason.OK,
+        Reason.PERMISSION,
+        Reason.NOT_PRESENT,
+        Reason.NONCANONICAL,
+    ]
+
+
+def test_tables_outside_of_the_window_are_found_by_walks_that_trust_them():
+    memory = PhysicalMemory(window_bytes=1 << 27, first_free=1 << 30)
+    space = AddressSpace(BY_ANY_BIT, memory)
+    space.map(0x7000, 0x9000, 4096)
+    found = walk_many(BY_ANY_BIT, memory, space.root, np.full(100, 0x7123, U), way="ring", trusted=True)
+    assert (found.pa == 0x9123).all()
 
 
 def test_no_walk_of_a_plain_page_starts_again_from_the_root():

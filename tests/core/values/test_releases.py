@@ -408,6 +408,11 @@ def test_every_series_and_proposal_is_listed_with_the_changes_that_are_new_in_it
 
 
 @given(series)
+def test_no_series_was_read_further_than_it_is_known(one: Series) -> None:
+    assert one.read is None or 0 <= one.read <= one.newest
+
+
+@given(series)
 def test_the_list_of_arrivals_says_what_resolving_does(one: Series) -> None:
     row = next(row for row in kernels_known() if row.name == one.name)
     for each in row.arrivals:
