@@ -101,6 +101,8 @@ def read_rows(text: str, where: str) -> list[SavedRow]:
         ) from None
     except RecursionError:
         raise ShootdownError(f"{where}: JSON nested too deeply") from None
+    except ValueError as error:  # a number of 5000 digits
+        raise ShootdownError(f"{where}: JSON that can't be read: {error}") from None
     schema = whole.get("schema", SCHEMA) if isinstance(whole, dict) else SCHEMA
     if schema != SCHEMA or isinstance(schema, bool):
         raise ShootdownError(

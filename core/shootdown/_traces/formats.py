@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -129,9 +130,13 @@ class NumpyTrace(FixedTrace):
             if version not in ((1, 0), (2, 0)):
                 raise TraceError("byte 6", f"an .npy file of version {version[0]}.{version[1]}")
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, kind = read(reader)
-        except ValueError as problem:
-            raise TraceError(f"byte {reader.taken:,}", f"no .npy header: {problem}".splitlines()[0]) from None
+            with warnings.catch_warnings(action="ignore"):  # numpy prints which of its own lines reads old headers
+                shape, _, kind = read(reader)
+        except TraceError:
+            raise
+        except Exception as problem:  # numpy parses it as Python, and lets through whatever the parser raises
+            why = f"no .npy header: {problem}".splitlines()[0]
+            raise TraceError(f"byte {reader.taken:,}", f"{why:.200}") from None
         if len(shape) != 1:
             raise TraceError(
                 f"byte {reader.taken:,}", f"an array of {len(shape)} dimensions; a trace has one"

@@ -27,7 +27,7 @@ _BOOLEANS = {
 }
 #: log2 of what a unit multiplies with.
 _UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
-_SIZE = re.compile(r"([0-9]+)\s*([kmgt]?)(i?b)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,30})\s*([kmgt]?)(i?b)?", re.IGNORECASE)
 
 
 class UnreadableError(ShootdownError):

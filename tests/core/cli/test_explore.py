@@ -513,6 +513,7 @@ def test_a_scenario_of_ones_own_runs_and_replays(capsys: pytest.CaptureFixture[s
         ("1 / 0", "ZeroDivisionError"),
         ("import nothing_of_that_name", "ModuleNotFoundError"),
         ("def", "SyntaxError"),
+        ("raise SystemExit", "SystemExit"),
     ],
 )
 def test_a_file_that_defines_no_scenario_is_refused_in_a_line(

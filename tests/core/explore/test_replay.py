@@ -204,7 +204,8 @@ def test_what_was_tampered_with_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "7", '{"rows": []}', '{"rows": [3]}', '{"rows": 3}', "[" * 100_000]
+    "text",
+    ["", "{", "[]", "7", '{"rows": []}', '{"rows": [3]}', '{"rows": 3}', "[" * 100_000, "9" * 5000],
 )
 def test_what_is_no_document_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ShootdownError, match="FILE: ") as error:

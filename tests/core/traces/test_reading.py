@@ -107,6 +107,8 @@ def test_a_cut_numpy_file_says_what_its_header_promised(tmp_path):
         (npy(np.zeros(2)), "byte 128: an array of float64; addresses are uint64"),
         (npy(np.zeros(2, [("cpu", "u1")])), "byte 128: records have no field 'address'"),
         (npy(np.zeros(2, [("address", "u8"), ("adress", "u1")])), "records have a field 'adress'; nearest: address"),
+        (npy(MANY[:2]).replace(b"'descr'", b"'desc\0'"), "byte 128: no .npy header: "),
+        (npy(MANY[:2]).replace(b"'<u8'", b"(((((" ), "byte 128: no .npy header: "),
         (npy(np.zeros(2, [("address", "f8")])), "the field 'address' holds float64; it must hold integers"),
         (b"", "byte 0: no .npy header"),
     ],

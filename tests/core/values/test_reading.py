@@ -157,3 +157,9 @@ def test_addresses_are_decimal_or_begin_with_0x(text: str, number: int) -> None:
 def test_what_is_no_address_is_refused_with_the_likely_one(text: str, message: str) -> None:
     with pytest.raises(ShootdownError, match=message):
         read_address("VA", text)
+
+
+@pytest.mark.parametrize("digits", ["9" * 31, "9" * 5000, "1" + "0" * 5000 + "k"])
+def test_a_size_of_more_digits_than_python_converts_is_no_size(digits: str) -> None:
+    with pytest.raises(UnreadableError, match="is not a size"):
+        read_size(digits)
