@@ -335,17 +335,23 @@ def _xz(data: bytes) -> bytes:
 
 # --- memory images
 
-#: Of each format an image, and the root of its tables.
-IMAGES = {
-    "x86_64-gap.npz": ("x86_64", 0x1000),
-    "x86-pae.npz": ("x86-pae", 0x1000),
-    "x86-32bit.npz": ("x86-32bit", 0x1000),
-    "x86_64-5level.npz": ("x86_64-5level", 0x1000),
-    "riscv-sv39.npz": ("riscv-sv39", 0x1000),
-    "arm64-4k-48.npz": ("arm64-4k-48", 0x1000),
-    "ppc64-hash-4k.npz": ("ppc64-hash-4k", 0x0),
-    "ppc64-radix-64k.npz": ("ppc64-radix-64k", 0x0),
-}
+#: Of each format an image, the root of its tables, and settings.
+_HASH = {"segment_table": 10485760, "segment_table_shift": 14, "htab_shift": 18}
+IMAGES: tuple[tuple[str, str, int, dict[str, int]], ...] = (
+    ("x86_64-gap.npz", "x86_64-4level", 0x4000_3000, {}),
+    ("x86_64-5level.npz", "x86_64-5level", 0x4000_0000, {}),
+    ("x86-pae.npz", "x86-pae", 0x4000_0000, {}),
+    ("x86-32bit.npz", "x86-32bit", 0x4000_0000, {}),
+    ("riscv-sv32.npz", "riscv-sv32", 0x4000_0000, {}),
+    ("riscv-sv39.npz", "riscv-sv39", 0x4000_0000, {}),
+    ("arm64-4k-48.npz", "arm64-4k-48", 0x4000_0000, {}),
+    ("arm64-16k-47.npz", "arm64-16k-47", 0x4000_0000, {}),
+    ("arm64-64k-52.npz", "arm64-64k-52", 0x4000_0000, {}),
+    ("ppc64-radix-64k.npz", "ppc64-radix-64k", 0x4000_0000, {}),
+    ("ppc64-hash-4k.npz", "ppc64-hash-4k", 0x100_0003, _HASH),
+)
+_BASE = 0x4000_0000
+_FRAME = 4096
 
 
 @cache
@@ -363,17 +369,20 @@ def _members(arrays: dict[str, bytes]) -> bytes:
 
 
 def npz_image(rng: random.Random) -> bytes:
-    """Make an `.npz`: an archive that is damaged, or whose arrays are."""
-    if rng.random() < 0.3:
-        return damaged(
-            rng, (INPUTS / rng.choice(list(IMAGES))).read_bytes(), (b"PK\x03\x04", b"PK\x05\x06", b"pfn.npy")
-        )
+    """Make an `.npz`: an archive that is damaged, or whose arrays are; a byte before it says which format it has."""
+    if rng.random() < 0.4:
+        which = rng.randrange(len(IMAGES))
+        archive = (INPUTS / IMAGES[which][0]).read_bytes()
+        words = (b"PK\x03\x04", b"PK\x05\x06", b"pfn.npy")
+        return bytes([which]) + (damaged(rng, archive, words) if rng.random() < 0.9 else archive)
     frames, whole = rng.randrange(3), rng.random() < 0.4
     if whole:
         frames += 1
-    numbers = [rng.choice((0, 1, 1, 1, 5, 1 << 20, 1 << 44, (1 << 44) - 1)) for _ in range(frames)]
+    numbers = [
+        rng.choice((0, 1, 0x40003, 0x40003, 5, 1 << 20, 1 << 44, (1 << 44) - 1)) for _ in range(frames)
+    ]
     if whole:
-        numbers[0] = 1  # where the root is
+        numbers[0] = 0x40003  # where the root is
     kind = rng.choice(("<i4", "<u2", "<f8", "?") if rng.random() < 0.2 else ("<u8", ">i8"))
     pfn = _npy(np.array(numbers, np.uint64).astype(kind))
     width = 4096 if whole else rng.choice((4096, 4096, 4095, 0, 8))
@@ -386,45 +395,51 @@ def npz_image(rng: random.Random) -> bytes:
         data = damaged(rng, data[:200], words) + data[200:]
     members = {rng.choice(("pfn.npy", "pfn.npy", "pfn.npy", "pfn", "x")): pfn, "data.npy": data}
     made = _members(members)
-    return damaged(rng, made[-300:], (b"PK",)) if rng.random() < 0.05 else made
+    return b"\0" + (damaged(rng, made[-300:], (b"PK",)) if rng.random() < 0.05 else made)
 
 
 def _use_npz(folder: Path) -> Use:
     def use(data: bytes) -> str:
-        tables = page_tables(_file(folder, "image.npz", data), format="x86_64", root=0x1000)
-        tables.translate(0x1234, Access("read", True))
+        _, form, root, settings = IMAGES[data[0]]
+        tables = page_tables(_file(folder, "image.npz", data[1:]), format=form, root=root, settings=settings)
+        tables.translate(0x40_0000, Access("read", True))
         return "read"
 
     return use
 
 
 def raw_image(rng: random.Random) -> bytes:
-    """Make an image of up to seven frames: a byte that chooses the format, then tables with random entries."""
-    name = rng.choice(list(IMAGES))
-    pfn, data = _arrays(name)
-    image = bytearray(4096 * rng.randrange(1, 8))
-    for number, frame in zip(pfn.tolist(), data, strict=True):
-        if (number + 1) << 12 <= len(image):
-            image[number << 12 : (number + 1) << 12] = frame.tobytes()
+    """Make an image of the frames of another and some more, with random entries; a byte says which format it has."""
+    which = rng.randrange(len(IMAGES) - 1)  # the hash table is too large
+    pfn, data = _arrays(IMAGES[which][0])
+    frames = {int(number) - (_BASE >> 12): frame for number, frame in zip(pfn.tolist(), data, strict=True)}
+    size = max(number + 1 for number in frames if number < 64)
+    image = bytearray(_FRAME * (size + rng.randrange(2)))
+    for number, frame in frames.items():
+        if 0 <= number < size:
+            image[number * _FRAME : (number + 1) * _FRAME] = frame.tobytes()
+    used = [at for at in range(0, len(image), 8) if any(image[at : at + 8])] or [0]
     for _ in range(rng.choice((0, 1, 3, 9))):
-        at = rng.randrange(len(image) // 8) * 8
-        if rng.random() < 0.5:
-            at = (at & ~0xFFF) | rng.choice((0, 8, 16, 0xFF8))
-        entry = rng.getrandbits(64) if rng.random() < 0.5 else rng.randrange(9) << 12 | rng.getrandbits(12)
-        image[at : at + 8] = entry.to_bytes(8, rng.choice(("little", "big")))
+        at = rng.choice(used) if rng.random() < 0.7 else rng.randrange(len(image) // 8) * 8
+        old = int.from_bytes(image[at : at + 8], "little")
+        new = rng.choice(
+            (old ^ 1 << rng.randrange(64), rng.getrandbits(64), _BASE | rng.randrange(size) << 12 | 0x67)
+        )
+        image[at : at + 8] = new.to_bytes(8, rng.choice(("little", "little", "big")))
     if rng.random() < 0.1:
         image = image[: rng.randrange(len(image))]
-    return bytes([list(IMAGES).index(name)]) + bytes(image)
+    return bytes([which]) + bytes(image)
 
 
 def _use_raw(folder: Path) -> Use:
     def use(data: bytes) -> str:
-        form, root = list(IMAGES.values())[data[0]]
-        tables = page_tables(_file(folder, "image.raw", data[1:]), format=form, root=root)
-        rng = random.Random(data)
+        _, form, root, settings = IMAGES[data[0]]
+        file = _file(folder, "image.raw", data[1:])
+        tables = page_tables(file, format=form, root=root, base=_BASE, settings=settings)
+        rng = random.Random(data[:8192])
         for access in ("read", "write", "execute"):
             va = rng.choice(
-                (0, 0x1000, 0x40_0000, 0x7FFF_FFFF_F000, 0xFFFF_FFFF_FFFF_F000, rng.getrandbits(64))
+                (0, 0x1000, 0x40_0000, 0x1000_0000, 0x3000_0000, 0xFFFF_FFFF_FFFF_F000, rng.getrandbits(64))
             )
             tables.translate(va, Access(access, rng.random() < 0.5)).to_dict()
         for found in itertools.islice(tables.listing(), 20):

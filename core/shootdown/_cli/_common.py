@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -109,14 +110,18 @@ def write_table(
 
     console = _console(_stream())
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, texts)) for texts in zip(columns, *cells, strict=True)]
+    gap = _GAP
     kept = set(columns[:1] if whole is None else whole)
-    needed = sum(
-        width if name in kept else min(width, _NARROWEST) for name, width in zip(columns, widths, strict=True)
-    )
-    if needed + _GAP * (len(columns) - 1) > console.width:
+    if _needed(columns, cells, kept) + gap * (len(columns) - 1) > console.width:
+        used = [i for i, name in enumerate(columns) if name not in right or any(row[i] for row in cells)]
+        columns, cells = [columns[i] for i in used], [[row[i] for i in used] for row in cells]
+        gap = 1
+    if _needed(columns, cells, kept) + gap * (len(columns) - 1) > console.width:
         kept = set()  # rich would cut names off rather than wrap them
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        if console.width >= _needed(columns, cells, set(right)) + gap * (len(columns) - 1):
+            kept = set(right)
+            cells = _broken(columns, cells, kept, console.width - gap * (len(columns) - 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, gap // 2))
     for name in columns:
         justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=name in kept)
@@ -129,6 +134,35 @@ def write_table(
     # Rich pads every line to the width of the table; blanks at the end only get in the way of diff and grep.
     for line in capture.get().splitlines():
         write_line(line.rstrip())
+
+
+def _needed(columns: Sequence[str], cells: Sequence[Sequence[str]], kept: Collection[str]) -> int:
+    """Return how many columns of text a table needs between its gaps."""
+    sizes = [max(map(len, texts)) for texts in zip(columns, *cells, strict=True)]
+    return sum(
+        size if name in kept else min(size, _NARROWEST) for name, size in zip(columns, sizes, strict=True)
+    )
+
+
+def _broken(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], kept: Collection[str], room: int
+) -> list[list[str]]:
+    """Break the names of the only column that may wrap after a sign, rather than anywhere."""
+    others = [i for i, name in enumerate(columns) if name not in kept]
+    if len(others) != 1:
+        return [list(row) for row in cells]
+    (at,) = others
+    room -= _needed(columns, cells, {*columns}) - max(len(row[at]) for row in [columns, *cells])
+    return [[_wrap(cell, room) if i == at else cell for i, cell in enumerate(row)] for row in cells]
+
+
+def _wrap(name: str, room: int) -> str:
+    lines = [""]
+    for piece in re.findall(r"[^-_. ]+[-_. ]*|[-_. ]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
 
 
 def width() -> int:

@@ -162,8 +162,9 @@ def _row(result: TraceResult) -> tuple[str, ...]:
 def _details(result: TraceResult) -> None:
     totals = result.totals()
     if result.fetches_left_out:
-        _common.write_line(
-            f"{result.trace}: {result.fetches_left_out:,} instruction fetches left out (--instructions)"
+        _common.write_wrapped(
+            f"{result.trace}: {result.fetches_left_out:,} instruction fetches left out (--instructions)",
+            rest="  ",
         )
     sizes = result.by_page_size()
     if len(sizes) > 1:

@@ -21,15 +21,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
+from shootdown._compilation.announcing import tick
 from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
 from shootdown._machine.checks import MOST_ENTRIES, as_written, cost_number
 from shootdown._machine.label import Label
 from shootdown._machine.sites import Site, caller, mistake
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+#: The most steps of the programs of one machine: they take some 600 bytes each.
+MOST_STEPS = 4_000_000
+_OFTEN = 1024  # steps between two signs of life
 
 
 class StepNote(NamedTuple):
@@ -163,6 +170,9 @@ class Assembler(Builders):
         text: str = "",
     ) -> None:
         """Write one step: an operation, its operands, its cost, and a description for stories."""
+        if not len(self._steps) % _OFTEN:
+            tick()
+            self.expect(len(self._steps))
         if self._scope is not None:
             if op == o.SEND and a in o.INVALIDATING_CALLS:
                 b = self._scope
@@ -181,6 +191,18 @@ class Assembler(Builders):
             self._causes.append(self._why)
         self._cause.append(self._causes.index(self._why))
         self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside))
+
+    def expect(self, steps: int) -> None:
+        """Refuse to write so many steps.
+
+        Raises:
+            ShootdownError: they are more than `MOST_STEPS`.
+        """
+        if steps > MOST_STEPS:
+            raise ShootdownError(
+                f"the programs have more than {MOST_STEPS:,} steps, which fill the memory: ask for fewer processes, "
+                "calls, VMAs or passes"
+            )
 
     def place(self, label: Label) -> None:
         """Place a label at the next step.

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from shootdown._machine import ops
+from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+#: The most cells of a state: 2 GiB in a timed run, and as much for the copy that runs.
+MOST_CELLS = 1 << 28
 
 #: Sets of CPUs that exist once in the machine.
 CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
@@ -204,10 +208,32 @@ def _most(bits: int) -> int:
     return (1 << min(bits, 62)) - 1
 
 
+def refuse_large(mms: int, slots: int, cells: int) -> None:
+    """Refuse a machine whose state would fill the memory.
+
+    Args:
+        mms, slots: address spaces, and PUD entries in each.
+        cells: of the whole state, or of its largest part.
+
+    Raises:
+        ShootdownError: there are more than `MOST_CELLS`.
+    """
+    if cells > MOST_CELLS:
+        raise ShootdownError(
+            f"a machine of {mms:,} address spaces with {slots:,} PMD tables each has {cells:,} cells of state; the "
+            f"most are {MOST_CELLS:,}: ask for fewer processes or tables"
+        )
+
+
 def empty_state(layout: Layout, dtype: npt.DTypeLike = "int64") -> npt.NDArray[np.int64]:
-    """Make a state in which every CPU is online and idle and nothing is mapped."""
+    """Make a state in which every CPU is online and idle and nothing is mapped.
+
+    Raises:
+        ShootdownError: it has more than `MOST_CELLS`.
+    """
     import numpy as np
 
+    refuse_large(layout.mms, layout.slots, layout.size)
     state = np.zeros(layout.size, dtype)
     for cpu in range(layout.cpus):
         set_cpu(state, layout, "online", cpu)

@@ -25,6 +25,7 @@ from shootdown._machine.layout import (
     Layout,
     empty_state,
     make_layout,
+    refuse_large,
     set_cpu,
 )
 from shootdown._machine.machine import Machine
@@ -95,6 +96,7 @@ class Model:
         self.cpus = cpus
         self.mms = mms
         self.slots = max(slots, 1)
+        refuse_large(mms, self.slots, mms * self.slots)
         self.files = files
         self.classes = classes
         geometry = lowering.geometry

@@ -32,6 +32,9 @@ SECOND_PAGE = 300
 #: Pages that a process copies on write after a fork (measured: one to three for each child).
 COPIED = 1
 
+#: The most VMAs, as the workloads' parameter has it.
+MOST_VMAS = 10**5
+
 MODES = (
     "exit",
     "munmap",
@@ -76,17 +79,18 @@ class Program:
     windows: tuple[tuple[str, int], ...]
     attempts: dict[str, tuple[int, int]] | None = None
 
-    def window(self, step: str, i: int) -> int:
-        """Find the window of a step.
 
-        Raises:
-            ShootdownError: this program has no such step.
-        """
-        for number, (name, actor) in enumerate(self.windows):
-            if name in (step, STEP_NAMES.get(step)) and i in (actor, 0):
-                return number
-        known = sorted({name for name, _ in self.windows})
-        raise ShootdownError(f"step {step!r} (i={i}) is none of this program's: {', '.join(known)}")
+def window(windows: tuple[tuple[str, int], ...], step: str, i: int) -> int:
+    """Find the window of a step in those of a program.
+
+    Raises:
+        ShootdownError: the program has no such step.
+    """
+    for number, (name, actor) in enumerate(windows):
+        if name in (step, STEP_NAMES.get(step)) and i in (actor, 0):
+            return number
+    known = sorted({name for name, _ in windows})
+    raise ShootdownError(f"step {step!r} (i={i}) is none of this program's: {', '.join(known)}")
 
 
 class SharedHugetlb:
@@ -106,6 +110,11 @@ class SharedHugetlb:
         self.children = 0 if self.mode == "control_unshared" else row.integer("k")
         if self.tables < 1:
             raise ShootdownError(f"N is {self.tables}; it is at least 1")
+        vmas = self.tables if self.mode.startswith("mv_") else 1
+        if vmas > MOST_VMAS:
+            raise ShootdownError(
+                f"N is {vmas}; with mode {self.mode}, of a VMA for each, it is at most {MOST_VMAS}"
+            )
         self.model = Model(
             setting.kernel,
             setting.lowering,
@@ -114,7 +123,6 @@ class SharedHugetlb:
             slots=self.tables,
             classes=2,
         )
-        vmas = self.tables if self.mode.startswith("mv_") else 1
         self.mappings = touched(split_into_vmas(self.tables, vmas, 2, self.model.slot_units))
         self.parent = self.model.task(mm=0, cpu=0, ready=True)
         self.init = self.model.task(mm=self.children + 1, cpu=0)
@@ -132,6 +140,7 @@ class SharedHugetlb:
         for j, kid in enumerate(self.kids, start=1):
             model.starts(kid)
             self._child(j)
+            model.asm.expect(model.asm.here // j * self.children)
         model.starts(self.parent)
         self._parent()
         model.starts(self.init)
@@ -429,6 +438,7 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
         model.calls.exit(mappings)
         model.signal(gone)
         model.asm.halt()
+        model.asm.expect(model.asm.here // (j + 1) * forks)
     model.starts(init)
     model.sleep()
     model.starts(parent)

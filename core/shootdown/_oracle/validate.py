@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 
 from shootdown._oracle.measured import Measured, Prediction, Seen, Undisturbed
-from shootdown._oracle.programs import BUILDERS, Program
+from shootdown._oracle.programs import BUILDERS, Program, window
 from shootdown._oracle.rows import GROUPS, WORKLOADS, Row, bounds
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
-from shootdown._timed.run import Run, run_machine
+from shootdown._timed.run import run_machine
 from shootdown._values.errors import ShootdownError
+from shootdown._values.platform import Platform
 from shootdown._values.workload import Workload
 
 #: How counts compare. "exact": one number was predicted, and every run gave it; "varies": the runs gave several,
@@ -128,22 +129,21 @@ def validate(rows: Iterable[Row]) -> Iterator[Comparison]:
 
     Rows of one run of the measured program are answered by one run of the model.
     """
-    runs: dict[Any, list[tuple[Program, Run]]] = {}
+    runs: dict[Any, list[_Ran]] = {}
     for row in rows:
         yield _compare(row, runs)
 
 
-def _compare(row: Row, runs: dict[Any, list[tuple[Program, Run]]]) -> Comparison:
+def _compare(row: Row, runs: dict[Any, list[_Ran]]) -> Comparison:
     try:
         case, measured = _case(row)
         step = str(row.fields.get("step") or row.fields.get("op") or row.workload)
         schedules: list[dict[str, Any]] = []
-        for program, run in _run(row, case, runs):
-            window = program.window(step, row.integer("i", 0))
-            seen = Seen(run.windows[window], run.actors[window], run.window_instructions[window])
+        for ran in _run(row, case, runs):
+            seen = ran.seen[window(ran.windows, step, row.integer("i", 0))]
             schedules.append(measured.predict(row, seen, case))
-            if program.attempts is not None:
-                schedules[-1]["attempts"] = program.attempts
+            if ran.attempts is not None:
+                schedules[-1]["attempts"] = ran.attempts
         predicted = _merged(row, schedules, measured.telling)
     except ShootdownError as error:
         return Comparison(row, None, str(error), ())
@@ -172,9 +172,7 @@ def _case(row: Row) -> tuple[Case[Workload], Measured]:
     return case, architecture.measured
 
 
-def _run(
-    row: Row, case: Case[Workload], runs: dict[Any, list[tuple[Program, Run]]]
-) -> list[tuple[Program, Run]]:
+def _run(row: Row, case: Case[Workload], runs: dict[Any, list[_Ran]]) -> list[_Ran]:
     """Run the program of a row, or return the run of an earlier row with the same program."""
     step_fields = ("step", "i", "sharers_before", "repetitions", "generation")
     key = tuple(sorted((k, str(v)) for k, v in row.fields.items() if k not in step_fields))
@@ -184,8 +182,8 @@ def _run(
         build: Callable[..., Program] = BUILDERS[row.workload]
         while len(runs) > 64:
             runs.pop(next(iter(runs)))
-        programs = [build(case.setup(), row, variant) for variant in case.architecture.measured.variants]
-        runs[key] = [(program, run_machine(program.machine, case.platform)) for program in programs]
+        variants = case.architecture.measured.variants
+        runs[key] = [_ran(build(case.setup(), row, variant), case.platform) for variant in variants]
     return runs[key]
 
 
@@ -211,6 +209,21 @@ def _told(whole: Any, narrowed: Any) -> Any:
         return whole
     least, most = _ends(whole)
     return Undisturbed(number, most, least)
+
+
+@attrs.frozen(eq=False)
+class _Ran:
+    """What rows need of a program that has run; program and run may be large."""
+
+    windows: tuple[tuple[str, int], ...]
+    attempts: Mapping[str, tuple[int, int]] | None
+    seen: tuple[Seen, ...]
+
+
+def _ran(program: Program, platform: Platform) -> _Ran:
+    run = run_machine(program.machine, platform)
+    seen = map(Seen, run.windows, run.actors, run.window_instructions)
+    return _Ran(program.windows, program.attempts, tuple(seen))
 
 
 def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

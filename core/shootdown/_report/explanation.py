@@ -191,20 +191,28 @@ def _ledger(found: Explanation, width: int) -> Iterator[str]:
                 rows.append((_who(entry), [*numbers, _time(entry.time_ns)]))
     numbers_only = [Column(headings[name], right=True) for name in shown] + [Column("time", right=True)]
     sizes = widths(numbers_only, [row for _, row in rows], 10_000) or []
-    room = max(width - sum(sizes) - GAP * len(sizes), 24)
-    cells = [
-        [
-            "\n".join(
-                paragraph(name.strip(), room, first=" " * _indent(name), rest=" " * (_indent(name) + 4))
-            ),
-            *row,
-        ]
-        for name, row in rows
-    ]
+    room = max(width - sum(sizes) - GAP * len(sizes), len("function"))
     columns = [Column("cause, kernel function < its caller"), *numbers_only]
-    chosen = widths(columns, cells, 10_000)
+    cells: list[list[str] | str] = []
+    apart = any(_narrowest(name) > room for name, _ in rows)
+    for name, row in rows:
+        indent = _indent(name)
+        lines = paragraph(name.strip(), width if apart else room, first=" " * indent, rest=" " * (indent + 4))
+        cells += ["\n".join(lines), ["", *row]] if apart else [["\n".join(lines), *row]]
+    chosen = (
+        [room, *sizes]
+        if apart
+        else widths(columns, [row for row in cells if not isinstance(row, str)], 10_000)
+    )
     assert chosen is not None
     yield from lay_out(columns, cells, chosen)
+
+
+def _narrowest(name: str) -> int:
+    """Return in how many columns a name can be wrapped."""
+    indent = _indent(name)
+    first, *rest = map(len, name.split())
+    return max([indent + first, *(indent + 4 + length for length in rest)])
 
 
 def _who(entry: Entry) -> str:
@@ -239,19 +247,25 @@ def _steps(root: Node, width: int) -> Iterator[str]:
     assert sizes is not None
     room = max(width - sum(sizes) - GAP * len(sizes), _NARROWEST)
     for_steps = max(min(room, width - _NUMBERS), _NARROWEST)
-    rows = [
-        ["\n".join(_step(depth, node, room if node.children else for_steps)), *numbers]
-        for depth, node, numbers in found
-    ]
     columns = [Column("kernel function, step"), *numbers_only]
-    chosen = widths(columns, rows, 10_000)
+    for indent, deepest in (("  ", 10), (" ", 10), (" ", 3)):
+        rows = [
+            [
+                "\n".join(_step(indent * min(depth, deepest), node, room if node.children else for_steps)),
+                *numbers,
+            ]
+            for depth, node, numbers in found
+        ]
+        chosen = widths(columns, rows, width)
+        if chosen is not None:
+            break
+    chosen = chosen or widths(columns, rows, 10_000)
     assert chosen is not None
     yield from lay_out(columns, rows, chosen)
 
 
-def _step(depth: int, node: Node, room: int) -> list[str]:
+def _step(indent: str, node: Node, room: int) -> list[str]:
     """Write a step, or a function and the file that it is in, below the function that calls it."""
-    indent = "  " * min(depth, 10)
     if not node.children:
         return paragraph(node.name, room, first=f"{indent}- ")
     line = f"{indent}{node.name}  {node.where}" if node.where else f"{indent}{node.name}"

@@ -169,9 +169,10 @@ def replay_lines(replay: Any, width: int) -> Iterator[str]:
         width: columns.
     """
     story, case, runs = replay.story, replay.case, replay.runs
-    yield (
+    yield from _wrapped(
         f"{replay.row.name} on {case.architecture.name} {case.platform.name}, kernel {case.kernel.name}: "
-        f"replayed, and {story.invariant} does not hold at the end"
+        f"replayed, and {story.invariant} does not hold at the end",
+        width,
     )
     yield from _wrapped(
         f"{len(story.lines)} moves in the timed engine lead to the same state ({story.state}), "

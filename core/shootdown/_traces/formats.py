@@ -130,7 +130,9 @@ class NumpyTrace(FixedTrace):
             if version not in ((1, 0), (2, 0)):
                 raise TraceError("byte 6", f"an .npy file of version {version[0]}.{version[1]}")
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            with warnings.catch_warnings(action="ignore"):  # numpy prints which of its own lines reads old headers
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # numpy prints which of its own lines reads old headers
                 shape, _, kind = read(reader)
         except TraceError:
             raise

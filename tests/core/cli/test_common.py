@@ -152,6 +152,26 @@ def test_names_in_the_first_column_stay_whole(
     assert "a-name-that-is-long" in table(monkeypatch, capsys, "60")
 
 
+def test_a_narrow_table_leaves_out_empty_columns_and_breaks_names_after_a_sign(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headings = ("count", "compared", "exact", "documented")
+    rows = [("flush_tlb_mm_range_all", 2, 2, None), ("gathers", 1, 1, None)]
+    monkeypatch.setenv("COLUMNS", "40")
+    _common.write_table(headings, rows, right=headings[1:])
+    whole = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in whole if "─" not in line] == [
+        ["count", "compared", "exact"],
+        ["flush_tlb_mm_range_all", "2", "2"],
+        ["gathers", "1", "1"],
+    ]
+    monkeypatch.setenv("COLUMNS", "30")
+    _common.write_table(headings, rows, right=headings[1:])
+    broken = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in broken[2:]] == ["flush_tlb_mm_", "range_all", "gathers"]
+    assert max(map(len, broken)) <= 30
+
+
 def test_cells_are_never_read_as_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

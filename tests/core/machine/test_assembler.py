@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shootdown._compilation import announcing
+from shootdown._machine import assembler
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Code
 from shootdown._machine.label import Label
@@ -39,6 +41,27 @@ def test_a_label_that_was_never_placed_is_refused() -> None:
     asm.jump(Label())
     with pytest.raises(ShootdownError, match=r"test_assembler\.py, line \d+: .*never placed"):
         asm.finish()
+
+
+def test_more_steps_than_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembler, "MOST_STEPS", 5000)
+    asm = Assembler()
+    with pytest.raises(ShootdownError, match="more than 5,000 steps"):
+        [asm.halt() for _ in range(9000)]  # type: ignore[func-returns-value]
+    with pytest.raises(ShootdownError, match="more than 5,000 steps"):
+        asm.expect(5001)
+
+
+def test_who_watches_is_told_while_many_steps_are_written() -> None:
+    told: list[int] = []
+    asm = Assembler()
+    announcing.watch(lambda: told.append(asm.here))
+    try:
+        for _ in range(5000):
+            asm.halt()
+    finally:
+        announcing.watch(lambda: None)
+    assert len(told) > 3
 
 
 def test_a_branch_without_a_second_arm_jumps_behind_itself() -> None:

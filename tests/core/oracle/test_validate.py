@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from shootdown import ShootdownError
+from shootdown._compilation import announcing
 from shootdown._oracle.rows import Row, read_rows
 from shootdown._oracle.validate import Comparison, validate
 from shootdown._plugins.registry import registry
@@ -202,3 +203,43 @@ def test_rows_that_nobody_measured_are_predicted_too(arch: str) -> None:
 def changed(row: Row, **fields: object) -> Row:
     """Return a row as it would be of another case."""
     return attrs.evolve(row, cpus=fields.get("cpus", row.cpus), fields={**row.fields, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"k": 100_000}, "more than 4,000,000 steps"),
+        ({"k": 10_000, "N": 1_000_000}, "10,002 address spaces with 1,000,000 PMD tables"),
+        ({"k": 2, "N": 1_000_000, "mode": "mv_munmap"}, "N is 1000000; with mode mv_munmap"),
+        ({"workload": "fork_storm", "M": 100_000}, "more than 4,000,000 steps"),
+        ({"cpus": 10**30}, "a machine has between 1 and 8192"),
+    ],
+)
+def test_a_row_that_would_fill_the_memory_is_refused_before_it_does(
+    fields: dict[str, object], says: str
+) -> None:
+    row = next(row for row in ROWS if row.workload == "hugetlb_shared" and row.fields["mode"] == "exit")
+    changed = attrs.evolve(
+        row, fields={**row.fields, **fields}, workload=str(fields.get("workload", row.workload))
+    )
+    if "cpus" in fields:
+        changed = attrs.evolve(changed, cpus=fields["cpus"])
+    (found,) = validate([changed])
+    assert says in (found.reason or "")
+
+
+def test_a_large_row_shows_a_sign_of_life_while_its_programs_are_written() -> None:
+    row = next(row for row in ROWS if row.workload == "hugetlb_shared" and row.fields["mode"] == "exit")
+    signs: list[None] = []
+
+    def watch() -> None:
+        signs.append(None)
+        if len(signs) == 20:
+            raise KeyboardInterrupt
+
+    announcing.watch(watch)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(validate([attrs.evolve(row, fields={**row.fields, "k": 30_000})]))
+    finally:
+        announcing.watch(lambda: None)

@@ -154,7 +154,15 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tmp_path, name, content, s
 
 
 @pytest.mark.parametrize(
-    "members", [{"a.txt": b"text"}, {"pfn": b"text", "data": b"text"}, {"pfn.npy": b"", "data.npy": b""}]
+    "members",
+    [
+        {"a.txt": b"text"},
+        {"pfn": b"text", "data": b"text"},
+        {"pfn.npy": b"", "data.npy": b""},
+        # As Python that its parser gives up: numpy lets other errors through than for data.
+        {"pfn.npy": b"\x93NUMPY\1\0\x10\0{'descr': (((( \n", "data.npy": b""},
+        {"pfn.npy": b"\x93NUMPY\1\0\x10\0{'descr': '\xa8\0'\n", "data.npy": b""},
+    ],
 )
 def test_a_zip_that_is_no_npz_is_refused(tmp_path, members):
     file = tmp_path / "other.npz"

@@ -62,7 +62,7 @@ def test_a_condition_that_was_only_asked_is_not_told_as_if_it_held(lines: list[s
     assert "is another gather of this mm pending?" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_an_explanation_fits_its_terminal(found: Explanation, width: int) -> None:
     assert max(map(len, explanation(found, width))) <= width
 
