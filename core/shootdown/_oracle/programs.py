@@ -110,6 +110,8 @@ class SharedHugetlb:
         self.children = 0 if self.mode == "control_unshared" else row.integer("k")
         if self.tables < 1:
             raise ShootdownError(f"N is {self.tables}; it is at least 1")
+        if self.children < 1 and self.mode != "control_unshared":
+            raise ShootdownError(f"k is 0; with mode {self.mode} it is at least 1")
         vmas = self.tables if self.mode.startswith("mv_") else 1
         if vmas > MOST_VMAS:
             raise ShootdownError(

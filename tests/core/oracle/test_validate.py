@@ -228,6 +228,13 @@ def test_a_row_that_would_fill_the_memory_is_refused_before_it_does(
     assert says in (found.reason or "")
 
 
+@pytest.mark.parametrize("mode", ["exit", "exitpar", "madvise", "mprotect", "punch"])
+def test_a_row_without_children_is_refused(mode: str) -> None:
+    row = next(row for row in ROWS if row.workload == "hugetlb_shared" and row.fields["mode"] == "exit")
+    (found,) = validate([attrs.evolve(row, fields={**row.fields, "mode": mode, "k": 0})])
+    assert found.reason == f"k is 0; with mode {mode} it is at least 1"
+
+
 def test_a_large_row_shows_a_sign_of_life_while_its_programs_are_written() -> None:
     row = next(row for row in ROWS if row.workload == "hugetlb_shared" and row.fields["mode"] == "exit")
     signs: list[None] = []
