@@ -32,6 +32,7 @@ COUNTS = {
     "images, npz": 100_000,
     "images, raw": 100_000,
     "scenario files": 100_000,
+    "scenarios explored": 20_000,
 }
 _MANY = 1_000_000
 #: Packed traces are tried where the format inside is the simplest one; `make test` tries all of them.
