@@ -495,9 +495,10 @@ def _use_scenario(folder: Path) -> Use:
 _STATEMENTS = (
     "model.asm.v_store({n}, {n}, text='x')", "model.asm.v_load({n}, {n}, text='x')", "model.asm.set({n}, {n})",
     "model.asm.fence(text='x')", "model.asm.halt()", "model.spin()", "model.sleep()", "model.signal({n})",
-    "model.wait({n})",
-    "model.asm.jump(down)", "model.asm.jump_zero({n}, down)", "model.asm.place(down)", "model.move({n})",
-    "model.populate({n}, {n})", "model.asm.emit({n}, {n}, {n}, {n}, {n})", "model.asm.lock({n})", "model.asm.unlock({n})",
+    "model.wait({n})", "model.asm.jump(down)", "model.asm.jump_zero({n}, down)",
+    "model.asm.place(down)", "model.move({n})",
+    "model.populate({n}, {n})", "model.asm.emit({n}, {n}, {n}, {n}, {n})", "model.asm.lock({n})",
+    "model.asm.unlock({n})",
     "model.starts({n})", "model.starts(model.task(mm={n}, cpu={n}, ready=True))", "model.fail_if({n}, 0, 1, 'x')",
     "model.variable({n}, 'z')", "model.entry({n}, {n})", "down = model.label()", "model.asm.spawn({n})",
     "model.keep_lazy({n}, {n})", "model.preempt({n})", "model.concern({n})", "model.free_table()", "scene[{n}]",

@@ -300,10 +300,10 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
         def advance(parts: int = 1, doing: str | None = None) -> None:
             nonlocal done, doing_now
             done, doing_now = done + parts, doing or doing_now
-            _now.text = f"{doing_now}: {done} of {total} done"
+            _now.text = f"{doing_now}: {done} of {total} done" if total else f"{doing_now}: {done:,} done"
             _now.tick()
 
-        with _shown(None, f"{what}: 0 of {total} done"):
+        with _shown(None, f"{what}: 0 of {total} done" if total else what):
             yield advance
         return
     from rich.progress import Progress
@@ -369,6 +369,29 @@ def short_size(size: int) -> str:
         if size and size % (1 << shift) == 0:
             return f"{size >> shift}{letter}"
     return f"{size}B"
+
+
+class Whole(click.IntRange):
+    """A whole number in a range; what is none is refused in these words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if "valid integer" not in error.message:
+                raise
+            most = f"to {self.max}" if self.max is not None else "on"
+            self.fail(f"{value!r:.60} is not a whole number from {self.min} {most}", param, ctx)
+
+
+def refuse_both(one: str, other: str, *given: bool) -> None:
+    """Refuse two options that say how the report looks.
+
+    Raises:
+        click.UsageError: both are given.
+    """
+    if all(given):
+        raise click.UsageError(f"{one} and {other} cannot both hold: ask for one of them")
 
 
 def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

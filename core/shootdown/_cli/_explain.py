@@ -37,7 +37,7 @@ _MOST_KEPT = 10**8
 @click.option(
     "--keep",
     metavar="N",
-    type=click.IntRange(1, _MOST_KEPT),
+    type=_common.Whole(1, _MOST_KEPT),
     default=_KEEP,
     show_default=True,
     help="How many events to keep for --events and --perfetto: the first ones.",

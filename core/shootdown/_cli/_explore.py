@@ -93,17 +93,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     callback=_reductions,
     help="all (the default), none, or fuse,dead,symmetry.",
 )
-@click.option("--states", metavar="N", type=click.IntRange(1), help="Give up after so many states.")
+@click.option("--states", metavar="N", type=_common.Whole(1), help="Give up after so many states.")
 @click.option(
     "--memory", metavar="SIZE", callback=_size, help="Give up when states fill so much, such as 2G."
 )
-@click.option(
-    "--soak", metavar="N", type=click.IntRange(1, 10**9), help="Take N random walks, and no search."
-)
+@click.option("--soak", metavar="N", type=_common.Whole(1, 10**9), help="Take N random walks, and no search.")
 @click.option(
     "--seed",
     metavar="S",
-    type=click.IntRange(0, (1 << 63) - 1),
+    type=_common.Whole(0, (1 << 63) - 1),
     help="Of the random walks; the same walks again.",
 )
 @_common.json_option

@@ -25,7 +25,7 @@ INCONCLUSIVE = 3
 @_common.kernel_option
 @_common.set_option
 @click.option(
-    "--jobs", metavar="N", type=click.IntRange(1, 256), help="Processes; one for each CPU unless given."
+    "--jobs", metavar="N", type=_common.Whole(1, 256), help="Processes; one for each CPU unless given."
 )
 @click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")
 @_common.json_option
@@ -45,6 +45,7 @@ def command(
     Without arguments: all scenarios, and of each architecture the platforms that differ in how they flush. Platforms on
     which a scenario has the same verdicts share a line.
     """
+    _common.refuse_both("--json", "--markdown", as_json, markdown)
     from shootdown._questions import matrix as m
     from shootdown._questions.explore import NO_ANSWER
 

@@ -31,6 +31,7 @@ def command(
     Each cell comes from runs of a small case: munmap(), exit() and mprotect() with warm walk caches on all CPUs of the
     mm, one of them inside GUP-fast. docs/explanation/unshared-tables.md tells why.
     """
+    _common.refuse_both("--json", "--markdown", as_json, as_markdown)
     found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
     if as_json:
         _common.write_json({"schema": 1, "rows": [target.to_dict() for target in found]})

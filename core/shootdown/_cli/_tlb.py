@@ -54,7 +54,7 @@ _REGION = re.compile(r"(0x[0-9a-f]+|\d+)-(0x[0-9a-f]+|\d+)=(\w+)", re.IGNORECASE
 @click.option("--instructions", is_flag=True, help="Instruction fetches are accesses too.")
 @click.option("--cores", is_flag=True, help="A TLB for each core that a drmemtrace trace names.")
 @click.option(
-    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, help="Where random replacement starts."
+    "--seed", type=_common.Whole(0, (1 << 63) - 1), default=0, help="Where random replacement starts."
 )
 @_common.json_option
 def command(

@@ -140,6 +140,8 @@ class Registry:
         Raises:
             ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
+        if name not in self.workloads() and name in self.scenarios():
+            raise ShootdownError(f"there is no workload {name!r}; it is a scenario: shootdown explore {name}")
         return self._find("workload", name, self.workloads())
 
     def scenario(self, name: str) -> Scenario:
@@ -148,6 +150,8 @@ class Registry:
         Raises:
             ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
         """
+        if name not in self.scenarios() and name in self.workloads():
+            raise ShootdownError(f"unknown scenario {name!r}; it is a workload: shootdown compare {name}")
         return self._find("scenario", name, self.scenarios(), lacks="unknown scenario")
 
     def platforms(self, architecture: str) -> dict[str, Platform]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from platform import machine as host_machine
@@ -101,7 +102,14 @@ def scenario_named(name: str) -> Scenario:
     Raises:
         ShootdownError: there is no such scenario, or the file can't be read or defines none.
     """
-    return _from_file(Path(name)) if name.endswith(".py") else registry().scenario(name)
+    if name.endswith(".py"):
+        return _from_file(Path(name))
+    try:
+        return registry().scenario(name)
+    except ShootdownError as error:
+        if not os.path.isfile(name):
+            raise
+        raise ShootdownError(f"{error}\n{name} is a file, but a scenario's name ends in .py") from None
 
 
 def _from_file(path: Path) -> Scenario:

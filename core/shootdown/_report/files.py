@@ -63,9 +63,11 @@ def check_place(option: str, path: Path) -> None:
         path: what it was given.
 
     Raises:
-        ShootdownError: there is no such folder, or `-` was meant as standard output.
+        ShootdownError: it is a folder, or there is none for it, or `-` was meant as standard output.
     """
     if str(path) == "-":
         raise ShootdownError(f"{option} -: standard output has the report; give the name of a file")
+    if path.is_dir():  # so is a name without a letter, which means the folder that one is in
+        raise ShootdownError(f"{option} {path}: it is a folder; give the name of a file")
     if not path.absolute().parent.is_dir():
         raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")

@@ -29,6 +29,9 @@ def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str 
     if not names:
         return "there is none"
     close = difflib.get_close_matches(asked, names, n=limit, cutoff=0.5)
+    if not close:  # of names in other letters the small ones are meant
+        small = {name.lower(): name for name in names}
+        close = [small[name] for name in difflib.get_close_matches(asked.lower(), small, n=limit, cutoff=0.5)]
     if close:
         return "nearest: " + ", ".join(prefix + name for name in close)
     more = ", ..." if len(names) > limit else ""

@@ -45,7 +45,7 @@ class Parameter:
             if isinstance(self.default, bool):
                 return read_boolean(text)
             if isinstance(self.default, int):
-                return self._in_range(read_integer(text))
+                return self._in_range(self._number(text))
             if self.choices:
                 return read_choice(text, self.choices)
             if self.check is not None:
@@ -54,6 +54,13 @@ class Parameter:
         except UnreadableError as error:
             one_of = "one of " if self.choices else ""
             raise ShootdownError(f"-p {self.name}={text:.60}: it is {one_of}{error.allowed}") from None
+
+    def _number(self, text: str) -> int:
+        try:
+            return read_integer(text)
+        except UnreadableError as error:
+            allowed = f"{error.allowed} from {self.minimum} to {self.maximum}"
+            raise UnreadableError(text, allowed) from None
 
     def _in_range(self, number: int) -> int:
         if not self.minimum <= number <= self.maximum:

@@ -116,7 +116,7 @@ def read_address(what: str, text: str) -> int:
         ShootdownError: it is none, or has more than 64 bits.
     """
     try:
-        number = int(text, 0)
+        number = int(text, 0) if text.isascii() else -1
     except ValueError:
         number = -1
     if not 0 <= number < 1 << 64:

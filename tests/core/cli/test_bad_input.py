@@ -1,0 +1,77 @@
+"""Bad input: what was asked, what there is, and what to do, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shootdown import _cli
+
+X86 = ("hugetlb-munmap", "--arch", "x86", "--kernel", "7.0", "--cpus", "2")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that is refused, and return the error."""
+    assert _cli.run(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("shootdown: error: ")
+    return err.removeprefix("shootdown: error: ")
+
+
+@pytest.mark.parametrize("asked", ["HUGETLB-MUNMAP", "Hugetlb-Munmpa"])
+def test_a_name_in_other_letters_is_near_to_the_name_in_small_ones(
+    capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    assert "nearest: hugetlb-munmap" in refused(capsys, "compare", asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("explain", *X86, "--keep", "1e6"), "'1e6' is not a whole number from 1 to 100000000"),
+        (("explore", "unshare-gup", "--states", "x"), "'x' is not a whole number from 1 on"),
+        (("matrix", "--jobs", "all"), "'all' is not a whole number from 1 to 256"),
+        (("tlb", "x.bin", "--seed", "nan"), "'nan' is not a whole number from 0 to 9223372036854775807"),
+        (("compare", *X86, "-p", "tables=four"), "-p tables=four: it is a whole number from 1 to 1000000"),
+    ],
+)
+def test_what_is_no_number_is_told_what_is(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("option", ["--perfetto", "--html"])
+def test_a_file_without_a_name_is_refused_before_the_run(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert refused(capsys, "explore", "nothing", option, "").startswith(f"{option} .: it is a folder; give")
+
+
+def test_a_scenario_is_no_workload_and_the_message_says_what_takes_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "it is a scenario: shootdown explore unshare-gup" in refused(capsys, "compare", "unshare-gup")
+    assert "it is a workload: shootdown compare anonymous" in refused(capsys, "explore", "anonymous")
+    assert "it is a workload: shootdown compare anonymous" in refused(capsys, "matrix", "anonymous")
+
+
+def test_a_file_that_may_hold_a_scenario_is_told_what_its_name_ends_in(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "scenario"
+    file.touch()
+    assert f"{file} is a file, but a scenario's name ends in .py" in refused(capsys, "explore", str(file))
+
+
+@pytest.mark.parametrize("command", ["matrix", "targets"])
+def test_two_ways_to_look_are_refused(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    message = refused(capsys, command, "--json", "--markdown")
+    assert message.startswith("--json and --markdown cannot both hold: ask for one of them")
+
+
+def test_digits_of_other_scripts_are_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--format", "x86_64-4level", "--memory", "nothing", "--root", "0")
+    assert "is no 64-bit address" in refused(capsys, "walk", *words, "\u0661\u0662")
