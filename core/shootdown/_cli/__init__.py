@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -35,6 +36,9 @@ FAILED = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
+#: What the system says where standard output takes no more.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
 _LONGEST_MESSAGE = 10
 _LONGEST_LINE = 400
 
@@ -43,6 +47,7 @@ def main() -> NoReturn:
     """Run the command that the process was started with, and exit."""
     # Modules and programs live as long as the process: collecting them again and again takes a tenth of start-up.
     gc.set_threshold(100_000, 50, 100)
+    _open_what_is_closed()
     _keep_stdout()
     status = run(sys.argv[1:])
     try:
@@ -83,7 +88,9 @@ def run(arguments: Sequence[str]) -> int:
         if message := _plugins_fault(error):
             return _fail(message)
         if isinstance(error, OSError):
-            return _fail(str(error))
+            # Files that are read or written are named by those who do; the report is all that is left.
+            nameless = error.filename is None and error.errno in _UNWRITABLE
+            return _fail(f"the report can't be written: {error.strerror}" if nameless else str(error))
         raise
     return 0
 
@@ -133,15 +140,22 @@ _frame = _Frame(
 )
 
 
+def _open_what_is_closed() -> None:
+    """Let standard streams that the process was started without be empty ones.
+
+    Python has None for them, for which print() takes standard output; and a file opened later would get their number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - stays open as long as the process
+
+
 def _keep_stdout() -> None:
     """Keep standard output for the report.
 
     What else is written to it, by a plugin's C code or a child process, goes to standard error: the output of
     `--json` must parse whatever is installed. `_common.command` does the same for what Python code prints.
     """
-    if sys.stdout is None:  # started with standard output closed
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open as long as the process
-        return
     try:
         report = os.dup(sys.stdout.fileno())
         os.dup2(2, 1)

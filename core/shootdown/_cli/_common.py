@@ -472,4 +472,7 @@ def _console(stream: TextIO) -> Any:
 
 def _plain_width(environment: Mapping[str, str]) -> int:
     columns = environment.get("COLUMNS", "")
-    return max(int(columns), 20) if columns.isascii() and columns.isdecimal() else PLAIN_WIDTH
+    known = (
+        columns.isascii() and columns.isdecimal() and columns.strip("0")
+    )  # 0: a terminal that doesn't know
+    return max(int(columns[:9]), 20) if known else PLAIN_WIDTH

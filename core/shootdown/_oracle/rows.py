@@ -97,8 +97,9 @@ def read_rows(path: Path) -> list[Row]:
         raise ShootdownError(f"{path} can't be read: it is no UTF-8 text: {error.reason}") from None
     rows = list(_parse(path, text))
     if not rows:
+        name = "standard input" if str(path) == "-" else path
         raise ShootdownError(
-            f"{path} has no row; one JSON object per line is expected (tests/oracle/README.md)"
+            f"{name} has no row; one JSON object per line is expected (tests/oracle/README.md)"
         )
     return rows
 

@@ -182,7 +182,34 @@ def test_a_full_disk_is_one_error() -> None:
             [*MAIN, "plugins", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 2
-    assert done.stderr == "shootdown: error: [Errno 28] No space left on device\n"
+    assert done.stderr == "shootdown: error: the report can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("validate", "-"), "standard input has no row"),
+        (("tlb", "-"), "trace -: it is empty"),
+        (("explore", "--replay", "-"), "standard input: no JSON, or cut off"),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(words: tuple[str, ...], says: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *MAIN, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_no_part_of_the_report_where_standard_error_is_closed() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *MAIN, "list", "nothing"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
