@@ -2,7 +2,7 @@
 
 Arguments go to pytest: `tests/long_runs.py tests/arch_x86` runs a part. A test that compares a large sample says with
 pytest's `record_property("sample", ...)` what, against what, with which seed, how many, with which result and how many
-seconds of CPU time: each of them becomes a row.
+seconds of CPU time: each of them becomes a row. The whole run then tries damaged inputs (tests/fuzz/long.py).
 """
 
 from __future__ import annotations
@@ -113,6 +113,9 @@ def main() -> int:
         added(page, SAMPLES, [sample_row(day, tested, said) for said in compared]), encoding="utf-8"
     )
     print(f"{RECORD.relative_to(ROOT)}: {text}, {len(compared)} samples")
+    if not chosen:  # the whole run
+        inputs = (sys.executable, str(ROOT / "tests" / "fuzz" / "long.py"), "--record")
+        status = subprocess.run(inputs, cwd=ROOT, check=False).returncode or status
     return status
 
 
