@@ -23,6 +23,9 @@ def test_a_file_is_read_or_refused(reader: Reader, tmp_path: Path) -> None:
 
 
 @pytest.mark.compiled
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # files of commands interrupted
 def test_a_command_line_ends_in_time_with_a_known_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
