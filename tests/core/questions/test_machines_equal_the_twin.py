@@ -1,0 +1,78 @@
+"""Random questions have the same answers from the engines and from an independent machine in plain Python.
+
+The twin (`tests/twins/machine`) has its own picture of a machine and its own steps, clocks and search. Of runs all counts,
+windows, instructions, interrupts by CPU, clocks and the last state are equal; of searches without reductions verdict,
+depth, states and transitions; of searches with reductions the verdict. Where the twin would search too long, random
+moves are made in both, and each state on the way is compared.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.twins.machine.cases import compare_many
+from tests.twins.machine.mutants import MUTANTS
+from tests.twins.machine.steps import STEPS
+
+from shootdown._machine.steps.table import ROWS
+
+ROOT = Path(__file__).parents[3]
+TWIN = ROOT / "tests" / "twins" / "machine"
+MODEL = ("world", "flushes", "steps", "search", "clock")
+TRIES = 8
+
+
+@pytest.mark.parametrize("first", range(0, 200, 25))
+def test_questions_have_the_same_answers(first: int) -> None:
+    tally = compare_many(range(first, first + 25))
+    assert tally.found == []
+    assert tally.runs + tally.searches + tally.walks == 25
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(0, 10_000, 500))
+def test_ten_thousand_questions_have_the_same_answers(first: int) -> None:
+    assert compare_many(range(first, first + 500), seed=2).found == []
+
+
+def test_the_twin_has_each_step_of_the_table_and_no_other() -> None:
+    assert set(STEPS) == {row.name for row in ROWS}
+
+
+@pytest.mark.parametrize("module", MODEL)
+def test_the_twins_machine_imports_nothing_of_shootdown(module: str) -> None:
+    tree = ast.parse((TWIN / f"{module}.py").read_text())
+    froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert not any(name.startswith("shootdown") for name in froms | names)
+    ours = {name for name in froms | names if name.startswith("tests")}
+    assert ours <= {f"tests.twins.machine.{other}" for other in MODEL} | {"tests.twins.machine"}
+
+
+def _first_difference(name: str, tries: int) -> str:
+    done = subprocess.run(
+        (sys.executable, "-m", "tests.twins.machine.mutants", name, str(tries)),
+        cwd=ROOT,
+        env={**os.environ, "SHOOTDOWN_COMPILE": "never"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_twin_notices(name: str) -> None:
+    assert _first_difference(name, TRIES)
+
+
+def test_without_a_mistake_the_twin_notices_nothing() -> None:
+    questions = {(m.question, m.arch, m.kernel, str(m.parameters)): name for name, m in MUTANTS.items()}
+    for name in questions.values():
+        assert _first_difference(name, -2) == ""

@@ -1,0 +1,221 @@
+"""Core with one mistake in it, to see whether the twin notices: `python -m tests.twins.machine.mutants NAME TRIES`.
+
+A mistake is a piece of source text and what stands in its place. It is put in while the module is imported, so
+nothing is written, and kernels run as plain Python. Prints the first difference, or nothing.
+With a negative number of tries core is left as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Sequence
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One mistake: in a module of core, a text that occurs once, what it becomes, and a question that shows it."""
+
+    module: str
+    right: str
+    wrong: str
+    question: str
+    arch: str
+    platform: str
+    kernel: str
+    parameters: dict[str, Any]
+    settings: tuple[str, ...] = ()
+    cpus: int | None = 6
+
+
+LAZY = {"threads": 3, "state": "lazy"}
+SWITCHED = {"threads": 4, "state": "switched", "callers": 3, "times": 3}
+AT_ONCE = {"op": "madv_dontneed", "kind": "isolated", "pages": 4, "threads": 5, "callers": 5}
+TABLES = {"tables": 4, "covers": "private", "sharers": 4, "allocation_fails": True, "walkers": 1}
+PREEMPTED = {"threads": 3, "preempted": 2}
+
+MUTANTS = {
+    "lazy CPUs are not left out": Mutant(
+        "_machine.requests",
+        "int64(S[out + w]) & ~int64(S[cpu_set(L, LAZY) + w])\n    elif op == o.TARGET_LOADED",
+        "int64(S[out + w])\n    elif op == o.TARGET_LOADED",
+        *("anonymous", "x86", "intel-server", "7.0", {"op": "mprotect_ro", **LAZY}),
+    ),
+    "a lazy CPU flushes and stays": Mutant(
+        "_machine.flushes",
+        "    if lazy:\n",
+        "    if lazy and False:\n",
+        *("anonymous", "x86", "intel-server", "7.0", LAZY),
+    ),
+    "the handler does not ask whether a flush is the newest": Mutant(
+        "_machine.flushes",
+        "    if newest:\n",
+        "    if True:\n",
+        *("anonymous", "x86", "intel-server", "7.0", AT_ONCE),
+    ),
+    "a CPU two generations behind flushes the range": Mutant(
+        "_machine.flushes",
+        "    far = behind & int64(S[mm_set(L, mm, FAR_BEHIND) + word])\n",
+        "    far = behind & 0\n",
+        *("nested-flush", "x86", "intel-server", "7.0", {}),
+    ),
+    "a CPU with another mm stays in mm_cpumask": Mutant(
+        "_machine.flushes",
+        "    if trim and gone:\n",
+        "    if False and gone:\n",
+        *("anonymous", "x86", "intel-server", "7.0", SWITCHED),
+    ),
+    "a switch leaves the old mm_cpumask alone": Mutant(
+        "_machine.switching",
+        "        if L.clear_on_switch:\n            take_out(S, mm_set(L, old - 1, MASK), L, cpu)",
+        "        if False:\n            take_out(S, mm_set(L, old - 1, MASK), L, cpu)",
+        *("anonymous", "x86", "intel-server", "6.1", SWITCHED),
+    ),
+    "a switch back to an mm misses its flushes": Mutant(
+        "_machine.switching",
+        "    if old == mm:\n        if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):",
+        "    if old == mm:\n        if False:",
+        *("anonymous", "x86", "intel-server", "7.0", {"op": "mprotect_rw", "kind": "thp", **SWITCHED}),
+    ),
+    "a reset gather keeps freed_tables": Mutant(
+        "_machine.gathers",
+        "~(o.FREED_TABLES | o.UNSHARED_TABLES | o.RANGE)",
+        "~(o.UNSHARED_TABLES | o.RANGE)",
+        *("hugetlb-munmap", "arm64", "cortex-a78", "6.17", TABLES),
+    ),
+    "a nested gather does not set freed_tables": Mutant(
+        "_machine.gathers",
+        "| o.FULLMM | o.FREED_TABLES | o.RANGE",
+        "| o.FULLMM | o.RANGE",
+        *("nested-flush", "x86", "intel-server", "7.0", {}),
+    ),
+    "a gather's range shrinks": Mutant(
+        "_machine.gathers",
+        "hi = max(hi, int64(S[gather + G_HI]))",
+        "hi = min(hi, int64(S[gather + G_HI]))",
+        *("hugetlb-munmap", "arm64", "cortex-a78", "6.17", TABLES),
+    ),
+    "strides are not rounded outwards": Mutant(
+        "_machine.requests",
+        "rounded_strides_of(S, L, g) if d & o.ROUNDED else",
+        "strides_of(S, L, g) if False else",
+        *("hugetlb-munmap", "arm64", "neoverse-n1", "7.0", {"tables": 3}),
+    ),
+    "the last process's table counts as shared": Mutant(
+        "_machine.tables",
+        "        if left == 1:",
+        "        if left == 0:",
+        *("hugetlb-munmap", "x86", "intel-server", "7.0", {}),
+    ),
+    "interrupts are taken while they are off": Mutant(
+        "_machine.flushes",
+        "pending & ~int64(S[cpu_set(L, IRQ_OFF) + word]) &",
+        "pending &",
+        *("unshare-gup", "x86", "intel-server", "7.0", {}),
+    ),
+    "a preempted vCPU is not asked to flush": Mutant(
+        "_machine.requests",
+        "                S[at] = int64(S[at]) | off\n",
+        "",
+        *("hugetlb-exit", "x86", "kvm-guest", "7.0", PREEMPTED),
+    ),
+    "a vCPU enters the guest without flushing": Mutant(
+        "_machine.switching",
+        "            drop_translations(S, L, mm, word, bit, o.SCOPE_BOTH)\n",
+        "            drop_translations(S, L, mm, word, bit, 0)\n",
+        *("hugetlb-exit", "x86", "kvm-guest", "7.0", PREEMPTED),
+    ),
+    "a fence does not wait for the store buffer": Mutant(
+        "_machine.variables",
+        "        if not drained(S, L, cpu):\n",
+        "        if not drained(S, L, cpu) and op != o.FENCE:\n",
+        *("madv-free-dio", "arm64", "neoverse-v2", "7.0", {}),
+    ),
+    "a lock has two writers": Mutant(
+        "_machine.locks",
+        "return bool(int64(S[k + K_WRITER]) != 0 or",
+        "return bool(False or",
+        *("unshare-gup", "x86", "intel-server", "7.0", {}),
+    ),
+    "an interrupt takes no time from its target": Mutant(
+        "_timed.handlers",
+        "    Q[B.o_owed + cpu] += handler\n    return end",
+        "    return end",
+        *("anonymous", "x86", "intel-server", "7.0", AT_ONCE),
+    ),
+    "a sync that a flush made needless counts as needed": Mutant(
+        "_timed.interrupts",
+        "            rest &= ~Q[B.o_section_flushed + section * L.words + w]\n",
+        "            pass\n",
+        *("hugetlb-munmap", "x86", "intel-server", "7.0", {"threads": 3}),
+    ),
+}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != f"shootdown.{self.mutant.module}":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        assert spec is not None
+        assert spec.origin is not None
+        return importlib.util.spec_from_loader(
+            fullname, _Loader(fullname, spec.origin, self.mutant), origin=spec.origin
+        )
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, mutant: Mutant) -> None:
+        super().__init__(name, path)
+        self.mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = self.get_source(fullname)
+        assert source.count(self.mutant.right) == 1, f"not once in {self.path}: {self.mutant.right!r}"
+        changed = source.replace(self.mutant.right, self.mutant.wrong)
+        return compile(changed, self.path, "exec", dont_inherit=True)
+
+
+def main(name: str, tries: int) -> None:
+    """Put a mistake into core, and print the first difference in so many tries."""
+    os.environ["SHOOTDOWN_COMPILE"] = "never"
+    mutant = MUTANTS[name]
+    if tries > 0:
+        sys.meta_path.insert(0, _Finder(mutant))
+    from tests.twins.machine import cases
+
+    installed = cases.registry()
+    programs = {**installed.workloads(), **installed.scenarios()}
+    architecture = installed.architecture(mutant.arch)
+    explored = mutant.question in installed.scenarios()
+    case = cases.prepare(
+        cases.Question(
+            programs[mutant.question],
+            architecture,
+            installed.platform(mutant.arch, mutant.platform),
+            mutant.kernel,
+            mutant.parameters,
+            mutant.settings,
+            None if explored else mutant.cpus,
+        )
+    )
+    for number in range(abs(tries)):
+        found = cases.answer_twice(case, random.Random(number), cases.Tally(), most=100, length=150)
+        assert found is not None, cases.said(case)
+        if found:
+            print(number, found[0], flush=True)
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,302 @@
+"""Every interleaving of a scenario, one step at a time: breadth first, without any reduction.
+
+A move is one step of a task, or one action of an agent: an interrupt that arrives, a hardware walker, a store buffer,
+the host, the scheduler. A FAIL step, which only says that an invariant is broken, belongs to the step before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from tests.twins.machine import flushes
+from tests.twins.machine.steps import ENDED, FAILED, PARKED, next_step, sleeps, take_step
+from tests.twins.machine.world import PRESENT, World
+
+Move = tuple[str, int, int]
+#: Moves that let no task progress.
+IDLING = ("fill", "copy", "preempt", "idle")
+DEADLOCK, WALK_CACHE = "deadlock", 0
+
+
+@dataclass(frozen=True)
+class Agents:
+    """Which agents act."""
+
+    walkers: bool
+    entries: bool
+    hypervisor: bool
+    scheduler: bool
+
+
+class ViolatedError(Exception):
+    """An invariant is broken; `invariant` is its number."""
+
+    def __init__(self, invariant: int) -> None:
+        super().__init__(invariant)
+        self.invariant = invariant
+
+
+def moves(w: World, agents: Agents) -> Iterator[Move]:
+    """List the moves that may be possible."""
+    for task in range(len(w.tasks)):
+        yield ("step", task, 0)
+        yield ("choose", task, 0)
+        if agents.scheduler:
+            yield from (("idle", task, 0), ("grant", task, 0), ("switch", task, 0))
+    for cpu, c in enumerate(w.cpus):
+        yield from (("take", cpu, target) for target in sorted(c.targets))
+        if agents.walkers:
+            yield from (("fill", cpu, 0), ("walk", cpu, 0))
+        if agents.entries:
+            yield from (("copy", cpu, entry) for entry in range(len(w.rules.owners)))
+        yield from (("drain", cpu, which) for which in range(len(c.stores)))
+        if agents.hypervisor:
+            yield from (("preempt", cpu, 0), ("resume", cpu, 0))
+
+
+def make(w: World, move: Move) -> bool:
+    """Make a move, if it is possible; if not, nothing is changed."""
+    kind, x, y = move
+    return _MAKE[kind](w, x, y)
+
+
+def _runs(w: World, task: int) -> bool:
+    home = w.tasks[task].home
+    return home is not None and w.cpus[home].task == task and not w.cpus[home].preempted
+
+
+def _step(w: World, task: int, _: int) -> bool:
+    return _runs(w, task) and _taken(w, task, runs=True)
+
+
+def _taken(w: World, task: int, *, runs: bool) -> bool:
+    home = w.tasks[task].home
+    assert home is not None
+    sleeping = next_step(w, task).name == "PARK" and next_step(w, task).mode == 0
+    stop = take_step(w, task)
+    if stop is FAILED:
+        raise ViolatedError(w.failed)
+    if stop is ENDED or (stop is PARKED and sleeping):
+        flushes.switch(w, home, None)
+        return True
+    if stop is not None:
+        return False
+    _fail_if_next(w, task)
+    return True
+
+
+def _fail_if_next(w: World, task: int) -> None:
+    s = next_step(w, task)
+    if s.name == "FAIL":
+        raise ViolatedError(s.invariant)
+
+
+def _choose(w: World, task: int, _: int) -> bool:
+    s = next_step(w, task)
+    if s.name != "CHOICE" or not _runs(w, task):
+        return False
+    w.tasks[task].at = s.label
+    _fail_if_next(w, task)
+    return True
+
+
+def _take(w: World, sender: int, cpu: int) -> bool:
+    if not flushes.can_take(w, sender, cpu):
+        return False
+    flushes.take(w, sender, cpu)
+    return True
+
+
+def _walks(w: World, cpu: int) -> int | None:
+    """The mm whose tables a CPU's walker can walk now."""
+    return None if w.cpus[cpu].preempted else w.cpus[cpu].loaded
+
+
+def _fill(w: World, cpu: int, _: int) -> bool:
+    mm = _walks(w, cpu)
+    if mm is None or cpu in w.mms[mm].walk or all(kind is None for kind in w.mms[mm].pud):
+        return False
+    w.mms[mm].walk |= {cpu}
+    return True
+
+
+def _walk(w: World, cpu: int, _: int) -> bool:
+    mm = _walks(w, cpu)
+    if mm is None or cpu not in w.mms[mm].stale_walk:
+        return False
+    if any(table.use == 2 or (table.use == 1 and table.owner != mm) for table in w.tables.values()):
+        raise ViolatedError(WALK_CACHE)
+    return False
+
+
+def _copy(w: World, cpu: int, entry: int) -> bool:
+    mm, c = _walks(w, cpu), w.cpus[cpu]
+    if mm is None or w.rules.owners[entry] != mm or c.tlb[entry] or not w.variables[entry] & PRESENT:
+        return False
+    c.tlb = (*c.tlb[:entry], w.variables[entry], *c.tlb[entry + 1 :])
+    return True
+
+
+def _drain(w: World, cpu: int, which: int) -> bool:
+    c = w.cpus[cpu]
+    if which >= len(c.stores) or (which > 0 and w.rules.memory != "weak"):
+        return False
+    variable, value = c.stores[which]
+    if any(earlier == variable for earlier, _ in c.stores[:which]):
+        return False
+    w.variables[variable] = value
+    c.stores = (*c.stores[:which], *c.stores[which + 1 :])
+    return True
+
+
+def _preempt(w: World, cpu: int, _: int) -> bool:
+    if w.cpus[cpu].preempted:
+        return False
+    w.cpus[cpu].preempted = True
+    return True
+
+
+def _resume(w: World, cpu: int, _: int) -> bool:
+    if not w.cpus[cpu].preempted:
+        return False
+    flushes.enter_guest(w, cpu)
+    return True
+
+
+def _idle(w: World, task: int, _: int) -> bool:
+    home = w.tasks[task].home
+    if home is None or not _runs(w, task) or not sleeps(w, task):
+        return False
+    flushes.switch(w, home, None)
+    return True
+
+
+def _grant(w: World, task: int, _: int) -> bool:
+    """A task that sleeps off its CPU gets what it waits for."""
+    s, home = next_step(w, task), w.tasks[task].home
+    waits = s.name == "AWAIT" or (s.name in ("LOCK_READ", "LOCK_WRITE") and s.sleeps)
+    if not waits or home is None or w.cpus[home].task == task:
+        return False
+    return _taken(w, task, runs=False)
+
+
+def _switch(w: World, task: int, _: int) -> bool:
+    home = w.tasks[task].home
+    if home is None or w.cpus[home].task is not None or w.cpus[home].preempted:
+        return False
+    if next_step(w, task).name in ("HALT", "PARK") or sleeps(w, task):
+        return False
+    flushes.switch(w, home, task)
+    return True
+
+
+_MAKE = {
+    "step": _step,
+    "choose": _choose,
+    "take": _take,
+    "fill": _fill,
+    "walk": _walk,
+    "copy": _copy,
+    "drain": _drain,
+    "preempt": _preempt,
+    "resume": _resume,
+    "idle": _idle,
+    "grant": _grant,
+    "switch": _switch,
+}
+
+
+def over(w: World, task: int) -> bool:
+    """Whether a task has come to its end, or spins for ever."""
+    s, home = next_step(w, task), w.tasks[task].home
+    runs = home is not None and w.cpus[home].task == task
+    if s.name == "PARK" and s.mode == 1:
+        return True
+    return s.name in ("HALT", "PARK") and not runs
+
+
+@dataclass
+class Found:
+    """What a search found.
+
+    Args:
+        verdict: `safe`, `bug` or `inconclusive`.
+        broken: the invariants, by number or `deadlock`, each with the number of moves to it, at the depth of the first.
+        states, transitions, depth: the states found, the moves made, and the moves to the last state or the bug.
+    """
+
+    verdict: str
+    broken: set[tuple[int | str, int]] = field(default_factory=set)
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    ends: bool = True
+
+
+def begin(w: World, ready: tuple[int, ...]) -> World:
+    """Put every ready task on its CPU."""
+    for task in ready:
+        home = w.tasks[task].home
+        assert home is not None
+        flushes.switch(w, home, task)
+    return w
+
+
+def search(first: World, agents: Agents, most: int) -> Found:
+    """Search breadth first, up to so many states."""
+    known: dict[Hashable, int] = {first.facts(): 0}
+    level, depth, transitions = [first], 0, 0
+    after: list[list[int]] = []
+    done: list[bool] = []
+    while level:
+        broken: set[tuple[int | str, int]] = set()
+        following = []
+        for w in level:
+            moved = False
+            leads: list[int] = []
+            there = w.clone()
+            for move in list(moves(w, agents)):
+                try:
+                    if not make(there, move):
+                        continue
+                except ViolatedError as bug:
+                    broken.add((bug.invariant, depth + 1))
+                    there = w.clone()
+                    continue
+                transitions += 1
+                moved = moved or move[0] not in IDLING
+                facts = there.facts()
+                if facts not in known:
+                    known[facts] = len(known)
+                    following.append(there)
+                leads.append(known[facts])
+                there = w.clone()
+            finished = all(over(w, task) for task in range(len(w.tasks)))
+            if not moved and not finished:
+                broken.add((DEADLOCK, depth))
+            after.append(leads)
+            done.append(finished)
+        if broken:
+            return Found("bug", broken, len(known), transitions, min(d for _, d in broken))
+        if len(known) > most:
+            return Found("inconclusive", set(), len(known), transitions, depth)
+        level = following
+        depth += bool(level)
+    return Found("safe", set(), len(known), transitions, depth, _can_all_end(after, done))
+
+
+def _can_all_end(after: list[list[int]], done: list[bool]) -> bool:
+    """Whether from every state one can be reached in which all tasks are over."""
+    before: list[list[int]] = [[] for _ in after]
+    for state, leads in enumerate(after):
+        for then in leads:
+            before[then].append(state)
+    can = [state for state, over_there in enumerate(done) if over_there]
+    known = set(can)
+    while can:
+        for state in before[can.pop()]:
+            if state not in known:
+                known.add(state)
+                can.append(state)
+    return len(known) == len(after)
