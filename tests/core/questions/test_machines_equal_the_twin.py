@@ -1,9 +1,10 @@
 """Random questions have the same answers from the engines and from an independent machine in plain Python.
 
-The twin (`tests/twins/machine`) has its own picture of a machine and its own steps, clocks and search. Of runs all counts,
-windows, instructions, interrupts by CPU, clocks and the last state are equal; of searches without reductions verdict,
-depth, states and transitions; of searches with reductions the verdict. Where the twin would search too long, random
-moves are made in both, and each state on the way is compared.
+The twin (`tests/twins/machine`) has its own picture of a machine and its own steps, clocks and search.
+
+* Of a run all counts, windows, instructions, interrupts by CPU, clocks and the last state are equal.
+* Of a search without reductions verdict, depth, states and transitions are equal; with them, the verdict.
+* Where the twin would search too long, random moves are made in both, and each state on the way is equal.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,7 +98,8 @@ def _operand(step: str, operand: Operand, value: int) -> Any:
     return value
 
 
-def _step(numbers: Sequence[int], cost: int) -> SimpleNamespace:
+@cache
+def _step(numbers: tuple[int, ...], cost: int) -> SimpleNamespace:
     """Read one step: its name, its cost, and its operands by their names in the table of steps."""
     row = STEPS[numbers[0]]
     found = SimpleNamespace(name=row.name, charge=COST_NAMES[cost] if cost >= 0 else None)
@@ -121,7 +122,7 @@ def read_rules(machine: Machine) -> Rules:
     rows = code.steps.reshape(-1, 5).tolist()
     at = layout.o_owner
     return Rules(
-        program=tuple(_step(row, cost) for row, cost in zip(rows, code.cost.tolist(), strict=True)),
+        program=tuple(_step(tuple(row), cost) for row, cost in zip(rows, code.cost.tolist(), strict=True)),
         lists=tuple(code.lists.tolist()),
         slots=layout.slots,
         slot_units=layout.slot_units,
