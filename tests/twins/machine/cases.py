@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,6 +25,9 @@ from shootdown._explore.labels import MOVES
 from shootdown._explore.moves import REFUSED, VIOLATED, label_of, move
 from shootdown._explore.problem import Problem
 from shootdown._machine.machine import Machine
+from shootdown._oracle.programs import BUILDERS
+from shootdown._oracle.rows import Row, read_rows
+from shootdown._oracle.validate import _case as row_case
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
 from shootdown._timed.books import COUNTERS
@@ -47,8 +52,9 @@ PAGES = (0, 1, 2, 3, 8, 16, 31, 32, 33, 34, 63, 64, 65, 200, 511, 512, 513, 2048
 SMALL = {"children": 12, "gib": 2, "tables": 5, "ranges": 3, "times": 3, "passes": 2, "operations": 4}
 MOST_STEPS = 6_000
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
-#: Of so many cases one is a scenario to explore; the others are runs with clocks.
-SCENARIOS = 4
+#: Of so many cases one is a scenario to explore, one a measured program; the others are workloads.
+SCENARIOS, MEASURED = 4, 8
+ROWS = Path(__file__).parents[2] / "oracle"
 
 
 def said(case: Case[Any]) -> str:
@@ -105,9 +111,11 @@ def _what_ifs(draw: random.Random, architecture: Any, platform: Platform) -> lis
 def draw_case(draw: random.Random, explored: bool) -> Case[Any]:
     """Draw a case that program, kernel and platform allow."""
     installed = registry()
-    programs = installed.scenarios() if explored else installed.workloads()
+    programs: list[Any] = list((installed.scenarios() if explored else installed.workloads()).values())
+    sharing = [program for program in programs if program.shares_tables]
+    other = [program for program in programs if not program.shares_tables]
     while True:
-        program: Any = draw.choice(list(programs.values()))
+        program = draw.choice(draw.choice((sharing or other, other or sharing)))
         architecture = draw.choice(list(installed.architectures().values()))
         platforms = list(installed.platforms(architecture.name).values())
         if not platforms:
@@ -138,7 +146,8 @@ def draw_case(draw: random.Random, explored: bool) -> Case[Any]:
 
 def random_costs(draw: random.Random) -> Costs:
     """Draw costs that are far from one another, so that steps come in another order."""
-    values = {name: draw.choice((0, 1, 10, 100, 1000, 10_000)) * draw.random() for name in COST_NAMES}
+    slow = draw.choice((1, 1, 100, 10_000))  # so slow that jiffies and seconds pass
+    values = {name: slow * draw.choice((0, 1, 10, 100, 1000, 10_000)) * draw.random() for name in COST_NAMES}
     return Costs(**{name: Cost(value, value, value, "drawn") for name, value in values.items()})
 
 
@@ -325,6 +334,34 @@ class Tally:
 MOST_STATES, MOVES_OF_A_WALK = 700, 40
 
 
+def run_twice(machine: Machine, platform: Platform, draw: random.Random, tally: Tally) -> list[str] | None:
+    """Run a machine in core and in the twin, every other time with costs that are drawn; as `answer_twice`."""
+    platform = attrs.evolve(platform, jitter=0)
+    if draw.random() < 0.5:
+        platform = attrs.evolve(platform, costs=random_costs(draw))
+    found = compare_run(machine, platform, draw.choice(("low", "likely", "high")))
+    tally.runs += found is not None
+    return found
+
+
+def measured_twice(draw: random.Random, tally: Tally) -> list[str] | None:
+    """Run the program of a row that was measured on a real kernel, as `answer_twice`."""
+    row = draw.choice(_rows())
+    try:
+        case, measured = row_case(row)
+        program = BUILDERS[row.workload](case.setup(), row, draw.choice(measured.variants))
+    except (ShootdownError, NotImplementedError):
+        return None
+    found = run_twice(program.machine, case.platform, draw, tally)
+    return None if found is None else [f"{dict(row.fields)}: {one}" for one in found]
+
+
+@cache
+def _rows() -> tuple[Row, ...]:
+    """Read one measured row in seven: there are thousands, and many are alike."""
+    return tuple(row for path in sorted(ROWS.glob("*.jsonl")) for row in read_rows(path)[::7])
+
+
 #: Machines that were searched before; a walk differs each time.
 _searched: set[bytes] = set()
 
@@ -347,14 +384,7 @@ def answer_twice(
     except (ShootdownError, NotImplementedError):
         return None
     if isinstance(built, Machine):
-        platform = attrs.evolve(case.platform, jitter=0)
-        if draw.random() < 0.5:
-            platform = attrs.evolve(platform, costs=random_costs(draw))
-        found = compare_run(built, platform, draw.choice(("low", "likely", "high")))
-        if found is None:
-            return None
-        tally.runs += 1
-        return found
+        return run_twice(built, case.platform, draw, tally)
     known = built.machine.code.steps.tobytes() + built.machine.state.tobytes()
     if known not in _searched:
         _searched.add(known)
@@ -370,6 +400,11 @@ def compare(number: int, tally: Tally, *, seed: int = 1) -> list[str]:
     """Draw the case of a number, answer it twice, and return where the answers differ."""
     draw = random.Random(f"{seed} {number}")
     while True:
+        if number % MEASURED == 1:
+            found = measured_twice(draw, tally)
+            if found is not None:
+                return [f"seed {seed}, number {number}: {one}" for one in found]
+            continue
         case = draw_case(draw, explored=number % SCENARIOS == 0)
         found = answer_twice(case, draw, tally)
         if found is not None:
