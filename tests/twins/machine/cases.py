@@ -261,7 +261,7 @@ def compare_search(problem: Problem, most: int) -> tuple[list[str], bool]:
             found.append(f"bug: twin {sorted(names)}, core {(plain.invariant, plain.depth)}")
         if reduced.depth > plain.depth:
             found.append(f"depth with reductions {reduced.depth}, without {plain.depth}")
-    else:
+    elif mine.verdict == plain.verdict:
         ours = (mine.states, mine.transitions, mine.depth)
         theirs = (plain.states, plain.transitions, plain.depth)
         if ours != theirs:

@@ -2,7 +2,6 @@
 
 A mistake is a piece of source text and what stands in its place. It is put in while the module is imported, so
 nothing is written, and kernels run as plain Python. Prints the first difference, or nothing.
-With a negative number of tries core is left as it is.
 """
 
 from __future__ import annotations
@@ -186,35 +185,35 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return compile(changed, self.path, "exec", dont_inherit=True)
 
 
-def main(name: str, tries: int) -> None:
-    """Put a mistake into core, and print the first difference in so many tries."""
-    os.environ["SHOOTDOWN_COMPILE"] = "never"
-    mutant = MUTANTS[name]
-    if tries > 0:
-        sys.meta_path.insert(0, _Finder(mutant))
+def first_difference(mutant: Mutant, tries: int) -> str:
+    """Ask a mutant's question so many times, with other costs or moves each time, until the answers differ."""
     from tests.twins.machine import cases
 
     installed = cases.registry()
-    programs = {**installed.workloads(), **installed.scenarios()}
-    architecture = installed.architecture(mutant.arch)
-    explored = mutant.question in installed.scenarios()
-    case = cases.prepare(
-        cases.Question(
-            programs[mutant.question],
-            architecture,
-            installed.platform(mutant.arch, mutant.platform),
-            mutant.kernel,
-            mutant.parameters,
-            mutant.settings,
-            None if explored else mutant.cpus,
-        )
+    scenarios = installed.scenarios()
+    question = cases.Question(
+        {**installed.workloads(), **scenarios}[mutant.question],
+        installed.architecture(mutant.arch),
+        installed.platform(mutant.arch, mutant.platform),
+        mutant.kernel,
+        mutant.parameters,
+        mutant.settings,
+        None if mutant.question in scenarios else mutant.cpus,
     )
-    for number in range(abs(tries)):
+    case = cases.prepare(question)
+    for number in range(tries):
         found = cases.answer_twice(case, random.Random(number), cases.Tally(), most=100, length=150)
         assert found is not None, cases.said(case)
         if found:
-            print(number, found[0], flush=True)
-            return
+            return found[0]
+    return ""
+
+
+def main(name: str, tries: int) -> None:
+    """Put a mistake into core, and print the first difference in so many tries."""
+    os.environ["SHOOTDOWN_COMPILE"] = "never"
+    sys.meta_path.insert(0, _Finder(MUTANTS[name]))
+    print(first_difference(MUTANTS[name], tries), end="", flush=True)
 
 
 if __name__ == "__main__":

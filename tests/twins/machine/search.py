@@ -221,7 +221,7 @@ class Found:
     """What a search found.
 
     Args:
-        verdict: `safe`, `bug` or `inconclusive`.
+        verdict: `safe`, `bug`, `livelock` (from some state no move leads on to where all tasks end) or `inconclusive`.
         broken: the invariants, by number or `deadlock`, each with the number of moves to it, at the depth of the first.
         states, transitions, depth: the states found, the moves made, and the moves to the last state or the bug.
     """
@@ -231,7 +231,6 @@ class Found:
     states: int = 0
     transitions: int = 0
     depth: int = 0
-    ends: bool = True
 
 
 def begin(w: World, ready: tuple[int, ...]) -> World:
@@ -249,6 +248,8 @@ def search(first: World, agents: Agents, most: int) -> Found:
     level, depth, transitions = [first], 0, 0
     after: list[list[int]] = []
     done: list[bool] = []
+    depths: list[int] = []
+    ending = [task for task in range(len(first.tasks)) if _has_an_end(first, task)]
     while level:
         broken: set[tuple[int | str, int]] = set()
         following = []
@@ -276,18 +277,39 @@ def search(first: World, agents: Agents, most: int) -> Found:
             if not moved and not finished:
                 broken.add((DEADLOCK, depth))
             after.append(leads)
-            done.append(finished)
+            done.append(all(next_step(w, task).name in ("HALT", "PARK") for task in ending))
+            depths.append(depth)
         if broken:
             return Found("bug", broken, len(known), transitions, min(d for _, d in broken))
         if len(known) > most:
             return Found("inconclusive", set(), len(known), transitions, depth)
         level = following
         depth += bool(level)
-    return Found("safe", set(), len(known), transitions, depth, _can_all_end(after, done))
+    stuck = _cannot_end(after, done)
+    if stuck:
+        return Found("livelock", set(), len(known), transitions, min(depths[state] for state in stuck))
+    return Found("safe", set(), len(known), transitions, depth)
 
 
-def _can_all_end(after: list[list[int]], done: list[bool]) -> bool:
-    """Whether from every state one can be reached in which all tasks are over."""
+def _has_an_end(w: World, task: int) -> bool:
+    """Whether the program of a task has a way from where it begins to an end."""
+    program, known = w.rules.program, {w.tasks[task].at}
+    work = list(known)
+    while work:
+        at = work.pop()
+        s = program[at]
+        if s.name in ("HALT", "PARK"):
+            return True
+        after = [] if s.name in ("JUMP", "FAIL") else [at + 1]
+        if hasattr(s, "label"):
+            after.append(s.label)
+        work += [then for then in after if then not in known]
+        known.update(after)
+    return False
+
+
+def _cannot_end(after: list[list[int]], done: list[bool]) -> set[int]:
+    """The states from which none can be reached in which all tasks that have an end are there."""
     before: list[list[int]] = [[] for _ in after]
     for state, leads in enumerate(after):
         for then in leads:
@@ -299,4 +321,4 @@ def _can_all_end(after: list[list[int]], done: list[bool]) -> bool:
             if state not in known:
                 known.add(state)
                 can.append(state)
-    return len(known) == len(after)
+    return set(range(len(after))) - known
