@@ -16,11 +16,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.twins.machine.cases import compare_many
+from tests.twins.machine.cases import compare_many, compare_search
 from tests.twins.machine.mutants import MUTANTS, first_difference
 from tests.twins.machine.steps import STEPS
 
+from shootdown._explore.engine import Explorer
+from shootdown._explore.problem import Problem
+from shootdown._machine import ops as o
 from shootdown._machine.steps.table import ROWS
+from shootdown._mm.model import Model
+from shootdown._questions.explore import explorations
 
 ROOT = Path(__file__).parents[3]
 TWIN = ROOT / "tests" / "twins" / "machine"
@@ -53,6 +58,25 @@ def test_the_twins_machine_imports_nothing_of_shootdown(module: str) -> None:
     assert not any(name.startswith("shootdown") for name in froms | names)
     ours = {name for name in froms | names if name.startswith("tests")}
     assert ours <= {f"tests.twins.machine.{other}" for other in MODEL} | {"tests.twins.machine"}
+
+
+@pytest.mark.parametrize(("told", "verdict"), [(True, "safe"), (False, "livelock")])
+def test_a_loop_that_nothing_ends_is_a_livelock_for_both(told: bool, verdict: str) -> None:
+    (case,) = explorations("unshare-gup", arch=["x86"], platforms=["intel-server"], kernels=["7.0"])
+    scene = case.setup()
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
+    flag, again = model.variable(0), model.label()
+    model.starts(model.task(mm=None, cpu=0, ready=True))
+    model.asm.place(again)
+    model.asm.v_load(o.SCRATCH, flag)
+    model.asm.jump_zero(o.SCRATCH, again)
+    model.spin()
+    model.starts(model.task(mm=None, cpu=1, ready=True))
+    model.asm.v_store(flag, int(told))
+    model.spin()
+    problem = Problem(machine=model.build(bits=16), invariants=("walk-cache",))
+    assert compare_search(problem, 100) == ([], True)
+    assert Explorer(problem).search().verdict == verdict
 
 
 @pytest.mark.parametrize("name", MUTANTS)
