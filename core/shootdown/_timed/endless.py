@@ -49,7 +49,7 @@ class Watch:
 
     def look(
         self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64], taken: int, go_on: Callable[[], int]
-    ) -> None:
+    ) -> int:
         """Look at a run between two slices.
 
         Args:
@@ -57,6 +57,9 @@ class Watch:
             books: of the engine.
             taken: steps taken so far.
             go_on: takes one more step, and returns how many were taken.
+
+        Returns:
+            how many steps were taken meanwhile.
 
         Raises:
             ShootdownError: the run comes to no end.
@@ -68,7 +71,7 @@ class Watch:
         so_far = time.monotonic() - self._begun
         late = so_far >= self._next
         if not still and not late:
-            return
+            return 0
         if late:
             self._next *= 2
         if still:
@@ -76,6 +79,7 @@ class Watch:
         self._since = taken
         seen: dict[bytes, npt.NDArray[np.int64]] = {}
         path: list[tuple[int, int]] = []
+        more = 0
         until = time.process_time() + max(_LEAST, _PART * so_far)
         while len(path) < _MANY and time.process_time() < until:
             key = blake2b(state.data, digest_size=16).digest()
@@ -86,8 +90,11 @@ class Watch:
             if before is None:
                 seen[key] = clocks
             path.append(self._next_step(state, books))
-            if not go_on():
-                return
+            went = go_on()
+            more += went
+            if not went:
+                break
+        return more
 
     def _clocks(self, books: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         start = self._books.o_clock

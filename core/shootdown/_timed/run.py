@@ -148,7 +148,7 @@ def run_machine(
         steps += taken
         if taken < limit:
             break
-        watch.look(S, Q, steps, lambda: runnable(scheduler.run)(
+        steps += watch.look(S, Q, steps, lambda: runnable(scheduler.run)(
             S, machine.code.steps, machine.code.lists, table, L, Q, B, costs, ever, timeline, tuning, 1
         ))  # fmt: skip
     refuse_mistakes(machine, S)

@@ -168,8 +168,11 @@ def run(
                     sift_down(Q, B, Q[B.o_place + cpu])
                     break
                 other = second(Q, B)
-            if what & (CHARGED | ACTS) and other >= 0 and earlier(Q, B, other, cpu):
-                sift_down(Q, B, int64(0))
-                break
+            if what & (CHARGED | ACTS):
+                if other >= 0 and earlier(Q, B, other, cpu):
+                    sift_down(Q, B, int64(0))
+                    break
+                if 0 < Q[B.o_resume + cpu] <= Q[B.o_clock + cpu]:
+                    break
         Q[B.o_misc + k.ELAPSED] = max(Q[B.o_misc + k.ELAPSED], Q[B.o_clock + cpu])
     return taken

@@ -122,6 +122,14 @@ def test_a_preempted_vcpu_answers_once_the_host_runs_it_again() -> None:
     assert found.flushes_taken.tolist() == [0, 1]
 
 
+def test_a_vcpu_that_was_preempted_answers_before_its_next_step_even_if_no_other_cpu_has_one() -> None:
+    found = run(flushing(), busy(1, times=100), preempted=[1])
+    resumed = began() + COST["preempted_ns"]
+    handled = COST["ipi_handler_ns"] + COST["page_flush_ns"] + COST["ipi_answer_each_ns"]
+    assert clocks(found)[0] <= resumed + COST["user_ns"] + handled
+    assert clocks(found)[1] > resumed + 90 * COST["user_ns"]
+
+
 def test_two_flushes_at_once_queue_in_the_handlers_of_their_targets() -> None:
     other = flushing()
     found = run(flushing(), busy(1), Doing(other.write, cpu=2))

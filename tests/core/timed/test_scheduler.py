@@ -10,6 +10,7 @@ from tests.core.timed.clocked import COST, Doing, platform, run, scripted
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK
+from shootdown._timed import endless
 from shootdown._timed.run import Run, run_machine
 from shootdown._values.errors import ShootdownError
 
@@ -82,6 +83,16 @@ def test_the_same_seed_gives_the_same_run() -> None:
     machine = scripted(working(*["zap_ns"] * 5))
     times = [run_machine(machine, platform(jitter=9), seed=3).elapsed_ns for _ in range(2)]
     assert times[0] == times[1]
+
+
+def test_a_run_that_is_looked_at_while_it_runs_counts_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def long(asm: Assembler) -> None:
+        with asm.loop(1_500):
+            asm.work("user_ns")
+
+    monkeypatch.setattr(endless, "_SOON", 0.0)
+    found = run(Doing(long))
+    assert found.steps == found.step_counts.sum() > 3_000
 
 
 def test_a_run_leaves_the_machine_as_it_was() -> None:
