@@ -88,6 +88,9 @@ def lock_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, i
         lock = lock_of(S, L, P, pc, task)
         if lock < 0:
             return int64((o.NO_LOCK << 3) | o.FAILED), nxt
+        # x86 tries with a locked instruction too, and that waits for the stores even where the lock is held.
+        if L.memory == o.TSO and not drained(S, L, cpu):
+            return int64(o.BLOCKED_BUFFER), nxt
         if held(S, L, lock, True):
             nxt = c
         else:

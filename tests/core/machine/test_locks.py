@@ -81,14 +81,14 @@ def test_a_trylock_that_fails_goes_elsewhere_instead_of_waiting(held: int) -> No
 @pytest.mark.parametrize(
     ("memory", "waits"),
     [
-        (o.TSO, {o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE}),
+        (o.TSO, {o.LOCK_READ, o.LOCK_WRITE, o.TRY_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE}),
         (o.WEAK, {o.UNLOCK_READ, o.UNLOCK_WRITE}),
     ],
 )
-def test_a_release_waits_for_the_store_buffer_and_under_tso_so_does_taking_a_lock(
+def test_a_release_waits_for_the_store_buffer_and_under_tso_so_does_taking_or_trying_a_lock(
     memory: int, waits: set[int]
 ) -> None:
-    for op in (o.LOCK_READ, o.LOCK_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE):
+    for op in (o.LOCK_READ, o.LOCK_WRITE, o.TRY_WRITE, o.UNLOCK_READ, o.UNLOCK_WRITE):
         machine = Tiny(memory=memory, stores=2)
         machine.stores(0)[0] = (3, 1)
         assert (machine.step(op, 0).outcome == o.BLOCKED_BUFFER) == (op in waits)

@@ -265,6 +265,8 @@ def lock_read(w: World, task: int, s: Words) -> Answer:
 
 @_step
 def try_write(w: World, task: int, s: Words) -> Answer:
+    if w.rules.memory == "tso" and _stores_wait(w, task):
+        return BUFFERED
     if must_wait(w, task, s):
         return s.label
     w.locks[lock_of(w, task, s)] = (True, w.locks[lock_of(w, task, s)][1])
