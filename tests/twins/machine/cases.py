@@ -47,7 +47,7 @@ TEXTS = {
     "outcomes": ("by-pages", "succeeded", "lack_referenced", "alloc_fail"),
 }
 #: Numbers of pages at which flushes change their way, and a few beside them.
-PAGES = (0, 1, 2, 3, 8, 16, 31, 32, 33, 34, 63, 64, 65, 200, 511, 512, 513, 2048, 70_000)
+PAGES = (0, 1, 2, 3, 8, 16, 31, 32, 33, 34, 63, 64, 65, 200, 511, 512, 513, 2048)
 #: The largest values of parameters that make a program long.
 SMALL = {"children": 12, "gib": 2, "tables": 5, "ranges": 3, "times": 3, "passes": 2, "operations": 4}
 MOST_STEPS = 6_000
@@ -249,8 +249,8 @@ def compare_search(problem: Problem, most: int) -> tuple[list[str], bool]:
     mine = search.search(search.begin(read_world(machine, rules), machine.ready), agents_of(problem), most)
     if mine.verdict == "inconclusive":
         return [], False
-    plain = Explorer(problem, NOTHING).search()
-    reduced = Explorer(problem).search()
+    plain = Explorer(problem, NOTHING).search(most_states=50 * most)
+    reduced = Explorer(problem).search(most_states=50 * most)
     found = []
     for how, outcome in (("without reductions", plain), ("with them", reduced)):
         if outcome.verdict != mine.verdict:
