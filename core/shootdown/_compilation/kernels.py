@@ -40,9 +40,9 @@ def kernel(function: F) -> F:
 
 
 def internal(function: F) -> F:
-    """Register a kernel that only other kernels call, so that no entry for Python is compiled.
+    """Register a kernel that only other kernels call: it is compiled as a part of each of them, without an entry.
 
-    Such entries are a fifth of the engine's compile time. From Python only the plain function can be called.
+    From Python only the plain function can be called.
     """
     return _marked(function, Manner.INTERNAL)
 

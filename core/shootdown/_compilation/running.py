@@ -38,13 +38,28 @@ _plain_copies: dict[Callable[..., Any], FunctionType] = {}
 _lock = threading.RLock()
 
 
-@functools.cache
+_at_once = False
+
+
+def compile_at_once() -> None:
+    """Compile kernels at their first call from now on, unless this process compiles none."""
+    global _at_once
+    _at_once = True
+    _runnable.clear()
+
+
 def way() -> str:
     """Return when this process compiles kernels: `auto`, `now` or `never`.
 
     Raises:
         ShootdownError: SHOOTDOWN_COMPILE has another value.
     """
+    chosen = _chosen()
+    return "now" if _at_once and chosen == "auto" else chosen
+
+
+@functools.cache
+def _chosen() -> str:
     wanted = os.environ.get("SHOOTDOWN_COMPILE", "auto")
     if wanted not in WAYS:
         from shootdown._values.errors import ShootdownError
@@ -183,7 +198,7 @@ class _Plainly:
     def __call__(self, *args: Any) -> Any:
         if self._compiled is not None:
             return self._compiled(*args)
-        if budget.lasts:
+        if budget.lasts and not _at_once:
             began = time.thread_time()
             try:
                 return self._plain(*args)
@@ -195,6 +210,8 @@ class _Plainly:
     def _settled(self) -> Any:
         if not self._kept:
             return _unkept(self._function)
+        if _at_once:
+            return _saying(self._function)
         made = compiled(self._function)
         from shootdown._compilation.backend import patience
 

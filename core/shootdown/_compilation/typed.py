@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import struct
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,3 +30,9 @@ def compiled_type(teach: str) -> Callable[[C], C]:
         return kind
 
     return note
+
+
+@functools.lru_cache(maxsize=256)
+def words_of(numbers: tuple[int, ...]) -> bytes:
+    """Return the 64-bit words of a named tuple of integers, which kernels read its fields from."""
+    return struct.pack(f"{len(numbers)}q", *numbers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from shootdown._compilation.typed import compiled_type, words_of
 from shootdown._machine import ops
 from shootdown._values.errors import ShootdownError
 
@@ -53,6 +54,7 @@ LOCK_CELLS = len(LOCK_PARTS)
 K_WRITER, K_READERS = range(LOCK_CELLS)
 
 
+@compiled_type("shootdown._compilation.backend.sizes_type:teach")
 class Layout(NamedTuple):
     """Sizes, offsets and rules of one machine; every field is a plain integer so that kernels can take it.
 
@@ -116,6 +118,11 @@ class Layout(NamedTuple):
     o_tlb: int
     o_store: int
     size: int
+
+    @property
+    def packed(self) -> bytes:
+        """The fields as 64-bit words, for compiled kernels."""
+        return words_of(self)
 
 
 def make_layout(

@@ -75,8 +75,8 @@ def warm(job: Job) -> Warmed:
     Raises:
         ShootdownError: this process compiles nothing, or no cache folder is writable, so that nothing could be kept.
     """
+    from shootdown._compilation.running import compile_at_once, compiles
     from shootdown._compilation.running import compiled as compiled_copy
-    from shootdown._compilation.running import compiles
 
     if not compiles():
         raise ShootdownError(
@@ -90,6 +90,7 @@ def warm(job: Job) -> Warmed:
         raise ShootdownError(
             "compiled kernels can't be kept: no folder for them can be written to; NUMBA_CACHE_DIR names another"
         )
+    compile_at_once()
     with watched() as compiled:
         job.run()
     # Kernels that can't be kept (a walk defined within another function) are compiled by every process: not counted.

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._compilation.typed import compiled_type, words_of
+
 #: The counters: machine-wide, for the open window, and for the window's actor.
 COUNTERS = (
     "gathers",
@@ -86,6 +88,7 @@ STALE_CELLS = len(STALE_PARTS)
 STALE_TIMES, STALE_STEP, STALE_MM, STALE_TABLES = range(STALE_CELLS)
 
 
+@compiled_type("shootdown._compilation.backend.sizes_type:teach")
 class Books(NamedTuple):
     """Sizes and offsets of the timed engine's own array; see the module.
 
@@ -156,6 +159,11 @@ class Books(NamedTuple):
     o_stale: int
     o_misc: int
     size: int
+
+    @property
+    def packed(self) -> bytes:
+        """The fields as 64-bit words, for compiled kernels."""
+        return words_of(self)
 
 
 #: Cells of the miscellaneous part.

@@ -80,10 +80,12 @@ def test_the_compiled_copy_is_the_same_code_object_under_the_same_name():
 
 
 def test_it_is_made_once_and_names_compiled_copies_alone():
-    assert compiled(answer) is compiled(answer)
+    from shootdown._compilation.backend.dispatchers import within
+
+    assert compiled(answer) is compiled(answer) is within(answer)
     world = compiled(answer).py_func.__globals__
-    assert world["plus_offset"] is compiled(plus_offset)
-    assert world["plus_offset"].py_func.__globals__["twice"] is compiled(twice)
+    assert world["plus_offset"] is within(plus_offset)
+    assert world["plus_offset"].py_func.__globals__["twice"] is within(twice)
     assert world["plus_offset"].py_func.__globals__["OFFSET"] is OFFSET
     assert "is_even" not in world  # what the code does not name
 
@@ -91,6 +93,16 @@ def test_it_is_made_once_and_names_compiled_copies_alone():
 def test_it_computes_what_the_plain_function_does():
     assert compiled(answer)(20) == answer(20) == 42
     assert compiled(calls_the_copy)(3) == calls_the_copy(3) == 14
+
+
+def test_what_goes_into_other_kernels_is_optimised_and_loaded_with_them_alone():
+    from shootdown._compilation.backend.dispatchers import within
+
+    assert compiled(answer)(20) == 42
+    for part in (plus_offset, twice):
+        (found,) = within(part).overloads.values()
+        assert found.library.get_pointer_to_function(found.fndesc.llvm_func_name) == 0
+    assert compiled(twice)(3) == 6
 
 
 def test_an_inlined_copy_is_another_function_of_the_same_code():

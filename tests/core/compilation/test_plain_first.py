@@ -126,6 +126,32 @@ def test_without_a_python_to_start_a_child_with_the_process_compiles_itself(tmp_
     assert "compiled first" in found["lines"][-1]
 
 
+@pytest.mark.compiled
+def test_what_compiles_ahead_compiles_at_once_though_it_runs_for_a_moment_only(tmp_path):
+    """As `shootdown warm` does: its runs are so short that plain Python would end them."""
+    (tmp_path / "kernels_of_a_test.py").write_text(KERNELS)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            RUN.replace("lines = []", "lines = []; running.compile_at_once()", 1),
+            "1000",
+            "1",
+        ],
+        env={
+            **os.environ,
+            "SHOOTDOWN_COMPILE": "auto",
+            "NUMBA_CACHE_DIR": str(tmp_path / "kept"),
+            "PYTHONPATH": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert (found["compiled"], found["child"], found["equal"], found["calls"]) == (True, False, True, 1)
+
+
 END = """
 import os, sys
 sys.stdout.flush()

@@ -18,6 +18,7 @@ from numba import jit, njit
 from numba.core.dispatcher import Dispatcher
 
 from shootdown._compilation.backend.disk import Disk
+from shootdown._compilation.backend.parts import CompilePart, CompileWhole
 from shootdown._compilation.registry import INSTRUCTIONS, MANNERS, TYPES, Manner
 from shootdown._compilation.worlds import copied, names_in, settle
 
@@ -26,25 +27,39 @@ from shootdown._compilation.worlds import copied, names_in, settle
 # additions for each array and call were 70 % of a timed run. A kernel that allocates does not compile.
 # None is called from C: an entry for that would take a tenth of the time to compile.
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+_WHOLE: dict[str, Any] = {**_FLAGS, "pipeline_class": CompileWhole}
+_PART: dict[str, Any] = {**_FLAGS, "no_cpython_wrapper": True, "pipeline_class": CompilePart}
 _FLAGS_OF: dict[Manner, dict[str, Any]] = {
-    Manner.KERNEL: _FLAGS,
-    # An entry for Python takes a fifth of the engine's time to compile.
-    Manner.INTERNAL: {**_FLAGS, "no_cpython_wrapper": True},
-    Manner.INLINED: {**_FLAGS, "forceinline": True},
-    Manner.INLINED_COPY: {**_FLAGS, "forceinline": True},
+    Manner.KERNEL: _WHOLE,
+    Manner.INTERNAL: _PART,
+    Manner.INLINED: {**_PART, "forceinline": True},
+    Manner.INLINED_COPY: {**_PART, "forceinline": True},
 }
 #: A plugin's own function may allocate: it is compiled with numba's defaults.
 _PLUGINS_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 _made: dict[Callable[..., Any], Any] = {}
+_entries: dict[Callable[..., Any], Any] = {}
 _taught: set[type] = set()
 
 
 def dispatcher(function: Callable[..., Any]) -> Any:
-    """Make the dispatcher of a kernel, and of the kernels that it names."""
+    """Make the dispatcher of a kernel that Python calls, and of the kernels that it names."""
+    manner = MANNERS[function]
+    if manner is Manner.KERNEL:
+        return within(function)
+    if function not in _entries:  # what is inlined into other kernels has no entry for Python
+        teach()
+        made = _entries[function] = _alone(function, _WHOLE)
+        made._cache = Disk(made.py_func)
+    return _entries[function]
+
+
+def within(function: Callable[..., Any]) -> Any:
+    """Make the dispatcher of a kernel that other kernels call, and of the kernels that it names."""
     if function not in _made:
         manner = MANNERS[function]
-        _make(function, njit(**_FLAGS_OF[manner]), kept=manner is not Manner.INLINED_COPY)
+        _make(function, njit(**_FLAGS_OF[manner]), kept=manner is Manner.KERNEL)
     teach()
     return _made[function]
 
@@ -60,7 +75,7 @@ def teach() -> None:
 def unkept(function: Callable[..., Any]) -> Any:
     """Make a dispatcher of a kernel without a disk cache."""
     teach()
-    return _alone(function, _FLAGS)
+    return _alone(function, _WHOLE)
 
 
 @functools.cache
@@ -72,7 +87,7 @@ def plugins_own(function: Callable[..., Any]) -> Any:
             compiled with numba itself.
     """
     if function in MANNERS:
-        return dispatcher(function)
+        return within(function)
     if isinstance(function, Dispatcher):
         return _instead(function)
     return _alone(function, _PLUGINS_FLAGS)
@@ -108,7 +123,7 @@ def _instead(value: Any) -> Any:
     """Return the replacement of a value in compiled code."""
     if isinstance(value, FunctionType):
         if value in MANNERS:
-            return dispatcher(value)
+            return within(value)
         if value in INSTRUCTIONS:
             return pkgutil.resolve_name(INSTRUCTIONS[value])
     # A plugin may compile its helpers itself, and they may name kernels, which must then be compiled copies.
