@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import attrs
 
@@ -26,6 +26,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
 from shootdown._machine.checks import MOST_ENTRIES, as_written, cost_number
 from shootdown._machine.label import Label
+from shootdown._machine.repeating import repeated
 from shootdown._machine.sites import Site, caller, mistake
 from shootdown._values.errors import ShootdownError
 
@@ -84,6 +85,11 @@ class Code:
     causes: tuple[str, ...]
     instructions: tuple[str, ...] = ()
     sites: tuple[Site | None, ...] = ()
+
+
+def _numbers(step: list[int | Label]) -> TypeGuard[list[int]]:
+    """Whether no operand is a label."""
+    return Label not in map(type, step)
 
 
 class Branch:
@@ -204,6 +210,27 @@ class Assembler(Builders):
                 "calls, VMAs or passes"
             )
 
+    def _copy(self, start: int, rows: list[list[int]]) -> None:
+        """Write steps again that were written from `start` on, with other operands."""
+        end = start + len(rows)
+        self._steps.extend(rows)  # type: ignore[arg-type]
+        for known in (self._sites, self._cost, self._cause, self._notes):
+            known.extend(known[start:end])  # type: ignore[arg-type]
+
+    def _cut(self, end: int) -> None:
+        """Forget the steps from `end` on."""
+        for known in (self._steps, self._sites, self._cost, self._cause, self._notes):
+            del known[end:]
+
+    def repeat(self, count: int, write: Callable[[int], None]) -> None:
+        """Write steps `count` times over, quickly where they are alike.
+
+        Args:
+            count: how many times.
+            write: writes the steps of one time, numbered from 0, and does nothing else.
+        """
+        repeated(self, count, write)
+
     def place(self, label: Label) -> None:
         """Place a label at the next step.
 
@@ -304,8 +331,11 @@ class Assembler(Builders):
 
         for what, site in self._open:
             raise mistake(f"the programs end within a `with` block: {what} is still open", site)
-        flat = []
+        flat: list[int] = []
         for n, step in enumerate(self._steps):
+            if step[0] != o.PICK and _numbers(step):
+                flat += step
+                continue
             for operand in step:
                 value = operand.at if isinstance(operand, Label) else operand
                 if isinstance(operand, Label) and value < 0:

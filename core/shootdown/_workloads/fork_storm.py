@@ -62,8 +62,11 @@ def _build(setting: Setup) -> Machine:
     model.signal(gone)
     model.asm.halt()
     model.starts(parent)
-    for i, child in enumerate(forked):
-        model.calls.fork(child, 1 + i, 0, (mapping,), populated=False)
+
+    def fork(i: int) -> None:
+        model.calls.fork(forked[i], 1 + i, 0, (mapping,), populated=False)
+
+    model.asm.repeat(children, fork)
     model.wait(gone, children)
     model.asm.halt()
     return model.build(pages_per_table=1)
