@@ -8,8 +8,8 @@ import click
 
 from shootdown._cli import _common
 from shootdown._questions.case import Case
-from shootdown._questions.compare import HEADLINE_WORKLOAD, cases
-from shootdown._questions.simulate import RUNS, simulate
+from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, run_cases
+from shootdown._questions.simulate import RUNS
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
 
@@ -52,9 +52,7 @@ def command(
             settings=settings,
         )
         with _common.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
-            for case in chosen:
-                row = simulate(case, advance)
-                done.append(row)
+            done.extend(run_cases(chosen, advance))  # what was done before an interrupt stays
     except KeyboardInterrupt:
         interrupted = True
     if as_json:

@@ -123,6 +123,12 @@ def runnable(function: F) -> F:
     return ready
 
 
+def runs_compiled(function: Callable[..., Any]) -> bool:
+    """Whether calls of a kernel run compiled by now, for the types of arguments that it was called with so far."""
+    made = _compiled.get(function)
+    return made is not None and bool(getattr(made, "overloads", None))
+
+
 def unkept(function: F) -> F:
     """Return the same as `runnable`, but not kept on disk: for arguments whose type no other process has."""
     if not compiles():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from shootdown._compilation.announcing import tick
+from shootdown._compilation.threads import check
 
 #: The target duration of one call, in seconds.
 AIM = 0.1
@@ -27,7 +28,12 @@ class Slices:
         self._began = time.monotonic()
 
     def begin(self) -> int:
-        """Begin a call and return its size."""
+        """Begin a call and return its size.
+
+        Raises:
+            AbandonedError: nobody waits for this thread's work any more.
+        """
+        check()
         self._began = time.monotonic()
         return self.size
 

@@ -26,7 +26,6 @@ from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
 from shootdown._machine.checks import MOST_ENTRIES, as_written, cost_number
 from shootdown._machine.label import Label
-from shootdown._machine.repeating import repeated
 from shootdown._machine.sites import Site, caller, mistake
 from shootdown._values.errors import ShootdownError
 
@@ -221,15 +220,6 @@ class Assembler(Builders):
         """Forget the steps from `end` on."""
         for known in (self._steps, self._sites, self._cost, self._cause, self._notes):
             del known[end:]
-
-    def repeat(self, count: int, write: Callable[[int], None]) -> None:
-        """Write steps `count` times over, quickly where they are alike.
-
-        Args:
-            count: how many times.
-            write: writes the steps of one time, numbered from 0, and does nothing else.
-        """
-        repeated(self, count, write)
 
     def place(self, label: Label) -> None:
         """Place a label at the next step.

@@ -36,44 +36,61 @@ class _Block(NamedTuple):
 
 
 def repeated(asm: Assembler, count: int, write: Callable[[int], None]) -> None:
-    """Write steps `count` times over.
+    """Write steps `count` times over, which differ from one time to the next by numbers alone.
 
     If the second and the third time differ as the first and the second do, by the same number in each operand, those
-    that follow are derived, but for the last one: it is written, and has to be as it would have been derived. Else all
-    are written.
+    that follow are derived. Those around powers of two and the last one are written, and have to be as they would have
+    been derived; else all are written.
 
     Args:
         asm: the assembler.
         count: how many times.
         write: writes the steps of one time, numbered from 0, and does nothing else.
     """
-    import numpy as np
-
     if count < _FEWEST:
         for n in range(count):
             write(n)
         return
     blocks = [_written(asm, write, n) for n in range(_FIRST)]
-    change = _change(blocks)
     end = asm.here
-    if change is not None:
-        last = blocks[-1]
-        assert last is not None
-        size, missing = len(last.rows), count - _FIRST - 1
-        rows, by = np.array(last.rows, np.int64).reshape(-1, 5), np.array(change, np.int64).reshape(-1, 5)
-        wanted = (rows + by * (missing + 1)).tolist()
-        times = np.arange(1, missing + 1, dtype=np.int64)[:, None, None]
-        derived = rows[None] + by[None] * times
-        for row, column in last.moves:
-            derived[:, row, column] += end + np.arange(missing) * size
-        for at in range(missing):
-            asm._copy(end - size, derived[at].tolist())
-        found = _written(asm, write, count - 1)
-        if found is not None and (found.rows, found.moves, found.about) == (wanted, last.moves, last.about):
-            return
-        asm._cut(end)
+    first, change = blocks[0], _change(blocks)
+    if first is not None and change is not None and _derived(asm, count, write, first, change):
+        return
+    asm._cut(end)
     for n in range(_FIRST, count):
         write(n)
+
+
+def _derived(
+    asm: Assembler, count: int, write: Callable[[int], None], first: _Block, change: list[list[int]]
+) -> bool:
+    """Derive all times but the first ones; return whether those that are written are what would have been derived."""
+    import numpy as np
+
+    rows, by = np.array(first.rows, np.int64), np.array(change, np.int64)
+    size = len(rows)
+    n = _FIRST
+    while n < count:
+        if n == count - 1 or n & (n - 1) == 0 or n & (n + 1) == 0:
+            found = _written(asm, write, n)
+            if found is None or (found.rows, found.moves, found.about) != (
+                (rows + by * n).tolist(),
+                first.moves,
+                first.about,
+            ):
+                return False
+            n += 1
+            continue
+        until = min(count - 1, (1 << n.bit_length()) - 1)  # the next one that is written
+        times = np.arange(n, until, dtype=np.int64)
+        derived = rows[None] + by[None] * times[:, None, None]
+        start = asm.here
+        for row, column in first.moves:
+            derived[:, row, column] += start + np.arange(len(times)) * size
+        for block in derived.tolist():
+            asm._copy(start - size, block)
+        n = until
+    return True
 
 
 def _written(asm: Assembler, write: Callable[[int], None], n: int) -> _Block | None:
@@ -108,8 +125,12 @@ def _change(blocks: list[_Block | None]) -> list[list[int]] | None:
         return None
     if second.apart != third.apart:
         return None
-    change = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(first.rows, second.rows, strict=True)]
-    again = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(second.rows, third.rows, strict=True)]
+    change = [
+        [b - a for a, b in zip(*rows, strict=True)] for rows in zip(first.rows, second.rows, strict=True)
+    ]
+    again = [
+        [b - a for a, b in zip(*rows, strict=True)] for rows in zip(second.rows, third.rows, strict=True)
+    ]
     if change != again or any(row[0] for row in change):
         return None
     return change

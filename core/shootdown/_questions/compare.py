@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from shootdown._compilation.running import runs_compiled
+from shootdown._compilation.threads import cores, in_threads
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.simulate import simulate
@@ -82,7 +84,28 @@ def cases(
     return [prepare(question) for question in asked]
 
 
-def run_cases(chosen: Iterable[Case[Workload]]) -> Iterator[Result]:
-    """Run prepared cases one after another and yield each result."""
-    for case in chosen:
-        yield simulate(case)
+def run_cases(
+    chosen: Sequence[Case[Workload]], after_run: Callable[[], None] = lambda: None
+) -> Iterator[Result]:
+    """Run prepared cases and yield the result of each, in their order.
+
+    When the engine is compiled, as many run at once as there are CPUs: compiled runs leave Python to the threads that
+    build the programs of the next cases.
+
+    Args:
+        chosen: the cases.
+        after_run: called after each run, perhaps by another thread.
+    """
+    done = 0
+    while done < len(chosen) and not (cores() > 1 and len(chosen) - done > 1 and _is_compiled()):
+        yield simulate(chosen[done], after_run)
+        done += 1
+    if done < len(chosen):
+        yield from in_threads(lambda case: simulate(case, after_run), chosen[done:], cores())
+
+
+def _is_compiled() -> bool:
+    """Whether runs are compiled by now."""
+    from shootdown._timed.scheduler import run
+
+    return runs_compiled(run)

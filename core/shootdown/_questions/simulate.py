@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
+
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case
@@ -69,23 +71,33 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
 
 def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
     from shootdown._machine.machine import Machine
-    from shootdown._timed.run import run_machine
+    from shootdown._timed.run import fingerprint, run_machine
 
     setup = case.setup()
     machine = built(case, setup, Machine)
     seed = int(case.parameters["seed"])
-    runs = {}
-    for which in RUNS:
-        runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
-        after_run()
+    key = fingerprint(machine, case.platform, seed)
+    found = _known.get(key)
+    if found is None:
+        runs = {}
+        for which in RUNS:
+            runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
+            after_run()
+        found = _found(machine, runs)
+        if len(_known) == _MOST_KNOWN:
+            _known.clear()
+        _known[key] = found
+    else:
+        for _ in RUNS:
+            after_run()
     remarks = called(f"workload {case.program.name}: remarks()", case.program.remarks, setup)
-    counted = {which: counts_of(machine, run) for which, run in runs.items()}
+    counted = found.counted
     return _row(
         case,
         supported=True,
         reason=None,
         counts=counted["likely"],
-        times=_times(machine, runs),
+        times=found.times,
         remarks=(
             *remarks,
             *_races(counted),
@@ -93,11 +105,41 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
             *_no_global_asid(setup, counted["likely"]),
             *_warnings(counted["likely"]),
         ),
-        interrupts=(runs["likely"].flushes_taken + runs["likely"].syncs_taken).tolist(),
-        instructions=runs["likely"].window_instructions[0]
-        if machine.windows
-        else runs["likely"].instructions,
+        interrupts=found.interrupts,
+        instructions=found.instructions,
         applied=case.program.applied(setup),
+    )
+
+
+@attrs.frozen
+class _Found:
+    """What the runs of a machine found.
+
+    Args:
+        counted: the counts of each run.
+        times: elapsed and system time.
+        interrupts: of each CPU, in the likely run.
+        instructions: executions of each named instruction, in the likely run.
+    """
+
+    counted: Mapping[str, Mapping[str, int]]
+    times: Mapping[str, Span]
+    interrupts: tuple[int, ...]
+    instructions: Mapping[str, int]
+
+
+#: What was found before, by what it depends on: several kernels often have the same steps, and runs have no chance.
+_known: dict[bytes, _Found] = {}
+_MOST_KNOWN = 256
+
+
+def _found(machine: Machine, runs: Mapping[str, Run]) -> _Found:
+    likely = runs["likely"]
+    return _Found(
+        counted={which: counts_of(machine, run) for which, run in runs.items()},
+        times=_times(machine, runs),
+        interrupts=tuple((likely.flushes_taken + likely.syncs_taken).tolist()),
+        instructions=likely.window_instructions[0] if machine.windows else likely.instructions,
     )
 
 

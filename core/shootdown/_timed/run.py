@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -158,6 +160,29 @@ def run_machine(
             "event that never comes"
         )
     return _collect(machine, B, S, Q, timeline, steps)
+
+
+def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
+    """Return a digest of everything that the runs of a machine depend on: with the same one they find the same.
+
+    Args:
+        machine, platform, seed: as `run_machine` takes them.
+    """
+    code, L = machine.code, machine.layout
+    used = np.flatnonzero(machine.state)
+    digest = blake2b(digest_size=16)
+    for part in (code.steps, code.lists, code.cost, used, machine.state[used]):
+        digest.update(np.ascontiguousarray(part).data)
+        digest.update(str(part.shape).encode())
+    others = (
+        machine.ready, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
+        machine.numbers, machine.reach, code.instructions, tuple(L), seed, platform.jitter, platform.tick_hz,
+        platform.walk_entries, platform.huge_entries,
+    )  # fmt: skip
+    digest.update(repr(others).encode())
+    for which in ("low", "likely", "high"):
+        digest.update(cost_array(platform.costs, which).data)
+    return digest.digest()
 
 
 def number_cpus(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:

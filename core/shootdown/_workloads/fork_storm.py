@@ -7,6 +7,7 @@ lore 4d3878531c76479d9f8ca9789dc6485d@amazon.de: 1000 children over 1200 GiB on 
 from __future__ import annotations
 
 from shootdown._machine.machine import Machine
+from shootdown._machine.repeating import repeated
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
@@ -66,7 +67,7 @@ def _build(setting: Setup) -> Machine:
     def fork(i: int) -> None:
         model.calls.fork(forked[i], 1 + i, 0, (mapping,), populated=False)
 
-    model.asm.repeat(children, fork)
+    repeated(model.asm, children, fork)
     model.wait(gone, children)
     model.asm.halt()
     return model.build(pages_per_table=1)

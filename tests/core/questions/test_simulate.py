@@ -68,3 +68,31 @@ def test_a_row_has_how_many_preempted_vcpus_and_actors_there_were() -> None:
     assert "actors=99 is more than there can be: 2 (each is one of the 2 sharers)" in row.remarks
     assert any(remark.startswith("preempted=32 is more than there can be: 0") for remark in row.remarks)
     assert "applied" not in row.to_dict()
+
+
+def test_kernels_with_the_same_steps_are_run_once_and_have_the_same_row(monkeypatch):
+    from shootdown._questions import simulate as module
+    from shootdown._questions.compare import compare
+    from shootdown._timed import run as timed
+
+    runs = []
+    before = timed.run_machine
+
+    def counted(*args, **options):
+        runs.append(options["which"])
+        return before(*args, **options)
+
+    monkeypatch.setattr(timed, "run_machine", counted)
+    monkeypatch.setattr(module, "_known", {})
+    asked = {"arch": ["x86"], "parameters": {"children": 3, "gib": 2}, "cpus": [3]}
+    both = [row.to_dict() for row in compare("fork-storm", kernels=["7.0", "7.0.2"], **asked)]
+    assert runs == ["low", "likely", "high"]
+    module._known.clear()
+    alone = [
+        row.to_dict() for name in ("7.0", "7.0.2") for row in compare("fork-storm", kernels=[name], **asked)
+    ]
+    assert both == alone
+    runs.clear()
+    compare("fork-storm", kernels=["7.0"], **{**asked, "parameters": {"children": 3, "gib": 2, "seed": 2}})
+    compare("fork-storm", kernels=["7.0"], **asked, settings=["platform.walk_entries=3"])
+    assert len(runs) == 6
