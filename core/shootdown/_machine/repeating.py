@@ -108,7 +108,7 @@ def _written(asm: Assembler, write: Callable[[int], None], n: int) -> _Block | N
                 operand = operand.at - start
             row.append(operand)
         rows.append(row)
-    about = list(
+    about: list[tuple[object, ...]] = list(
         zip(asm._cost[start:], asm._cause[start:], asm._notes[start:], asm._sites[start:], strict=True)
     )
     return _Block(rows, moves, about, (len(asm._lists), len(asm._causes), len(asm._instructions)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -77,19 +78,21 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
     machine = built(case, setup, Machine)
     seed = int(case.parameters["seed"])
     key = fingerprint(machine, case.platform, seed)
-    found = _known.get(key)
-    if found is None:
-        runs = {}
-        for which in RUNS:
-            runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
-            after_run()
-        found = _found(machine, runs)
-        if len(_known) == _MOST_KNOWN:
-            _known.clear()
-        _known[key] = found
-    else:
-        for _ in RUNS:
-            after_run()
+    with _running.setdefault(key, threading.Lock()):  # another thread may have the same one under way
+        found = _known.get(key)
+        if found is None:
+            runs = {}
+            for which in RUNS:
+                runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
+                after_run()
+            found = _found(machine, runs)
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+                _running.clear()
+            _known[key] = found
+        else:
+            for _ in RUNS:
+                after_run()
     remarks = called(f"workload {case.program.name}: remarks()", case.program.remarks, setup)
     counted = found.counted
     return _row(
@@ -130,6 +133,7 @@ class _Found:
 
 #: What was found before, by what it depends on: several kernels often have the same steps, and runs have no chance.
 _known: dict[bytes, _Found] = {}
+_running: dict[bytes, threading.Lock] = {}
 _MOST_KNOWN = 256
 
 
