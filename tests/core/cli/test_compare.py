@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from shootdown import _cli
-from shootdown._cli import _compare
+from shootdown._questions import compare as comparing
 from shootdown._questions.simulate import simulate
 from shootdown._values.errors import ShootdownError
 
@@ -152,7 +152,7 @@ def test_ctrl_c_leaves_the_rows_that_are_done(
             raise KeyboardInterrupt
         return simulate(case)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_compare, "simulate", once)
+    monkeypatch.setattr(comparing, "simulate", once)
     assert _cli.run(["compare", *SMALL, "--kernel", "6.15,6.16,7.0", "--json"]) == _cli.INTERRUPTED
     written = capsys.readouterr()
     assert [row["kernel"] for row in json.loads(written.out)["rows"]] == ["6.15", "6.16"]
