@@ -211,6 +211,7 @@ class Assembler(Builders):
 
     def _copy(self, start: int, rows: list[list[int]]) -> None:
         """Write steps again that were written from `start` on, with other operands."""
+        self.expect(len(self._steps) + len(rows))
         end = start + len(rows)
         self._steps.extend(rows)  # type: ignore[arg-type]
         for known in (self._sites, self._cost, self._cause, self._notes):
