@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 INCONCLUSIVE = 3
-_REDUCTIONS = ("fuse", "dead", "symmetry")
+_REDUCTIONS = ("fuse", "dead", "symmetry", "arrive")
 _SMALLEST = 1 << 20
 _LARGEST = (1 << 50) - 1
 
@@ -91,7 +91,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     "--reductions",
     metavar="LIST",
     callback=_reductions,
-    help="all (the default), none, or fuse,dead,symmetry.",
+    help="all (the default), none, or fuse,dead,symmetry,arrive.",
 )
 @click.option("--states", metavar="N", type=_common.Whole(1), help="Give up after so many states.")
 @click.option(

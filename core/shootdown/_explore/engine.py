@@ -41,11 +41,14 @@ class Reductions:
         fuse: local steps belong to the move of the step before them, or begin a task's first move.
         dead: registers and gathers that no later step reads are cleared.
         symmetry: states that differ only by a renaming of like parts count as one.
+        arrive: calls that change nothing where they arrive do so at once; a bug or livelock is searched for again
+            without, so that its story is a shortest one.
     """
 
     fuse: bool = True
     dead: bool = True
     symmetry: bool = True
+    arrive: bool = True
 
 
 @attrs.frozen(eq=False)
@@ -60,6 +63,7 @@ class Outcome:
         reached: the scenario's places that were reached.
         row_bytes, total_bytes: of one packed state, and of all that the search kept.
         walks: the number of random walks made in place of a search.
+        shortest: the path is a shortest one.
     """
 
     verdict: str
@@ -72,6 +76,7 @@ class Outcome:
     row_bytes: int
     total_bytes: int
     walks: int = 0
+    shortest: bool = True
 
 
 def begin(machine: Machine) -> npt.NDArray[Any]:
@@ -101,6 +106,7 @@ class Explorer:
     """
 
     def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
+        from shootdown._explore.arrivals import cpus_without
         from shootdown._explore.moves import Rules
         from shootdown._explore.symmetry import no_symmetry, symmetry_of
 
@@ -118,7 +124,11 @@ class Explorer:
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
             fuse=int(fuse),
             dead=int(self.reductions.dead),
+            arrive=0,
         )
+        without = cpus_without(problem, self.first, self.rules.entries) if self.reductions.arrive else None
+        self._lets_arrive = without is not None
+        self._without = np.zeros(1, np.int64) if without is None else without
         self.symmetry = (
             symmetry_of(layout, problem.groups, problem.mm_locks, problem.tables)
             if self.reductions.symmetry
@@ -152,6 +162,7 @@ class Explorer:
             flow.dead,
             np.zeros(max(len(problem.places), 1), np.uint8),
             np.zeros(len(code.cost), np.uint8),
+            self._without,
         )
         self.start = self.first.copy()
         runnable(settle)(self.start, *self.program)
@@ -176,6 +187,43 @@ class Explorer:
             most_states, most_bytes: bounds; when one is hit, the verdict is `inconclusive`.
             progress: called now and then with states found and states expanded.
         """
+        bounds = (most_states, most_bytes, progress)
+        if not self._lets_arrive:
+            return self._searched(*bounds)
+        self.rules = self.rules._replace(arrive=1)
+        fewer = self._searched(*bounds)
+        if fewer.verdict in (BUG, LIVELOCK):
+            kept = self.marks, self.start, self.assumed
+            self._search_without_arrivals()
+            outcome = self._searched(*bounds)
+            if outcome.verdict != INCONCLUSIVE:
+                return outcome
+            self.marks, self.start, self.assumed = kept
+            return self._with_arrivals_told(fewer)
+        return fewer
+
+    def _search_without_arrivals(self) -> None:
+        """Begin anew, with a move for each arrival."""
+        self.rules = self.rules._replace(arrive=0)
+        self.marks = None
+        self._assume(set(range(len(self.problem.machine.code.cost))))
+
+    def _with_arrivals_told(self, found: Outcome) -> Outcome:
+        """Return an outcome of a search in which calls arrived at once, with a move for each arrival in its path."""
+        from shootdown._explore.arrivals import with_arrivals
+        from shootdown._explore.concrete import concrete
+        from shootdown._explore.symmetry import no_symmetry
+
+        self.rules = self.rules._replace(arrive=1)
+        real = concrete(self, found.path)
+        self.rules = self.rules._replace(arrive=0)
+        self.symmetry = no_symmetry()  # the names in the path are real ones from now on
+        path = with_arrivals(self, real)
+        depth = found.depth + len(path) - len(found.path)
+        return attrs.evolve(found, path=tuple(path), depth=depth, shortest=False)
+
+    def _searched(self, most_states: int, most_bytes: int, progress: Callable[[int, int], None]) -> Outcome:
+        """Search with these rules."""
         width = self._first_widths()
         while True:
             outcome = self._search(width, most_states, most_bytes, progress)

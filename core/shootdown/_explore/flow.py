@@ -7,7 +7,9 @@ written before it is read again is dead; its value is cleared, so that states wh
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,18 +68,27 @@ class Text:
         self.steps: list[tuple[int, ...]] = [tuple(numbers[at : at + 5]) for at in range(0, len(numbers), 5)]
         #: The successors of each step.
         self.after = [successors(step, pc) for pc, step in enumerate(self.steps)]
+        #: Some step leads to one before it, or to itself.
+        self.looped = any(then <= pc for pc, after in enumerate(self.after) for then in after)
         #: A cache of other results about the program, by their arguments.
         self.memory: dict[Any, Any] = {}
 
 
 _texts: WeakKeyDictionary[Code, Text] = WeakKeyDictionary()
+#: The same for the programs seen last, by their steps: other cases may have equal ones.
+_equal: OrderedDict[bytes, Text] = OrderedDict()
+_MOST_TEXTS = 32
 
 
 def text_of(code: Code) -> Text:
-    """Return the `Text` of a program."""
+    """Return the `Text` of a program; equal programs share one."""
     text = _texts.get(code)
     if text is None:
-        text = _texts[code] = Text(code)
+        image = code.steps.tobytes()
+        text = _equal.pop(image, None) or Text(code)
+        _texts[code] = _equal[image] = text
+        if len(_equal) > _MOST_TEXTS:
+            _equal.popitem(last=False)
     return text
 
 
@@ -190,6 +201,10 @@ def reads_and_writes(step: Sequence[int]) -> tuple[int, int]:
     return _EFFECTS[step[0]].of(step)
 
 
+#: The same, kept: programs have many equal steps.
+_kept_reads_and_writes = lru_cache(maxsize=1 << 14)(reads_and_writes)
+
+
 def flow_of(code: Code, quiet: list[int]) -> Flow:
     """Compute which values are dead before each step: backwards, until nothing changes.
 
@@ -204,20 +219,21 @@ def flow_of(code: Code, quiet: list[int]) -> Flow:
 
 
 def _dead(text: Text) -> npt.NDArray[np.int64]:
-    n = len(text.steps)
-    touched = [reads_and_writes(step) for step in text.steps]
-    live = [0] * n
+    touched = [_kept_reads_and_writes(step) for step in text.steps]
+    live = [0] * len(text.steps)
+    work = range(len(text.steps) - 1, -1, -1)
+    backwards = [(pc, *touched[pc], text.after[pc]) for pc in work]
     changed = True
     while changed:
         changed = False
-        for pc in range(n - 1, -1, -1):
-            reads, writes = touched[pc]
+        for pc, reads, writes, after in backwards:
             out = 0
-            for then in text.after[pc]:
+            for then in after:
                 out |= live[then]
             now = reads | (out & ~writes)
             if now != live[pc]:
                 live[pc] = now
-                changed = True
+                # only a way back, to a step that was looked at before this one, needs another round
+                changed = changed or text.looped
     everything = (1 << THINGS) - 1
     return np.array([everything & ~mask for mask in live], np.int64)

@@ -9,7 +9,8 @@ where it is known, the mm that the step works on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,8 @@ _ENABLING = steps_that(lambda row: row.enables)
 _RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
 #: Steps that touch nothing shared, for speed.
 TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
+#: What nobody changes on a machine that stands still.
+_STANDING = ("lazy", "loaded", "mask")
 #: Steps that wait for something that stays true once it is: local as soon as they can be taken.
 _AWAITING = steps_that(lambda row: row.awaits)
 
@@ -97,7 +100,8 @@ class _Plan:
 _PLANS = {row.number: _Plan(row) for row in ROWS}
 
 
-def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touch]:
+@lru_cache(maxsize=1 << 14)
+def touches(step: tuple[int, ...], on: int, cpu: int, slots: int) -> tuple[Touch, ...]:
     """List the things that a step touches and that others could touch too.
 
     Args:
@@ -107,9 +111,11 @@ def touches(step: Sequence[int], on: int, cpu: int, slots: int) -> Iterator[Touc
         slots: PUD entries of an mm, each with a page-table lock.
     """
     plan = _PLANS[step[0]]
-    for one, place, values in plan.touches:
-        if not place or step[place] in values:
-            yield Touch(one.what, plan.which(one.whose, step, on, cpu, slots), one.writes)
+    return tuple(
+        Touch(one.what, plan.which(one.whose, step, on, cpu, slots), one.writes)
+        for one, place, values in plan.touches
+        if not place or step[place] in values
+    )
 
 
 def _lock(first: int, index: int, on: int, slots: int) -> int:
@@ -264,30 +270,78 @@ def quiet_steps(
         scheduler: CPUs may switch at any time.
         taken: the steps that are ever taken; others are ignored.
     """
-    cells = [int(cell) for cell in state]
+    cells = state.tolist() if isinstance(state, np.ndarray) else list(state)
     text = text_of(code)
     steps = text.steps
-    every: list[tuple[int, int, _Held, list[Touch]]] = []
-    known = _Touched(around)
-    tries = _Touched([])  # a trylock observes whether the lock is held
     ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
     still = not scheduler and stands_still(layout, cells, ops)
-    for task in range(layout.tasks):
-        cpu = cells[layout.o_task + task * TASK_CELLS + T_CPU]
-        for pc, visit in visits_of(code, layout, cells, task).items():
-            # Accesses to variables count even if they were not taken yet: else a loop that polls a variable would be
-            # local, and its move endless, until the write to it is taken.
-            if pc not in taken and steps[pc][0] not in _ON_MEMORY:
-                continue
-            found = _touched(text, pc, visit.on, cpu, layout.slots)
-            if still:
-                found = [touch for touch in found if touch.what not in ("lazy", "loaded", "mask")]
-            for touch in found:
-                known.add(task, visit.held, touch)
-                if steps[pc][0] == o.TRY_WRITE:
-                    tries.add(task, visit.held, touch)
-            if pc in taken:
-                every.append((task, pc, visit.held, found))
+    places = tuple(
+        tuple(cells[row + part] for part in (T_PC, T_ON, T_CPU))
+        for row in range(layout.o_task, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
+    )
+    key = ("quiet", places, layout.slots, layout.memory, tuple(around), scheduler, still, frozenset(taken))
+    if key not in text.memory:
+        accesses = _accesses(text, code, layout, cells, places)
+        text.memory[key] = _quiet(text, layout, accesses, around, ops, scheduler, still, taken)
+    found: list[int] = text.memory[key]
+    return found
+
+
+#: A step as one task reaches it: task, step, locks held, and what it touches.
+_Access = tuple[int, int, _Held, tuple[Touch, ...]]
+
+
+def _accesses(
+    text: Text, code: Code, layout: Layout, cells: Sequence[int], places: tuple[tuple[int, ...], ...]
+) -> list[_Access]:
+    """List what each task touches at each step that it can reach."""
+    key = ("accesses", places, layout.slots)
+    if key not in text.memory:
+        text.memory[key] = [
+            (
+                task,
+                pc,
+                visit.held,
+                ()
+                if text.steps[pc][0] in TOUCHES_NOTHING
+                else touches(text.steps[pc], visit.on, cpu, layout.slots),
+            )
+            for task, (_, _, cpu) in enumerate(places)
+            for pc, visit in visits_of(code, layout, cells, task).items()
+        ]
+    found: list[_Access] = text.memory[key]
+    return found
+
+
+def _quiet(
+    text: Text,
+    layout: Layout,
+    accesses: list[_Access],
+    around: list[Touch],
+    ops: set[tuple[int, int]],
+    scheduler: bool,
+    still: bool,
+    taken: set[int],
+) -> list[int]:
+    """Do what `quiet_steps` says; `still` is whether the machine stands still."""
+    steps = text.steps
+    every: list[_Access] = []
+    known = _Touched(around)
+    tries = _Touched([])  # a trylock observes whether the lock is held
+    for task, pc, held, found in accesses:
+        # Accesses to variables count even if they were not taken yet: else a loop that polls a variable would be
+        # local, and its move endless, until the write to it is taken.
+        reached = pc in taken
+        if not reached and steps[pc][0] not in _ON_MEMORY:
+            continue
+        if still and found:
+            found = tuple(touch for touch in found if touch.what not in _STANDING)
+        for touch in found:
+            known.add(task, held, touch)
+            if steps[pc][0] == o.TRY_WRITE:
+                tries.add(task, held, touch)
+        if reached:
+            every.append((task, pc, held, found))
     quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
     seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
     candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in seen}
@@ -334,14 +388,3 @@ def _polls(text: Text, quiet: list[int], load: int) -> bool:
                 known.add(then)
                 work.append(then)
     return False
-
-
-def _touched(text: Text, pc: int, on: int, cpu: int, slots: int) -> list[Touch]:
-    """List what a step touches, from the program's cache; see `touches`."""
-    if text.steps[pc][0] in TOUCHES_NOTHING:
-        return []
-    key = ("touches", pc, on, cpu, slots)
-    found: list[Touch] | None = text.memory.get(key)
-    if found is None:
-        found = text.memory[key] = list(touches(text.steps[pc], on, cpu, slots))
-    return found

@@ -27,6 +27,8 @@ from shootdown._machine.agents import (
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.flushes import take, takeable
 from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_MM,
     CPU_CELLS,
     CPU_TASK,
     G_TABLES,
@@ -84,6 +86,7 @@ class Rules(NamedTuple):
         choices: programs have CHOICE steps.
         fuse: local steps belong to the move before them, or to the one that they begin.
         dead: values of dead registers are cleared.
+        arrive: calls that change nothing where they arrive are taken at once.
     """
 
     walkers: int
@@ -94,6 +97,7 @@ class Rules(NamedTuple):
     choices: int
     fuse: int
     dead: int
+    arrive: int
 
 
 class Marks(NamedTuple):
@@ -103,12 +107,14 @@ class Marks(NamedTuple):
         local, dead: the program's `Flow`.
         seen: uint8, by place: a REACHED step was taken.
         taken: uint8, by step: it was taken, or is the next step of some task.
+        without: int64, by mm: the CPUs that never hold a translation of it, as a mask; see `arrivals`.
     """
 
     local: npt.NDArray[np.uint8]
     dead: npt.NDArray[np.int64]
     seen: npt.NDArray[np.uint8]
     taken: npt.NDArray[np.uint8]
+    without: npt.NDArray[np.int64]
 
 
 @inlined
@@ -149,6 +155,39 @@ def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
     if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return int64(-1)
     return task
+
+
+@kernel
+def unnoticed(S: Cells, L: Layout, F: Marks, sender: int) -> int:
+    """Return the CPUs that can take a call now and that it changes nothing on, as a mask; one word holds all CPUs."""
+    base = L.o_cpu + sender * CPU_CELLS
+    call = int64(S[base + CPU_CALL])
+    kind = call & o.CALL_MASK
+    if kind == o.CALL_SYNC or kind == o.CALL_RCU or call == o.CALL_INVALIDATE:
+        return takeable(S, L, sender, int64(0))
+    mm = int64(S[base + CPU_CALL_MM]) - 1
+    if mm >= 0 and (kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_INVALIDATE):
+        return takeable(S, L, sender, int64(0)) & int64(F.without[mm])
+    return int64(0)
+
+
+@kernel
+def let_arrive(S: Cells, L: Layout, F: Marks, R: Rules) -> int:
+    """Let CPUs take the calls that change nothing on them, until that ends a wait.
+
+    Returns:
+        the task that has waited, and goes on; -1 if there is none.
+    """
+    for sender in range(L.cpus):
+        if int64(S[L.o_out + sender]):
+            cpus = unnoticed(S, L, F, sender)
+            if cpus:
+                take(S, L, sender, int64(0), cpus)
+                if int64(S[L.o_out + sender]) == 0:
+                    task = woken(S, L, F, R, sender)
+                    if task >= 0:
+                        return task
+    return int64(-1)
 
 
 @inlined
@@ -238,38 +277,47 @@ def _move(
         done = come_back(S, P, L, x)
     if not done:
         return int64(REFUSED)
-    if task < 0:
-        return int64(MOVED)
-    t = L.o_task + task * TASK_CELLS
-    taken = int64(0)
-    while taken < LONGEST:
-        pc = int64(S[t + T_PC])
-        op = P[pc * 5]
-        if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
+    said = int64(MOVED)
+    for _ in range(LONGEST):
+        if task >= 0:
+            t = L.o_task + task * TASK_CELLS
+            taken = int64(0)
+            while taken < LONGEST:
+                pc = int64(S[t + T_PC])
+                op = P[pc * 5]
+                if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
+                    break
+                if begun and op == o.CHOICE:  # both branches are open to a move that begins at a CHOICE
+                    break
+                why = step_inlined(S, P, lists, L, task)
+                if why & 7 == o.FAILED:
+                    return int64(((why >> 3) << 2) | VIOLATED)
+                why = why & 7
+                if must and (why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0)):
+                    switch_to(S, L, int64(S[t + T_CPU]), -1)
+                    break
+                if why != o.DONE:
+                    if must and not begun:
+                        return int64(REFUSED)
+                    break
+                F.taken[pc] = 1
+                if op == o.REACHED:
+                    F.seen[P[pc * 5 + 1]] = 1
+                must = must and kind == STEP and goes_on(F, R, pc)
+                begun = True
+                taken += 1
+            F.taken[int64(S[t + T_PC])] = 1
+            if R.dead:
+                forget_dead(S, F.dead, L, task)
+            if taken == LONGEST:
+                said = int64(LONG)
+        if R.arrive == 0:
             break
-        if begun and op == o.CHOICE:  # both branches are open to a move that begins at a CHOICE
+        task = let_arrive(S, L, F, R)
+        if task < 0:
             break
-        why = step_inlined(S, P, lists, L, task)
-        if why & 7 == o.FAILED:
-            return int64(((why >> 3) << 2) | VIOLATED)
-        why = why & 7
-        if must and (why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0)):
-            switch_to(S, L, int64(S[t + T_CPU]), -1)
-            break
-        if why != o.DONE:
-            if must and not begun:
-                return int64(REFUSED)
-            break
-        F.taken[pc] = 1
-        if op == o.REACHED:
-            F.seen[P[pc * 5 + 1]] = 1
-        must = must and kind == STEP and goes_on(F, R, pc)
-        begun = True
-        taken += 1
-    F.taken[int64(S[t + T_PC])] = 1
-    if R.dead:
-        forget_dead(S, F.dead, L, task)
-    return int64(LONG if taken == LONGEST else MOVED)
+        must = False
+    return said
 
 
 @kernel

@@ -480,6 +480,6 @@ def search(
         raw(P),
         raw(lists),
         L,
-        Marks(raw(F.local), raw(F.dead), raw(F.seen), raw(F.taken)),
+        Marks(raw(F.local), raw(F.dead), raw(F.seen), raw(F.taken), raw(F.without)),
         R,
     )

@@ -190,6 +190,7 @@ def sample(
     for walk in range(walks):
         copy_cells(S, start)
         found = int64(0)  # moves that may be possible, 0 where they have to be listed anew
+        left = int64(0)  # those of them that were not refused yet
         last = int64(-1)
         late = (walk >> 1) % (L.tasks + 1) if walk & 1 else int64(-1)
         idle = int64(0)
@@ -200,11 +201,17 @@ def sample(
                 late = int64(-1)
                 idle = int64(0)
             x = next_random(x)
+            if (
+                found > 0 and last < 0 and left == int64(0 <= late < L.tasks)
+            ):  # all but who starts late was refused
+                idle += 1
+                continue
             label = last
             drawn = int64(-1)
             if last < 0 or x & 31 == 0:
                 if found == 0:
                     found = candidates(S, L, R, labels)
+                    left = found
                 drawn = int64((x >> 8) % found)
                 label = int64(labels[drawn])
             last = int64(-1)
@@ -217,6 +224,7 @@ def sample(
             if said == REFUSED:
                 if drawn >= 0:
                     labels[drawn] = -1
+                    left -= 1
                 continue
             found = int64(0)
             idle = int64(0)

@@ -311,6 +311,8 @@ def _verdict(
     remarks = list(case.remarks)
     if way and verdict in (BUG, LIVELOCK):
         remarks.append(f"found for {way}")
+    if outcome is not None and not outcome.shortest:
+        remarks.append("the story may not be a shortest one: a search for that hits the bound")
     if outcome is not None and soak is not None:
         remarks.append(soak.remark(outcome))
     if verdict == VACUOUS:

@@ -246,7 +246,7 @@ def test_reductions_change_no_verdict(cell: tuple) -> None:
             Reductions(fuse=False),
             Reductions(dead=False),
             Reductions(symmetry=False),
-            Reductions(fuse=False, dead=False, symmetry=False),
+            Reductions(fuse=False, dead=False, symmetry=False, arrive=False),
         ):
             problem = _problem((name, arch, platform, (*chosen, *_KEPT.get(platform, ())), parameters))
             outcome = Explorer(problem, reductions).search()

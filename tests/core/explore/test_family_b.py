@@ -220,7 +220,7 @@ def test_reductions_change_no_verdict(name: str) -> None:
             Reductions(fuse=False),
             Reductions(dead=False),
             Reductions(symmetry=False),
-            Reductions(fuse=False, dead=False, symmetry=False),
+            Reductions(fuse=False, dead=False, symmetry=False, arrive=False),
         ):
             found = explore_case(_case(name, cell), reductions=reductions)
             assert (found.verdict, found.invariant) == (whole.verdict, whole.invariant)

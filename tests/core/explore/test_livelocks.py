@@ -19,7 +19,7 @@ from shootdown._questions.explore import explorations, explore_case
 from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Scenario
 
-NONE = Reductions(fuse=False, dead=False, symmetry=False)
+NONE = Reductions(fuse=False, dead=False, symmetry=False, arrive=False)
 
 
 def empty(cpus: int = 2) -> Model:

@@ -15,7 +15,7 @@ from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations
 from shootdown._values.errors import ShootdownError
 
-NONE = Reductions(fuse=False, dead=False, symmetry=False)
+NONE = Reductions(fuse=False, dead=False, symmetry=False, arrive=False)
 Programs = Callable[[], "tuple[Model, dict[str, Any]]"]
 
 

@@ -13,7 +13,7 @@ from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations
 from shootdown.scenarios import Scene
 
-NOTHING = Reductions(fuse=False, dead=False, symmetry=False)
+NOTHING = Reductions(fuse=False, dead=False, symmetry=False, arrive=False)
 #: Scenario, architecture, platform, settings, parameters: small machines with every kind of agent.
 CELLS = (
     ("dirty-bit-lost", "x86", "kvm-guest", (), {}),

@@ -81,7 +81,7 @@ def test_each_invariant_of_a_scenario_is_explained_in_a_sentence(name: str) -> N
         (Reductions(fuse=False), 2),
         (Reductions(dead=False), 3),
         (Reductions(symmetry=False), 3),
-        (Reductions(False, False, False), 2),
+        (Reductions(False, False, False, False), 2),
     ],
 )
 def test_a_story_is_told_whatever_reductions_are_on(reductions: Reductions, sharers: int) -> None:

@@ -75,7 +75,7 @@ def test_reductions_change_no_verdict(cell: tuple) -> None:
         Reductions(fuse=False),
         Reductions(dead=False),
         Reductions(symmetry=False),
-        Reductions(fuse=False, dead=False, symmetry=False),
+        Reductions(fuse=False, dead=False, symmetry=False, arrive=False),
     ):
         if case.parameters["sharers"] == 2 or reductions.fuse:
             found = explore_case(case, reductions=reductions)
