@@ -441,6 +441,13 @@ set_option = click.option(
     multiple=True,
     help="A what-if: kernel.FIELD=... or platform.FIELD=...; may be repeated.",
 )
+jobs_option = click.option(
+    "--jobs",
+    metavar="N",
+    type=Whole(1, 256),
+    envvar="SHOOTDOWN_JOBS",
+    help="The most processes; one for each CPU unless given, or SHOOTDOWN_JOBS.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 

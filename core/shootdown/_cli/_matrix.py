@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,7 @@ INCONCLUSIVE = 3
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
-@click.option(
-    "--jobs", metavar="N", type=_common.Whole(1, 256), help="Processes; one for each CPU unless given."
-)
+@_common.jobs_option
 @click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")
 @_common.json_option
 def command(
@@ -48,6 +45,7 @@ def command(
     _common.refuse_both("--json", "--markdown", as_json, markdown)
     from shootdown._questions import matrix as m
     from shootdown._questions.explore import NO_ANSWER
+    from shootdown._questions.workers import cores
 
     prepared = m.jobs(
         scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -57,7 +55,7 @@ def command(
     interrupted = False
     try:
         with _common.progress(f"{total} cells", total) as advance:
-            for row in m.matrix(prepared, processes=jobs or os.cpu_count() or 1):
+            for row in m.matrix(prepared, processes=jobs or cores()):
                 done.append(row)
                 advance()
     except KeyboardInterrupt:

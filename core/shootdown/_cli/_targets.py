@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from shootdown._cli import _common
-from shootdown._questions.targets import targets
+from shootdown._questions.targets import Target, cells, judge_cell
+from shootdown._questions.workers import cores, divided
 from shootdown._report.targets import lines, markdown
 
 
@@ -17,6 +18,7 @@ from shootdown._report.targets import lines, markdown
 @click.option(
     "--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md."
 )
+@_common.jobs_option
 @_common.json_option
 def command(
     arch: tuple[str, ...],
@@ -24,6 +26,7 @@ def command(
     kernel: tuple[str, ...],
     settings: tuple[str, ...],
     as_markdown: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Judge what unsharing a table does on each target.
@@ -32,9 +35,22 @@ def command(
     mm, one of them inside GUP-fast. docs/explanation/unshared-tables.md tells why.
     """
     _common.refuse_both("--json", "--markdown", as_json, as_markdown)
-    found = targets(arch=arch, platforms=platform, kernels=kernel, settings=settings)
+    asked = cells(arch, platform, kernel, settings)
+    done: dict[int, Target] = {}
+    interrupted = False
+    try:
+        with _common.progress(f"{len(asked)} targets", len(asked)) as advance:
+            for number, target in divided(judge_cell, asked, processes=jobs or cores()):
+                done[number] = target
+                advance()
+    except KeyboardInterrupt:
+        interrupted = True
+    found = [done[number] for number in sorted(done)]
     if as_json:
         _common.write_json({"schema": 1, "rows": [target.to_dict() for target in found]})
-        return
-    for line in markdown(found) if as_markdown else lines(found, _common.width()):
-        _common.write_line(line)
+    elif found:
+        for line in markdown(found) if as_markdown else lines(found, _common.width()):
+            _common.write_line(line)
+    if interrupted:
+        click.echo(f"{len(done)} of {len(asked)} targets are done", err=True)
+        raise KeyboardInterrupt

@@ -7,9 +7,7 @@ machine are explored once. Scenarios are distributed to processes.
 from __future__ import annotations
 
 import hashlib
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +20,7 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.building import built
 from shootdown._questions.case import Case, machines
 from shootdown._questions.explore import Verdict, explorations, explore_case, ways
+from shootdown._questions.workers import divided
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 from shootdown._values.series import newest_known
@@ -45,8 +44,6 @@ _FLUSHES = (
 )
 #: Steps that no verdict depends on: they only count instructions or take time.
 _PACE = (o.EXECUTE, o.NOTE, o.WORK)
-#: With fewer cells no further processes are started.
-_WORTH_IT = 24
 
 
 @attrs.frozen
@@ -181,48 +178,13 @@ def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
 
     Args:
         prepared: what `jobs` returned.
-        processes: the number of processes, this one included.
+        processes: the most processes that explore at once.
 
     Yields:
         Verdicts; those of a job together, jobs in the order in which they finish.
     """
-    if processes < 2 or sum(len(job.cells) for job in prepared) < _WORTH_IT:
-        for job in prepared:
-            yield from run_job(job)
-        return
-    from concurrent.futures import as_completed
-
-    first, *rest = prepared
-    yield from run_job(first)  # compiles the kernels once, before other processes start
-    with _pool(processes) as pool:
-        # The largest first, so that no long job is left at the end.
-        futures = [pool.submit(run_job, job) for job in sorted(rest, key=lambda job: -len(job.cells))]
-        for future in as_completed(futures):
-            yield from future.result()
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[Any]:
-    """Start processes that ignore Ctrl-C; this process stops them at once when it gets one."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
-    )
-    try:
-        yield pool
-    except BaseException:
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        raise
-    pool.shutdown()
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _, found in divided(run_job, prepared, processes=processes, size=lambda job: len(job.cells)):
+        yield from found
 
 
 def run_job(job: Job) -> list[Verdict]:

@@ -163,6 +163,32 @@ def targets(
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
+    return [judge_cell(cell) for cell in cells(arch, platforms, kernels, settings)]
+
+
+@attrs.frozen
+class Cell:
+    """One target, by names: another process finds the same.
+
+    Args:
+        arch, platform, kernel: names.
+        settings: the what-ifs.
+    """
+
+    arch: str
+    platform: str
+    kernel: str
+    settings: Mapping[str, str]
+
+
+def cells(
+    arch: Sequence[str], platforms: Sequence[str], kernels: Sequence[str], settings: Iterable[str]
+) -> list[Cell]:
+    """List the targets that `targets` judges; see there.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
     from shootdown._values.series import newest_known
 
     installed = registry()
@@ -174,10 +200,18 @@ def targets(
             f"has {_CPUS} CPUs, some for its threads; `shootdown explain` runs any number"
         )
     return [
-        judge(Question(_CASE, architecture, platform, kernel, settings=asked, cpus=_CPUS))
+        Cell(architecture.name, platform.name, kernel, asked)
         for architecture, platform in _pairs(installed, arch, platforms)
         for kernel in chosen
     ]
+
+
+def judge_cell(cell: Cell) -> Target:
+    """Judge one target."""
+    installed = registry()
+    architecture = installed.architecture(cell.arch)
+    platform = installed.platforms(cell.arch)[cell.platform]
+    return judge(Question(_CASE, architecture, platform, cell.kernel, settings=cell.settings, cpus=_CPUS))
 
 
 def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
