@@ -35,6 +35,7 @@ _ENTRY = {row: STEPS[row].first(Kind.ENTRY) for row in _USING_ENTRIES}
 _ON_CALLS = steps_that(
     lambda row: TARGETS in (*row.reads, *row.writes) or any(cell in WHOLE_CALL for cell in row.writes)
 ) | {o.SEND}
+_SENDING = frozenset({o.SEND})
 _ON_GENERATIONS = (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE)
 assert CALL_MM in WHOLE_CALL
 
@@ -49,12 +50,26 @@ def cpus_without(problem: Problem, first: npt.NDArray[Any], entries: int) -> npt
     """
     machine, layout = problem.machine, problem.machine.layout
     text = text_of(machine.code)
-    if layout.words != 1 or not text.steps or not _waited_for(text):
+    if "waited for" not in text.memory:
+        text.memory["waited for"] = _waited_for(text)
+    if layout.words != 1 or not text.memory["waited for"]:
         return None
+    key = ("without", first.tobytes(), layout, problem.walkers, problem.scheduler, entries)
+    if key not in text.memory:
+        text.memory[key] = _cpus_without(problem, text, first, entries)
+    kept: npt.NDArray[np.int64] = text.memory[key]
+    return kept.copy()
+
+
+def _cpus_without(
+    problem: Problem, text: Text, first: npt.NDArray[Any], entries: int
+) -> npt.NDArray[np.int64]:
+    machine, layout = problem.machine, problem.machine.layout
     found = np.zeros(max(layout.mms, 1), np.int64)
     visits = [visits_of(machine.code, layout, first, task) for task in range(layout.tasks)]
     if _looks_at_generations(problem, text, visits):
         return found
+    using_mms, using_entries = text.places(_USING_MMS), text.places(_USING_ENTRIES)
     for mm in range(layout.mms):
         holding = 0
         for name in _HOLDING:
@@ -70,11 +85,11 @@ def cpus_without(problem: Problem, first: npt.NDArray[Any], entries: int) -> npt
             cpu = int(first[row + T_CPU])
             if int(first[row + T_MM]) == mm + 1:  # the CPU may come to load it
                 holding |= _walking(problem, entries, cpu)
-            for pc, visit in reached.items():
-                step = text.steps[pc]
-                if step[0] in _USING_MMS and visit.on in (mm, ANY):
+            for pc in using_mms.intersection(reached):
+                if reached[pc].on in (mm, ANY):
                     holding |= 1 << cpu
-                if step[0] in _USING_ENTRIES and step[_ENTRY[step[0]]] in of_mm:
+            for pc in using_entries.intersection(reached):
+                if text.steps[pc][_ENTRY[text.steps[pc][0]]] in of_mm:
                     holding |= 1 << cpu
         found[mm] = ~holding & ((1 << layout.cpus) - 1)
     return found
@@ -87,7 +102,7 @@ def _walking(problem: Problem, entries: int, cpu: int) -> int:
 
 def _waited_for(text: Text) -> bool:
     """Whether tasks leave a call alone from when they send it until they have waited for it."""
-    sends = [pc for pc, step in enumerate(text.steps) if step[0] == o.SEND]
+    sends = text.places(_SENDING)
     work = [then for pc in sends for then in text.after[pc]]
     known = set(work)
     while work:

@@ -94,6 +94,13 @@ def begin(machine: Machine) -> npt.NDArray[Any]:
     return state
 
 
+def _widen(width: npt.NDArray[np.int64], sampled: tuple[npt.NDArray[Any], ...]) -> None:
+    """Widen cells to the values that random walks put there."""
+    *_, largest, varies = sampled
+    _, bits = np.frexp(largest)  # of a whole number: how many bits it has
+    np.maximum(width, np.where(varies, bits, 0), out=width)
+
+
 class Explorer:
     """One problem, set up for searching, for random walks and for retelling.
 
@@ -340,7 +347,9 @@ class Explorer:
     def _first_widths(self) -> npt.NDArray[np.int64]:
         """Guess from random walks which cells vary and which steps are taken; a wrong guess only costs time."""
         width = np.zeros(len(self.start), np.int64)
-        self._sample(self.start, width, 30)
+        sampled = self._sampling()
+        self._sample(self.start, sampled, 30)
+        _widen(width, sampled)
         every, cautious = self.assumed, self.marks.local
         taken = self.taken
         if self._assume(taken) and all(cautious[pc] == self.marks.local[pc] for pc in taken):
@@ -361,36 +370,30 @@ class Explorer:
         from shootdown._explore.packing import unpack
 
         start = found_from.copy()
+        sampled = self._sampling()
         done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
         for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
             runnable(unpack)(store.rows, int(row) * plan.words, start, plan)
-            self._sample(start, width, 2)
+            self._sample(start, sampled, 2)
+        _widen(width, sampled)
 
-    def _sample(self, start: npt.NDArray[Any], width: npt.NDArray[np.int64], walks: int) -> None:
-        """Widen cells to the values that random walks from a state put there."""
+    def _sampling(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return what random walks write to: a state, labels, and each cell's largest value and varying bits."""
+        return (
+            self.start.copy(),
+            np.zeros(self._most_moves(), np.int64),
+            self.start.copy(),
+            np.zeros_like(self.start),
+        )
+
+    def _sample(self, start: npt.NDArray[Any], sampled: tuple[npt.NDArray[Any], ...], walks: int) -> None:
+        """Note the values that random walks from a state put into cells."""
         from shootdown._explore.walk import sample
 
-        largest, varies = self.start.copy(), np.zeros_like(self.start)
-        steps, lists, layout, marks, rules = self.program
-        scratch, labels = start.copy(), np.zeros(self._most_moves(), np.int64)
+        scratch, labels, largest, varies = sampled
         runnable(sample)(
-            scratch,
-            start,
-            self.start,
-            steps,
-            lists,
-            layout,
-            marks,
-            rules,
-            labels,
-            largest,
-            varies,
-            12345,
-            walks,
-            200,
+            scratch, start, self.start, *self.program, labels, largest, varies, 12345, walks, 200
         )
-        for cell in np.flatnonzero(varies):
-            width[cell] = max(width[cell], int(largest[cell]).bit_length())
 
     def _most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list."""

@@ -70,8 +70,19 @@ class Text:
         self.after = [successors(step, pc) for pc, step in enumerate(self.steps)]
         #: Some step leads to one before it, or to itself.
         self.looped = any(then <= pc for pc, after in enumerate(self.after) for then in after)
+        self.ops = frozenset(step[0] for step in self.steps)
         #: A cache of other results about the program, by their arguments.
         self.memory: dict[Any, Any] = {}
+
+    def places(self, ops: frozenset[int]) -> frozenset[int]:
+        """Return where the steps of some operations are."""
+        if ops.isdisjoint(self.ops):
+            return frozenset()
+        key = ("places", ops)
+        if key not in self.memory:
+            self.memory[key] = frozenset(pc for pc, step in enumerate(self.steps) if step[0] in ops)
+        found: frozenset[int] = self.memory[key]
+        return found
 
 
 _texts: WeakKeyDictionary[Code, Text] = WeakKeyDictionary()

@@ -272,14 +272,16 @@ def quiet_steps(
     """
     cells = state.tolist() if isinstance(state, np.ndarray) else list(state)
     text = text_of(code)
-    steps = text.steps
-    ops = {(steps[pc][0], steps[pc][1]) for pc in taken}
+    chosen = frozenset(taken)
+    if ("ops", chosen) not in text.memory:
+        text.memory["ops", chosen] = {text.steps[pc][:2] for pc in chosen}
+    ops = text.memory["ops", chosen]
     still = not scheduler and stands_still(layout, cells, ops)
     places = tuple(
         tuple(cells[row + part] for part in (T_PC, T_ON, T_CPU))
         for row in range(layout.o_task, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
     )
-    key = ("quiet", places, layout.slots, layout.memory, tuple(around), scheduler, still, frozenset(taken))
+    key = ("quiet", places, layout.slots, layout.memory, tuple(around), scheduler, still, chosen)
     if key not in text.memory:
         accesses = _accesses(text, code, layout, cells, places)
         text.memory[key] = _quiet(text, layout, accesses, around, ops, scheduler, still, taken)

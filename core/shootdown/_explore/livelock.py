@@ -14,6 +14,7 @@ nothing: local steps alone that lead to the same state again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +22,13 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.backward import followers, spread
-from shootdown._explore.flow import LOCAL
+from shootdown._explore.flow import LOCAL, Text, text_of
+from shootdown._explore.footprint import visits_of
 from shootdown._explore.moves import REFUSED, move
 from shootdown._explore.search import candidates
 from shootdown._explore.story import called
 from shootdown._machine import ops as o
-from shootdown._machine.courses import OVER, after, reachable, rows_of
+from shootdown._machine.courses import OVER, after, rows_of
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS
@@ -53,11 +55,11 @@ def first_trap(explorer: Explorer, store: Any, plan: Any, symmetry: Any, scratch
     from shootdown._explore import search as s
 
     count = int(store.at[s.COUNT])
-    steps = rows_of(explorer.problem.machine.code)
-    ending, endless = tasks_that_end(explorer, steps)
+    text = text_of(explorer.problem.machine.code)
+    ending, endless = tasks_that_end(explorer)
     found = []
     if ending:
-        ends = _over(explorer, store, plan, count, ending, steps)
+        ends = _over(explorer, store, plan, count, ending, text)
         while runnable(spread)(store, ends, count):
             pass
         rest = np.flatnonzero(ends[:count] == 0)
@@ -66,21 +68,21 @@ def first_trap(explorer: Explorer, store: Any, plan: Any, symmetry: Any, scratch
         if len(rest):
             found.append(int(rest[0]))
     if endless:
-        rows = _rounds(explorer, store, plan, count, endless, steps)
+        rows = _rounds(explorer, store, plan, count, endless, text.steps)
         if rows is not None:
             found.append(rows)
     return min(found, default=None)
 
 
-def tasks_that_end(explorer: Explorer, steps: list[list[int]]) -> tuple[list[int], list[int]]:
+def tasks_that_end(explorer: Explorer) -> tuple[list[int], list[int]]:
     """List the tasks from whose beginning the text has a way to an end, and those for which it has none."""
-    layout = explorer.problem.machine.layout
+    code, layout = explorer.problem.machine.code, explorer.problem.machine.layout
+    ends = text_of(code).places(OVER)
     ending: list[int] = []
     endless: list[int] = []
     for task in range(layout.tasks):
-        begin = int(explorer.first[layout.o_task + task * TASK_CELLS + T_PC])
-        ends = any(steps[pc][0] in OVER for pc in reachable(steps, begin))
-        (ending if ends else endless).append(task)
+        never = ends.isdisjoint(visits_of(code, layout, explorer.first, task))
+        (endless if never else ending).append(task)
     return ending, endless
 
 
@@ -100,10 +102,11 @@ def _places(
 
 
 def _over(
-    explorer: Explorer, store: Any, plan: Any, count: int, ending: list[int], steps: list[list[int]]
+    explorer: Explorer, store: Any, plan: Any, count: int, ending: list[int], text: Text
 ) -> npt.NDArray[np.uint8]:
     """Say of each row whether all tasks that could end have."""
-    over = np.array([step[0] in OVER for step in steps])
+    over = np.zeros(len(text.steps), bool)
+    over[list(text.places(OVER))] = True
     ends = np.ones(count, np.uint8)
     for begin in range(0, count, _CHUNK):
         end = min(begin + _CHUNK, count)
@@ -150,7 +153,7 @@ def _cut_off(
 
 
 def _rounds(
-    explorer: Explorer, store: Any, plan: Any, count: int, endless: list[int], steps: list[list[int]]
+    explorer: Explorer, store: Any, plan: Any, count: int, endless: list[int], steps: Sequence[Sequence[int]]
 ) -> int | None:
     """Return the first row in which a task that has no end goes round in local steps alone."""
     suspicious = round_trips(steps)
@@ -167,7 +170,7 @@ def _rounds(
     return None
 
 
-def round_trips(steps: list[list[int]]) -> set[int]:
+def round_trips(steps: Sequence[Sequence[int]]) -> set[int]:
     """List the steps on a task's own registers that such steps lead back to, other than in a counted loop."""
     local = [step[0] in LOCAL for step in steps]
     follow = {
@@ -226,7 +229,7 @@ def going_round(explorer: Explorer, state: npt.NDArray[Any]) -> list[str]:
     machine = explorer.problem.machine
     layout, code = machine.layout, machine.code
     steps = rows_of(code)
-    ending, endless = tasks_that_end(explorer, steps)
+    ending, endless = tasks_that_end(explorer)
     places: dict[int, set[int]] = {task: set() for task in range(layout.tasks)}
     work, known = [state.copy()], {state.tobytes()}
     labels = np.zeros(4096, np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from shootdown._explore.flow import text_of
@@ -30,6 +29,7 @@ _USING = steps_that(lambda row: row.uses)
 _USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
 #: Steps that store an mm in a table's state, and those that move a task to another CPU.
 _NAMING_MMS = steps_that(lambda row: STATE in row.writes)
+_FLUSHING = frozenset({o.FLUSH_BEGIN})
 _MOVING = steps_that(lambda row: HOME in row.writes)
 
 
@@ -37,11 +37,10 @@ def check_groups(problem: Problem, first: State) -> None:
     """Refuse groups of like parts that store an mm's number in a place that renaming does not reach."""
     machine, layout = problem.machine, problem.machine.layout
     mms = {mm for group in problem.groups for mm in group.mms}
-    steps = text_of(machine.code).steps
+    naming = text_of(machine.code).places(_NAMING_MMS)
     for group in problem.groups if mms else ():
         for task in group.tasks:
-            visits = visits_of(machine.code, layout, first, task)
-            if any(steps[pc][0] in _NAMING_MMS for pc in visits):
+            if not naming.isdisjoint(visits_of(machine.code, layout, first, task)):
                 raise ShootdownError(
                     f"task {task} is in a group that has mms of its own and reuses or frees a table (TABLE_STATE): "
                     "leave it out of the groups"
@@ -92,13 +91,14 @@ def _cpus_with(problem: Problem, first: State, ops: frozenset[int]) -> int:
     """Return the CPUs whose tasks can reach one of these steps, as a mask."""
     machine = problem.machine
     layout = machine.layout
-    steps = machine.code.steps.reshape(-1, 5)
-    if np.isin(steps[:, 0], list(_MOVING)).any():
+    text = text_of(machine.code)
+    if not _MOVING.isdisjoint(text.ops):
         return (1 << layout.cpus) - 1
+    places = text.places(ops)
     mask = 0
     for task in range(layout.tasks):
         cpu = int(first[layout.o_task + task * TASK_CELLS + T_CPU])
-        if any(int(steps[pc][0]) in ops for pc in visits_of(machine.code, layout, first, task)):
+        if not places.isdisjoint(visits_of(machine.code, layout, first, task)):
             mask |= 1 << cpu
     return mask
 
@@ -107,8 +107,8 @@ def _flushes(problem: Problem, first: State, task: int, mm: int) -> bool:
     """Whether a task may flush an mm."""
     machine = problem.machine
     visits = visits_of(machine.code, machine.layout, first, task)
-    steps = machine.code.steps.reshape(-1, 5)
-    return any(int(steps[pc][0]) == o.FLUSH_BEGIN and visit.on in (mm, ANY) for pc, visit in visits.items())
+    flushes = text_of(machine.code).places(_FLUSHING)
+    return any(visits[pc].on in (mm, ANY) for pc in flushes.intersection(visits))
 
 
 def _may_leave_out_anybody(problem: Problem) -> bool:
