@@ -23,8 +23,10 @@ from shootdown._machine.machine import Machine
 SLICE = 200_000
 _FIRST_ROWS = 1 << 12
 _FIRST_STATES = 100
-#: States from which random walks look ahead.
-_LOOKS = 32
+#: The most random walks before a search, and their seed.
+_WALKS, _SEED = 30, 12345
+#: States from which random walks look ahead; fewer where no story depends on it, and calls of kernels take longer.
+_LOOKS, _FEWER_LOOKS = 32, 4
 #: Bytes for a state apart from its row: parent, label, a state that it leads to, and two slots of the hash table.
 _OVERHEAD = 20
 
@@ -348,7 +350,10 @@ class Explorer:
         """Guess from random walks which cells vary and which steps are taken; a wrong guess only costs time."""
         width = np.zeros(len(self.start), np.int64)
         sampled = self._sampling()
-        self._sample(self.start, sampled, 30)
+        if self.rules.arrive == 0:
+            self._sample(self.start, sampled, _WALKS)
+        else:
+            self._sample_until_known(sampled)
         _widen(width, sampled)
         every, cautious = self.assumed, self.marks.local
         taken = self.taken
@@ -372,10 +377,22 @@ class Explorer:
         start = found_from.copy()
         sampled = self._sampling()
         done, found = int(store.at[s.HEAD]), int(store.at[s.COUNT])
-        for row in np.unique(np.linspace(min(done, found - 1), found - 1, _LOOKS).astype(int)):
+        looks = _LOOKS if self.rules.arrive == 0 else _FEWER_LOOKS
+        for row in np.unique(np.linspace(min(done, found - 1), found - 1, looks).astype(int)):
             runnable(unpack)(store.rows, int(row) * plan.words, start, plan)
             self._sample(start, sampled, 2)
         _widen(width, sampled)
+
+    def _sample_until_known(self, sampled: tuple[npt.NDArray[Any], ...]) -> None:
+        """Walk from the start until some walks in which each task starts late once show nothing new."""
+        *_, largest, varies = sampled
+        walks = 2 * (self.problem.machine.layout.tasks + 1)
+        known = b""
+        for made in range(0, _WALKS, walks):
+            self._sample(self.start, sampled, walks, _SEED + made)
+            before, known = known, b"".join(cells.tobytes() for cells in (largest, varies, self.marks.taken))
+            if known == before:
+                break
 
     def _sampling(self) -> tuple[npt.NDArray[Any], ...]:
         """Return what random walks write to: a state, labels, and each cell's largest value and varying bits."""
@@ -386,14 +403,18 @@ class Explorer:
             np.zeros_like(self.start),
         )
 
-    def _sample(self, start: npt.NDArray[Any], sampled: tuple[npt.NDArray[Any], ...], walks: int) -> None:
+    def _sample(
+        self,
+        start: npt.NDArray[Any],
+        sampled: tuple[npt.NDArray[Any], ...],
+        walks: int,
+        seed: int = _SEED,
+    ) -> None:
         """Note the values that random walks from a state put into cells."""
         from shootdown._explore.walk import sample
 
         scratch, labels, largest, varies = sampled
-        runnable(sample)(
-            scratch, start, self.start, *self.program, labels, largest, varies, 12345, walks, 200
-        )
+        runnable(sample)(scratch, start, self.start, *self.program, labels, largest, varies, seed, walks, 200)
 
     def _most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list."""

@@ -46,6 +46,7 @@ _ENABLING = steps_that(lambda row: row.enables)
 _RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
 #: Steps that touch nothing shared, for speed.
 TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
+_TARGETING_WALKERS = frozenset({o.TARGET_WALKERS})
 #: What nobody changes on a machine that stands still.
 _STANDING = ("lazy", "loaded", "mask")
 #: Steps that wait for something that stays true once it is: local as soon as they can be taken.
@@ -182,12 +183,13 @@ def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Vis
                 held = held - {lock}
             else:  # an unknown lock may be any of those that are held
                 held = frozenset()
+        passed = visit if on == visit.on and held is visit.held else _Visit(on, held)
         for then in text.after[pc]:
             before = known.get(then)
             refused = op == o.TRY_WRITE and then == c
-            now = _Visit(on, visit.held if refused else held)
+            now = _Visit(on, visit.held) if refused else passed
             if before is not None:
-                if before == now:
+                if before is now or before == now:
                     continue
                 now = _Visit(before.on if before.on == on else ANY, before.held & now.held)
             if now != before:
@@ -205,16 +207,14 @@ def _exclude(x: frozenset[tuple[int, bool]], y: frozenset[tuple[int, bool]]) -> 
     return any(a[0] == b[0] != ANY and (a[1] or b[1]) for a in x for b in y)
 
 
-def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]) -> bool:
-    """Whether no CPU ever turns lazy or switches to another mm, so that each CPU in an mm_cpumask has that mm loaded.
+def stands_still(layout: Layout, state: Sequence[int]) -> bool:
+    """Whether each CPU in an mm_cpumask has that mm loaded, and none is lazy.
+
+    If no step that is taken switches, it stays so.
 
     Args:
-        layout, cells: the machine, when every task has its CPU.
-        ops: operations and first operands of all steps that can be taken.
+        layout, state: the machine, when every task has its CPU.
     """
-    state = list(cells)
-    if any(holds(STEPS[op].switches, STEPS[op], (op, a)) for op, a in ops):
-        return False
     words = layout.words
     lazy = layout.o_sets + CPU_SETS.index("lazy") * words
     if any(state[lazy : lazy + words]):
@@ -225,6 +225,16 @@ def stands_still(layout: Layout, cells: Iterable[int], ops: set[tuple[int, int]]
         if state[mask : mask + words] != state[loaded : loaded + words]:
             return False
     return True
+
+
+def _switches(text: Text) -> frozenset[int]:
+    """Return the steps after which a CPU may be lazy, or have another mm loaded."""
+    if "switches" not in text.memory:
+        text.memory["switches"] = frozenset(
+            pc for pc, step in enumerate(text.steps) if holds(STEPS[step[0]].switches, STEPS[step[0]], step)
+        )
+    found: frozenset[int] = text.memory["switches"]
+    return found
 
 
 class _Touched:
@@ -273,10 +283,7 @@ def quiet_steps(
     cells = state.tolist() if isinstance(state, np.ndarray) else list(state)
     text = text_of(code)
     chosen = frozenset(taken)
-    if ("ops", chosen) not in text.memory:
-        text.memory["ops", chosen] = {text.steps[pc][:2] for pc in chosen}
-    ops = text.memory["ops", chosen]
-    still = not scheduler and stands_still(layout, cells, ops)
+    still = not scheduler and _switches(text).isdisjoint(chosen) and stands_still(layout, cells)
     places = tuple(
         tuple(cells[row + part] for part in (T_PC, T_ON, T_CPU))
         for row in range(layout.o_task, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
@@ -284,7 +291,7 @@ def quiet_steps(
     key = ("quiet", places, layout.slots, layout.memory, tuple(around), scheduler, still, chosen)
     if key not in text.memory:
         accesses = _accesses(text, code, layout, cells, places)
-        text.memory[key] = _quiet(text, layout, accesses, around, ops, scheduler, still, taken)
+        text.memory[key] = _quiet(text, layout, accesses, around, scheduler, still, chosen)
     found: list[int] = text.memory[key]
     return found
 
@@ -295,70 +302,72 @@ _Access = tuple[int, int, _Held, tuple[Touch, ...]]
 
 def _accesses(
     text: Text, code: Code, layout: Layout, cells: Sequence[int], places: tuple[tuple[int, ...], ...]
-) -> list[_Access]:
-    """List what each task touches at each step that it can reach."""
+) -> tuple[frozenset[int], list[_Access]]:
+    """Return the steps that some task can reach, and what each task touches, where it touches something."""
     key = ("accesses", places, layout.slots)
     if key not in text.memory:
-        text.memory[key] = [
-            (
-                task,
-                pc,
-                visit.held,
-                ()
-                if text.steps[pc][0] in TOUCHES_NOTHING
-                else touches(text.steps[pc], visit.on, cpu, layout.slots),
-            )
-            for task, (_, _, cpu) in enumerate(places)
-            for pc, visit in visits_of(code, layout, cells, task).items()
+        every = [visits_of(code, layout, cells, task) for task in range(len(places))]
+        touching = frozenset(range(len(text.steps))) - text.places(TOUCHES_NOTHING)
+        found = [
+            (task, pc, visits[pc].held, touches(text.steps[pc], visits[pc].on, cpu, layout.slots))
+            for task, ((_, _, cpu), visits) in enumerate(zip(places, every, strict=True))
+            for pc in sorted(touching.intersection(visits))
         ]
-    found: list[_Access] = text.memory[key]
-    return found
+        text.memory[key] = frozenset().union(*every), found
+    kept: tuple[frozenset[int], list[_Access]] = text.memory[key]
+    return kept
 
 
 def _quiet(
     text: Text,
     layout: Layout,
-    accesses: list[_Access],
+    accesses: tuple[frozenset[int], list[_Access]],
     around: list[Touch],
-    ops: set[tuple[int, int]],
     scheduler: bool,
     still: bool,
-    taken: set[int],
+    taken: frozenset[int],
 ) -> list[int]:
     """Do what `quiet_steps` says; `still` is whether the machine stands still."""
     steps = text.steps
     every: list[_Access] = []
     known = _Touched(around)
     tries = _Touched([])  # a trylock observes whether the lock is held
-    for task, pc, held, found in accesses:
+    reached, touching = accesses
+    for access in touching:
+        task, pc, held, found = access
         # Accesses to variables count even if they were not taken yet: else a loop that polls a variable would be
         # local, and its move endless, until the write to it is taken.
-        reached = pc in taken
-        if not reached and steps[pc][0] not in _ON_MEMORY:
+        if pc not in taken and steps[pc][0] not in _ON_MEMORY:
             continue
-        if still and found:
-            found = tuple(touch for touch in found if touch.what not in _STANDING)
+        if still:
+            kept = tuple([touch for touch in found if touch.what not in _STANDING])
+            if len(kept) < len(found):
+                found = kept
+                access = (task, pc, held, found)
         for touch in found:
             known.add(task, held, touch)
             if steps[pc][0] == o.TRY_WRITE:
                 tries.add(task, held, touch)
-        if reached:
-            every.append((task, pc, held, found))
-    quiet = [QUIET if step[0] in LOCAL else SEEN for step in steps]
+        if pc in taken:
+            every.append(access)
+    quiet = [SEEN] * len(steps)
+    for pc in text.places(LOCAL):
+        quiet[pc] = QUIET
     seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
-    candidates = {pc for _, pc, _, _ in every if steps[pc][0] not in seen}
     # A blocked task may leave its CPU only while it is blocked (`agents.go_idle`). A release or signal ends that, so
     # that with a scheduler the order of the two matters and these steps are not local.
     ending_waits = _RELEASING | {o.SIGNAL} if scheduler else frozenset()
-    candidates = {pc for pc in candidates if steps[pc][0] not in ending_waits}
-    walkers_are_targets = any(op == o.TARGET_WALKERS for op, _ in ops)
+    candidates = set((reached & taken) - text.places(seen | ending_waits))
+    walkers_are_targets = not text.places(_TARGETING_WALKERS).isdisjoint(taken)
     for task, pc, held, found in every:
         op = steps[pc][0]
         if quiet[pc] or pc not in candidates or op in _AWAITING or (op in _ENABLING and op not in _RELEASING):
             continue
         others = tries if op in _RELEASING else known
-        if any(others.by_another(task, held, touch) for touch in found):
-            candidates.discard(pc)
+        for touch in found:
+            if others.by_another(task, held, touch):
+                candidates.discard(pc)
+                break
     for pc in candidates:
         op = steps[pc][0]
         if op in _AWAITING:

@@ -48,21 +48,31 @@ def plan_for(width: npt.NDArray[np.int64]) -> Plan:
     """
     word = np.zeros(len(width), np.int64)
     shift = np.zeros(len(width), np.uint64)
+    varying = np.flatnonzero(width)
+    widest = varying[np.argsort(-width[varying], kind="stable")]
     room: list[int] = []
-    for cell in sorted(np.flatnonzero(width), key=lambda c: -width[c]):
-        bits = int(width[cell])
-        at = next((at for at, free in enumerate(room) if free >= bits), len(room))
+    words, shifts = [], []
+    first = 0  # words before this one are full
+    for bits in width[widest].tolist():
+        at = first
+        while at < len(room) and room[at] < bits:
+            at += 1
         if at == len(room):
             room.append(_BITS)
-        word[cell], shift[cell] = at, _BITS - room[at]
+        words.append(at)
+        shifts.append(_BITS - room[at])
         room[at] -= bits
-    varying = np.flatnonzero(width)
-    words = max(len(room), 1)
-    cells = np.zeros(words * _BITS, np.int64)
-    for cell in varying:
-        first = int(word[cell]) * _BITS + int(shift[cell])
-        cells[first : first + int(width[cell])] = cell
-    return Plan(width.copy(), word, shift, varying, cells, words, len(varying))
+        while first < len(room) and room[first] == 0:
+            first += 1
+    word[widest], shift[widest] = words, shifts
+    cells = np.zeros(max(len(room), 1) * _BITS, np.int64)
+    starts = word[varying] * _BITS + shift[varying].astype(np.int64)
+    bits_of = width[varying]
+    ends = np.cumsum(bits_of)
+    cells[np.repeat(starts - ends + bits_of, bits_of) + np.arange(bits_of.sum())] = np.repeat(
+        varying, bits_of
+    )
+    return Plan(width.copy(), word, shift, varying, cells, max(len(room), 1), len(varying))
 
 
 @inlined
