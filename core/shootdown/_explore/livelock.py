@@ -28,7 +28,7 @@ from shootdown._explore.moves import REFUSED, move
 from shootdown._explore.search import candidates
 from shootdown._explore.story import called
 from shootdown._machine import ops as o
-from shootdown._machine.courses import OVER, after, rows_of
+from shootdown._machine.courses import OVER, after, reachable, rows_of
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS

@@ -201,9 +201,8 @@ def sample(
                 late = int64(-1)
                 idle = int64(0)
             x = next_random(x)
-            if (
-                found > 0 and last < 0 and left == int64(0 <= late < L.tasks)
-            ):  # all but who starts late was refused
+            tried = left == int64(0 <= late < L.tasks)  # all moves but those of who starts late
+            if found > 0 and last < 0 and tried:
                 idle += 1
                 continue
             label = last
