@@ -128,7 +128,7 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         mask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         if came:
             signal.raise_signal(signal.SIGINT)
 
