@@ -446,7 +446,7 @@ jobs_option = click.option(
     metavar="N",
     type=Whole(1, 256),
     envvar="SHOOTDOWN_JOBS",
-    help="The most processes; one for each CPU unless given, or SHOOTDOWN_JOBS.",
+    help="The most processes; one for each CPU that is free unless given, or SHOOTDOWN_JOBS.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 

@@ -28,11 +28,13 @@ WORTH_IT = 2.0
 
 
 def cores() -> int:
-    """Return how many CPUs this process may run on."""
+    """Return how many CPUs this process may run on and others leave to it, at least one."""
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
+        there = len(os.sched_getaffinity(0))
+        busy, _, _ = os.getloadavg()  # this process is one of those that are counted
+    except (AttributeError, OSError):
         return os.cpu_count() or 1
+    return max(min(there, round(there + 1 - busy)), 1)
 
 
 def divided(

@@ -60,6 +60,15 @@ def test_others_start_once_they_are_likely_to_save_time(
     assert workers._pays(sizes, done, took, processes) == pays
 
 
+@pytest.mark.parametrize(("busy", "left"), [(0.1, 4), (1.0, 4), (3.0, 2), (4.0, 1), (40.0, 1)])
+def test_cpus_that_others_keep_busy_get_no_process(
+    busy: float, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr(os, "getloadavg", lambda: (busy, 0.0, 0.0))
+    assert workers.cores() == left
+
+
 def test_a_process_that_is_ended_is_an_error_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_pays", lambda *_: True)
     with pytest.raises(ShootdownError, match="--jobs 1"):
