@@ -16,6 +16,9 @@ __all__ = ["CHANGES", "Change", "HasChanges", "newest_known", "resolve"]
 
 _PROPOSAL = "proposal:"
 
+Doubt = tuple[Change, str]
+"""A change that a release was taken to be without, and the remark on that."""
+
 
 class HasChanges(Protocol):
     """The part of an `Architecture` that resolving a kernel needs."""
@@ -50,26 +53,47 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
     Raises:
         ShootdownError: there is no such release or proposal.
     """
-    table = (*CHANGES, *architecture.changes)
-    proposal, asked = _parse_name(name, table)
-    release, remark = parse_release(asked)
-    remarks = [] if remark is None else [remark]
-    values: dict[str, Any] = {}
-    doubts: list[tuple[Change, str]] = []
-    for change in table:
-        if change.proposal is None:
-            has, doubt = has_change(release, change)
-            if doubt is not None:
-                doubts.append((change, doubt))
-        else:
-            has = change.proposal == proposal
-        if has:
-            values.update(change.sets)
-            doubts = [(open_, doubt) for open_, doubt in doubts if not _covers(change, open_)]
-    remarks += [doubt for _, doubt in doubts]
+    proposal, release, remark = _read(name, architecture)
+    changes, doubts = _having(release, proposal, architecture)
+    remarks = [*([] if remark is None else [remark]), *(doubt for _, doubt in doubts)]
     if proposal is not None:
         remarks.append(f"{_PROPOSAL}{proposal} was never merged: this is {release} with it")
-    kernel = Kernel(name=name, release=str(release), arch=architecture.switches(), remarks=tuple(remarks))
+    return kernel_with(changes, architecture, name=name, release=str(release), remarks=remarks)
+
+
+def changes_of(name: str, architecture: HasChanges) -> tuple[tuple[Change, ...], tuple[Doubt, ...]]:
+    """Return the changes that a release or proposal has, in the order of the table, and those that it might have.
+
+    Args:
+        name: as for `resolve`.
+        architecture: whose changes to look at besides those of mm/.
+
+    Raises:
+        ShootdownError: there is no such release or proposal.
+    """
+    proposal, release, _ = _read(name, architecture)
+    return _having(release, proposal, architecture)
+
+
+def kernel_with(
+    changes: Iterable[Change],
+    architecture: HasChanges,
+    *,
+    name: str,
+    release: str,
+    remarks: Iterable[str] = (),
+) -> Kernel:
+    """Return the kernel that has these changes and no others.
+
+    Args:
+        changes: any of mm/ and of the architecture, in the order of the table: the last one that moves a switch counts.
+        architecture: whose switches to use.
+        name, release, remarks: of the kernel.
+    """
+    values: dict[str, Any] = {}
+    for change in changes:
+        values.update(change.sets)
+    kernel = Kernel(name=name, release=release, arch=architecture.switches(), remarks=tuple(remarks))
     implied = dict(getattr(architecture, "implied", {}))
     if implied:
         said = ", ".join(f"{switch}={value}" for switch, value in implied.items())
@@ -135,6 +159,32 @@ def proposals(architectures: Iterable[HasChanges] = ()) -> tuple[str, ...]:
     """Return the names of the proposals that can be asked for as `proposal:NAME`."""
     table = [*CHANGES, *(change for one in architectures for change in one.changes)]
     return tuple(dict.fromkeys(change.proposal for change in table if change.proposal))
+
+
+def _read(name: str, architecture: HasChanges) -> tuple[str | None, Release, str | None]:
+    """Read the name of a kernel: the proposal, the release, and a remark on it."""
+    proposal, asked = _parse_name(name, (*CHANGES, *architecture.changes))
+    release, remark = parse_release(asked)
+    return proposal, release, remark
+
+
+def _having(
+    release: Release, proposal: str | None, architecture: HasChanges
+) -> tuple[tuple[Change, ...], tuple[Doubt, ...]]:
+    """Return the changes that a release has, with a proposal on top, and what is not certain."""
+    found: list[Change] = []
+    doubts: list[Doubt] = []
+    for change in (*CHANGES, *architecture.changes):
+        if change.proposal is None:
+            has, doubt = has_change(release, change)
+            if doubt is not None:
+                doubts.append((change, doubt))
+        else:
+            has = change.proposal == proposal
+        if has:
+            found.append(change)
+            doubts = [(open_, doubt) for open_, doubt in doubts if not _covers(change, open_)]
+    return tuple(found), tuple(doubts)
 
 
 def _parse_name(name: str, table: Iterable[Change]) -> tuple[str | None, str]:

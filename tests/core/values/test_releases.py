@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._plugins.registry import registry
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel, NoSwitches, switch, switches_of
 from shootdown._values.known import kernels_known, switches
-from shootdown._values.releases import evolve, has_change, newest_known, proposals, resolve
+from shootdown._values.releases import (
+    changes_of,
+    evolve,
+    has_change,
+    kernel_with,
+    newest_known,
+    proposals,
+    resolve,
+)
 from shootdown._values.series import (
     BY_NAME,
     HIGHEST_RC,
@@ -433,3 +442,32 @@ def test_every_switch_is_listed_with_its_values_and_the_commits_that_moved_it() 
     ]
     assert rows["toy", "toy"].changes == (("aaaaaaaaaaaa", "6.3", "true"),)
     assert rows[None, "sync_targets"].changes == (("v4", "proposal:targeted-sync", "walkers"),)
+
+
+def test_a_kernel_with_all_changes_of_a_release_is_that_release() -> None:
+    """Whatever takes changes away one by one starts from the same kernel."""
+    for architecture in registry().architectures().values():
+        for name in (
+            "5.10",
+            "6.1.150",
+            "6.12.74",
+            "6.16-rc1",
+            "7.0",
+            "7.3.4",
+            "proposal:skip-redundant-sync",
+        ):
+            changes, doubts = changes_of(name, architecture)
+            whole = resolve(name, architecture)
+            again = kernel_with(
+                changes, architecture, name=name, release=whole.release, remarks=whole.remarks
+            )
+            assert again == whole
+            assert {remark for _, remark in doubts} <= set(whole.remarks)
+
+
+def test_a_release_without_one_commit_has_the_switches_from_before_it() -> None:
+    x86 = registry().architecture("x86")
+    changes, _ = changes_of("7.0", x86)
+    without = [change for change in changes if change.commit != "8ce720d5bd91"]
+    kernel = kernel_with(without, x86, name="", release="")
+    assert (kernel.unshare_sync, kernel.unshare_gather) == ("per-table", False)
