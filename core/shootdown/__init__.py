@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from shootdown._pagetables.walk_many import ManyWalks
     from shootdown._plugins.markers import hookimpl
     from shootdown._questions.compare import compare
+    from shootdown._questions.difference import Difference, diff
     from shootdown._questions.explore import Verdict, explore
+    from shootdown._questions.history import History, history
     from shootdown._questions.image import Translation, mapped, walk
     from shootdown._questions.simulate import kernel, simulate
     from shootdown._questions.targets import Target, targets
@@ -41,7 +43,9 @@ _HOMES = {
     "Change": "_values.changes",
     "Cost": "_values.platform",
     "Costs": "_values.platform",
+    "Difference": "_questions.difference",
     "Geometry": "_values.architecture",
+    "History": "_questions.history",
     "Kernel": "_values.kernel",
     "Lowering": "_values.architecture",
     "ManyWalks": "_pagetables.walk_many",
@@ -58,7 +62,9 @@ _HOMES = {
     "Verdict": "_questions.explore",
     "Workload": "_values.workload",
     "compare": "_questions.compare",
+    "diff": "_questions.difference",
     "explore": "_questions.explore",
+    "history": "_questions.history",
     "hookimpl": "_plugins.markers",
     "kernel": "_questions.simulate",
     "mapped": "_questions.image",
@@ -76,7 +82,9 @@ __all__ = [
     "Change",
     "Cost",
     "Costs",
+    "Difference",
     "Geometry",
+    "History",
     "Kernel",
     "Lowering",
     "ManyWalks",
@@ -94,7 +102,9 @@ __all__ = [
     "Verdict",
     "Workload",
     "compare",
+    "diff",
     "explore",
+    "history",
     "hookimpl",
     "kernel",
     "mapped",

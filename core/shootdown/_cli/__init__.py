@@ -20,6 +20,8 @@ COMMANDS = {
     "explain": "Explain one run: who caused each interrupt, step by step.",
     "explore": "Explore every interleaving: can it go wrong, and how?",
     "matrix": "Tabulate the verdicts over kernels and platforms.",
+    "history": "Find since when a program does what it does, and why.",
+    "diff": "Tell two releases apart: switches, counts, times, verdicts.",
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",

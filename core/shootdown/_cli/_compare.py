@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _lore
 from shootdown._questions.case import Case
-from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, run_cases
+from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
@@ -22,6 +22,7 @@ from shootdown._values.workload import Workload
 @_common.kernel_option
 @_common.cpus_option
 @_common.set_option
+@_lore.option
 @_common.json_option
 def command(
     workload: str,
@@ -31,6 +32,7 @@ def command(
     kernel: tuple[str, ...],
     cpus: tuple[int, ...],
     settings: tuple[str, ...],
+    lore: bool,
     as_json: bool,
 ) -> None:
     """Compare what one workload costs, a row for each combination.
@@ -38,6 +40,7 @@ def command(
     Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
     with and after the changes that it is about. `shootdown list` names what there is to choose from.
     """
+    _lore.refuse_json(lore, as_json)
     chosen: list[Case[Workload]] = []
     done: list[Result] = []
     interrupted = False
@@ -57,8 +60,21 @@ def command(
         interrupted = True
     if as_json:
         _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    elif done and lore:
+        again = _lore.command_line(
+            "compare",
+            workload,
+            parameters=parameters,
+            arch=arch,
+            platform=platform,
+            kernel=kernel or headline_kernels(),
+            cpus=cpus,
+            settings=settings,
+        )
+        _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:
-        _show(chosen, done)
+        for line in _lines(chosen, done, _common.width()):
+            _common.write_line(line)
     if interrupted:
         if chosen:
             click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
@@ -70,14 +86,11 @@ def _what(workload: str, rows: int) -> str:
     return f"{workload}: {rows} row{'s' if rows > 1 else ''}"
 
 
-def _show(chosen: list[Case[Workload]], done: list[Result]) -> None:
+def _lines(chosen: list[Case[Workload]], done: list[Result], width: int) -> list[str]:
     from shootdown._report.comparison import comparison
     from shootdown._report.headline import always_shown, story
 
     pairs = list(zip(chosen, done, strict=False))
-    width = _common.width()
     defaults = chosen[0].program.read({})
-    for line in comparison(done, width, defaults=defaults, shown_always=always_shown(pairs)):
-        _common.write_line(line)
-    for line in story(pairs, width):
-        _common.write_line(line)
+    table = comparison(done, width, defaults=defaults, shown_always=always_shown(pairs))
+    return [*table, *story(pairs, width)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _lore
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 INCONCLUSIVE = 3
 _REDUCTIONS = ("fuse", "dead", "symmetry", "arrive")
+#: Stands between two rows of a mail.
+_RULE = "-" * 8
 _SMALLEST = 1 << 20
 _LARGEST = (1 << 50) - 1
 
@@ -53,6 +55,13 @@ def _reductions(_context: click.Context, _parameter: click.Parameter, text: str 
         if name not in _REDUCTIONS:
             raise click.BadParameter(f"{name!r} is none of all, none, {', '.join(_REDUCTIONS)}")
     return Reductions(**{name: name in names for name in _REDUCTIONS})
+
+
+def _written(reductions: Reductions | None) -> str | None:
+    """Write which reductions are on, as `_reductions` reads it."""
+    if reductions is None:
+        return None
+    return ",".join(name for name in _REDUCTIONS if getattr(reductions, name)) or "none"
 
 
 def _soak(walks: int | None, seed: int | None) -> Soak | None:
@@ -104,6 +113,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     type=_common.Whole(0, (1 << 63) - 1),
     help="Of the random walks; the same walks again.",
 )
+@_lore.option
 @_common.json_option
 def command(
     scenario: str | None,
@@ -120,6 +130,7 @@ def command(
     memory: int | None,
     soak: int | None,
     seed: int | None,
+    lore: bool,
     as_json: bool,
 ) -> None:
     """Explore every interleaving of a scenario: is it safe, or how does the bug come about?
@@ -127,6 +138,9 @@ def command(
     SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. A verdict is a result:
     the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous.
     """
+    _lore.refuse_json(lore, as_json)
+    if lore and replay is not None:
+        raise ShootdownError("--lore draws what a search found: give it without --replay")
     for option, path in (("--html", html), ("--perfetto", perfetto)):
         if path is not None:
             check_place(option, path)
@@ -157,6 +171,24 @@ def command(
         interrupted = True
     if as_json:
         _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    elif lore:
+        again = _lore.command_line(
+            "explore",
+            scenario,
+            parameters=parameters,
+            arch=arch or ([] if platform else dict.fromkeys(row.arch for row in done)),
+            platform=platform,
+            kernel=kernel or dict.fromkeys(row.kernel for row in done),
+            settings=settings,
+            flags={
+                "--reductions": _written(reductions),
+                "--states": states,
+                "--memory": memory,
+                "--soak": soak,
+                "--seed": seed,
+            },
+        )
+        _mail(done, again)
     else:
         _show(done)
     _draw(done, html, perfetto)
@@ -203,6 +235,17 @@ def _show(done: Sequence[Verdict]) -> None:
             _common.write_line("")
         for line in verdict_lines(row, _common.width()):
             _common.write_line(line)
+
+
+def _mail(done: Sequence[Verdict], command_line: str) -> None:
+    from shootdown._report.lore import verdict_mail
+
+    lines = [
+        line
+        for row in done
+        for line in ("", *([_RULE, ""] if row is not done[0] else []), *verdict_mail(row, _lore.WIDTH))
+    ]
+    _lore.write(lines, command_line)
 
 
 def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> None:

@@ -62,6 +62,7 @@ class Question(Generic[P]):
         parameters: of the program, as text or values; the others get their defaults.
         settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
         cpus: the number of online CPUs; the platform's own if None.
+        switches: the kernel itself, where no name resolves to it: a release without one of its commits.
     """
 
     program: P
@@ -71,6 +72,7 @@ class Question(Generic[P]):
     parameters: Mapping[str, Any] = attrs.field(factory=dict)
     settings: Iterable[str] | Mapping[str, str] = ()
     cpus: int | None = None
+    switches: Kernel | None = None
 
 
 @attrs.frozen
@@ -140,7 +142,8 @@ def prepare(question: Question[P]) -> Case[P]:
     """
     program, architecture = question.program, question.architecture
     settings = _what_ifs(program, question.settings)
-    kernel = set_kernel(resolve(question.kernel, architecture), settings, architecture)
+    named = resolve(question.kernel, architecture) if question.switches is None else question.switches
+    kernel = set_kernel(named, settings, architecture)
     platform, remarks = _with_settings(architecture, question.platform, settings)
     _check_hypervisor(architecture, platform, settings)
     refuse_contradictions(settings, kernel, platform, architecture.contradictions)

@@ -204,7 +204,7 @@ def explorations(
     """
     what = scenario_named(scenario) if isinstance(scenario, str) else _vetted(scenario, "the scenario given")
     installed = registry()
-    owners = list(arch) or ([] if platforms else [_of_this_machine(installed)])
+    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     asked = questions(
         what,
         machines(installed, owners, platforms),
@@ -215,7 +215,7 @@ def explorations(
     return [prepare(question) for question in asked]
 
 
-def _of_this_machine(installed: Registry) -> str:
+def of_this_machine(installed: Registry) -> str:
     """Return the name of this machine's architecture, or of the first one installed."""
     known = installed.architectures()
     here = host_machine()

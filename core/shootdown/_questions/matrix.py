@@ -196,7 +196,7 @@ def run_job(job: Job) -> list[Verdict]:
 def _cell(case: Case[Scenario], known: dict[str, Verdict]) -> Verdict:
     if case.refusal() is not None:
         return _light(explore_case(case), case)
-    key = _key(case)
+    key = key_of_machines(case)
     if key not in known:
         known[key] = explore_case(case)
     return _light(known[key], case)
@@ -217,7 +217,7 @@ def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
     )
 
 
-def _key(case: Case[Scenario]) -> str:
+def key_of_machines(case: Case[Scenario]) -> str:
     """Return a key that is equal for two cases only if their machines are."""
     digest = hashlib.sha256()
     for way, setup in ways(case):

@@ -29,6 +29,8 @@ class Workload:
         remarks: returns caveats for the reader of the row.
         shares_tables: it is about hugetlb PMD sharing; where there is none it is not supported.
         applied: returns, by parameter, how many of something there can be where more was asked for.
+        small: parameters of a run that takes no time and still shows what kernels do differently. `history` and `diff`
+            use them where none of them is given.
     """
 
     kind: ClassVar[str] = "workload"
@@ -45,6 +47,7 @@ class Workload:
     applied: Callable[[Setup], Mapping[str, int]] = attrs.field(
         default=lambda _: MappingProxyType({}), repr=False
     )
+    small: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
 
     def read(
         self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = MappingProxyType({})

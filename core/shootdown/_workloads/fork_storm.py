@@ -91,4 +91,5 @@ FORK_STORM = Workload(
     ),
     build=_build,
     shares_tables=True,
+    small={"children": 4, "gib": 16, "pages": 8},
 )

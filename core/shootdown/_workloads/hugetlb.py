@@ -271,6 +271,7 @@ def _workload(
         notes or _remarks,
         shares_tables=True,
         applied=_applied,
+        small={"tables": 4},
     )
 
 

@@ -264,4 +264,5 @@ THP_COLLAPSE = Workload(
     remarks=_remarks,
     refuse=_refuse,
     applied=lambda setting: applied(setting, busy=_busy(setting)),
+    small={"gib": 20, "ranges": 4},
 )

@@ -1,0 +1,86 @@
+"""`shootdown diff`: what changed between two kernels, and which commits did it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from shootdown._cli import _common, _lore
+
+SCHEMA = 1
+INCONCLUSIVE = 3
+
+
+@_common.command("diff")
+@click.argument("before", metavar="RELEASE")
+@click.argument("after", metavar="RELEASE")
+@click.argument("programs", nargs=-1, metavar="[PROGRAM]...")
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@click.option("--cpus", metavar="N", type=click.IntRange(1), help="How many CPUs are online.")
+@_common.set_option
+@_lore.option
+@_common.json_option
+def command(
+    before: str,
+    after: str,
+    programs: tuple[str, ...],
+    parameters: Mapping[str, str],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    cpus: int | None,
+    settings: tuple[str, ...],
+    lore: bool,
+    as_json: bool,
+) -> None:
+    """Tell two releases apart: switches, counts, times, verdicts.
+
+    A commit is to blame for a count if turning it back gives the count of the first release. Without PROGRAM: all
+    workloads, small, and the scenarios whose search takes a moment. Without --arch: this machine's architecture.
+    """
+    _lore.refuse_json(lore, as_json)
+    from shootdown._questions.difference import diff
+    from shootdown._questions.trials import program_named
+
+    with _common.working() as say:
+        found = diff(
+            before,
+            after,
+            programs,
+            arch=arch,
+            platforms=platform,
+            parameters=parameters,
+            settings=settings,
+            cpus=cpus,
+            tried=lambda name: say(f"{before} and {after}: {name}"),
+        )
+    if as_json:
+        _common.write_json({"schema": SCHEMA, **found.to_dict()})
+    else:
+        from shootdown._report.difference import lines
+
+        asked = [
+            program_named(name) for name in programs or dict.fromkeys(row.program for row in found.tried)
+        ]
+        defaults = {what.name: what.read({}) for what in asked}
+        text = list(lines(found, _lore.WIDTH if lore else _common.width(), defaults=defaults))
+        if lore:
+            command_line = _lore.command_line(
+                "diff",
+                before,
+                after,
+                *programs,
+                parameters=parameters,
+                arch=arch or dict.fromkeys(row.arch for row in found.tried),
+                platform=platform,
+                cpus=(cpus,) if cpus is not None else (),
+                settings=settings,
+            )
+            _lore.write(text, command_line)
+        else:
+            for line in text:
+                _common.write_line(line)
+    if programs and any(row.differs is None for row in found.tried):
+        raise click.exceptions.Exit(INCONCLUSIVE)

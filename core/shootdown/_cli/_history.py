@@ -1,0 +1,105 @@
+"""`shootdown history`: what a program does on every release, and which commits changed that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from shootdown._cli import _common, _lore
+
+SCHEMA = 1
+INCONCLUSIVE = 3
+
+
+@_common.command("history")
+@click.argument("program")
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@click.option(
+    "--series",
+    metavar="NAME,...",
+    multiple=True,
+    callback=lambda _context, _parameter, given: tuple(
+        name for text in given for name in _common.read_list(text)
+    ),
+    help="mainline, series such as 6.12, or ranges of them such as 6.1..6.12; all unless given.",
+)
+@click.option("--cpus", metavar="N", type=click.IntRange(1), help="How many CPUs are online.")
+@_common.set_option
+@click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM has to be a scenario.")
+@click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
+@_lore.option
+@_common.json_option
+def command(
+    program: str,
+    parameters: Mapping[str, str],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    series: tuple[str, ...],
+    cpus: int | None,
+    settings: tuple[str, ...],
+    verdict: bool,
+    advise: bool,
+    lore: bool,
+    as_json: bool,
+) -> None:
+    """Find since when a program does what it does, and why.
+
+    PROGRAM is a workload or a scenario, and is tried on every release that is known. Releases that follow one another
+    and have equal counts, or equal verdicts, share a row. The commit at a row was turned back by itself, and that gave
+    what the row above has. Without --arch: this machine's architecture.
+    """
+    _lore.refuse_json(lore, as_json)
+    from shootdown._questions.history import history
+    from shootdown._questions.trials import program_named
+
+    what = program_named(program)
+    with _common.working() as say:
+        done = 0
+
+        def tried() -> None:
+            nonlocal done
+            done += 1
+            say(f"{what.name}: {done} {'runs' if what.kind == 'workload' else 'searches'}")
+
+        say(f"{what.name} on all releases")
+        found = history(
+            what,
+            arch=arch,
+            platforms=platform,
+            series=series,
+            parameters=parameters,
+            settings=settings,
+            cpus=cpus,
+            verdict=verdict,
+            tried=tried,
+        )
+    if as_json:
+        _common.write_json({"schema": SCHEMA, **found.to_dict()})
+    else:
+        from shootdown._report.history import advice_lines, lines
+
+        write = advice_lines if advise else lines
+        text = list(write(found, _lore.WIDTH if lore else _common.width(), defaults=what.read({})))
+        if lore:
+            _lore.write(
+                text,
+                _lore.command_line(
+                    "history",
+                    program,
+                    parameters=parameters,
+                    arch=arch or dict.fromkeys(row.arch for row in found.rows),
+                    platform=platform,
+                    lists={"--series": series},
+                    cpus=(cpus,) if cpus is not None else (),
+                    settings=settings,
+                    flags={"--verdict": verdict, "--advise": advise},
+                ),
+            )
+        else:
+            for line in text:
+                _common.write_line(line)
+    if any(row.outcome.verdict == "inconclusive" for row in found.rows):
+        raise click.exceptions.Exit(INCONCLUSIVE)

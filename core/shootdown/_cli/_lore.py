@@ -1,0 +1,76 @@
+"""`--lore`: a report for a mail to a kernel list, with the command that made it as its last line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+import click
+
+from shootdown._cli import _common
+from shootdown._values.errors import ShootdownError
+
+WIDTH = 72
+"""Columns of a mail."""
+
+option = click.option(
+    "--lore", is_flag=True, help="Plain text of 72 columns for a mail, the command as its last line."
+)
+
+
+def refuse_json(lore: bool, as_json: bool) -> None:
+    """Refuse two forms of output at once.
+
+    Raises:
+        ShootdownError: both were asked for.
+    """
+    if lore and as_json:
+        raise ShootdownError("--lore and --json cannot both hold: one is a text, the other JSON")
+
+
+def write(lines: Iterable[str], command: str) -> None:
+    """Write a report as a mail, and the command below it."""
+    from shootdown._report.lore import mail
+
+    for line in mail(lines, command, WIDTH):
+        _common.write_line(line)
+
+
+def command_line(
+    *words: str,
+    parameters: Mapping[str, str] | None = None,
+    arch: Iterable[str] = (),
+    platform: Iterable[str] = (),
+    kernel: Iterable[str] = (),
+    lists: Mapping[str, Iterable[str]] | None = None,
+    cpus: Iterable[int] = (),
+    settings: Iterable[str] = (),
+    flags: Mapping[str, object] | None = None,
+) -> str:
+    """Return the command that makes a report again.
+
+    Args:
+        words: the command and its arguments.
+        parameters: `-p`, by name.
+        arch, platform, kernel: lists of names; nothing is written for an empty one.
+        lists: further options that take a list.
+        cpus: numbers.
+        settings: `--set`.
+        flags: further options: True for one without a value; None and False are left out.
+    """
+    found = ["shootdown", *map(shlex.quote, words)]
+    for name, value in (parameters or {}).items():
+        found += ["-p", shlex.quote(f"{name}={value}")]
+    all_lists = {"--arch": arch, "--platform": platform, "--kernel": kernel, **(lists or {})}
+    for option_, names in (*all_lists.items(), ("--cpus", map(str, cpus))):
+        joined = ",".join(names)
+        if joined:
+            found += [option_, shlex.quote(joined)]
+    for text in settings:
+        found += ["--set", shlex.quote(text)]
+    for flag, wanted in (flags or {}).items():
+        if wanted is True:
+            found.append(flag)
+        elif wanted is not None and wanted is not False:
+            found += [flag, shlex.quote(str(wanted))]
+    return " ".join(found)

@@ -1,0 +1,390 @@
+"""Difference: what changed between two kernels - switches, counts, times and verdicts - and which commits did it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from shootdown._plugins.registry import registry
+from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
+from shootdown._questions.case import Case, machines
+from shootdown._questions.explore import MOST_STATES, of_this_machine
+from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
+from shootdown._values.changes import CHANGES, Change
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.releases import changes_of, kernel_with, resolve
+from shootdown._values.result import Span
+from shootdown._values.scenario import Scenario
+
+if TYPE_CHECKING:
+    from shootdown._values.architecture import Architecture
+
+#: The bound of a search where no program was named.
+QUICK_STATES = 2_000
+
+
+@attrs.frozen
+class SwitchMoved:
+    """A switch that two kernels have otherwise.
+
+    Args:
+        name: as typed after `--set kernel.`.
+        before, after: its values.
+        commit: the last one that moved it.
+        commits: all of them that lie between the kernels; those that select it, where it follows from others.
+        arch: the architectures on which it moved so.
+    """
+
+    name: str
+    before: Any
+    after: Any
+    commit: str
+    commits: tuple[str, ...]
+    arch: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "name": self.name,
+            "from": self.before,
+            "to": self.after,
+            "commit": self.commit,
+            "commits": list(self.commits),
+            "arch": list(self.arch),
+        }
+
+
+@attrs.frozen
+class Differs:
+    """One count, time or verdict that two kernels have otherwise.
+
+    Args:
+        program, arch, platform: what ran where.
+        name: of a count or time; or `verdict`, or `supported`.
+        before, after: its values: integers, times as `shootdown` has them, words, or booleans.
+        blame: the commits that make the difference.
+        alone: what the later kernel has with only this commit turned back, by commit.
+        timing: timing decides the count.
+    """
+
+    program: str
+    arch: str
+    platform: str
+    name: str
+    before: Any
+    after: Any
+    blame: Blame
+    alone: Mapping[str, Any] = attrs.field(factory=dict)
+    timing: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "program": self.program,
+            "arch": self.arch,
+            "platform": self.platform,
+            "name": self.name,
+            "from": _json(self.before),
+            "to": _json(self.after),
+            "commits": list(self.blame.commits),
+            "together": self.blame.together,
+            "alone": {name: _json(value) for name, value in self.alone.items()},
+            "timing": self.timing,
+        }
+
+
+@attrs.frozen
+class Tried:
+    """A program that was tried on both kernels.
+
+    Args:
+        program, kind, arch, platform: what ran where.
+        parameters: all of them, as used.
+        cpus: online CPUs.
+        differs: whether a count, a time or the verdict does; None if a search was given up.
+        verdict: what a scenario has on both kernels, if it was searched and does not differ.
+        reason: why neither kernel can run it, or why nothing had to be run, or was.
+    """
+
+    program: str
+    kind: str
+    arch: str
+    platform: str
+    parameters: Mapping[str, Any]
+    cpus: int
+    differs: bool | None
+    verdict: str | None = None
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {**attrs.asdict(self, recurse=False), "parameters": dict(self.parameters)}
+
+
+@attrs.frozen
+class Difference:
+    """All that is different between two kernels.
+
+    Args:
+        before, after: the kernels, as they were named.
+        switches: those that moved.
+        rows: the counts, times and verdicts that differ.
+        tried: the programs that were tried.
+        changes: the changes that the others name, by what they are called.
+        set: the what-ifs.
+        remarks: what is not certain of one of the kernels.
+    """
+
+    before: str
+    after: str
+    switches: tuple[SwitchMoved, ...]
+    rows: tuple[Differs, ...]
+    tried: tuple[Tried, ...]
+    changes: Mapping[str, Change] = attrs.field(factory=dict, repr=False)
+    set: Mapping[str, str] = attrs.field(factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "from": self.before,
+            "to": self.after,
+            "set": dict(self.set),
+            "switches": [switch.to_dict() for switch in self.switches],
+            "rows": [row.to_dict() for row in self.rows],
+            "tried": [row.to_dict() for row in self.tried],
+            "remarks": list(self.remarks),
+        }
+
+
+def diff(
+    before: str,
+    after: str,
+    programs: Sequence[str | Program] = (),
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+    cpus: int | None = None,
+    tried: Callable[[str], None] = lambda _: None,
+) -> Difference:
+    """Return what is different between two kernels: switches, and what programs do, with the commits.
+
+    Args:
+        before, after: releases or proposals.
+        programs: workloads and scenarios; if empty all that are installed, workloads small, and searches of scenarios
+            given up after `QUICK_STATES` states.
+        arch: names of architectures; this machine's if neither they nor platforms are given.
+        platforms: names of platforms; each architecture's first if empty.
+        parameters: of the programs; those without such a parameter are refused, so name the programs too.
+        settings: what-ifs, for both kernels.
+        cpus: online CPUs; the platform's own if None.
+        tried: called with a program's name before it is tried.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory, or both names are of one release.
+    """
+    installed = registry()
+    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
+    pairs = machines(installed, owners, platforms)
+    architectures = list({_name(architecture): architecture for architecture, _ in pairs}.values())
+    for architecture in architectures:
+        _check_names(before, after, architecture)
+    given = settings if isinstance(settings, Mapping) else tuple(settings)
+    chosen: list[Program] = [program_named(one) if isinstance(one, str) else one for one in programs]
+    twice = [one.name for n, one in enumerate(chosen) if one.name in {other.name for other in chosen[:n]}]
+    if twice:
+        raise ShootdownError(f"{twice[0]} is named twice")
+    if parameters and not chosen:
+        raise ShootdownError("-p is a parameter of a program: name the program as well")
+    quick = not chosen
+    if quick:
+        chosen = [*installed.workloads().values(), *installed.scenarios().values()]
+    trials = [
+        Trials(
+            one,
+            architecture,
+            platform,
+            parameters=sizes(one, parameters or {}),
+            settings=given,
+            cpus=cpus,
+            most_states=QUICK_STATES if quick else MOST_STATES,
+        )
+        for architecture, platform in pairs
+        for one in chosen
+    ]
+    kernels = {_name(one): [changes_of(name, one) for name in (before, after)] for one in architectures}
+    # What is wrong with a request is said before anything runs.
+    cases = [each.case(kernels[each.arch][1][0]) for each in trials]
+    rows: list[Differs] = []
+    done: list[Tried] = []
+    for each, case in zip(trials, cases, strict=True):
+        tried(each.program.name)
+        (old, _), (new, _) = kernels[each.arch]
+        found, summary = _compared(each, case, old, new)
+        rows += found
+        done.append(summary)
+    switches = _switches(before, after, architectures)
+    wanted = {name for switch in switches for name in switch.commits}
+    wanted |= {name for row in rows for name in row.blame.commits}
+    return Difference(
+        before,
+        after,
+        switches,
+        tuple(rows),
+        tuple(done),
+        {
+            called(change): change
+            for (old, _), (new, _) in kernels.values()
+            for change in moved(old, new)
+            if called(change) in wanted
+        },
+        dict(cases[0].settings) if cases else {},
+        tuple(
+            dict.fromkeys(
+                remark
+                for one in architectures
+                for name in (before, after)
+                for remark in resolve(name, one).remarks
+            )
+        ),
+    )
+
+
+def _check_names(before: str, after: str, architecture: Architecture) -> None:
+    """Refuse two names of one kernel.
+
+    Raises:
+        ShootdownError: they are, or one of them is no release.
+    """
+    kernels = [resolve(name, architecture) for name in (before, after)]
+    held = [changes_of(name, architecture)[0] for name in (before, after)]
+    if kernels[0].release == kernels[1].release and not moved(*held):
+        same = f"{before} is named twice" if before == after else f"{before} and {after} are one release"
+        raise ShootdownError(f"{same}: name two releases that differ")
+
+
+def _compared(
+    trials: Trials, case: Case[Any], before: Changes, after: Changes
+) -> tuple[list[Differs], Tried]:
+    """Try a program on both kernels; where they give it the same machine, nothing has to be run."""
+    what = trials.program
+    where = (what.name, trials.arch, trials.platform.name)
+
+    def summary(differs: bool | None, verdict: str | None = None, reason: str | None = None) -> Tried:
+        return Tried(what.name, what.kind, *where[1:], case.parameters, case.cpus, differs, verdict, reason)
+
+    machines_ = [trials.machine(changes) for changes in (before, after)]
+    if machines_[0] is not None and machines_[0] == machines_[1]:
+        return [], summary(False, reason="both kernels give it the same machine: nothing was run")
+    old, new = trials.of(before), trials.of(after)
+    if "inconclusive" in (old.verdict, new.verdict):
+        return [], summary(None, reason=old.reason if old.verdict == "inconclusive" else new.reason)
+    if not old.supported and not new.supported:
+        return [], summary(False, old.verdict, new.reason)
+    among = _relevant(trials, before, after)
+    rows = [
+        _differs(where, name, trials, before, after, among)
+        for name in _names(old, new, type(what) is Scenario)
+    ]
+    return rows, summary(bool(rows), None if rows else new.verdict)
+
+
+def _names(old: Outcome, new: Outcome, scenario: bool) -> list[str]:
+    """Name what differs between two outcomes."""
+    if scenario:
+        return ["verdict"] if old.same != new.same else []
+    if old.supported != new.supported:
+        return ["supported"]
+    counts = [name for name in new.counts if old.counts.get(name) != new.counts[name]]
+    return counts + [name for name in new.times if old.times[name] != new.times[name]]
+
+
+def _value(outcome: Outcome, name: str) -> Any:
+    if name == "verdict":
+        return outcome.verdict if outcome.invariant is None else f"{outcome.verdict} {outcome.invariant}"
+    if name == "supported":
+        return outcome.supported
+    return outcome.times.get(name) if name.endswith("_ns") else outcome.counts.get(name)
+
+
+def _relevant(trials: Trials, before: Changes, after: Changes) -> Changes:
+    """Return as few changes as make the two machines different: the program sees no others."""
+    return blame(before, after, trials.machine, whole=True).changes
+
+
+def _differs(
+    where: tuple[str, str, str],
+    name: str,
+    trials: Trials,
+    before: Changes,
+    after: Changes,
+    among: Changes,
+) -> Differs:
+    def value(changes: Changes) -> Any:
+        return _value(trials.of(changes), name)
+
+    found = blame(before, after, value, among=among)
+    by_commit: dict[str, list[Change]] = {}
+    for change in found.changes:
+        by_commit.setdefault(called(change), []).append(change)
+    return Differs(
+        *where,
+        name,
+        value(before),
+        value(after),
+        found,
+        {commit: value(turned_back(before, after, changes)) for commit, changes in by_commit.items()},
+        timing=name in (*trials.of(before).timed, *trials.of(after).timed),
+    )
+
+
+def _switches(before: str, after: str, architectures: Sequence[Architecture]) -> tuple[SwitchMoved, ...]:
+    """Return the switches that moved, those of mm/ first; architectures on which one moved alike share a row."""
+    found: dict[Any, tuple[SwitchMoved, list[str]]] = {}
+    for architecture in architectures:
+        old, new = (changes_of(name, architecture)[0] for name in (before, after))
+        kernels = [resolve(name, architecture) for name in (before, after)]
+        for name in dict.fromkeys((*_switch_names(kernels[0]), *_switch_names(kernels[0].arch))):
+            values = [_switch(kernel, name) for kernel in kernels]
+            if values[0] == values[1]:
+                continue
+            commits = _movers(name, old, new, architecture)
+            key = (name, *map(repr, values), commits)
+            row = SwitchMoved(name, values[0], values[1], commits[-1] if commits else "", commits, ())
+            found.setdefault(key, (row, []))[1].append(_name(architecture))
+    return tuple(attrs.evolve(row, arch=tuple(names)) for row, names in found.values())
+
+
+def _movers(name: str, old: Changes, new: Changes, architecture: Architecture) -> tuple[str, ...]:
+    """Return the commits that moved a switch, the last one last; where none sets it, those from which it follows."""
+    direct = [change for change in moved(old, new) if name in dict(change.sets)]
+    if direct:
+        return tuple(dict.fromkeys(map(called, direct)))
+
+    def value(changes: Changes) -> Any:
+        ordered = [change for change in table if id(change) in set(map(id, changes))]
+        return _switch(kernel_with(ordered, architecture, name="", release=""), name)
+
+    table = (*CHANGES, *architecture.changes)
+    return blame(old, new, value).commits
+
+
+def _name(architecture: Architecture) -> str:
+    return architecture.called or architecture.name
+
+
+def _switch_names(holder: Any) -> tuple[str, ...]:
+    return tuple(name for name, _ in switches_of(holder))
+
+
+def _switch(kernel: Kernel, name: str) -> Any:
+    return getattr(kernel.arch, name) if hasattr(kernel.arch, name) else getattr(kernel, name)
+
+
+def _json(value: Any) -> Any:
+    return value.to_dict() if isinstance(value, Span) else value

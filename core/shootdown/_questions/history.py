@@ -1,0 +1,332 @@
+"""History: what a program does on every release that is known, and which commits changed that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._plugins.registry import registry
+from shootdown._questions.blame import Blame, Changes, blame, called, moved
+from shootdown._questions.case import machines
+from shootdown._questions.explore import of_this_machine
+from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
+from shootdown._values.changes import CHANGES, Change
+from shootdown._values.errors import ShootdownError
+from shootdown._values.releases import Doubt, changes_of
+from shootdown._values.series import newest_known
+from shootdown._values.timelines import MAINLINE, timeline, timelines
+from shootdown._values.workload import Workload
+
+SAFE = "safe"
+_FINE = (SAFE, "not-applicable")
+_IPIS = ("flush_ipis", "sync_ipis", "transition_ipis")
+
+
+@attrs.frozen
+class Span:
+    """Releases that follow one another, on which a program does the same.
+
+    Args:
+        arch, platform, series: where; the series is `mainline` or one such as `6.12`.
+        first, last: releases.
+        releases: how many there are from the first to the last.
+        outcome: what the program does on each of them.
+        blame: what separates them from the releases before; empty for the first ones of a series.
+        remarks: what is not certain of these releases, and would make a difference.
+    """
+
+    arch: str
+    platform: str
+    series: str
+    first: str
+    last: str
+    releases: int
+    outcome: Outcome
+    blame: Blame = Blame()
+    remarks: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return {
+            "arch": self.arch,
+            "platform": self.platform,
+            "series": self.series,
+            "first": self.first,
+            "last": self.last,
+            "releases": self.releases,
+            "counts": dict(self.outcome.counts),
+            "verdict": self.outcome.verdict,
+            "invariant": self.outcome.invariant,
+            "supported": self.outcome.supported,
+            "reason": self.outcome.reason,
+            "commits": list(self.blame.commits),
+            "together": self.blame.together,
+            "remarks": list(self.remarks),
+        }
+
+
+@attrs.frozen
+class Advice:
+    """The lowest release of a series from which on a program is safe, or costs no more than on the newest release.
+
+    Args:
+        arch, platform, series: as for a `Span`.
+        release: it, or None where no release of the series has all that is needed.
+        lacks: commits that changed the outcome in mainline and that the release does not have: it may be as good for
+            want of what they brought.
+        reason: why there is none.
+    """
+
+    arch: str
+    platform: str
+    series: str
+    release: str | None
+    lacks: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON has it."""
+        return attrs.asdict(self, value_serializer=lambda _, __, value: _plain(value))
+
+
+@attrs.frozen
+class History:
+    """What one program does on all releases.
+
+    Args:
+        program: its name.
+        kind: `workload` or `scenario`.
+        parameters: all of them, as used.
+        cpus: online CPUs, by architecture and platform.
+        set: the what-ifs.
+        rows: the ranges, by platform, series and release.
+        changes: the changes that the rows name, by what they are called.
+        runs: how many runs or searches it took.
+    """
+
+    program: str
+    kind: str
+    parameters: Mapping[str, Any]
+    cpus: Mapping[tuple[str, str], int]
+    set: Mapping[str, str]
+    rows: tuple[Span, ...]
+    changes: Mapping[str, Change] = attrs.field(factory=dict, repr=False)
+    runs: int = 0
+    _advice: tuple[Advice, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """The lowest release to run, for each platform and series."""
+        return self._advice
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "program": self.program,
+            "kind": self.kind,
+            "parameters": dict(self.parameters),
+            "set": dict(self.set),
+            "rows": [row.to_dict() for row in self.rows],
+            "advice": [row.to_dict() for row in self.advice],
+            "changes": {name: _change(change) for name, change in self.changes.items()},
+        }
+
+
+def history(
+    program: str | Program,
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    series: Iterable[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+    settings: Iterable[str] | Mapping[str, str] = (),
+    cpus: int | None = None,
+    verdict: bool = False,
+    tried: Callable[[], None] = lambda: None,
+) -> History:
+    """Run or explore a program on every release that is known, and return the ranges on which it does the same.
+
+    Args:
+        program: a workload or scenario, by name.
+        arch: names of architectures; this machine's if neither they nor platforms are given.
+        platforms: names of platforms; each architecture's first if empty.
+        series: `mainline`, series such as `6.12`, or ranges such as `6.1..6.12`; all if empty.
+        parameters: of the program; a large workload is made small where none is given.
+        settings: what-ifs, for every release.
+        cpus: online CPUs; the platform's own if None.
+        verdict: ranges of equal verdicts are meant; a workload has none.
+        tried: called after each run or search.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    what = program_named(program) if isinstance(program, str) else program
+    if verdict and isinstance(what, Workload):
+        raise ShootdownError(
+            f"{what.name} is a workload, which is counted and has no verdict; "
+            "`shootdown list scenarios` names what has one"
+        )
+    names = timelines(series)
+    installed = registry()
+    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
+    given = settings if isinstance(settings, Mapping) else tuple(settings)
+    trials = [
+        Trials(
+            what,
+            architecture,
+            platform,
+            parameters=sizes(what, parameters or {}),
+            settings=given,
+            cpus=cpus,
+            tried=tried,
+        )
+        for architecture, platform in machines(installed, owners, platforms)
+    ]
+    newest = [each.case(changes_of(newest_known(), each.architecture)[0]) for each in trials]
+    rows: list[Span] = []
+    advice: list[Advice] = []
+    named: dict[str, Change] = {}
+    for each in trials:
+        found = [_line(each, name) for name in names]
+        rows += [row for line in found for row in line]
+        advice += _advice(each, found)
+        for line in found:
+            named |= {called(change): change for row in line for change in row.blame.changes}
+    return History(
+        program=what.name,
+        kind=what.kind,
+        parameters=dict(newest[0].parameters),
+        cpus={(each.arch, each.platform.name): case.cpus for each, case in zip(trials, newest, strict=True)},
+        set=dict(newest[0].settings),
+        rows=tuple(rows),
+        changes={name: named[name] for name in sorted(named, key=_place(trials, named))},
+        runs=sum(each.runs for each in trials),
+        advice=tuple(advice),
+    )
+
+
+def _line(trials: Trials, series: str) -> list[Span]:
+    """Return the ranges of one timeline."""
+    ranges: list[_Range] = []
+    arrivals = {
+        point
+        for change in (*CHANGES, *trials.architecture.changes)
+        for where, point in change.stable
+        if where == series
+    }
+    changes: Changes = ()
+    doubts: tuple[Doubt, ...] = ()
+    for release in timeline(series):
+        if release.point == 0 or release.point in arrivals:  # others have what the one before has
+            changes, doubts = changes_of(str(release), trials.architecture)
+        outcome = trials.of(changes)
+        if not ranges or ranges[-1].outcome.same != outcome.same:
+            ranges.append(_Range(str(release), outcome, changes))
+        last = ranges[-1]
+        last.last, last.changes_of_last = str(release), changes
+        last.releases += 1
+        for change, remark in doubts:  # of those that would make a difference
+            if remark not in last.remarks and trials.of((*changes, change)).same != outcome.same:
+                last.remarks[remark] = None
+    return [
+        Span(
+            arch=trials.arch,
+            platform=trials.platform.name,
+            series=series,
+            first=found.first,
+            last=found.last,
+            releases=found.releases,
+            outcome=found.outcome,
+            blame=blame(before.changes_of_last, found.changes, lambda changes: trials.of(changes).same)
+            if before is not None
+            else Blame(),
+            remarks=tuple(found.remarks),
+        )
+        for before, found in zip([None, *ranges], ranges, strict=False)
+    ]
+
+
+@attrs.define
+class _Range:
+    """A range as it grows: the changes that its first and its last release have."""
+
+    first: str
+    outcome: Outcome
+    changes: Changes
+    last: str = ""
+    changes_of_last: Changes = ()
+    releases: int = 0
+    remarks: dict[str, None] = attrs.field(factory=dict)
+
+
+def _advice(trials: Trials, lines: Sequence[Sequence[Span]]) -> list[Advice]:
+    """Return for each timeline the first release from which on every later one is good."""
+    newest, _ = changes_of(newest_known(), trials.architecture)
+    goal = trials.of(newest)
+    wanted = _wanted(trials)
+    found = []
+    for line in lines:
+        good: Span | None = None
+        for row in reversed(line):
+            if _worse(row.outcome, goal) is not None:
+                break
+            good = row
+        where = (trials.arch, trials.platform.name, line[0].series)
+        if good is None:
+            found.append(Advice(*where, None, reason=_worse(line[-1].outcome, goal)))
+            continue
+        has, _ = changes_of(good.first, trials.architecture)
+        lacks = [called(change) for change in moved(has, newest) if id(change) in wanted]
+        found.append(Advice(*where, good.first, tuple(dict.fromkeys(lacks))))
+    return found
+
+
+def _wanted(trials: Trials) -> set[int]:
+    """Return the changes that changed the outcome in mainline."""
+    return {id(change) for row in _line(trials, MAINLINE) for change in row.blame.changes}
+
+
+def _worse(outcome: Outcome, goal: Outcome) -> str | None:
+    """Return why a release is not to be advised, or None: not safe, or more interrupts than the newest one has."""
+    if outcome.verdict is not None:
+        if outcome.verdict in _FINE:
+            return None
+        return outcome.verdict if outcome.invariant is None else f"{outcome.verdict}: {outcome.invariant}"
+    if not outcome.supported:
+        return outcome.reason
+    for name, value, most in (
+        ("sync_broadcasts", outcome.counts["sync_broadcasts"], goal.counts.get("sync_broadcasts")),
+        ("IPIs", _ipis(outcome.counts), _ipis(goal.counts) if goal.supported else None),
+    ):
+        if most is not None and value > most:
+            return f"{value:,} {name.replace('_', ' ')}, where {newest_known()} has {most:,}"
+    return None
+
+
+def _ipis(counts: Mapping[str, int]) -> int:
+    return sum(counts[name] for name in _IPIS)
+
+
+def _place(trials: Sequence[Trials], named: Mapping[str, Change]) -> Callable[[str], int]:
+    """Return a key that sorts changes as the tables have them."""
+    order: dict[int, int] = {}
+    for each in trials:
+        changes, _ = changes_of(newest_known(), each.architecture)
+        for change in changes:
+            order.setdefault(id(change), len(order))
+    return lambda name: order.get(id(named[name]), len(order))
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "subject": change.subject,
+        "mainline": change.mainline,
+        "stable": {series: f"{series}.{point}" for series, point in change.stable},
+        "source": change.source,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
