@@ -10,6 +10,7 @@ from shootdown._cli import _common, _lore
 
 SCHEMA = 1
 INCONCLUSIVE = 3
+_OPEN = ("inconclusive", "vacuous")
 
 
 @_common.command("history")
@@ -101,5 +102,5 @@ def command(
         else:
             for line in text:
                 _common.write_line(line)
-    if any(row.outcome.verdict == "inconclusive" for row in found.rows):
+    if any(row.outcome.verdict in _OPEN for row in found.rows):
         raise click.exceptions.Exit(INCONCLUSIVE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from shootdown._explore.engine import INCONCLUSIVE
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
 from shootdown._questions.case import Case, machines
@@ -22,8 +23,8 @@ from shootdown._values.scenario import Scenario
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture
 
-#: The bound of a search where no program was named.
-QUICK_STATES = 2_000
+#: The bounds of a search where no program was named.
+QUICK_STATES, QUICK_SECONDS = 20_000, 2.0
 
 
 @attrs.frozen
@@ -177,7 +178,7 @@ def diff(
     Args:
         before, after: releases or proposals.
         programs: workloads and scenarios; if empty all that are installed, workloads small, and searches of scenarios
-            given up after `QUICK_STATES` states.
+            given up after `QUICK_STATES` states or `QUICK_SECONDS` seconds.
         arch: names of architectures; this machine's if neither they nor platforms are given.
         platforms: names of platforms; each architecture's first if empty.
         parameters: of the programs; those without such a parameter are refused, so name the programs too.
@@ -213,6 +214,7 @@ def diff(
             settings=given,
             cpus=cpus,
             most_states=QUICK_STATES if quick else MOST_STATES,
+            most_seconds=QUICK_SECONDS if quick else None,
         )
         for architecture, platform in pairs
         for one in chosen
@@ -281,9 +283,10 @@ def _compared(
     machines_ = [trials.machine(changes) for changes in (before, after)]
     if machines_[0] is not None and machines_[0] == machines_[1]:
         return [], summary(False, reason="both kernels give it the same machine: nothing was run")
-    old, new = trials.of(before), trials.of(after)
-    if "inconclusive" in (old.verdict, new.verdict):
-        return [], summary(None, reason=old.reason if old.verdict == "inconclusive" else new.reason)
+    old = trials.of(before)
+    new = old if old.verdict == INCONCLUSIVE else trials.of(after)
+    if new.verdict == INCONCLUSIVE:
+        return [], summary(None, reason=new.reason)
     if not old.supported and not new.supported:
         return [], summary(False, old.verdict, new.reason)
     among = _relevant(trials, before, after)
@@ -306,7 +309,7 @@ def _names(old: Outcome, new: Outcome, scenario: bool) -> list[str]:
 
 def _value(outcome: Outcome, name: str) -> Any:
     if name == "verdict":
-        return outcome.verdict if outcome.invariant is None else f"{outcome.verdict} {outcome.invariant}"
+        return outcome.said
     if name == "supported":
         return outcome.supported
     return outcome.times.get(name) if name.endswith("_ns") else outcome.counts.get(name)

@@ -7,10 +7,11 @@ from typing import Any
 
 import attrs
 
+from shootdown._explore.engine import SAFE
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved
 from shootdown._questions.case import machines
-from shootdown._questions.explore import of_this_machine
+from shootdown._questions.explore import NOT_APPLICABLE, of_this_machine
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
@@ -19,8 +20,6 @@ from shootdown._values.series import newest_known
 from shootdown._values.timelines import MAINLINE, timeline, timelines
 from shootdown._values.workload import Workload
 
-SAFE = "safe"
-_FINE = (SAFE, "not-applicable")
 _IPIS = ("flush_ipis", "sync_ipis", "transition_ipis")
 
 
@@ -291,9 +290,7 @@ def _wanted(trials: Trials) -> set[int]:
 def _worse(outcome: Outcome, goal: Outcome) -> str | None:
     """Return why a release is not to be advised, or None: not safe, or more interrupts than the newest one has."""
     if outcome.verdict is not None:
-        if outcome.verdict in _FINE:
-            return None
-        return outcome.verdict if outcome.invariant is None else f"{outcome.verdict}: {outcome.invariant}"
+        return None if outcome.verdict in (SAFE, NOT_APPLICABLE) else outcome.said
     if not outcome.supported:
         return outcome.reason
     for name, value, most in (

@@ -7,15 +7,17 @@ cell by cell. That makes all releases affordable, and each change turned back by
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from shootdown._explore.engine import BUG, INCONCLUSIVE
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
-from shootdown._questions.explore import MOST_STATES, explore_case, scenario_named
+from shootdown._questions.explore import MOST_STATES, NOT_APPLICABLE, explore_case, scenario_named
 from shootdown._questions.matrix import key_of_machines
 from shootdown._questions.simulate import simulate
 from shootdown._values.changes import CHANGES, Change
@@ -82,7 +84,12 @@ class Outcome:
     @property
     def supported(self) -> bool:
         """Whether the kernel can run the program."""
-        return self.reason is None if self.verdict is None else self.verdict != "not-applicable"
+        return self.reason is None if self.verdict is None else self.verdict != NOT_APPLICABLE
+
+    @property
+    def said(self) -> str | None:
+        """The verdict in words, with the invariant of a bug: `safe`, `bug gup-fast`, `livelock`."""
+        return f"bug {self.invariant}" if self.verdict == BUG else self.verdict
 
     @property
     def same(self) -> Any:
@@ -102,6 +109,7 @@ class Trials:
         settings: what-ifs, for every kernel.
         cpus: online CPUs; the platform's own if None.
         most_states: the bound of each search.
+        most_seconds: the CPU time after which a search is given up; None if it never is.
         tried: called after each run or search.
     """
 
@@ -115,6 +123,7 @@ class Trials:
         settings: Iterable[str] | Mapping[str, str] = (),
         cpus: int | None = None,
         most_states: int = MOST_STATES,
+        most_seconds: float | None = None,
         tried: Callable[[], None] = lambda: None,
     ) -> None:
         self.program = program
@@ -126,6 +135,7 @@ class Trials:
         self.cpus = cpus
         self.runs = 0
         self._most_states = most_states
+        self._most_seconds = most_seconds
         self._tried = tried
         self._order = {id(change): n for n, change in enumerate((*CHANGES, *architecture.changes))}
         self._by_changes: dict[tuple[int, ...], Kernel] = {}
@@ -193,7 +203,7 @@ class Trials:
         )
 
     def _refused(self, reason: str) -> Outcome:
-        verdict = "not-applicable" if isinstance(self.program, Scenario) else None
+        verdict = NOT_APPLICABLE if isinstance(self.program, Scenario) else None
         return Outcome(reason=reason, verdict=verdict)
 
     def _run(self, case: Case[Any], kernel: Kernel) -> Outcome:
@@ -204,10 +214,7 @@ class Trials:
         if key not in self._by_machine:
             self.runs += 1
             if isinstance(self.program, Scenario):
-                verdict = explore_case(case, most_states=self._most_states)
-                self._by_machine[key] = Outcome(
-                    verdict=verdict.verdict, invariant=verdict.invariant, reason=verdict.reason
-                )
+                self._by_machine[key] = self._searched(case)
             else:
                 row: Result = simulate(case)
                 self._by_machine[key] = Outcome(
@@ -216,14 +223,42 @@ class Trials:
             self._tried()
         return self._by_machine[key]
 
+    def _searched(self, case: Case[Scenario]) -> Outcome:
+        limit = _Limit(self._most_seconds)
+        try:
+            found = explore_case(case, most_states=self._most_states, progress=limit.check)
+        except _TookTooLongError:
+            return Outcome(verdict=INCONCLUSIVE, reason=f"it took more than {self._most_seconds:g} s")
+        return Outcome(verdict=found.verdict, invariant=found.invariant, reason=found.reason)
+
     def _key(self, case: Case[Any]) -> str:
         if isinstance(self.program, Scenario):
             return key_of_machines(case)
         return _key_of_run(case.program.build(case.setup()))
 
 
+class _TookTooLongError(Exception):
+    """End a search that was to take a moment."""
+
+
+class _Limit:
+    """The time that a search may take, from when it first reports: what is compiled before does not count."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._began: float | None = None
+
+    def check(self, _found: int, _expanded: int) -> None:
+        """Raise if the time is over."""
+        now = time.process_time()
+        if self._began is None:
+            self._began = now
+        elif self._seconds is not None and now - self._began > self._seconds:
+            raise _TookTooLongError
+
+
 #: The parts of a machine that only reports read.
-_TEXTS = ("names", "words", "notes", "causes", "cause")
+_TEXTS = ("names", "words", "notes", "causes", "cause", "sites")
 
 
 def _key_of_run(machine: Machine) -> str:

@@ -121,7 +121,7 @@ def _fate(row: Tried) -> str:
     if row.differs:
         return "Differ"
     if row.differs is None:
-        return "Given up after the bound of states (name one to search it whole)"
+        return "Given up, as the search is not a matter of seconds (name one to have it done)"
     if row.verdict is not None and row.reason is None:
         return f"Searched, {row.verdict} on both"
     if row.reason is None:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from shootdown._questions.history import Advice, History, Span
+from shootdown._questions.trials import Outcome
 from shootdown._report.comparison import HEADINGS
 from shootdown._report.text import Column, exact, lay_out, paragraph, widths
 from shootdown._values.changes import Change
@@ -208,14 +209,15 @@ def _rank(name: str) -> tuple[int, str]:
 def _cells(row: Span, counts: Sequence[str], notes: dict[str, int]) -> list[str]:
     cells = [_releases(row) + _marks(row, notes)]
     if row.outcome.verdict is not None:
-        cells.append(verdict_words(row.outcome.verdict, row.outcome.invariant))
+        cells.append(_verdict(row.outcome))
     cells += [exact(row.outcome.counts.get(name, 0)) for name in counts]
     return [*cells, blamed(row.blame.commits, together=row.blame.together)]
 
 
-def verdict_words(verdict: str, invariant: str | None) -> str:
+def _verdict(outcome: Outcome) -> str:
     """Write a verdict as the matrix does: `safe`, `BUG gup-fast`."""
-    return f"BUG {invariant}" if verdict == "bug" else verdict
+    word, _, rest = (outcome.said or "").partition(" ")
+    return f"{word.upper() if word in ('bug', 'livelock') else word} {rest}".rstrip()
 
 
 def blamed(names: Sequence[str], *, together: bool) -> str:

@@ -99,7 +99,7 @@ def verdict_mail(row: Verdict, width: int) -> Iterator[str]:
         row: the verdict, its story included.
         width: columns.
     """
-    word = row.verdict.upper() if row.verdict == "bug" else row.verdict
+    word = row.verdict if row.story is None else row.verdict.upper()
     yield f"{row.scenario}: {word}"
     yield f"on {row.arch} {row.platform}, kernel {row.kernel}"
     yield ""

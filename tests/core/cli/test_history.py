@@ -67,7 +67,7 @@ def test_a_verdict_that_is_not_known_ends_with_3(
     from shootdown._questions import trials
 
     explore = trials.explore_case
-    monkeypatch.setattr(trials, "explore_case", lambda case, most_states: explore(case, most_states=3))
+    monkeypatch.setattr(trials, "explore_case", lambda case, **_: explore(case, most_states=3))
     words = ["unshare-gup", "--arch", "x86", "--series", "7.3"]
     assert _cli.run(["history", *words]) == _history.INCONCLUSIVE
     assert "inconclusive" in capsys.readouterr().out

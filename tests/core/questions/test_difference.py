@@ -152,6 +152,16 @@ def test_without_programs_everything_that_is_installed_is_tried() -> None:
     assert found.switches == found.rows == ()
 
 
+def test_a_search_that_is_no_matter_of_seconds_is_given_up_and_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shootdown._questions.difference.QUICK_STATES", 30)
+    found = diff("6.18", "6.19", **QEMU)
+    (flush,) = (one for one in found.tried if one.program == "nested-flush")
+    assert flush.differs is None
+    assert "the bound was hit" in str(flush.reason)
+
+
 def test_two_releases_without_a_switch_between_them_differ_in_nothing() -> None:
     found = between("6.17", "6.17.3", "hugetlb-munmap")
     assert (found.switches, found.rows, found.changes) == ((), (), {})
