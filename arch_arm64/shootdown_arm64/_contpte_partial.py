@@ -26,10 +26,12 @@ _BY_ANOTHER, _GONE, _KEPT, _FAULTED = range(len(_PLACES))
 
 
 def _build(scene: Scene) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     leaf = Leaf(model)
     entries = [
-        model.entry(0, maps(number, bits=_CONTIGUOUS), f"entry {number}") for number in (_FIRST, _SECOND)
+        # A TLB entry made from either maps the block, and goes with a flush of any of its pages.
+        model.entry(0, maps(number, bits=_CONTIGUOUS), f"entry {number}", lo=_FIRST, hi=_SECOND + 1)
+        for number in (_FIRST, _SECOND)
     ]
     wrote, freed, unfolded = (
         model.variable(0, name) for name in ("page written", "page freed", "block unfolded")

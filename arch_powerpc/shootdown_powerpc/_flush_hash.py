@@ -108,21 +108,27 @@ class HashLowering(PowerpcLowering):
         """
         with asm.function("hpte_need_flush", _TLB), asm.because("TLB flush"):
             sizes = [1] * count if huge else list(batches(first, count, self.table_pages))
+            pages = range(first, first + count * (self.table_pages if huge else 1))
             for size in sorted(set(sizes), reverse=True):
                 times = sizes.count(size)
                 if times > 1:
                     with asm.loop(times, o.SCRATCH2):
-                        self._flush(asm, size)
+                        self._flush(asm, size, pages)
                 else:
-                    self._flush(asm, size)
+                    self._flush(asm, size, pages)
 
     # --- flush_hash_range(), flush_hash_page()
 
-    def _flush(self, asm: Assembler, entries: int) -> None:
-        """Write a flush of entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie."""
+    def _flush(self, asm: Assembler, entries: int, pages: range) -> None:
+        """Write a flush of entries: tlbiel if only this CPU has run the mm (mm_is_thread_local()), else tlbie.
+
+        Batches of one size are one loop, so that each flushes the pages of all: they are cleared under one page-table
+        lock, and the last batch is flushed before it is released.
+        """
         name = "native_flush_hash_range" if entries > 1 else "native_hpte_invalidate"
         with asm.function(name, _NATIVE):
-            asm.request(_REQUEST, cleared=o.CLEARED_PTES, text=f"{entries} hash-table entries")
+            text = f"{entries} hash-table entries"
+            asm.request(_REQUEST, cleared=o.CLEARED_PTES, lo=pages.start, hi=pages.stop, text=text)
             asm.target_mm_cpumask()
             with asm.if_targets() as others:
                 self._tlbie(asm, entries)

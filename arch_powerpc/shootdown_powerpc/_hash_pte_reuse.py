@@ -28,9 +28,9 @@ _NATIVE = "arch/powerpc/mm/book3s64/hash_native.c"
 
 
 def _build(scene: Scene) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     leaf = Leaf(model)
-    hpte = model.entry(0, 0, "the HPTE")
+    hpte = model.entry(0, 0, "the HPTE", lo=0, hi=1)
     pte = model.variable(_PRESENT | page(_OLD), "Linux' entry")
     freed = model.variable(0, "page freed")
     zapper, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.running import runnable
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
-from shootdown._machine.gathers import rounded_strides_of
 from shootdown._machine.layout import (
     CPU_CALL,
+    CPU_CALL_HI,
+    CPU_CALL_LO,
+    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_SETS,
@@ -324,14 +325,16 @@ class Words:
 
     def _tell_strides(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         cpu = int(before[self._row(task) + T_CPU])
-        strides = int(after[self._layout.o_cpu + cpu * CPU_CELLS + CPU_CALL_STRIDES])
-        if strides == 0:
+        base = self._layout.o_cpu + cpu * CPU_CELLS
+        if int(after[base + CPU_CALL_STRIDES]) == 0:
             return ["flush everything"]
-        if strides == self._layout.most:  # a cell holds no more: some kernels convert the range to pages
-            gather = self._row(task) + T_GATHER + step[1] * GATHER_CELLS
-            count = int(runnable(rounded_strides_of)(after, self._layout, gather))
-            return [f"flush a range of {count:,} stride{'' if count == 1 else 's'}"]
-        return [f"flush a range of {strides:,}"]
+        pages = int(after[base + CPU_CALL_HI]) - int(after[base + CPU_CALL_LO])
+        step_pages = 1 << int(after[base + CPU_CALL_SHIFT])
+        said = f"flush a range of {pages:,} page{'' if pages == 1 else 's'}"
+        if step_pages == 1:
+            return [said]
+        strides = -(-pages // step_pages)
+        return [f"{said}: {strides:,} stride{'' if strides == 1 else 's'} of {step_pages:,}"]
 
     def _tell_flags(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         at = self._row(task) + T_GATHER + step[1] * GATHER_CELLS + G_FLAGS

@@ -32,7 +32,7 @@ def check(problem: Problem) -> None:
     if not isinstance(machine, Machine):
         raise mistake(f"the machine of a problem is what model.build(bits=16) returns, not {machine!r:.40}")
     layout = machine.layout
-    if layout.bits != 16 and layout.most > 0xFFFF:
+    if layout.bits != 16 and layout.most > 0xFFFF_FFFF:
         raise mistake("the machine is one for a timed run: model.build(bits=16) makes one to explore")
     _names("invariants", problem.invariants, needed=True)
     _names("places", problem.places, needed=False)

@@ -46,8 +46,10 @@ from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CEL
 HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
 AT_CELLS = 8
 
+#: Cells in a word of 64 bits.
+IN_WORD = 2
 #: Cells that are compared at once; states are padded to as many.
-PADDING = BLOCK * 4
+PADDING = BLOCK * IN_WORD
 
 # Why the kernel returned.
 ALL = 0  # every state was expanded
@@ -86,7 +88,7 @@ class Scratch(NamedTuple):
     """The search's work area: the state that it expands, the state after a move, and the successors found so far.
 
     Args:
-        here, there: uint16, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
+        here, there: uint32, shape (size,); `here64`, `there64` are the same memory as 64-bit words.
         changed: in what words a move changed something, int64.
         keys: of the groups that are alike: before the move, after it, and room to compare; uint64.
         labels: the moves to try, then those made, int64.
@@ -95,8 +97,8 @@ class Scratch(NamedTuple):
         most: the most moves that there can be.
     """
 
-    here: npt.NDArray[np.uint16]
-    there: npt.NDArray[np.uint16]
+    here: npt.NDArray[np.uint32]
+    there: npt.NDArray[np.uint32]
     here64: npt.NDArray[np.uint64]
     there64: npt.NDArray[np.uint64]
     changed: npt.NDArray[np.int64]
@@ -284,7 +286,7 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
             some = some & (some - 1)
             scratch.changed[changed] = w
             changed += 1
-            for cell in range(w * 4, w * 4 + 4):
+            for cell in range(w * IN_WORD, (w + 1) * IN_WORD):
                 value = np.uint64(scratch.there[cell])
                 change = value ^ np.uint64(scratch.here[cell])
                 if change:

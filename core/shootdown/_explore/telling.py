@@ -86,7 +86,7 @@ def digest(state: State, size: int) -> str:
 
     Numbers too large for cells of 16 bits count as the largest that fits, as in exploration.
     """
-    cells = np.minimum(state[:size].astype("<i8"), 0xFFFF)
+    cells = np.minimum(state[:size].astype("<i8"), 0xFFFF_FFFF)
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
 
 

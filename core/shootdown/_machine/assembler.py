@@ -24,7 +24,7 @@ import attrs
 from shootdown._compilation.announcing import tick
 from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
-from shootdown._machine.checks import MOST_ENTRIES, as_written, cost_number
+from shootdown._machine.checks import as_written, cost_number
 from shootdown._machine.label import Label
 from shootdown._machine.sites import Site, caller, mistake
 from shootdown._values.errors import ShootdownError
@@ -136,7 +136,6 @@ class Assembler(Builders):
         self._reasons: tuple[str, ...] = ()
         self._aside = False
         self._scope: int | None = None
-        self._spares = 0
 
     # --- the frame of a program
 
@@ -183,8 +182,6 @@ class Assembler(Builders):
                 b = self._scope
             elif op == o.FLUSH_SELF:
                 a = self._scope
-        if self._spares:
-            a, b = self._spared(op, a, b)
         step, bad = as_written(op, (a, b, c, d))
         number, unknown = cost_number(cost)
         if bad or unknown or not isinstance(text, str):
@@ -290,27 +287,6 @@ class Assembler(Builders):
         self._scope = before if scope is None else scope | o.SCOPE_FORCED
         yield
         self._scope = before
-
-    @contextmanager
-    def sparing(self, *entries: int) -> Iterator[None]:
-        """Name the single entries that lie outside the ranges flushed within, so that those flushes spare them."""
-        for entry in entries:
-            if not isinstance(entry, int) or not 0 <= entry < MOST_ENTRIES:
-                raise mistake(
-                    f"entry {entry!r:.40} cannot be spared: entries that can are 0 to {MOST_ENTRIES - 1}"
-                )
-        before = self._spares
-        self._spares = sum(1 << entry for entry in entries) << o.SCOPE_SPARES
-        yield
-        self._spares = before
-
-    def _spared(self, op: int, a: int | Label, b: int | Label) -> tuple[int | Label, int | Label]:
-        """Add the entries to spare to the scope of a flush."""
-        if op == o.FLUSH_SELF and isinstance(a, int) and a:
-            return a | self._spares, b
-        if (op == o.SEND and a in o.INVALIDATING_CALLS) or op == o.FLUSH_LOCAL_PAGES:
-            return a, b | self._spares if isinstance(b, int) and b else b
-        return a, b
 
     def finish(self) -> Code:
         """Resolve all labels and return the finished programs.

@@ -345,8 +345,8 @@ class Builders:
 
         Args:
             gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
-            lo: the first unit of the range.
-            hi: the unit after its last.
+            lo: the first page of the range.
+            hi: the page after its last.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -367,7 +367,7 @@ class Builders:
 
         Args:
             gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
-            first: the first unit of the part, counted from the entry's first.
+            first: the first page of the part, counted from the entry's first.
             last: the unit after its last, counted likewise.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
@@ -402,9 +402,9 @@ class Builders:
 
         Args:
             gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
-            first: the first unit of the first page.
-            pages: the number of pages.
-            apart: units from the start of one page to the next.
+            first: the first base page of the first one.
+            pages: the number of huge pages.
+            apart: base pages from the start of one to the start of the next.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -428,9 +428,9 @@ class Builders:
 
         Args:
             gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
-            first: the first unit of the first page.
-            pages: the number of pages.
-            apart: units from the start of one page to the next.
+            first: the first base page of the first one.
+            pages: the number of huge pages.
+            apart: base pages from the start of one to the start of the next.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
         """
@@ -534,8 +534,8 @@ class Builders:
             gather: 0 or 1: the task's outer or nested gather; 2: the request of a flush without a gather.
             flags: flags of a gather.
             cleared: levels at which entries were cleared.
-            lo: the first unit of the range.
-            hi: the unit after its last.
+            lo: the first page of the range.
+            hi: the page after its last.
         """
         self._write(o.REQUEST, gather, flags | cleared << 16, lo, hi, cost=cost, text=text)
 
@@ -769,7 +769,7 @@ class Builders:
     def flush_local_pages(
         self, pages: int, scope: int = o.SCOPE_BOTH, *, cost: str | None = None, text: str = ""
     ) -> None:
-        """Flush pages of the mm on this CPU, without a request.
+        """Flush pages of the mm on this CPU alone: the range of the flush that has begun.
 
         Args:
             pages: the number of pages.

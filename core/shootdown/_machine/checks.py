@@ -21,9 +21,8 @@ from shootdown._values.platform import COST_NAMES
 _REGISTERS = (Kind.READ, Kind.WRITTEN, Kind.CHANGED)
 _FLAGS = 2 * o.PMD_PAGES - 1
 _LEVELS = o.CLEARED_PTES | o.CLEARED_PMDS | o.CLEARED_PUDS | o.CLEARED_P4DS
-#: Entries that stand alone and that the scope of a flush can name.
-MOST_ENTRIES = 9
-_SCOPES = (1 << (o.SCOPE_SPARES + MOST_ENTRIES)) - 1
+#: Entries that stand alone: moves name them by eight bits.
+MOST_ENTRIES = 256
 _CALLS = o.CALL_RCU
 _HOWS = 2 * o.EVERYTHING - 1
 
@@ -73,7 +72,7 @@ _FIXED = {
     Kind.FLAGS: _Span(0, _FLAGS, "flags of a gather"),
     Kind.CLEARED: _Span(0, _LEVELS, "cleared levels"),
     Kind.HOW: _Span(0, _HOWS, "way to count strides"),
-    Kind.SCOPE: _Span(0, _SCOPES, "scope of a flush"),
+    Kind.SCOPE: _Span(0, o.SCOPE_MASK, "scope of a flush"),
     Kind.CALL: _Span(1, _CALLS, "call"),
     Kind.LOCK_INDEX: _Span(0, BY_TABLE, "index of a lock"),
     Kind.COST: _Span(-1, len(COST_NAMES) - 1, "cost"),

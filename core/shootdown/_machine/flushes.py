@@ -8,12 +8,16 @@ from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
+    CPU_CALL_HI,
+    CPU_CALL_LO,
     CPU_CALL_MM,
+    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_MM,
     M_GEN,
     MM_CELLS,
+    SPAN_CELLS,
     Layout,
 )
 from shootdown._machine.sets import (
@@ -33,28 +37,79 @@ from shootdown._machine.sets import (
 )
 
 
+@inlined
+def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
+    """Whether a flush invalidates the translation of a range of pages.
+
+    The flush executes an instruction for each stride, and each invalidates the translation of its own address: an entry
+    between two of these addresses stays.
+
+    Args:
+        lo, hi: the pages that the flush reaches.
+        shift: log2 of the pages from one stride to the next.
+        first, end: the pages that the entry maps.
+    """
+    at = lo
+    if first > lo:
+        at = lo + (((first - lo + (int64(1) << shift) - 1) >> shift) << shift)
+    return at < hi and at < end
+
+
 @kernel
-def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, spares: int) -> None:
-    """Drop the TLBs' copies of the mm's single entries, except those that the flush spares."""
-    while cpus:
-        row = L.o_tlb + (word * L.bits + lowest(cpus)) * L.entries
-        cpus = cpus & (cpus - 1)
-        for entry in range(L.entries):
-            if int64(S[L.o_owner + entry]) == mm and (spares >> entry) & 1 == 0:
-                S[row + entry] = 0
+def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int) -> None:
+    """Drop the TLBs' copies of the mm's single entries that a flush of a range invalidates."""
+    for entry in range(L.entries):
+        span = L.o_span + entry * SPAN_CELLS
+        if int64(S[L.o_owner + entry]) == mm and invalidates(
+            lo, hi, shift, int64(S[span]), int64(S[span + 1])
+        ):
+            rest = cpus
+            while rest:
+                S[L.o_tlb + (word * L.bits + lowest(rest)) * L.entries + entry] = 0
+                rest = rest & (rest - 1)
 
 
 @inlined
-def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
-    """Drop an mm's entries from the TLBs (scope LEAF) and walk caches (scope WALK) of some CPUs."""
+def drop_range(
+    S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int, scope: int
+) -> None:
+    """Drop what a flush of pages `lo` to `hi` invalidates from TLBs (scope LEAF) and walk caches (scope WALK).
+
+    TLBs and walk caches that are modelled as a whole keep one bit for each CPU and mm: it goes with any range.
+
+    Args:
+        S, L: the state and its layout.
+        mm: the mm whose translations go.
+        word, cpus: the CPUs: a word of a set and a mask.
+        lo, hi, shift: as for `invalidates`.
+        scope: `ops.SCOPE_*`.
+    """
     if scope & o.SCOPE_LEAF:
         if L.entries:
-            drop_entries(S, L, mm, word, cpus, scope >> o.SCOPE_SPARES)
+            drop_entries(S, L, mm, word, cpus, lo, hi, shift)
         S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
         S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
     if scope & o.SCOPE_WALK:
         S[mm_set(L, mm, WALK) + word] = int64(S[mm_set(L, mm, WALK) + word]) & ~cpus
         S[mm_set(L, mm, STALE_WALK) + word] = int64(S[mm_set(L, mm, STALE_WALK) + word]) & ~cpus
+
+
+@inlined
+def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope: int) -> None:
+    """Drop all translations of an mm from the TLBs (scope LEAF) and walk caches (scope WALK) of some CPUs."""
+    drop_range(S, L, mm, word, cpus, int64(0), int64(L.most), int64(0), scope)
+
+
+@inlined
+def drop_called(S: Cells, L: Layout, mm: int, word: int, cpus: int, sender: int, scope: int) -> None:
+    """Drop what the call of `sender` invalidates: the range that it executes, or everything."""
+    base = L.o_cpu + sender * CPU_CELLS
+    lo, hi, shift = int64(0), int64(L.most), int64(0)
+    if int64(S[base + CPU_CALL_STRIDES]) != 0:
+        lo = int64(S[base + CPU_CALL_LO])
+        hi = int64(S[base + CPU_CALL_HI])
+        shift = int64(S[base + CPU_CALL_SHIFT])
+    drop_range(S, L, mm, word, cpus, lo, hi, shift, scope)
 
 
 @inlined
@@ -127,11 +182,9 @@ def handle_flush(
     if full | partial:
         catch_up(S, L, mm, word, full | partial)
         if full:
-            drop_translations(
-                S, L, mm, word, full, scope & o.SCOPE_MASK if scope & o.SCOPE_FORCED else o.SCOPE_BOTH
-            )
+            drop_translations(S, L, mm, word, full, scope if scope & o.SCOPE_FORCED else o.SCOPE_BOTH)
         if partial:
-            drop_translations(S, L, mm, word, partial, scope)
+            drop_called(S, L, mm, word, partial, sender, scope)
     return full, partial, lazy
 
 
@@ -160,8 +213,6 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
     call = int64(S[base + CPU_CALL])
     kind = call & o.CALL_MASK
     scope = call >> o.SCOPE_SHIFT
-    if kind == o.CALL_LEAVE or int64(S[base + CPU_CALL_STRIDES]) == 0:
-        scope = scope & o.SCOPE_MASK  # a flush of everything spares nothing
     full = int64(0)
     partial = int64(0)
     left = int64(0)
@@ -169,7 +220,7 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
         full, partial, left = handle_flush(S, L, sender, word, cpus, scope, 1)
     elif kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
         mm = int64(S[base + CPU_CALL_MM]) - 1
-        drop_translations(S, L, mm, word, cpus, scope)
+        drop_called(S, L, mm, word, cpus, sender, scope)
         if kind == o.CALL_BROADCAST:
             catch_up(S, L, mm, word, cpus)
         if int64(S[base + CPU_CALL_STRIDES]) == 0:
@@ -178,7 +229,7 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
             partial = cpus
     elif kind == o.CALL_INVALIDATE:
         mm = int64(S[base + CPU_CALL_MM]) - 1
-        drop_translations(S, L, mm, word, cpus, scope)
+        drop_called(S, L, mm, word, cpus, sender, scope)
         if scope:
             catch_up(S, L, mm, word, cpus)
         if scope == 0:

@@ -39,16 +39,8 @@ def stride_shift(L: Layout, cleared: int) -> int:
 @inlined
 def strides_of(S: Cells, L: Layout, gather: int) -> int:
     """Count the strides in the range of a gather, as `(end - start) >> stride_shift` does."""
-    pages = (int64(S[gather + G_HI]) - int64(S[gather + G_LO])) << L.unit_pages
+    pages = int64(S[gather + G_HI]) - int64(S[gather + G_LO])
     return pages >> stride_shift(L, int64(S[gather + G_CLEARED]))
-
-
-@inlined
-def rounded_strides_of(S: Cells, L: Layout, gather: int) -> int:
-    """Count the strides that the range of a gather touches: both ends are rounded outwards."""
-    shift = stride_shift(L, int64(S[gather + G_CLEARED]))
-    first = (int64(S[gather + G_LO]) << L.unit_pages) >> shift
-    return -((-int64(S[gather + G_HI]) << L.unit_pages) >> shift) - first
 
 
 @inlined
@@ -89,7 +81,7 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             if int64(S[g + G_CLEARED]) == 0 and int64(S[g + G_FLAGS]) & b == 0:
                 nxt = c
         elif op == o.GATHER_SLOT:
-            lo = int64(S[regs + o.SLOT]) * L.slot_units
+            lo = int64(S[regs + o.SLOT]) * L.slot_pages
             widen(S, g, lo + b, lo + c, d & 0xFFFF, d >> 16)
         elif op == o.GATHER_ADD:
             widen(S, g, b, c, d & 0xFFFF, d >> 16)
@@ -136,8 +128,9 @@ def gather_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             lo = int64(0) if op == o.GATHER_PART else pages - rest
             hi = pages - rest if op == o.GATHER_PART else pages
             if lo < hi:
-                at = int64(S[regs + o.SLOT]) * L.slot_units + b
-                widen(S, g, at + lo * (c >> 16), at + (hi - 1) * (c >> 16) + 1, d & 0xFFFF, d >> 16)
+                at = int64(S[regs + o.SLOT]) * L.slot_pages + b
+                end = at + (hi - 1) * (c >> 16) + (int64(1) << L.pmd_shift)
+                widen(S, g, at + lo * (c >> 16), end, d & 0xFFFF, d >> 16)
         elif op == o.NESTED:
             if int64(S[L.o_mm + mm * MM_CELLS + M_PENDING]) > 1:
                 S[g + G_FLAGS] = int64(S[g + G_FLAGS]) | o.FULLMM | o.FREED_TABLES | o.RANGE

@@ -1,7 +1,7 @@
 """The layout of the machine's state, which is one flat array.
 
-The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint16` cells and 16 CPUs
-in a word for exploration.
+The same layout serves both engines: `int64` cells and 64 CPUs in a word for a timed run, `uint32` cells and 16 CPUs
+in a word for exploration. Ranges of addresses are `[lo, hi)` in base pages everywhere.
 """
 
 from __future__ import annotations
@@ -18,17 +18,41 @@ if TYPE_CHECKING:
 
 #: The most cells of a state: 2 GiB in a timed run, and as much for the copy that runs.
 MOST_CELLS = 1 << 28
-
+#: CPUs in a word of a set in timed runs.
+WIDE = 64
 #: Sets of CPUs that exist once in the machine.
 CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
 #: Sets of CPUs that exist once for each mm.
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
 #: The cells of a CPU: the task that it runs, the mm that is loaded, the call that it sends (kind and scope, mm,
-#: tlb_gen, strides with 0 for everything), the ASID that it gives out next.
-CPU_PARTS = ("task", "loaded_mm", "call", "call_mm", "call_gen", "call_strides", "next_asid")
+#: tlb_gen, strides with 0 for everything, the pages that these strides reach, and log2 of the pages from each stride to
+#: the next), the ASID that it gives out next.
+CPU_PARTS = (
+    "task",
+    "loaded_mm",
+    "call",
+    "call_mm",
+    "call_gen",
+    "call_strides",
+    "call_lo",
+    "call_hi",
+    "call_shift",
+    "next_asid",
+)
 CPU_CELLS = len(CPU_PARTS)
-CPU_TASK, CPU_MM, CPU_CALL, CPU_CALL_MM, CPU_CALL_GEN, CPU_CALL_STRIDES, CPU_NEXT_ASID = range(CPU_CELLS)
+(
+    CPU_TASK,
+    CPU_MM,
+    CPU_CALL,
+    CPU_CALL_MM,
+    CPU_CALL_GEN,
+    CPU_CALL_STRIDES,
+    CPU_CALL_LO,
+    CPU_CALL_HI,
+    CPU_CALL_SHIFT,
+    CPU_NEXT_ASID,
+) = range(CPU_CELLS)
 #: The cells of a gather: its range, its flags, levels at which entries were cleared, tables queued to be freed.
 GATHER_PARTS = ("lo", "hi", "flags", "cleared", "tables")
 GATHER_CELLS = len(GATHER_PARTS)
@@ -48,6 +72,9 @@ M_GEN, M_PENDING, M_GLOBAL, M_TRIM, M_CONSIDER = range(MM_CELLS)
 #: The cells of a buffered store: its variable (from one; 0: free), its value.
 STORE_PARTS = ("variable", "value")
 STORE_CELLS = len(STORE_PARTS)
+#: The cells of the pages that a single entry maps.
+SPAN_PARTS = ("lo", "hi")
+SPAN_CELLS = len(SPAN_PARTS)
 #: The cells of a lock.
 LOCK_PARTS = ("writer", "readers")
 LOCK_CELLS = len(LOCK_PARTS)
@@ -62,16 +89,15 @@ class Layout(NamedTuple):
         cpus, tasks, mms, slots, classes, locks, events, asids: the number of each. A slot is one PUD entry of
             an address space; a class is one kind of PMD table that a slot's entry can point to. Table
             `class * slots + slot` is one page.
-        bits, shift: bits of a cell, and CPUs in one word of a bitmap: a power of two, and its logarithm.
+        bits, shift: CPUs in one word of a bitmap: a power of two, and its logarithm.
         words: words in a bitmap.
-        slot_units: address units in a slot; a unit is the granularity of a gather's range.
-        unit_pages: base pages in a unit, as a shift.
+        slot_pages: base pages in a slot.
         pmd_shift, pud_shift, p4d_shift: log2 of base pages that an entry of this level spans.
         clear_on_switch: a CPU that switches to another mm leaves the mm_cpumask of the old one.
         lazy_tlb: an idle CPU keeps its last mm loaded (lazy TLB mode).
         tagged: translations of an mm survive a switch to another mm (PCID, ASID).
         variables, entries: memory that scenarios name. The first `entries` variables are single page-table entries:
-            entries modelled one by one, each with a copy in each CPU's TLB.
+            entries modelled one by one, each with the pages that it maps and a copy in each CPU's TLB.
         stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
         most: the largest number that a cell holds; larger numbers of strides are stored as this one.
@@ -88,8 +114,7 @@ class Layout(NamedTuple):
     bits: int
     shift: int
     words: int
-    slot_units: int
-    unit_pages: int
+    slot_pages: int
     pmd_shift: int
     pud_shift: int
     p4d_shift: int
@@ -115,6 +140,7 @@ class Layout(NamedTuple):
     o_event: int
     o_variable: int
     o_owner: int
+    o_span: int
     o_tlb: int
     o_store: int
     size: int
@@ -136,8 +162,7 @@ def make_layout(
     events: int,
     asids: int,
     bits: int,
-    slot_units: int,
-    unit_pages: int,
+    slot_pages: int,
     shifts: tuple[int, int, int],
     clear_on_switch: bool,
     lazy_tlb: bool,
@@ -166,6 +191,7 @@ def make_layout(
         ("o_event", events),
         ("o_variable", variables),
         ("o_owner", entries),  # the mm that each entry belongs to
+        ("o_span", entries * SPAN_CELLS),  # the pages that it maps
         ("o_tlb", cpus * entries),
         ("o_store", cpus * stores * STORE_CELLS),
     ):
@@ -183,8 +209,7 @@ def make_layout(
         bits=bits,
         shift=bits.bit_length() - 1,
         words=words,
-        slot_units=slot_units,
-        unit_pages=unit_pages,
+        slot_pages=slot_pages,
         pmd_shift=shifts[0],
         pud_shift=shifts[1],
         p4d_shift=shifts[2],
@@ -211,8 +236,8 @@ def with_cells(layout: Layout, bits: int) -> Layout:
 
 
 def _most(bits: int) -> int:
-    """The largest number that is stored in a cell of so many bits."""
-    return (1 << min(bits, 62)) - 1
+    """The largest number that a cell holds, by the CPUs in a word of a set."""
+    return (1 << (62 if bits == WIDE else 32)) - 1
 
 
 def refuse_large(mms: int, slots: int, cells: int) -> None:

@@ -181,8 +181,6 @@ SCOPE_LEAF = 1  # TLB entries
 SCOPE_WALK = 2  # paging-structure (walk) cache entries
 SCOPE_BOTH = 3
 SCOPE_FORCED = 4  # a what-if: even full flushes drop no more than the scope says
-#: Above them, a bit for each single entry outside the range of the flush (bit i is entry i, up to 9).
-SCOPE_SPARES = 3
 SCOPE_MASK = 7
 SCOPE_SHIFT = 4
 

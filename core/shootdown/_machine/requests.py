@@ -5,12 +5,15 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, popcount
-from shootdown._machine.flushes import catch_up, drop_translations, handle_flush, leave_idle_mm
-from shootdown._machine.gathers import rounded_strides_of, stride_shift, strides_of
+from shootdown._machine.flushes import catch_up, drop_called, handle_flush, leave_idle_mm
+from shootdown._machine.gathers import stride_shift, strides_of
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
+    CPU_CALL_HI,
+    CPU_CALL_LO,
     CPU_CALL_MM,
+    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     G_CLEARED,
@@ -55,6 +58,9 @@ def forget_call(S: Cells, base: int) -> None:
     S[base + CPU_CALL_MM] = 0
     S[base + CPU_CALL_GEN] = 0
     S[base + CPU_CALL_STRIDES] = 0
+    S[base + CPU_CALL_LO] = 0
+    S[base + CPU_CALL_HI] = 0
+    S[base + CPU_CALL_SHIFT] = 0
 
 
 @inlined
@@ -106,24 +112,35 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             S[mm_set(L, mm, BEHIND) + w] = tagged
         S[base + CPU_CALL_MM] = mm + 1
         S[base + CPU_CALL_GEN] = gen
-        n = rounded_strides_of(S, L, g) if d & o.ROUNDED else strides_of(S, L, g)
-        if d & (o.BASE_STRIDES | o.PMD_STRIDES):
-            n = int64(S[g + G_HI]) - int64(S[g + G_LO])
-            if int64(S[g + G_CLEARED]) & (o.CLEARED_PTES | o.CLEARED_PMDS):
-                n = n << L.unit_pages
-            else:  # freed tables alone: pud_free_tlb() and the like record the first page of each table
-                n = ((n - 1) << L.unit_pages) + 1
-            if d & o.PMD_STRIDES:
-                n = n >> L.pmd_shift
-        pages = n << stride_shift(L, int64(S[g + G_CLEARED]))
+        lo = int64(S[g + G_LO])
+        hi = int64(S[g + G_HI])
+        cleared_shift = stride_shift(L, int64(S[g + G_CLEARED]))
+        shift = cleared_shift
+        if d & o.PMD_STRIDES:
+            shift = int64(L.pmd_shift)
+        elif d & o.BASE_STRIDES:
+            shift = int64(0)
+        elif d & o.ROUNDED:
+            lo = (lo >> shift) << shift
+            hi = -((-hi >> shift) << shift)
+        n = (hi - lo) >> shift
+        pages = n << cleared_shift
         whole = (int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL)) | (d & o.EVERYTHING) != 0
         if whole or n > b or (c > 0 and pages > c):
             n = int64(0)
+            lo = int64(0)
+            hi = int64(0)
+            shift = int64(0)
         elif n < 1:
             n = int64(1)
+            hi = max(hi, lo + 1)
         elif d & o.IN_PAGES:
             n = pages
+            shift = int64(0)
         S[base + CPU_CALL_STRIDES] = min(n, L.most)
+        S[base + CPU_CALL_LO] = lo
+        S[base + CPU_CALL_HI] = hi
+        S[base + CPU_CALL_SHIFT] = shift
         said = int64(whole) << 3
     elif op == o.TARGET_MM:
         for w in range(L.words):
@@ -205,8 +222,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             flushed = int64(S[base + CPU_CALL_MM]) - 1
             if c == 2:
                 leave_idle_mm(S, L, flushed, word, bit)
-            whole = int64(S[base + CPU_CALL_STRIDES]) == 0
-            drop_translations(S, L, flushed, word, bit, a & o.SCOPE_MASK if whole else a)
+            drop_called(S, L, flushed, word, bit, cpu, a)
             catch_up(S, L, flushed, word, bit)
             if int64(S[base + CPU_CALL_STRIDES]) == 0:
                 full = bit
@@ -231,7 +247,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
     elif op == o.END_TRANSITION:
         S[L.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
     elif op == o.FLUSH_LOCAL_PAGES:
-        drop_translations(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), b)
+        drop_called(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), cpu, b)
     elif op == o.JUMP_STRIDES:
         g = t + T_GATHER + a * GATHER_CELLS
         if strides_of(S, L, g) <= b:

@@ -99,7 +99,7 @@ class Calls:
             with self.asm.function("wp_page_copy", "mm/memory.c"), self.asm.because("copy on write"):
                 self.asm.work("small_fault_ns", text="copy a page")
                 self.gathers.cleared(1, huge=False)
-                self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, text="one page")
+                self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
                 self.lowering.flush_page(self.asm, SCRATCH)
                 self.lowering.entries_mapped(self.asm, 1)
 
@@ -185,8 +185,8 @@ class Calls:
         with self.asm.function("free_pud_range", "mm/memory.c"):
             self.asm.gather_add(
                 OUTER,
-                m.used[0] * self.hugetlb.slot_units,
-                m.used[0] * self.hugetlb.slot_units + 1,
+                m.used[0] * self.hugetlb.slot_pages,
+                m.used[0] * self.hugetlb.slot_pages + 1,
                 flags=o.FREED_TABLES,
                 cleared=o.CLEARED_P4DS,
                 text="a folded level's table: nothing is freed, freed_tables is set",
@@ -198,7 +198,7 @@ class Calls:
         for m in mappings:
             self.zap_vma(OUTER, m)
         geometry = self.lowering.geometry
-        last = (upper_tables - 1) << (geometry.p4d_shift - geometry.pmd_shift)
+        last = (upper_tables - 1) << (geometry.p4d_shift - geometry.page_shift)
         with self.asm.function("free_pgtables", "mm/memory.c"):
             self.gathers.change_page_size(OUTER, huge=False)
             for m in mappings:
@@ -272,7 +272,7 @@ class Calls:
         """Record in the inner gather, if the kernel has one, what changed in the table of register SLOT."""
         if not self.kernel.unshare_gather or (whole and self.kernel.unshare_flush == "none"):
             return
-        first, last = (0, self.hugetlb.recorded_units) if whole else (m.first, m.last)
+        first, last = (0, self.hugetlb.recorded_pages) if whole else self.hugetlb.touched(m)
         self.asm.gather_slot(INNER, first, last, cleared=o.CLEARED_PMDS, text="tlb_remove_huge_tlb_entry")
 
     def _flush_unshared(self, m: Mapping) -> None:
@@ -292,9 +292,9 @@ class Calls:
             self.gathers.flush(INNER)
             return
         asm = self.asm
-        units = self.hugetlb.slot_units
-        lo = m.used[0] * units if m.used else 0
-        hi = (m.used[-1] + 1) * units if m.used else units
+        pages = self.hugetlb.slot_pages
+        lo = m.used[0] * pages if m.used else 0
+        hi = (m.used[-1] + 1) * pages if m.used else pages
         asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=lo, hi=hi, text="the whole range")
         for flag in (o.UNSHARED_TABLES, o.FREED_TABLES):
             with asm.if_flags(INNER, flag):
@@ -338,7 +338,7 @@ class Calls:
     def split(self, m: Mapping) -> None:
         """Write munmap() of half of a mapping's first table: the VMA splits, which unshares that table first."""
         first = Mapping(m.used[:1], pages=m.pages, first=m.first, last=m.last, klass=m.klass, file=m.file)
-        half = self.hugetlb.slot_units // 2
+        half = self.hugetlb.slot_pages // self.hugetlb.huge_pages // 2
         with self.syscall("munmap"), self.asm.because("munmap"):
             if self.kernel.unshare_at_split != "never":
                 self.unshare_all(first)
@@ -457,11 +457,11 @@ class Calls:
     def _clear_one(self, m: Mapping) -> None:
         """Write huge_ptep_clear_flush(): one huge entry, flushed as one page."""
         asm = self.asm
-        slot = m.used[0] * self.hugetlb.slot_units
+        slot = m.used[0] * self.hugetlb.slot_pages
         with asm.function("huge_ptep_clear_flush", "mm/rmap.c"):
             asm.work("zap_huge_ns", text="the entry becomes a migration entry")
             self.gathers.cleared(1, huge=True)
-            asm.request(
-                SCRATCH, cleared=o.CLEARED_PMDS, lo=slot + m.first, hi=slot + m.first + 1, text="one entry"
-            )
+            first = slot + m.first * self.hugetlb.huge_pages
+            hi = first + self.hugetlb.huge_pages
+            asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=first, hi=hi, text="one entry")
             self.lowering.flush_page(asm, SCRATCH)

@@ -172,14 +172,15 @@ class Gathers:
         Args:
             g: the gather.
             pages: the number of pages.
-            first, last: the range in address units, from the first page to the end of the last one.
+            first, last: the range in base pages, from the first page to the end of the last one.
         """
         asm, cleared = self.asm, o.CLEARED_PMDS
         if not self.counts_pages:
             asm.gather_slot(g, first, last, cleared=cleared, text="tlb_remove_huge_tlb_entry")
             return
         limit = self.page_queue().room
-        apart = (last - 1 - first) // max(pages - 1, 1) or 1
+        huge = 1 << (self.lowering.geometry.pmd_shift - self.lowering.geometry.page_shift)
+        apart = (last - huge - first) // max(pages - 1, 1) or huge
         for lo in range(0, pages, limit):
             n = min(limit, pages - lo)
             place = (g, first + lo * apart, n, apart)
@@ -210,7 +211,7 @@ class Gathers:
             g: the gather.
             count: the number of pages.
             cleared: the level whose entries pointed to them (CLEARED_*).
-            lo, hi: the range that they translated, in address units.
+            lo, hi: the range that they translated, in base pages.
             queue: the pages queued already, where their number is known beforehand.
         """
         batch = table_batch(self.kernel.page_size)

@@ -29,7 +29,7 @@ class Mapping:
         used: slots whose tables the process touches, ascending.
         order: the same in the order in which they are touched; ascending if empty.
         pages: huge pages touched in each table.
-        first, last: the range of pages touched in a table, in address units.
+        first, last: the range of pages touched in a table: the first one, and the one after the last.
         klass: the class of the tables: mappings share a table only within a class.
         file: the number of its file, and of the i_mmap_rwsem.
         own: the slots of `used` whose tables are never shared: the VMA does not cover the PUD entry, or is private.
@@ -71,9 +71,9 @@ class Hugetlb:
         lowering: how the architecture flushes.
         gathers: the writer of gathers.
         locks: the first lock of each kind.
-        slot_units: address units in a slot.
+        slot_pages, huge_pages: base pages in a slot, and in a huge page.
 
-    `recorded_units` are the address units that a gather records when a whole slot is unshared.
+    `recorded_pages` are the base pages that a gather records when a whole slot is unshared.
     """
 
     def __init__(
@@ -83,19 +83,25 @@ class Hugetlb:
         lowering: Lowering,
         gathers: Gathers,
         locks: Locks,
-        slot_units: int,
+        slot_pages: int,
+        huge_pages: int,
     ) -> None:
         self.asm = asm
         self.kernel = kernel
         self.lowering = lowering
         self.gathers = gathers
         self.locks = locks
-        self.slot_units = slot_units
+        self.slot_pages = slot_pages
+        self.huge_pages = huge_pages
         # __tlb_adjust_range() takes the size as an unsigned int, which truncates that of a PUD entry to 32 bits.
         span = 1 << lowering.geometry.pud_shift
         recorded = span & 0xFFFF_FFFF if kernel.range_truncation_16k else span
-        self.recorded_units = recorded * slot_units // span
+        self.recorded_pages = recorded * slot_pages // span
         self._lists: dict[tuple[int, ...], int] = {}
+
+    def touched(self, m: Mapping) -> tuple[int, int]:
+        """Return the range of a mapping's pages in each table, in base pages from the table's first address on."""
+        return m.first * self.huge_pages, m.last * self.huge_pages
 
     # --- locks
 
@@ -307,7 +313,7 @@ class Hugetlb:
                     asm.gather_slot(
                         g,
                         0,
-                        self.recorded_units,
+                        self.recorded_pages,
                         cleared=o.CLEARED_PMDS,
                         text="tlb_flush_pmd_range over the PUD",
                     )
@@ -315,7 +321,7 @@ class Hugetlb:
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
                     self.gathers.cleared(m.pages, huge=True)
-                    self.gathers.queue_huge_pages(g, m.pages, m.first, m.last)
+                    self.gathers.queue_huge_pages(g, m.pages, *self.touched(m))
             self.unlock_table()
 
     def free_exclusive(self, g: int, m: Mapping) -> None:

@@ -17,6 +17,7 @@ from shootdown._machine.label import Label
 from shootdown._machine.layout import (
     M_GLOBAL,
     MM_CELLS,
+    SPAN_CELLS,
     T_CPU,
     T_MM,
     T_ON,
@@ -47,6 +48,8 @@ MOST_EXPLORED_CELLS = 1 << 18
 _MOST = 1 << 20
 #: More than any variable holds, in a timed run.
 _LARGEST = (1 << 62) - 1
+#: The last page that an entry may map, in base pages.
+_MOST_PAGES = (1 << 32) - 1
 
 
 @attrs.define
@@ -68,7 +71,7 @@ class Model:
         slots: PUD entries modelled in each address space.
         files: hugetlb files.
         classes: kinds of PMD tables (one, and one more for each set of permissions in use).
-        small: ranges of flushes are counted in base pages, not PMD entries (for workloads on ordinary mappings).
+        small: ignored; accepted so that scenarios of `api=1` that pass it still run: ranges are in base pages.
         batch_fails: allocating a page for a batch of tables fails.
         counts_pages: count queued huge pages, where there are enough of them to fill the batches.
     """
@@ -100,14 +103,17 @@ class Model:
         self.files = files
         self.classes = classes
         geometry = lowering.geometry
-        unit = geometry.page_shift if small else geometry.pmd_shift
-        self.slot_units = 1 << (geometry.pud_shift - unit)
-        self._unit_pages = unit - geometry.page_shift
+        del small
+        self.slot_pages = 1 << (geometry.pud_shift - geometry.page_shift)
+        huge_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
+        self.slot_huge_pages = self.slot_pages // huge_pages
         self.asm = Assembler()
         own = lowering.machine_locks
         self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
         self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails, counts_pages=counts_pages)
-        self.hugetlb = Hugetlb(self.asm, kernel, lowering, self.gathers, self.locks, self.slot_units)
+        self.hugetlb = Hugetlb(
+            self.asm, kernel, lowering, self.gathers, self.locks, self.slot_pages, huge_pages
+        )
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
         self._tasks: list[_Task] = []
         self._events = 0
@@ -117,6 +123,7 @@ class Model:
         self._lazy: list[tuple[int, int]] = []
         self._variables: list[int] = []
         self._owners: list[int] = []
+        self._spans: list[int] = []
         self._names: list[str] = []
         self._words: dict[int, Callable[[int], str]] = {}
         self._stores = 2
@@ -145,10 +152,15 @@ class Model:
                 raise mistake(f"task {task} begins twice: starts() was called for it before")
             self._tasks[task].entry = self.asm.here
 
-    def entry(self, mm: int, value: int, name: str = "") -> int:
-        """Declare a single page-table entry of an mm, with its first value; entries come before all variables.
+    def entry(self, mm: int, value: int, name: str = "", *, lo: int = 0, hi: int | None = None) -> int:
+        """Declare a single page-table entry of an mm; entries come before all variables.
 
-        Stories use the name.
+        Args:
+            mm: the address space.
+            value: its first value.
+            name: its name in stories.
+            lo, hi: the base pages that it maps, `[lo, hi)`: a flush drops a TLB's copy of it if an address that it
+                invalidates lies among them. Without `hi` every flush of the mm does.
         """
         if len(self._owners) != len(self._variables):
             raise mistake("entries come before other variables: declare this one first")
@@ -157,7 +169,11 @@ class Model:
         self._is_mm(mm)
         _whole("the first value of an entry", value, 0, _LARGEST)
         _name(name)
+        if hi is not None:
+            _whole("the first page of an entry", lo, 0, _MOST_PAGES)
+            _whole("the end of an entry's pages", hi, lo + 1, _MOST_PAGES)
         self._owners.append(mm)
+        self._spans += (0, _MOST_PAGES) if hi is None else (lo, hi)
         self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
@@ -289,14 +305,14 @@ class Model:
 
         Args:
             pages_per_table: huge pages that a process uses in each PMD table.
-            bits: of a cell of the state: 64 for a timed run, 16 for exploration.
+            bits: CPUs in a word of a set: 64 for a timed run, 16 for exploration, whose cells have 32 bits.
             memory: the memory model, `ops.SC`, `TSO` or `WEAK`.
 
         Raises:
             ShootdownError: something is wrong with the programs; it names the line.
         """
         if bits not in (16, 64):
-            raise mistake(f"build(bits={bits!r:.40}): cells have 64 bits in a timed run, 16 in exploration")
+            raise mistake(f"build(bits={bits!r:.40}): it is 64 for a timed run, 16 for exploration")
         if memory not in (o.SC, o.TSO, o.WEAK):
             raise mistake(
                 f"build(memory={memory!r:.40}): it is ops.SC, ops.TSO or ops.WEAK, as scene.memory says"
@@ -321,8 +337,7 @@ class Model:
             events=max(self._events, 1),
             asids=min(rules.asids, self.mms),  # no CPU sees more address spaces than there are
             bits=bits,
-            slot_units=self.slot_units,
-            unit_pages=self._unit_pages,
+            slot_pages=self.slot_pages,
             shifts=(
                 geometry.pmd_shift - geometry.page_shift,
                 geometry.pud_shift - geometry.page_shift,
@@ -343,7 +358,7 @@ class Model:
             )
         code = self.asm.finish()
         self._check(code, layout)
-        state = empty_state(layout, "int64" if bits == 64 else "uint16")
+        state = empty_state(layout, "int64" if bits == 64 else "uint32")
         for number, task in enumerate(self._tasks):
             at = layout.o_task + number * TASK_CELLS
             state[at + T_PC] = task.entry
@@ -359,6 +374,7 @@ class Model:
             state[layout.o_share + slot] += 1
         state[layout.o_variable : layout.o_variable + layout.variables] = self._variables
         state[layout.o_owner : layout.o_owner + layout.entries] = self._owners
+        state[layout.o_span : layout.o_span + SPAN_CELLS * layout.entries] = self._spans
         if self._lazy:
             from shootdown._machine.switching import load_mm, switch_to  # imports numba, so only when needed
 

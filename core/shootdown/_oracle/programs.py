@@ -125,7 +125,7 @@ class SharedHugetlb:
             slots=self.tables,
             classes=2,
         )
-        self.mappings = touched(split_into_vmas(self.tables, vmas, 2, self.model.slot_units))
+        self.mappings = touched(split_into_vmas(self.tables, vmas, 2, self.model.slot_huge_pages))
         self.parent = self.model.task(mm=0, cpu=0, ready=True)
         self.init = self.model.task(mm=self.children + 1, cpu=0)
         self.kids = [
@@ -353,7 +353,7 @@ def threaded_hugetlb(setting: Setup, row: Row, variant: int) -> Program:
     del variant
     tables = max(row.integer("N"), 1)
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=3, slots=tables)
-    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_units))
+    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_huge_pages))
     parent = model.task(mm=0, cpu=0, ready=True)
     child = model.task(mm=1, cpu=0)
     threads = Threads(model, mm=1, other_mm=2, cpu=PARENT_CPU, ready=False)
@@ -393,7 +393,7 @@ def anonymous(setting: Setup, row: Row, variant: int) -> Program:
     The process does its cases one after another, each several times. An earlier one that freed tables has trimmed
     mm_cpumask already; in variant 1 a repetition of the first case itself.
     """
-    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2, small=True)
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2)
     geometry = model.lowering.geometry
     calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
     op = row.word("op", OPERATIONS)
@@ -426,7 +426,7 @@ def fork_storm(setting: Setup, row: Row, variant: int) -> Program:
     forks, together = row.integer("M"), max(row.integer("conc", 1), 1)
     tables = max(row.integer("N"), 1)
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=forks + 2, slots=tables)
-    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_units)) if row.integer("map", 1) else ()
+    mappings = touched(split_into_vmas(tables, 1, 2, model.slot_huge_pages)) if row.integer("map", 1) else ()
     parent = model.task(mm=0, cpu=0, ready=True)
     init = model.task(mm=forks + 1, cpu=0)
     kids = [model.task(mm=1 + j, cpu=PARENT_CPU % model.cpus) for j in range(forks)]

@@ -99,7 +99,7 @@ def _build(setting: Setup) -> Any:
     from shootdown._workloads.threads import Threads
 
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=3, slots=1, classes=2)
-    mappings = split_into_vmas(1, 1, 2, model.slot_units)
+    mappings = split_into_vmas(1, 1, 2, model.slot_huge_pages)
     path, state = setting["path"], setting["state"]
     actor = model.task(mm=0, cpu=0, ready=True)
     other = model.task(mm=1, cpu=_CPUS - 1, ready=True)

@@ -28,11 +28,12 @@ _MADE, _USED_OLD, _USED_NEW = range(len(_PLACES))
 
 
 def _build(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     leaf = Leaf(model)
     splits = scene["change"] == "split"
     old, new = (_BLOCK, _SMALL) if splits else (_SMALL, _BLOCK)
-    entry = model.entry(0, maps(old, dirty=True), "the entry")
+    pages = 1 << (model.lowering.geometry.pmd_shift - model.lowering.geometry.page_shift)
+    entry = model.entry(0, maps(old, dirty=True), "the entry", lo=0, hi=pages)
     made = model.variable(0, "new entry made")
     changer, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
     model.starts(changer)

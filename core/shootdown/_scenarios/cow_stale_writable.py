@@ -29,9 +29,9 @@ _PENDING, _COPIED, _INSTALLED = range(len(_PLACES))
 
 
 def _build(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_OLD, dirty=True), "the PTE")
+    entry = model.entry(0, maps(_OLD, dirty=True), "the PTE", lo=0, hi=1)
     copied, late, installed = (
         model.variable(0, name) for name in ("page copied", "written late", "copy installed")
     )

@@ -29,9 +29,9 @@ _CLEARED, _CLEANED, _WRITTEN, _UNMAPPED = range(len(_PLACES))
 
 
 def _build(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_PAGE, dirty=True), "the PTE")
+    entry = model.entry(0, maps(_PAGE, dirty=True), "the PTE", lo=0, hi=1)
     mapcount, dirty = model.variable(1, "mapcount"), model.variable(0, "dirty flag")
     cleaned = model.variable(0, "page cleaned")
     unmapper = model.task(mm=0, cpu=0, ready=True)

@@ -29,9 +29,9 @@ _WRITTEN, _KEPT, _DROPPED, _FAULTED = range(len(_PLACES))
 
 
 def _build(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     leaf = Leaf(model)
-    entry = model.entry(0, maps(_PAGE), "the PTE")
+    entry = model.entry(0, maps(_PAGE), "the PTE", lo=0, hi=1)
     dirty, wrote, dropped = (
         model.variable(0, name) for name in ("dirty flag", "page written", "page dropped")
     )

@@ -34,7 +34,7 @@ _WALKED, _FREED = range(2)
 
 
 def _build_gup(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     asm, gathers = model.asm, model.gathers
     pmd = model.variable(1, "the PMD entry")
     model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
@@ -73,7 +73,7 @@ _PATHS = ("munmap", "collapse")
 
 def _build_lazy(scene: Setup) -> Problem:
     collapse = scene["path"] == "collapse"
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=collapse)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     model.populate(0)
     model.starts(model.task(mm=None if collapse else 0, cpu=_UNMAPPER, ready=True))
     if collapse:

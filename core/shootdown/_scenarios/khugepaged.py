@@ -62,7 +62,7 @@ def _refuse(scene: Setup) -> str | None:
 
 
 def _model(scene: Setup) -> Model:
-    return Model(scene.kernel, scene.lowering, cpus=2, mms=1, small=True)
+    return Model(scene.kernel, scene.lowering, cpus=2, mms=1)
 
 
 def _problem(scene: Setup, model: Model, places: tuple[str, ...]) -> Problem:

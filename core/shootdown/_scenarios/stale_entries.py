@@ -28,8 +28,8 @@ _SENTENCES = {
 _PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT
 
 
-def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
-    """Write the clearing of an entry; register SCRATCH gets its old value."""
+def _take_entry(scene: Setup, model: Model, entry: int, name: str, page: int) -> None:
+    """Write the clearing of the entry of a page; register SCRATCH gets its old value."""
     asm = model.asm
     with asm.function(name):
         if scene.pte_clear == "xchg":
@@ -37,19 +37,20 @@ def _take_entry(scene: Setup, model: Model, entry: int, name: str) -> None:
         else:
             asm.v_load(o.SCRATCH, entry, text="read the PTE")
             asm.v_store(entry, 0, text="clear the PTE")
-    model.gathers.cleared(1, huge=False)
+    model.gathers.cleared(1, huge=False, first=page)
 
 
 # --- mremap()
 
 _MOVED, _FREED, _OLD = range(3)
-#: The distance by which the page is moved, in base pages: into another page table.
-_NEW = 1 << 10
+#: The base pages between which the page is moved; they are in different page tables.
+_OLD_PAGE, _NEW_PAGE = 0, 1 << 10
 
 
 def _build_mremap(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=2, small=True)
-    old, new = model.entry(0, _PTE, "the old PTE"), model.entry(0, 0, "the new PTE")
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=2)
+    old = model.entry(0, _PTE, "the old PTE", lo=_OLD_PAGE, hi=_OLD_PAGE + 1)
+    new = model.entry(0, 0, "the new PTE", lo=_NEW_PAGE, hi=_NEW_PAGE + 1)
     freed = model.variable(0, "page freed")
     mover, truncater, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
     model.starts(mover)
@@ -74,39 +75,39 @@ def _move(scene: Setup, model: Model, old: int, new: int) -> None:
         with asm.function("move_ptes", "mm/mremap.c"):
             for lock, where in ((ptl, "old"), (ptl + 1, "new")):
                 asm.lock(lock, write=True, sleeps=False, text=f"page-table lock of the {where} address")
-            with asm.sparing(new):
-                _take_entry(scene, model, old, "ptep_get_and_clear")
+            _take_entry(scene, model, old, "ptep_get_and_clear", _OLD_PAGE)
             asm.v_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
             asm.reached(_MOVED)
             if scene["fix"]:
-                _flush_old(scene, model, new)
+                _flush_old(scene, model)
             for lock, where in ((ptl + 1, "new"), (ptl, "old")):
                 asm.unlock(lock, write=True, text=f"page-table lock of the {where} address")
         if not scene["fix"]:
             with asm.function("move_page_tables", "mm/mremap.c"):
-                _flush_old(scene, model, new)
+                _flush_old(scene, model)
     model.spin()
 
 
-def _flush_old(scene: Setup, model: Model, new: int) -> None:
-    model.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="the old address")
-    with model.asm.sparing(new):
-        scene.lowering.flush_range(model.asm, SCRATCH)
+def _flush_old(scene: Setup, model: Model) -> None:
+    model.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=_OLD_PAGE, hi=_OLD_PAGE + 1, text="the old address")
+    scene.lowering.flush_range(model.asm, SCRATCH)
 
 
 def _truncate(scene: Setup, model: Model, old: int, new: int, freed: int) -> None:
     """Write ftruncate() by another thread; it finds the mapping through the file, without mmap_lock."""
     asm, gathers = model.asm, model.gathers
     nothing, over = model.label(), model.label()
-    with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"), asm.sparing(old):
+    with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
         gathers.begin(OUTER)
         gathers.change_page_size(OUTER, huge=False)
         with asm.function("zap_pte_range"):
             asm.lock(model.locks.ptl + 1, write=True, sleeps=False, text="page-table lock of the new address")
             asm.v_load(o.SCRATCH, new, text="read the PTE")
             asm.jump_zero(o.SCRATCH, nothing)
-            _take_entry(scene, model, new, "ptep_get_and_clear_full")
-            asm.gather_add(OUTER, _NEW, _NEW + 1, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
+            _take_entry(scene, model, new, "ptep_get_and_clear_full", _NEW_PAGE)
+            asm.gather_add(
+                OUTER, _NEW_PAGE, _NEW_PAGE + 1, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry"
+            )
             asm.unlock(model.locks.ptl + 1, write=True, text="page-table lock of the new address")
         gathers.finish(OUTER)
         with asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
@@ -144,8 +145,8 @@ _MISSED, _RETURNED = range(2)
 
 
 def _build_nested(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=1, small=True)
-    pte = model.entry(0, _PTE, "the PTE")
+    model = Model(scene.kernel, scene.lowering, cpus=3, mms=1, slots=1)
+    pte = model.entry(0, _PTE, "the PTE", lo=0, hi=1)
     returned = model.variable(0, "madvise() returned")
     threads = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
     user = model.task(mm=0, cpu=2, ready=True)
@@ -178,7 +179,7 @@ def _drop(scene: Setup, model: Model, pte: int, returned: int) -> None:
             asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
             asm.v_load(o.SCRATCH, pte, text="read the PTE")
             asm.jump_zero(o.SCRATCH, none)
-            _take_entry(scene, model, pte, "ptep_get_and_clear_full")
+            _take_entry(scene, model, pte, "ptep_get_and_clear_full", 0)
             asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
             asm.jump(some)
             asm.place(none)

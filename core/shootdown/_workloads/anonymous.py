@@ -74,7 +74,6 @@ def _build(setting: Setup) -> Machine:
         setting.lowering,
         cpus=setting.cpus,
         mms=processes + 1,
-        small=True,
         batch_fails=setting["allocation_fails"],
     )
     calls = Anonymous(model.calls, _table_pages(model))

@@ -65,14 +65,21 @@ Call = Callable[[Model, tuple[Mapping, ...], Who], None]
 
 
 def split_into_vmas(
-    tables: int, vmas: int, pages: int, units: int, covers: str = "whole"
+    tables: int, vmas: int, pages: int, room: int, covers: str = "whole"
 ) -> tuple[Mapping, ...]:
-    """Divide tables into VMAs as evenly as whole tables allow; `covers` is one of `COVERS`."""
+    """Divide tables into VMAs as evenly as whole tables allow.
+
+    Args:
+        tables, vmas: how many there are.
+        pages: huge pages that a process touches in each table.
+        room: huge pages that a table maps.
+        covers: one of `COVERS`.
+    """
     if vmas > tables:
         raise ShootdownError(f"-p vmas={vmas}: a VMA covers at least one table, and there are {tables}")
     edges = [i * tables // vmas for i in range(vmas + 1)]
-    pages = min(pages, units - 1 if covers == "short" else units)
-    last = units // 2 + 1 if pages > 1 else 1
+    pages = min(pages, room - 1 if covers == "short" else room)
+    last = room // 2 + 1 if pages > 1 else 1
     if pages > 2:  # equally far apart
         last = max(last, pages)
         last -= (last - 1) % (pages - 1)
@@ -104,7 +111,7 @@ def _builder(
             counts_pages=_fills_batches(setting),
         )
         mappings = split_into_vmas(
-            setting["tables"], setting["vmas"], setting["pages"], model.slot_units, setting["covers"]
+            setting["tables"], setting["vmas"], setting["pages"], model.slot_huge_pages, setting["covers"]
         )
         mains = [model.task(mm=i, cpu=i % setting.cpus, ready=True) for i in range(sharers)]
         others = setting["threads"] + setting["walkers"]

@@ -79,7 +79,7 @@ def write_collapse(
         state: what those do, one of `STATES`.
         by_process: the process calls MADV_COLLAPSE; otherwise khugepaged does it, on the last CPU.
     """
-    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2, small=True)
+    model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=2)
     top = pmd_order(setting)
     calls = Anonymous(model.calls, 1 << top)
     main = model.task(mm=0, cpu=0, ready=True)

@@ -17,6 +17,7 @@ from shootdown._machine.layout import (
     MM_CELLS,
     MM_PARTS,
     MM_SETS,
+    SPAN_CELLS,
     STORE_CELLS,
     T_CPU,
     T_GATHER,
@@ -74,8 +75,7 @@ def machines() -> list[Layout]:
             events=3,
             asids=2,
             bits=bits,
-            slot_units=4,
-            unit_pages=2,
+            slot_pages=16,
             shifts=(2, 4, 6),
             clear_on_switch=rule,
             lazy_tlb=not rule,
@@ -109,7 +109,18 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
 
     for cpu in range(L.cpus):
         base = L.o_cpu + cpu * CPU_CELLS
-        ranges = ((0, L.tasks), (0, L.mms), (0, 127), (1, L.mms), (0, 3), (0, 3), (0, L.asids - 1))
+        ranges = (
+            (0, L.tasks),
+            (0, L.mms),
+            (0, 127),
+            (1, L.mms),
+            (0, 3),
+            (0, 3),
+            (0, 40),
+            (0, 60),
+            (0, 4),
+            (0, L.asids - 1),
+        )
         for part, (low, high) in enumerate(ranges):
             S[base + part] = rng.randint(low, high)
         put(L.o_asid + cpu * L.asids, L.asids, 0, L.mms)
@@ -145,6 +156,9 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
     put(L.o_event, L.events, 0, 2)
     put(L.o_variable, L.variables, 0, 15)
     put(L.o_owner, L.entries, 0, L.mms - 1)
+    for entry in range(L.entries):
+        lo = rng.randint(0, 40)
+        S[L.o_span + entry * SPAN_CELLS : L.o_span + (entry + 1) * SPAN_CELLS] = [lo, lo + rng.randint(1, 9)]
     put(L.o_tlb, L.cpus * L.entries, 0, 15)
     return S
 
@@ -289,6 +303,9 @@ def addresses(
     elif part == "owner":
         for entry in range(L.entries):
             yield L.o_owner + entry, -1
+    elif part == "span":
+        for at in range(L.entries * SPAN_CELLS):
+            yield L.o_span + at, -1
     elif part == "tlb":
         for entry in (step[row.first(Kind.ENTRY)],) if cell.of is Of.GIVEN else range(L.entries):
             yield L.o_tlb + cpu * L.entries + entry, -1

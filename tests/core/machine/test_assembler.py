@@ -205,24 +205,6 @@ def test_a_what_if_decides_what_every_flush_within_drops() -> None:
     ]
 
 
-def test_entries_that_no_range_within_holds_are_spared_by_flushes_and_by_nothing_else() -> None:
-    asm = Assembler()
-    with asm.sparing(0, 2):
-        asm.send_flush_ipis(o.SCOPE_LEAF)
-        asm.flush_this_cpu()
-        asm.flush_this_cpu(0)
-        asm.send(o.CALL_SYNC, 0, text="sync")
-    asm.flush_this_cpu()
-    spares = 0b101 << o.SCOPE_SPARES
-    assert [row[1:3] for row in steps(asm.finish())] == [
-        (o.CALL_FLUSH, o.SCOPE_LEAF | spares),
-        (o.SCOPE_BOTH | spares, 0),
-        (0, 0),
-        (o.CALL_SYNC, 0),
-        (o.SCOPE_BOTH, 0),
-    ]
-
-
 @pytest.mark.parametrize(("write", "sleeps", "op"), [(True, True, o.LOCK_WRITE), (False, False, o.LOCK_READ)])
 def test_a_lock_is_taken_and_released_in_the_same_way(write: bool, sleeps: bool, op: int) -> None:
     asm = Assembler()

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.core.machine.tiny import Tiny
 
+from shootdown._compilation.running import plain
 from shootdown._machine import ops as o
 from shootdown._machine.flushes import (
     catch_up,
+    drop_range,
     drop_translations,
+    invalidates,
     leave_idle_mm,
     leave_lazy_mm,
     take,
     take_sync,
     takeable,
 )
-from shootdown._machine.layout import CPU_CALL, CPU_CALL_GEN, CPU_CALL_MM, CPU_CALL_STRIDES, CPU_MM, M_GEN
+from shootdown._machine.layout import (
+    CPU_CALL,
+    CPU_CALL_GEN,
+    CPU_CALL_HI,
+    CPU_CALL_LO,
+    CPU_CALL_MM,
+    CPU_CALL_STRIDES,
+    CPU_MM,
+    M_GEN,
+)
 
 EVERYBODY = (0, 1, 2, 3)
 
@@ -90,9 +104,20 @@ def test_copies_of_entries_that_stand_alone_are_dropped_with_the_tlb() -> None:
 
 def test_a_flush_spares_the_entries_that_its_range_does_not_hold() -> None:
     machine = Tiny(entries=3)
+    for entry, pages in enumerate(((4, 5), (5, 6), (0, 512))):
+        machine.span(entry)[:] = pages
     machine.tlb(1)[:] = 7
-    machine.run(drop_translations, 0, 0, mask(1), o.SCOPE_LEAF | mask(1) << o.SCOPE_SPARES)
+    machine.run(drop_range, 0, 0, mask(1), 3, 5, 0, o.SCOPE_LEAF)
     assert machine.tlb(1).tolist() == [0, 7, 0]
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 4), st.integers(0, 60), st.integers(1, 20))
+def test_a_flush_invalidates_what_maps_an_address_that_it_names(
+    lo: int, pages: int, shift: int, first: int, span: int
+) -> None:
+    named = range(lo, lo + pages, 1 << shift)
+    hit = any(address in range(first, first + span) for address in named)
+    assert plain(invalidates)(lo, lo + pages, shift, first, first + span) == hit
 
 
 def test_a_cpu_that_catches_up_is_behind_no_more() -> None:
@@ -290,9 +315,10 @@ def test_a_transition_loads_the_root_anew_and_takes_others_out_of_the_mask() -> 
 
 
 def test_a_ranged_call_spares_entries_and_a_flush_of_everything_spares_none() -> None:
-    spared = o.SCOPE_BOTH | mask(0) << o.SCOPE_SPARES
     for strides, left in ((3, [7, 0]), (0, [0, 0])):
-        machine = calling(o.CALL_INVALIDATE, spared, strides=strides)
+        machine = calling(o.CALL_INVALIDATE, o.SCOPE_BOTH, strides=strides)
+        machine.cpu(0)[CPU_CALL_LO], machine.cpu(0)[CPU_CALL_HI] = 5, 8
+        machine.span(0)[:], machine.span(1)[:] = (4, 5), (7, 8)
         machine.tlb(1)[:] = 7
         taken(machine, 1)
         assert machine.tlb(1).tolist() == left

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.core.machine.tiny import ELSEWHERE, Tiny
 
 from shootdown._machine import ops as o
-from shootdown._machine.gathers import rounded_strides_of, stride_shift, strides_of
+from shootdown._machine.gathers import stride_shift, strides_of
 from shootdown._machine.layout import (
     G_CLEARED,
     G_FLAGS,
@@ -30,10 +30,9 @@ def collected(machine: Tiny, g: int = 0) -> tuple[int, int, int, int]:
     return int(cells[G_LO]), int(cells[G_HI]), int(cells[G_FLAGS]), int(cells[G_CLEARED])
 
 
-def strides(machine: Tiny, *, rounded: bool = False, g: int = 0) -> int:
+def strides(machine: Tiny, g: int = 0) -> int:
     """Count the strides of a gather."""
-    at = machine.layout.o_task + T_GATHER + g * GATHER_CELLS
-    return int(machine.run(rounded_strides_of if rounded else strides_of, at))
+    return int(machine.run(strides_of, machine.layout.o_task + T_GATHER + g * GATHER_CELLS))
 
 
 def test_a_gather_begins_empty_and_is_pending_on_its_mm() -> None:
@@ -89,7 +88,8 @@ def test_a_part_of_a_slot_is_counted_from_where_the_slot_begins() -> None:
     machine = Tiny()
     machine.registers()[o.SLOT] = 1
     machine.step(o.GATHER_SLOT, 0, 3, 6, o.CLEARED_PMDS << 16)
-    assert collected(machine) == (512 + 3, 512 + 6, o.RANGE, o.CLEARED_PMDS)
+    slot = 512 * 512
+    assert collected(machine) == (slot + 3, slot + 6, o.RANGE, o.CLEARED_PMDS)
 
 
 def test_a_reset_forgets_range_and_freed_tables_and_keeps_the_rest() -> None:
@@ -144,7 +144,9 @@ def test_queued_pages_say_in_scratch_whether_they_are_full() -> None:
     assert machine.gather(2)[G_TABLES] == 6 - 4
 
 
-@given(queued=st.integers(0, 7), pages=st.integers(1, 8), apart=st.integers(1, 3), first=st.integers(0, 4))
+@given(
+    queued=st.integers(0, 7), pages=st.integers(1, 8), apart=st.integers(512, 2000), first=st.integers(0, 4)
+)
 def test_the_part_queued_until_full_and_the_rest_are_all_the_pages(
     queued: int, pages: int, apart: int, first: int
 ) -> None:
@@ -155,12 +157,12 @@ def test_the_part_queued_until_full_and_the_rest_are_all_the_pages(
     assert full == (queued + pages >= 8)
     fitted = 8 - queued if full else pages
     wanted = [first + i * apart for i in range(pages)]
-    for op, units in ((o.GATHER_PART, wanted[:fitted]), (o.GATHER_REST, wanted[fitted:])):
+    for op, starts in ((o.GATHER_PART, wanted[:fitted]), (o.GATHER_REST, wanted[fitted:])):
         machine.gather(0)[:] = 0
         machine.step(op, 0, first, pages | apart << 16, o.CLEARED_PMDS << 16)
         lo, hi, flags, _ = collected(machine)
-        assert bool(flags & o.RANGE) == bool(units)
-        assert (lo, hi) == ((units[0], units[-1] + 1) if units else (0, 0))
+        assert bool(flags & o.RANGE) == bool(starts)
+        assert (lo, hi) == ((starts[0], starts[-1] + 512) if starts else (0, 0))
 
 
 def test_a_gather_that_is_alone_flushes_its_own_range() -> None:
@@ -218,16 +220,7 @@ def test_a_stride_is_what_the_lowest_level_cleared_spans(cleared: int, shift: in
 
 def test_strides_are_counted_in_what_was_cleared() -> None:
     machine = Tiny()
-    machine.step(o.GATHER_ADD, 0, 0, 4, o.CLEARED_PMDS << 16)
+    machine.step(o.GATHER_ADD, 0, 0, 4 * 512, o.CLEARED_PMDS << 16)
     assert strides(machine) == 4
     machine.gather(0)[G_CLEARED] = o.CLEARED_PTES
     assert strides(machine) == 4 * 512
-
-
-@given(RANGES)
-def test_rounded_strides_are_all_that_the_range_touches(ends: tuple[int, int]) -> None:
-    machine = Tiny(unit_pages=0, slot_units=512 * 512)
-    machine.step(o.GATHER_ADD, 0, *(7 * end for end in ends), o.CLEARED_PMDS << 16)
-    touched = {page // 512 for page in range(7 * ends[0], 7 * ends[1])}
-    assert strides(machine, rounded=True) == len(touched)
-    assert strides(machine) == (7 * ends[1] - 7 * ends[0]) // 512

@@ -71,7 +71,7 @@ def test_the_last_cpu_of_a_word_is_in_a_set_as_any_other(bits: int, dtype: str) 
 
 
 def test_the_largest_number_of_a_cell_is_one_that_it_holds() -> None:
-    assert laid_out(bits=16).most == np.iinfo(np.uint16).max
+    assert laid_out(bits=16).most == np.iinfo(np.uint32).max
     assert laid_out(bits=64).most < np.iinfo(np.int64).max
 
 

@@ -9,7 +9,9 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
+    CPU_CALL_LO,
     CPU_CALL_MM,
+    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     G_CLEARED,
     G_FLAGS,
@@ -24,12 +26,20 @@ from shootdown._machine.layout import (
 )
 
 
-def with_range(units: int, cleared: int = o.CLEARED_PMDS, flags: int = 0, **given: object) -> Tiny:
-    """Give gather 0 of task 0 a range of so many units."""
+def with_range(huge: int, cleared: int = o.CLEARED_PMDS, flags: int = 0, **given: object) -> Tiny:
+    """Give gather 0 of task 0 a range of so many huge pages, from the tenth on."""
     machine = Tiny(**given)
     cells = machine.gather(0)
-    cells[G_LO], cells[G_HI], cells[G_CLEARED], cells[G_FLAGS] = 10, 10 + units, cleared, flags | o.RANGE
+    cells[G_LO], cells[G_HI] = 10 * 512, (10 + huge) * 512
+    cells[G_CLEARED], cells[G_FLAGS] = cleared, flags | o.RANGE
     return machine
+
+
+def executed(machine: Tiny, *operands: int) -> tuple[int, int, int]:
+    """Begin the flush of gather 0; return the pages that it names and log2 of the pages between two of them."""
+    assert machine.step(o.FLUSH_BEGIN, 0, *operands).went_on
+    lo, hi, shift = machine.cpu(0)[CPU_CALL_LO : CPU_CALL_SHIFT + 1]
+    return int(lo), int(hi), int(shift)
 
 
 def strides(machine: Tiny, *operands: int) -> int:
@@ -71,14 +81,14 @@ def test_a_flush_without_tlb_gen_leaves_nobody_behind() -> None:
     assert machine.cpus("behind", mm=0) == []
 
 
-@pytest.mark.parametrize(("units", "dropped"), [(1, 1), (33, 33), (34, 0)])
-def test_a_range_with_more_strides_than_the_ceiling_flushes_everything(units: int, dropped: int) -> None:
-    assert strides(with_range(units), 33) == dropped
+@pytest.mark.parametrize(("huge", "dropped"), [(1, 1), (33, 33), (34, 0)])
+def test_a_range_with_more_strides_than_the_ceiling_flushes_everything(huge: int, dropped: int) -> None:
+    assert strides(with_range(huge), 33) == dropped
 
 
-@pytest.mark.parametrize(("units", "dropped"), [(2, 2), (3, 0)])
-def test_a_second_ceiling_counts_base_pages(units: int, dropped: int) -> None:
-    assert strides(with_range(units), 33, 1024) == dropped
+@pytest.mark.parametrize(("huge", "dropped"), [(2, 2), (3, 0)])
+def test_a_second_ceiling_counts_base_pages(huge: int, dropped: int) -> None:
+    assert strides(with_range(huge), 33, 1024) == dropped
 
 
 @pytest.mark.parametrize("flag", [o.FULLMM, o.NEED_FLUSH_ALL])
@@ -101,7 +111,7 @@ def test_strides_may_be_counted_in_base_pages() -> None:
 
 
 def test_a_rounded_range_counts_each_stride_that_it_touches() -> None:
-    machine = with_range(0, unit_pages=0, slot_units=512 * 512)
+    machine = with_range(0)
     machine.gather(0)[G_LO], machine.gather(0)[G_HI] = 511, 513
     assert strides(machine, 33) == 1
     assert strides(machine, 33, 0, o.ROUNDED) == 2
@@ -113,14 +123,31 @@ def test_strides_may_be_base_pages_or_pmd_entries_whatever_was_cleared() -> None
     assert strides(machine, 5000, 0, o.PMD_STRIDES) == 2
 
 
-def test_of_tables_freed_alone_the_first_page_of_each_is_recorded() -> None:
-    machine = with_range(3, cleared=o.CLEARED_PUDS)
-    assert strides(machine, 5000, 0, o.BASE_STRIDES) == 2 * 512 + 1
-
-
 def test_a_flush_of_more_strides_than_a_cell_holds_is_kept_as_that_many() -> None:
-    machine = with_range(4, cleared=o.CLEARED_PTES, unit_pages=15, bits=16)
-    assert strides(machine, 1 << 20) == machine.layout.most == 65535
+    machine = with_range(0, cleared=o.CLEARED_PTES, bits=16)
+    machine.gather(0)[G_HI] = 1 << 40
+    assert strides(machine, 1 << 41) == machine.layout.most == (1 << 32) - 1
+
+
+def test_a_flush_keeps_the_pages_that_its_strides_name() -> None:
+    assert executed(with_range(3), 33) == (10 * 512, 13 * 512, 9)
+    assert executed(with_range(3), 5000, 0, o.BASE_STRIDES) == (10 * 512, 13 * 512, 0)
+    assert executed(with_range(3, cleared=o.CLEARED_PUDS), 33, 0, o.PMD_STRIDES) == (10 * 512, 13 * 512, 9)
+    assert executed(with_range(3), 33, 0, o.IN_PAGES) == (10 * 512, 13 * 512, 0)
+
+
+def test_a_rounded_flush_names_pages_outside_the_range_too() -> None:
+    machine = with_range(0)
+    machine.gather(0)[G_LO], machine.gather(0)[G_HI] = 511, 513
+    assert executed(machine, 33, 0, o.ROUNDED) == (0, 1024, 9)
+
+
+def test_an_empty_range_names_its_first_page() -> None:
+    assert executed(with_range(0), 33) == (10 * 512, 10 * 512 + 1, 9)
+
+
+def test_a_flush_of_everything_keeps_no_range() -> None:
+    assert executed(with_range(34), 33) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("memory", [o.TSO, o.WEAK])
@@ -266,9 +293,9 @@ def test_a_request_that_had_no_target_is_forgotten_too() -> None:
 # --- this CPU
 
 
-def begun(units: int = 3) -> Tiny:
+def begun(huge: int = 3) -> Tiny:
     """Let CPU 0 hold translations of mm 0, and a flush of it have begun."""
-    machine = with_range(units)
+    machine = with_range(huge)
     machine.put("leaf", 0, 1, mm=0)
     machine.put("walk", 0, 1, mm=0)
     machine.step(o.FLUSH_BEGIN, 0, 33)
@@ -283,7 +310,7 @@ def test_this_cpu_flushes_the_range_as_a_target_would() -> None:
 
 
 def test_this_cpu_flushes_everything_if_the_request_does() -> None:
-    machine = begun(units=34)
+    machine = begun(huge=34)
     assert machine.step(o.FLUSH_SELF, o.SCOPE_LEAF).about == 1
     assert (machine.cpus("leaf", mm=0), machine.cpus("walk", mm=0)) == ([1], [1])
 
@@ -324,14 +351,14 @@ def test_jump_whole_goes_elsewhere_if_everything_is_flushed(dropped: int, jumps:
     assert machine.step(o.JUMP_WHOLE, ELSEWHERE).jumped == jumps
 
 
-@pytest.mark.parametrize(("units", "jumps"), [(0, True), (1, False)])
-def test_jump_empty_goes_elsewhere_if_the_range_holds_nothing(units: int, jumps: bool) -> None:
-    assert with_range(units).step(o.JUMP_EMPTY, 0, ELSEWHERE).jumped == jumps
+@pytest.mark.parametrize(("huge", "jumps"), [(0, True), (1, False)])
+def test_jump_empty_goes_elsewhere_if_the_range_holds_nothing(huge: int, jumps: bool) -> None:
+    assert with_range(huge).step(o.JUMP_EMPTY, 0, ELSEWHERE).jumped == jumps
 
 
-@pytest.mark.parametrize(("units", "goes_on"), [(4, False), (5, True)])
-def test_jump_strides_goes_on_if_the_range_has_more(units: int, goes_on: bool) -> None:
-    assert with_range(units).step(o.JUMP_STRIDES, 0, 4, ELSEWHERE).went_on == goes_on
+@pytest.mark.parametrize(("huge", "goes_on"), [(4, False), (5, True)])
+def test_jump_strides_goes_on_if_the_range_has_more(huge: int, goes_on: bool) -> None:
+    assert with_range(huge).step(o.JUMP_STRIDES, 0, 4, ELSEWHERE).went_on == goes_on
 
 
 def test_a_task_is_alone_with_its_mm_if_no_other_task_has_it() -> None:

@@ -22,6 +22,7 @@ from shootdown._machine.layout import (
     LOCK_CELLS,
     MM_CELLS,
     MM_SETS,
+    SPAN_CELLS,
     STORE_CELLS,
     T_CPU,
     T_GATHER,
@@ -47,14 +48,14 @@ ELSEWHERE = 17
 
 
 def laid_out(**given: Any) -> Layout:
-    """Lay out a tiny machine; a slot has 512 units of 512 base pages, as PUD entries over huge pages of 2 MiB have.
+    """Lay out a tiny machine; a slot has 512 huge pages of 512 base pages, as PUD entries over 2 MiB pages have.
 
     Args:
         given: arguments of `make_layout` that replace these.
     """
     usual: dict[str, Any] = {
         "cpus": 4, "tasks": 3, "mms": 2, "slots": 2, "classes": 2, "locks": 6, "events": 2, "asids": 2,
-        "bits": 16, "slot_units": 512, "unit_pages": 9, "shifts": (9, 18, 27), "clear_on_switch": False,
+        "bits": 16, "slot_pages": 1 << 18, "shifts": (9, 18, 27), "clear_on_switch": False,
         "lazy_tlb": True, "tagged": True, "variables": 4, "entries": 2,
     }  # fmt: skip
     return make_layout(**{**usual, **given})
@@ -94,6 +95,8 @@ class Tiny:
             cells[T_PC], cells[T_MM], cells[T_CPU], cells[T_ON] = HERE, 1, task, 1
             self.cpu(task)[CPU_TASK], self.cpu(task)[CPU_MM] = task + 1, 1
             self.asids(task)[0], self.cpu(task)[CPU_NEXT_ASID] = 1, 1 % self.layout.asids
+        for entry in range(self.layout.entries):  # every flush of the mm reaches them
+            self.span(entry)[:] = 0, self.layout.most
         running = range(self.layout.tasks)
         self.put("loaded", *running, mm=0)
         self.put("mask", *running, mm=0)
@@ -157,6 +160,10 @@ class Tiny:
     def owners(self) -> Part:
         """The mm of each single page-table entry."""
         return self._part(self.layout.o_owner, self.layout.entries)
+
+    def span(self, entry: int) -> Part:
+        """The pages that a single page-table entry maps, `[lo, hi)`."""
+        return self._part(self.layout.o_span, SPAN_CELLS, entry)
 
     def tlb(self, cpu: int = 0) -> Part:
         """A CPU's TLB copies of the single page-table entries."""

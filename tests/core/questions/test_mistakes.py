@@ -143,7 +143,7 @@ MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
     "a lazy CPU": (lambda d: d.model.keep_lazy(4, 0), "CPU 4"),
     "a variable that begins too large": (lambda d: d.model.variable(1 << 20), "begins with 1048576"),
     "words that are no function": (lambda d: d.model.variable(0, words="x"), "a function of its value"),
-    "a spared entry": (lambda d: d.asm.sparing(12).__enter__(), "entry 12 cannot be spared"),
+    "an entry of no pages": (lambda d: Model.entry(d.model, 0, 1, lo=4, hi=4), "the end of an entry's pages"),
     "a function without a name": (lambda d: d.asm.function(5).__enter__(), "names of a function"),
     "a block that is never left": (lambda d: keep(d.asm.function("f")), r"function\('f'\) is still open"),
     "an error of Python": (lambda d: 1 // 0, "build.*ZeroDivisionError"),

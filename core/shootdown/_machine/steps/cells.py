@@ -49,7 +49,7 @@ class Cell:
 
     Args:
         part: its name: a part of a gather, of a task, of a CPU or of an mm, a set of CPUs, or `register`, `targets`,
-            `pud`, `share`, `state`, `writer`, `readers`, `event`, `variable`, `owner`, `tlb`, `store`.
+            `pud`, `share`, `state`, `writer`, `readers`, `event`, `variable`, `owner`, `span`, `tlb`, `store`.
         of: its owner.
         bits: of a set of CPUs, the owner of the bits.
         number: of a register, its number.
@@ -118,17 +118,18 @@ QUEUED = attrs.evolve(TABLES, of=Of.REQUEST)
 
 # --- of the CPU: its call, that call's targets, its stores, its TLB's copies of single entries
 LOADED_MM = Cell("loaded_mm", Of.CPU)
-CALL, CALL_MM, CALL_GEN, CALL_STRIDES = (
-    Cell(part, Of.CPU) for part in ("call", "call_mm", "call_gen", "call_strides")
+CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE = (
+    Cell(part, Of.CPU)
+    for part in ("call", "call_mm", "call_gen", "call_strides", "call_lo", "call_hi", "call_shift")
 )
-WHOLE_CALL = (CALL, CALL_MM, CALL_GEN, CALL_STRIDES)
+WHOLE_CALL = (CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE)
 TARGETS = Cell("targets", Of.CPU)
 STORES = Cell("store", Of.CPU)
 TLB = Cell("tlb", Of.CPU)
 
 # --- of the machine
 ONLINE, IRQ_OFF, LAZY, PREEMPTED, FLUSH_ON_ENTRY, WALKING = (_cpu_set(name) for name in CPU_SETS)
-OWNER = Cell("owner", Of.MACHINE)
+OWNER, SPAN = Cell("owner", Of.MACHINE), Cell("span", Of.MACHINE)
 
 # --- of the mm that the task's kernel work concerns
 GENERATION, PENDING, GLOBAL, TRIM, CONSIDER = (_of_mm(part) for part in MM_PARTS)

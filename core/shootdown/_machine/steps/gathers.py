@@ -23,12 +23,12 @@ _CLEARED = Operand("cleared", Kind.CLEARED, "levels at which entries were cleare
 _LABEL = Operand("label", Kind.LABEL)
 _BEGINS = (Shared("pending", Whose.ON, writes=True),)
 _ASKS = (Shared("pending", Whose.ON),)
-#: Operands for the pages that GATHER_PAGES counts: their first unit, their number, and the units between them.
+#: Operands for the huge pages that GATHER_PAGES counts: the first base page, their number, the distance between two.
 _PART = (
     _GATHER,
-    Operand("first", says="the first unit of the first page"),
-    Operand("pages", says="the number of pages"),
-    Operand("apart", says="units from the start of one page to the next", above=16),
+    Operand("first", says="the first base page of the first one"),
+    Operand("pages", says="the number of huge pages"),
+    Operand("apart", says="base pages from the start of one to the start of the next", above=16),
     _FLAGS,
     _CLEARED,
 )
@@ -49,8 +49,8 @@ GATHERS = (
         does="Add a constant range to a gather.",
         operands=(
             _GATHER,
-            Operand("lo", says="the first unit of the range"),
-            Operand("hi", says="the unit after its last"),
+            Operand("lo", says="the first page of the range"),
+            Operand("hi", says="the page after its last"),
             _FLAGS,
             _CLEARED,
         ),
@@ -64,7 +64,7 @@ GATHERS = (
         does="Add a part of the span of the PUD entry of register SLOT to a gather.",
         operands=(
             _GATHER,
-            Operand("first", says="the first unit of the part, counted from the entry's first"),
+            Operand("first", says="the first page of the part, counted from the entry's first"),
             Operand("last", says="the unit after its last, counted likewise"),
             _FLAGS,
             _CLEARED,
@@ -181,8 +181,8 @@ GATHERS = (
             _GATHER,
             _FLAGS,
             _CLEARED,
-            Operand("lo", says="the first unit of the range", default=0),
-            Operand("hi", says="the unit after its last", default=0),
+            Operand("lo", says="the first page of the range", default=0),
+            Operand("hi", says="the page after its last", default=0),
         ),
         writes=RANGE,
         local=True,
