@@ -2,8 +2,9 @@
 
 Read in v5.12, v6.6, v6.16 and a later one; what differs between releases are switches of `PowerpcKernel`. A flush is
 local (tlbiel), global (tlbie, which the fabric broadcasts), or left out, as `flush_type_needed()` decides from
-mm_cpumask. RIC says what is invalidated: 0 translations, 1 the page walk cache, 2 both and the process table's entry
-(Power ISA 3.0B, Book III, 5.9.3.3).
+mm_cpumask. An instruction by address names a page size (AP) and leaves translations of pages of another size alone. RIC
+says what is invalidated: 0 translations, 1 the page walk cache, 2 both and the process table's entry (Power ISA 3.0B,
+Book III, 5.9.3.3).
 """
 
 from __future__ import annotations
@@ -367,7 +368,9 @@ class RadixLowering(PowerpcLowering):
             passes = [attrs.evolve(want, thp=False), attrs.evolve(want, stride=o.PMD_STRIDES, thp=False)]
         for number, each in enumerate(passes):
             if number:
-                asm.begin_flush(g, ceiling=NO_LIMIT, stride=each.stride, tracked=False, text="2M pages")
+                asm.begin_flush(
+                    g, ceiling=NO_LIMIT, stride=each.stride, tracked=False, one_size=True, text="2M pages"
+                )
             scope = each.scope if each.ranged else _SCOPE[each.pid_ric]
             asm.target_mm_cpumask()
             with asm.if_targets():
@@ -405,7 +408,13 @@ class RadixLowering(PowerpcLowering):
 
     def _begin(self, asm: Assembler, g: int, want: Want, ceiling: int, text: str) -> None:
         asm.begin_flush(
-            g, ceiling=ceiling if want.ranged else EVERYTHING, stride=want.stride, tracked=False, text=text
+            g,
+            ceiling=ceiling if want.ranged else EVERYTHING,
+            stride=want.stride,
+            tracked=False,
+            one_size=want.stride != 0,
+            pmd_too=want.thp,
+            text=text,
         )
 
     def _by_length(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
+from shootdown._machine.flushes import SHIFT
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_HI,
@@ -329,7 +330,7 @@ class Words:
         if int(after[base + CPU_CALL_STRIDES]) == 0:
             return ["flush everything"]
         pages = int(after[base + CPU_CALL_HI]) - int(after[base + CPU_CALL_LO])
-        step_pages = 1 << int(after[base + CPU_CALL_SHIFT])
+        step_pages = 1 << (int(after[base + CPU_CALL_SHIFT]) & SHIFT)
         said = f"flush a range of {pages:,} page{'' if pages == 1 else 's'}"
         if step_pages == 1:
             return [said]

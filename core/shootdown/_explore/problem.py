@@ -14,7 +14,7 @@ class Problem:
     """A machine to explore.
 
     Args:
-        machine: with cells of 16 bits; see `Model.build`.
+        machine: one to explore; see `Model.build`.
         invariants: the names of the invariants; the first is that of hardware walkers.
         places: the names of the places that REACHED steps mark.
         walkers, entries, hypervisor, scheduler: the agents that act; see `Rules`.

@@ -84,7 +84,7 @@ SENTENCES = {
 def digest(state: State, size: int) -> str:
     """Return a digest of a state as 16 hexadecimal digits.
 
-    Numbers too large for cells of 16 bits count as the largest that fits, as in exploration.
+    Numbers too large for cells of 32 bits count as the largest that fits, as in exploration.
     """
     cells = np.minimum(state[:size].astype("<i8"), 0xFFFF_FFFF)
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]

@@ -516,6 +516,8 @@ class Assembler(Builders):
         tracked: bool = True,
         stride: int = 0,
         everything: bool = False,
+        one_size: bool = False,
+        pmd_too: bool = False,
         text: str = "new tlb_gen; decide how much to flush",
     ) -> None:
         """Start the flush of gather `g`: everything if its range is too long.
@@ -529,10 +531,13 @@ class Assembler(Builders):
             tracked: CPUs that the flush does not reach catch up by tlb_gen; False on architectures without tlb_gen.
             stride: `BASE_STRIDES` or `PMD_STRIDES` for a fixed stride; 0: the stride of the level that was cleared.
             everything: all of the mm goes, whatever the gather recorded (flush_tlb_mm()).
+            one_size: the instructions name a page size: translations of pages of another size than the stride stay.
+            pmd_too: those of whole PMD entries are invalidated besides.
             text: what the step does, for stories.
         """
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
         how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
+        how |= (o.ONE_SIZE if one_size else 0) | (o.PMD_TOO if pmd_too else 0)
         self.flush_begin(g, ceiling, pages, how, cost="flush_ns", text=text)
 
     def target_mm_cpumask(self, *, with_self: bool = False) -> None:

@@ -36,6 +36,9 @@ from shootdown._machine.sets import (
     mm_set,
 )
 
+#: The part of `CPU_CALL_SHIFT` that is the logarithm.
+SHIFT = o.ONE_SIZE - 1
+
 
 @inlined
 def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
@@ -58,11 +61,17 @@ def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
 @kernel
 def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int) -> None:
     """Drop the TLBs' copies of the mm's single entries that a flush of a range invalidates."""
+    sizes = int64(-1)  # the pages that a translation may map and go: powers of two
+    if shift & o.ONE_SIZE:
+        sizes = int64(1) << (shift & SHIFT)
+        if shift & o.PMD_TOO:
+            sizes = sizes | int64(1) << L.pmd_shift
     for entry in range(L.entries):
         span = L.o_span + entry * SPAN_CELLS
-        if int64(S[L.o_owner + entry]) == mm and invalidates(
-            lo, hi, shift, int64(S[span]), int64(S[span + 1])
-        ):
+        first, end = int64(S[span]), int64(S[span + 1])
+        if int64(S[L.o_owner + entry]) != mm or sizes & (end - first) == 0:
+            continue
+        if invalidates(lo, hi, shift & SHIFT, first, end):
             rest = cpus
             while rest:
                 S[L.o_tlb + (word * L.bits + lowest(rest)) * L.entries + entry] = 0

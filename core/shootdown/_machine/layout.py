@@ -26,8 +26,8 @@ CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
 #: The cells of a CPU: the task that it runs, the mm that is loaded, the call that it sends (kind and scope, mm,
-#: tlb_gen, strides with 0 for everything, the pages that these strides reach, and log2 of the pages from each stride to
-#: the next), the ASID that it gives out next.
+#: tlb_gen, strides with 0 for everything, the pages that these strides reach, log2 of the pages from each stride to the
+#: next with `ops.ONE_SIZE` and `ops.PMD_TOO`), the ASID that it gives out next.
 CPU_PARTS = (
     "task",
     "loaded_mm",

@@ -137,6 +137,8 @@ UNTRACKED = 4  # no tlb_gen: each flush reaches every CPU that may hold anything
 BASE_STRIDES = 8  # strides are base pages, whatever was cleared
 PMD_STRIDES = 16  # strides are what a PMD entry spans
 EVERYTHING = 32  # all of the mm, whatever the gather recorded
+ONE_SIZE = 64  # instructions name a page size: translations of another size than the stride's stay
+PMD_TOO = 128  # with ONE_SIZE: those of whole PMD entries are invalidated besides
 
 # --- the unit for each of which EXECUTE executes `b` instructions
 PER_REQUEST = 0  # b of them

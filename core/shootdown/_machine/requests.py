@@ -140,7 +140,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         S[base + CPU_CALL_STRIDES] = min(n, L.most)
         S[base + CPU_CALL_LO] = lo
         S[base + CPU_CALL_HI] = hi
-        S[base + CPU_CALL_SHIFT] = shift
+        S[base + CPU_CALL_SHIFT] = shift | (d & (o.ONE_SIZE | o.PMD_TOO) if n else int64(0))
         said = int64(whole) << 3
     elif op == o.TARGET_MM:
         for w in range(L.words):

@@ -120,6 +120,24 @@ def test_a_flush_invalidates_what_maps_an_address_that_it_names(
     assert plain(invalidates)(lo, lo + pages, shift, first, first + span) == hit
 
 
+@pytest.mark.parametrize(
+    ("how", "left"),
+    [
+        (0, [0, 0]),
+        (o.ONE_SIZE, [0, 7]),
+        (o.ONE_SIZE | o.PMD_TOO, [0, 0]),
+        (9 | o.ONE_SIZE, [7, 0]),
+        (9, [0, 0]),
+    ],
+)
+def test_a_flush_that_names_a_page_size_keeps_pages_of_another(how: int, left: list[int]) -> None:
+    machine = Tiny()
+    machine.span(0)[:], machine.span(1)[:] = (0, 1), (0, 512)
+    machine.tlb(1)[:] = 7
+    machine.run(drop_range, 0, 0, mask(1), 0, 512, how, o.SCOPE_LEAF)
+    assert machine.tlb(1).tolist() == left
+
+
 def test_a_cpu_that_catches_up_is_behind_no_more() -> None:
     machine = Tiny()
     machine.put("behind", 0, 1, mm=0)
