@@ -97,7 +97,8 @@ def _cpus_without(
 
 def _walking(problem: Problem, entries: int, cpu: int) -> int:
     """The bit of a CPU with a hardware walker that caches what it finds."""
-    return (1 << cpu) if problem.walkers else entries & (1 << cpu)
+    walkers = problem.walkers or problem.machine.layout.atoms > 0
+    return (1 << cpu) if walkers else entries & (1 << cpu)
 
 
 def _waited_for(text: Text) -> bool:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from shootdown._explore.flow import index_of
 from shootdown._machine import ops as o
-from shootdown._machine.flushes import SHIFT
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_HI,
@@ -39,6 +38,7 @@ from shootdown._machine.layout import (
     TASK_CELLS,
     Layout,
 )
+from shootdown._machine.ranges import SHIFT
 from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS
 
@@ -294,6 +294,12 @@ class Words:
 
     def _tell_link(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         return [f"reads {self._link(self._read(task, after, step[1]))}"]
+
+    def _tell_entry(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        return [f"reads {entry_words(self._read(task, after, step[1]))}"]
+
+    def _tell_old_entry(self, step: list[int], task: int, before: State, after: State) -> list[str]:
+        return [f"the entry was {entry_words(self._read(task, after, step[3]))}"]
 
     def _tell_table(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         return [f"the table {_TABLE_WORDS[self._read(task, after, step[1]) & o.TABLE_MASK]}"]

@@ -45,12 +45,14 @@ class Reductions:
         symmetry: states that differ only by a renaming of like parts count as one.
         arrive: calls that change nothing where they arrive do so at once; a bug or livelock is searched for again
             without, so that its story is a shortest one.
+        eager: CPUs hold at once what their walkers could read; otherwise each of these reads is a move.
     """
 
     fuse: bool = True
     dead: bool = True
     symmetry: bool = True
     arrive: bool = True
+    eager: bool = True
 
 
 @attrs.frozen(eq=False)
@@ -134,6 +136,7 @@ class Explorer:
             fuse=int(fuse),
             dead=int(self.reductions.dead),
             arrive=0,
+            eager=int(self.reductions.eager),
         )
         without = cpus_without(problem, self.first, self.rules.entries) if self.reductions.arrive else None
         self._lets_arrive = without is not None
@@ -159,7 +162,8 @@ class Explorer:
             entries=problem.entries,
             hypervisor=problem.hypervisor,
             scheduler=problem.scheduler,
-            tlbs=problem.walkers or layout.entries > 0,
+            tlbs=problem.walkers or layout.entries > 0 or layout.atoms > 0,
+            atoms=layout.atoms > 0,
         )
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)
@@ -419,7 +423,8 @@ class Explorer:
     def _most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list."""
         layout = self.problem.machine.layout
-        return layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores)
+        fills = layout.slots + layout.atoms if layout.atoms else 0
+        return layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores + fills)
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.renaming import room_for_keys

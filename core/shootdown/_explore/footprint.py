@@ -21,6 +21,8 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
 from shootdown._machine.steps.cells import STORES
+from shootdown._machine.steps.memory import MEMORY
+from shootdown._machine.steps.page_tables import PAGE_TABLES
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use, Whose
 from shootdown._machine.steps.table import ROWS, STEPS, holds, steps_that
 from shootdown._machine.steps.variables import VARIABLES
@@ -34,8 +36,8 @@ _Held = frozenset[tuple[int, bool]]
 _LOCKS = {row.number: row.for_writing for row in ROWS if row.lock}
 #: Steps on which it depends which moves are possible next: never local.
 _ALWAYS_SEEN = steps_that(lambda row: row.decides)
-#: Steps on variables of scenarios: never local where stores wait in buffers.
-_ON_MEMORY = frozenset(row.number for row in VARIABLES if STORES in row.reads)
+#: Steps on variables and page tables: never local where stores wait in buffers.
+_ON_MEMORY = frozenset(row.number for row in (*VARIABLES, *PAGE_TABLES, *MEMORY) if STORES in row.reads)
 #: Steps with which a loop makes progress, so that it ends some time.
 _PROGRESS = steps_that(
     lambda row: row.first(Kind.CHANGED) or any(cell.part == "variable" for cell in row.writes)
@@ -128,17 +130,23 @@ def _lock(first: int, index: int, on: int, slots: int) -> int:
     return first
 
 
-def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool) -> list[Touch]:
+def agents(
+    *, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool, atoms: bool = False
+) -> list[Touch]:
     """List what agents touch.
 
     Args:
         walkers, entries, hypervisor, scheduler: the agents that exist.
         tlbs: some step uses entries of TLBs or walk caches; otherwise the flush of a vCPU that enters the guest is
             unobservable.
+        atoms: each CPU may hold whatever its walker could read, and uses it in user mode.
     """
     found: list[Touch] = []
     if walkers:
         found += [Touch("pud", ANY, _READ), Touch("tlb", ANY, _WRITE), Touch("state", ANY, _READ)]
+    if atoms:
+        found += [Touch(what, ANY, _READ) for what in ("pud", "entry", "user", "lazy", "loaded")]
+        found.append(Touch("tlb", ANY, _WRITE))
     if entries:
         found += [Touch("variable", ANY, _READ), Touch("tlb", ANY, _WRITE)]
     if hypervisor:

@@ -38,6 +38,10 @@ MOVES = {
 }
 
 
+#: The numbers of a move where these are not one.
+_NUMBERS = {TAKE: (2,), COPY: (2,), DRAIN: (2,), FILL: (1, 2)}
+
+
 def parts(label: int) -> tuple[int, int, int]:
     """Split a label: the kind of move, and its two numbers."""
     return label & 15, label >> 4 & 0xFF, label >> 12 & 0xFF
@@ -46,7 +50,7 @@ def parts(label: int) -> tuple[int, int, int]:
 def move_words(label: int) -> str:
     """Write a move for JSON."""
     kind, x, y = parts(label)
-    return f"{MOVES[kind][0]} {x} {y}" if kind in (TAKE, COPY, DRAIN) else f"{MOVES[kind][0]} {x}"
+    return f"{MOVES[kind][0]} {x} {y}" if kind in (TAKE, COPY, DRAIN) or y else f"{MOVES[kind][0]} {x}"
 
 
 def read_move(text: str) -> int:
@@ -58,7 +62,7 @@ def read_move(text: str) -> int:
     word, *numbers = text.split() or [""]
     kinds = {name: kind for kind, (name, _) in MOVES.items()}
     assert len(kinds) == KINDS
-    if word not in kinds or len(numbers) != 1 + (kinds[word] in (TAKE, COPY, DRAIN)):
+    if word not in kinds or len(numbers) not in _NUMBERS.get(kinds[word], (1,)):
         raise ShootdownError(f"{text!r} is no move")
     if not all(number.isdecimal() and int(number) <= 0xFF for number in numbers):
         raise ShootdownError(f"{text!r} is no move")

@@ -26,6 +26,7 @@ from shootdown._machine.agents import (
 )
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.flushes import take, takeable
+from shootdown._machine.holding import fill_all, fill_link, fill_translation, usable_dead
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_MM,
@@ -87,6 +88,7 @@ class Rules(NamedTuple):
         fuse: local steps belong to the move before them, or to the one that they begin.
         dead: values of dead registers are cleared.
         arrive: calls that change nothing where they arrive are taken at once.
+        eager: each CPU holds at once all that its walker could read; else each fill is a move.
     """
 
     walkers: int
@@ -98,6 +100,7 @@ class Rules(NamedTuple):
     fuse: int
     dead: int
     arrive: int
+    eager: int
 
 
 class Marks(NamedTuple):
@@ -207,6 +210,18 @@ def goes_on(F: Marks, R: Rules, pc: int) -> bool:
     return R.fuse != 0 and local != SEEN and local != QUIET_AND_ENABLING
 
 
+@inlined
+def after_move(S: Cells, L: Layout, R: Rules) -> int:
+    """Let CPUs hold what they could read now, and look for something dead that they can use; return as `_move`."""
+    if L.atoms:
+        if R.eager:
+            fill_all(S, L)
+        what = usable_dead(S, L)
+        if what:
+            return int64(((what - 1) << 2) | VIOLATED)
+    return int64(MOVED)
+
+
 def _move(
     S: Cells,
     P: Cells,
@@ -249,6 +264,8 @@ def _move(
         done = runs(S, L, x) and choose(S, P, L, x)
         if done:
             task = x
+    elif kind == FILL and L.atoms:
+        done = fill_link(S, L, x, y) if y < L.slots else fill_translation(S, L, x, y - L.slots)
     elif kind == FILL:
         done = fill_walk_cache(S, L, x)
     elif kind == WALK:
@@ -317,7 +334,8 @@ def _move(
         if task < 0:
             break
         must = False
-    return said
+    after = after_move(S, L, R)
+    return said if after == MOVED else after
 
 
 @kernel
@@ -337,6 +355,8 @@ def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> N
         F.taken[int64(S[t + T_PC])] = 1
         if R.dead:
             forget_dead(S, F.dead, L, task)
+    if L.atoms and R.eager:
+        fill_all(S, L)
 
 
 #: `move` as a kernel of its own, and inlined into the loop of the search.

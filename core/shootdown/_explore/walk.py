@@ -68,6 +68,8 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
         return label_of(kind, cpu, x % max(L.entries, 1))
     if kind == DRAIN:
         return label_of(kind, cpu, x % max(L.stores, 1))
+    if kind == FILL and L.atoms:
+        return label_of(kind, cpu, x % (L.slots + L.atoms))
     return label_of(kind, cpu, int64(0))
 
 
@@ -75,6 +77,8 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
 def allowed(L: Layout, R: Rules, label: int) -> bool:
     """Whether the agent of a move acts under the rules."""
     kind = label & 15
+    if kind == FILL and L.atoms:
+        return R.eager == 0
     if kind in (FILL, WALK):
         return R.walkers != 0
     if kind == COPY:

@@ -22,6 +22,7 @@ from shootdown._machine.layout import (
 from shootdown._machine.locks import sleeps
 from shootdown._machine.sets import PREEMPTED, STALE_WALK, WALK, cpu_set, has, mm_set, put
 from shootdown._machine.switching import enter_guest, switch_to
+from shootdown._machine.variables import make_stale
 
 
 @kernel
@@ -75,6 +76,9 @@ def drain_store(S: Cells, L: Layout, cpu: int, which: int) -> bool:
         if int64(S[row + i * STORE_CELLS]) == variable:
             return False
     S[L.o_variable + variable - 1] = S[row + which * STORE_CELLS + 1]
+    link = L.o_variable + variable - 1 - L.o_pud
+    if 0 <= link < L.mms * L.slots and int64(S[L.o_pud + link]) == 0:
+        make_stale(S, L, link // L.slots)
     for i in range(which * STORE_CELLS, (L.stores - 1) * STORE_CELLS):
         S[row + i] = S[row + i + STORE_CELLS]
     S[row + (L.stores - 1) * STORE_CELLS] = 0

@@ -31,8 +31,8 @@ class Sizes(NamedTuple):
     """How many there are of what operands name.
 
     Args:
-        tasks, cpus, mms, slots, events, locks, classes, variables, entries, windows, sections, lists, instructions:
-            of the machine and its programs.
+        tasks, cpus, mms, slots, events, locks, classes, variables, entries, atoms, windows, sections, lists,
+            instructions: of the machine and its programs.
         steps: of all programs.
         most: the largest number that a cell holds.
     """
@@ -46,6 +46,7 @@ class Sizes(NamedTuple):
     classes: int
     variables: int
     entries: int
+    atoms: int
     windows: int
     sections: int
     lists: int
@@ -87,6 +88,7 @@ _COUNTED: dict[Kind, tuple[str, Callable[[Sizes], int]]] = {
     Kind.CLASS: ("class of tables", lambda sizes: sizes.classes),
     Kind.VARIABLE: ("variable", lambda sizes: sizes.variables),
     Kind.ENTRY: ("entry that stands alone", lambda sizes: sizes.entries),
+    Kind.ATOM: ("atom", lambda sizes: sizes.atoms),
     Kind.WINDOW: ("window", lambda sizes: sizes.windows),
     Kind.SECTION: ("section (i_mmap_rwsem)", lambda sizes: sizes.sections),
     Kind.LIST: ("place in the lists", lambda sizes: sizes.lists),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
+from shootdown._machine.holding import drop_held
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
@@ -20,6 +21,7 @@ from shootdown._machine.layout import (
     SPAN_CELLS,
     Layout,
 )
+from shootdown._machine.ranges import reaches
 from shootdown._machine.sets import (
     BEHIND,
     FAR_BEHIND,
@@ -36,42 +38,14 @@ from shootdown._machine.sets import (
     mm_set,
 )
 
-#: The part of `CPU_CALL_SHIFT` that is the logarithm.
-SHIFT = o.ONE_SIZE - 1
-
-
-@inlined
-def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
-    """Whether a flush invalidates the translation of a range of pages.
-
-    The flush executes an instruction for each stride, and each invalidates the translation of its own address: an entry
-    between two of these addresses stays.
-
-    Args:
-        lo, hi: the pages that the flush reaches.
-        shift: log2 of the pages from one stride to the next.
-        first, end: the pages that the entry maps.
-    """
-    at = lo
-    if first > lo:
-        at = lo + (((first - lo + (int64(1) << shift) - 1) >> shift) << shift)
-    return at < hi and at < end
-
 
 @kernel
 def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int) -> None:
     """Drop the TLBs' copies of the mm's single entries that a flush of a range invalidates."""
-    sizes = int64(-1)  # the pages that a translation may map and go: powers of two
-    if shift & o.ONE_SIZE:
-        sizes = int64(1) << (shift & SHIFT)
-        if shift & o.PMD_TOO:
-            sizes = sizes | int64(1) << L.pmd_shift
     for entry in range(L.entries):
         span = L.o_span + entry * SPAN_CELLS
         first, end = int64(S[span]), int64(S[span + 1])
-        if int64(S[L.o_owner + entry]) != mm or sizes & (end - first) == 0:
-            continue
-        if invalidates(lo, hi, shift & SHIFT, first, end):
+        if int64(S[L.o_owner + entry]) == mm and reaches(L, lo, hi, shift, first, end):
             rest = cpus
             while rest:
                 S[L.o_tlb + (word * L.bits + lowest(rest)) * L.entries + entry] = 0
@@ -90,9 +64,11 @@ def drop_range(
         S, L: the state and its layout.
         mm: the mm whose translations go.
         word, cpus: the CPUs: a word of a set and a mask.
-        lo, hi, shift: as for `invalidates`.
+        lo, hi, shift: as for `ranges.reaches`.
         scope: `ops.SCOPE_*`.
     """
+    if L.atoms:
+        drop_held(S, L, mm, word, cpus, lo, hi, shift, scope)
     if scope & o.SCOPE_LEAF:
         if L.entries:
             drop_entries(S, L, mm, word, cpus, lo, hi, shift)

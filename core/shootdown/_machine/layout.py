@@ -21,7 +21,7 @@ MOST_CELLS = 1 << 28
 #: CPUs in a word of a set in timed runs.
 WIDE = 64
 #: Sets of CPUs that exist once in the machine.
-CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking")
+CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking", "user")
 #: Sets of CPUs that exist once for each mm.
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
@@ -75,6 +75,10 @@ STORE_CELLS = len(STORE_PARTS)
 #: The cells of the pages that a single entry maps.
 SPAN_PARTS = ("lo", "hi")
 SPAN_CELLS = len(SPAN_PARTS)
+#: The cells of an atom: its slot, and the pages that its entry maps.
+ATOM_PARTS = ("slot", "lo", "hi")
+ATOM_CELLS = len(ATOM_PARTS)
+A_SLOT, A_LO, A_HI = range(ATOM_CELLS)
 #: The cells of a lock.
 LOCK_PARTS = ("writer", "readers")
 LOCK_CELLS = len(LOCK_PARTS)
@@ -98,6 +102,8 @@ class Layout(NamedTuple):
         tagged: translations of an mm survive a switch to another mm (PCID, ASID).
         variables, entries: memory that scenarios name. The first `entries` variables are single page-table entries:
             entries modelled one by one, each with the pages that it maps and a copy in each CPU's TLB.
+        atoms, frames: of an explored program: ranges of addresses that it treats alike, and frames that they map. A
+            table has an entry for each atom of its slot.
         stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
         most: the largest number that a cell holds; larger numbers of strides are stored as this one.
@@ -123,6 +129,8 @@ class Layout(NamedTuple):
     tagged: int
     variables: int
     entries: int
+    atoms: int
+    frames: int
     stores: int
     memory: int
     most: int
@@ -133,14 +141,19 @@ class Layout(NamedTuple):
     o_task: int
     o_mm: int
     o_mmset: int
-    o_pud: int
     o_share: int
     o_state: int
     o_lock: int
     o_event: int
     o_variable: int
+    o_pud: int
+    o_entry: int
     o_owner: int
     o_span: int
+    o_atom: int
+    o_frame: int
+    o_held: int
+    o_links: int
     o_tlb: int
     o_store: int
     size: int
@@ -169,6 +182,8 @@ def make_layout(
     tagged: bool,
     variables: int = 0,
     entries: int = 0,
+    atoms: int = 0,
+    frames: int = 0,
     stores: int = 0,
     memory: int = ops.SC,
 ) -> Layout:
@@ -184,14 +199,20 @@ def make_layout(
         ("o_task", tasks * TASK_CELLS),
         ("o_mm", mms * MM_CELLS),
         ("o_mmset", mms * len(MM_SETS) * words),
-        ("o_pud", mms * slots),
         ("o_share", slots * classes),
         ("o_state", slots * classes),
         ("o_lock", locks * LOCK_CELLS),
         ("o_event", events),
+        # Memory: a store buffer names its cells by their distance from the first variable.
         ("o_variable", variables),
+        ("o_pud", mms * slots),
+        ("o_entry", classes * atoms),
         ("o_owner", entries),  # the mm that each entry belongs to
         ("o_span", entries * SPAN_CELLS),  # the pages that it maps
+        ("o_atom", atoms * ATOM_CELLS),
+        ("o_frame", frames),  # the references to each
+        ("o_held", cpus * mms * atoms),
+        ("o_links", cpus * mms * slots if atoms else 0),
         ("o_tlb", cpus * entries),
         ("o_store", cpus * stores * STORE_CELLS),
     ):
@@ -218,6 +239,8 @@ def make_layout(
         tagged=int(tagged),
         variables=variables,
         entries=entries,
+        atoms=atoms,
+        frames=frames,
         stores=stores,
         memory=memory,
         most=_most(bits),

@@ -29,6 +29,7 @@ class Machine:
         pages_per_table: huge pages that a process uses in each PMD table.
         tasks_expected: tasks that have to end or park for the run to be whole.
         names: what the variables that programs share are called, in their order; empty ones have no name.
+        atoms, frames: the names of a program's ranges of addresses, and of the pages that they map.
         words: for some of them, by number, what a value is called.
         numbers: by which what runs below the kernel knows each CPU (hart ids); 0, 1, 2... if empty.
         reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
@@ -43,6 +44,8 @@ class Machine:
     pages_per_table: int
     tasks_expected: int
     names: tuple[str, ...] = ()
+    atoms: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
     words: Mapping[int, Callable[[int], str]] = attrs.field(factory=dict)
     numbers: tuple[int, ...] = ()
     reach: int = 0

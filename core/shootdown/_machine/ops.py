@@ -11,7 +11,7 @@ from __future__ import annotations
 #: Operations from here on affect clocks, queues or the ledger, apart from their cost.
 AFTER = 128
 #: The first number of each family of steps; control and scheduling begin at 0, variables come last.
-LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES = 20, 30, 50, 70, 100, 104
+LOCKING, TABLES, MEMORY, GATHERING, REQUESTING, INTERRUPTS, VARIABLES = 20, 30, 42, 50, 70, 100, 104
 
 # === operations
 
@@ -55,6 +55,14 @@ DROP = 37
 TABLE_STATE = 38
 READ_TABLE = 39
 TOUCH = 40
+ENTRY_LOAD = 42
+ENTRY_STORE = 43
+ENTRY_XCHG = 44
+PUT_FRAMES = 45
+GET_FRAMES = 46
+OCCUPANTS = 47
+RIGHT_IS_GONE = 48
+QUEUE_FRAMES = 49
 
 # --- mmu_gather
 GATHER = 50
@@ -106,6 +114,7 @@ JUMP_NOT_MASKED = 96
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100
+USER_MODE = 103
 IRQ_ON = AFTER + 101
 
 # --- variables of scenarios, and registers
@@ -183,7 +192,8 @@ SCOPE_LEAF = 1  # TLB entries
 SCOPE_WALK = 2  # paging-structure (walk) cache entries
 SCOPE_BOTH = 3
 SCOPE_FORCED = 4  # a what-if: even full flushes drop no more than the scope says
-SCOPE_MASK = 7
+SCOPE_AT_VA = 8  # with SCOPE_WALK: of walk-cache entries only those that lead to the addresses of the flush
+SCOPE_MASK = 15
 SCOPE_SHIFT = 4
 
 # --- flags of a gather (include/asm-generic/tlb.h)

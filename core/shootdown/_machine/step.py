@@ -14,6 +14,7 @@ from shootdown._machine.bits import Cells, int64
 from shootdown._machine.gathers import gather_step
 from shootdown._machine.layout import T_CPU, T_MM, T_ON, T_PC, T_REG, TASK_CELLS, Layout
 from shootdown._machine.locks import lock_step
+from shootdown._machine.memory import memory_step
 from shootdown._machine.requests import request_step
 from shootdown._machine.sets import IRQ_OFF, LAZY, WALKING, cpu_set, put, take_out
 from shootdown._machine.tables import table_step
@@ -124,8 +125,10 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             S[regs + o.SLOT] = lists[P[pc * 5 + 1] + place]
         else:
             said = int64((o.NO_PLACE << 3) | o.FAILED)
-    elif family < o.GATHERING:
+    elif family < o.MEMORY:
         said, nxt = table_step(S, P, L, task, pc)
+    elif family < o.GATHERING or op == o.USER_MODE:
+        said, nxt = memory_step(S, P, L, task, pc)
     elif family < o.REQUESTING:
         said, nxt = gather_step(S, P, L, task, pc)
     elif family < o.INTERRUPTS:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
+from shootdown._machine.holding import bury_table
 from shootdown._machine.layout import G_FLAGS, GATHER_CELLS, T_CPU, T_GATHER, T_ON, T_REG, TASK_CELLS, Layout
-from shootdown._machine.sets import LEAF, STALE_LEAF, STALE_WALK, WALK, mm_set, put
+from shootdown._machine.sets import LEAF, WALK, mm_set, put
+from shootdown._machine.variables import load, make_stale, store
+
+
+@inlined
+def link_number(L: Layout, mm: int, slot: int) -> int:
+    """Return the number by which memory knows the PUD entry of a slot: its distance from the first variable."""
+    return L.o_pud - L.o_variable + mm * L.slots + slot
 
 
 @inlined
@@ -29,27 +37,25 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
         if number < 1 or number > L.classes:
             return int64((o.NO_TABLE << 3) | o.FAILED), nxt
     if op == o.LOAD_PUD:
-        S[regs + a] = S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])]
+        S[regs + a] = load(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])))
     elif op == o.CLEAR_PUD:
-        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = 0
-        for w in range(L.words):
-            leaf = int64(S[mm_set(L, mm, LEAF) + w])
-            walk = int64(S[mm_set(L, mm, WALK) + w])
-            if leaf:
-                S[mm_set(L, mm, STALE_LEAF) + w] = int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
-            if walk:
-                S[mm_set(L, mm, STALE_WALK) + w] = int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
+        if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), 0):
+            return int64(o.BLOCKED_BUFFER), nxt
+        if L.memory == o.SC:
+            make_stale(S, L, mm)
     elif op == o.POPULATE:
-        entry = L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])
-        if int64(S[entry]) != 0:
+        number = link_number(L, mm, int64(S[regs + o.SLOT]))
+        if load(S, L, cpu, number) != 0:
             nxt = b
         else:
+            if not store(S, L, cpu, number, a + 1):
+                return int64(o.BLOCKED_BUFFER), nxt
             at = L.o_share + a * L.slots + int64(S[regs + o.SLOT])
             S[regs + o.SCRATCH] = S[at]
             S[at] = int64(S[at]) + 1
-            S[entry] = a + 1
     elif op == o.SET_PUD:
-        S[L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])] = a + 1
+        if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), a + 1):
+            return int64(o.BLOCKED_BUFFER), nxt
     elif op == o.JUMP_EXCLUSIVE:
         if int64(S[L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])]) < 2:
             nxt = a
@@ -77,6 +83,9 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
     elif op == o.TABLE_STATE:
         at = L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
         S[at] = a | ((mm + 1) << o.TABLE_OWNER_SHIFT)
+        if L.atoms and a != o.TABLE_SHARED:
+            owner = mm if a == o.TABLE_REUSED else int64(-1)
+            bury_table(S, L, int64(S[regs + o.CLASS]), int64(S[regs + o.SLOT]), owner)
     elif op == o.READ_TABLE:
         at = L.o_state + (int64(S[regs + b]) - 1) * L.slots + int64(S[regs + o.SLOT])
         S[regs + a] = int64(S[at]) & o.TABLE_MASK

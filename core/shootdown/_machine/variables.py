@@ -6,12 +6,15 @@ from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import STORE_CELLS, T_CPU, T_REG, TASK_CELLS, Layout
-from shootdown._machine.sets import ONLINE, cpu_set, take_out
+from shootdown._machine.sets import LEAF, ONLINE, STALE_LEAF, STALE_WALK, WALK, cpu_set, mm_set, take_out
 
 
 @kernel
 def load(S: Cells, L: Layout, cpu: int, variable: int) -> int:
-    """Read a variable as a CPU sees it: the newest of its own buffered stores, else memory."""
+    """Read a variable as a CPU sees it: the newest of its own buffered stores, else memory.
+
+    Links and entries of page tables are read by their distance from the first variable.
+    """
     for i in range(L.stores - 1, -1, -1):
         at = L.o_store + (cpu * L.stores + i) * STORE_CELLS
         if int64(S[at]) == variable + 1:
@@ -32,6 +35,18 @@ def store(S: Cells, L: Layout, cpu: int, variable: int, value: int) -> bool:
             S[at + 1] = value
             return True
     return False
+
+
+@kernel
+def make_stale(S: Cells, L: Layout, mm: int) -> None:
+    """Record that what CPUs hold of an mm was read before one of its PUD entries went."""
+    for w in range(L.words):
+        leaf = int64(S[mm_set(L, mm, LEAF) + w])
+        walk = int64(S[mm_set(L, mm, WALK) + w])
+        if leaf:
+            S[mm_set(L, mm, STALE_LEAF) + w] = int64(S[mm_set(L, mm, STALE_LEAF) + w]) | leaf
+        if walk:
+            S[mm_set(L, mm, STALE_WALK) + w] = int64(S[mm_set(L, mm, STALE_WALK) + w]) | walk
 
 
 @kernel

@@ -15,6 +15,7 @@ from shootdown._machine.checks import MOST_ENTRIES, Sizes
 from shootdown._machine.courses import Start, check
 from shootdown._machine.label import Label
 from shootdown._machine.layout import (
+    ATOM_CELLS,
     M_GLOBAL,
     MM_CELLS,
     SPAN_CELLS,
@@ -48,6 +49,8 @@ MOST_EXPLORED_CELLS = 1 << 18
 _MOST = 1 << 20
 #: More than any variable holds, in a timed run.
 _LARGEST = (1 << 62) - 1
+#: The most atoms and frames of a machine: moves name an atom by eight bits, cells a frame by one of 32.
+MOST_ATOMS, MOST_FRAMES = 128, 12
 #: The last page that an entry may map, in base pages.
 _MOST_PAGES = (1 << 32) - 1
 
@@ -68,12 +71,13 @@ class Model:
         kernel, lowering: the kernel, and how it flushes on the platform.
         cpus: online CPUs.
         mms: address spaces.
-        slots: PUD entries modelled in each address space.
+        slots: PUD entries modelled in each address space; with `slot_pages`, entries of another level.
         files: hugetlb files.
         classes: kinds of PMD tables (one, and one more for each set of permissions in use).
         small: ignored; accepted so that scenarios of `api=1` that pass it still run: ranges are in base pages.
         batch_fails: allocating a page for a batch of tables fails.
         counts_pages: count queued huge pages, where there are enough of them to fill the batches.
+        slot_pages: base pages that a slot's table translates; by default those of a PMD table.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Model:
         small: bool = False,
         batch_fails: bool = False,
         counts_pages: bool = False,
+        slot_pages: int | None = None,
     ) -> None:
         for name, number in (("cpus", cpus), ("mms", mms), ("classes", classes)):
             _whole(f"{name} of a model", number, 1, _MOST)
@@ -104,7 +109,7 @@ class Model:
         self.classes = classes
         geometry = lowering.geometry
         del small
-        self.slot_pages = 1 << (geometry.pud_shift - geometry.page_shift)
+        self.slot_pages = slot_pages or 1 << (geometry.pud_shift - geometry.page_shift)
         huge_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
         self.slot_huge_pages = self.slot_pages // huge_pages
         self.asm = Assembler()
@@ -119,7 +124,11 @@ class Model:
         self._events = 0
         self._windows: list[str] = []
         self._preempted: set[int] = set()
-        self._populated: list[tuple[int, int]] = []
+        self._populated: list[tuple[int, int, int]] = []
+        self._atoms: list[tuple[int, int, str]] = []
+        self._frames: list[tuple[int, str]] = []
+        self._maps: list[tuple[int, int, int]] = []
+        self._in_user_mode: set[int] = set()
         self._lazy: list[tuple[int, int]] = []
         self._variables: list[int] = []
         self._owners: list[int] = []
@@ -211,15 +220,57 @@ class Model:
         self._is_cpu(cpu)
         self._preempted.add(cpu)
 
-    def populate(self, mm: int, slot: int = 0) -> None:
-        """Let the mm map the slot's table (of class 0) when the run begins."""
+    def populate(self, mm: int, slot: int = 0, klass: int = 0) -> None:
+        """Let the mm map the slot's table of a class when the run begins."""
         self._is_mm(mm)
         _whole("slot", slot, 0, self.slots - 1)
-        if (mm, slot) in self._populated:
+        _whole("class of tables", klass, 0, self.classes - 1)
+        if (mm, slot) in {(other, there) for other, there, _ in self._populated}:
             raise mistake(
                 f"mm {mm} maps the table of slot {slot} already: populate() was called for it before"
             )
-        self._populated.append((mm, slot))
+        self._populated.append((mm, slot, klass))
+
+    def atom(self, lo: int, hi: int, name: str = "") -> int:
+        """Declare an atom: pages that the whole program treats alike, and that one entry maps.
+
+        Args:
+            lo, hi: its base pages, `[lo, hi)`; all of them in one slot.
+            name: its name in stories.
+        """
+        _whole("the first page of an atom", lo, 0, _MOST_PAGES)
+        _whole("the end of an atom's pages", hi, lo + 1, _MOST_PAGES)
+        _name(name)
+        slot = lo // self.slot_pages
+        if slot >= self.slots or (hi - 1) // self.slot_pages != slot:
+            raise mistake(
+                f"an atom of pages {lo} to {hi}: it lies in one of {self.slots} slots of {self.slot_pages} pages"
+            )
+        if len(self._atoms) == MOST_ATOMS:
+            raise mistake(f"a machine has at most {MOST_ATOMS} atoms")
+        self._atoms.append((lo, hi, name))
+        return len(self._atoms) - 1
+
+    def frame(self, references: int, name: str = "") -> int:
+        """Declare a page frame with its first references: of entries, of the page cache."""
+        _whole("references to a frame", references, 0, _MOST)
+        _name(name)
+        if len(self._frames) == MOST_FRAMES:
+            raise mistake(f"a machine has at most {MOST_FRAMES} frames")
+        self._frames.append((references, name))
+        return len(self._frames) - 1
+
+    def maps(self, atom: int, value: int, klass: int = 0) -> None:
+        """Let the entry of an atom, in the table of a class, have a value when the run begins."""
+        _whole("atom", atom, 0, len(self._atoms) - 1)
+        _whole("class of tables", klass, 0, self.classes - 1)
+        _whole("the value of an entry", value, 0, _LARGEST)
+        self._maps.append((klass, atom, value))
+
+    def user_mode(self, cpu: int) -> None:
+        """Let a CPU be in user mode when the run begins."""
+        _whole("CPU", cpu, 0, self.cpus - 1)
+        self._in_user_mode.add(cpu)
 
     def keep_lazy(self, cpu: int, mm: int) -> None:
         """Let a CPU idle when the run begins, with an mm loaded lazily."""
@@ -348,6 +399,8 @@ class Model:
             tagged=rules.tagged,
             variables=len(self._variables),
             entries=len(self._owners),
+            atoms=len(self._atoms),
+            frames=len(self._frames),
             stores=self._stores if memory else 0,
             memory=memory,
         )
@@ -369,9 +422,17 @@ class Model:
             set_cpu(state, layout, "preempted", cpu)
         for mm in range(self.mms if self.lowering.global_asid_from_start else 0):
             state[layout.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
-        for mm, slot in self._populated:
-            state[layout.o_pud + mm * layout.slots + slot] = 1
-            state[layout.o_share + slot] += 1
+        for mm, slot, klass in self._populated:
+            state[layout.o_pud + mm * layout.slots + slot] = klass + 1
+            state[layout.o_share + klass * layout.slots + slot] += 1
+        for atom, (lo, hi, _) in enumerate(self._atoms):
+            at = layout.o_atom + atom * ATOM_CELLS
+            state[at : at + ATOM_CELLS] = lo // self.slot_pages, lo, hi
+        state[layout.o_frame : layout.o_frame + layout.frames] = [count for count, _ in self._frames]
+        for klass, atom, value in self._maps:
+            state[layout.o_entry + klass * layout.atoms + atom] = value
+        for cpu in self._in_user_mode:
+            set_cpu(state, layout, "user", cpu)
         state[layout.o_variable : layout.o_variable + layout.variables] = self._variables
         state[layout.o_owner : layout.o_owner + layout.entries] = self._owners
         state[layout.o_span : layout.o_span + SPAN_CELLS * layout.entries] = self._spans
@@ -391,6 +452,8 @@ class Model:
             pages_per_table=pages_per_table,
             tasks_expected=len(self._tasks),
             names=tuple(self._names),
+            atoms=tuple(name for _, _, name in self._atoms),
+            frames=tuple(name for _, name in self._frames),
             words=self._words,
             numbers=self._numbers(),
             reach=self.lowering.reach_of_calls,
@@ -418,6 +481,7 @@ class Model:
             classes=layout.classes,
             variables=layout.variables,
             entries=layout.entries,
+            atoms=layout.atoms,
             windows=len(self._windows),
             sections=self.files + 1,
             lists=len(code.lists),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
+    ATOM_CELLS,
     CPU_CELLS,
     CPU_PARTS,
     CPU_SETS,
@@ -82,6 +83,8 @@ def machines() -> list[Layout]:
             tagged=rule,
             variables=5,
             entries=2,
+            atoms=3,
+            frames=2,
             stores=0 if memory == o.SC else 2,
             memory=memory,
         )
@@ -136,6 +139,7 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
         for part, (low, high) in enumerate(((0, 0), (0, L.mms), (0, L.cpus - 1), (1, L.mms))):
             S[t + part] = rng.randint(low, high)
         put(t + T_REG, o.REGISTERS, 0, 2)
+        S[t + T_REG + o.SCRATCH] = rng.choice((0, 1, 2, 8, 16, 31))
         S[t + T_REG + o.SLOT] = rng.randint(0, L.slots - 1)
         S[t + T_REG + o.CLASS] = rng.randint(1, L.classes)
         for g in range(o.GATHERS):
@@ -160,6 +164,17 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
         lo = rng.randint(0, 40)
         S[L.o_span + entry * SPAN_CELLS : L.o_span + (entry + 1) * SPAN_CELLS] = [lo, lo + rng.randint(1, 9)]
     put(L.o_tlb, L.cpus * L.entries, 0, 15)
+    for atom in range(L.atoms):
+        lo = rng.randint(0, 40)
+        S[L.o_atom + atom * ATOM_CELLS : L.o_atom + (atom + 1) * ATOM_CELLS] = [
+            rng.randint(0, L.slots - 1),
+            lo,
+            lo + rng.choice((1, 1, 4)),
+        ]
+    put(L.o_entry, L.classes * L.atoms, 0, 31)
+    put(L.o_frame, L.frames, 0, 3)
+    put(L.o_held, L.cpus * L.mms * L.atoms, 0, (2 << 2 * L.frames) - 1)
+    put(L.o_links, L.cpus * L.mms * L.slots, 0, (2 << L.classes) - 1)
     return S
 
 
@@ -183,10 +198,10 @@ def _random_operand(row: Row, operand: Operand, layout: Layout, rng: random.Rand
         Kind.TRUTH: (0, 1), Kind.LABEL: LABELS, Kind.READ: registers, Kind.WRITTEN: registers,
         Kind.CHANGED: registers, Kind.READ_IF: registers, Kind.READ_OR_NONE: (-1, o.REGISTERS - 1),
         Kind.INDEX: (0, o.REGISTERS), Kind.GATHER: (0, last), Kind.FLAGS: (0, 511), Kind.CLEARED: (0, 15),
-        Kind.HOW: (0, 31), Kind.SCOPE: (0, 31), Kind.CALL: (0, 8), Kind.TASK: (0, layout.tasks - 1),
+        Kind.HOW: (0, 255), Kind.SCOPE: (0, 15), Kind.CALL: (0, 8), Kind.TASK: (0, layout.tasks - 1),
         Kind.EVENT: (0, layout.events - 1), Kind.CPU: (0, layout.cpus - 1), Kind.MM: (0, 0), Kind.LOCK: (0, 1),
         Kind.LOCK_INDEX: (0, 2), Kind.CLASS: (0, layout.classes - 1), Kind.VARIABLE: (0, 2),
-        Kind.ENTRY: (0, layout.entries - 1), Kind.LIST: (0, 3),
+        Kind.ENTRY: (0, layout.entries - 1), Kind.LIST: (0, 3), Kind.ATOM: (0, layout.atoms - 1),
     }  # fmt: skip
     low, high = ranges.get(operand.kind, (0, 3))
     return rng.randint(low, high)
@@ -285,7 +300,8 @@ def addresses(
         for word in words:
             yield L.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(part)) * L.words + word, bits
     elif part == "pud":
-        yield L.o_pud + mm * L.slots + slot, -1
+        for at in range(L.mms * L.slots) if cell.of is Of.MACHINE else (mm * L.slots + slot,):
+            yield L.o_pud + at, -1
     elif part in ("share", "state"):
         named, held = row.first(Kind.CLASS), row.first(Kind.READ)
         klass = step[named] if named else registers[step[held] if held else o.CLASS] - 1
@@ -309,6 +325,20 @@ def addresses(
     elif part == "tlb":
         for entry in (step[row.first(Kind.ENTRY)],) if cell.of is Of.GIVEN else range(L.entries):
             yield L.o_tlb + cpu * L.entries + entry, -1
+    elif part in ("atom", "frame"):
+        first, count = {
+            "atom": (L.o_atom, L.atoms * ATOM_CELLS),
+            "frame": (L.o_frame, L.frames),
+        }[part]
+        for at in range(count):
+            yield first + at, -1
+    elif part in ("held", "links"):
+        first, each = (L.o_held, L.mms * L.atoms) if part == "held" else (L.o_links, L.mms * L.slots)
+        for at in range(cpu * each, (cpu + 1) * each) if cell.of is Of.CPU else range(L.cpus * each):
+            yield first + at, -1
+    elif part == "entry":
+        for table in range(L.classes) if cell.of is Of.MACHINE else (registers[o.CLASS] - 1,):
+            yield L.o_entry + table * L.atoms + step[row.first(Kind.ATOM)], -1
     elif part == "store":
         for i in range(L.stores * STORE_CELLS):
             yield L.o_store + cpu * L.stores * STORE_CELLS + i, -1

@@ -13,7 +13,6 @@ from shootdown._machine.flushes import (
     catch_up,
     drop_range,
     drop_translations,
-    invalidates,
     leave_idle_mm,
     leave_lazy_mm,
     take,
@@ -30,6 +29,7 @@ from shootdown._machine.layout import (
     CPU_MM,
     M_GEN,
 )
+from shootdown._machine.ranges import invalidates
 
 EVERYBODY = (0, 1, 2, 3)
 

@@ -44,7 +44,8 @@ SHARED_PARTS = {
     "flush_on_entry": "preempted", "irq_off": "irq", "walking": "irq", "global": "global", "consider": "global",
     "call": "call", "call_mm": "call", "call_gen": "call", "call_strides": "call", "targets": "call",
     "call_lo": "call", "call_hi": "call", "call_shift": "call",
-    "event": "event", "loaded_mm": "loaded",
+    "event": "event", "loaded_mm": "loaded", "user": "user", "entry": "entry", "frame": "frame", "held": "tlb",
+    "links": "tlb",
 }  # fmt: skip
 #: Parts that only the task itself, or steps on its CPU, can tell of.
 OWN_PARTS = {
@@ -60,6 +61,7 @@ OWN_PARTS = {
     "online",
     "owner",
     "span",
+    "atom",
 }
 
 

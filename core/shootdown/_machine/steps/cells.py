@@ -49,7 +49,8 @@ class Cell:
 
     Args:
         part: its name: a part of a gather, of a task, of a CPU or of an mm, a set of CPUs, or `register`, `targets`,
-            `pud`, `share`, `state`, `writer`, `readers`, `event`, `variable`, `owner`, `span`, `tlb`, `store`.
+            `pud`, `share`, `state`, `writer`, `readers`, `event`, `variable`, `owner`, `span`, `tlb`, `store`,
+            `atom`, `entry`, `frame`, `held`, `links`.
         of: its owner.
         bits: of a set of CPUs, the owner of the bits.
         number: of a register, its number.
@@ -128,14 +129,25 @@ STORES = Cell("store", Of.CPU)
 TLB = Cell("tlb", Of.CPU)
 
 # --- of the machine
-ONLINE, IRQ_OFF, LAZY, PREEMPTED, FLUSH_ON_ENTRY, WALKING = (_cpu_set(name) for name in CPU_SETS)
+ONLINE, IRQ_OFF, LAZY, PREEMPTED, FLUSH_ON_ENTRY, WALKING, USER = (_cpu_set(name) for name in CPU_SETS)
 OWNER, SPAN = Cell("owner", Of.MACHINE), Cell("span", Of.MACHINE)
+ATOM = Cell("atom", Of.MACHINE)
+FRAME = Cell("frame", Of.MACHINE)
+#: What all CPUs may hold of all mms, and what the CPU of the task may.
+HELD, LINKS = Cell("held", Of.MACHINE), Cell("links", Of.MACHINE)
+OWN_HELD, OWN_LINKS = Cell("held", Of.CPU), Cell("links", Of.CPU)
+#: The entry of an atom in the table of register CLASS.
+TABLE_ENTRY = Cell("entry", Of.GIVEN)
+#: The entry of an atom in any table.
+ANY_ENTRY = Cell("entry", Of.MACHINE)
 
 # --- of the mm that the task's kernel work concerns
 GENERATION, PENDING, GLOBAL, TRIM, CONSIDER = (_of_mm(part) for part in MM_PARTS)
 MASK, LOADED, BEHIND, FAR_BEHIND, LEAF, WALK, STALE_LEAF, STALE_WALK = (_of_mm(name) for name in MM_SETS)
 #: The PUD entry of register SLOT.
 PUD = Cell("pud", Of.ON)
+#: All of them.
+PUDS = Cell("pud", Of.MACHINE)
 #: How many processes map a table, and what its page is used for.
 SHARED, STATE = Cell("share", Of.GIVEN), Cell("state", Of.GIVEN)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shootdown._machine import ops as o
 from shootdown._machine.steps.cells import (
+    ATOM,
     BEHIND,
     CALL,
     CALL_GEN,
@@ -24,6 +25,8 @@ from shootdown._machine.steps.cells import (
     LOADED_MM,
     MASK,
     ONLINE,
+    OWN_HELD,
+    OWN_LINKS,
     OWNER,
     PREEMPTED,
     RANGE,
@@ -340,6 +343,7 @@ REQUESTS = (
             *of_called(*_DROPPED),
             OWNER,
             SPAN,
+            ATOM,
         ),
         writes=(
             LAZY.own.unless("forced", 1).perhaps(),
@@ -352,6 +356,8 @@ REQUESTS = (
                 )
             ),
             TLB.perhaps(),
+            OWN_HELD.perhaps(),
+            OWN_LINKS.perhaps(),
         ),
         touches=_FLUSHES,
         clock=Clock.SPENDS,
@@ -361,8 +367,13 @@ REQUESTS = (
         name="FLUSH_LOCAL_PAGES",
         does="Flush pages of the mm on this CPU alone: the range of the flush that has begun.",
         operands=(Operand("pages", says="the number of pages", most=FREE), _SCOPE),
-        reads=(CALL_STRIDES, *CALL_RANGE, *_DROPPED, OWNER, SPAN),
-        writes=(*(cell.perhaps() for cell in own(*_DROPPED)), TLB.perhaps()),
+        reads=(CALL_STRIDES, *CALL_RANGE, *_DROPPED, OWNER, SPAN, ATOM),
+        writes=(
+            *(cell.perhaps() for cell in own(*_DROPPED)),
+            TLB.perhaps(),
+            OWN_HELD.perhaps(),
+            OWN_LINKS.perhaps(),
+        ),
         touches=_FLUSHES[:1],
         clock=Clock.SPENDS,
         counts=("page_invalidations",),

@@ -37,6 +37,7 @@ class Kind(Enum):
     CLASS = "a class of tables"
     VARIABLE = "a variable, or the first of an array"
     ENTRY = "a single page-table entry"
+    ATOM = "an atom: a range of addresses that the program treats alike"
     INVARIANT = "an invariant"
     PLACE = "the number of a place"
     WINDOW = "a counting window"

@@ -8,13 +8,14 @@ from shootdown._machine.steps.cells import When
 from shootdown._machine.steps.control import CONTROL
 from shootdown._machine.steps.gathers import GATHERS
 from shootdown._machine.steps.locks import LOCKS
+from shootdown._machine.steps.memory import MEMORY
 from shootdown._machine.steps.page_tables import PAGE_TABLES
 from shootdown._machine.steps.requests import REQUESTS
 from shootdown._machine.steps.row import Row
 from shootdown._machine.steps.variables import VARIABLES
 
 #: All rows, in the order of the step functions.
-ROWS: tuple[Row, ...] = (*CONTROL, *LOCKS, *PAGE_TABLES, *GATHERS, *REQUESTS, *VARIABLES)
+ROWS: tuple[Row, ...] = (*CONTROL, *LOCKS, *PAGE_TABLES, *MEMORY, *GATHERS, *REQUESTS, *VARIABLES)
 #: All rows by the number of the step.
 STEPS: dict[int, Row] = {row.number: row for row in ROWS}
 

@@ -1,0 +1,47 @@
+"""The range that a flush executes: which translations its instructions invalidate."""
+
+from __future__ import annotations
+
+from shootdown._compilation.kernels import inlined
+from shootdown._machine import ops as o
+from shootdown._machine.bits import int64
+from shootdown._machine.layout import Layout
+
+#: The part of `CPU_CALL_SHIFT` that is the logarithm.
+SHIFT = o.ONE_SIZE - 1
+
+
+@inlined
+def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
+    """Whether a flush invalidates the translation of a range of pages.
+
+    The flush executes an instruction for each stride, and each invalidates the translation of its own address: an entry
+    between two of these addresses stays.
+
+    Args:
+        lo, hi: the pages that the flush reaches.
+        shift: log2 of the pages from one stride to the next.
+        first, end: the pages that the entry maps.
+    """
+    at = lo
+    if first > lo:
+        at = lo + (((first - lo + (int64(1) << shift) - 1) >> shift) << shift)
+    return at < hi and at < end
+
+
+@inlined
+def reaches(L: Layout, lo: int, hi: int, how: int, first: int, end: int) -> bool:
+    """Whether a flush invalidates the translation of pages `first` to `end`, its page size considered.
+
+    Args:
+        L: the layout.
+        lo, hi: the pages that the flush reaches.
+        how: log2 of the pages from one stride to the next, `ops.ONE_SIZE` and `ops.PMD_TOO`.
+        first, end: the pages that the entry maps.
+    """
+    sizes = int64(-1)  # the pages that a translation may map and go: powers of two
+    if how & o.ONE_SIZE:
+        sizes = int64(1) << (how & SHIFT)
+        if how & o.PMD_TOO:
+            sizes = sizes | int64(1) << L.pmd_shift
+    return sizes & (end - first) != 0 and invalidates(lo, hi, how & SHIFT, first, end)
