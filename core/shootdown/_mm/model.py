@@ -251,6 +251,14 @@ class Model:
         self._atoms.append((lo, hi, name))
         return len(self._atoms) - 1
 
+    def slot_of(self, atom: int) -> int:
+        """Return the slot of an atom."""
+        return self._atoms[atom][0] // self.slot_pages
+
+    def pages_of(self, atom: int) -> tuple[int, int]:
+        """Return the base pages of an atom, `(lo, hi)`."""
+        return self._atoms[atom][:2]
+
     def frame(self, references: int, name: str = "") -> int:
         """Declare a page frame with its first references: of entries, of the page cache."""
         _whole("references to a frame", references, 0, _MOST)

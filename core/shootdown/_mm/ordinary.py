@@ -1,0 +1,179 @@
+"""Calls on ordinary memory in explored programs: each entry is cleared, flushed and freed as the kernel does.
+
+A program's memory is atoms (`Model.atom`), each mapped by one entry, and frames with references. Registers: SLOT and
+CLASS name the page table; INDEX collects frames to free after the flush, SCRATCH2 those whose right is taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+from shootdown._machine import ops as o
+from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.model import Model
+
+_QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
+#: What programs can mark as reached: an entry was none while a CPU still held its translation; a call that takes a
+#: right has returned; an entry was moved, while a CPU held its translation; a file's page was freed.
+PLACES = ("missed", "returned", "moved", "stale", "freed")
+
+
+class Ordinary:
+    """Write calls on atoms.
+
+    Args:
+        model: the model with the programs.
+        pte_clear: `xchg` or `store`, as the architecture clears an entry.
+        places: those that the programs mark as reached, of `PLACES`.
+    """
+
+    def __init__(self, model: Model, pte_clear: str, places: Sequence[str] = ()) -> None:
+        self.model = model
+        self.places = tuple(places)
+        self.asm = model.asm
+        self.gathers = model.gathers
+        self.lowering = model.lowering
+        self._ordered = pte_clear == "xchg"
+
+    def reached(self, place: str) -> None:
+        """Mark a place as reached, if the programs mark it."""
+        if place in self.places:
+            self.asm.reached(self.places.index(place))
+
+    def _if_held(self, atom: int, place: str) -> None:
+        """Mark a place as reached if some CPU may still hold a translation of the atom."""
+        if place in self.places:
+            self.asm.set(o.SCRATCH, 0)
+            self.asm.occupants(o.SCRATCH, atom)
+            with self.asm.if_nonzero(o.SCRATCH):
+                self.reached(place)
+
+    @contextmanager
+    def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
+        """Write a system call around the steps within: out of user mode, mmap_lock, back."""
+        self.asm.user_mode(False, text=f"{name}()")
+        self.asm.set(_QUEUE, 0)
+        self.asm.set(_TAKEN, 0)
+        with self.model.calls.syscall(name, where, write=write):
+            yield
+
+    def returns(self, atoms: Sequence[int], *, writes: bool = False) -> None:
+        """Write the return of a call that takes the right to some atoms, or to write to them."""
+        for atom in atoms:
+            self.asm.right_is_gone(_TAKEN, atom, writes=writes)
+        self.reached("returned")
+        self.asm.user_mode(True, text="returns to user mode")
+
+    @contextmanager
+    def table_of(self, atom: int) -> Iterator[None]:
+        """Hold the page-table lock of an atom's table within: pte_offset_map_lock(), nothing if there is no table."""
+        asm, slot = self.asm, self.model.slot_of(atom)
+        asm.set(o.SLOT, slot)
+        asm.load_pud(o.CLASS, text="read the PMD entry")
+        with asm.if_nonzero(o.CLASS):
+            asm.lock(self.model.locks.ptl + slot, write=True, sleeps=False, text="page-table lock")
+            yield
+            asm.unlock(self.model.locks.ptl + slot, write=True, text="page-table lock")
+
+    def take_entry(self, atom: int, name: str) -> None:
+        """Write the clearing of an entry; register SCRATCH gets its old value."""
+        asm = self.asm
+        with asm.function(name):
+            if self._ordered:
+                asm.entry_xchg(atom, 0, o.SCRATCH, text="read and clear the PTE")
+            else:
+                asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+                asm.entry_store(atom, 0, text="clear the PTE")
+        lo, hi = self.model.pages_of(atom)
+        self.gathers.cleared(hi - lo, huge=False, first=lo)
+
+    def zap_pte_range(self, atoms: Sequence[int], g: int = OUTER) -> None:
+        """Write zap_pte_range(): clear present entries and queue their frames."""
+        asm = self.asm
+        for _, some in groupby(atoms, self.model.slot_of):
+            part = list(some)
+            with asm.function("zap_pte_range", "mm/memory.c"), self.table_of(part[0]):
+                for atom in part:
+                    asm.occupants(_TAKEN, atom)
+                    asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+                    with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
+                        self.take_entry(atom, "ptep_get_and_clear_full")
+                        asm.queue_frames(_QUEUE, o.SCRATCH, text="__tlb_remove_page")
+                        lo, hi = self.model.pages_of(atom)
+                        asm.gather_add(g, lo, hi, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
+                        if "missed" in self.places:
+                            present.otherwise()
+                            self._if_held(atom, "missed")
+
+    def finish(self, g: int = OUTER, *, nested: bool = True) -> None:
+        """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
+        self.gathers.finish(g, nested=nested)
+        with self.asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
+            self.asm.put_frames(_QUEUE, text="free the pages")
+            self.asm.set(_QUEUE, 0)
+
+    def madvise(self, atoms: Sequence[int], *, nested: bool = True) -> None:
+        """Write madvise(MADV_DONTNEED); before 99baac21e458 (4.13) it did not check for nested gathers."""
+        with (
+            self.syscall("madvise", "mm/madvise.c", write=False),
+            self.asm.because("MADV_DONTNEED"),
+            self.asm.function("zap_page_range_single", "mm/memory.c"),
+        ):
+            self.gathers.begin(OUTER)
+            self.gathers.change_page_size(OUTER, huge=False)
+            self.zap_pte_range(atoms)
+            self.finish(nested=nested)
+        self.returns(atoms)
+
+    def mremap(self, old: int, new: int, *, flushes_locked: bool = True) -> None:
+        """Write mremap() of an atom to another; before eb66ae030829 (4.19) it flushed after the locks were released."""
+        asm = self.asm
+        with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
+            with asm.function("move_ptes", "mm/mremap.c"), self.table_of(old):
+                other = self.model.locks.ptl + self.model.slot_of(new)
+                asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
+                asm.occupants(_TAKEN, old)
+                asm.entry_load(o.SCRATCH, old, text="read the PTE")
+                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                    self.take_entry(old, "ptep_get_and_clear")
+                    asm.set(o.SLOT, self.model.slot_of(new))
+                    asm.load_pud(o.CLASS, text="read the PMD entry of the new address")
+                    asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
+                    self.reached("moved")
+                    self._if_held(old, "stale")
+                    if flushes_locked:
+                        self._flush(old)
+                asm.unlock(other, write=True, text="page-table lock of the new address")
+            if not flushes_locked:
+                with asm.function("move_page_tables", "mm/mremap.c"):
+                    self._flush(old)
+            with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
+                self.gathers.begin(OUTER)
+                self.gathers.change_page_size(OUTER, huge=False)
+                self.zap_pte_range([old])
+                self.finish()
+        self.returns([old])
+
+    def _flush(self, atom: int) -> None:
+        lo, hi = self.model.pages_of(atom)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
+        self.lowering.flush_range(self.asm, SCRATCH)
+
+    def truncate(self, atoms: Sequence[int], frame: int) -> None:
+        """Write ftruncate() of a file whose page is mapped at some atoms: unmap it there, then free it."""
+        asm = self.asm
+        asm.user_mode(False, text="ftruncate()")
+        asm.set(_QUEUE, 0)
+        asm.set(_TAKEN, 0)
+        with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
+            self.gathers.begin(OUTER)
+            self.gathers.change_page_size(OUTER, huge=False)
+            self.zap_pte_range(atoms)
+            self.finish()
+        with asm.function("truncate_inode_pages_range", "mm/truncate.c"):
+            asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
+            asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
+            self.reached("freed")
+        asm.user_mode(True, text="returns to user mode")
