@@ -263,6 +263,10 @@ def _owners(
     for start, cells, of in _parts(L, task[1:], mm[1:], cpu, mm_locks):
         for i, group in enumerate(of):
             owner[start + i * cells : start + (i + 1) * cells] = group
+    for start, cells in _pairs(L):
+        for pair in range(L.cpus * L.mms):
+            group = cpu[pair // L.mms]
+            owner[start + pair * cells : start + (pair + 1) * cells] = group if group >= 0 else mm[pair % L.mms + 1]
     return owner
 
 
@@ -297,7 +301,17 @@ def _source(
             new = int(table[old + 1]) - 1
             for i in range(cells):
                 source[start + new * cells + i] = start + old * cells + i
+    for start, cells in _pairs(L):
+        for old in range(L.cpus * L.mms):
+            new = int(cpu[old // L.mms + 1] - 1) * L.mms + int(mm[old % L.mms + 1] - 1)
+            for i in range(cells):
+                source[start + new * cells + i] = start + old * cells + i
     return source
+
+
+def _pairs(L: Layout) -> list[tuple[int, int]]:
+    """List the arrays in a state that have so many cells for each CPU and mm: what it may hold of that mm."""
+    return [(L.o_held, L.atoms), (L.o_links, L.slots if L.atoms else 0)]
 
 
 def _parts(
