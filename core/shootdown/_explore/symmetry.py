@@ -266,7 +266,9 @@ def _owners(
     for start, cells in _pairs(L):
         for pair in range(L.cpus * L.mms):
             group = cpu[pair // L.mms]
-            owner[start + pair * cells : start + (pair + 1) * cells] = group if group >= 0 else mm[pair % L.mms + 1]
+            owner[start + pair * cells : start + (pair + 1) * cells] = (
+                group if group >= 0 else mm[pair % L.mms + 1]
+            )
     return owner
 
 
