@@ -12,9 +12,9 @@ the second call has returned, unless that call detects the other gather (mm_tlb_
 from __future__ import annotations
 
 from shootdown._explore.problem import Problem
-from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import Ordinary
+from shootdown._scenarios.pte import maps
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -24,7 +24,6 @@ _SENTENCES = {
     "stale-tlb-entry": "User mode may not use a TLB entry that leads to a page which was freed, or which a call that "
     "has returned took away.",
 }
-_PTE = o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT
 _MOVED = ("moved", "freed", "stale")
 _MISSED = ("missed", "returned")
 
@@ -62,7 +61,7 @@ def _build_mremap(scene: Setup) -> Problem:
     page = model.frame(2, "the file's page")  # the page cache has a reference, and the mapping
     old = model.atom(0, 1, "the old address")
     new = model.atom(model.slot_pages, model.slot_pages + 1, "the new address")
-    model.maps(old, _PTE << page)
+    model.maps(old, maps(page, dirty=True))
     calls = Ordinary(model, scene.pte_clear, _MOVED)
     mover, truncater, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
     model.starts(mover)
@@ -80,7 +79,7 @@ def _build_nested(scene: Setup) -> Problem:
     model = _model(scene, 1)
     page = model.frame(1, "the page")
     there = model.atom(0, 1, "the page's address")
-    model.maps(there, _PTE << page)
+    model.maps(there, maps(page, dirty=True))
     calls = Ordinary(model, scene.pte_clear, _MISSED)
     droppers = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
     user = model.task(mm=0, cpu=2, ready=True)

@@ -1,0 +1,152 @@
+"""Programs on a memory of atoms: reading ahead changes no verdict, and a flush of the wrong range is found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from shootdown._explore.engine import BUG, SAFE, Explorer, Outcome, Reductions
+from shootdown._explore.problem import Problem
+from shootdown._machine import ops as o
+from shootdown._mm.calls import SCRATCH
+from shootdown._mm.model import Model
+from shootdown._mm.ordinary import Ordinary
+from shootdown._questions.explore import explorations
+from shootdown._scenarios.pte import maps
+from shootdown._values.setup import Setup
+
+STEP_BY_STEP = Reductions(eager=False)
+WHERE = (("x86", ""), ("x86", "amd-server"), ("arm64", ""), ("powerpc", ""))
+
+#: Writes one call: on the file's page at the old address, at the new one, or on a private page beside it.
+Call = Callable[[Ordinary, int, int, int, int], None]
+CALLS: dict[str, Call] = {
+    "madvise": lambda calls, old, new, beside, page: calls.madvise([beside]),
+    "madvise, without the nested check": lambda calls, old, new, beside, page: calls.madvise(
+        [beside], nested=False
+    ),
+    "mremap": lambda calls, old, new, beside, page: calls.mremap(old, new),
+    "mremap, flushing late": lambda calls, old, new, beside, page: calls.mremap(
+        old, new, flushes_locked=False
+    ),
+    "truncate": lambda calls, old, new, beside, page: calls.truncate([old, new], page),
+}
+
+
+def setup_on(arch: str, platform: str = "") -> Setup:
+    """Return what a scenario's build gets on 7.0."""
+    (case,) = explorations(
+        "nested-flush", arch=[arch], platforms=[platform] if platform else [], kernels=["7.0"]
+    )
+    return case.setup()
+
+
+def program(scene: Setup, *names: str, writer: type[Ordinary] = Ordinary) -> Problem:
+    """Return a program whose threads make a call each, while another thread is in user mode."""
+    geometry = scene.lowering.geometry
+    pages = 1 << (geometry.pmd_shift - geometry.page_shift)
+    model = Model(scene.kernel, scene.lowering, cpus=len(names) + 1, mms=1, slots=2, slot_pages=pages)
+    page, private = model.frame(2, "the file's page"), model.frame(1, "a private page")
+    old, beside = model.atom(0, 1, "old"), model.atom(1, 2, "beside")
+    new = model.atom(pages, pages + 1, "new")
+    model.maps(old, maps(page, dirty=True))
+    model.maps(beside, maps(private, dirty=True))
+    calls = writer(model, scene.pte_clear)
+    for table in range(2):
+        model.populate(0, table)
+    for cpu, name in enumerate((*names, None)):
+        model.user_mode(cpu)
+        model.starts(model.task(mm=0, cpu=cpu, ready=True))
+        if name is not None:
+            CALLS[name](calls, old, new, beside, page)
+        model.spin()
+    return Problem(
+        machine=model.build(bits=16, memory=scene.memory),
+        invariants=("walk-cache", "stale-tlb-entry"),
+        hypervisor=scene.preempts,
+    )
+
+
+def searched(problem: Problem, reductions: Reductions | None = None) -> Outcome:
+    """Search a program."""
+    return Explorer(problem, reductions).search()
+
+
+@pytest.mark.parametrize(("arch", "platform"), WHERE)
+@pytest.mark.parametrize("name", CALLS)
+def test_reading_ahead_changes_no_verdict_of_one_call(name: str, arch: str, platform: str) -> None:
+    problem = program(setup_on(arch, platform), name)
+    at_once, step_by_step = searched(problem), searched(problem, STEP_BY_STEP)
+    assert at_once.verdict == step_by_step.verdict
+    assert at_once.invariant == step_by_step.invariant
+    assert at_once.states <= step_by_step.states
+
+
+@pytest.mark.parametrize("names", list(itertools.combinations_with_replacement(CALLS, 2)), ids=" + ".join)
+def test_reading_ahead_changes_no_verdict_of_two_calls(names: tuple[str, str]) -> None:
+    problem = program(setup_on("x86"), *names)
+    assert searched(problem).verdict == searched(problem, STEP_BY_STEP).verdict
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        (("madvise", "madvise"), SAFE),
+        (("madvise, without the nested check", "madvise, without the nested check"), BUG),
+        (("mremap", "truncate"), SAFE),
+        (("mremap, flushing late", "truncate"), BUG),
+        (("mremap", "madvise"), SAFE),
+        (("truncate", "truncate"), SAFE),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " + ".join(value),
+)
+@pytest.mark.parametrize(("arch", "platform"), WHERE)
+def test_every_fix_that_is_off_is_found_and_nothing_is_where_all_are_on(
+    names: tuple[str, str], verdict: str, arch: str, platform: str
+) -> None:
+    assert searched(program(setup_on(arch, platform), *names)).verdict == verdict
+
+
+# --- seeded defects
+
+
+class FlushesTheNextPage(Ordinary):
+    """The range that mremap() flushes begins and ends a page too late."""
+
+    def _flush(self, atom: int) -> None:
+        lo, hi = self.model.pages_of(atom)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + 1, hi=hi + 1, text="one page too late")
+        self.lowering.flush_range(self.asm, SCRATCH)
+
+
+class FreesBeforeItFlushes(Ordinary):
+    """madvise() frees its pages before the flush."""
+
+    def finish(self, g: int = 0, *, nested: bool = True) -> None:
+        self.asm.put_frames(o.INDEX, text="too early")
+        self.gathers.finish(g, nested=nested)
+
+
+class ForgetsAnEntry(Ordinary):
+    """zap_pte_range() does not tell the gather of what it clears."""
+
+    def zap_pte_range(self, atoms: list[int], g: int = 0) -> None:  # type: ignore[override]
+        with self.table_of(atoms[0]):
+            self.asm.occupants(o.SCRATCH2, atoms[0])
+            self.take_entry(atoms[0], "ptep_get_and_clear_full")
+            self.asm.queue_frames(o.INDEX, o.SCRATCH)
+
+
+@pytest.mark.parametrize(("arch", "platform"), WHERE)
+@pytest.mark.parametrize(
+    ("writer", "names"),
+    [(FlushesTheNextPage, ("mremap",)), (FreesBeforeItFlushes, ("madvise",)), (ForgetsAnEntry, ("madvise",))],
+    ids=["a range off by one", "freed before the flush", "a clear without a flush"],
+)
+def test_a_seeded_defect_is_found_in_a_program_of_one_call(
+    writer: type[Ordinary], names: tuple[str, ...], arch: str, platform: str
+) -> None:
+    found = searched(program(setup_on(arch, platform), *names, writer=writer))
+    assert (found.verdict, found.invariant) == (BUG, "stale-tlb-entry")
