@@ -10,8 +10,9 @@ from __future__ import annotations
 
 #: Operations from here on affect clocks, queues or the ledger, apart from their cost.
 AFTER = 128
-#: The first number of each family of steps; control and scheduling begin at 0, variables come last.
-LOCKING, TABLES, MEMORY, GATHERING, REQUESTING, INTERRUPTS, VARIABLES = 20, 30, 42, 50, 70, 100, 104
+#: The first number of each family of steps; control and scheduling begin at 0, variables come next, the memory of
+#: explored programs last.
+LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES, MEMORY = 20, 30, 50, 70, 100, 104, 256
 
 # === operations
 
@@ -55,14 +56,6 @@ DROP = 37
 TABLE_STATE = 38
 READ_TABLE = 39
 TOUCH = 40
-ENTRY_LOAD = 42
-ENTRY_STORE = 43
-ENTRY_XCHG = 44
-PUT_FRAMES = 45
-GET_FRAMES = 46
-OCCUPANTS = 47
-RIGHT_IS_GONE = 48
-QUEUE_FRAMES = 49
 
 # --- mmu_gather
 GATHER = 50
@@ -114,7 +107,6 @@ JUMP_NOT_MASKED = 96
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100
-USER_MODE = 103
 IRQ_ON = AFTER + 101
 
 # --- variables of scenarios, and registers
@@ -133,6 +125,17 @@ ADD = 115
 JUMP_SAME = 116
 TARGET_RCU = 117
 REACHED = 118
+
+# --- entries of page tables, frames, rights: the memory of explored programs
+ENTRY_LOAD = 256
+ENTRY_STORE = 257
+ENTRY_XCHG = 258
+PUT_FRAMES = 259
+GET_FRAMES = 260
+QUEUE_FRAMES = 261
+OCCUPANTS = 262
+RIGHT_IS_GONE = 263
+USER_MODE = 264
 
 # --- instructions, counted by name
 EXECUTE = AFTER + 102

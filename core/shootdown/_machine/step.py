@@ -111,7 +111,7 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
     """
     pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
     op = P[pc * 5]
-    family = op & (o.AFTER - 1)
+    family = op & ~o.AFTER
     said = int64(0)
     nxt = pc + 1
     if family < o.LOCKING:
@@ -125,18 +125,18 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
             S[regs + o.SLOT] = lists[P[pc * 5 + 1] + place]
         else:
             said = int64((o.NO_PLACE << 3) | o.FAILED)
-    elif family < o.MEMORY:
+    elif family < o.GATHERING:
         said, nxt = table_step(S, P, L, task, pc)
-    elif family < o.GATHERING or op == o.USER_MODE:
-        said, nxt = memory_step(S, P, L, task, pc)
     elif family < o.REQUESTING:
         said, nxt = gather_step(S, P, L, task, pc)
     elif family < o.INTERRUPTS:
         said, nxt = request_step(S, P, L, task, pc)
     elif family < o.VARIABLES:
         irq_step(S, P, L, task, pc)
-    else:
+    elif family < o.MEMORY:
         said, nxt = variable_step(S, P, L, task, pc)
+    else:
+        said, nxt = memory_step(S, P, L, task, pc)
     if said & 7 == o.DONE:
         S[L.o_task + task * TASK_CELLS + T_PC] = nxt
     return said
