@@ -1036,6 +1036,15 @@ class Builders:
         """
         self._write(o.ADD, register, number, cost=cost, text=text)
 
+    def clear_bits(self, register: int, mask: int, *, cost: str | None = None, text: str = "") -> None:
+        """Clear the bits of a mask in a register.
+
+        Args:
+            register: a register that is read and may be overwritten.
+            mask: a number.
+        """
+        self._write(o.CLEAR_BITS, register, mask, cost=cost, text=text)
+
     def jump_same(
         self, register: int, other: int, label: Label, *, cost: str | None = None, text: str = ""
     ) -> None:

@@ -125,6 +125,7 @@ ADD = 115
 JUMP_SAME = 116
 TARGET_RCU = 117
 REACHED = 118
+CLEAR_BITS = 119
 
 # --- entries of page tables, frames, rights: the memory of explored programs
 ENTRY_LOAD = 256

@@ -139,6 +139,8 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
         S[regs + a] = S[regs + b]
     elif op == o.ADD:
         S[regs + a] = (int64(S[regs + a]) + b) & 0x7FFF
+    elif op == o.CLEAR_BITS:
+        S[regs + a] = int64(S[regs + a]) & ~b
     elif op == o.JUMP_SAME:
         if int64(S[regs + a]) == int64(S[regs + b]):
             nxt = c

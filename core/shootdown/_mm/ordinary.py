@@ -16,8 +16,12 @@ from shootdown._mm.model import Model
 
 _QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
 #: What programs can mark as reached: an entry was none while a CPU still held its translation; a call that takes a
-#: right has returned; an entry was moved, while a CPU held its translation; a file's page was freed.
-PLACES = ("missed", "returned", "moved", "stale", "freed")
+#: right has returned; an entry was moved, while a CPU held its translation; a file's page was freed; GUP-fast was
+#: inside a table, and has a page; a table was freed.
+PLACES = ("missed", "returned", "moved", "stale", "freed", "walked", "pinned", "table freed")
+#: The invariants of every program, in the order in which its problem names them.
+INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
+_GUP_FAST = INVARIANTS.index("gup-fast")
 
 
 class Ordinary:
@@ -177,3 +181,104 @@ class Ordinary:
             asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
             self.reached("freed")
         asm.user_mode(True, text="returns to user mode")
+
+    def mprotect(self, atoms: Sequence[int]) -> None:
+        """Write mprotect(PROT_READ): through a gather where the kernel has it, else one flush at the end."""
+        asm, kernel = self.asm, self.model.kernel
+        with self.syscall("mprotect", "mm/mprotect.c", write=True), asm.because("mprotect"):
+            if kernel.mprotect_gather:
+                self.gathers.begin(OUTER)
+                self.gathers.change_page_size(OUTER, huge=False)
+            for atom in atoms:
+                self._make_read_only(atom, gathers=kernel.mprotect_gather)
+            if kernel.mprotect_gather:
+                self.gathers.end_vma(OUTER)
+                self.gathers.finish(OUTER)
+            else:
+                with asm.function("change_protection", "mm/mprotect.c"):
+                    self._flush_all(atoms)
+        self.returns(atoms, writes=True)
+
+    def _make_read_only(self, atom: int, *, gathers: bool) -> None:
+        asm = self.asm
+        with asm.function("change_pte_range", "mm/mprotect.c"), self.table_of(atom):
+            asm.occupants(_TAKEN, atom)
+            asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+            with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                self.take_entry(atom, "ptep_modify_prot_start")
+                asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
+                asm.entry_store(atom, o.SCRATCH, from_register=True, text="ptep_modify_prot_commit")
+                if gathers:
+                    lo, hi = self.model.pages_of(atom)
+                    asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")
+
+    def _flush_all(self, atoms: Sequence[int]) -> None:
+        ends = [self.model.pages_of(atom) for atom in atoms]
+        lo, hi = min(lo for lo, _ in ends), max(hi for _, hi in ends)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
+        self.lowering.flush_range(self.asm, SCRATCH)
+
+    def munmap(self, atoms: Sequence[int], *, tables: Sequence[int] = ()) -> None:
+        """Write munmap(), which frees the PTE tables of some slots with it."""
+        asm, pages = self.asm, self.model.slot_pages
+        with self.syscall("munmap", "mm/mmap.c", write=True), asm.because("munmap"):
+            self.gathers.begin(OUTER)
+            self.gathers.change_page_size(OUTER, huge=False)
+            self.zap_pte_range(atoms)
+            self.gathers.end_vma(OUTER)
+            with asm.function("free_pgtables", "mm/memory.c"):
+                for slot in tables:
+                    asm.set(o.SLOT, slot)
+                    asm.clear_pud(text="pmd_clear")
+                    self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
+            self.finish()
+        self.returns(atoms)
+        for slot in tables:
+            asm.set(o.SLOT, slot)
+            asm.set(o.CLASS, 1)
+            self.model.free_table()
+            self.reached("table freed")
+
+    def gup_fast(self, atom: int) -> None:
+        """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
+        asm = self.asm
+        out, drop = self.model.label(), self.model.label()
+        asm.user_mode(False, text="a system call that pins user pages")
+        asm.set(o.INDEX, 0)
+        with asm.function("gup_fast", "mm/gup.c"):
+            asm.set(o.SLOT, self.model.slot_of(atom))
+            asm.irq_off(lockless=True, text="local_irq_save")
+            asm.load_pud(o.CLASS, text="read the PMD entry")
+            asm.jump_zero(o.CLASS, out)
+            with asm.function("gup_fast_pte_range"):
+                self._read_in_table(o.SCRATCH, atom)
+                self.reached("walked")
+                asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
+                asm.get_frames(o.SCRATCH, out, text="try_grab_folio_fast")
+                if self.model.kernel.gup_rechecks_pmd:
+                    asm.load_pud(o.INDEX, text="read the PMD entry again")
+                    with self._unless_same(o.INDEX, o.CLASS):
+                        asm.jump(drop)
+                self._read_in_table(o.INDEX, atom)
+                with self._unless_same(o.INDEX, o.SCRATCH):
+                    asm.jump(drop)
+                self.reached("pinned")
+            asm.jump(out)
+            asm.place(drop)
+            asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
+            asm.place(out)
+            asm.irq_on(lockless=True, text="local_irq_restore")
+        asm.user_mode(True, text="returns to user mode")
+
+    def _read_in_table(self, register: int, atom: int) -> None:
+        """Write a read of an entry in a table that may have been freed meanwhile."""
+        self.asm.read_table(_TAKEN, o.CLASS, text="whose page is it?")
+        self.model.fail_if(_TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
+        self.asm.entry_load(register, atom, text="read the PTE")
+
+    @contextmanager
+    def _unless_same(self, x: int, y: int) -> Iterator[None]:
+        same = self.model.label()
+        self.asm.jump_same(x, y, same)
+        yield
+        self.asm.place(same)

@@ -12,7 +12,7 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
-from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary import INVARIANTS, Ordinary
 from shootdown._questions.explore import explorations
 from shootdown._scenarios.pte import maps
 from shootdown._values.setup import Setup
@@ -32,13 +32,20 @@ CALLS: dict[str, Call] = {
         old, new, flushes_locked=False
     ),
     "truncate": lambda calls, old, new, beside, page: calls.truncate([old, new], page),
+    "mprotect": lambda calls, old, new, beside, page: calls.mprotect([old, beside]),
+    "munmap": lambda calls, old, new, beside, page: calls.munmap([old, beside], tables=[0]),
+    "GUP-fast": lambda calls, old, new, beside, page: calls.gup_fast(beside),
 }
 
 
-def setup_on(arch: str, platform: str = "") -> Setup:
+def setup_on(arch: str, platform: str = "", *settings: str) -> Setup:
     """Return what a scenario's build gets on 7.0."""
     (case,) = explorations(
-        "nested-flush", arch=[arch], platforms=[platform] if platform else [], kernels=["7.0"]
+        "nested-flush",
+        arch=[arch],
+        platforms=[platform] if platform else [],
+        kernels=["7.0"],
+        settings=settings,
     )
     return case.setup()
 
@@ -64,7 +71,7 @@ def program(scene: Setup, *names: str, writer: type[Ordinary] = Ordinary) -> Pro
         model.spin()
     return Problem(
         machine=model.build(bits=16, memory=scene.memory),
-        invariants=("walk-cache", "stale-tlb-entry"),
+        invariants=INVARIANTS,
         hypervisor=scene.preempts,
     )
 
@@ -99,6 +106,8 @@ def test_reading_ahead_changes_no_verdict_of_two_calls(names: tuple[str, str]) -
         (("mremap, flushing late", "truncate"), BUG),
         (("mremap", "madvise"), SAFE),
         (("truncate", "truncate"), SAFE),
+        (("mprotect", "munmap"), SAFE),
+        (("munmap", "GUP-fast"), SAFE),
     ],
     ids=lambda value: value if isinstance(value, str) else " + ".join(value),
 )
@@ -107,6 +116,12 @@ def test_every_fix_that_is_off_is_found_and_nothing_is_where_all_are_on(
     names: tuple[str, str], verdict: str, arch: str, platform: str
 ) -> None:
     assert searched(program(setup_on(arch, platform), *names)).verdict == verdict
+
+
+@pytest.mark.parametrize(("arch", "verdict"), [("x86", SAFE), ("arm64", BUG)])
+def test_without_rcu_table_freeing_gup_fast_relies_on_flushes_that_interrupt(arch: str, verdict: str) -> None:
+    scene = setup_on(arch, "", "kernel.rcu_table_free=false")
+    assert searched(program(scene, "munmap", "GUP-fast")).verdict == verdict
 
 
 # --- seeded defects

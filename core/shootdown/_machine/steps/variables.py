@@ -141,6 +141,12 @@ VARIABLES = (
         local=True,
     ),
     Row(
+        name="CLEAR_BITS",
+        does="Clear the bits of a mask in a register.",
+        operands=(Operand("register", Kind.CHANGED), Operand("mask")),
+        local=True,
+    ),
+    Row(
         name="JUMP_SAME",
         does="Jump to a label if two registers are equal.",
         operands=(Operand("register", Kind.READ), Operand("other", Kind.READ), _LABEL),
