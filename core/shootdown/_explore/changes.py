@@ -107,6 +107,7 @@ class Words:
         layout: of the machine.
         names: the names of its variables, in their order; a variable without one is named by its number.
         words: the names of the values of some variables, by the variable's number.
+        atoms, frames: the names of a program's ranges of addresses, and of the pages that they map.
     """
 
     def __init__(
@@ -114,19 +115,35 @@ class Words:
         layout: Layout,
         names: Sequence[str] = (),
         words: Mapping[int, Callable[[int], str]] | None = None,
+        atoms: Sequence[str] = (),
+        frames: Sequence[str] = (),
     ) -> None:
+        self._atoms = atoms
+        self._frames = frames
         self._layout = layout
         self._names = names
         self._words = words or {}
 
     def variable(self, number: int) -> str:
-        """Name a variable or an entry."""
+        """Name a variable or an entry; links and entries of tables by their distance from the first variable."""
+        layout = self._layout
+        entry, link = (number + layout.o_variable - start for start in (layout.o_entry, layout.o_pud))
+        if layout.atoms and 0 <= entry < layout.classes * layout.atoms:
+            return f"the entry of {self._atom(entry % layout.atoms)}"
+        if number >= layout.variables and 0 <= link < layout.mms * layout.slots:
+            which = f" {link % layout.slots}" if layout.slots > 1 else ""
+            return f"PUD entry{which} of {mm_name(link // layout.slots)}"
         if number < len(self._names) and self._names[number]:
             return self._names[number]
         return f"entry {number}" if number < self._layout.entries else f"variable {number}"
 
     def value(self, number: int, value: int) -> str:
-        """Describe the value of a variable or an entry."""
+        """Describe the value of a variable, a link or an entry."""
+        layout = self._layout
+        if layout.atoms and number + layout.o_variable >= layout.o_entry:
+            return self._entry(value)
+        if number >= layout.variables:
+            return self._link(value)
         if number < self._layout.entries:
             return entry_words(value)
         return self._words[number](value) if number in self._words else str(value)
@@ -144,6 +161,7 @@ class Words:
         return [
             *self._tables(before, after),
             *self._memory(before, after),
+            *self._held(before, after),
             *self._cpus(before, after),
             *self._mms(before, after),
         ]
@@ -176,6 +194,39 @@ class Words:
         if used == o.TABLE_REUSED and owner >= 0:
             return f"is reused by {mm_name(owner)}: it maps memory of {mm_name(owner)}'s own"
         return _TABLE_WORDS[used]
+
+    def _atom(self, atom: int) -> str:
+        return self._atoms[atom] or f"atom {atom}"
+
+    def _held(self, before: State, after: State) -> Iterator[str]:
+        """Describe changes of entries, of frames and of what is dead in what CPUs hold."""
+        layout = self._layout
+        for i in range(layout.classes * layout.atoms):
+            was, now = (int(state[layout.o_entry + i]) for state in (before, after))
+            if was != now:
+                where = f"the entry of {self._atom(i % layout.atoms)}"
+                yield f"{where}: {self._entry(was)} → {self._entry(now)}"
+        for frame in range(layout.frames):
+            was, now = (int(state[layout.o_frame + frame]) for state in (before, after))
+            if was != now:
+                name = self._frames[frame] or f"frame {frame}"
+                yield f"references to {name}: {was} → {now}" + (": it is free" if now == 0 else "")
+        for cpu in range(layout.cpus):
+            for mm in range(layout.mms):
+                for atom in range(layout.atoms):
+                    at = layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom
+                    if (int(after[at]) & ~int(before[at])) >> (2 * layout.frames):
+                        yield f"CPU {cpu}'s TLB may still lead there from {self._atom(atom)}"
+                for slot in range(layout.slots if layout.atoms else 0):
+                    at = layout.o_links + (cpu * layout.mms + mm) * layout.slots + slot
+                    if (int(after[at]) & ~int(before[at])) >> layout.classes:
+                        yield f"CPU {cpu}'s walk cache may still lead into the table for {mm_name(mm)}"
+
+    def _entry(self, value: int) -> str:
+        """Describe the value of an entry of a table."""
+        frames = value >> o.ENTRY_PAGE_SHIFT
+        named = [name for frame, name in enumerate(self._frames) if frames >> frame & 1 and name]
+        return ", ".join([*named, *entry_words(value).split(", ")[1:]]) if named else entry_words(value)
 
     def _memory(self, before: State, after: State) -> Iterator[str]:
         layout = self._layout
@@ -296,10 +347,7 @@ class Words:
         return [f"reads {self._link(self._read(task, after, step[1]))}"]
 
     def _tell_entry(self, step: list[int], task: int, before: State, after: State) -> list[str]:
-        return [f"reads {entry_words(self._read(task, after, step[1]))}"]
-
-    def _tell_old_entry(self, step: list[int], task: int, before: State, after: State) -> list[str]:
-        return [f"the entry was {entry_words(self._read(task, after, step[3]))}"]
+        return [f"reads {self._entry(self._read(task, after, step[1]))}"]
 
     def _tell_table(self, step: list[int], task: int, before: State, after: State) -> list[str]:
         return [f"the table {_TABLE_WORDS[self._read(task, after, step[1]) & o.TABLE_MASK]}"]

@@ -120,6 +120,7 @@ class Explorer:
         from shootdown._explore.arrivals import cpus_without
         from shootdown._explore.moves import Rules
         from shootdown._explore.symmetry import no_symmetry, symmetry_of
+        from shootdown._machine.holding import fill_all
 
         self.problem = problem
         self.reductions = reductions or Reductions()
@@ -138,6 +139,8 @@ class Explorer:
             arrive=0,
             eager=int(self.reductions.eager),
         )
+        if layout.atoms and self.rules.eager:
+            runnable(fill_all)(self.first, layout)
         without = cpus_without(problem, self.first, self.rules.entries) if self.reductions.arrive else None
         self._lets_arrive = without is not None
         self._without = np.zeros(1, np.int64) if without is None else without

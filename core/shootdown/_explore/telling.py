@@ -136,7 +136,7 @@ class _Teller:
         self.code, self.layout = machine.code, machine.layout
         self.state = explorer.first.copy()
         self.fused = explorer.first.copy()
-        self.words = Words(self.layout, machine.names, machine.words)
+        self.words = Words(self.layout, machine.names, machine.words, machine.atoms, machine.frames)
         self.lines: list[Line] = []
         steps, lists, layout, marks, rules = explorer.program
         self.one_by_one = (steps, lists, layout, marks, rules._replace(fuse=0, dead=0))
@@ -148,9 +148,11 @@ class _Teller:
         begins = kind == STEP and runnable(goes_on)(*self.explorer.program[3:], self._pc(x))
         atoms = [self._first(label)]
         task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
-        if self._failed and task >= 0:  # a check right after the move belongs to it
+        if (
+            self._failed and task >= 0 and self._fails_next(task)
+        ):  # a check right after the move belongs to it
             atoms.append(self._atom(task, self._pc(task), self.state))
-        elif task >= 0:
+        elif task >= 0 and not self._failed:
             self._go_on(label, task, atoms, steps, begins=begins)
         lanes = self.explorer.problem.lanes
         lane = lanes[cpu] if cpu < len(lanes) else ""
@@ -234,9 +236,13 @@ class _Teller:
                 return
             atoms.append(self._atom(task, pc, before))
             if self._failed:
-                if not fails:  # a check right after the step belongs to it
+                if not fails and self._fails_next(task):  # a check right after the step belongs to it
                     atoms.append(self._atom(task, self._pc(task), self.state))
                 return
+
+    def _fails_next(self, task: int) -> bool:
+        """Whether a task's next step reports a broken invariant."""
+        return int(self.code.steps[self._pc(task) * 5]) == o.FAIL
 
     def _pc(self, task: int) -> int:
         return int(self.state[self.layout.o_task + task * TASK_CELLS + T_PC])

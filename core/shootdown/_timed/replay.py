@@ -111,6 +111,7 @@ def replay(
         run.number = made - 1
         if not run.make(kind, tuple(numbers), steps):
             return run.result(made - 1)
+        run.read_ahead()
         if run.broken >= 0:
             break
     return run.result(made)
@@ -142,6 +143,15 @@ class _Replay:
         self.slices: list[Slice] = []
         for task in machine.ready:
             runnable(switch_to)(self.state, self.layout, self._home(task), task)
+        self.read_ahead()
+
+    def read_ahead(self) -> None:
+        """Let CPUs hold what their walkers could read now; something dead that one can use breaks an invariant."""
+        from shootdown._machine.holding import fill_all, usable_dead
+
+        if self.layout.atoms:
+            runnable(fill_all)(self.state, self.layout)
+            self.broken = max(self.broken, int(runnable(usable_dead)(self.state, self.layout)) - 1)
 
     def result(self, moves: int) -> Replayed:
         return Replayed(moves, self.broken, self.state, self.order, tuple(self.held), tuple(self.slices))

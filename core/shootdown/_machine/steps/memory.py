@@ -53,7 +53,6 @@ MEMORY = (
         writes=(TABLE_ENTRY,),
         touches=_WRITES_ENTRY,
         words="exchange the entry",
-        tells="old_entry",
     ),
     Row(
         name="PUT_FRAMES",
@@ -92,6 +91,7 @@ MEMORY = (
         operands=(Operand("register", Kind.CHANGED), _ATOM),
         reads=(ANY_ENTRY, ATOM, HELD, PUDS),
         touches=(*_READS_ENTRY, Shared("pud", Whose.ON), Shared("tlb", Whose.ON)),
+        words="the pages that the address leads to, here and in TLBs, are those that the call takes away",
         aside=True,
     ),
     Row(
@@ -101,7 +101,7 @@ MEMORY = (
         reads=(HELD,),
         writes=(HELD.perhaps(),),
         touches=_MARKS,
-        aside=True,
+        words="the call is over: what it took away may not be used any more",
     ),
     Row(
         name="USER_MODE",
