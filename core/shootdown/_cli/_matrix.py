@@ -45,7 +45,7 @@ def command(
     _common.refuse_both("--json", "--markdown", as_json, markdown)
     from shootdown._questions import matrix as m
     from shootdown._questions.explore import NO_ANSWER
-    from shootdown._questions.workers import cores
+    from shootdown._questions.workers import free_cores
 
     prepared = m.jobs(
         scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
@@ -55,7 +55,7 @@ def command(
     interrupted = False
     try:
         with _common.progress(f"{total} cells", total) as advance:
-            for row in m.matrix(prepared, processes=jobs or cores()):
+            for row in m.matrix(prepared, processes=jobs or free_cores()):
                 done.append(row)
                 advance()
     except KeyboardInterrupt:

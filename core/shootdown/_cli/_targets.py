@@ -6,7 +6,7 @@ import click
 
 from shootdown._cli import _common
 from shootdown._questions.targets import Target, cells, judge_cell
-from shootdown._questions.workers import cores, divided
+from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
 
 
@@ -40,7 +40,7 @@ def command(
     interrupted = False
     try:
         with _common.progress(f"{len(asked)} targets", len(asked)) as advance:
-            for number, target in divided(judge_cell, asked, processes=jobs or cores()):
+            for number, target in divided(judge_cell, asked, processes=jobs or free_cores()):
                 done[number] = target
                 advance()
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from shootdown._compilation import running
 from shootdown._compilation.announcing import tick
+from shootdown._compilation.threads import cores
 from shootdown._values.errors import ShootdownError
 
 Item = TypeVar("Item")
@@ -27,13 +28,13 @@ ALONE = 1.5
 WORTH_IT = 2.0
 
 
-def cores() -> int:
+def free_cores() -> int:
     """Return how many CPUs this process may run on and others leave to it, at least one."""
+    there = cores()
     try:
-        there = len(os.sched_getaffinity(0))
         busy, _, _ = os.getloadavg()  # this process is one of those that are counted
     except (AttributeError, OSError):
-        return os.cpu_count() or 1
+        return there
     return max(min(there, round(there + 1 - busy)), 1)
 
 

@@ -66,7 +66,7 @@ def test_cpus_that_others_keep_busy_get_no_process(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
     monkeypatch.setattr(os, "getloadavg", lambda: (busy, 0.0, 0.0))
-    assert workers.cores() == left
+    assert workers.free_cores() == left
 
 
 def test_a_process_that_is_ended_is_an_error_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
