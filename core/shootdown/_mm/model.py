@@ -42,6 +42,7 @@ from shootdown._values.kernel import Kernel
 #: Bits of a cell of the state that exploration keeps, and the most CPUs of a machine that it takes: a state has a row
 #: of cells for each pair of CPUs, and with thousands it takes minutes until the first is looked at.
 EXPLORED_BITS = 16
+MOST_EXPLORED_STEPS = (1 << 16) - 1
 MOST_EXPLORED_CPUS = 64
 #: The most cells of an explored state; those of shipped scenarios have some hundreds.
 MOST_EXPLORED_CELLS = 1 << 18
@@ -475,9 +476,9 @@ class Model:
 
     def _check(self, code: Code, layout: Layout) -> None:
         """Check everything that was written, now that all sizes are known."""
-        if len(code.cost) > layout.most:
+        if layout.bits == EXPLORED_BITS and len(code.cost) > MOST_EXPLORED_STEPS:
             raise mistake(
-                f"{len(code.cost)} steps are too many: a cell holds the number of a step, up to {layout.most}"
+                f"{len(code.cost)} steps are too many: exploration takes programs of {MOST_EXPLORED_STEPS}"
             )
         sizes = Sizes(
             tasks=layout.tasks,

@@ -15,10 +15,9 @@ from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 
 _QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
-#: What programs can mark as reached: an entry was none while a CPU still held its translation; a call that takes a
-#: right has returned; an entry was moved, while a CPU held its translation; a file's page was freed; GUP-fast was
-#: inside a table, and has a page; a table was freed.
-PLACES = ("missed", "returned", "moved", "stale", "freed", "walked", "pinned", "table freed")
+#: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an entry
+#: was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed.
+PLACES = ("missed", "returned", "moved", "freed", "walked", "pinned", "table freed")
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
 _GUP_FAST = INVARIANTS.index("gup-fast")
@@ -45,14 +44,6 @@ class Ordinary:
         """Mark a place as reached, if the programs mark it."""
         if place in self.places:
             self.asm.reached(self.places.index(place))
-
-    def _if_held(self, atom: int, place: str) -> None:
-        """Mark a place as reached if some CPU may still hold a translation of the atom."""
-        if place in self.places:
-            self.asm.set(o.SCRATCH, 0)
-            self.asm.occupants(o.SCRATCH, atom)
-            with self.asm.if_nonzero(o.SCRATCH):
-                self.reached(place)
 
     @contextmanager
     def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
@@ -109,7 +100,7 @@ class Ordinary:
                         asm.gather_add(g, lo, hi, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
                         if "missed" in self.places:
                             present.otherwise()
-                            self._if_held(atom, "missed")
+                            self.reached("missed")
 
     def finish(self, g: int = OUTER, *, nested: bool = True) -> None:
         """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
@@ -146,7 +137,6 @@ class Ordinary:
                     asm.load_pud(o.CLASS, text="read the PMD entry of the new address")
                     asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
                     self.reached("moved")
-                    self._if_held(old, "stale")
                     if flushes_locked:
                         self._flush(old)
                 asm.unlock(other, write=True, text="page-table lock of the new address")

@@ -24,7 +24,7 @@ _SENTENCES = {
     "stale-tlb-entry": "User mode may not use a TLB entry that leads to a page which was freed, or which a call that "
     "has returned took away.",
 }
-_MOVED = ("moved", "freed", "stale")
+_MOVED = ("moved", "freed")
 _MISSED = ("missed", "returned")
 
 
@@ -126,7 +126,7 @@ STALE_ENTRIES = (
         build=_build_mremap,
         sentences=_SENTENCES,
         switches=_FIX,
-        window=("moved", "freed", "stale"),
+        window=_MOVED,
         expected=_expected(),
     ),
     Scenario(
@@ -136,7 +136,7 @@ STALE_ENTRIES = (
         build=_build_nested,
         sentences=_SENTENCES,
         switches=_FIX,
-        window=("missed", "returned"),
+        window=_MISSED,
         expected=_expected(),
     ),
 )

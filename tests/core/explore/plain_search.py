@@ -17,7 +17,7 @@ from shootdown._explore.walk import allowed
 from shootdown._machine import ops as o
 from shootdown._machine.layout import T_PC, TASK_CELLS
 
-State = npt.NDArray[np.uint16]
+State = npt.NDArray[np.uint32]
 
 
 @attrs.frozen

@@ -28,10 +28,10 @@ def _differing(a: np.ndarray, b: np.ndarray, at: int) -> int:
 def states(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw widths, a first state, and one whose cells fit their widths or never change."""
     widths = np.array(draw(WIDTHS), np.int64)
-    first = np.array([draw(st.integers(0, 65535)) for _ in widths], np.uint16)
+    first = np.array([draw(st.integers(0, 65535)) for _ in widths], np.uint32)
     state = np.array(
         [draw(st.integers(0, (1 << int(w)) - 1)) if w else f for w, f in zip(widths, first, strict=True)],
-        np.uint16,
+        np.uint32,
     )
     return widths, first, state
 

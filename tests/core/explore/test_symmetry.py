@@ -67,7 +67,7 @@ def states_of(case, *, symmetry):
 def standing_for(case, state):
     """Rename a state to the one that stands for it."""
     sym = explorer(case).symmetry
-    renamed = state.astype(np.uint16)
+    renamed = state.astype(np.uint32)
     runnable(canonical)(renamed, renamed.copy(), np.zeros(room_for_keys(sym), np.uint64), sym)
     return tuple(renamed)
 
@@ -111,7 +111,7 @@ def test_a_key_that_followed_a_change_is_the_key_of_what_came_of_it(case):
         for cell in sym.order:
             runnable(weigh)(keys, 0, sym, int(cell), int(before[cell]), int(state[cell]))
         fresh = np.zeros(room_for_keys(sym), np.uint64)
-        runnable(weigh_all)(state.astype(np.uint16), fresh, sym)
+        runnable(weigh_all)(state.astype(np.uint32), fresh, sym)
         assert list(keys[: sym.groups + 1]) == list(fresh[: sym.groups + 1])
         before = state
 

@@ -50,7 +50,7 @@ def tables(draw: st.DrawFn) -> tuple[list[list[tuple[int, int]]], list[int], lis
 
 
 def _sorted(cells: list[int]) -> list[int]:
-    state = np.array([7, *cells, 7], np.uint16)
+    state = np.array([7, *cells, 7], np.uint32)
     runnable(sort_rows)(state, 1, ROWS, COLUMNS, OWNER)
     assert state[0] == state[-1] == 7
     return [int(cell) for cell in state[1:-1]]

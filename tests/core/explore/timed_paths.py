@@ -132,7 +132,9 @@ def run(cell: tuple[str, str, str, str, dict[str, Any]], seed: int) -> dict[str,
     name, arch, platform, kernel, parameters = cell
     (case,) = explorations(name, arch=[arch], platforms=[platform], kernels=[kernel], parameters=parameters)
     problem = attrs.evolve(case.program.build(case.setup()), scheduler=True)
-    explorer = Explorer(problem, Reductions(fuse=False, dead=False, symmetry=False, arrive=False))
+    explorer = Explorer(
+        problem, Reductions(fuse=False, dead=False, symmetry=False, arrive=False, eager=False)
+    )
     tape = Tape()
     before = {module: {n: getattr(module, n) for n in names} for module, names in WATCHED.items()}
     tape.watch()

@@ -56,12 +56,12 @@ def test_in_the_first_state_every_cpu_is_online_and_idle_and_nothing_else_is_kno
     sizes: dict[str, int],
 ) -> None:
     layout = laid_out(**sizes)
-    state = empty_state(layout, "int64" if layout.bits == 64 else "uint16")
+    state = empty_state(layout, "int64" if layout.bits == 64 else "uint32")
     assert cpus_of(state, layout, "online") == list(range(layout.cpus))
     assert np.count_nonzero(state) == layout.words
 
 
-@pytest.mark.parametrize(("bits", "dtype"), [(64, "int64"), (16, "uint16")])
+@pytest.mark.parametrize(("bits", "dtype"), [(64, "int64"), (16, "uint32")])
 def test_the_last_cpu_of_a_word_is_in_a_set_as_any_other(bits: int, dtype: str) -> None:
     layout = laid_out(cpus=130, bits=bits)
     state = empty_state(layout, dtype)
