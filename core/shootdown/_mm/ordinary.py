@@ -15,8 +15,8 @@ from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 
 _QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
-#: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an entry
-#: was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed.
+#: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
+#: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed.
 PLACES = ("missed", "returned", "moved", "freed", "walked", "pinned", "table freed")
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")

@@ -131,10 +131,8 @@ REDUNDANT: dict[str, dict[str, str]] = {
     },
     "mremap-stale": {
         "mmap_lock": "a truncation comes by the file and does not take it",
-        "page-table lock of the old address": "a truncation that looks at the old address again finds nothing",
-        "the nested check": "mremap() flushes without a gather",
-        "native_flush_tlb_multi: wait for all targets": "a CPU that missed mremap()'s flush is two generations of "
-        "tlb_gen behind at the truncation's, and flushes everything",
+        "page-table lock of the new address": "a truncation visits the old address first, whose lock mremap() holds "
+        "until it has flushed",
     },
     "nested-flush": {
         "mmap_lock": "both take it for reading",

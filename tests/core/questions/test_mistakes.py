@@ -87,7 +87,10 @@ MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
     "a string": (lambda d: d.asm.set("x", 1), "'x' is no whole number"),
     "nothing": (lambda d: d.asm.set(None, 1), "None is no whole number"),
     "a label for a register": (lambda d: d.asm.set(after_label(d), 1), "is a label"),
-    "a value that no cell holds": (lambda d: d.asm.set(0, 1 << 40), "value 1099511627776: it is a number from 0 to 4294967295"),
+    "a value that no cell holds": (
+        lambda d: d.asm.set(0, 1 << 40),
+        "value 1099511627776: it is a number from 0 to 4294967295",
+    ),
     "a negative value": (lambda d: d.asm.v_store(d.flag, -1), "value -1"),
     "a value of a register that is none": (lambda d: d.asm.v_store(d.flag, 9, from_register=True), "register 9"),
     "a variable that is not there": (lambda d: d.asm.v_load(0, 7), "variable 7: there are 0 to 1"),
