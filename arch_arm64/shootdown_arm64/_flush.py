@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import NO_LIMIT, Assembler, geometry_of, mm_rules, scope_of, table_flags
+from shootdown.porting import NO_LIMIT, Assembler, function, geometry_of, mm_rules, scope_of, table_flags
 from shootdown.porting import ops as o
 from shootdown_arm64._contpte import BLOCK_PAGES, conversions
 from shootdown_arm64._formats import FORMATS
@@ -109,6 +109,7 @@ class Arm64Lowering(Lowering):
 
     # --- what the generic code calls
 
+    @function("tlb_flush", _TLB_H)
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()`: leaf entries only unless tables were freed; in exit nothing unless they were.
 
@@ -116,7 +117,7 @@ class Arm64Lowering(Lowering):
         """
         walk = table_flags(self.kernel)
         exits = walk & ~o.UNSHARED_TABLES if self._own.exit_ignores_unshared_tables else walk
-        with asm.function("tlb_flush", _TLB_H), asm.if_flags(g, o.FULLMM) as whole:
+        with asm.if_flags(g, o.FULLMM) as whole:
             with asm.if_flags(g, exits):
                 self.flush_mm(asm, g)
             whole.otherwise()
@@ -141,13 +142,21 @@ class Arm64Lowering(Lowering):
 
     def flush_mm(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`: everything of the ASID."""
-        with asm.function("flush_tlb_mm", _TLBFLUSH_H), asm.because("TLB flush"):
-            asm.begin_flush(g, ceiling=0, text="everything of the ASID")
-            self._by_asid(asm)
+        with asm.because("TLB flush"):
+            self._flush_tlb_mm(asm, g)
 
+    @function("flush_tlb_mm", _TLBFLUSH_H)
+    def _flush_tlb_mm(self, asm: Assembler, g: int, begun: bool = False) -> None:
+        """Write `flush_tlb_mm()`; `begun`: a range was too long, whose flush has begun."""
+        if not begun:
+            asm.begin_flush(g, ceiling=0, text="everything of the ASID")
+        self._execute(asm, "tlbi_aside1is")
+        self._finish(asm, _ASID)
+
+    @function("flush_tlb_page", _TLBFLUSH_H)
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()`: one leaf entry."""
-        with asm.function("flush_tlb_page", _TLBFLUSH_H), asm.because("TLB flush"):
+        with asm.because("TLB flush"):
             asm.begin_flush(g, ceiling=NO_LIMIT, text="one page")
             self._execute(asm, "tlbi_vale1is")
             self._finish(asm, _LEAVES)
@@ -158,9 +167,13 @@ class Arm64Lowering(Lowering):
             return
         block = BLOCK_PAGES[self.kernel.page_size]
         for _ in conversions(first, count, block, batched=clears or self._own.mprotect_batches):
-            with asm.function("contpte_convert", _CONTPTE_C), asm.because("contiguous block"):
-                asm.request(_SCRATCH, cleared=o.CLEARED_PTES, hi=block, text="all entries of the block")
-                self._flush_range(asm, _SCRATCH, leaf_only=True)
+            self._contpte_convert(asm, block)
+
+    @function("contpte_convert", _CONTPTE_C)
+    def _contpte_convert(self, asm: Assembler, block: int) -> None:
+        with asm.because("contiguous block"):
+            asm.request(_SCRATCH, cleared=o.CLEARED_PTES, hi=block, text="all entries of the block")
+            self._flush_range(asm, _SCRATCH, leaf_only=True)
 
     @property
     def _converts_in_place(self) -> bool:
@@ -170,16 +183,13 @@ class Arm64Lowering(Lowering):
 
     # --- __flush_tlb_range()
 
+    @function("__flush_tlb_range", _TLBFLUSH_H)
     def _flush_range(self, asm: Assembler, g: int, *, leaf_only: bool) -> None:
         """Flush the range of request `g`, rounded to its stride; the ASID if it is too long.
 
         An empty range, which `range_truncation_16k` makes, executes the barriers and no TLBI.
         """
-        with (
-            asm.function("__flush_tlb_range", _TLBFLUSH_H),
-            asm.because("TLB flush"),
-            asm.if_not_empty(g) as some,
-        ):
+        with asm.because("TLB flush"), asm.if_not_empty(g) as some:
             asm.begin_flush(
                 g,
                 ceiling=self._most_strides,
@@ -191,8 +201,7 @@ class Arm64Lowering(Lowering):
             with asm.if_ranged() as ranged:
                 self._by_address(asm, leaf_only=leaf_only)
                 ranged.otherwise()
-                with asm.function("flush_tlb_mm"):
-                    self._by_asid(asm)
+                self._flush_tlb_mm(asm, g, begun=True)
             some.otherwise()
             asm.complete("DSB ISH: the range is empty, nothing was invalidated")
 
@@ -210,10 +219,6 @@ class Arm64Lowering(Lowering):
             return MAX_TLBI_RANGE_PAGES - int(self._own.range_limit_includes_max)
         return 0
 
-    def _by_asid(self, asm: Assembler) -> None:
-        self._execute(asm, "tlbi_aside1is")
-        self._finish(asm, _ASID)
-
     def _by_address(self, asm: Assembler, *, leaf_only: bool) -> None:
         """Invalidate by address: TLBI VALE1IS or VAE1IS for each stride, or range operations.
 
@@ -229,6 +234,7 @@ class Arm64Lowering(Lowering):
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_STRIDE)
         self._finish(asm, _LEAVES if leaf_only else _EVERY_LEVEL)
 
+    @function("__tlbi", _TLBFLUSH_H, named=False)
     def _execute(self, asm: Assembler, name: str, per: int = o.PER_REQUEST) -> None:
         """Broadcast a TLBI by ASID: for both ASIDs of a pair, and twice where an erratum asks for it.
 
@@ -248,6 +254,7 @@ class Arm64Lowering(Lowering):
         known = erratum == "1286807" or (erratum == "4118414" and self._own.erratum_4118414)
         return self._own.repeat_tlbi if known else "never"
 
+    @function("__tlbi_sync_s1ish", _TLBFLUSH_H, named=False)
     def _finish(self, asm: Assembler, scope: int) -> None:
         """Wait for the TLBIs: DSB ISH; with an erratum one more VALE1IS of nothing and one more DSB."""
         if self.way == "ipi":
@@ -256,7 +263,7 @@ class Arm64Lowering(Lowering):
         asm.broadcast(scope, text="TLBI reaches every CPU")
         asm.complete("DSB ISH")
         if self._repeats == "once":
-            with asm.function("__tlbi_sync_s1ish"):
+            with asm.function("__tlbi_sync_s1ish"):  # only what the erratum adds is told under this name
                 asm.execute(
                     "tlbi_vale1is",
                     broadcasts=True,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler, geometry_of, scope_of, table_flags
+from shootdown.porting import Assembler, function, geometry_of, scope_of, table_flags
 from shootdown.porting import ops as o
 from shootdown_x86._formats import X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE
 from shootdown_x86._kernel import X86Kernel
@@ -182,10 +182,10 @@ class X86Lowering(Lowering):
 
     # --- what the generic code calls
 
+    @function("tlb_flush", _TLB_H)
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()`: the gather's range at its smallest stride, with its freed_tables."""
-        with asm.function("tlb_flush", _TLB_H):
-            self._flush_mm_range(asm, g)
+        self._flush_mm_range(asm, g)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()`: passes freed_tables since 3ef938c35035."""
@@ -224,8 +224,9 @@ class X86Lowering(Lowering):
         """What a flush of a range drops on a CPU, by one INVLPG for each page."""
         return scope_of(invlpg(0, 0, tce=self._tce))
 
+    @function("flush_tlb_mm_range", _TLB_C)
     def _flush_mm_range(self, asm: Assembler, g: int) -> None:
-        with asm.function("flush_tlb_mm_range", _TLB_C), asm.because("TLB flush"):
+        with asm.because("TLB flush"):
             asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
             if self.way in ("invlpgb", "broadcast"):
                 with asm.if_global_asid() as branch:
@@ -235,28 +236,28 @@ class X86Lowering(Lowering):
             else:
                 self._interrupt(asm, g)
 
+    @function("broadcast_tlb_flush", _TLB_C)
     def _broadcast(self, asm: Assembler) -> None:
         """broadcast_tlb_flush(): INVLPGB for the global ASID, then TLBSYNC; lazy CPUs and flags don't matter."""
-        with asm.function("broadcast_tlb_flush", _TLB_C):
-            for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
-                asm.target_every(text="all CPUs, this one too")
-                asm.send(
-                    o.CALL_BROADCAST,
-                    scope_of(invlpgb(0, 0, tce=self._tce)),
-                    each=self._cpu.invlpgb_max_pages,
-                    text=f"INVLPGB of {pcid} PCID",
-                )
-            for _ in range(2 if self._own.tlbsync_twice and self._cpu.tlbi_erratum else 1):
-                asm.complete("TLBSYNC")
-            with (
-                asm.if_in_transition(),
-                asm.function("finish_asid_transition", _TLB_C),
-                asm.because("ASID transition"),
-            ):
-                asm.target_mm_cpumask()
-                asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
-                asm.wait_for_answers()
-                asm.end_transition(text="all CPUs use the global ASID")
+        for pcid in ("the kernel's", "the user's") if self._own.pti else ("its",):
+            asm.target_every(text="all CPUs, this one too")
+            asm.send(
+                o.CALL_BROADCAST,
+                scope_of(invlpgb(0, 0, tce=self._tce)),
+                each=self._cpu.invlpgb_max_pages,
+                text=f"INVLPGB of {pcid} PCID",
+            )
+        for _ in range(2 if self._own.tlbsync_twice and self._cpu.tlbi_erratum else 1):
+            asm.complete("TLBSYNC")
+        with (
+            asm.if_in_transition(),
+            asm.function("finish_asid_transition", _TLB_C),
+            asm.because("ASID transition"),
+        ):
+            asm.target_mm_cpumask()
+            asm.send(o.CALL_TRANSITION, text="IPI: move to the global ASID")
+            asm.wait_for_answers()
+            asm.end_transition(text="all CPUs use the global ASID")
 
     def _interrupt(self, asm: Assembler, g: int) -> None:
         """Interrupt other CPUs in mm_cpumask if there are any, else flush here if the mm is loaded."""
@@ -276,19 +277,25 @@ class X86Lowering(Lowering):
             self._hypercall(asm, g)
             return
         if self.way == "kvm":
-            with asm.function("kvm_flush_tlb_multi", "arch/x86/kernel/kvm.c"):
-                asm.flag_preempted_targets()
-        with asm.function("native_flush_tlb_multi", _TLB_C):
-            wakes_lazy = table_flags(self.kernel)
-            if wakes_lazy:
-                with asm.if_flags(g, wakes_lazy) as branch:
-                    asm.send_flush_ipis(self._page_scope)
-                    self._flush_here(asm, own_handler=False)
-                    asm.wait_for_answers()
-                    branch.otherwise()
-                    self._send_filtered(asm)
-            else:
+            self._kvm_flush_multi(asm)
+        self._native_flush_multi(asm, g)
+
+    @function("kvm_flush_tlb_multi", "arch/x86/kernel/kvm.c")
+    def _kvm_flush_multi(self, asm: Assembler) -> None:
+        asm.flag_preempted_targets()
+
+    @function("native_flush_tlb_multi", _TLB_C)
+    def _native_flush_multi(self, asm: Assembler, g: int) -> None:
+        wakes_lazy = table_flags(self.kernel)
+        if wakes_lazy:
+            with asm.if_flags(g, wakes_lazy) as branch:
+                asm.send_flush_ipis(self._page_scope)
+                self._flush_here(asm, own_handler=False)
+                asm.wait_for_answers()
+                branch.otherwise()
                 self._send_filtered(asm)
+        else:
+            self._send_filtered(asm)
 
     def _send_filtered(self, asm: Assembler) -> None:
         """on_each_cpu_cond_mask(): CPUs that are not lazy, since v6.14 only those that loaded the mm."""

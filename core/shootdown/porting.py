@@ -9,7 +9,8 @@
   `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` if nothing is known of a
   CPU's caches, `tcg_tlb()` for QEMU's translator, and `with_entries()`, which counts entries from a geometry.
 * Stage 4, flushes: `PlainLowering`, a ready lowering of the usual shape; or `Assembler`, with which any
-  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps. `geometry_of()` a format,
+  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps; `function()` declares that a
+  method writes a kernel function, which a patch may then replace. `geometry_of()` a format,
   `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING`,
   what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to try it out; `FlushWay`, a way
   of flushing that `--set platform.flush=` can force.
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler, Branch
+from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs
 from shootdown._porting.geometry import geometry_of, tcg_tlb, typical_tlb, with_entries
@@ -66,6 +68,7 @@ __all__ = [
     "costs_like",
     "costs_times",
     "estimated_costs",
+    "function",
     "geometry_of",
     "mm_rules",
     "ops",

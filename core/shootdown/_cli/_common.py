@@ -448,6 +448,11 @@ jobs_option = click.option(
     envvar="SHOOTDOWN_JOBS",
     help="The most processes; one for each CPU that is free unless given, or SHOOTDOWN_JOBS.",
 )
+patch_option = click.option(
+    "--patch",
+    metavar="FILE.py",
+    help="A file that replaces kernel functions; rows are called 7.0+FILE.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 

@@ -22,6 +22,7 @@ from shootdown._values.workload import Workload
 @_common.kernel_option
 @_common.cpus_option
 @_common.set_option
+@_common.patch_option
 @_lore.option
 @_common.json_option
 def command(
@@ -32,6 +33,7 @@ def command(
     kernel: tuple[str, ...],
     cpus: tuple[int, ...],
     settings: tuple[str, ...],
+    patch: str | None,
     lore: bool,
     as_json: bool,
 ) -> None:
@@ -53,6 +55,7 @@ def command(
             cpus=cpus,
             parameters=parameters,
             settings=settings,
+            patch=patch,
         )
         with _common.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
             done.extend(run_cases(chosen, advance))  # what was done before an interrupt stays

@@ -27,6 +27,7 @@ _MOST_KEPT = 10**8
 @_common.kernel_option
 @_common.cpus_option
 @_common.set_option
+@_common.patch_option
 @click.option("--events", is_flag=True, help="All events too, in the order of time.")
 @click.option(
     "--perfetto",
@@ -51,6 +52,7 @@ def command(
     kernel: tuple[str, ...],
     cpus: tuple[int, ...],
     settings: tuple[str, ...],
+    patch: str | None,
     events: bool,
     perfetto: Path | None,
     keep: int,
@@ -68,6 +70,7 @@ def command(
         cpus=cpus,
         parameters=parameters,
         settings=settings,
+        patch=patch,
     )
     if perfetto is not None:
         check_place("--perfetto", perfetto)

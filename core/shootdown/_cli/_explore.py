@@ -84,6 +84,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
+@_common.patch_option
 @click.option(
     "--html", metavar="FILE", type=_FILE, help="Draw the stories on one page that needs no network."
 )
@@ -122,6 +123,7 @@ def command(
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
     settings: tuple[str, ...],
+    patch: str | None,
     html: Path | None,
     perfetto: Path | None,
     replay: Path | None,
@@ -145,7 +147,7 @@ def command(
         if path is not None:
             check_place(option, path)
     if replay is not None:
-        if arch or platform or kernel or settings or parameters:
+        if arch or platform or kernel or settings or parameters or patch:
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
         _replay(replay, scenario, as_json)
         return
@@ -155,7 +157,13 @@ def command(
     from shootdown._questions.explore import MOST_BYTES, MOST_STATES, NO_ANSWER, explorations
 
     cases = explorations(
-        scenario, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
+        scenario,
+        arch=arch,
+        platforms=platform,
+        kernels=kernel,
+        parameters=parameters,
+        settings=settings,
+        patch=patch,
     )
     bounds = {
         "reductions": reductions,

@@ -15,6 +15,7 @@ from shootdown._report.targets import lines, markdown
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
+@_common.patch_option
 @click.option(
     "--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md."
 )
@@ -25,6 +26,7 @@ def command(
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
     settings: tuple[str, ...],
+    patch: str | None,
     as_markdown: bool,
     jobs: int | None,
     as_json: bool,
@@ -35,7 +37,7 @@ def command(
     mm, one of them inside GUP-fast. docs/explanation/unshared-tables.md tells why.
     """
     _common.refuse_both("--json", "--markdown", as_json, as_markdown)
-    asked = cells(arch, platform, kernel, settings)
+    asked = cells(arch, platform, kernel, settings, patch)
     done: dict[int, Target] = {}
     interrupted = False
     try:

@@ -25,6 +25,7 @@ from shootdown._compilation.announcing import tick
 from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
 from shootdown._machine.checks import as_written, cost_number
+from shootdown._machine.functions import Functions
 from shootdown._machine.label import Label
 from shootdown._machine.sites import Site, caller, mistake
 from shootdown._values.errors import ShootdownError
@@ -32,6 +33,8 @@ from shootdown._values.errors import ShootdownError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from shootdown._values.patch import AppliedPatch
 
 
 #: The most steps of the programs of one machine: they take some 600 bytes each.
@@ -74,6 +77,7 @@ class Code:
         causes: the names of the causes.
         instructions: the names of the instructions that EXECUTE counts, by number.
         sites: the line that wrote each step; None where shootdown itself did.
+        functions: the names of the kernel functions that were called by name, which a patch could replace.
     """
 
     steps: npt.NDArray[np.int64]
@@ -84,6 +88,7 @@ class Code:
     causes: tuple[str, ...]
     instructions: tuple[str, ...] = ()
     sites: tuple[Site | None, ...] = ()
+    functions: frozenset[str] = frozenset()
 
 
 def _numbers(step: list[int | Label]) -> TypeGuard[list[int]]:
@@ -117,9 +122,15 @@ class Assembler(Builders):
 
     `Builders` has a method for each step. The methods here are the structure of a program (functions, causes, labels)
     and convenient forms: context managers for branches and loops, keywords instead of flag bits.
+
+    Args:
+        patch: what replaces some kernel functions.
+
+    `functions` is the table through which kernel functions are called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patch: AppliedPatch | None = None) -> None:
+        self.functions = Functions(patch)
         self._steps: list[list[int | Label]] = []
         self._sites: list[Site | None] = []
         self._open: list[tuple[str, Site | None]] = []
@@ -323,6 +334,7 @@ class Assembler(Builders):
             causes=tuple(self._causes),
             instructions=tuple(self._instructions),
             sites=tuple(self._sites),
+            functions=frozenset(self.functions.reached),
         )
 
     def _rest_of_list(self, base: int) -> int:

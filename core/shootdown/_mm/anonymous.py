@@ -9,6 +9,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.functions import function
 from shootdown._mm.calls import OUTER, SCRATCH, Calls
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.khugepaged import SUCCEEDED, Attempt
@@ -84,17 +85,17 @@ class Anonymous:
         self.lowering = calls.lowering
         self.table_pages = table_pages
 
+    @function("handle_mm_fault", "mm/memory.c")
     def touch(self, pages: int, *, huge: bool) -> None:
         """Write first accesses: one fault for each page, or one for a THP."""
         asm = self.asm
-        with asm.function("handle_mm_fault", "mm/memory.c"):
-            if huge:
-                asm.work("zero_ns", text="allocate and clear a huge page")
-                self.lowering.entries_mapped(asm, 1)
-            elif pages:
-                asm.work("small_fault_ns", pages, text="fault the pages in")
-                self.lowering.entries_mapped(asm, pages)
-            asm.touch(text="the TLB and walk caches may hold the translation")
+        if huge:
+            asm.work("zero_ns", text="allocate and clear a huge page")
+            self.lowering.entries_mapped(asm, 1)
+        elif pages:
+            asm.work("small_fault_ns", pages, text="fault the pages in")
+            self.lowering.entries_mapped(asm, pages)
+        asm.touch(text="the TLB and walk caches may hold the translation")
 
     def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
         """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it; `clean` as for `zap`."""
@@ -228,10 +229,11 @@ class Anonymous:
                 with asm.function("change_protection", "mm/mprotect.c"):
                     self._flush_range(self.table_pages if whole else pages)
 
+    @function("__split_huge_pmd_locked", "mm/huge_memory.c")
     def _split_thp(self) -> None:
         """Write __split_huge_pmd(): the huge entry is invalidated and flushed before base entries replace it."""
         asm = self.asm
-        with asm.function("__split_huge_pmd_locked", "mm/huge_memory.c"), asm.because("THP split"):
+        with asm.because("THP split"):
             asm.work("zap_huge_ns", text="write the PTE table")
             self.gathers.cleared(1, huge=True)
             self._invalidate_pmd()
@@ -279,9 +281,7 @@ class Anonymous:
             asm.work("skip_ns", text=f"order {attempt.order}: {attempt.outcome}, before anything is flushed")
             return
         asm.lock(self.calls.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
-        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
-            flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
-            self._flush_range(self.table_pages, flush)
+        self.pmdp_collapse_flush()
         if self.kernel.khugepaged_sync:
             self.gathers.sync("a page table was withdrawn")
         if attempt.outcome != SUCCEEDED:
@@ -295,3 +295,9 @@ class Anonymous:
             )
             self.lowering.entries_mapped(asm, 1, entries=size)
         asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")
+
+    @function("pmdp_collapse_flush", "mm/pgtable-generic.c")
+    def pmdp_collapse_flush(self) -> None:
+        """Write pmdp_collapse_flush(): the entry that points to the PTE table is cleared, and its range flushed."""
+        flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
+        self._flush_range(self.table_pages, flush)

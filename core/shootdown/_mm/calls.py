@@ -9,6 +9,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.functions import function
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks, Mapping
 from shootdown._values.architecture import Lowering
@@ -127,12 +128,13 @@ class Calls:
             self._shoot_lazies()
             asm.work("exit_ns", text="the rest of exit() and wait()")
 
+    @function("cleanup_lazy_tlbs", "kernel/fork.c")
     def _shoot_lazies(self) -> None:
         """Write cleanup_lazy_tlbs(): the last reference to the mm is dropped, and no CPU may keep it loaded lazily."""
         if not self.kernel.lazy_tlb_shootdown:
             return
         asm = self.asm
-        with asm.function("cleanup_lazy_tlbs", "kernel/fork.c"), asm.because("lazy TLB shootdown"):
+        with asm.because("lazy TLB shootdown"):
             asm.target_mm_cpumask()
             with asm.if_targets():
                 asm.send(o.CALL_LEAVE, 0, text="IPI: do_shoot_lazy_tlb")
@@ -148,15 +150,15 @@ class Calls:
             asm.gather_add(g, 0, pages, cleared=o.CLEARED_PTES, text="dirty pages of a file: flush now")
             self.gathers.flush(g)
 
+    @function("unmap_single_vma", "mm/memory.c")
     def zap_vma(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
         """Write unmap_single_vma() of a hugetlb VMA."""
-        with self.asm.function("unmap_single_vma", "mm/memory.c"):
-            self.hugetlb.lock_vma(write=True)
-            self.hugetlb.lock_file(m)
-            self.hugetlb.zap_range(g, m, fullmm=fullmm)
-            self.hugetlb.unlock_vma(write=True)
-            self.hugetlb.unlock_file(m)
-            self.hugetlb.settle_late(g, lambda: self.hugetlb.flush_marked(g))
+        self.hugetlb.lock_vma(write=True)
+        self.hugetlb.lock_file(m)
+        self.hugetlb.zap_range(g, m, fullmm=fullmm)
+        self.hugetlb.unlock_vma(write=True)
+        self.hugetlb.unlock_file(m)
+        self.hugetlb.settle_late(g, lambda: self.hugetlb.flush_marked(g))
 
     # --- calls on mappings
 
@@ -173,6 +175,7 @@ class Calls:
         with self.syscall("munmap"), self.asm.because("munmap"):
             self.unmap_region(mappings, upper_tables=upper_tables, level=level)
 
+    @function("free_pud_range", "mm/memory.c")
     def _free_folded(self, m: Mapping) -> None:
         """Write free_pud_range() and free_p4d_range() where their level is folded at run time.
 
@@ -182,15 +185,14 @@ class Calls:
         span, slot = self.lowering.folded_span, 1 << self.lowering.geometry.pud_shift
         if not span or not m.used or len(m.used) * slot < span:
             return
-        with self.asm.function("free_pud_range", "mm/memory.c"):
-            self.asm.gather_add(
-                OUTER,
-                m.used[0] * self.hugetlb.slot_pages,
-                m.used[0] * self.hugetlb.slot_pages + 1,
-                flags=o.FREED_TABLES,
-                cleared=o.CLEARED_P4DS,
-                text="a folded level's table: nothing is freed, freed_tables is set",
-            )
+        self.asm.gather_add(
+            OUTER,
+            m.used[0] * self.hugetlb.slot_pages,
+            m.used[0] * self.hugetlb.slot_pages + 1,
+            flags=o.FREED_TABLES,
+            cleared=o.CLEARED_P4DS,
+            text="a folded level's table: nothing is freed, freed_tables is set",
+        )
 
     def unmap_region(self, mappings: tuple[Mapping, ...], *, upper_tables: int, level: int) -> None:
         """Write unmap_region(): one gather for all VMAs, then their page tables; see `munmap`."""
@@ -243,30 +245,30 @@ class Calls:
             if outer:
                 self.gathers.finish(OUTER)
 
+    @function("hugetlb_change_protection", "mm/hugetlb.c")
     def _change_protection(self, m: Mapping) -> None:
         asm, kernel = self.asm, self.kernel
-        with asm.function("hugetlb_change_protection", "mm/hugetlb.c"):
-            if kernel.unshare_gather:
-                self.gathers.begin(INNER, vma=True)
-            self.hugetlb.lock_vma(write=True)
-            self.hugetlb.lock_file(m)
-            with asm.loop(len(m.used)):
-                self.hugetlb.pick(m.used)
-                asm.load_pud(o.CLASS, cost="skip_ns")
-                with asm.if_nonzero(o.CLASS):
-                    self.hugetlb.lock_table()
-                    with asm.if_shared() as branch:
-                        self.hugetlb.unshare(INNER)
-                        self._record(m, whole=True)
-                        branch.otherwise()
-                        asm.work("zap_huge_ns", m.pages, text="change the entries")
-                        self.gathers.cleared(m.pages, huge=True)
-                        self._record(m, whole=False)
-                    self.hugetlb.unlock_table()
-            self._flush_unshared(m)
-            self.hugetlb.unlock_file(m)
-            self.hugetlb.unlock_vma(write=True)
-            self._flush_unshared_late(m)
+        if kernel.unshare_gather:
+            self.gathers.begin(INNER, vma=True)
+        self.hugetlb.lock_vma(write=True)
+        self.hugetlb.lock_file(m)
+        with asm.loop(len(m.used)):
+            self.hugetlb.pick(m.used)
+            asm.load_pud(o.CLASS, cost="skip_ns")
+            with asm.if_nonzero(o.CLASS):
+                self.hugetlb.lock_table()
+                with asm.if_shared() as branch:
+                    self.hugetlb.unshare(INNER)
+                    self._record(m, whole=True)
+                    branch.otherwise()
+                    asm.work("zap_huge_ns", m.pages, text="change the entries")
+                    self.gathers.cleared(m.pages, huge=True)
+                    self._record(m, whole=False)
+                self.hugetlb.unlock_table()
+        self._flush_unshared(m)
+        self.hugetlb.unlock_file(m)
+        self.hugetlb.unlock_vma(write=True)
+        self._flush_unshared_late(m)
 
     def _record(self, m: Mapping, *, whole: bool) -> None:
         """Record in the inner gather, if the kernel has one, what changed in the table of register SLOT."""
@@ -354,26 +356,26 @@ class Calls:
             self.zap_vma(OUTER, rest)
             self.gathers.finish(OUTER)
 
+    @function("hugetlb_unshare_pmds", "mm/hugetlb.c")
     def unshare_all(self, m: Mapping) -> None:
         """Write hugetlb_unshare_pmds(): unshare every table of a range and change nothing else."""
         asm, kernel = self.asm, self.kernel
-        with asm.function("hugetlb_unshare_pmds", "mm/hugetlb.c"):
-            if kernel.unshare_gather:
-                self.gathers.begin(INNER, vma=True)
-            self.hugetlb.lock_vma(write=True)
-            self.hugetlb.lock_file(m)
-            with asm.loop(len(m.used)):
-                self.hugetlb.pick(m.used)
-                asm.load_pud(o.CLASS, cost="skip_ns")
-                with asm.if_nonzero(o.CLASS), asm.if_shared():
-                    self.hugetlb.lock_table()
-                    self.hugetlb.unshare(INNER)
-                    self._record(m, whole=True)
-                    self.hugetlb.unlock_table()
-            self._flush_unshared(m)
-            self.hugetlb.unlock_file(m)
-            self.hugetlb.unlock_vma(write=True)
-            self._flush_unshared_late(m)
+        if kernel.unshare_gather:
+            self.gathers.begin(INNER, vma=True)
+        self.hugetlb.lock_vma(write=True)
+        self.hugetlb.lock_file(m)
+        with asm.loop(len(m.used)):
+            self.hugetlb.pick(m.used)
+            asm.load_pud(o.CLASS, cost="skip_ns")
+            with asm.if_nonzero(o.CLASS), asm.if_shared():
+                self.hugetlb.lock_table()
+                self.hugetlb.unshare(INNER)
+                self._record(m, whole=True)
+                self.hugetlb.unlock_table()
+        self._flush_unshared(m)
+        self.hugetlb.unlock_file(m)
+        self.hugetlb.unlock_vma(write=True)
+        self._flush_unshared_late(m)
 
     # --- calls that reach all sharers through the file
 
@@ -454,14 +456,14 @@ class Calls:
         if kernel.unshare_gather:
             self.gathers.finish(INNER)
 
+    @function("huge_ptep_clear_flush", "mm/rmap.c")
     def _clear_one(self, m: Mapping) -> None:
         """Write huge_ptep_clear_flush(): one huge entry, flushed as one page."""
         asm = self.asm
         slot = m.used[0] * self.hugetlb.slot_pages
-        with asm.function("huge_ptep_clear_flush", "mm/rmap.c"):
-            asm.work("zap_huge_ns", text="the entry becomes a migration entry")
-            self.gathers.cleared(1, huge=True)
-            first = slot + m.first * self.hugetlb.huge_pages
-            hi = first + self.hugetlb.huge_pages
-            asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=first, hi=hi, text="one entry")
-            self.lowering.flush_page(asm, SCRATCH)
+        asm.work("zap_huge_ns", text="the entry becomes a migration entry")
+        self.gathers.cleared(1, huge=True)
+        first = slot + m.first * self.hugetlb.huge_pages
+        hi = first + self.hugetlb.huge_pages
+        asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=first, hi=hi, text="one entry")
+        self.lowering.flush_page(asm, SCRATCH)

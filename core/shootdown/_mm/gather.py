@@ -9,6 +9,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
@@ -105,22 +106,42 @@ class Gathers:
 
     def begin(self, g: int, *, fullmm: bool = False, vma: bool = False) -> None:
         """Write `tlb_gather_mmu()`, `tlb_gather_mmu_fullmm()` or `tlb_gather_mmu_vma()`."""
-        name = "tlb_gather_mmu_fullmm" if fullmm else "tlb_gather_mmu_vma" if vma else "tlb_gather_mmu"
-        with self.asm.function(name, _FILE):
-            self.asm.gather(g, flags=o.FULLMM if fullmm else 0, text="begin a gather")
-            self.asm.note(o.NOTE_GATHER_VMA if vma else o.NOTE_GATHER)
-            if vma:
-                self.asm.note(o.NOTE_GATHER)
-        if vma:
+        if fullmm:
+            self.tlb_gather_mmu_fullmm(g)
+        elif vma:
+            self.tlb_gather_mmu_vma(g)
             self.change_page_size(g, huge=True)
+        else:
+            self.tlb_gather_mmu(g)
 
+    @function("tlb_gather_mmu", _FILE)
+    def tlb_gather_mmu(self, g: int) -> None:
+        """Write `tlb_gather_mmu()`."""
+        self.asm.gather(g, text="begin a gather")
+        self.asm.note(o.NOTE_GATHER)
+
+    @function("tlb_gather_mmu_fullmm", _FILE)
+    def tlb_gather_mmu_fullmm(self, g: int) -> None:
+        """Write `tlb_gather_mmu_fullmm()`: the whole address space goes."""
+        self.asm.gather(g, flags=o.FULLMM, text="begin a gather")
+        self.asm.note(o.NOTE_GATHER)
+
+    @function("tlb_gather_mmu_vma", _FILE)
+    def tlb_gather_mmu_vma(self, g: int) -> None:
+        """Write `tlb_gather_mmu_vma()`: a gather of one hugetlb VMA."""
+        self.asm.gather(g, text="begin a gather")
+        self.asm.note(o.NOTE_GATHER_VMA)
+        self.asm.note(o.NOTE_GATHER)
+
+    @function("tlb_flush_mmu_tlbonly", _TLB_H)
     def flush(self, g: int) -> None:
         """Write `tlb_flush_mmu_tlbonly()`: flush if anything was cleared, freed or unshared since the last flush."""
         flags = o.FREED_TABLES | (o.UNSHARED_TABLES if self.kernel.unshare_gather else 0)
-        with self.asm.function("tlb_flush_mmu_tlbonly", _TLB_H), self.asm.if_cleared(g, flags):
+        with self.asm.if_cleared(g, flags):
             self.lowering.tlb_flush(self.asm, g)
             self.asm.gather_reset(g, text="__tlb_reset_range")
 
+    @function("tlb_change_page_size", _TLB_H)
     def change_page_size(self, g: int, *, huge: bool) -> None:
         """Write `tlb_change_page_size()`: if a gather has one page size only, entries of another are flushed first.
 
@@ -131,12 +152,11 @@ class Gathers:
         if not self.kernel.gather_page_size:
             return
         size, other = (o.PMD_PAGES, o.BASE_PAGES) if huge else (o.BASE_PAGES, o.PMD_PAGES)
-        with self.asm.function("tlb_change_page_size", _TLB_H):
-            with self.asm.if_flags(g, other), self.asm.if_flags(g, o.FULLMM | o.NEED_FLUSH_ALL) as whole:
-                whole.otherwise()
-                self.flush(g)
-            self.asm.clear_flags(g, other)
-            self.asm.set_flags(g, size, text="page_size of what follows")
+        with self.asm.if_flags(g, other), self.asm.if_flags(g, o.FULLMM | o.NEED_FLUSH_ALL) as whole:
+            whole.otherwise()
+            self.flush(g)
+        self.asm.clear_flags(g, other)
+        self.asm.set_flags(g, size, text="page_size of what follows")
 
     def cleared(self, count: int, *, huge: bool, first: int = 0) -> None:
         """Write the immediate effect of clearing entries, if the architecture has one (hash-table entries go).
@@ -149,11 +169,11 @@ class Gathers:
         if count:
             self.lowering.entries_cleared(self.asm, count, huge=huge, first=first)
 
+    @function("tlb_end_vma", _TLB_H)
     def end_vma(self, g: int, *, fullmm: bool = False) -> None:
         """Write `tlb_end_vma()`: flush here unless one flush may serve several VMAs."""
         if not (self.kernel.merge_vmas or fullmm):
-            with self.asm.function("tlb_end_vma", _TLB_H):
-                self.flush(g)
+            self.flush(g)
 
     # --- pages and tables queued to be freed
 
@@ -161,10 +181,10 @@ class Gathers:
         """Return an empty queue of pages with this kernel's rules."""
         return PageQueue(self.kernel.page_size, int(self.kernel.folio_batches), self.batch_fails)
 
+    @function("tlb_flush_mmu", _FILE)
     def flush_and_free(self, g: int) -> None:
         """Write `tlb_flush_mmu()`: flush, then free all queued pages."""
-        with self.asm.function("tlb_flush_mmu", _FILE):
-            self.flush(g)
+        self.flush(g)
 
     def queue_huge_pages(self, g: int, pages: int, first: int, last: int) -> None:
         """Write `tlb_remove_page_size()` of huge pages in the PUD of register SLOT; full batches force a flush.
@@ -202,6 +222,7 @@ class Gathers:
         everything = cleared == o.CLEARED_PUDS and self.lowering.frees_pmd_tables_with_all
         return o.FREED_TABLES | (o.NEED_FLUSH_ALL if everything else 0)
 
+    @function("tlb_remove_table", _FILE)
     def free_tables(
         self, g: int, count: int, cleared: int, *, lo: int = 0, hi: int = 1, queue: PageQueue | None = None
     ) -> None:
@@ -215,24 +236,23 @@ class Gathers:
             queue: the pages queued already, where their number is known beforehand.
         """
         batch = table_batch(self.kernel.page_size)
-        with self.asm.function("tlb_remove_table", _FILE):
-            while count > 0:
-                part = min(batch, count)
-                if self.tables_as_pages and queue is not None:
-                    part = min(queue.room, count)
-                self.asm.gather_add(
-                    g,
-                    lo,
-                    hi,
-                    flags=self.freed_flags(cleared),
-                    cleared=cleared,
-                    text="tables wait to be freed",
-                )
-                if not (self.tables_as_pages and queue is not None):
-                    self.queue_tables(g, part)
-                elif queue.add(part):
-                    self.flush_and_free(g)
-                count -= part
+        while count > 0:
+            part = min(batch, count)
+            if self.tables_as_pages and queue is not None:
+                part = min(queue.room, count)
+            self.asm.gather_add(
+                g,
+                lo,
+                hi,
+                flags=self.freed_flags(cleared),
+                cleared=cleared,
+                text="tables wait to be freed",
+            )
+            if not (self.tables_as_pages and queue is not None):
+                self.queue_tables(g, part)
+            elif queue.add(part):
+                self.flush_and_free(g)
+            count -= part
 
     def queue_tables(self, g: int, count: int) -> None:
         """Write `tlb_remove_table()`: a full batch is flushed and handed to RCU.
@@ -248,11 +268,15 @@ class Gathers:
         room = Label()
         batch = table_batch(self.kernel.page_size)
         self.asm.gather_tables(g, count, batch, room, text=f"queue {count} of a batch of {batch}")
-        with self.asm.function("tlb_table_flush", _FILE):
-            if self.lowering.needs_table_invalidate:
-                self.flush(g)
-            self.asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
+        self.tlb_table_flush(g)
         self.asm.place(room)
+
+    @function("tlb_table_flush", _FILE)
+    def tlb_table_flush(self, g: int) -> None:
+        """Write `tlb_table_flush()`: flush, then hand the batch of tables to RCU."""
+        if self.lowering.needs_table_invalidate:
+            self.flush(g)
+        self.asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
 
     def _queue_as_pages(self, g: int, count: int) -> None:
         """Queue tables with other pages; they are counted only where enough are queued to fill the batches."""
@@ -265,9 +289,10 @@ class Gathers:
         self.flush_and_free(g)
         self.asm.place(room)
 
+    @function("tlb_remove_table_one", _FILE)
     def _free_one_by_one(self, g: int, count: int) -> None:
         """Write tlb_remove_table_one() for each table: it is freed without a batch."""
-        with self.asm.function("tlb_remove_table_one", _FILE), self.asm.loop(count, o.SCRATCH2):
+        with self.asm.loop(count, o.SCRATCH2):
             if self.lowering.needs_table_invalidate:
                 self.flush(g)
             if self.kernel.pt_reclaim or self.kernel.batch_failure == "rcu":
@@ -275,14 +300,14 @@ class Gathers:
             else:
                 self.sync("no batch page could be had")
 
+    @function("tlb_finish_mmu", _FILE)
     def finish(self, g: int, *, nested: bool = True) -> None:
         """Write `tlb_finish_mmu()`; before 99baac21e458 (4.13) it did not check for nested gathers."""
         asm = self.asm
-        with asm.function("tlb_finish_mmu", _FILE):
-            if nested:
-                asm.nested(g, text="is another gather of this mm pending? then flush everything")
-            self.flush(g)
-            asm.gather_end(g, text="dec_tlb_flush_pending")
+        if nested:
+            asm.nested(g, text="is another gather of this mm pending? then flush everything")
+        self.flush(g)
+        asm.gather_end(g, text="dec_tlb_flush_pending")
 
     @contextmanager
     def gather(self, g: int, *, fullmm: bool = False, vma: bool = False) -> Iterator[None]:
@@ -291,6 +316,7 @@ class Gathers:
         yield
         self.finish(g)
 
+    @function("tlb_remove_table_sync_one", _FILE)
     def sync(self, why: str = "unsharing") -> None:
         """Write `tlb_remove_table_sync_one()`: an IPI with an empty handler, taken only outside of lockless walks.
 
@@ -302,7 +328,7 @@ class Gathers:
         if kernel.skip_redundant_sync == "native-ipi" and self.lowering.sync_redundant_natively:
             return
         asm = self.asm
-        with asm.function("tlb_remove_table_sync_one", _FILE), asm.because("table sync"):
+        with asm.because("table sync"):
             if kernel.sync_targets == "own-mm":
                 asm.target_mm_cpumask()
             else:

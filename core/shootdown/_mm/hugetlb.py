@@ -13,6 +13,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._mm.gather import Gathers
 from shootdown._values.architecture import Lowering
@@ -170,6 +171,7 @@ class Hugetlb:
                     self.fault(m, zeroes=zeroes, shares=shares and self.kernel.pmd_sharing)
                 asm.touch(text="the TLB and walk caches may hold the translation")
 
+    @function("hugetlb_fault", _FILE)
     def fault(self, m: Mapping, *, zeroes: bool, shares: bool) -> None:
         """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
 
@@ -177,29 +179,28 @@ class Hugetlb:
         same locked section, so that a slot never has two tables of one class.
         """
         asm = self.asm
-        with asm.function("hugetlb_fault", _FILE):
-            asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
-            self.lock_vma(write=False)
-            there = Label()
-            if shares:
-                with asm.function("huge_pmd_share"):
-                    self.lock_file(m, write=False)
-                    asm.work("share_ns", text="look for a table in the other mappings of the file")
-                    asm.set(o.SCRATCH, 1)
-                    asm.populate(m.klass, there, text="pud_populate, unless another thread did")
-                    with asm.if_nonzero(o.SCRATCH):
-                        asm.note(o.NOTE_SHARED)
-                    asm.place(there)
-                    self.unlock_file(m, write=False)
-                if zeroes:
-                    with asm.if_nonzero(o.SCRATCH) as found:
-                        found.otherwise()
-                        asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
-            else:
-                asm.set_pud(m.klass, text="pmd_alloc")
-            asm.work("fault_ns", max(m.pages, 1), text="map the pages")
-            self.unlock_vma(write=False)
-            asm.unlock(self.locks.mmap, index=1, write=False, text="mmap_lock")
+        asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
+        self.lock_vma(write=False)
+        there = Label()
+        if shares:
+            with asm.function("huge_pmd_share"):
+                self.lock_file(m, write=False)
+                asm.work("share_ns", text="look for a table in the other mappings of the file")
+                asm.set(o.SCRATCH, 1)
+                asm.populate(m.klass, there, text="pud_populate, unless another thread did")
+                with asm.if_nonzero(o.SCRATCH):
+                    asm.note(o.NOTE_SHARED)
+                asm.place(there)
+                self.unlock_file(m, write=False)
+            if zeroes:
+                with asm.if_nonzero(o.SCRATCH) as found:
+                    found.otherwise()
+                    asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
+        else:
+            asm.set_pud(m.klass, text="pmd_alloc")
+        asm.work("fault_ns", max(m.pages, 1), text="map the pages")
+        self.unlock_vma(write=False)
+        asm.unlock(self.locks.mmap, index=1, write=False, text="mmap_lock")
 
     def fork(self, m: Mapping, child_mm: int, parent_mm: int, populated: tuple[int, ...]) -> None:
         """Write dup_mmap() for this VMA: link it to the file, and before v6.0 share the parent's tables."""
@@ -237,12 +238,13 @@ class Hugetlb:
         """The gather's flag for an unsharing: unshared_tables, or freed_tables in the alternative design."""
         return o.FREED_TABLES if self.kernel.unshare_sets_freed_tables else o.UNSHARED_TABLES
 
+    @function("huge_pmd_unshare", _FILE)
     def unshare(self, g: int) -> None:
         """Write huge_pmd_unshare() of a table known to be shared; what gather `g` records depends on the kernel."""
         asm, kernel = self.asm, self.kernel
         marks = 0 if kernel.unshare_flush == "none" else self._marks
         fully = o.FULLY_UNSHARED if kernel.unshare_sync == "last-sharer" else 0
-        with asm.function("huge_pmd_unshare", _FILE), asm.because("unsharing"):
+        with asm.because("unsharing"):
             asm.clear_pud(cost="unshare_ns", text="pud_clear")
             if kernel.unshare_sync == "per-table" and kernel.unshare_flush != "after-unlock":
                 self.gathers.sync("before the table's count drops")
@@ -289,17 +291,17 @@ class Hugetlb:
         with self.asm.function(name, _FILE), self.asm.if_flags(g, self._marks):
             self.gathers.flush(g)
 
+    @function("__unmap_hugepage_range", _FILE)
     def zap_range(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
         """Write __unmap_hugepage_range() over a mapping: unshare shared tables, clear the entries of others."""
         asm = self.asm
-        with asm.function("__unmap_hugepage_range", _FILE):
-            self.gathers.change_page_size(g, huge=True)
-            if m.used:
-                with asm.loop(len(m.used)):
-                    self._zap_slot(g, m)
-            with self.flushing():
-                self.gathers.end_vma(g, fullmm=fullmm)
-            self.settle(g, lambda: self.flush_marked(g))
+        self.gathers.change_page_size(g, huge=True)
+        if m.used:
+            with asm.loop(len(m.used)):
+                self._zap_slot(g, m)
+        with self.flushing():
+            self.gathers.end_vma(g, fullmm=fullmm)
+        self.settle(g, lambda: self.flush_marked(g))
 
     def _zap_slot(self, g: int, m: Mapping) -> None:
         asm = self.asm
@@ -326,23 +328,27 @@ class Hugetlb:
 
     def free_exclusive(self, g: int, m: Mapping) -> None:
         """Write hugetlb_free_pgd_range(): free the PMD tables that only this mm maps."""
-        asm = self.asm
         for slots, counted in ((m.shareable, self.kernel.pmd_sharing), (m.own, False)):
-            if not slots:
-                continue
-            with asm.function("hugetlb_free_pgd_range", "mm/memory.c"), asm.loop(len(slots)):
-                self.pick(slots)
-                asm.load_pud(o.CLASS, cost="skip_ns")
-                with asm.if_nonzero(o.CLASS):
-                    asm.clear_pud(text="pud_clear")
-                    if counted:
-                        asm.drop(text="nobody maps the table")
-                    asm.gather_slot(
-                        g,
-                        0,
-                        1,
-                        flags=self.gathers.freed_flags(o.CLEARED_PUDS),
-                        cleared=o.CLEARED_PUDS,
-                        text="the table waits to be freed",
-                    )
-                    self.gathers.queue_tables(g, 1)
+            if slots:
+                self._free_pgd_range(g, slots, counted)
+
+    @function("hugetlb_free_pgd_range", "mm/memory.c")
+    def _free_pgd_range(self, g: int, slots: tuple[int, ...], counted: bool) -> None:
+        """Write hugetlb_free_pgd_range() of some slots; `counted`: other processes could have shared their tables."""
+        asm = self.asm
+        with asm.loop(len(slots)):
+            self.pick(slots)
+            asm.load_pud(o.CLASS, cost="skip_ns")
+            with asm.if_nonzero(o.CLASS):
+                asm.clear_pud(text="pud_clear")
+                if counted:
+                    asm.drop(text="nobody maps the table")
+                asm.gather_slot(
+                    g,
+                    0,
+                    1,
+                    flags=self.gathers.freed_flags(o.CLEARED_PUDS),
+                    cleared=o.CLEARED_PUDS,
+                    text="the table waits to be freed",
+                )
+                self.gathers.queue_tables(g, 1)

@@ -113,7 +113,7 @@ class Model:
         self.slot_pages = slot_pages or 1 << (geometry.pud_shift - geometry.page_shift)
         huge_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
         self.slot_huge_pages = self.slot_pages // huge_pages
-        self.asm = Assembler()
+        self.asm = Assembler(kernel.patch)
         own = lowering.machine_locks
         self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
         self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails, counts_pages=counts_pages)
@@ -121,6 +121,7 @@ class Model:
             self.asm, kernel, lowering, self.gathers, self.locks, self.slot_pages, huge_pages
         )
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
+        self.asm.functions.bind(kernel, lowering, self.gathers, self.hugetlb, self.calls)
         self._tasks: list[_Task] = []
         self._events = 0
         self._windows: list[str] = []
@@ -378,7 +379,7 @@ class Model:
                 f"build(memory={memory!r:.40}): it is ops.SC, ops.TSO or ops.WEAK, as scene.memory says"
             )
         _whole("pages_per_table", pages_per_table, 0, _LARGEST)
-        rules = self.lowering.mm
+        rules, patch = self.lowering.mm, self.kernel.patch
         geometry = self.lowering.geometry
         if self.cpus < 1:
             raise ShootdownError(f"a machine has at least one CPU, not {self.cpus}")
@@ -403,7 +404,8 @@ class Model:
                 geometry.pud_shift - geometry.page_shift,
                 geometry.p4d_shift - geometry.page_shift,
             ),
-            clear_on_switch=rules.clear_on_switch,
+            clear_on_switch=rules.clear_on_switch
+            and not (patch is not None and patch.about.keeps_mm_cpumask),
             lazy_tlb=rules.lazy_tlb,
             tagged=rules.tagged,
             variables=len(self._variables),

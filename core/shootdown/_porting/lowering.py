@@ -8,6 +8,7 @@ import attrs
 
 from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.functions import function
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
 from shootdown._values.architecture import Geometry, Lowering, MmRules
@@ -40,6 +41,10 @@ def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True)
     return MmRules(
         clear_on_switch=clear_on_switch, lazy_tlb=lazy_tlb, asids=min(asids, MOST_ASIDS), tagged=asids > 1
     )
+
+
+def _source(lowering: PlainLowering) -> str:
+    return lowering.source
 
 
 def table_flags(kernel: Kernel) -> int:
@@ -184,40 +189,40 @@ class PlainLowering(Lowering):
 
     # --- called by the generic code
 
+    @function("tlb_flush", "include/asm-generic/tlb.h")
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()` of asm-generic/tlb.h: the gather's range, or everything."""
-        with (
-            asm.function("tlb_flush", "include/asm-generic/tlb.h"),
-            asm.if_flags(g, self.flags_that_flush_everything) as everything,
-        ):
+        with asm.if_flags(g, self.flags_that_flush_everything) as everything:
             self.flush_mm(asm, g)
             everything.otherwise()
             self.flush_range(asm, g)
 
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()`: strides of base pages, whichever level was cleared."""
-        with asm.function("flush_tlb_range", self.source):
-            self.flush(asm, g)
+        self._flush_tlb_range(asm, g)
 
+    @function("flush_pmd_tlb_range", _source)
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_pmd_tlb_range()`: the range of a huge page in strides of `pmd_stride`."""
-        with asm.function("flush_pmd_tlb_range", self.source):
-            self.flush(asm, g, stride=self.pmd_stride)
+        self.flush(asm, g, stride=self.pmd_stride)
 
     def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_hugetlb_tlb_range()`: `flush_tlb_range()` in strides of `hugetlb_stride`."""
-        with asm.function("flush_tlb_range", self.source):
-            self.flush(asm, g, stride=self.hugetlb_stride)
+        self._flush_tlb_range(asm, g, stride=self.hugetlb_stride)
 
+    @function("flush_tlb_range", _source)
+    def _flush_tlb_range(self, asm: Assembler, g: int, stride: int = ops.BASE_STRIDES) -> None:
+        self.flush(asm, g, stride=stride)
+
+    @function("flush_tlb_mm", _source)
     def flush_mm(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`: everything of the mm."""
-        with asm.function("flush_tlb_mm", self.source):
-            self.flush(asm, g, everything=True, stride=0)
+        self.flush(asm, g, everything=True, stride=0)
 
+    @function("flush_tlb_page", _source)
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()`: one base page."""
-        with asm.function("flush_tlb_page", self.source):
-            self.flush(asm, g)
+        self.flush(asm, g)
 
     # --- in which all of them end
 

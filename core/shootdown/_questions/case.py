@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture
     from shootdown._values.kernel import Kernel
     from shootdown._values.parameter import Parameter, Value
+    from shootdown._values.patch import AppliedPatch
 
+#: The group of a patch's own switches: `--set patch.NAME=value`.
+PATCH_GROUP = "patch"
 MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
 
 
@@ -48,6 +51,14 @@ class Program(Protocol):
     def read(self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = ...) -> dict[str, Value]: ...
 
 
+class Patching(Protocol):
+    """A patch file that was read: `PatchFile`."""
+
+    @property
+    def name(self) -> str: ...
+    def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch: ...
+
+
 P = TypeVar("P", bound=Program)
 
 
@@ -63,6 +74,7 @@ class Question(Generic[P]):
         settings: what-ifs, as `kernel.FIELD=value` texts or as a mapping.
         cpus: the number of online CPUs; the platform's own if None.
         switches: the kernel itself, where no name resolves to it: a release without one of its commits.
+        patch: what replaces kernel functions.
     """
 
     program: P
@@ -73,6 +85,7 @@ class Question(Generic[P]):
     settings: Iterable[str] | Mapping[str, str] = ()
     cpus: int | None = None
     switches: Kernel | None = None
+    patch: Patching | None = None
 
 
 @attrs.frozen
@@ -141,9 +154,18 @@ def prepare(question: Question[P]) -> Case[P]:
         ShootdownError: something is unknown, out of range or contradictory.
     """
     program, architecture = question.program, question.architecture
-    settings = _what_ifs(program, question.settings)
+    groups = program.groups if question.patch is None else (*program.groups, PATCH_GROUP)
+    settings = _what_ifs(groups, question.settings)
     named = resolve(question.kernel, architecture) if question.switches is None else question.switches
     kernel = set_kernel(named, settings, architecture)
+    if question.patch is not None:
+        patch = question.patch.applied(architecture.name, settings)
+        kernel = attrs.evolve(
+            kernel,
+            name=f"{kernel.name}+{patch.name}",
+            patch=patch,
+            remarks=(*kernel.remarks, patch.remark),
+        )
     platform, remarks = _with_settings(architecture, question.platform, settings)
     _check_hypervisor(architecture, platform, settings)
     refuse_contradictions(settings, kernel, platform, architecture.contradictions)
@@ -179,22 +201,23 @@ def questions(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
     cpus: Sequence[int | None] = (None,),
+    patch: Patching | None = None,
 ) -> list[Question[P]]:
     """Return a question for each combination: for each platform its kernels, for each kernel its numbers of CPUs."""
     asked = settings if isinstance(settings, Mapping) else tuple(settings)
     wanted = tuple(kernels)
     return [
-        Question(program, architecture, platform, kernel, parameters or {}, asked, online)
+        Question(program, architecture, platform, kernel, parameters or {}, asked, online, patch=patch)
         for architecture, platform in pairs
         for kernel in wanted
         for online in cpus
     ]
 
 
-def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+def _what_ifs(groups: tuple[str, ...], settings: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
     """Parse what-ifs; for scenarios, `memory_model` is a switch without a group."""
-    if "scenario" not in program.groups:
-        return parse_settings(settings, program.groups)
+    if "scenario" not in groups:
+        return parse_settings(settings, groups)
     texts = (
         [f"{name}={value}" for name, value in settings.items()] if isinstance(settings, Mapping) else settings
     )
@@ -202,7 +225,7 @@ def _what_ifs(program: Program, settings: Iterable[str] | Mapping[str, str]) -> 
         f"scenario.{text}" if text.partition("=")[0].strip().replace("-", "_") == MEMORY_MODEL else text
         for text in texts
     ]
-    return parse_settings(grouped, program.groups)
+    return parse_settings(grouped, groups)
 
 
 def _with_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from shootdown._compilation.running import runs_compiled
 from shootdown._compilation.threads import cores, in_threads
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines, prepare, questions
+from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import simulate
 from shootdown._values.result import Result
 from shootdown._values.series import newest_known
@@ -34,6 +36,7 @@ def compare(
     cpus: Sequence[int] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
+    patch: str | os.PathLike[str] | None = None,
 ) -> list[Result]:
     """Run a workload on every combination and return a row for each, in the order of the arguments.
 
@@ -45,6 +48,7 @@ def compare(
         cpus: numbers of online CPUs; the platform's own if empty.
         parameters: of the workload.
         settings: what-ifs such as `kernel.rcu_table_free=false`.
+        patch: a file that replaces kernel functions.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
@@ -57,6 +61,7 @@ def compare(
         cpus=cpus,
         parameters=parameters,
         settings=settings,
+        patch=patch,
     )
     return list(run_cases(chosen))
 
@@ -70,6 +75,7 @@ def cases(
     cpus: Sequence[int] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
+    patch: str | os.PathLike[str] | None = None,
 ) -> list[Case[Workload]]:
     """Prepare all combinations, so that errors are raised before anything runs; see `compare`."""
     installed = registry()
@@ -80,8 +86,14 @@ def cases(
         parameters=parameters,
         settings=settings,
         cpus=cpus or (None,),
+        patch=None if patch is None else read_patch(patch),
     )
-    return [prepare(question) for question in asked]
+    chosen = [prepare(question) for question in asked]
+    if patch is not None:
+        from shootdown._machine.machine import Machine
+
+        refuse_unreached(chosen, lambda machine: machine.code, Machine)
+    return chosen
 
 
 def run_cases(

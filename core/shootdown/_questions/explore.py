@@ -17,6 +17,7 @@ from shootdown._plugins.vetting import RefusedError, vet_scenario
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
+from shootdown._questions.patching import never_called, read_patch, refuse_unreached
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._plugins.installed import Registry
+    from shootdown._values.patch import AppliedPatch
     from shootdown._values.setup import Setup
 
 NOT_APPLICABLE = "not-applicable"
@@ -93,7 +95,13 @@ class Verdict:
             "reason": self.reason,
             "remarks": list(self.remarks),
             "reached": sorted(self.reached),
+            **({} if self.patch is None else {"patch": self.patch.to_dict()}),
         }
+
+    @property
+    def patch(self) -> AppliedPatch | None:
+        """The patch of the kernel, if it has one."""
+        return None if self.exploration is None else self.exploration.kernel.patch
 
 
 def scenario_named(name: str) -> Scenario:
@@ -144,6 +152,7 @@ def explore(
     kernels: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
+    patch: str | os.PathLike[str] | None = None,
     states: int = MOST_STATES,
     memory: int = MOST_BYTES,
     soak: int | None = None,
@@ -158,6 +167,7 @@ def explore(
         kernels: releases and proposals; the newest release known if empty.
         parameters: of the scenario.
         settings: what-ifs such as `kernel.unshare_sync=none`, `scenario.fix=false` or `memory_model=sc`.
+        patch: a file that replaces kernel functions.
         states: the most states; a search that finds more is `inconclusive`.
         memory: the most bytes for states, likewise.
         soak: make so many random walks in place of a search.
@@ -175,7 +185,13 @@ def explore(
 
         walks = Soak(soak, seed)
     cases = explorations(
-        scenario, arch=arch, platforms=platforms, kernels=kernels, parameters=parameters, settings=settings
+        scenario,
+        arch=arch,
+        platforms=platforms,
+        kernels=kernels,
+        parameters=parameters,
+        settings=settings,
+        patch=patch,
     )
     return [
         explore_case(case, most_states=states, most_bytes=memory, soak=walks, stories=True) for case in cases
@@ -190,6 +206,7 @@ def explorations(
     kernels: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
+    patch: str | os.PathLike[str] | None = None,
 ) -> list[Case[Scenario]]:
     """Prepare all combinations, so that errors are raised before anything runs.
 
@@ -198,6 +215,7 @@ def explorations(
         arch, platforms, kernels: names; without any, the first architecture's first platform and the newest release.
         parameters: of the scenario.
         settings: what-ifs: `kernel.`, `platform.`, `scenario.` and `memory_model`.
+        patch: a file that replaces kernel functions.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
@@ -211,8 +229,14 @@ def explorations(
         kernels or (newest_known(),),
         parameters=parameters,
         settings=settings,
+        patch=None if patch is None else read_patch(patch),
     )
-    return [prepare(question) for question in asked]
+    chosen = [prepare(question) for question in asked]
+    if patch is not None:
+        from shootdown._explore.problem import Problem
+
+        refuse_unreached(chosen, lambda problem: problem.machine.code, Problem)
+    return chosen
 
 
 def of_this_machine(installed: Registry) -> str:
@@ -273,7 +297,15 @@ def explore_case(
             outcome = explorer.search(most_states=most_states, most_bytes=most_bytes, progress=progress)
         missed = [name for name in case.program.window if name not in outcome.reached]
         verdict = VACUOUS if outcome.verdict == SAFE and missed else outcome.verdict
-        found = _verdict(case, verdict, outcome=outcome, way=way, soak=soak, missed=missed)
+        found = _verdict(
+            case,
+            verdict,
+            outcome=outcome,
+            way=way,
+            soak=soak,
+            missed=missed,
+            more=never_called(case.kernel.patch, problem.machine.code),
+        )
         if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):
             worst = found
             if stories and outcome.verdict in (BUG, LIVELOCK):
@@ -307,8 +339,9 @@ def _verdict(
     way: str = "",
     soak: Soak | None = None,
     missed: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> Verdict:
-    remarks = list(case.remarks)
+    remarks = [*case.remarks, *more]
     if way and verdict in (BUG, LIVELOCK):
         remarks.append(f"found for {way}")
     if outcome is not None and not outcome.shortest:

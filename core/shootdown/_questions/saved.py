@@ -153,14 +153,16 @@ def replay_row(row: SavedRow, where: str, scenario: Scenario | None = None) -> R
         raise ShootdownError(f"{here} has no story to replay: its verdict is {values['verdict']}")
     if not values["story"]:
         raise ShootdownError(f"{here}: its story is empty")
+    file, kernel = _patched(values, here)
     try:
         (case,) = explorations(
             scenario if scenario is not None and scenario.name == row.name else row.name,
             arch=[values["arch"]],
             platforms=[values["platform"]],
-            kernels=[values["kernel"]],
+            kernels=[kernel],
             parameters=values["parameters"],
             settings=values["set"],
+            patch=file,
         )
         reason = case.refusal()
     except ShootdownError as error:
@@ -175,6 +177,17 @@ def replay_row(row: SavedRow, where: str, scenario: Scenario | None = None) -> R
         except _ElsewhereError as error:
             failures.append((error.after, ShootdownError(str(error))))
     raise max(failures, key=lambda failure: failure[0])[1] from None
+
+
+def _patched(values: Mapping[str, Any], here: str) -> tuple[str | None, str]:
+    """Return the patch file of a row, if it has one, and the kernel's name without it."""
+    kernel: str = values["kernel"]
+    patch = values.get("patch")
+    if patch is None:
+        return None, kernel
+    if not isinstance(patch, dict) or not all(isinstance(patch.get(at), str) for at in ("file", "name")):
+        raise ShootdownError(f"{here} has an unusable 'patch'")
+    return patch["file"], kernel.removesuffix(f"+{patch['name']}")
 
 
 class _ElsewhereError(Exception):

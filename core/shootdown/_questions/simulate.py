@@ -11,6 +11,7 @@ import attrs
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case
+from shootdown._questions.patching import never_called
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
@@ -103,6 +104,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         times=found.times,
         remarks=(
             *remarks,
+            *never_called(case.kernel.patch, machine.code),
             *_races(counted),
             *_no_sync(case, counted["likely"]),
             *_no_global_asid(setup, counted["likely"]),
@@ -238,4 +240,5 @@ def _row(
         interrupts=tuple(interrupts),
         instructions=instructions or {},
         applied=applied or {},
+        patch=None if case.kernel.patch is None else case.kernel.patch.to_dict(),
     )

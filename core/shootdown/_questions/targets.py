@@ -7,20 +7,27 @@ munmap(), by exit() and by mprotect(), which flush in different ways.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from shootdown._machine import ops
+from shootdown._machine.assembler import Code
+from shootdown._machine.functions import DECLARED
+from shootdown._machine.machine import Machine
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case, Question, machines, prepare
+from shootdown._questions.case import PATCH_GROUP, Case, Question, machines, prepare
+from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import counts_of
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
+from shootdown._values.patch import AppliedPatch
 from shootdown._values.setup import Setup
-from shootdown._values.whatif import parse_settings
+from shootdown._values.whatif import GROUPS, parse_settings
 from shootdown._values.workload import Workload
 
 #: The default kernels: before 1013af4f585f, with it, the rework, today.
@@ -67,6 +74,7 @@ class Target:
             `redundant`, or `not-applicable`: nothing is unshared, or there is no GUP-fast.
         reason: the reason for the verdicts, in words.
         evidence: the counts of the runs that they are derived from.
+        patch: the patch of the kernel, as JSON has it; None, and not part of the JSON, without one.
     """
 
     arch: str
@@ -80,12 +88,15 @@ class Target:
     sync: str
     reason: str
     evidence: Mapping[str, Mapping[str, int]]
+    patch: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""
         row = attrs.asdict(self, recurse=False)
         row["stale_after"] = {path: attrs.asdict(left) for path, left in self.stale_after.items()}
         row["evidence"] = {name: dict(counts) for name, counts in self.evidence.items()}
+        if self.patch is None:
+            del row["patch"]
         return row
 
 
@@ -151,6 +162,7 @@ def targets(
     platforms: Sequence[str] = (),
     kernels: Sequence[str] = (),
     settings: Iterable[str] = (),
+    patch: str | os.PathLike[str] | None = None,
 ) -> list[Target]:
     """Return the verdicts on unsharing for every platform of the architectures and each kernel.
 
@@ -159,11 +171,12 @@ def targets(
         platforms: names of platforms; all of each architecture if empty.
         kernels: releases; `KERNELS` and the newest known one if empty.
         settings: what-ifs such as `kernel.honour_unshared_tables=true`.
+        patch: a file that replaces kernel functions.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
-    return [judge_cell(cell) for cell in cells(arch, platforms, kernels, settings)]
+    return [judge_cell(cell) for cell in cells(arch, platforms, kernels, settings, patch)]
 
 
 @attrs.frozen
@@ -173,16 +186,22 @@ class Cell:
     Args:
         arch, platform, kernel: names.
         settings: the what-ifs.
+        patch: a file that replaces kernel functions.
     """
 
     arch: str
     platform: str
     kernel: str
     settings: Mapping[str, str]
+    patch: str | os.PathLike[str] | None = None
 
 
 def cells(
-    arch: Sequence[str], platforms: Sequence[str], kernels: Sequence[str], settings: Iterable[str]
+    arch: Sequence[str],
+    platforms: Sequence[str],
+    kernels: Sequence[str],
+    settings: Iterable[str],
+    patch: str | os.PathLike[str] | None = None,
 ) -> list[Cell]:
     """List the targets that `targets` judges; see there.
 
@@ -193,25 +212,39 @@ def cells(
 
     installed = registry()
     chosen = list(kernels) or [*KERNELS, newest_known()]
-    asked = parse_settings(settings)
+    asked = parse_settings(settings, GROUPS if patch is None else (*GROUPS, PATCH_GROUP))
     if "platform.cpus" in asked:
         raise ShootdownError(
             f"platform.cpus={asked['platform.cpus']} is not possible here: the case that targets are judged by "
             f"has {_CPUS} CPUs, some for its threads; `shootdown explain` runs any number"
         )
-    return [
-        Cell(architecture.name, platform.name, kernel, asked)
+    found = [
+        Cell(architecture.name, platform.name, kernel, asked, patch)
         for architecture, platform in _pairs(installed, arch, platforms)
         for kernel in chosen
     ]
+    if patch is not None:
+        paths = [attrs.evolve(_question(cell), parameters={"path": path}) for cell in found for path in PATHS]
+        refuse_unreached([prepare(question) for question in paths], lambda machine: machine.code, Machine)
+    return found
 
 
 def judge_cell(cell: Cell) -> Target:
     """Judge one target."""
+    return judge(_question(cell))
+
+
+def _question(cell: Cell) -> Question[Workload]:
     installed = registry()
-    architecture = installed.architecture(cell.arch)
-    platform = installed.platforms(cell.arch)[cell.platform]
-    return judge(Question(_CASE, architecture, platform, cell.kernel, settings=cell.settings, cpus=_CPUS))
+    return Question(
+        _CASE,
+        installed.architecture(cell.arch),
+        installed.platforms(cell.arch)[cell.platform],
+        cell.kernel,
+        settings=cell.settings,
+        cpus=_CPUS,
+        patch=None if cell.patch is None else read_patch(cell.patch),
+    )
 
 
 def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
@@ -221,7 +254,8 @@ def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -
     return [(one, platform) for one in chosen for platform in installed.platforms(one.name).values()]
 
 
-#: Whether a walker needs the sync is found out with a sync that is sent to all CPUs, whatever the kernel does.
+#: Whether a walker needs the sync is found out with a sync that is sent to all CPUs, whatever kernel and patch do.
+_SYNC_FUNCTION = "tlb_remove_table_sync_one"
 _SYNC = {
     "kernel.unshare_sync": "last-sharer",
     "kernel.rcu_table_free": "true",
@@ -232,34 +266,44 @@ _SYNC = {
 
 @attrs.frozen
 class _Ran:
-    """One run of the case: its counts, the instructions executed, the kinds of entries left."""
+    """One run of the case: its counts, the instructions executed, the kinds of entries left, what a patch looks at."""
 
     counts: Mapping[str, int]
     instructions: Mapping[str, int]
     left: tuple[str, ...]
+    patch_honours: bool
 
 
 def judge(question: Question[Workload]) -> Target:
     """Run the case in its variants and derive the verdicts."""
     case = prepare(question)
     reason = case.refusal()
-    names = (question.architecture.name, question.platform.name, question.kernel)
+    names = (question.architecture.name, question.platform.name, case.kernel.name)
     if reason is not None:
-        return Target(*names, None, None, None, None, {}, "not-applicable", reason, {})
+        return Target(*names, None, None, None, None, {}, "not-applicable", reason, {}, _told(case))
 
-    def run(settings: Mapping[str, str] = case.settings, **parameters: Any) -> _Ran:
-        return _run(prepare(attrs.evolve(question, settings=settings, parameters=parameters)))
+    def run(settings: Mapping[str, str] = case.settings, *, syncs: bool = False, **parameters: Any) -> _Ran:
+        asked = prepare(attrs.evolve(question, settings=settings, parameters=parameters))
+        if syncs and asked.kernel.patch is not None:
+            kernel = attrs.evolve(asked.kernel, patch=asked.kernel.patch.without(_SYNC_FUNCTION))
+            asked = attrs.evolve(asked, kernel=kernel)
+        return _run(asked)
 
     runs = {_name(path, state): run(path=path, state=state) for path in PATHS for state in ("spin", LAZY)}
     freed = {**case.settings, "kernel.unshare_sets_freed_tables": "true"}
     what_if = {_name("munmap", state, "freed_tables"): run(freed, state=state) for state in ("spin", LAZY)}
     synced = {**case.settings, **_SYNC}
-    walking = {"walker": run(synced)}
+    walking = {"walker": run(synced, syncs=True)}
     for name, other in case.setup().lowering.other_flushes.items():
-        walking[name] = run({**synced, **parse_settings(other)})
+        walking[name] = run({**synced, **parse_settings(other)}, syncs=True)
     if question.platform.hypervisor != "none":
-        walking["preempted walker"] = run(synced, walker_preempted=True)
-    return _target(names, case.kernel, runs, what_if, walking)
+        walking["preempted walker"] = run(synced, syncs=True, walker_preempted=True)
+    return attrs.evolve(_target(names, case.kernel, runs, what_if, walking), patch=_told(case))
+
+
+def _told(case: Case[Workload]) -> dict[str, Any] | None:
+    """Return the patch of the kernel for JSON, if it has one."""
+    return None if case.kernel.patch is None else case.kernel.patch.to_dict()
 
 
 def _name(path: str, state: str, flag: str = "") -> str:
@@ -289,7 +333,7 @@ def _target(
     return Target(
         *names,
         flush_differs_with_freed_tables=differs,
-        honours_unshared_tables=kernel.honour_unshared_tables,
+        honours_unshared_tables=kernel.honour_unshared_tables or runs["munmap"].patch_honours,
         walk_cache_dropped=left["munmap"].cpus != ALL,
         lazy_cpus_keep_entries=left["munmap"].cpus == LAZY,
         stale_after=left,
@@ -393,4 +437,20 @@ def _run(case: Case[Workload]) -> _Ran:
         counts_of(machine, run),
         dict(run.window_instructions[0]),
         tuple(name for name, cpus in kinds if cpus),
+        _patch_honours(case.kernel.patch, machine.code),
     )
+
+
+def _patch_honours(patch: AppliedPatch | None, code: Code) -> bool:
+    """Whether a flush of the architecture's that a patch replaces looks at unshared_tables."""
+    names = {
+        name
+        for name in (patch.functions if patch else ())
+        if any(one.gets_asm for one in DECLARED.get(name, ()))
+    }
+    looks = (
+        note
+        for step, note in zip(code.steps.reshape(-1, 5).tolist(), code.notes, strict=True)
+        if step[0] == ops.JUMP_FLAGS and step[2] & ops.UNSHARED_TABLES
+    )
+    return bool(names) and any(names & set(note.path) for note in looks)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import attrs
 
+from shootdown._values.patch import AppliedPatch
+
 
 def switch(
     default: Any,
@@ -69,12 +71,14 @@ class Kernel:
         release: the release it resolves to.
         arch: the switches that only this architecture has (a frozen value of the plugin's).
         remarks: caveats for the reader of a result (unverified backports, what-ifs).
+        patch: what replaces some of its functions.
     """
 
     name: str
     release: str
     arch: Any = attrs.field(factory=NoSwitches)
     remarks: tuple[str, ...] = ()
+    patch: AppliedPatch | None = attrs.field(default=None, repr=False, kw_only=True)
 
     # --- configuration that a distribution chooses
     # (an architecture that offers other sizes declares these two again, with its choices)

@@ -70,6 +70,7 @@ class Result:
         instructions: how often each instruction that the lowering names was executed, on all CPUs, in the
             likely run. Not part of the JSON.
         applied: by parameter, how many of something there were where more was asked for. Not part of the JSON.
+        patch: the patch of the kernel, as JSON has it; None, and not part of the JSON, without one.
     """
 
     arch: str
@@ -87,6 +88,7 @@ class Result:
     interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
     instructions: Mapping[str, int] = attrs.field(factory=dict, repr=False)
     applied: Mapping[str, int] = attrs.field(factory=dict, repr=False)
+    patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
     @property
     def decided_by_timing(self) -> tuple[str, ...]:
@@ -113,4 +115,5 @@ class Result:
             "counts": dict(self.counts),
             "times": {name: span.to_dict() for name, span in self.times.items()},
             "remarks": list(self.remarks),
+            **({} if self.patch is None else {"patch": dict(self.patch)}),
         }

@@ -17,6 +17,7 @@ from shootdown.porting import (
     FlushScope,
     PlainLowering,
     WalkScope,
+    function,
     mm_rules,
     ops,
     scope_of,
@@ -133,15 +134,15 @@ class RiscvLowering(PlainLowering):
 
     # --- what the generic code calls
 
+    @function("tlb_flush", "arch/riscv/include/asm/tlb.h")
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write `tlb_flush()`: the range at its smallest stride, unless everything goes or tables were freed."""
-        with asm.function("tlb_flush", "arch/riscv/include/asm/tlb.h"):
-            if self._own.exit_skips_flush and self.uses_asids:
-                with asm.if_flags(g, ops.FULLMM) as exits:
-                    exits.otherwise()
-                    self._flush_gather(asm, g)
-            else:
+        if self._own.exit_skips_flush and self.uses_asids:
+            with asm.if_flags(g, ops.FULLMM) as exits:
+                exits.otherwise()
                 self._flush_gather(asm, g)
+        else:
+            self._flush_gather(asm, g)
 
     def _flush_gather(self, asm: Assembler, g: int) -> None:
         if not self._own.gather_flushes_range:

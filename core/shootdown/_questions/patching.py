@@ -1,0 +1,167 @@
+"""Patches: read a file, apply it to kernels, and refuse names that no run reaches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from shootdown._machine.functions import DECLARED
+from shootdown._machine.sites import beginning, mistake
+from shootdown._questions.building import built
+from shootdown._questions.called import called
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.parameter import read_values
+from shootdown._values.patch import AppliedPatch, Patch, marks_of
+
+if TYPE_CHECKING:
+    from shootdown._machine.assembler import Code
+    from shootdown._questions.case import Case
+
+
+@attrs.frozen
+class PatchFile:
+    """A patch file as it was read.
+
+    Args:
+        file: the path, as given.
+        about: its `PATCH`.
+        functions: kernel function, architecture or empty, and what replaces it there.
+    """
+
+    file: str
+    about: Patch
+    functions: tuple[tuple[str, str, Callable[..., None]], ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name without `.py`."""
+        return os.path.basename(self.file).removesuffix(".py")
+
+    def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch:
+        """Return the patch as it applies on an architecture.
+
+        Args:
+            arch: its name.
+            settings: what-ifs; those that start with `patch.` set its switches.
+
+        Raises:
+            ShootdownError: a switch is unknown or its value out of range, or nothing is replaced there.
+        """
+        functions = {name: function for name, on, function in self.functions if on in ("", arch)}
+        if not functions:
+            on = ", ".join(dict.fromkeys(on for _, on, _ in self.functions))
+            raise ShootdownError(f"patch {self.file} replaces nothing on {arch}: it is for {on}")
+        given = {at.partition(".")[2]: text for at, text in settings.items() if at.startswith("patch.")}
+        try:
+            values = read_values(
+                self.about.switches, given, lambda name: f"patch {self.file} has no switch {name!r}"
+            )
+        except ShootdownError as error:
+            raise ShootdownError(str(error).replace("-p ", "--set patch.")) from None
+        return AppliedPatch(self.name, self.file, self.about, functions, values, arch)
+
+
+def read_patch(path: str | os.PathLike[str]) -> PatchFile:
+    """Read a patch file.
+
+    Raises:
+        ShootdownError: there is no such file, or something is wrong in it; the message names the line.
+    """
+    import runpy
+
+    try:
+        file = os.fspath(path)
+    except TypeError:
+        file = path  # type: ignore[assignment]
+    if not isinstance(file, str):
+        raise ShootdownError(f"patch {file!r:.40}: it is the path of a file of Python")
+    if not file.endswith(".py"):
+        raise ShootdownError(f"patch {file}: its name does not end in .py; a patch is a file of Python")
+    if not os.path.isfile(file):
+        raise ShootdownError(f"patch {file}: there is no such file")
+    found = called(f"patch {file}", runpy.run_path, file)
+    about = found.get("PATCH", Patch())
+    if not isinstance(about, Patch):
+        raise ShootdownError(f"patch {file}: PATCH is {about!r:.40}, not a shootdown.patches.Patch")
+    functions: dict[tuple[str, str], Callable[..., None]] = {}
+    for value in dict.fromkeys(one for one in found.values() if callable(one)):
+        for name, arch in marks_of(value):
+            if (name, arch) in functions:
+                raise mistake(f"patch {file}: {name}() is replaced twice", beginning(value))
+            functions[name, arch] = value
+    if not functions:
+        raise ShootdownError(
+            f"patch {file}: it replaces nothing; mark a function with @replaces from shootdown.patches"
+        )
+    return PatchFile(file, about, tuple((name, arch, value) for (name, arch), value in functions.items()))
+
+
+def refuse_unreached(cases: Sequence[Case[Any]], code_of: Callable[[Any], Code], wanted: type) -> None:
+    """Refuse a patch with a name that is no kernel function here, or of which nothing is called.
+
+    A patch may replace several functions of which a run calls some: a remark then names the others.
+
+    Args:
+        cases: prepared ones; they are built until all functions of the patch were called.
+        code_of: returns the programs of what a case's `build` made.
+        wanted: the type of that.
+
+    Raises:
+        ShootdownError: the functions are never called.
+    """
+    file, missing = "", set[str]()
+    found = _Found()
+    for case in cases:
+        patch = case.kernel.patch
+        if patch is None or set(patch.functions) <= found.called or case.refusal() is not None:
+            continue
+        setup = case.setup()
+        found.add(code_of(built(case, setup, wanted)), type(setup.lowering).__module__.partition(".")[0])
+        file, missing = patch.file, missing | set(patch.functions)
+    nothing = not missing & found.called
+    for name in sorted(missing - found.called):
+        if nothing or name not in found.known:
+            raise ShootdownError(f"patch {file}: {found.why(name)}")
+
+
+@attrs.define
+class _Found:
+    """What building found: the functions called by name, those only opened in place, those that could be called."""
+
+    called: set[str] = attrs.field(factory=set)
+    opened: set[str] = attrs.field(factory=set)
+    known: set[str] = attrs.field(factory=set)
+
+    def add(self, code: Code, package: str) -> None:
+        """Add what the programs of a machine call; `package` is the architecture's."""
+        self.called |= code.functions
+        self.opened |= {name for note in code.notes for name in note.path}
+        self.known |= {
+            name
+            for name, declared in DECLARED.items()
+            if any(one.write.__module__.partition(".")[0] in ("shootdown", package) for one in declared)
+        }
+
+    def why(self, name: str) -> str:
+        """Say why a function could not be replaced, and name near ones."""
+        near = nearest(name, self.called)
+        if name in self.known:
+            return f"{name}() is never called here; {near}"
+        if name in self.opened:
+            return f"{name}() cannot be replaced yet: its steps are written in place; {near}"
+        return f"there is no kernel function {name}() here; {near}"
+
+
+def never_called(patch: AppliedPatch | None, code: Code) -> tuple[str, ...]:
+    """Return a remark on the functions of a patch that a program does not call, if any."""
+    if patch is None:
+        return ()
+    names = [f"{name}()" for name in patch.functions if name not in code.functions]
+    if not names:
+        return ()
+    return (
+        f"patch {patch.name}: {' and '.join(names)} {'are' if len(names) > 1 else 'is'} never called here",
+    )

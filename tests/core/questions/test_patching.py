@@ -1,0 +1,247 @@
+"""Patches: functions of a file replace kernel functions by name, and what is wrong in a file is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import shootdown
+from shootdown._questions.case import Case
+from shootdown._questions.compare import cases
+from shootdown._questions.explore import explorations, explore_case
+from shootdown._values.errors import ShootdownError
+from shootdown._values.workload import Workload
+
+EXAMPLES = Path(__file__).parents[3] / "docs/examples/patches"
+SKIP, TARGETED, LOCAL = (
+    str(EXAMPLES / f"{name}.py") for name in ("skip-redundant-sync", "targeted-sync", "arm64-local-tlbi")
+)
+HEAD = "from shootdown.patches import Parameter, Patch, ops, replaces\n"
+SYNC = '@replaces("tlb_remove_table_sync_one")\ndef sync(call, why):\n'
+
+
+def written(folder: Path, text: str, name: str = "mine.py") -> str:
+    """Write a patch file and return its path."""
+    path = folder / name
+    path.write_text(HEAD + text)
+    return str(path)
+
+
+def row(
+    patch: str | None,
+    kernel: str = "7.0",
+    arch: str = "x86",
+    workload: str = "hugetlb-munmap",
+    **more: object,
+):
+    """Return the row of one run."""
+    settings = more.pop("settings", ())
+    platforms = more.pop("platforms", ())
+    (found,) = shootdown.compare(
+        workload,
+        arch=[arch],
+        platforms=platforms,
+        kernels=[kernel],
+        parameters=more,
+        settings=settings,
+        patch=patch,
+    )
+    return found
+
+
+# --- what a patch does
+
+
+def test_a_function_that_only_calls_the_original_changes_no_step(tmp_path: Path) -> None:
+    same = written(tmp_path, SYNC + "    call.original()\n")
+    one, other = (prepared(patch) for patch in (None, same))
+    plain, patched = one.program.build(one.setup()).code, other.program.build(other.setup()).code
+    assert patched.steps.tolist() == plain.steps.tolist()
+    assert patched.notes == plain.notes
+
+
+def prepared(patch: str | None) -> Case[Workload]:
+    """Return a case of which the sync is a part."""
+    (case,) = cases("hugetlb-munmap", arch=["x86"], kernels=["7.0"], patch=patch)
+    return case
+
+
+def test_a_function_can_be_left_out_called_twice_or_called_with_another_argument(tmp_path: Path) -> None:
+    plain = row(None).counts["sync_broadcasts"]
+    assert plain == 1
+    assert row(written(tmp_path, SYNC + "    pass\n")).counts["sync_broadcasts"] == 0
+    twice = SYNC + "    call.original()\n    call.original(why='again')\n"
+    assert row(written(tmp_path, twice)).counts["sync_broadcasts"] == 2
+
+
+def test_a_function_can_call_another_kernel_function_by_name(tmp_path: Path) -> None:
+    text = '@replaces("tlb_end_vma")\ndef end(call, g, fullmm):\n    call.function("tlb_remove_table_sync_one")\n'
+    assert row(written(tmp_path, text)).counts["sync_broadcasts"] == row(None).counts["sync_broadcasts"] + 1
+
+
+def test_a_row_is_called_by_kernel_and_file_and_says_what_was_replaced(tmp_path: Path) -> None:
+    about = 'PATCH = Patch(subject="skip it", message_id="1@x", note="v2")\n'
+    found = row(written(tmp_path, about + SYNC + "    pass\n"))
+    assert found.kernel == "7.0+mine"
+    assert found.remarks == ("patch mine replaces tlb_remove_table_sync_one(); skip it <1@x>; v2",)
+    told = found.to_dict()["patch"]
+    assert (told["name"], told["message_id"], told["replaces"]) == (
+        "mine",
+        "1@x",
+        ["tlb_remove_table_sync_one"],
+    )
+    assert "patch" not in row(None).to_dict()
+
+
+def test_a_patch_has_a_switch_of_its_own() -> None:
+    off = row(SKIP, settings=["patch.implied=false"])
+    assert off.counts["sync_broadcasts"] == 1
+    assert off.set == {"patch.implied": "false"}
+    assert row(SKIP).counts["sync_broadcasts"] == 0
+
+
+def test_a_function_that_this_run_does_not_call_is_named_in_a_remark() -> None:
+    found = row(SKIP, workload="thp-collapse", gib=1, threads=2)
+    assert "patch skip-redundant-sync: tlb_flush() is never called here" in found.remarks
+
+
+# --- what can be wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            SYNC.replace("sync_one", "sync_on") + "    pass\n",
+            "there is no kernel function tlb_remove_table_sync_on",
+        ),
+        (
+            SYNC.replace("_sync_one", "") + "    pass\n",
+            r"mine.py, line 2: .*to take \(call, g, count, cleared",
+        ),
+        (SYNC + "    1 / 0\n", r"mine.py, line 4: .*ZeroDivisionError: division by zero"),
+        (SYNC + "    call.original(wy=1)\n", r"mine.py, line 4: .*no argument 'wy'; nearest: why"),
+        (SYNC + "    call.switch('a')\n", r"mine.py, line 4: .*no switch 'a'"),
+        (SYNC + "    call.function('tlb_flush_mu', 0)\n", r"mine.py, line 4: .*nearest: tlb_flush_mmu"),
+        (SYNC + "    call.asm.send(99)\n", r"mine.py, line 4: SEND: call 99"),
+        (SYNC.replace("why", "") + "    pass\n", r"mine.py, line 2: .*is to take \(call, why\)"),
+        (SYNC + "    pass\n" + SYNC.replace("def sync", "def other") + "    pass\n", "is replaced twice"),
+        ("PATCH = 3\n" + SYNC + "    pass\n", "PATCH is 3"),
+        ("PATCH = Patch(switches=[1])\n", r"mine.py, line 2: .*is a Parameter, not 1"),
+        ("import nothing_of_that_name\n", r"mine.py, line 2: .*ModuleNotFoundError"),
+        ("def f(:\n", "SyntaxError"),
+        ("", "it replaces nothing"),
+        ('@replaces("a b")\ndef f(call): pass\n', r"mine.py, line 2: .*takes the name of a kernel function"),
+        (
+            '@replaces("tlb_flush", arch="arm64")\ndef f(call, g): pass\n',
+            "replaces nothing on x86: it is for arm64",
+        ),
+        ('@replaces("free_pgtables")\ndef f(call): pass\n', "written in place"),
+        (
+            '@replaces("contpte_convert")\ndef f(call, block): pass\n',
+            "there is no kernel function contpte_convert",
+        ),
+        ('@replaces("cleanup_lazy_tlbs")\ndef f(call): pass\n', "is never called here"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ShootdownError, match=said) as caught:
+        row(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("no.py", "there is no such file"), ("patch.diff", "does not end in .py"), (3, "is the path")],
+)
+def test_what_is_no_patch_file_is_refused(file: str, said: str) -> None:
+    with pytest.raises(ShootdownError, match=said):
+        row(file)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("patch.implid=true", "has no switch 'implid'; nearest: implied"),
+        ("patch.implied=7", "--set patch.implied=7: it is true or false"),
+    ],
+)
+def test_a_switch_that_is_unknown_or_out_of_range_is_refused(setting: str, said: str) -> None:
+    with pytest.raises(ShootdownError, match=said):
+        row(SKIP, settings=[setting])
+
+
+# --- the proposals, as patches
+
+
+@pytest.mark.parametrize("base", ["6.18", "7.0"])
+@pytest.mark.parametrize(
+    ("workload", "parameters"),
+    [
+        ("hugetlb-munmap", {"walkers": 1, "threads": 2, "state": "lazy"}),
+        ("hugetlb-munmap", {"tables": 3, "sharers": 3, "allocation_fails": True}),
+        ("hugetlb-exit", {}),
+        ("hugetlb-mprotect", {"threads": 2, "walkers": 2}),
+        ("thp-collapse", {"gib": 1, "threads": 2}),
+    ],
+)
+@pytest.mark.parametrize(
+    "machine", ["x86 intel-server", "x86 amd-server", "x86 kvm-guest", "arm64 neoverse-v2"]
+)
+@pytest.mark.parametrize("patch", [SKIP, TARGETED])
+def test_proposals_as_patches_count_as_the_switches_do(
+    patch: str, machine: str, workload: str, parameters: dict[str, object], base: str
+) -> None:
+    arch, platform = machine.split()
+    kernel = f"proposal:{Path(patch).stem}@{base}"
+    switched = row(None, kernel, arch, workload, platforms=[platform], **parameters)
+    patched = row(patch, base, arch, workload, platforms=[platform], **parameters)
+    assert (patched.counts, patched.times) == (switched.counts, switched.times)
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+@pytest.mark.parametrize("patch", [SKIP, TARGETED])
+def test_proposals_as_patches_have_the_verdicts_of_the_switches(patch: str, arch: str) -> None:
+    for sharers in (2, 3):
+        verdicts = []
+        for kernel, file in (("7.0", patch), (f"proposal:{Path(patch).stem}@7.0", None)):
+            (case,) = explorations(
+                "unshare-gup", arch=[arch], kernels=[kernel], parameters={"sharers": sharers}, patch=file
+            )
+            found = explore_case(case)
+            verdicts.append((found.verdict, found.invariant, found.states))
+        assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("patch", [SKIP, TARGETED])
+def test_targets_judges_a_patch_as_it_judges_the_switches(patch: str) -> None:
+    (patched,) = shootdown.targets(arch=["x86"], platforms=["intel-server"], kernels=["7.0"], patch=patch)
+    name = Path(patch).stem
+    (switched,) = shootdown.targets(
+        arch=["x86"], platforms=["intel-server"], kernels=[f"proposal:{name}@7.0"]
+    )
+    assert patched.kernel == f"7.0+{name}"
+    one, other = patched.to_dict(), switched.to_dict()
+    assert one.pop("patch")["name"] == name
+    for told in (one, other):
+        del told["kernel"], told["evidence"]
+    assert one == other
+
+
+def test_a_local_tlbi_is_of_an_mm_that_only_ever_ran_on_one_cpu() -> None:
+    alone = row(LOCAL, arch="arm64", workload="anonymous", threads=0)
+    assert alone.counts["broadcast_invalidations"] == 0
+    executed = {name: times for name, times in alone.instructions.items() if times}
+    assert executed == {"tlbi_vale1": 1, "tlbi_rvae1": 1}
+    for state in ("spin", "lazy", "switched"):
+        shared = {"threads": 2, "state": state, "workload": "anonymous", "arch": "arm64"}
+        assert row(LOCAL, **shared).counts == row(None, **shared).counts
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_has_a_message_id_and_at_most_40_lines(file: Path) -> None:
+    from shootdown._questions.patching import read_patch
+
+    assert read_patch(file).about.message_id
+    assert len(file.read_text().splitlines()) <= 40
