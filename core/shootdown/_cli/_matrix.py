@@ -23,6 +23,7 @@ INCONCLUSIVE = 3
 @_common.platform_option
 @_common.kernel_option
 @_common.set_option
+@_common.patch_option
 @_common.jobs_option
 @click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")
 @_common.json_option
@@ -33,6 +34,7 @@ def command(
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
     settings: tuple[str, ...],
+    patch: str | None,
     jobs: int | None,
     markdown: bool,
     as_json: bool,
@@ -48,7 +50,13 @@ def command(
     from shootdown._questions.workers import free_cores
 
     prepared = m.jobs(
-        scenarios, arch=arch, platforms=platform, kernels=kernel, parameters=parameters, settings=settings
+        scenarios,
+        arch=arch,
+        platforms=platform,
+        kernels=kernel,
+        parameters=parameters,
+        settings=settings,
+        patch=patch,
     )
     total = sum(len(job.cells) for job in prepared)
     done: list[Verdict] = []
@@ -60,6 +68,7 @@ def command(
                 advance()
     except KeyboardInterrupt:
         interrupted = True
+    columns = list(dict.fromkeys(_called(name, patch) for name in kernel or m.default_kernels()))
     names = _names(prepared)
     done = m.sorted_rows(done, names)  # processes end in any order
     if as_json:
@@ -67,14 +76,19 @@ def command(
     elif markdown:
         from shootdown._report.matrix_page import page
 
-        _common.write_line(page(done, names, list(kernel) or list(m.default_kernels())).rstrip())
+        _common.write_line(page(done, names, columns).rstrip())
     elif done:
-        _show(done, names, list(kernel) or list(m.default_kernels()))
+        _show(done, names, columns)
     if interrupted:
         click.echo(f"{len(done)} of {total} cells are done", err=True)
         raise KeyboardInterrupt
     if any(row.verdict in NO_ANSWER for row in done):
         raise click.exceptions.Exit(INCONCLUSIVE)
+
+
+def _called(kernel: str, patch: str | None) -> str:
+    """Return the name of a kernel in rows: with that of its patch."""
+    return kernel if patch is None else f"{kernel}+{os.path.basename(patch).removesuffix('.py')}"
 
 
 def _names(prepared: Sequence[Any]) -> list[str]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._plugins.installed import Registry
-    from shootdown._values.patch import AppliedPatch
     from shootdown._values.setup import Setup
 
 NOT_APPLICABLE = "not-applicable"
@@ -56,6 +55,7 @@ class Verdict:
         way: the way of flushing with which the bug was found, if the platform has several.
         story: how the bug comes about, if requested.
         outcome: everything else that the search found; None if there was no search.
+        patch: the patch of the kernel, as JSON has it; None, and not part of the JSON, without one.
     """
 
     scenario: str
@@ -76,6 +76,7 @@ class Verdict:
     story: Story | None = attrs.field(default=None, repr=False)
     outcome: Outcome | None = attrs.field(default=None, repr=False, eq=False)
     exploration: Case[Scenario] | None = attrs.field(default=None, repr=False, eq=False)
+    patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row for JSON; `shootdown explore --replay` reads it."""
@@ -95,13 +96,8 @@ class Verdict:
             "reason": self.reason,
             "remarks": list(self.remarks),
             "reached": sorted(self.reached),
-            **({} if self.patch is None else {"patch": self.patch.to_dict()}),
+            **({} if self.patch is None else {"patch": dict(self.patch)}),
         }
-
-    @property
-    def patch(self) -> AppliedPatch | None:
-        """The patch of the kernel, if it has one."""
-        return None if self.exploration is None else self.exploration.kernel.patch
 
 
 def scenario_named(name: str) -> Scenario:
@@ -207,6 +203,7 @@ def explorations(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
     patch: str | os.PathLike[str] | None = None,
+    reaches: bool = True,
 ) -> list[Case[Scenario]]:
     """Prepare all combinations, so that errors are raised before anything runs.
 
@@ -216,6 +213,7 @@ def explorations(
         parameters: of the scenario.
         settings: what-ifs: `kernel.`, `platform.`, `scenario.` and `memory_model`.
         patch: a file that replaces kernel functions.
+        reaches: refuse a patch of which nothing is called.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
@@ -232,11 +230,20 @@ def explorations(
         patch=None if patch is None else read_patch(patch),
     )
     chosen = [prepare(question) for question in asked]
-    if patch is not None:
-        from shootdown._explore.problem import Problem
-
-        refuse_unreached(chosen, lambda problem: problem.machine.code, Problem)
+    if patch is not None and reaches:
+        refuse_patch(chosen)
     return chosen
+
+
+def refuse_patch(chosen: Sequence[Case[Scenario]]) -> None:
+    """Refuse the patch of cases if none of them calls what it replaces.
+
+    Raises:
+        ShootdownError: a name is no function, or nothing of the patch is called.
+    """
+    from shootdown._explore.problem import Problem
+
+    refuse_unreached(chosen, lambda problem: problem.machine.code, Problem)
 
 
 def of_this_machine(installed: Registry) -> str:
@@ -378,4 +385,5 @@ def _verdict(
         way=way,
         outcome=outcome,
         exploration=case,
+        patch=None if case.kernel.patch is None else case.kernel.patch.to_dict(),
     )

@@ -19,7 +19,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
 from shootdown._questions.building import built
 from shootdown._questions.case import Case, machines
-from shootdown._questions.explore import Verdict, explorations, explore_case, ways
+from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch, ways
 from shootdown._questions.workers import divided
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
@@ -53,13 +53,14 @@ class Job:
     Args:
         scenario: its name, or a file that defines one.
         cells: architecture, platform and kernel of each cell, by name.
-        parameters, settings: as in `explorations`.
+        parameters, settings, patch: as in `explorations`.
     """
 
     scenario: str
     cells: tuple[tuple[str, str, str], ...]
     parameters: Mapping[str, Any]
     settings: tuple[str, ...]
+    patch: str | None = None
 
     def cases(self) -> list[Case[Scenario]]:
         """Prepare the cells; errors are raised here."""
@@ -73,6 +74,8 @@ class Job:
                 kernels=[kernel],
                 parameters=self.parameters,
                 settings=self.settings,
+                patch=self.patch,
+                reaches=False,
             )
         ]
 
@@ -90,6 +93,7 @@ def jobs(
     kernels: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] = (),
+    patch: str | None = None,
 ) -> list[Job]:
     """Prepare a matrix, so that errors are raised before anything runs.
 
@@ -100,24 +104,26 @@ def jobs(
         kernels: releases and proposals.
         parameters: of the scenarios.
         settings: what-ifs.
+        patch: a file that replaces kernel functions; all platforms of each architecture are then taken.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
     wanted = list(kernels) or list(default_kernels())
-    chosen_machines = _machines(arch, platforms, wanted)
+    chosen_machines = _machines(arch, platforms, wanted, patched=patch is not None)
     found = []
     for name in names or registry().scenarios():
         for owner, chosen in chosen_machines:
             cells = tuple((owner.name, platform, kernel) for platform in chosen for kernel in wanted)
-            found.append(Job(name, cells, parameters or {}, tuple(settings)))
-    for job in found:
-        job.cases()
+            found.append(Job(name, cells, parameters or {}, tuple(settings), patch))
+    prepared = [case for job in found for case in job.cases()]
+    if patch is not None:
+        refuse_patch(prepared)
     return found
 
 
 def _machines(
-    arch: Sequence[str], platforms: Sequence[str], kernels: Sequence[str]
+    arch: Sequence[str], platforms: Sequence[str], kernels: Sequence[str], *, patched: bool = False
 ) -> list[tuple[Architecture, list[str]]]:
     installed = registry()
     if platforms:
@@ -126,7 +132,7 @@ def _machines(
     owners = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
     there_are = [(owner, installed.platforms(owner.name)) for owner in owners if owner.lower is not None]
     found = [
-        (owner, [group[0] for group in alike(owner, list(own.values()), kernels)])
+        (owner, list(own) if patched else [group[0] for group in alike(owner, list(own.values()), kernels)])
         for owner, own in there_are
         if own
     ]
@@ -214,6 +220,7 @@ def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
         remarks=(*case.remarks, *extra),
         outcome=None,
         exploration=None,
+        patch=None if case.kernel.patch is None else case.kernel.patch.to_dict(),
     )
 
 

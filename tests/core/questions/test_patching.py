@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import shootdown
 from shootdown._questions.case import Case
 from shootdown._questions.compare import cases
 from shootdown._questions.explore import explorations, explore_case
+from shootdown._questions.matrix import jobs, run_job
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
 
@@ -245,3 +247,25 @@ def test_each_example_has_a_message_id_and_at_most_40_lines(file: Path) -> None:
 
     assert read_patch(file).about.message_id
     assert len(file.read_text().splitlines()) <= 40
+
+
+def test_a_story_of_a_patched_kernel_is_replayed_with_its_patch(tmp_path: Path) -> None:
+    from shootdown._questions.saved import read_rows, replay_row
+
+    without = written(tmp_path, SYNC + "    pass\n")
+    (found,) = shootdown.explore("unshare-gup", arch=["arm64"], kernels=["7.0"], patch=without)
+    assert (found.verdict, found.kernel) == ("bug", "7.0+mine")
+    (told,) = read_rows(json.dumps({"schema": 1, "rows": [found.to_dict()]}), "saved")
+    assert replay_row(told, "saved").case.kernel.name == found.kernel
+
+
+def test_matrix_tells_patched_kernels_apart() -> None:
+    prepared = jobs(
+        ["unshare-walk-cache"], arch=["arm64"], kernels=["7.0", "7.1"], platforms=["neoverse-v2"], patch=LOCAL
+    )
+    rows = [row for job in prepared for row in run_job(job)]
+    assert [(row.kernel, row.verdict) for row in rows] == [
+        ("7.0+arm64-local-tlbi", "bug"),
+        ("7.1+arm64-local-tlbi", "safe"),
+    ]
+    assert all(row.to_dict()["patch"]["name"] == "arm64-local-tlbi" for row in rows)

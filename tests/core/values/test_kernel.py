@@ -19,7 +19,13 @@ def test_a_kernel_is_frozen_and_a_what_if_is_another_value() -> None:
 
 def test_every_field_but_name_release_arch_remarks_and_patch_is_a_switch() -> None:
     fields = {field.name for field in attrs.fields(Kernel)}
-    assert fields - {name for name, _ in switches_of(Kernel)} == {"name", "release", "arch", "remarks", "patch"}
+    assert fields - {name for name, _ in switches_of(Kernel)} == {
+        "name",
+        "release",
+        "arch",
+        "remarks",
+        "patch",
+    }
 
 
 def test_every_switch_says_what_it_does_and_its_default_is_in_its_range() -> None:
