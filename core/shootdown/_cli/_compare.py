@@ -73,6 +73,7 @@ def command(
             kernel=kernel or headline_kernels(),
             cpus=cpus,
             settings=settings,
+            flags={"--patch": patch},
         )
         _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:

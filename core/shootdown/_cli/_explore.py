@@ -186,9 +186,10 @@ def command(
             parameters=parameters,
             arch=arch or ([] if platform else dict.fromkeys(row.arch for row in done)),
             platform=platform,
-            kernel=kernel or dict.fromkeys(row.kernel for row in done),
+            kernel=kernel or dict.fromkeys(_without_patch(row) for row in done),
             settings=settings,
             flags={
+                "--patch": patch,
                 "--reductions": _written(reductions),
                 "--states": states,
                 "--memory": memory,
@@ -205,6 +206,11 @@ def command(
         raise KeyboardInterrupt
     if any(row.verdict in NO_ANSWER for row in done):
         raise click.exceptions.Exit(INCONCLUSIVE)
+
+
+def _without_patch(row: Verdict) -> str:
+    """Return the name of a row's kernel as it is asked for, without that of its patch."""
+    return row.kernel if row.patch is None else row.kernel.removesuffix(f"+{row.patch['name']}")
 
 
 def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[str, Any]) -> None:
