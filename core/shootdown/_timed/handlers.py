@@ -10,6 +10,7 @@ from shootdown._compilation.kernels import inlined, internal
 from shootdown._machine.bits import Cells, int64
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
+from shootdown._timed.heap import push, sift_down, sift_up
 
 
 @inlined
@@ -58,17 +59,37 @@ def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
     return end
 
 
+@inlined
+def can_step(Q: Cells, B: Books, cpu: int) -> None:
+    """Give a CPU that has a step to take from now on its place in the heap; its clock may have gone on.
+
+    What it was interrupted while it only waited for the host is not paid: that put nothing off.
+    """
+    if Q[B.o_idles + cpu]:
+        Q[B.o_idles + cpu] = 0
+        Q[B.o_paid + cpu] = owed(Q, B, cpu)
+    push(Q, B, cpu)
+    sift_down(Q, B, Q[B.o_place + cpu])
+
+
 @internal
 def pay_at_once(Q: Cells, B: Books, sender: int, time: int) -> None:
     """Add the same time to the clocks of all CPUs but the sender that have a step to take; their order stays as it is.
 
-    Each would be charged before its next step anyway, one at a time, and the heap would be reordered each time.
+    Each would be charged before its next step anyway, one at a time, and the heap would be reordered each time. CPUs
+    that are in the heap only until the host runs them again pay nothing: they may now be before others.
     """
+    idle = int64(0)
     for i in range(Q[B.o_misc + k.HEAP_SIZE]):
         cpu = Q[B.o_heap + i]
-        if cpu != sender:
+        if Q[B.o_idles + cpu]:
+            idle += 1
+        elif cpu != sender:
             Q[B.o_clock + cpu] += time
             Q[B.o_paid + cpu] += time
+    if idle:
+        for i in range(Q[B.o_misc + k.HEAP_SIZE]):
+            sift_up(Q, B, int64(i))
 
 
 @internal

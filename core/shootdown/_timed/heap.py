@@ -92,6 +92,12 @@ def leave(Q: Cells, B: Books, cpu: int) -> None:
 
 
 @inlined
+def steps_later(Q: Cells, B: Books, cpu: int) -> bool:
+    """Whether a CPU has a step to take, and is not in the heap only until the host runs it again."""
+    return bool(Q[B.o_place + cpu] >= 0 and Q[B.o_idles + cpu] == 0)
+
+
+@inlined
 def second(Q: Cells, B: Books) -> int:
     """Return the CPU that comes after the one at the root, or -1 if there is none."""
     n = Q[B.o_misc + k.HEAP_SIZE]

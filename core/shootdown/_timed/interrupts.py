@@ -35,7 +35,7 @@ from shootdown._timed.costs import (
     PREEMPTED_FOR,
 )
 from shootdown._timed.entries import count, log
-from shootdown._timed.handlers import busy_until, charge, charge_everybody
+from shootdown._timed.handlers import busy_until, can_step, charge, charge_everybody
 from shootdown._timed.heap import push
 
 
@@ -446,5 +446,4 @@ def take_late(
             take_by_word(S, L, Q, B, sender, word, bit)
             end = spend(S, L, Q, B, costs, events, sender, word, now)
             Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
-            push(Q, B, sender)
-            Q[B.o_idles + sender] = 0
+            can_step(Q, B, sender)

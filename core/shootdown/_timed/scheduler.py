@@ -107,7 +107,8 @@ def run(
         stolen = owed(Q, B, cpu) - Q[B.o_paid + cpu]
         if stolen:
             Q[B.o_paid + cpu] += stolen
-            Q[B.o_clock + cpu] += stolen
+            if Q[B.o_idles + cpu] == 0:
+                Q[B.o_clock + cpu] += stolen
             sift_down(Q, B, int64(0))
             continue
         if Q[B.o_resume + cpu] > 0 and Q[B.o_clock + cpu] >= Q[B.o_resume + cpu]:

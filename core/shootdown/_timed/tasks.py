@@ -12,8 +12,8 @@ from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, SWITCH
 from shootdown._timed.entries import count
-from shootdown._timed.handlers import busy_until, owed
-from shootdown._timed.heap import leave, push, sift_down
+from shootdown._timed.handlers import busy_until, can_step, owed
+from shootdown._timed.heap import leave, steps_later
 
 
 @internal
@@ -38,8 +38,7 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
         count(Q, B, k.CONTEXT_SWITCHES, 1, task)
         if said:
             count(Q, B, k.ROOT_LOADS, 1, task)
-        push(Q, B, cpu)
-        Q[B.o_idles + cpu] = 0
+        can_step(Q, B, cpu)
 
 
 @inlined
@@ -67,6 +66,8 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
     if spins:  # the running task spins for ever: the one that wakes up takes its place, and it is queued
         enqueue(Q, B, cpu, current, time)
     if spins or current < 0:
+        if steps_later(Q, B, cpu):  # it is still switching to the task that spins: handlers put that off
+            Q[B.o_clock + cpu] += owed(Q, B, cpu) - Q[B.o_paid + cpu]
         Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
         Q[B.o_paid + cpu] = owed(Q, B, cpu)
         run_on(S, L, Q, B, costs, cpu, task)
@@ -106,7 +107,6 @@ def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -
         Q[B.o_queue_end + cpu] = -1
     Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_ready + task])
     run_on(S, L, Q, B, costs, cpu, task)
-    sift_down(Q, B, Q[B.o_place + cpu])
 
 
 @internal
@@ -158,8 +158,7 @@ def wake_waiters(
             Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
             Q[B.o_misc + k.SYSTEM] += Q[B.o_clock + cpu] - Q[B.o_since + task]
             Q[B.o_paid + cpu] = owed(Q, B, cpu)
-            push(Q, B, cpu)
-            Q[B.o_idles + cpu] = 0
+            can_step(Q, B, cpu)
 
 
 @internal

@@ -9,6 +9,7 @@ from tests.core.timed.clocked import Clocked
 from shootdown._timed import books as k
 from shootdown._timed.handlers import (
     busy_until,
+    can_step,
     charge,
     charge_everybody,
     owed,
@@ -16,7 +17,7 @@ from shootdown._timed.handlers import (
     rejoin,
     set_apart,
 )
-from shootdown._timed.heap import push
+from shootdown._timed.heap import push, remove
 
 CPUS = 4
 
@@ -116,3 +117,42 @@ def test_who_has_a_step_to_take_pays_a_broadcast_at_once() -> None:
     found.book(pay_at_once, 1, 7)
     assert found.cells("clock").tolist() == [7, 10, 27, 0]
     assert found.cells("paid").tolist() == [7, 0, 7, 0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=CPUS, max_size=CPUS), st.integers(1, 9))
+def test_who_only_waits_for_the_host_pays_nothing_and_all_stay_in_order(
+    cpus: list[tuple[int, bool]], time: int
+) -> None:
+    found = machine()
+    for cpu, (clock, idle) in enumerate(cpus):
+        found.cells("clock")[cpu] = clock
+        found.cells("idles")[cpu] = idle
+        found.book(push, cpu)
+    sender = int(found.cells("heap")[0])
+    found.book(pay_at_once, sender, time)
+    expected = [clock + (0 if idle or cpu == sender else time) for cpu, (clock, idle) in enumerate(cpus)]
+    assert found.cells("clock").tolist() == expected
+    assert drawn(found) == sorted(range(CPUS), key=lambda cpu: (expected[cpu], cpu))
+
+
+@given(st.permutations(range(CPUS)), st.integers(0, CPUS - 1), st.integers(0, 9))
+def test_a_cpu_whose_clock_goes_on_has_its_step_after_those_that_are_earlier(
+    order: list[int], later: int, time: int
+) -> None:
+    found = machine()
+    for cpu in order:
+        found.cells("clock")[cpu] = order.index(cpu)
+        found.book(push, cpu)
+    found.cells("clock")[later] += time
+    found.book(can_step, later)
+    clocks = found.cells("clock").tolist()
+    assert drawn(found) == sorted(range(CPUS), key=lambda cpu: (clocks[cpu], cpu))
+
+
+def drawn(found: Clocked) -> list[int]:
+    """Take all CPUs out of the heap, the first of those left each time."""
+    order = []
+    while found.misc(k.HEAP_SIZE):
+        order.append(int(found.cells("heap")[0]))
+        found.book(remove, order[-1])
+    return order

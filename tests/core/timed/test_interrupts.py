@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import pytest
-from tests.core.timed.clocked import COST, Doing, platform, run, scripted
+from tests.core.timed.clocked import COST, Doing, costs, platform, run, scripted
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
@@ -304,3 +306,62 @@ def test_an_instruction_that_broadcasts_takes_time_from_every_other_cpu() -> Non
     found = executing("tlbi_vae1is", 1, o.PER_STRIDE, units=3, broadcasts=True)
     assert found.counts["broadcast_invalidations"] == 3
     assert clocks(found)[1] == IN + SPIN * COST["user_ns"] + 3 * COST["page_flush_ns"]
+
+
+# --- CPUs between tasks
+
+
+def everybody_flushes(asm: Assembler) -> None:
+    """Broadcast one invalidation of a whole mm, by an instruction."""
+    asm.execute("tlbie", broadcasts=True, cost="broadcast_ns")
+
+
+def everybody_syncs(asm: Assembler) -> None:
+    """Interrupt every other CPU and wait."""
+    asm.target_online()
+    asm.send(o.CALL_SYNC)
+    asm.wait()
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize(
+    ("reach", "lost"), [(everybody_syncs, "ipi_handler_ns"), (everybody_flushes, "full_flush_ns")]
+)
+def test_what_reaches_a_cpu_that_switches_to_a_spinning_task_puts_the_end_of_the_switch_off(
+    reach: Callable[[Assembler], None], lost: str, one_by_one: bool
+) -> None:
+    """The sender wakes a task on it before the end of the switch: it is switched to after that."""
+    switch = 100_000
+
+    def wakes(asm: Assembler) -> None:
+        asm.work("fork_ns")
+        reach(asm)
+        asm.signal(1)
+
+    def waits(asm: Assembler) -> None:
+        asm.await_event(1, 1)
+        asm.work("zap_ns")
+
+    spins = Doing(lambda asm: asm.park(1), cpu=1)
+    machine = scripted(Doing(wakes), spins, Doing(waits, cpu=1))
+    on = platform(costs=costs(switch_ns=switch, fork_ns=switch + switch // 2))
+    found = run_machine(machine, on, one_by_one=one_by_one)
+    assert clocks(found)[1] == 3 * switch + COST[lost] + switch + COST["zap_ns"] + switch
+
+
+def test_invalidations_do_not_put_off_when_the_host_runs_an_idle_vcpu_again() -> None:
+    def asks(asm: Assembler) -> None:
+        everybody_flushes(asm)
+        asm.work("fork_ns", 3)
+        everybody_syncs(asm)
+
+    def flushes_later(asm: Assembler) -> None:
+        asm.work("fork_ns", 20)
+        everybody_flushes(asm)
+
+    preempted_ns = 100 * COST["fork_ns"]
+    on = platform(costs=costs(preempted_ns=preempted_ns))
+    found = run(Doing(asks), Doing(flushes_later, cpu=2), on=on, preempted=[1])
+    sent = IN + COST["broadcast_ns"] + 3 * COST["fork_ns"]
+    handled = sent + preempted_ns + COST["ipi_handler_ns"]
+    assert clocks(found)[0] == handled + 2 * COST["ipi_answer_each_ns"]

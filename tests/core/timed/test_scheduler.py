@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.core.timed.clocked import COST, Doing, platform, run, scripted
+from tests.core.timed.clocked import COST, Doing, costs, platform, run, scripted
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK
+from shootdown._timed import books as k
 from shootdown._timed import endless
 from shootdown._timed.run import Run, run_machine
 from shootdown._values.errors import ShootdownError
@@ -186,6 +189,39 @@ def test_a_cpu_that_spins_for_good_is_there_for_a_task_that_is_woken() -> None:
     found = run_machine(machine, platform())
     assert clocks(found)[0] >= IN + 9 * COST["fork_ns"] + COST["lock_wake_ns"] + COST["zap_ns"]
     assert found.state[machine.layout.o_cpu + 0 * CPU_CELLS + CPU_TASK] == 2
+
+
+@given(st.integers(11, 19), st.lists(st.integers(1, 40), min_size=4, max_size=6))
+@example(16, [27, 8, 21, 36])
+@settings(max_examples=60, deadline=None)
+def test_steps_come_in_the_order_of_time_if_a_cpu_ends_its_switch_later(told: int, begin: list[int]) -> None:
+    """CPU 1 is still switching to a task that spins when another is woken: it ends the next switch instead."""
+
+    def wakes(asm: Assembler) -> None:
+        asm.work("skip_ns", told)
+        asm.signal(1)
+        asm.work("skip_ns", 90)
+
+    def waits(asm: Assembler) -> None:
+        asm.await_event(1, 1)
+        with asm.loop(9):
+            asm.work("zap_ns")
+
+    def works(asm: Assembler, first: int) -> None:
+        asm.work("skip_ns", first)
+        with asm.loop(20):
+            asm.work("skip_ns")
+
+    found = run(
+        Doing(wakes),
+        Doing(lambda asm: asm.park(1), cpu=1),
+        Doing(waits, cpu=1),
+        *[Doing(partial(works, first=first), cpu=cpu) for cpu, first in enumerate(begin, 2)],
+        on=platform(costs=costs(switch_ns=10_000, skip_ns=1_000, zap_ns=500)),
+        events=4_000,
+    )
+    begins = [event[1] for event in found.events.tolist() if event[0] == k.LOG_STEP]
+    assert begins == sorted(begins)
 
 
 def test_an_invariant_that_fails_ends_its_task_in_a_timed_run() -> None:

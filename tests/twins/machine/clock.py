@@ -142,6 +142,8 @@ class Run:
         while self.able:
             if self.steps > self.most_steps:
                 raise TooLongError
+            for idle in self.only_resumes:
+                self.stolen[idle] = 0  # handlers don't put off when the host runs it again
             cpu = min(self.able, key=lambda n: (self.clock[n] + self.stolen[n], n))
             self.clock[cpu] += self.stolen[cpu]
             self.stolen[cpu] = 0
@@ -270,6 +272,8 @@ class Run:
         self.can_step(cpu)
 
     def can_step(self, cpu: int) -> None:
+        if cpu in self.only_resumes:
+            self.stolen[cpu] = 0
         self.able.add(cpu)
         self.only_resumes.discard(cpu)
 
@@ -286,6 +290,8 @@ class Run:
             self.queues[cpu].append(current)
             self.ready_at[current] = time
         if spins or current is None:
+            if cpu in self.able and cpu not in self.only_resumes:
+                self.clock[cpu] += self.stolen[cpu]  # it is still switching to the task that spins
             self.clock[cpu] = max(self.clock[cpu], time, self.busy[cpu])
             self.stolen[cpu] = 0
             self.run_on(cpu, task)
