@@ -18,7 +18,7 @@ def flush(asm: Assembler) -> None:
     asm.work("fork_ns", 3, text="wait until the others have begun")
     with asm.because("munmap"):
         with asm.because("TLB flush"), asm.function("tlb_flush_mmu", "mm/mmu_gather.c"):
-            asm.request(2, cleared=o.CLEARED_PMDS, hi=1, text="a range")
+            asm.request(2, cleared=o.CLEARED_PTES, hi=1, text="a range")
             with asm.function("flush_tlb_mm_range", "arch/x86/mm/tlb.c"):
                 asm.begin_flush(2, ceiling=33)
                 asm.target_mm_cpumask()

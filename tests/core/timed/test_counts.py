@@ -25,7 +25,7 @@ def flushing(call: int, *, pages: int, with_self: Callable[[Assembler], None] = 
     def write(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
         asm.note(o.NOTE_SECTION, 1)
-        asm.request(2, cleared=o.CLEARED_PMDS, hi=pages)
+        asm.request(2, cleared=o.CLEARED_PTES, hi=pages)
         asm.flush_begin(2, 4)
         asm.target_mm()
         with_self(asm)
@@ -105,7 +105,7 @@ def flushing_here() -> Doing:
 
     def write(asm: Assembler) -> None:
         for pages, forced in ((1, 0), (9, 0), (1, 1), (9, 1)):
-            asm.request(2, cleared=o.CLEARED_PMDS, hi=pages)
+            asm.request(2, cleared=o.CLEARED_PTES, hi=pages)
             asm.flush_begin(2, 4)
             asm.flush_self(own_handler=True, forced=forced)
             asm.cancel()

@@ -21,7 +21,7 @@ def flushing(*, units: int = 1, ceiling: int = 33, call: int = o.CALL_FLUSH, **s
 
     def write(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
-        asm.request(2, cleared=o.CLEARED_PMDS, hi=units)
+        asm.request(2, cleared=o.CLEARED_PTES, hi=units)
         asm.flush_begin(2, ceiling)
         asm.target_mm_cpumask()
         asm.send(call, each=send.get("each", 0))
@@ -168,7 +168,7 @@ def unsharing(asm: Assembler, *, flush: bool = False) -> None:
     asm.note(o.NOTE_SECTION, 1)
     asm.clear_pud()
     if flush:
-        asm.request(2, cleared=o.CLEARED_PMDS, hi=1)
+        asm.request(2, cleared=o.CLEARED_PTES, hi=1)
         asm.flush_begin(2, 33)
         asm.target_mm_cpumask()
         asm.send_flush_ipis()
@@ -266,7 +266,7 @@ def executing(name: str, times: int, per: int, *, units: int, broadcasts: bool =
 
     def write(asm: Assembler) -> None:
         asm.work("fork_ns", 3)
-        asm.request(2, cleared=o.CLEARED_PMDS, hi=units)
+        asm.request(2, cleared=o.CLEARED_PTES, hi=units)
         asm.flush_begin(2, 1000)
         asm.target_mm_cpumask()
         asm.execute(name, times, per, broadcasts=broadcasts, cost="broadcast_ns")
