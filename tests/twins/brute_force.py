@@ -1,0 +1,668 @@
+"""Small programs on ordinary memory, searched by brute force in plain Python; nothing of the package is used.
+
+Written from what Linux 7.0 does (mm/memory.c, mm/mmu_gather.c, mm/mremap.c, mm/mprotect.c, mm/gup.c, arch/x86/mm/tlb.c,
+arch/arm64/include/asm/tlbflush.h) and from the manuals. All orders of single actions are tried: each read or write of
+something shared is one, so is each interrupt or broadcast that arrives, each fill of a TLB, each access in user mode.
+
+A violation needs one translation of one address on one CPU, and what a TLB holds changes no action of the kernel. So a
+search watches one CPU and one address, and fills no other; a program is searched for each of them. Memory is
+sequentially consistent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+State = list[Any]
+#: An action: None if it has to wait, else the number of the task's next action.
+Action = Callable[[State], "int | None"]
+
+#: Entries that a page table has, and pages from which flushes of the whole address space are cheaper.
+TABLE = 512
+CEILING = {"x86": 33, "arm64": TABLE - 1}
+ALL = 1 << 30
+
+
+class FoundError(Exception):
+    """A CPU can use what is gone."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call of a program.
+
+    Args:
+        name: madvise, mprotect, munmap, mremap, truncate or gup.
+        atoms: the numbers of the addresses; for mremap the old one and the new one.
+        tables: tables that a munmap() frees.
+        flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`.
+    """
+
+    name: str
+    atoms: tuple[int, ...]
+    tables: tuple[int, ...] = ()
+    flaws: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Small:
+    """A small program and the kernel and hardware that run it.
+
+    Args:
+        pages: the page number of each address; a table has `TABLE` of them.
+        maps: for each address the frame that it maps, or None.
+        writable: for each address whether it may be written.
+        file: the frame that is also in the page cache.
+        threads: the calls of each thread, each on a CPU of its own.
+        user: one more CPU that only computes: `""` for none, `runs`, `sleeps` (and
+            wakes when the first thread has begun) or `idle` (for ever).
+        way: `x86` or `arm64`.
+        ranges: the CPU has instructions that flush ranges.
+        rcu: page tables are freed after a grace period, else after the flush.
+        rechecks: GUP-fast reads the PMD entry again.
+    """
+
+    pages: tuple[int, ...]
+    maps: tuple[int | None, ...]
+    writable: tuple[bool, ...]
+    file: int
+    threads: tuple[tuple[Call, ...], ...]
+    user: str = ""
+    way: str = "x86"
+    ranges: bool = False
+    rcu: bool = True
+    rechecks: bool = True
+
+    def table(self, atom: int) -> int:
+        """Return the table that has the entry of an address."""
+        return self.pages[atom] // TABLE
+
+
+@dataclass
+class Fields:
+    """Names for the places of a state."""
+
+    first: State = field(default_factory=list)
+
+    def add(self, value: Any = 0, times: int = 1) -> int:
+        """Add some places with a first value; return the first of them."""
+        self.first.extend([value] * times)
+        return len(self.first) - times
+
+
+class Watched:
+    """The search of a program for a violation by one CPU at one address."""
+
+    def __init__(self, program: Small, cpu: int, atom: int) -> None:
+        self.p = program
+        self.cpu, self.atom = cpu, atom
+        self.slot = program.table(atom)
+        self.cpus = len(program.threads) + bool(program.user)
+        tables = 1 + max(n // TABLE for n in program.pages)
+        frames = 1 + max([f for f in program.maps if f is not None], default=0)
+        frames = max(frames, program.file + 1)
+        fields = Fields()
+        add = fields.add
+        self.pc, self.req, self.out = add(0, self.cpus), add(None, self.cpus), add(0, self.cpus)
+        self.got, self.gather = add(0, self.cpus), add((0, 0, False, False), self.cpus)
+        self.queue, self.snap = add((), self.cpus), add(0, self.cpus)
+        self.pmd, self.freed = add(1, tables), add(False, tables)
+        self.ptl, self.grace = add(False, tables), add(None, tables)
+        self.pte = add(0, len(program.pages))
+        self.refs, self.cached = add(0, frames), add(False)
+        self.mmap, self.i_mmap = add(0), add(0)
+        self.vma, self.pending, self.gen, self.wakes = add(0), add(0), add(0), add(False)
+        self.user, self.loaded, self.lazy = add(True, self.cpus), add(True, self.cpus), add(False, self.cpus)
+        self.off, self.mask, self.seen = add(False, self.cpus), add(True, self.cpus), add(0, self.cpus)
+        self.link, self.tlb = add(False), add(0)
+        self.ever, self.taken, self.taken_w = add(0), add(0), add(0)
+        self.first = fields.first
+        self.first[self.cached] = True
+        self.first[self.refs + program.file] = 1
+        for n, frame in enumerate(program.maps):
+            if frame is not None:
+                self.first[self.pte + n] = 2 * (frame + 1) + program.writable[n]
+                self.first[self.refs + frame] += 1
+                self.first[self.vma] |= 1 << n
+        if program.maps[atom] is not None:
+            self.first[self.ever] = 1 << program.maps[atom]
+        self.code: list[list[Action]] = []
+        for me, calls in enumerate(program.threads):
+            self.code.append([])
+            if program.user == "sleeps" and me == 0:
+                self._set(me, self.wakes, True)
+            for call in calls:
+                self._call(me, call)
+        if program.user:
+            self.code.append([])
+            self._user(len(program.threads), program.user)
+
+    # --- the search
+
+    def states(self, most: int = 1 << 30) -> tuple[str, int]:
+        """Search breadth-first; return `bug` or `safe`, and the number of states."""
+        first = tuple(self.first)
+        seen, queue = {first}, deque([first])
+        try:
+            while queue:
+                for new in self._next(queue.popleft()):
+                    if new not in seen:
+                        seen.add(new)
+                        queue.append(new)
+                if len(seen) > most:
+                    raise OverflowError(f"more than {most} states")
+        except FoundError:
+            return "bug", len(seen)
+        return "safe", len(seen)
+
+    def _next(self, old: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        found = []
+        for me, code in enumerate(self.code):
+            at = old[self.pc + me]
+            if at < len(code):
+                s = list(old)
+                then = code[at](s)
+                if then is not None:
+                    s[self.pc + me] = then
+                    found.append(tuple(s))
+            waiting = old[self.out + me]
+            for cpu in range(self.cpus):
+                if waiting >> cpu & 1 and (self.p.way == "arm64" or not old[self.off + cpu]):
+                    s = list(old)
+                    s[self.out + me] ^= 1 << cpu
+                    self._arrives(s, cpu, *s[self.req + me])
+                    found.append(tuple(s))
+        for table in {self.p.table(n) for n in range(len(self.p.pages))}:
+            if old[self.grace + table] == 0:
+                s = list(old)
+                s[self.grace + table], s[self.freed + table] = None, True
+                found.append(tuple(s))
+        self._hardware(old, found)
+        return found
+
+    def _hardware(self, old: tuple[Any, ...], found: list[tuple[Any, ...]]) -> None:
+        """Let the watched CPU fill its walk cache or its TLB, or use what it holds."""
+        held = old[self.tlb]
+        if held and old[self.user + self.cpu]:
+            frame = held // 2 - 1
+            if old[self.refs + frame] == 0:
+                raise FoundError("a freed page is used")
+            if old[self.taken] >> frame & 1:
+                raise FoundError("a right that was taken away is used")
+            if held & 1 and old[self.taken_w] >> frame & 1:
+                raise FoundError("a page is written that was made read-only")
+        if not old[self.loaded + self.cpu]:
+            return
+        if old[self.link]:
+            if old[self.freed + self.slot]:
+                raise FoundError("a walker reads a freed table")
+            value = old[self.pte + self.atom]
+            if value and not held:
+                s = list(old)
+                s[self.tlb] = value
+                found.append(tuple(s))
+        elif old[self.pmd + self.slot]:
+            s = list(old)
+            s[self.link] = True
+            found.append(tuple(s))
+
+    # --- what programs are made of
+
+    def _do(self, me: int, action: Callable[[State], "bool | None"]) -> None:
+        """Add an action that goes on with the next one; it waits while it returns False."""
+        after = len(self.code[me]) + 1
+        self.code[me].append(lambda s: None if action(s) is False else after)
+
+    def _set(self, me: int, place: int, value: Any) -> None:
+        def action(s: State) -> None:
+            s[place] = value
+
+        self._do(me, action)
+
+    def _or_to(self, me: int, test: Callable[[State], "bool | None"], ends: list[int]) -> None:
+        """Add an action that leaves for `ends` (filled in later) where `test` is true; it waits for None."""
+        after = len(self.code[me]) + 1
+
+        def action(s: State) -> int | None:
+            leaves = test(s)
+            return None if leaves is None else ends[0] if leaves else after
+
+        self.code[me].append(action)
+
+    def _shared(self, me: int, place: int, *, write: bool) -> None:
+        """Take a lock that readers share; -1 is a writer."""
+
+        def action(s: State) -> bool | None:
+            if s[place] < 0 or (write and s[place]):
+                return False
+            s[place] += -1 if write else 1
+            return None
+
+        self._do(me, action)
+
+    def _release(self, me: int, place: int, *, write: bool) -> None:
+        self._do(me, lambda s: s.__setitem__(place, s[place] + (1 if write else -1)))
+
+    def _free(self, s: State, frames: Sequence[int]) -> None:
+        for frame in frames:
+            s[self.refs + frame] -= 1
+
+    def _occupants(self, s: State, me: int, atom: int) -> None:
+        """Note, under the lock, whose right a call takes: all that the address ever mapped until now."""
+        if atom == self.atom:
+            s[self.snap + me] |= s[self.ever]
+
+    # --- flushes
+
+    def _flush(self, me: int, request: Callable[[State], tuple[int, int, bool]]) -> None:
+        """Flush a range, and wait: `request` gives its first page, its end and whether walk caches are meant."""
+        p = self.p
+
+        def begin(s: State) -> None:
+            lo, hi, walk = request(s)
+            if hi - lo > CEILING[p.way] and not (p.way == "arm64" and p.ranges and hi < ALL):
+                lo, hi = 0, ALL
+            s[self.gen] += p.way == "x86"
+            s[self.req + me] = (lo, hi, walk, s[self.gen])
+            if p.way == "arm64":
+                s[self.out + me] = (1 << self.cpus) - 1
+
+        def consider(cpu: int) -> Callable[[State], None]:
+            def action(s: State) -> None:
+                walk = s[self.req + me][2]
+                if s[self.mask + cpu] and (walk or (s[self.loaded + cpu] and not s[self.lazy + cpu])):
+                    s[self.out + me] |= 1 << cpu
+
+            return action
+
+        def wait(s: State) -> bool | None:
+            if s[self.out + me]:
+                return False
+            s[self.req + me] = None
+            return None
+
+        self._do(me, begin)
+        if p.way == "x86":
+            for cpu in range(self.cpus):
+                if cpu != me:
+                    self._do(me, consider(cpu))
+            self._do(me, lambda s: self._arrives(s, me, *s[self.req + me]))
+        self._do(me, wait)
+
+    def _arrives(self, s: State, cpu: int, lo: int, hi: int, walk: bool, gen: int) -> None:
+        """Take a broadcast, or the interrupt of flush_tlb_func()."""
+        if self.p.way == "arm64":
+            everything = hi >= ALL
+            if cpu == self.cpu:
+                if everything or lo <= self.p.pages[self.atom] < hi:
+                    s[self.tlb] = 0
+                slot = self.slot * TABLE
+                if everything or (walk and lo < slot + TABLE and hi > slot):
+                    s[self.link] = False
+            return
+        if not s[self.loaded + cpu]:
+            s[self.mask + cpu] = False
+            return
+        if s[self.lazy + cpu]:  # to init_mm; what it holds stays under the PCID
+            s[self.loaded + cpu], s[self.lazy + cpu] = False, False
+            return
+        if gen <= s[self.seen + cpu]:
+            return
+        partial = hi < ALL and gen == s[self.seen + cpu] + 1 == s[self.gen]
+        s[self.seen + cpu] = s[self.gen]
+        if cpu == self.cpu:
+            s[self.link] = False  # INVLPG drops all paging-structure caches
+            if not partial or lo <= self.p.pages[self.atom] < hi:
+                s[self.tlb] = 0
+
+    # --- gathers: (first page, end, tables are freed, something was cleared)
+
+    def _begin(self, me: int) -> None:
+        def action(s: State) -> None:
+            s[self.pending] += 1
+            s[self.gather + me] = (ALL, 0, False, False)
+
+        self._do(me, action)
+
+    def _add(self, s: State, me: int, lo: int, hi: int, *, table: bool = False) -> None:
+        first, end, tables, _ = s[self.gather + me]
+        s[self.gather + me] = (min(first, lo), max(end, hi), tables or table, True)
+
+    def _flush_gather(self, me: int) -> None:
+        """tlb_flush_mmu_tlbonly()."""
+        ends: list[int] = []
+        self._or_to(me, lambda s: not s[self.gather + me][3], ends)
+        self._flush(me, lambda s: s[self.gather + me][:3])
+        self._set(me, self.gather + me, (ALL, 0, False, False))
+        ends.append(len(self.code[me]))
+
+    def _end_vma(self, me: int) -> None:
+        if self.p.way == "arm64":  # x86 merges VMAs
+            self._flush_gather(me)
+
+    def _finish(self, me: int, call: Call, tables: tuple[int, ...] = ()) -> None:
+        def nested(s: State) -> None:
+            if s[self.pending] > 1:
+                s[self.gather + me] = (0, ALL, True, True)
+
+        def pages(s: State) -> None:
+            self._free(s, s[self.queue + me])
+            s[self.queue + me] = ()
+
+        def freed(table: int) -> Callable[[State], None]:
+            def action(s: State) -> None:
+                if self.p.rcu:
+                    s[self.grace + table] = sum(1 << c for c in range(self.cpus) if s[self.off + c])
+                else:
+                    s[self.freed + table] = True
+
+            return action
+
+        if "freed first" in call.flaws:
+            self._do(me, pages)
+        if "no nested check" not in call.flaws:
+            self._do(me, nested)
+        self._flush_gather(me)
+        for table in tables:
+            self._do(me, freed(table))
+        self._do(me, pages)
+        self._do(me, lambda s: s.__setitem__(self.pending, s[self.pending] - 1))
+
+    # --- page tables
+
+    def _lock_table(self, me: int, table: int, ends: list[int]) -> None:
+        """pte_offset_map_lock(): the PMD entry is read again under the lock, so both are one action."""
+
+        def action(s: State) -> bool | None:
+            if not s[self.pmd + table]:
+                return True
+            if s[self.ptl + table]:
+                return None
+            if s[self.freed + table]:
+                raise FoundError("the kernel reads a freed table")
+            s[self.ptl + table] = True
+            return False
+
+        self._or_to(me, action, ends)
+
+    def _zap(self, me: int, call: Call, atoms: Sequence[int], *, checks_vma: bool) -> None:
+        """zap_pte_range()."""
+        for table in sorted({self.p.table(n) for n in atoms}):
+            ends: list[int] = []
+            self._lock_table(me, table, ends)
+            for n in atoms:
+                if self.p.table(n) == table:
+                    self._do(me, self._clear(me, call, n, checks_vma=checks_vma))
+            self._set(me, self.ptl + table, False)
+            ends.append(len(self.code[me]))
+
+    def _clear(self, me: int, call: Call, n: int, *, checks_vma: bool) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            if checks_vma and not s[self.vma] >> n & 1:
+                return
+            self._occupants(s, me, n)
+            value, s[self.pte + n] = s[self.pte + n], 0
+            if value:
+                s[self.queue + me] = tuple(sorted((*s[self.queue + me], value // 2 - 1)))
+                if "forgotten" not in call.flaws:
+                    self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)
+
+        return action
+
+    # --- calls
+
+    def _call(self, me: int, call: Call) -> None:
+        self._set(me, self.user + me, False)
+        getattr(self, f"_{call.name}")(me, call)
+
+        def back(s: State) -> None:
+            which = self.taken_w if call.name == "mprotect" else self.taken
+            if call.name != "truncate":  # its right is the page, wherever it is mapped
+                s[which] |= s[self.snap + me]
+            s[self.snap + me] = s[self.got + me] = 0
+            s[self.gather + me] = (0, 0, False, False)
+            s[self.user + me] = True
+
+        self._do(me, back)
+
+    def _madvise(self, me: int, call: Call) -> None:
+        self._shared(me, self.mmap, write=False)
+        self._begin(me)
+        self._zap(me, call, call.atoms, checks_vma=True)
+        self._finish(me, call)
+        self._release(me, self.mmap, write=False)
+
+    def _munmap(self, me: int, call: Call) -> None:
+        gone = sum(1 << n for n in call.atoms)
+
+        def detach(s: State) -> None:
+            s[self.vma] &= ~gone
+            s[self.mmap] = 1  # mmap_write_downgrade()
+
+        self._shared(me, self.mmap, write=True)
+        self._do(me, detach)
+        self._begin(me)
+        self._zap(me, call, call.atoms, checks_vma=False)
+        self._end_vma(me)
+        if any(self.p.maps[n] == self.p.file for n in call.atoms):  # unlink_file_vma() waits for a truncation
+            self._shared(me, self.i_mmap, write=True)
+            self._release(me, self.i_mmap, write=True)
+        for table in call.tables:
+            self._do(me, self._unlink(me, table))
+        self._finish(me, call, call.tables)
+        self._release(me, self.mmap, write=False)
+
+    def _unlink(self, me: int, table: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            s[self.pmd + table] = 0
+            self._add(s, me, table * TABLE, table * TABLE + 1, table=True)
+
+        return action
+
+    def _mprotect(self, me: int, call: Call) -> None:
+        self._shared(me, self.mmap, write=True)
+        self._begin(me)
+        for table in sorted({self.p.table(n) for n in call.atoms}):
+            ends: list[int] = []
+            self._lock_table(me, table, ends)
+            for n in call.atoms:
+                if self.p.table(n) == table:
+                    skip: list[int] = []
+                    self._or_to(me, self._starts(me, n), skip)
+                    self._do(me, self._commit(me, call, n))
+                    skip.append(len(self.code[me]))
+            self._set(me, self.ptl + table, False)
+            ends.append(len(self.code[me]))
+        self._end_vma(me)
+        self._finish(me, call)
+        self._release(me, self.mmap, write=True)
+
+    def _starts(self, me: int, n: int) -> Callable[[State], bool]:
+        def action(s: State) -> bool:
+            if not s[self.vma] >> n & 1:
+                return True
+            self._occupants(s, me, n)
+            s[self.got + me], s[self.pte + n] = s[self.pte + n], 0
+            return not s[self.got + me]
+
+        return action
+
+    def _commit(self, me: int, call: Call, n: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            s[self.pte + n] = s[self.got + me] & ~1
+            if s[self.got + me] & 1 and "forgotten" not in call.flaws:
+                self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)
+            s[self.got + me] = 0
+
+        return action
+
+    def _mremap(self, me: int, call: Call) -> None:
+        old, new = call.atoms
+        page = self.p.pages[old] + ("next page" in call.flaws)
+
+        def flush() -> None:
+            self._flush(me, lambda _: (page, page + 1, True))
+
+        self._shared(me, self.mmap, write=True)
+        end: list[int] = []
+        self._or_to(me, lambda s: not s[self.vma] >> old & 1, end)
+        out: list[int] = []
+        self._lock_table(me, self.p.table(old), out)
+        other: list[int] = []
+        self._lock_table(me, self.p.table(new), other)
+        empty: list[int] = []
+
+        def move(s: State) -> bool:
+            self._occupants(s, me, old)
+            s[self.got + me], s[self.pte + old] = s[self.pte + old], 0
+            return not s[self.got + me]
+
+        def put(s: State) -> None:
+            s[self.pte + new] = s[self.got + me]
+            if new == self.atom:
+                s[self.ever] |= 1 << s[self.got + me] // 2 - 1
+
+        self._or_to(me, move, empty)
+        self._do(me, put)
+        if "late flush" not in call.flaws:
+            flush()
+        empty.append(len(self.code[me]))
+        self._set(me, self.ptl + self.p.table(new), False)
+        other.append(len(self.code[me]))
+        self._set(me, self.ptl + self.p.table(old), False)
+        out.append(len(self.code[me]))
+        if "late flush" in call.flaws:
+            flush()
+
+        def moved(s: State) -> None:
+            s[self.vma] = s[self.vma] & ~(1 << old) | 1 << new
+
+        self._do(me, moved)
+        self._begin(me)  # move_vma() unmaps the old place
+        self._zap(me, Call("munmap", (old,)), (old,), checks_vma=False)
+        self._end_vma(me)
+        self._finish(me, Call("munmap", (old,)))
+        end.append(len(self.code[me]))
+        self._release(me, self.mmap, write=True)
+
+    def _truncate(self, me: int, call: Call) -> None:
+        self._shared(me, self.i_mmap, write=False)
+        self._begin(me)
+        self._zap(me, call, call.atoms, checks_vma=False)
+        self._finish(me, call)
+        self._release(me, self.i_mmap, write=False)
+
+        def leaves(s: State) -> None:
+            if s[self.cached]:
+                s[self.cached] = False
+                self._free(s, [self.p.file])
+
+        self._do(me, leaves)
+
+    def _gup(self, me: int, call: Call) -> None:
+        (n,) = call.atoms
+        table = self.p.table(n)
+        out: list[int] = []
+        drop: list[int] = []
+
+        def read(s: State) -> int:
+            if s[self.freed + table]:
+                raise FoundError("GUP-fast reads a freed table")
+            return int(s[self.pte + n])
+
+        def first(s: State) -> bool:
+            s[self.got + me] = read(s)
+            return not s[self.got + me]
+
+        def get(s: State) -> bool:
+            at = self.refs + s[self.got + me] // 2 - 1
+            if not s[at]:
+                return True
+            s[at] += 1
+            return False
+
+        def same(s: State) -> bool:
+            return read(s) != s[self.got + me]
+
+        self._set(me, self.off + me, True)
+        self._or_to(me, lambda s: not s[self.pmd + table], out)
+        self._or_to(me, first, out)
+        self._or_to(me, get, out)
+        if self.p.rechecks:
+            self._or_to(me, lambda s: not s[self.pmd + table], drop)
+        self._or_to(me, same, drop)
+        self._or_to(me, lambda _: True, out)
+        drop.append(len(self.code[me]))
+        self._do(me, lambda s: self._free(s, [s[self.got + me] // 2 - 1]))
+        out.append(len(self.code[me]))
+
+        def leave(s: State) -> None:
+            s[self.off + me] = False
+            for t in range(self.freed - self.pmd):
+                if s[self.grace + t]:
+                    s[self.grace + t] &= ~(1 << me)
+
+        self._do(me, leave)
+
+    # --- a CPU that computes
+
+    def _user(self, me: int, what: str) -> None:
+        if what == "runs":
+            return
+        if self.p.way == "arm64":  # cpu_switch_mm() to the reserved table
+
+            def idle(s: State) -> None:
+                s[self.user + me] = s[self.loaded + me] = False
+
+        else:
+
+            def idle(s: State) -> None:
+                s[self.user + me], s[self.lazy + me] = False, True
+
+        if what == "idle":
+            self._do(me, idle)
+            return
+        awake: list[int] = []
+        self._or_to(me, lambda s: s[self.wakes], awake)
+        self._do(me, idle)
+        self._do(me, lambda s: s[self.wakes])
+        if self.p.way == "arm64":
+            self._set(me, self.loaded + me, True)
+        else:
+            self._wake(me)
+        self._set(me, self.user + me, True)
+        awake.append(len(self.code[me]))
+
+    def _wake(self, me: int) -> None:
+        """switch_mm_irqs_off() on x86."""
+
+        def begin(s: State) -> None:
+            s[self.off + me], s[self.lazy + me] = True, False
+            if not s[self.loaded + me]:
+                s[self.mask + me] = True
+
+        def catch_up(s: State) -> None:
+            if s[self.seen + me] != s[self.gen]:
+                s[self.seen + me] = s[self.gen]
+                if me == self.cpu:
+                    s[self.link], s[self.tlb] = False, 0
+            s[self.loaded + me] = True
+            s[self.off + me] = False
+
+        self._do(me, begin)
+        self._do(me, catch_up)
+
+
+def verdict(program: Small, most: int = 1 << 30) -> tuple[str, int]:
+    """Search a program for a violation by any CPU at any address; return `bug` or `safe`, and the states in all."""
+    total = 0
+    for cpu in range(len(program.threads) + bool(program.user)):
+        for atom in range(len(program.pages)):
+            found, states = Watched(program, cpu, atom).states(most)
+            total += states
+            if found == "bug":
+                return found, total
+    return "safe", total
