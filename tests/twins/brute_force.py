@@ -24,6 +24,8 @@ Action = Callable[[State], "int | None"]
 TABLE = 512
 CEILING = {"x86": 33, "arm64": TABLE - 1}
 ALL = 1 << 30
+#: A gather: its first page, its end, whether it freed tables, whether it cleared entries that map pages.
+_EMPTY = (ALL, 0, False, False)
 
 
 class FoundError(Exception):
@@ -107,7 +109,7 @@ class Watched:
         fields = Fields()
         add = fields.add
         self.pc, self.req, self.out = add(0, self.cpus), add(None, self.cpus), add(0, self.cpus)
-        self.got, self.gather = add(0, self.cpus), add((0, 0, False, False), self.cpus)
+        self.got, self.gather = add(0, self.cpus), add(_EMPTY, self.cpus)
         self.queue, self.snap = add((), self.cpus), add(0, self.cpus)
         self.pmd, self.freed = add(1, tables), add(False, tables)
         self.ptl, self.grace = add(False, tables), add(None, tables)
@@ -211,7 +213,7 @@ class Watched:
 
     # --- what programs are made of
 
-    def _do(self, me: int, action: Callable[[State], "bool | None"]) -> None:
+    def _do(self, me: int, action: Callable[[State], bool | None]) -> None:
         """Add an action that goes on with the next one; it waits while it returns False."""
         after = len(self.code[me]) + 1
         self.code[me].append(lambda s: None if action(s) is False else after)
@@ -222,7 +224,7 @@ class Watched:
 
         self._do(me, action)
 
-    def _or_to(self, me: int, test: Callable[[State], "bool | None"], ends: list[int]) -> None:
+    def _or_to(self, me: int, test: Callable[[State], bool | None], ends: list[int]) -> None:
         """Add an action that leaves for `ends` (filled in later) where `test` is true; it waits for None."""
         after = len(self.code[me]) + 1
 
@@ -257,16 +259,27 @@ class Watched:
 
     # --- flushes
 
-    def _flush(self, me: int, request: Callable[[State], tuple[int, int, bool]]) -> None:
-        """Flush a range, and wait: `request` gives its first page, its end and whether walk caches are meant."""
+    def _flush(self, me: int, request: Callable[[State], tuple[int, int, bool, bool]]) -> None:
+        """Flush a range, and wait.
+
+        Args:
+            me: the task.
+            request: gives the first page, the end, whether walk caches are meant, and whether each page is: a gather
+                that cleared no entries of pages names one address in each table.
+        """
         p = self.p
 
         def begin(s: State) -> None:
-            lo, hi, walk = request(s)
-            if hi - lo > CEILING[p.way] and not (p.way == "arm64" and p.ranges and hi < ALL):
+            lo, hi, walk, each = request(s)
+            stride = 1 if each or hi >= ALL else TABLE
+            if p.way == "arm64" and hi < ALL:
+                lo, hi = lo // stride * stride, -(-hi // stride) * stride
+            if (hi - lo) // stride > CEILING[p.way] and not (p.way == "arm64" and p.ranges and hi < ALL):
                 lo, hi = 0, ALL
+            if p.way == "arm64" and p.ranges:
+                stride = 1  # the instruction names a range, not addresses
             s[self.gen] += p.way == "x86"
-            s[self.req + me] = (lo, hi, walk, s[self.gen])
+            s[self.req + me] = (lo, hi, walk, stride, s[self.gen])
             if p.way == "arm64":
                 s[self.out + me] = (1 << self.cpus) - 1
 
@@ -292,12 +305,14 @@ class Watched:
             self._do(me, lambda s: self._arrives(s, me, *s[self.req + me]))
         self._do(me, wait)
 
-    def _arrives(self, s: State, cpu: int, lo: int, hi: int, walk: bool, gen: int) -> None:
+    def _arrives(self, s: State, cpu: int, lo: int, hi: int, walk: bool, stride: int, gen: int) -> None:
         """Take a broadcast, or the interrupt of flush_tlb_func()."""
+        page = self.p.pages[self.atom]
+        named = lo <= page < hi and (page - lo) % stride == 0
         if self.p.way == "arm64":
             everything = hi >= ALL
             if cpu == self.cpu:
-                if everything or lo <= self.p.pages[self.atom] < hi:
+                if everything or named:
                     s[self.tlb] = 0
                 slot = self.slot * TABLE
                 if everything or (walk and lo < slot + TABLE and hi > slot):
@@ -315,28 +330,28 @@ class Watched:
         s[self.seen + cpu] = s[self.gen]
         if cpu == self.cpu:
             s[self.link] = False  # INVLPG drops all paging-structure caches
-            if not partial or lo <= self.p.pages[self.atom] < hi:
+            if not partial or named:
                 s[self.tlb] = 0
 
-    # --- gathers: (first page, end, tables are freed, something was cleared)
+    # --- gathers
 
     def _begin(self, me: int) -> None:
         def action(s: State) -> None:
             s[self.pending] += 1
-            s[self.gather + me] = (ALL, 0, False, False)
+            s[self.gather + me] = _EMPTY
 
         self._do(me, action)
 
     def _add(self, s: State, me: int, lo: int, hi: int, *, table: bool = False) -> None:
-        first, end, tables, _ = s[self.gather + me]
-        s[self.gather + me] = (min(first, lo), max(end, hi), tables or table, True)
+        first, end, tables, pages = s[self.gather + me]
+        s[self.gather + me] = (min(first, lo), max(end, hi), tables or table, pages or not table)
 
     def _flush_gather(self, me: int) -> None:
         """tlb_flush_mmu_tlbonly()."""
         ends: list[int] = []
-        self._or_to(me, lambda s: not s[self.gather + me][3], ends)
-        self._flush(me, lambda s: s[self.gather + me][:3])
-        self._set(me, self.gather + me, (ALL, 0, False, False))
+        self._or_to(me, lambda s: s[self.gather + me] == _EMPTY, ends)
+        self._flush(me, lambda s: s[self.gather + me])
+        self._set(me, self.gather + me, _EMPTY)
         ends.append(len(self.code[me]))
 
     def _end_vma(self, me: int) -> None:
@@ -423,7 +438,7 @@ class Watched:
             if call.name != "truncate":  # its right is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
-            s[self.gather + me] = (0, 0, False, False)
+            s[self.gather + me] = _EMPTY
             s[self.user + me] = True
 
         self._do(me, back)
@@ -504,7 +519,7 @@ class Watched:
         page = self.p.pages[old] + ("next page" in call.flaws)
 
         def flush() -> None:
-            self._flush(me, lambda _: (page, page + 1, True))
+            self._flush(me, lambda _: (page, page + 1, True, True))
 
         self._shared(me, self.mmap, write=True)
         end: list[int] = []

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from random import Random
+
+from twins.brute_force import TABLE, Call, Small
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary
+from shootdown._questions.explore import explorations
 from shootdown._scenarios.pte import maps
 from shootdown._values.setup import Setup
-from twins.brute_force import TABLE, Call, Small
 
 #: What each call may get wrong.
 FLAWS = {
@@ -24,7 +27,14 @@ FLAWS = {
     "gup": (),
 }
 #: How many calls each thread makes, and what one more CPU does.
-SHAPES = (((1, 1), ""), ((2, 1), ""), ((1, 1), "runs"), ((1,), "sleeps"), ((1, 1), "idle"), ((1, 1), "sleeps"))
+SHAPES = (
+    ((1, 1), ""),
+    ((2, 1), ""),
+    ((1, 1), "runs"),
+    ((1,), "sleeps"),
+    ((1, 1), "idle"),
+    ((1, 1), "sleeps"),
+)
 
 
 def random_program(seed: int, *, fine: bool = False) -> Small:
@@ -34,10 +44,10 @@ def random_program(seed: int, *, fine: bool = False) -> Small:
     pages = [0, rng.choice((1, 2, 40, TABLE - 1)), TABLE + rng.choice((0, 0, 3))][: rng.choice((2, 3, 3))]
     if len(pages) == 2 and rng.random() < 0.5:
         pages[1] = TABLE
-    mapped: list[int | None] = []
-    for n in range(len(pages)):
-        mapped.append(None if rng.random() < 0.25 else 0 if rng.random() < 0.5 else n + 1)
-    if not any(m is not None for m in mapped):
+    mapped: list[int | None] = [
+        None if rng.random() < 0.25 else 0 if rng.random() < 0.5 else n + 1 for n in range(len(pages))
+    ]
+    if mapped == [None] * len(pages):
         mapped[0] = 0
     small = Small(
         pages=tuple(pages),
@@ -150,8 +160,21 @@ class Flawed(Ordinary):
             self.gup_fast(*call.atoms)
 
 
-def problem_of(small: Small, scene: Setup) -> Problem:
+@cache
+def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool) -> Setup:
+    """Return what a scenario's build gets on 7.0."""
+    settings = [] if rcu else ["kernel.rcu_table_free=false"]
+    settings += [] if rechecks else ["kernel.gup_rechecks_pmd=false"]
+    platform = "intel-server" if way == "x86" else "neoverse-v2" if ranges else "neoverse-n1"
+    (case,) = explorations(
+        "nested-flush", arch=[way], platforms=[platform], kernels=["7.0"], settings=settings
+    )
+    return case.setup()
+
+
+def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
     """Write a program for the explorer."""
+    scene = _setup(small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks)
     cpus = len(small.threads) + bool(small.user)
     slots = 1 + max(small.table(n) for n in range(len(small.pages)))
     model = Model(scene.kernel, scene.lowering, cpus=cpus, mms=1, slots=slots, slot_pages=TABLE)
@@ -165,7 +188,7 @@ def problem_of(small: Small, scene: Setup) -> Problem:
             model.maps(atom, maps(frames[frame], writable=small.writable[n], dirty=True))
     for slot in range(slots):
         model.populate(0, slot)
-    calls, wakes = Flawed(model, scene.pte_clear), model.event()
+    calls, wakes = writer(model, scene.pte_clear), model.event()
     for cpu, thread in enumerate(small.threads):
         model.user_mode(cpu)
         model.starts(model.task(mm=0, cpu=cpu, ready=True))
