@@ -64,7 +64,12 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             frames = frames & (frames - 1)
     elif op == o.QUEUE_FRAMES:
         frames = int64(S[regs + b]) >> o.ENTRY_PAGE_SHIFT << o.ENTRY_PAGE_SHIFT
+        twice = (int64(S[regs + a]) & frames) >> o.ENTRY_PAGE_SHIFT
         S[regs + a] = int64(S[regs + a]) | frames
+        while twice:  # the queue keeps one reference, which frees the frame or does not, as both would
+            at = L.o_frame + lowest(twice)
+            S[at] = int64(S[at]) - 1
+            twice = twice & (twice - 1)
     elif op == o.OCCUPANTS:
         S[regs + a] = int64(S[regs + a]) | occupants(S, L, mm, b) << o.ENTRY_PAGE_SHIFT
     elif op == o.RIGHT_IS_GONE:

@@ -155,3 +155,12 @@ def test_both_models_need_a_grace_period_where_flushes_interrupt_nobody(way: str
     small = Small(**_BASE, threads=threads, way=way, rcu=False)  # type: ignore[arg-type]
     assert verdict(small)[0] == slow
     assert explored(small) == VERDICTS[slow]
+
+
+@pytest.mark.parametrize("way", ["x86", "arm64"])
+def test_a_page_that_one_gather_unmaps_twice_is_freed(way: str) -> None:
+    """A truncation that forgets to flush is found, since both references of the entries go."""
+    forgets = Call("truncate", (0, 1), flaws=frozenset({"forgotten"}))
+    small = Small(**(_BASE | {"maps": (0, 0, None)}), threads=((forgets,),), way=way)  # type: ignore[arg-type]
+    assert verdict(small)[0] == "bug"
+    assert explored(small) == BUG

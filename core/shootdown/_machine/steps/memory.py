@@ -78,12 +78,15 @@ MEMORY = (
     ),
     Row(
         name="QUEUE_FRAMES",
-        does="Note in a register the frames that the value of an entry maps, so that they are freed later.",
+        does="Note in a register the frames that the value of an entry maps, so that they are freed later. "
+        "The register keeps one reference: a frame that it has already loses the other one now.",
         operands=(
             Operand("register", Kind.CHANGED),
             Operand("source", Kind.READ, "a register with the value"),
         ),
-        local=True,
+        reads=(FRAME,),
+        writes=(FRAME.perhaps(),),
+        touches=_REFERENCES,
     ),
     Row(
         name="OCCUPANTS",
