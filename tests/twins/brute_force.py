@@ -22,7 +22,7 @@ Action = Callable[[State], "int | None"]
 
 #: Entries that a page table has, and pages from which flushes of the whole address space are cheaper.
 TABLE = 512
-CEILING = {"x86": 33, "arm64": TABLE - 1}
+CEILING = {"x86": 33, "kvm": 33, "arm64": TABLE - 1}
 ALL = 1 << 30
 #: A gather: its first page, its end, whether it freed tables, whether it cleared entries that map pages.
 _EMPTY = (ALL, 0, False, False)
@@ -61,7 +61,7 @@ class Small:
         threads: the calls of each thread, each on a CPU of its own.
         user: one more CPU that only computes: `""` for none, `runs`, `sleeps` (and
             wakes when the first thread has begun) or `idle` (for ever).
-        way: `x86` or `arm64`.
+        way: `x86`, `kvm` (an x86 guest whose CPUs the host may preempt at any moment) or `arm64`.
         ranges: the CPU has instructions that flush ranges.
         rcu: page tables are freed after a grace period, else after the flush.
         rechecks: GUP-fast reads the PMD entry again.
@@ -119,6 +119,7 @@ class Watched:
         self.vma, self.pending, self.gen, self.wakes = add(0), add(0), add(0), add(False)
         self.user, self.loaded, self.lazy = add(True, self.cpus), add(True, self.cpus), add(False, self.cpus)
         self.off, self.mask, self.seen = add(False, self.cpus), add(True, self.cpus), add(0, self.cpus)
+        self.away, self.told, self.sent = add(False, self.cpus), add(False, self.cpus), add(0, self.cpus)
         self.link, self.tlb = add(False), add(0)
         self.ever, self.taken, self.taken_w = add(0), add(0), add(0)
         self.first = fields.first
@@ -164,7 +165,7 @@ class Watched:
         found = []
         for me, code in enumerate(self.code):
             at = old[self.pc + me]
-            if at < len(code):
+            if at < len(code) and not old[self.away + me]:
                 s = list(old)
                 then = code[at](s)
                 if then is not None:
@@ -172,7 +173,8 @@ class Watched:
                     found.append(tuple(s))
             waiting = old[self.out + me]
             for cpu in range(self.cpus):
-                if waiting >> cpu & 1 and (self.p.way == "arm64" or not old[self.off + cpu]):
+                held_off = self.p.way != "arm64" and (old[self.off + cpu] or old[self.away + cpu])
+                if waiting >> cpu & 1 and not held_off:
                     s = list(old)
                     s[self.out + me] ^= 1 << cpu
                     self._arrives(s, cpu, *s[self.req + me])
@@ -182,8 +184,19 @@ class Watched:
                 s = list(old)
                 s[self.grace + table], s[self.freed + table] = None, True
                 found.append(tuple(s))
-        self._hardware(old, found)
+        if self.p.way == "kvm":
+            found += [self._host(old, cpu) for cpu in range(self.cpus)]
+        if not old[self.away + self.cpu]:
+            self._hardware(old, found)
         return found
+
+    def _host(self, old: tuple[Any, ...], cpu: int) -> tuple[Any, ...]:
+        """Preempt a CPU, or let it run again, after a flush of all that was asked for meanwhile."""
+        s = list(old)
+        if s[self.told + cpu] and cpu == self.cpu:
+            s[self.link], s[self.tlb] = False, 0
+        s[self.away + cpu], s[self.told + cpu] = not s[self.away + cpu], False
+        return tuple(s)
 
     def _hardware(self, old: tuple[Any, ...], found: list[tuple[Any, ...]]) -> None:
         """Let the watched CPU fill its walk cache or its TLB, or use what it holds."""
@@ -278,15 +291,28 @@ class Watched:
                 lo, hi = 0, ALL
             if p.way == "arm64" and p.ranges:
                 stride = 1  # the instruction names a range, not addresses
-            s[self.gen] += p.way == "x86"
+            s[self.gen] += p.way != "arm64"
+            s[self.sent + me] = (1 << self.cpus) - 1
             s[self.req + me] = (lo, hi, walk, stride, s[self.gen])
             if p.way == "arm64":
                 s[self.out + me] = (1 << self.cpus) - 1
 
+        def copy(s: State) -> None:
+            s[self.sent + me] = sum(1 << c for c in range(self.cpus) if s[self.mask + c])
+
+        def leave_to_host(cpu: int) -> Callable[[State], None]:
+            def action(s: State) -> None:
+                if s[self.sent + me] >> cpu & 1 and s[self.away + cpu]:
+                    s[self.told + cpu] = True
+                    s[self.sent + me] ^= 1 << cpu
+
+            return action
+
         def consider(cpu: int) -> Callable[[State], None]:
             def action(s: State) -> None:
                 walk = s[self.req + me][2]
-                if s[self.mask + cpu] and (walk or (s[self.loaded + cpu] and not s[self.lazy + cpu])):
+                in_mask = s[self.sent + me] >> cpu & 1 if p.way == "kvm" else s[self.mask + cpu]
+                if in_mask and (walk or (s[self.loaded + cpu] and not s[self.lazy + cpu])):
                     s[self.out + me] |= 1 << cpu
 
             return action
@@ -294,14 +320,18 @@ class Watched:
         def wait(s: State) -> bool | None:
             if s[self.out + me]:
                 return False
-            s[self.req + me] = None
+            s[self.req + me], s[self.sent + me] = None, 0
             return None
 
         self._do(me, begin)
-        if p.way == "x86":
-            for cpu in range(self.cpus):
-                if cpu != me:
-                    self._do(me, consider(cpu))
+        others = [cpu for cpu in range(self.cpus) if cpu != me]
+        if p.way == "kvm":  # kvm_flush_tlb_multi()
+            self._do(me, copy)
+            for cpu in others:
+                self._do(me, leave_to_host(cpu))
+        if p.way != "arm64":
+            for cpu in others:
+                self._do(me, consider(cpu))
             self._do(me, lambda s: self._arrives(s, me, *s[self.req + me]))
         self._do(me, wait)
 

@@ -37,7 +37,7 @@ SHAPES = (
 )
 
 
-def random_program(seed: int, *, fine: bool = False) -> Small:
+def random_program(seed: int, *, fine: bool = False, way: str | None = None) -> Small:
     """Return a program of a seed; `fine` programs have no flaw and the kernel's own rules."""
     rng = Random(seed)
     calls, user = rng.choice(SHAPES)
@@ -65,7 +65,7 @@ def random_program(seed: int, *, fine: bool = False) -> Small:
     flawed = -1 if fine or rng.random() < 0.4 else rng.randrange(len(names))
     made = _calls(rng, small, names, flawed)
     threads = tuple(tuple(made.pop(0) for _ in range(count)) for count in calls)
-    return Small(**{**vars(small), "threads": threads})
+    return Small(**{**vars(small), "threads": threads, "way": way or small.way})
 
 
 def _calls(rng: Random, small: Small, names: list[str], flawed: int) -> list[Call]:
@@ -165,9 +165,14 @@ def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool) -> Setup:
     """Return what a scenario's build gets on 7.0."""
     settings = [] if rcu else ["kernel.rcu_table_free=false"]
     settings += [] if rechecks else ["kernel.gup_rechecks_pmd=false"]
-    platform = "intel-server" if way == "x86" else "neoverse-v2" if ranges else "neoverse-n1"
+    arch = "arm64" if way == "arm64" else "x86"
+    platform = {
+        "x86": "intel-server",
+        "kvm": "kvm-guest",
+        "arm64": "neoverse-v2" if ranges else "neoverse-n1",
+    }[way]
     (case,) = explorations(
-        "nested-flush", arch=[way], platforms=[platform], kernels=["7.0"], settings=settings
+        "nested-flush", arch=[arch], platforms=[platform], kernels=["7.0"], settings=settings
     )
     return case.setup()
 
