@@ -132,6 +132,9 @@ class Watched:
                 self.first[self.vma] |= 1 << n
         if program.maps[atom] is not None:
             self.first[self.ever] = 1 << program.maps[atom]
+        # What another CPU does is only delayed, unless a flush does not wait for its GUP-fast.
+        walkers = {me for me, calls in enumerate(program.threads) if any(call.name == "gup" for call in calls)}
+        self.preempted = sorted({cpu} | walkers)
         self.code: list[list[Action]] = []
         for me, calls in enumerate(program.threads):
             self.code.append([])
@@ -185,7 +188,7 @@ class Watched:
                 s[self.grace + table], s[self.freed + table] = None, True
                 found.append(tuple(s))
         if self.p.way == "kvm":
-            found += [self._host(old, cpu) for cpu in range(self.cpus)]
+            found += [self._host(old, cpu) for cpu in self.preempted]
         if not old[self.away + self.cpu]:
             self._hardware(old, found)
         return found
