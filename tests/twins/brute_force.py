@@ -133,7 +133,9 @@ class Watched:
         if program.maps[atom] is not None:
             self.first[self.ever] = 1 << program.maps[atom]
         # What another CPU does is only delayed, unless a flush does not wait for its GUP-fast.
-        walkers = {me for me, calls in enumerate(program.threads) if any(call.name == "gup" for call in calls)}
+        walkers = {
+            me for me, calls in enumerate(program.threads) if any(call.name == "gup" for call in calls)
+        }
         self.preempted = sorted({cpu} | walkers)
         self.code: list[list[Action]] = []
         for me, calls in enumerate(program.threads):

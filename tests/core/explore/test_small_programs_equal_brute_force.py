@@ -14,7 +14,7 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 
 #: States after which brute force gives a program up, in the sample and at length.
-FEW, MANY = 20_000, 1_000_000
+FEW, MANY = 15_000, 1_000_000
 SAMPLE, GUESTS, AT_LENGTH = range(48), range(100, 112), range(10_000, 13_000)
 VERDICTS = {"safe": SAFE, "bug": BUG}
 
