@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 from tests.twins.machine import clock, search
+from tests.twins.machine.programs import drawn_calls, drawn_steps
 from tests.twins.machine.reader import read_rules, read_world
 from tests.twins.machine.world import World
 
@@ -52,8 +53,8 @@ PAGES = (0, 1, 2, 3, 8, 16, 31, 32, 33, 34, 63, 64, 65, 200, 511, 512, 513, 2048
 SMALL = {"children": 12, "gib": 2, "tables": 5, "ranges": 3, "times": 3, "passes": 2, "operations": 4}
 MOST_STEPS = 6_000
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False, arrive=False)
-#: Of so many cases one is a scenario to explore, one a measured program; the others are workloads.
-SCENARIOS, MEASURED = 4, 8
+#: Of so many cases one is a scenario to explore, one a measured program, one a drawn program; the others are workloads.
+SCENARIOS, MEASURED, DRAWN = 4, 8, 8
 ROWS = Path(__file__).parents[2] / "oracle"
 
 
@@ -108,10 +109,11 @@ def _what_ifs(draw: random.Random, architecture: Any, platform: Platform) -> lis
     return found
 
 
-def draw_case(draw: random.Random, explored: bool) -> Case[Any]:
-    """Draw a case that program, kernel and platform allow."""
+def draw_case(draw: random.Random, explored: bool, only: Sequence[str] = ()) -> Case[Any]:
+    """Draw a case that program, kernel and platform allow, of some programs or all."""
     installed = registry()
     programs: list[Any] = list((installed.scenarios() if explored else installed.workloads()).values())
+    programs = [program for program in programs if program.name in only] or programs
     sharing = [program for program in programs if program.shares_tables]
     other = [program for program in programs if not program.shares_tables]
     while True:
@@ -221,7 +223,7 @@ def _states(where: str, twin: World, core: World) -> Iterator[str]:
         for n, (x, y) in enumerate(zip(getattr(twin, kind), getattr(core, kind), strict=True)):
             if x.facts() != y.facts():
                 yield f"{where}: {kind} {n}: twin {x}, core {y}"
-    for part in ("tables", "locks", "events", "variables"):
+    for part in ("tables", "locks", "events", "variables", "entries", "frames"):
         if getattr(twin, part) != getattr(core, part):
             yield f"{where}: {part}: twin {getattr(twin, part)}, core {getattr(core, part)}"
 
@@ -229,12 +231,13 @@ def _states(where: str, twin: World, core: World) -> Iterator[str]:
 # --- scenarios
 
 
-def agents_of(problem: Problem) -> search.Agents:
+def agents_of(problem: Problem, *, eager: bool = True) -> search.Agents:
     return search.Agents(
         walkers=problem.walkers,
         entries=problem.entries,
         hypervisor=problem.hypervisor,
         scheduler=problem.scheduler,
+        eager=eager,
     )
 
 
@@ -245,8 +248,8 @@ def compare_search(problem: Problem, most: int) -> tuple[list[str], bool]:
         what differs, and whether the twin came to an end within so many states.
     """
     machine = problem.machine
-    rules = read_rules(machine)
-    mine = search.search(search.begin(read_world(machine, rules), machine.ready), agents_of(problem), most)
+    rules, agents = read_rules(machine), agents_of(problem)
+    mine = search.search(search.begin(read_world(machine, rules), machine.ready, agents), agents, most)
     if mine.verdict == "inconclusive":
         return [], False
     plain = Explorer(problem, NOTHING).search(most_states=50 * most)
@@ -272,9 +275,10 @@ def compare_search(problem: Problem, most: int) -> tuple[list[str], bool]:
 def compare_walk(problem: Problem, draw: random.Random, length: int) -> list[str]:
     """Make random moves in core and in the twin: in each state the same are possible and lead to the same state."""
     machine = problem.machine
-    rules, agents = read_rules(machine), agents_of(problem)
-    explorer = Explorer(problem, NOTHING)
-    w = search.begin(read_world(machine, rules), machine.ready)
+    eager = not machine.layout.atoms or draw.random() < 0.8
+    rules, agents = read_rules(machine), agents_of(problem, eager=eager)
+    explorer = Explorer(problem, attrs.evolve(NOTHING, eager=eager))
+    w = search.begin(read_world(machine, rules), machine.ready, agents)
     state = explorer.start.copy()
     if read_world(machine, rules, state).facts() != w.facts():
         return list(_states("begin", w, read_world(machine, rules, state)))
@@ -288,19 +292,19 @@ def compare_walk(problem: Problem, draw: random.Random, length: int) -> list[str
         for one in may:
             if one[0] == "step" and one[1] == slow and draw.random() < 0.8:
                 continue
-            broken = None
+            broken: frozenset[int] = frozenset()
             then[:] = state
             try:
-                made = search.make(there, one)
+                made = search.make(there, one, agents)
             except search.ViolatedError as bug:
-                made, broken = True, bug.invariant
+                made, broken = True, bug.invariants
             answer = int(
                 runnable(move)(then, *explorer.program, runnable(label_of)(words[one[0]], one[1], one[2]))
             )
             theirs = answer >> 2 if answer & 3 == VIOLATED else None
-            if made != (answer != REFUSED) or broken != theirs:
-                return [f"move {number} {one}: twin {made} {broken}, core {answer != REFUSED} {theirs}"]
-            if broken is not None:
+            if made != (answer != REFUSED) or (theirs not in broken if broken else theirs is not None):
+                return [f"move {number} {one}: twin {made} {set(broken)}, core {answer != REFUSED} {theirs}"]
+            if broken:
                 return []
             if not made:
                 if not np.array_equal(then, state):
@@ -385,21 +389,57 @@ def answer_twice(
         return None
     if isinstance(built, Machine):
         return run_twice(built, case.platform, draw, tally)
-    known = built.machine.code.steps.tobytes() + built.machine.state.tobytes()
+    return explored_twice(built, draw, tally, most=most, length=length)
+
+
+def explored_twice(
+    problem: Problem,
+    draw: random.Random,
+    tally: Tally,
+    *,
+    most: int = MOST_STATES,
+    length: int = MOVES_OF_A_WALK,
+) -> list[str]:
+    """Search a problem with core and with the twin, or walk where that was done before or is too long."""
+    known = problem.machine.code.steps.tobytes() + problem.machine.state.tobytes()
     if known not in _searched:
         _searched.add(known)
-        found, finished = compare_search(built, most)
+        found, finished = compare_search(problem, most)
         if finished:
             tally.searches += 1
             return found
     tally.walks += 1
-    return compare_walk(built, draw, length)
+    return compare_walk(problem, draw, length)
 
 
-def compare(number: int, tally: Tally, *, seed: int = 1) -> list[str]:
-    """Draw the case of a number, answer it twice, and return where the answers differ."""
+def drawn_twice(draw: random.Random, tally: Tally) -> list[str] | None:
+    """Explore a program on atoms that is drawn, for what a drawn scenario is for, as `answer_twice`."""
+    case = draw_case(draw, explored=True)
+    program = draw.choice((drawn_calls, drawn_steps))
+    found = explored_twice(program(draw, case.setup()), draw, tally)
+    return [f"{program.__name__}: {said(case)}: {one}" for one in found]
+
+
+def compare(number: int, tally: Tally, *, seed: int = 1, only: Sequence[str] = ()) -> list[str]:
+    """Draw the case of a number, answer it twice, and return where the answers differ.
+
+    Args:
+        number, seed: what is drawn.
+        tally: counts it.
+        only: scenarios to choose from, or `drawn` programs; all questions if empty.
+    """
     draw = random.Random(f"{seed} {number}")
     while True:
+        if (number % DRAWN == 6 and not only) or (only and draw.choice(only) == "drawn"):
+            found = drawn_twice(draw, tally)
+            assert found is not None
+            return [f"seed {seed}, number {number}: {one}" for one in found]
+        if only:
+            case = draw_case(draw, explored=True, only=only)
+            found = answer_twice(case, draw, tally)
+            if found is not None:
+                return [f"seed {seed}, number {number}: {said(case)}: {one}" for one in found]
+            continue
         if number % MEASURED == 1:
             found = measured_twice(draw, tally)
             if found is not None:

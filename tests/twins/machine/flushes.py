@@ -6,25 +6,52 @@ function handles one CPU.
 
 from __future__ import annotations
 
-from tests.twins.machine.world import ALL, Scope, World
+from tests.twins.machine.world import ALL, Pages, Scope, World
 
 #: Calls that no CPU takes an interrupt for.
 WITHOUT_INTERRUPT = ("hypercall", "broadcast")
 
 
-def drop(w: World, cpu: int, mm: int, scope: Scope) -> None:
-    """Invalidate what a CPU holds of an mm."""
-    m, c = w.mms[mm], w.cpus[cpu]
+def goes(w: World, pages: Pages | None, first: int, end: int) -> bool:
+    """Whether a flush invalidates the translation of a page: one of its addresses lies there, and the size is right."""
+    if pages is None:
+        return True
+    if pages.one_size:
+        sizes = {pages.apart} | ({w.rules.spans["pmd"]} if pages.pmd_too else set())
+        if end - first not in sizes:
+            return False
+    return pages.names(first, end)
+
+
+def drop(w: World, cpu: int, mm: int, scope: Scope, pages: Pages | None = None) -> None:
+    """Invalidate what a CPU holds of an mm: of some pages, or all."""
+    m, c, rules = w.mms[mm], w.cpus[cpu], w.rules
     if scope.leaf:
         c.tlb = tuple(
-            value if w.rules.owners[entry] != mm or entry in scope.spares else 0
-            for entry, value in enumerate(c.tlb)
+            0 if rules.owners[entry] == mm and (span is None or goes(w, pages, *span)) else value
+            for entry, (value, span) in enumerate(zip(c.tlb, rules.entry_pages, strict=True))
         )
+        atoms = {(mm, atom) for atom, (_, lo, hi) in enumerate(rules.atoms) if goes(w, pages, lo, hi)}
+        c.translations = frozenset(one for one in c.translations if one[:2] not in atoms)
+        c.dead_translations -= atoms
         m.leaf -= {cpu}
         m.stale_leaf -= {cpu}
     if scope.walk:
+        size = rules.slot_pages
+        slots = {
+            (mm, slot)
+            for slot in range(rules.slots)
+            if not scope.at_va or pages is None or pages.names(slot * size, slot * size + size)
+        }
+        c.links = frozenset(one for one in c.links if one[:2] not in slots)
+        c.dead_links -= slots
         m.walk -= {cpu}
         m.stale_walk -= {cpu}
+
+
+def named_by(w: World, sender: int) -> Pages | None:
+    """What the call of a CPU names; None: everything."""
+    return w.cpus[sender].pages if w.cpus[sender].strides else None
 
 
 def catch_up(w: World, cpu: int, mm: int) -> None:
@@ -76,9 +103,9 @@ def flush_handler(w: World, cpu: int, sender: int, scope: Scope) -> str:
     next_one = order.generation == m.flushed[cpu] + 1 == m.generation
     catch_up(w, cpu, mm)
     if order.strides and next_one:
-        drop(w, cpu, mm, scope)
+        drop(w, cpu, mm, scope, order.pages)
         return "range"
-    drop(w, cpu, mm, scope.of_everything() if scope.forced else ALL)
+    drop(w, cpu, mm, scope if scope.forced else ALL)
     return "all"
 
 
@@ -95,8 +122,7 @@ def take(w: World, sender: int, cpu: int) -> frozenset[str]:
     order, c = w.cpus[sender], w.cpus[cpu]
     order.targets -= {cpu}
     scope, mm = order.scope, order.about
-    if order.strides == 0 or order.call == "leave":
-        scope = scope.of_everything()
+    pages = named_by(w, sender)
     much = "all" if order.strides == 0 else "range"
     if order.call in ("sync", "rcu"):
         return frozenset()
@@ -105,16 +131,16 @@ def take(w: World, sender: int, cpu: int) -> frozenset[str]:
         what = flush_handler(w, cpu, sender, scope)
         return frozenset({what} - {""})
     if order.call == "hypercall":
-        drop(w, cpu, mm, scope)
+        drop(w, cpu, mm, scope, pages)
         return frozenset({much})
     if order.call == "broadcast":
-        drop(w, cpu, mm, scope)
+        drop(w, cpu, mm, scope, pages)
         catch_up(w, cpu, mm)
         return frozenset({much})
     if order.call == "invalidate":
         if scope.nothing:
             return frozenset()
-        drop(w, cpu, mm, scope)
+        drop(w, cpu, mm, scope, pages)
         catch_up(w, cpu, mm)
         return frozenset({much})
     if order.call == "leave":

@@ -16,9 +16,15 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
+#: For one try of a question, so many programs that are drawn.
+DRAWN = 20
+
 
 class Mutant(NamedTuple):
-    """One mistake: in a module of core, a text that occurs once, what it becomes, and a question that shows it."""
+    """One mistake: in a module of core, a text that occurs once, what it becomes, and a question that shows it.
+
+    The question is a workload, a scenario, or `drawn`: programs on a memory of atoms that are drawn.
+    """
 
     module: str
     right: str
@@ -37,6 +43,7 @@ SWITCHED = {"threads": 4, "state": "switched", "callers": 3, "times": 3}
 AT_ONCE = {"op": "madv_dontneed", "kind": "isolated", "pages": 4, "threads": 5, "callers": 5}
 TABLES = {"tables": 4, "covers": "private", "sharers": 4, "allocation_fails": True, "walkers": 1}
 PREEMPTED = {"threads": 3, "preempted": 2}
+ON_X86 = ("x86", "intel-server", "7.0", {})
 
 MUTANTS = {
     "lazy CPUs are not left out": Mutant(
@@ -61,7 +68,7 @@ MUTANTS = {
         "_machine.flushes",
         "    far = behind & int64(S[mm_set(L, mm, FAR_BEHIND) + word])\n",
         "    far = behind & 0\n",
-        *("nested-flush", "x86", "intel-server", "7.0", {}),
+        *("anonymous", "x86", "intel-server", "7.0", AT_ONCE),
     ),
     "a CPU with another mm stays in mm_cpumask": Mutant(
         "_machine.flushes",
@@ -101,8 +108,8 @@ MUTANTS = {
     ),
     "strides are not rounded outwards": Mutant(
         "_machine.requests",
-        "rounded_strides_of(S, L, g) if d & o.ROUNDED else",
-        "strides_of(S, L, g) if False else",
+        "        elif d & o.ROUNDED:\n",
+        "        elif False:\n",
         *("hugetlb-munmap", "arm64", "neoverse-n1", "7.0", {"tables": 3}),
     ),
     "the last process's table counts as shared": Mutant(
@@ -153,6 +160,120 @@ MUTANTS = {
         "            pass\n",
         *("hugetlb-munmap", "x86", "intel-server", "7.0", {"threads": 3}),
     ),
+    "a freed frame's translations are not marked dead": Mutant(
+        "_machine.holding",
+        "            S[L.o_held + i] = (held & ~both) | dead_translation(L)\n",
+        "            S[L.o_held + i] = held & ~both\n",
+        *("drawn", *ON_X86),
+    ),
+    "a right that is gone marks nothing dead": Mutant(
+        "_machine.holding",
+        "            S[at] = (held & ~both) | dead_translation(L)\n",
+        "            S[at] = held & ~both\n",
+        *("nested-flush", *ON_X86, ("scenario.fix=false",)),
+    ),
+    "a right to write takes the right to read along": Mutant(
+        "_machine.holding",
+        "both = frames << L.frames if writes else frames",
+        "both = frames << L.frames if False else frames",
+        *("drawn", *ON_X86),
+    ),
+    "links to a freed table are not marked dead": Mutant(
+        "_machine.holding",
+        "S[at] = (held & ~(int64(1) << (table - 1))) | dead_link(L)",
+        "S[at] = held & ~(int64(1) << (table - 1))",
+        *("drawn", *ON_X86),
+    ),
+    "a table's new owner is not spared": Mutant(
+        "_machine.holding",
+        "            if mm != owner and (held",
+        "            if (held",
+        *("drawn", *ON_X86),
+    ),
+    "a flush spares one page more": Mutant(
+        "_machine.ranges",
+        "    return at < hi and at < end\n",
+        "    return at < hi - 1 and at < end\n",
+        *("mremap-stale", *ON_X86),
+    ),
+    "a flush drops what lies between its addresses": Mutant(
+        "_machine.ranges",
+        "at = lo + (((first - lo + (int64(1) << shift) - 1) >> shift) << shift)",
+        "at = first",
+        *("drawn", *ON_X86),
+    ),
+    "a flush of one page size drops another's": Mutant(
+        "_machine.ranges",
+        "    if how & o.ONE_SIZE:\n",
+        "    if False:\n",
+        *("drawn", *ON_X86),
+    ),
+    "a flush leaves links alone": Mutant(
+        "_machine.holding",
+        "L.slots if scope & o.SCOPE_WALK else 0",
+        "0",
+        *("unshare-walk-cache", *ON_X86),
+    ),
+    "a flush of addresses drops all links": Mutant(
+        "_machine.holding",
+        "            if scope & o.SCOPE_AT_VA == 0 or invalidates(",
+        "            if True or invalidates(",
+        *("drawn", *ON_X86),
+    ),
+    "a flush does not wait for the store buffer": Mutant(
+        "_machine.requests",
+        "        if L.memory and not drained(S, L, cpu):\n            return int64(o.BLOCKED_BUFFER), nxt\n        g =",
+        "        g =",
+        *("drawn", *ON_X86),
+    ),
+    "a drain of a PUD store makes nothing stale": Mutant(
+        "_machine.agents",
+        "        make_stale(S, L, link // L.slots)\n",
+        "        pass\n",
+        *("drawn", *ON_X86),
+    ),
+    "a drain of a PUD store is lost": Mutant(
+        "_machine.agents",
+        "    S[L.o_variable + variable - 1] = S[row + which * STORE_CELLS + 1]\n",
+        "    if variable <= L.variables:\n        S[L.o_variable + variable - 1] = S[row + which * STORE_CELLS + 1]\n",
+        *("drawn", *ON_X86),
+    ),
+    "a CPU reads links past its own stores": Mutant(
+        "_machine.tables",
+        "S[regs + a] = load(S, L, cpu, link_number(",
+        "S[regs + a] = load(S, L, (cpu + 1) % L.cpus, link_number(",
+        *("drawn", *ON_X86),
+    ),
+    "a preempted vCPU's walker reads on": Mutant(
+        "_machine.holding",
+        "    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):\n        return False\n    links",
+        "    if mm < 0:\n        return False\n    links",
+        *("drawn", "x86", "kvm-guest", "7.0", {}),
+    ),
+    "a translation that is not dirty lets stores through": Mutant(
+        "_machine.holding",
+        "    if value & o.ENTRY_WRITABLE and value & o.ENTRY_DIRTY:\n",
+        "    if value & o.ENTRY_WRITABLE:\n",
+        *("drawn", *ON_X86),
+    ),
+    "who may still reach a page by a held translation is not noted": Mutant(
+        "_machine.holding",
+        "        found = found | int64(S[held_at(L, cpu, mm, atom)])\n",
+        "        pass\n",
+        *("drawn", *ON_X86),
+    ),
+    "a dead link is not looked for": Mutant(
+        "_machine.holding",
+        "                return int64(DEAD_LINK)\n",
+        "                pass\n",
+        *("drawn", *ON_X86),
+    ),
+    "a dead translation is used in the kernel": Mutant(
+        "_machine.holding",
+        "        if has(S, cpu_set(L, USER), L, cpu) and not has(",
+        "        if not has(",
+        *("drawn", *ON_X86),
+    ),
 }
 
 
@@ -186,23 +307,30 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def first_difference(mutant: Mutant, tries: int) -> str:
-    """Ask a mutant's question so many times, with other costs or moves each time, until the answers differ."""
+    """Ask a mutant's question so many times, with other costs, moves or programs, until the answers differ."""
     from tests.twins.machine import cases
 
     installed = cases.registry()
     scenarios = installed.scenarios()
+    drawn = mutant.question == "drawn"
     question = cases.Question(
-        {**installed.workloads(), **scenarios}[mutant.question],
+        {**installed.workloads(), **scenarios}["nested-flush" if drawn else mutant.question],
         installed.architecture(mutant.arch),
         installed.platform(mutant.arch, mutant.platform),
         mutant.kernel,
         mutant.parameters,
         mutant.settings,
-        None if mutant.question in scenarios else mutant.cpus,
+        None if drawn or mutant.question in scenarios else mutant.cpus,
     )
     case = cases.prepare(question)
-    for number in range(tries):
-        found = cases.answer_twice(case, random.Random(number), cases.Tally(), most=100, length=150)
+    # A program that is drawn is another each time, and small.
+    for number in range(tries * DRAWN if drawn else tries):
+        draw = random.Random(number)
+        if drawn:
+            problem = cases.drawn_steps(draw, case.setup())
+            found = cases.compare_walk(problem, draw, 60)
+        else:
+            found = cases.answer_twice(case, draw, cases.Tally(), most=100, length=150)
         assert found is not None, cases.said(case)
         if found:
             return found[0]

@@ -6,7 +6,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from tests.twins.machine.world import Cpu, Gather, Mm, Rules, Scope, Table, Task, World
+from tests.twins.machine.world import Cpu, Gather, Mm, Pages, Rules, Scope, Table, Task, Where, World
 
 from shootdown._machine import layout as arrays
 from shootdown._machine import ops
@@ -31,7 +31,16 @@ FLAGS = {
 LEVELS = {ops.CLEARED_PTES: "pte", ops.CLEARED_PMDS: "pmd", ops.CLEARED_PUDS: "pud", ops.CLEARED_P4DS: "p4d"}
 HOW = {
     getattr(ops, name): name
-    for name in ("ROUNDED", "IN_PAGES", "UNTRACKED", "BASE_STRIDES", "PMD_STRIDES", "EVERYTHING")
+    for name in (
+        "ROUNDED",
+        "IN_PAGES",
+        "UNTRACKED",
+        "BASE_STRIDES",
+        "PMD_STRIDES",
+        "EVERYTHING",
+        "ONE_SIZE",
+        "PMD_TOO",
+    )
 }
 CALLS = {
     getattr(ops, f"CALL_{name}"): name.lower()
@@ -55,6 +64,8 @@ UNIT_FLAGS = {
     for name in ("PER_TARGET", "PER_PMD", "PER_CALL_BELOW", "ONE_STRIDE", "MORE_STRIDES", "BROADCASTS")
 }
 MEMORY = {ops.SC: "sc", ops.TSO: "tso", ops.WEAK: "weak"}
+#: The pages of a single entry that is declared without any: every flush of its mm reaches it.
+EVERY_PAGE = (0, 2**32 - 1)
 ASIDS = {0: "own", 1: "transition", 2: "global"}
 
 
@@ -65,13 +76,31 @@ def named(bits: int, names: dict[int, str]) -> frozenset[str]:
 
 
 def scope(number: int) -> Scope:
-    spares = number >> ops.SCOPE_SPARES
+    assert number & ~ops.SCOPE_MASK == 0
     return Scope(
         bool(number & ops.SCOPE_LEAF),
         bool(number & ops.SCOPE_WALK),
         bool(number & ops.SCOPE_FORCED),
-        frozenset(n for n in range(spares.bit_length()) if spares >> n & 1),
+        bool(number & ops.SCOPE_AT_VA),
     )
+
+
+def pages(lo: int, hi: int, how: int) -> Pages:
+    apart = 1 << how % ops.ONE_SIZE
+    return Pages(lo, hi, apart, bool(how & ops.ONE_SIZE), bool(how & ops.PMD_TOO))
+
+
+def buffered(machine: Machine, number: int, value: int) -> tuple[Where, int | None]:
+    """Read a store: the number is that of a variable, from one, or counts on into links and entries of tables."""
+    layout = machine.layout
+    cell = layout.o_variable + number - 1
+    if cell < layout.o_variable + layout.variables:
+        return ("variable", number - 1, 0), value
+    if cell >= layout.o_entry:
+        assert cell < layout.o_entry + layout.classes * layout.atoms
+        return ("entry", *divmod(cell - layout.o_entry, layout.atoms)), value
+    assert layout.o_pud <= cell < layout.o_pud + layout.mms * layout.slots
+    return ("link", *divmod(cell - layout.o_pud, layout.slots)), _less(value)
 
 
 def _operand(step: str, operand: Operand, value: int) -> Any:
@@ -120,20 +149,28 @@ def read_rules(machine: Machine) -> Rules:
     """Read what stays the same."""
     layout, code = machine.layout, machine.code
     rows = code.steps.reshape(-1, 5).tolist()
-    at = layout.o_owner
+    at, state = layout.o_owner, machine.state.tolist()
+    spans = [
+        tuple(state[start : start + arrays.SPAN_CELLS])
+        for start in range(
+            layout.o_span, layout.o_span + layout.entries * arrays.SPAN_CELLS, arrays.SPAN_CELLS
+        )
+    ]
+    atoms = range(layout.o_atom, layout.o_atom + layout.atoms * arrays.ATOM_CELLS, arrays.ATOM_CELLS)
     return Rules(
         program=tuple(_step(tuple(row), cost) for row, cost in zip(rows, code.cost.tolist(), strict=True)),
         lists=tuple(code.lists.tolist()),
         slots=layout.slots,
-        slot_units=layout.slot_units,
-        unit_pages=2**layout.unit_pages,
+        slot_pages=layout.slot_pages,
         spans={"pte": 1, "pmd": 2**layout.pmd_shift, "pud": 2**layout.pud_shift, "p4d": 2**layout.p4d_shift},
         clear_on_switch=bool(layout.clear_on_switch),
         lazy_tlb=bool(layout.lazy_tlb),
         tagged=bool(layout.tagged),
         memory=MEMORY[layout.memory],
         buffer=layout.stores,
-        owners=tuple(machine.state[at : at + layout.entries].tolist()),
+        owners=tuple(state[at : at + layout.entries]),
+        entry_pages=tuple(None if span == EVERY_PAGE else span for span in spans),
+        atoms=tuple(tuple(state[start : start + arrays.ATOM_CELLS]) for start in atoms),
         most_strides=layout.most,
     )
 
@@ -166,7 +203,7 @@ def read_world(machine: Machine, rules: Rules, state: Any | None = None) -> Worl
         asids = cells[layout.o_asid + n * layout.asids : layout.o_asid + (n + 1) * layout.asids]
         row = layout.o_store + n * layout.stores * arrays.STORE_CELLS
         stores = [part(row + i * arrays.STORE_CELLS, arrays.STORE_PARTS) for i in range(layout.stores)]
-        kept = [(s["variable"] - 1, s["value"]) for s in stores if s["variable"]]
+        kept = [buffered(machine, s["variable"], s["value"]) for s in stores if s["variable"]]
         assert all(s["variable"] == 0 for s in stores[len(kept) :]), "a gap in a store buffer"
         cpus.append(
             Cpu(
@@ -183,11 +220,14 @@ def read_world(machine: Machine, rules: Rules, state: Any | None = None) -> Worl
                 about=_less(own["call_mm"]),
                 generation=own["call_gen"],
                 strides=own["call_strides"],
+                pages=pages(own["call_lo"], own["call_hi"], own["call_shift"]),
                 targets=cpus_in(layout.o_out + n * layout.words),
                 asids=tuple(_less(mm) for mm in asids),
                 next_asid=own["next_asid"],
                 stores=tuple(kept),
                 tlb=tuple(cells[layout.o_tlb + n * layout.entries : layout.o_tlb + (n + 1) * layout.entries]),
+                user=n in sets["user"],
+                **_held(machine, cells, n),
             )
         )
     mms = []
@@ -261,7 +301,38 @@ def read_world(machine: Machine, rules: Rules, state: Any | None = None) -> Worl
         locks=[(bool(lock["writer"]), lock["readers"]) for lock in locks],
         events=cells[layout.o_event : layout.o_event + layout.events],
         variables=cells[layout.o_variable : layout.o_variable + layout.variables],
+        entries={
+            (kind, atom): cells[layout.o_entry + kind * layout.atoms + atom]
+            for kind in range(layout.classes)
+            for atom in range(layout.atoms)
+        },
+        frames=cells[layout.o_frame : layout.o_frame + layout.frames],
     )
+
+
+def _held(machine: Machine, cells: list[int], cpu: int) -> dict[str, Any]:
+    """Read what a CPU may hold: a cell for each mm and atom, and one for each mm and slot."""
+    layout = machine.layout
+    translations, links, dead_translations, dead_links = set(), set(), set(), set()
+    for mm in range(layout.mms if layout.atoms else 0):
+        for atom in range(layout.atoms):
+            cell = cells[layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom]
+            for frame in range(layout.frames):
+                translations |= {(mm, atom, frame, "read")} if cell >> frame & 1 else set()
+                translations |= {(mm, atom, frame, "write")} if cell >> layout.frames + frame & 1 else set()
+            assert cell >> 2 * layout.frames in (0, 1)
+            dead_translations |= {(mm, atom)} if cell >> 2 * layout.frames else set()
+        for slot in range(layout.slots):
+            cell = cells[layout.o_links + (cpu * layout.mms + mm) * layout.slots + slot]
+            links |= {(mm, slot, kind) for kind in range(layout.classes) if cell >> kind & 1}
+            assert cell >> layout.classes in (0, 1)
+            dead_links |= {(mm, slot)} if cell >> layout.classes else set()
+    return {
+        "translations": frozenset(translations),
+        "links": frozenset(links),
+        "dead_translations": frozenset(dead_translations),
+        "dead_links": frozenset(dead_links),
+    }
 
 
 def _less(number: int) -> int | None:

@@ -10,31 +10,41 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from tests.twins.machine import flushes
-from tests.twins.machine.steps import ENDED, FAILED, PARKED, next_step, sleeps, take_step
+from tests.twins.machine.steps import (
+    ENDED,
+    FAILED,
+    PARKED,
+    cacheable,
+    next_step,
+    sleeps,
+    take_step,
+    write_memory,
+)
 from tests.twins.machine.world import PRESENT, World
 
 Move = tuple[str, int, int]
 #: Moves that let no task progress.
 IDLING = ("fill", "copy", "preempt", "idle")
-DEADLOCK, WALK_CACHE = "deadlock", 0
+DEADLOCK, WALK_CACHE, STALE_ENTRY = "deadlock", 0, 1
 
 
 @dataclass(frozen=True)
 class Agents:
-    """Which agents act."""
+    """Which agents act; `eager`: CPUs hold at once what their walkers could read of atoms, else it is a move each."""
 
     walkers: bool
     entries: bool
     hypervisor: bool
     scheduler: bool
+    eager: bool = True
 
 
 class ViolatedError(Exception):
-    """An invariant is broken; `invariant` is its number."""
+    """A move breaks some invariants, which are given by their numbers."""
 
-    def __init__(self, invariant: int) -> None:
-        super().__init__(invariant)
-        self.invariant = invariant
+    def __init__(self, *invariants: int) -> None:
+        super().__init__(*invariants)
+        self.invariants = frozenset(invariants)
 
 
 def moves(w: World, agents: Agents) -> Iterator[Move]:
@@ -48,6 +58,8 @@ def moves(w: World, agents: Agents) -> Iterator[Move]:
         yield from (("take", cpu, target) for target in sorted(c.targets))
         if agents.walkers:
             yield from (("fill", cpu, 0), ("walk", cpu, 0))
+        if w.rules.atoms and not agents.eager:
+            yield from (("fill", cpu, what) for what in range(w.rules.slots + len(w.rules.atoms)))
         if agents.entries:
             yield from (("copy", cpu, entry) for entry in range(len(w.rules.owners)))
         yield from (("drain", cpu, which) for which in range(len(c.stores)))
@@ -55,10 +67,49 @@ def moves(w: World, agents: Agents) -> Iterator[Move]:
             yield from (("preempt", cpu, 0), ("resume", cpu, 0))
 
 
-def make(w: World, move: Move) -> bool:
+def make(w: World, move: Move, agents: Agents) -> bool:
     """Make a move, if it is possible; if not, nothing is changed."""
     kind, x, y = move
-    return _MAKE[kind](w, x, y)
+    if not _MAKE[kind](w, x, y):
+        return False
+    if agents.eager:
+        hold_all(w)
+    look_for_dead(w)
+    return True
+
+
+def hold_all(w: World) -> None:
+    """Let each CPU that runs hold what its walker could read now: links first, then what their tables map."""
+    for cpu, c in enumerate(w.cpus):
+        mm = _walks(w, cpu)
+        if mm is not None and w.rules.atoms:
+            c.links |= {(mm, slot, kind) for slot, kind in enumerate(w.mms[mm].pud) if kind is not None}
+            for atom in range(len(w.rules.atoms)):
+                c.translations |= _readable(w, cpu, mm, atom)
+
+
+def _readable(w: World, cpu: int, mm: int, atom: int) -> set[tuple[int, int, int, str]]:
+    """What a walker may read of an atom, by the links that its CPU holds."""
+    slot = w.rules.atoms[atom][0]
+    return {
+        (mm, atom, frame, right)
+        for owner, at, kind in w.cpus[cpu].links
+        if (owner, at) == (mm, slot)
+        for frame, right in cacheable(w.entries[(kind, atom)])
+    }
+
+
+def look_for_dead(w: World) -> None:
+    """Find what is dead and can be used: a link by the walker of any CPU that runs, a translation in user mode."""
+    found = set()
+    for cpu, c in enumerate(w.cpus):
+        mm = _walks(w, cpu)
+        if any(owner == mm for owner, _ in c.dead_links):
+            found.add(WALK_CACHE)
+        if c.user and not c.lazy and any(owner == mm for owner, _ in c.dead_translations):
+            found.add(STALE_ENTRY)
+    if found:
+        raise ViolatedError(*found)
 
 
 def _runs(w: World, task: int) -> bool:
@@ -113,8 +164,18 @@ def _walks(w: World, cpu: int) -> int | None:
     return None if w.cpus[cpu].preempted else w.cpus[cpu].loaded
 
 
-def _fill(w: World, cpu: int, _: int) -> bool:
-    mm = _walks(w, cpu)
+def _fill(w: World, cpu: int, what: int) -> bool:
+    mm, c = _walks(w, cpu), w.cpus[cpu]
+    if w.rules.atoms:
+        if mm is None:
+            return False
+        before = (c.links, c.translations)
+        kind = w.mms[mm].pud[what] if what < w.rules.slots else None
+        if kind is not None:
+            c.links |= {(mm, what, kind)}
+        elif what >= w.rules.slots:
+            c.translations |= _readable(w, cpu, mm, what - w.rules.slots)
+        return (c.links, c.translations) != before
     if mm is None or cpu in w.mms[mm].walk or all(kind is None for kind in w.mms[mm].pud):
         return False
     w.mms[mm].walk |= {cpu}
@@ -142,10 +203,10 @@ def _drain(w: World, cpu: int, which: int) -> bool:
     c = w.cpus[cpu]
     if which >= len(c.stores) or (which > 0 and w.rules.memory != "weak"):
         return False
-    variable, value = c.stores[which]
-    if any(earlier == variable for earlier, _ in c.stores[:which]):
+    where, value = c.stores[which]
+    if any(earlier == where for earlier, _ in c.stores[:which]):
         return False
-    w.variables[variable] = value
+    write_memory(w, where, value)
     c.stores = (*c.stores[:which], *c.stores[which + 1 :])
     return True
 
@@ -233,12 +294,14 @@ class Found:
     depth: int = 0
 
 
-def begin(w: World, ready: tuple[int, ...]) -> World:
+def begin(w: World, ready: tuple[int, ...], agents: Agents) -> World:
     """Put every ready task on its CPU."""
     for task in ready:
         home = w.tasks[task].home
         assert home is not None
         flushes.switch(w, home, task)
+    if agents.eager:
+        hold_all(w)
     return w
 
 
@@ -259,10 +322,10 @@ def search(first: World, agents: Agents, most: int) -> Found:
             there = w.clone()
             for move in list(moves(w, agents)):
                 try:
-                    if not make(there, move):
+                    if not make(there, move, agents):
                         continue
                 except ViolatedError as bug:
-                    broken.add((bug.invariant, depth + 1))
+                    broken |= {(invariant, depth + 1) for invariant in bug.invariants}
                     there = w.clone()
                     continue
                 transitions += 1

@@ -13,7 +13,9 @@ from tests.twins.machine import flushes
 from tests.twins.machine.world import (
     CLASS,
     DIRTY,
+    FRAMES,
     NO_NAMES,
+    NO_PAGES,
     NO_SCOPE,
     PRESENT,
     SCRATCH,
@@ -22,7 +24,9 @@ from tests.twins.machine.world import (
     Cpu,
     Gather,
     Mm,
+    Pages,
     Table,
+    Where,
     World,
 )
 
@@ -134,6 +138,12 @@ def copy_(w: World, task: int, s: Words) -> Answer:
 def add(w: World, task: int, s: Words) -> Answer:
     registers = w.tasks[task].registers
     registers[s.register] = (registers[s.register] + s.number) & _LARGEST
+    return None
+
+
+@_step
+def clear_bits(w: World, task: int, s: Words) -> Answer:
+    w.tasks[task].registers[s.register] &= ~s.mask
     return None
 
 
@@ -290,6 +300,49 @@ def unlock_read(w: World, task: int, s: Words) -> Answer:
     return None
 
 
+# --- memory: variables, links to tables, entries of atoms
+
+
+def read_memory(w: World, c: Cpu | None, where: Where) -> int | None:
+    """Read a variable, link or entry as a CPU sees it, through its store buffer, or as memory has it."""
+    for place, value in reversed(c.stores if c else ()):
+        if place == where:
+            return value
+    kind, x, y = where
+    if kind == "link":
+        return w.mms[x].pud[y]
+    return w.variables[x] if kind == "variable" else w.entries[(x, y)]
+
+
+def write_memory(w: World, where: Where, value: int | None) -> None:
+    """Let a store reach memory."""
+    kind, x, y = where
+    if kind == "link":
+        m = w.mms[x]
+        m.pud[y] = value
+        if value is None:  # what was cached through it is stale
+            m.stale_leaf |= m.leaf
+            m.stale_walk |= m.walk
+        return
+    assert value is not None
+    if kind == "variable":
+        w.variables[x] = value
+    else:
+        w.entries[(x, y)] = value
+
+
+def store(w: World, task: int, where: Where, value: int | None) -> Answer:
+    """Store, through the CPU's buffer where it has one."""
+    if w.rules.memory == "sc":
+        write_memory(w, where, value)
+        return None
+    c = cpu_of(w, task)
+    if len(c.stores) == w.rules.buffer:
+        return BUFFERED
+    c.stores = (*c.stores, (where, value))
+    return None
+
+
 # --- page tables
 
 
@@ -299,27 +352,28 @@ def _table(w: World, task: int) -> Table:
     return w.tables[(t.registers[CLASS] - 1, t.registers[SLOT])]
 
 
+def _link(w: World, task: int) -> Where:
+    """Where the PUD entry of the mm and of register SLOT is."""
+    t = w.tasks[task]
+    assert t.on is not None
+    return ("link", t.on, t.registers[SLOT])
+
+
 @_step
 def load_pud(w: World, task: int, s: Words) -> Answer:
-    t = w.tasks[task]
-    kind = mm_of(w, task).pud[t.registers[SLOT]]
-    t.registers[s.register] = 0 if kind is None else kind + 1
+    kind = read_memory(w, cpu_of(w, task), _link(w, task))
+    w.tasks[task].registers[s.register] = 0 if kind is None else kind + 1
     return None
 
 
 @_step
 def clear_pud(w: World, task: int, s: Words) -> Answer:
-    m = mm_of(w, task)
-    m.pud[w.tasks[task].registers[SLOT]] = None
-    m.stale_leaf |= m.leaf
-    m.stale_walk |= m.walk
-    return None
+    return store(w, task, _link(w, task), None)
 
 
 @_step
 def set_pud(w: World, task: int, s: Words) -> Answer:
-    mm_of(w, task).pud[w.tasks[task].registers[SLOT]] = s.table_class
-    return None
+    return store(w, task, _link(w, task), s.table_class)
 
 
 @_step
@@ -338,12 +392,9 @@ def share(w: World, task: int, s: Words) -> Answer:
 
 @_step
 def populate(w: World, task: int, s: Words) -> Answer:
-    slot = w.tasks[task].registers[SLOT]
-    if mm_of(w, task).pud[slot] is not None:
+    if read_memory(w, cpu_of(w, task), _link(w, task)) is not None:
         return s.label
-    share(w, task, s)
-    mm_of(w, task).pud[slot] = s.table_class
-    return None
+    return store(w, task, _link(w, task), s.table_class) or share(w, task, s)
 
 
 @_step
@@ -365,8 +416,18 @@ def drop(w: World, task: int, s: Words) -> Answer:
 
 @_step
 def table_state(w: World, task: int, s: Words) -> Answer:
-    table = _table(w, task)
-    table.use, table.owner = s.state, w.tasks[task].on
+    t, table = w.tasks[task], _table(w, task)
+    table.use, table.owner = s.state, t.on
+    if s.state:  # freed, or used anew: links to it are dead, but in the latter case for the new owner's
+        for c in w.cpus:
+            dead = {
+                link
+                for link in c.links
+                if link[1:] == (t.registers[SLOT], t.registers[CLASS] - 1)
+                and (s.state == 2 or link[0] != t.on)
+            }
+            c.links -= dead
+            c.dead_links |= {link[:2] for link in dead}
     return None
 
 
@@ -384,6 +445,118 @@ def touch(w: World, task: int, s: Words) -> Answer:
     m = mm_of(w, task)
     m.leaf |= {home}
     m.walk |= {home}
+    return None
+
+
+# --- entries of tables, frames, rights
+
+
+def frames_in(value: int) -> set[int]:
+    """The frames that the value of an entry, or a register that notes frames, names."""
+    return {n for n in range(value.bit_length() - FRAMES) if value >> FRAMES + n & 1}
+
+
+def cacheable(value: int) -> set[tuple[int, str]]:
+    """What a walker may cache of an entry; one that is not dirty lets no store through before another walk."""
+    if not value & PRESENT:
+        return set()
+    rights = ["read", "write"] if value & WRITABLE and value & DIRTY else ["read"]
+    return {(frame, right) for frame in frames_in(value) for right in rights}
+
+
+def _entry(w: World, task: int, s: Words) -> Where:
+    return ("entry", w.tasks[task].registers[CLASS] - 1, s.atom)
+
+
+@_step
+def entry_load(w: World, task: int, s: Words) -> Answer:
+    value = read_memory(w, cpu_of(w, task), _entry(w, task, s))
+    assert value is not None
+    w.tasks[task].registers[s.register] = value
+    return None
+
+
+@_step
+def entry_store(w: World, task: int, s: Words) -> Answer:
+    return store(w, task, _entry(w, task, s), _value(w, task, s))
+
+
+@_step
+def entry_xchg(w: World, task: int, s: Words) -> Answer:
+    if _stores_wait(w, task):
+        return BUFFERED
+    where, new = _entry(w, task, s), _value(w, task, s)
+    old = read_memory(w, None, where)
+    assert old is not None
+    write_memory(w, where, new)
+    w.tasks[task].registers[s.register] = old
+    return None
+
+
+@_step
+def put_frames(w: World, task: int, s: Words) -> Answer:
+    for frame in frames_in(w.tasks[task].registers[s.register]):
+        w.frames[frame] -= 1
+        if w.frames[frame] == 0:
+            for c in w.cpus:
+                _kill(c, {one for one in c.translations if one[2] == frame})
+    return None
+
+
+def _kill(c: Cpu, translations: set[tuple[int, int, int, str]]) -> None:
+    c.translations -= translations
+    c.dead_translations |= {one[:2] for one in translations}
+
+
+@_step
+def get_frames(w: World, task: int, s: Words) -> Answer:
+    frames = frames_in(w.tasks[task].registers[s.register])
+    if any(w.frames[frame] == 0 for frame in frames):
+        return s.label
+    for frame in frames:
+        w.frames[frame] += 1
+    return None
+
+
+def _note(w: World, task: int, register: int, frames: set[int]) -> None:
+    w.tasks[task].registers[register] |= sum(1 << FRAMES + frame for frame in frames)
+
+
+@_step
+def queue_frames(w: World, task: int, s: Words) -> Answer:
+    _note(w, task, s.register, frames_in(w.tasks[task].registers[s.source]))
+    return None
+
+
+@_step
+def occupants(w: World, task: int, s: Words) -> Answer:
+    on = w.tasks[task].on
+    assert on is not None
+    kind = w.mms[on].pud[w.rules.atoms[s.atom][0]]
+    mapped = set() if kind is None else {frame for frame, _ in cacheable(w.entries[(kind, s.atom)])}
+    held = {frame for c in w.cpus for mm, atom, frame, _ in c.translations if (mm, atom) == (on, s.atom)}
+    _note(w, task, s.register, mapped | held)
+    return None
+
+
+@_step
+def right_is_gone(w: World, task: int, s: Words) -> Answer:
+    frames, on = frames_in(w.tasks[task].registers[s.register]), w.tasks[task].on
+    for c in w.cpus:
+        _kill(
+            c,
+            {
+                one
+                for one in c.translations
+                if one[:2] == (on, s.atom) and one[2] in frames and (one[3] == "write" or not s.writes)
+            },
+        )
+    return None
+
+
+@_step
+def user_mode(w: World, task: int, s: Words) -> Answer:
+    cpu_of(w, task).user = bool(s.enters)
     return None
 
 
@@ -425,7 +598,7 @@ def gather_add(w: World, task: int, s: Words) -> Answer:
 
 @_step
 def gather_slot(w: World, task: int, s: Words) -> Answer:
-    begin = w.tasks[task].registers[SLOT] * w.rules.slot_units
+    begin = w.tasks[task].registers[SLOT] * w.rules.slot_pages
     _widen(_gather(w, task, s), begin + s.first, begin + s.last, s)
     return None
 
@@ -448,8 +621,9 @@ def _pages_after(w: World, task: int) -> int:
 
 def _widen_by_pages(w: World, task: int, s: Words, begin: int, end: int) -> None:
     if begin < end:
-        first = w.tasks[task].registers[SLOT] * w.rules.slot_units + s.first
-        _widen(_gather(w, task, s), first + begin * s.apart, first + (end - 1) * s.apart + 1, s)
+        first = w.tasks[task].registers[SLOT] * w.rules.slot_pages + s.first
+        after = first + (end - 1) * s.apart + w.rules.spans["pmd"]
+        _widen(_gather(w, task, s), first + begin * s.apart, after, s)
 
 
 @_step
@@ -554,15 +728,7 @@ def stride_of(w: World, g: Gather) -> int:
 
 
 def strides_in(w: World, g: Gather) -> int:
-    return (g.hi - g.lo) * w.rules.unit_pages // stride_of(w, g)
-
-
-def _strides_touched(w: World, g: Gather) -> int:
-    """Both ends are first rounded outwards."""
-    stride = stride_of(w, g)
-    first = g.lo * w.rules.unit_pages // stride
-    after = (g.hi * w.rules.unit_pages + stride - 1) // stride
-    return after - first
+    return (g.hi - g.lo) // stride_of(w, g)
 
 
 @_step
@@ -572,25 +738,26 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
     c, m, g = cpu_of(w, task), mm_of(w, task), _gather(w, task, s)
     if "UNTRACKED" not in s.how:
         m.generation += 1
-    strides = _strides_touched(w, g) if "ROUNDED" in s.how else strides_in(w, g)
+    lo, hi, apart = g.lo, g.hi, stride_of(w, g)
+    if "PMD_STRIDES" in s.how:
+        apart = w.rules.spans["pmd"]
+    elif "BASE_STRIDES" in s.how:
+        apart = 1
+    elif "ROUNDED" in s.how:
+        lo, hi = lo - lo % apart, hi + -hi % apart
+    strides = (hi - lo) // apart
     pages = strides * stride_of(w, g)
-    if s.how & {"BASE_STRIDES", "PMD_STRIDES"}:
-        if g.cleared & {"pte", "pmd"}:
-            strides = (g.hi - g.lo) * w.rules.unit_pages
-        else:  # of each freed table the first page was recorded
-            strides = (g.hi - g.lo - 1) * w.rules.unit_pages + 1
-        pages = strides * stride_of(w, g)
-        if "PMD_STRIDES" in s.how:
-            strides //= w.rules.spans["pmd"]
-            pages = strides * stride_of(w, g)
     everything = bool(g.flags & {"FULLMM", "NEED_FLUSH_ALL"}) or "EVERYTHING" in s.how
     c.about, c.generation = w.tasks[task].on, m.generation
     if everything or strides > s.ceiling or (s.pages and pages > s.pages):
-        c.strides = 0
-    elif strides < 1:
-        c.strides = 1
-    else:
-        c.strides = min(pages if "IN_PAGES" in s.how else strides, w.rules.most_strides)
+        c.strides, c.pages = 0, NO_PAGES
+        return None
+    if strides < 1:
+        strides, hi = 1, max(hi, lo + 1)
+    elif "IN_PAGES" in s.how:
+        strides, apart = pages, 1
+    c.strides = min(strides, w.rules.most_strides)
+    c.pages = Pages(lo, hi, apart, "ONE_SIZE" in s.how, "PMD_TOO" in s.how)
     return None
 
 
@@ -751,7 +918,7 @@ def send(w: World, task: int, s: Words) -> Answer:
 
 
 def _forget_call(c: Cpu) -> None:
-    c.call, c.about, c.generation, c.strides, c.scope = None, None, 0, 0, NO_SCOPE
+    c.call, c.about, c.generation, c.strides, c.scope, c.pages = None, None, 0, 0, NO_SCOPE, NO_PAGES
 
 
 @_step
@@ -779,7 +946,7 @@ def flush_self_does(w: World, task: int, s: Words) -> str:
     assert c.about is not None
     if s.forced == 2:
         flushes.leave_unless_running(w, home, c.about)
-    flushes.drop(w, home, c.about, s.scope.of_everything() if c.strides == 0 else s.scope)
+    flushes.drop(w, home, c.about, s.scope, flushes.named_by(w, home))
     flushes.catch_up(w, home, c.about)
     return "all" if c.strides == 0 else "range"
 
@@ -795,7 +962,7 @@ def flush_local_pages(w: World, task: int, s: Words) -> Answer:
     t = w.tasks[task]
     assert t.home is not None
     assert t.on is not None
-    flushes.drop(w, t.home, t.on, s.scope)
+    flushes.drop(w, t.home, t.on, s.scope, flushes.named_by(w, t.home))
     return None
 
 
@@ -813,22 +980,15 @@ def _value(w: World, task: int, s: Words) -> int:
 
 @_step
 def v_load(w: World, task: int, s: Words) -> Answer:
-    where = _variable(w, task, s)
-    own = [value for variable, value in cpu_of(w, task).stores if variable == where]
-    w.tasks[task].registers[s.register] = own[-1] if own else w.variables[where]
+    value = read_memory(w, cpu_of(w, task), ("variable", _variable(w, task, s), 0))
+    assert value is not None
+    w.tasks[task].registers[s.register] = value
     return None
 
 
 @_step
 def v_store(w: World, task: int, s: Words) -> Answer:
-    c, where = cpu_of(w, task), _variable(w, task, s)
-    if w.rules.memory == "sc":
-        w.variables[where] = _value(w, task, s)
-        return None
-    if len(c.stores) == w.rules.buffer:
-        return BUFFERED
-    c.stores = (*c.stores, (where, _value(w, task, s)))
-    return None
+    return store(w, task, ("variable", _variable(w, task, s), 0), _value(w, task, s))
 
 
 @_step

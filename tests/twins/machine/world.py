@@ -7,7 +7,7 @@ flat array, no offsets, no words of bits. A CPU keeps, as the kernel does, the g
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 NOBODY: frozenset[int] = frozenset()
@@ -16,29 +16,50 @@ NO_NAMES: frozenset[str] = frozenset()
 SLOT, CLASS, SCRATCH = 1, 2, 3
 #: Bits of a single page-table entry.
 PRESENT, WRITABLE, DIRTY = 1, 2, 4
+FRAMES = 3  # above them, a bit for each frame that an entry maps
 GENERATIONS = 128  # what core keeps of a generation
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a flush drops: translations, walk-cache entries, and which single entries it spares."""
+    """What a flush drops: translations, walk-cache entries, and of these only those that lead to its addresses."""
 
     leaf: bool = False
     walk: bool = False
     forced: bool = False
-    spares: frozenset[int] = NOBODY
+    at_va: bool = False
 
     @property
     def nothing(self) -> bool:
-        return not (self.leaf or self.walk or self.forced or self.spares)
-
-    def of_everything(self) -> Scope:
-        """A flush of everything spares no entry."""
-        return replace(self, spares=NOBODY)
+        return not (self.leaf or self.walk or self.forced or self.at_va)
 
 
 NO_SCOPE = Scope()
 ALL = Scope(leaf=True, walk=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the instructions of a flush name: one base page in `apart`, from `lo` on and below `hi`.
+
+    They may name a page size too, that of `apart`, and then leave translations of other sizes alone; `pmd_too`: those
+    of huge pages go besides.
+    """
+
+    lo: int = 0
+    hi: int = 0
+    apart: int = 1
+    one_size: bool = False
+    pmd_too: bool = False
+
+    def names(self, first: int, end: int) -> bool:
+        """Whether one of the named addresses lies between two pages."""
+        return any(first <= page < end for page in range(self.lo, min(self.hi, end), self.apart))
+
+
+NO_PAGES = Pages()
+#: Where a buffered store goes: a variable, the PUD entry of an mm and slot, the entry of an atom in a class's table.
+Where = tuple[str, int, int]
 
 
 @dataclass(slots=True)
@@ -79,7 +100,11 @@ class Task:
 
 @dataclass(slots=True)
 class Cpu:
-    """A CPU: cpu_tlbstate, the call that it sends, its store buffer, its TLB's copies of single entries."""
+    """A CPU: cpu_tlbstate, the call that it sends, its store buffer, and what it may hold.
+
+    It holds copies of single entries, translations of atoms (mm, atom, frame, `read` or `write`) and links to tables
+    (mm, slot, class). Of an atom or a slot with something dead only that is known.
+    """
 
     task: int | None = None
     loaded: int | None = None
@@ -94,11 +119,17 @@ class Cpu:
     about: int | None = None  # the mm of the call
     generation: int = 0  # new_tlb_gen of the call
     strides: int = 0  # 0: everything
+    pages: Pages = NO_PAGES  # what these strides name
     targets: frozenset[int] = NOBODY  # CPUs at which the call is pending
     asids: tuple[int | None, ...] = ()
     next_asid: int = 0
-    stores: tuple[tuple[int, int], ...] = ()
+    stores: tuple[tuple[Where, int | None], ...] = ()
     tlb: tuple[int, ...] = ()
+    user: bool = False
+    translations: frozenset[tuple[int, int, int, str]] = frozenset()
+    links: frozenset[tuple[int, int, int]] = frozenset()
+    dead_translations: frozenset[tuple[int, int]] = frozenset()  # (mm, atom)
+    dead_links: frozenset[tuple[int, int]] = frozenset()  # (mm, slot)
 
     def facts(self) -> Hashable:
         return (
@@ -115,11 +146,17 @@ class Cpu:
             self.about,
             self.generation % GENERATIONS,
             self.strides,
+            self.pages,
             self.targets,
             self.asids,
             self.next_asid,
             self.stores,
             self.tlb,
+            self.user,
+            self.translations,
+            self.links,
+            self.dead_translations,
+            self.dead_links,
         )
 
 
@@ -180,8 +217,7 @@ class Rules:
     program: tuple[SimpleNamespace, ...]
     lists: tuple[int, ...]
     slots: int
-    slot_units: int  # address units that a PUD entry spans
-    unit_pages: int  # base pages in a unit
+    slot_pages: int  # base pages that a PUD entry spans
     spans: dict[str, int]  # base pages that an entry of a level spans
     clear_on_switch: bool
     lazy_tlb: bool
@@ -189,6 +225,10 @@ class Rules:
     memory: str  # `sc`, `tso`, `weak`
     buffer: int  # the stores that fit in a CPU's store buffer
     owners: tuple[int, ...]  # of single entries: their mms
+    entry_pages: tuple[
+        tuple[int, int] | None, ...
+    ]  # and the pages that each maps; None: those of every flush
+    atoms: tuple[tuple[int, int, int], ...]  # the slot of each, and its pages
     most_strides: int
 
 
@@ -204,6 +244,8 @@ class World:
     locks: list[tuple[bool, int]]  # held by a writer; how many readers
     events: list[int]
     variables: list[int]
+    entries: dict[tuple[int, int], int] = field(default_factory=dict)  # by class and atom
+    frames: list[int] = field(default_factory=list)  # references to each
     failed: int = -1  # the invariant that a FAIL step named
     did: str = ""  # what FLUSH_SELF did last: `all`, `range`, `left` or nothing
 
@@ -227,6 +269,8 @@ class World:
             self.locks.copy(),
             self.events.copy(),
             self.variables.copy(),
+            self.entries.copy(),
+            self.frames.copy(),
         )
 
     def facts(self) -> Hashable:
@@ -239,6 +283,8 @@ class World:
             tuple(self.locks),
             tuple(self.events),
             tuple(self.variables),
+            tuple(self.entries.values()),
+            tuple(self.frames),
         )
 
     def loaded(self, mm: int) -> frozenset[int]:
@@ -264,11 +310,17 @@ def replace_cpu(c: Cpu) -> Cpu:
         c.about,
         c.generation,
         c.strides,
+        c.pages,
         c.targets,
         c.asids,
         c.next_asid,
         c.stores,
         c.tlb,
+        c.user,
+        c.translations,
+        c.links,
+        c.dead_translations,
+        c.dead_links,
     )
 
 
