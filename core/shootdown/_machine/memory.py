@@ -57,8 +57,9 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
         while rest:
             if int64(S[L.o_frame + lowest(rest)]) == 0:
                 nxt = b
+                frames = int64(0)
             rest = rest & (rest - 1)
-        while nxt != b and frames:
+        while frames:
             at = L.o_frame + lowest(frames)
             S[at] = int64(S[at]) + 1
             frames = frames & (frames - 1)

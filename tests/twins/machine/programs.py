@@ -188,7 +188,8 @@ def _step(draw: random.Random, memory: Memory, classes: int, put: list[int]) -> 
                 asm.put_frames(o.SCRATCH)
         case "get":
             asm.get_frames(o.SCRATCH, here)
-            asm.set(o.INDEX, 8)
+            if draw.random() < 0.5:
+                asm.set(o.INDEX, 1 << o.ENTRY_PAGE_SHIFT)
             asm.place(here)
         case "user":
             asm.user_mode(draw.random() < 0.6)
