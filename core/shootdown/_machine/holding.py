@@ -3,8 +3,9 @@
 An explored program's addresses are cut into atoms: the largest ranges that each of its calls, each page table's end and
 each huge page treats alike. A page table has one entry for each atom of its slot. What a CPU holds is a set: the
 translations that its TLB, and the links that its walk caches, may have read at any moment since they were flushed. A
-translation is marked dead when its frame is freed or when the right to use it has been taken away, a link when its
-table is freed or becomes another mm's. A dead one where the hardware can use it is the violation.
+translation is marked dead when its frame is freed, or if it was then already, and when the right to use it has been
+taken away; a link when its table is freed or becomes another mm's. A dead one where the hardware can use it is the
+violation.
 """
 
 from __future__ import annotations
@@ -87,9 +88,22 @@ def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
     return True
 
 
+@inlined
+def free_frames(S: Cells, L: Layout) -> int:
+    """Return the frames that have no references, as a mask."""
+    found = int64(0)
+    for frame in range(L.frames):
+        if int64(S[L.o_frame + frame]) == 0:
+            found = found | int64(1) << frame
+    return found
+
+
 @kernel
 def fill_translation(S: Cells, L: Layout, cpu: int, atom: int) -> bool:
-    """Let a CPU's walker cache an atom's translation, by any link that it may hold; False if that adds nothing."""
+    """Let a CPU's walker cache an atom's translation, by any link that it may hold; False if that adds nothing.
+
+    A translation of a frame that is free already is dead from the beginning.
+    """
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return False
@@ -102,6 +116,11 @@ def fill_translation(S: Cells, L: Layout, cpu: int, atom: int) -> bool:
     while links:
         more = more | translation(L, int64(S[entry_at(L, lowest(links) + 1, atom)]))
         links = links & (links - 1)
+    if more != held:
+        free = free_frames(S, L)
+        free = free | free << L.frames
+        if more & free:
+            more = (more & ~free) | dead_translation(L)
     S[at] = more
     return more != held
 

@@ -165,3 +165,31 @@ def test_a_seeded_defect_is_found_in_a_program_of_one_call(
 ) -> None:
     found = searched(program(setup_on(arch, platform), *names, writer=writer))
     assert (found.verdict, found.invariant) == (BUG, "stale-tlb-entry")
+
+
+@pytest.mark.parametrize("reductions", [None, STEP_BY_STEP], ids=["at once", "step by step"])
+def test_a_page_that_is_mapped_again_after_it_was_freed_is_found(reductions: Reductions | None) -> None:
+    scene = setup_on("x86")
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, slots=1)
+    page = model.frame(1, "the page")
+    old, new = model.atom(0, 1, "old"), model.atom(1, 2, "new")
+    model.maps(old, maps(page, dirty=True))
+    model.populate(0)
+    asm = model.asm
+    for cpu in range(2):
+        model.starts(model.task(mm=0, cpu=cpu, ready=True))
+        if cpu == 0:
+            asm.set(o.SLOT, 0)
+            asm.set(o.CLASS, 1)
+            asm.entry_xchg(old, 0, o.SCRATCH)
+            asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=0, hi=1)
+            scene.lowering.flush_range(asm, SCRATCH)
+            asm.put_frames(o.SCRATCH)
+            asm.entry_store(new, o.SCRATCH, from_register=True)
+        else:
+            model.user_mode(cpu)
+        model.spin()
+    outcome = searched(
+        Problem(machine=model.build(bits=16, memory=scene.memory), invariants=INVARIANTS), reductions
+    )
+    assert (outcome.verdict, outcome.invariant) == (BUG, "stale-tlb-entry")

@@ -55,6 +55,7 @@ def machine_of_atoms() -> Tiny:
     for atom, cells in enumerate(PAGES):
         at = machine.layout.o_atom + atom * ATOM_CELLS
         machine.state[at : at + ATOM_CELLS] = cells
+    machine.state[machine.layout.o_frame : machine.layout.o_frame + FRAMES] = 1
     machine.cpu(2)[CPU_MM] = 2
     machine.put("loaded", 2, mm=1)
     return machine
@@ -142,6 +143,20 @@ def test_a_freed_frame_leaves_dead_translations_in_every_mm() -> None:
     machine.run(fill_all)
     machine.run(bury_frames, 0b10)
     assert (held(machine, 0, 0, 0), held(machine, 2, 1, 2)) == (DEAD, DEAD)
+
+
+def test_what_is_read_of_a_freed_frame_is_dead() -> None:
+    machine = machine_of_atoms()
+    machine.state[machine.layout.o_frame + 1] = 0
+    machine.puds(0)[0] = 1
+    entry(machine, 0, 0)[:] = maps(1)
+    assert machine.run(fill_link, 0, 0)
+    assert machine.run(fill_translation, 0, 0)
+    assert held(machine, 0, 0, 0) == DEAD
+    assert not machine.run(fill_translation, 0, 0)
+    entry(machine, 0, 0)[:] = maps(0)
+    assert machine.run(fill_translation, 0, 0)
+    assert held(machine, 0, 0, 0) == DEAD | 0b0101
 
 
 def test_a_table_that_is_given_away_leaves_dead_links_in_all_mms_but_its_owners() -> None:

@@ -85,18 +85,18 @@ def hold_all(w: World) -> None:
         if mm is not None and w.rules.atoms:
             c.links |= {(mm, slot, kind) for slot, kind in enumerate(w.mms[mm].pud) if kind is not None}
             for atom in range(len(w.rules.atoms)):
-                c.translations |= _readable(w, cpu, mm, atom)
+                _read(w, cpu, mm, atom)
 
 
-def _readable(w: World, cpu: int, mm: int, atom: int) -> set[tuple[int, int, int, str]]:
-    """What a walker may read of an atom, by the links that its CPU holds."""
-    slot = w.rules.atoms[atom][0]
-    return {
-        (mm, atom, frame, right)
-        for owner, at, kind in w.cpus[cpu].links
-        if (owner, at) == (mm, slot)
-        for frame, right in cacheable(w.entries[(kind, atom)])
-    }
+def _read(w: World, cpu: int, mm: int, atom: int) -> None:
+    """Let a walker read an atom's entries, by the links that its CPU holds; what maps a free frame is dead."""
+    c, slot = w.cpus[cpu], w.rules.atoms[atom][0]
+    for kind in [kind for owner, at, kind in c.links if (owner, at) == (mm, slot)]:
+        for frame, right in cacheable(w.entries[(kind, atom)]):
+            if w.frames[frame]:
+                c.translations |= {(mm, atom, frame, right)}
+            else:
+                c.dead_translations |= {(mm, atom)}
 
 
 def look_for_dead(w: World) -> None:
@@ -169,13 +169,13 @@ def _fill(w: World, cpu: int, what: int) -> bool:
     if w.rules.atoms:
         if mm is None:
             return False
-        before = (c.links, c.translations)
+        before = (c.links, c.translations, c.dead_translations)
         kind = w.mms[mm].pud[what] if what < w.rules.slots else None
         if kind is not None:
             c.links |= {(mm, what, kind)}
         elif what >= w.rules.slots:
-            c.translations |= _readable(w, cpu, mm, what - w.rules.slots)
-        return (c.links, c.translations) != before
+            _read(w, cpu, mm, what - w.rules.slots)
+        return (c.links, c.translations, c.dead_translations) != before
     if mm is None or cpu in w.mms[mm].walk or all(kind is None for kind in w.mms[mm].pud):
         return False
     w.mms[mm].walk |= {cpu}
