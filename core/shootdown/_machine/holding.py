@@ -3,9 +3,9 @@
 An explored program's addresses are cut into atoms: the largest ranges that each of its calls, each page table's end and
 each huge page treats alike. A page table has one entry for each atom of its slot. What a CPU holds is a set: the
 translations that its TLB, and the links that its walk caches, may have read at any moment since they were flushed. A
-translation is marked dead when its frame is freed, or if it was then already, and when the right to use it has been
-taken away; a link when its table is freed or becomes another mm's. A dead one where the hardware can use it is the
-violation.
+translation is marked dead when its frame is freed or when the right to use it has been taken away, a link when its
+table is freed or becomes another mm's; so is what is read of a frame or table that is free already. A dead one where
+the hardware can use it is the violation.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ def translation(L: Layout, value: int) -> int:
 
 @kernel
 def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
-    """Let a CPU's walker cache the link of a slot of its mm; False if it can't, or holds it already."""
+    """Let a CPU's walker cache the link of a slot of its mm; False if it can't, or holds it already.
+
+    A link to a table that is freed or another mm's already is dead from the beginning.
+    """
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return False
@@ -84,8 +87,13 @@ def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
     at = links_at(L, cpu, mm, slot)
     if link == 0 or (int64(S[at]) >> (link - 1)) & 1:
         return False
-    S[at] = int64(S[at]) | int64(1) << (link - 1)
-    return True
+    held = int64(S[at])
+    state = int64(S[L.o_state + (link - 1) * L.slots + slot])
+    used = state & o.TABLE_MASK
+    gone = used == o.TABLE_FREED or (used == o.TABLE_REUSED and state >> o.TABLE_OWNER_SHIFT != mm + 1)
+    more = held | (dead_link(L) if gone else int64(1) << (link - 1))
+    S[at] = more
+    return bool(more != held)
 
 
 @inlined

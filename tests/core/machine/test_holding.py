@@ -159,6 +159,24 @@ def test_what_is_read_of_a_freed_frame_is_dead() -> None:
     assert held(machine, 0, 0, 0) == DEAD | 0b0101
 
 
+@pytest.mark.parametrize(
+    ("state", "holds"),
+    [
+        (o.TABLE_FREED, DEAD_ONE),
+        (o.TABLE_REUSED | 2 << o.TABLE_OWNER_SHIFT, DEAD_ONE),
+        (o.TABLE_REUSED | 1 << o.TABLE_OWNER_SHIFT, 1),
+        (o.TABLE_SHARED, 1),
+    ],
+)
+def test_a_link_that_is_read_of_a_freed_table_or_another_mms_is_dead(state: int, holds: int) -> None:
+    machine = machine_of_atoms()
+    machine.tables(0)[0] = state
+    machine.puds(0)[0] = 1
+    assert machine.run(fill_link, 0, 0)
+    assert not machine.run(fill_link, 0, 0)
+    assert links(machine, 0, 0, 0) == holds
+
+
 def test_a_table_that_is_given_away_leaves_dead_links_in_all_mms_but_its_owners() -> None:
     machine = machine_of_atoms()
     machine.puds(0)[0] = machine.puds(1)[0] = 1

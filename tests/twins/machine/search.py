@@ -80,12 +80,25 @@ def make(w: World, move: Move, agents: Agents) -> bool:
 
 def hold_all(w: World) -> None:
     """Let each CPU that runs hold what its walker could read now: links first, then what their tables map."""
-    for cpu, c in enumerate(w.cpus):
+    for cpu in range(len(w.cpus)):
         mm = _walks(w, cpu)
         if mm is not None and w.rules.atoms:
-            c.links |= {(mm, slot, kind) for slot, kind in enumerate(w.mms[mm].pud) if kind is not None}
+            for slot in range(w.rules.slots):
+                _read_link(w, cpu, mm, slot)
             for atom in range(len(w.rules.atoms)):
                 _read(w, cpu, mm, atom)
+
+
+def _read_link(w: World, cpu: int, mm: int, slot: int) -> None:
+    """Let a walker read the link of a slot; one to a table that is freed, or another mm's, is dead."""
+    c, kind = w.cpus[cpu], w.mms[mm].pud[slot]
+    if kind is None or (mm, slot, kind) in c.links:
+        return
+    table = w.tables[(kind, slot)]
+    if table.use == 2 or (table.use == 1 and table.owner != mm):
+        c.dead_links |= {(mm, slot)}
+    else:
+        c.links |= {(mm, slot, kind)}
 
 
 def _read(w: World, cpu: int, mm: int, atom: int) -> None:
@@ -169,13 +182,12 @@ def _fill(w: World, cpu: int, what: int) -> bool:
     if w.rules.atoms:
         if mm is None:
             return False
-        before = (c.links, c.translations, c.dead_translations)
-        kind = w.mms[mm].pud[what] if what < w.rules.slots else None
-        if kind is not None:
-            c.links |= {(mm, what, kind)}
-        elif what >= w.rules.slots:
+        before = (c.links, c.dead_links, c.translations, c.dead_translations)
+        if what < w.rules.slots:
+            _read_link(w, cpu, mm, what)
+        else:
             _read(w, cpu, mm, what - w.rules.slots)
-        return (c.links, c.translations, c.dead_translations) != before
+        return (c.links, c.dead_links, c.translations, c.dead_translations) != before
     if mm is None or cpu in w.mms[mm].walk or all(kind is None for kind in w.mms[mm].pud):
         return False
     w.mms[mm].walk |= {cpu}
