@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 #: For one try of a question, so many programs that are drawn.
-DRAWN = 20
+DRAWN = 40
 
 
 class Mutant(NamedTuple):
@@ -164,6 +164,18 @@ MUTANTS = {
         "_machine.holding",
         "            S[L.o_held + i] = (held & ~both) | dead_translation(L)\n",
         "            S[L.o_held + i] = held & ~both\n",
+        *("drawn", *ON_X86),
+    ),
+    "what is read of a freed frame is not dead": Mutant(
+        "_machine.holding",
+        "        if more & free:\n",
+        "        if False:\n",
+        *("drawn", *ON_X86),
+    ),
+    "a link to a freed table that is read is not dead": Mutant(
+        "_machine.holding",
+        "    gone = used == o.TABLE_FREED or",
+        "    gone = False and",
         *("drawn", *ON_X86),
     ),
     "a right that is gone marks nothing dead": Mutant(

@@ -223,7 +223,7 @@ def _flush(draw: random.Random, memory: Memory, atom: int, *, own: bool) -> None
         asm.entry_xchg(atom, 0, o.SCRATCH)
     if draw.random() < 0.2:
         asm.clear_pud()
-    begin = max(0, lo - draw.choice((0, 0, 0, 1, 5)))
+    begin = max(0, lo - draw.choice((0, 0, 1, 5)))
     end = draw.choice((hi, hi, hi + 3, lo, max(hi - 1, begin)))
     asm.request(SCRATCH, cleared=draw.choice(_LEVELS), lo=begin, hi=end)
     if not own:
