@@ -79,7 +79,7 @@ MEMORY = (
     Row(
         name="QUEUE_FRAMES",
         does="Note in a register the frames that the value of an entry maps, so that they are freed later. "
-        "The register keeps one reference: a frame that it has already loses the other one now.",
+        "A frame noted twice loses one now.",
         operands=(
             Operand("register", Kind.CHANGED),
             Operand("source", Kind.READ, "a register with the value"),
