@@ -380,7 +380,7 @@ class Builders:
         self._write(o.GET_FRAMES, register, label, cost=cost, text=text)
 
     def queue_frames(self, register: int, source: int, *, cost: str | None = None, text: str = "") -> None:
-        """Note in a register the frames that the value of an entry maps, so that they are freed later. A frame noted twice loses one now.
+        """Note in a register the frames that an entry's value maps; one noted twice loses a reference.
 
         Args:
             register: a register that is read and may be overwritten.

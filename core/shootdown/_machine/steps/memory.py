@@ -78,8 +78,7 @@ MEMORY = (
     ),
     Row(
         name="QUEUE_FRAMES",
-        does="Note in a register the frames that the value of an entry maps, so that they are freed later. "
-        "A frame noted twice loses one now.",
+        does="Note in a register the frames that an entry's value maps; one noted twice loses a reference.",
         operands=(
             Operand("register", Kind.CHANGED),
             Operand("source", Kind.READ, "a register with the value"),
