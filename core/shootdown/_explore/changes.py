@@ -21,6 +21,7 @@ from shootdown._machine.layout import (
     CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
+    CPU_MM,
     CPU_SETS,
     CPU_TASK,
     G_FLAGS,
@@ -221,6 +222,42 @@ class Words:
                     at = layout.o_links + (cpu * layout.mms + mm) * layout.slots + slot
                     if (int(after[at]) & ~int(before[at])) >> layout.classes:
                         yield f"CPU {cpu}'s walk cache may still lead into the table for {mm_name(mm)}"
+
+    def usable(self, state: State) -> Iterator[str]:
+        """Say which CPUs can use something dead: a link at any time, a translation in user mode."""
+        layout = self._layout
+        for cpu in range(layout.cpus) if layout.atoms else ():
+            mm = int(state[layout.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
+            if mm < 0 or self._in_set(state, "preempted", cpu):
+                continue
+            for slot in range(layout.slots):
+                if (
+                    int(state[layout.o_links + (cpu * layout.mms + mm) * layout.slots + slot])
+                    >> layout.classes
+                ):
+                    whose = self._whose(state, slot, mm)
+                    yield f"CPU {cpu} may walk the table through {mm_name(mm)}'s old link, and the table {whose}"
+            if self._in_set(state, "user", cpu) and not self._in_set(state, "lazy", cpu):
+                for atom in range(layout.atoms):
+                    if int(state[layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom]) >> (
+                        2 * layout.frames
+                    ):
+                        yield f"CPU {cpu}, in user mode, may use what its TLB holds of {self._atom(atom)}"
+
+    def _whose(self, state: State, slot: int, mm: int) -> str:
+        """Describe who has a table of a slot that is no longer an mm's."""
+        for klass in range(self._layout.classes):
+            value = int(state[self._layout.o_state + klass * self._layout.slots + slot])
+            used, owner = value & o.TABLE_MASK, (value >> o.TABLE_OWNER_SHIFT) - 1
+            if used == o.TABLE_FREED:
+                return "is free"
+            if used == o.TABLE_REUSED and owner != mm:
+                return f"belongs to {mm_name(owner)}"
+        return "is somebody else's"
+
+    def _in_set(self, state: State, name: str, cpu: int) -> bool:
+        at = self._layout.o_sets + CPU_SETS.index(name) * self._layout.words
+        return bool(self._set(state, at) >> cpu & 1)
 
     def _entry(self, value: int) -> str:
         """Describe the value of an entry of a table."""

@@ -326,6 +326,9 @@ class _Teller:
             return going_round(self.explorer, self.fused)
         last = self.lines[-1]
         atom = last.atoms[-1]
+        dead = list(self.words.usable(self.state))
+        if dead:
+            return dead
         if atom.pc >= 0:
             where = f" in {called(atom.function)}" if atom.function else ""
             return [f"CPU {atom.cpu}{where}: {atom.text}"]

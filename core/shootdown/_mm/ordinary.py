@@ -39,6 +39,13 @@ class Ordinary:
         self.gathers = model.gathers
         self.lowering = model.lowering
         self._ordered = pte_clear == "xchg"
+        self._in_page_cache: dict[int, int] = {}
+
+    def _cached(self, frame: int) -> int:
+        """Return the variable that says whether a file's page is in the page cache; it is at first."""
+        if frame not in self._in_page_cache:
+            self._in_page_cache[frame] = self.model.variable(1, "the page is in the page cache")
+        return self._in_page_cache[frame]
 
     def reached(self, place: str) -> None:
         """Mark a place as reached, if the programs mark it."""
@@ -167,9 +174,13 @@ class Ordinary:
             self.zap_pte_range(atoms)
             self.finish()
         with asm.function("truncate_inode_pages_range", "mm/truncate.c"):
-            asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
-            asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
-            self.reached("freed")
+            asm.v_xchg(
+                self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
+            )
+            with asm.if_nonzero(o.SCRATCH):
+                asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
+                asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
+                self.reached("freed")
         asm.user_mode(True, text="returns to user mode")
 
     def mprotect(self, atoms: Sequence[int]) -> None:

@@ -524,7 +524,10 @@ def _note(w: World, task: int, register: int, frames: set[int]) -> None:
 
 @_step
 def queue_frames(w: World, task: int, s: Words) -> Answer:
-    _note(w, task, s.register, frames_in(w.tasks[task].registers[s.source]))
+    frames = frames_in(w.tasks[task].registers[s.source])
+    for frame in frames & frames_in(w.tasks[task].registers[s.register]):
+        w.frames[frame] -= 1
+    _note(w, task, s.register, frames)
     return None
 
 
