@@ -9,7 +9,7 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
-.PHONY: matrix demo quick lint kernels test long bench targets clean
+.PHONY: matrix demo quick lint kernels engines walks test long bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,9 +44,14 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each kernel is compiled by one process before the tests share it.
-kernels: $(VENV)/.test
-	$(BIN)/shootdown warm
+# Each kernel is compiled by one process before the tests share it: two processes, of about the same length.
+kernels: engines walks
+
+engines: $(VENV)/.test
+	$(BIN)/shootdown warm engine explorer
+
+walks: $(VENV)/.test
+	$(BIN)/shootdown warm walks tlb
 
 # Everything but what is marked `long`.
 test: $(VENV)/.test
