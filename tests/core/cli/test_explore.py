@@ -375,6 +375,8 @@ ONE_LINE = {
     "an error of Python of two lines": ("raise ValueError('one\\ntwo')", "build(): ValueError: one two"),
     "an exit": ("raise SystemExit(0)", "build(): SystemExit: 0"),
     "an exception of one's own": ("raise type('Own', (BaseException,), {})('x')", "build(): Own: x"),
+    "a parameter that there is not": ("scene['no']", "scene['no']: there is no such parameter or switch"),
+    "a label for a parameter": ("scene[model.label()]", "scene[a Label]: there is no such parameter or switch"),
     "too little memory": ("raise MemoryError", "build(): it does not fit into memory"),
     "words that raise": (
         "names = ('it',); asm.v_store(model.variable(0, 'v', words=lambda _: 1 // 0), 1); asm.fail(0)",

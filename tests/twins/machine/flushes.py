@@ -18,7 +18,8 @@ def goes(w: World, pages: Pages | None, first: int, end: int) -> bool:
         return True
     if pages.one_size:
         sizes = {pages.apart} | ({w.rules.spans["pmd"]} if pages.pmd_too else set())
-        if end - first not in sizes:
+        size = end - first
+        if (1 if size & (size - 1) else size) not in sizes:  # no page is as large: base pages map the atom
             return False
     return pages.names(first, end)
 
