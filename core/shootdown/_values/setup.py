@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._values.errors import ShootdownError
-
 if TYPE_CHECKING:
     from shootdown._values.architecture import Lowering
     from shootdown._values.kernel import Kernel
@@ -43,12 +41,10 @@ class Setup:
         """Return a parameter's or switch's value.
 
         Raises:
-            ShootdownError: there is none of that name.
+            LookupError: there is none of that name.
         """
         if not isinstance(name, str) or name not in self.values:
             named = f"{name!r}" if isinstance(name, str) else f"a {type(name).__name__}"
             there = ", ".join(self.values) or "none"
-            raise ShootdownError(
-                f"scene[{named:.40}]: there is no such parameter or switch; there is: {there}"
-            )
+            raise LookupError(f"scene[{named:.40}]: there is no such parameter or switch; there is: {there}")
         return self.values[name]
