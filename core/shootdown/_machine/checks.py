@@ -15,7 +15,7 @@ from shootdown._machine.label import Label
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, FREE, Kind, Operand, Row
 from shootdown._machine.steps.table import STEPS
 from shootdown._values.errors import nearest
-from shootdown._values.platform import COST_NAMES
+from shootdown._values.platform import COST_NAMES, NANOSECOND
 
 #: Registers whose numbers are below, in the words of a message.
 _REGISTERS = (Kind.READ, Kind.WRITTEN, Kind.CHANGED)
@@ -227,4 +227,6 @@ def cost_number(cost: object) -> tuple[int, str]:
         return -1, ""
     if cost in COST_NAMES:
         return COST_NAMES.index(str(cost)), ""
+    if cost == NANOSECOND:
+        return len(COST_NAMES), ""
     return -1, f"there is no cost {cost!r:.40}; {nearest(str(cost), COST_NAMES)}"

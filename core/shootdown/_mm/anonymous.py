@@ -86,12 +86,12 @@ class Anonymous:
         self.table_pages = table_pages
 
     @function("handle_mm_fault", "mm/memory.c")
-    def touch(self, pages: int, *, huge: bool) -> None:
-        """Write first accesses: one fault for each page, or one for a THP."""
+    def touch(self, pages: int, *, huge: bool, count: int = 1) -> None:
+        """Write first accesses: one fault for each of `pages` base pages, or for each of `count` THPs."""
         asm = self.asm
         if huge:
-            asm.work("zero_ns", text="allocate and clear a huge page")
-            self.lowering.entries_mapped(asm, 1)
+            asm.work("zero_ns", count, text="allocate and clear a huge page")
+            self.lowering.entries_mapped(asm, count)
         elif pages:
             asm.work("small_fault_ns", pages, text="fault the pages in")
             self.lowering.entries_mapped(asm, pages)
@@ -99,27 +99,43 @@ class Anonymous:
 
     def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
         """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it; `clean` as for `zap`."""
+        level = o.CLEARED_PUDS if huge else o.CLEARED_PMDS
+        last = 0 if huge else (tables - 1) * self.table_pages
+        self.unmap(
+            lambda queue: self.zap(OUTER, pages, queue, huge=huge, clean=clean),
+            lambda queue: self.gathers.free_tables(OUTER, tables, level, hi=last + 1, queue=queue),
+        )
+
+    def unmap(self, zap: Callable[[PageQueue], None], free: Callable[[PageQueue], None]) -> None:
+        """Write munmap().
+
+        Args:
+            zap: writes how its entries are cleared, given the gather's queue of pages.
+            free: writes how its page tables are queued to be freed.
+        """
         queue = self.gathers.page_queue()
         with self.calls.syscall("munmap"), self.asm.because("munmap"):
             self.gathers.begin(OUTER)
-            self.zap(OUTER, pages, queue, huge=huge, clean=clean)
+            zap(queue)
             self.gathers.end_vma(OUTER)
             with self.asm.function("free_pgtables", "mm/memory.c"):
                 self.gathers.change_page_size(OUTER, huge=False)
-                level = o.CLEARED_PUDS if huge else o.CLEARED_PMDS
-                last = 0 if huge else (tables - 1) * self.table_pages
-                self.gathers.free_tables(OUTER, tables, level, hi=last + 1, queue=queue)
+                free(queue)
             self.gathers.finish(OUTER)
 
     def madvise(self, pages: int, *, huge: bool, clean: int | None = None) -> None:
-        """Write madvise(MADV_DONTNEED): with PT_RECLAIM it frees PTE tables that became wholly empty.
+        """Write madvise(MADV_DONTNEED): with PT_RECLAIM it frees PTE tables that became wholly empty."""
+        reclaims = self.kernel.pt_reclaim
+        self.discard(lambda queue: self.zap(OUTER, pages, queue, huge=huge, clean=clean, reclaims=reclaims))
+
+    def discard(self, zap: Callable[[PageQueue], None]) -> None:
+        """Write madvise(MADV_DONTNEED); `zap` writes how its entries are cleared.
 
         zap_page_range_single() has no tlb_end_vma(): one flush is of entries and tables together.
         """
-        queue = self.gathers.page_queue()
         with self.calls.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
             self.gathers.begin(OUTER)
-            self.zap(OUTER, pages, queue, huge=huge, clean=clean, reclaims=self.kernel.pt_reclaim)
+            zap(self.gathers.page_queue())
             self.gathers.finish(OUTER)
 
     def zap(
@@ -131,6 +147,9 @@ class Anonymous:
         huge: bool,
         clean: int | None = None,
         reclaims: bool = False,
+        at: int = 0,
+        count: int = 1,
+        spread: int | None = None,
     ) -> None:
         """Write zap_pte_range() or zap_huge_pmd(): clear entries, queue pages, flush when the batches are full.
 
@@ -138,20 +157,24 @@ class Anonymous:
             g: the gather.
             pages: how many base pages.
             queue: the gather's queue of pages.
-            huge: a THP maps them.
+            huge: THPs map them.
             clean: for a shared file mapping, the first dirty page; each table with one forces a flush, because the
                 file's pages may be cleaned as soon as the table is unlocked. None: not a file mapping.
             reclaims: PTE tables that became wholly empty are freed (try_get_and_clear_pmd()).
+            at: the first page; where tables are freed, the first one of a table.
+            count: how many THPs.
+            spread: the base pages that they are spread over, where there are some between them.
         """
         asm = self.asm
         if huge:
             with asm.function("zap_huge_pmd", "mm/huge_memory.c"):
                 self.gathers.change_page_size(g, huge=True)
-                asm.work("zap_huge_ns", text="clear the entry")
-                self.gathers.cleared(1, huge=True)
+                asm.work("zap_huge_ns", count, text="clear the entry")
+                self.gathers.cleared(count, huge=True)
                 if self.kernel.thp_zap_flushes:
-                    self._invalidate_pmd("pmdp_huge_get_and_clear_full")
-                asm.gather_add(g, 0, self.table_pages, cleared=o.CLEARED_PMDS, text="one huge entry")
+                    self._each(count, lambda: self._invalidate_pmd("pmdp_huge_get_and_clear_full"))
+                end = at + (spread or count * self.table_pages)
+                asm.gather_add(g, at, end, cleared=o.CLEARED_PMDS, text="one huge entry")
             return
         with asm.function("zap_pte_range", "mm/memory.c"):
             self.gathers.change_page_size(g, huge=False)
@@ -163,10 +186,19 @@ class Anonymous:
                 delays=self.kernel.delayed_rmap,
                 frees=reclaims,
             ):
-                self._zap_part(g, part, queue)
+                lo, hi = (at + end * (spread or pages) // max(pages, 1) for end in (part.lo, part.hi))
+                self._zap_part(g, part.hi - part.lo, attrs.evolve(part, lo=lo, hi=hi), queue)
 
-    def _zap_part(self, g: int, part: Part, queue: PageQueue) -> None:
-        asm, count = self.asm, part.hi - part.lo
+    def _each(self, count: int, write: Callable[[], None]) -> None:
+        """Write some steps once, or so many times in a loop."""
+        if count == 1:
+            write()
+            return
+        with self.asm.loop(count, o.SCRATCH2):
+            write()
+
+    def _zap_part(self, g: int, count: int, part: Part, queue: PageQueue) -> None:
+        asm = self.asm
         if count:
             asm.work("zap_ns", count, text="clear the entries")
             self.gathers.cleared(count, huge=False, first=part.lo)
@@ -180,17 +212,23 @@ class Anonymous:
 
     def madvise_part(self, part: range) -> None:
         """Write madvise(MADV_DONTNEED) of some base pages of a THP, which splits it first."""
+
+        def zap(_: PageQueue) -> None:
+            self.split_thp()
+            self.zap_folio_part(part, first=0)
+
+        self.discard(zap)
+
+    def zap_folio_part(self, part: range, *, first: int | None = None) -> None:
+        """Write zap_pte_range() of some base pages of a large folio; `first` is their page number in the mapping."""
         asm, count = self.asm, len(part)
-        with self.calls.syscall("madvise", "mm/madvise.c", write=False), asm.because("MADV_DONTNEED"):
-            self.gathers.begin(OUTER)
-            self._split_thp()
-            with asm.function("zap_pte_range", "mm/memory.c"):
-                self.gathers.change_page_size(OUTER, huge=False)
-                asm.work("zap_ns", count, text="clear the entries")
-                self.gathers.cleared(count, huge=False)
-                self.lowering.folio_entries_changed(asm, count, first=part.start, clears=True)
-                asm.gather_add(OUTER, 0, count, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
-            self.gathers.finish(OUTER)
+        lo = part.start if first is None else first
+        with asm.function("zap_pte_range", "mm/memory.c"):
+            self.gathers.change_page_size(OUTER, huge=False)
+            asm.work("zap_ns", count, text="clear the entries")
+            self.gathers.cleared(count, huge=False)
+            self.lowering.folio_entries_changed(asm, count, first=part.start, clears=True)
+            asm.gather_add(OUTER, lo, lo + count, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
 
     def mprotect(self, pages: int, *, huge: bool, part: range | None = None, widens: bool = False) -> None:
         """Write mprotect(): through a gather where the kernel has it, else one flush_tlb_range() at the end.
@@ -201,36 +239,73 @@ class Anonymous:
             part: only these base pages of the THP change, which splits it first.
             widens: the new permissions include the old ones.
         """
+        whole = huge and part is None
+
+        def change() -> None:
+            if part is not None:
+                self.split_thp()
+            self.change_entries(len(part) if part else pages, huge=whole, part=part, widens=widens)
+
+        self.protect(
+            change, lambda: self._flush_range(self.table_pages if whole else len(part) if part else pages)
+        )
+
+    def protect(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
+        """Write mprotect().
+
+        Args:
+            change: writes how its entries change.
+            flush: writes the flush at the end, in kernels without a gather.
+        """
         asm = self.asm
-        if part is not None:
-            pages = len(part)
         with self.calls.syscall("mprotect", "mm/mprotect.c"), asm.because("mprotect"):
             if self.kernel.mprotect_gather:
                 self.gathers.begin(OUTER)
-            whole = huge and part is None
-            if part is not None:
-                self._split_thp()
-            elif huge and self.kernel.thp_mprotect_flushes:
-                self._invalidate_pmd()
-            asm.work("zap_huge_ns" if whole else "zap_ns", 1 if whole else pages, text="change entries")
-            self.gathers.cleared(1 if whole else pages, huge=whole)
-            if part is not None:
-                self.lowering.folio_entries_changed(asm, pages, first=part.start, clears=False)
-            if self.kernel.mprotect_gather:
-                self.gathers.change_page_size(OUTER, huge=whole)
-                lo, hi, level = 0, pages, o.CLEARED_PTES
-                if whole:
-                    lo, hi, level = 0, self.table_pages, o.CLEARED_PMDS
-                if self.kernel.widening_flushes or not widens:
-                    asm.gather_add(OUTER, lo, hi, cleared=level, text="entries changed")
+                change()
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
             else:
+                change()
                 with asm.function("change_protection", "mm/mprotect.c"):
-                    self._flush_range(self.table_pages if whole else pages)
+                    flush()
+
+    def change_entries(
+        self,
+        pages: int,
+        *,
+        huge: bool,
+        part: range | None = None,
+        widens: bool = False,
+        at: int = 0,
+        count: int = 1,
+        spread: int | None = None,
+    ) -> None:
+        """Write change_pte_range() or change_huge_pmd().
+
+        Args:
+            pages: how many base pages change.
+            huge: THPs map them.
+            part: they are these base pages of a large folio.
+            widens: the new permissions include the old ones.
+            at: the first page.
+            count: how many THPs.
+            spread: the base pages that they are spread over, where there are some between them.
+        """
+        asm = self.asm
+        if huge and self.kernel.thp_mprotect_flushes:
+            self._each(count, self._invalidate_pmd)
+        asm.work("zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries")
+        self.gathers.cleared(count if huge else pages, huge=huge)
+        if part is not None:
+            self.lowering.folio_entries_changed(asm, pages, first=part.start, clears=False)
+        if self.kernel.mprotect_gather:
+            self.gathers.change_page_size(OUTER, huge=huge)
+            size, level = (count * self.table_pages, o.CLEARED_PMDS) if huge else (pages, o.CLEARED_PTES)
+            if self.kernel.widening_flushes or not widens:
+                asm.gather_add(OUTER, at, at + (spread or size), cleared=level, text="entries changed")
 
     @function("__split_huge_pmd_locked", "mm/huge_memory.c")
-    def _split_thp(self) -> None:
+    def split_thp(self) -> None:
         """Write __split_huge_pmd(): the huge entry is invalidated and flushed before base entries replace it."""
         asm = self.asm
         with asm.because("THP split"):
@@ -244,8 +319,14 @@ class Anonymous:
             self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=self.table_pages, text="flush_pmd_tlb_range")
             self.lowering.flush_pmd_range(self.asm, SCRATCH)
 
-    def _flush_range(self, pages: int, flush: Callable[[Assembler, int], None] | None = None) -> None:
-        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="flush_tlb_range")
+    def flush_range(self, lo: int, hi: int) -> None:
+        """Write flush_tlb_range() of some base pages."""
+        self._flush_range(hi, lo=lo)
+
+    def _flush_range(
+        self, hi: int, flush: Callable[[Assembler, int], None] | None = None, *, lo: int = 0
+    ) -> None:
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
         (flush or self.lowering.flush_range)(self.asm, SCRATCH)
 
     def collapse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -104,12 +104,19 @@ class Calls:
                 self.lowering.flush_page(self.asm, SCRATCH)
                 self.lowering.entries_mapped(self.asm, 1)
 
-    def exit(self, mappings: tuple[Mapping, ...], *, dirty_shared_pages: int = 0) -> None:
+    def exit(
+        self,
+        mappings: tuple[Mapping, ...],
+        *,
+        dirty_shared_pages: int = 0,
+        others: Callable[[], None] = lambda: None,
+    ) -> None:
         """Write exit(): exit_mm() leaves the CPU lazy, exit_mmap() tears everything down through one gather.
 
         Args:
             mappings: hugetlb VMAs, ascending.
             dirty_shared_pages: dirty pages of shared mappings; they force a flush before their rmap is removed.
+            others: writes how entries of other mappings are cleared.
         """
         asm = self.asm
         with asm.function("exit_mm", "kernel/exit.c"):
@@ -120,6 +127,7 @@ class Calls:
                 self.zap_vma(OUTER, m, fullmm=True)
             if dirty_shared_pages:
                 self.zap_dirty(OUTER, dirty_shared_pages)
+            others()
             with asm.function("free_pgtables", "mm/memory.c"):
                 for m in mappings:
                     self.hugetlb.free_exclusive(OUTER, m)

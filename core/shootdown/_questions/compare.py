@@ -12,6 +12,7 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import simulate
+from shootdown._questions.subjects import Subject, workload_named
 from shootdown._values.result import Result
 from shootdown._values.series import newest_known
 from shootdown._values.workload import Workload
@@ -28,7 +29,7 @@ def headline_kernels() -> tuple[str, ...]:
 
 
 def compare(
-    workload: str = HEADLINE_WORKLOAD,
+    workload: Subject = HEADLINE_WORKLOAD,
     *,
     arch: Sequence[str] = (),
     platforms: Sequence[str] = (),
@@ -41,7 +42,7 @@ def compare(
     """Run a workload on every combination and return a row for each, in the order of the arguments.
 
     Args:
-        workload: its name.
+        workload: its name, the file of a program, or a program as values.
         arch: names of architectures; all installed ones if empty.
         platforms: names of platforms; each architecture's first if empty.
         kernels: releases and proposals; the headline ones if empty.
@@ -67,7 +68,7 @@ def compare(
 
 
 def cases(
-    workload: str,
+    workload: Subject,
     *,
     arch: Sequence[str] = (),
     platforms: Sequence[str] = (),
@@ -80,7 +81,7 @@ def cases(
     """Prepare all combinations, so that errors are raised before anything runs; see `compare`."""
     installed = registry()
     asked = questions(
-        installed.workload(workload),
+        workload_named(workload),
         machines(installed, arch, platforms),
         kernels or headline_kernels(),
         parameters=parameters,

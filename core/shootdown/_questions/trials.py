@@ -20,6 +20,7 @@ from shootdown._questions.case import Case, Question, prepare
 from shootdown._questions.explore import MOST_STATES, NOT_APPLICABLE, explore_case, scenario_named
 from shootdown._questions.matrix import key_of_machines
 from shootdown._questions.simulate import simulate
+from shootdown._questions.subjects import is_program, workload_named
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.releases import kernel_with
@@ -40,11 +41,13 @@ THIS_RELEASE = "this release"
 
 
 def program_named(name: str) -> Program:
-    """Find a workload or a scenario by its name, or read a scenario from a Python file.
+    """Find a workload or a scenario by its name, or read a program or a scenario from a file.
 
     Raises:
         ShootdownError: there is nothing of this name.
     """
+    if is_program(name):
+        return workload_named(name)
     installed = registry()
     workloads = installed.workloads()
     if name in workloads:

@@ -22,6 +22,7 @@ from shootdown._timed.costs import (
     USER_MODE,
     VARIES,
 )
+from shootdown._values.platform import COST_NAMES
 
 _MEANS: tuple[tuple[int, Callable[[Row], bool]], ...] = (
     (VARIES, lambda row: row.varies),
@@ -53,12 +54,12 @@ def charges(
     Args:
         steps: operations and operands, shape (steps * 5,).
         cost_of: the index of each step's cost in `COST_NAMES`, -1 for none.
-        costs: picoseconds, in the order of `COST_NAMES`.
+        costs: picoseconds, in the order of `COST_NAMES`, and those of a nanosecond.
     """
     table = steps.reshape(-1, 5)
     what = _WHAT[table[:, 0]]
     charged = cost_of >= 0
     time = np.where(charged, costs[cost_of], 0)
     time = np.where(what & VARIES, time * table[:, 2], time)
-    what = what + CHARGED * charged + USER_MODE * np.isin(cost_of, (USER, START))
+    what = what + CHARGED * charged + USER_MODE * np.isin(cost_of, (USER, START, len(COST_NAMES)))
     return np.column_stack((time, what)).astype(np.int64).ravel()

@@ -97,8 +97,9 @@ class Run:
 
 
 def cost_array(costs: Costs, which: str) -> npt.NDArray[np.int64]:
-    """Return one value of each cost's range (`low`, `likely`, `high`), in picoseconds."""
-    return np.array([round(getattr(getattr(costs, name), which) * 1000) for name in COST_NAMES], np.int64)
+    """Return one value of each cost's range (`low`, `likely`, `high`), in picoseconds, and that of `NANOSECOND`."""
+    found = [round(getattr(getattr(costs, name), which) * 1000) for name in COST_NAMES]
+    return np.array([*found, 1000], np.int64)
 
 
 def run_machine(

@@ -94,6 +94,8 @@ class Costs:
 
 
 COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
+#: What a step of a given time costs, so many times: one nanosecond on every platform.
+NANOSECOND = "ns"
 
 
 @attrs.frozen

@@ -232,7 +232,8 @@ def _fork(model: Model, mappings: tuple[Mapping, ...], who: Who) -> None:
     model.calls.fork(child, mm, who.actor, mappings, populated=True)
 
 
-def _needs_mremap(setting: Setup) -> str | None:
+def needs_mremap(setting: Setup) -> str | None:
+    """Return why a kernel can't move hugetlb mappings, or None."""
     if not setting.kernel.hugetlb_mremap:
         return (
             f"mremap() of hugetlb mappings came with v5.16 (550a7d60bd5e); {setting.kernel.release} lacks it"
@@ -240,7 +241,8 @@ def _needs_mremap(setting: Setup) -> str | None:
     return None
 
 
-def _needs_madvise(setting: Setup) -> str | None:
+def needs_madvise(setting: Setup) -> str | None:
+    """Return why a kernel refuses MADV_DONTNEED of hugetlb mappings, or None."""
     if not setting.kernel.hugetlb_madvise_dontneed:
         return (
             "MADV_DONTNEED of hugetlb mappings came with v5.18 (90e7e7f5ef3f); "
@@ -308,8 +310,8 @@ HUGETLB: tuple[Workload, ...] = (
     _workload("hugetlb-exit", "a process that shares hugetlb PMD tables exits", _exit),
     _workload("hugetlb-munmap", "it unmaps the whole mapping", _munmap),
     _workload("hugetlb-mprotect", "it makes the whole mapping read-only", _mprotect),
-    _workload("hugetlb-mremap", "it moves the whole mapping", _mremap, _needs_mremap, _mremap_remarks),
-    _workload("hugetlb-madvise", "it calls MADV_DONTNEED on the whole mapping", _madvise, _needs_madvise),
+    _workload("hugetlb-mremap", "it moves the whole mapping", _mremap, needs_mremap, _mremap_remarks),
+    _workload("hugetlb-madvise", "it calls MADV_DONTNEED on the whole mapping", _madvise, needs_madvise),
     _workload("hugetlb-split", "it unmaps the first half of the first table, which splits the VMA", _split),
     _workload("hugetlb-uffd", "it registers the mapping with userfaultfd, which unshares all of it", _uffd),
     _workload("hugetlb-punch", "it punches a hole over the whole file", _punch),

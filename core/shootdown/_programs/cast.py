@@ -1,0 +1,142 @@
+"""Who runs a program: the tasks of its threads, their CPUs, and the address spaces of its processes."""
+
+from __future__ import annotations
+
+import attrs
+
+from shootdown._programs.checking import forks
+from shootdown._programs.program import Process, Program, Statement, Thread
+from shootdown._values.errors import ShootdownError
+
+#: The most processes and threads that a program makes.
+MOST_TASKS = 10**5
+
+
+@attrs.frozen
+class Role:
+    """One thread of one process.
+
+    Args:
+        process, thread: what it does.
+        instance: the number of its process among those of the same name.
+        mm: its address space.
+        cpu: where it runs; None where fork() chooses.
+        begins: it runs from the beginning; otherwise a statement starts it.
+    """
+
+    process: Process
+    thread: Thread
+    instance: int
+    mm: int
+    cpu: int | None
+    begins: bool
+
+
+@attrs.frozen
+class Cast:
+    """All roles of a program.
+
+    Args:
+        roles: in the order of the file, those of one process after another.
+        first_mm: by a process's name, the address space of its first instance; the others follow.
+        counts: by a process's name, how many there are.
+        parents: by the name of a process that is forked, the name of the one that forks it.
+        forked_before: by a process's name, how many of it one instance of its parent forks.
+    """
+
+    roles: tuple[Role, ...]
+    first_mm: dict[str, int]
+    counts: dict[str, int]
+    parents: dict[str, str]
+    forked_before: dict[str, int]
+
+    @property
+    def mms(self) -> int:
+        """The number of address spaces."""
+        return sum(self.counts.values())
+
+    def of(self, process: str, instance: int, thread: str) -> tuple[int, ...]:
+        """Return the numbers of the roles of a thread's name in one process."""
+        return tuple(
+            number
+            for number, role in enumerate(self.roles)
+            if role.process.name == process and role.instance == instance and role.thread.name == thread
+        )
+
+
+def turns_of(body: tuple[Statement, ...], child: str) -> int:
+    """Return how often statements fork a process."""
+    return sum(
+        1 if one.verb == "fork" and one.name == child
+        else turns_of(one.body, child) * (one.number if one.verb == "repeat" else 1)
+        for one in body
+    )  # fmt: skip
+
+
+def cast(program: Program, cpus: int) -> Cast:
+    """Give each thread its CPU and each process its address space.
+
+    Raises:
+        ShootdownError: there are too many of them, or a thread has no CPU.
+    """
+    parents = forks(program)
+    counts: dict[str, int] = {}
+    each: dict[str, int] = {}
+    waiting = list(program.processes.values())
+    while waiting:
+        rest = []
+        for process in waiting:
+            parent = parents.get(process.name)
+            if parent is None:
+                counts[process.name] = process.count
+            elif parent in counts:
+                bodies = [thread.body for thread in program.processes[parent].threads]
+                each[process.name] = sum(turns_of(body, process.name) for body in bodies)
+                counts[process.name] = counts[parent] * each[process.name]
+            else:
+                rest.append(process)
+        if len(rest) == len(waiting):
+            raise ShootdownError(f"{rest[0].at}: it is forked by a process that it forks itself")
+        waiting = rest
+    total = sum(
+        counts[process.name] * thread.count
+        for process in program.processes.values()
+        for thread in process.threads
+    )
+    if total > MOST_TASKS:
+        raise ShootdownError(f"program {program.name}: it has {total:,} threads; the most are {MOST_TASKS:,}")
+    first_mm, mm = {}, 0
+    for name in program.processes:
+        first_mm[name] = mm
+        mm += counts[name]
+    return Cast(tuple(_roles(program, parents, counts, first_mm, cpus)), first_mm, counts, parents, each)
+
+
+def _roles(
+    program: Program, parents: dict[str, str], counts: dict[str, int], first_mm: dict[str, int], cpus: int
+) -> list[Role]:
+    found: list[Role] = []
+    free = 0
+    for process in program.processes.values():
+        forked = process.name in parents
+        started = {one.name for _, _, one in program.statements() if one.verb == "start"}
+        for instance in range(counts[process.name]):
+            for thread in process.threads:
+                main = thread.name == "main"
+                for number in range(thread.count):
+                    if forked and main:
+                        cpu = None
+                    elif thread.cpu is not None:
+                        cpu = thread.cpu + number + (instance if process.count > 1 else 0)
+                    else:
+                        cpu, free = free, free + 1
+                    if cpu is not None and cpu >= cpus:
+                        raise ShootdownError(
+                            f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu}, and there are {cpus}: "
+                            "ask for more (--cpus), or say `cpu` or `count`"
+                        )
+                    begins = not forked and (main or thread.name not in started)
+                    found.append(
+                        Role(process, thread, instance, first_mm[process.name] + instance, cpu, begins)
+                    )
+    return found

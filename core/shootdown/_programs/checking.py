@@ -1,0 +1,131 @@
+"""Check a program as a whole: what it names is there, what it waits for comes, and nothing contradicts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shootdown._programs.program import Process, Program, Statement, Thread, within
+from shootdown._values.errors import ShootdownError, nearest
+
+#: What each verb can be said of, where it is not all memory.
+_KINDS = {
+    "mremap": ("hugetlb",),
+    "truncate": ("hugetlb",),
+    "punch": ("hugetlb",),
+    "migrate": ("hugetlb",),
+}
+
+
+def check(program: Program) -> None:
+    """Check a program.
+
+    Raises:
+        ShootdownError: something is wrong in it; the message names file, line and key.
+    """
+    forked = forks(program)
+    signals = {one.name for _, _, one in program.statements() if one.verb == "signal"}
+    exits = {process.name for process, _, one in program.statements() if one.verb == "exit"}
+    measured = [one for _, _, one in program.statements() if one.verb == "measure"]
+    if len(measured) > 1:
+        raise _wrong(measured[1], "one statement is measured, and there was one before")
+    for process, thread, one in program.statements():
+        kinds = _KINDS.get(one.verb)
+        if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
+            kind = program.memory[one.place.memory].kind
+            raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
+        if one.verb == "fork" and one.name not in program.processes:
+            raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
+        if one.verb == "fork" and one.name == process.name:
+            raise _wrong(one, "a process can't fork itself: name another process, which begins as its copy")
+        if one.verb == "fork" and thread.count > 1:
+            raise _wrong(one, "one thread forks: this one has a count")
+        if one.verb == "start" and one.name not in {other.name for other in process.threads[1:]}:
+            names = [other.name for other in process.threads[1:]]
+            raise _wrong(
+                one, f"process {process.name} has no thread {one.name!r:.40}; {nearest(one.name, names)}"
+            )
+        if one.verb == "wait" and one.name not in signals | exits:
+            raise _wrong(one, f"nobody signals {one.name!r:.40}; {nearest(one.name, signals | exits)}")
+        if one.verb == "signal" and one.name in program.processes:
+            raise _wrong(
+                one,
+                f"{one.name} is a process: who waits for it waits for its exit; give the event another name",
+            )
+        if one.verb == "measure" and (thread.count > 1 or (process.count > 1 and process.name not in forked)):
+            raise _wrong(one, "one thread measures: this one has a count")
+    for process in program.processes.values():
+        if process.name in forked and process.count != 1:
+            raise ShootdownError(
+                f"{process.at}: it is forked, so it has no `count`: there are as many as forks"
+            )
+        if process.name in forked and process.threads[0].cpu is not None:
+            raise ShootdownError(
+                f"{process.at}: it is forked, so it has no `cpu`: fork() chooses; `move` moves it"
+            )
+        for thread in process.threads:
+            _check_thread(program, process, thread)
+    _check_forks(program, forked)
+
+
+def forks(program: Program) -> dict[str, str]:
+    """Return the processes that others fork, each with the one that does."""
+    found: dict[str, str] = {}
+    for process, _, one in program.statements():
+        if one.verb == "fork" and found.setdefault(one.name, process.name) != process.name:
+            raise _wrong(one, f"process {one.name} is forked by {found[one.name]} already")
+    return found
+
+
+def _check_thread(program: Program, process: Process, thread: Thread) -> None:
+    held: list[str] = []
+    for one in within(thread.body):
+        if one.verb == "lock":
+            if one.name in held:
+                raise _wrong(one, f"the thread holds {one.name} already")
+            held.append(one.name)
+        elif one.verb == "unlock":
+            if one.name not in held:
+                raise _wrong(one, f"the thread does not hold {one.name}")
+            held.remove(one.name)
+        elif one.verb == "repeat":
+            _check_repeated(one)
+    if held:
+        raise ShootdownError(f"{thread.at}: {held[0]} is locked, and never unlocked")
+
+
+def _check_repeated(one: Statement) -> None:
+    for inner in within(one.body):
+        if inner.verb in ("measure", "start", "spin", "sleep", "exit") and one.number > 1:
+            raise _wrong(inner, f"`{inner.verb}` can't be repeated")
+
+
+def _check_forks(program: Program, forked: dict[str, str]) -> None:
+    """Refuse processes that fork in a circle, and those that fork again and share ordinary pages."""
+    roots = [name for name in program.processes if name not in forked]
+    if not roots:
+        first = next(iter(program.processes.values()))
+        raise ShootdownError(f"{first.at}: each process is forked by another, so none is there to begin")
+    for child, parent in forked.items():
+        if parent in forked and _ordinary(program, program.processes[forked[parent]]):
+            raise ShootdownError(
+                f"{program.processes[child].at}: {parent}, which was forked itself, forks it: pages of ordinary memory "
+                "that three generations share are not counted yet"
+            )
+
+
+def _ordinary(program: Program, process: Process) -> bool:
+    return any(
+        one.place is not None and program.memory[one.place.memory].kind in ("anonymous", "thp")
+        for thread in process.threads
+        for one in within(thread.body)
+    )
+
+
+def used(process: Process) -> Iterable[str]:
+    """Return the names of the memory that a process's statements are about, each once."""
+    names = (one.place.memory for thread in process.threads for one in within(thread.body) if one.place)
+    return dict.fromkeys(names)
+
+
+def _wrong(one: Statement, what: str) -> ShootdownError:
+    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")

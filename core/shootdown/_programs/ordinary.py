@@ -1,0 +1,342 @@
+"""What a thread of a program does with ordinary memory: which pages are mapped is known when the step is taken.
+
+Each address space has variables for each area: whether its pages are there, its VMA, the right to write, page tables.
+A call looks at them, as the kernel looks at entries, and clears so many pages in one step as the area has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.calls import OUTER
+from shootdown._mm.gather import PageQueue
+from shootdown._mm.model import Model
+from shootdown._programs.areas import Area, Cut
+
+#: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file.
+_NONE, _PRESENT, _SHARED, _DIRTY = range(4)
+#: The variables of an area: its pages, whether its VMA is gone, whether it may not be written, its page tables, and
+#: the huge page of several areas.
+_CELLS = 5
+_STATE, _GONE, _READONLY, _TABLE, _FOLIO = range(_CELLS)
+#: How a huge page that statements take parts of is mapped: not at all, by a table, by a huge entry.
+_SMALL, _HUGE = 1, 2
+
+
+class Ordinary:
+    """Write statements about the ordinary memory of one address space.
+
+    Args:
+        model: the model.
+        calls: the kernel's calls.
+        cuts: the areas of each memory, by its name.
+        first: its first variable; it has `cells` of them.
+    """
+
+    def __init__(self, model: Model, calls: Anonymous, cuts: Mapping[str, Cut], first: int) -> None:
+        self.model = model
+        self.asm = model.asm
+        self.calls = calls
+        self.cuts = cuts
+        numbers = [area.number for one in cuts.values() for area in one.areas]
+        self.cells = _CELLS * len(numbers)
+        self._places = {number: first + _CELLS * at for at, number in enumerate(numbers)}
+
+    def _table_of(self, here: Cut, area: Area) -> int:
+        """Return the variable of an area's tables: its own, or that of the first area in the same table."""
+        if area.table < 0:
+            return self._cell(_TABLE, area)
+        return self._cell(_TABLE, next(one for one in here.areas if one.table == area.table))
+
+    def _folio_of(self, here: Cut, area: Area) -> int:
+        return self._cell(_FOLIO, here.parts_of(area.folio)[0])
+
+    def declare(self, unmapped: Collection[str]) -> None:
+        """Declare the variables of this address space; those of all spaces are declared in their order.
+
+        Args:
+            unmapped: the memory that is not mapped at first: a statement maps it.
+        """
+        for name, here in self.cuts.items():
+            for _ in here.areas:
+                for part in range(_CELLS):
+                    self.model.variable(int(part == _GONE and name in unmapped))
+
+    def _cell(self, part: int, area: Area) -> int:
+        return self._places[area.number] + part
+
+    # --- branches on what is mapped
+
+    @contextmanager
+    def _if_present(self, area: Area, register: int = o.SCRATCH) -> Iterator[None]:
+        with self.asm.aside():
+            self.asm.v_load(register, self._cell(_STATE, area), text="are its pages mapped?")
+        with self.asm.if_nonzero(register):
+            yield
+
+    @contextmanager
+    def _if_equal(self, variable: int, value: int) -> Iterator[None]:
+        asm, here, out = self.asm, self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, variable)
+            asm.jump_equal(o.SCRATCH, value, here)
+            asm.jump(out)
+            asm.place(here)
+        yield
+        asm.place(out)
+
+    def _put(self, variable: int, value: int) -> None:
+        with self.asm.aside():
+            self.asm.v_store(variable, value)
+
+    # --- statements
+
+    def mmap(self, here: Cut) -> None:
+        """Write mmap() of a whole memory: nothing is mapped by entries yet."""
+        with self.model.calls.syscall("mmap"):
+            for area in here.areas:
+                self._put(self._cell(_GONE, area), 0)
+                self._put(self._cell(_READONLY, area), 0)
+
+    def touch(self, here: Cut, areas: tuple[Area, ...], *, write: bool) -> None:
+        """Write accesses to the touched pages of some areas."""
+        for area in areas:
+            if area.pages:
+                self._touch_one(here, area, write=write)
+        self.asm.touch(text="the TLB and walk caches may hold the translations")
+
+    def _touch_one(self, here: Cut, area: Area, *, write: bool) -> None:
+        asm, state = self.asm, self._cell(_STATE, area)
+        there, done = self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, state, text="are its pages mapped?")
+            asm.jump_zero(o.SCRATCH, there)
+        if write:
+            self._write_present(here, area)
+        asm.jump(done)
+        asm.place(there)
+        if area.folio >= 0:
+            self._fault_folio(here, area)
+        else:
+            if area.huge:
+                self.calls.touch(0, huge=True, count=area.huge)
+            else:
+                self.calls.touch(area.pages, huge=False)
+            self._put(self._table_of(here, area), int(not area.huge))
+            self._put(state, _DIRTY if write and here.memory.kind == "file" else _PRESENT)
+        asm.place(done)
+
+    def _write_present(self, here: Cut, area: Area) -> None:
+        """Write a write to mapped pages: it copies them if fork() shares them, or makes a file's pages dirty."""
+        asm, state = self.asm, self._cell(_STATE, area)
+        if here.memory.kind == "file":
+            with self._if_equal(state, _PRESENT):
+                asm.work("small_fault_ns", area.pages, text="the file's pages become writable and dirty")
+                self._put(state, _DIRTY)
+            return
+        with self._if_equal(state, _SHARED):
+            self._put(state, _PRESENT)
+            with asm.loop(area.pages, o.SCRATCH2):
+                self.model.calls.copy_on_write(1)
+
+    def _fault_folio(self, here: Cut, area: Area) -> None:
+        """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
+        asm, folio, done = self.asm, self._folio_of(here, area), self.model.label()
+        with self._if_equal(folio, _SMALL):
+            self.calls.touch(area.pages, huge=False)
+            self._put(self._cell(_STATE, area), _PRESENT)
+            asm.jump(done)
+        self.calls.touch(0, huge=True)
+        self._put(folio, _HUGE)
+        for part in here.parts_of(area.folio):
+            self._put(self._cell(_STATE, part), _PRESENT)
+        asm.place(done)
+
+    def munmap(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write munmap() of some areas, which frees the page tables that nothing else uses."""
+        self.calls.unmap(
+            lambda queue: self._zap(here, areas, queue), lambda queue: self._free_tables(here, areas, queue)
+        )
+        for area in areas:
+            self._put(self._cell(_GONE, area), 1)
+
+    def madvise(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write madvise(MADV_DONTNEED) of some areas."""
+        self.calls.discard(lambda queue: self._zap(here, areas, queue, reclaims=self.model.kernel.pt_reclaim))
+
+    def exit(self, used: Collection[str]) -> None:
+        """Write what exit_mmap() clears of dirty pages of the files named; other pages wait for its one flush."""
+        for name, here in self.cuts.items():
+            if name in used and here.memory.kind == "file":
+                for area in here.areas:
+                    if area.pages:
+                        with self._if_equal(self._cell(_STATE, area), _DIRTY):
+                            self.model.calls.zap_dirty(OUTER, area.pages)
+
+    def _zap(self, here: Cut, areas: tuple[Area, ...], queue: PageQueue, *, reclaims: bool = False) -> None:
+        """Write the clearing of what is mapped in some areas."""
+        done: set[int] = set()
+        for area in areas:
+            if area.folio < 0:
+                self._zap_area(here, area, queue, reclaims=reclaims)
+            elif area.folio not in done:
+                done.add(area.folio)
+                self._zap_folio(here, [part for part in areas if part.folio == area.folio], queue)
+
+    def _zap_area(self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool) -> None:
+        if not area.pages:
+            return
+        spread = area.last - area.first
+        sparse = None if spread == area.pages else spread
+        dirty, done = here.memory.kind == "file", self.model.label()
+
+        def zap(clean: int | None, queue: PageQueue) -> None:
+            self._put(self._cell(_STATE, area), _NONE)
+            whole = reclaims and area.table < 0 and not area.huge
+            self.calls.zap(
+                OUTER, area.pages, queue, huge=bool(area.huge), clean=clean, reclaims=whole and sparse is None,
+                at=area.first, count=max(area.huge, 1), spread=sparse,
+            )  # fmt: skip
+            if whole:
+                self._put(self._table_of(here, area), 0)
+                if sparse is not None:
+                    self._queue_tables(area.tables, area.lo, queue)
+
+        clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
+        if dirty:
+            with self._if_equal(self._cell(_STATE, area), _DIRTY):
+                zap(0, queue)
+                self.asm.jump(done)
+        with self._if_present(area):
+            zap(None, clean_queue if dirty else queue)
+        self.asm.place(done)
+
+    def _zap_folio(self, here: Cut, parts: list[Area], queue: PageQueue) -> None:
+        """Write the clearing of parts of a huge page, which is split unless all of it goes."""
+        folio, done = self._folio_of(here, parts[0]), self.model.label()
+        pages = here.table_pages
+        with self._if_equal(folio, _HUGE):
+            if parts == list(here.parts_of(parts[0].folio)):
+                self._put(folio, _NONE)
+                for part in parts:
+                    self._put(self._cell(_STATE, part), _NONE)
+                self.calls.zap(OUTER, pages, queue, huge=True, at=parts[0].folio * pages)
+                self.asm.jump(done)
+            else:
+                self._split(here, parts[0])
+        for part in parts:
+            with self._if_present(part):
+                self._put(self._cell(_STATE, part), _NONE)
+                self.calls.zap_folio_part(
+                    range(part.lo - part.folio * pages, part.hi - part.folio * pages), first=part.lo
+                )
+        self.asm.place(done)
+
+    def _split(self, here: Cut, part: Area) -> None:
+        self._put(self._folio_of(here, part), _SMALL)
+        self._put(self._table_of(here, part), 1)
+        self.calls.split_thp()
+
+    # --- page tables
+
+    def _free_tables(self, here: Cut, areas: tuple[Area, ...], queue: PageQueue) -> None:
+        """Write free_pgtables(): tables go in which no VMA is left."""
+        done: set[int] = set()
+        for area in areas:
+            if area.table < 0 and area.tables and not area.huge:
+                with self._if_equal(self._table_of(here, area), 1):
+                    self._put(self._table_of(here, area), 0)
+                    self._queue_tables(area.tables, area.lo, queue)
+            elif area.table >= 0 and area.table not in done and here.memory.alone:
+                done.add(area.table)
+                self._free_one(here, area, areas, queue)
+        huge = sum(area.huge for area in here.areas) or any(area.folio >= 0 for area in here.areas)
+        whole = len(areas) == len(here.areas)
+        if huge and whole and here.memory.alone and not self.calls.lowering.spans_one_table:
+            geometry = self.model.lowering.geometry
+            span = 1 << (geometry.pud_shift - geometry.page_shift)
+            count = -(-here.areas[-1].hi // span)
+            self.calls.gathers.free_tables(OUTER, count, o.CLEARED_PUDS, hi=1, queue=queue)
+
+    def _free_one(self, here: Cut, area: Area, areas: tuple[Area, ...], queue: PageQueue) -> None:
+        """Write the freeing of one table of several areas, unless a VMA is left in one of the others."""
+        kept = self.model.label()
+        for other in here.areas:
+            if other.table == area.table and other not in areas:
+                with self.asm.aside():
+                    self.asm.v_load(
+                        o.SCRATCH, self._cell(_GONE, other), text="does a VMA use the table still?"
+                    )
+                    self.asm.jump_zero(o.SCRATCH, kept)
+        with self._if_equal(self._table_of(here, area), 1):
+            self._put(self._table_of(here, area), 0)
+            self._queue_tables(1, area.table * here.table_pages, queue)
+        self.asm.place(kept)
+
+    def _queue_tables(self, count: int, lo: int, queue: PageQueue) -> None:
+        last = lo + (count - 1) * self.calls.table_pages
+        self.calls.gathers.free_tables(OUTER, count, o.CLEARED_PMDS, lo=lo, hi=last + 1, queue=queue)
+
+    # --- rights
+
+    def mprotect(self, here: Cut, areas: tuple[Area, ...], *, writable: bool) -> None:
+        """Write mprotect() of some areas; nothing happens where the rights are those already."""
+        changed = o.SCRATCH2
+
+        def change() -> None:
+            self.asm.set(changed, 0)
+            for area in areas:
+                with self._if_equal(self._cell(_READONLY, area), int(writable)):
+                    self._put(self._cell(_READONLY, area), int(not writable))
+                    with self._if_present(area):
+                        self._change(here, area, areas, widens=writable)
+                        self.asm.set(changed, 1)
+
+        def flush() -> None:
+            with self.asm.if_nonzero(changed):
+                self.calls.flush_range(areas[0].lo, areas[-1].hi)
+
+        self.calls.protect(change, flush)
+
+    def _change(self, here: Cut, area: Area, areas: tuple[Area, ...], *, widens: bool) -> None:
+        pages, spread = here.table_pages, area.last - area.first
+        if area.folio < 0:
+            self.calls.change_entries(
+                area.pages, huge=bool(area.huge), widens=widens, at=area.first, count=max(area.huge, 1),
+                spread=None if spread == area.pages else spread,
+            )  # fmt: skip
+            return
+        whole, done = all(part in areas for part in here.parts_of(area.folio)), self.model.label()
+        with self._if_equal(self._folio_of(here, area), _HUGE):
+            if not whole:
+                self._split(here, area)
+            else:
+                if area == here.parts_of(area.folio)[0]:
+                    self.calls.change_entries(pages, huge=True, widens=widens, at=area.folio * pages)
+                self.asm.jump(done)
+        part = range(area.lo - area.folio * pages, area.hi - area.folio * pages)
+        self.calls.change_entries(len(part), huge=False, part=part, widens=widens, at=area.lo)
+        self.asm.place(done)
+
+    # --- fork
+
+    def fork(self, child: Ordinary) -> None:
+        """Write what dup_mmap() copies: entries of private pages, which both may only read from now on."""
+        for here in self.cuts.values():
+            self._fork(child, here)
+
+    def _fork(self, child: Ordinary, here: Cut) -> None:
+        for area in here.areas:
+            for part in (_GONE, _READONLY) if here.memory.kind == "file" else range(_CELLS):
+                with self.asm.aside():
+                    self.asm.v_load(o.SCRATCH, self._cell(part, area))
+                    self.asm.v_store(child._cell(part, area), o.SCRATCH, from_register=True)
+            if here.memory.kind != "file" and area.pages:
+                with self._if_present(area):
+                    self._put(self._cell(_STATE, area), _SHARED)
+                    self._put(child._cell(_STATE, area), _SHARED)

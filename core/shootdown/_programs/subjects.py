@@ -1,0 +1,56 @@
+"""A program as a workload: what `compare`, `explain` and `history` take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shootdown._machine.machine import Machine
+from shootdown._programs import hugetlb
+from shootdown._programs.areas import misfit
+from shootdown._programs.program import Program
+from shootdown._programs.reading import Source
+from shootdown._programs.timed import build
+from shootdown._values.setup import Setup
+from shootdown._values.workload import Workload
+from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
+
+
+def workload_of(source: Source) -> Workload:
+    """Return a program as a workload with the program's parameters."""
+    first = source.program({parameter.name: parameter.default for parameter in source.parameters})
+
+    def program(setting: Setup) -> Program:
+        return source.program(_own(source, setting.values))
+
+    def machine(setting: Setup) -> Machine:
+        return build(program(setting), setting)
+
+    return Workload(
+        name=source.name,
+        summary=source.summary,
+        parameters=source.parameters,
+        build=machine,
+        refuse=lambda setting: _refusal(program(setting), setting),
+        shares_tables=any(memory.kind == "hugetlb" and memory.shared for memory in first.memory.values()),
+    )
+
+
+def _own(source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {parameter.name: values[parameter.name] for parameter in source.parameters}
+
+
+def _refusal(program: Program, setting: Setup) -> str | None:
+    """Return why a kernel or platform can't run a program, or None."""
+    reason = misfit(program, setting.kernel.page_size) or hugetlb.misfit(program, setting.lowering)
+    if reason is not None:
+        return reason
+    if any(memory.kind == "thp" for memory in program.memory.values()):
+        reason = setting.lowering.no_thp()
+    for _, _, one in program.statements():
+        of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
+        if of_hugetlb and one.verb == "madvise":
+            reason = reason or needs_madvise(setting)
+        elif of_hugetlb and one.verb == "mremap":
+            reason = reason or needs_mremap(setting)
+    return reason

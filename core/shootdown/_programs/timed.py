@@ -1,0 +1,295 @@
+"""Write a program as steps of the timed engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shootdown._machine import ops as o
+from shootdown._machine.machine import Machine
+from shootdown._machine.repeating import repeated
+from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.model import Model
+from shootdown._programs import hugetlb as huge
+from shootdown._programs.areas import cut, pages_of
+from shootdown._programs.cast import Cast, Role, cast, turns_of
+from shootdown._programs.checking import used
+from shootdown._programs.ordinary import Ordinary
+from shootdown._programs.program import Program, Statement, within
+from shootdown._values.errors import ShootdownError
+from shootdown._values.platform import NANOSECOND
+from shootdown._values.setup import Setup
+
+#: How long GUP-fast walks if a program does not say: some entries.
+_WALK_NS = 200
+
+
+def build(program: Program, setting: Setup) -> Machine:
+    """Return the machine that runs a program.
+
+    Raises:
+        ShootdownError: something is wrong in the program; the message names file, line and key.
+    """
+    return _Writer(program, setting).build()
+
+
+class _Writer:
+    """Write all threads of a program."""
+
+    def __init__(self, program: Program, setting: Setup) -> None:
+        self.program = program
+        self.cast: Cast = cast(program, setting.cpus)
+        lowering = setting.lowering
+        geometry = lowering.geometry
+        memory = huge.mapped(program, lowering)
+        self.model = model = Model(
+            setting.kernel,
+            lowering,
+            cpus=setting.cpus,
+            mms=self.cast.mms,
+            slots=sum(one.tables for one in memory.values()),
+            files=max(len(memory), 1),
+            classes=2,
+            counts_pages=bool(memory) and _fills_batches(setting, memory),
+        )
+        self.asm = model.asm
+        self.calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
+        self.page_size = setting.kernel.page_size
+        self.cuts = cut(program, self.page_size, self.calls.table_pages)
+        self.memory = memory
+        mms = {name: self._mms(name) for name in memory}
+        self.hugetlb = huge.Hugetlb(model, memory, mms)
+        taken = dict.fromkeys(one.name for _, _, one in program.statements() if one.verb == "lock")
+        self.locks = {name: model.lock() for name in taken}
+        names = dict.fromkeys(
+            one.name for _, _, one in program.statements() if one.verb in ("signal", "wait")
+        )
+        self.events = {name: model.event() for name in names}
+        self._declared = 0
+        self.mapped = {
+            one.place.memory for _, _, one in program.statements() if one.verb == "mmap" and one.place
+        }
+        self.spaces = [self._space("process") for _ in range(self.cast.mms)]
+        self.own = [self._space("thread") for _ in self.cast.roles]
+        self.tasks = [model.task(mm=role.mm, cpu=role.cpu, ready=role.begins) for role in self.cast.roles]
+        self._forked: dict[tuple[str, int], int] = {}
+        self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
+
+    def _space(self, each: str) -> Ordinary:
+        """Declare the ordinary memory that each process has, or each thread."""
+        cuts = {name: here for name, here in self.cuts.items() if here.memory.each == each}
+        space = Ordinary(self.model, self.calls, cuts, self._declared)
+        space.declare(self.mapped)
+        self._declared += space.cells
+        return space
+
+    def _mms(self, memory: str) -> tuple[int, ...]:
+        """Return the address spaces that map a memory, in the order in which processes are in the file."""
+        return tuple(
+            self.cast.first_mm[name] + instance
+            for name, process in self.program.processes.items()
+            if memory in used(process)
+            for instance in range(self.cast.counts[name])
+        )
+
+    def build(self) -> Machine:
+        """Write everything; those who fork come last, as `repeated` needs their children's tasks alone."""
+        done: set[int] = set()
+        for number, role in enumerate(self.cast.roles):
+            if number in done:
+                continue
+            alike = [number]
+            if not _needs_its_own(self.program, role):
+                alike = [
+                    other for other, one in enumerate(self.cast.roles)
+                    if one.process is role.process and one.thread is role.thread
+                ]  # fmt: skip
+            done.update(alike)
+            self.model.starts(*(self.tasks[one] for one in alike))
+            _Lines(self, number).write()
+        return self.model.build(pages_per_table=self._pages)
+
+
+def _needs_its_own(program: Program, role: Role) -> bool:
+    """Whether the steps of a role name variables or tasks of its own, so that others like it can't share them."""
+    for one in within(role.thread.body):
+        if one.verb in ("repeat", "fork", "start", "measure"):
+            return True
+        if one.place is not None and program.memory[one.place.memory].kind != "hugetlb":
+            return True
+        if one.verb == "exit" and any(program.memory[name].kind == "file" for name in used(role.process)):
+            return True
+    return len(role.process.threads) > 1 and role.thread.name == "main" and not role.begins
+
+
+def _fills_batches(setting: Setup, memory: dict[str, huge.Mapped]) -> bool:
+    """Whether the last owner of all tables could fill a gather's batches with its pages and tables."""
+    from shootdown._mm.gather import pages_until_flush
+
+    pages = sum(len(m.used) * (m.pages + 1) for one in memory.values() for m in one.mappings)
+    return pages >= pages_until_flush(
+        setting.kernel.page_size, folio_batches=bool(setting.kernel.folio_batches)
+    )
+
+
+class _Lines:
+    """Write the statements of one role."""
+
+    def __init__(self, writer: _Writer, number: int) -> None:
+        self.writer = writer
+        self.role = writer.cast.roles[number]
+        self.task = writer.tasks[number]
+        self.model = writer.model
+        self.asm = writer.asm
+        self.shared = writer.spaces[self.role.mm]
+        self.own = writer.own[number]
+        self._turns: dict[int, int] = {}
+        self._verbs: dict[str, Callable[[Statement], None]] = {
+            "gup": self._gup,
+            "fork": self._fork,
+            "exit": self._exit,
+            "start": self._start,
+            "signal": lambda one: self.model.signal(writer.events[one.name]),
+            "wait": lambda one: self.model.wait(writer.events[one.name], one.number),
+            "lock": lambda one: self.asm.lock(writer.locks[one.name], write=True, sleeps=True, text=one.name),
+            "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
+            "work": lambda one: self.asm.work(NANOSECOND, one.number, text="compute in user mode"),
+            "spin": lambda _: self.model.spin(),
+            "sleep": lambda _: self.model.sleep(),
+            "move": self._move,
+            "repeat": self._repeat,
+            "measure": self._measure,
+        }
+
+    def write(self) -> None:
+        """Write all statements."""
+        body = self.role.thread.body
+        if not self.role.begins and self.role.thread.name == "main":
+            self._start_threads()
+        self._body(body)
+        if not body or body[-1].verb not in ("spin", "sleep", "exit"):
+            self.asm.halt()
+
+    def _body(self, body: tuple[Statement, ...]) -> None:
+        for one in body:
+            write = self._verbs.get(one.verb)
+            if write is not None:
+                write(one)
+            elif one.place is not None and one.place.memory in self.writer.memory:
+                self.writer.hugetlb.write(one)
+            else:
+                self._ordinary(one)
+
+    def _ordinary(self, one: Statement) -> None:
+        assert one.place is not None
+        here = self.writer.cuts[one.place.memory]
+        space = self.own if here.memory.each == "thread" else self.shared
+        areas = here.within(*pages_of(one.place, self.writer.page_size))
+        if one.verb == "mmap":
+            space.mmap(here)
+        elif one.verb == "touch":
+            space.touch(here, areas, write=one.word == "write")
+        elif one.verb == "munmap":
+            space.munmap(here, areas)
+        elif one.verb == "madvise":
+            space.madvise(here, areas)
+        else:
+            assert one.verb == "mprotect"
+            space.mprotect(here, areas, writable=one.word == "write")
+
+    def _gup(self, one: Statement) -> None:
+        asm = self.asm
+        with asm.function("gup_fast", "mm/gup.c"):
+            asm.irq_off(lockless=True, text="local_irq_save")
+            asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
+            asm.irq_on(lockless=True, text="local_irq_restore")
+
+    # --- processes and threads
+
+    def _fork(self, one: Statement) -> None:
+        writer, cast = self.writer, self.writer.cast
+        at = (one.name, self.role.instance)
+        number = writer._forked.get(at, 0)
+        writer._forked[at] = number + 1
+        instance = self.role.instance * cast.forked_before[one.name] + number
+        mm = cast.first_mm[one.name] + instance
+        main = cast.of(one.name, instance, "main")[0]
+        child = writer.tasks[main]
+        for mine, theirs in ((self.shared, writer.spaces[mm]), (self.own, writer.own[main])):
+            mine.fork(theirs)
+        mappings = tuple(m for memory in writer.memory.values() for m in memory.mappings)
+        self.model.calls.fork(child, mm, self.role.mm, mappings, populated=True)
+
+    def _exit(self, one: Statement) -> None:
+        if len(self.role.process.threads) > 1:
+            raise ShootdownError(f"{one.at}: `exit` of a process with other threads is not counted yet")
+        names = tuple(used(self.role.process))
+        mappings = tuple(
+            m for name in names if name in self.writer.memory for m in self.writer.memory[name].mappings
+        )
+
+        def clear_others() -> None:
+            for space in (self.shared, self.own):
+                space.exit(names)
+
+        self.model.calls.exit(mappings, others=clear_others)
+        if self.role.process.name in self.writer.events:
+            self.model.signal(self.writer.events[self.role.process.name])
+        self.asm.halt()
+
+    def _start(self, one: Statement) -> None:
+        for number in self.writer.cast.of(self.role.process.name, self.role.instance, one.name):
+            self.asm.spawn(self.writer.tasks[number], text="a thread starts")
+
+    def _start_threads(self) -> None:
+        """Start the threads of a process that was forked, but those that a statement starts."""
+        process = self.role.process
+        named = {one.name for thread in process.threads for one in within(thread.body) if one.verb == "start"}
+        for thread in process.threads[1:]:
+            if thread.name not in named:
+                for number in self.writer.cast.of(process.name, self.role.instance, thread.name):
+                    self.asm.spawn(self.writer.tasks[number], text="a thread starts")
+
+    def _move(self, one: Statement) -> None:
+        if one.number >= self.model.cpus:
+            raise ShootdownError(f"{one.at}: `{one.text}`: there are CPUs 0 to {self.model.cpus - 1}")
+        self.model.move(one.number)
+
+    # --- blocks
+
+    def _measure(self, one: Statement) -> None:
+        with self.model.window("measured", self.task):
+            self._body(one.body)
+
+    def _repeat(self, one: Statement) -> None:
+        children = {inner.name for inner in within(one.body) if inner.verb == "fork"}
+        if children:
+            self._unrolled(one, children)
+            return
+        asm, start, out = self.asm, self.model.label(), self.model.label()
+        if id(one) not in self._turns:  # written once for each turn of what is around it
+            self._turns[id(one)] = self.model.variable()
+        turns = self._turns[id(one)]
+        with asm.aside():
+            asm.v_store(turns, one.number)
+        asm.place(start)
+        self._body(one.body)
+        with asm.aside():
+            asm.v_add(turns, -1, o.SCRATCH)
+            asm.jump_zero(o.SCRATCH, out)
+            asm.jump(start)
+            asm.place(out)
+
+    def _unrolled(self, one: Statement, children: set[str]) -> None:
+        """Write a repetition that forks: each turn makes processes of its own."""
+        forked = self.writer._forked
+        before = {child: forked.get((child, self.role.instance), 0) for child in children}
+        each = {child: turns_of(one.body, child) for child in children}
+
+        def turn(n: int) -> None:
+            for child in children:
+                forked[child, self.role.instance] = before[child] + n * each[child]
+            self._body(one.body)
+
+        repeated(self.asm, one.number, turn)
+        for child in children:
+            forked[child, self.role.instance] = before[child] + one.number * each[child]

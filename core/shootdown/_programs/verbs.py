@@ -1,0 +1,102 @@
+"""The statements of the language: each verb with what follows it, and what it means.
+
+The reference in docs/programs.md has the same table, which a test compares.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+#: Advice that madvise() takes here, and what it does.
+ADVICE = {"DONTNEED": "unmaps the pages at once"}
+#: Advice that Linux knows and nothing here counts yet.
+UNCOUNTED_ADVICE = ("COLLAPSE", "FREE", "PAGEOUT", "COLD", "REMOVE")
+
+
+@attrs.frozen
+class Verb:
+    """One verb.
+
+    Args:
+        form: what follows it, as the reference shows it.
+        takes: the parts, in order: `place`, `process`, `thread`, `event`, `lock`, `cpu`, `count`, `time`, `rights`,
+            `advice`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write), `pattern?`.
+        says: what it does, in a sentence or two.
+        explored: whether `explore` knows it too.
+    """
+
+    form: str
+    takes: tuple[str, ...]
+    says: str
+    explored: bool = True
+
+
+VERBS = {
+    "mmap": Verb(
+        "mmap MEMORY", ("place",), "Map the memory. What no statement maps is mapped from the beginning."
+    ),
+    "touch": Verb(
+        "touch PLACE [read|write] [all | every SIZE | random N [seed S] | rand N [seed S]]",
+        ("place", "access?", "pattern?"),
+        "Access pages, all of them if nothing else is said: what is not mapped yet is faulted in, what fork() shares "
+        "is copied by a write. `rand` draws pages as glibc's rand() does.",
+    ),
+    "munmap": Verb("munmap PLACE", ("place",), "Unmap it."),
+    "madvise": Verb(
+        "madvise PLACE DONTNEED",
+        ("place", "advice"),
+        "Give advice: DONTNEED " + ADVICE["DONTNEED"] + ".",
+    ),
+    "mprotect": Verb(
+        "mprotect PLACE read|write",
+        ("place", "rights"),
+        "Change the rights: `read` takes the right to write away.",
+    ),
+    "mremap": Verb("mremap MEMORY", ("place",), "Move the whole mapping to another address."),
+    "truncate": Verb(
+        "truncate MEMORY", ("place",), "Truncate the file: its pages are unmapped in every process and freed."
+    ),
+    "punch": Verb(
+        "punch MEMORY",
+        ("place",),
+        "Punch a hole into the file: its pages are unmapped in every process and freed.",
+    ),
+    "migrate": Verb(
+        "migrate MEMORY",
+        ("place",),
+        "Move the first huge page elsewhere: it is unmapped in every process first.",
+    ),
+    "gup": Verb(
+        "gup PLACE [for TIME]",
+        ("place", "time?"),
+        "Pin a page by GUP-fast: interrupts are off while it walks the page tables, for so long.",
+    ),
+    "fork": Verb(
+        "fork PROCESS", ("process",), "Make the next process of that name; it begins as a copy of this one."
+    ),
+    "exit": Verb("exit", (), "End the process: its memory is torn down."),
+    "start": Verb(
+        "start THREAD", ("thread",), "Start the threads of that name of this process.", explored=False
+    ),
+    "signal": Verb("signal EVENT", ("event",), "Signal an event."),
+    "wait": Verb(
+        "wait EVENT [N]",
+        ("event", "count?"),
+        "Sleep until the event was signalled N times in all, once if N is left out. The name of a process stands for "
+        "its exit.",
+    ),
+    "lock": Verb("lock NAME", ("lock",), "Take a lock of the program's own; who finds it taken sleeps."),
+    "unlock": Verb("unlock NAME", ("lock",), "Release it."),
+    "work": Verb("work TIME", ("time",), "Compute in user mode for so long.", explored=False),
+    "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
+    "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
+    "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity()).", explored=False),
+    "repeat": Verb("repeat N { ... }", ("count", "body"), "Do what is in the braces N times."),
+    "measure": Verb(
+        "measure { ... }",
+        ("body",),
+        "Count what happens, on all CPUs, while the thread does what is in the braces. Without it everything counts.",
+    ),
+}
+#: Verbs that end a thread: nothing can follow them.
+LAST = ("spin", "sleep", "exit")

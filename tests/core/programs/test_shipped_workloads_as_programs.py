@@ -1,0 +1,74 @@
+"""Shipped workloads, written as programs, have the counts that they have as workloads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import shootdown
+
+_KERNELS = ["5.10", "6.1", "6.16", "7.0", "7.3.4"]
+_ARCHS = ["x86", "arm64", "powerpc"]
+_STATES = {"spin": "spin", "lazy": "sleep"}
+
+
+def _anonymous(call: str, kind: str, size: str, *, alone: bool = True, state: str = "spin") -> dict[str, Any]:
+    return {
+        "memory": {"heap": {"kind": kind, "size": size, "alone": alone}},
+        "process": {
+            "A": {
+                "cpu": 0,
+                "do": ["touch heap write", "wait ready 3", f"measure {{ {call} }}"],
+                "thread": {
+                    "other": {"count": 3, "cpu": 1, "do": ["work 1us", "signal ready", _STATES[state]]},
+                },
+            }
+        },
+    }
+
+
+def _counts(rows: list[shootdown.Result]) -> list[tuple[str, str, object]]:
+    return [(row.arch, row.kernel, row.counts if row.supported else None) for row in rows]
+
+
+@pytest.mark.parametrize("state", list(_STATES))
+@pytest.mark.parametrize(
+    ("op", "kind", "pages", "call", "memory", "size", "alone"),
+    [
+        ("munmap", "isolated", 1, "munmap heap", "anonymous", "4K", True),
+        ("munmap", "embedded", 1, "munmap heap", "anonymous", "4K", False),
+        ("munmap", "isolated", 1000, "munmap heap", "anonymous", "4000K", True),
+        ("munmap", "isolated", 40000, "munmap heap", "anonymous", "160000K", True),
+        ("madv_dontneed", "isolated", 40, "madvise heap DONTNEED", "anonymous", "160K", True),
+        ("madv_dontneed", "isolated", 2048, "madvise heap DONTNEED", "anonymous", "8M", True),
+        ("mprotect_ro", "isolated", 5, "mprotect heap read", "anonymous", "20K", True),
+        ("munmap", "thp", 1, "munmap heap", "thp", "2M", True),
+        ("madv_dontneed", "thp", 1, "madvise heap DONTNEED", "thp", "2M", True),
+        ("mprotect_ro", "thp", 1, "mprotect heap read", "thp", "2M", True),
+        ("thp_split_mprotect", "thp", 1, "mprotect heap[64K:68K] read", "thp", "2M", True),
+        ("thp_split_madvise", "thp", 1, "madvise heap[64K:68K] DONTNEED", "thp", "2M", True),
+        ("munmap", "file", 700, "munmap heap", "file", "2800K", True),
+        ("madv_dontneed", "file", 700, "madvise heap DONTNEED", "file", "2800K", True),
+    ],
+)
+def test_calls_on_ordinary_memory_have_the_counts_of_the_workload_anonymous(
+    op: str, kind: str, pages: int, call: str, memory: str, size: str, alone: bool, state: str
+) -> None:
+    """Each call, on each kind of memory, by each architecture and on kernels of all generations."""
+    shipped = shootdown.compare(
+        "anonymous",
+        arch=_ARCHS,
+        kernels=_KERNELS,
+        cpus=[8],
+        parameters={"op": op, "kind": kind, "pages": pages, "threads": 3, "state": state},
+        settings=["kernel.page_size=4096"],
+    )
+    written = shootdown.compare(
+        _anonymous(call, memory, size, alone=alone, state=state),
+        arch=_ARCHS,
+        kernels=_KERNELS,
+        cpus=[8],
+        settings=["kernel.page_size=4096"],
+    )
+    assert _counts(written) == _counts(shipped)
