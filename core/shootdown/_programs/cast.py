@@ -132,7 +132,7 @@ def _roles(
                         cpu, free = free, free + 1
                     if cpu is not None and cpu >= cpus:
                         raise ShootdownError(
-                            f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu}, and there are {cpus}: "
+                            f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu} of {cpus}: "
                             "ask for more (--cpus), or say `cpu` or `count`"
                         )
                     begins = not forked and (main or thread.name not in started)
