@@ -64,13 +64,31 @@ class Cast:
         )
 
 
-def turns_of(body: tuple[Statement, ...], child: str) -> int:
+def forks_of(body: tuple[Statement, ...], child: str) -> int:
     """Return how often statements fork a process."""
+    return _times(body, "fork", child)
+
+
+def _times(body: tuple[Statement, ...], verb: str, name: str) -> int:
+    """Return how often statements of a verb and a name are done."""
     return sum(
-        1 if one.verb == "fork" and one.name == child
-        else turns_of(one.body, child) * (one.number if one.verb == "repeat" else 1)
+        int(one.verb == verb and one.name == name)
+        + _times(one.body, verb, name) * (one.number if one.verb == "repeat" else 1)
         for one in body
-    )  # fmt: skip
+    )
+
+
+def turns(program: Program) -> int:
+    """Return how often threads do `turn` in all."""
+    parents, found = forks(program), 0
+    for process in program.processes.values():
+        count, name = process.count, process.name
+        while name in parents:
+            parent = program.processes[parents[name]]
+            count *= parent.count * sum(_times(thread.body, "fork", name) for thread in parent.threads)
+            name = parents[name]
+        found += count * sum(thread.count * _times(thread.body, "turn", "") for thread in process.threads)
+    return found
 
 
 def cast(program: Program, cpus: int) -> Cast:
@@ -91,7 +109,7 @@ def cast(program: Program, cpus: int) -> Cast:
                 counts[process.name] = process.count
             elif parent in counts:
                 bodies = [thread.body for thread in program.processes[parent].threads]
-                each[process.name] = sum(turns_of(body, process.name) for body in bodies)
+                each[process.name] = sum(forks_of(body, process.name) for body in bodies)
                 counts[process.name] = counts[parent] * each[process.name]
             else:
                 rest.append(process)

@@ -8,6 +8,7 @@ from typing import Any
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import misfit
+from shootdown._programs.cast import turns
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
@@ -32,6 +33,7 @@ def workload_of(source: Source) -> Workload:
         parameters=source.parameters,
         build=machine,
         refuse=lambda setting: _refusal(program(setting), setting),
+        turns=lambda setting: turns(program(setting)),
         shares_tables=any(memory.kind == "hugetlb" and memory.shared for memory in first.memory.values()),
     )
 

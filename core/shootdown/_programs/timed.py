@@ -11,7 +11,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import cut, pages_of
-from shootdown._programs.cast import Cast, Role, cast, turns_of
+from shootdown._programs.cast import Cast, Role, cast, forks_of
 from shootdown._programs.checking import used
 from shootdown._programs.ordinary import Ordinary
 from shootdown._programs.program import Program, Statement, within
@@ -156,6 +156,7 @@ class _Lines:
             "spin": lambda _: self.model.spin(),
             "sleep": lambda _: self.model.sleep(),
             "move": self._move,
+            "turn": lambda _: None,
             "repeat": self._repeat,
             "measure": self._measure,
         }
@@ -283,7 +284,7 @@ class _Lines:
         """Write a repetition that forks: each turn makes processes of its own."""
         forked = self.writer._forked
         before = {child: forked.get((child, self.role.instance), 0) for child in children}
-        each = {child: turns_of(one.body, child) for child in children}
+        each = {child: forks_of(one.body, child) for child in children}
 
         def turn(n: int) -> None:
             for child in children:

@@ -91,6 +91,11 @@ VERBS = {
     "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity()).", explored=False),
+    "turn": Verb(
+        "turn",
+        (),
+        "Count one turn of the program's own: results say how many there are a second of the measured time, in all.",
+    ),
     "repeat": Verb("repeat N { ... }", ("count", "body"), "Do what is in the braces N times."),
     "measure": Verb(
         "measure { ... }",

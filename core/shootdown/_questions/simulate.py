@@ -109,6 +109,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
             *_no_sync(case, counted["likely"]),
             *_no_global_asid(setup, counted["likely"]),
             *_warnings(counted["likely"]),
+            *_rate(called(f"workload {case.program.name}: turns()", case.program.turns, setup), found.times),
         ),
         interrupts=found.interrupts,
         instructions=found.instructions,
@@ -200,6 +201,15 @@ def _no_global_asid(setup: Setup, counts: Mapping[str, int]) -> list[str]:
     if not (instruction and rule and counts["flush_ipis"]) or counts["broadcast_invalidations"]:
         return []
     return [f"no {instruction}: it needs a global ASID; {rule}"]
+
+
+def _rate(turns: int, times: Mapping[str, Span]) -> list[str]:
+    """Return a remark on how many turns a second there are, if the workload counts turns."""
+    elapsed = times["elapsed_ns"]
+    if not turns or not elapsed.low:
+        return []
+    low, likely, high = (f"{turns * 1e9 / time:,.0f}" for time in (elapsed.high, elapsed.likely, elapsed.low))
+    return [f"{turns:,} turns: ~{likely} a second in all ({low}-{high})"]
 
 
 def _warnings(counts: Mapping[str, int]) -> list[str]:

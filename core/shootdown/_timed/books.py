@@ -147,6 +147,8 @@ class Books(NamedTuple):
     o_step_targets: int
     o_step_time: int
     o_step_kept: int
+    o_flushes_kept: int
+    o_syncs_kept: int
     o_section_flushed: int
     o_section_needed: int
     o_section_slots: int
@@ -278,6 +280,8 @@ def make_books(
         ("o_step_targets", steps),
         ("o_step_time", steps),
         ("o_step_kept", 3 * steps if windows else 0),
+        ("o_flushes_kept", cpus if windows else 0),
+        ("o_syncs_kept", cpus if windows else 0),
         ("o_section_flushed", sections * words),
         ("o_section_needed", sections * cpus),
         ("o_section_slots", sections * slots),

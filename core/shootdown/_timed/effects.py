@@ -350,7 +350,7 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
 
 @internal
 def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
-    """Open or close a counting window; interrupts and time of each CPU count from the last opening.
+    """Open or close a counting window; interrupts and time of each CPU count from its opening to its closing.
 
     The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
     """
@@ -362,6 +362,9 @@ def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now
             else:
                 Q[B.o_step_kept + i] = Q[B.o_step_count + i]
     if not opens:
+        for cpu in range(L.cpus):
+            Q[B.o_flushes_kept + cpu] = Q[B.o_flushes_taken + cpu] + Q[B.o_misc + k.ALL_FLUSHES]
+            Q[B.o_syncs_kept + cpu] = Q[B.o_syncs_taken + cpu] + Q[B.o_misc + k.ALL_SYNCS]
         Q[B.o_misc + k.WINDOW] = -1
         Q[B.o_window_end + window] = now
         Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]

@@ -56,7 +56,7 @@ class Run:
         elapsed_ns: from the start to the last step.
         system_ns: CPU time in the kernel, without spinning on sleeping locks.
         spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
-        flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,).
+        flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,); in the last window, where there are some.
         step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
             times in ns.
         events: the timeline, shape (n, 6); see `books`.
@@ -226,6 +226,9 @@ def _collect(
     def part(start: int, length: int) -> npt.NDArray[np.int64]:
         return Q[start : start + length].copy()
 
+    def of_all(start: int, others: int) -> npt.NDArray[np.int64]:
+        return part(start, L.cpus) + Q[B.o_misc + others]
+
     def counts(start: int) -> dict[str, int]:
         return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}
 
@@ -248,8 +251,8 @@ def _collect(
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
         system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
         spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
-        flushes_taken=part(B.o_flushes_taken, L.cpus) + Q[B.o_misc + k.ALL_FLUSHES],
-        syncs_taken=part(B.o_syncs_taken, L.cpus) + Q[B.o_misc + k.ALL_SYNCS],
+        flushes_taken=part(B.o_flushes_kept, L.cpus) if windows else of_all(B.o_flushes_taken, k.ALL_FLUSHES),
+        syncs_taken=part(B.o_syncs_kept, L.cpus) if windows else of_all(B.o_syncs_taken, k.ALL_SYNCS),
         step_counts=part(ledger, B.steps),
         step_targets=part(ledger + B.steps, B.steps),
         step_times=part(ledger + 2 * B.steps, B.steps) / 1000,

@@ -31,6 +31,7 @@ class Workload:
         applied: returns, by parameter, how many of something there can be where more was asked for.
         small: parameters of a run that takes no time and still shows what kernels do differently. `history` and `diff`
             use them where none of them is given.
+        turns: returns how many turns of its own the measured part has, which results then give a rate of; 0 for none.
     """
 
     kind: ClassVar[str] = "workload"
@@ -48,6 +49,7 @@ class Workload:
         default=lambda _: MappingProxyType({}), repr=False
     )
     small: Mapping[str, Value] = attrs.field(factory=dict, repr=False)
+    turns: Callable[[Setup], int] = attrs.field(default=lambda _: 0, repr=False)
 
     def read(
         self, parameters: Mapping[str, Any], switches: Mapping[str, Any] = MappingProxyType({})

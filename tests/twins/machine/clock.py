@@ -103,6 +103,7 @@ class Run:
         self.open: int | None = None
         self.actor = -1
         self.interrupts = [0] * cpus
+        self.interrupts_until_closed = list(self.interrupts)
         self.steps = 0
         self.most_steps = most_steps
         self.clock = [0] * cpus
@@ -391,6 +392,7 @@ class Run:
         if not s.opens:
             self.open = None
             window.ended = self.clock[cpu]
+            self.interrupts_until_closed = list(self.interrupts)
             return
         self.open, self.actor = s.window, s.actor
         window.begun = self.clock[cpu]
