@@ -92,6 +92,11 @@ def test_every_contract_holds(copy: Path) -> None:
             "from shootdown._explore import engine",
             "no modules import each other in a circle",
         ),
+        (
+            "core/shootdown/_report/headline.py",
+            "from shootdown._explore.engine import Explorer",
+            "what reads verdicts imports no search",
+        ),
         ("core/shootdown/_values/kernel.py", "import rich", "only the command line draws and parses options"),
         (
             "arch_x86/shootdown_x86/__init__.py",
@@ -186,3 +191,12 @@ def test_what_is_installed_can_be_listed_without_numba() -> None:
     loaded = set(done.stdout.split())
     assert "shootdown._plugins.registry" in loaded
     assert not {"numba", "llvmlite", "rich", "click"} & loaded
+
+
+@pytest.mark.parametrize("module", ["explore", "matrix", "saved", "trials", "history", "difference"])
+def test_a_question_imports_the_search_only_when_one_begins(module: str) -> None:
+    code = f"import sys, shootdown._questions.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert f"shootdown._questions.{module}" in loaded
+    assert not {name for name in loaded if name.startswith("shootdown._explore")}

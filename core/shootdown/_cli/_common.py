@@ -22,6 +22,9 @@ import click
 from shootdown._compilation import announcing
 from shootdown._values.reading import UnreadableError, read_integer
 
+UNANSWERED = 3
+"""The exit status where a search answers nothing: a bound was hit, or nothing was tried."""
+
 PLAIN_WIDTH = 100
 """Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
 

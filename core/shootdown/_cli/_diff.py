@@ -9,7 +9,6 @@ import click
 from shootdown._cli import _common, _lore
 
 SCHEMA = 1
-INCONCLUSIVE = 3
 
 
 @_common.command("diff")
@@ -83,4 +82,4 @@ def command(
             for line in text:
                 _common.write_line(line)
     if programs and any(row.differs is None for row in found.tried):
-        raise click.exceptions.Exit(INCONCLUSIVE)
+        raise click.exceptions.Exit(_common.UNANSWERED)

@@ -13,6 +13,7 @@ from shootdown._cli import _common, _lore
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
+from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
     from shootdown._explore.engine import Reductions
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from shootdown._values.scenario import Scenario
 
 SCHEMA = 1
-INCONCLUSIVE = 3
 _REDUCTIONS = ("fuse", "dead", "symmetry", "arrive")
 #: Stands between two rows of a mail.
 _RULE = "-" * 8
@@ -154,7 +154,7 @@ def command(
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
     walks = _soak(soak, seed)
-    from shootdown._questions.explore import MOST_BYTES, MOST_STATES, NO_ANSWER, explorations
+    from shootdown._questions.explore import MOST_BYTES, MOST_STATES, explorations
 
     cases = explorations(
         scenario,
@@ -205,7 +205,7 @@ def command(
         click.echo(f"{len(done)} of {len(cases)} rows are done", err=True)
         raise KeyboardInterrupt
     if any(row.verdict in NO_ANSWER for row in done):
-        raise click.exceptions.Exit(INCONCLUSIVE)
+        raise click.exceptions.Exit(_common.UNANSWERED)
 
 
 def _without_patch(row: Verdict) -> str:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import click
 
 from shootdown._cli import _common, _lore
+from shootdown._values.verdict import NO_ANSWER
 
 SCHEMA = 1
-INCONCLUSIVE = 3
-_OPEN = ("inconclusive", "vacuous")
 
 
 @_common.command("history")
@@ -102,5 +101,5 @@ def command(
         else:
             for line in text:
                 _common.write_line(line)
-    if any(row.outcome.verdict in _OPEN for row in found.rows):
-        raise click.exceptions.Exit(INCONCLUSIVE)
+    if any(row.outcome.verdict in NO_ANSWER for row in found.rows):
+        raise click.exceptions.Exit(_common.UNANSWERED)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common
+from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
     from shootdown._questions.explore import Verdict
 
 SCHEMA = 1
-INCONCLUSIVE = 3
 
 
 @_common.command("matrix")
@@ -47,7 +47,6 @@ def command(
     """
     _common.refuse_both("--json", "--markdown", as_json, markdown)
     from shootdown._questions import matrix as m
-    from shootdown._questions.explore import NO_ANSWER
     from shootdown._questions.workers import free_cores
 
     prepared = m.jobs(
@@ -84,7 +83,7 @@ def command(
         click.echo(f"{len(done)} of {total} cells are done", err=True)
         raise KeyboardInterrupt
     if any(row.verdict in NO_ANSWER for row in done):
-        raise click.exceptions.Exit(INCONCLUSIVE)
+        raise click.exceptions.Exit(_common.UNANSWERED)
 
 
 def _called(kernel: str, patch: str | None) -> str:

@@ -18,6 +18,7 @@ from shootdown._explore.relevance import check_groups, preemptible, users
 from shootdown._machine import ops as o
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
+from shootdown._values.verdict import BUG, DEADLOCK, INCONCLUSIVE, LIVELOCK, SAFE
 
 #: States expanded between two looks at whether a step was taken that nobody was assumed to take.
 SLICE = 200_000
@@ -29,10 +30,6 @@ _WALKS, _SEED = 30, 12345
 _LOOKS, _FEWER_LOOKS = 32, 4
 #: Bytes for a state apart from its row: parent, label, a state that it leads to, and two slots of the hash table.
 _OVERHEAD = 20
-
-SAFE, BUG, INCONCLUSIVE, LIVELOCK = "safe", "bug", "inconclusive", "livelock"
-#: The invariant that is broken by a state in which a task waits for ever.
-DEADLOCK = "deadlock"
 
 
 @attrs.frozen

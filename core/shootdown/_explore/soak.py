@@ -12,10 +12,11 @@ import attrs
 import numpy as np
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.engine import BUG, DEADLOCK, INCONCLUSIVE, Explorer, Outcome
+from shootdown._explore.engine import Explorer, Outcome
 from shootdown._machine import ops as o
 from shootdown._machine.mistakes import found_in
 from shootdown._values.errors import ShootdownError
+from shootdown._values.verdict import BUG, DEADLOCK, INCONCLUSIVE
 
 _MIX = 0x9E3779B97F4A7C15
 _LARGEST = (1 << 63) - 1

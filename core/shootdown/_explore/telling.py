@@ -18,7 +18,7 @@ import numpy.typing as npt
 from shootdown._compilation.running import runnable
 from shootdown._explore.changes import State, Words, mm_name
 from shootdown._explore.concrete import concrete
-from shootdown._explore.engine import DEADLOCK, LIVELOCK, Explorer, Outcome
+from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.labels import MOVES, move_words, parts
 from shootdown._explore.moves import (
     CHOOSE,
@@ -56,6 +56,7 @@ from shootdown._machine.layout import (
 from shootdown._machine.sets import PREEMPTED, cpu_set, has
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS, holds
+from shootdown._values.verdict import DEADLOCK, LIVELOCK
 
 #: Moves that continue with the local steps of a task.
 _OF_A_TASK = (STEP, CHOOSE, GRANT)

@@ -17,8 +17,9 @@ from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
-from shootdown._values.scenario import MEMORY_MODEL, VERDICTS, Expect, Scenario
+from shootdown._values.scenario import MEMORY_MODEL, Expect, Scenario
 from shootdown._values.series import BY_NAME
+from shootdown._values.verdict import VERDICTS
 from shootdown._values.whatif import Contradiction
 from shootdown._values.workload import Workload
 

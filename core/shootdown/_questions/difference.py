@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._explore.engine import INCONCLUSIVE
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
 from shootdown._questions.case import Case, machines
@@ -19,6 +18,7 @@ from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.releases import changes_of, kernel_with, resolve
 from shootdown._values.result import Span
 from shootdown._values.scenario import Scenario
+from shootdown._values.verdict import INCONCLUSIVE
 
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._explore.engine import BUG, INCONCLUSIVE, LIVELOCK, SAFE, Outcome, Reductions
 from shootdown._machine.sites import beginning, mistake
 from shootdown._plugins.registry import registry
 from shootdown._plugins.vetting import RefusedError, vet_scenario
@@ -21,19 +20,16 @@ from shootdown._questions.patching import never_called, read_patch, refuse_unrea
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
+from shootdown._values.verdict import BUG, INCONCLUSIVE, LIVELOCK, NOT_APPLICABLE, SAFE, VACUOUS
 
 if TYPE_CHECKING:
+    from shootdown._explore.engine import Outcome, Reductions
     from shootdown._explore.problem import Problem
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
     from shootdown._plugins.installed import Registry
     from shootdown._values.setup import Setup
 
-NOT_APPLICABLE = "not-applicable"
-#: Nothing breaks, and nothing was tried: a place of the scenario's window was not reached.
-VACUOUS = "vacuous"
-#: Verdicts that answer nothing; commands exit with status 3.
-NO_ANSWER = (INCONCLUSIVE, VACUOUS)
 #: The default bounds of a search; beyond them it is inconclusive.
 MOST_STATES = 50_000_000
 MOST_BYTES = 2 << 30

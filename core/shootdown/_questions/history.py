@@ -7,17 +7,17 @@ from typing import Any
 
 import attrs
 
-from shootdown._explore.engine import SAFE
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved
 from shootdown._questions.case import machines
-from shootdown._questions.explore import NOT_APPLICABLE, of_this_machine
+from shootdown._questions.explore import of_this_machine
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import Doubt, changes_of
 from shootdown._values.series import newest_known
 from shootdown._values.timelines import MAINLINE, timeline, timelines
+from shootdown._values.verdict import NOT_APPLICABLE, SAFE
 from shootdown._values.workload import Workload
 
 _IPIS = ("flush_ipis", "sync_ipis", "transition_ipis")

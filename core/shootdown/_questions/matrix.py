@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
@@ -24,6 +23,7 @@ from shootdown._questions.workers import divided
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 from shootdown._values.series import newest_known
+from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE
 
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture, Lowering
@@ -226,6 +226,8 @@ def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
 
 def key_of_machines(case: Case[Scenario]) -> str:
     """Return a key that is equal for two cases only if their machines are."""
+    from shootdown._explore.problem import Problem
+
     digest = hashlib.sha256()
     for way, setup in ways(case):
         problem = built(case, setup, Problem)
@@ -277,11 +279,11 @@ class TableRow:
 
 def words(verdict: Verdict) -> str:
     """Write a verdict in a word or two."""
-    if verdict.verdict == "bug":
+    if verdict.verdict == BUG:
         return f"BUG {verdict.invariant}"
-    if verdict.verdict == "livelock":
+    if verdict.verdict == LIVELOCK:
         return "LIVELOCK"
-    return "-" if verdict.verdict == "not-applicable" else verdict.verdict
+    return "-" if verdict.verdict == NOT_APPLICABLE else verdict.verdict
 
 
 def table(rows: Iterable[Verdict], order: Sequence[str]) -> list[TableRow]:
@@ -349,6 +351,6 @@ def reasons(rows: Iterable[Verdict], order: Sequence[str]) -> dict[str, list[str
     """Return why cells do not apply, with the scenario and architecture of each, in the order of the table."""
     found: dict[str, dict[str, None]] = {}
     for row in sorted_rows(rows, order):
-        if row.verdict == "not-applicable" and row.reason:
+        if row.verdict == NOT_APPLICABLE and row.reason:
             found.setdefault(row.reason, {})[f"{row.scenario} on {row.arch}"] = None
     return {reason: list(where) for reason, where in found.items()}

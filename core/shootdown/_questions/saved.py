@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._explore.engine import BUG, DEADLOCK
-from shootdown._explore.problem import Problem
 from shootdown._questions.building import built
 from shootdown._questions.explore import explorations, ways
 from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Scenario
+from shootdown._values.verdict import BUG, DEADLOCK
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Story
@@ -216,6 +215,7 @@ def _replay(
     row: SavedRow, case: Case[Scenario], setup: Setup, moves: list[tuple[int, int]], here: str
 ) -> Replay:
     from shootdown._explore.engine import Explorer
+    from shootdown._explore.problem import Problem
     from shootdown._explore.telling import digest, retell, stuck
     from shootdown._timed.replay import replay, wide
 
@@ -278,6 +278,7 @@ def timed(verdict: Verdict, which: str = "likely") -> tuple[Machine, Replayed]:
         The machine, and the result of the replay.
     """
     from shootdown._explore.labels import read_move
+    from shootdown._explore.problem import Problem
     from shootdown._timed.replay import replay, wide
 
     case, story = verdict.exploration, verdict.story

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from shootdown._explore.engine import BUG, INCONCLUSIVE
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
-from shootdown._questions.explore import MOST_STATES, NOT_APPLICABLE, explore_case, scenario_named
+from shootdown._questions.explore import MOST_STATES, explore_case, scenario_named
 from shootdown._questions.matrix import key_of_machines
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import is_program, workload_named
@@ -26,6 +25,7 @@ from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.releases import kernel_with
 from shootdown._values.result import Result, Span
 from shootdown._values.scenario import Scenario
+from shootdown._values.verdict import BUG, INCONCLUSIVE, NOT_APPLICABLE
 from shootdown._values.workload import Workload
 
 if TYPE_CHECKING:

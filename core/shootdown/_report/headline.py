@@ -14,11 +14,11 @@ from itertools import groupby
 import attrs
 
 from shootdown._compilation.running import small_work
-from shootdown._explore.engine import BUG, SAFE
 from shootdown._questions.case import Case
 from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
 from shootdown._values.errors import ShootdownError
 from shootdown._values.result import Result, Span
+from shootdown._values.verdict import BUG, SAFE
 from shootdown._values.workload import Workload
 
 Pair = tuple[Case[Workload], Result]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shootdown._report.lanes import blocks, shown
 from shootdown._report.text import paragraph
+from shootdown._values.verdict import SAFE
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Story
@@ -107,7 +108,7 @@ def verdict_mail(row: Verdict, width: int) -> Iterator[str]:
         yield from paragraph(f"{row.invariant}: {row.story.sentence}", width)
     if row.reason:
         yield from paragraph(row.reason, width)
-    if row.states and row.verdict == "safe":
+    if row.states and row.verdict == SAFE:
         yield from paragraph(f"{row.states:,} states, every one of them checked.", width)
     values = [f"{name}={shown(value)}" for name, value in row.parameters.items()]
     values += [f"{name}={value}" for name, value in row.set.items()]

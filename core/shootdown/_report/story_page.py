@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from shootdown._report.lanes import blocks, shown
+from shootdown._values.verdict import BUG, LIVELOCK, SAFE
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Line, Story
@@ -64,7 +65,7 @@ def page(rows: Sequence[Verdict]) -> str:
 
 
 def _row(row: Verdict) -> str:
-    kind = {"safe": "safe", "bug": "bug", "livelock": "bug"}.get(row.verdict, "other")
+    kind = {SAFE: "safe", BUG: "bug", LIVELOCK: "bug"}.get(row.verdict, "other")
     heading = escape(f"{row.scenario} on {row.arch} {row.platform}, kernel {row.kernel}: ")
     parts = [f'<h2>{heading}<span class="verdict {kind}">{escape(row.verdict)}</span></h2>']
     chosen = [f"{name}={shown(value)}" for name, value in row.parameters.items()]

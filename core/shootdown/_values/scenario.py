@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: The switch that every scenario has, `--set memory_model=`.
 MEMORY_MODEL = "memory_model"
-#: What an exploration may find; see `docs/reference/explore.md`.
-VERDICTS = ("safe", "bug", "livelock", "vacuous", "not-applicable", "inconclusive")
 
 
 @attrs.frozen
@@ -26,7 +24,7 @@ class Expect:
     """A verdict that a scenario must have.
 
     Args:
-        verdict: one of `VERDICTS`.
+        verdict: one of `verdict.VERDICTS`.
         arch, platform, kernel: where. An empty architecture is this machine's, an empty platform the architecture's
             first.
         settings: what-ifs, as `--set` takes them.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shootdown import _cli
-from shootdown._cli import _history
+from shootdown._cli import _common
 
 SMALL = ("hugetlb-munmap", "--arch", "x86", "--platform", "qemu-tcg", "--series", "mainline,6.12,6.17")
 KEYS = ("arch", "platform", "series", "first", "last", "counts", "verdict", "commits")
@@ -69,7 +69,7 @@ def test_a_verdict_that_is_not_known_ends_with_3(
     explore = trials.explore_case
     monkeypatch.setattr(trials, "explore_case", lambda case, **_: explore(case, most_states=3))
     words = ["unshare-gup", "--arch", "x86", "--series", "7.3"]
-    assert _cli.run(["history", *words]) == _history.INCONCLUSIVE
+    assert _cli.run(["history", *words]) == _common.UNANSWERED
     assert "inconclusive" in capsys.readouterr().out
 
 

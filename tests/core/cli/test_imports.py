@@ -35,6 +35,8 @@ WRONG = [
     "compare hugetlb-munmap --cpus 0",
     "compare hugetlb-munmap --set kernel.no_such_switch=1",
     "explain no-such-workload",
+    "explore no-such-scenario",
+    "explore unshare-walk-cache --arch no-such-arch",
     "targets --platform no-such-platform",
     "list no-such-kind",
     "validate no-such-file",
@@ -43,8 +45,6 @@ KINDS = ("architectures", "platforms", "kernels", "workloads", "scenarios", "swi
 LISTS = ["plugins", "list", *(f"list {kind}" for kind in KINDS)]
 # These import numpy, and no numba: states, images and traces are arrays.
 WITH_NUMPY = [
-    "explore no-such-scenario",
-    "explore unshare-walk-cache --arch no-such-arch",
     "matrix no-such-scenario",
     "tlb no-such-file",
     "tlb no-such-file -p l1.entries=0",

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
+from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect
+from shootdown._values.verdict import BUG, SAFE
 
 FAMILY = (
     "khugepaged-gup-page",

@@ -8,13 +8,14 @@ import attrs
 import numpy as np
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
+from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.mutate import Primitive, primitives, without
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._questions.case import Case
 from shootdown._questions.explore import explorations, explore_case, scenario_named
 from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.verdict import BUG, SAFE
 
 NAMES = (
     "cow-stale-writable",

@@ -7,7 +7,7 @@ from itertools import product
 import attrs
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer, Outcome, Reductions
 from shootdown._explore.mutate import primitives, without
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
@@ -16,6 +16,7 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case
 from shootdown._questions.explore import Verdict, explorations, explore_case
 from shootdown._values.scenario import Expect, Scenario
+from shootdown._values.verdict import BUG, SAFE
 
 FEED = (
     "madv-free-dio",

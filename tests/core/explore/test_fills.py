@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer, Outcome, Reductions
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
@@ -16,6 +16,7 @@ from shootdown._mm.ordinary import INVARIANTS, Ordinary
 from shootdown._questions.explore import explorations
 from shootdown._scenarios.pte import maps
 from shootdown._values.setup import Setup
+from shootdown._values.verdict import BUG, SAFE
 
 STEP_BY_STEP = Reductions(eager=False)
 WHERE = (("x86", ""), ("x86", "amd-server"), ("arm64", ""), ("powerpc", ""))

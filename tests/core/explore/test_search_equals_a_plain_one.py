@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.core.explore.plain_search import Found, plain_search
 
-from shootdown._explore.engine import DEADLOCK, Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer, Outcome, Reductions
 from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations
+from shootdown._values.verdict import DEADLOCK
 from shootdown.scenarios import Scene
 
 NOTHING = Reductions(fuse=False, dead=False, symmetry=False, arrive=False)

@@ -9,9 +9,10 @@ import pytest
 from tests.core.explore.small_programs import Flawed, problem_of, random_program
 from twins.brute_force import Call, Small, verdict
 
-from shootdown._explore.engine import BUG, SAFE, Explorer
+from shootdown._explore.engine import Explorer
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._values.verdict import BUG, SAFE
 
 #: States after which brute force gives a program up, in the sample and at length.
 FEW, MANY = 15_000, 1_000_000

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from shootdown._explore.engine import BUG, SAFE, Explorer, Reductions
+from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.mutate import primitives, without
 from shootdown._explore.problem import Problem
 from shootdown._questions.case import Case
 from shootdown._questions.explore import explorations, explore_case
 from shootdown._values.scenario import Scenario
+from shootdown._values.verdict import BUG, SAFE
 
 #: Safe cells: scenario, architecture, platform, kernel, settings, parameters.
 CELLS = (
