@@ -6,19 +6,17 @@ machine are explored once. Scenarios are distributed to processes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
-from shootdown._questions.building import built
 from shootdown._questions.case import Case, machines
-from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch, ways
+from shootdown._questions.equal import key_of
+from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch
 from shootdown._questions.workers import divided
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
@@ -195,14 +193,14 @@ def matrix(prepared: Sequence[Job], *, processes: int = 1) -> Iterator[Verdict]:
 
 def run_job(job: Job) -> list[Verdict]:
     """Explore the cells of a job, each of several equal machines once."""
-    known: dict[str, Verdict] = {}
+    known: dict[bytes, Verdict] = {}
     return [_cell(case, known) for case in job.cases()]
 
 
-def _cell(case: Case[Scenario], known: dict[str, Verdict]) -> Verdict:
+def _cell(case: Case[Scenario], known: dict[bytes, Verdict]) -> Verdict:
     if case.refusal() is not None:
         return _light(explore_case(case), case)
-    key = key_of_machines(case)
+    key = key_of(case)
     if key not in known:
         known[key] = explore_case(case)
     return _light(known[key], case)
@@ -222,23 +220,6 @@ def _light(found: Verdict, case: Case[Scenario]) -> Verdict:
         exploration=None,
         patch=None if case.kernel.patch is None else case.kernel.patch.to_dict(),
     )
-
-
-def key_of_machines(case: Case[Scenario]) -> str:
-    """Return a key that is equal for two cases only if their machines are."""
-    from shootdown._explore.problem import Problem
-
-    digest = hashlib.sha256()
-    for way, setup in ways(case):
-        problem = built(case, setup, Problem)
-        machine = problem.machine
-        digest.update(
-            repr((way, machine.layout, problem.walkers, problem.entries, problem.hypervisor)).encode()
-        )
-        digest.update(repr((problem.scheduler, machine.ready, problem.invariants, problem.places)).encode())
-        for array in (machine.code.steps, machine.code.lists, machine.state):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 # --- the table

@@ -11,6 +11,7 @@ import attrs
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case
+from shootdown._questions.equal import key_of_runs
 from shootdown._questions.patching import never_called
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
@@ -73,12 +74,12 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
 
 def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
     from shootdown._machine.machine import Machine
-    from shootdown._timed.run import fingerprint, run_machine
+    from shootdown._timed.run import run_machine
 
     setup = case.setup()
     machine = built(case, setup, Machine)
     seed = int(case.parameters["seed"])
-    key = fingerprint(machine, case.platform, seed)
+    key = key_of_runs(case, machine)
     with _running.setdefault(key, threading.Lock()):  # another thread may have the same one under way
         found = _known.get(key)
         if found is None:

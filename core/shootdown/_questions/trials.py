@@ -6,18 +6,16 @@ cell by cell. That makes all releases affordable, and each change turned back by
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
 
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
+from shootdown._questions.equal import key_of
 from shootdown._questions.explore import MOST_STATES, explore_case, scenario_named
-from shootdown._questions.matrix import key_of_machines
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import is_program, workload_named
 from shootdown._values.changes import CHANGES, Change
@@ -29,7 +27,6 @@ from shootdown._values.verdict import BUG, INCONCLUSIVE, NOT_APPLICABLE
 from shootdown._values.workload import Workload
 
 if TYPE_CHECKING:
-    from shootdown._machine.machine import Machine
     from shootdown._values.architecture import Architecture
     from shootdown._values.kernel import Kernel
     from shootdown._values.platform import Platform
@@ -143,8 +140,8 @@ class Trials:
         self._order = {id(change): n for n, change in enumerate((*CHANGES, *architecture.changes))}
         self._by_changes: dict[tuple[int, ...], Kernel] = {}
         self._by_kernel: dict[Kernel, Outcome] = {}
-        self._by_machine: dict[str, Outcome] = {}
-        self._machines: dict[Kernel, str | None] = {}
+        self._by_machine: dict[bytes, Outcome] = {}
+        self._machines: dict[Kernel, bytes | None] = {}
 
     def case(self, changes: Sequence[Change]) -> Case[Any]:
         """Prepare the program for the kernel that has these changes.
@@ -180,13 +177,13 @@ class Trials:
             self._by_kernel[kernel] = found
         return self._by_kernel[kernel]
 
-    def machine(self, changes: Iterable[Change]) -> str | None:
+    def machine(self, changes: Iterable[Change]) -> bytes | None:
         """Return a key that is equal for equal machines; None where the kernel can't run the program."""
         kernel = self.kernel(changes)
         if kernel not in self._machines:
             try:
                 case = self._case(kernel)
-                self._machines[kernel] = self._key(case) if case.refusal() is None else None
+                self._machines[kernel] = key_of(case) if case.refusal() is None else None
             except ShootdownError:
                 self._machines[kernel] = None
         return self._machines[kernel]
@@ -211,7 +208,7 @@ class Trials:
 
     def _run(self, case: Case[Any], kernel: Kernel) -> Outcome:
         if kernel not in self._machines:
-            self._machines[kernel] = self._key(case)
+            self._machines[kernel] = key_of(case)
         key = self._machines[kernel]
         assert key is not None
         if key not in self._by_machine:
@@ -234,11 +231,6 @@ class Trials:
             return Outcome(verdict=INCONCLUSIVE, reason=f"it took more than {self._most_seconds:g} s")
         return Outcome(verdict=found.verdict, invariant=found.invariant, reason=found.reason)
 
-    def _key(self, case: Case[Any]) -> str:
-        if isinstance(self.program, Scenario):
-            return key_of_machines(case)
-        return _key_of_run(case.program.build(case.setup()))
-
 
 class _TookTooLongError(Exception):
     """End a search that was to take a moment."""
@@ -258,23 +250,3 @@ class _Limit:
             self._began = now
         elif self._seconds is not None and now - self._began > self._seconds:
             raise _TookTooLongError
-
-
-#: The parts of a machine that only reports read.
-_TEXTS = ("names", "words", "notes", "causes", "cause", "sites")
-
-
-def _key_of_run(machine: Machine) -> str:
-    """Return a key that is equal for two machines only if timed runs of them are."""
-    digest = hashlib.sha256()
-    for part in (machine, machine.code):
-        for field in attrs.fields(type(part)):
-            value = getattr(part, field.name)
-            if field.name == "code" or field.name in _TEXTS:
-                continue
-            if isinstance(value, np.ndarray):
-                digest.update(f"{field.name} {value.dtype} {value.shape}".encode())
-                digest.update(np.ascontiguousarray(value).tobytes())
-            else:
-                digest.update(f"{field.name} {value!r}".encode())
-    return digest.hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -169,21 +167,12 @@ def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
     Args:
         machine, platform, seed: as `run_machine` takes them.
     """
-    code, L = machine.code, machine.layout
-    used = np.flatnonzero(machine.state)
-    digest = blake2b(digest_size=16)
-    for part in (code.steps, code.lists, code.cost, used, machine.state[used]):
-        digest.update(np.ascontiguousarray(part).data)
-        digest.update(str(part.shape).encode())
-    others = (
-        machine.ready, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
-        machine.numbers, machine.reach, code.instructions, tuple(L), seed, platform.jitter, platform.tick_hz,
+    return machine.digest(
+        machine.code.cost, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
+        machine.numbers, machine.reach, machine.code.instructions, seed, platform.jitter, platform.tick_hz,
         platform.walk_entries, platform.huge_entries,
+        *(cost_array(platform.costs, which) for which in ("low", "likely", "high")),
     )  # fmt: skip
-    digest.update(repr(others).encode())
-    for which in ("low", "likely", "high"):
-        digest.update(cost_array(platform.costs, which).data)
-    return digest.digest()
 
 
 def number_cpus(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:
