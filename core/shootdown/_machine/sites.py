@@ -7,7 +7,7 @@ import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import MistakeError
 
 #: What stands between a person's file and the assembler without being either.
 _BETWEEN = frozenset(
@@ -102,7 +102,7 @@ def beginning(function: object) -> Site | None:
     return Site(code, 0, module)
 
 
-def mistake(text: str, site: Site | None = None) -> ShootdownError:
+def mistake(text: str, site: Site | None = None) -> MistakeError:
     """Say what is wrong, and in which line; that of the caller unless one is given."""
     where = site or caller()
-    return ShootdownError(f"{where}: {text}" if where else text)
+    return MistakeError(f"{where}: {text}" if where else text)

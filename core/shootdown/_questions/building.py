@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from shootdown._machine.sites import beginning, mistake
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, expect
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import MistakeError, ShootdownError
 from shootdown._values.setup import Setup
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def built(case: Case[Any], setup: Setup, wanted: type[T]) -> T:
     program = case.program
     try:
         made = called(f"{program.kind} {program.name}: build()", program.build, setup)
-    except ShootdownError as error:
+    except MistakeError as error:
         if not isinstance(error.__cause__, NotImplementedError):
             raise
         method = traceback.extract_tb(error.__cause__.__traceback__)[-1].name

@@ -11,7 +11,7 @@ from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.called import called
 from shootdown._values.architecture import Lowering
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import MistakeError, ShootdownError, nearest
 from shootdown._values.flushes import AUTO
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve
@@ -269,11 +269,11 @@ def expect(what: str, value: object, wanted: Any) -> None:
     """Check the type of what a plugin's function returned; the error names the function.
 
     Raises:
-        ShootdownError: it has another type.
+        MistakeError: it has another type.
     """
     if not isinstance(value, wanted):
         name = getattr(wanted, "__name__", "text or None")
-        raise ShootdownError(f"{what} returned {value!r:.60}; it is to return {name}")
+        raise MistakeError(f"{what} returned {value!r:.60}; it is to return {name}")
 
 
 def machines(

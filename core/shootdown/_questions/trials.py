@@ -19,7 +19,7 @@ from shootdown._questions.explore import MOST_STATES, explore_case, scenario_nam
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import is_program, workload_named
 from shootdown._values.changes import CHANGES, Change
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import MistakeError, ShootdownError, nearest
 from shootdown._values.releases import kernel_with
 from shootdown._values.result import Result, Span
 from shootdown._values.scenario import Scenario
@@ -165,25 +165,37 @@ class Trials:
         return self._by_changes[numbers]
 
     def of(self, changes: Iterable[Change]) -> Outcome:
-        """Return what the program does on the kernel that has these changes."""
+        """Return what the program does on the kernel that has these changes.
+
+        Raises:
+            MistakeError: the program itself is wrong.
+        """
         kernel = self.kernel(changes)
         if kernel not in self._by_kernel:
             try:
                 case = self._case(kernel)
                 reason = case.refusal()
                 found = self._run(case, kernel) if reason is None else self._refused(reason)
+            except MistakeError:
+                raise
             except ShootdownError as error:
                 found = self._refused(str(error))
             self._by_kernel[kernel] = found
         return self._by_kernel[kernel]
 
     def machine(self, changes: Iterable[Change]) -> bytes | None:
-        """Return a key that is equal for equal machines; None where the kernel can't run the program."""
+        """Return a key that is equal for equal machines; None where the kernel can't run the program.
+
+        Raises:
+            MistakeError: the program itself is wrong.
+        """
         kernel = self.kernel(changes)
         if kernel not in self._machines:
             try:
                 case = self._case(kernel)
                 self._machines[kernel] = key_of(case) if case.refusal() is None else None
+            except MistakeError:
+                raise
             except ShootdownError:
                 self._machines[kernel] = None
         return self._machines[kernel]
@@ -207,10 +219,7 @@ class Trials:
         return Outcome(reason=reason, verdict=verdict)
 
     def _run(self, case: Case[Any], kernel: Kernel) -> Outcome:
-        if kernel not in self._machines:
-            self._machines[kernel] = key_of(case)
-        key = self._machines[kernel]
-        assert key is not None
+        key = self._machines[kernel] = self._machines.get(kernel) or key_of(case)
         if key not in self._by_machine:
             self.runs += 1
             if isinstance(self.program, Scenario):

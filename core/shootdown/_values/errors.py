@@ -13,6 +13,10 @@ class ShootdownError(Exception):
     """
 
 
+class MistakeError(ShootdownError):
+    """Somebody's file or plugin is wrong: that says nothing of the kernel on which it was tried."""
+
+
 def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str = "") -> str:
     """Name the closest of the things that exist, for the end of an error message.
 

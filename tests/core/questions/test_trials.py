@@ -83,3 +83,46 @@ def test_a_bug_is_said_with_its_invariant() -> None:
 
 def test_a_scenario_can_be_a_file() -> None:
     assert program_named(str(EXAMPLE)).kind == "scenario"
+
+
+WRONG = """
+from shootdown.scenarios import Scenario
+def build(scene):
+    {build}
+def refuse(scene):
+    return {refuse}
+SCENARIO = Scenario(name="wrong", summary="its own fault", source="here", build=build, refuse=refuse)
+"""
+
+
+@pytest.mark.parametrize(
+    ("build", "refuse", "said"),
+    [
+        ("raise KeyError('boom')", "None", "build.*KeyError"),
+        ("return 7", "None", "build.*returned 7"),
+        ("pass", "7", "refuse.*returned 7"),
+    ],
+)
+def test_a_program_that_is_wrong_is_an_error_and_no_release_is_said_to_lack_something(
+    tmp_path: Path, build: str, refuse: str, said: str
+) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG.format(build=build, refuse=refuse))
+    tried = trials(str(file))
+    changes, _ = changes_of("7.0", tried.architecture)
+    for ask in (tried.machine, tried.of, tried.of):
+        with pytest.raises(ShootdownError, match=said):
+            ask(changes)
+
+
+def test_a_kernel_whose_machine_can_not_be_built_says_so_whether_or_not_its_machine_was_asked_for_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unwritten(*_: object) -> None:
+        raise ShootdownError("this flush is not written yet")
+
+    monkeypatch.setattr("shootdown._questions.trials.key_of", unwritten)
+    tried = trials("hugetlb-munmap")
+    changes, _ = changes_of("7.0", tried.architecture)
+    assert tried.machine(changes) is None
+    assert tried.of(changes).reason == "this flush is not written yet"
