@@ -10,16 +10,11 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from tests.twins.machine import flushes
-from tests.twins.machine.steps import (
-    ENDED,
-    FAILED,
-    PARKED,
-    cacheable,
-    next_step,
-    sleeps,
-    take_step,
-    write_memory,
-)
+from tests.twins.machine.steps import next_step, take_step
+from tests.twins.machine.steps.entries import cacheable
+from tests.twins.machine.steps.locks import sleeps
+from tests.twins.machine.steps.memory import write_memory
+from tests.twins.machine.steps.step import ENDED, FAILED, PARKED
 from tests.twins.machine.world import PRESENT, World
 
 Move = tuple[str, int, int]
