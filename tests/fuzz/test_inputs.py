@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fuzz import long, mutations
 from fuzz.command_lines import STATUSES, command_line, use_in
-from fuzz.readers import READERS, Reader
+from fuzz.readers import READERS
+from fuzz.readers.reader import Reader
 from fuzz.trying import try_inputs, unclear
 
 from shootdown._values.errors import ShootdownError
