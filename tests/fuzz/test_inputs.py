@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,10 +56,11 @@ def test_what_fails_is_found_with_its_input() -> None:
     assert [what.partition(" ")[0] for what in sorted(found.findings)] == ["ZeroDivisionError", "an"]
 
 
-def test_what_hangs_is_found() -> None:
+@pytest.mark.parametrize("again", [lambda: None, lambda: time.sleep(1)], ids=["works", "sleeps"])
+def test_what_hangs_is_found(again: Callable[[], None]) -> None:
     def use(_: int) -> str:
         while True:
-            pass
+            again()
 
     found = try_inputs("endless", lambda rng: rng.randrange(2), use, 1, seconds=0.05)
     assert found.outcomes == {"failed": 1}

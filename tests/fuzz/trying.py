@@ -18,8 +18,10 @@ from shootdown._values.errors import ShootdownError
 
 #: Lines of an error message; the command cuts long ones.
 LINES = 4
-#: Seconds that one input of a reader may take.
+#: Seconds of CPU time that one input of a reader may take: other processes are not its fault.
 SECONDS = 5.0
+#: As many times longer it may take by the clock on the wall, where it sleeps or others run.
+WAITING = 12
 #: MiB by which the process may grow from a tenth of the inputs to all of them.
 GROWTH = 64
 
@@ -79,7 +81,7 @@ def try_inputs(
             rung.clear()
             given = make(random.Random(f"{name} {seed} {number}"))
             try:
-                signal.setitimer(signal.ITIMER_REAL, seconds)
+                _set_alarms(seconds)
                 outcome = use(given)
             except ShootdownError as error:
                 outcome = "refused"
@@ -89,7 +91,7 @@ def try_inputs(
                 outcome = "failed"
                 _find(tried, _place(error), number, given, traceback.format_exc())
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                _set_alarms(0)
             if rung and outcome != "failed":  # something on the way caught it
                 _find(tried, "HangsError", number, given, "")
             tried.outcomes[outcome] += 1
@@ -142,9 +144,16 @@ def _alarm() -> Iterator[list[bool]]:
         rung.append(True)
         raise HangsError
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = {number: signal.signal(number, ring) for number in (signal.SIGALRM, signal.SIGPROF)}
     try:
         yield rung
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        _set_alarms(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _set_alarms(seconds: float) -> None:
+    """Let an alarm ring after so many seconds of CPU time, or later by the clock; 0 for never."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, WAITING * seconds)
