@@ -54,7 +54,7 @@ def cpus_without(problem: Problem, first: npt.NDArray[Any], entries: int) -> npt
         text.memory["waited for"] = _waited_for(text)
     if layout.words != 1 or not text.memory["waited for"]:
         return None
-    key = ("without", first.tobytes(), layout, problem.walkers, problem.scheduler, entries)
+    key = ("without", first.tobytes(), layout, problem.scheduler, entries)
     if key not in text.memory:
         text.memory[key] = _cpus_without(problem, text, first, entries)
     kept: npt.NDArray[np.int64] = text.memory[key]
@@ -79,12 +79,12 @@ def _cpus_without(
             if any(int(first[layout.o_tlb + cpu * layout.entries + entry]) for entry in of_mm):
                 holding |= 1 << cpu
             if int(first[layout.o_cpu + cpu * CPU_CELLS + CPU_MM]) == mm + 1:
-                holding |= _walking(problem, entries, cpu)
+                holding |= _walking(entries, cpu, walkers=layout.walks > 0)
         for task, reached in enumerate(visits):
             row = layout.o_task + task * TASK_CELLS
             cpu = int(first[row + T_CPU])
             if int(first[row + T_MM]) == mm + 1:  # the CPU may come to load it
-                holding |= _walking(problem, entries, cpu)
+                holding |= _walking(entries, cpu, walkers=layout.walks > 0)
             for pc in using_mms.intersection(reached):
                 if reached[pc].on in (mm, ANY):
                     holding |= 1 << cpu
@@ -95,9 +95,8 @@ def _cpus_without(
     return found
 
 
-def _walking(problem: Problem, entries: int, cpu: int) -> int:
-    """The bit of a CPU with a hardware walker that caches what it finds."""
-    walkers = problem.walkers or problem.machine.layout.atoms > 0
+def _walking(entries: int, cpu: int, *, walkers: bool) -> int:
+    """The bit of a CPU with a hardware walker that caches what it finds: on every CPU, or for single entries."""
     return (1 << cpu) if walkers else entries & (1 << cpu)
 
 

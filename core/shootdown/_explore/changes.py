@@ -130,7 +130,7 @@ class Words:
         layout = self._layout
         entry, link = (number + layout.o_variable - start for start in (layout.o_entry, layout.o_pud))
         if layout.atoms and 0 <= entry < layout.classes * layout.atoms:
-            return f"the entry of {self._atom(entry % layout.atoms)}"
+            return f"the entry of {self.atom(entry % layout.atoms)}"
         if number >= layout.variables and 0 <= link < layout.mms * layout.slots:
             which = f" {link % layout.slots}" if layout.slots > 1 else ""
             return f"PUD entry{which} of {mm_name(link // layout.slots)}"
@@ -196,7 +196,8 @@ class Words:
             return f"is reused by {mm_name(owner)}: it maps memory of {mm_name(owner)}'s own"
         return _TABLE_WORDS[used]
 
-    def _atom(self, atom: int) -> str:
+    def atom(self, atom: int) -> str:
+        """Return the name of an atom."""
         return self._atoms[atom] or f"atom {atom}"
 
     def _held(self, before: State, after: State) -> Iterator[str]:
@@ -205,7 +206,7 @@ class Words:
         for i in range(layout.classes * layout.atoms):
             was, now = (int(state[layout.o_entry + i]) for state in (before, after))
             if was != now:
-                where = f"the entry of {self._atom(i % layout.atoms)}"
+                where = f"the entry of {self.atom(i % layout.atoms)}"
                 yield f"{where}: {self._entry(was)} → {self._entry(now)}"
         for frame in range(layout.frames):
             was, now = (int(state[layout.o_frame + frame]) for state in (before, after))
@@ -217,8 +218,8 @@ class Words:
                 for atom in range(layout.atoms):
                     at = layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom
                     if (int(after[at]) & ~int(before[at])) >> (2 * layout.frames):
-                        yield f"CPU {cpu}'s TLB may still lead there from {self._atom(atom)}"
-                for slot in range(layout.slots if layout.atoms else 0):
+                        yield f"CPU {cpu}'s TLB may still lead there from {self.atom(atom)}"
+                for slot in range(layout.slots if layout.walks else 0):
                     at = layout.o_links + (cpu * layout.mms + mm) * layout.slots + slot
                     if (int(after[at]) & ~int(before[at])) >> layout.classes:
                         yield f"CPU {cpu}'s walk cache may still lead into the table for {mm_name(mm)}"
@@ -226,7 +227,7 @@ class Words:
     def usable(self, state: State) -> Iterator[str]:
         """Say which CPUs can use something dead: a link at any time, a translation in user mode."""
         layout = self._layout
-        for cpu in range(layout.cpus) if layout.atoms else ():
+        for cpu in range(layout.cpus) if layout.walks else ():
             mm = int(state[layout.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
             if mm < 0 or self._in_set(state, "preempted", cpu):
                 continue
@@ -242,7 +243,7 @@ class Words:
                     if int(state[layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom]) >> (
                         2 * layout.frames
                     ):
-                        yield f"CPU {cpu}, in user mode, may use what its TLB holds of {self._atom(atom)}"
+                        yield f"CPU {cpu}, in user mode, may use what its TLB holds of {self.atom(atom)}"
 
     def _whose(self, state: State, slot: int, mm: int) -> str:
         """Describe who has a table of a slot that is no longer an mm's."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: The most of anything that a move can name.
 _MOST = 255
+#: The most classes of tables where walk caches hold links: a bit of a cell for each, and one that says dead.
+_MOST_CLASSES = 31
 #: Steps that only a timed run has: exploration begins with every task on its CPU, and none comes or moves.
 _TIMED_ONLY = {o.SPAWN: "forks a task", o.MIGRATE: "moves a task"}
 
@@ -43,6 +45,11 @@ def check(problem: Problem) -> None:
     for agent in ("walkers", "entries", "hypervisor", "scheduler"):
         if getattr(problem, agent) not in (True, False):
             raise mistake(f"{agent} of a problem: True or False, not {getattr(problem, agent)!r:.40}")
+    if (problem.walkers or layout.walks) and layout.classes > _MOST_CLASSES:
+        raise mistake(
+            f"{layout.classes} classes of tables cannot be explored with hardware walkers: there are at most "
+            f"{_MOST_CLASSES}"
+        )
     _groups(problem)
     _cpus(machine)
     steps = rows_of(machine.code)

@@ -125,7 +125,6 @@ class Explorer:
         self.first = begin(problem.machine)
         fuse = self.reductions.fuse
         self.rules = Rules(
-            walkers=int(problem.walkers),
             entries=users(problem, self.first, fuse=fuse) if problem.entries and layout.entries > 0 else 0,
             hypervisor=int(problem.hypervisor),
             preemptible=preemptible(problem, self.first, fuse=fuse) if problem.hypervisor else 0,
@@ -136,7 +135,7 @@ class Explorer:
             arrive=0,
             eager=int(self.reductions.eager),
         )
-        if layout.atoms and self.rules.eager:
+        if layout.walks and self.rules.eager:
             runnable(fill_all)(self.first, layout)
         without = cpus_without(problem, self.first, self.rules.entries) if self.reductions.arrive else None
         self._lets_arrive = without is not None
@@ -158,12 +157,11 @@ class Explorer:
         problem = self.problem
         code, layout = problem.machine.code, problem.machine.layout
         around = agents(
-            walkers=problem.walkers,
+            walkers=layout.walks > 0,
             entries=problem.entries,
             hypervisor=problem.hypervisor,
             scheduler=problem.scheduler,
-            tlbs=problem.walkers or layout.entries > 0 or layout.atoms > 0,
-            atoms=layout.atoms > 0,
+            tlbs=layout.walks > 0 or layout.entries > 0,
         )
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)
@@ -423,8 +421,8 @@ class Explorer:
     def _most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list."""
         layout = self.problem.machine.layout
-        fills = layout.slots + layout.atoms if layout.atoms else 0
-        return layout.tasks * 5 + layout.cpus * (layout.cpus + 4 + layout.entries + layout.stores + fills)
+        fills = layout.slots + layout.atoms if layout.walks else 0
+        return layout.tasks * 5 + layout.cpus * (layout.cpus + 2 + layout.entries + layout.stores + fills)
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.renaming import room_for_keys

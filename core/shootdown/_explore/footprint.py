@@ -130,21 +130,16 @@ def _lock(first: int, index: int, on: int, slots: int) -> int:
     return first
 
 
-def agents(
-    *, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool, atoms: bool = False
-) -> list[Touch]:
+def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool) -> list[Touch]:
     """List what agents touch.
 
     Args:
-        walkers, entries, hypervisor, scheduler: the agents that exist.
-        tlbs: some step uses entries of TLBs or walk caches; otherwise the flush of a vCPU that enters the guest is
-            unobservable.
-        atoms: each CPU may hold whatever its walker could read, and uses it in user mode.
+        walkers: each CPU holds whatever its walker could read, and uses translations in user mode.
+        entries, hypervisor, scheduler: the other agents that exist.
+        tlbs: CPUs hold something; otherwise the flush of a vCPU that enters the guest is unobservable.
     """
     found: list[Touch] = []
     if walkers:
-        found += [Touch("pud", ANY, _READ), Touch("tlb", ANY, _WRITE), Touch("state", ANY, _READ)]
-    if atoms:
         found += [Touch(what, ANY, _READ) for what in ("pud", "entry", "user", "lazy", "loaded")]
         found.append(Touch("tlb", ANY, _WRITE))
     if entries:

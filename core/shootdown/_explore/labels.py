@@ -16,7 +16,6 @@ from shootdown._explore.moves import (
     STEP,
     SWITCH,
     TAKE,
-    WALK,
     label_of,
 )
 from shootdown._values.errors import ShootdownError
@@ -27,7 +26,6 @@ MOVES = {
     CHOOSE: ("choose", "task"),
     TAKE: ("take", "interrupt"),
     FILL: ("fill", "hardware walker"),
-    WALK: ("walk", "hardware walker"),
     COPY: ("copy", "hardware walker"),
     DRAIN: ("drain", "store buffer"),
     PREEMPT: ("preempt", "host"),
@@ -38,8 +36,8 @@ MOVES = {
 }
 
 
-#: The numbers of a move where these are not one.
-_NUMBERS = {TAKE: (2,), COPY: (2,), DRAIN: (2,), FILL: (1, 2)}
+#: Moves with two numbers; the others have one.
+_PAIRS = (TAKE, FILL, COPY, DRAIN)
 
 
 def parts(label: int) -> tuple[int, int, int]:
@@ -50,7 +48,7 @@ def parts(label: int) -> tuple[int, int, int]:
 def move_words(label: int) -> str:
     """Write a move for JSON."""
     kind, x, y = parts(label)
-    return f"{MOVES[kind][0]} {x} {y}" if kind in (TAKE, COPY, DRAIN) or y else f"{MOVES[kind][0]} {x}"
+    return f"{MOVES[kind][0]} {x} {y}" if kind in _PAIRS else f"{MOVES[kind][0]} {x}"
 
 
 def read_move(text: str) -> int:
@@ -62,7 +60,7 @@ def read_move(text: str) -> int:
     word, *numbers = text.split() or [""]
     kinds = {name: kind for kind, (name, _) in MOVES.items()}
     assert len(kinds) == KINDS
-    if word not in kinds or len(numbers) not in _NUMBERS.get(kinds[word], (1,)):
+    if word not in kinds or len(numbers) != 1 + (kinds[word] in _PAIRS):
         raise ShootdownError(f"{text!r} is no move")
     if not all(number.isdecimal() and int(number) <= 0xFF for number in numbers):
         raise ShootdownError(f"{text!r} is no move")

@@ -18,15 +18,13 @@ from shootdown._machine.agents import (
     come_back,
     drain_store,
     fill_entry,
-    fill_walk_cache,
     go_idle,
     preempt,
     resume,
-    walks_stale_table,
 )
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.flushes import take, takeable
-from shootdown._machine.holding import fill_all, fill_link, fill_translation, usable_dead
+from shootdown._machine.holding import fill, fill_all, usable_dead
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_MM,
@@ -49,16 +47,15 @@ from shootdown._machine.switching import switch_to
 STEP = 0  # task x takes its next step
 CHOOSE = 1  # task x, at a CHOICE, goes the other way
 TAKE = 2  # CPU y takes the call of CPU x
-FILL = 3  # the walker of CPU x caches the entry that points to a table
-WALK = 4  # the walker of CPU x uses what it cached
-COPY = 5  # the walker of CPU x copies entry y into its TLB
-DRAIN = 6  # store y of CPU x reaches memory
-PREEMPT = 7  # the host takes vCPU x off its CPU
-RESUME = 8  # the host lets vCPU x run
-IDLE = 9  # task x waits, and its CPU idles meanwhile
-GRANT = 10  # task x, off its CPU, gets the lock or event that it waits for
-SWITCH = 11  # the CPU of task x switches to it
-KINDS = 12
+FILL = 3  # the walker of CPU x caches the link of slot y, or the translation of an atom; see `holding.fill`
+COPY = 4  # the walker of CPU x copies entry y into its TLB
+DRAIN = 5  # store y of CPU x reaches memory
+PREEMPT = 6  # the host takes vCPU x off its CPU
+RESUME = 7  # the host lets vCPU x run
+IDLE = 8  # task x waits, and its CPU idles meanwhile
+GRANT = 9  # task x, off its CPU, gets the lock or event that it waits for
+SWITCH = 10  # the CPU of task x switches to it
+KINDS = 11
 #: The most steps in one move: a loop of local steps alone, which no other CPU can observe, would never end.
 LONGEST = 4096
 _X = 4
@@ -71,15 +68,11 @@ MOVED = 1
 VIOLATED = 2  # an invariant is broken; its number is above the low 2 bits
 LONG = 4 | MOVED  # it took as many steps as a move can, and may go on
 
-#: The invariant that hardware walkers may break in any program.
-WALK_CACHE = 0
-
 
 class Rules(NamedTuple):
     """Which agents act, and how steps are grouped into moves.
 
     Args:
-        walkers: hardware walkers fill and use walk caches.
         entries: hardware walkers of these CPUs copy entries that stand alone, as a mask.
         hypervisor: vCPUs may be preempted.
         preemptible: the vCPUs whose preemption makes a difference, as a mask.
@@ -91,7 +84,6 @@ class Rules(NamedTuple):
         eager: each CPU holds at once all that its walker could read; else each fill is a move.
     """
 
-    walkers: int
     entries: int
     hypervisor: int
     preemptible: int
@@ -213,7 +205,7 @@ def goes_on(F: Marks, R: Rules, pc: int) -> bool:
 @inlined
 def after_move(S: Cells, L: Layout, R: Rules) -> int:
     """Let CPUs hold what they could read now, and look for something dead that they can use; return as `_move`."""
-    if L.atoms:
+    if L.walks:
         if R.eager:
             fill_all(S, L)
         what = usable_dead(S, L)
@@ -264,14 +256,8 @@ def _move(
         done = runs(S, L, x) and choose(S, P, L, x)
         if done:
             task = x
-    elif kind == FILL and L.atoms:
-        done = fill_link(S, L, x, y) if y < L.slots else fill_translation(S, L, x, y - L.slots)
     elif kind == FILL:
-        done = fill_walk_cache(S, L, x)
-    elif kind == WALK:
-        if walks_stale_table(S, L, x):
-            return int64((WALK_CACHE << 2) | VIOLATED)
-        done = False
+        done = fill(S, L, x, y)
     elif kind == COPY:
         done = (R.entries >> x) & 1 != 0 and fill_entry(S, L, x, y)
     elif kind == DRAIN:
@@ -355,7 +341,7 @@ def settle(S: Cells, P: Cells, lists: Cells, L: Layout, F: Marks, R: Rules) -> N
         F.taken[int64(S[t + T_PC])] = 1
         if R.dead:
             forget_dead(S, F.dead, L, task)
-    if L.atoms and R.eager:
+    if L.walks and R.eager:
         fill_all(S, L)
 
 

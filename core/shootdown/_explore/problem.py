@@ -6,6 +6,7 @@ import attrs
 
 from shootdown._explore.alike import Group, Table
 from shootdown._explore.checks import check
+from shootdown._machine.layout import with_walkers
 from shootdown._machine.machine import Machine
 
 
@@ -14,10 +15,11 @@ class Problem:
     """A machine to explore.
 
     Args:
-        machine: one to explore; see `Model.build`.
+        machine: one to explore; see `Model.build`. With `walkers` it becomes one whose walk caches hold links.
         invariants: the names of the invariants; the first is that of hardware walkers.
         places: the names of the places that REACHED steps mark.
-        walkers, entries, hypervisor, scheduler: the agents that act; see `Rules`.
+        walkers: each CPU holds the links to tables that its walker could read, as it always does where there are atoms.
+        entries, hypervisor, scheduler: the other agents that act; see `Rules`.
         groups: the like parts of the machine.
         tables: tables of records whose rows may be permuted.
         mm_locks: the number of the first lock that belongs to an mm.
@@ -37,5 +39,17 @@ class Problem:
     lanes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check that all fits together."""
+        """Check that all fits together, and let walk caches hold links."""
         check(self)
+        if self.walkers and not self.machine.layout.walks:
+            object.__setattr__(self, "machine", _keeping_links(self.machine))
+
+
+def _keeping_links(machine: Machine) -> Machine:
+    """Return the machine with walk caches that hold links; at first they are empty."""
+    import numpy as np  # only when needed
+
+    layout = with_walkers(machine.layout)
+    state = np.zeros(layout.size, machine.state.dtype)
+    state[: machine.layout.size] = machine.state
+    return attrs.evolve(machine, layout=layout, state=state)

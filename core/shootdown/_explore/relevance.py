@@ -74,7 +74,7 @@ def preemptible(problem: Problem, first: State, *, fuse: bool) -> int:
         for cpu in range(layout.cpus):
             if inside >> cpu & 1 and flushers - {cpu}:
                 mask |= 1 << cpu
-    if problem.walkers or layout.atoms:
+    if layout.walks:
         return mask
     return mask & _cpus_with(problem, first, _USING)
 

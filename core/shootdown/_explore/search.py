@@ -28,7 +28,6 @@ from shootdown._explore.moves import (
     SWITCH,
     TAKE,
     VIOLATED,
-    WALK,
     Marks,
     Rules,
     label_of,
@@ -333,14 +332,10 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
                     n += 1
                     rest = rest & (rest - 1)
     for cpu in range(L.cpus):
-        if L.atoms and R.eager == 0:
+        if L.walks and R.eager == 0:
             for what in range(L.slots + L.atoms):
                 labels[n] = label_of(FILL, cpu, what)
                 n += 1
-        if R.walkers:
-            labels[n] = label_of(FILL, cpu, 0)
-            labels[n + 1] = label_of(WALK, cpu, 0)
-            n += 2
         if (R.entries >> cpu) & 1:
             for entry in range(L.entries):
                 labels[n] = label_of(COPY, cpu, entry)

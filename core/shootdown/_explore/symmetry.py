@@ -313,7 +313,7 @@ def _source(
 
 def _pairs(L: Layout) -> list[tuple[int, int]]:
     """List the arrays in a state that have so many cells for each CPU and mm: what it may hold of that mm."""
-    return [(L.o_held, L.atoms), (L.o_links, L.slots if L.atoms else 0)]
+    return [(L.o_held, L.atoms), (L.o_links, L.slots if L.walks else 0)]
 
 
 def _parts(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.changes import State, Words, mm_name
+from shootdown._explore.changes import State, Words
 from shootdown._explore.concrete import concrete
 from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.labels import MOVES, move_words, parts
@@ -35,7 +35,6 @@ from shootdown._explore.moves import (
     SWITCH,
     TAKE,
     VIOLATED,
-    WALK,
     forget_dead,
     goes_on,
     label_of,
@@ -46,7 +45,6 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CELLS,
-    CPU_MM,
     CPU_TASK,
     STORE_CELLS,
     T_CPU,
@@ -280,10 +278,9 @@ class _Teller:
             function, text = _HANDLERS[int(before[layout.o_cpu + x * CPU_CELLS + CPU_CALL]) & o.CALL_MASK]
             return function, text.format(x)
         if kind == FILL:
-            return "", "the walker caches the link to the table"
-        if kind == WALK:
-            mm = int(before[layout.o_cpu + x * CPU_CELLS + CPU_MM]) - 1
-            return "", f"the walker uses its cached link of {mm_name(mm)}"
+            atom = y - layout.slots
+            what = "the link to the table" if atom < 0 else f"the translation of {self.words.atom(atom)}"
+            return "", f"the walker caches {what}"
         if kind == COPY:
             return "", f"the walker copies {self.words.variable(y)} into the TLB"
         if kind == DRAIN:
@@ -325,31 +322,12 @@ class _Teller:
             from shootdown._explore.livelock import going_round
 
             return going_round(self.explorer, self.fused)
-        last = self.lines[-1]
-        atom = last.atoms[-1]
         dead = list(self.words.usable(self.state))
         if dead:
             return dead
-        if atom.pc >= 0:
-            where = f" in {called(atom.function)}" if atom.function else ""
-            return [f"CPU {atom.cpu}{where}: {atom.text}"]
-        mm = int(self.state[layout.o_cpu + last.cpu * CPU_CELLS + CPU_MM]) - 1
-        return [
-            f"CPU {last.cpu} walks the table through {mm_name(mm)}'s old link, and the table "
-            f"{table_words(self.state, layout, mm)}"
-        ]
-
-
-def table_words(state: State, layout: Any, mm: int) -> str:
-    """Describe who has the table to which an mm's stale entries lead: it is free, or another mm's."""
-    for table in range(layout.slots * layout.classes):
-        value = int(state[layout.o_state + table])
-        used, owner = value & o.TABLE_MASK, (value >> o.TABLE_OWNER_SHIFT) - 1
-        if used == o.TABLE_FREED:
-            return "is free"
-        if used == o.TABLE_REUSED and owner != mm:
-            return f"belongs to {mm_name(owner)}"
-    return "is somebody else's"
+        atom = self.lines[-1].atoms[-1]
+        where = f" in {called(atom.function)}" if atom.function else ""
+        return [f"CPU {atom.cpu}{where}: {atom.text}"]
 
 
 def waiting(state: State, code: Any, layout: Any) -> list[str]:

@@ -12,6 +12,7 @@ from shootdown._explore.moves import (
     FILL,
     GRANT,
     IDLE,
+    KINDS,
     LONG,
     PREEMPT,
     REFUSED,
@@ -20,7 +21,6 @@ from shootdown._explore.moves import (
     SWITCH,
     TAKE,
     VIOLATED,
-    WALK,
     Marks,
     Rules,
     label_of,
@@ -56,7 +56,7 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
     x = x // 24
     if kind >= 17:
         kind = int64(STEP)
-    elif kind >= 12:
+    elif kind >= KINDS:
         kind = int64(TAKE)
     if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
         return label_of(kind, x % L.tasks, int64(0))
@@ -68,7 +68,7 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
         return label_of(kind, cpu, x % max(L.entries, 1))
     if kind == DRAIN:
         return label_of(kind, cpu, x % max(L.stores, 1))
-    if kind == FILL and L.atoms:
+    if kind == FILL:
         return label_of(kind, cpu, x % (L.slots + L.atoms))
     return label_of(kind, cpu, int64(0))
 
@@ -77,10 +77,8 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
 def allowed(L: Layout, R: Rules, label: int) -> bool:
     """Whether the agent of a move acts under the rules."""
     kind = label & 15
-    if kind == FILL and L.atoms:
-        return R.eager == 0
-    if kind in (FILL, WALK):
-        return R.walkers != 0
+    if kind == FILL:
+        return L.walks != 0 and R.eager == 0
     if kind == COPY:
         return R.entries != 0
     if kind == DRAIN:

@@ -20,36 +20,9 @@ from shootdown._machine.layout import (
     Layout,
 )
 from shootdown._machine.locks import sleeps
-from shootdown._machine.sets import PREEMPTED, STALE_WALK, WALK, cpu_set, has, mm_set, put
+from shootdown._machine.sets import PREEMPTED, cpu_set, has, put
 from shootdown._machine.switching import enter_guest, switch_to
 from shootdown._machine.variables import make_stale
-
-
-@kernel
-def fill_walk_cache(S: Cells, L: Layout, cpu: int) -> bool:
-    """Let a CPU's walker cache an entry of its mm that points to a table: hardware may do so speculatively."""
-    mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
-    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or has(S, mm_set(L, mm, WALK), L, cpu):
-        return False
-    for slot in range(L.slots):
-        if int64(S[L.o_pud + mm * L.slots + slot]) != 0:
-            put(S, mm_set(L, mm, WALK), L, cpu)
-            return True
-    return False
-
-
-@kernel
-def walks_stale_table(S: Cells, L: Layout, cpu: int) -> bool:
-    """Whether a CPU's walker can use a cached entry that leads into a table which is freed or another mm's."""
-    mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
-    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or not has(S, mm_set(L, mm, STALE_WALK), L, cpu):
-        return False
-    for table in range(L.slots * L.classes):
-        state = int64(S[L.o_state + table])
-        used = state & o.TABLE_MASK
-        if used == o.TABLE_FREED or (used == o.TABLE_REUSED and state >> o.TABLE_OWNER_SHIFT != mm + 1):
-            return True
-    return False
 
 
 @kernel

@@ -67,7 +67,7 @@ def drop_range(
         lo, hi, shift: as for `ranges.reaches`.
         scope: `ops.SCOPE_*`.
     """
-    if L.atoms:
+    if L.walks:
         drop_held(S, L, mm, word, cpus, lo, hi, shift, scope)
     if scope & o.SCOPE_LEAF:
         if L.entries:

@@ -134,6 +134,14 @@ def fill_translation(S: Cells, L: Layout, cpu: int, atom: int) -> bool:
 
 
 @kernel
+def fill(S: Cells, L: Layout, cpu: int, what: int) -> bool:
+    """Let a CPU's walker cache one thing: the link of slot `what`, or of atom `what - slots` the translation."""
+    if what < L.slots:
+        return fill_link(S, L, cpu, what)
+    return fill_translation(S, L, cpu, what - L.slots)
+
+
+@kernel
 def fill_all(S: Cells, L: Layout) -> None:
     """Let every CPU hold all that its walker could read now. To hold more never makes a move impossible."""
     for cpu in range(L.cpus):

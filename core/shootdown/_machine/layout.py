@@ -104,6 +104,7 @@ class Layout(NamedTuple):
             entries modelled one by one, each with the pages that it maps and a copy in each CPU's TLB.
         atoms, frames: of an explored program: ranges of addresses that it treats alike, and frames that they map. A
             table has an entry for each atom of its slot.
+        walks: walk caches hold the links that the CPUs' walkers could read; with atoms they always do.
         stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
         most: the largest number that a cell holds; larger numbers of strides are stored as this one.
@@ -131,6 +132,7 @@ class Layout(NamedTuple):
     entries: int
     atoms: int
     frames: int
+    walks: int
     stores: int
     memory: int
     most: int
@@ -153,9 +155,9 @@ class Layout(NamedTuple):
     o_atom: int
     o_frame: int
     o_held: int
-    o_links: int
     o_tlb: int
     o_store: int
+    o_links: int
     size: int
 
     @property
@@ -212,9 +214,9 @@ def make_layout(
         ("o_atom", atoms * ATOM_CELLS),
         ("o_frame", frames),  # the references to each
         ("o_held", cpus * mms * atoms),
-        ("o_links", cpus * mms * slots if atoms else 0),
         ("o_tlb", cpus * entries),
         ("o_store", cpus * stores * STORE_CELLS),
+        ("o_links", cpus * mms * slots if atoms else 0),  # last: `with_walkers` adds them
     ):
         starts[name] = offset
         offset += cells
@@ -241,10 +243,11 @@ def make_layout(
         entries=entries,
         atoms=atoms,
         frames=frames,
+        walks=int(atoms > 0),
         stores=stores,
         memory=memory,
         most=_most(bits),
-        size=-(-offset // 8) * 8,
+        size=_padded(offset),
         **starts,
     )
 
@@ -256,6 +259,17 @@ def with_cells(layout: Layout, bits: int) -> Layout:
     if layout.words != 1:
         return layout._replace(most=_most(bits))
     return layout._replace(bits=bits, shift=bits.bit_length() - 1, most=_most(bits))
+
+
+def with_walkers(layout: Layout) -> Layout:
+    """Return the layout of a machine whose walk caches hold links; they come behind all other parts of the state."""
+    links = layout.cpus * layout.mms * layout.slots
+    return layout._replace(walks=1, size=_padded(layout.o_links + links))
+
+
+def _padded(cells: int) -> int:
+    """Return the size of a state with room for so many cells."""
+    return -(-cells // 8) * 8
 
 
 def _most(bits: int) -> int:

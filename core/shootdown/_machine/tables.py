@@ -83,7 +83,7 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
     elif op == o.TABLE_STATE:
         at = L.o_state + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])
         S[at] = a | ((mm + 1) << o.TABLE_OWNER_SHIFT)
-        if L.atoms and a != o.TABLE_SHARED:
+        if L.walks and a != o.TABLE_SHARED:
             owner = mm if a == o.TABLE_REUSED else int64(-1)
             bury_table(S, L, int64(S[regs + o.CLASS]), int64(S[regs + o.SLOT]), owner)
     elif op == o.READ_TABLE:

@@ -74,7 +74,6 @@ _PATHS = ("munmap", "collapse")
 def _build_lazy(scene: Setup) -> Problem:
     collapse = scene["path"] == "collapse"
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
-    model.atom(0, model.slot_pages, "the table's addresses")
     model.populate(0)
     model.starts(model.task(mm=None if collapse else 0, cpu=_UNMAPPER, ready=True))
     if collapse:
@@ -92,6 +91,7 @@ def _build_lazy(scene: Setup) -> Problem:
         machine=model.build(bits=16),
         invariants=_INVARIANTS[:1],
         places=("freed",),
+        walkers=True,
         hypervisor=scene.preempts,
         lanes=("khugepaged" if collapse else "munmap", "lazy" if scene["lazy"] else "runs"),
     )

@@ -59,8 +59,6 @@ class _Cast:
         self.model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=self.leavers + 1 + int(self.exits), slots=1
         )
-        if not gup:  # each CPU holds the links that its hardware walker could read
-            self.model.atom(0, self.model.slot_pages, "the table's addresses")
         self.keeper_cpu = cpus - 1
         self.migrator_cpu = cpus - 2
 
@@ -103,6 +101,7 @@ def _build(scene: Setup, *, gup: bool) -> Problem:
         machine=model.build(bits=16),
         invariants=_INVARIANTS,
         places=_PLACES,
+        walkers=not gup,
         hypervisor=scene.preempts,
         groups=groups,
         mm_locks=(model.locks.mmap, model.locks.vma),

@@ -32,8 +32,6 @@ from shootdown._timed.interrupts import all_answered, answer
 from shootdown._timed.run import books_of, cost_array, number_cpus
 from shootdown._values.platform import Platform
 
-#: The invariant of hardware walkers, as `Problem.invariants` numbers it.
-WALKS_STALE = 0
 #: Moves whose first number is a task; that of the others is a CPU.
 _TASK_MOVES = ("step", "choose", "grant", "idle", "switch")
 _INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
@@ -149,7 +147,7 @@ class _Replay:
         """Let CPUs hold what their walkers could read now; something dead that one can use breaks an invariant."""
         from shootdown._machine.holding import fill_all, usable_dead
 
-        if self.layout.atoms:
+        if self.layout.walks:
             runnable(fill_all)(self.state, self.layout)
             self.broken = max(self.broken, int(runnable(usable_dead)(self.state, self.layout)) - 1)
 
@@ -300,18 +298,12 @@ class _Replay:
         self.book[at] = max(int(self.book[at]), self.order + self.completes[sender])
         return True
 
-    def _fill(self, cpu: int) -> bool:
-        from shootdown._machine.agents import fill_walk_cache
+    def _fill(self, cpu: int, what: int) -> bool:
+        from shootdown._machine.holding import fill
 
-        return self._agent(bool(runnable(fill_walk_cache)(self.state, self.layout, cpu)), cpu)
-
-    def _walk(self, cpu: int) -> bool:
-        from shootdown._machine.agents import walks_stale_table
-
-        if not runnable(walks_stale_table)(self.state, self.layout, cpu):
-            return False
-        self.broken = WALKS_STALE
-        return self._agent(True, cpu)
+        known = self.layout.slots + self.layout.atoms if self.layout.walks else 0
+        done = what < known and bool(runnable(fill)(self.state, self.layout, cpu, what))
+        return self._agent(done, cpu)
 
     def _copy(self, cpu: int, entry: int) -> bool:
         from shootdown._machine.agents import fill_entry

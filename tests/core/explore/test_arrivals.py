@@ -121,6 +121,36 @@ def test_an_invalidation_arrives_at_any_moment_on_a_cpu_that_may_hold_something(
     assert plain.verdict == reduced.verdict == ("safe" if flush else "bug")
 
 
+def where_two_mms_run(*, walkers: bool) -> Problem:
+    """CPUs 0 and 1 run mm 0, CPU 2 mm 1, and CPU 3 nothing; CPU 0 sends an invalidation and waits for it."""
+    model = machine(4, mms=2)
+    tasks = [model.task(mm=mm, cpu=cpu, ready=True) for cpu, mm in enumerate((0, 0, 1))]
+    model.starts(tasks[0])
+    call(model, o.CALL_BROADCAST, o.SCOPE_BOTH, everywhere=True)
+    model.spin()
+    model.starts(*tasks[1:])
+    model.spin()
+    return Problem(machine=model.build(bits=16), invariants=("walk-cache",), walkers=walkers)
+
+
+def test_with_walkers_the_cpus_that_may_load_an_mm_may_hold_something_of_it() -> None:
+    assert Explorer(where_two_mms_run(walkers=True))._without.tolist() == [0b1100, 0b1011]
+
+
+def test_without_walkers_a_cpu_that_takes_no_step_on_memory_never_holds_anything() -> None:
+    assert Explorer(where_two_mms_run(walkers=False))._without.tolist() == [0b1111, 0b1111]
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_walkers_that_read_one_link_after_the_other_change_no_verdict(flush: bool) -> None:
+    problem = a_walker_that_uses_what_it_cached(flush)
+    at_once = Explorer(problem).search()
+    for reductions in (Reductions(eager=False), attrs.evolve(NONE, eager=False)):
+        one_by_one = Explorer(problem, reductions).search()
+        assert (one_by_one.verdict, one_by_one.invariant) == (at_once.verdict, at_once.invariant)
+        assert one_by_one.states >= at_once.states
+
+
 def test_it_would_be_found_out_if_each_invalidation_arrived_at_once() -> None:
     """Who frees the table while the flush is under way lets a walker use what it still has cached."""
     model = machine(3)

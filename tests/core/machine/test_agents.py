@@ -13,11 +13,9 @@ from shootdown._machine.agents import (
     come_back,
     drain_store,
     fill_entry,
-    fill_walk_cache,
     go_idle,
     preempt,
     resume,
-    walks_stale_table,
 )
 from shootdown._machine.layout import CPU_MM, CPU_TASK, T_CPU, T_PC
 
@@ -28,73 +26,6 @@ def acts(machine: Tiny, agent: Callable[..., Any], *arguments: int) -> bool:
     acted = bool(machine.run(agent, *arguments))
     assert acted or (machine.state == before).all()
     return acted
-
-
-# --- hardware walkers and walk caches
-
-
-def mapped() -> Tiny:
-    """Map a table in slot 1 of mm 0."""
-    machine = Tiny()
-    machine.puds(0)[1] = 2
-    return machine
-
-
-def test_a_walker_may_cache_an_entry_of_the_mm_that_its_cpu_has_loaded() -> None:
-    machine = mapped()
-    assert acts(machine, fill_walk_cache, 1)
-    assert machine.cpus("walk", mm=0) == [1]
-
-
-def test_a_walker_that_has_cached_it_does_so_no_second_time() -> None:
-    machine = mapped()
-    acts(machine, fill_walk_cache, 1)
-    assert not acts(machine, fill_walk_cache, 1)
-
-
-def test_there_is_nothing_to_cache_where_no_entry_points_to_a_table() -> None:
-    assert not acts(Tiny(), fill_walk_cache, 1)
-
-
-def test_a_cpu_without_an_mm_and_a_preempted_one_walk_nothing() -> None:
-    machine = mapped()
-    machine.put("preempted", 1)
-    assert not acts(machine, fill_walk_cache, 1)
-    assert not acts(machine, fill_walk_cache, 3)
-
-
-def test_a_lazy_cpus_walker_goes_on_walking() -> None:
-    machine = mapped()
-    machine.put("lazy", 1)
-    assert acts(machine, fill_walk_cache, 1)
-
-
-@pytest.mark.parametrize(
-    ("used", "owner", "bad"),
-    [
-        (o.TABLE_FREED, 1, True),
-        (o.TABLE_REUSED, 2, True),
-        (o.TABLE_REUSED, 1, False),
-        (o.TABLE_SHARED, 2, False),
-    ],
-)
-def test_a_stale_entry_is_bad_if_its_table_is_free_or_belongs_to_another_mm(
-    used: int, owner: int, bad: bool
-) -> None:
-    machine = Tiny()
-    machine.put("stale_walk", 1, mm=0)
-    machine.tables(1)[0] = used | owner << o.TABLE_OWNER_SHIFT
-    assert acts(machine, walks_stale_table, 1) == bad
-
-
-def test_who_has_no_stale_entry_or_has_the_mm_not_loaded_can_not_use_one() -> None:
-    machine = Tiny()
-    machine.tables(0)[0] = o.TABLE_FREED
-    assert not acts(machine, walks_stale_table, 1)
-    machine.put("stale_walk", 1, 3, mm=0)
-    assert not acts(machine, walks_stale_table, 3)
-    machine.put("preempted", 1)
-    assert not acts(machine, walks_stale_table, 1)
 
 
 # --- entries that stand alone

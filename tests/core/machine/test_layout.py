@@ -19,6 +19,7 @@ from shootdown._machine.layout import (
     empty_state,
     set_cpu,
     with_cells,
+    with_walkers,
 )
 from shootdown._machine.sets import cpu_set, has, mm_set, put, take_out
 
@@ -36,7 +37,7 @@ def test_parts_lie_one_behind_another_and_none_overlaps_the_next(sizes: dict[str
     starts = [value for name, value in zip(Layout._fields, layout, strict=True) if name.startswith("o_")]
     assert starts == sorted(starts)
     assert starts[0] == 0
-    assert starts[-1] + layout.cpus * layout.stores * places.STORE_CELLS <= layout.size
+    assert layout.o_store + layout.cpus * layout.stores * places.STORE_CELLS <= starts[-1] <= layout.size
 
 
 @given(SIZES)
@@ -91,6 +92,22 @@ def test_a_set_of_several_words_keeps_its_cpus_in_their_words() -> None:
 def test_cells_never_get_narrower() -> None:
     with pytest.raises(AssertionError, match="wider"):
         with_cells(laid_out(bits=64), 16)
+
+
+@given(SIZES)
+def test_walk_caches_come_to_hold_links_and_everything_else_stays_where_it_lay(sizes: dict[str, int]) -> None:
+    plain = laid_out(**sizes)
+    walking = with_walkers(plain)
+    assert (plain.walks, walking.walks) == (0, 1)
+    assert walking._replace(walks=0, size=plain.size) == plain
+    assert walking.o_links + walking.cpus * walking.mms * walking.slots <= walking.size
+    assert walking.size % 8 == 0
+
+
+def test_where_there_are_atoms_walk_caches_hold_links_anyway() -> None:
+    layout = laid_out(atoms=3, frames=1)
+    assert layout.walks == 1
+    assert with_walkers(layout) == layout
 
 
 # --- sets of CPUs, as kernels reach them

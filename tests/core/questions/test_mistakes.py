@@ -15,6 +15,7 @@ from shootdown._questions.explore import explorations, explore_case
 from shootdown._questions.simulate import simulate
 from shootdown._timed import endless
 from shootdown._values.errors import ShootdownError
+from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Scenario
 from shootdown._values.workload import Workload
 from shootdown.scenarios import Group, Model, Problem, Table, ops
@@ -241,6 +242,25 @@ def test_a_state_too_large_to_explore_is_refused() -> None:
     scenario = Scenario(name="own", summary="own", source="a test", build=build)
     (case,) = explorations(scenario, arch=["x86"])
     with pytest.raises(ShootdownError, match=HERE + r"a state of \d+ cells cannot be explored"):
+        explore_case(case)
+
+
+@pytest.mark.parametrize("atoms", [False, True])
+def test_more_classes_of_tables_than_a_walk_cache_can_tell_apart_are_refused(atoms: bool) -> None:
+    def build(scene: Any) -> Any:
+        model = Model(scene.kernel, scene.lowering, cpus=1, mms=1, classes=scene["classes"])
+        if atoms:
+            model.atom(0, 1)
+        model.starts(model.task(mm=0, cpu=0, ready=True))
+        model.spin()
+        return Problem(machine=model.build(bits=16), invariants=("walk-cache",), walkers=not atoms)
+
+    classes = Parameter("classes", 31, "classes of tables")
+    scenario = Scenario(name="own", summary="own", source="a test", build=build, parameters=(classes,))
+    (case,) = explorations(scenario, arch=["x86"])
+    assert explore_case(case).verdict == "safe"
+    (case,) = explorations(scenario, arch=["x86"], parameters={"classes": 32})
+    with pytest.raises(ShootdownError, match=HERE + "32 classes of tables.* at most 31"):
         explore_case(case)
 
 

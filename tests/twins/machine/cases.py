@@ -234,7 +234,6 @@ def _states(where: str, twin: World, core: World) -> Iterator[str]:
 
 def agents_of(problem: Problem, *, eager: bool = True) -> search.Agents:
     return search.Agents(
-        walkers=problem.walkers,
         entries=problem.entries,
         hypervisor=problem.hypervisor,
         scheduler=problem.scheduler,
@@ -276,7 +275,7 @@ def compare_search(problem: Problem, most: int) -> tuple[list[str], bool]:
 def compare_walk(problem: Problem, draw: random.Random, length: int) -> list[str]:
     """Make random moves in core and in the twin: in each state the same are possible and lead to the same state."""
     machine = problem.machine
-    eager = not machine.layout.atoms or draw.random() < 0.8
+    eager = not machine.layout.walks or draw.random() < 0.8
     rules, agents = read_rules(machine), agents_of(problem, eager=eager)
     explorer = Explorer(problem, attrs.evolve(NOTHING, eager=eager))
     w = search.begin(read_world(machine, rules), machine.ready, agents)

@@ -171,6 +171,7 @@ def read_rules(machine: Machine) -> Rules:
         owners=tuple(state[at : at + layout.entries]),
         entry_pages=tuple(None if span == EVERY_PAGE else span for span in spans),
         atoms=tuple(tuple(state[start : start + arrays.ATOM_CELLS]) for start in atoms),
+        walks=bool(layout.walks),
         most_strides=layout.most,
     )
 
@@ -314,7 +315,7 @@ def _held(machine: Machine, cells: list[int], cpu: int) -> dict[str, Any]:
     """Read what a CPU may hold: a cell for each mm and atom, and one for each mm and slot."""
     layout = machine.layout
     translations, links, dead_translations, dead_links = set(), set(), set(), set()
-    for mm in range(layout.mms if layout.atoms else 0):
+    for mm in range(layout.mms if layout.walks else 0):
         for atom in range(layout.atoms):
             cell = cells[layout.o_held + (cpu * layout.mms + mm) * layout.atoms + atom]
             for frame in range(layout.frames):

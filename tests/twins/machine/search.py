@@ -25,9 +25,8 @@ DEADLOCK, WALK_CACHE, STALE_ENTRY = "deadlock", 0, 1
 
 @dataclass(frozen=True)
 class Agents:
-    """Which agents act; `eager`: CPUs hold at once what their walkers could read of atoms, else it is a move each."""
+    """Which agents act; `eager`: CPUs hold at once what their walkers could read, else it is a move each."""
 
-    walkers: bool
     entries: bool
     hypervisor: bool
     scheduler: bool
@@ -51,9 +50,7 @@ def moves(w: World, agents: Agents) -> Iterator[Move]:
             yield from (("idle", task, 0), ("grant", task, 0), ("switch", task, 0))
     for cpu, c in enumerate(w.cpus):
         yield from (("take", cpu, target) for target in sorted(c.targets))
-        if agents.walkers:
-            yield from (("fill", cpu, 0), ("walk", cpu, 0))
-        if w.rules.atoms and not agents.eager:
+        if w.rules.walks and not agents.eager:
             yield from (("fill", cpu, what) for what in range(w.rules.slots + len(w.rules.atoms)))
         if agents.entries:
             yield from (("copy", cpu, entry) for entry in range(len(w.rules.owners)))
@@ -77,7 +74,7 @@ def hold_all(w: World) -> None:
     """Let each CPU that runs hold what its walker could read now: links first, then what their tables map."""
     for cpu in range(len(w.cpus)):
         mm = _walks(w, cpu)
-        if mm is not None and w.rules.atoms:
+        if mm is not None and w.rules.walks:
             for slot in range(w.rules.slots):
                 _read_link(w, cpu, mm, slot)
             for atom in range(len(w.rules.atoms)):
@@ -174,28 +171,14 @@ def _walks(w: World, cpu: int) -> int | None:
 
 def _fill(w: World, cpu: int, what: int) -> bool:
     mm, c = _walks(w, cpu), w.cpus[cpu]
-    if w.rules.atoms:
-        if mm is None:
-            return False
-        before = (c.links, c.dead_links, c.translations, c.dead_translations)
-        if what < w.rules.slots:
-            _read_link(w, cpu, mm, what)
-        else:
-            _read(w, cpu, mm, what - w.rules.slots)
-        return (c.links, c.dead_links, c.translations, c.dead_translations) != before
-    if mm is None or cpu in w.mms[mm].walk or all(kind is None for kind in w.mms[mm].pud):
+    if mm is None:
         return False
-    w.mms[mm].walk |= {cpu}
-    return True
-
-
-def _walk(w: World, cpu: int, _: int) -> bool:
-    mm = _walks(w, cpu)
-    if mm is None or cpu not in w.mms[mm].stale_walk:
-        return False
-    if any(table.use == 2 or (table.use == 1 and table.owner != mm) for table in w.tables.values()):
-        raise ViolatedError(WALK_CACHE)
-    return False
+    before = (c.links, c.dead_links, c.translations, c.dead_translations)
+    if what < w.rules.slots:
+        _read_link(w, cpu, mm, what)
+    else:
+        _read(w, cpu, mm, what - w.rules.slots)
+    return (c.links, c.dead_links, c.translations, c.dead_translations) != before
 
 
 def _copy(w: World, cpu: int, entry: int) -> bool:
@@ -264,7 +247,6 @@ _MAKE = {
     "choose": _choose,
     "take": _take,
     "fill": _fill,
-    "walk": _walk,
     "copy": _copy,
     "drain": _drain,
     "preempt": _preempt,

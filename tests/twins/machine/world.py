@@ -229,6 +229,7 @@ class Rules:
         tuple[int, int] | None, ...
     ]  # and the pages that each maps; None: those of every flush
     atoms: tuple[tuple[int, int, int], ...]  # the slot of each, and its pages
+    walks: bool  # CPUs hold what their walkers could read: links, and translations of atoms
     most_strides: int
 
 
