@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST_CELLS = 1 << 28
 #: CPUs in a word of a set in timed runs.
 WIDE = 64
+#: The last page that an entry may map, in base pages; an entry of so many pages is one that every flush reaches.
+MOST_PAGES = (1 << 32) - 1
 #: Sets of CPUs that exist once in the machine.
 CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking", "user")
 #: Sets of CPUs that exist once for each mm.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import int64
-from shootdown._machine.layout import Layout
+from shootdown._machine.layout import MOST_PAGES, Layout
 
 #: The part of `CPU_CALL_SHIFT` that is the logarithm.
 SHIFT = o.ONE_SIZE - 1
@@ -30,6 +30,14 @@ def invalidates(lo: int, hi: int, shift: int, first: int, end: int) -> bool:
 
 
 @inlined
+def page_size(L: Layout, pages: int) -> int:
+    """Return how many base pages one translation of a range has: base pages map what is not as large as a huge page."""
+    if pages == int64(1) << L.pmd_shift or pages == int64(1) << L.pud_shift:
+        return pages
+    return int64(1)
+
+
+@inlined
 def reaches(L: Layout, lo: int, hi: int, how: int, first: int, end: int) -> bool:
     """Whether a flush invalidates the translation of pages `first` to `end`, its page size considered.
 
@@ -37,11 +45,11 @@ def reaches(L: Layout, lo: int, hi: int, how: int, first: int, end: int) -> bool
         L: the layout.
         lo, hi: the pages that the flush reaches.
         how: log2 of the pages from one stride to the next, `ops.ONE_SIZE` and `ops.PMD_TOO`.
-        first, end: the pages that the entry maps.
+        first, end: the pages that the entry maps; an entry of `MOST_PAGES` has whatever size is named.
     """
-    sizes = int64(-1)  # the pages that a translation may map and go: powers of two
-    if how & o.ONE_SIZE:
-        sizes = int64(1) << (how & SHIFT)
-        if how & o.PMD_TOO:
-            sizes = sizes | int64(1) << L.pmd_shift
-    return sizes & (end - first) != 0 and invalidates(lo, hi, how & SHIFT, first, end)
+    shift = how & SHIFT
+    if how & o.ONE_SIZE and end - first < MOST_PAGES:
+        size = page_size(L, end - first)
+        if size != int64(1) << shift and (how & o.PMD_TOO == 0 or size != int64(1) << L.pmd_shift):
+            return False
+    return invalidates(lo, hi, shift, first, end)

@@ -18,6 +18,7 @@ from shootdown._machine.layout import (
     ATOM_CELLS,
     M_GLOBAL,
     MM_CELLS,
+    MOST_PAGES,
     SPAN_CELLS,
     T_CPU,
     T_MM,
@@ -52,8 +53,6 @@ _MOST = 1 << 20
 _LARGEST = (1 << 62) - 1
 #: The most atoms and frames of a machine: moves name an atom by eight bits, cells a frame by one of 32.
 MOST_ATOMS, MOST_FRAMES = 128, 12
-#: The last page that an entry may map, in base pages.
-_MOST_PAGES = (1 << 32) - 1
 
 
 @attrs.define
@@ -181,10 +180,10 @@ class Model:
         _whole("the first value of an entry", value, 0, _LARGEST)
         _name(name)
         if hi is not None:
-            _whole("the first page of an entry", lo, 0, _MOST_PAGES)
-            _whole("the end of an entry's pages", hi, lo + 1, _MOST_PAGES)
+            _whole("the first page of an entry", lo, 0, MOST_PAGES)
+            _whole("the end of an entry's pages", hi, lo + 1, MOST_PAGES)
         self._owners.append(mm)
-        self._spans += (0, _MOST_PAGES) if hi is None else (lo, hi)
+        self._spans += (0, MOST_PAGES) if hi is None else (lo, hi)
         self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
@@ -240,8 +239,8 @@ class Model:
             lo, hi: its base pages, `[lo, hi)`; all of them in one slot.
             name: its name in stories.
         """
-        _whole("the first page of an atom", lo, 0, _MOST_PAGES)
-        _whole("the end of an atom's pages", hi, lo + 1, _MOST_PAGES)
+        _whole("the first page of an atom", lo, 0, MOST_PAGES)
+        _whole("the end of an atom's pages", hi, lo + 1, MOST_PAGES)
         _name(name)
         slot = lo // self.slot_pages
         if slot >= self.slots or (hi - 1) // self.slot_pages != slot:

@@ -28,6 +28,7 @@ from shootdown._machine.layout import (
     CPU_CALL_STRIDES,
     CPU_MM,
     M_GEN,
+    MOST_PAGES,
 )
 from shootdown._machine.ranges import invalidates
 
@@ -136,6 +137,34 @@ def test_a_flush_that_names_a_page_size_keeps_pages_of_another(how: int, left: l
     machine.tlb(1)[:] = 7
     machine.run(drop_range, 0, 0, mask(1), 0, 512, how, o.SCOPE_LEAF)
     assert machine.tlb(1).tolist() == left
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3, 511, 513, 1024])
+@pytest.mark.parametrize(
+    ("how", "left"),
+    [
+        (0, 0),
+        (o.ONE_SIZE, 0),
+        (o.ONE_SIZE | o.PMD_TOO, 0),
+        (9 | o.ONE_SIZE, 7),
+        (18 | o.ONE_SIZE | o.PMD_TOO, 7),
+    ],
+)
+def test_what_is_no_page_is_mapped_by_base_pages(pages: int, how: int, left: int) -> None:
+    machine = Tiny()
+    machine.span(0)[:] = 0, pages
+    machine.tlb(1)[0] = 7
+    machine.run(drop_range, 0, 0, mask(1), 0, 1024, how, o.SCOPE_LEAF)
+    assert machine.tlb(1)[0] == left
+
+
+@pytest.mark.parametrize("how", [0, o.ONE_SIZE, 9 | o.ONE_SIZE, 18 | o.ONE_SIZE])
+def test_an_entry_without_a_range_is_of_whatever_size_a_flush_names(how: int) -> None:
+    machine = Tiny()
+    machine.span(0)[:] = 0, MOST_PAGES
+    machine.tlb(1)[0] = 7
+    machine.run(drop_range, 0, 0, mask(1), 5, 6, how, o.SCOPE_LEAF)
+    assert machine.tlb(1)[0] == 0
 
 
 def test_a_cpu_that_catches_up_is_behind_no_more() -> None:

@@ -19,7 +19,8 @@ def goes(w: World, pages: Pages | None, first: int, end: int) -> bool:
     if pages.one_size:
         sizes = {pages.apart} | ({w.rules.spans["pmd"]} if pages.pmd_too else set())
         size = end - first
-        if (1 if size & (size - 1) else size) not in sizes:  # no page is as large: base pages map the atom
+        huge = size in (w.rules.spans["pmd"], w.rules.spans["pud"])
+        if (size if huge else 1) not in sizes:  # where no page is as large, base pages map the atom
             return False
     return pages.names(first, end)
 
