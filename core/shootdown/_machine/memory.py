@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
-from shootdown._machine.holding import bury_frames, condemn, entry_at, occupants
+from shootdown._machine.holding import bury_frames, condemn, entry_at, free_frames, occupants
 from shootdown._machine.layout import T_CPU, T_ON, T_REG, TASK_CELLS, Layout
 from shootdown._machine.sets import USER, cpu_set, put, take_out
 from shootdown._machine.variables import drained, load, store
@@ -42,6 +42,8 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             S[regs + c] = old
     elif op == o.PUT_FRAMES:
         frames = (int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT) & ((int64(1) << L.frames) - 1)
+        if frames & free_frames(S, L):
+            return int64((o.NO_REFERENCE << 3) | o.FAILED), nxt
         free = int64(0)
         while frames:
             at = L.o_frame + lowest(frames)
@@ -66,6 +68,8 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
     elif op == o.QUEUE_FRAMES:
         frames = int64(S[regs + b]) >> o.ENTRY_PAGE_SHIFT << o.ENTRY_PAGE_SHIFT
         twice = (int64(S[regs + a]) & frames) >> o.ENTRY_PAGE_SHIFT
+        if twice & free_frames(S, L):
+            return int64((o.NO_REFERENCE << 3) | o.FAILED), nxt
         S[regs + a] = int64(S[regs + a]) | frames
         while twice:  # the queue keeps one reference, which frees the frame or does not, as both would
             at = L.o_frame + lowest(twice)

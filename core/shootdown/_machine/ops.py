@@ -256,6 +256,6 @@ BLOCKED_BUFFER = 7  # stores of this CPU still wait in its store buffer
 
 # --- what FAILED concerns if it is no invariant: a mistake of the program, which only a run can tell
 MISTAKES = 1 << 16
-NO_SLOT, NO_TABLE, NO_VARIABLE, NO_PLACE, NO_MM, NO_LOCK, NOT_HELD, NOT_SHARED, NOT_BEGUN = range(
-    MISTAKES, MISTAKES + 9
+NO_SLOT, NO_TABLE, NO_VARIABLE, NO_PLACE, NO_MM, NO_LOCK, NOT_HELD, NOT_SHARED, NOT_BEGUN, NO_REFERENCE = (
+    range(MISTAKES, MISTAKES + 10)
 )

@@ -216,7 +216,7 @@ def _collect(
         return Q[start : start + length].copy()
 
     def of_all(start: int, others: int) -> npt.NDArray[np.int64]:
-        return part(start, L.cpus) + Q[B.o_misc + others]
+        return part(start, L.cpus) + int(Q[B.o_misc + others])
 
     def counts(start: int) -> dict[str, int]:
         return {name: int(Q[start + i]) for i, name in enumerate(COUNTERS)}

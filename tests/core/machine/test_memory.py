@@ -77,6 +77,25 @@ def test_references_are_taken_where_the_label_is_the_next_step_too() -> None:
     assert references(made) == [2, 0]
 
 
+@pytest.mark.parametrize("step", [(o.PUT_FRAMES, o.SCRATCH), (o.QUEUE_FRAMES, o.INDEX, o.SCRATCH)])
+def test_a_reference_that_there_is_not_can_not_be_dropped(step: tuple[int, ...]) -> None:
+    made = machine()
+    made.registers()[o.INDEX] = made.registers()[o.SCRATCH] = MAPS_BOTH
+    set_references(made, 1, 0)
+    assert made.step(*step) == Took(o.FAILED, o.NO_REFERENCE, HERE)
+    assert references(made) == [1, 0]
+    set_references(made, 1, 1)
+    assert made.step(*step).went_on
+    assert references(made) == [0, 0]
+
+
+def test_a_free_frame_that_is_noted_once_loses_no_reference() -> None:
+    made = machine()
+    made.registers()[o.SCRATCH] = MAPS_BOTH
+    assert made.step(o.QUEUE_FRAMES, o.INDEX, o.SCRATCH).went_on
+    assert references(made) == [0, 0]
+
+
 def test_frames_are_noted_beside_those_noted_before() -> None:
     made = machine()
     made.registers()[o.INDEX] = 0b10 << o.ENTRY_PAGE_SHIFT

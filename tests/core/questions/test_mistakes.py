@@ -175,6 +175,19 @@ MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
     "the lock of a table that is not there": (
         lambda d: (d.asm.set(1, 9), d.asm.lock_write(d.model.locks.ptl, index=2)), "whose lock this is",
     ),
+    "a page that is freed twice": (
+        lambda d: (d.model.frame(1), d.asm.set(3, 1 << ops.ENTRY_PAGE_SHIFT), d.asm.put_frames(3), d.asm.put_frames(3)),
+        "has no reference left to drop",
+    ),
+    "a page that is queued once too often": (
+        lambda d: (
+            d.model.frame(0),
+            d.asm.set(3, 1 << ops.ENTRY_PAGE_SHIFT),
+            d.asm.queue_frames(4, 3),
+            d.asm.queue_frames(4, 3),
+        ),
+        "has no reference left to drop",
+    ),
     "an unlock on one way alone": (lambda d: unlock_on_one_way(d), "nobody holds the lock"),
 }  # fmt: skip
 _kept: list[Any] = []

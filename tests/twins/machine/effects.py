@@ -90,6 +90,7 @@ def mark(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if not s.opens:
         run.open = None
         window.ended = run.clock[cpu]
+        run.interrupts_until_closed = list(run.interrupts)
         return
     run.open, run.actor = s.window, s.actor
     window.begun = run.clock[cpu]

@@ -31,11 +31,15 @@ _KINDS = tuple(
 
 @attrs.frozen
 class Memory:
-    """A program's atoms: small ones, and one that is a whole page of a PMD entry."""
+    """A program's atoms: small ones, and one that is a whole page of a PMD entry.
+
+    `left`: of the references to each frame, those that no step drops yet.
+    """
 
     model: Model
     small: tuple[int, ...]
     huge: int
+    left: list[int]
 
     @property
     def atoms(self) -> tuple[int, ...]:
@@ -63,8 +67,9 @@ def _memory(draw: random.Random, scene: Setup, cpus: int, mms: int, classes: int
         slot_pages=None if per_slot is None else huge * per_slot,
     )
     pages = model.slot_pages
-    for number in range(FRAMES):
-        model.frame(draw.randint(1, 3), f"frame {number}")
+    left = [draw.randint(1, 3) for _ in range(FRAMES)]
+    for number, references in enumerate(left):
+        model.frame(references, f"frame {number}")
     beside = draw.randint(1, huge - 1)
     small = [model.atom(0, 1, "first"), model.atom(beside, beside + 1, "beside")]
     small.append(model.atom(pages, pages + draw.choice((1, 1, 2)), "of the other table"))
@@ -80,7 +85,7 @@ def _memory(draw: random.Random, scene: Setup, cpus: int, mms: int, classes: int
         for slot in range(2):
             if draw.random() < 0.8:
                 model.populate(mm, slot, draw.randrange(classes))
-    return Memory(model, tuple(small), whole)
+    return Memory(model, tuple(small), whole, left)
 
 
 def _problem(draw: random.Random, scene: Setup, model: Model) -> Problem:
@@ -144,7 +149,7 @@ def drawn_steps(draw: random.Random, scene: Setup) -> Problem:
     cpus, mms, classes = draw.randint(2, 3), draw.randint(1, 2), draw.randint(1, 2)
     memory = _memory(draw, scene, cpus, mms, classes)
     model = memory.model
-    put, longest = [0] * FRAMES, draw.choice(LENGTHS)
+    longest = draw.choice(LENGTHS)
     for cpu in range(cpus):
         if draw.random() < 0.3:
             model.user_mode(cpu)
@@ -154,13 +159,24 @@ def drawn_steps(draw: random.Random, scene: Setup) -> Problem:
         model.asm.set(o.INDEX, 0)
         model.asm.set(o.SCRATCH2, 0)
         model.asm.set(o.SCRATCH, _value(draw))
+        noted: set[int] = set()
         for _ in range(draw.randint(2, longest)):
-            _step(draw, memory, classes, put)
+            _step(draw, memory, classes, noted)
         model.spin()
     return _problem(draw, scene, model)
 
 
-def _step(draw: random.Random, memory: Memory, classes: int, put: list[int]) -> None:
+def _drops(memory: Memory, frames: set[int]) -> bool:
+    """Let a step drop a reference to each of some frames, if there are as many that no other step drops."""
+    if not all(memory.left[frame] for frame in frames):
+        return False
+    for frame in frames:
+        memory.left[frame] -= 1
+    return True
+
+
+def _step(draw: random.Random, memory: Memory, classes: int, noted: set[int]) -> None:
+    """Write one step; `noted`: the frames that register INDEX of the task may note by now."""
     asm, model = memory.model.asm, memory.model
     atom, here = draw.choice(memory.atoms), model.label()
     kind = draw.choice(_KINDS)
@@ -175,6 +191,14 @@ def _step(draw: random.Random, memory: Memory, classes: int, put: list[int]) -> 
         case "xchg":
             asm.entry_xchg(atom, draw.choice((0, _value(draw))), o.SCRATCH)
         case "queue":
+            if noted:  # what is noted twice loses a reference
+                frames = {frame for frame in range(FRAMES) if draw.random() < 0.5}
+                if not _drops(memory, frames & noted):
+                    return
+                asm.set(o.SCRATCH, sum(1 << o.ENTRY_PAGE_SHIFT + frame for frame in frames))
+                noted |= frames
+            else:  # whatever an entry maps
+                noted |= set(range(FRAMES))
             asm.queue_frames(o.INDEX, o.SCRATCH)
         case "note":
             asm.occupants(o.SCRATCH2, atom)
@@ -182,14 +206,14 @@ def _step(draw: random.Random, memory: Memory, classes: int, put: list[int]) -> 
             asm.right_is_gone(o.SCRATCH2, atom, writes=draw.random() < 0.5)
         case "put":
             frame = draw.randrange(FRAMES)
-            if put[frame] == 0:  # each frame has a reference at least
-                put[frame] = 1
+            if _drops(memory, {frame}):
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
                 asm.put_frames(o.SCRATCH)
         case "get":
             asm.get_frames(o.SCRATCH, here)
             if draw.random() < 0.5:
                 asm.set(o.INDEX, 1 << o.ENTRY_PAGE_SHIFT)
+                noted |= {0}
             asm.place(here)
         case "user":
             asm.user_mode(draw.random() < 0.6)
