@@ -64,6 +64,21 @@ class StepNote(NamedTuple):
     aside: bool = False
 
 
+class Derived(NamedTuple):
+    """Steps that were not written but derived: the `size` steps before them, again and again, with other numbers.
+
+    Each number grows by the same amount each time, from what was written before to what was written after them.
+
+    Args:
+        start, end: the first of them, and the one behind the last.
+        size: how many there are of one time.
+    """
+
+    start: int
+    end: int
+    size: int
+
+
 @attrs.frozen(eq=False)
 class Code:
     """Finished programs: all steps in one array, with the cost and the note of each.
@@ -78,6 +93,7 @@ class Code:
         instructions: the names of the instructions that EXECUTE counts, by number.
         sites: the line that wrote each step; None where shootdown itself did.
         functions: the names of the kernel functions that were called by name, which a patch could replace.
+        derived: which steps were derived, in their order.
     """
 
     steps: npt.NDArray[np.int64]
@@ -89,6 +105,7 @@ class Code:
     instructions: tuple[str, ...] = ()
     sites: tuple[Site | None, ...] = ()
     functions: frozenset[str] = frozenset()
+    derived: tuple[Derived, ...] = ()
 
 
 def _numbers(step: list[int | Label]) -> TypeGuard[list[int]]:
@@ -147,6 +164,7 @@ class Assembler(Builders):
         self._reasons: tuple[str, ...] = ()
         self._aside = False
         self._scope: int | None = None
+        self._derived: list[tuple[Derived, npt.NDArray[np.int64]]] = []
 
     # --- the frame of a program
 
@@ -217,18 +235,23 @@ class Assembler(Builders):
                 "calls, VMAs or passes"
             )
 
-    def _copy(self, start: int, rows: list[list[int]]) -> None:
-        """Write steps again that were written from `start` on, with other operands."""
-        self.expect(len(self._steps) + len(rows))
-        end = start + len(rows)
-        self._steps.extend(rows)  # type: ignore[arg-type]
-        for known in (self._sites, self._cost, self._cause, self._notes):
-            known.extend(known[start:end])  # type: ignore[arg-type]
+    def _derive(self, rows: npt.NDArray[np.int64], size: int) -> None:
+        """Write the last `size` steps again, several times, with other operands.
+
+        Args:
+            rows: operations and operands, shape (times * size, 5).
+            size: how many steps there are of one time.
+        """
+        start, times = self.here, len(rows) // size
+        self._derived.append((Derived(start, start + len(rows), size), rows))
+        for known in (self._steps, self._sites, self._cost, self._cause, self._notes):
+            known.extend(known[start - size :] * times)  # type: ignore[arg-type]
 
     def _cut(self, end: int) -> None:
         """Forget the steps from `end` on."""
         for known in (self._steps, self._sites, self._cost, self._cause, self._notes):
             del known[end:]
+        self._derived = [pair for pair in self._derived if pair[0].end <= end]
 
     def place(self, label: Label) -> None:
         """Place a label at the next step.
@@ -309,8 +332,29 @@ class Assembler(Builders):
 
         for what, site in self._open:
             raise mistake(f"the programs end within a `with` block: {what} is still open", site)
+        parts, at = [], 0
+        for derived, rows in self._derived:
+            parts += [np.array(self._resolved(at, derived.start), np.int64), self._with_rests(rows).ravel()]
+            at = derived.end
+        parts.append(np.array(self._resolved(at, self.here), np.int64))
+        return Code(
+            steps=np.concatenate(parts),
+            lists=np.array(self._lists or [0], np.int64),
+            cost=np.array(self._cost, np.int64),
+            cause=np.array(self._cause, np.int64),
+            notes=tuple(self._notes),
+            causes=tuple(self._causes),
+            instructions=tuple(self._instructions),
+            sites=tuple(self._sites),
+            functions=frozenset(self.functions.reached),
+            derived=tuple(derived for derived, _ in self._derived),
+        )
+
+    def _resolved(self, start: int, end: int) -> list[int]:
+        """Return operations and operands of steps that were written, with numbers in the place of labels."""
         flat: list[int] = []
-        for n, step in enumerate(self._steps):
+        for n in range(start, end):
+            step = self._steps[n]
             if step[0] != o.PICK and _numbers(step):
                 flat += step
                 continue
@@ -325,17 +369,13 @@ class Assembler(Builders):
                 flat.append(value)
             if step[0] == o.PICK:
                 flat[-2] = self._rest_of_list(int(flat[-4]))
-        return Code(
-            steps=np.array(flat, np.int64),
-            lists=np.array(self._lists or [0], np.int64),
-            cost=np.array(self._cost, np.int64),
-            cause=np.array(self._cause, np.int64),
-            notes=tuple(self._notes),
-            causes=tuple(self._causes),
-            instructions=tuple(self._instructions),
-            sites=tuple(self._sites),
-            functions=frozenset(self.functions.reached),
-        )
+        return flat
+
+    def _with_rests(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Write how long lists are into the steps that read them."""
+        for at in (rows[:, 0] == o.PICK).nonzero()[0].tolist():
+            rows[at, 3] = self._rest_of_list(int(rows[at, 1]))
+        return rows
 
     def _rest_of_list(self, base: int) -> int:
         """Say how many numbers of a list there are from a place on; 0 if there is no such place."""

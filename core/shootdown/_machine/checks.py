@@ -191,6 +191,22 @@ def wrong(step: Sequence[Any], sizes: Sizes | None) -> str:
     return ""
 
 
+def lies_between(step: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether all steps between two are right if both are: the numbers that differ lie in spans of their own.
+
+    Args:
+        step, other: operation and operands of two steps of the same operation.
+    """
+    differ = {place for place in range(1, len(step)) if step[place] != other[place]}
+    row = STEPS[step[0]]
+    for check in _CHECKS[step[0]]:
+        alone = not check.bits and not check.shift
+        index = row.first(Kind.LOCK_INDEX) if check.operand.kind is Kind.LOCK else 0
+        if (check.place in differ and not alone) or differ & {check.by, index}:
+            return False
+    return True
+
+
 def _span(kind: Kind, operand: Operand, step: Sequence[Any], sizes: Sizes | None) -> _Span:
     fixed = _FIXED.get(kind)
     if fixed is not None:

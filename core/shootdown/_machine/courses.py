@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
-from shootdown._machine.checks import Sizes, wrong
+from shootdown._machine.assembler import Code, Derived
+from shootdown._machine.checks import Sizes, lies_between, wrong
 from shootdown._machine.sites import Site, mistake
 from shootdown._machine.steps.cells import Of
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use
@@ -123,18 +123,16 @@ def check(code: Code, sizes: Sizes, starts: Sequence[Start], *, timed: bool) -> 
         ShootdownError: something is wrong; it names the line.
     """
     steps = rows_of(code)
-    known: dict[tuple[int, ...], str] = {}
-    for pc, step in enumerate(steps):
-        key = tuple(step)
-        if key not in known:
-            known[key] = wrong(step, sizes)
-        if known[key]:
-            raise mistake(known[key], code.sites[pc])
+    if any(wrong(step, sizes) for step in {tuple(steps[pc]) for pc in _to_look_at(code, steps)}):
+        for pc, step in enumerate(steps):
+            if bad := wrong(step, sizes):
+                raise mistake(bad, code.sites[pc])
     if not starts:
         raise mistake("there is no task: model.task() declares one")
     entries = {start.pc: number for number, start in reversed(list(enumerate(starts)))}
+    alike = {run.start: run for run in code.derived if _alike(steps, run, entries)}
     spawned: set[int] = set()
-    followed: dict[tuple[int, bool], set[int]] = {}
+    followed: set[tuple[int, bool]] = set()
     for number, start in enumerate(starts):
         if not 0 <= start.pc < len(steps):
             said = "model.starts() says where it begins, before its first step"
@@ -142,8 +140,14 @@ def check(code: Code, sizes: Sizes, starts: Sequence[Start], *, timed: bool) -> 
         key_of_task = (start.pc, start.mm is None)
         if key_of_task in followed:
             continue
-        reached = followed[key_of_task] = _Course(code, steps, sizes, number, start, entries).follow()
-        spawned |= {steps[pc][1] for pc in reached if steps[pc][0] == o.SPAWN}
+        reached, again = _Course(code, steps, sizes, number, start, entries, alike).follow()
+        followed.add(key_of_task)
+        spawns = [pc for pc in reached if steps[pc][0] == o.SPAWN]
+        spawned.update(steps[pc][1] for pc in spawns)
+        for run in again:
+            first = run.start - run.size
+            for pc in set(spawns).intersection(range(first, run.start)):
+                spawned.update(step[1] for step in steps[pc + run.size : run.end : run.size])
         if timed and not any(steps[pc][0] in OVER or steps[pc][0] == o.FAIL for pc in reached):
             raise mistake(
                 f"task {number} never ends: from where it begins there is no way to halt(), sleep() or spin()",
@@ -154,6 +158,40 @@ def check(code: Code, sizes: Sizes, starts: Sequence[Start], *, timed: bool) -> 
             raise mistake(
                 f"task {number} never runs: it is not ready, and no other task forks it", start.site
             )
+
+
+def _to_look_at(code: Code, steps: Sequence[Sequence[int]]) -> Iterator[int]:
+    """Number the steps whose operands can be wrong: of those that were derived few can if those around them are not."""
+    at = 0
+    for run in code.derived:
+        yield from range(at, run.start)
+        for n in range(run.size):
+            if not lies_between(steps[run.start - run.size + n], steps[run.end + n]):
+                yield from range(run.start + n, run.end, run.size)
+        at = run.end
+    yield from range(at, len(steps))
+
+
+def _alike(steps: Sequence[Sequence[int]], run: Derived, entries: Iterable[int]) -> bool:
+    """Whether a task that goes through derived steps learns from each time what it learned from the time before them.
+
+    No task begins there, branches stay within one time, and steps that tell something always tell the same.
+    """
+    first = run.start - run.size
+    if any(first <= entry < run.end for entry in entries):
+        return False
+    for step, last in zip(steps[first : run.start], steps[run.end : run.end + run.size], strict=True):
+        if step[0] not in _TELLING and step[0] not in _LOOKED_AT:
+            continue
+        differ = [b - a for a, b in zip(step, last, strict=True)]
+        if step[0] in _LABELS:
+            label = _LABELS[step[0]]
+            if differ[label] != run.end - first or not first <= step[label] <= run.start:
+                return False
+            differ[label] = 0
+        if any(differ):
+            return False
+    return True
 
 
 class _Course:
@@ -167,26 +205,45 @@ class _Course:
         number: int,
         start: Start,
         entries: dict[int, int],
+        alike: dict[int, Derived],
     ) -> None:
+        self.alike = alike
         self.code, self.steps, self.sizes = code, steps, sizes
         self.number, self.start, self.entries = number, start, entries
 
-    def follow(self) -> set[int]:
-        """Follow the task; returns the steps that it may get to."""
+    def follow(self) -> tuple[set[int], set[Derived]]:
+        """Follow the task.
+
+        Where it knows the same before and after some steps, it does so after each further time of them.
+
+        Returns:
+            the steps that it may get to; and those derived from some of them, which were left out.
+        """
         first = _Known(frozenset({self.start.mm}), frozenset(), 0, asked=False, aimed=False)
         known = {self.start.pc: first}
         work = [self.start.pc]
-        steps, entries, last = self.steps, self.entries, len(self.steps) - 1
+        steps, entries, alike, last = self.steps, self.entries, self.alike, len(self.steps) - 1
+        left_out: set[Derived] = set()
         while work:
             pc = work.pop()
             what = known[pc]
-            # Most steps say nothing and lead to the next one.
-            while (
-                pc < last and steps[pc][0] not in _TELLING and pc + 1 not in entries and pc + 1 not in known
-            ):
-                pc += 1
-                known[pc] = what
-            for then, now in self._after(pc, what):
+            run = alike.get(pc)
+            if run is not None and known.get(pc - run.size) == what:
+                left_out.add(run)
+                found: Iterable[tuple[int, _Known]] = [(run.end, what)]
+            else:
+                # Most steps say nothing and lead to the next one.
+                while (
+                    pc < last
+                    and steps[pc][0] not in _TELLING
+                    and pc + 1 not in entries
+                    and pc + 1 not in known
+                    and pc + 1 not in alike
+                ):
+                    pc += 1
+                    known[pc] = what
+                found = self._after(pc, what)
+            for then, now in found:
                 before = known.get(then)
                 if before is not None:
                     now = _Known(
@@ -202,7 +259,7 @@ class _Course:
         for pc, what in known.items():
             if steps[pc][0] in _LOOKED_AT:
                 self._look(pc, what)
-        return set(known)
+        return set(known), left_out
 
     def _after(self, pc: int, known: _Known) -> Iterator[tuple[int, _Known]]:
         step = self.steps[pc]

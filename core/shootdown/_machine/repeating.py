@@ -82,13 +82,13 @@ def _derived(
             n += 1
             continue
         until = min(count - 1, (1 << n.bit_length()) - 1)  # the next one that is written
+        asm.expect(asm.here + (until - n) * size)
         times = np.arange(n, until, dtype=np.int64)
         derived = rows[None] + by[None] * times[:, None, None]
         start = asm.here
         for row, column in first.moves:
             derived[:, row, column] += start + np.arange(len(times)) * size
-        for block in derived.tolist():
-            asm._copy(start - size, block)
+        asm._derive(derived.reshape(-1, rows.shape[1]), size)
         n = until
     return True
 

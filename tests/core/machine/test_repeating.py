@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.checks import Sizes
+from shootdown._machine.courses import Start, check
+from shootdown._machine.ops import LOAD_PUD
 from shootdown._machine.repeating import repeated
 from shootdown._questions.compare import cases
+from shootdown._values.errors import ShootdownError
 from shootdown._workloads import fork_storm
 
 COUNT = 20
@@ -28,6 +32,7 @@ def program(write: Callable[[Assembler, int], None], *, count: int = COUNT, deri
         for n in range(count):
             one(n)
     asm.halt()
+    asm.halt()  # of the tasks that are forked
     return asm.finish()
 
 
@@ -101,3 +106,56 @@ def test_the_forks_of_the_bug_report_are_those_that_would_have_been_written(kern
             assert np.array_equal(derived.state, whole.state)
             seen += 1
     assert seen >= 3
+
+
+def forks(asm: Assembler, n: int) -> None:
+    with asm.if_nonzero(0):
+        asm.spawn(n + 1)
+
+
+def forks_under_a_lock(asm: Assembler, n: int) -> None:
+    asm.lock_write(0)
+    forks(asm, n)
+    asm.unlock_write(0)
+
+
+def unlocks_what_it_never_took(asm: Assembler, n: int) -> None:
+    forks(asm, n)
+    asm.unlock_write(0)
+
+
+def works_on_no_mm(asm: Assembler, n: int) -> None:
+    asm.load_pud(2)
+    asm.spawn(n + 1)
+
+
+def complaint(code: Code, *, tasks: int, mms: int) -> str:
+    """What is wrong with a program whose first task forks the others, which begin at its last step."""
+    sizes = Sizes(
+        tasks=tasks, cpus=2, mms=mms, slots=4, events=1, locks=4, classes=2, variables=0, entries=0, atoms=0,
+        windows=0, sections=1, lists=len(code.lists), instructions=0, steps=len(code.cost), most=1 << 62,
+    )  # fmt: skip
+    forked = [Start(len(code.cost) - 1, 0, ready=False) for _ in range(1, tasks)]
+    mm = None if LOAD_PUD in code.steps[::5] else 0
+    try:
+        check(code, sizes, [Start(0, mm, ready=True), *forked], timed=True)
+    except ShootdownError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "write", [alike, forks, forks_under_a_lock, unlocks_what_it_never_took, works_on_no_mm]
+)
+@pytest.mark.parametrize(("tasks", "mms"), [(2 * COUNT, 30), (COUNT - 2, 30), (2 * COUNT, COUNT - 2)])
+def test_what_is_wrong_is_found_in_derived_steps_as_in_written_ones(write, tasks, mms):
+    derived, whole = (program(write, derive=derive) for derive in (True, False))
+    assert derived.derived
+    assert not whole.derived
+    assert complaint(derived, tasks=tasks, mms=mms) == complaint(whole, tasks=tasks, mms=mms)
+
+
+def test_every_task_that_derived_steps_fork_runs():
+    code = program(forks, derive=True)
+    assert complaint(code, tasks=COUNT + 1, mms=1) == ""
+    assert f"task {COUNT + 1} never runs" in complaint(code, tasks=COUNT + 2, mms=1)
