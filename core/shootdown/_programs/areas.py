@@ -63,6 +63,20 @@ class Cut:
         """Return the areas in a range of base pages, which ends where areas end."""
         return tuple(area for area in self.areas if lo <= area.lo and area.hi <= hi)
 
+    def pieces(self, lo: int, hi: int, pages: int) -> tuple[Area, ...]:
+        """Return what stands for a piece of so many base pages in each area of a range."""
+        return tuple(
+            attrs.evolve(
+                area,
+                first=area.lo,
+                last=area.lo + pages,
+                pages=pages,
+                huge=pages // self.table_pages if area.huge else 0,
+                tables=pages // self.table_pages,
+            )
+            for area in self.within(lo, hi)
+        )
+
     def parts_of(self, folio: int) -> tuple[Area, ...]:
         """Return the areas that are parts of a huge page."""
         return tuple(area for area in self.areas if area.folio == folio)
@@ -81,6 +95,8 @@ def misfit(program: Program, page_size: int) -> str | None:
     for _, _, one in program.statements():
         ordinary = one.place is not None and program.memory[one.place.memory].kind != "hugetlb"
         if ordinary and one.place and (one.place.lo % page_size or one.place.hi % page_size):
+            return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"
+        if one.verb == "each" and one.number % page_size:
             return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"
         if ordinary and one.pattern.how == "every" and one.pattern.number % page_size:
             return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"

@@ -70,12 +70,19 @@ def forks_of(body: tuple[Statement, ...], child: str) -> int:
 
 
 def _times(body: tuple[Statement, ...], verb: str, name: str) -> int:
-    """Return how often statements of a verb and a name are done."""
+    """Return how often statements of a verb and a name are done, those with a number so many times."""
     return sum(
-        int(one.verb == verb and one.name == name)
-        + _times(one.body, verb, name) * (one.number if one.verb == "repeat" else 1)
+        (one.number or 1) * (one.verb == verb and one.name == name)
+        + _times(one.body, verb, name) * _repeats(one)
         for one in body
     )
+
+
+def _repeats(one: Statement) -> int:
+    """Return how often what is in a statement's braces is done."""
+    if one.verb == "each" and one.place is not None:
+        return (one.place.hi - one.place.lo) // one.number
+    return one.number if one.verb == "repeat" else 1
 
 
 def turns(program: Program) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shootdown._programs.program import Process, Program, Statement, Thread, within
+from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError, nearest
 
 #: What each verb can be said of, where it is not all memory.
@@ -87,16 +88,36 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
             if one.name not in held:
                 raise _wrong(one, f"the thread does not hold {one.name}")
             held.remove(one.name)
-        elif one.verb == "repeat":
-            _check_repeated(one)
+        elif one.verb in ("repeat", "each"):
+            _check_repeated(program, one)
+        elif one.verb == "measure" and one.body[-1].verb in ENDLESS:
+            raise _wrong(one, f"`{one.body[-1].verb}` never ends, so that nothing would be measured")
     if held:
         raise ShootdownError(f"{thread.at}: {held[0]} is locked, and never unlocked")
 
 
-def _check_repeated(one: Statement) -> None:
+def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
         if inner.verb in ("measure", "start", "spin", "sleep", "exit") and one.number > 1:
             raise _wrong(inner, f"`{inner.verb}` can't be repeated")
+        if inner.verb == "wait" and not any(other.verb == "fork" for other in within(one.body)):
+            raise _wrong(inner, "a signal is awaited once, so `wait` can't be repeated; `fork` can")
+        if one.verb == "each" and inner.verb == "fork":
+            raise _wrong(inner, "`fork` can't be in `each`: use `repeat`")
+    if one.verb != "each" or one.place is None:
+        return
+    memory = program.memory[one.place.memory]
+    if memory.kind == "hugetlb":
+        raise _wrong(one, "`each` is not for hugetlb memory: a call on it goes over its tables")
+    for process, thread, other in program.statements():
+        if other.place and other.place.memory == memory.name and memory.each == "process":
+            alone = thread.count == 1 and one in within(thread.body)
+            if (
+                process.name in {of.name for of, _, found in program.statements() if found is one}
+                and not alone
+            ):
+                own = f'[memory.{memory.name}] each = "thread"'
+                raise _wrong(one, f"another thread uses {memory.name} too: give each its own, by {own}")
 
 
 def _check_forks(program: Program, forked: dict[str, str]) -> None:

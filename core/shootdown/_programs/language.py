@@ -40,6 +40,11 @@ def size_text(size: int) -> str:
     return str(size)
 
 
+def ends(one: Statement) -> bool:
+    """Whether nothing comes after a statement in its thread."""
+    return one.verb in LAST or bool(one.body and ends(one.body[-1]))
+
+
 class Reader:
     """Read the statements of one program.
 
@@ -54,6 +59,7 @@ class Reader:
         self._tokens: list[str] = []
         self._next = 0
         self._at = Spot("", 0, "")
+        self._it: Place | None = None
 
     def read(self, text: str, at: Spot) -> tuple[Statement, ...]:
         """Read statements, with `;` or the end of a line between them.
@@ -86,8 +92,8 @@ class Reader:
             if self._peek() == ";":
                 self._take()
                 continue
-            if found and found[-1].verb in LAST:
-                raise self._wrong(f"nothing can follow `{found[-1].verb}`, which ends the thread")
+            if found and ends(found[-1]):
+                raise self._wrong(f"nothing can follow `{found[-1].text:.40}`, which ends the thread")
             found.append(self._statement(depth))
             if self._peek() not in ("", ";", "}"):
                 raise self._wrong(f"{self._peek()!r:.40} is left over", found[-1].verb)
@@ -106,7 +112,7 @@ class Reader:
                     raise self._wrong(f"`{verb}` lacks its braces", verb)
                 if depth == _DEEPEST:
                     raise self._wrong(f"braces within each other: {_DEEPEST} at most")
-                body = self._body(depth + 1)
+                body = self._inner(verb, parts, depth + 1)
                 if self._take() != "}":
                     raise self._wrong(f"the braces of `{verb}` are not closed")
                 if not body:
@@ -115,6 +121,22 @@ class Reader:
                 parts.update(self._part(verb, takes))
         text = " ".join(self._tokens[first : self._next])
         return Statement(verb, self._at, text, body=body, **parts)  # type: ignore[arg-type]
+
+    def _inner(self, verb: str, parts: dict[str, object], depth: int) -> tuple[Statement, ...]:
+        """Read what is in braces; in those of `each`, `it` is a piece of its place."""
+        outer = self._it
+        if verb == "each":
+            place, size = parts["place"], parts["number"]
+            assert isinstance(place, Place)
+            assert isinstance(size, int)
+            if (place.hi - place.lo) % size:
+                raise self._wrong(
+                    f"{size_text(place.hi - place.lo)} are no whole pieces of {size_text(size)}", verb
+                )
+            self._it = Place(place.memory, place.lo, place.hi, size)
+        body = self._body(depth)
+        self._it = outer
+        return body
 
     def _part(self, verb: str, takes: str) -> dict[str, object]:
         """Read one part of a statement; those whose names end in a question mark may be left out."""
@@ -127,6 +149,8 @@ class Reader:
             "cpu": lambda verb: {"number": self._number(verb, "a CPU", 0, 10**6)},
             "count": lambda verb: {"number": self._number(verb, "a number", 1, MOST_TURNS)},
             "time": lambda verb: {"number": self._time(verb)},
+            "size": self._piece,
+            "of": lambda verb: {"word": self._word(verb, ("of",))},
             "rights": lambda verb: {"word": self._word(verb, ("read", "write"))},
             "advice": self._advice,
         }
@@ -189,8 +213,17 @@ class Reader:
             raise self._wrong(f"{word!r:.40} is no advice; {nearest(word, ADVICE)}", verb)
         return {"word": word}
 
+    def _piece(self, verb: str) -> dict[str, object]:
+        text = self._argument(verb, "a size")
+        size = read_size(text)
+        if not size or size % self._page:
+            raise self._wrong(f"{text!r:.40} is no size, a multiple of {size_text(self._page)}", verb)
+        return {"number": size}
+
     def _place(self, verb: str) -> dict[str, object]:
         text = self._argument(verb, "its memory")
+        if text == "it" and self._it is not None and verb != "each":
+            return {"place": self._it}
         found = _PLACE.fullmatch(text)
         if not found:
             raise self._wrong(f"{text!r:.40} is no place such as heap or heap[0:4K]", verb)

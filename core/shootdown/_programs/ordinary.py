@@ -6,7 +6,7 @@ A call looks at them, as the kernel looks at entries, and clears so many pages i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -93,6 +93,30 @@ class Ordinary:
     def _put(self, variable: int, value: int) -> None:
         with self.asm.aside():
             self.asm.v_store(variable, value)
+
+    @contextmanager
+    def as_before(self, areas: tuple[Area, ...], kept: int) -> Iterator[Callable[[], None]]:
+        """Note what is mapped in some areas; what is yielded writes that they are as they were then.
+
+        Args:
+            areas: the areas.
+            kept: the first of variables for it: `kept_for(areas)` of them.
+        """
+        cells = [self._cell(part, area) for area in areas for part in range(_CELLS)]
+
+        def copy(pairs: Iterable[tuple[int, int]]) -> None:
+            with self.asm.aside():
+                for source, target in pairs:
+                    self.asm.v_load(o.SCRATCH, source)
+                    self.asm.v_store(target, o.SCRATCH, from_register=True)
+
+        copy((cell, kept + n) for n, cell in enumerate(cells))
+        yield lambda: copy((kept + n, cell) for n, cell in enumerate(cells))
+
+    @staticmethod
+    def kept_for(areas: tuple[Area, ...]) -> int:
+        """Return how many variables `as_before` needs."""
+        return _CELLS * len(areas)
 
     # --- statements
 
@@ -197,7 +221,7 @@ class Ordinary:
 
         def zap(clean: int | None, queue: PageQueue) -> None:
             self._put(self._cell(_STATE, area), _NONE)
-            whole = reclaims and area.table < 0 and not area.huge
+            whole = reclaims and area.table < 0 and area.tables > 0 and not area.huge
             self.calls.zap(
                 OUTER, area.pages, queue, huge=bool(area.huge), clean=clean, reclaims=whole and sparse is None,
                 at=area.first, count=max(area.huge, 1), spread=sparse,

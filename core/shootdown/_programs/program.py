@@ -67,11 +67,13 @@ class Place:
     Args:
         memory: its name.
         lo, hi: bytes from its beginning, `[lo, hi)`.
+        piece: bytes of one piece of it, where a statement in `each` is about `it`; else 0.
     """
 
     memory: str
     lo: int
     hi: int
+    piece: int = 0
 
 
 @attrs.frozen
@@ -99,7 +101,7 @@ class Statement:
         text: the statement as it was written.
         place: the memory that it is about.
         name: a process, thread, event or lock.
-        number: how often, how many, which CPU, or nanoseconds.
+        number: how often, how many, which CPU, nanoseconds, or bytes of a piece.
         word: `read`, `write`, `none`, or the advice of madvise().
         pattern: which pages are touched.
         body: the statements in braces.

@@ -10,11 +10,12 @@ from shootdown._machine.repeating import repeated
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
-from shootdown._programs.areas import cut, pages_of
+from shootdown._programs.areas import Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of
 from shootdown._programs.checking import used
 from shootdown._programs.ordinary import Ordinary
 from shootdown._programs.program import Program, Statement, within
+from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import NANOSECOND
 from shootdown._values.setup import Setup
@@ -112,7 +113,7 @@ class _Writer:
 def _needs_its_own(program: Program, role: Role) -> bool:
     """Whether the steps of a role name variables or tasks of its own, so that others like it can't share them."""
     for one in within(role.thread.body):
-        if one.verb in ("repeat", "fork", "start", "measure"):
+        if one.verb in ("repeat", "each", "fork", "start", "measure"):
             return True
         if one.place is not None and program.memory[one.place.memory].kind != "hugetlb":
             return True
@@ -158,6 +159,7 @@ class _Lines:
             "move": self._move,
             "turn": lambda _: None,
             "repeat": self._repeat,
+            "each": self._each,
             "measure": self._measure,
         }
 
@@ -167,7 +169,7 @@ class _Lines:
         if not self.role.begins and self.role.thread.name == "main":
             self._start_threads()
         self._body(body)
-        if not body or body[-1].verb not in ("spin", "sleep", "exit"):
+        if body[-1].verb not in ENDLESS:
             self.asm.halt()
 
     def _body(self, body: tuple[Statement, ...]) -> None:
@@ -180,11 +182,17 @@ class _Lines:
             else:
                 self._ordinary(one)
 
+    def _space(self, here: Cut) -> Ordinary:
+        return self.own if here.memory.each == "thread" else self.shared
+
     def _ordinary(self, one: Statement) -> None:
         assert one.place is not None
         here = self.writer.cuts[one.place.memory]
-        space = self.own if here.memory.each == "thread" else self.shared
-        areas = here.within(*pages_of(one.place, self.writer.page_size))
+        space = self._space(here)
+        lo, hi = pages_of(one.place, self.writer.page_size)
+        areas = here.within(lo, hi)
+        if one.place.piece:
+            areas = here.pieces(lo, hi, one.place.piece // self.writer.page_size)
         if one.verb == "mmap":
             space.mmap(here)
         elif one.verb == "touch":
@@ -235,7 +243,6 @@ class _Lines:
         self.model.calls.exit(mappings, others=clear_others)
         if self.role.process.name in self.writer.events:
             self.model.signal(self.writer.events[self.role.process.name])
-        self.asm.halt()
 
     def _start(self, one: Statement) -> None:
         for number in self.writer.cast.of(self.role.process.name, self.role.instance, one.name):
@@ -266,14 +273,38 @@ class _Lines:
         if children:
             self._unrolled(one, children)
             return
-        asm, start, out = self.asm, self.model.label(), self.model.label()
-        if id(one) not in self._turns:  # written once for each turn of what is around it
+        self._loop(self._cells(one, 1), one.number, lambda: self._body(one.body))
+
+    def _each(self, one: Statement) -> None:
+        """Write a loop over the pieces of a place, which are all as they were before it when their turn comes."""
+        assert one.place is not None
+        here = self.writer.cuts[one.place.memory]
+        areas = here.within(*pages_of(one.place, self.writer.page_size))
+        space = self._space(here)
+        cells = self._cells(one, 1 + space.kept_for(areas))
+        with space.as_before(areas, cells + 1) as restore:
+
+            def turn() -> None:
+                restore()
+                self._body(one.body)
+
+            self._loop(cells, (one.place.hi - one.place.lo) // one.number, turn)
+
+    def _cells(self, one: Statement, count: int) -> int:
+        """Return the first of a statement's variables: the same ones each time that it is written."""
+        if id(one) not in self._turns:
             self._turns[id(one)] = self.model.variable()
-        turns = self._turns[id(one)]
+            for _ in range(count - 1):
+                self.model.variable()
+        return self._turns[id(one)]
+
+    def _loop(self, turns: int, count: int, write: Callable[[], None]) -> None:
+        """Write a loop that counts in a variable, as calls use all registers."""
+        asm, start, out = self.asm, self.model.label(), self.model.label()
         with asm.aside():
-            asm.v_store(turns, one.number)
+            asm.v_store(turns, count)
         asm.place(start)
-        self._body(one.body)
+        write()
         with asm.aside():
             asm.v_add(turns, -1, o.SCRATCH)
             asm.jump_zero(o.SCRATCH, out)

@@ -20,7 +20,8 @@ class Verb:
     Args:
         form: what follows it, as the reference shows it.
         takes: the parts, in order: `place`, `process`, `thread`, `event`, `lock`, `cpu`, `count`, `time`, `rights`,
-            `advice`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write), `pattern?`.
+            `advice`, `size`, `of`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write),
+            `pattern?`.
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
     """
@@ -92,11 +93,18 @@ VERBS = {
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity()).", explored=False),
     "turn": Verb(
-        "turn",
-        (),
-        "Count one turn of the program's own: results say how many there are a second of the measured time, in all.",
+        "turn [N]",
+        ("count?",),
+        "Count one turn of the program's own, or N: results say how many there are a second of the measured time.",
     ),
     "repeat": Verb("repeat N { ... }", ("count", "body"), "Do what is in the braces N times."),
+    "each": Verb(
+        "each SIZE of PLACE { ... }",
+        ("size", "of", "place", "body"),
+        "Do what is in the braces with each piece of the place, one after another; `it` stands for the piece. Only "
+        "this thread uses the memory meanwhile.",
+        explored=False,
+    ),
     "measure": Verb(
         "measure { ... }",
         ("body",),
@@ -104,4 +112,5 @@ VERBS = {
     ),
 }
 #: Verbs that end a thread: nothing can follow them.
-LAST = ("spin", "sleep", "exit")
+ENDLESS = ("spin", "sleep")
+LAST = (*ENDLESS, "exit")

@@ -8,6 +8,7 @@ from typing import Any
 
 from shootdown._plugins.registry import registry
 from shootdown._programs.reading import SUFFIX, read_file, read_values
+from shootdown._programs.shipped import shipped
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
 
@@ -34,8 +35,11 @@ def workload_named(subject: Subject) -> Workload:
         raise ShootdownError(
             f"workload {subject!r:.40}: it is a name, a program's file or a program as a dict"
         )
+    installed = registry()
+    if subject in shipped() and subject not in installed.workloads():
+        return workload_named(str(shipped()[subject]))
     try:
-        return registry().workload(subject)
+        return installed.workload(subject)
     except ShootdownError as error:
         if not os.path.isfile(subject):
             raise

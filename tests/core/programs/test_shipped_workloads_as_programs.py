@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shootdown
 
+_PROGRAMS = Path(__file__).parents[3] / "docs" / "examples" / "programs"
 _KERNELS = ["5.10", "6.1", "6.16", "7.0", "7.3.4"]
 _ARCHS = ["x86", "arm64", "powerpc"]
 _STATES = {"spin": "spin", "lazy": "sleep"}
@@ -72,3 +74,57 @@ def test_calls_on_ordinary_memory_have_the_counts_of_the_workload_anonymous(
         settings=["kernel.page_size=4096"],
     )
     assert _counts(written) == _counts(shipped)
+
+
+@pytest.mark.parametrize("sharers", [2, 3])
+@pytest.mark.parametrize(
+    ("workload", "call"),
+    [
+        ("hugetlb-munmap", "munmap pool"),
+        ("hugetlb-mprotect", "mprotect pool read"),
+        ("hugetlb-mremap", "mremap pool"),
+        ("hugetlb-madvise", "madvise pool DONTNEED"),
+        ("hugetlb-exit", "exit"),
+        ("hugetlb-punch", "punch pool"),
+        ("hugetlb-truncate", "truncate pool"),
+        ("hugetlb-migrate", "migrate pool"),
+    ],
+)
+def test_calls_on_hugetlb_memory_have_the_counts_of_their_workloads(
+    workload: str, call: str, sharers: int
+) -> None:
+    """Four tables, of which each process touches two pages; the first of the sharers makes the call."""
+    shipped = shootdown.compare(
+        workload,
+        arch=["x86", "arm64"],
+        kernels=_KERNELS,
+        cpus=[8],
+        parameters={"tables": 4, "sharers": sharers},
+    )
+    program = {
+        "memory": {"pool": {"kind": "hugetlb", "size": "4G"}},
+        "process": {
+            "A": {
+                "cpu": 0,
+                "do": ["touch pool every 512M", f"wait ready {sharers - 1}", f"measure {{ {call} }}"],
+            },
+            "B": {
+                "cpu": 1,
+                "count": sharers - 1,
+                "do": ["touch pool every 512M", "signal ready", "sleep"],
+            },
+        },
+    }
+    written = shootdown.compare(program, arch=["x86", "arm64"], kernels=_KERNELS, cpus=[8])
+    assert _counts(written) == _counts(shipped)
+
+
+def test_the_bug_reports_reproducer_is_a_file_like_a_users() -> None:
+    """docs/examples/programs/fork_storm.toml has the counts of fork-storm, those that timing decides included."""
+    kernels = ["6.15", "6.16", "7.0"]
+    shipped = shootdown.compare("fork-storm", arch=["x86"], kernels=kernels, parameters={"children": 9})
+    written = shootdown.compare(
+        str(_PROGRAMS / "fork_storm.toml"), arch=["x86"], kernels=kernels, parameters={"children": 9}
+    )
+    assert _counts(written) == _counts(shipped)
+    assert [row.times for row in written] == [row.times for row in shipped]
