@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, one_line
 
 # Command to its sentence in `shootdown --help`; the command itself is `command` in the module `_NAME`.
 COMMANDS = {
@@ -172,7 +172,6 @@ def _plugins_fault(error: BaseException) -> str | None:
     if "shootdown._plugins.registry" not in sys.modules or os.environ.get(ASKED_FOR_TRACEBACK):
         return None
     from shootdown._plugins.registry import registry
-    from shootdown._plugins.vetting import one_line
 
     found = registry().blame(error)
     if found is None:

@@ -12,6 +12,7 @@ from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 from shootdown._machine.sites import mistake
 from shootdown._machine.steps.table import STEPS
+from shootdown._values.errors import shown
 
 if TYPE_CHECKING:
     from shootdown._explore.problem import Problem
@@ -32,7 +33,7 @@ def check(problem: Problem) -> None:
     """
     machine = problem.machine
     if not isinstance(machine, Machine):
-        raise mistake(f"the machine of a problem is what model.build(bits=16) returns, not {machine!r:.40}")
+        raise mistake(f"the machine of a problem is what model.build(bits=16) returns, not {shown(machine)}")
     layout = machine.layout
     if layout.bits != 16 and layout.most > 0xFFFF_FFFF:
         raise mistake("the machine is one for a timed run: model.build(bits=16) makes one to explore")
@@ -44,7 +45,7 @@ def check(problem: Problem) -> None:
             raise mistake(f"{many} {what} cannot be explored: there are at most {_MOST}")
     for agent in ("walkers", "entries", "hypervisor", "scheduler"):
         if getattr(problem, agent) not in (True, False):
-            raise mistake(f"{agent} of a problem: True or False, not {getattr(problem, agent)!r:.40}")
+            raise mistake(f"{agent} of a problem: True or False, not {shown(getattr(problem, agent))}")
     if (problem.walkers or layout.walks) and layout.classes > _MOST_CLASSES:
         raise mistake(
             f"{layout.classes} classes of tables cannot be explored with hardware walkers: there are at most "
@@ -79,12 +80,12 @@ def _step(problem: Problem, pc: int, step: list[int]) -> None:
 
 def _each(what: str, values: Any, kind: type) -> None:
     if not isinstance(values, tuple | list) or not all(isinstance(value, kind) for value in values):
-        raise mistake(f"the {what} of a problem are a tuple of {kind.__name__}, not {values!r:.60}")
+        raise mistake(f"the {what} of a problem are a tuple of {kind.__name__}, not {shown(values, 60)}")
 
 
 def _names(what: str, names: Any, *, needed: bool, twice: bool = False) -> None:
     if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-        raise mistake(f"the {what} of a problem are names, a tuple of them, not {names!r:.60}")
+        raise mistake(f"the {what} of a problem are names, a tuple of them, not {shown(names, 60)}")
     if needed and not names:
         raise mistake(f"a problem has at least one of the {what}: the first is that of hardware walkers")
     if not twice and len(set(names)) < len(names):

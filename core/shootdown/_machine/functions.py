@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from shootdown._machine.sites import beginning, mistake, raised
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, one_line, shown
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
@@ -139,14 +139,17 @@ class Functions:
                 f"{what} is to take ({takes}), by these names: {error}", beginning(replacement)
             ) from None
         try:
-            replacement(call, **given)
+            made: object = replacement(call, **given)  # type: ignore[func-returns-value]
         except (ShootdownError, KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:
             if os.environ.get("SHOOTDOWN_TRACEBACK"):
                 raise
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise mistake(f"{what}: {said:.200}", raised(error) or beginning(replacement)) from error
+            raise mistake(f"{what}: {one_line(error)}", raised(error) or beginning(replacement)) from error
+        if made is not None:  # with `yield` in it, say, nothing of it has run
+            raise mistake(
+                f"{what} returned {shown(made)}; it writes steps, and returns nothing", beginning(replacement)
+            )
 
     def named(self, name: str) -> Iterator[Callable[..., None]]:
         """Yield the functions of a name that this model has, ready to be called."""

@@ -371,7 +371,7 @@ class Model:
         Raises:
             ShootdownError: something is wrong with the programs; it names the line.
         """
-        if bits not in (16, 64):
+        if type(bits) is not int or bits not in (16, 64):
             raise mistake(f"build(bits={bits!r:.40}): it is 64 for a timed run, 16 for exploration")
         if memory not in (o.SC, o.TSO, o.WEAK):
             raise mistake(

@@ -22,13 +22,12 @@ from shootdown._plugins import hookspecs
 from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
 from shootdown._plugins.vetting import (
     RefusedError,
-    one_line,
     vet_architectures,
     vet_platforms_by_architecture,
     vet_scenarios,
     vet_workloads,
 )
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, one_line
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from shootdown._pagetables.format import CustomFormat, Format
 from shootdown._plugins.installed import Kind
 from shootdown._values.architecture import API, Architecture
 from shootdown._values.changes import Change
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, one_line, typed
 from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
@@ -28,8 +28,6 @@ SUPPORTED_APIS = frozenset({API})
 
 # A name is typed on a command line, in comma-separated lists.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
-
-_REASON_LENGTH = 300
 
 
 class RefusedError(Exception):
@@ -129,7 +127,9 @@ def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
 def vet_platforms_by_architecture(hook: str, answer: Any) -> dict[str, tuple[Any, ...]]:
     """Return a hook's platforms by architecture, or refuse the plugin."""
     if not isinstance(answer, Mapping) or not all(isinstance(name, str) for name in answer):
-        raise RefusedError("broken", f"{hook} returned {_a(answer)}, not a dict by the architecture's name")
+        raise RefusedError(
+            "broken", f"{hook} returned {typed(answer)}, not a dict by the architecture's name"
+        )
     return {name: vet_platforms(hook, platforms) for name, platforms in answer.items()}
 
 
@@ -141,7 +141,7 @@ def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
         _text(what, "summary", value.summary)
         for name in ("build", "refuse", "remarks"):
             _callable(what, name, getattr(value, name))
-        _vet_parameters(hook, what, {SEED.name}, parameters=value.parameters)
+        vet_parameters(what, {SEED.name}, parameters=value.parameters)
     return tuple(answer)
 
 
@@ -150,15 +150,14 @@ def vet_scenarios(hook: str, answer: Any) -> tuple[Any, ...]:
     for value in _sequence(hook, answer):
         what = f"scenario {_name(hook, 'scenario', value)!r}"
         _require(hook, what, value, Scenario)
-        vet_scenario(hook, what, value)
+        vet_scenario(what, value)
     return tuple(answer)
 
 
-def vet_scenario(hook: str, what: str, value: Scenario) -> None:
+def vet_scenario(what: str, value: Scenario) -> None:
     """Refuse a scenario that can't be used.
 
     Args:
-        hook: who returned it, for the message.
         what: it, for the message.
         value: it.
     """
@@ -168,8 +167,8 @@ def vet_scenario(hook: str, what: str, value: Scenario) -> None:
         _callable(what, name, getattr(value, name))
     for name in ("shares_tables", "flushes"):
         if not isinstance(getattr(value, name), bool):
-            raise RefusedError("broken", f"{what}: {name} is {_a(getattr(value, name))}, not a bool")
-    _vet_parameters(hook, what, {MEMORY_MODEL}, parameters=value.parameters, switches=value.switches)
+            raise RefusedError("broken", f"{what}: {name} is {typed(getattr(value, name))}, not a bool")
+    vet_parameters(what, {MEMORY_MODEL}, parameters=value.parameters, switches=value.switches)
     tuple(_each(what, "window", value.window, str))
     for expected in _each(what, "expected", value.expected, Expect):
         if expected.verdict not in VERDICTS:
@@ -178,23 +177,29 @@ def vet_scenario(hook: str, what: str, value: Scenario) -> None:
                 f"{what} expects the verdict {expected.verdict!r:.40}; {nearest(str(expected.verdict), VERDICTS)}",
             )
     if not isinstance(value.sentences, Mapping):
-        raise RefusedError("broken", f"{what}: sentences is {_a(value.sentences)}, not a dict")
+        raise RefusedError("broken", f"{what}: sentences is {typed(value.sentences)}, not a dict")
     for text in (*value.sentences, *value.sentences.values()):
         if not isinstance(text, str):
-            raise RefusedError("broken", f"{what}: sentences has {_a(text)} where a str belongs")
+            raise RefusedError("broken", f"{what}: sentences has {typed(text)} where a str belongs")
 
 
-def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any) -> None:
-    """Refuse parameters with equal names, and those whose default is out of range."""
+def vet_parameters(what: str, taken: Collection[str], **fields: Any) -> None:
+    """Refuse parameters with equal names, and those whose default is out of range.
+
+    Args:
+        what: whose they are, for the message.
+        taken: names that are taken.
+        fields: by the name of the field, its parameters.
+    """
     seen = set(taken)
     for field, values in fields.items():
         for parameter in _each(what, field, values, Parameter):
-            _check_name(hook, f"parameter of {what}", parameter.name)
+            _vet_name(f"{what} has", "parameter name", parameter.name)
             if parameter.name in seen:
                 raise RefusedError("broken", f"{what} has two parameters {parameter.name!r}")
             seen.add(parameter.name)
             if not isinstance(parameter.default, int | str):
-                kind = _a(parameter.default)
+                kind = typed(parameter.default)
                 raise RefusedError(
                     "broken", f"{what}, default of {parameter.name}: {kind}, not a bool, an int or a str"
                 )
@@ -208,19 +213,21 @@ def _vet_parameters(hook: str, what: str, taken: Collection[str], **fields: Any)
 
 def _text(what: str, field: str, value: object) -> None:
     if not isinstance(value, str):
-        raise RefusedError("broken", f"{what}: {field} is {_a(value)}, not a str")
+        raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a str")
 
 
 def _callable(what: str, field: str, value: object, *, optional: bool = False) -> None:
     if not (callable(value) or (optional and value is None)):
-        raise RefusedError("broken", f"{what}: {field} is {_a(value)}, not a function")
+        raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a function")
 
 
 def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any]:
     """Return the values of a field, which must be a list or tuple of one type."""
     for value in _sequence(f"{what}: {field}", values, verb="is"):
         if not isinstance(value, kinds):
-            raise RefusedError("broken", f"{what}: {field} has {_a(value)} where {_a(kinds[0])} belongs")
+            raise RefusedError(
+                "broken", f"{what}: {field} has {typed(value)} where {typed(kinds[0])} belongs"
+            )
     return tuple(values)
 
 
@@ -241,44 +248,29 @@ def _check_switches(what: str, holder: Any) -> None:
 
 def _sequence(what: str, answer: Any, *, verb: str = "returned") -> Sequence[Any]:
     if not isinstance(answer, list | tuple):
-        raise RefusedError("broken", f"{what} {verb} {_a(answer)}, not a list or tuple")
+        raise RefusedError("broken", f"{what} {verb} {typed(answer)}, not a list or tuple")
     return answer
 
 
 def _name(hook: str, what: str, value: Any) -> str:
     name = getattr(value, "name", None)
     if not isinstance(name, str):
-        raise RefusedError("broken", f"{hook} returned {_a(value)} where a named {what} belongs")
+        raise RefusedError("broken", f"{hook} returned {typed(value)} where a named {what} belongs")
     return _check_name(hook, what, name)
 
 
 def _check_name(hook: str, what: str, name: str) -> str:
+    return _vet_name(f"{hook} returned", f"{what} name", name)
+
+
+def _vet_name(begins: str, what: str, name: str) -> str:
     if not isinstance(name, str):
-        raise RefusedError("broken", f"{hook} returned {_a(name)} as {what} name")
+        raise RefusedError("broken", f"{begins} {typed(name)} as {what}")
     if not _NAME.fullmatch(name):
-        rule = "use letters, digits and . _ + : -"
-        raise RefusedError("broken", f"{hook} returned the {what} name {name!r}: {rule}")
+        raise RefusedError("broken", f"{begins} the {what} {name!r}: use letters, digits and . _ + : -")
     return name
 
 
 def _require(hook: str, what: str, value: Any, wanted: type[Any]) -> None:
     if not isinstance(value, wanted):
-        raise RefusedError("broken", f"{hook} returned {what} as {_a(value)}, not {_a(wanted)}")
-
-
-def _a(value: object) -> str:
-    """Return the name of a type, or of a value's type, with its article."""
-    name = (value if isinstance(value, type) else type(value)).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def one_line(error: BaseException) -> str:
-    """Write another package's error on one printable line."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception as unprintable:
-        text = f"(its message raises {type(unprintable).__name__})"
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    if len(text) > _REASON_LENGTH:
-        text = text[:_REASON_LENGTH] + "..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        raise RefusedError("broken", f"{hook} returned {what} as {typed(value)}, not {typed(wanted)}")

@@ -31,9 +31,12 @@ def built(case: Case[Any], setup: Setup, wanted: type[T]) -> T:
     except MistakeError as error:
         if not isinstance(error.__cause__, NotImplementedError):
             raise
-        method = traceback.extract_tb(error.__cause__.__traceback__)[-1].name
+        *_, (frame, _) = traceback.walk_tb(error.__cause__.__traceback__)
+        if not isinstance(frame.f_locals.get("self"), type(setup.lowering)):
+            raise
         raise ShootdownError(
-            f"{case.architecture.name}: {type(setup.lowering).__name__} does not say yet what {method}() writes"
+            f"{case.architecture.name}: {type(setup.lowering).__name__} does not say yet what "
+            f"{frame.f_code.co_name}() writes"
         ) from None
     try:
         expect(f"{program.kind} {program.name}: build()", made, wanted)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from shootdown._machine.sites import beginning, mistake, raised
 from shootdown._plugins.registry import registry
-from shootdown._plugins.vetting import one_line
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, one_line
 
 T = TypeVar("T")
 _ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
@@ -26,9 +26,13 @@ def called(what: str, function: Callable[..., T], *args: Any) -> T:
         ShootdownError: it raised something, and is no plugin's; the message names the line.
     """
     try:
-        return function(*args)
-    except (ShootdownError, KeyboardInterrupt):
+        made = function(*args)
+    except KeyboardInterrupt:
         raise
+    except ShootdownError as error:
+        if str(error).strip():
+            raise
+        raise mistake(f"{what}: a {type(error).__name__} that says nothing", raised(error)) from error
     except MemoryError as error:
         raise mistake(f"{what}: it does not fit into memory", raised(error) or beginning(function)) from error
     except BaseException as error:
@@ -36,3 +40,6 @@ def called(what: str, function: Callable[..., T], *args: Any) -> T:
         if os.environ.get(_ASKED_FOR_TRACEBACK) or registry().blame(error) is not None:
             raise
         raise mistake(f"{what}: {one_line(error)}", raised(error) or beginning(function)) from error
+    if isinstance(made, CoroutineType):
+        made.close()  # whoever called is told that it is one; Python would warn that it never ran
+    return made

@@ -11,7 +11,7 @@ from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.called import called
 from shootdown._values.architecture import Lowering
-from shootdown._values.errors import MistakeError, ShootdownError, nearest
+from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve
@@ -56,6 +56,8 @@ class Patching(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def elsewhere(self) -> tuple[str, ...]: ...
     def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch: ...
 
 
@@ -164,7 +166,7 @@ def prepare(question: Question[P]) -> Case[P]:
             kernel,
             name=f"{kernel.name}+{patch.name}",
             patch=patch,
-            remarks=(*kernel.remarks, patch.remark),
+            remarks=(*kernel.remarks, patch.remark, *question.patch.elsewhere),
         )
     platform, remarks = _with_settings(architecture, question.platform, settings)
     _check_hypervisor(architecture, platform, settings)
@@ -273,7 +275,7 @@ def expect(what: str, value: object, wanted: Any) -> None:
     """
     if not isinstance(value, wanted):
         name = getattr(wanted, "__name__", "text or None")
-        raise MistakeError(f"{what} returned {value!r:.60}; it is to return {name}")
+        raise MistakeError(f"{what} returned {shown(value, 60)}; it is to return {name}")
 
 
 def machines(

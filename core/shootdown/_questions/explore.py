@@ -17,7 +17,7 @@ from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import never_called, read_patch, refuse_unreached
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import BUG, INCONCLUSIVE, LIVELOCK, NOT_APPLICABLE, SAFE, VACUOUS
@@ -116,7 +116,9 @@ def _from_file(path: Path) -> Scenario:
     import runpy
 
     if not path.is_file():
-        raise ShootdownError(f"scenario {path}: there is no such file")
+        raise ShootdownError(
+            f"scenario {path}: {'it is a folder' if path.is_dir() else 'there is no such file'}"
+        )
     found = called(f"scenario {path}", runpy.run_path, str(path)).get("SCENARIO")
     if not isinstance(found, Scenario):
         raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")
@@ -126,11 +128,11 @@ def _from_file(path: Path) -> Scenario:
 def _vetted(scenario: Scenario, what: str) -> Scenario:
     """Check a scenario that is no plugin's as those of plugins are checked; any name will do."""
     if not isinstance(scenario, Scenario):
-        raise ShootdownError(f"{what} is {scenario!r:.40}, not a shootdown.scenarios.Scenario")
+        raise ShootdownError(f"{what} is {shown(scenario)}, not a shootdown.scenarios.Scenario")
     if not isinstance(scenario.name, str) or not scenario.name.strip() or not scenario.name.isprintable():
-        raise ShootdownError(f"{what}: its name is {scenario.name!r:.40}, not a printable text")
+        raise ShootdownError(f"{what}: its name is {shown(scenario.name)}, not a printable text")
     try:
-        vet_scenario(what, what, scenario)
+        vet_scenario(what, scenario)
     except RefusedError as error:
         raise ShootdownError(error.reason) from None
     return scenario

@@ -10,9 +10,11 @@ import attrs
 
 from shootdown._machine.functions import DECLARED
 from shootdown._machine.sites import beginning, mistake
+from shootdown._plugins.registry import registry
+from shootdown._plugins.vetting import RefusedError, vet_parameters
 from shootdown._questions.building import built
 from shootdown._questions.called import called
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.parameter import read_values
 from shootdown._values.patch import AppliedPatch, Patch, marks_of
 
@@ -39,6 +41,16 @@ class PatchFile:
     def name(self) -> str:
         """The file's name without `.py`."""
         return os.path.basename(self.file).removesuffix(".py")
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """A remark for each architecture of the file that is not installed."""
+        there_are = registry().architectures()
+        return tuple(
+            f"patch {self.name}: {name}() is for {arch}, which is no architecture here; {nearest(arch, there_are)}"
+            for name, arch, _ in self.functions
+            if arch and arch not in there_are
+        )
 
     def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch:
         """Return the patch as it applies on an architecture.
@@ -81,11 +93,17 @@ def read_patch(path: str | os.PathLike[str]) -> PatchFile:
     if not file.endswith(".py"):
         raise ShootdownError(f"patch {file}: its name does not end in .py; a patch is a file of Python")
     if not os.path.isfile(file):
-        raise ShootdownError(f"patch {file}: there is no such file")
+        raise ShootdownError(
+            f"patch {file}: {'it is a folder' if os.path.isdir(file) else 'there is no such file'}"
+        )
     found = called(f"patch {file}", runpy.run_path, file)
     about = found.get("PATCH", Patch())
     if not isinstance(about, Patch):
-        raise ShootdownError(f"patch {file}: PATCH is {about!r:.40}, not a shootdown.patches.Patch")
+        raise ShootdownError(f"patch {file}: PATCH is {shown(about)}, not a shootdown.patches.Patch")
+    try:
+        vet_parameters(f"patch {file}", (), switches=about.switches)
+    except RefusedError as error:
+        raise ShootdownError(error.reason) from None
     functions: dict[tuple[str, str], Callable[..., None]] = {}
     for value in dict.fromkeys(one for one in found.values() if callable(one)):
         for name, arch in marks_of(value):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_REASON_LENGTH = 300
+
 
 class ShootdownError(Exception):
     """A request that can't be served; the message has the request, the alternatives, and what to do.
@@ -40,3 +42,35 @@ def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str 
         return "nearest: " + ", ".join(prefix + name for name in close)
     more = ", ..." if len(names) > limit else ""
     return "there is: " + ", ".join(prefix + name for name in names[:limit]) + more
+
+
+def typed(value: object) -> str:
+    """Name a type, or a value's type, with its article: `a Model`, `an int`."""
+    name = (value if isinstance(value, type) else type(value)).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def shown(value: object, most: int = 40) -> str:
+    """Write somebody's value for a message: as Python does, or only its type where Python would write an address.
+
+    Args:
+        value: anything.
+        most: characters.
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        text = ""
+    return text[:most] if text and " at 0x" not in text else typed(value)
+
+
+def one_line(error: BaseException) -> str:
+    """Write another package's error on one printable line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception as unprintable:
+        text = f"(its message raises {type(unprintable).__name__})"
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    if len(text) > _REASON_LENGTH:
+        text = text[:_REASON_LENGTH] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

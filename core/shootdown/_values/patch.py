@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+from shootdown._values.errors import shown
 from shootdown._values.parameter import Parameter, Value
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -16,7 +17,7 @@ _MARK = "__shootdown_replaces__"
 def _text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse what is no line of text."""
     if not isinstance(value, str) or not value.isprintable():
-        raise ValueError(f"{attribute.name} of a Patch is one line of text, not {value!r:.40}")
+        raise ValueError(f"{attribute.name} of a Patch is one line of text, not {shown(value)}")
 
 
 @attrs.frozen(kw_only=True)
@@ -35,16 +36,18 @@ class Patch:
     subject: str = attrs.field(default="", validator=_text)
     message_id: str = attrs.field(default="", validator=_text)
     note: str = attrs.field(default="", validator=_text)
-    switches: tuple[Parameter, ...] = attrs.field(default=(), converter=tuple)
+    switches: Sequence[Parameter] = attrs.field(default=())
 
     keeps_mm_cpumask: bool = False
 
     @switches.validator
-    def _parameters(self, _attribute: object, value: tuple[object, ...]) -> None:
+    def _parameters(self, _attribute: object, value: object) -> None:
         """Refuse a switch that is no Parameter."""
+        if not isinstance(value, tuple | list):
+            raise ValueError(f"switches of a Patch are a tuple of Parameters, not {shown(value)}")
         for one in value:
             if not isinstance(one, Parameter):
-                raise ValueError(f"a switch of a Patch is a Parameter, not {one!r:.40}")
+                raise ValueError(f"a switch of a Patch is a Parameter, not {shown(one)}")
 
 
 def replaces(name: str, *, arch: str = "") -> Callable[[F], F]:
@@ -56,7 +59,7 @@ def replaces(name: str, *, arch: str = "") -> Callable[[F], F]:
     """
     if not isinstance(name, str) or not name.isidentifier() or not isinstance(arch, str):
         raise ValueError(
-            f"replaces() takes the name of a kernel function, and arch= an architecture's, not {name!r:.40}"
+            f"replaces() takes the name of a kernel function, and arch= an architecture's, not {shown(name)}"
         )
 
     def mark(function: F) -> F:

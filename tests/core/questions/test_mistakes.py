@@ -18,7 +18,7 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Scenario
 from shootdown._values.workload import Workload
-from shootdown.scenarios import Group, Model, Problem, Table, ops
+from shootdown.scenarios import Group, Model, Parameter, Problem, Table, ops
 
 HERE = r"test_mistakes\.py, line \d+: "
 
@@ -390,3 +390,58 @@ def test_what_else_of_a_workload_fails_is_one_line_too(part: str) -> None:
     (question,) = questions(workload, machines(registry(), ["x86"], []), ["7.0"])
     with pytest.raises(ShootdownError, match=HERE + rf"workload own: {part}\(\): KeyError: 'gone'"):
         simulate(prepare(question))
+
+
+def _never_written(_: Any) -> Any:
+    raise NotImplementedError
+
+
+def _says_nothing(_: Any) -> Any:
+    raise ShootdownError(" ")
+
+
+async def _later(_: Any) -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (_never_written, r"build\(\): NotImplementedError$"),
+        (_says_nothing, r"build\(\): a ShootdownError that says nothing"),
+        (_later, r"build\(\) returned a coroutine; it is to return Machine"),
+        (lambda _: (yield), r"build\(\) returned a generator; it is to return Machine"),
+        (lambda scene: Model(scene.kernel, scene.lowering, cpus=1, mms=1), r"build\(\) returned a Model"),
+    ],
+)
+def test_what_a_build_is_instead_is_told_in_words(build: Any, said: str) -> None:
+    """No address, no warning of Python's, and no architecture is blamed for it."""
+    with pytest.raises(ShootdownError, match=HERE + "workload own: " + said):
+        ran(build)
+
+
+def test_a_machine_of_a_problem_that_is_none_is_named_by_its_type() -> None:
+    def build(scene: Any) -> Any:
+        return Problem(machine=written(scene, lambda _: None).model, invariants=("walk-cache",))  # type: ignore[arg-type]
+
+    (case,) = explorations(Scenario(name="own", summary="own", source="a test", build=build), arch=["x86"])
+    with pytest.raises(ShootdownError, match=HERE + r"the machine of a problem .* returns, not a Model$"):
+        explore_case(case)
+
+
+@pytest.mark.parametrize("bits", [16.0, True, "16", 32])
+def test_bits_are_one_of_two_numbers(bits: Any) -> None:
+    with pytest.raises(
+        ShootdownError, match=HERE + r"build\(bits=.*\): it is 64 for a timed run, 16 for exp"
+    ):
+        ran(lambda scene: _one(scene, lambda model: None).build(bits=bits))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("a b", "the parameter name 'a b': use"), (None, "a NoneType as")]
+)
+def test_a_parameter_without_a_usable_name_is_told_whose_it_is(name: Any, said: str) -> None:
+    switch = Parameter(name, False, "a switch")
+    scenario = Scenario(name="own", summary="own", source="a test", build=_later, switches=(switch,))
+    with pytest.raises(ShootdownError, match=f"^the scenario given has {said}"):
+        explorations(scenario, arch=["x86"])

@@ -131,6 +131,18 @@ def test_a_function_that_this_run_does_not_call_is_named_in_a_remark() -> None:
         (SYNC + "    pass\n" + SYNC.replace("def sync", "def other") + "    pass\n", "is replaced twice"),
         ("PATCH = 3\n" + SYNC + "    pass\n", "PATCH is 3"),
         ("PATCH = Patch(switches=[1])\n", r"mine.py, line 2: .*is a Parameter, not 1"),
+        ("PATCH = Patch(switches=5)\n", r"mine.py, line 2: .*a tuple of Parameters, not 5"),
+        (
+            'PATCH = Patch(switches=[Parameter("a b", 1, "x")])\n' + SYNC + "    pass\n",
+            "the parameter name 'a b'",
+        ),
+        (
+            SYNC + "    yield\n",
+            r"mine.py, line 2: .*returned a generator; it writes steps, and returns nothing",
+        ),
+        (SYNC + "    return 7\n", r"mine.py, line 2: .*returned 7; it writes steps"),
+        (SYNC + "    raise SystemExit\n", r"mine.py, line 4: .*: SystemExit$"),
+        ("@replaces\ndef f(call): pass\n", r"mine.py, line 2: .*architecture's, not a function$"),
         ("import nothing_of_that_name\n", r"mine.py, line 2: .*ModuleNotFoundError"),
         ("def f(:\n", "SyntaxError"),
         ("", "it replaces nothing"),
@@ -172,6 +184,13 @@ def test_what_is_no_patch_file_is_refused(file: str, said: str) -> None:
 def test_a_switch_that_is_unknown_or_out_of_range_is_refused(setting: str, said: str) -> None:
     with pytest.raises(ShootdownError, match=said):
         row(SKIP, settings=[setting])
+
+
+def test_a_function_for_an_architecture_that_is_not_here_is_named_in_a_remark(tmp_path: Path) -> None:
+    """It may be one that somebody else has installed, or misspelt: the run goes on without it and says so."""
+    text = SYNC + '    pass\n@replaces("tlb_flush", arch="x68")\ndef flush(call, g): pass\n'
+    said = "patch mine: tlb_flush() is for x68, which is no architecture here; nearest: x86"
+    assert said in row(written(tmp_path, text)).remarks
 
 
 # --- the proposals, as patches
