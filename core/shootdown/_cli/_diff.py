@@ -18,7 +18,7 @@ SCHEMA = 1
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option
-@click.option("--cpus", metavar="N", type=click.IntRange(1), help="How many CPUs are online.")
+@click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
 @_common.set_option
 @_lore.option
 @_common.json_option

@@ -147,12 +147,16 @@ def command(
         if path is not None:
             check_place(option, path)
     if replay is not None:
-        if arch or platform or kernel or settings or parameters or patch:
+        choices = (arch, platform, kernel, settings, parameters)
+        others = (patch, html, perfetto, reductions, states, memory, soak, seed)
+        if any(choices) or any(given is not None for given in others):
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
         _replay(replay, scenario, as_json)
         return
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
+    if soak is not None and (states is not None or memory is not None):
+        raise ShootdownError("--states and --memory bound a search: random walks (--soak) keep no states")
     walks = _soak(soak, seed)
     from shootdown._questions.explore import MOST_BYTES, MOST_STATES, explorations
 

@@ -26,7 +26,7 @@ SCHEMA = 1
     ),
     help="mainline, series such as 6.12, or ranges of them such as 6.1..6.12; all unless given.",
 )
-@click.option("--cpus", metavar="N", type=click.IntRange(1), help="How many CPUs are online.")
+@click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
 @_common.set_option
 @click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM has to be a scenario.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")

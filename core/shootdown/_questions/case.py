@@ -172,6 +172,8 @@ def prepare(question: Question[P]) -> Case[P]:
     _check_hypervisor(architecture, platform, settings)
     refuse_contradictions(settings, kernel, platform, architecture.contradictions)
     _check_flush(architecture, platform)
+    if question.cpus is not None and program.kind == "scenario":
+        raise ShootdownError(f"{program.name} is a scenario: how many CPUs it has is its own")
     cpus = _cpus(platform, question.cpus, settings)
     switches = {
         text.partition(".")[2]: value for text, value in settings.items() if text.startswith("scenario.")

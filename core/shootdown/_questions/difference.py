@@ -212,7 +212,7 @@ def diff(
             platform,
             parameters=sizes(one, parameters or {}),
             settings=given,
-            cpus=cpus,
+            cpus=None if quick and isinstance(one, Scenario) else cpus,
             most_states=QUICK_STATES if quick else MOST_STATES,
             most_seconds=QUICK_SECONDS if quick else None,
         )

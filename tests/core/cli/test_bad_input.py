@@ -43,6 +43,26 @@ def test_what_is_no_number_is_told_what_is(
     assert says in refused(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("explore", "unshare-gup", "--soak", "3", "--states", "5"), "random walks (--soak) keep no states"),
+        (("explore", "unshare-gup", "--soak", "3", "--memory", "5M"), "random walks (--soak) keep no states"),
+        (
+            ("history", "unshare-gup", "--cpus", "4"),
+            "unshare-gup is a scenario: how many CPUs it has is its own",
+        ),
+        (("diff", "6.16", "7.0", "unshare-gup", "--cpus", "4"), "unshare-gup is a scenario"),
+        (("history", "anonymous", "--cpus", "4,8"), "'4,8' is not a whole number from 1 on"),
+        (("diff", "6.16", "7.0", "anonymous", "--cpus", "x"), "'x' is not a whole number from 1 on"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in refused(capsys, *words)
+
+
 @pytest.mark.parametrize("option", ["--perfetto", "--html"])
 def test_a_file_without_a_name_is_refused_before_the_run(
     capsys: pytest.CaptureFixture[str], option: str

@@ -193,8 +193,16 @@ def test_a_story_that_was_printed_replays(capsys: pytest.CaptureFixture[str], tm
 def test_a_replay_takes_nothing_but_its_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "story.json"
     path.write_text('{"rows": []}')
-    _, errors = run(capsys, "explore", "--replay", str(path), "--arch", "x86", status=2)
-    assert "--replay takes everything from its file" in errors
+    for more in (
+        ("--arch", "x86"),
+        ("--html", "page.html"),
+        ("--perfetto", "trace.json"),
+        ("--states", "5"),
+        ("--reductions", "none"),
+        ("--soak", "1"),
+    ):
+        _, errors = run(capsys, "explore", "--replay", str(path), *more, status=2)
+        assert "--replay takes everything from its file" in errors
     for text in ("", "{", '{"rows": []}', '{"rows": [{"scenario": 3}]}', "\x00"):
         path.write_text(text)
         _, errors = run(capsys, "explore", "--replay", str(path), status=2)
