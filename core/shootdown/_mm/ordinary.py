@@ -52,12 +52,21 @@ class Ordinary:
         if place in self.places:
             self.asm.reached(self.places.index(place))
 
+    def _enter_kernel(self, text: str) -> None:
+        """Write the way out of user mode: nothing is queued, and no right taken away yet."""
+        self.asm.user_mode(False, text=text)
+        self.asm.set(_QUEUE, 0)
+        self.asm.set(_TAKEN, 0)
+
+    def _begin_gather(self) -> None:
+        """Write tlb_gather_mmu() for base pages."""
+        self.gathers.begin(OUTER)
+        self.gathers.change_page_size(OUTER, huge=False)
+
     @contextmanager
     def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
         """Write a system call around the steps within: out of user mode, mmap_lock, back."""
-        self.asm.user_mode(False, text=f"{name}()")
-        self.asm.set(_QUEUE, 0)
-        self.asm.set(_TAKEN, 0)
+        self._enter_kernel(f"{name}()")
         with self.model.calls.syscall(name, where, write=write):
             yield
 
@@ -123,8 +132,7 @@ class Ordinary:
             self.asm.because("MADV_DONTNEED"),
             self.asm.function("zap_page_range_single", "mm/memory.c"),
         ):
-            self.gathers.begin(OUTER)
-            self.gathers.change_page_size(OUTER, huge=False)
+            self._begin_gather()
             self.zap_pte_range(atoms)
             self.finish(nested=nested)
         self.returns(atoms)
@@ -145,32 +153,34 @@ class Ordinary:
                     asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
                     self.reached("moved")
                     if flushes_locked:
-                        self._flush(old)
+                        self._flush([old])
                 asm.unlock(other, write=True, text="page-table lock of the new address")
             if not flushes_locked:
                 with asm.function("move_page_tables", "mm/mremap.c"):
-                    self._flush(old)
+                    self._flush([old])
             with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
-                self.gathers.begin(OUTER)
-                self.gathers.change_page_size(OUTER, huge=False)
+                self._begin_gather()
                 self.zap_pte_range([old])
                 self.finish()
         self.returns([old])
 
-    def _flush(self, atom: int) -> None:
-        lo, hi = self.model.pages_of(atom)
+    def _flush(self, atoms: Sequence[int]) -> None:
+        """Write flush_tlb_range() from the first page of some atoms to their last."""
+        lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
         self.lowering.flush_range(self.asm, SCRATCH)
+
+    def _pages_from_to(self, atoms: Sequence[int]) -> tuple[int, int]:
+        """Return the range of base pages, `(lo, hi)`, that has some atoms in it."""
+        ends = [self.model.pages_of(atom) for atom in atoms]
+        return min(lo for lo, _ in ends), max(hi for _, hi in ends)
 
     def truncate(self, atoms: Sequence[int], frame: int) -> None:
         """Write ftruncate() of a file whose page is mapped at some atoms: unmap it there, then free it."""
         asm = self.asm
-        asm.user_mode(False, text="ftruncate()")
-        asm.set(_QUEUE, 0)
-        asm.set(_TAKEN, 0)
+        self._enter_kernel("ftruncate()")
         with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
-            self.gathers.begin(OUTER)
-            self.gathers.change_page_size(OUTER, huge=False)
+            self._begin_gather()
             self.zap_pte_range(atoms)
             self.finish()
         with asm.function("truncate_inode_pages_range", "mm/truncate.c"):
@@ -188,8 +198,7 @@ class Ordinary:
         asm, kernel = self.asm, self.model.kernel
         with self.syscall("mprotect", "mm/mprotect.c", write=True), asm.because("mprotect"):
             if kernel.mprotect_gather:
-                self.gathers.begin(OUTER)
-                self.gathers.change_page_size(OUTER, huge=False)
+                self._begin_gather()
             for atom in atoms:
                 self._make_read_only(atom, gathers=kernel.mprotect_gather)
             if kernel.mprotect_gather:
@@ -197,7 +206,7 @@ class Ordinary:
                 self.gathers.finish(OUTER)
             else:
                 with asm.function("change_protection", "mm/mprotect.c"):
-                    self._flush_all(atoms)
+                    self._flush(atoms)
         self.returns(atoms, writes=True)
 
     def _make_read_only(self, atom: int, *, gathers: bool) -> None:
@@ -213,18 +222,11 @@ class Ordinary:
                     lo, hi = self.model.pages_of(atom)
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")
 
-    def _flush_all(self, atoms: Sequence[int]) -> None:
-        ends = [self.model.pages_of(atom) for atom in atoms]
-        lo, hi = min(lo for lo, _ in ends), max(hi for _, hi in ends)
-        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
-        self.lowering.flush_range(self.asm, SCRATCH)
-
     def munmap(self, atoms: Sequence[int], *, tables: Sequence[int] = ()) -> None:
         """Write munmap(), which frees the PTE tables of some slots with it."""
         asm, pages = self.asm, self.model.slot_pages
         with self.syscall("munmap", "mm/mmap.c", write=True), asm.because("munmap"):
-            self.gathers.begin(OUTER)
-            self.gathers.change_page_size(OUTER, huge=False)
+            self._begin_gather()
             self.zap_pte_range(atoms)
             self.gathers.end_vma(OUTER)
             with asm.function("free_pgtables", "mm/memory.c"):
@@ -244,8 +246,7 @@ class Ordinary:
         """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
         asm = self.asm
         out, drop = self.model.label(), self.model.label()
-        asm.user_mode(False, text="a system call that pins user pages")
-        asm.set(o.INDEX, 0)
+        self._enter_kernel("a system call that pins user pages")
         with asm.function("gup_fast", "mm/gup.c"):
             asm.set(o.SLOT, self.model.slot_of(atom))
             asm.irq_off(lockless=True, text="local_irq_save")

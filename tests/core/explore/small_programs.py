@@ -137,8 +137,8 @@ class Flawed(Ordinary):
     def _make_read_only(self, atom: int, *, gathers: bool) -> None:
         super()._make_read_only(atom, gathers=gathers and "forgotten" not in self.flaws)
 
-    def _flush(self, atom: int) -> None:
-        lo, hi = self.model.pages_of(atom)
+    def _flush(self, atoms: Sequence[int]) -> None:
+        lo, hi = self._pages_from_to(atoms)
         late = "next page" in self.flaws
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + late, hi=hi + late)
         self.lowering.flush_range(self.asm, SCRATCH)

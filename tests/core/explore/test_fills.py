@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -131,8 +131,8 @@ def test_without_rcu_table_freeing_gup_fast_relies_on_flushes_that_interrupt(arc
 class FlushesTheNextPage(Ordinary):
     """The range that mremap() flushes begins and ends a page too late."""
 
-    def _flush(self, atom: int) -> None:
-        lo, hi = self.model.pages_of(atom)
+    def _flush(self, atoms: Sequence[int]) -> None:
+        lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + 1, hi=hi + 1, text="one page too late")
         self.lowering.flush_range(self.asm, SCRATCH)
 

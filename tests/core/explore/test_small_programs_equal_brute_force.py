@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 
 import pytest
 from tests.core.explore.small_programs import Flawed, problem_of, random_program
@@ -82,8 +83,8 @@ def test_many_random_small_programs_have_the_verdict_of_brute_force(  # type: ig
 class FlushesTheNextPage(Flawed):
     """mremap() flushes one page too late, and the brute-force model is not told."""
 
-    def _flush(self, atom: int) -> None:
-        lo, hi = self.model.pages_of(atom)
+    def _flush(self, atoms: Sequence[int]) -> None:
+        lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + 1, hi=hi + 1)
         self.lowering.flush_range(self.asm, SCRATCH)
 
