@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from shootdown._compilation.kernels import kernel
 from shootdown._explore.moves import REFUSED, Marks, Rules, move
 from shootdown._explore.packing import Plan
-from shootdown._explore.search import Scratch, Store, candidates, keep, restart
+from shootdown._explore.search import Scratch, Store, candidates, keep, restart, slot_of
 from shootdown._explore.symmetry import Symmetry
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
@@ -60,7 +58,6 @@ def followers(
         the place of the next row, and how many edges there are.
     """
     made = int64(0)
-    mask = np.uint64(store.mask)
     place = begin
     while place < len(rows) and made + scratch.most <= room:
         row = int64(rows[place])
@@ -69,19 +66,9 @@ def followers(
             if move(scratch.there, P, lists, L, F, R, int64(scratch.labels[i])) == REFUSED:
                 continue
             keep(store, scratch, plan, sym, int64(0), row)
-            slot = scratch.hashes[0] & mask
-            while True:
-                found = int64(store.table[slot]) - 1
-                same = True
-                for w in range(plan.words):
-                    if store.rows[found * plan.words + w] != scratch.rows[w]:
-                        same = False
-                        break
-                if same:
-                    break
-                slot = (slot + np.uint64(1)) & mask
+            slot = slot_of(store, scratch.rows, int64(0), scratch.hashes[0], plan.words)
             edges[2 * made] = place
-            edges[2 * made + 1] = found
+            edges[2 * made + 1] = int64(store.table[slot]) - 1
             made += 1
         place += 1
     return place, made

@@ -131,22 +131,35 @@ def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
 
 
 @inlined
-def insert(store: Store, rows: Cells, at: int, hashed: np.uint64, words: int, parent: int, label: int) -> int:
-    """Add a row, which begins at `at`, unless it is there; returns its number."""
+def slot_of(store: Store, rows: Cells, at: int, hashed: np.uint64, words: int) -> np.uint64:
+    """Find a row's slot in the table: the one that has it, or the free one where it belongs.
+
+    Args:
+        store: what the search has found.
+        rows, at, words: the row: packed, where it begins, and its length.
+        hashed: its hash.
+    """
     mask = np.uint64(store.mask)
     slot = hashed & mask
     while True:
         found = int64(store.table[slot]) - 1
-        if found < 0:
-            break
         same = True
-        for w in range(words):
+        for w in range(words if found >= 0 else 0):
             if store.rows[found * words + w] != rows[at + w]:
                 same = False
                 break
         if same:
-            return int64(found)
+            return slot
         slot = (slot + np.uint64(1)) & mask
+
+
+@inlined
+def insert(store: Store, rows: Cells, at: int, hashed: np.uint64, words: int, parent: int, label: int) -> int:
+    """Add a row, which begins at `at`, unless it is there; returns its number."""
+    slot = slot_of(store, rows, at, hashed, words)
+    found = int64(store.table[slot]) - 1
+    if found >= 0:
+        return int64(found)
     n = store.at[COUNT]
     for w in range(words):
         store.rows[n * words + w] = rows[at + w]
