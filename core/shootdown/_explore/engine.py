@@ -400,7 +400,7 @@ class Explorer:
         """Return what random walks write to: a state, labels, and each cell's largest value and varying bits."""
         return (
             self.start.copy(),
-            np.zeros(self._most_moves(), np.int64),
+            np.zeros(self.most_moves(), np.int64),
             self.start.copy(),
             np.zeros_like(self.start),
         )
@@ -418,8 +418,8 @@ class Explorer:
         scratch, labels, largest, varies = sampled
         runnable(sample)(scratch, start, self.start, *self.program, labels, largest, varies, seed, walks, 200)
 
-    def _most_moves(self) -> int:
-        """Return the most moves that `search.candidates` may list."""
+    def most_moves(self) -> int:
+        """Return the most moves that `search.candidates` may list: who calls it has room for so many labels."""
         layout = self.problem.machine.layout
         fills = layout.slots + layout.atoms if layout.walks else 0
         return layout.tasks * 5 + layout.cpus * (layout.cpus + 2 + layout.entries + layout.stores + fills)
@@ -430,7 +430,7 @@ class Explorer:
 
         here, there = self.start.copy(), self.start.copy()
         views = (here.view(np.uint64), there.view(np.uint64))
-        most = self._most_moves()
+        most = self.most_moves()
         return Scratch(
             here,
             there,

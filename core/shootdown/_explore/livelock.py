@@ -232,7 +232,7 @@ def going_round(explorer: Explorer, state: npt.NDArray[Any]) -> list[str]:
     ending, endless = tasks_that_end(explorer)
     places: dict[int, set[int]] = {task: set() for task in range(layout.tasks)}
     work, known = [state.copy()], {state.tobytes()}
-    labels = np.zeros(4096, np.int64)
+    labels = np.zeros(explorer.most_moves(), np.int64)
     while work and len(known) < _FOLLOWED:
         here = work.pop()
         for task in places:

@@ -349,7 +349,7 @@ def stuck(explorer: Explorer, state: npt.NDArray[Any]) -> bool:
     from shootdown._explore.search import candidates, is_progress, somebody_waits
 
     machine = explorer.problem.machine
-    labels = np.zeros(4096, np.int64)
+    labels = np.zeros(explorer.most_moves(), np.int64)
     count = runnable(candidates)(state, machine.layout, explorer.rules, labels)
     for label in labels[:count].tolist():
         if runnable(is_progress)(label) and runnable(move)(state.copy(), *explorer.program, label):

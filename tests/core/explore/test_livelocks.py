@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 from tests.core.explore.plain_search import plain_search
 
+from shootdown._compilation.running import runnable
 from shootdown._explore.alike import Group
 from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.livelock import going_round
 from shootdown._explore.problem import Problem
-from shootdown._explore.telling import tell
+from shootdown._explore.search import candidates
+from shootdown._explore.telling import stuck, tell
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._questions.explore import explorations, explore_case
@@ -268,3 +272,22 @@ def test_a_search_that_hits_its_bound_says_nothing_of_livelocks() -> None:
     problem = problem_of(two_that_back_off_from_each_other())
     assert Explorer(problem, NONE).search(most_states=3).verdict == "inconclusive"
     assert attrs.evolve(problem).invariants == ("walk-cache",)
+
+
+def test_there_is_room_for_the_moves_of_any_machine() -> None:
+    """40 CPUs whose walkers read 110 atoms one by one have more than 4,400 moves."""
+    model = empty(cpus=40)
+    for page in range(110):
+        model.atom(page, page + 1)
+    for task in ready(model):
+        model.starts(task)
+        again = model.label()
+        model.asm.place(again)
+        model.asm.jump(again)
+    problem = Problem(machine=model.build(bits=16), invariants=("walk-cache",))
+    explorer = Explorer(problem, attrs.evolve(NONE, eager=False))
+    labels = np.zeros(explorer.most_moves(), np.int64)
+    listed = runnable(candidates)(explorer.first, problem.machine.layout, explorer.rules, labels)
+    assert 4_400 < listed <= len(labels)
+    assert not stuck(explorer, explorer.first)
+    assert len(going_round(explorer, explorer.first)) == 2
