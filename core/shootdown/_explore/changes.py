@@ -17,8 +17,8 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_HI,
+    CPU_CALL_HOW,
     CPU_CALL_LO,
-    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_MM,
@@ -422,7 +422,7 @@ class Words:
         if int(after[base + CPU_CALL_STRIDES]) == 0:
             return ["flush everything"]
         pages = int(after[base + CPU_CALL_HI]) - int(after[base + CPU_CALL_LO])
-        step_pages = 1 << (int(after[base + CPU_CALL_SHIFT]) & SHIFT)
+        step_pages = 1 << (int(after[base + CPU_CALL_HOW]) & SHIFT)
         said = f"flush a range of {pages:,} page{'' if pages == 1 else 's'}"
         if step_pages == 1:
             return [said]

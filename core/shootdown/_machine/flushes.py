@@ -10,9 +10,9 @@ from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
     CPU_CALL_HI,
+    CPU_CALL_HOW,
     CPU_CALL_LO,
     CPU_CALL_MM,
-    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_MM,
@@ -40,12 +40,12 @@ from shootdown._machine.sets import (
 
 
 @kernel
-def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int) -> None:
+def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, how: int) -> None:
     """Drop the TLBs' copies of the mm's single entries that a flush of a range invalidates."""
     for entry in range(L.entries):
         span = L.o_span + entry * SPAN_CELLS
         first, end = int64(S[span]), int64(S[span + 1])
-        if int64(S[L.o_owner + entry]) == mm and reaches(L, lo, hi, shift, first, end):
+        if int64(S[L.o_owner + entry]) == mm and reaches(L, lo, hi, how, first, end):
             rest = cpus
             while rest:
                 S[L.o_tlb + (word * L.bits + lowest(rest)) * L.entries + entry] = 0
@@ -54,7 +54,7 @@ def drop_entries(S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi
 
 @inlined
 def drop_range(
-    S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int, scope: int
+    S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, how: int, scope: int
 ) -> None:
     """Drop what a flush of pages `lo` to `hi` invalidates from TLBs (scope LEAF) and walk caches (scope WALK).
 
@@ -64,14 +64,14 @@ def drop_range(
         S, L: the state and its layout.
         mm: the mm whose translations go.
         word, cpus: the CPUs: a word of a set and a mask.
-        lo, hi, shift: as for `ranges.reaches`.
+        lo, hi, how: as for `ranges.reaches`.
         scope: `ops.SCOPE_*`.
     """
     if L.walks:
-        drop_held(S, L, mm, word, cpus, lo, hi, shift, scope)
+        drop_held(S, L, mm, word, cpus, lo, hi, how, scope)
     if scope & o.SCOPE_LEAF:
         if L.entries:
-            drop_entries(S, L, mm, word, cpus, lo, hi, shift)
+            drop_entries(S, L, mm, word, cpus, lo, hi, how)
         S[mm_set(L, mm, LEAF) + word] = int64(S[mm_set(L, mm, LEAF) + word]) & ~cpus
         S[mm_set(L, mm, STALE_LEAF) + word] = int64(S[mm_set(L, mm, STALE_LEAF) + word]) & ~cpus
     if scope & o.SCOPE_WALK:
@@ -89,12 +89,12 @@ def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope:
 def drop_called(S: Cells, L: Layout, mm: int, word: int, cpus: int, sender: int, scope: int) -> None:
     """Drop what the call of `sender` invalidates: the range that it executes, or everything."""
     base = L.o_cpu + sender * CPU_CELLS
-    lo, hi, shift = int64(0), int64(L.most), int64(0)
+    lo, hi, how = int64(0), int64(L.most), int64(0)
     if int64(S[base + CPU_CALL_STRIDES]) != 0:
         lo = int64(S[base + CPU_CALL_LO])
         hi = int64(S[base + CPU_CALL_HI])
-        shift = int64(S[base + CPU_CALL_SHIFT])
-    drop_range(S, L, mm, word, cpus, lo, hi, shift, scope)
+        how = int64(S[base + CPU_CALL_HOW])
+    drop_range(S, L, mm, word, cpus, lo, hi, how, scope)
 
 
 @inlined

@@ -173,23 +173,23 @@ def usable_dead(S: Cells, L: Layout) -> int:
 
 @kernel
 def drop_held(
-    S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, shift: int, scope: int
+    S: Cells, L: Layout, mm: int, word: int, cpus: int, lo: int, hi: int, how: int, scope: int
 ) -> None:
     """Drop what CPUs may hold of an mm: translations and links that a flush of a range invalidates.
 
     Args:
-        S, L, mm, word, cpus, lo, hi, shift, scope: as for `flushes.drop_range`.
+        S, L, mm, word, cpus, lo, hi, how, scope: as for `flushes.drop_range`.
     """
     while cpus:
         cpu = word * L.bits + lowest(cpus)
         cpus = cpus & (cpus - 1)
         for atom in range(L.atoms if scope & o.SCOPE_LEAF else 0):
             a = L.o_atom + atom * ATOM_CELLS
-            if reaches(L, lo, hi, shift, int64(S[a + A_LO]), int64(S[a + A_HI])):
+            if reaches(L, lo, hi, how, int64(S[a + A_LO]), int64(S[a + A_HI])):
                 S[held_at(L, cpu, mm, atom)] = 0
         for slot in range(L.slots if scope & o.SCOPE_WALK else 0):
             if scope & o.SCOPE_AT_VA == 0 or invalidates(
-                lo, hi, shift & SHIFT, slot * L.slot_pages, (slot + 1) * L.slot_pages
+                lo, hi, how & SHIFT, slot * L.slot_pages, (slot + 1) * L.slot_pages
             ):
                 S[links_at(L, cpu, mm, slot)] = 0
 

@@ -28,8 +28,9 @@ CPU_SETS = ("online", "irq_off", "lazy", "preempted", "flush_on_entry", "walking
 MM_SETS = ("mask", "loaded", "behind", "far_behind", "leaf", "walk", "stale_leaf", "stale_walk")
 
 #: The cells of a CPU: the task that it runs, the mm that is loaded, the call that it sends (kind and scope, mm,
-#: tlb_gen, strides with 0 for everything, the pages that these strides reach, log2 of the pages from each stride to the
-#: next with `ops.ONE_SIZE` and `ops.PMD_TOO`), the ASID that it gives out next.
+#: tlb_gen, strides with 0 for everything, the pages that these strides reach, how its instructions name them), the ASID
+#: that it gives out next. How: log2 of the pages from each stride to the next in the bits of `ranges.SHIFT`, and above
+#: them which page sizes go, `ops.ONE_SIZE` and `ops.PMD_TOO`.
 CPU_PARTS = (
     "task",
     "loaded_mm",
@@ -39,7 +40,7 @@ CPU_PARTS = (
     "call_strides",
     "call_lo",
     "call_hi",
-    "call_shift",
+    "call_how",
     "next_asid",
 )
 CPU_CELLS = len(CPU_PARTS)
@@ -52,7 +53,7 @@ CPU_CELLS = len(CPU_PARTS)
     CPU_CALL_STRIDES,
     CPU_CALL_LO,
     CPU_CALL_HI,
-    CPU_CALL_SHIFT,
+    CPU_CALL_HOW,
     CPU_NEXT_ASID,
 ) = range(CPU_CELLS)
 #: The cells of a gather: its range, its flags, levels at which entries were cleared, tables queued to be freed.

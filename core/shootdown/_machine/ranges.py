@@ -7,7 +7,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.bits import int64
 from shootdown._machine.layout import MOST_PAGES, Layout
 
-#: The part of `CPU_CALL_SHIFT` that is the logarithm.
+#: The part of `CPU_CALL_HOW` that is log2 of the pages from one stride to the next.
 SHIFT = o.ONE_SIZE - 1
 
 

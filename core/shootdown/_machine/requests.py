@@ -11,9 +11,9 @@ from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
     CPU_CALL_HI,
+    CPU_CALL_HOW,
     CPU_CALL_LO,
     CPU_CALL_MM,
-    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     G_CLEARED,
@@ -60,7 +60,7 @@ def forget_call(S: Cells, base: int) -> None:
     S[base + CPU_CALL_STRIDES] = 0
     S[base + CPU_CALL_LO] = 0
     S[base + CPU_CALL_HI] = 0
-    S[base + CPU_CALL_SHIFT] = 0
+    S[base + CPU_CALL_HOW] = 0
 
 
 @inlined
@@ -140,7 +140,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         S[base + CPU_CALL_STRIDES] = min(n, L.most)
         S[base + CPU_CALL_LO] = lo
         S[base + CPU_CALL_HI] = hi
-        S[base + CPU_CALL_SHIFT] = shift | (d & (o.ONE_SIZE | o.PMD_TOO) if n else int64(0))
+        S[base + CPU_CALL_HOW] = shift | (d & (o.ONE_SIZE | o.PMD_TOO) if n else int64(0))
         said = int64(whole) << 3
     elif op == o.TARGET_MM:
         for w in range(L.words):

@@ -9,9 +9,9 @@ from shootdown._machine import ops as o
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_GEN,
+    CPU_CALL_HOW,
     CPU_CALL_LO,
     CPU_CALL_MM,
-    CPU_CALL_SHIFT,
     CPU_CALL_STRIDES,
     G_CLEARED,
     G_FLAGS,
@@ -38,7 +38,7 @@ def with_range(huge: int, cleared: int = o.CLEARED_PMDS, flags: int = 0, **given
 def executed(machine: Tiny, *operands: int) -> tuple[int, int, int]:
     """Begin the flush of gather 0; return the pages that it names and log2 of the pages between two of them."""
     assert machine.step(o.FLUSH_BEGIN, 0, *operands).went_on
-    lo, hi, shift = machine.cpu(0)[CPU_CALL_LO : CPU_CALL_SHIFT + 1]
+    lo, hi, shift = machine.cpu(0)[CPU_CALL_LO : CPU_CALL_HOW + 1]
     return int(lo), int(hi), int(shift)
 
 

@@ -43,7 +43,7 @@ SHARED_PARTS = {
     "mask": "mask", "loaded": "loaded", "lazy": "lazy", "trim": "trim", "preempted": "preempted",
     "flush_on_entry": "preempted", "irq_off": "irq", "walking": "irq", "global": "global", "consider": "global",
     "call": "call", "call_mm": "call", "call_gen": "call", "call_strides": "call", "targets": "call",
-    "call_lo": "call", "call_hi": "call", "call_shift": "call",
+    "call_lo": "call", "call_hi": "call", "call_how": "call",
     "event": "event", "loaded_mm": "loaded", "user": "user", "entry": "entry", "frame": "frame", "held": "tlb",
     "links": "tlb",
 }  # fmt: skip

@@ -121,7 +121,7 @@ QUEUED = attrs.evolve(TABLES, of=Of.REQUEST)
 LOADED_MM = Cell("loaded_mm", Of.CPU)
 CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE = (
     Cell(part, Of.CPU)
-    for part in ("call", "call_mm", "call_gen", "call_strides", "call_lo", "call_hi", "call_shift")
+    for part in ("call", "call_mm", "call_gen", "call_strides", "call_lo", "call_hi", "call_how")
 )
 WHOLE_CALL = (CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE)
 TARGETS = Cell("targets", Of.CPU)
