@@ -5,10 +5,20 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
-from shootdown._machine.holding import bury_frames, condemn, entry_at, free_frames, occupants
+from shootdown._machine.holding import bury_frames, condemn, entry_at, occupants
 from shootdown._machine.layout import T_CPU, T_ON, T_REG, TASK_CELLS, Layout
 from shootdown._machine.sets import USER, cpu_set, put, take_out
 from shootdown._machine.variables import drained, load, store
+
+
+@inlined
+def has_references(S: Cells, L: Layout, frames: int, least: int) -> bool:
+    """Whether each of some frames, a mask, has so many references at least."""
+    while frames:
+        if int64(S[L.o_frame + lowest(frames)]) < least:
+            return False
+        frames = frames & (frames - 1)
+    return True
 
 
 @inlined
@@ -42,7 +52,7 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             S[regs + c] = old
     elif op == o.PUT_FRAMES:
         frames = (int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT) & ((int64(1) << L.frames) - 1)
-        if frames & free_frames(S, L):
+        if not has_references(S, L, frames, 1):
             return int64((o.NO_REFERENCE << 3) | o.FAILED), nxt
         free = int64(0)
         while frames:
@@ -55,12 +65,9 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             bury_frames(S, L, free)
     elif op == o.GET_FRAMES:
         frames = (int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT) & ((int64(1) << L.frames) - 1)
-        rest = frames
-        while rest:
-            if int64(S[L.o_frame + lowest(rest)]) == 0:
-                nxt = b
-                frames = int64(0)
-            rest = rest & (rest - 1)
+        if not has_references(S, L, frames, 1):
+            nxt = b
+            frames = int64(0)
         while frames:
             at = L.o_frame + lowest(frames)
             S[at] = int64(S[at]) + 1
@@ -68,7 +75,7 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
     elif op == o.QUEUE_FRAMES:
         frames = int64(S[regs + b]) >> o.ENTRY_PAGE_SHIFT << o.ENTRY_PAGE_SHIFT
         twice = (int64(S[regs + a]) & frames) >> o.ENTRY_PAGE_SHIFT
-        if twice & free_frames(S, L):
+        if not has_references(S, L, twice, 2):  # one for each time that it is noted
             return int64((o.NO_REFERENCE << 3) | o.FAILED), nxt
         S[regs + a] = int64(S[regs + a]) | frames
         while twice:  # the queue keeps one reference, which frees the frame or does not, as both would

@@ -25,7 +25,7 @@ _WORDS = {
     o.NOT_HELD: "nobody holds the lock",
     o.NOT_SHARED: "no process maps the table",
     o.NOT_BEGUN: "no gather of this mm has begun",
-    o.NO_REFERENCE: "a page that the register names has no reference left to drop: it is free already",
+    o.NO_REFERENCE: "a page that the register names has no reference left that could be dropped",
 }
 _REGISTERS = ("INDEX", "SLOT", "CLASS", "SCRATCH", "SCRATCH2")
 

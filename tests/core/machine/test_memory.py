@@ -84,9 +84,16 @@ def test_a_reference_that_there_is_not_can_not_be_dropped(step: tuple[int, ...])
     set_references(made, 1, 0)
     assert made.step(*step) == Took(o.FAILED, o.NO_REFERENCE, HERE)
     assert references(made) == [1, 0]
-    set_references(made, 1, 1)
+    set_references(made, 2, 2)
     assert made.step(*step).went_on
-    assert references(made) == [0, 0]
+    assert references(made) == [1, 1]
+
+
+def test_a_frame_has_a_reference_for_each_time_that_it_is_noted() -> None:
+    made = machine()
+    made.registers()[o.INDEX] = made.registers()[o.SCRATCH] = MAPS_FIRST
+    set_references(made, 1, 0)
+    assert made.step(o.QUEUE_FRAMES, o.INDEX, o.SCRATCH) == Took(o.FAILED, o.NO_REFERENCE, HERE)
 
 
 def test_a_free_frame_that_is_noted_once_loses_no_reference() -> None:

@@ -15,7 +15,6 @@ from shootdown._questions.explore import explorations, explore_case
 from shootdown._questions.simulate import simulate
 from shootdown._timed import endless
 from shootdown._values.errors import ShootdownError
-from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Scenario
 from shootdown._values.workload import Workload
 from shootdown.scenarios import Group, Model, Parameter, Problem, Table, ops
@@ -177,16 +176,16 @@ MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
     ),
     "a page that is freed twice": (
         lambda d: (d.model.frame(1), d.asm.set(3, 1 << ops.ENTRY_PAGE_SHIFT), d.asm.put_frames(3), d.asm.put_frames(3)),
-        "has no reference left to drop",
+        "has no reference left",
     ),
     "a page that is queued once too often": (
         lambda d: (
-            d.model.frame(0),
+            d.model.frame(1),
             d.asm.set(3, 1 << ops.ENTRY_PAGE_SHIFT),
             d.asm.queue_frames(4, 3),
             d.asm.queue_frames(4, 3),
         ),
-        "has no reference left to drop",
+        "has no reference left",
     ),
     "an unlock on one way alone": (lambda d: unlock_on_one_way(d), "nobody holds the lock"),
 }  # fmt: skip

@@ -33,7 +33,7 @@ _KINDS = tuple(
 class Memory:
     """A program's atoms: small ones, and one that is a whole page of a PMD entry.
 
-    `left`: of the references to each frame, those that no step drops yet.
+    `left`: of the references to each frame, those that no step drops or needs.
     """
 
     model: Model
@@ -166,12 +166,12 @@ def drawn_steps(draw: random.Random, scene: Setup) -> Problem:
     return _problem(draw, scene, model)
 
 
-def _drops(memory: Memory, frames: set[int]) -> bool:
-    """Let a step drop a reference to each of some frames, if there are as many that no other step drops."""
-    if not all(memory.left[frame] for frame in frames):
+def _has(memory: Memory, frames: set[int], references: int) -> bool:
+    """Give a step so many references to each of some frames, if there are as many that no other step has."""
+    if not all(memory.left[frame] >= references for frame in frames):
         return False
     for frame in frames:
-        memory.left[frame] -= 1
+        memory.left[frame] -= references
     return True
 
 
@@ -191,9 +191,9 @@ def _step(draw: random.Random, memory: Memory, classes: int, noted: set[int]) ->
         case "xchg":
             asm.entry_xchg(atom, draw.choice((0, _value(draw))), o.SCRATCH)
         case "queue":
-            if noted:  # what is noted twice loses a reference
+            if noted:  # what is noted twice loses one of two references
                 frames = {frame for frame in range(FRAMES) if draw.random() < 0.5}
-                if not _drops(memory, frames & noted):
+                if not _has(memory, frames & noted, 2):
                     return
                 asm.set(o.SCRATCH, sum(1 << o.ENTRY_PAGE_SHIFT + frame for frame in frames))
                 noted |= frames
@@ -206,7 +206,7 @@ def _step(draw: random.Random, memory: Memory, classes: int, noted: set[int]) ->
             asm.right_is_gone(o.SCRATCH2, atom, writes=draw.random() < 0.5)
         case "put":
             frame = draw.randrange(FRAMES)
-            if _drops(memory, {frame}):
+            if _has(memory, {frame}, 1):
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
                 asm.put_frames(o.SCRATCH)
         case "get":

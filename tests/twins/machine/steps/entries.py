@@ -83,7 +83,7 @@ def _note(w: World, task: int, register: int, frames: set[int]) -> None:
 def queue_frames(w: World, task: int, s: Words) -> Answer:
     frames = frames_in(w.tasks[task].registers[s.source])
     for frame in frames & frames_in(w.tasks[task].registers[s.register]):
-        assert w.frames[frame], "core calls that a mistake"
+        assert w.frames[frame] > 1, "core calls that a mistake"
         w.frames[frame] -= 1
     _note(w, task, s.register, frames)
     return None
