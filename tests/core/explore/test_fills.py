@@ -9,6 +9,7 @@ import pytest
 
 from shootdown._explore.engine import Explorer, Outcome, Reductions
 from shootdown._explore.problem import Problem
+from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
@@ -166,6 +167,14 @@ def test_a_seeded_defect_is_found_in_a_program_of_one_call(
 ) -> None:
     found = searched(program(setup_on(arch, platform), *names, writer=writer))
     assert (found.verdict, found.invariant) == (BUG, "stale-tlb-entry")
+
+
+def test_a_story_of_reads_one_by_one_names_what_each_walker_reads() -> None:
+    problem = program(setup_on("x86"), "mremap", writer=FlushesTheNextPage)
+    explorer = Explorer(problem, STEP_BY_STEP)
+    said = [line.atoms[0].text for line in tell(explorer, explorer.search()).lines]
+    assert "the walker caches the link to the table" in said
+    assert "the walker caches the translation of old" in said
 
 
 @pytest.mark.parametrize("reductions", [None, STEP_BY_STEP], ids=["at once", "step by step"])
