@@ -80,10 +80,12 @@ def test_the_compiled_copy_is_the_same_code_object_under_the_same_name():
 
 
 def test_it_is_made_once_and_names_compiled_copies_alone():
+    """Which are made when it is compiled: who loads it from disk needs none of them."""
     from shootdown._compilation.backend.dispatchers import within
 
     assert compiled(answer) is compiled(answer) is within(answer)
     world = compiled(answer).py_func.__globals__
+    assert compiled(answer)(20) == 42
     assert world["plus_offset"] is within(plus_offset)
     assert world["plus_offset"].py_func.__globals__["twice"] is within(twice)
     assert world["plus_offset"].py_func.__globals__["OFFSET"] is OFFSET
@@ -115,6 +117,8 @@ def test_an_inlined_copy_is_another_function_of_the_same_code():
 def test_kernels_may_call_themselves_and_one_another_in_a_circle():
     # numba types a circle where one of its branches ends.
     assert compiled(factorial)(5) == factorial(5) == 120
+    for made in (compiled(is_even), compiled(is_odd)):
+        made._cache.load_overload((), made.targetctx)  # as numba does before it compiles
     assert compiled(is_even).py_func.__globals__["is_odd"] is compiled(is_odd)
     assert compiled(is_odd).py_func.__globals__["is_even"] is compiled(is_even)
 
@@ -182,8 +186,8 @@ def more_bits(a, b):
 def test_an_instruction_is_replaced_in_the_compiled_copy():
     from shootdown._compilation.backend.instructions import popcount
 
-    assert compiled(more_bits).py_func.__globals__["bits_set"] is popcount
     assert compiled(more_bits)(7, 8) is more_bits(7, 8) is True
+    assert compiled(more_bits).py_func.__globals__["bits_set"] is popcount
 
 
 def test_what_a_plugin_compiled_itself_may_call_kernels():

@@ -11,6 +11,7 @@ from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
 
+from shootdown._compilation.backend.loading import rebuilt
 from shootdown._compilation.folders import folder_of, is_private
 from shootdown._compilation.sources import digest, is_edited
 
@@ -40,19 +41,31 @@ class _Place:
         return str(self._line)
 
 
+class _Kernels(FunctionCache._impl_class):  # type: ignore[misc,valid-type]
+    # numba offers no other way to say where a kernel is kept, and how it is loaded.
+    _locator_classes = [_Place]  # noqa: RUF012
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        return rebuilt(target_context, payload)
+
+
 class _Kept(FunctionCache):
-    # numba offers no other way to say where a kernel is kept.
-    _impl_class = type("_Impl", (FunctionCache._impl_class,), {"_locator_classes": [_Place]})  # type: ignore[assignment]
+    _impl_class = _Kernels
 
 
 class Disk:
     """numba's disk cache of one kernel, made at its first use: most kernels are only inlined into others.
 
     The cache key has a digest of the kernel's sources.
+
+    Args:
+        function: the kernel's copy.
+        before_compiling: called before it is compiled, as it is not on disk.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], before_compiling: Callable[[], None]) -> None:
         self._function = function
+        self._before_compiling = before_compiling
 
     @functools.cached_property
     def made(self) -> Any:
@@ -73,6 +86,19 @@ class Disk:
     def keeps(self) -> bool:
         """Whether there is a folder for it."""
         return not isinstance(self.made, NullCache)
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Load a kernel; None if it is not kept.
+
+        numba's own method makes the context ready to compile first: what compiles a kernel does so itself.
+        """
+        found = None
+        if self.keeps:
+            with self.made._guard_against_spurious_io_errors():
+                found = self.made._load_overload(signature, target_context)
+        if found is None:
+            self._before_compiling()
+        return found
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep a kernel; it runs all the same if the disk is full or read-only."""

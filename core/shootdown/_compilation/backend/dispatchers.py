@@ -50,8 +50,7 @@ def dispatcher(function: Callable[..., Any]) -> Any:
         return within(function)
     if function not in _entries:  # what is inlined into other kernels has no entry for Python
         teach()
-        made = _entries[function] = _alone(function, _WHOLE)
-        made._cache = Disk(made.py_func)
+        _entries[function] = _kept(function, njit(**_WHOLE))
     return _entries[function]
 
 
@@ -59,7 +58,11 @@ def within(function: Callable[..., Any]) -> Any:
     """Make the dispatcher of a kernel that other kernels call, and of the kernels that it names."""
     if function not in _made:
         manner = MANNERS[function]
-        _make(function, njit(**_FLAGS_OF[manner]), kept=manner is Manner.KERNEL)
+        compile_ = njit(**_FLAGS_OF[manner])
+        if manner is Manner.KERNEL:
+            _made[function] = _kept(function, compile_)
+        else:
+            _make(function, compile_)
     teach()
     return _made[function]
 
@@ -100,11 +103,22 @@ def _alone(function: Callable[..., Any], flags: dict[str, Any]) -> Any:
     return made
 
 
-def _make(function: Any, compile_: Callable[..., Any], *, kept: bool) -> None:
+def _kept(function: Callable[..., Any], compile_: Callable[..., Any]) -> Any:
+    """Make the dispatcher of a kernel that is kept on disk; of those that it names only if it has to be compiled."""
+    plain = _plain(function)
+    copy = copied(plain)
+    made = compile_(copy)
+    _refuse_modules(plain)
+    settle_it = functools.partial(_settle, copy, function)
+    if plain.__closure__:  # its values are a part of the key on disk
+        settle_it()
+    made._cache = Disk(copy, settle_it)
+    return made
+
+
+def _make(function: Any, compile_: Callable[..., Any]) -> None:
     copy = copied(_plain(function))
-    made = _made[function] = compile_(copy)
-    if kept:
-        made._cache = Disk(copy)
+    _made[function] = compile_(copy)
     _settle(copy, function)
 
 
@@ -128,7 +142,7 @@ def _instead(value: Any) -> Any:
             return pkgutil.resolve_name(INSTRUCTIONS[value])
     # A plugin may compile its helpers itself, and they may name kernels, which must then be compiled copies.
     if isinstance(value, Dispatcher) and value not in _made and _names_kernels(value):
-        _make(value, jit(**value.targetoptions), kept=False)
+        _make(value, jit(**value.targetoptions))
     if isinstance(value, Dispatcher):
         return _made.get(value, value)
     return value
