@@ -68,10 +68,17 @@ def kernels(_: Registry, chosen: list[Architecture]) -> list[Row]:
 
 
 def workloads(installed: Registry, _: list[Architecture]) -> list[Row]:
-    """Return a row for each workload."""
+    """Return a row for each workload, and for each program that is shipped."""
+    from shootdown._programs.reading import read_file
+    from shootdown._programs.shipped import shipped
+
+    known = [(value.name, value.parameters, value.summary) for value in installed.workloads().values()]
+    for path in shipped().values():
+        program = read_file(path)
+        known.append((program.name, program.parameters, program.summary))
     return [
-        {"workload": value.name, "parameters": _names(value.parameters), "summary": value.summary}
-        for value in installed.workloads().values()
+        {"workload": name, "parameters": _names(parameters), "summary": summary}
+        for name, parameters, summary in known
     ]
 
 

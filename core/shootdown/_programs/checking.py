@@ -127,6 +127,12 @@ def _check_forks(program: Program, forked: dict[str, str]) -> None:
         first = next(iter(program.processes.values()))
         raise ShootdownError(f"{first.at}: each process is forked by another, so none is there to begin")
     for child, parent in forked.items():
+        names = [name for name in used(program.processes[parent]) if program.memory[name].kind == "thp"]
+        if names:
+            raise ShootdownError(
+                f"{program.processes[child].at}: {parent} forks it and has thp memory ({names[0]}): what a write to a "
+                "shared huge page does is not counted yet"
+            )
         if parent in forked and _ordinary(program, program.processes[forked[parent]]):
             raise ShootdownError(
                 f"{program.processes[child].at}: {parent}, which was forked itself, forks it: pages of ordinary memory "

@@ -13,11 +13,10 @@ import attrs
 from shootdown._programs.checking import check
 from shootdown._programs.language import MOST_BYTES, Reader, read_size
 from shootdown._programs.program import KINDS, Memory, Process, Program, Spot, Thread
+from shootdown._programs.shipped import SUFFIX
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.parameter import Parameter, Value
 
-#: The end of the names of program files.
-SUFFIX = ".toml"
 _NAME = re.compile(r"[A-Za-z_][\w-]*")
 _USE = re.compile(r"\$([A-Za-z_]\w*)")
 #: Places begin and end at multiples of it, on every architecture.
@@ -307,6 +306,7 @@ def _line(lines: tuple[str, ...], keys: tuple[str, ...], text: str) -> int:
     for depth in range(len(keys), -1, -1):
         head = ".".join(keys[:depth])
         starts = [number for number, name in heads.items() if name == head] if depth else [0]
+        starts = starts or [number for number, name in heads.items() if name.startswith(f"{head}.")]
         if not starts:
             continue
         begin = starts[0]

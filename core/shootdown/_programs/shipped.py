@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from shootdown._programs.reading import SUFFIX
-
+#: The end of the names of program files.
+SUFFIX = ".toml"
 _FOLDER = Path(__file__).parent / "presets"
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shootdown._plugins.registry import registry
-from shootdown._programs.reading import SUFFIX, read_file, read_values
-from shootdown._programs.shipped import shipped
+from shootdown._programs.shipped import SUFFIX, shipped
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
 
@@ -28,6 +27,8 @@ def workload_named(subject: Subject) -> Workload:
         ShootdownError: there is no such workload or file, or something is wrong in the program.
     """
     if is_program(subject):
+        # Imported here: most questions are about no program.
+        from shootdown._programs.reading import read_file, read_values
         from shootdown._programs.subjects import workload_of
 
         return workload_of(read_values(subject) if isinstance(subject, Mapping) else read_file(subject))

@@ -61,5 +61,8 @@ def charges(
     charged = cost_of >= 0
     time = np.where(charged, costs[cost_of], 0)
     time = np.where(what & VARIES, time * table[:, 2], time)
-    what = what + CHARGED * charged + USER_MODE * np.isin(cost_of, (USER, START, len(COST_NAMES)))
+    exact = cost_of == len(COST_NAMES)  # so many nanoseconds, no more and no less
+    what = (
+        (what & ~(VARIES * exact)) + CHARGED * charged + USER_MODE * (np.isin(cost_of, (USER, START)) | exact)
+    )
     return np.column_stack((time, what)).astype(np.int64).ravel()
