@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, TypeVar
 
 import pluggy
@@ -198,6 +199,8 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> P
     def call(hook: str, vet: Callable[[str, Any], T], none: T) -> T:
         # pluggy answers with a list: empty where the plugin lacks the hook or its function returned None.
         answers = manager.subset_hook_caller(hook, others)()
+        if answers and isinstance(answers[0], CoroutineType):
+            answers[0].close()  # it is refused; Python would warn that it never ran
         return vet(hook, answers[0]) if answers else none
 
     return Plugin(

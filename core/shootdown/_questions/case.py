@@ -315,11 +315,35 @@ def machines(
     return chosen
 
 
+def all_platforms(
+    installed: Registry, arch: Sequence[str]
+) -> Sequence[tuple[Architecture, Mapping[str, Platform]]]:
+    """Choose all platforms of the architectures that are named; of all that flush if none is.
+
+    Raises:
+        ShootdownError: a name is unknown, a named architecture has no platform, or there is none that flushes.
+    """
+    if arch:
+        owners = [installed.architecture(name) for name in arch]
+        return [(owner, _there_are(installed, owner)) for owner in owners]
+    known = installed.architectures().values()
+    found = [(owner, installed.platforms(owner.name)) for owner in known if owner.lower is not None]
+    found = [pair for pair in found if pair[1]]
+    if not found:
+        raise ShootdownError("no architecture is loaded that says how it flushes: see `shootdown plugins`")
+    return found
+
+
+def _there_are(installed: Registry, owner: Architecture) -> Mapping[str, Platform]:
+    found = installed.platforms(owner.name)
+    if not found:
+        raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
+    return found
+
+
 def _of(installed: Registry, owner: Architecture, platforms: Sequence[str]) -> list[Platform]:
     """Choose the platforms of a named architecture: those named that it has, else its first."""
-    there_are = installed.platforms(owner.name)
-    if not there_are:
-        raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
+    there_are = _there_are(installed, owner)
     if not platforms:
         return list(there_are.values())[:1]
     chosen = [there_are[name] for name in platforms if name in there_are]

@@ -14,11 +14,10 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case, machines
+from shootdown._questions.case import Case, all_platforms, machines
 from shootdown._questions.equal import key_of
 from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch
 from shootdown._questions.workers import divided
-from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import resolve
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE
@@ -127,16 +126,10 @@ def _machines(
     if platforms:
         pairs = machines(installed, arch, platforms)
         return [(owner, [platform.name]) for owner, platform in pairs]
-    owners = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
-    there_are = [(owner, installed.platforms(owner.name)) for owner in owners if owner.lower is not None]
-    found = [
+    return [
         (owner, list(own) if patched else [group[0] for group in alike(owner, list(own.values()), kernels)])
-        for owner, own in there_are
-        if own
+        for owner, own in all_platforms(installed, arch)
     ]
-    if not found:
-        raise ShootdownError("no architecture is loaded that says how it flushes: see `shootdown plugins`")
-    return found
 
 
 def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[str]) -> list[list[str]]:
@@ -149,7 +142,8 @@ def alike(owner: Architecture, platforms: Sequence[Platform], kernels: Sequence[
 
 def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> Any:
     """Return a key that differs for platforms that flush differently."""
-    assert owner.lower is not None
+    if owner.lower is None:
+        return ()
     found: list[Any] = [owner.preempts(platform)]
     for kernel in kernels:
         lowering = owner.lower(resolve(kernel, owner), platform)

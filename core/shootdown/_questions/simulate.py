@@ -10,7 +10,7 @@ import attrs
 
 from shootdown._questions.building import built
 from shootdown._questions.called import called
-from shootdown._questions.case import Case
+from shootdown._questions.case import Case, expect
 from shootdown._questions.equal import key_of_runs
 from shootdown._questions.patching import never_called
 from shootdown._values.errors import ShootdownError
@@ -95,7 +95,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         else:
             for _ in RUNS:
                 after_run()
-    remarks = called(f"workload {case.program.name}: remarks()", case.program.remarks, setup)
+    remarks = _remarks(case, setup)
     counted = found.counted
     return _row(
         case,
@@ -114,8 +114,27 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         ),
         interrupts=found.interrupts,
         instructions=found.instructions,
-        applied=case.program.applied(setup),
+        applied=_applied(case, setup),
     )
+
+
+def _remarks(case: Case[Workload], setup: Setup) -> tuple[str, ...]:
+    """Return a workload's own remarks."""
+    what = f"workload {case.program.name}: remarks()"
+    found = called(what, case.program.remarks, setup)
+    expect(what, found, Iterable)
+    remarks = (found,) if isinstance(found, str) else called(what, tuple, found)
+    for remark in remarks:
+        expect(what, remark, str)
+    return remarks
+
+
+def _applied(case: Case[Workload], setup: Setup) -> Mapping[str, int]:
+    """Return how many of something there were, where a parameter asked for more."""
+    what = f"workload {case.program.name}: applied()"
+    found = called(what, case.program.applied, setup)
+    expect(what, found, Mapping)
+    return found
 
 
 @attrs.frozen

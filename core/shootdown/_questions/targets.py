@@ -19,7 +19,7 @@ from shootdown._machine.functions import DECLARED
 from shootdown._machine.machine import Machine
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import PATCH_GROUP, Case, Question, machines, prepare
+from shootdown._questions.case import PATCH_GROUP, Case, Question, all_platforms, machines, prepare
 from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import counts_of
 from shootdown._values.errors import ShootdownError
@@ -250,8 +250,7 @@ def _question(cell: Cell) -> Question[Workload]:
 def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
     if platforms:
         return list(machines(installed, arch, platforms))
-    chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
-    return [(one, platform) for one in chosen for platform in installed.platforms(one.name).values()]
+    return [(one, platform) for one, own in all_platforms(installed, arch) for platform in own.values()]
 
 
 #: Whether a walker needs the sync is found out with a sync that is sent to all CPUs, whatever kernel and patch do.

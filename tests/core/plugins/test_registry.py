@@ -142,6 +142,10 @@ BROKEN = {
         "@hookimpl\ndef shootdown_workloads(): return (w for w in ())",
         "shootdown_workloads returned a generator, not a list or tuple",
     ),
+    "a coroutine and no list": (
+        "@hookimpl\nasync def shootdown_workloads(): return []",
+        "shootdown_workloads returned a coroutine, not a list or tuple",
+    ),
     "strings where architectures belong": (
         "@hookimpl\ndef shootdown_architectures(): return ['a']",
         "shootdown_architectures returned a str where a named architecture belongs",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import shootdown
 from shootdown import scenarios as public
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case, Question, machines, prepare, questions
+from shootdown._questions.case import Case, Question, all_platforms, machines, prepare, questions
 from shootdown._values.errors import ShootdownError
 from shootdown._values.flushes import AUTO, FlushWay
 
@@ -187,3 +187,30 @@ def test_a_machine_wide_asid_is_there_from_the_start_where_a_way_that_needs_one_
     for kernel, name in (("6.14", None), ("7.0", "INVLPGB")):
         case = ask(workload, "x86", "amd-server", kernel=kernel)
         assert case.setup().lowering.global_asid_instruction == name
+
+
+class Installed:
+    """A registry of two architectures: x86, and one that has nothing but a name."""
+
+    def __init__(self, *names: str) -> None:
+        bare = attrs.evolve(registry().architecture("x86"), name="bare", platforms=(), lower=None)
+        there_are = {"bare": bare, "x86": registry().architecture("x86")}
+        self.known = {name: there_are[name] for name in names}
+
+    def architecture(self, name: str) -> Any:
+        return self.known[name]
+
+    def architectures(self) -> Any:
+        return self.known
+
+    def platforms(self, name: str) -> Any:
+        return {one.name: one for one in self.known[name].platforms}
+
+
+def test_an_architecture_without_platforms_is_left_out_unless_it_is_named() -> None:
+    installed: Any = Installed("bare", "x86")
+    assert [owner.name for owner, _ in all_platforms(installed, [])] == ["x86"]
+    with pytest.raises(ShootdownError, match="architecture bare has no platform"):
+        all_platforms(installed, ["x86", "bare"])
+    with pytest.raises(ShootdownError, match="no architecture is loaded that says how it flushes"):
+        all_platforms(Installed("bare"), [])  # type: ignore[arg-type]

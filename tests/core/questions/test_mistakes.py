@@ -391,6 +391,33 @@ def test_what_else_of_a_workload_fails_is_one_line_too(part: str) -> None:
         simulate(prepare(question))
 
 
+@pytest.mark.parametrize(
+    ("part", "made", "said"),
+    [
+        ("remarks", 5, "returned 5; it is to return Iterable"),
+        ("remarks", None, "returned None; it is to return Iterable"),
+        ("remarks", ["fine", 7], "returned 7; it is to return str"),
+        ("applied", [1], r"returned \[1\]; it is to return Mapping"),
+    ],
+)
+def test_what_else_of_a_workload_returns_another_type_is_one_line(part: str, made: Any, said: str) -> None:
+    with pytest.raises(ShootdownError, match=rf"workload own: {part}\(\) {said}"):
+        simulate(prepare(_question_of(**{part: lambda _: made})))
+
+
+def test_a_remark_by_itself_is_one_and_not_its_letters() -> None:
+    assert "mind this" in simulate(prepare(_question_of(remarks=lambda _: "mind this"))).remarks
+
+
+def _question_of(**parts: Any) -> Any:
+    def build(scene: Any) -> Any:
+        return _one(scene, lambda model: None).build()
+
+    workload = Workload(name="own", summary="own", parameters=(), build=build, **parts)
+    (question,) = questions(workload, machines(registry(), ["x86"], []), ["7.0"])
+    return question
+
+
 def _never_written(_: Any) -> Any:
     raise NotImplementedError
 
