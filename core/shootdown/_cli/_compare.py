@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -58,7 +58,8 @@ def command(
             patch=patch,
         )
         with _common.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
-            done.extend(run_cases(chosen, advance))  # what was done before an interrupt stays
+            besides = () if as_json else _told_of(chosen)
+            done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
@@ -88,6 +89,13 @@ def command(
 def _what(workload: str, rows: int) -> str:
     """Return the label of the progress bar."""
     return f"{workload}: {rows} row{'s' if rows > 1 else ''}"
+
+
+def _told_of(chosen: list[Case[Workload]]) -> Sequence[Callable[[], object]]:
+    """Return what the lines below the table need to know besides the rows."""
+    from shootdown._report.headline import searches
+
+    return searches(chosen)
 
 
 def _lines(chosen: list[Case[Workload]], done: list[Result], width: int) -> list[str]:

@@ -29,7 +29,7 @@ from shootdown._compilation.worlds import copied, settle
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: CPU seconds of plain kernels after which numba is loaded: about the time that loading takes.
-WORTH_IT = 0.6
+WORTH_IT = 0.3
 WAYS = ("auto", "now", "never")
 
 _compiled: dict[Callable[..., Any], Any] = {}
@@ -158,16 +158,28 @@ def _saying(function: Callable[..., Any]) -> Any:
     return patience.saying(function, made)
 
 
-class _Budget:
-    """CPU seconds that plain kernels have taken in this process."""
+class _Budget(threading.local):
+    """CPU seconds that plain kernels have taken in this process, and whether this thread has small work."""
 
-    def __init__(self) -> None:
-        self.spent = 0.0
-        self.small = False
+    spent_by_all = 0.0
+    small = False
+
+    @property
+    def spent(self) -> float:
+        return _Budget.spent_by_all
+
+    @spent.setter
+    def spent(self, seconds: float) -> None:
+        _Budget.spent_by_all = seconds
 
     @property
     def lasts(self) -> bool:
         return self.small or self.spent < WORTH_IT
+
+    def foresee(self, seconds: float) -> None:
+        """Say how long plain kernels are going to take at least: if that is too long, numba is loaded at once."""
+        if self.spent + seconds >= WORTH_IT:
+            self.spent = max(self.spent, WORTH_IT)
 
 
 budget = _Budget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -98,23 +99,34 @@ def cases(
 
 
 def run_cases(
-    chosen: Sequence[Case[Workload]], after_run: Callable[[], None] = lambda: None
+    chosen: Sequence[Case[Workload]],
+    after_run: Callable[[], None] = lambda: None,
+    besides: Sequence[Callable[[], object]] = (),
 ) -> Iterator[Result]:
     """Run prepared cases and yield the result of each, in their order.
 
-    When the engine is compiled, as many run at once as there are CPUs: compiled runs leave Python to the threads that
-    build the programs of the next cases.
+    When the engine is compiled, several run at once: compiled runs leave Python to the threads that build the programs
+    of the next cases. One thread more than there are CPUs, as one of them often waits for Python.
 
     Args:
         chosen: the cases.
         after_run: called after each run, perhaps by another thread.
+        besides: what else is to be done that takes Python's time, while compiled runs leave it; not done if they don't.
     """
     done = 0
     while done < len(chosen) and not (cores() > 1 and len(chosen) - done > 1 and _is_compiled()):
         yield simulate(chosen[done], after_run)
         done += 1
     if done < len(chosen):
-        yield from in_threads(lambda case: simulate(case, after_run), chosen[done:], cores())
+        runs = [functools.partial(simulate, case, after_run) for case in chosen[done:]]
+        work: list[Callable[[], Any]] = [*besides, *runs]
+        for number, found in enumerate(in_threads(_do, work, cores() + 1)):
+            if number >= len(besides):
+                yield found
+
+
+def _do(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def _is_compiled() -> bool:

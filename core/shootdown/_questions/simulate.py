@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from shootdown._compilation.running import budget
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, expect
@@ -45,6 +46,8 @@ def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
 
 #: The number of runs of a case, for progress.
 RUNS = ("low", "likely", "high")
+#: CPU seconds of a step as plain Python. A program of many steps takes about as many, or more.
+_PLAIN_STEP = 10e-6
 
 
 def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -> Result:
@@ -84,6 +87,7 @@ def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
         found = _known.get(key)
         if found is None:
             runs = {}
+            budget.foresee(len(RUNS) * len(machine.code.cost) * _PLAIN_STEP)
             for which in RUNS:
                 runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
                 after_run()

@@ -8,7 +8,7 @@ row's kernel and platform is what the explorer finds there; where it has no verd
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 
 import attrs
@@ -79,6 +79,17 @@ def story(pairs: Sequence[Pair], width: int) -> list[str]:
             lines += paragraph(fact, width, first="- ")
         lines += _beside_the_report(group, width)
     return lines
+
+
+def searches(chosen: Sequence[Case[Workload]]) -> list[Callable[[], object]]:
+    """Return what `story` asks the explorer about some cases: what is asked before it need not be found once more."""
+    return [
+        partial(_explored, case)
+        for case in chosen
+        if case.program.name == _WORKLOAD
+        and case.refusal() is None
+        and _generation(case) in ("none", "proposal")
+    ]
 
 
 def _one_size(pairs: Sequence[Pair]) -> bool:

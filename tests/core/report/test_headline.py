@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ from tests.core.report.values import SECOND, result, span
 
 from shootdown._compilation import running
 from shootdown._questions.compare import cases
-from shootdown._report.headline import Pair, always_shown, story
+from shootdown._report.headline import Pair, _search, always_shown, searches, story
 
 REPORTED = {"children": 1000, "gib": 1200, "pages": 100}
 
@@ -159,6 +160,32 @@ def test_a_sentence_about_safety_is_explored_once_for_rows_that_ask_the_same(
     told(rows[0])
     monkeypatch.setattr("shootdown._questions.explore.explore_case", lambda *_, **__: pytest.fail("explored"))
     assert ": SAFE)" in told(rows[1])
+
+
+def test_searches_find_what_the_sentences_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = pair("6.15", cpus=96)
+    _search.cache_clear()
+    for search in searches([row[0], pair("7.0")[0]]):
+        search()
+    monkeypatch.setattr("shootdown._questions.explore.explore_case", lambda *_, **__: pytest.fail("explored"))
+    assert ": SAFE)" in told(row)
+
+
+def test_work_is_small_in_its_own_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.budget, "spent", 10 * running.WORTH_IT)
+    with running.small_work(), ThreadPoolExecutor(1) as other:
+        assert not other.submit(lambda: running.budget.lasts).result()
+        assert running.budget.lasts
+
+
+def test_work_that_is_foreseen_to_take_too_long_for_plain_python_is_not_begun_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running.budget, "spent", 0.0)
+    running.budget.foresee(running.WORTH_IT / 2)
+    assert running.budget.spent == 0.0
+    running.budget.foresee(running.WORTH_IT)
+    assert not running.budget.lasts
 
 
 def test_small_work_stays_plain_even_after_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
