@@ -123,10 +123,16 @@ def runnable(function: F) -> F:
     return ready
 
 
-def runs_compiled(function: Callable[..., Any]) -> bool:
-    """Whether calls of a kernel run compiled by now, for the types of arguments that it was called with so far."""
+def will_run_compiled(function: Callable[..., Any]) -> bool:
+    """Whether calls of a kernel run compiled by now, or will as it is on disk and plain Python had its time."""
     made = _compiled.get(function)
-    return made is not None and bool(getattr(made, "overloads", None))
+    if made is not None and getattr(made, "overloads", None):
+        return True
+    if not compiles() or (budget.lasts and way() == "auto"):
+        return False
+    from shootdown._compilation.backend.disk import is_kept
+
+    return is_kept(compiled(function))
 
 
 def unkept(function: F) -> F:

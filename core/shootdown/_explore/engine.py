@@ -191,19 +191,21 @@ class Explorer:
         most_states: int = 50_000_000,
         most_bytes: int = 2 << 30,
         progress: Callable[[int, int], None] = lambda *_: None,
+        verdict_only: bool = False,
     ) -> Outcome:
         """Search breadth first.
 
         Args:
             most_states, most_bytes: bounds; when one is hit, the verdict is `inconclusive`.
             progress: called now and then with states found and states expanded.
+            verdict_only: nobody asks for the story of a bug: its path may leave out moves, and be a longer one.
         """
         bounds = (most_states, most_bytes, progress)
         if not self._lets_arrive:
             return self._searched(*bounds)
         self.rules = self.rules._replace(arrive=1)
         fewer = self._searched(*bounds)
-        if fewer.verdict in (BUG, LIVELOCK):
+        if fewer.verdict in (BUG, LIVELOCK) and not verdict_only:
             kept = self.marks, self.start, self.assumed
             self._search_without_arrivals()
             outcome = self._searched(*bounds)

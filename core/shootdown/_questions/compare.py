@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shootdown._compilation.running import runs_compiled
+from shootdown._compilation.running import will_run_compiled
 from shootdown._compilation.threads import cores, in_threads
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import read_patch, refuse_unreached
-from shootdown._questions.simulate import simulate
+from shootdown._questions.simulate import begun, simulate
 from shootdown._questions.subjects import Subject, workload_named
 from shootdown._values.result import Result
 from shootdown._values.series import newest_known
@@ -113,16 +113,16 @@ def run_cases(
         after_run: called after each run, perhaps by another thread.
         besides: what else is to be done that takes Python's time, while compiled runs leave it; not done if they don't.
     """
-    done = 0
-    while done < len(chosen) and not (cores() > 1 and len(chosen) - done > 1 and _is_compiled()):
-        yield simulate(chosen[done], after_run)
-        done += 1
-    if done < len(chosen):
-        runs = [functools.partial(simulate, case, after_run) for case in chosen[done:]]
-        work: list[Callable[[], Any]] = [*besides, *runs]
-        for number, found in enumerate(in_threads(_do, work, cores() + 1)):
-            if number >= len(besides):
-                yield found
+    for done, case in enumerate(chosen):
+        run = begun(case)
+        if cores() > 1 and len(chosen) - done > 1 and _is_compiled():
+            rest = [functools.partial(simulate, other, after_run) for other in chosen[done + 1 :]]
+            work: list[Callable[[], Any]] = [functools.partial(run, after_run), *besides, *rest]
+            for number, found in enumerate(in_threads(_do, work, cores() + 1)):
+                if not 0 < number <= len(besides):
+                    yield found
+            return
+        yield run(after_run)
 
 
 def _do(work: Callable[[], Any]) -> Any:
@@ -130,7 +130,7 @@ def _do(work: Callable[[], Any]) -> Any:
 
 
 def _is_compiled() -> bool:
-    """Whether runs are compiled by now."""
+    """Whether the next run is compiled."""
     from shootdown._timed.scheduler import run
 
-    return runs_compiled(run)
+    return will_run_compiled(run)

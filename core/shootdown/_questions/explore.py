@@ -274,6 +274,7 @@ def explore_case(
     progress: Callable[[int, int], None] = lambda *_: None,
     soak: Soak | None = None,
     stories: bool = False,
+    verdict_only: bool = False,
 ) -> Verdict:
     """Explore one case: the worst verdict of all ways in which the platform may flush.
 
@@ -284,6 +285,7 @@ def explore_case(
         progress: called now and then with the numbers of states found and expanded.
         soak: make random walks in place of a search.
         stories: add the story to a bug's verdict.
+        verdict_only: nobody asks for more of what is found, such as the story or the number of states.
     """
     from shootdown._explore.engine import Explorer
     from shootdown._explore.problem import Problem
@@ -299,7 +301,9 @@ def explore_case(
         if soak is not None:
             outcome = soak.walk(explorer, progress)
         else:
-            outcome = explorer.search(most_states=most_states, most_bytes=most_bytes, progress=progress)
+            outcome = explorer.search(
+                most_states=most_states, most_bytes=most_bytes, progress=progress, verdict_only=verdict_only
+            )
         missed = [name for name in case.program.window if name not in outcome.reached]
         verdict = VACUOUS if outcome.verdict == SAFE and missed else outcome.verdict
         found = _verdict(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -63,11 +64,41 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
     Raises:
         ShootdownError: the run hangs, or the machine needs more memory than there is.
     """
+    return begun(case)(after_run)
+
+
+def begun(case: Case[Workload]) -> Callable[[Callable[[], None]], Result]:
+    """Write the programs of a case, and return what runs them as `simulate` does.
+
+    Args:
+        case: a prepared case.
+
+    Raises:
+        ShootdownError: the machine needs more memory than there is.
+    """
+    from shootdown._machine.machine import Machine
+
     reason = case.refusal()
     if reason is not None:
-        return _row(case, supported=False, reason=reason)
+        row = _row(case, supported=False, reason=reason)
+        return lambda after_run: row
+    with _memory(case):
+        setup = case.setup()
+        machine = built(case, setup, Machine)
+    budget.foresee(len(RUNS) * len(machine.code.cost) * _PLAIN_STEP)
+
+    def run(after_run: Callable[[], None]) -> Result:
+        with _memory(case):
+            return _simulated(case, setup, machine, after_run)
+
+    return run
+
+
+@contextmanager
+def _memory(case: Case[Workload]) -> Iterator[None]:
+    """Name the case that does not fit into memory."""
     try:
-        return _simulated(case, after_run)
+        yield
     except MemoryError:
         values = ", ".join(f"{name}={value}" for name, value in case.parameters.items())
         raise ShootdownError(
@@ -75,19 +106,15 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
         ) from None
 
 
-def _simulated(case: Case[Workload], after_run: Callable[[], None]) -> Result:
-    from shootdown._machine.machine import Machine
+def _simulated(case: Case[Workload], setup: Setup, machine: Machine, after_run: Callable[[], None]) -> Result:
     from shootdown._timed.run import run_machine
 
-    setup = case.setup()
-    machine = built(case, setup, Machine)
     seed = int(case.parameters["seed"])
     key = key_of_runs(case, machine)
     with _running.setdefault(key, threading.Lock()):  # another thread may have the same one under way
         found = _known.get(key)
         if found is None:
             runs = {}
-            budget.foresee(len(RUNS) * len(machine.code.cost) * _PLAIN_STEP)
             for which in RUNS:
                 runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
                 after_run()
