@@ -211,6 +211,26 @@ class Ordinary:
             elif area.folio not in done:
                 done.add(area.folio)
                 self._zap_folio(here, [part for part in areas if part.folio == area.folio], queue)
+            if reclaims:
+                self._reclaim(here, area, areas, queue)
+
+    def _reclaim(self, here: Cut, area: Area, areas: tuple[Area, ...], queue: PageQueue) -> None:
+        """Write the freeing of tables that a call covers whole, once it is past the last of their areas.
+
+        zap_pte_range() frees a table that it covers whole even if it found nothing in it.
+        """
+        if area.table < 0:
+            count, lo = area.tables, area.lo
+        else:
+            lo = area.table * here.table_pages
+            count = int(area.hi == lo + here.table_pages and any(one.lo == lo for one in areas))
+        if count and not area.huge:
+            with (
+                self._if_equal(self._table_of(here, area), 1),
+                self.asm.function("try_get_and_clear_pmd", "mm/pt_reclaim.c"),
+            ):
+                self._put(self._table_of(here, area), 0)
+                self._queue_tables(count, lo, queue)
 
     def _zap_area(self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool) -> None:
         if not area.pages:
@@ -226,10 +246,8 @@ class Ordinary:
                 OUTER, area.pages, queue, huge=bool(area.huge), clean=clean, reclaims=whole and sparse is None,
                 at=area.first, count=max(area.huge, 1), spread=sparse,
             )  # fmt: skip
-            if whole:
+            if whole and sparse is None:
                 self._put(self._table_of(here, area), 0)
-                if sparse is not None:
-                    self._queue_tables(area.tables, area.lo, queue)
 
         clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
         if dirty:
