@@ -28,7 +28,7 @@ SCHEMA = 1
 )
 @click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
 @_common.set_option
-@click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM has to be a scenario.")
+@click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM is explored.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
 @_lore.option
 @_common.json_option
@@ -55,7 +55,7 @@ def command(
     from shootdown._questions.history import history
     from shootdown._questions.trials import program_named
 
-    what = program_named(program)
+    what = program_named(program, explored=verdict)
     with _common.working() as say:
         done = 0
 

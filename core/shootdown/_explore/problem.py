@@ -24,6 +24,7 @@ class Problem:
         tables: tables of records whose rows may be permuted.
         mm_locks: the number of the first lock that belongs to an mm.
         lanes: a description of what each CPU does, for stories.
+        remarks: what a reader of the verdict must know.
     """
 
     machine: Machine
@@ -37,6 +38,7 @@ class Problem:
     tables: tuple[Table, ...] = ()
     mm_locks: tuple[int, ...] = ()
     lanes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         """Check that all fits together, and let walk caches hold links."""

@@ -302,9 +302,9 @@ class Gathers:
 
     @function("tlb_finish_mmu", _FILE)
     def finish(self, g: int, *, nested: bool = True) -> None:
-        """Write `tlb_finish_mmu()`; before 99baac21e458 (4.13) it did not check for nested gathers."""
+        """Write `tlb_finish_mmu()`; `nested`: it checks for nested gathers, if the kernel does."""
         asm = self.asm
-        if nested:
+        if nested and self.kernel.nested_gathers_flush:
             asm.nested(g, text="is another gather of this mm pending? then flush everything")
         self.flush(g)
         asm.gather_end(g, text="dec_tlb_flush_pending")

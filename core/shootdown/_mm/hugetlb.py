@@ -99,6 +99,8 @@ class Hugetlb:
         recorded = span & 0xFFFF_FFFF if kernel.range_truncation_16k else span
         self.recorded_pages = recorded * slot_pages // span
         self._lists: dict[tuple[int, ...], int] = {}
+        #: Of an explored program: the register that gets a bit for each slot whose table a call frees.
+        self.notes_freed: int | None = None
 
     def touched(self, m: Mapping) -> tuple[int, int]:
         """Return the range of a mapping's pages in each table, in base pages from the table's first address on."""
@@ -352,3 +354,17 @@ class Hugetlb:
                     text="the table waits to be freed",
                 )
                 self.gathers.queue_tables(g, 1)
+                self._note_freed(slots)
+
+    def _note_freed(self, slots: tuple[int, ...]) -> None:
+        """Note, if the program asks for it, that the table of register SLOT, one of some slots, is to be freed."""
+        if self.notes_freed is None:
+            return
+        for slot in slots:
+            this, others = Label(), Label()
+            with self.asm.aside():
+                self.asm.jump_equal(o.SLOT, slot, this)
+                self.asm.jump(others)
+                self.asm.place(this)
+                self.asm.add(self.notes_freed, 1 << slot)
+                self.asm.place(others)

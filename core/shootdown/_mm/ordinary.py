@@ -6,7 +6,7 @@ CLASS name the page table; INDEX collects frames to free after the flush, SCRATC
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -16,10 +16,15 @@ from shootdown._mm.model import Model
 
 _QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
 #: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
-#: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed.
-PLACES = ("missed", "returned", "moved", "freed", "walked", "pinned", "table freed")
+#: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed; an entry
+#: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush.
+PLACES = (
+    "missed", "returned", "moved", "freed", "walked", "pinned", "table freed", "a copy was alive", "calls overlapped",
+)  # fmt: skip
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
+#: The most tables that one munmap() frees: bits of a register that no frame has.
+MOST_TABLES = o.ENTRY_PAGE_SHIFT
 _GUP_FAST = INVARIANTS.index("gup-fast")
 
 
@@ -57,6 +62,13 @@ class Ordinary:
         self.asm.user_mode(False, text=text)
         self.asm.set(_QUEUE, 0)
         self.asm.set(_TAKEN, 0)
+        self._look_for_others()
+
+    def _look_for_others(self) -> None:
+        """Mark, if the programs do, that another call of this mm has begun a gather and not ended it."""
+        if "calls overlapped" in self.places:
+            with self.asm.if_flush_pending():
+                self.reached("calls overlapped")
 
     def _begin_gather(self) -> None:
         """Write tlb_gather_mmu() for base pages."""
@@ -97,6 +109,7 @@ class Ordinary:
             else:
                 asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                 asm.entry_store(atom, 0, text="clear the PTE")
+        self.reached("a copy was alive")
         lo, hi = self.model.pages_of(atom)
         self.gathers.cleared(hi - lo, huge=False, first=lo)
 
@@ -126,7 +139,7 @@ class Ordinary:
             self.asm.set(_QUEUE, 0)
 
     def madvise(self, atoms: Sequence[int], *, nested: bool = True) -> None:
-        """Write madvise(MADV_DONTNEED); before 99baac21e458 (4.13) it did not check for nested gathers."""
+        """Write madvise(MADV_DONTNEED); `nested`: it checks for nested gathers, if the kernel does."""
         with (
             self.syscall("madvise", "mm/madvise.c", write=False),
             self.asm.because("MADV_DONTNEED"),
@@ -138,8 +151,9 @@ class Ordinary:
         self.returns(atoms)
 
     def mremap(self, old: int, new: int, *, flushes_locked: bool = True) -> None:
-        """Write mremap() of an atom to another; before eb66ae030829 (4.19) it flushed after the locks were released."""
+        """Write mremap() of an atom to another; `flushes_locked`: it flushes under the locks, if the kernel does."""
         asm = self.asm
+        flushes_locked = flushes_locked and self.model.kernel.mremap_flushes_locked
         with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
             with asm.function("move_ptes", "mm/mremap.c"), self.table_of(old):
                 other = self.model.locks.ptl + self.model.slot_of(new)
@@ -175,22 +189,62 @@ class Ordinary:
         ends = [self.model.pages_of(atom) for atom in atoms]
         return min(lo for lo, _ in ends), max(hi for _, hi in ends)
 
-    def truncate(self, atoms: Sequence[int], frame: int) -> None:
-        """Write ftruncate() of a file whose page is mapped at some atoms: unmap it there, then free it."""
+    def truncate(self, atoms: Sequence[int], *frames: int, mms: Sequence[int] = ()) -> None:
+        """Write ftruncate() of a file: unmap its pages wherever they are mapped, then free them.
+
+        Args:
+            atoms: the addresses that map them.
+            frames: its pages.
+            mms: the address spaces that map it, the caller's last; the caller's alone if empty.
+        """
         asm = self.asm
         self._enter_kernel("ftruncate()")
         with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
-            self._begin_gather()
-            self.zap_pte_range(atoms)
-            self.finish()
+            for mm in mms or (None,):
+                if mm is not None and len(mms) > 1:
+                    asm.on_mm(mm, text="a process that maps the file")
+                self._begin_gather()
+                self.zap_pte_range(atoms)
+                self.finish()
         with asm.function("truncate_inode_pages_range", "mm/truncate.c"):
-            asm.v_xchg(
-                self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
-            )
-            with asm.if_nonzero(o.SCRATCH):
-                asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
-                asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
-                self.reached("freed")
+            for frame in frames:
+                asm.v_xchg(
+                    self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
+                )
+                with asm.if_nonzero(o.SCRATCH):
+                    asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
+                    asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
+                    self.reached("freed")
+        asm.user_mode(True, text="returns to user mode")
+
+    def fault(self, atom: int, value: int, *, vma: int | None = None, cached: bool = False) -> None:
+        """Write a page fault on an atom: its page is mapped unless one is there, or the VMA is gone.
+
+        Args:
+            atom: the address.
+            value: the entry; an anonymous page has one reference, which becomes that of the entry.
+            vma: the variable that is zero once the VMA is gone; None if it stays.
+            cached: the page is one of a file's page cache.
+        """
+        asm, out = self.asm, self.model.label()
+        asm.user_mode(False, text="page fault")
+        with asm.function("do_pte_missing", "mm/memory.c"):
+            asm.lock(self.model.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
+            if vma is not None:
+                asm.v_load(o.SCRATCH, vma, text="find_vma")
+                asm.jump_zero(o.SCRATCH, out)
+            with self.table_of(atom):
+                asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
+                    present.otherwise()
+                    gone = self.model.label()
+                    if cached:
+                        asm.set(o.SCRATCH, value)
+                        asm.get_frames(o.SCRATCH, gone, text="filemap_map_pages: is it in the page cache?")
+                    asm.entry_store(atom, value, text="set_pte_at")
+                    asm.place(gone)
+            asm.place(out)
+            asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")
         asm.user_mode(True, text="returns to user mode")
 
     def mprotect(self, atoms: Sequence[int]) -> None:
@@ -222,25 +276,54 @@ class Ordinary:
                     lo, hi = self.model.pages_of(atom)
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")
 
-    def munmap(self, atoms: Sequence[int], *, tables: Sequence[int] = ()) -> None:
-        """Write munmap(), which frees the PTE tables of some slots with it."""
+    def munmap(
+        self,
+        atoms: Sequence[int],
+        *,
+        tables: Sequence[int] | Mapping[int, Sequence[int]] = (),
+        klass: int = 0,
+        vmas: Sequence[int] = (),
+    ) -> None:
+        """Write munmap(), which frees the PTE tables of some slots with it.
+
+        Args:
+            atoms: the addresses.
+            tables: the slots; a mapping has for each the VMAs of others that use its table too, which is freed if they
+                are gone (variables that are zero by then).
+            klass: the class of the tables.
+            vmas: the variables of its own VMAs, where others look at them.
+        """
         asm, pages = self.asm, self.model.slot_pages
+        slots = tables if isinstance(tables, Mapping) else dict.fromkeys(tables, ())
         with self.syscall("munmap", "mm/mmap.c", write=True), asm.because("munmap"):
+            for vma in vmas:
+                asm.v_store(vma, 0, text="the VMA goes")
             self._begin_gather()
             self.zap_pte_range(atoms)
             self.gathers.end_vma(OUTER)
             with asm.function("free_pgtables", "mm/memory.c"):
-                for slot in tables:
+                for number, (slot, others) in enumerate(slots.items()):
+                    kept = self.model.label()
+                    for vma in others:
+                        asm.v_load(o.SCRATCH, vma, text="does a VMA use the table still?")
+                        with asm.if_nonzero(o.SCRATCH):
+                            asm.jump(kept)
                     asm.set(o.SLOT, slot)
+                    asm.load_pud(o.CLASS, text="read the PMD entry")
+                    asm.jump_zero(o.CLASS, kept)
                     asm.clear_pud(text="pmd_clear")
                     self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
+                    with asm.aside():  # a bit that no frame has says that this call frees the table
+                        asm.add(_TAKEN, 1 << number)
+                    asm.place(kept)
             self.finish()
         self.returns(atoms)
-        for slot in tables:
-            asm.set(o.SLOT, slot)
-            asm.set(o.CLASS, 1)
-            self.model.free_table()
-            self.reached("table freed")
+        for number, slot in enumerate(slots):
+            with asm.if_bits(_TAKEN, 1 << number):
+                asm.set(o.SLOT, slot)
+                asm.set(o.CLASS, klass + 1)
+                self.model.free_table()
+                self.reached("table freed")
 
     def gup_fast(self, atom: int) -> None:
         """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""

@@ -8,13 +8,13 @@ from shootdown._programs.program import Process, Program, Statement, Thread, wit
 from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError, nearest
 
-#: What each verb can be said of, where it is not all memory.
+#: What each verb can be said of, where it is not all memory; and what it is counted of, where that is less.
 _KINDS = {
-    "mremap": ("hugetlb",),
-    "truncate": ("hugetlb",),
+    "truncate": ("hugetlb", "file"),
     "punch": ("hugetlb",),
     "migrate": ("hugetlb",),
 }
+_COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}
 
 
 def check(program: Program) -> None:
@@ -33,7 +33,7 @@ def check(program: Program) -> None:
         kinds = _KINDS.get(one.verb)
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
-            raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
+            raise _wrong(one, f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
         if one.verb == "fork" and one.name not in program.processes:
             raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
         if one.verb == "fork" and one.name == process.name:
@@ -66,6 +66,19 @@ def check(program: Program) -> None:
         for thread in process.threads:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
+
+
+def check_counted(program: Program) -> None:
+    """Refuse what is explored alone.
+
+    Raises:
+        ShootdownError: a statement can't be counted yet; the message names file, line and key.
+    """
+    for _, _, one in program.statements():
+        kinds = _COUNTED.get(one.verb)
+        if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
+            kind = program.memory[one.place.memory].kind
+            raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
 
 
 def forks(program: Program) -> dict[str, str]:

@@ -43,12 +43,17 @@ class Mapped:
         return tuple(found)
 
 
-def misfit(program: Program, lowering: Lowering) -> str | None:
-    """Return why hugetlb memory can't be had on an architecture, or None if it can."""
+def misfit(program: Program, lowering: Lowering, *, any_size: bool = False) -> str | None:
+    """Return why hugetlb memory can't be had on an architecture, or None if it can.
+
+    Args:
+        program, lowering: the program and the architecture.
+        any_size: huge pages may have the size that the architecture has for them: none is counted.
+    """
     geometry = lowering.geometry
     span = 1 << geometry.pud_shift
     for memory in program.memory.values():
-        if memory.kind == "hugetlb" and 1 << geometry.pmd_shift != _HUGE_PAGE:
+        if memory.kind == "hugetlb" and 1 << geometry.pmd_shift != _HUGE_PAGE and not any_size:
             size = size_text(1 << geometry.pmd_shift)
             return f"{memory.at}: its pages have 2M, and those of this kernel's PMD entries {size}"
         if memory.kind == "hugetlb" and memory.vmas > -(-memory.size // span):

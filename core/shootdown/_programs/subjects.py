@@ -9,6 +9,7 @@ from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import misfit
 from shootdown._programs.cast import turns
+from shootdown._programs.checking import check_counted
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
@@ -20,9 +21,12 @@ from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
 def workload_of(source: Source) -> Workload:
     """Return a program as a workload with the program's parameters."""
     first = source.program({parameter.name: parameter.default for parameter in source.parameters})
+    check_counted(first)
 
     def program(setting: Setup) -> Program:
-        return source.program(_own(source, setting.values))
+        found = source.program(_own(source, setting.values))
+        check_counted(found)
+        return found
 
     def machine(setting: Setup) -> Machine:
         return build(program(setting), setting)

@@ -73,7 +73,10 @@ VERBS = {
         "Pin a page by GUP-fast: interrupts are off while it walks the page tables, for so long.",
     ),
     "fork": Verb(
-        "fork PROCESS", ("process",), "Make the next process of that name; it begins as a copy of this one."
+        "fork PROCESS",
+        ("process",),
+        "Make the next process of that name; it begins as a copy of this one.",
+        explored=False,
     ),
     "exit": Verb("exit", (), "End the process: its memory is torn down."),
     "start": Verb(
@@ -88,7 +91,7 @@ VERBS = {
     ),
     "lock": Verb("lock NAME", ("lock",), "Take a lock of the program's own; who finds it taken sleeps."),
     "unlock": Verb("unlock NAME", ("lock",), "Release it."),
-    "work": Verb("work TIME", ("time",), "Compute in user mode for so long.", explored=False),
+    "work": Verb("work TIME", ("time",), "Compute in user mode for so long."),
     "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity()).", explored=False),

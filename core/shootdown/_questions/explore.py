@@ -13,10 +13,12 @@ import attrs
 from shootdown._machine.sites import beginning, mistake
 from shootdown._plugins.registry import registry
 from shootdown._plugins.vetting import RefusedError, vet_scenario
+from shootdown._programs.shipped import SUFFIX
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import never_called, read_patch, refuse_unreached
+from shootdown._questions.subjects import Subject, is_program, program_explored
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
@@ -96,12 +98,15 @@ class Verdict:
         }
 
 
-def scenario_named(name: str) -> Scenario:
-    """Find a scenario by its name, or read it from a Python file that defines `SCENARIO`.
+def scenario_named(name: Subject) -> Scenario:
+    """Find a scenario by its name, read it from a Python file that defines `SCENARIO`, or read a program.
 
     Raises:
         ShootdownError: there is no such scenario, or the file can't be read or defines none.
     """
+    if is_program(name):
+        return program_explored(name)
+    assert isinstance(name, str)
     if name.endswith(".py"):
         return _from_file(Path(name))
     try:
@@ -109,7 +114,9 @@ def scenario_named(name: str) -> Scenario:
     except ShootdownError as error:
         if not os.path.isfile(name):
             raise
-        raise ShootdownError(f"{error}\n{name} is a file, but a scenario's name ends in .py") from None
+        raise ShootdownError(
+            f"{error}\n{name} is a file, but a scenario's name ends in .py, and a program's in {SUFFIX}"
+        ) from None
 
 
 def _from_file(path: Path) -> Scenario:
@@ -139,7 +146,7 @@ def _vetted(scenario: Scenario, what: str) -> Scenario:
 
 
 def explore(
-    scenario: str | Scenario,
+    scenario: Subject | Scenario,
     *,
     arch: Sequence[str] = (),
     platforms: Sequence[str] = (),
@@ -155,7 +162,8 @@ def explore(
     """Explore every interleaving of a scenario on every combination, and return a verdict for each.
 
     Args:
-        scenario: its name, a Python file that defines `SCENARIO`, or a `shootdown.scenarios.Scenario`.
+        scenario: its name, a Python file that defines `SCENARIO`, a program's file, a program as a dict, or a
+            `shootdown.scenarios.Scenario`.
         arch: names of architectures; this machine's if neither they nor platforms are given.
         platforms: names of platforms; each architecture's first if empty.
         kernels: releases and proposals; the newest release known if empty.
@@ -193,7 +201,7 @@ def explore(
 
 
 def explorations(
-    scenario: str | Scenario,
+    scenario: Subject | Scenario,
     *,
     arch: Sequence[str] = (),
     platforms: Sequence[str] = (),
@@ -206,7 +214,7 @@ def explorations(
     """Prepare all combinations, so that errors are raised before anything runs.
 
     Args:
-        scenario: its name, a file that defines one, or a `Scenario`.
+        scenario: its name, a file that defines one, a program, or a `Scenario`.
         arch, platforms, kernels: names; without any, the first architecture's first platform and the newest release.
         parameters: of the scenario.
         settings: what-ifs: `kernel.`, `platform.`, `scenario.` and `memory_model`.
@@ -216,7 +224,11 @@ def explorations(
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
-    what = scenario_named(scenario) if isinstance(scenario, str) else _vetted(scenario, "the scenario given")
+    what = (
+        scenario_named(scenario)
+        if isinstance(scenario, str | Mapping)
+        else _vetted(scenario, "the scenario given")
+    )
     installed = registry()
     owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     asked = questions(
@@ -313,7 +325,11 @@ def explore_case(
             way=way,
             soak=soak,
             missed=missed,
-            more=never_called(case.kernel.patch, problem.machine.code),
+            more=(
+                *problem.remarks,
+                *_reached(problem, outcome),
+                *never_called(case.kernel.patch, problem.machine.code),
+            ),
         )
         if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):
             worst = found
@@ -323,6 +339,13 @@ def explore_case(
                 worst = attrs.evolve(found, story=tell(explorer, outcome, case.program.sentences))
     assert worst is not None
     return worst
+
+
+def _reached(problem: Problem, outcome: Outcome) -> tuple[str, ...]:
+    """Return a remark on what a program without a window of its own has come to, where nothing broke."""
+    if not problem.remarks or outcome.verdict != SAFE or not outcome.reached:
+        return ()
+    return (f"reached: {', '.join(name for name in problem.places if name in outcome.reached)}",)
 
 
 _RANK = (NOT_APPLICABLE, SAFE, VACUOUS, INCONCLUSIVE, LIVELOCK, BUG)

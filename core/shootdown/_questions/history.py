@@ -155,13 +155,13 @@ def history(
         parameters: of the program; a large workload is made small where none is given.
         settings: what-ifs, for every release.
         cpus: online CPUs; the platform's own if None.
-        verdict: ranges of equal verdicts are meant; a workload has none.
+        verdict: ranges of equal verdicts are meant; a workload has none, and a program's file is explored.
         tried: called after each run or search.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
-    what = program_named(program) if isinstance(program, str) else program
+    what = program_named(program, explored=verdict) if isinstance(program, str) else program
     if verdict and isinstance(what, Workload):
         raise ShootdownError(
             f"{what.name} is a workload, which is counted and has no verdict; "

@@ -9,6 +9,7 @@ from typing import Any
 from shootdown._plugins.registry import registry
 from shootdown._programs.shipped import SUFFIX, shipped
 from shootdown._values.errors import ShootdownError
+from shootdown._values.scenario import Scenario
 from shootdown._values.workload import Workload
 
 #: What names a workload: its name, the path of a program's file, or a program as values.
@@ -18,6 +19,18 @@ Subject = str | Mapping[str, Any]
 def is_program(subject: object) -> bool:
     """Whether a subject is a program, by its file or as values."""
     return isinstance(subject, Mapping) or (isinstance(subject, str) and subject.endswith(SUFFIX))
+
+
+def program_explored(subject: Subject) -> Scenario:
+    """Read a program, by its file or as values, as what is explored.
+
+    Raises:
+        ShootdownError: there is no such file, something is wrong in it, or can't be explored yet.
+    """
+    from shootdown._programs.explored import scenario_of
+    from shootdown._programs.reading import read_file, read_values
+
+    return scenario_of(read_values(subject) if isinstance(subject, Mapping) else read_file(subject))
 
 
 def workload_named(subject: Subject) -> Workload:

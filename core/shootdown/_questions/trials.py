@@ -17,7 +17,7 @@ from shootdown._questions.case import Case, Question, prepare
 from shootdown._questions.equal import key_of
 from shootdown._questions.explore import MOST_STATES, explore_case, scenario_named
 from shootdown._questions.simulate import simulate
-from shootdown._questions.subjects import is_program, workload_named
+from shootdown._questions.subjects import is_program, program_explored, workload_named
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import MistakeError, ShootdownError, nearest
 from shootdown._values.releases import kernel_with
@@ -37,14 +37,18 @@ Program = Workload | Scenario
 THIS_RELEASE = "this release"
 
 
-def program_named(name: str) -> Program:
+def program_named(name: str, *, explored: bool = False) -> Program:
     """Find a workload or a scenario by its name, or read a program or a scenario from a file.
+
+    Args:
+        name: of it, or of its file.
+        explored: a program is one to explore, not one to count.
 
     Raises:
         ShootdownError: there is nothing of this name.
     """
     if is_program(name):
-        return workload_named(name)
+        return program_explored(name) if explored else workload_named(name)
     installed = registry()
     workloads = installed.workloads()
     if name in workloads:

@@ -16,6 +16,7 @@ from shootdown._mm.model import Model
 from shootdown._mm.ordinary import Ordinary
 from shootdown._scenarios.pte import maps
 from shootdown._values.parameter import Parameter
+from shootdown._values.releases import evolve
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
 
@@ -28,11 +29,11 @@ _MOVED = ("moved", "freed")
 _MISSED = ("missed", "returned")
 
 
-def _model(scene: Setup, tables: int) -> Model:
-    """Return a model of three CPUs in user mode, and of some PTE tables of one process."""
+def _model(scene: Setup, tables: int, switch: str) -> Model:
+    """Return a model of three CPUs in user mode, and of some PTE tables; `switch` is the fix of the scenario."""
     geometry = scene.lowering.geometry
     model = Model(
-        scene.kernel,
+        scene.kernel if scene["fix"] else evolve(scene.kernel, {switch: False}),
         scene.lowering,
         cpus=3,
         mms=1,
@@ -57,7 +58,7 @@ def _problem(scene: Setup, model: Model, places: tuple[str, ...], lanes: tuple[s
 
 
 def _build_mremap(scene: Setup) -> Problem:
-    model = _model(scene, 2)
+    model = _model(scene, 2, "mremap_flushes_locked")
     page = model.frame(2, "the file's page")  # the page cache has a reference, and the mapping
     old = model.atom(0, 1, "the old address")
     new = model.atom(model.slot_pages, model.slot_pages + 1, "the new address")
@@ -65,7 +66,7 @@ def _build_mremap(scene: Setup) -> Problem:
     calls = Ordinary(model, scene.pte_clear, _MOVED)
     mover, truncater, user = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(3))
     model.starts(mover)
-    calls.mremap(old, new, flushes_locked=scene["fix"])
+    calls.mremap(old, new)
     model.spin()
     model.starts(truncater)
     calls.truncate([old, new], page)
@@ -76,7 +77,7 @@ def _build_mremap(scene: Setup) -> Problem:
 
 
 def _build_nested(scene: Setup) -> Problem:
-    model = _model(scene, 1)
+    model = _model(scene, 1, "nested_gathers_flush")
     page = model.frame(1, "the page")
     there = model.atom(0, 1, "the page's address")
     model.maps(there, maps(page, dirty=True))
@@ -84,7 +85,7 @@ def _build_nested(scene: Setup) -> Problem:
     droppers = [model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2)]
     user = model.task(mm=0, cpu=2, ready=True)
     model.starts(*droppers)
-    calls.madvise([there], nested=scene["fix"])
+    calls.madvise([there])
     model.spin()
     model.starts(user)
     model.spin()

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from shootdown._explore.alike import Group
 from shootdown._explore.problem import Problem
-from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
+from shootdown._mm.shared_tables import SharedTables
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -24,8 +23,7 @@ _PATHS = ("munmap", "exit", "mprotect", "rmap")
 _MAPPING = Mapping(used=(0,), pages=1)
 _GUP = 1
 _INVARIANTS = ("walk-cache", "gup-fast")
-_PLACES = ("reused", "freed", "walked", "unshared")
-_REUSED, _FREED, _WALKED, _UNSHARED = range(len(_PLACES))
+_PLACES = ("reused", "freed", "walked")
 
 _PARAMETERS = (
     Parameter(
@@ -59,6 +57,7 @@ class _Cast:
         self.model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=self.leavers + 1 + int(self.exits), slots=1
         )
+        self.tables = SharedTables(self.model, _PLACES, _GUP)
         self.keeper_cpu = cpus - 1
         self.migrator_cpu = cpus - 2
 
@@ -86,7 +85,8 @@ def _build(scene: Setup, *, gup: bool) -> Problem:
         _give_up(model, scene["path"])
     keeper = model.task(mm=cast.leavers, cpu=cast.keeper_cpu, ready=True)
     model.starts(keeper)
-    _keep(model)
+    cast.tables.keep(_MAPPING)
+    model.spin()
     groups: tuple[Group, ...] = ()
     if not cast.rmap and not (cast.exits and gup and not scene["lazy"]):
         groups = tuple(
@@ -121,7 +121,7 @@ def _others(cast: _Cast, left: list[int]) -> list[int | None]:
         for i, task in enumerate(tasks):
             if cast.exits or i == 0:
                 model.starts(*([task] if cast.exits else tasks))
-                _gup_fast(model)
+                cast.tables.gup_fast()
                 if cast.exits:  # exit_mmap() waits for the last user of the mm
                     model.asm.release_mm(text="exit_mm: the thread gives up its reference to the mm")
                     model.signal(left[i])
@@ -148,73 +148,6 @@ def _give_up(model: Model, path: str) -> None:
     else:
         model.calls.exit((_MAPPING,))
         model.asm.halt()
-
-
-def _gup_fast(model: Model) -> None:
-    """Write gup_fast() of one huge page: read the PUD entry once, the table's entry before and after the grab."""
-    asm = model.asm
-    out, reused = model.label(), model.label()
-    with asm.function("gup_fast", "mm/gup.c"):
-        asm.set(o.SLOT, 0)
-        asm.irq_off(lockless=True, text="local_irq_save")
-        asm.load_pud(o.CLASS, text="read the PUD entry")
-        asm.jump_zero(o.CLASS, out)
-        with asm.function("gup_fast_pmd_leaf"):
-            asm.read_table(o.SCRATCH, o.CLASS, text="read the entry in the table, take the page")
-            model.fail_if(o.SCRATCH, o.TABLE_FREED, _GUP, "a freed table was read")
-            asm.reached(_WALKED)
-            if model.kernel.gup_rechecks_pud:
-                asm.load_pud(o.INDEX, text="read the PUD entry again")
-                same = model.label()
-                asm.jump_same(o.INDEX, o.CLASS, same)
-                asm.jump(out)
-                asm.place(same)
-            asm.read_table(o.SCRATCH2, o.CLASS, text="read the table's entry again")
-            model.fail_if(o.SCRATCH2, o.TABLE_FREED, _GUP, "a freed table was read")
-            asm.jump_same(o.SCRATCH, o.SCRATCH2, reused)
-            asm.jump(out)
-            asm.place(reused)
-            model.fail_if(o.SCRATCH, o.TABLE_REUSED, _GUP, "the page of another process is returned")
-        asm.place(out)
-        asm.irq_on(lockless=True, text="local_irq_restore")
-
-
-def _keep(model: Model) -> None:
-    """Write the last process: it unmaps its hugetlb mapping, reuses the table, unmaps that too, and frees the table.
-
-    If another process still maps the table, it leaves the table alone: other interleavings cover the rest.
-    """
-    asm, hugetlb, gathers = model.asm, model.hugetlb, model.gathers
-    over = model.label()
-    with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"):
-        gathers.begin(OUTER)
-        hugetlb.lock_vma(write=True)
-        hugetlb.lock_file(_MAPPING)
-        asm.set(o.SLOT, 0)
-        asm.load_pud(o.CLASS, text="read the PUD entry")
-        shared = model.label()
-        asm.jump_exclusive(shared, text="is the table exclusive?")
-        hugetlb.unlock_vma(write=True)
-        hugetlb.unlock_file(_MAPPING)
-        asm.jump(over)
-        asm.place(shared)
-        asm.gather_slot(OUTER, 0, 1, cleared=o.CLEARED_PMDS, text="clear the table's entries")
-        gathers.end_vma(OUTER)
-        hugetlb.unlock_vma(write=True)
-        hugetlb.unlock_file(_MAPPING)
-        gathers.finish(OUTER)
-    with asm.function("pmd_populate", "mm/memory.c"):
-        asm.table_state(o.TABLE_REUSED, text="the table maps memory of its own")
-        asm.reached(_REUSED)
-    with asm.function("free_pgtables", "mm/memory.c"), asm.because("munmap"):
-        gathers.begin(OUTER)
-        asm.clear_pud(text="pud_clear")
-        asm.gather_slot(OUTER, 0, 1, flags=o.FREED_TABLES, cleared=o.CLEARED_PUDS, text="pmd_free_tlb")
-        gathers.finish(OUTER)
-        model.free_table()
-        asm.reached(_FREED)
-    asm.place(over)
-    model.spin()
 
 
 def _lanes(cast: _Cast) -> tuple[str, ...]:

@@ -228,3 +228,36 @@ CHANGES: tuple[Change, ...] = (
     ),
 )
 """The changes of mm/, in the order of their mainline releases; proposals last."""
+
+
+@attrs.frozen
+class Older:
+    """A commit that every release known here has: what it set can be turned back by a what-if alone.
+
+    Args:
+        commit, subject: of the commit.
+        mainline: the first release with it.
+        switch: the switch whose default it is.
+    """
+
+    commit: str
+    subject: str
+    mainline: str
+    switch: str
+
+
+OLDER: tuple[Older, ...] = (
+    Older(
+        "99baac21e458",
+        "mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem",
+        "4.13",
+        "nested_gathers_flush",
+    ),
+    Older(
+        "eb66ae030829",
+        "mremap: properly flush TLB before releasing the page",
+        "4.19",
+        "mremap_flushes_locked",
+    ),
+)
+"""Commits before 5.10, in the order of their releases."""

@@ -121,6 +121,16 @@ class Kernel:
         "(__tlb_remove_folio_pages); otherwise with none",
     )
 
+    # --- what 5.10 had already, so that no release known here lacks it; `OLDER` of changes.py names the commits
+    nested_gathers_flush: bool = switch(
+        True,
+        "tlb_finish_mmu() flushes everything if another gather of the mm is pending, which may have cleared what this "
+        "one found gone (99baac21e458, 4.13)",
+    )
+    mremap_flushes_locked: bool = switch(
+        True, "mremap() flushes before it releases the page-table locks (eb66ae030829, 4.19: CVE-2018-18281)"
+    )
+
     # --- hugetlb PMD sharing (mm/hugetlb.c)
     pmd_sharing: bool = switch(
         True, "processes share hugetlb PMD tables (CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING)"

@@ -1,0 +1,110 @@
+"""What an explored program does around shared hugetlb PMD tables: GUP-fast walks them, and who keeps one reuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shootdown._machine import ops as o
+from shootdown._mm.calls import OUTER
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+
+#: What programs can mark as reached: a process used a table for other memory; a table was freed; GUP-fast was inside a
+#: table; a table that others had mapped was reused or freed.
+PLACES = ("reused", "freed", "walked", "a copy was alive")
+
+
+class SharedTables:
+    """Write what only explored programs do.
+
+    Args:
+        model: the model with the programs.
+        places: those that the programs mark as reached, of `PLACES`, by their numbers.
+        invariant: the number of the invariant that GUP-fast breaks.
+    """
+
+    def __init__(self, model: Model, places: Sequence[str], invariant: int) -> None:
+        self.model = model
+        self.asm = model.asm
+        self._places = tuple(places)
+        self._invariant = invariant
+
+    def reached(self, *places: str) -> None:
+        """Mark places as reached, those that the programs mark."""
+        for place in places:
+            if place in self._places:
+                self.asm.reached(self._places.index(place))
+
+    def gup_fast(self, slot: int = 0) -> None:
+        """Write gup_fast() of one huge page: read the PUD entry once, the table's entry before and after the grab."""
+        asm, model = self.asm, self.model
+        out, reused = model.label(), model.label()
+        with asm.function("gup_fast", "mm/gup.c"):
+            asm.set(o.SLOT, slot)
+            asm.irq_off(lockless=True, text="local_irq_save")
+            asm.load_pud(o.CLASS, text="read the PUD entry")
+            asm.jump_zero(o.CLASS, out)
+            with asm.function("gup_fast_pmd_leaf"):
+                asm.read_table(o.SCRATCH, o.CLASS, text="read the entry in the table, take the page")
+                model.fail_if(o.SCRATCH, o.TABLE_FREED, self._invariant, "a freed table was read")
+                self.reached("walked")
+                if model.kernel.gup_rechecks_pud:
+                    asm.load_pud(o.INDEX, text="read the PUD entry again")
+                    same = model.label()
+                    asm.jump_same(o.INDEX, o.CLASS, same)
+                    asm.jump(out)
+                    asm.place(same)
+                asm.read_table(o.SCRATCH2, o.CLASS, text="read the table's entry again")
+                model.fail_if(o.SCRATCH2, o.TABLE_FREED, self._invariant, "a freed table was read")
+                asm.jump_same(o.SCRATCH, o.SCRATCH2, reused)
+                asm.jump(out)
+                asm.place(reused)
+                model.fail_if(
+                    o.SCRATCH, o.TABLE_REUSED, self._invariant, "the page of another process is returned"
+                )
+            asm.place(out)
+            asm.irq_on(lockless=True, text="local_irq_restore")
+
+    def keep(self, mapping: Mapping, slot: int = 0, *, may_be_gone: bool = False) -> None:
+        """Write a process that unmaps its hugetlb mapping, reuses the table, unmaps that too, and frees the table.
+
+        If another process still maps the table, it leaves the table alone: other interleavings cover the rest.
+
+        Args:
+            mapping: the mapping.
+            slot: the table.
+            may_be_gone: the process may have unshared it already.
+        """
+        asm, hugetlb, gathers = self.asm, self.model.hugetlb, self.model.gathers
+        over, shared = self.model.label(), self.model.label()
+        with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"):
+            gathers.begin(OUTER)
+            hugetlb.lock_vma(write=True)
+            hugetlb.lock_file(mapping)
+            asm.set(o.SLOT, slot)
+            asm.load_pud(o.CLASS, text="read the PUD entry")
+            gone = self.model.label()
+            if may_be_gone:
+                asm.jump_zero(o.CLASS, gone)
+            asm.jump_exclusive(shared, text="is the table exclusive?")
+            asm.place(gone)
+            hugetlb.unlock_vma(write=True)
+            hugetlb.unlock_file(mapping)
+            asm.jump(over)
+            asm.place(shared)
+            asm.gather_slot(OUTER, 0, 1, cleared=o.CLEARED_PMDS, text="clear the table's entries")
+            gathers.end_vma(OUTER)
+            hugetlb.unlock_vma(write=True)
+            hugetlb.unlock_file(mapping)
+            gathers.finish(OUTER)
+        with asm.function("pmd_populate", "mm/memory.c"):
+            asm.table_state(o.TABLE_REUSED, text="the table maps memory of its own")
+            self.reached("reused", "a copy was alive")
+        with asm.function("free_pgtables", "mm/memory.c"), asm.because("munmap"):
+            gathers.begin(OUTER)
+            asm.clear_pud(text="pud_clear")
+            asm.gather_slot(OUTER, 0, 1, flags=o.FREED_TABLES, cleared=o.CLEARED_PUDS, text="pmd_free_tlb")
+            gathers.finish(OUTER)
+            self.model.free_table()
+            self.reached("freed")
+        asm.place(over)

@@ -1,0 +1,216 @@
+"""hugetlb memory of an explored program: processes share PMD tables, give them up, reuse and free them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.model import Model
+from shootdown._mm.shared_tables import PLACES, SharedTables
+from shootdown._programs import hugetlb as huge
+from shootdown._programs.checking import used
+from shootdown._programs.program import Statement
+from shootdown._programs.small import Actor, Small
+from shootdown._values.errors import ShootdownError
+from shootdown._values.setup import Setup
+from shootdown._workloads.hugetlb import upper_tables
+
+_GUP_FAST = 1
+#: The register that gets a bit for each table that a call frees.
+_FREED = o.SCRATCH2
+#: The most tables: a bit of that register for each.
+_MOST_TABLES = 2
+#: Calls after which a process has no table to keep.
+_GIVES_ALL_UP = ("munmap", "exit", "mremap")
+
+
+class HugetlbSpace:
+    """Write statements about hugetlb memory.
+
+    Args:
+        small: the program.
+        scene: what it is explored on.
+    """
+
+    invariants = ("walk-cache", "gup-fast")
+    places = PLACES
+
+    def __init__(self, small: Small, scene: Setup) -> None:
+        self.small = small
+        self.scene = scene
+        self._span = 1 << scene.lowering.geometry.pud_shift
+        self._memory: dict[str, huge.Mapped] = {}
+        self._kept: dict[str, tuple[int, ...]] = {}
+        self._whole = 0
+        self.slots = 0
+        for name, whole in huge.mapped(small.program, scene.lowering).items():
+            self._cut(name, whole)
+        if self.slots > _MOST_TABLES:
+            raise ShootdownError(
+                f"{small.program.name}: its statements are about {self.slots} PMD tables that differ, and explored are "
+                f"at most {_MOST_TABLES}"
+            )
+
+    def _cut(self, name: str, whole: huge.Mapped) -> None:
+        """Keep one of the tables that all statements and VMAs treat alike."""
+        memory = whole.memory
+        if any(m.own for m in whole.mappings) and len(self.small.mms_of(name)) > 1:
+            raise ShootdownError(
+                f"{memory.at}: tables that processes can't share (private ones, or parts of a PUD entry, which has "
+                f"{self._span >> 30}G here) are explored of one process alone"
+            )
+        about = [
+            one for _, _, one in self.small.program.statements() if one.place and one.place.memory == name
+        ]
+
+        def treated(slot: int) -> tuple[object, ...]:
+            lo = (slot - whole.base) * self._span
+            return (
+                *(one.place is not None and one.place.lo <= lo < one.place.hi for one in about),
+                next(n for n, m in enumerate(whole.mappings) if slot in m.used),
+            )
+
+        slots = sorted(slot for m in whole.mappings for slot in m.used)
+        self._whole += len(slots)
+        kept = [next(iter(some)) for _, some in groupby(slots, treated)]
+        numbers = {slot: self.slots + n for n, slot in enumerate(kept)}
+        self._kept[name] = tuple(kept)
+        mappings = tuple(
+            attrs.evolve(
+                m,
+                used=tuple(numbers[slot] for slot in m.used if slot in numbers),
+                order=(),
+                pages=1,
+                own=tuple(numbers[slot] for slot in m.own if slot in numbers),
+            )
+            for m in whole.mappings
+        )
+        self._memory[name] = attrs.evolve(whole, mappings=tuple(m for m in mappings if m.used))
+        self.slots += len(kept)
+
+    @property
+    def cut_text(self) -> tuple[str, ...]:
+        """What was cut, in words."""
+        if self._whole <= self.slots:
+            return ()
+        return (f"{self.slots} PMD table{'s' if self.slots > 1 else ''} of {self._whole:,}",)
+
+    def model(self, cpus: int) -> Model:
+        """Return the model with all that is mapped at first."""
+        small, scene = self.small, self.scene
+        self._model = model = Model(
+            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=max(self.slots, 1),
+            files=max(len(self._memory), 1),
+        )  # fmt: skip
+        model.hugetlb.notes_freed = _FREED
+        self._tables = SharedTables(model, PLACES, _GUP_FAST)
+        for mm in range(small.mms):
+            for slot in range(self.slots):
+                if any(
+                    slot in self._slots(one)
+                    for actor in small.actors
+                    if actor.mm == mm
+                    for one in actor.before
+                ):
+                    model.populate(mm, slot)
+        return model
+
+    def _slots(self, one: Statement) -> tuple[int, ...]:
+        """Return the tables that a statement is about."""
+        assert one.place is not None
+        whole = self._memory[one.place.memory]
+        first = min((slot for m in whole.mappings for slot in m.used), default=0)
+        return tuple(
+            first + n
+            for n, slot in enumerate(self._kept[one.place.memory])
+            if one.place.lo <= (slot - whole.base) * self._span < one.place.hi
+        )
+
+    def _mappings(self, one: Statement) -> tuple[Mapping, ...]:
+        assert one.place is not None
+        slots = self._slots(one)
+        found = []
+        for m in self._memory[one.place.memory].mappings:
+            part = tuple(slot for slot in m.used if slot in slots)
+            if part:
+                found.append(attrs.evolve(m, used=part, own=tuple(slot for slot in m.own if slot in part)))
+        return tuple(found)
+
+    # --- statements
+
+    def write(self, number: int, one: Statement) -> None:
+        """Write a statement of a thread, by its number."""
+        assert one.place is not None
+        actor = self.small.actors[number]
+        if one.verb == "touch":
+            raise _not_yet(one, "an access to hugetlb memory after another statement")
+        mappings, calls = self._mappings(one), self._model.calls
+        if not mappings:
+            return
+        here = self._memory[one.place.memory]
+        if one.verb == "gup":
+            self._tables.gup_fast(mappings[0].used[0])
+            return
+        self._model.asm.set(_FREED, 0)
+        whole = len(self._slots(one)) == len(self._kept[one.place.memory])
+        count, level = upper_tables(self._model, here.tables if whole else 0)
+        mms = self.small.mms_of(here.memory.name)
+        if one.verb == "munmap":
+            calls.munmap(mappings, upper_tables=count, level=level)
+        elif one.verb == "madvise":
+            calls.madvise(*mappings)
+        elif one.verb == "mprotect":
+            calls.mprotect(mappings)
+        elif one.verb == "mremap":
+            for m in mappings:
+                calls.mremap(m, upper_tables=count if m is mappings[-1] else 0, level=level)
+        elif one.verb in ("punch", "truncate"):
+            name = "hugetlbfs_punch_hole" if one.verb == "punch" else "hugetlb_vmtruncate"
+            for m in mappings:
+                calls.zap_file(m, mms, name=name)
+        else:
+            assert one.verb == "migrate"
+            calls.migrate(mappings[0], mms)
+        if one.verb in ("punch", "truncate", "migrate"):
+            self._model.asm.on_mm(actor.mm, text="back to the own mm")
+        self._free(tuple(slot for m in mappings for slot in m.used))
+
+    def exit(self, actor: Actor) -> None:
+        """Write exit() of a process."""
+        mappings = tuple(m for name in used(actor.process) for m in self._memory[name].mappings)
+        self._model.asm.set(_FREED, 0)
+        self._model.calls.exit(mappings)
+        self._free(tuple(slot for m in mappings for slot in m.used))
+
+    def _free(self, slots: tuple[int, ...]) -> None:
+        """Write the freeing of the tables that a call noted."""
+        asm = self._model.asm
+        for slot in slots:
+            with asm.if_bits(_FREED, 1 << slot):
+                asm.set(o.SLOT, slot)
+                asm.set(o.CLASS, 1)
+                self._model.free_table()
+                self._tables.reached("freed", "a copy was alive")
+
+    def goes_on(self, actor: Actor) -> None:
+        """Write what a process may do later on: a table that is its alone may come to map memory of its own."""
+        for name in used(actor.process):
+            gone = [
+                slot
+                for other in self.small.actors
+                if other.mm == actor.mm
+                for one in other.body
+                if one.verb in _GIVES_ALL_UP and one.place and one.place.memory == name
+                for slot in self._slots(one)
+            ]
+            for m in self._memory[name].mappings:
+                for slot in m.used:
+                    if slot not in gone:
+                        self._tables.keep(attrs.evolve(m, used=(slot,), own=()), slot, may_be_gone=True)
+
+
+def _not_yet(one: Statement, what: str) -> ShootdownError:
+    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what} is not explored yet")

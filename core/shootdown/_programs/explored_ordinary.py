@@ -1,0 +1,283 @@
+"""Ordinary memory of an explored program: each range that statements treat alike is a page, mapped by one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
+from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
+from shootdown._programs.areas import Area, Cut, cut, pages_of
+from shootdown._programs.language import size_text
+from shootdown._programs.program import Memory, Statement
+from shootdown._programs.small import Actor, Small
+from shootdown._values.errors import ShootdownError
+from shootdown._values.setup import Setup
+
+
+@attrs.frozen
+class _Page:
+    """The page that stands for an area.
+
+    Args:
+        memory, area: whose.
+        owner: the number of the thread whose own memory it is; -1: every process has it.
+        slot: the slot of its page table.
+        at: its place in the slot.
+        moved: it is where mremap() moves the memory.
+    """
+
+    memory: str
+    area: Area
+    owner: int
+    slot: int
+    at: int
+    moved: bool = False
+
+
+class OrdinarySpace:
+    """Write statements about ordinary memory.
+
+    Args:
+        small: the program.
+        scene: what it is explored on.
+    """
+
+    invariants = ("walk-cache", "stale-tlb-entry", "gup-fast")
+    places = PLACES
+
+    def __init__(self, small: Small, scene: Setup) -> None:
+        self.small = small
+        self.scene = scene
+        geometry = scene.lowering.geometry
+        self.page_size = scene.kernel.page_size
+        self.slot_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
+        self.cuts = cut(small.program, self.page_size, self.slot_pages)
+        self._pages: list[_Page] = []
+        self.slots = 0
+        for here in self.cuts.values():
+            owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
+            for owner in owners:
+                self._lay_out(here, owner)
+        self._moved: set[tuple[int, str]] = set()
+        self._frames = 0
+
+    def _lay_out(self, here: Cut, owner: int) -> None:
+        """Give each area a page: those of one table lie side by side in one slot."""
+        name = here.memory.name
+        if owner >= 0 and not any(
+            one.place and one.place.memory == name
+            for one in (*self.small.actors[owner].before, *self.small.actors[owner].body)
+        ):
+            return
+        slots: dict[tuple[int, int], int] = {}
+        used: dict[int, int] = {}
+        for area in here.areas:
+            key = (0, area.table) if area.table >= 0 else (1, area.number)
+            if key not in slots:
+                slots[key] = self.slots
+                self.slots += 1
+            at = used.get(slots[key], 0)
+            used[slots[key]] = at + 1
+            self._pages.append(_Page(name, area, owner, slots[key], at))
+        moves = [one for _, _, one in self.small.program.statements() if one.verb == "mremap" and one.place]
+        for one in moves:
+            assert one.place is not None
+            if one.place.memory != name:
+                continue
+            if len(here.areas) > 1 or len(moves) > 1:
+                raise ShootdownError(
+                    f"{one.at}: `{one.text:.60}`: explored is one mremap() of memory whose parts no statement is about"
+                )
+            self._pages.append(_Page(name, here.areas[0], owner, self.slots, 0, moved=True))
+            self.slots += 1
+
+    @property
+    def cut_text(self) -> tuple[str, ...]:
+        """What was cut, in words."""
+        whole = sum(area.hi - area.lo for here in self.cuts.values() for area in here.areas)
+        here = len({(page.memory, page.area.number) for page in self._pages})
+        return (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
+
+    def model(self, cpus: int) -> Model:
+        """Return the model with all that is mapped at first."""
+        small, scene = self.small, self.scene
+        if len(self._pages) > MOST_ATOMS:
+            raise ShootdownError(
+                f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
+            )
+        model = Model(
+            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots, classes=small.mms,
+            slot_pages=self.slot_pages,
+        )  # fmt: skip
+        self._model = model
+        self._calls = Ordinary(model, scene.pte_clear, PLACES)
+        self._atoms = {
+            page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
+            for page in self._pages
+        }
+        self._cached: dict[_Page, int] = {}
+        self._vmas: dict[tuple[int, _Page], int] = {}
+        for mm in range(small.mms):
+            for slot in range(self.slots):
+                model.populate(mm, slot, mm)
+        for page in self._pages:
+            if not page.moved:
+                self._map(page)
+        for mm in range(small.mms):
+            for page in self._pages:
+                if self._looked_at(page, mm):
+                    name = f"the VMA of {self._name(page)}"
+                    self._vmas[mm, page] = model.variable(1, name)
+        return model
+
+    def _first(self, page: _Page) -> int:
+        return page.slot * self.slot_pages + page.at
+
+    def _name(self, page: _Page) -> str:
+        memory = self.cuts[page.memory].memory
+        name = page.memory
+        if len(self.cuts[page.memory].areas) > 1:
+            lo, hi = (size_text(end * self.page_size) for end in (page.area.lo, page.area.hi))
+            name += f"[{lo}:{hi}]"
+        if page.owner >= 0:
+            name += f" of {self.small.actors[page.owner].name}"
+        return f"{name}, moved" if page.moved and memory else name
+
+    def _map(self, page: _Page) -> None:
+        """Map a page when the search begins, if a thread touches it before everything else."""
+        memory = self.cuts[page.memory].memory
+        writes: dict[int, bool] = {}
+        for number, actor in enumerate(self.small.actors):
+            for one in actor.before:
+                if one.verb == "touch" and self._is_about(one, page) and page.owner in (-1, number):
+                    writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
+        if memory.kind == "file":
+            self._cached[page] = frame = self._frame(page, 1 + len(writes))
+            for mm, dirty in writes.items():
+                self._model.maps(self._atoms[page], _entry(frame, dirty), mm)
+            return
+        for mm, dirty in writes.items():
+            self._model.maps(self._atoms[page], _entry(self._frame(page, 1), dirty), mm)
+
+    def _frame(self, page: _Page, references: int) -> int:
+        self._frames += 1
+        if self._frames > MOST_FRAMES:
+            at = self.cuts[page.memory].memory.at
+            raise ShootdownError(
+                f"{at}: the program maps more than {MOST_FRAMES} pages even if each range is one: touch fewer of them"
+            )
+        return self._model.frame(references, f"the page of {self._name(page)}")
+
+    def _is_about(self, one: Statement, page: _Page) -> bool:
+        if one.place is None or one.place.memory != page.memory:
+            return False
+        lo, hi = pages_of(one.place, self.page_size)
+        return lo <= page.area.lo and page.area.hi <= hi
+
+    def _unmapped(self, mm: int) -> Iterable[Statement]:
+        return (
+            one for actor in self.small.actors if actor.mm == mm for one in actor.body if one.verb == "munmap"
+        )
+
+    def _looked_at(self, page: _Page, mm: int) -> bool:
+        """Whether a call looks for the VMA of a page, which another call may unmap."""
+        if page.moved or not any(self._is_about(one, page) for one in self._unmapped(mm)):
+            return False
+        faults = any(
+            one.verb == "touch" and self._is_about(one, page)
+            for actor in self.small.actors
+            if actor.mm == mm
+            for one in actor.body
+        )
+        beside = [other for other in self._pages if other.slot == page.slot]
+        return faults or any(
+            self._is_about(one, here) != self._is_about(one, page)
+            for one in self._unmapped(mm)
+            for here in beside
+        )
+
+    # --- statements
+
+    def write(self, number: int, one: Statement) -> None:
+        """Write a statement of a thread, by its number."""
+        assert one.place is not None
+        actor = self.small.actors[number]
+        moved = (number, one.place.memory) in self._moved
+        pages = [
+            page for page in self._pages
+            if page.moved == moved and page.owner in (-1, number) and self._is_about(one, page)
+        ]  # fmt: skip
+        atoms = [self._atoms[page] for page in pages]
+        memory = self.cuts[one.place.memory].memory
+        if one.verb == "touch":
+            self._touch(one, actor, memory, pages)
+        elif one.verb == "munmap":
+            self._munmap(one, actor, memory, pages)
+        elif one.verb == "madvise":
+            self._calls.madvise(atoms)
+        elif one.verb == "mprotect":
+            if one.word == "write":
+                raise _not_yet(one, "mprotect() that gives a right")
+            self._calls.mprotect(atoms)
+        elif one.verb == "mremap":
+            self._moved.add((number, one.place.memory))
+            new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
+            self._calls.mremap(atoms[0], self._atoms[new])
+        elif one.verb == "truncate":
+            every = [atom for page, atom in self._atoms.items() if page.memory == memory.name]
+            mms = [mm for mm in self.small.mms_of(memory.name) if mm != actor.mm]
+            self._calls.truncate(
+                every,
+                *(frame for page, frame in self._cached.items() if page.memory == memory.name),
+                mms=(*mms, actor.mm),
+            )
+        elif one.verb == "gup":
+            self._calls.gup_fast(atoms[0])
+        else:
+            raise _not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
+
+    def _touch(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
+        """Write accesses: each page that is not mapped is faulted in, a new one unless it is a file's."""
+        earlier = actor.body[: next(n for n, other in enumerate(actor.body) if other is one)]
+        for page in pages:
+            if any(other.verb == "munmap" and self._is_about(other, page) for other in earlier):
+                raise _not_yet(one, "an access to memory that the thread has unmapped")
+            cached = memory.kind == "file"
+            frame = self._cached[page] if cached else self._frame(page, 1)
+            self._calls.fault(
+                self._atoms[page],
+                _entry(frame, one.word == "write"),
+                vma=self._vmas.get((actor.mm, page)),
+                cached=cached,
+            )
+
+    def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
+        gone = {
+            page for page in self._pages for each in self._unmapped(actor.mm) if self._is_about(each, page)
+        }
+        tables: dict[int, tuple[int, ...]] = {}
+        for page in pages if memory.alone else ():
+            others = [other for other in self._pages if other.slot == page.slot and other not in pages]
+            if all(other in gone for other in others):
+                tables[page.slot] = tuple(self._vmas[actor.mm, other] for other in others)
+        if len(tables) > MOST_TABLES:
+            raise _not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
+        self._calls.munmap(
+            [self._atoms[page] for page in pages],
+            tables=tables,
+            klass=actor.mm,
+            vmas=[self._vmas[actor.mm, page] for page in pages if (actor.mm, page) in self._vmas],
+        )
+
+
+def _entry(frame: int, writes: bool) -> int:
+    """Return the entry that an access makes: writable and dirty if it writes."""
+    flags = o.ENTRY_PRESENT | (o.ENTRY_WRITABLE | o.ENTRY_DIRTY if writes else 0)
+    return flags | 1 << o.ENTRY_PAGE_SHIFT + frame
+
+
+def _not_yet(one: Statement, what: str) -> ShootdownError:
+    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what} is not explored yet")

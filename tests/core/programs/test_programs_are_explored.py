@@ -1,0 +1,192 @@
+"""A program that nobody wrote invariants for is explored: bugs of old kernels are found in it, and their fixes hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shootdown._questions.explore import explorations, explore, explore_case
+from shootdown._values.errors import ShootdownError
+
+PROGRAMS = Path(__file__).parents[3] / "docs/examples/programs"
+_16K = ("kernel.page_size=16k", "kernel.va_bits=47")
+
+
+def _verdict(
+    program: str | dict[str, Any], arch: str, kernel: str = "7.3.4", **more: Any
+) -> tuple[str, str | None]:
+    (case,) = explorations(program, arch=[arch], kernels=[kernel], **more)
+    found = explore_case(case)
+    return found.verdict, found.invariant
+
+
+def _huge(*calls: str, size: str = "1G", **threads: list[str]) -> dict[str, Any]:
+    """Return a program of two processes that share a hugetlb table; the first one makes calls."""
+    others = {name: {"do": do} for name, do in threads.items()}
+    return {
+        "memory": {"pool": {"kind": "hugetlb", "size": size}},
+        "process": {
+            "A": {"do": ["touch pool", *calls], "thread": others},
+            "B": {"do": ["touch pool", "spin"]},
+        },
+    }
+
+
+def _heap(*do: str, kind: str = "anonymous", size: str = "4K", **threads: list[str]) -> dict[str, Any]:
+    return {
+        "memory": {"heap": {"kind": kind, "size": size}},
+        "process": {"A": {"do": list(do), "thread": {name: {"do": text} for name, text in threads.items()}}},
+    }
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+@pytest.mark.parametrize(
+    ("name", "switch"),
+    [("nested-flush", "nested_gathers_flush"), ("mremap-stale", "mremap_flushes_locked")],
+)
+def test_a_program_has_the_verdict_of_its_scenario_with_the_fix_and_without(
+    name: str, switch: str, arch: str
+) -> None:
+    program = str(PROGRAMS / f"{name}.toml")
+    for fixed in (True, False):
+        settings = () if fixed else (f"kernel.{switch}=false",)
+        as_scenario = () if fixed else ("scenario.fix=false",)
+        assert _verdict(program, arch, settings=settings) == _verdict(name, arch, settings=as_scenario)
+
+
+@pytest.mark.parametrize("kernel", ["6.15", "6.16", "7.0"])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_unshare_gup_is_as_its_scenario_where_walk_caches_are_flushed(arch: str, kernel: str) -> None:
+    """The scenario has no hardware walkers, which every program has."""
+    settings = ("kernel.honour_unshared_tables=true",)
+    program = str(PROGRAMS / "unshare-gup.toml")
+    assert _verdict(program, arch, kernel, settings=settings) == _verdict(
+        "unshare-gup", arch, kernel, settings=settings
+    )
+
+
+@pytest.mark.parametrize("call", ["munmap pool", "mprotect pool read", "madvise pool DONTNEED"])
+def test_each_call_that_unshares_leaves_the_walk_cache_on_arm64_until_the_fix(call: str) -> None:
+    """c2ff4764e03e."""
+    assert _verdict(_huge(call), "arm64", "7.0") == ("bug", "walk-cache")
+    assert _verdict(_huge(call), "arm64", "7.1")[0] == "safe"
+
+
+def test_an_unsharing_without_any_flush_is_found() -> None:
+    """a4a118f2eead."""
+    settings = ("kernel.unshare_flush=none",)
+    assert _verdict(_huge("munmap pool"), "arm64", "7.1", settings=settings) == ("bug", "walk-cache")
+
+
+def test_the_range_that_is_truncated_with_16k_pages_is_found() -> None:
+    program = _huge("munmap pool", size="64G")
+    fixed = (*_16K, "kernel.range_truncation_16k=false")
+    assert _verdict(program, "arm64", settings=_16K) == ("bug", "walk-cache")
+    assert _verdict(program, "arm64", settings=fixed)[0] == "safe"
+
+
+def test_the_idle_cpu_of_x86_keeps_its_walk_cache() -> None:
+    honoured = ("kernel.honour_unshared_tables=true",)
+    assert _verdict(_huge("munmap pool"), "x86") == ("bug", "walk-cache")
+    assert _verdict(_huge("munmap pool"), "x86", settings=honoured)[0] == "safe"
+
+
+def test_gup_fast_is_interrupted_by_no_broadcast() -> None:
+    """1013af4f585f, in mprotect(), which flushed walk caches then."""
+    program = _huge("mprotect pool read", pinner=["gup pool"])
+    assert _verdict(program, "arm64", "6.15") == ("bug", "gup-fast")
+    assert _verdict(program, "arm64", "6.16")[0] == "safe"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        _heap("touch heap write", "munmap heap", other=["spin"]),
+        _heap("touch heap", "mprotect heap read", other=["gup heap"]),
+        _heap("touch heap[0:8K]", "munmap heap[0:4K]", size="8K", other=["munmap heap[4K:8K]"]),
+        _heap("touch heap write", "madvise heap DONTNEED", other=["touch heap write"]),
+        _heap("touch heap write", "munmap heap", other=["touch heap write"]),
+        _heap("touch heap write", "truncate heap", kind="file", other=["touch heap"]),
+        _heap("touch heap", "munmap heap", kind="file", other=["sleep"]),
+    ],
+)
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_today_s_kernels_are_safe(program: dict[str, Any], arch: str) -> None:
+    assert _verdict(program, arch)[0] == "safe"
+
+
+def test_two_processes_that_map_a_file_are_both_told_of_a_truncation() -> None:
+    program = {
+        "memory": {"shared": {"kind": "file", "size": "4K"}},
+        "process": {"A": {"do": ["touch shared", "truncate shared"]}, "B": {"do": ["touch shared", "spin"]}},
+    }
+    assert _verdict(program, "x86")[0] == _verdict(program, "arm64")[0] == "safe"
+
+
+def test_a_verdict_says_what_was_cut_and_what_was_reached() -> None:
+    program = {
+        "memory": {"heap": {"size": "400K"}},
+        "process": {
+            "A": {
+                "do": ["touch heap write", "wait done 9"],
+                "thread": {"worker": {"count": 9, "do": ["repeat 5 { mprotect heap read }", "signal done"]}},
+            }
+        },
+    }
+    (row,) = explore(program, arch=["arm64"], kernels=["7.0"])
+    assert row.verdict == "safe"
+    small, reached = row.remarks
+    assert small == (
+        "explored small, and a verdict for this size: 4 CPUs, one of them idle; 2 of 9 like threads worker of A; "
+        "one turn of 5 of a loop; 1 page of 100"
+    )
+    assert reached.startswith("reached: ")
+    assert "a copy was alive" in reached
+
+
+def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
+    assert _verdict(_heap("touch heap", other=["gup heap"]), "x86")[0] == "vacuous"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (_heap("touch heap", "munmap heap", kind="thp", size="2M"), "thp memory is not explored yet"),
+        (_heap("fork B") | {}, "there is no process"),
+        (_heap("touch heap", "exit"), "`exit` is explored of hugetlb memory alone"),
+        (_heap("mmap heap", "touch heap"), "`mmap` is not explored yet"),
+        (_heap("touch heap", "move 1"), "`move` is not explored yet"),
+        (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
+        (_heap("touch heap", "munmap heap", "touch heap"), "unmapped is not explored yet"),
+        (_heap("touch heap", "mprotect heap write"), "mprotect() that gives a right is not explored yet"),
+        (_huge("munmap pool", "touch pool"), "an access to hugetlb memory after another statement"),
+        (
+            {
+                "memory": {"heap": {"size": "4K"}, "pool": {"kind": "hugetlb", "size": "1G"}},
+                "process": {"A": {"do": ["touch heap", "touch pool", "munmap pool"]}},
+            },
+            "the tables of one explored program have one size",
+        ),
+    ],
+)
+def test_what_cannot_be_explored_yet_is_one_line(program: dict[str, Any], words: str) -> None:
+    with pytest.raises(ShootdownError) as raised:
+        explore(program, arch=["x86"])
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_fork_is_named_with_its_file_and_line() -> None:
+    with pytest.raises(
+        ShootdownError, match=r"fork_storm\.toml, line 15, .*`fork child`: `fork` is not explored"
+    ):
+        explore(str(PROGRAMS / "fork_storm.toml"), arch=["x86"])
+
+
+def test_what_is_only_explored_is_not_counted() -> None:
+    import shootdown
+
+    with pytest.raises(ShootdownError, match="`mremap` of file memory is not counted yet: only of hugetlb"):
+        shootdown.compare(str(PROGRAMS / "mremap-stale.toml"), arch=["x86"])
