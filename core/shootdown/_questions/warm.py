@@ -73,7 +73,8 @@ def warm(job: Job) -> Warmed:
     """Run one job and count what it compiled.
 
     Raises:
-        ShootdownError: this process compiles nothing, or no cache folder is writable, so that nothing could be kept.
+        ShootdownError: this process compiles nothing, or what is compiled can't be kept: no cache folder is writable,
+            or the disk is full.
     """
     from shootdown._compilation.running import compile_at_once, compiles
     from shootdown._compilation.running import compiled as compiled_copy
@@ -82,7 +83,7 @@ def warm(job: Job) -> Warmed:
         raise ShootdownError(
             "nothing is compiled here: SHOOTDOWN_COMPILE=never or NUMBA_DISABLE_JIT=1 is set"
         )
-    from shootdown._compilation.backend.disk import keeps
+    from shootdown._compilation.backend.disk import keeps, lost
     from shootdown._compilation.backend.watching import watched
     from shootdown._machine.step import step
 
@@ -93,6 +94,10 @@ def warm(job: Job) -> Warmed:
     compile_at_once()
     with watched() as compiled:
         job.run()
+    if lost:
+        raise ShootdownError(
+            f"compiled kernels can't be kept in {lost[-1]}; NUMBA_CACHE_DIR names another folder"
+        )
     # Kernels that can't be kept (a walk defined within another function) are compiled by every process: not counted.
     return Warmed(job.part, job.name, compiled.kernels, compiled.seconds if compiled.kernels else 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -69,6 +70,27 @@ def test_without_a_folder_to_keep_kernels_in_it_says_so(monkeypatch: pytest.Monk
     monkeypatch.setattr(disk, "keeps", lambda _: False)
     with pytest.raises(ShootdownError, match="NUMBA_CACHE_DIR"):
         warm(Job("tlb", "nothing", lambda: None))
+
+
+@pytest.mark.skipif(os.environ.get("SHOOTDOWN_COMPILE") == "never", reason="this process compiles nothing")
+def test_what_a_full_disk_does_not_keep_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was compiled, and no later command would find it."""
+    from shootdown._compilation.backend import disk
+    from shootdown._compilation.kernels import kernel
+    from shootdown._compilation.running import compiled
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(disk, "lost", [])
+    monkeypatch.setattr(disk._Kept, "save_overload", full)
+    successor = kernel(lambda x: x + 1)
+    job = Job("tlb", "one kernel", lambda: compiled(successor)(1))
+    monkeypatch.setattr("shootdown._questions.warm.jobs", lambda _: [job])
+    assert run(["warm"]) == 2
+    assert "No space left on device; NUMBA_CACHE_DIR names another folder" in capsys.readouterr().err
 
 
 def test_what_is_done_is_shown_when_somebody_interrupts(

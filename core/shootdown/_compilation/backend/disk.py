@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
 
+from shootdown._compilation.announcing import announce
 from shootdown._compilation.backend.loading import rebuilt
 from shootdown._compilation.folders import folder_of, is_private
 from shootdown._compilation.sources import digest, is_edited
+
+#: Where kernels that this process compiled could not be kept, and why.
+lost: list[str] = []
 
 
 class _Place:
@@ -102,8 +105,11 @@ class Disk:
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep a kernel; it runs all the same if the disk is full or read-only."""
-        with suppress(OSError):
+        try:
             self.made.save_overload(signature, data)
+        except OSError as error:
+            lost.append(f"{self.made.cache_path}: {error.strerror or error}")
+            announce(f"compiled kernels can't be kept in {lost[-1]}")
 
     def __getattr__(self, name: str) -> Any:
         """Return any other attribute from numba's cache."""
