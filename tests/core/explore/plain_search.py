@@ -12,7 +12,21 @@ import numpy.typing as npt
 from shootdown._compilation.running import runnable
 from shootdown._explore.engine import Explorer
 from shootdown._explore.flow import successors
-from shootdown._explore.moves import KINDS, REFUSED, STEP, VIOLATED, label_of, move
+from shootdown._explore.moves import (
+    CHOOSE,
+    COPY,
+    DRAIN,
+    GRANT,
+    IDLE,
+    KINDS,
+    REFUSED,
+    STEP,
+    SWITCH,
+    TAKE,
+    VIOLATED,
+    label_of,
+    move,
+)
 from shootdown._explore.walk import allowed
 from shootdown._machine import ops as o
 from shootdown._machine.layout import T_PC, TASK_CELLS
@@ -47,13 +61,12 @@ def all_labels(explorer: Explorer) -> list[int]:
     return [label for label in labels if runnable(allowed)(layout, rules, label)]
 
 
-_OF_TASKS = (0, 1, 9, 10, 11)
-_TAKE, _COPY, _DRAIN = 2, 5, 6
-_WITH_SECOND = (_TAKE, _COPY, _DRAIN)
+_OF_TASKS = (STEP, CHOOSE, IDLE, GRANT, SWITCH)
+_WITH_SECOND = (TAKE, COPY, DRAIN)
 
 
 def _exists(kind: int, y: int, layout: object) -> bool:
-    counts = {_TAKE: "cpus", _COPY: "entries", _DRAIN: "stores"}
+    counts = {TAKE: "cpus", COPY: "entries", DRAIN: "stores"}
     return kind not in counts or y < getattr(layout, counts[kind])
 
 
