@@ -13,6 +13,7 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.explore import Verdict, explorations, explore_case
+from shootdown._values.errors import ShootdownError
 from shootdown._values.scenario import Expect
 from shootdown._values.verdict import BUG, SAFE
 
@@ -137,7 +138,6 @@ REDUNDANT: dict[str, dict[str, str]] = {
     },
     "nested-flush": {
         "mmap_lock": "both take it for reading",
-        "page-table lock": "who finds the entry gone sees that the other's gather is pending, with the lock or without",
     },
 }
 
@@ -165,6 +165,16 @@ def _wholes(problem: Problem) -> Iterator[Primitive]:
             yield Primitive(name, tuple(steps))
 
 
+def _goes_wrong(problem: Problem) -> bool:
+    """Whether an invariant breaks, or a page is freed twice, which a search says in a line of its own."""
+    try:
+        return Explorer(problem).search().verdict == BUG
+    except ShootdownError as error:
+        if "has no reference left" not in str(error):
+            raise
+        return True
+
+
 @pytest.mark.parametrize("name", FAMILY)
 def test_each_primitive_is_needed_in_a_cell_or_has_a_reason_not_to_be(name: str) -> None:
     """Without its lock, fence, wait, flush, sync, grace period or masked interrupts some cell is no longer SAFE."""
@@ -179,7 +189,7 @@ def test_each_primitive_is_needed_in_a_cell_or_has_a_reason_not_to_be(name: str)
         for primitive in (*primitives(problem), *_wholes(problem)):
             if set(primitive.steps) & explorer.taken:
                 known.add(primitive.name)
-                if Explorer(without(problem, primitive)).search().verdict == BUG:
+                if _goes_wrong(without(problem, primitive)):
                     needed.add(primitive.name)
     assert known - needed == set(REDUNDANT[name])
 
