@@ -18,6 +18,8 @@ A decorator registers its function and returns it unchanged. `running.compiled` 
 object, with globals in which each kernel that the code names is compiled too. So a kernel must name others directly, as
 globals of its module, and not through another module (`bits.popcount(x)`): `compiled` refuses that.
 
+Arrays are indexed from their start: a variable that is below zero does not count from the end in a compiled kernel.
+
 An operation that plain Python lacks, such as a prefetch, is an `instruction`: a plain function and its replacement in
 compiled kernels. A class whose values kernels take declares by `typed.compiled_type` how numba learns of it.
 """

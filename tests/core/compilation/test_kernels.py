@@ -173,6 +173,20 @@ def test_a_kernel_named_through_a_module_is_refused():
     assert compiled(world["good"])(4) == 7
 
 
+@kernel
+def moved(cells, i):
+    cells[i + 1] = cells[i] + cells[-1]
+    return cells[i + 1]
+
+
+def test_an_index_is_taken_as_it_is_without_a_look_at_its_sign():
+    cells = np.array([1, 2, 3, 40], np.int64)
+    assert compiled(moved)(cells, 1) == 42
+    assert cells.tolist() == [1, 2, 42, 40]
+    (text,) = compiled(moved).inspect_llvm().values()
+    assert "select" not in text.partition("@_ZN7cpython")[0]
+
+
 @instruction("shootdown._compilation.backend.instructions:popcount")
 def bits_set(word):
     return bin(word).count("1")

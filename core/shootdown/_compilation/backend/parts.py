@@ -13,8 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, DefaultPassBuilder
 from numba.core.environment import lookup_environment
+from numba.core.typed_passes import NoPythonSupportedFeatureValidation
+
+from shootdown._compilation.backend.indices import CountFromTheStart
 
 _ENVIRONMENT = "_ZN08NumbaEnv"
 
@@ -84,6 +87,13 @@ class CompilePart(Compiler):
     """Compile a function that only other kernels call."""
 
     library: type = _Part
+
+    def define_pipelines(self) -> list[Any]:
+        """Return numba's passes, and one for indices."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(CountFromTheStart, NoPythonSupportedFeatureValidation)
+        passes.finalize()
+        return [passes]
 
     def _compile_core(self) -> Any:
         if self.state.library is None:
