@@ -206,9 +206,13 @@ class Anonymous:
         if part.forced:
             self.gathers.flush_and_free(g)
         if part.frees_table:
-            with asm.function("try_get_and_clear_pmd", "mm/pt_reclaim.c"):
-                first = part.hi - self.table_pages
-                self.gathers.free_tables(g, 1, o.CLEARED_PMDS, lo=first, hi=first + 1, queue=queue)
+            self.free_empty_tables(g, 1, part.hi - self.table_pages, queue)
+
+    @function("try_get_and_clear_pmd", "mm/pt_reclaim.c")
+    def free_empty_tables(self, g: int, count: int, lo: int, queue: PageQueue) -> None:
+        """Write try_get_and_clear_pmd() of PTE tables that a call covered whole and left empty, from a page on."""
+        last = lo + (count - 1) * self.table_pages
+        self.gathers.free_tables(g, count, o.CLEARED_PMDS, lo=lo, hi=last + 1, queue=queue)
 
     def madvise_part(self, part: range) -> None:
         """Write madvise(MADV_DONTNEED) of some base pages of a THP, which splits it first."""

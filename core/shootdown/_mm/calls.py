@@ -50,6 +50,14 @@ class Calls:
             yield
             self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
 
+    @contextmanager
+    def gup_fast(self) -> Iterator[None]:
+        """Write gup_fast() around the steps within: interrupts are off while it walks the page tables."""
+        with self.asm.function("gup_fast", "mm/gup.c"):
+            self.asm.irq_off(lockless=True, text="local_irq_save")
+            yield
+            self.asm.irq_on(lockless=True, text="local_irq_restore")
+
     # --- processes
 
     def fork(

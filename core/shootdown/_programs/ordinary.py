@@ -225,12 +225,9 @@ class Ordinary:
             lo = area.table * here.table_pages
             count = int(area.hi == lo + here.table_pages and any(one.lo == lo for one in areas))
         if count and not area.huge:
-            with (
-                self._if_equal(self._table_of(here, area), 1),
-                self.asm.function("try_get_and_clear_pmd", "mm/pt_reclaim.c"),
-            ):
+            with self._if_equal(self._table_of(here, area), 1):
                 self._put(self._table_of(here, area), 0)
-                self._queue_tables(count, lo, queue)
+                self.calls.free_empty_tables(OUTER, count, lo, queue)
 
     def _zap_area(self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool) -> None:
         if not area.pages:

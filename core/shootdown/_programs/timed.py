@@ -206,11 +206,8 @@ class _Lines:
             space.mprotect(here, areas, writable=one.word == "write")
 
     def _gup(self, one: Statement) -> None:
-        asm = self.asm
-        with asm.function("gup_fast", "mm/gup.c"):
-            asm.irq_off(lockless=True, text="local_irq_save")
-            asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
-            asm.irq_on(lockless=True, text="local_irq_restore")
+        with self.model.calls.gup_fast():
+            self.asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
 
     # --- processes and threads
 

@@ -135,15 +135,13 @@ class Threads:
         asm = model.asm
         for m in mappings[:1]:
             model.hugetlb.touch(m)
-        with asm.function("gup_fast", "mm/gup.c"):
-            asm.irq_off(lockless=True, text="local_irq_save")
+        with model.calls.gup_fast():
             asm.set(o.INDEX, 0)
             if mappings and mappings[0].used:
                 model.hugetlb.pick(mappings[0].used)
                 asm.load_pud(o.CLASS, text="read the PUD entry")
             model.signal(self._started)
             asm.work("fault_ns", _WINDOW, text="walk on")
-            asm.irq_on(lockless=True, text="local_irq_restore")
         model.spin()
 
     def spawn(self) -> None:
