@@ -1,15 +1,23 @@
 """How rows measured on arm64 kernels map to what the model counts.
 
-Instructions are counted machine-wide in the window. The measured program's own copy-on-write faults after a fork add
-flushes of single pages; how many pages a process still shares when the window opens depended on timing. Counts are
-ranges where that matters.
+Instructions are counted machine-wide in the window; docs/reference/model.md says what forks leave open in it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shootdown.measured import Difference, Measured, Row, Seen, parent_wakes
+from shootdown.measured import (
+    COPIES,
+    RACING_EXITS,
+    Difference,
+    Measured,
+    Row,
+    Seen,
+    forks_of,
+    parent_wakes,
+    syncs_of,
+)
 
 #: Pages that parent and child copy, or reuse without a copy, soon after a fork (measured: up to eight in total).
 _COPIED_PER_FORK = 8
@@ -29,8 +37,8 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
 def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     whole, actor = seen.whole, seen.actor
     return {
-        "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
-        "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
+        "sync_broadcasts": syncs_of(row, whole["sync_broadcasts"], 1, case),
+        "sync_ipis": syncs_of(row, whole["sync_ipis"], case.cpus - 1, case),
         "unshared_tables": whole["unshared_tables"],
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
@@ -43,7 +51,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, int | tuple[int, int]]:
     """Return each TLBI's count; a range where copy-on-write faults of one page share the window."""
     counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
-    forks = _forks(row)
+    forks = forks_of(row)
     # The parent may write a page that it still shares; later windows find the page its own.
     most = _COPIED_PER_FORK * forks if forks else _COPIED_LATE if parent_wakes(row) else 0
     if not most:
@@ -58,25 +66,11 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, int | tuple[int,
     return counts
 
 
-def _forks(row: Row) -> int:
-    if row.workload == "fork_storm":
-        return row.integer("M")
-    return row.integer("k") if row.fields.get("step") == "fork" else 0
-
-
-def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
-    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
-    racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
-    if racing and count and case.kernel.unshare_sync == "last-sharer":
-        return each, each * row.integer("M")
-    return count
-
-
 DIFFERENCES: tuple[Difference, ...] = ()
 
 
 def _after_forks(row: Row) -> bool:
-    return _forks(row) > 0
+    return forks_of(row) > 0
 
 
 def _any(row: Row) -> bool:
@@ -88,7 +82,7 @@ OPEN: tuple[Difference, ...] = (
         Difference(
             f"instructions.{name}",
             _after_forks,
-            "which pages the parent copies on write after fork(), and which the child copies first",
+            COPIES,
         )
         for name in _ONE_PAGE
     ),
@@ -100,8 +94,7 @@ OPEN: tuple[Difference, ...] = (
         )
         for name in _ONE_PAGE
     ),
-    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
-    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+    *RACING_EXITS,
 )
 
 MEASURED = Measured(platform=_platform, predict=_predict, differences=DIFFERENCES, open=OPEN)

@@ -1,14 +1,20 @@
 """How rows measured on ppc64el kernels map to what the model counts.
 
-Instructions are counted machine-wide in the window. After a fork it also holds the measured program's own
-copy-on-write faults, each of which flushes one page.
+Instructions are counted machine-wide in the window; docs/reference/model.md says what forks leave open in it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shootdown.measured import Difference, Measured, Row, Seen
+from shootdown.measured import (
+    COPIES,
+    Difference,
+    Measured,
+    Row,
+    Seen,
+    forks_of,
+)
 
 #: Pages that parent and child copy, or reuse without a copy, soon after a fork (measured: up to eight in total).
 _COPIED_PER_FORK = 8
@@ -40,25 +46,19 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 def _instructions(row: Row, seen: Seen) -> dict[str, int | tuple[int, int]]:
     """Return each instruction's count; a range where copy-on-write faults of one page share the window."""
     counts: dict[str, int | tuple[int, int]] = dict(seen.instructions)
-    forks = _forks(row)
+    forks = forks_of(row)
     if forks:
         exact = seen.instructions.get(_ONE_PAGE, 0)
         counts[_ONE_PAGE] = (exact - forks, exact + _COPIED_PER_FORK * forks)
     return counts
 
 
-def _forks(row: Row) -> int:
-    if row.workload == "fork_storm":
-        return row.integer("M")
-    return row.integer("k") if row.fields.get("step") == "fork" else 0
-
-
 DIFFERENCES: tuple[Difference, ...] = ()
 OPEN = (
     Difference(
         f"instructions.{_ONE_PAGE}",
-        lambda row: _forks(row) > 0,
-        "which pages the parent copies on write after fork(), and which the child copies first",
+        lambda row: forks_of(row) > 0,
+        COPIES,
     ),
 )
 

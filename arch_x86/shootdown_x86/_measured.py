@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from shootdown.measured import (
+    COPIES,
     PARENT_CPU,
     PARENT_FIRST,
+    RACING_EXITS,
     Difference,
     Measured,
     Prediction,
@@ -15,7 +17,9 @@ from shootdown.measured import (
     Seen,
     Undisturbed,
     actor_cpu,
+    forks_of,
     parent_wakes,
+    syncs_of,
 )
 
 
@@ -27,13 +31,13 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
 
 def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     whole, actor = seen.whole, seen.actor
-    forks = _forks(row)
+    forks = forks_of(row)
     requests = actor["flush_requests"]
     copied = forks  # the model's copy-on-write: one page for each fork
     kmaps = _kmaps(row, case)
     return {
-        "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
-        "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
+        "sync_broadcasts": syncs_of(row, whole["sync_broadcasts"], 1, case),
+        "sync_ipis": syncs_of(row, whole["sync_ipis"], case.cpus - 1, case),
         "unshared_tables": whole["unshared_tables"],
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
@@ -103,7 +107,7 @@ def _kmaps(row: Row, case: Any) -> tuple[int, int]:
     if case.kernel.va_bits > 32:
         return 0, 0
     step = str(row.fields.get("step", ""))
-    forks = _forks(row)
+    forks = forks_of(row)
     if forks:
         low, high = (forks * each for each in _FORK_KMAPS)
     elif step.startswith("exit"):
@@ -125,20 +129,6 @@ def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:
     least, most = kmaps[0] + invlpg, kmaps[1] + invlpg
     low, high = row.measured("flush_tlb_one_kernel") or kmaps
     return Undisturbed(low + invlpg, most, least) if low == high and least < most else (least, most)
-
-
-def _forks(row: Row) -> int:
-    if row.workload == "fork_storm":
-        return row.integer("M")
-    return row.integer("k") if row.fields.get("step") == "fork" else 0
-
-
-def _sync(row: Row, count: int, each: int, case: Any) -> int | tuple[int, int]:
-    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
-    racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
-    if racing and count and case.kernel.unshare_sync == "last-sharer":
-        return each, each * row.integer("M")
-    return count
 
 
 def _tlb_row(whole: Mapping[str, int]) -> int:
@@ -170,7 +160,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 
 
 def _copies(row: Row) -> bool:
-    return _forks(row) > 0
+    return forks_of(row) > 0
 
 
 def _tasks_that_left(row: Row) -> bool:
@@ -183,7 +173,6 @@ def _any(row: Row) -> bool:
     return True
 
 
-_COPIES = "which pages the parent copies on write after fork(), and which the child copies first"
 OPEN: tuple[Difference, ...] = (
     Difference(
         "tlb_row",
@@ -208,8 +197,8 @@ OPEN: tuple[Difference, ...] = (
         _any,
         "whether it is the first repetition: its flush takes the CPUs out of mm_cpumask that threads had left",
     ),
-    Difference("flush_tlb_mm_range", _copies, _COPIES),
-    Difference("instructions.invlpg", _copies, _COPIES),
+    Difference("flush_tlb_mm_range", _copies, COPIES),
+    Difference("instructions.invlpg", _copies, COPIES),
     Difference(
         "instructions.mov_cr3",
         lambda row: row.workload == "anonymous",
@@ -230,8 +219,7 @@ OPEN: tuple[Difference, ...] = (
         _any,
         "how many pages of high memory fork() and exit() map for a moment: each unmapping is an INVLPG",
     ),
-    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
-    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+    *RACING_EXITS,
 )
 
 # tlb_row tells whether the CPU that a child was forked on was lazy: that CPU's switch to init_mm writes CR3 too. Other

@@ -1,9 +1,8 @@
 """How rows measured on riscv kernels map to what the model counts.
 
-They were measured on QEMU's virt machine. Instructions are counted on all CPUs, those of the firmware too. In windows
-of `fork` and `fork_storm` parent and children copy pages on write, load code and migrate: there the flushes of the
-mechanism are predicted, and what is added to them. How many pages the parent copies is a race with the child; the row
-counts it (`flush_tlb_page`), and what each of them costs follows.
+They were measured on QEMU's virt machine. Instructions are counted on all CPUs, those of the firmware too;
+docs/reference/model.md says what forks leave open. A row counts the pages that the parent copies
+(`flush_tlb_page`), and what each of them costs follows; children load code besides.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from shootdown.measured import (
+    COPIES,
     PARENT_CPU,
     PARENT_FIRST,
+    RACING_EXITS,
     Difference,
     Measured,
     Prediction,
@@ -20,7 +21,9 @@ from shootdown.measured import (
     Seen,
     Undisturbed,
     actor_cpu,
+    forks_of,
     parent_wakes,
+    syncs_of,
 )
 
 #: Pages that the parent copies on write after a fork, each a flush_tlb_page() (measured: none to three).
@@ -61,13 +64,13 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
 
 def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     whole, actor = seen.whole, seen.actor
-    forks = _forks(row)
+    forks = forks_of(row)
     requests, pages = actor["flush_requests"], actor["flush_page_calls"]
     ranges, mms = actor["flush_range_calls"], actor["flush_whole_mm"]
     copied = _copied(row, forks)
     return {
-        "sync_broadcasts": _sync(row, whole["sync_broadcasts"], 1, case),
-        "sync_ipis": _sync(row, whole["sync_ipis"], case.cpus - 1, case),
+        "sync_broadcasts": syncs_of(row, whole["sync_broadcasts"], 1, case),
+        "sync_ipis": syncs_of(row, whole["sync_ipis"], case.cpus - 1, case),
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
@@ -91,7 +94,7 @@ def _copied(row: Row, forks: int) -> Prediction:
 
 
 def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
-    forks = _forks(row)
+    forks = forks_of(row)
     counts: dict[str, Prediction] = {name: n for name, n in seen.instructions.items() if name != "ecall"}
     counts["csr_satp"] = _switches(row, forks, case)
     if forks:
@@ -105,7 +108,7 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
         counts["sfence_vma_addr"] = 0 if case.platform.arch.svvptc else (0, _MAPPED_PER_FORK * forks)
     if case.platform.arch.native_ipis == "none":
         calls = _for_copies(row, seen, seen.instructions.get("ecall", 0))
-        syncs = _sync(row, seen.whole["sync_ipis"], case.cpus - 1, case)
+        syncs = syncs_of(row, seen.whole["sync_ipis"], case.cpus - 1, case)
         if _newer_qemu(row):
             counts["ecall_rfence_2"] = calls
             counts["ecall_ipi"] = _sum(syncs, _other_calls(row, forks, case))
@@ -173,7 +176,7 @@ def _for_copies(row: Row, seen: Seen, count: int) -> Prediction:
 
     A child copies its own before it leaves the parent's CPU, and reaches nobody then; later it reaches that CPU.
     """
-    forks, pages = _forks(row), seen.actor["flush_page_calls"]
+    forks, pages = forks_of(row), seen.actor["flush_page_calls"]
     if not forks or not count:
         return count
     later = _COPIED_BY_CHILD * forks
@@ -186,7 +189,7 @@ def _for_copies(row: Row, seen: Seen, count: int) -> Prediction:
 
 def _by_address(row: Row, seen: Seen, names: tuple[str, ...]) -> Prediction:
     """Return the fences by address under these names: those of pages that parent and children copy after a fork."""
-    forks, pages = _forks(row), seen.actor["flush_page_calls"]
+    forks, pages = forks_of(row), seen.actor["flush_page_calls"]
     exact = sum(seen.instructions.get(name, 0) for name in names)
     if not forks:
         return exact
@@ -198,26 +201,11 @@ def _by_address(row: Row, seen: Seen, names: tuple[str, ...]) -> Prediction:
     return each * low, each * high + more
 
 
-def _forks(row: Row) -> int:
-    """Return the number of forks in the window of a row."""
-    if row.workload == "fork_storm":
-        return row.integer("M")
-    return row.integer("k") if row.fields.get("step") == "fork" else 0
-
-
-def _sync(row: Row, count: int, each: int, case: Any) -> Prediction:
-    """Return the syncs, as a range if only the last sharer sends one: children that exit at once race for that."""
-    racing = row.workload == "fork_storm" and row.integer("conc", 1) > 1
-    if racing and count and case.kernel.unshare_sync == "last-sharer":
-        return each, each * row.integer("M")
-    return count
-
-
 def _any(row: Row) -> bool:
     return True
 
 
-_COPIES = "which pages the parent copies on write after fork(), and which the child copies first, and where"
+_COPIES = f"{COPIES}, and where"
 _WOKEN = "which wake-ups and timers send an IPI through the firmware, besides the fences and the sync"
 OPEN: tuple[Difference, ...] = (
     *(
@@ -255,8 +243,7 @@ OPEN: tuple[Difference, ...] = (
     ),
     Difference("instructions.ecall", _any, _WOKEN),
     Difference("instructions.ecall_ipi", _any, _WOKEN),
-    Difference("sync_broadcasts", _any, "which of the children that exit at the same time unshares last"),
-    Difference("sync_ipis", _any, "which of the children that exit at the same time unshares last"),
+    *RACING_EXITS,
 )
 
 MEASURED = Measured(platform=_platform, predict=_predict, open=OPEN)
