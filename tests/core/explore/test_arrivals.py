@@ -245,6 +245,17 @@ def test_a_bug_has_the_same_shortest_story_as_without_the_reduction() -> None:
     assert told[0] == told[1]
 
 
+def test_for_a_verdict_alone_a_bug_is_not_searched_for_again() -> None:
+    (case,) = explorations("unshare-gup", arch=["arm64"], kernels=["6.15"])
+    problem = case.program.build(case.setup())
+    whole, alone = Explorer(problem).search(), Explorer(problem).search(verdict_only=True)
+    once = searched_once(problem, Reductions())
+    assert once is not None
+    assert attrs.asdict(alone) == attrs.asdict(once)
+    assert (alone.verdict, alone.invariant) == (whole.verdict, whole.invariant) == ("bug", "gup-fast")
+    assert alone.states < whole.states
+
+
 def test_where_only_the_reduced_search_fits_its_story_has_a_move_for_each_arrival() -> None:
     (case,) = explorations("unshare-gup", arch=["arm64"], kernels=["6.15"], parameters={"sharers": 3})
     problem = case.program.build(case.setup())
