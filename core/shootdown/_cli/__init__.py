@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "Compare what one workload costs, a row for each combination.",
     "explain": "Explain one run: who caused each interrupt, step by step.",
     "explore": "Explore every interleaving: can it go wrong, and how?",
+    "hunt": "Hunt for bugs with programs that nobody wrote.",
     "matrix": "Tabulate the verdicts over kernels and platforms.",
     "history": "Find since when a program does what it does, and why.",
     "diff": "Tell two releases apart: switches, counts, times, verdicts.",

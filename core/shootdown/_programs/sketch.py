@@ -1,0 +1,146 @@
+"""A small program that nobody wrote: what each thread of each process calls, over one memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from shootdown._programs.language import size_text
+
+#: The names of processes, and of a process's threads after its main one.
+_PROCESSES = "ABCDEFGH"
+_THREADS = ("second", "third", "fourth")
+#: The memory's name.
+MEMORY = "heap"
+#: A thread that does nothing but run.
+RUNS = "spin"
+
+Calls = tuple[str, ...]
+
+
+@attrs.frozen
+class Sketch:
+    """A program over one memory, which every process touches first.
+
+    Args:
+        kind: of the memory.
+        size: of the memory, in bytes.
+        processes: for each process its threads, for each thread its calls; `@` stands for the memory.
+        parts: the places that calls name, the smallest first, as text such as `@[0:4K]`.
+        writes: the memory is written when it is touched first.
+    """
+
+    kind: str
+    size: int
+    processes: tuple[tuple[Calls, ...], ...]
+    parts: tuple[str, ...] = ("@",)
+    writes: bool = True
+
+    @property
+    def calls(self) -> int:
+        """How many calls there are."""
+        return sum(call != RUNS for threads in self.processes for thread in threads for call in thread)
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return sum(map(len, self.processes))
+
+    def tables(self) -> dict[str, Any]:
+        """Return the program as values."""
+        touch = f"touch {MEMORY} {'write' if self.writes else 'read'}"
+        found: dict[str, Any] = {}
+        for name, threads in zip(_PROCESSES, self.processes, strict=False):
+            bodies = [[call.replace("@", MEMORY) for call in thread] for thread in threads]
+            found[name] = {"do": [touch, *bodies[0]]}
+            others = {one: {"do": body} for one, body in zip(_THREADS, bodies[1:], strict=False)}
+            if others:
+                found[name]["thread"] = others
+        return {
+            "summary": self.said,
+            "memory": {MEMORY: {"kind": self.kind, "size": size_text(self.size)}},
+            "process": found,
+        }
+
+    @property
+    def said(self) -> str:
+        """The calls in one line: those of a thread by commas, of threads by bars, of processes by double bars."""
+        return " || ".join(
+            " | ".join(
+                ", ".join(call.replace("@", MEMORY) for call in thread) or "runs" for thread in threads
+            )
+            for threads in self.processes
+        )
+
+    def toml(self, *comment: str) -> str:
+        """Return the text of a program file, with lines of comment above it."""
+        tables = self.tables()
+        lines = [f"# {line}" for line in comment]
+        lines += [f"summary = {json.dumps(tables['summary'])}", "", "[memory]"]
+        memory = tables["memory"][MEMORY]
+        lines += [f'{MEMORY} = {{ kind = "{memory["kind"]}", size = "{memory["size"]}" }}']
+        for name, process in tables["process"].items():
+            lines += ["", f"[process.{name}]", f"do = {json.dumps(process['do'])}"]
+            for one, thread in process.get("thread", {}).items():
+                lines += ["", f"[process.{name}.thread.{one}]", f"do = {json.dumps(thread['do'])}"]
+        return "\n".join(lines) + "\n"
+
+    def has(self, call: str) -> bool:
+        """Whether some thread makes a call of this name."""
+        return any(
+            one.split(" ")[0] == call for threads in self.processes for thread in threads for one in thread
+        )
+
+    # --- symmetry and shrinking
+
+    def canonical(self) -> Sketch:
+        """Return the sketch that stands for all that differ by the order of threads and processes alone."""
+        ordered = [tuple(sorted(threads)) for threads in self.processes]
+        return attrs.evolve(
+            self, processes=tuple(sorted(ordered, key=lambda one: (-sum(map(len, one)), one)))
+        )
+
+    def smaller(self) -> Iterator[Sketch]:
+        """Yield sketches with one thing less: a process, a thread, a call, a part of the memory."""
+        whole = self.processes
+        for p, threads in enumerate(whole):
+            if len(whole) > 1:
+                yield attrs.evolve(self, processes=whole[:p] + whole[p + 1 :])
+            for t, calls in enumerate(threads):
+                if len(threads) > 1:
+                    yield self._with(p, threads[:t] + threads[t + 1 :])
+                for c, call in enumerate(calls):
+                    if call != RUNS:
+                        fewer = calls[:c] + calls[c + 1 :]
+                        yield self._with(p, (*threads[:t], fewer or (RUNS,), *threads[t + 1 :]))
+                    for part in self._below(call):
+                        less = (*calls[:c], part, *calls[c + 1 :])
+                        yield self._with(p, (*threads[:t], less, *threads[t + 1 :]))
+
+    def _with(self, process: int, threads: tuple[Calls, ...]) -> Sketch:
+        whole = self.processes
+        return attrs.evolve(self, processes=(*whole[:process], threads, *whole[process + 1 :]))
+
+    def _below(self, call: str) -> Iterator[str]:
+        """Yield the call on smaller parts of the memory."""
+        words = call.split(" ")
+        if len(words) < 2 or words[1] not in self.parts:
+            return
+        for part in self.parts[: self.parts.index(words[1])]:
+            yield " ".join((words[0], part, *words[2:]))
+
+    @property
+    def weight(self) -> tuple[int, ...]:
+        """A key by which smaller sketches come first."""
+        parts = sum(
+            self.parts.index(word)
+            for threads in self.processes
+            for thread in threads
+            for call in thread
+            for word in call.split(" ")
+            if word in self.parts
+        )
+        return self.calls, self.threads, len(self.processes), parts

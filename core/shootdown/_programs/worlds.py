@@ -1,0 +1,151 @@
+"""The programs that a hunt tries: all of a few calls over small memories, and random ones of more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement, product
+from random import Random
+
+import attrs
+
+from shootdown._programs.language import size_text
+from shootdown._programs.sketch import RUNS, Calls, Sketch
+from shootdown._values.setup import Setup
+from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
+
+#: What the last call of a thread is that ends its process.
+_EXIT = "exit"
+
+
+@attrs.frozen
+class World:
+    """A memory, and the calls that can be made on it.
+
+    Args:
+        sketch: the memory, without any process.
+        calls: what a thread of a process can call.
+        processes: how many processes map it.
+    """
+
+    sketch: Sketch
+    calls: tuple[str, ...]
+    processes: int
+
+    def program(self, *processes: tuple[Calls, ...]) -> Sketch | None:
+        """Return a program in which other processes only run; None for one that can't be."""
+        for threads in processes:
+            for calls in threads:
+                if _EXIT in calls[:-1] or (_EXIT in calls and len(threads) > 1):
+                    return None
+        rest = (((RUNS,),),) * (self.processes - len(processes))
+        return attrs.evolve(self.sketch, processes=(*processes, *rest)).canonical()
+
+
+def worlds(scene: Setup) -> tuple[World, ...]:
+    """Return the worlds of a kernel on a platform."""
+    kernel, lowering = scene.kernel, scene.lowering
+    geometry = lowering.geometry
+    page = kernel.page_size
+    table = page << (geometry.pmd_shift - geometry.page_shift)
+    ends = [size_text(end) for end in (0, page, table)]
+    first, both, last = f"@[{ends[0]}:{ends[1]}]", f"@[{ends[0]}:{ends[2]}]", f"@[{ends[2]}:]"
+    parts = (first, last, both, "@")
+    gup = [f"gup {first}", f"gup {last}"] if kernel.gup_fast else []
+    anonymous = World(
+        Sketch("anonymous", table + page, (), parts),
+        (
+            *(f"munmap {part}" for part in parts),
+            *(f"madvise {part} DONTNEED" for part in parts),
+            *(f"mprotect {part} read" for part in parts),
+            *gup,
+            f"touch {first} write",
+        ),
+        1,
+    )
+    file = World(
+        Sketch("file", page, ()),
+        (
+            "munmap @",
+            "madvise @ DONTNEED",
+            "mprotect @ read",
+            "mremap @",
+            "truncate @",
+            *(["gup @"] if gup else []),
+        ),
+        1,
+    )
+    found = [file, anonymous]
+    if lowering.no_pmd_sharing() is None:
+        calls = ["munmap @", "mprotect @ read", _EXIT]
+        calls += [] if needs_madvise(scene) else ["madvise @ DONTNEED"]
+        calls += [] if needs_mremap(scene) else ["mremap @"]
+        calls += ["gup @"] if gup else []
+        memory = Sketch("hugetlb", 1 << geometry.pud_shift, ())
+        found = [World(memory, tuple(calls), 2), *found, World(memory, tuple(calls), 3)]
+    return tuple(found)
+
+
+def programs(scene: Setup, most: int) -> Iterator[Sketch]:
+    """Yield all programs of at most so many calls, those of fewer calls first, each once up to symmetry."""
+    seen: set[Sketch] = set()
+    there = worlds(scene)
+    for count in range(1, most + 1):
+        for world in there:
+            for found in _of(world, count):
+                if found is not None and found not in seen:
+                    seen.add(found)
+                    yield found
+
+
+def _of(world: World, count: int) -> Iterator[Sketch | None]:
+    """Yield the programs of a world with so many calls, in each way to divide them among threads and processes."""
+    for shape in _shapes(count):
+        for calls in product(world.calls, repeat=count):
+            threads: list[Calls] = []
+            at = 0
+            for many in shape:
+                threads.append(calls[at : at + many])
+                at += many
+            if len(threads) == 1:
+                yield world.program((threads[0], (RUNS,)) if _EXIT not in threads[0] else (threads[0],))
+                continue
+            yield world.program(tuple(threads))
+            if world.processes > 1:
+                yield from (world.program(*split) for split in _apart(threads, world.processes))
+
+
+def _apart(threads: Sequence[Calls], processes: int) -> Iterator[tuple[tuple[Calls, ...], ...]]:
+    """Yield threads as processes: each its own, as many as there are."""
+    if len(threads) <= processes:
+        yield tuple((thread,) for thread in threads)
+
+
+def _shapes(count: int) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to divide calls among threads: `(2,)` for two of one thread, `(1, 1)` for one each."""
+    for threads in range(1, count + 1):
+        for shape in combinations_with_replacement(range(1, count + 1), threads):
+            if sum(shape) == count:
+                yield tuple(reversed(shape))
+
+
+def random_program(scene: Setup, seed: int, number: int, calls: int = 3) -> Sketch:
+    """Return the random program of a number: so many calls, each on a CPU of its own or two on one."""
+    there = worlds(scene)
+    rng = Random(f"{seed} {number}")
+    while True:
+        world = rng.choice(there)
+        chosen = [rng.choice(world.calls) for _ in range(calls)]
+        threads: list[Calls] = [(call,) for call in chosen]
+        if rng.random() < 0.25:
+            threads = [tuple(chosen[:2]), *threads[2:]]
+        if world.processes == 1 or rng.random() < 0.4:
+            found = world.program(tuple(threads))
+        else:
+            homes = [rng.randrange(world.processes) for _ in threads]
+            split = [
+                tuple(thread for thread, home in zip(threads, homes, strict=True) if home == process)
+                for process in range(world.processes)
+            ]
+            found = world.program(*(one or ((RUNS,),) for one in split))
+        if found is not None:
+            return found

@@ -1,0 +1,349 @@
+"""Hunt: programs that nobody wrote, explored against what must hold of every program, until a bug is found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from shootdown._plugins.registry import registry
+from shootdown._programs.sketch import Sketch
+from shootdown._programs.worlds import programs, random_program
+from shootdown._questions.case import machines
+from shootdown._questions.explore import Verdict, of_this_machine
+from shootdown._questions.hunt_causes import cause_of, since
+from shootdown._questions.hunt_ground import (
+    Batch,
+    Fix,
+    Ground,
+    Result,
+    explored,
+    run_batch,
+    shrunk,
+    verdict_of,
+)
+from shootdown._questions.matrix import alike
+from shootdown._questions.workers import divided
+from shootdown._values.series import newest_known
+from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
+
+#: The most calls of the programs of which all are tried, unless something else is asked for.
+SIZE = 2
+#: Programs that a process takes at once.
+_AT_ONCE = 24
+#: Calls of a random program.
+_RANDOM_CALLS = 3
+
+
+@attrs.frozen
+class Finding:
+    """A bug that a hunt found.
+
+    Args:
+        bug: its name, from the invariant and the program.
+        arch, platform, kernel: where.
+        invariant: what breaks.
+        sketch: the smallest program.
+        fixed_by: the fewest commits or switches that make it go away; none if it is not understood.
+        since: the first mainline release with it; None if that is not known.
+        platforms: those of the architecture that have it.
+        programs: how many of the programs tried broke for this reason.
+        after: how many programs had been tried when the first of them was, and the seconds by then.
+        verdict: of the program, with its story.
+        ground: where, with the fixes of earlier finds.
+    """
+
+    bug: str
+    arch: str
+    platform: str
+    kernel: str
+    invariant: str
+    sketch: Sketch
+    fixed_by: tuple[Fix, ...]
+    since: str | None
+    platforms: tuple[str, ...]
+    programs: int
+    after: tuple[int, float]
+    verdict: Verdict
+    ground: Ground = attrs.field(repr=False)
+
+    @property
+    def command(self) -> str:
+        """The options with which `explore` finds it: the fixes of earlier finds are turned on."""
+        ground = self.ground
+        words = [f"--arch {ground.arch}", f"--platform {ground.platform}", f"--kernel {ground.kernel}"]
+        words += [f"--set {text}" for text in ground.settings_with_fixes()]
+        words += [f"--patch {ground.patch}"] if ground.patch is not None else []
+        return " ".join(words)
+
+    @property
+    def explained(self) -> bool:
+        """Whether it is understood: a commit closes it, the question made it, or a page explains it."""
+        return bool(self.fixed_by) and all(fix.origin != "guess" for fix in self.fixed_by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding for JSON."""
+        return {
+            "bug": self.bug,
+            "arch": self.arch,
+            "platform": self.platform,
+            "kernel": self.kernel,
+            "invariant": self.invariant,
+            "program": self.sketch.tables(),
+            "calls": self.sketch.said,
+            "explore": self.command,
+            "explained": self.explained,
+            "fixed_by": [fix.name for fix in self.fixed_by],
+            "since": self.since,
+            "platforms": list(self.platforms),
+            "programs": self.programs,
+            "found_after": {"programs": self.after[0], "seconds": round(self.after[1], 2)},
+            "depth": self.verdict.depth,
+            "story": self.verdict.story.to_list() if self.verdict.story else [],
+        }
+
+
+@attrs.define
+class Hunted:
+    """What a hunt has found so far.
+
+    Args:
+        findings: in the order in which they were found.
+        programs: how many programs were explored; of equal machines one.
+        equal: how many had a machine that had been explored before.
+        inconclusive: how many had too many states.
+        states: found in all searches.
+        seconds: that it took.
+        interrupted: somebody ended it.
+    """
+
+    findings: list[Finding] = attrs.field(factory=list)
+    programs: int = 0
+    equal: int = 0
+    inconclusive: int = 0
+    states: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything for JSON."""
+        return {
+            "findings": [finding.to_dict() for finding in self.findings],
+            "programs": self.programs,
+            "equal": self.equal,
+            "inconclusive": self.inconclusive,
+            "states": self.states,
+            "seconds": round(self.seconds, 2),
+            "interrupted": self.interrupted,
+        }
+
+
+def grounds(
+    *,
+    arch: Sequence[str] = (),
+    platforms: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    patch: str | None = None,
+) -> list[Ground]:
+    """Return where to hunt: each platform with each kernel.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    installed = registry()
+    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
+    found = [
+        Ground(architecture.called or architecture.name, platform.name, kernel, tuple(settings), patch)
+        for architecture, platform in machines(installed, owners, platforms)
+        for kernel in kernels or (newest_known(),)
+    ]
+    for ground in found:
+        assert ground.scene is not None  # refuses what contradicts itself
+    return found
+
+
+class Hunt:
+    """Hunt on one ground.
+
+    Args:
+        ground: where.
+        size: all programs of at most so many calls are tried.
+        seconds: how long random programs of more calls are tried after them; none if 0.
+        seed: of the random programs.
+        processes: the most that explore at once.
+        say: called with what is being done, now and then.
+        told: called with each finding.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        size: int = SIZE,
+        seconds: float = 0.0,
+        seed: int = 1,
+        processes: int = 1,
+        say: Callable[[str], None] = lambda _: None,
+        told: Callable[[Finding], None] = lambda _: None,
+    ) -> None:
+        self.first = self.ground = ground
+        self.size = size
+        self.seconds = seconds
+        self.seed = seed
+        self.found = Hunted()
+        self._processes = processes
+        self._say = say
+        self._told = told
+        self._began = time.monotonic()
+        self._tried = 0
+
+    def run(self) -> Hunted:
+        """Hunt; what was found stays found if somebody interrupts it."""
+        try:
+            for calls in range(1, self.size + 1):
+                some = [sketch for sketch in programs(self.ground.scene, calls) if sketch.calls == calls]
+                self._explain(self._broken(some, f"all programs of {calls} call{'s' if calls > 1 else ''}"))
+            number = 0
+            while time.monotonic() - self._began < self.seconds:
+                many = _AT_ONCE * self._processes
+                some = [
+                    random_program(
+                        self.ground.scene, self.seed, number + one, max(_RANDOM_CALLS, self.size + 1)
+                    )
+                    for one in range(many)
+                ]
+                number += many
+                self._explain(
+                    self._broken(some, f"random programs of {max(_RANDOM_CALLS, self.size + 1)} calls")
+                )
+        except KeyboardInterrupt:
+            self.found.interrupted = True
+        self.found.seconds = time.monotonic() - self._began
+        return self.found
+
+    def _broken(self, sketches: Sequence[Sketch], what: str) -> list[_Broken]:
+        """Explore programs, and return those that break."""
+        batches = [Batch(self.ground, part) for part in _parts(sketches, _AT_ONCE)]
+        broken: list[tuple[int, _Broken]] = []
+        done = 0
+        for number, results in divided(
+            run_batch, batches, processes=self._processes, size=lambda batch: len(batch.sketches)
+        ):
+            for at, (sketch, result) in enumerate(zip(batches[number].sketches, results, strict=True)):
+                self._count(result)
+                if result.breaks:
+                    place = (self.found.programs, time.monotonic() - self._began)
+                    broken.append((number * _AT_ONCE + at, _Broken(sketch, str(result.invariant), place)))
+            done += len(results)
+            self._say(
+                f"{self.ground.arch} {self.ground.platform} {self.ground.kernel}: {what}: {done:,} of "
+                f"{len(sketches):,}, {len(broken)} broke"
+            )
+        return [one for _, one in sorted(broken, key=lambda pair: pair[0])]
+
+    def _count(self, result: Result) -> None:
+        if result.verdict == NOT_APPLICABLE:
+            return
+        if not result.is_new:
+            self.found.equal += 1
+            return
+        self.found.programs += 1
+        self.found.states += result.states
+        self.found.inconclusive += result.verdict == INCONCLUSIVE
+
+    def _explain(self, broken: list[_Broken]) -> None:
+        """Shrink what broke, find what makes it go away, turn that on, and look again at the others."""
+        rest = list(broken)
+        while rest:
+            first = min(rest, key=lambda one: one.sketch.weight)
+            self._say(f"shrinking and explaining: {first.sketch.said}")
+            sketch = shrunk(self.ground, first.sketch, first.invariant)
+            fixes = cause_of(self.ground, sketch)
+            before = self.ground
+            if fixes:
+                self.ground = before.having(*fixes)
+                left = self._still_broken(rest)
+            else:  # it can't be turned off, so programs that contain it are not told apart
+                left = [
+                    one for one in rest if one is not first and not _contains(one, sketch, first.invariant)
+                ]
+            self._tell(before, sketch, first, fixes, rest, len(rest) - len(left))
+            rest = left
+
+    def _still_broken(self, rest: Sequence[_Broken]) -> list[_Broken]:
+        """Return the programs that break with the new fix too."""
+        found = []
+        for one in rest:
+            result = explored(self.ground, one.sketch)
+            if result.breaks:
+                found.append(attrs.evolve(one, invariant=str(result.invariant)))
+        return found
+
+    def _tell(
+        self,
+        ground: Ground,
+        sketch: Sketch,
+        first: _Broken,
+        fixes: tuple[Fix, ...],
+        rest: Sequence[_Broken],
+        gone: int,
+    ) -> None:
+        verdict = verdict_of(ground, sketch)
+        finding = Finding(
+            bug=f"{first.invariant}: {sketch.said}",
+            arch=ground.arch,
+            platform=ground.platform,
+            kernel=verdict.kernel,
+            invariant=first.invariant,
+            sketch=sketch,
+            fixed_by=fixes,
+            since=since(ground, sketch, fixes),
+            platforms=tuple(_platforms(ground, sketch, first.invariant)),
+            programs=max(gone, 1),
+            after=min((one.after for one in rest if one.invariant == first.invariant), default=first.after),
+            verdict=verdict,
+            ground=ground,
+        )
+        self.found.findings.append(finding)
+        self._told(finding)
+
+
+@attrs.frozen
+class _Broken:
+    """A program that broke: with which invariant, and after how many programs and seconds."""
+
+    sketch: Sketch
+    invariant: str
+    after: tuple[int, float]
+
+
+def _parts(sketches: Sequence[Sketch], size: int) -> Iterator[tuple[Sketch, ...]]:
+    rest = iter(sketches)
+    while part := tuple(islice(rest, size)):
+        yield part
+
+
+def _contains(one: _Broken, sketch: Sketch, invariant: str) -> bool:
+    """Whether a program that broke has all the kinds of calls of another one, on the same kind of memory."""
+
+    def verbs(of: Sketch) -> set[str]:
+        return {call.split(" ")[0] for threads in of.processes for thread in threads for call in thread}
+
+    return (
+        one.invariant == invariant and one.sketch.kind == sketch.kind and verbs(sketch) <= verbs(one.sketch)
+    )
+
+
+def _platforms(ground: Ground, sketch: Sketch, invariant: str) -> Iterator[str]:
+    """Yield the platforms of the architecture on which a program breaks so."""
+    owner = ground.case.architecture
+    there = list(registry().platforms(owner.name).values())
+    for group in alike(owner, there, [ground.kernel]):
+        other = attrs.evolve(ground, platform=group[0])
+        result = explored(other, sketch)
+        if result.breaks and result.invariant == invariant:
+            yield from group

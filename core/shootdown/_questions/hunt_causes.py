@@ -1,0 +1,188 @@
+"""Why a program breaks: the fewest commits or switches with which it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._programs.sketch import Sketch
+from shootdown._questions.blame import called
+from shootdown._questions.hunt_ground import Fix, Ground, refuted
+from shootdown._values.changes import CHANGES, OLDER, OPEN
+from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import switches_of
+from shootdown._values.releases import changes_of, resolve
+
+
+def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
+    """Return the fewest fixes with which a program is safe; none if there are none.
+
+    Tried are, in this order: functions of the patch that are left out, what-ifs of the question that are turned back,
+    commits that the release lacks, what closes a defect that is known and open; all of these together; then each other
+    value of each switch.
+    """
+    likely = [
+        *_of_the_patch(ground),
+        *_of_the_settings(ground),
+        *_commits(ground),
+        *_open(ground, sketch),
+    ]
+
+    def fixes(chosen: Sequence[Fix]) -> bool:
+        return refuted(ground.having(*chosen), sketch)
+
+    for fix in likely:
+        if fixes([fix]):
+            return (fix,)
+    if len(likely) > 1 and fixes(likely):
+        return tuple(_fewest(likely, fixes))
+    for fix in _what_ifs(ground):
+        if fixes([fix]):
+            return (fix,)
+    return ()
+
+
+def _fewest(chosen: Sequence[Fix], fixes: Callable[[Sequence[Fix]], bool]) -> list[Fix]:
+    """Leave out what is not needed, in large parts first."""
+    kept = list(chosen)
+    size = len(kept) // 2
+    while size:
+        for start in range(0, len(kept), size):
+            fewer = kept[:start] + kept[start + size :]
+            if fewer and fixes(fewer):
+                kept = fewer
+                break
+        else:
+            size //= 2
+    return kept
+
+
+def _of_the_patch(ground: Ground) -> list[Fix]:
+    patch = ground.case.kernel.patch
+    return [] if patch is None else [
+        Fix(f"without {name}() of {patch.name}", without=name, origin="patch") for name in patch.functions
+    ]  # fmt: skip
+
+
+def _of_the_settings(ground: Ground) -> list[Fix]:
+    """Return the what-ifs of the question, each turned back to what the release has."""
+    case = ground.case
+    release = resolve(ground.kernel, case.architecture)
+    found = []
+    for text in ground.settings:
+        name, _, _ = text.partition("=")
+        group, _, field = name.strip().partition(".")
+        if group != "kernel":
+            continue
+        field = field.replace("-", "_")
+        holder: Any = release if hasattr(release, field) else release.arch
+        if _is_configured(release, field) or not hasattr(holder, field):
+            continue
+        value = getattr(holder, field)
+        older = next((one for one in OLDER if one.switch == field), None)
+        change = next(
+            (one for one in _table(ground) if (field, value) in one.sets and one.proposal is None), None
+        )
+        commit = older or change
+        fix = _switch(field, value, "what-if")
+        found.append(fix if commit is None else attrs.evolve(fix, name=commit.commit, says=commit.subject))
+    return found
+
+
+def _table(ground: Ground) -> tuple[Any, ...]:
+    return (*CHANGES, *ground.case.architecture.changes)
+
+
+def _commits(ground: Ground) -> list[Fix]:
+    """Return the commits that the release lacks, in the order of the table."""
+    has, _ = changes_of(ground.kernel, ground.case.architecture)
+    there = set(map(id, has))
+    given = {text.partition("=")[0].strip() for text in ground.settings}
+    lacking: dict[str, list[Any]] = {}
+    for change in _table(ground):
+        if id(change) not in there and change.proposal is None:
+            lacking.setdefault(called(change), []).append(change)
+    found = []
+    for name, changes in lacking.items():
+        values = {at: value for change in changes for at, value in change.sets if f"kernel.{at}" not in given}
+        if values:
+            found.append(Fix(name, tuple(values.items()), changes[0].subject))
+    return found
+
+
+def _open(ground: Ground, sketch: Sketch) -> list[Fix]:
+    """Return what closes defects that are open."""
+    return [
+        attrs.evolve(_switch(one.switch, one.value, "open"), says=one.page)
+        for one in OPEN
+        if one.arch == ground.case.architecture.name and (not one.call or sketch.has(one.call))
+    ]
+
+
+def _what_ifs(ground: Ground) -> list[Fix]:
+    """Return every other value of every switch that is no choice of whoever builds the kernel."""
+    kernel = ground.case.kernel
+    found = []
+    for holder in (kernel, kernel.arch):
+        for name, attribute in switches_of(holder):
+            now = getattr(holder, name)
+            if attribute.metadata["configured"]:
+                continue
+            others = (not now,) if isinstance(now, bool) else attribute.metadata["choices"]
+            found += [_switch(name, value, "guess") for value in others if value != now]
+    return found
+
+
+def _is_configured(kernel: Any, field: str) -> bool:
+    return any(
+        name == field and attribute.metadata["configured"]
+        for holder in (kernel, kernel.arch)
+        for name, attribute in switches_of(holder)
+    )
+
+
+def _switch(name: str, value: Any, origin: str) -> Fix:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return Fix(f"kernel.{name}={text}", ((name, value),), origin=origin)
+
+
+def since(ground: Ground, sketch: Sketch, fixes: Sequence[Fix]) -> str | None:
+    """Return the first of the mainline releases up to this one on which a program breaks, without a release between.
+
+    None if the question's own what-if or patch breaks it, so that no release says anything.
+    """
+    from shootdown._programs.explored import scenario_of
+    from shootdown._programs.reading import read_values
+    from shootdown._questions.history import history
+
+    if ground.patch is not None or any(fix.origin in ("what-if", "patch") for fix in fixes):
+        return None
+    try:
+        rows = history(
+            scenario_of(read_values(sketch.tables())),
+            arch=[ground.arch],
+            platforms=[ground.platform],
+            series=["mainline"],
+            settings=ground.settings_with_fixes(),
+        ).rows
+    except ShootdownError:
+        return None
+    first = None
+    release = ".".join(ground.case.kernel.release.split(".")[:2])
+    for row in rows:
+        if row.outcome.verdict not in ("bug", "livelock"):
+            first = None
+        elif first is None:
+            first = row.first
+        if release in (row.first, row.last) or _before(release, row.last):
+            return first
+    return first
+
+
+def _before(release: str, other: str) -> bool:
+    def key(name: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in name.partition("-")[0].split(".")[:2])
+
+    return key(release) <= key(other)

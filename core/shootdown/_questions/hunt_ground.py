@@ -1,0 +1,217 @@
+"""The ground of a hunt: one kernel on one platform, on which program after program is explored."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from shootdown._programs.explored import build, check, scenario_of
+from shootdown._programs.reading import read_values
+from shootdown._programs.sketch import Sketch
+from shootdown._questions.case import Case
+from shootdown._questions.explore import explorations, explore_case, ways
+from shootdown._values.errors import ShootdownError
+from shootdown._values.releases import evolve
+from shootdown._values.scenario import Scenario
+from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE, SAFE
+
+if TYPE_CHECKING:
+    from shootdown._questions.explore import Verdict
+    from shootdown._values.setup import Setup
+
+#: The most states of a search that is one of many.
+MOST_STATES = 300_000
+#: A program by which the choices of a question are checked.
+_ANY = Sketch("anonymous", 1 << 21, ((("munmap @",),),))
+
+
+@attrs.frozen
+class Fix:
+    """Something that makes a bug go away.
+
+    Args:
+        name: a commit, or `kernel.SWITCH=VALUE`, or a function that a patch replaces.
+        values: the switches that it sets.
+        says: the commit's subject line, or the page that explains it.
+        without: the function of the patch that is left out.
+        origin: `commit`; `what-if` and `patch` for what the question itself changed; `open` for a defect that no commit
+            closes yet; `guess` for another value of some switch, which explains nothing.
+    """
+
+    name: str
+    values: tuple[tuple[str, Any], ...] = ()
+    says: str = ""
+    without: str = ""
+    origin: str = "commit"
+
+
+@attrs.frozen
+class Ground:
+    """Where programs are explored; processes get copies of it.
+
+    Args:
+        arch, platform, kernel, settings, patch: as in `explorations`.
+        fixes: what is turned on beyond that.
+    """
+
+    arch: str
+    platform: str
+    kernel: str
+    settings: tuple[str, ...] = ()
+    patch: str | None = None
+    fixes: tuple[Fix, ...] = ()
+
+    def having(self, *fixes: Fix) -> Ground:
+        """Return the ground with more fixes."""
+        return attrs.evolve(self, fixes=(*self.fixes, *fixes))
+
+    @property
+    def case(self) -> Case[Scenario]:
+        """The choices, made and checked, with some program."""
+        return _prepared(self).case
+
+    @property
+    def scene(self) -> Setup:
+        """What programs are built for."""
+        return _prepared(self).setups[0][1]
+
+    def settings_with_fixes(self) -> tuple[str, ...]:
+        """Return the what-ifs as text, those of the fixes too."""
+        more = [f"kernel.{name}={_text(value)}" for fix in self.fixes for name, value in fix.values]
+        names = {text.partition("=")[0] for text in more}
+        return (
+            *(text for text in self.settings if text.partition("=")[0] not in names),
+            *dict.fromkeys(more),
+        )
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@attrs.define
+class _Prepared:
+    """A ground that this process has made ready.
+
+    Args:
+        case: the question.
+        setups: the ways of flushing, and what programs are built for.
+        known: the results of machines, by their digests.
+    """
+
+    case: Case[Scenario]
+    setups: list[tuple[str, Setup]]
+    known: dict[bytes, Result] = attrs.field(factory=dict)
+
+
+@lru_cache(maxsize=64)
+def _prepared(ground: Ground) -> _Prepared:
+    (case,) = explorations(
+        scenario_of(read_values(_ANY.tables())),
+        arch=[ground.arch],
+        platforms=[ground.platform],
+        kernels=[ground.kernel],
+        settings=ground.settings,
+        patch=ground.patch,
+        reaches=False,
+    )
+    kernel = case.kernel
+    for fix in ground.fixes:
+        kernel = evolve(kernel, dict(fix.values))
+        if fix.without and kernel.patch is not None:
+            left = {name: one for name, one in kernel.patch.functions.items() if name != fix.without}
+            kernel = attrs.evolve(kernel, patch=attrs.evolve(kernel.patch, functions=left) if left else None)
+    case = attrs.evolve(case, kernel=kernel)
+    return _Prepared(case, ways(case))
+
+
+@attrs.frozen
+class Result:
+    """What exploring one program found.
+
+    Args:
+        verdict: `safe`, `bug`, `livelock`, `inconclusive`, or `not-applicable` for a program that can't be explored.
+        invariant: the broken one.
+        states: of the search.
+        is_new: no equal machine was explored before.
+    """
+
+    verdict: str
+    invariant: str | None = None
+    states: int = 0
+    is_new: bool = True
+
+    @property
+    def breaks(self) -> bool:
+        """Whether something went wrong."""
+        return self.verdict in (BUG, LIVELOCK)
+
+
+def explored(ground: Ground, sketch: Sketch, most_states: int = MOST_STATES) -> Result:
+    """Explore a program; one whose machine was explored before is not explored again."""
+    from shootdown._explore.engine import Explorer
+
+    prepared = _prepared(ground)
+    worst = Result(NOT_APPLICABLE, is_new=False)
+    try:
+        program = read_values(sketch.tables()).program({})
+        check(program)
+        problems = [build(program, setup) for _, setup in prepared.setups]
+    except ShootdownError:
+        return worst
+    for problem in problems:
+        key = problem.machine.digest(problem.hypervisor, problem.scheduler, problem.walkers)
+        found = prepared.known.get(key)
+        if found is None:
+            outcome = Explorer(problem).search(most_states=most_states)
+            found = Result(outcome.verdict, outcome.invariant, outcome.states)
+            prepared.known[key] = attrs.evolve(found, is_new=False)
+        if found.breaks:
+            return found
+        if worst.verdict in (NOT_APPLICABLE, SAFE):
+            worst = found
+    return worst
+
+
+@attrs.frozen
+class Batch:
+    """Programs that one process explores."""
+
+    ground: Ground
+    sketches: tuple[Sketch, ...]
+    most_states: int = MOST_STATES
+
+
+def run_batch(batch: Batch) -> list[Result]:
+    """Explore the programs of a batch."""
+    return [explored(batch.ground, sketch, batch.most_states) for sketch in batch.sketches]
+
+
+def verdict_of(ground: Ground, sketch: Sketch) -> Verdict:
+    """Explore a program for its whole verdict, with the story of a bug."""
+    case = attrs.evolve(_prepared(ground).case, program=scenario_of(read_values(sketch.tables())))
+    return explore_case(case, stories=True)
+
+
+def shrunk(ground: Ground, sketch: Sketch, invariant: str | None) -> Sketch:
+    """Return the smallest program in which the same invariant breaks."""
+    found = sketch
+    going = True
+    while going:
+        going = False
+        for smaller in sorted(found.smaller(), key=lambda one: one.weight):
+            result = explored(ground, smaller)
+            if result.breaks and result.invariant == invariant:
+                found, going = smaller, True
+                break
+    return found
+
+
+def refuted(ground: Ground, sketch: Sketch) -> bool:
+    """Whether a program is safe on a ground."""
+    try:
+        return explored(ground, sketch).verdict == SAFE
+    except ShootdownError:  # switches that contradict each other
+        return False
