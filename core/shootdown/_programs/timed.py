@@ -132,6 +132,12 @@ def _fills_batches(setting: Setup, memory: dict[str, huge.Mapped]) -> bool:
     )
 
 
+def _told(one: Statement) -> str:
+    """Return a statement with its place, for the error of a program that never ends."""
+    line = f", line {one.at.line}" if one.at.line else ""
+    return f"`{one.text:.40}`{line}"
+
+
 class _Lines:
     """Write the statements of one role."""
 
@@ -150,8 +156,10 @@ class _Lines:
             "exit": self._exit,
             "start": self._start,
             "signal": lambda one: self.model.signal(writer.events[one.name]),
-            "wait": lambda one: self.model.wait(writer.events[one.name], one.number),
-            "lock": lambda one: self.asm.lock(writer.locks[one.name], write=True, sleeps=True, text=one.name),
+            "wait": lambda one: self.asm.await_event(writer.events[one.name], one.number, text=_told(one)),
+            "lock": lambda one: self.asm.lock(
+                writer.locks[one.name], write=True, sleeps=True, text=_told(one)
+            ),
             "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
             "work": lambda one: self.asm.work(NANOSECOND, one.number, text="compute in user mode"),
             "spin": lambda _: self.model.spin(),

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
 from shootdown._compilation.slices import Slices
-from shootdown._machine.layout import Layout
+from shootdown._machine import ops
+from shootdown._machine.layout import T_PC, TASK_CELLS, Layout
 from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
@@ -156,9 +157,26 @@ def run_machine(
     if Q[B.o_misc + k.UNFINISHED] > 0:
         raise ShootdownError(
             f"the run hangs: {Q[B.o_misc + k.UNFINISHED]} of {machine.tasks_expected} tasks wait for a lock or an "
-            "event that never comes"
+            f"event that never comes{_waiting(machine, S)}"
         )
     return _collect(machine, B, S, Q, timeline, steps)
+
+
+#: Steps at which a task waits, and how many tasks an error names.
+_WAITS, _MOST_NAMED = (ops.AWAIT, ops.LOCK_WRITE, ops.LOCK_READ), 3
+
+
+def _waiting(machine: Machine, S: npt.NDArray[np.int64]) -> str:
+    """Say of the first tasks that wait what they wait for."""
+    L, code = machine.layout, machine.code
+    steps = S[L.o_task + T_PC : L.o_task + L.tasks * TASK_CELLS : TASK_CELLS]
+    found = [
+        f"task {task}: {note.text}" + (f" in {note.function}()" if note.function.isidentifier() else "")
+        for task, note in ((task, code.notes[int(pc)]) for task, pc in enumerate(steps.tolist()) if pc >= 0)
+        if int(code.steps[int(steps[task]) * 5]) in _WAITS
+    ]
+    more = "; ..." if len(found) > _MOST_NAMED else ""
+    return f" ({'; '.join(found[:_MOST_NAMED])}{more})" if found else ""
 
 
 def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
