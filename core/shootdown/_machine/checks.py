@@ -1,7 +1,7 @@
 """What is wrong with a step: operands that name what is not there, numbers that no cell holds.
 
-Everything comes from the table of steps: the kinds of a step's operands, and their bounds where they are numbers. What
-can be told of a step alone is told when it is written, the rest when the machine's sizes are known.
+Everything comes from the table of steps: the kinds of a step's operands, and their bounds where they are numbers. That
+a step is made of numbers and labels is checked as it is written; the numbers once, when the machine's sizes are known.
 """
 
 from __future__ import annotations
@@ -124,13 +124,16 @@ def _checks(row: Row) -> list[_Check]:
 _CHECKS = {number: _checks(row) for number, row in STEPS.items()}
 
 
-#: Steps that were found right before, labels left out.
-_fine: set[tuple[int | None, ...]] = set()
-_MOST_KEPT = 50_000
+#: The numbers of a step that may be labels.
+_LABELS = {
+    number: frozenset(check.place for check in checks if check.operand.kind is Kind.LABEL)
+    for number, checks in _CHECKS.items()
+}
+_LEAST_WORD, _MOST_WORD = -(1 << 63), (1 << 63) - 1
 
 
 def as_written(op: Any, operands: Sequence[Any]) -> tuple[list[int | Label], str]:
-    """Check a step as it is written: its operation, and what can be told of its operands without a machine.
+    """Check what a step is made of as it is written: an operation that there is, whole numbers, labels in their places.
 
     Args:
         op: the operation.
@@ -139,47 +142,40 @@ def as_written(op: Any, operands: Sequence[Any]) -> tuple[list[int | Label], str
     Returns:
         operation and operands as plain numbers and labels; and what is wrong, or nothing.
     """
-    key = (op, *(None if value.__class__ is Label else value for value in operands))
-    try:
-        if key in _fine and all(part is None or type(part) is int for part in key):
-            return [op, *operands], ""
-    except TypeError:  # no number is unhashable
-        pass
     plain: list[int | Label] = []
     for value in (op, *operands):
-        if type(value) is int or isinstance(value, Label):
-            plain.append(value)
-            continue
-        try:
-            plain.append(index(value))
-        except TypeError:
-            return plain, f"{value!r:.40} is no whole number"
+        if type(value) is not int and not isinstance(value, Label):
+            try:
+                value = index(value)
+            except TypeError:
+                return plain, f"{value!r:.40} is no whole number"
+        if not isinstance(value, Label) and not _LEAST_WORD <= value <= _MOST_WORD:
+            return plain, f"{value!r:.40} does not fit into 64 bits"
+        plain.append(value)
     number = plain[0]
     if not isinstance(number, int) or number not in STEPS:
         return plain, f"there is no operation {op!r:.40}: they are those of `ops`"
-    bad = wrong(plain, None)
-    if not bad:
-        if len(_fine) > _MOST_KEPT:
-            _fine.clear()
-        _fine.add(tuple(None if isinstance(value, Label) else value for value in plain))
-    return plain, bad
+    for place, value in enumerate(plain):
+        if isinstance(value, Label) and place not in _LABELS[number]:
+            row = STEPS[number]
+            named = next((check.operand for check in _CHECKS[number] if check.place == place), None)
+            if named is not None:
+                return plain, f"{row.name}: {named.name} is a label, and has to be {named.kind.value}"
+            return plain, f"{row.name}: it has a label too many"
+    return plain, ""
 
 
-def wrong(step: Sequence[Any], sizes: Sizes | None) -> str:
+def wrong(step: Sequence[int], sizes: Sizes) -> str:
     """Say what is wrong with the operands of a step; nothing if all is well.
 
     Args:
         step: operation and operands.
-        sizes: of the machine; None if they are not known yet.
+        sizes: of the machine.
     """
     row = STEPS[step[0]]
     for check in _CHECKS[step[0]]:
         value = step[check.place]
         kind = check.operand.kind
-        if isinstance(value, Label):
-            if kind is not Kind.LABEL:
-                return f"{row.name}: {check.operand.name} is a label, and has to be {kind.value}"
-            continue
         if check.bits and value >= 0:
             value &= (1 << check.bits) - 1
         value >>= check.shift
@@ -207,23 +203,20 @@ def lies_between(step: Sequence[int], other: Sequence[int]) -> bool:
     return True
 
 
-def _span(kind: Kind, operand: Operand, step: Sequence[Any], sizes: Sizes | None) -> _Span:
+def _span(kind: Kind, operand: Operand, step: Sequence[int], sizes: Sizes) -> _Span:
     fixed = _FIXED.get(kind)
     if fixed is not None:
         return fixed
     counted = _COUNTED.get(kind)
     if counted is not None:
         noun, many = counted
-        if sizes is None:
-            return _Span(0, FREE, noun)
         last = many(sizes) - 1
         if kind is Kind.LOCK:
             at = step[STEPS[step[0]].first(Kind.LOCK_INDEX)]
             last -= sizes.mms - 1 if at == BY_MM else sizes.slots - 1 if at == BY_TABLE else 0
         return _Span(0, last, noun)
     if kind is Kind.VALUE:
-        cell = FREE if sizes is None else sizes.most
-        return _Span(operand.least, cell if operand.most is None else operand.most, operand.name)
+        return _Span(operand.least, sizes.most if operand.most is None else operand.most, operand.name)
     return _Span(0, FREE, kind.name.lower())
 
 
@@ -232,6 +225,8 @@ def _words(kind: Kind, value: int, span: _Span) -> str:
     value, least, most = value - less, max(span.least - less, 0 if less else span.least), span.most - less
     if most < least:
         return f"{span.noun} {value}: there is none"
+    if span.most == FREE:
+        return f"{span.noun} {value}: it is a number from {least} on"
     if kind is Kind.VALUE:
         return f"{span.noun} {value}: it is a number from {least} to {most}"
     return f"{span.noun} {value}: there are {least} to {most}"
