@@ -1,4 +1,4 @@
-"""What the commands share: options that read lists and assignments, and output as tables and JSON.
+"""What the commands share: options that read lists and assignments, and a report as lines, tables and JSON.
 
 Only what goes through `write_line`, `write_json` and `write_table` reaches standard output: while a command made by
 `command` runs, everything else that Python code prints, a plugin's included, goes to standard error.
@@ -12,42 +12,36 @@ import json
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from typing import Any, Literal, TextIO
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Literal
 
 import click
 
+from shootdown._cli import _console, _progress
 from shootdown._compilation import announcing
 from shootdown._values.reading import UnreadableError, read_integer
 
 UNANSWERED = 3
 """The exit status where a search answers nothing: a bound was hit, or nothing was tried."""
 
-PLAIN_WIDTH = 100
-"""Columns of a table that doesn't go to a terminal, unless COLUMNS says otherwise."""
-
 _MOST = 10**100 - 1  # a larger number would fill the error message
 _NARROWEST = 10  # columns below which wrapped text can't be read
 _GAP = 3  # columns that rich puts between two cells
-
-_report: ContextVar[TextIO | None] = ContextVar("_report", default=None)
 
 
 class _Command(click.Command):
     """Keep standard output for the report while the command runs, and say on standard error what is compiled."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        announcing.listen(note)
-        announcing.watch(_now.tick)
-        _now.begin(ctx.info_name or "")
-        token = _report.set(sys.stdout)
+        announcing.listen(_progress.note)
+        announcing.watch(_progress.now.tick)
+        _progress.now.begin(ctx.info_name or "")
+        token = _console.report.set(sys.stdout)
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 return super().invoke(ctx)
         finally:
-            _report.reset(token)
+            _console.report.reset(token)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
@@ -57,7 +51,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 def write_line(text: str) -> None:
     """Write a line, or several, of the report to standard output."""
-    print(text, file=_stream())
+    print(text, file=_console.stream())
 
 
 def write_wrapped(text: str, *, rest: str) -> None:
@@ -80,7 +74,7 @@ def write_wrapped(text: str, *, rest: str) -> None:
 
 def write_part(text: str) -> None:
     """Write a part of a line, or of a long JSON text, to standard output."""
-    _stream().write(text)
+    _console.stream().write(text)
 
 
 def write_json(value: Any) -> None:
@@ -111,7 +105,7 @@ def write_table(
     from rich.table import Table
     from rich.text import Text
 
-    console = _console(_stream())
+    console = _console.console(_console.stream())
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     gap = _GAP
     kept = set(columns[:1] if whole is None else whole)
@@ -170,10 +164,10 @@ def _wrap(name: str, room: int) -> str:
 
 def width() -> int:
     """Return how many columns the report has: the terminal's, or 100 of plain text unless COLUMNS says otherwise."""
-    stream = _stream()
+    stream = _console.stream()
     if not stream.isatty():  # to import rich takes as long as a small answer
-        return _plain_width(os.environ)
-    columns: int = _console(stream).width
+        return _console.plain_width(os.environ)
+    columns: int = _console.console(stream).width
     return columns
 
 
@@ -182,142 +176,7 @@ def line_width() -> int | None:
 
     None elsewhere: what is piped into grep has its lines whole.
     """
-    return width() if _stream().isatty() or os.environ.get("COLUMNS") else None
-
-
-@contextlib.contextmanager
-def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
-    """Show how far a long list has come, on standard error while it is a terminal and the list goes elsewhere.
-
-    Args:
-        ask: returns the share that is done, 0 to 1, and a few words; called some times a second, by a thread.
-    """
-    if not sys.stderr.isatty() or _stream().isatty():
-        yield
-        return
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task
-    from rich.text import Text
-
-    class Polled(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            task.completed, words = ask()
-            return Text(f"{task.completed:4.0%} {words}")
-
-    with Progress(
-        Polled(),
-        BarColumn(),
-        console=_console(sys.stderr),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as bar:
-        bar.add_task("", total=1.0)
-        yield
-
-
-class _Now:
-    """What is being done, for whoever waits: by a console that shows it, or by a line now and then.
-
-    Lines begin when it has taken some time, so that what is done at once prints nothing more than its report.
-    """
-
-    FIRST, OFTEN = 5.0, 10.0  # seconds
-
-    def __init__(self) -> None:
-        self.console: Any = None
-        self.text = ""
-        self.began = time.monotonic()
-        self.next = self.began + self.FIRST
-
-    def begin(self, text: str) -> None:
-        self.text = text
-        self.began = time.monotonic()
-        self.next = self.began + self.FIRST
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        if self.text and self.console is None and now >= self.next:
-            self.next = now + self.OFTEN
-            note(f"{self.text}; {now - self.began:.0f} s so far")
-
-
-_now = _Now()
-
-
-def note(line: str) -> None:
-    """Say something on standard error while a command runs."""
-    text = f"shootdown: {line}"
-    if _now.console is not None:
-        _now.console.print(text)
-        return
-    with contextlib.suppress(OSError, ValueError):  # it is closed
-        print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _shown(console: Any, text: str) -> Iterator[None]:
-    """Let `note` print above what a console shows; without one, print a line about `text` now and then."""
-    before = _now.text
-    _now.console = console
-    _now.begin(text)
-    try:
-        yield
-    finally:
-        _now.console = None
-        _now.text = before
-
-
-@contextlib.contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """Show on standard error what is being done, and yield a function to call with that."""
-    if not sys.stderr.isatty():
-        with _shown(None, ""):
-
-            def say(text: str) -> None:
-                _now.text = text
-                _now.tick()
-
-            yield say
-        return
-    from rich.console import Console
-
-    console = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
-    with console.status("") as status, _shown(console, ""):
-        yield lambda text: status.update(text)
-
-
-@contextlib.contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show progress on standard error, and yield a function to call after each part.
-
-    A terminal shows a bar; elsewhere a line is written now and then. The function takes how many parts are done, one
-    unless given, and what is being done from now on.
-
-    Args:
-        what: what is being done, a few words.
-        total: how many parts there are.
-    """
-    if total < 2 or not sys.stderr.isatty():
-        done, doing_now = 0, what
-
-        def advance(parts: int = 1, doing: str | None = None) -> None:
-            nonlocal done, doing_now
-            done, doing_now = done + parts, doing or doing_now
-            _now.text = f"{doing_now}: {done} of {total} done" if total else f"{doing_now}: {done:,} done"
-            _now.tick()
-
-        with _shown(None, f"{what}: 0 of {total} done" if total else what):
-            yield advance
-        return
-    from rich.progress import Progress
-
-    console = _console(sys.stderr)
-    with (
-        Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar,
-        _shown(console, what),
-    ):
-        task = bar.add_task(what, total=total)
-        yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)
+    return width() if _console.stream().isatty() or os.environ.get("COLUMNS") else None
 
 
 def read_list(text: str) -> tuple[str, ...]:
@@ -457,37 +316,3 @@ patch_option = click.option(
     help="A file that replaces kernel functions; rows are called 7.0+FILE.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-
-
-def _stream() -> TextIO:
-    return _report.get() or sys.stdout
-
-
-def _console(stream: TextIO) -> Any:
-    from rich.console import Console as RichConsole
-
-    class Console(RichConsole):
-        def on_broken_pipe(self) -> None:
-            """Leave a closed pipe to the frame; rich would close sys.stdout, which is not the report's, and exit."""
-            raise BrokenPipeError
-
-    # Set explicitly, because rich trusts FORCE_COLOR and the like more than the stream.
-    if stream.isatty():
-        return Console(file=stream, markup=False, emoji=False, highlight=False)
-    return Console(
-        file=stream,
-        width=_plain_width(os.environ),
-        force_terminal=False,
-        no_color=True,
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )
-
-
-def _plain_width(environment: Mapping[str, str]) -> int:
-    columns = environment.get("COLUMNS", "")
-    known = (
-        columns.isascii() and columns.isdecimal() and columns.strip("0")
-    )  # 0: a terminal that doesn't know
-    return max(int(columns[:9]), 20) if known else PLAIN_WIDTH

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from shootdown._cli import _common, _lore
+from shootdown._cli import _common, _lore, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
@@ -57,7 +57,7 @@ def command(
             settings=settings,
             patch=patch,
         )
-        with _common.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
+        with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
             besides = () if as_json else _told_of(chosen)
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
     except KeyboardInterrupt:

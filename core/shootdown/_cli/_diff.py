@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _lore
+from shootdown._cli import _common, _lore, _progress
 
 SCHEMA = 1
 
@@ -43,7 +43,7 @@ def command(
     from shootdown._questions.difference import diff
     from shootdown._questions.trials import program_named
 
-    with _common.working() as say:
+    with _progress.working() as say:
         found = diff(
             before,
             after,

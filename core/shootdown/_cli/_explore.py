@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _lore
+from shootdown._cli import _common, _lore, _progress
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
@@ -221,7 +221,7 @@ def _run(cases: Sequence[Case[Scenario]], done: list[Verdict], bounds: Mapping[s
     """Explore all cases; Ctrl-C leaves the finished ones in `done`."""
     from shootdown._questions.explore import explore_case
 
-    with _common.working() as say:
+    with _progress.working() as say:
         for number, case in enumerate(cases, 1):
             what = f"{case.program.name} on {case.architecture.name} {case.platform.name} {case.kernel.name}"
             what = f"{number} of {len(cases)}: {what}" if len(cases) > 1 else what

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _lore
+from shootdown._cli import _common, _lore, _progress
 from shootdown._values.verdict import NO_ANSWER
 
 SCHEMA = 1
@@ -56,7 +56,7 @@ def command(
     from shootdown._questions.trials import program_named
 
     what = program_named(program, explored=verdict)
-    with _common.working() as say:
+    with _progress.working() as say:
         done = 0
 
         def tried() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command(
                 _common.write_line(line)
             _common.write_line("")
 
-    with _common.working() as say:
+    with _progress.working() as say:
         for ground in there:
             hunt = Hunt(
                 ground,

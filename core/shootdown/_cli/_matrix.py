@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def command(
     done: list[Verdict] = []
     interrupted = False
     try:
-        with _common.progress(f"{total} cells", total) as advance:
+        with _progress.progress(f"{total} cells", total) as advance:
             for row in m.matrix(prepared, processes=jobs or free_cores()):
                 done.append(row)
                 advance()

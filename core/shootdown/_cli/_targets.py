@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._questions.targets import Target, cells, judge_cell
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
@@ -41,7 +41,7 @@ def command(
     done: dict[int, Target] = {}
     interrupted = False
     try:
-        with _common.progress(f"{len(asked)} targets", len(asked)) as advance:
+        with _progress.progress(f"{len(asked)} targets", len(asked)) as advance:
             for number, target in divided(judge_cell, asked, processes=jobs or free_cores()):
                 done[number] = target
                 advance()

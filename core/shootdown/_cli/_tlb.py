@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import read_integer, read_size, write_size
 
@@ -84,7 +84,7 @@ def command(
     sizes = PageSizes(read_size(page_size), [_region(text) for text in regions])
     opened = [open_trace(t, format=format, instructions=instructions, cores=cores) for t in traces]
     results: list[TraceResult] = []
-    with _common.progress("traces", sum(trace.source.size for trace in opened)) as advance:
+    with _progress.progress("traces", sum(trace.source.size for trace in opened)) as advance:
         try:
             for trace in opened:
                 results.append(run(trace, geometry, sizes, seed=seed, progress=advance, keep=results.append))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._oracle.rows import read_rows
 from shootdown._values.errors import ShootdownError
 
@@ -38,7 +38,7 @@ def command(file: Path, as_json: bool) -> None:
 
     compared: list[Comparison] = []
     interrupted = False
-    with _common.progress("rows", len(rows)) as advance:
+    with _progress.progress("rows", len(rows)) as advance:
         try:
             for comparison in validate(rows):
                 compared.append(comparison)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
             f"{'VA':<{_ADDRESS}} {'PA':<{_ADDRESS}} {'size':>{_SIZE}} {'page':>{_PAGE}} {'usr/sup':<{_RIGHTS}} flags"
         )
     try:
-        with _common.share_done(lambda: (listing.done, f"{count:,} ranges")):
+        with _progress.share_done(lambda: (listing.done, f"{count:,} ranges")):
             for found in listing:
                 count += 1
                 may = rights.get(found.attributes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 
 if TYPE_CHECKING:
     from shootdown._questions.warm import Warmed
@@ -27,7 +27,7 @@ def command(parts: tuple[str, ...], as_json: bool) -> None:
     done: list[Warmed] = []
     interrupted = False
     try:
-        with _common.progress("compiling", len(waiting)) as advance:
+        with _progress.progress("compiling", len(waiting)) as advance:
             for job in waiting:
                 advance(0, f"compiling {job.name}")
                 done.append(warm(job))

@@ -9,7 +9,7 @@ import math
 import click
 import pytest
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _progress
 
 
 def test_a_list_keeps_its_order_and_its_repetitions() -> None:
@@ -190,14 +190,14 @@ def test_progress_is_shown_on_standard_error_while_it_is_a_terminal(monkeypatch:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with _common.progress("comparing", 2) as advance:
+    with _progress.progress("comparing", 2) as advance:
         advance()
         advance()
     assert "comparing" in terminal.getvalue()
 
 
 def test_progress_is_silent_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
-    with _common.progress("comparing", 2) as advance:
+    with _progress.progress("comparing", 2) as advance:
         advance()
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
@@ -225,18 +225,18 @@ def test_without_a_terminal_a_line_now_and_then_says_what_is_being_done(
 ) -> None:
     """Nothing is said of what is done at once."""
     now = [0.0]
-    monkeypatch.setattr(_common.time, "monotonic", lambda: now[0])
-    with _common.progress("counting", 4) as advance:
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    with _progress.progress("counting", 4) as advance:
         for _ in range(4):
             now[0] += 4
             advance()
     assert capsys.readouterr().err.splitlines() == ["shootdown: counting: 2 of 4 done; 8 s so far"]
-    with _common.progress("counting", 4) as advance:
+    with _progress.progress("counting", 4) as advance:
         for _ in range(4):
             advance()
     assert capsys.readouterr().err == ""
 
 
 def test_what_is_compiled_is_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    _common.note("the timed engine: compiled first")
+    _progress.note("the timed engine: compiled first")
     assert capsys.readouterr() == ("", "shootdown: the timed engine: compiled first\n")

@@ -1,0 +1,146 @@
+"""What is being done, for whoever waits: on standard error, a bar on a terminal, elsewhere a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from shootdown._cli import _console
+
+
+class _Now:
+    """What is being done, for whoever waits: by a console that shows it, or by a line now and then.
+
+    Lines begin when it has taken some time, so that what is done at once prints nothing more than its report.
+    """
+
+    FIRST, OFTEN = 5.0, 10.0  # seconds
+
+    def __init__(self) -> None:
+        self.console: Any = None
+        self.text = ""
+        self.began = time.monotonic()
+        self.next = self.began + self.FIRST
+
+    def begin(self, text: str) -> None:
+        self.text = text
+        self.began = time.monotonic()
+        self.next = self.began + self.FIRST
+
+    def tick(self) -> None:
+        moment = time.monotonic()
+        if self.text and self.console is None and moment >= self.next:
+            self.next = moment + self.OFTEN
+            note(f"{self.text}; {moment - self.began:.0f} s so far")
+
+
+now = _Now()
+
+
+def note(line: str) -> None:
+    """Say something on standard error while a command runs."""
+    text = f"shootdown: {line}"
+    if now.console is not None:
+        now.console.print(text)
+        return
+    with contextlib.suppress(OSError, ValueError):  # it is closed
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _shown(console: Any, text: str) -> Iterator[None]:
+    """Let `note` print above what a console shows; without one, print a line about `text` now and then."""
+    before = now.text
+    now.console = console
+    now.begin(text)
+    try:
+        yield
+    finally:
+        now.console = None
+        now.text = before
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being done, and yield a function to call with that."""
+    if not sys.stderr.isatty():
+        with _shown(None, ""):
+
+            def say(text: str) -> None:
+                now.text = text
+                now.tick()
+
+            yield say
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+    with console.status("") as status, _shown(console, ""):
+        yield lambda text: status.update(text)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """Show progress on standard error, and yield a function to call after each part.
+
+    A terminal shows a bar; elsewhere a line is written now and then. The function takes how many parts are done, one
+    unless given, and what is being done from now on.
+
+    Args:
+        what: what is being done, a few words.
+        total: how many parts there are.
+    """
+    if total < 2 or not sys.stderr.isatty():
+        done, doing_now = 0, what
+
+        def advance(parts: int = 1, doing: str | None = None) -> None:
+            nonlocal done, doing_now
+            done, doing_now = done + parts, doing or doing_now
+            now.text = f"{doing_now}: {done} of {total} done" if total else f"{doing_now}: {done:,} done"
+            now.tick()
+
+        with _shown(None, f"{what}: 0 of {total} done" if total else what):
+            yield advance
+        return
+    from rich.progress import Progress
+
+    shown = _console.console(sys.stderr)
+    with (
+        Progress(console=shown, transient=True, redirect_stdout=False, redirect_stderr=False) as bar,
+        _shown(shown, what),
+    ):
+        task = bar.add_task(what, total=total)
+        yield lambda parts=1, doing=None: bar.update(task, advance=parts, description=doing)
+
+
+@contextlib.contextmanager
+def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
+    """Show how far a long list has come, on standard error while it is a terminal and the list goes elsewhere.
+
+    Args:
+        ask: returns the share that is done, 0 to 1, and a few words; called some times a second, by a thread.
+    """
+    if not sys.stderr.isatty() or _console.stream().isatty():
+        yield
+        return
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task
+    from rich.text import Text
+
+    class Polled(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            task.completed, words = ask()
+            return Text(f"{task.completed:4.0%} {words}")
+
+    with Progress(
+        Polled(),
+        BarColumn(),
+        console=_console.console(sys.stderr),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
+        bar.add_task("", total=1.0)
+        yield
