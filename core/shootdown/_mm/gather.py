@@ -175,6 +175,11 @@ class Gathers:
         if not (self.kernel.merge_vmas or fullmm):
             self.flush(g)
 
+    @function("tlb_remove_tlb_entry", _TLB_H, named=False)
+    def remove_entry(self, g: int, lo: int, hi: int) -> None:
+        """Write `tlb_remove_tlb_entry()`: the gather learns of an entry that was cleared, of pages `[lo, hi)`."""
+        self.asm.gather_add(g, lo, hi, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
+
     # --- pages and tables queued to be freed
 
     def page_queue(self) -> PageQueue:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import groupby
 
 from shootdown._machine import ops as o
+from shootdown._machine.functions import function
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 
@@ -113,12 +114,13 @@ class Ordinary:
         lo, hi = self.model.pages_of(atom)
         self.gathers.cleared(hi - lo, huge=False, first=lo)
 
+    @function("zap_pte_range", "mm/memory.c")
     def zap_pte_range(self, atoms: Sequence[int], g: int = OUTER) -> None:
         """Write zap_pte_range(): clear present entries and queue their frames."""
         asm = self.asm
         for _, some in groupby(atoms, self.model.slot_of):
             part = list(some)
-            with asm.function("zap_pte_range", "mm/memory.c"), self.table_of(part[0]):
+            with self.table_of(part[0]):
                 for atom in part:
                     asm.occupants(_TAKEN, atom)
                     asm.entry_load(o.SCRATCH, atom, text="read the PTE")
@@ -126,7 +128,7 @@ class Ordinary:
                         self.take_entry(atom, "ptep_get_and_clear_full")
                         asm.queue_frames(_QUEUE, o.SCRATCH, text="__tlb_remove_page")
                         lo, hi = self.model.pages_of(atom)
-                        asm.gather_add(g, lo, hi, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
+                        self.gathers.remove_entry(g, lo, hi)
                         if "missed" in self.places:
                             present.otherwise()
                             self.reached("missed")

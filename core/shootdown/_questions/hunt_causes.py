@@ -117,7 +117,7 @@ def _open(ground: Ground, sketch: Sketch) -> list[Fix]:
     return [
         attrs.evolve(_switch(one.switch, one.value, "open"), says=one.page)
         for one in OPEN
-        if one.arch == ground.case.architecture.name and (not one.call or sketch.has(one.call))
+        if not one.call or sketch.has(one.call)
     ]
 
 

@@ -268,13 +268,11 @@ class Open:
     """A defect that the newest release known has, and that is understood.
 
     Args:
-        arch: where.
         switch, value: what would make it go away; no commit does.
         page: where it is explained.
         call: the call that it takes, if it is not every call that unshares.
     """
 
-    arch: str
     switch: str
     value: Any
     page: str
@@ -283,8 +281,8 @@ class Open:
 
 _UNSHARED = "docs/explanation/unshared-tables.md"
 OPEN: tuple[Open, ...] = (
-    Open("x86", "honour_unshared_tables", True, f"{_UNSHARED}: lazy CPUs are left out"),
-    Open("arm64", "range_truncation_16k", False, f"{_UNSHARED}: with 16K pages, an empty range"),
-    Open("arm64", "unshare_sets_freed_tables", True, f"{_UNSHARED}: exit flushes nothing", "exit"),
+    Open("honour_unshared_tables", True, f"{_UNSHARED}: lazy CPUs are left out"),
+    Open("range_truncation_16k", False, f"{_UNSHARED}: with 16K pages, an empty range"),
+    Open("unshare_sets_freed_tables", True, f"{_UNSHARED}: exit flushes nothing", "exit"),
 )
 """Defects that no commit closes yet."""
