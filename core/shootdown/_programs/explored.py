@@ -114,25 +114,33 @@ def _refusal(program: Program, scene: Setup) -> str | None:
     return reason
 
 
-def build(program: Program, scene: Setup) -> Problem:
+def build(program: Program, scene: Setup, *, idle: bool = True, marks: bool = True) -> Problem:
     """Return the problem of a program that `check` has passed.
+
+    Args:
+        program: it.
+        scene: what it is explored on.
+        idle: one more CPU idles, unless a thread sleeps.
+        marks: places are marked as reached, which takes some states more.
 
     Raises:
         ShootdownError: something in it can't be explored yet.
     """
-    return _Writer(small(program), scene).problem()
+    return _Writer(small(program), scene, idle=idle, marks=marks).problem()
 
 
 class _Writer:
     """Write all threads of a program: each has a CPU of its own, and one more CPU idles."""
 
-    def __init__(self, cut: Small, scene: Setup) -> None:
+    def __init__(self, cut: Small, scene: Setup, *, idle: bool, marks: bool) -> None:
         self.small = cut
         self.scene = scene
         huge = any(memory.kind == "hugetlb" for memory in cut.program.memory.values())
-        self.space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if huge else OrdinarySpace)(cut, scene)
+        self.space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if huge else OrdinarySpace)(
+            cut, scene, marks=marks
+        )
         ends = [actor.thread.body[-1].verb if actor.thread.body else "" for actor in cut.actors]
-        self.idle = "sleep" not in ends
+        self.idle = idle and "sleep" not in ends
         self.model: Model = self.space.model(len(cut.actors) + self.idle)
         names = [one.name for actor in cut.actors for one in actor.body if one.verb == "lock"]
         self.locks = {name: self.model.lock() for name in dict.fromkeys(names)}

@@ -33,12 +33,13 @@ class HugetlbSpace:
     Args:
         small: the program.
         scene: what it is explored on.
+        marks: places are marked as reached.
     """
 
     invariants = ("walk-cache", "gup-fast")
-    places = PLACES
 
-    def __init__(self, small: Small, scene: Setup) -> None:
+    def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
+        self.places = PLACES if marks else ()
         self.small = small
         self.scene = scene
         self._span = 1 << scene.lowering.geometry.pud_shift
@@ -106,7 +107,7 @@ class HugetlbSpace:
             files=max(len(self._memory), 1),
         )  # fmt: skip
         model.hugetlb.notes_freed = _FREED
-        self._tables = SharedTables(model, PLACES, _GUP_FAST)
+        self._tables = SharedTables(model, self.places, _GUP_FAST)
         for mm in range(small.mms):
             for slot in range(self.slots):
                 if any(

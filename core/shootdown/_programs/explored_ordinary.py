@@ -43,12 +43,13 @@ class OrdinarySpace:
     Args:
         small: the program.
         scene: what it is explored on.
+        marks: places are marked as reached.
     """
 
     invariants = ("walk-cache", "stale-tlb-entry", "gup-fast")
-    places = PLACES
 
-    def __init__(self, small: Small, scene: Setup) -> None:
+    def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
+        self.places = PLACES if marks else ()
         self.small = small
         self.scene = scene
         geometry = scene.lowering.geometry
@@ -113,7 +114,7 @@ class OrdinarySpace:
             slot_pages=self.slot_pages,
         )  # fmt: skip
         self._model = model
-        self._calls = Ordinary(model, scene.pte_clear, PLACES)
+        self._calls = Ordinary(model, scene.pte_clear, self.places)
         self._atoms = {
             page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
             for page in self._pages

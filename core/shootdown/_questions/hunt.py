@@ -16,6 +16,7 @@ from shootdown._questions.case import machines
 from shootdown._questions.explore import Verdict, of_this_machine
 from shootdown._questions.hunt_causes import cause_of, since
 from shootdown._questions.hunt_ground import (
+    MOST_STATES,
     Batch,
     Fix,
     Ground,
@@ -34,8 +35,9 @@ from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
 SIZE = 2
 #: Programs that a process takes at once.
 _AT_ONCE = 24
-#: Calls of a random program.
+#: Calls of a random program, and the most states of its search.
 _RANDOM_CALLS = 3
+_MOST_RANDOM = 100_000
 
 
 @attrs.frozen
@@ -199,16 +201,18 @@ class Hunt:
         self._say = say
         self._told = told
         self._began = time.monotonic()
-        self._tried = 0
+        self._seen: set[bytes] = set()
 
     def run(self) -> Hunted:
         """Hunt; what was found stays found if somebody interrupts it."""
         try:
             for calls in range(1, self.size + 1):
+                if self.found.interrupted:
+                    break
                 some = [sketch for sketch in programs(self.ground.scene, calls) if sketch.calls == calls]
                 self._explain(self._broken(some, f"all programs of {calls} call{'s' if calls > 1 else ''}"))
             number = 0
-            while time.monotonic() - self._began < self.seconds:
+            while time.monotonic() - self._began < self.seconds and not self.found.interrupted:
                 many = _AT_ONCE * self._processes
                 some = [
                     random_program(
@@ -227,12 +231,11 @@ class Hunt:
 
     def _broken(self, sketches: Sequence[Sketch], what: str) -> list[_Broken]:
         """Explore programs, and return those that break."""
-        batches = [Batch(self.ground, part) for part in _parts(sketches, _AT_ONCE)]
+        most = MOST_STATES if sketches and sketches[0].calls <= self.size else _MOST_RANDOM
+        batches = [Batch(self.ground, part, most) for part in _parts(sketches, _AT_ONCE)]
         broken: list[tuple[int, _Broken]] = []
         done = 0
-        for number, results in divided(
-            run_batch, batches, processes=self._processes, size=lambda batch: len(batch.sketches)
-        ):
+        for number, results in self._interruptible(batches):
             for at, (sketch, result) in enumerate(zip(batches[number].sketches, results, strict=True)):
                 self._count(result)
                 if result.breaks:
@@ -245,12 +248,22 @@ class Hunt:
             )
         return [one for _, one in sorted(broken, key=lambda pair: pair[0])]
 
+    def _interruptible(self, batches: Sequence[Batch]) -> Iterator[tuple[int, list[Result]]]:
+        """Explore batches until all are done or somebody interrupts: what is done by then counts."""
+        try:
+            yield from divided(
+                run_batch, batches, processes=self._processes, size=lambda batch: len(batch.sketches)
+            )
+        except KeyboardInterrupt:
+            self.found.interrupted = True
+
     def _count(self, result: Result) -> None:
         if result.verdict == NOT_APPLICABLE:
             return
-        if not result.is_new:
+        if result.key in self._seen:
             self.found.equal += 1
             return
+        self._seen.add(result.key)
         self.found.programs += 1
         self.found.states += result.states
         self.found.inconclusive += result.verdict == INCONCLUSIVE

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The most states of a search that is one of many.
 MOST_STATES = 300_000
+#: Calls from which on no further CPU idles: such programs have CPUs enough.
+_NO_IDLE = 3
 #: A program by which the choices of a question are checked.
 _ANY = Sketch("anonymous", 1 << 21, ((("munmap @",),),))
 
@@ -135,13 +137,13 @@ class Result:
         verdict: `safe`, `bug`, `livelock`, `inconclusive`, or `not-applicable` for a program that can't be explored.
         invariant: the broken one.
         states: of the search.
-        is_new: no equal machine was explored before.
+        key: equal for equal machines.
     """
 
     verdict: str
     invariant: str | None = None
     states: int = 0
-    is_new: bool = True
+    key: bytes = b""
 
     @property
     def breaks(self) -> bool:
@@ -154,11 +156,12 @@ def explored(ground: Ground, sketch: Sketch, most_states: int = MOST_STATES) -> 
     from shootdown._explore.engine import Explorer
 
     prepared = _prepared(ground)
-    worst = Result(NOT_APPLICABLE, is_new=False)
+    worst = Result(NOT_APPLICABLE)
     try:
         program = read_values(sketch.tables()).program({})
         check(program)
-        problems = [build(program, setup) for _, setup in prepared.setups]
+        idle = sketch.calls < _NO_IDLE
+        problems = [build(program, setup, idle=idle, marks=False) for _, setup in prepared.setups]
     except ShootdownError:
         return worst
     for problem in problems:
@@ -166,8 +169,7 @@ def explored(ground: Ground, sketch: Sketch, most_states: int = MOST_STATES) -> 
         found = prepared.known.get(key)
         if found is None:
             outcome = Explorer(problem).search(most_states=most_states)
-            found = Result(outcome.verdict, outcome.invariant, outcome.states)
-            prepared.known[key] = attrs.evolve(found, is_new=False)
+            found = prepared.known[key] = Result(outcome.verdict, outcome.invariant, outcome.states, key)
         if found.breaks:
             return found
         if worst.verdict in (NOT_APPLICABLE, SAFE):
