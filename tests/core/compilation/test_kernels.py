@@ -83,7 +83,8 @@ def test_it_is_made_once_and_names_compiled_copies_alone():
     """Which are made when it is compiled: who loads it from disk needs none of them."""
     from shootdown._compilation.backend.dispatchers import within
 
-    assert compiled(answer) is compiled(answer) is within(answer)
+    assert compiled(answer) is compiled(answer)
+    assert within(answer) is within(answer) is not compiled(answer)
     world = compiled(answer).py_func.__globals__
     assert compiled(answer)(20) == 42
     assert world["plus_offset"] is within(plus_offset)
@@ -100,8 +101,9 @@ def test_it_computes_what_the_plain_function_does():
 def test_what_goes_into_other_kernels_is_optimised_and_loaded_with_them_alone():
     from shootdown._compilation.backend.dispatchers import within
 
+    assert compiled(calls_the_copy)(3) == 14
     assert compiled(answer)(20) == 42
-    for part in (plus_offset, twice):
+    for part in (plus_offset, twice, large):
         (found,) = within(part).overloads.values()
         assert found.library.get_pointer_to_function(found.fndesc.llvm_func_name) == 0
     assert compiled(twice)(3) == 6
@@ -115,12 +117,14 @@ def test_an_inlined_copy_is_another_function_of_the_same_code():
 
 
 def test_kernels_may_call_themselves_and_one_another_in_a_circle():
+    from shootdown._compilation.backend.dispatchers import within
+
     # numba types a circle where one of its branches ends.
     assert compiled(factorial)(5) == factorial(5) == 120
     for made in (compiled(is_even), compiled(is_odd)):
         made._cache.load_overload((), made.targetctx)  # as numba does before it compiles
-    assert compiled(is_even).py_func.__globals__["is_odd"] is compiled(is_odd)
-    assert compiled(is_odd).py_func.__globals__["is_even"] is compiled(is_even)
+    assert compiled(is_even).py_func.__globals__["is_odd"] is within(is_odd)
+    assert compiled(is_odd).py_func.__globals__["is_even"] is within(is_even)
 
 
 def test_what_a_kernel_closes_over_is_compiled_as_well():

@@ -29,12 +29,7 @@ from shootdown._compilation.worlds import copied, names_in, settle
 _FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 _WHOLE: dict[str, Any] = {**_FLAGS, "pipeline_class": CompileWhole}
 _PART: dict[str, Any] = {**_FLAGS, "no_cpython_wrapper": True, "pipeline_class": CompilePart}
-_FLAGS_OF: dict[Manner, dict[str, Any]] = {
-    Manner.KERNEL: _WHOLE,
-    Manner.INTERNAL: _PART,
-    Manner.INLINED: {**_PART, "forceinline": True},
-    Manner.INLINED_COPY: {**_PART, "forceinline": True},
-}
+_INLINED: dict[str, Any] = {**_PART, "forceinline": True}
 #: A plugin's own function may allocate: it is compiled with numba's defaults.
 _PLUGINS_FLAGS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
@@ -44,25 +39,18 @@ _taught: set[type] = set()
 
 
 def dispatcher(function: Callable[..., Any]) -> Any:
-    """Make the dispatcher of a kernel that Python calls, and of the kernels that it names."""
-    manner = MANNERS[function]
-    if manner is Manner.KERNEL:
-        return within(function)
-    if function not in _entries:  # what is inlined into other kernels has no entry for Python
+    """Make the dispatcher of a kernel that Python calls."""
+    if function not in _entries:
         teach()
         _entries[function] = _kept(function, njit(**_WHOLE))
     return _entries[function]
 
 
 def within(function: Callable[..., Any]) -> Any:
-    """Make the dispatcher of a kernel that other kernels call, and of the kernels that it names."""
+    """Make the dispatcher of a kernel that other kernels call, as a part of them; and of the kernels that it names."""
     if function not in _made:
-        manner = MANNERS[function]
-        compile_ = njit(**_FLAGS_OF[manner])
-        if manner is Manner.KERNEL:
-            _made[function] = _kept(function, compile_)
-        else:
-            _make(function, compile_)
+        inlined = MANNERS[function] in (Manner.INLINED, Manner.INLINED_COPY)
+        _make(function, njit(**(_INLINED if inlined else _PART)))
     teach()
     return _made[function]
 

@@ -1,7 +1,7 @@
 """Take the indices of arrays in kernels as they are: none counts from the end.
 
 numba lets a negative index count from the end, as Python does, and looks at the sign of each. Kernels have no such
-index, and an engine reads and writes arrays in every second instruction: the looking was a third of its time.
+index, and an engine reads and writes arrays in every second instruction: the looking was a fifth of its time.
 """
 
 # numba has type hints only in part.
