@@ -65,7 +65,9 @@ class SharedTables:
             asm.place(out)
             asm.irq_on(lockless=True, text="local_irq_restore")
 
-    def keep(self, mapping: Mapping, slot: int = 0, *, may_be_gone: bool = False) -> None:
+    def keep(
+        self, mapping: Mapping, slot: int = 0, *, may_be_gone: bool = False, reuses: bool = True
+    ) -> None:
         """Write a process that unmaps its hugetlb mapping, reuses the table, unmaps that too, and frees the table.
 
         If another process still maps the table, it leaves the table alone: other interleavings cover the rest.
@@ -74,6 +76,8 @@ class SharedTables:
             mapping: the mapping.
             slot: the table.
             may_be_gone: the process may have unshared it already.
+            reuses: it uses the table for other memory before it frees it, which GUP-fast of its own threads could not
+                tell from a table that is another process's.
         """
         asm, hugetlb, gathers = self.asm, self.model.hugetlb, self.model.gathers
         over, shared = self.model.label(), self.model.label()
@@ -97,14 +101,15 @@ class SharedTables:
             hugetlb.unlock_vma(write=True)
             hugetlb.unlock_file(mapping)
             gathers.finish(OUTER)
-        with asm.function("pmd_populate", "mm/memory.c"):
-            asm.table_state(o.TABLE_REUSED, text="the table maps memory of its own")
-            self.reached("reused", "a copy was alive")
+        if reuses:
+            with asm.function("pmd_populate", "mm/memory.c"):
+                asm.table_state(o.TABLE_REUSED, text="the table maps memory of its own")
+                self.reached("reused", "a copy was alive")
         with asm.function("free_pgtables", "mm/memory.c"), asm.because("munmap"):
             gathers.begin(OUTER)
             asm.clear_pud(text="pud_clear")
             asm.gather_slot(OUTER, 0, 1, flags=o.FREED_TABLES, cleared=o.CLEARED_PUDS, text="pmd_free_tlb")
             gathers.finish(OUTER)
             self.model.free_table()
-            self.reached("freed")
+            self.reached("freed", "a copy was alive")
         asm.place(over)

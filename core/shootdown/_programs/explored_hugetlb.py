@@ -198,6 +198,9 @@ class HugetlbSpace:
 
     def goes_on(self, actor: Actor) -> None:
         """Write what a process may do later on: a table that is its alone may come to map memory of its own."""
+        pins = any(
+            one.verb == "gup" for other in self.small.actors if other.mm == actor.mm for one in other.body
+        )
         for name in used(actor.process):
             gone = [
                 slot
@@ -210,7 +213,8 @@ class HugetlbSpace:
             for m in self._memory[name].mappings:
                 for slot in m.used:
                     if slot not in gone:
-                        self._tables.keep(attrs.evolve(m, used=(slot,), own=()), slot, may_be_gone=True)
+                        part = attrs.evolve(m, used=(slot,), own=())
+                        self._tables.keep(part, slot, may_be_gone=True, reuses=not pins)
 
 
 def _not_yet(one: Statement, what: str) -> ShootdownError:

@@ -97,8 +97,13 @@ class Sketch:
     # --- symmetry and shrinking
 
     def canonical(self) -> Sketch:
-        """Return the sketch that stands for all that differ by the order of threads and processes alone."""
-        ordered = [tuple(sorted(threads)) for threads in self.processes]
+        """Return the sketch that stands for all that differ by the order of threads and processes alone.
+
+        A thread that only runs is the main one, which goes on when it has done everything: others make calls meanwhile.
+        """
+        ordered = [
+            tuple(sorted(threads, key=lambda calls: (calls != (RUNS,), calls))) for threads in self.processes
+        ]
         return attrs.evolve(
             self, processes=tuple(sorted(ordered, key=lambda one: (-sum(map(len, one)), one)))
         )

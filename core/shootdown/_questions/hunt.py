@@ -33,6 +33,8 @@ from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
 
 #: The most calls of the programs of which all are tried, unless something else is asked for.
 SIZE = 2
+#: Programs of which the cause is looked for until there is one with a single cause.
+_ASKED = 6
 #: Programs that a process takes at once.
 _AT_ONCE = 24
 #: Calls of a random program, and the most states of its search.
@@ -272,10 +274,7 @@ class Hunt:
         """Shrink what broke, find what makes it go away, turn that on, and look again at the others."""
         rest = list(broken)
         while rest:
-            first = min(rest, key=lambda one: one.sketch.weight)
-            self._say(f"shrinking and explaining: {first.sketch.said}")
-            sketch = shrunk(self.ground, first.sketch, first.invariant)
-            fixes = cause_of(self.ground, sketch)
+            first, sketch, fixes = self._simplest(rest)
             before = self.ground
             if fixes:
                 self.ground = before.having(*fixes)
@@ -286,6 +285,21 @@ class Hunt:
                 ]
             self._tell(before, sketch, first, fixes, rest, len(rest) - len(left))
             rest = left
+
+    def _simplest(self, rest: Sequence[_Broken]) -> tuple[_Broken, Sketch, tuple[Fix, ...]]:
+        """Return one of the smallest programs, shrunk, and what makes it go away; one thing alone if possible."""
+        found: list[tuple[_Broken, Sketch, tuple[Fix, ...]]] = []
+        seen: set[tuple[Sketch, str]] = set()
+        for one in sorted(rest, key=lambda one: one.sketch.weight):
+            self._say(f"shrinking and explaining: {one.sketch.said}")
+            sketch = shrunk(self.ground, one.sketch, one.invariant)
+            if (sketch, one.invariant) in seen:
+                continue
+            seen.add((sketch, one.invariant))
+            found.append((one, sketch, cause_of(self.ground, sketch)))
+            if len(found[-1][2]) == 1 or len(found) == _ASKED:
+                break
+        return next((each for each in found if len(each[2]) == 1), found[0])
 
     def _still_broken(self, rest: Sequence[_Broken]) -> list[_Broken]:
         """Return the programs that break with the new fix too."""

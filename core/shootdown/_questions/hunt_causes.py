@@ -20,24 +20,23 @@ def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
     """Return the fewest fixes with which a program is safe; none if there are none.
 
     Tried are, in this order: functions of the patch that are left out, what-ifs of the question that are turned back,
-    commits that the release lacks, what closes a defect that is known and open; all of these together; then each other
-    value of each switch.
+    commits that the release lacks, what closes a defect that is known and open; all of these together; then what closes
+    one that takes a certain call; then each other value of each switch.
     """
-    likely = [
-        *_of_the_patch(ground),
-        *_of_the_settings(ground),
-        *_commits(ground),
-        *_open(ground, sketch),
-    ]
+    of_a_call, of_any = _open(ground, sketch)
+    likely = [*_of_the_patch(ground), *_of_the_settings(ground), *_commits(ground), *of_any]
 
     def fixes(chosen: Sequence[Fix]) -> bool:
         return refuted(ground.having(*chosen), sketch)
 
-    for fix in likely:
-        if fixes([fix]):
-            return (fix,)
-    if len(likely) > 1 and fixes(likely):
-        return tuple(_fewest(likely, fixes))
+    tried: list[Fix] = []
+    for more in (likely, of_a_call):
+        for fix in more:
+            if fixes([fix]):
+                return (fix,)
+        tried += more
+        if more and len(tried) > 1 and fixes(tried):
+            return tuple(_fewest(tried, fixes))
     for fix in _what_ifs(ground):
         if fixes([fix]):
             return (fix,)
@@ -45,11 +44,11 @@ def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
 
 
 def _fewest(chosen: Sequence[Fix], fixes: Callable[[Sequence[Fix]], bool]) -> list[Fix]:
-    """Leave out what is not needed, in large parts first."""
+    """Leave out what is not needed, in large parts first and from the end: what is likelier comes before."""
     kept = list(chosen)
     size = len(kept) // 2
     while size:
-        for start in range(0, len(kept), size):
+        for start in reversed(range(0, len(kept), size)):
             fewer = kept[:start] + kept[start + size :]
             if fewer and fixes(fewer):
                 kept = fewer
@@ -112,13 +111,15 @@ def _commits(ground: Ground) -> list[Fix]:
     return found
 
 
-def _open(ground: Ground, sketch: Sketch) -> list[Fix]:
-    """Return what closes defects that are open."""
-    return [
-        attrs.evolve(_switch(one.switch, one.value, "open"), says=one.page)
-        for one in OPEN
-        if not one.call or sketch.has(one.call)
-    ]
+def _open(ground: Ground, sketch: Sketch) -> tuple[list[Fix], list[Fix]]:
+    """Return what closes defects that are open: those that take a certain call, which a program makes, and others."""
+    kernel = ground.case.kernel
+    found: tuple[list[Fix], list[Fix]] = ([], [])
+    for one in OPEN:
+        if getattr(kernel, one.switch) != one.value and (not one.call or sketch.has(one.call)):
+            fix = attrs.evolve(_switch(one.switch, one.value, "open"), says=one.page)
+            found[not one.call].append(fix)
+    return found
 
 
 def _what_ifs(ground: Ground) -> list[Fix]:

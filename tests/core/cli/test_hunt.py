@@ -62,8 +62,8 @@ def test_a_find_is_kept_as_a_program_that_explore_runs(
 def test_what_is_not_explained_makes_the_exit_status_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("_commits", "_open"):
-        monkeypatch.setattr(hunt_causes, name, lambda *_: [])
+    monkeypatch.setattr(hunt_causes, "_commits", lambda _: [])
+    monkeypatch.setattr(hunt_causes, "_open", lambda *_: ([], []))
     assert _run("--kernel", "7.0") == 1
     assert "UNEXPLAINED: no commit makes it go away; kernel." in capsys.readouterr().out
 

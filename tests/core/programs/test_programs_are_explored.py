@@ -87,6 +87,15 @@ def test_the_range_that_is_truncated_with_16k_pages_is_found() -> None:
     assert _verdict(program, "arm64", settings=fixed)[0] == "safe"
 
 
+def test_gup_fast_of_a_process_takes_its_own_new_memory_for_nobody_else_s() -> None:
+    program = {
+        "memory": {"pool": {"kind": "hugetlb", "size": "1G"}},
+        "process": {"A": {"do": ["touch pool", "spin"], "thread": {"pinner": {"do": ["gup pool"]}}}},
+    }
+    for arch in ("x86", "arm64"):
+        assert _verdict(program, arch)[0] == "safe"
+
+
 def test_the_idle_cpu_of_x86_keeps_its_walk_cache() -> None:
     honoured = ("kernel.honour_unshared_tables=true",)
     assert _verdict(_huge("munmap pool"), "x86") == ("bug", "walk-cache")

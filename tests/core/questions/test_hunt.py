@@ -57,7 +57,7 @@ def test_the_walk_cache_of_arm64_is_found_and_its_commit_named(monkeypatch: pyte
 
 def test_a_bug_that_another_one_hides_is_found_once_that_is_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     """munmap() of 6.15 leaves the walk cache too, so that GUP-fast is not the first to go wrong."""
-    only = [(("gup @",), ("munmap @",)), (("munmap @",), ("spin",))]
+    only = [(("gup @",), ("munmap @",)), (("spin",), ("munmap @",))]
     found = _hunt(
         monkeypatch, "arm64", "6.15", size=2, only=lambda one: _huge(one) and one.processes[0] in only
     )
