@@ -40,6 +40,8 @@ _AT_ONCE = 24
 #: Calls of a random program, and the most states of its search.
 _RANDOM_CALLS = 3
 _MOST_RANDOM = 100_000
+#: Draws for each program that is wanted before nearly all programs of so many calls count as tried.
+_REPEATS = 30
 
 
 @attrs.frozen
@@ -204,6 +206,9 @@ class Hunt:
         self._told = told
         self._began = time.monotonic()
         self._seen: set[bytes] = set()
+        self._sketches: set[Sketch] = set()
+        self._drawn = 0
+        self._calls = max(_RANDOM_CALLS, size + 1)
 
     def run(self) -> Hunted:
         """Hunt; what was found stays found if somebody interrupts it."""
@@ -213,23 +218,29 @@ class Hunt:
                     break
                 some = [sketch for sketch in programs(self.ground.scene, calls) if sketch.calls == calls]
                 self._explain(self._broken(some, f"all programs of {calls} call{'s' if calls > 1 else ''}"))
-            number = 0
             while time.monotonic() - self._began < self.seconds and not self.found.interrupted:
-                many = _AT_ONCE * self._processes
-                some = [
-                    random_program(
-                        self.ground.scene, self.seed, number + one, max(_RANDOM_CALLS, self.size + 1)
-                    )
-                    for one in range(many)
-                ]
-                number += many
-                self._explain(
-                    self._broken(some, f"random programs of {max(_RANDOM_CALLS, self.size + 1)} calls")
-                )
+                some = self._random(_AT_ONCE * self._processes)
+                self._explain(self._broken(some, f"random programs of {self._calls} calls"))
         except KeyboardInterrupt:
             self.found.interrupted = True
         self.found.seconds = time.monotonic() - self._began
         return self.found
+
+    def _random(self, many: int) -> list[Sketch]:
+        """Return random programs that were not tried yet; of one call more once nearly all of so many calls were."""
+        found: list[Sketch] = []
+        draws = 0
+        while len(found) < many:
+            sketch = random_program(self.ground.scene, self.seed, self._drawn, self._calls)
+            self._drawn += 1
+            draws += 1
+            if sketch not in self._sketches:
+                self._sketches.add(sketch)
+                found.append(sketch)
+            elif draws > _REPEATS * many:
+                self._calls += 1
+                break
+        return found
 
     def _broken(self, sketches: Sequence[Sketch], what: str) -> list[_Broken]:
         """Explore programs, and return those that break."""
