@@ -1,0 +1,93 @@
+"""Programs of a hunt have the verdict that a search by brute force gives them, in a model that shares no code."""
+
+from __future__ import annotations
+
+import pytest
+from twins.brute_force import TABLE, Call, Small, verdict
+
+from shootdown._explore.engine import Explorer
+from shootdown._programs.explored import build
+from shootdown._programs.reading import read_values
+from shootdown._programs.sketch import RUNS, Sketch
+from shootdown._programs.worlds import programs
+from shootdown._questions.hunt import grounds
+
+#: States after which brute force gives a program up.
+FEW = 15_000
+#: A frame that no address maps.
+_NONE = 9
+
+
+def _small(sketch: Sketch, way: str, *, late: bool) -> Small | None:
+    """Return a program for brute force; None for one that it does not know."""
+    (threads,) = sketch.processes
+    calls = [call.split(" ")[0] for thread in threads for call in thread]
+    if "touch" in calls or calls.count("munmap") > 1 or calls.count("mremap") > 1:
+        return None
+    if sketch.kind == "file":
+        pages: tuple[int, ...] = (0, TABLE)
+        atoms = {"@": (0,)}
+        maps: tuple[int | None, ...] = (0, None)
+    else:
+        pages, maps = (0, 1, TABLE), (0, 1, 2)
+        first, last, both, whole = sketch.parts
+        atoms = {first: (0,), last: (2,), both: (0, 1), whole: (0, 1, 2)}
+    written = []
+    for thread in threads:
+        moved = False
+        body = []
+        for call in thread if thread != (RUNS,) else ():
+            name, *words = call.split(" ")
+            part = (1,) if moved else atoms[words[0]]
+            flaws = frozenset({"late flush"}) if late and name == "mremap" else frozenset[str]()
+            if name == "mremap":
+                part, moved = (0, 1), True
+            elif name == "truncate":
+                part = (0, 1)
+            elif name == "gup":
+                part = part[:1]
+            of_tables = {pages[atom] // TABLE for atom in part}
+            tables = tuple(
+                sorted(
+                    table
+                    for table in of_tables
+                    if name == "munmap"
+                    and all(n in part for n, page in enumerate(pages) if page // TABLE == table)
+                )
+            )
+            body.append(Call(name, part, tables, flaws))
+        written.append(tuple(body))
+    return Small(
+        pages=pages,
+        maps=maps,
+        writable=(True,) * len(pages),
+        file=0 if sketch.kind == "file" else _NONE,
+        threads=tuple(body for body in written if body),
+        user="runs" if () in written else "",
+        way=way,
+        ranges=True,
+    )
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("late", [False, True], ids=["fine", "mremap flushes late"])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, late: bool) -> None:
+    """All on a file, and some on anonymous memory."""
+    settings = ("kernel.mremap_flushes_locked=false", "memory_model=sc") if late else ("memory_model=sc",)
+    (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=settings)
+    compared = {"safe": 0, "bug": 0}
+    for number, sketch in enumerate(programs(ground.scene, 2)):
+        small = None if sketch.kind == "hugetlb" else _small(sketch, arch, late=late)
+        if small is None or (sketch.kind == "anonymous" and number % 12):
+            continue
+        try:
+            slow, _ = verdict(small, FEW)
+        except OverflowError:
+            continue
+        program = read_values(sketch.tables()).program({})
+        found = Explorer(build(program, ground.scene, idle=False, marks=False)).search()
+        assert found.verdict == slow, f"{sketch.said}: {small}"
+        compared[slow] += 1
+    assert compared["safe"] > 40
+    assert bool(compared["bug"]) == late
