@@ -62,6 +62,8 @@ class OrdinarySpace:
             owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
             for owner in owners:
                 self._lay_out(here, owner)
+        #: Where hardware reads no page tables it can't read freed ones: the model's walkers would.
+        self._hardware_walks = scene.lowering.needs_table_invalidate
         self._moved: set[tuple[int, str]] = set()
         self._frames = 0
 
@@ -100,7 +102,8 @@ class OrdinarySpace:
         """What was cut, in words."""
         whole = sum(area.hi - area.lo for here in self.cuts.values() for area in here.areas)
         here = len({(page.memory, page.area.number) for page in self._pages})
-        return (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
+        found = (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
+        return found if self._hardware_walks else (*found, "page tables stay: hardware reads none")
 
     def model(self, cpus: int) -> Model:
         """Return the model with all that is mapped at first."""
@@ -260,7 +263,7 @@ class OrdinarySpace:
             page for page in self._pages for each in self._unmapped(actor.mm) if self._is_about(each, page)
         }
         tables: dict[int, tuple[int, ...]] = {}
-        for page in pages if memory.alone else ():
+        for page in pages if memory.alone and self._hardware_walks else ():
             others = [other for other in self._pages if other.slot == page.slot and other not in pages]
             if all(other in gone for other in others):
                 tables[page.slot] = tuple(self._vmas[actor.mm, other] for other in others)

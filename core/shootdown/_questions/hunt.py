@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from shootdown._plugins.registry import registry
-from shootdown._programs.sketch import Sketch
+from shootdown._programs.sketch import RUNS, Sketch
 from shootdown._programs.worlds import programs, random_program
 from shootdown._questions.case import machines
 from shootdown._questions.explore import Verdict, of_this_machine
@@ -207,6 +207,7 @@ class Hunt:
         self._began = time.monotonic()
         self._seen: set[bytes] = set()
         self._sketches: set[Sketch] = set()
+        self._not_understood: list[tuple[Sketch, str]] = []
         self._drawn = 0
         self._calls = max(_RANDOM_CALLS, size + 1)
 
@@ -283,7 +284,11 @@ class Hunt:
 
     def _explain(self, broken: list[_Broken]) -> None:
         """Shrink what broke, find what makes it go away, turn that on, and look again at the others."""
-        rest = list(broken)
+        rest = [
+            one
+            for one in broken
+            if not any(_contains(one, sketch, invariant) for sketch, invariant in self._not_understood)
+        ]
         while rest:
             first, sketch, fixes = self._simplest(rest)
             before = self.ground
@@ -291,6 +296,7 @@ class Hunt:
                 self.ground = before.having(*fixes)
                 left = self._still_broken(rest)
             else:  # it can't be turned off, so programs that contain it are not told apart
+                self._not_understood.append((sketch, first.invariant))
                 left = [
                     one for one in rest if one is not first and not _contains(one, sketch, first.invariant)
                 ]
@@ -369,7 +375,8 @@ def _contains(one: _Broken, sketch: Sketch, invariant: str) -> bool:
     """Whether a program that broke has all the kinds of calls of another one, on the same kind of memory."""
 
     def verbs(of: Sketch) -> set[str]:
-        return {call.split(" ")[0] for threads in of.processes for thread in threads for call in thread}
+        calls = (call for threads in of.processes for thread in threads for call in thread)
+        return {call.split(" ")[0] for call in calls if call != RUNS}
 
     return (
         one.invariant == invariant and one.sketch.kind == sketch.kind and verbs(sketch) <= verbs(one.sketch)

@@ -199,3 +199,12 @@ def test_what_is_only_explored_is_not_counted() -> None:
 
     with pytest.raises(ShootdownError, match="`mremap` of file memory is not counted yet: only of hugetlb"):
         shootdown.compare(str(PROGRAMS / "mremap-stale.toml"), arch=["x86"])
+
+
+def test_a_page_table_that_no_hardware_walks_may_be_freed_without_a_flush() -> None:
+    """The hash MMU of powerpc reads no Linux page table: tlb_needs_table_invalidate() is radix_enabled()."""
+    program = _heap("touch heap write", "munmap heap", other=["spin"])
+    (case,) = explorations(program, platforms=["power9-hash"], kernels=["7.3.4"])
+    found = explore_case(case)
+    assert found.verdict == "safe"
+    assert any("hardware reads none" in remark for remark in found.remarks)

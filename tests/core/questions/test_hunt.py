@@ -162,6 +162,28 @@ def test_what_only_some_other_switch_makes_go_away_is_unexplained(monkeypatch: p
     assert not found.findings[0].explained
 
 
+def test_what_nothing_makes_go_away_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hunting, "cause_of", lambda *_: ())
+    found = _hunt(
+        monkeypatch,
+        "arm64",
+        "7.0",
+        size=2,
+        only=lambda one: (
+            one.kind == "hugetlb"
+            and not one.has("exit")
+            and all(
+                call in ("munmap @", "spin")
+                for threads in one.processes
+                for thread in threads
+                for call in thread
+            )
+        ),
+    )
+    assert _fixes(found) == [("walk-cache", [])]
+    assert not found.findings[0].explained
+
+
 def test_today_s_kernel_has_no_other_defects_of_one_call_than_those_explained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
