@@ -12,7 +12,7 @@ FOLDERS = ["core", "arch_x86", "arch_arm64", "arch_powerpc", "plugins", "tests",
 KINDS = {".py", ".md", ".toml", ".pml", ".cff", ".c", ".h", ""}
 _CITED = re.compile(r"(?<![\w/])docs/[\w./-]*\w(?:#[\w-]+)?")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_PRIVATE_NOTES = re.compile(r"\b(?:kernel|races|frontier|programs)\.md\b")
+_PRIVATE_NOTES = re.compile(r"\b(?:kernel|races|frontier)\.md\b")
 
 
 def files() -> list[Path]:

@@ -114,15 +114,15 @@ def run_cases(
         besides: what else is to be done that takes Python's time, while compiled runs leave it; not done if they don't.
     """
     for done, case in enumerate(chosen):
-        run = begun(case)
+        go_on = begun(case)
         if cores() > 1 and len(chosen) - done > 1 and _is_compiled():
             rest = [functools.partial(simulate, other, after_run) for other in chosen[done + 1 :]]
-            work: list[Callable[[], Any]] = [functools.partial(run, after_run), *besides, *rest]
+            work: list[Callable[[], Any]] = [functools.partial(go_on, after_run), *besides, *rest]
             for number, found in enumerate(in_threads(_do, work, cores() + 1)):
                 if not 0 < number <= len(besides):
                     yield found
             return
-        yield run(after_run)
+        yield go_on(after_run)
 
 
 def _do(work: Callable[[], Any]) -> Any:

@@ -116,7 +116,6 @@ MISTAKES = {
         "madvise heap DONTNED": "is no advice; nearest: DONTNEED",
         "mprotect heap": "`mprotect` lacks read or write",
         "mprotect heap exec": "'exec' is none of read, write",
-        "mremap heap": "`mremap` of anonymous memory is not counted yet: only of hugetlb",
         "mremap pool[0:1G]": "`mremap` is for a whole memory",
         "work": "`work` lacks a time",
         "work 10": "is no time such as 500ns",

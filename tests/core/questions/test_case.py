@@ -55,8 +55,6 @@ EACH = pytest.mark.parametrize("program", PROGRAMS, ids=["workload", "scenario"]
             {"settings": ["platform.invlpgb=false", "platform.flush=invlpgb"]},
             "cannot both hold: the CPU has no INVLPGB",
         ),
-        ({"settings": ["platform.cpus=4"], "cpus": 8}, "platform.cpus=4 and 8 CPUs cannot both hold"),
-        ({"cpus": 100_000}, "100000 CPUs: a machine has between 1 and 8192"),
         ({"parameters": {"nothing": 1}}, "has no parameter"),
         ({"settings": ["nothing.x=1"]}, "nothing is called 'nothing'"),
     ],
@@ -81,6 +79,24 @@ def test_what_ifs_are_the_same_as_texts_and_by_name(program: Any) -> None:
     one, other = ask(program, settings=texts), ask(program, settings=by_name)
     assert one == other
     assert (one.kernel.unshare_sync, one.cpus, one.settings) == ("none", 8, by_name)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"settings": ["platform.cpus=4"], "cpus": 8}, "platform.cpus=4 and 8 CPUs cannot both hold"),
+        ({"cpus": 100_000}, "100000 CPUs: a machine has between 1 and 8192"),
+    ],
+)
+def test_a_workload_has_as_many_cpus_as_a_machine_can_have(choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShootdownError) as raised:
+        ask(PROGRAMS[0], **choices)
+    assert message in str(raised.value)
+
+
+def test_how_many_cpus_a_scenario_has_is_its_own() -> None:
+    with pytest.raises(ShootdownError, match="how many CPUs it has is its own"):
+        ask(PROGRAMS[1], cpus=8)
 
 
 @EACH

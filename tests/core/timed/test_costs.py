@@ -34,12 +34,12 @@ def charged(op: int, *operands: int, cost: str | None = None) -> tuple[int, int]
 
 
 def test_costs_are_in_picoseconds_and_in_the_order_of_their_names() -> None:
-    assert cost_array(costs(), "likely").tolist() == [1000 * COST[name] for name in COST_NAMES]
+    assert cost_array(costs(), "likely").tolist() == [*(1000 * COST[name] for name in COST_NAMES), 1000]
 
 
 def test_each_end_of_a_range_makes_costs_of_its_own() -> None:
     ranged = Costs(**{name: Cost(1, 2.5, 4, "a test") for name in COST_NAMES})
-    found = [cost_array(ranged, which) for which in ("low", "likely", "high")]
+    found = [cost_array(ranged, which)[: len(COST_NAMES)] for which in ("low", "likely", "high")]
     assert [set(each.tolist()) for each in found] == [{1000}, {2500}, {4000}]
 
 
@@ -53,6 +53,10 @@ def test_a_step_is_charged_what_it_names() -> None:
 
 def test_work_is_charged_so_many_times_and_varies() -> None:
     assert charged(o.WORK, 0, 3, cost="zap_ns") == (3000 * COST["zap_ns"], CHARGED | VARIES)
+
+
+def test_so_many_nanoseconds_are_the_processs_own_and_do_not_vary() -> None:
+    assert charged(o.WORK, 0, 250, cost="ns") == (250_000, CHARGED | USER_MODE)
 
 
 @pytest.mark.parametrize("name", ["user_ns", "start_ns"])

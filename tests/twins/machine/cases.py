@@ -36,7 +36,7 @@ from shootdown._timed.run import Run, cost_array, run_machine
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import Parameter
-from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._values.platform import COST_NAMES, NANOSECOND, Cost, Costs, Platform
 from shootdown._values.releases import proposals
 from shootdown._values.series import SERIES
 
@@ -155,7 +155,7 @@ def random_costs(draw: random.Random) -> Costs:
 
 def hardware_of(machine: Machine, platform: Platform, which: str) -> clock.Hardware:
     return clock.Hardware(
-        costs=dict(zip(COST_NAMES, cost_array(platform.costs, which).tolist(), strict=True)),
+        costs=dict(zip((*COST_NAMES, NANOSECOND), cost_array(platform.costs, which).tolist(), strict=True)),
         tick=10**12 // platform.tick_hz,
         walk_entries=platform.walk_entries,
         huge_entries=platform.huge_entries,
