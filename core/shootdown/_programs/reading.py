@@ -22,6 +22,8 @@ _USE = re.compile(r"\$([A-Za-z_]\w*)")
 #: Places begin and end at multiples of it, on every architecture.
 SMALLEST_PAGE = 4096
 _MOST_THREADS = 10**5
+#: Longer keys, and those that can't be printed, are shown as Python writes them, and cut.
+_LONGEST_KEY = 40
 _MOST_FILE = 1 << 20
 _TABLES = ("summary", "parameters", "memory", "process")
 _MEMORY = ("kind", "size", "shared", "vmas", "alone", "each")
@@ -65,7 +67,11 @@ class Source:
 
     def spot(self, *keys: str, text: str = "") -> Spot:
         """Say where a value was written: the line that has the text, else that of its key, else of its table."""
-        return Spot(self.file, _line(self.lines, keys, text), ".".join(keys))
+        told = (
+            key if key.isprintable() and len(key) <= _LONGEST_KEY else f"{key!r:.{_LONGEST_KEY}}"
+            for key in keys
+        )
+        return Spot(self.file, _line(self.lines, keys, text), ".".join(told))
 
     def wrong(self, what: str, *keys: str, text: str = "") -> ShootdownError:
         """Return an error about a value."""

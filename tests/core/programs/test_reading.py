@@ -267,6 +267,11 @@ def test_any_value_in_the_place_of_another_is_a_program_or_one_line(data: st.Dat
     assert "\n" not in refusal(tables)
 
 
+def test_a_key_that_is_no_line_of_text_is_told_in_a_line() -> None:
+    told = refusal({"memory": {"a\nb": {"size": "4K"}}, "process": {"A": {"do": "spin"}}})
+    assert told.startswith(r"program, memory.'a\nb': a name is")
+
+
 def test_the_reference_has_each_statement_as_the_reader_has_it() -> None:
     page = (ROOT / "docs" / "programs.md").read_text()
     shown = page.partition("verbs.py -->\n")[2].partition("<!-- statements end")[0].splitlines()[2:]
