@@ -167,5 +167,19 @@ def used(process: Process) -> Iterable[str]:
     return dict.fromkeys(names)
 
 
+def maps(program: Program, process: Process) -> tuple[str, ...]:
+    """Return the names of the memory that a process maps: what it, or a process that is kin by fork(), names.
+
+    What a child uses its parent has mapped, and what the parent maps the child inherits.
+    """
+    parents = forks(program)
+
+    def root(name: str) -> str:
+        return root(parents[name]) if name in parents else name
+
+    kin = [other for other in program.processes.values() if root(other.name) == root(process.name)]
+    return tuple(dict.fromkeys(name for other in kin for name in used(other)))
+
+
 def _wrong(one: Statement, what: str) -> ShootdownError:
     return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")

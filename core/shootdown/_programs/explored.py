@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from shootdown._explore.problem import Problem
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb
@@ -38,11 +35,11 @@ def scenario_of(source: Source) -> Scenario:
     Raises:
         ShootdownError: something in it can't be explored yet; the message names file, line and statement.
     """
-    first = source.program({parameter.name: parameter.default for parameter in source.parameters})
+    first = source.chosen({})
     check(first)
 
     def program(scene: Setup) -> Program:
-        found = source.program(_own(source, scene.values))
+        found = source.chosen(scene.values)
         check(found)
         return found
 
@@ -57,10 +54,6 @@ def scenario_of(source: Source) -> Scenario:
         window=(ALIVE,),
         sentences=_SENTENCES,
     )
-
-
-def _own(source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {parameter.name: values[parameter.name] for parameter in source.parameters}
 
 
 def check(program: Program) -> None:

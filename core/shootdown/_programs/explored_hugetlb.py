@@ -16,7 +16,6 @@ from shootdown._programs.program import Statement
 from shootdown._programs.small import Actor, Small
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
-from shootdown._workloads.hugetlb import upper_tables
 
 _GUP_FAST = 1
 #: The register that gets a bit for each table that a call frees.
@@ -148,7 +147,7 @@ class HugetlbSpace:
         actor = self.small.actors[number]
         if one.verb == "touch":
             raise _not_yet(one, "an access to hugetlb memory after another statement")
-        mappings, calls = self._mappings(one), self._model.calls
+        mappings = self._mappings(one)
         if not mappings:
             return
         here = self._memory[one.place.memory]
@@ -157,24 +156,8 @@ class HugetlbSpace:
             return
         self._model.asm.set(_FREED, 0)
         whole = len(self._slots(one)) == len(self._kept[one.place.memory])
-        count, level = upper_tables(self._model, here.tables if whole else 0)
         mms = self.small.mms_of(here.memory.name)
-        if one.verb == "munmap":
-            calls.munmap(mappings, upper_tables=count, level=level)
-        elif one.verb == "madvise":
-            calls.madvise(*mappings)
-        elif one.verb == "mprotect":
-            calls.mprotect(mappings)
-        elif one.verb == "mremap":
-            for m in mappings:
-                calls.mremap(m, upper_tables=count if m is mappings[-1] else 0, level=level)
-        elif one.verb in ("punch", "truncate"):
-            name = "hugetlbfs_punch_hole" if one.verb == "punch" else "hugetlb_vmtruncate"
-            for m in mappings:
-                calls.zap_file(m, mms, name=name)
-        else:
-            assert one.verb == "migrate"
-            calls.migrate(mappings[0], mms)
+        huge.write_call(self._model, one.verb, mappings, here.tables if whole else 0, mms)
         if one.verb in ("punch", "truncate", "migrate"):
             self._model.asm.on_mm(actor.mm, text="back to the own mm")
         self._free(tuple(slot for m in mappings for slot in m.used))

@@ -134,6 +134,38 @@ def _pages(one: Statement, span: int) -> int:
     return max(one.pattern.number // max(len(touched_slots(one, span)), 1), 1)
 
 
+def write_call(
+    model: Model, verb: str, mappings: tuple[Mapping, ...], tables: int, mms: tuple[int, ...]
+) -> None:
+    """Write a call on hugetlb mappings, as the shipped workloads make it.
+
+    Args:
+        model: the model.
+        verb: the statement's.
+        mappings: what it is about, not empty.
+        tables: PMD tables of the whole mapping, where the call takes all of it away; else 0.
+        mms: the address spaces that map the file.
+    """
+    calls = model.calls
+    count, level = upper_tables(model, tables)
+    if verb == "munmap":
+        calls.munmap(mappings, upper_tables=count, level=level)
+    elif verb == "madvise":
+        calls.madvise(*mappings)
+    elif verb == "mprotect":
+        calls.mprotect(mappings)
+    elif verb == "mremap":
+        for m in mappings:  # the last one also frees the tables above
+            calls.mremap(m, upper_tables=count if m is mappings[-1] else 0, level=level)
+    elif verb in ("punch", "truncate"):
+        name = "hugetlbfs_punch_hole" if verb == "punch" else "hugetlb_vmtruncate"
+        for m in mappings:
+            calls.zap_file(m, mms, name=name)
+    else:
+        assert verb == "migrate"
+        calls.migrate(mappings[0], mms)
+
+
 class Hugetlb:
     """Write statements about hugetlb memory.
 
@@ -159,31 +191,14 @@ class Hugetlb:
         if one.verb == "touch":
             self._touch(here, one)
             return
-        calls = self.model.calls
         if one.verb == "mmap":
-            with calls.syscall("mmap"):
+            with self.model.calls.syscall("mmap"):
                 return
         mappings = here.part(*self._slots(one.place))
         if not mappings:
             return
         whole = len(mappings) == len(here.mappings) and one.place.hi - one.place.lo == here.memory.size
-        count, level = upper_tables(self.model, here.tables if whole else 0)
-        if one.verb == "munmap":
-            calls.munmap(mappings, upper_tables=count, level=level)
-        elif one.verb == "madvise":
-            calls.madvise(*mappings)
-        elif one.verb == "mprotect":
-            calls.mprotect(mappings)
-        elif one.verb == "mremap":
-            for m in mappings:  # the last one also frees the tables above
-                calls.mremap(m, upper_tables=count if m is mappings[-1] else 0, level=level)
-        elif one.verb in ("punch", "truncate"):
-            name = "hugetlbfs_punch_hole" if one.verb == "punch" else "hugetlb_vmtruncate"
-            for m in mappings:
-                calls.zap_file(m, self._mms[here.memory.name], name=name)
-        else:
-            assert one.verb == "migrate"
-            calls.migrate(mappings[0], self._mms[here.memory.name])
+        write_call(self.model, one.verb, mappings, here.tables if whole else 0, self._mms[here.memory.name])
 
     def _touch(self, here: Mapped, one: Statement) -> None:
         order = [here.base + slot for slot in touched_slots(one, self._span)]

@@ -65,6 +65,10 @@ class Source:
         """
         return _Filled(self, values).program()
 
+    def chosen(self, values: Mapping[str, Value]) -> Program:
+        """Return the program with those values that are its own parameters', and defaults for what is left out."""
+        return self.program({one.name: values.get(one.name, one.default) for one in self.parameters})
+
     def spot(self, *keys: str, text: str = "") -> Spot:
         """Say where a value was written: the line that has the text, else that of its key, else of its table."""
         told = (
@@ -116,7 +120,7 @@ def _source(name: str, file: str, lines: tuple[str, ...], tables: Mapping[str, A
     if not isinstance(summary, str) or not summary.strip() or not summary.isprintable():
         raise source.wrong("it is one line of text", "summary")
     found = attrs.evolve(source, parameters=tuple(_parameters(source)))
-    found.program({parameter.name: parameter.default for parameter in found.parameters})
+    found.chosen({})
     return found
 
 

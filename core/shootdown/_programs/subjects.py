@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import misfit
@@ -20,11 +17,11 @@ from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
 
 def workload_of(source: Source) -> Workload:
     """Return a program as a workload with the program's parameters."""
-    first = source.program({parameter.name: parameter.default for parameter in source.parameters})
+    first = source.chosen({})
     check_counted(first)
 
     def program(setting: Setup) -> Program:
-        found = source.program(_own(source, setting.values))
+        found = source.chosen(setting.values)
         check_counted(found)
         return found
 
@@ -40,10 +37,6 @@ def workload_of(source: Source) -> Workload:
         turns=lambda setting: turns(program(setting)),
         shares_tables=any(memory.kind == "hugetlb" and memory.shared for memory in first.memory.values()),
     )
-
-
-def _own(source: Source, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {parameter.name: values[parameter.name] for parameter in source.parameters}
 
 
 def _refusal(program: Program, setting: Setup) -> str | None:

@@ -8,11 +8,12 @@ from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._machine.repeating import repeated
 from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of
-from shootdown._programs.checking import used
+from shootdown._programs.checking import maps
 from shootdown._programs.ordinary import Ordinary
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.verbs import ENDLESS
@@ -57,6 +58,7 @@ class _Writer:
         self.page_size = setting.kernel.page_size
         self.cuts = cut(program, self.page_size, self.calls.table_pages)
         self.memory = memory
+        self.maps = {name: maps(program, process) for name, process in program.processes.items()}
         mms = {name: self._mms(name) for name in memory}
         self.hugetlb = huge.Hugetlb(model, memory, mms)
         taken = dict.fromkeys(one.name for _, _, one in program.statements() if one.verb == "lock")
@@ -88,7 +90,7 @@ class _Writer:
         return tuple(
             self.cast.first_mm[name] + instance
             for name, process in self.program.processes.items()
-            if memory in used(process)
+            if memory in self.maps[name]
             for instance in range(self.cast.counts[name])
         )
 
@@ -99,7 +101,7 @@ class _Writer:
             if number in done:
                 continue
             alike = [number]
-            if not _needs_its_own(self.program, role):
+            if not _needs_its_own(self, role):
                 alike = [
                     other for other, one in enumerate(self.cast.roles)
                     if one.process is role.process and one.thread is role.thread
@@ -110,14 +112,15 @@ class _Writer:
         return self.model.build(pages_per_table=self._pages)
 
 
-def _needs_its_own(program: Program, role: Role) -> bool:
+def _needs_its_own(writer: _Writer, role: Role) -> bool:
     """Whether the steps of a role name variables or tasks of its own, so that others like it can't share them."""
+    memory = writer.program.memory
     for one in within(role.thread.body):
         if one.verb in ("repeat", "each", "fork", "start", "measure"):
             return True
-        if one.place is not None and program.memory[one.place.memory].kind != "hugetlb":
+        if one.place is not None and memory[one.place.memory].kind != "hugetlb":
             return True
-        if one.verb == "exit" and any(program.memory[name].kind == "file" for name in used(role.process)):
+        if one.verb == "exit" and any(memory[name].kind == "file" for name in writer.maps[role.process.name]):
             return True
     return len(role.process.threads) > 1 and role.thread.name == "main" and not role.begins
 
@@ -149,6 +152,7 @@ class _Lines:
         self.asm = writer.asm
         self.shared = writer.spaces[self.role.mm]
         self.own = writer.own[number]
+        self._maps = writer.maps[self.role.process.name]
         self._turns: dict[int, int] = {}
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
@@ -230,22 +234,22 @@ class _Lines:
         child = writer.tasks[main]
         for mine, theirs in ((self.shared, writer.spaces[mm]), (self.own, writer.own[main])):
             mine.fork(theirs)
-        mappings = tuple(m for memory in writer.memory.values() for m in memory.mappings)
-        self.model.calls.fork(child, mm, self.role.mm, mappings, populated=True)
+        self.model.calls.fork(child, mm, self.role.mm, self._mappings(), populated=True)
+
+    def _mappings(self) -> tuple[Mapping, ...]:
+        """Return the hugetlb VMAs of the process."""
+        memory = self.writer.memory
+        return tuple(m for name in self._maps if name in memory for m in memory[name].mappings)
 
     def _exit(self, one: Statement) -> None:
         if len(self.role.process.threads) > 1:
             raise ShootdownError(f"{one.at}: `exit` of a process with other threads is not counted yet")
-        names = tuple(used(self.role.process))
-        mappings = tuple(
-            m for name in names if name in self.writer.memory for m in self.writer.memory[name].mappings
-        )
 
         def clear_others() -> None:
             for space in (self.shared, self.own):
-                space.exit(names)
+                space.exit(self._maps)
 
-        self.model.calls.exit(mappings, others=clear_others)
+        self.model.calls.exit(self._mappings(), others=clear_others)
         if self.role.process.name in self.writer.events:
             self.model.signal(self.writer.events[self.role.process.name])
 

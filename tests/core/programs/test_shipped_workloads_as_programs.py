@@ -128,3 +128,16 @@ def test_the_bug_reports_reproducer_is_a_file_like_a_users() -> None:
     )
     assert _counts(written) == _counts(shipped)
     assert [row.times for row in written] == [row.times for row in shipped]
+
+
+def test_a_child_that_says_nothing_of_its_parents_memory_unshares_it_when_it_exits() -> None:
+    """Before v6.0 fork() shares the parent's hugetlb tables with the child (copy_hugetlb_page_range())."""
+    program = {
+        "memory": {"pool": {"kind": "hugetlb", "size": "4G"}},
+        "process": {
+            "parent": {"cpu": 0, "do": "touch pool; fork child; measure { wait child }"},
+            "child": {"do": "exit"},
+        },
+    }
+    old, new = shootdown.compare(program, arch=["x86"], kernels=["5.10", "6.1"], cpus=[4])
+    assert (old.counts["unshared_tables"], new.counts["unshared_tables"]) == (4, 0)
