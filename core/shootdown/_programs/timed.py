@@ -14,8 +14,8 @@ from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of
 from shootdown._programs.checking import maps
-from shootdown._programs.ordinary import Ordinary
 from shootdown._programs.program import Program, Statement, within
+from shootdown._programs.space import Space
 from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import NANOSECOND
@@ -77,10 +77,10 @@ class _Writer:
         self._forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
 
-    def _space(self, each: str) -> Ordinary:
+    def _space(self, each: str) -> Space:
         """Declare the ordinary memory that each process has, or each thread."""
         cuts = {name: here for name, here in self.cuts.items() if here.memory.each == each}
-        space = Ordinary(self.model, self.calls, cuts, self._declared)
+        space = Space(self.model, self.calls, cuts, self._declared)
         space.declare(self.mapped)
         self._declared += space.cells
         return space
@@ -194,7 +194,7 @@ class _Lines:
             else:
                 self._ordinary(one)
 
-    def _space(self, here: Cut) -> Ordinary:
+    def _space(self, here: Cut) -> Space:
         return self.own if here.memory.each == "thread" else self.shared
 
     def _ordinary(self, one: Statement) -> None:

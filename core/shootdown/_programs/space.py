@@ -28,7 +28,7 @@ _STATE, _GONE, _READONLY, _TABLE, _FOLIO = range(_CELLS)
 _SMALL, _HUGE = 1, 2
 
 
-class Ordinary:
+class Space:
     """Write statements about the ordinary memory of one address space.
 
     Args:
@@ -364,12 +364,12 @@ class Ordinary:
 
     # --- fork
 
-    def fork(self, child: Ordinary) -> None:
+    def fork(self, child: Space) -> None:
         """Write what dup_mmap() copies: entries of private pages, which both may only read from now on."""
         for here in self.cuts.values():
             self._fork(child, here)
 
-    def _fork(self, child: Ordinary, here: Cut) -> None:
+    def _fork(self, child: Space, here: Cut) -> None:
         for area in here.areas:
             for part in (_GONE, _READONLY) if here.memory.kind == "file" else range(_CELLS):
                 with self.asm.aside():
