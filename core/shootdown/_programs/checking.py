@@ -40,8 +40,10 @@ def check(program: Program) -> None:
             raise _wrong(one, "a process can't fork itself: name another process, which begins as its copy")
         if one.verb == "fork" and thread.count > 1:
             raise _wrong(one, "one thread forks: this one has a count")
-        if one.verb == "start" and one.name not in {other.name for other in process.threads[1:]}:
-            names = [other.name for other in process.threads[1:]]
+        if one.verb == "start" and one.name not in {
+            other.name for other in process.threads if other.name != "main"
+        }:
+            names = [other.name for other in process.threads if other.name != "main"]
             raise _wrong(
                 one, f"process {process.name} has no thread {one.name!r:.40}; {nearest(one.name, names)}"
             )
@@ -59,6 +61,8 @@ def check(program: Program) -> None:
             raise ShootdownError(
                 f"{process.at}: it is forked, so it has no `count`: there are as many as forks"
             )
+        if process.name in forked and process.threads[0].name != "main":
+            raise ShootdownError(f"{process.at}: it is forked, so it has `do`: what it does first")
         if process.name in forked and process.threads[0].cpu is not None:
             raise ShootdownError(
                 f"{process.at}: it is forked, so it has no `cpu`: fork() chooses; `move` moves it"

@@ -250,9 +250,9 @@ class _Filled:
     def _process(self, name: str, table: object) -> Process:
         keys = ("process", name)
         values = _keys(self._source, table, _PROCESS, *keys)
-        main = self._thread(
-            "main", {key: values[key] for key in values if key not in ("thread", "count")}, *keys
-        )
+        own = {key: values[key] for key in values if key not in ("thread", "count")}
+        # A process may be nothing but its further threads.
+        main = (self._thread("main", own, *keys),) if own or not values.get("thread") else ()
         threads = values.get("thread", {})
         if not isinstance(threads, Mapping):
             raise self._source.wrong("it is a table: [process.A.thread.NAME]", *keys, "thread")
@@ -264,7 +264,7 @@ class _Filled:
                 )
             others.append(self._thread(other, about, *keys, "thread", other))
         count = self._number(values.get("count", 1), 1, _MOST_THREADS, *keys, "count")
-        return Process(name, count, (main, *others), self._source.spot(*keys))
+        return Process(name, count, (*main, *others), self._source.spot(*keys))
 
     def _thread(self, name: str, table: object, *keys: str) -> Thread:
         source = self._source

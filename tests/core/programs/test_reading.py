@@ -86,6 +86,13 @@ def test_parameters_stand_for_their_values(tmp_path: Path) -> None:
     assert found.memory["heap"].size == 4 << 20
 
 
+def test_a_process_may_be_nothing_but_its_further_threads() -> None:
+    found = read_values({"process": {"A": {"thread": {"worker": {"cpu": 1, "do": "spin"}}}}}).program({})
+    assert [thread.name for thread in found.processes["A"].threads] == ["worker"]
+    forked = {"A": {"do": "fork B"}, "B": {"thread": {"worker": {"do": "spin"}}}}
+    assert "it is forked, so it has `do`" in refusal({"process": forked})
+
+
 def test_values_in_python_have_the_form_of_a_file() -> None:
     found = read_values(
         {"memory": {"heap": {"size": "4K"}}, "process": {"A": {"do": ["touch heap", "spin"]}}}
