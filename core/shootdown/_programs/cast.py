@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import attrs
 
 from shootdown._programs.checking import forks
@@ -141,7 +143,14 @@ def _roles(
     program: Program, parents: dict[str, str], counts: dict[str, int], first_mm: dict[str, int], cpus: int
 ) -> list[Role]:
     found: list[Role] = []
-    free = 0
+    taken = {
+        thread.cpu + number
+        for process in program.processes.values()
+        for thread in process.threads
+        if thread.cpu is not None
+        for number in range(thread.count * (1 if process.name in parents else process.count))
+    }
+    free = (cpu for cpu in count() if cpu not in taken)
     for process in program.processes.values():
         forked = process.name in parents
         started = {one.name for _, _, one in program.statements() if one.verb == "start"}
@@ -154,7 +163,7 @@ def _roles(
                     elif thread.cpu is not None:
                         cpu = thread.cpu + number + (instance if process.count > 1 else 0)
                     else:
-                        cpu, free = free, free + 1
+                        cpu = next(free)
                     if cpu is not None and cpu >= cpus:
                         raise ShootdownError(
                             f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu} of {cpus}: "

@@ -115,7 +115,7 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
 
 def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
-        if inner.verb in ("measure", "start", "spin", "sleep", "exit") and one.number > 1:
+        if inner.verb in ("start", "spin", "sleep", "exit") and one.number > 1:
             raise _wrong(inner, f"`{inner.verb}` can't be repeated")
         if inner.verb == "wait" and not any(other.verb == "fork" for other in within(one.body)):
             raise _wrong(inner, "a signal is awaited once, so `wait` can't be repeated; `fork` can")

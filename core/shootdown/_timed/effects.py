@@ -350,15 +350,15 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
 
 @internal
 def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
-    """Open or close a counting window; interrupts and time of each CPU count from its opening to its closing.
+    """Open or close a counting window; interrupts and time of each CPU count while it is open.
 
-    The ledger by step is that of the first window: emptied when it opens, put aside when it closes.
+    A window that opens again goes on where it was closed. The ledger by step is that of the first window.
     """
-    ledger = 3 * B.steps
+    again = Q[B.o_window_end + window] != 0
     if window == 0:
-        for i in range(ledger):
+        for i in range(3 * B.steps):
             if opens:
-                Q[B.o_step_count + i] = 0
+                Q[B.o_step_count + i] = Q[B.o_step_kept + i]
             else:
                 Q[B.o_step_kept + i] = Q[B.o_step_count + i]
     if not opens:
@@ -371,10 +371,10 @@ def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now
         return
     Q[B.o_misc + k.WINDOW] = window
     Q[B.o_misc + k.ACTOR] = actor
-    Q[B.o_window_begin + window] = now
-    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM]
+    Q[B.o_window_begin + window] = now - (Q[B.o_window_end + window] - Q[B.o_window_begin + window])
+    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
     Q[B.o_misc + k.ALL_FLUSHES] = 0
     Q[B.o_misc + k.ALL_SYNCS] = 0
     for cpu in range(L.cpus):
-        Q[B.o_flushes_taken + cpu] = 0
-        Q[B.o_syncs_taken + cpu] = 0
+        Q[B.o_flushes_taken + cpu] = Q[B.o_flushes_kept + cpu] if again else int64(0)
+        Q[B.o_syncs_taken + cpu] = Q[B.o_syncs_kept + cpu] if again else int64(0)

@@ -129,3 +129,28 @@ def test_calls_flush_exactly_where_something_was_mapped(seed: int, kernel: str) 
     counts = row.counts
     assert (counts["gathers"], counts["flush_requests"]) == (twin.gathers, twin.flushes), do
     assert counts["flush_ipis"] == 2 * twin.flushes
+
+
+@pytest.mark.parametrize("turns", [1, 5, 40])
+def test_what_is_measured_in_a_loop_adds_up(turns: int) -> None:
+    """What lies between the measured parts counts in no turn: neither its flushes nor its time."""
+    program = {
+        "memory": {"heap": {"size": "64K"}},
+        "process": {
+            "A": {
+                "cpu": 0,
+                "do": [
+                    "wait ready 2",
+                    f"repeat {turns} {{ touch heap; measure {{ madvise heap[0:4K] DONTNEED; work 1ms }}",
+                    "munmap heap; work 2ms }",
+                ],
+                "thread": {"other": {"count": 2, "do": "signal ready; spin"}},
+            }
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+    assert (row.counts["gathers"], row.counts["flush_requests"]) == (turns, turns)
+    assert row.counts["flush_ipis"] == 2 * turns
+    assert row.interrupts == (0, turns, turns, 0)
+    assert 1e6 * turns < row.times["elapsed_ns"].low < row.times["elapsed_ns"].high < 1.2e6 * turns
+    assert row.times["system_ns"].likely < 0.2e6 * turns

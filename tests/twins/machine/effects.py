@@ -93,8 +93,8 @@ def mark(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
         run.interrupts_until_closed = list(run.interrupts)
         return
     run.open, run.actor = s.window, s.actor
-    window.begun = run.clock[cpu]
-    run.interrupts = [0] * len(run.w.cpus)
+    window.begun = run.clock[cpu] - (window.ended - window.begun)
+    run.interrupts = list(run.interrupts_until_closed) if window.ended else [0] * len(run.w.cpus)
 
 
 @_after
