@@ -20,6 +20,7 @@ SCHEMA = 1
 @_common.platform_option
 @click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
 @_common.set_option
+@_common.patch_option
 @_lore.option
 @_common.json_option
 def command(
@@ -31,13 +32,15 @@ def command(
     platform: tuple[str, ...],
     cpus: int | None,
     settings: tuple[str, ...],
+    patch: str | None,
     lore: bool,
     as_json: bool,
 ) -> None:
     """Tell two releases apart: switches, counts, times, verdicts.
 
     A commit is to blame for a count if turning it back gives the count of the first release. Without PROGRAM: all
-    workloads, small, and the scenarios whose search takes a moment. Without --arch: this machine's architecture.
+    workloads, small, and the scenarios whose search takes a moment. Without --arch: this machine's architecture. With
+    --patch both releases have the patch; `diff 7.0 7.0+FILE` tells what it changes by itself.
     """
     _lore.refuse_json(lore, as_json)
     from shootdown._questions.difference import diff
@@ -53,6 +56,7 @@ def command(
             parameters=parameters,
             settings=settings,
             cpus=cpus,
+            patch=patch,
             tried=lambda name: say(f"{before} and {after}: {name}"),
         )
     if as_json:
@@ -76,6 +80,7 @@ def command(
                 platform=platform,
                 cpus=(cpus,) if cpus is not None else (),
                 settings=settings,
+                flags={"--patch": patch},
             )
             _lore.write(text, command_line)
         else:

@@ -28,6 +28,7 @@ SCHEMA = 1
 )
 @click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
 @_common.set_option
+@_common.patch_option
 @click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM is explored.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
 @_lore.option
@@ -40,6 +41,7 @@ def command(
     series: tuple[str, ...],
     cpus: int | None,
     settings: tuple[str, ...],
+    patch: str | None,
     verdict: bool,
     advise: bool,
     lore: bool,
@@ -73,6 +75,7 @@ def command(
             parameters=parameters,
             settings=settings,
             cpus=cpus,
+            patch=patch,
             verdict=verdict,
             tried=tried,
         )
@@ -95,7 +98,7 @@ def command(
                     lists={"--series": series},
                     cpus=(cpus,) if cpus is not None else (),
                     settings=settings,
-                    flags={"--verdict": verdict, "--advise": advise},
+                    flags={"--patch": patch, "--verdict": verdict, "--advise": advise},
                 ),
             )
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,7 +12,8 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
 from shootdown._questions.case import Case, machines
 from shootdown._questions.explore import MOST_STATES, of_this_machine
-from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
+from shootdown._questions.patching import PatchFile, read_patch
+from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel, switches_of
@@ -130,13 +132,14 @@ class Difference:
     """All that is different between two kernels.
 
     Args:
-        before, after: the kernels, as they were named.
+        before, after: the kernels, as they were named; `7.0+FILE` with a patch.
         switches: those that moved.
         rows: the counts, times and verdicts that differ.
         tried: the programs that were tried.
         changes: the changes that the others name, by what they are called.
         set: the what-ifs.
-        remarks: what is not certain of one of the kernels.
+        remarks: what is not certain of one of the kernels, and what the patch replaces.
+        patch: the patch of one kernel or both, as JSON has it; None, and not part of the JSON, without one.
     """
 
     before: str
@@ -147,6 +150,17 @@ class Difference:
     changes: Mapping[str, Change] = attrs.field(factory=dict, repr=False)
     set: Mapping[str, str] = attrs.field(factory=dict)
     remarks: tuple[str, ...] = ()
+    patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def headings(self) -> tuple[str, str]:
+        """What the kernels are called above columns: `7.0`, `7.0 patched`."""
+        suffix = "" if self.patch is None else f"+{self.patch['name']}"
+        one, other = (
+            f"{name.removesuffix(suffix)} patched" if suffix and name.endswith(suffix) else name
+            for name in (self.before, self.after)
+        )
+        return one, other
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
@@ -158,6 +172,7 @@ class Difference:
             "rows": [row.to_dict() for row in self.rows],
             "tried": [row.to_dict() for row in self.tried],
             "remarks": list(self.remarks),
+            **({} if self.patch is None else {"patch": dict(self.patch)}),
         }
 
 
@@ -171,12 +186,13 @@ def diff(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
     cpus: int | None = None,
+    patch: str | os.PathLike[str] | None = None,
     tried: Callable[[str], None] = lambda _: None,
 ) -> Difference:
     """Return what is different between two kernels: switches, and what programs do, with the commits.
 
     Args:
-        before, after: releases or proposals.
+        before, after: releases or proposals; with a patch also `7.0+FILE`, and then the other kernel is without it.
         programs: workloads and scenarios; if empty all that are installed, workloads small, and searches of scenarios
             given up after `QUICK_STATES` states or `QUICK_SECONDS` seconds.
         arch: names of architectures; this machine's if neither they nor platforms are given.
@@ -184,6 +200,7 @@ def diff(
         parameters: of the programs; those without such a parameter are refused, so name the programs too.
         settings: what-ifs, for both kernels.
         cpus: online CPUs; the platform's own if None.
+        patch: a file that replaces kernel functions: on the kernels named `7.0+FILE`, on both if neither is.
         tried: called with a program's name before it is tried.
 
     Raises:
@@ -193,8 +210,10 @@ def diff(
     owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     pairs = machines(installed, owners, platforms)
     architectures = list({_name(architecture): architecture for architecture, _ in pairs}.values())
+    file = None if patch is None else read_patch(patch)
+    sides = _Sides.of(before, after, file)
     for architecture in architectures:
-        _check_names(before, after, architecture)
+        _check_names(sides, architecture)
     given = settings if isinstance(settings, Mapping) else tuple(settings)
     chosen: list[Program] = [program_named(one) if isinstance(one, str) else one for one in programs]
     twice = [one.name for n, one in enumerate(chosen) if one.name in {other.name for other in chosen[:n]}]
@@ -213,61 +232,116 @@ def diff(
             parameters=sizes(one, parameters or {}),
             settings=given,
             cpus=None if quick and isinstance(one, Scenario) else cpus,
+            patch=file,
             most_states=QUICK_STATES if quick else MOST_STATES,
             most_seconds=QUICK_SECONDS if quick else None,
         )
         for architecture, platform in pairs
         for one in chosen
     ]
-    kernels = {_name(one): [changes_of(name, one) for name in (before, after)] for one in architectures}
     # What is wrong with a request is said before anything runs.
-    cases = [each.case(kernels[each.arch][1][0]) for each in trials]
+    pairs_of_changes = [sides.changes(each) for each in trials]
+    cases = [each.case(after_) for each, (_, after_) in zip(trials, pairs_of_changes, strict=True)]
+    if file is not None:
+        refuse_unreached_by(trials, sides.patched_kernels)
     rows: list[Differs] = []
     done: list[Tried] = []
-    for each, case in zip(trials, cases, strict=True):
+    never: dict[str, None] = {}
+    for each, case, (old, new) in zip(trials, cases, pairs_of_changes, strict=True):
         tried(each.program.name)
-        (old, _), (new, _) = kernels[each.arch]
         found, summary = _compared(each, case, old, new)
         rows += found
         done.append(summary)
-    switches = _switches(before, after, architectures)
+        if not quick:
+            never |= dict.fromkeys(each.remark_on(each.uncalled(new if sides.patched[1] else old)))
+    switches = _switches(*sides.bases, architectures)
     wanted = {name for switch in switches for name in switch.commits}
     wanted |= {name for row in rows for name in row.blame.commits}
+    applied = [file.applied(case.architecture.name, case.settings) for case in cases] if file else []
     return Difference(
-        before,
-        after,
+        *sides.names,
         switches,
         tuple(rows),
         tuple(done),
         {
             called(change): change
-            for (old, _), (new, _) in kernels.values()
+            for old, new in pairs_of_changes
             for change in moved(old, new)
             if called(change) in wanted
         },
         dict(cases[0].settings) if cases else {},
         tuple(
             dict.fromkeys(
-                remark
-                for one in architectures
-                for name in (before, after)
-                for remark in resolve(name, one).remarks
+                (
+                    *(
+                        remark
+                        for one in architectures
+                        for name in sides.bases
+                        for remark in resolve(name, one).remarks
+                    ),
+                    *(one.remark for one in applied),
+                    *(file.elsewhere if file else ()),
+                    *never,
+                )
             )
         ),
+        applied[0].to_dict() if applied else None,
     )
 
 
-def _check_names(before: str, after: str, architecture: Architecture) -> None:
+@attrs.frozen
+class _Sides:
+    """The two kernels: their releases, and which of them has the patch."""
+
+    bases: tuple[str, str]
+    patched: tuple[bool, bool] = (False, False)
+    patch: str = ""
+
+    @classmethod
+    def of(cls, before: str, after: str, file: PatchFile | None) -> _Sides:
+        """Read the names: `7.0+FILE` has the patch; if neither has, both do."""
+        if file is None:
+            return cls((before, after))
+        suffix = f"+{file.name}"
+        marked = (before.endswith(suffix), after.endswith(suffix))
+        bases = (before.removesuffix(suffix), after.removesuffix(suffix))
+        return cls(bases, marked if any(marked) else (True, True), file.name)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the kernels are called."""
+        (one, other), (first, second) = self.bases, self.patched
+        suffix = f"+{self.patch}"
+        return one + suffix * first, other + suffix * second
+
+    def changes(self, trials: Trials) -> tuple[Changes, Changes]:
+        """Return what each kernel has, those of the patch too."""
+        one, other = (
+            (*changes_of(name, trials.architecture)[0], *(trials.patched if has else ()))
+            for name, has in zip(self.bases, self.patched, strict=True)
+        )
+        return one, other
+
+    def patched_kernels(self, trials: Trials) -> Iterator[Changes]:
+        """Yield what the kernels with the patch have, the later one first."""
+        for name, has in reversed(tuple(zip(self.bases, self.patched, strict=True))):
+            if has:
+                yield changes_of(name, trials.architecture)[0]
+
+
+def _check_names(sides: _Sides, architecture: Architecture) -> None:
     """Refuse two names of one kernel.
 
     Raises:
         ShootdownError: they are, or one of them is no release.
     """
+    before, after = sides.bases
     kernels = [resolve(name, architecture) for name in (before, after)]
     held = [changes_of(name, architecture)[0] for name in (before, after)]
-    if kernels[0].release == kernels[1].release and not moved(*held):
+    if sides.patched[0] == sides.patched[1] and kernels[0].release == kernels[1].release and not moved(*held):
         same = f"{before} is named twice" if before == after else f"{before} and {after} are one release"
-        raise ShootdownError(f"{same}: name two releases that differ")
+        or_else = f", or {before} and {before}+{sides.patch}" if sides.patch else ""
+        raise ShootdownError(f"{same}: name two releases that differ{or_else}")
 
 
 def _compared(

@@ -17,7 +17,7 @@ from shootdown._programs.shipped import SUFFIX
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
-from shootdown._questions.patching import never_called, read_patch, refuse_unreached
+from shootdown._questions.patching import read_patch, refuse_unreached, uncalled
 from shootdown._questions.subjects import Subject, is_program, program_explored
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.scenario import Scenario
@@ -251,9 +251,7 @@ def refuse_patch(chosen: Sequence[Case[Scenario]]) -> None:
     Raises:
         ShootdownError: a name is no function, or nothing of the patch is called.
     """
-    from shootdown._explore.problem import Problem
-
-    refuse_unreached(chosen, lambda problem: problem.machine.code, Problem)
+    refuse_unreached(chosen)
 
 
 def of_this_machine(installed: Registry) -> str:
@@ -328,7 +326,7 @@ def explore_case(
             more=(
                 *problem.remarks,
                 *_reached(problem, outcome),
-                *never_called(case.kernel.patch, problem.machine.code),
+                *uncalled(case.kernel.patch, problem.machine.code),
             ),
         )
         if worst is None or _RANK.index(found.verdict) > _RANK.index(worst.verdict):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,7 +12,8 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved
 from shootdown._questions.case import machines
 from shootdown._questions.explore import of_this_machine
-from shootdown._questions.trials import Outcome, Program, Trials, program_named, sizes
+from shootdown._questions.patching import read_patch
+from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
 from shootdown._values.releases import Doubt, changes_of
@@ -33,7 +35,9 @@ class Span:
         releases: how many there are from the first to the last.
         outcome: what the program does on each of them.
         blame: what separates them from the releases before; empty for the first ones of a series.
-        remarks: what is not certain of these releases, and would make a difference.
+        remarks: what is not certain of these releases, and would make a difference; functions of the patch that the
+            program does not call on them.
+        patch: the patch of the kernels, as JSON has it; None, and not part of the JSON, without one.
     """
 
     arch: str
@@ -45,6 +49,7 @@ class Span:
     outcome: Outcome
     blame: Blame = Blame()
     remarks: tuple[str, ...] = ()
+    patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""
@@ -63,6 +68,7 @@ class Span:
             "commits": list(self.blame.commits),
             "together": self.blame.together,
             "remarks": list(self.remarks),
+            **({} if self.patch is None else {"patch": dict(self.patch)}),
         }
 
 
@@ -103,6 +109,8 @@ class History:
         rows: the ranges, by platform, series and release.
         changes: the changes that the rows name, by what they are called.
         runs: how many runs or searches it took.
+        patch: the name of the patch that all kernels have, if any.
+        remarks: what the patch replaces.
     """
 
     program: str
@@ -113,6 +121,8 @@ class History:
     rows: tuple[Span, ...]
     changes: Mapping[str, Change] = attrs.field(factory=dict, repr=False)
     runs: int = 0
+    patch: str | None = None
+    remarks: tuple[str, ...] = ()
     _advice: tuple[Advice, ...] = attrs.field(default=(), repr=False)
 
     @property
@@ -142,6 +152,7 @@ def history(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
     cpus: int | None = None,
+    patch: str | os.PathLike[str] | None = None,
     verdict: bool = False,
     tried: Callable[[], None] = lambda: None,
 ) -> History:
@@ -155,6 +166,7 @@ def history(
         parameters: of the program; a large workload is made small where none is given.
         settings: what-ifs, for every release.
         cpus: online CPUs; the platform's own if None.
+        patch: a file that replaces kernel functions, on every release.
         verdict: ranges of equal verdicts are meant; a workload has none, and a program's file is explored.
         tried: called after each run or search.
 
@@ -171,6 +183,7 @@ def history(
     installed = registry()
     owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     given = settings if isinstance(settings, Mapping) else tuple(settings)
+    file = None if patch is None else read_patch(patch)
     trials = [
         Trials(
             what,
@@ -179,11 +192,16 @@ def history(
             parameters=sizes(what, parameters or {}),
             settings=given,
             cpus=cpus,
+            patch=file,
             tried=tried,
         )
         for architecture, platform in machines(installed, owners, platforms)
     ]
-    newest = [each.case(changes_of(newest_known(), each.architecture)[0]) for each in trials]
+    newest = [
+        each.case((*changes_of(newest_known(), each.architecture)[0], *each.patched)) for each in trials
+    ]
+    if file is not None:
+        refuse_unreached_by(trials, lambda each: _kernels(each, names))
     rows: list[Span] = []
     advice: list[Advice] = []
     named: dict[str, Change] = {}
@@ -202,8 +220,25 @@ def history(
         rows=tuple(rows),
         changes={name: named[name] for name in sorted(named, key=_place(trials, named))},
         runs=sum(each.runs for each in trials),
+        patch=None if file is None else file.name,
+        remarks=tuple(
+            dict.fromkeys(
+                remark
+                for case in newest
+                if file is not None and case.kernel.patch is not None
+                for remark in (case.kernel.patch.remark, *file.elsewhere)
+            )
+        ),
         advice=tuple(advice),
     )
+
+
+def _kernels(trials: Trials, names: Sequence[str]) -> Iterator[Changes]:
+    """Yield what kernels of the timelines have, the newest release first."""
+    yield changes_of(newest_known(), trials.architecture)[0]
+    for name in names:
+        for release in reversed(list(timeline(name))):
+            yield changes_of(str(release), trials.architecture)[0]
 
 
 def _line(trials: Trials, series: str) -> list[Span]:
@@ -219,16 +254,19 @@ def _line(trials: Trials, series: str) -> list[Span]:
     doubts: tuple[Doubt, ...] = ()
     for release in timeline(series):
         if release.point == 0 or release.point in arrivals:  # others have what the one before has
-            changes, doubts = changes_of(str(release), trials.architecture)
+            has, doubts = changes_of(str(release), trials.architecture)
+            changes = (*has, *trials.patched)
         outcome = trials.of(changes)
         if not ranges or ranges[-1].outcome.same != outcome.same:
-            ranges.append(_Range(str(release), outcome, changes))
+            ranges.append(_Range(str(release), outcome, changes, uncalled=trials.uncalled(changes)))
         last = ranges[-1]
         last.last, last.changes_of_last = str(release), changes
         last.releases += 1
+        last.uncalled &= trials.uncalled(changes)
         for change, remark in doubts:  # of those that would make a difference
             if remark not in last.remarks and trials.of((*changes, change)).same != outcome.same:
                 last.remarks[remark] = None
+    patch = trials.case(ranges[-1].changes).kernel.patch if trials.patched and ranges else None
     return [
         Span(
             arch=trials.arch,
@@ -241,7 +279,8 @@ def _line(trials: Trials, series: str) -> list[Span]:
             blame=blame(before.changes_of_last, found.changes, lambda changes: trials.of(changes).same)
             if before is not None
             else Blame(),
-            remarks=tuple(found.remarks),
+            remarks=(*found.remarks, *trials.remark_on(found.uncalled)),
+            patch=None if patch is None else patch.to_dict(),
         )
         for before, found in zip([None, *ranges], ranges, strict=False)
     ]
@@ -249,7 +288,7 @@ def _line(trials: Trials, series: str) -> list[Span]:
 
 @attrs.define
 class _Range:
-    """A range as it grows: the changes that its first and its last release have."""
+    """A range as it grows: the changes of its first and last release, functions of the patch that no release calls."""
 
     first: str
     outcome: Outcome
@@ -258,12 +297,13 @@ class _Range:
     changes_of_last: Changes = ()
     releases: int = 0
     remarks: dict[str, None] = attrs.field(factory=dict)
+    uncalled: frozenset[str] = frozenset()
 
 
 def _advice(trials: Trials, lines: Sequence[Sequence[Span]]) -> list[Advice]:
     """Return for each timeline the first release from which on every later one is good."""
     newest, _ = changes_of(newest_known(), trials.architecture)
-    goal = trials.of(newest)
+    goal = trials.of((*newest, *trials.patched))
     wanted = _wanted(trials)
     found = []
     for line in lines:

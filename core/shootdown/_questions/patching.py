@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,10 +17,12 @@ from shootdown._questions.called import called
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.parameter import read_values
 from shootdown._values.patch import AppliedPatch, Patch, marks_of
+from shootdown._values.scenario import Scenario
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Code
     from shootdown._questions.case import Case
+    from shootdown._values.setup import Setup
 
 
 @attrs.frozen
@@ -117,15 +119,24 @@ def read_patch(path: str | os.PathLike[str]) -> PatchFile:
     return PatchFile(file, about, tuple((name, arch, value) for (name, arch), value in functions.items()))
 
 
-def refuse_unreached(cases: Sequence[Case[Any]], code_of: Callable[[Any], Code], wanted: type) -> None:
+def code_of(case: Case[Any], setup: Setup) -> Code:
+    """Build the program of a workload's or scenario's case, and return its steps."""
+    if isinstance(case.program, Scenario):
+        from shootdown._explore.problem import Problem
+
+        return built(case, setup, Problem).machine.code
+    from shootdown._machine.machine import Machine
+
+    return built(case, setup, Machine).code
+
+
+def refuse_unreached(cases: Iterable[Case[Any]]) -> None:
     """Refuse a patch with a name that is no kernel function here, or of which nothing is called.
 
     A patch may replace several functions of which a run calls some: a remark then names the others.
 
     Args:
         cases: prepared ones; they are built until all functions of the patch were called.
-        code_of: returns the programs of what a case's `build` made.
-        wanted: the type of that.
 
     Raises:
         ShootdownError: the functions are never called.
@@ -137,7 +148,7 @@ def refuse_unreached(cases: Sequence[Case[Any]], code_of: Callable[[Any], Code],
         if patch is None or set(patch.functions) <= found.called or case.refusal() is not None:
             continue
         setup = case.setup()
-        found.add(code_of(built(case, setup, wanted)), type(setup.lowering).__module__.partition(".")[0])
+        found.add(code_of(case, setup), type(setup.lowering).__module__.partition(".")[0])
         file, missing = patch.file, missing | set(patch.functions)
     nothing = not missing & found.called
     for name in sorted(missing - found.called):
@@ -173,13 +184,16 @@ class _Found:
         return f"there is no kernel function {name}() here; {near}"
 
 
-def never_called(patch: AppliedPatch | None, code: Code) -> tuple[str, ...]:
+def uncalled(patch: AppliedPatch | None, code: Code) -> tuple[str, ...]:
     """Return a remark on the functions of a patch that a program does not call, if any."""
     if patch is None:
         return ()
-    names = [f"{name}()" for name in patch.functions if name not in code.functions]
+    return never_called(patch.name, [name for name in patch.functions if name not in code.functions])
+
+
+def never_called(patch: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a remark on functions of a patch that are not called, if there are any."""
     if not names:
         return ()
-    return (
-        f"patch {patch.name}: {' and '.join(names)} {'are' if len(names) > 1 else 'is'} never called here",
-    )
+    told = " and ".join(f"{name}()" for name in names)
+    return (f"patch {patch}: {told} {'are' if len(names) > 1 else 'is'} never called here",)

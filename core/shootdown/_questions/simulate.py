@@ -14,7 +14,7 @@ from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, expect
 from shootdown._questions.equal import key_of_runs
-from shootdown._questions.patching import never_called
+from shootdown._questions.patching import uncalled
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
@@ -136,7 +136,7 @@ def _simulated(case: Case[Workload], setup: Setup, machine: Machine, after_run: 
         times=found.times,
         remarks=(
             *remarks,
-            *never_called(case.kernel.patch, machine.code),
+            *uncalled(case.kernel.patch, machine.code),
             *_races(counted),
             *_no_sync(case, counted["likely"]),
             *_no_global_asid(setup, counted["likely"]),

@@ -16,7 +16,6 @@ import attrs
 from shootdown._machine import ops
 from shootdown._machine.assembler import Code
 from shootdown._machine.functions import DECLARED
-from shootdown._machine.machine import Machine
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import PATCH_GROUP, Case, Question, all_platforms, machines, prepare
@@ -225,7 +224,7 @@ def cells(
     ]
     if patch is not None:
         paths = [attrs.evolve(_question(cell), parameters={"path": path}) for cell in found for path in PATHS]
-        refuse_unreached([prepare(question) for question in paths], lambda machine: machine.code, Machine)
+        refuse_unreached(map(prepare, paths))
     return found
 
 

@@ -7,15 +7,16 @@ cell by cell. That makes all releases affordable, and each change turned back by
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case, Question, prepare
+from shootdown._questions.case import PATCH_GROUP, Case, Question, prepare
 from shootdown._questions.equal import key_of
 from shootdown._questions.explore import MOST_STATES, explore_case, scenario_named
+from shootdown._questions.patching import PatchFile, code_of, never_called, refuse_unreached
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import is_program, program_explored, workload_named
 from shootdown._values.changes import CHANGES, Change
@@ -24,6 +25,7 @@ from shootdown._values.releases import kernel_with
 from shootdown._values.result import Result, Span
 from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import BUG, INCONCLUSIVE, NOT_APPLICABLE
+from shootdown._values.whatif import parse_settings
 from shootdown._values.workload import Workload
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from shootdown._values.platform import Platform
 
 Program = Workload | Scenario
+Changes = tuple[Change, ...]
 
 #: What a kernel without a name of its own is called in sentences.
 THIS_RELEASE = "this release"
@@ -112,9 +115,12 @@ class Trials:
         parameters: of the program; the others get their defaults.
         settings: what-ifs, for every kernel.
         cpus: online CPUs; the platform's own if None.
+        patch: what replaces kernel functions, on kernels that have the changes of `patched`.
         most_states: the bound of each search.
         most_seconds: the CPU time after which a search is given up; None if it never is.
         tried: called after each run or search.
+
+    `patched` has a change for each function that the patch replaces; a kernel with all of them has the patch.
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class Trials:
         parameters: Mapping[str, Any] | None = None,
         settings: Iterable[str] | Mapping[str, str] = (),
         cpus: int | None = None,
+        patch: PatchFile | None = None,
         most_states: int = MOST_STATES,
         most_seconds: float | None = None,
         tried: Callable[[], None] = lambda: None,
@@ -141,11 +148,15 @@ class Trials:
         self._most_states = most_states
         self._most_seconds = most_seconds
         self._tried = tried
+        self._patch = patch
+        self._functions = self._of_the_patch()
+        self.patched: Changes = tuple(self._functions.values())
         self._order = {id(change): n for n, change in enumerate((*CHANGES, *architecture.changes))}
         self._by_changes: dict[tuple[int, ...], Kernel] = {}
-        self._by_kernel: dict[Kernel, Outcome] = {}
+        self._by_kernel: dict[_Tried, Outcome] = {}
         self._by_machine: dict[bytes, Outcome] = {}
-        self._machines: dict[Kernel, bytes | None] = {}
+        self._machines: dict[_Tried, bytes | None] = {}
+        self._uncalled: dict[_Tried, frozenset[str]] = {}
 
     def case(self, changes: Sequence[Change]) -> Case[Any]:
         """Prepare the program for the kernel that has these changes.
@@ -153,11 +164,11 @@ class Trials:
         Raises:
             ShootdownError: something is unknown, out of range or contradictory.
         """
-        return self._case(self.kernel(changes))
+        return self._case(self._tried_one(changes))
 
     def kernel(self, changes: Iterable[Change]) -> Kernel:
-        """Return the kernel that has these changes, in any order; it has no name of its own."""
-        numbers = tuple(sorted(self._order[id(change)] for change in changes))
+        """Return the kernel that has these changes, in any order, without the patch; it has no name of its own."""
+        numbers = tuple(sorted(self._order[id(change)] for change in changes if id(change) in self._order))
         if numbers not in self._by_changes:
             table = (*CHANGES, *self.architecture.changes)
             self._by_changes[numbers] = kernel_with(
@@ -174,18 +185,18 @@ class Trials:
         Raises:
             MistakeError: the program itself is wrong.
         """
-        kernel = self.kernel(changes)
-        if kernel not in self._by_kernel:
+        tried = self._tried_one(changes)
+        if tried not in self._by_kernel:
             try:
-                case = self._case(kernel)
+                case = self._case(tried)
                 reason = case.refusal()
-                found = self._run(case, kernel) if reason is None else self._refused(reason)
+                found = self._run(case, tried) if reason is None else self._refused(reason)
             except MistakeError:
                 raise
             except ShootdownError as error:
                 found = self._refused(str(error))
-            self._by_kernel[kernel] = found
-        return self._by_kernel[kernel]
+            self._by_kernel[tried] = found
+        return self._by_kernel[tried]
 
     def machine(self, changes: Iterable[Change]) -> bytes | None:
         """Return a key that is equal for equal machines; None where the kernel can't run the program.
@@ -193,37 +204,80 @@ class Trials:
         Raises:
             MistakeError: the program itself is wrong.
         """
-        kernel = self.kernel(changes)
-        if kernel not in self._machines:
+        tried = self._tried_one(changes)
+        if tried not in self._machines:
             try:
-                case = self._case(kernel)
-                self._machines[kernel] = key_of(case) if case.refusal() is None else None
+                case = self._case(tried)
+                self._machines[tried] = key_of(case) if case.refusal() is None else None
             except MistakeError:
                 raise
             except ShootdownError:
-                self._machines[kernel] = None
-        return self._machines[kernel]
+                self._machines[tried] = None
+        return self._machines[tried]
 
-    def _case(self, kernel: Kernel) -> Case[Any]:
-        return prepare(
+    def uncalled(self, changes: Sequence[Change]) -> frozenset[str]:
+        """Return the functions of the patch that the program does not call on a kernel; all if it can't run there."""
+        tried = self._tried_one(changes)
+        if tried not in self._uncalled:
+            names = tried.functions
+            try:
+                case = self._case(tried)
+                if case.kernel.patch is not None and case.refusal() is None:
+                    names -= code_of(case, case.setup()).functions
+            except ShootdownError:
+                pass
+            self._uncalled[tried] = names
+        return self._uncalled[tried]
+
+    def remark_on(self, uncalled: Collection[str]) -> tuple[str, ...]:
+        """Return a remark on functions of the patch that are not called, if there are any."""
+        if self._patch is None:
+            return ()
+        return never_called(self._patch.name, [name for name in self._functions if name in uncalled])
+
+    def _of_the_patch(self) -> dict[str, Change]:
+        """Return a change for each function that the patch replaces here."""
+        if self._patch is None:
+            return {}
+        given = parse_settings(self.settings, (*self.program.groups, PATCH_GROUP))
+        patch = self._patch.applied(self.architecture.name, given)
+        about = f"of patch {patch.name}" + (f": {patch.about.subject}" if patch.about.subject else "")
+        return {name: Change(commit=f"{name}()", subject=about, mainline=None) for name in patch.functions}
+
+    def _tried_one(self, changes: Iterable[Change]) -> _Tried:
+        chosen = tuple(changes)
+        there = set(map(id, chosen))
+        return _Tried(
+            self.kernel(chosen), frozenset(name for name, one in self._functions.items() if id(one) in there)
+        )
+
+    def _case(self, tried: _Tried) -> Case[Any]:
+        case = prepare(
             Question(
                 self.program,
                 self.architecture,
                 self.platform,
-                kernel.name,
+                tried.kernel.name,
                 self.parameters,
                 self.settings,
                 self.cpus,
-                switches=kernel,
+                switches=tried.kernel,
+                patch=self._patch,
             )
         )
+        patch = case.kernel.patch
+        if patch is None:
+            return case
+        left_out = [name for name in patch.functions if name not in tried.functions]
+        kept = patch.without(*left_out) if tried.functions else None
+        return attrs.evolve(case, kernel=attrs.evolve(case.kernel, name=tried.kernel.name, patch=kept))
 
     def _refused(self, reason: str) -> Outcome:
         verdict = NOT_APPLICABLE if isinstance(self.program, Scenario) else None
         return Outcome(reason=reason, verdict=verdict)
 
-    def _run(self, case: Case[Any], kernel: Kernel) -> Outcome:
-        key = self._machines[kernel] = self._machines.get(kernel) or key_of(case)
+    def _run(self, case: Case[Any], tried: _Tried) -> Outcome:
+        key = self._machines[tried] = self._machines.get(tried) or key_of(case)
         if key not in self._by_machine:
             self.runs += 1
             if isinstance(self.program, Scenario):
@@ -243,6 +297,44 @@ class Trials:
         except _TookTooLongError:
             return Outcome(verdict=INCONCLUSIVE, reason=f"it took more than {self._most_seconds:g} s")
         return Outcome(verdict=found.verdict, invariant=found.invariant, reason=found.reason)
+
+
+@attrs.frozen
+class _Tried:
+    """A kernel without a patch, and the functions of the patch that it has."""
+
+    kernel: Kernel
+    functions: frozenset[str]
+
+
+def refuse_unreached_by(trials: Sequence[Trials], kernels: Callable[[Trials], Iterable[Changes]]) -> None:
+    """Refuse a patch with a name that is no kernel function, or of which nothing is called on any kernel.
+
+    Args:
+        trials: programs and platforms.
+        kernels: returns the changes that kernels with the patch have, likely ones first.
+
+    Raises:
+        ShootdownError: the functions are never called.
+    """
+
+    def cases() -> Iterator[Case[Any]]:
+        for each in trials:
+            seen: set[Kernel] = set()
+            for changes in kernels(each):
+                kernel = each.kernel(changes)
+                if kernel in seen:
+                    continue
+                seen.add(kernel)
+                try:
+                    case = each.case((*changes, *each.patched))
+                except MistakeError:
+                    raise
+                except ShootdownError:  # choices that this release doesn't have
+                    continue
+                yield case
+
+    refuse_unreached(cases())
 
 
 class _TookTooLongError(Exception):

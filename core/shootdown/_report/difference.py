@@ -47,11 +47,12 @@ def lines(found: Difference, width: int, *, defaults: Mapping[str, Mapping[str, 
 
 def _switches(found: Difference, width: int) -> Iterator[str]:
     if not found.switches:
-        yield from paragraph("No switch differs: the kernels do the same.", width)
+        same = "" if found.patch is not None else ": the kernels do the same"
+        yield from paragraph(f"No switch differs{same}.", width)
         return
     several = len({row.arch for row in found.tried}) > 1
     columns = [Column("switch", wraps=True), *([Column("on", wraps=True)] if several else [])]
-    columns += [Column(found.before, wraps=True), Column(found.after, wraps=True), Column("moved by")]
+    columns += [*(Column(name, wraps=True) for name in found.headings), Column("moved by")]
     cells = [
         [
             row.name,
@@ -91,8 +92,7 @@ def _programs(
         columns = [
             Column("program", wraps=True),
             Column("what", wraps=True),
-            Column(found.before, right=True),
-            Column(found.after, right=True),
+            *(Column(name, right=True) for name in found.headings),
             Column("because of"),
         ]
         yield from _table(columns, cells, width)

@@ -50,7 +50,7 @@ def lines(found: History, width: int, *, defaults: Mapping[str, Any]) -> Iterato
     notes: dict[str, int] = {}
     for (arch, platform), rows in _by_platform(found.rows):
         yield from _machine(found, arch, platform, width)
-        yield from _table(list(rows), width, notes)
+        yield from _table(list(rows), width, notes, found.patch)
         yield ""
     if any(len(row.blame.commits) > 1 for row in found.rows):
         if any(row.blame.together for row in found.rows):
@@ -58,6 +58,8 @@ def lines(found: History, width: int, *, defaults: Mapping[str, Any]) -> Iterato
         if any(len(row.blame.commits) > 1 and not row.blame.together for row in found.rows):
             yield from paragraph(EACH, width, rest="   ")
     yield from commits(found.changes, width)
+    for remark in found.remarks:
+        yield from paragraph(remark, width, rest="  ")
     for remark, number in notes.items():
         yield from paragraph(remark, width, first=f"[{number}] ")
 
@@ -67,7 +69,7 @@ def advice_lines(found: History, width: int, *, defaults: Mapping[str, Any]) -> 
     yield from _title(found, width, defaults)
     for (arch, platform), rows in _by_platform(found.advice):
         yield from _machine(found, arch, platform, width)
-        cells = [(_series(row.series), row.release or "none", _why(row)) for row in rows]
+        cells = [(_series(row.series, found.patch), row.release or "none", _why(row)) for row in rows]
         columns = (Column("series"), Column("lowest"), Column("remark", wraps=True))
         sizes = widths(columns, cells, width) or [len(cells[0][0]), 9, max(width - 25, 10)]
         yield from lay_out(columns, cells, sizes)
@@ -137,12 +139,12 @@ def _by_platform(rows: Sequence[Any]) -> Iterator[tuple[tuple[str, str], Iterato
     yield from groupby(rows, key=lambda row: (row.arch, row.platform))
 
 
-def _series(name: str) -> str:
-    """Write a series as kernel developers do: `6.12.y`."""
-    return name if name == MAINLINE else f"{name}.y"
+def _series(name: str, patch: str | None = None) -> str:
+    """Write a series as kernel developers do: `6.12.y`, with the patch that its kernels have: `6.12.y+FILE`."""
+    return (name if name == MAINLINE else f"{name}.y") + (f"+{patch}" if patch else "")
 
 
-def _table(rows: Sequence[Span], width: int, notes: dict[str, int]) -> Iterator[str]:
+def _table(rows: Sequence[Span], width: int, notes: dict[str, int], patch: str | None) -> Iterator[str]:
     shown = [row for row in rows if row.series == MAINLINE or _turns(row, rows)]
     told = [row for row in shown if row.outcome.supported]
     counts = _counts(told)
@@ -162,7 +164,7 @@ def _table(rows: Sequence[Span], width: int, notes: dict[str, int]) -> Iterator[
     assert sizes is not None
     body: list[Sequence[str] | str] = []
     for series, group in groupby(shown, key=lambda row: row.series):
-        body.append(_series(series))
+        body.append(_series(series, patch))
         for row in group:
             if row.outcome.supported:
                 body.append(_cells(row, kept, notes))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import shootdown
 from shootdown._questions.case import Case
 from shootdown._questions.compare import cases
+from shootdown._questions.difference import diff
 from shootdown._questions.explore import explorations, explore_case
+from shootdown._questions.history import history
 from shootdown._questions.matrix import jobs, run_job
 from shootdown._values.errors import ShootdownError
 from shootdown._values.workload import Workload
@@ -106,6 +111,60 @@ def test_a_patch_has_a_switch_of_its_own() -> None:
 def test_a_function_that_this_run_does_not_call_is_named_in_a_remark() -> None:
     found = row(SKIP, workload="thp-collapse", gib=1, threads=2)
     assert "patch skip-redundant-sync: tlb_flush() is never called here" in found.remarks
+
+
+# --- all releases
+
+
+def test_history_has_the_patch_on_each_release_and_says_where_a_function_is_not_called() -> None:
+    found = history("hugetlb-munmap", arch=["x86"], platforms=["qemu-tcg"], series=["mainline"], patch=SKIP)
+    assert [(one.first, one.last) for one in found.rows] == [("5.10", "5.15"), ("5.16", "7.3")]
+    assert [one.outcome.counts["sync_broadcasts"] for one in found.rows] == [0, 0]
+    never = "patch skip-redundant-sync: tlb_remove_table_sync_one() is never called here"
+    assert [one.remarks for one in found.rows] == [(never,), ()]
+    assert all(one.to_dict()["patch"]["name"] == "skip-redundant-sync" for one in found.rows)
+    (remark,) = found.remarks
+    assert remark.startswith("patch skip-redundant-sync replaces tlb_remove_table_sync_one(), tlb_flush()")
+
+
+def test_diff_blames_the_function_of_a_patch_that_only_one_kernel_has() -> None:
+    found = diff(
+        "7.0",
+        "7.0+skip-redundant-sync",
+        ["hugetlb-munmap", "unshare-gup"],
+        arch=["x86"],
+        platforms=["qemu-tcg"],
+        patch=SKIP,
+    )
+    (syncs,) = (one for one in found.rows if one.name == "sync_broadcasts")
+    assert (syncs.before, syncs.after) == (1, 0)
+    assert syncs.blame.commits == ("tlb_remove_table_sync_one()",)
+    assert "skip redundant sync" in found.changes["tlb_remove_table_sync_one()"].subject
+    assert (found.before, found.after) == ("7.0", "7.0+skip-redundant-sync")
+    assert found.to_dict()["patch"]["name"] == "skip-redundant-sync"
+
+
+def test_diff_of_two_releases_has_the_patch_on_both_and_its_switch_turns_it_off() -> None:
+    where = {"arch": ["x86"], "platforms": ["qemu-tcg"], "patch": SKIP}
+    on = diff("6.16", "7.0", ["hugetlb-munmap"], **where)
+    assert (on.before, on.after) == ("6.16+skip-redundant-sync", "7.0+skip-redundant-sync")
+    assert on.rows == ()
+    off = diff("6.16", "7.0", ["hugetlb-munmap"], settings=["patch.implied=false"], **where)
+    assert {one.name for one in off.rows} >= {"sync_broadcasts"}
+
+
+@pytest.mark.parametrize("ask", [history, functools.partial(diff, "6.16", "7.0")])
+def test_history_and_diff_refuse_a_name_that_no_run_calls(ask: Callable[..., Any], tmp_path: Path) -> None:
+    typo = written(tmp_path, SYNC.replace("sync_one", "sync_on") + "    pass\n")
+    with pytest.raises(
+        ShootdownError, match=r"no kernel function tlb_remove_table_sync_on\(\) here; nearest"
+    ):
+        ask(["hugetlb-munmap"] if ask is not history else "hugetlb-munmap", arch=["x86"], patch=typo)
+
+
+def test_diff_of_one_release_twice_says_how_to_ask_for_the_patch_alone() -> None:
+    with pytest.raises(ShootdownError, match=r"or 7\.0 and 7\.0\+skip-redundant-sync$"):
+        diff("7.0", "7.0", ["hugetlb-munmap"], arch=["x86"], patch=SKIP)
 
 
 # --- what can be wrong
