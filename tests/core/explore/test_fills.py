@@ -93,7 +93,17 @@ def test_reading_ahead_changes_no_verdict_of_one_call(name: str, arch: str, plat
     assert at_once.states <= step_by_step.states
 
 
-@pytest.mark.parametrize("names", list(itertools.combinations_with_replacement(CALLS, 2)), ids=" + ".join)
+#: Pairs of which the search without reading ahead takes many seconds.
+LONG = [("mremap, flushing late", "truncate"), ("truncate", "mprotect"), ("truncate", "truncate")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(names, id=" + ".join(names), marks=[pytest.mark.long] if names in LONG else [])
+        for names in itertools.combinations_with_replacement(CALLS, 2)
+    ],
+)
 def test_reading_ahead_changes_no_verdict_of_two_calls(names: tuple[str, str]) -> None:
     problem = program(setup_on("x86"), *names)
     assert searched(problem).verdict == searched(problem, STEP_BY_STEP).verdict

@@ -34,6 +34,8 @@ INSTALLED = [
     if isinstance(form, Format)
 ]
 FORMATS = [BY_ANY_BIT, SIZED, DESCRIPTORS, *INSTALLED]
+#: What `make test` compiles batches of; `make long` does it for all formats.
+SAMPLE = [*FORMATS[:3], *INSTALLED[::4]]
 BY_NAME = {form.name: form for form in INSTALLED}
 COLUMNS = ("pa", "entry", "reason", "level", "shift", "rights")
 WAYS = ("in order", "ring", "group")
@@ -73,16 +75,17 @@ def addresses(form, rng, vas, count):
     return np.where(rng.random(count) < 0.03, found ^ U(1 << 63), found)
 
 
-@settings(max_examples=60)
-@given(
-    which=st.integers(0, len(FORMATS) - 1),
-    seed=st.integers(0, 2**32 - 1),
-    access=st.sampled_from(EVERY_ACCESS),
-    count=st.sampled_from([1, 63, 64, 65, 200]),
-    write=st.booleans(),
+@pytest.mark.parametrize(
+    "formats", [SAMPLE, pytest.param(FORMATS, marks=pytest.mark.long)], ids=["some", "all"]
 )
-def test_every_shape_gives_what_single_walks_give(which, seed, access, count, write):
-    form, rng = FORMATS[which], np.random.default_rng(seed)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_every_shape_gives_what_single_walks_give(formats, data):
+    form = data.draw(st.sampled_from(formats))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    access = data.draw(st.sampled_from(EVERY_ACCESS))
+    count = data.draw(st.sampled_from([1, 63, 64, 65, 200]))
+    write = data.draw(st.booleans())
     changes = {s.name: bool(rng.random() < 0.5) for s in form.settings_known if isinstance(s.default, bool)}
     try:
         under = form.settings(**changes)
