@@ -19,6 +19,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
     from shootdown_arm64._measured import MEASURED
     from shootdown_arm64._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_arm64._recorded import RECORDED
 
     return [
         Architecture(
@@ -33,6 +34,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=Arm64Lowering,
             measured=MEASURED,
+            recorded=RECORDED,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=(),

@@ -19,6 +19,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_powerpc._lower import lower
     from shootdown_powerpc._measured import MEASURED
     from shootdown_powerpc._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_powerpc._recorded import RECORDED
 
     return [
         Architecture(
@@ -33,6 +34,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=lower,
             measured=MEASURED,
+            recorded=RECORDED,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=("kvm",),

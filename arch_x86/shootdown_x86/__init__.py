@@ -15,6 +15,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
     from shootdown_x86._measured import MEASURED
     from shootdown_x86._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_x86._recorded import RECORDED
 
     return [
         Architecture(
@@ -30,6 +31,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=X86Lowering,
             measured=MEASURED,
+            recorded=RECORDED,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=("kvm",),

@@ -14,6 +14,8 @@
   `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING`,
   what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to try it out; `FlushWay`, a way
   of flushing that `--set platform.flush=` can force.
+* `shootdown read`: `Recorded`, with `InterruptRow`, `StackName`, `Evidence` and `Silent`: what the
+  architecture's kernels write into traces, counters and logs, and what they don't.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
   line does; `switches_of()` lists the switches of a class and their documentation.
 
@@ -39,6 +41,7 @@ from shootdown._values.changes import SKIP_REDUNDANT_SYNC
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import NoSwitches, switches_of
 from shootdown._values.platform import COST_NAMES
+from shootdown._values.recorded import Evidence, InterruptRow, Recorded, Silent, StackName
 from shootdown._values.series import BY_NAME
 from shootdown._values.whatif import Contradiction
 
@@ -57,11 +60,16 @@ __all__ = [
     "Branch",
     "CacheGeometry",
     "Contradiction",
+    "Evidence",
     "FlushScope",
     "FlushWay",
+    "InterruptRow",
     "Label",
     "NoSwitches",
     "PlainLowering",
+    "Recorded",
+    "Silent",
+    "StackName",
     "Tlb",
     "TlbGeometry",
     "WalkScope",

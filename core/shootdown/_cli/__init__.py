@@ -25,6 +25,7 @@ COMMANDS = {
     "diff": "Tell two releases apart: switches, counts, times, verdicts.",
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
+    "read": "Read traces and counters of a machine: who flushes, and why.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
     "list": "List what there is to choose from.",

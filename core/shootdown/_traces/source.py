@@ -75,12 +75,14 @@ class Source:
 
     Args:
         path: a file, or `-` for standard input.
+        what: what it is, for messages.
 
     Raises:
         ShootdownError: there is no such file, or it can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], what: str = "trace") -> None:
+        self.what = what
         self.path = str(path)
         self.fault: str | None = None
         self.size = 0  # bytes of the file, 0 if unknown
@@ -91,14 +93,14 @@ class Source:
         else:
             file = Path(path)
             if file.is_dir():
-                raise ShootdownError(f"trace {file}: it is a directory")
+                raise ShootdownError(f"{what} {file}: it is a directory")
             if not file.exists():
-                raise ShootdownError(f"trace {file}: there is no such file")
+                raise ShootdownError(f"{what} {file}: there is no such file")
             try:
                 self._raw = file.open("rb", buffering=0)
                 self.size = os.fstat(self._raw.fileno()).st_size
             except OSError as problem:
-                raise ShootdownError(f"trace {file}: {problem.strerror or problem}") from None
+                raise ShootdownError(f"{what} {file}: {problem.strerror or problem}") from None
         self._read = 0
         self.start = self._first_bytes()
 
@@ -115,7 +117,9 @@ class Source:
             packer = _PACKERS.get(Path(self.path).suffix.lower())
             if got and packer is not None:
                 self.close()
-                raise ShootdownError(f"trace {self.path}: it is not packed with {packer}, as its name says")
+                raise ShootdownError(
+                    f"{self.what} {self.path}: it is not packed with {packer}, as its name says"
+                )
             return self._rest
         unpacked = bytearray(SNIFFED)
         got = self.fill(memoryview(unpacked))

@@ -10,6 +10,7 @@ import attrs
 from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
 from shootdown._values.kernel import Kernel, NoSwitches
 from shootdown._values.platform import Platform
+from shootdown._values.recorded import Recorded
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
@@ -291,6 +292,7 @@ class Architecture:
         platforms: the machines that kernels run on; the first is the default, and native.
         lower: returns the `Lowering` of a kernel on a platform.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
+        recorded: what its kernels write into traces, counters and logs, for `shootdown read`.
         contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
         memory_model: the order in which other CPUs see a CPU's stores: at once (`sc`), later in program order (`tso`),
             or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
@@ -314,6 +316,7 @@ class Architecture:
     platforms: tuple[Platform, ...] = ()
     lower: Callable[[Kernel, Platform], Lowering] | None = None
     measured: Any = None
+    recorded: Recorded = Recorded()
     contradictions: tuple[Any, ...] = ()
     memory_model: Literal["sc", "tso", "weak"] = "weak"
     pte_clear: Literal["store", "xchg"] = "store"

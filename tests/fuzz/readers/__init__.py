@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fuzz.readers import images, measured, options, scenarios, stories, traces
+from fuzz.readers import images, measured, options, recordings, scenarios, stories, traces
 
 READERS = {
     reader.name: reader
-    for kind in (measured, stories, traces, images, scenarios, options)
+    for kind in (measured, stories, traces, images, scenarios, options, recordings)
     for reader in kind.READERS
 }

@@ -15,6 +15,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
     from shootdown_riscv._measured import MEASURED
     from shootdown_riscv._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_riscv._recorded import RECORDED
 
     return [
         Architecture(
@@ -29,6 +30,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=RiscvLowering,
             measured=MEASURED,
+            recorded=RECORDED,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=(),

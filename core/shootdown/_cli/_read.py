@@ -1,0 +1,47 @@
+"""`shootdown read`: what traces, counters and logs of real machines tell of shootdowns."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from shootdown._cli import _common, _progress
+
+#: Columns of the report, which people send by mail.
+_WIDTH = 80
+
+
+@_common.command("read")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--arch", metavar="NAME", help="The architecture, where the files don't tell.")
+@_common.json_option
+def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
+    """Read traces and counters of a machine: who flushes, and why.
+
+    A FILE is text of trace-cmd report, ftrace, perf script, perf report, perf stat or bpftrace, of /proc/interrupts
+    or /proc/vmstat (two snapshots, in the order of time), or a kernel log; packed with gzip or xz or not; - is
+    standard input. Files are of one machine.
+    """
+    from shootdown._questions.read import read
+
+    with _progress.progress("bytes", _size(files)) as advance:
+        found = read(files, arch=arch, progress=advance)
+    if as_json:
+        _common.write_json(found.to_dict())
+        return
+    from shootdown._report.recorded import lines
+
+    text = list(lines(found, min(_common.width(), _WIDTH)))
+    while text and not text[-1]:
+        text.pop()
+    for line in text:
+        _common.write_line(line)
+
+
+def _size(files: tuple[str, ...]) -> int:
+    """Return the bytes of all files that can be looked at; 0 if any can't."""
+    try:
+        return sum(os.stat(file).st_size for file in files if file != "-")
+    except OSError:
+        return 0

@@ -1,0 +1,329 @@
+"""Read snapshots of /proc/interrupts: the rows that tell of flushes, by CPU, and what two of them differ in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check
+from shootdown._values.recorded import InterruptRow
+
+_HEADER = re.compile(r"\s*(?:CPU\d{1,6}\s+)*CPU\d{1,6}\s*$")
+_ROW = re.compile(r"\s*([A-Za-z0-9_\-]{1,16}):\s+(\S.*)$")
+_FURTHER = re.compile(r"\s*\d[\d\s]*(?:\s[A-Za-z].*)?$")
+#: Rows that any machine may have, by name or words; an architecture adds what is special.
+COMMON: tuple[InterruptRow, ...] = (
+    InterruptRow(
+        "TLB", "TLB shootdowns", "shootdown", "a CPU flushed user pages because another one asked it to"
+    ),
+    InterruptRow("CAL", "Function call interrupts", "call", "a CPU ran functions that others had queued"),
+    InterruptRow("FN", "Function call interrupts", "call", "a CPU ran functions that others had queued"),
+    InterruptRow("RES", "Rescheduling interrupts", "reschedule", "a CPU was told to look for another task"),
+    InterruptRow("", "Function call interrupts", "call", "a CPU ran functions that others had queued"),
+    InterruptRow("", "Rescheduling interrupts", "reschedule", "a CPU was told to look for another task"),
+    InterruptRow("", "Single function call interrupts", "call", "a CPU ran functions that others had queued"),
+)
+#: Interrupt counters are unsigned ints.
+_WRAPS = 1 << 32
+_MOST_CPUS = 1 << 14
+_MOST_SNAPSHOTS = 1 << 12
+
+
+@attrs.define
+class Snapshot:
+    """One snapshot: counts by CPU of each row that matters."""
+
+    cpus: tuple[int, ...] | None = None
+    rows: dict[str, dict[int, int]] = attrs.field(factory=dict)
+    words: dict[str, str] = attrs.field(factory=dict)
+    others: int = 0
+    names: set[str] = attrs.field(factory=set)
+
+    def sum(self, row: str) -> int:
+        """Return the sum over all CPUs of a row."""
+        return sum(self.rows[row].values())
+
+
+class Interrupts:
+    """Read lines of /proc/interrupts.
+
+    Args:
+        rows: of the architectures, besides those that any machine may have.
+    """
+
+    def __init__(self, rows: Iterable[InterruptRow] = ()) -> None:
+        self._known = (*rows, *COMMON)
+        self._names = {row.name for row in self._known if row.name}
+        self.snapshots: list[Snapshot] = []
+        self.dropped = 0
+        self._current: Snapshot | None = None
+        self._row: tuple[str, list[int]] | None = None
+        self._between: Snapshot | None = None
+
+    def take(self, line: str) -> int:
+        """Take a line: OTHER, READ or DAMAGED."""
+        if self._row is not None and _FURTHER.match(line):
+            name, numbers = self._row
+            return self._fill(name, numbers, line)
+        status = self._end_row()
+        if _HEADER.match(line):
+            self._begin(tuple(int(word[3:]) for word in line.split())[:_MOST_CPUS])
+            return READ if status is None else DAMAGED
+        found = _ROW.match(line)
+        if found is None:
+            return OTHER if status is None else DAMAGED
+        name, rest = found.groups()
+        here = self._current
+        if not self._wanted(name, rest):
+            if here is None or here.cpus is None or not rest[0].isdecimal():
+                return OTHER if status is None else DAMAGED
+            if name in here.names:  # the next snapshot begins without its header
+                here = self._begin(here.cpus)
+            here.others += 1
+            here.names.add(name)
+            return READ if status is None else DAMAGED
+        if here is None or name in here.names:
+            here = self._begin(None if here is None else here.cpus)
+        here.names.add(name)
+        filled = self._fill(name, [], rest)
+        return filled if status is None else DAMAGED
+
+    def _wanted(self, name: str, rest: str) -> bool:
+        if name in self._names:
+            return rest[0].isdecimal()
+        return bool(re.fullmatch(r"IPI-?\d{1,3}", name)) and rest[0].isdecimal()
+
+    def _fill(self, name: str, numbers: list[int], text: str) -> int:
+        """Read the numbers of a row, or of the next line of one that a mailer wrapped."""
+        words = text.split()
+        taken = 0
+        for word in words:
+            if not (word.isascii() and word.isdecimal()) or len(word) > 20 or len(numbers) >= _MOST_CPUS:
+                break
+            numbers.append(int(word))
+            taken += 1
+        rest = " ".join(words[taken:])
+        here = self._current
+        assert here is not None
+        if rest:
+            here.words[name] = rest
+            self._row = (name, numbers)
+            return DAMAGED if self._end_row() is not None else READ
+        wanted = None if here.cpus is None else len(here.cpus)
+        self._row = (name, numbers)
+        if wanted is not None and len(numbers) > wanted:
+            self._end_row()
+            return DAMAGED
+        return READ
+
+    def _end_row(self) -> str | None:
+        """Put a row away; return what is wrong with it."""
+        if self._row is None:
+            return None
+        (name, numbers), self._row = self._row, None
+        here = self._current
+        assert here is not None
+        if here.cpus is None:
+            here.cpus = tuple(range(len(numbers)))
+        if len(numbers) != len(here.cpus):
+            return f"row {name} has {len(numbers)} of {len(here.cpus)} columns"
+        here.rows[name] = dict(zip(here.cpus, numbers, strict=True))
+        return None
+
+    def _begin(self, cpus: tuple[int, ...] | None) -> Snapshot:
+        self._put_away()
+        self._current = Snapshot(cpus)
+        return self._current
+
+    def _put_away(self) -> None:
+        if self._current is None or not (self._current.rows or self._current.others):
+            return
+        if len(self.snapshots) >= _MOST_SNAPSHOTS:  # the first and the last ones tell
+            self.dropped += 1
+            del self.snapshots[-1]
+        self.snapshots.append(self._current)
+
+    def end(self) -> None:
+        """Take note that the file is at its end."""
+        self._end_row()
+        self._put_away()
+        self._current = None
+
+    def kind_of(self, name: str, words: str) -> InterruptRow | None:
+        """Return what a row counts, by its name or its words."""
+        for row in self._known:
+            if (row.name == name and row.name) or (
+                not row.name and row.words and words.startswith(row.words)
+            ):
+                return row
+        return None
+
+    def part(self) -> InterruptsPart | None:
+        """Return what was found, or None if there was no row that matters."""
+        if not any(one.rows or one.others for one in self.snapshots):
+            return None
+        words: dict[str, str] = {}
+        for one in self.snapshots:
+            words |= one.words
+        names = list(dict.fromkeys(name for one in self.snapshots for name in one.rows))
+        rows = tuple(row for name in names if (row := self._row_part(name, words.get(name, ""))) is not None)
+        return InterruptsPart(rows, len(self.snapshots) + self.dropped, self._cpus())
+
+    def _cpus(self) -> int:
+        return max((len(one.cpus) for one in self.snapshots if one.cpus), default=0)
+
+    def _row_part(self, name: str, words: str) -> Row | None:
+        known = self.kind_of(name, words)
+        series = [one.rows[name] for one in self.snapshots if name in one.rows]
+        if known is None or not series:
+            return None
+        first, last = series[0], series[-1]
+        delta: dict[int, int] | None = None
+        wrapped, back = 0, 0
+        if len(series) > 1:
+            delta = {}
+            for cpu in sorted(first.keys() & last.keys()):
+                total, before = 0, first[cpu]
+                for now in (one[cpu] for one in series[1:] if cpu in one):
+                    step = now - before
+                    if step < 0 and before >= 3 * _WRAPS // 4 and now < _WRAPS // 4:
+                        step, wrapped = step + _WRAPS, wrapped + 1
+                    back += step < 0
+                    total, before = total + step, now
+                delta[cpu] = total
+        return Row(
+            name=name,
+            words=words or known.words,
+            kind=known.kind,
+            doc=known.doc,
+            sums=tuple(sum(one.values()) for one in (series if len(series) <= 16 else [first, last])),
+            last=last,
+            delta=None if back else delta,
+            went_back=back,
+            wrapped=wrapped,
+            cpus_apart=len(first.keys() ^ last.keys()) if len(series) > 1 else 0,
+        )
+
+
+@attrs.frozen
+class Row:
+    """A row in one or more snapshots.
+
+    Args:
+        name, words, kind, doc: as the file and the architecture have them.
+        sums: over all CPUs, of each snapshot; of the first and the last one where there are many.
+        last: by CPU, of the last snapshot.
+        delta: by CPU, from the first to the last one; None with one snapshot, or if a count went down.
+        went_back: counts that went down: another boot, or another machine.
+        wrapped: counters that began again at 0 after 2**32.
+        cpus_apart: CPUs that only one of the two has.
+    """
+
+    name: str
+    words: str
+    kind: str
+    doc: str
+    sums: Sequence[int]
+    last: Mapping[int, int] = attrs.field(hash=False)
+    delta: Mapping[int, int] | None = attrs.field(hash=False)
+    went_back: int
+    wrapped: int
+    cpus_apart: int
+
+    @property
+    def total(self) -> int:
+        """Return the difference if there is one, else the sum since boot."""
+        return sum((self.last if self.delta is None else self.delta).values())
+
+
+@attrs.frozen
+class InterruptsPart:
+    """What snapshots of /proc/interrupts tell.
+
+    Args:
+        rows: those that matter.
+        snapshots: how many there were.
+        cpus: columns.
+    """
+
+    rows: tuple[Row, ...]
+    snapshots: int
+    cpus: int
+    evidence: Mapping[str, int] = attrs.field(factory=Counter, hash=False)
+
+    @property
+    def kind(self) -> str:
+        """Return the name of the format's content."""
+        return "interrupts"
+
+    def row(self, kind: str) -> Row | None:
+        """Return the first row of a kind."""
+        return next((row for row in self.rows if row.kind == kind), None)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Return what can't be known from it."""
+        found = []
+        if self.snapshots == 1:
+            found.append("since when: one snapshot counts since boot; take two, and give both")
+        if any(row.went_back for row in self.rows):
+            found.append(
+                "how many in between: counts went down, so that a boot lies between the snapshots; each is since its "
+                "boot"
+            )
+        if self.row("shootdown") is None:
+            found.append(
+                "how many shootdowns: no row counts them alone; function calls have them among other things"
+            )
+        else:
+            found.append(
+                "how many shootdowns there were: the row counts the CPUs that answered; how many pages, by whom, from "
+                "which call"
+            )
+        found.append("how long the snapshots are apart: /proc/interrupts has no time")
+        return tuple(found)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return nothing: answers are counted, not shootdowns."""
+        return ()
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the cross-checks within it."""
+        tlb, calls = self.row("shootdown"), self.row("call")
+        if tlb is None or calls is None:
+            return ()
+        ahead = [cpu for cpu, count in tlb.last.items() if count > calls.last.get(cpu, count)]
+        return (
+            Check(
+                f"{calls.name} is at least {tlb.name} on each CPU",
+                True if not ahead else None,
+                f"on {len(tlb.last) - len(ahead)} of {len(tlb.last)} CPUs; it need not: one interrupt may run several "
+                "queued calls",
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "snapshots": self.snapshots,
+            "cpus": self.cpus,
+            "rows": [
+                {
+                    "name": row.name,
+                    "words": row.words,
+                    "kind": row.kind,
+                    "sums": list(row.sums),
+                    "difference": None if row.delta is None else sum(row.delta.values()),
+                    "by_cpu": {str(cpu): count for cpu, count in (row.delta or row.last).items()},
+                    "since_boot": row.delta is None,
+                    "went_back": row.went_back,
+                    "wrapped": row.wrapped,
+                    "cpus_in_one_snapshot_only": row.cpus_apart,
+                }
+                for row in self.rows
+            ],
+        }

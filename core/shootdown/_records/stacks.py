@@ -1,0 +1,310 @@
+"""Read counts by stack: maps of bpftrace as text or JSON, and folded stacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from shootdown._records import paths
+from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check, add, largest
+from shootdown._values.recorded import StackName
+
+_BEGIN = re.compile(r"\s*@(\w*)\[\s*(.*)$")
+_END = re.compile(r"^\s*(.*?)\]:\s*(-?\d{1,20})\s*$")
+_ONE_LINE = re.compile(r"\s*@(\w*)\[(.*)\]:\s*(-?\d{1,20})\s*$")
+_SCALAR = re.compile(r"\s*@(\w*):\s*(-?\d{1,20})?\s*$")
+_BUCKET = re.compile(
+    r"\s*[\[(](-?\d+)([KMGT]?)(?:,\s*(?:-?\d+|\.\.\.)[KMGT]?[\])]|\])\s+(\d{1,20})\s*\|[@ ]*\|?\s*$"
+)
+_FRAME = re.compile(
+    r"\s*((?:0x)?[0-9a-f]{6,16}|[A-Za-z_.$][\w.$:~<>*&,() -]*?)(\+(?:0x)?[0-9a-f]+)?(?:\s+\[\w+\])?,?\s*$"
+)
+_FOLDED = re.compile(r"\s*([^\s;][^;]*(?:;[^;]+){1,200})\s+(\d{1,20})\s*$")
+_HEADER = re.compile(
+    r"\s*(?:Attaching \d+ probe|Attached \d+ probe|Lost (\d+) events|WARNING:? .*[Ll]ost (\d+) events?)"
+)
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_MOST_FRAMES = 256
+#: What JSON of bpftrace has besides maps.
+_NOTHING = ("attached_probes", "printf", "time", "join", "syscall", "value", "cat", "helper_error")
+
+
+class Stacks:
+    """Read counts by stack.
+
+    Args:
+        functions: of the architectures' flushes.
+    """
+
+    def __init__(self, functions: Iterable[StackName] = ()) -> None:
+        self._functions = tuple(functions)
+        self._open: list[str] | None = None
+        self._histogram = ""
+        self.stacks = 0
+        self.total = 0
+        self.by_path: Counter[tuple[str, bool | None]] = Counter()
+        self.by_call: Counter[str] = Counter()
+        self.by_first: Counter[str] = Counter()
+        self.unattributed: Counter[str] = Counter()
+        self.scalars: dict[str, Counter[str]] = {}
+        self.histograms: dict[str, Counter[int]] = {}
+        self.seen: Counter[str] = Counter()
+        self.lost = 0
+        self.forms: Counter[str] = Counter()
+
+    def take(self, line: str) -> int:
+        """Take a line: OTHER, READ or DAMAGED."""
+        if self._open is not None:
+            return self._within(line)
+        header = _HEADER.match(line)
+        if header is not None:
+            self.lost += int(header[1] or header[2] or 0)
+            return READ
+        if line.startswith("{") and '"type"' in line:
+            return self._json(line)
+        if self._histogram and (bucket := _BUCKET.match(line)) is not None:
+            table = self.histograms.setdefault(self._histogram, Counter())
+            add(table, int(bucket[1]) << _UNITS[bucket[2]], int(bucket[3]), rest=0)
+            return READ
+        if line.lstrip().startswith("@"):
+            return self._map(line)
+        self._histogram = ""
+        folded = _FOLDED.match(line)
+        if folded is not None:
+            frames = [paths.plain(part) for part in reversed(folded[1].split(";"))][:_MOST_FRAMES]
+            self.forms["folded stacks"] += 1
+            self._stack(frames, int(folded[2]))
+            return READ
+        return OTHER
+
+    def _map(self, line: str) -> int:
+        one = _ONE_LINE.match(line)
+        if one is not None:
+            table = self.scalars.setdefault(one[1] or "@", Counter()) if len(self.scalars) < 64 else Counter()
+            add(table, one[2].strip(), int(one[3]))
+            self.forms["bpftrace text"] += 1
+            return READ
+        scalar = _SCALAR.match(line)
+        if scalar is not None:
+            if scalar[2] is None:
+                self._histogram = scalar[1] or "@"
+            elif len(self.scalars) < 64:
+                add(self.scalars.setdefault(scalar[1] or "@", Counter()), "", int(scalar[2]))
+            return READ
+        begin = _BEGIN.match(line)
+        if begin is None:
+            histogram = re.match(r"\s*@(\w*)\[.*\]:\s*$", line)
+            if histogram is None:
+                return OTHER
+            self._histogram = histogram[1] or "@"
+            return READ
+        if begin[2].endswith("]:"):
+            self._histogram = begin[1] or "@"
+            return READ
+        self._open = []
+        return READ
+
+    def _within(self, line: str) -> int:
+        assert self._open is not None
+        end = _END.match(line)
+        if end is not None:
+            frames, self._open = self._open, None
+            count = int(end[2])
+            if count < 0:
+                return DAMAGED
+            self.forms["bpftrace text"] += 1
+            self._stack(frames, count)
+            return READ
+        if line.lstrip().startswith("@"):  # the map before has no end
+            self._open = None
+            self._map(line)
+            return DAMAGED
+        found = _FRAME.match(line)
+        if found is None and line.strip() not in ("", ","):
+            self._open = None
+            return DAMAGED
+        if found is not None and len(self._open) < _MOST_FRAMES:
+            self._open.append(paths.plain(found[1]))
+        return READ
+
+    def _json(self, line: str) -> int:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            return DAMAGED
+        kind, data = found.get("type"), found.get("data")
+        if kind in ("lost_events",) and isinstance(data, dict):
+            lost = data.get("events", 0)
+            self.lost += lost if isinstance(lost, int) and lost > 0 else 0
+            return READ
+        if kind in ("map", "hist", "lhist", "stats", "tseries") and isinstance(data, dict):
+            return self._json_map(str(kind), data)
+        return READ if isinstance(kind, str) and kind in _NOTHING else OTHER
+
+    def _json_map(self, kind: str, data: Mapping[str, Any]) -> int:
+        status = READ
+        for name, table in data.items():
+            if isinstance(table, int):
+                add(self.scalars.setdefault(name.lstrip("@") or "@", Counter()), "", table)
+                continue
+            if isinstance(table, list) and kind in ("hist", "lhist"):
+                for bucket in table:
+                    low, count = (
+                        (bucket.get("min", 0), bucket.get("count")) if isinstance(bucket, dict) else (0, None)
+                    )
+                    if isinstance(low, int) and isinstance(count, int) and count >= 0:
+                        add(
+                            self.histograms.setdefault(name.lstrip("@") or "@", Counter()), low, count, rest=0
+                        )
+                    else:
+                        status = DAMAGED
+                continue
+            if not isinstance(table, dict):
+                status = DAMAGED
+                continue
+            for key, count in table.items():
+                if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                    status = DAMAGED if kind == "map" else status
+                elif "\n" in key:
+                    frames = [
+                        paths.plain(part.strip().rstrip(","))
+                        for part in key.split("\n")[:_MOST_FRAMES]
+                        if part.strip().strip(",")
+                    ]
+                    self.forms["bpftrace JSON"] += 1
+                    self._stack(frames, count)
+                elif len(self.scalars) < 64:
+                    add(self.scalars.setdefault(name.lstrip("@") or "@", Counter()), key, count)
+        return status
+
+    def _stack(self, frames: list[str], count: int) -> None:
+        self.stacks += 1
+        self.total += count
+        found = paths.attribute(frames, self._functions)
+        add(self.by_path, (found.path, found.flushes), count, rest=("", None))
+        if found.syscall:
+            add(self.by_call, found.syscall, count)
+        for name in frames:
+            add(self.seen, name, count)
+        if frames:
+            add(self.by_first, frames[0], count)
+            if not found.path:
+                add(self.unattributed, " < ".join(frames[:3]), count)
+
+    def end(self) -> None:
+        """Take note that the file is at its end."""
+        self._open = None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a map has begun and not ended."""
+        return self._open is not None
+
+    def part(self) -> StacksPart | None:
+        """Return what was found, or None if there was nothing."""
+        if not self.stacks and not self.scalars and not self.histograms:
+            return None
+        return StacksPart(
+            form=self.forms.most_common(1)[0][0] if self.forms else "bpftrace text",
+            stacks=self.stacks,
+            total=self.total,
+            by_path=dict(self.by_path),
+            by_call=dict(largest(self.by_call)),
+            by_first=dict(largest(self.by_first, 5)),
+            unattributed=dict(largest(self.unattributed, 5)),
+            scalars={name: dict(largest(table, 50)) for name, table in self.scalars.items()},
+            histograms={name: dict(sorted(table.items())) for name, table in self.histograms.items()},
+            lost=self.lost,
+            evidence=dict(self.seen),
+        )
+
+
+@attrs.frozen
+class StacksPart:
+    """What counts by stack tell.
+
+    Args:
+        form: the format.
+        stacks: different ones that were read.
+        total: of all counts.
+        by_path: counts by kernel path, and whether it flushes user pages (None where nothing tells).
+        by_call: counts by system call.
+        by_first: counts by innermost function: where the probe was.
+        unattributed: stacks of which nothing tells the path.
+        scalars: maps without stacks.
+        histograms: lower ends of buckets and counts, by map.
+        lost: events that are missing.
+        evidence: functions that were seen.
+    """
+
+    form: str
+    stacks: int
+    total: int
+    by_path: Mapping[tuple[str, bool | None], int] = attrs.field(hash=False)
+    by_call: Mapping[str, int] = attrs.field(hash=False)
+    by_first: Mapping[str, int] = attrs.field(hash=False)
+    unattributed: Mapping[str, int] = attrs.field(hash=False)
+    scalars: Mapping[str, Mapping[str, int]] = attrs.field(hash=False)
+    histograms: Mapping[str, Mapping[int, int]] = attrs.field(hash=False)
+    lost: int
+    evidence: Mapping[str, int] = attrs.field(hash=False)
+
+    @property
+    def kind(self) -> str:
+        """Return the name of the format's content."""
+        return "stacks"
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Return what can't be known from it."""
+        found = []
+        if self.stacks:
+            found.append(
+                "of how many pages, how many targets each, and how long: a count by stack has none of these"
+            )
+            found.append(
+                "what was counted: the file doesn't name the probe; its innermost functions are shown"
+            )
+        nothing = sum(count for (path, _), count in self.by_path.items() if not path)
+        if nothing:
+            found.append(f"what {nothing:,} of {self.total:,} are for: nothing in their stacks tells")
+        if self.lost:
+            found.append(f"{self.lost:,} events were lost: counts are lower bounds")
+        return tuple(found)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the flushes of user pages, by path."""
+        return tuple(
+            Cell(path, None, None, count)
+            for (path, flushes), count in sorted(self.by_path.items(), key=str)
+            if flushes
+        )
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the cross-checks within it."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "format": self.form,
+            "stacks": self.stacks,
+            "total": self.total,
+            "by_path": [
+                {"path": path or None, "flushes_user_pages": flushes, "count": count}
+                for (path, flushes), count in sorted(self.by_path.items(), key=lambda pair: -pair[1])
+            ],
+            "by_system_call": dict(self.by_call),
+            "by_innermost_function": dict(self.by_first),
+            "unattributed": dict(self.unattributed),
+            "maps": {name: dict(table) for name, table in self.scalars.items()},
+            "histograms": {
+                name: {str(low): n for low, n in table.items()} for name, table in self.histograms.items()
+            },
+            "lost_events": self.lost,
+        }

@@ -1,0 +1,225 @@
+"""Counters: snapshots of /proc/interrupts and /proc/vmstat, perf stat, shares of perf report, and their cross-checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shootdown._records.interrupts import InterruptsPart
+from shootdown._records.perf_stat import PerfStatPart
+from shootdown._records.recording import Recording
+from shootdown._records.shares import SharesPart
+from shootdown._records.vmstat import VmstatPart
+from shootdown._values.errors import ShootdownError
+
+Read = Callable[..., Recording]
+
+FIRST = """\
+           CPU0       CPU1       CPU2
+  9:          1          0          0   IO-APIC    9-fasteoi   acpi
+RES:        100        200        300   Rescheduling interrupts
+CAL:       1000       1100       1200   Function call interrupts
+TLB:         10         20         30   TLB shootdowns
+ERR:          0
+MIS:          0
+"""
+SECOND = """\
+           CPU0       CPU1       CPU2
+  9:          1          0          0   IO-APIC    9-fasteoi   acpi
+RES:        101        200        300   Rescheduling interrupts
+CAL:       1015       1100       1207   Function call interrupts
+TLB:         15         20         37   TLB shootdowns
+ERR:          0
+MIS:          0
+"""
+VMSTAT = "nr_free_pages 100\nnr_tlb_remote_flush {}\nnr_tlb_remote_flush_received {}\nnr_tlb_local_flush_one 5\n"
+
+
+def rows(found: Recording) -> InterruptsPart:
+    (part,) = (part for part in found.parts if isinstance(part, InterruptsPart))
+    return part
+
+
+def test_two_snapshots_are_a_difference_and_one_is_since_boot(recorded: Read) -> None:
+    both = rows(recorded(FIRST, SECOND)).row("shootdown")
+    assert both is not None
+    assert (both.delta, both.total, tuple(both.sums)) == ({0: 5, 1: 0, 2: 7}, 12, (60, 72))
+    one = recorded(FIRST)
+    alone = rows(one).row("shootdown")
+    assert alone is not None
+    assert (alone.delta, alone.total) == (None, 60)
+    assert any("since boot" in text for text in one.unknown)
+
+
+def test_two_snapshots_may_be_in_one_file_with_or_without_the_second_header(recorded: Read) -> None:
+    for text in (FIRST + SECOND, FIRST + "".join(SECOND.splitlines(keepends=True)[1:])):
+        found = rows(recorded(text)).row("shootdown")
+        assert found is not None
+        assert found.total == 12
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "TLB: 10 20\n     30   TLB shootdowns\n",
+        "TLB:\t10\t20\t30\tTLB shootdowns\n",
+        "> TLB: 10 20 30   TLB shootdowns\n",
+        "TLB: 10 20 30\n   TLB shootdowns\n",
+        "TLB: 10\n20\n30 TLB shootdowns\n",
+        "TLB:         10         20         30\n",
+    ],
+)
+def test_a_row_that_a_mailer_wrapped_tabbed_or_quoted_is_whole(recorded: Read, row: str) -> None:
+    found = rows(recorded("           CPU0       CPU1       CPU2\n" + row)).row("shootdown")
+    assert found is not None
+    assert list(found.last.values()) == [10, 20, 30]
+
+
+def test_a_row_with_too_few_or_too_many_columns_is_damaged_and_not_summed(recorded: Read) -> None:
+    for row in ("TLB: 10 20 TLB shootdowns\n", "TLB: 10 20 30 40 TLB shootdowns\n"):
+        found = recorded("  CPU0  CPU1  CPU2\nCAL: 1 2 3 Function call interrupts\n" + row)
+        assert rows(found).row("shootdown") is None
+        assert found.files[0].damaged == 1
+        assert found.files[0].first is not None
+
+
+def test_a_counter_that_goes_down_is_another_boot_and_no_difference(recorded: Read) -> None:
+    found = recorded(SECOND, FIRST)
+    row = rows(found).row("shootdown")
+    assert row is not None
+    assert (row.delta, row.went_back) == (None, 2)
+    assert any("a boot lies between" in text for text in found.unknown)
+
+
+def test_a_counter_that_passes_two_to_the_32_begins_at_zero(recorded: Read) -> None:
+    head = " CPU0 CPU1\n"
+    found = rows(
+        recorded(
+            head + f"TLB: {2**32 - 10} 5 TLB shootdowns\n",
+            head + "TLB: 20 6 TLB shootdowns\n",
+        )
+    ).row("shootdown")
+    assert found is not None
+    assert (found.delta, found.wrapped) == ({0: 30, 1: 1}, 1)
+
+
+def test_a_cpu_that_is_in_one_snapshot_alone_is_left_out(recorded: Read) -> None:
+    found = rows(
+        recorded(" CPU0 CPU1\nTLB: 1 2 TLB shootdowns\n", " CPU0 CPU3\nTLB: 4 9 TLB shootdowns\n")
+    ).row("shootdown")
+    assert found is not None
+    assert (found.delta, found.cpus_apart) == ({0: 3}, 2)
+
+
+@pytest.mark.parametrize(
+    ("arch", "device"),
+    [("arm64", " 11:  5  6  GICv3  27 Level     arch_timer\n"), ("riscv", " 10:  5  6  RISC-V INTC   5 Edge      riscv-timer\n")],
+)
+def test_ipi_rows_are_told_by_their_words(recorded: Read, arch: str, device: str) -> None:
+    found = recorded(
+        "  CPU0  CPU1\n" + device + "IPI0:  3  4  Rescheduling interrupts\nIPI1:  7  8  Function call interrupts\n"
+        "IPI5:  1  1  IRQ work interrupts\n"
+    )
+    assert found.archs == (arch,)
+    assert rows(found).row("shootdown") is None
+    calls = rows(found).row("call")
+    assert calls is not None
+    assert (calls.name, calls.total) == ("IPI1", 15)
+    assert any("no row counts them alone" in text for text in found.unknown)
+
+
+def test_the_tlb_row_is_checked_against_vmstat(recorded: Read) -> None:
+    found = recorded(FIRST, VMSTAT.format(1, 100), SECOND, VMSTAT.format(7, 112))
+    (part,) = (part for part in found.parts if isinstance(part, VmstatPart))
+    assert part.values["nr_tlb_remote_flush"] == 6
+    assert part.targets == 2
+    assert [check.holds for check in found.checks] == [True, True, True]
+    assert {(cell.targets, cell.count) for cell in found.cells()} == {(2, 6)}
+    wrong = recorded(FIRST, VMSTAT.format(1, 100), SECOND, VMSTAT.format(2, 9100))
+    assert [check.holds for check in wrong.checks] == [True, False, False]
+
+
+def test_vmstat_without_flush_counters_says_which_option_it_lacks(recorded: Read) -> None:
+    found = recorded("nr_free_pages 5\npgfault 7\n")
+    assert any("CONFIG_DEBUG_TLBFLUSH" in text for text in found.unknown)
+
+
+def test_a_mean_of_targets_is_kept_in_whole_shootdowns(recorded: Read) -> None:
+    found = recorded(VMSTAT.format(0, 0), VMSTAT.format(4, 10))
+    assert {(cell.targets, cell.count) for cell in found.cells()} == {(2, 2), (3, 2)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " Performance counter stats for 'system wide':\n\n       1,234,567      tlb:tlb_flush\n\n 10.01 seconds time elapsed\n",
+        " Performance counter stats for 'a':\n\n 1.234.567      tlb:tlb_flush:u   ( +-  0.10% )\n",
+        " Performance counter stats for 'a':\n\nCPU0   1,234,000  tlb:tlb_flush\nCPU1         567  tlb:tlb_flush\n",
+        "     1.000123456        1,234,567      tlb:tlb_flush\n",
+        "1234567,,tlb:tlb_flush,100,100.00,,\n",
+        "CPU0,1,1234567,,tlb:tlb_flush,100,100.00,,\n",
+        '{"counter-value" : "1234567.000000", "unit" : "", "event" : "tlb:tlb_flush", "pcnt-running" : 100.00}\n',
+    ],
+)
+def test_perf_stat_is_read_in_each_of_its_forms(recorded: Read, text: str) -> None:
+    (part,) = recorded(text).parts
+    assert isinstance(part, PerfStatPart)
+    assert sum(run["tlb:tlb_flush"] for run in part.runs) == 1234567
+    assert any("which of the tlb_flush events" in text for text in part.unknown)
+
+
+def test_perf_stat_names_what_was_not_counted_or_scaled(recorded: Read) -> None:
+    (part,) = recorded(
+        " Performance counter stats for 'a':\n\n   <not supported>   tlb:tlb_flush\n   500  dTLB-load-misses   (49.98%)\n"
+    ).parts
+    assert isinstance(part, PerfStatPart)
+    assert (part.not_counted, part.scaled) == (("tlb:tlb_flush",), ("dTLB-load-misses",))
+
+
+def test_a_row_since_boot_beside_events_of_a_run_is_said_to_be_one(recorded: Read) -> None:
+    found = recorded(FIRST + " Performance counter stats for 'a':\n\n  50  tlb:tlb_flush\n")
+    (check,) = (check for check in found.checks if "tlb_flush events" in check.what)
+    assert check.holds is None
+    assert "since boot" in check.text
+
+
+def test_shares_of_perf_report_are_summed_by_reason(recorded: Read) -> None:
+    found = recorded(
+        """\
+        # Samples: 8K of event 'tlb:tlb_flush'
+        # Event count (approx.): 8000
+            60.00%  pages:1 reason:local MM shootdown (3)
+            25.00%  pages:1 reason:remote IPI send (4)
+            10.00%  pages:-1 reason:remote IPI send (4)
+             5.00%  pages:0 reason:remote wrong CPU (5)
+        """
+    )
+    (part,) = found.parts
+    assert isinstance(part, SharesPart)
+    assert part.of_reason(4) == 35
+    assert {(cell.pages, cell.targets, cell.count) for cell in found.cells()} == {(-1, None, 800), (1, None, 2000)}
+    assert found.checks[0].holds
+    assert str(found.releases) == "6.13 or later"
+
+
+def test_profiles_that_follow_one_another_are_not_added_up(recorded: Read) -> None:
+    found = recorded(
+        """\
+        18.00%  [kernel]   [k] smp_call_function_many_cond
+         2.00%  db         [.] main
+         7.00%  smp_call_function_many_cond
+         1.50%  flush_tlb_func   (the handler)
+        """
+    )
+    (part,) = found.parts
+    assert isinstance(part, SharesPart)
+    assert [dict(profile)["smp_call_function_many_cond"][0] for profile in part.profiles] == [18, 7]
+    assert any("membarrier" in text for text in found.unknown)
+
+
+def test_a_file_of_something_else_is_refused_with_its_first_line(recorded: Read) -> None:
+    with pytest.raises(ShootdownError, match="nothing in it is of a form that is known; its first line is 'Dear all,'"):
+        recorded("Dear all,\nthe machine is slow.\n")
+    with pytest.raises(ShootdownError, match="it is empty"):
+        recorded("")
