@@ -62,7 +62,7 @@ class Events:
         if not line or line.isspace():
             return READ
         first = line[0]
-        if self.events and (first in " \t") and (function := frame(line)) is not None:
+        if self.events and first in " \t=" and (function := frame(line)) is not None:
             if len(self._frames) < _FRAMES:
                 self._frames.append(paths.plain(function))
             return READ

@@ -231,6 +231,8 @@ def read(
         if kinds & {*one.kinds} and evidence.may_be(found, one.first)
     ]
     unknown = list(dict.fromkeys([*(text for part in parts for text in part.unknown), *silent]))
+    if any(isinstance(part, VmstatPart) and part.cells() for part in parts):
+        unknown = [text for text in unknown if not text.startswith("how many shootdowns there were")]
     if not archs:
         unknown.append("which architecture it is from: give --arch")
     checks = [check for part in parts for check in part.checks()]

@@ -452,7 +452,7 @@ def _lockups(part: LockupsPart, width: int) -> Iterator[str]:
                 f"CPU {wait.target}",
                 f"{exact(wait.ns)} ns",
                 wait.callback,
-                wait.path or _UNTOLD,
+                wait.path or ("user pages" if wait.flushes else _UNTOLD),
                 wait.at or "-",
             ]
             for wait in waits[:_ROWS]
