@@ -1,5 +1,8 @@
 """Counters: snapshots of /proc/interrupts and /proc/vmstat, perf stat, shares of perf report, and their cross-checks."""
 
+# Lines of recordings are as long as tracers and kernels write them.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -33,7 +36,9 @@ TLB:         15         20         37   TLB shootdowns
 ERR:          0
 MIS:          0
 """
-VMSTAT = "nr_free_pages 100\nnr_tlb_remote_flush {}\nnr_tlb_remote_flush_received {}\nnr_tlb_local_flush_one 5\n"
+VMSTAT = (
+    "nr_free_pages 100\nnr_tlb_remote_flush {}\nnr_tlb_remote_flush_received {}\nnr_tlb_local_flush_one 5\n"
+)
 
 
 def rows(found: Recording) -> InterruptsPart:
@@ -114,11 +119,16 @@ def test_a_cpu_that_is_in_one_snapshot_alone_is_left_out(recorded: Read) -> None
 
 @pytest.mark.parametrize(
     ("arch", "device"),
-    [("arm64", " 11:  5  6  GICv3  27 Level     arch_timer\n"), ("riscv", " 10:  5  6  RISC-V INTC   5 Edge      riscv-timer\n")],
+    [
+        ("arm64", " 11:  5  6  GICv3  27 Level     arch_timer\n"),
+        ("riscv", " 10:  5  6  RISC-V INTC   5 Edge      riscv-timer\n"),
+    ],
 )
 def test_ipi_rows_are_told_by_their_words(recorded: Read, arch: str, device: str) -> None:
     found = recorded(
-        "  CPU0  CPU1\n" + device + "IPI0:  3  4  Rescheduling interrupts\nIPI1:  7  8  Function call interrupts\n"
+        "  CPU0  CPU1\n"
+        + device
+        + "IPI0:  3  4  Rescheduling interrupts\nIPI1:  7  8  Function call interrupts\n"
         "IPI5:  1  1  IRQ work interrupts\n"
     )
     assert found.archs == (arch,)
@@ -198,7 +208,10 @@ def test_shares_of_perf_report_are_summed_by_reason(recorded: Read) -> None:
     (part,) = found.parts
     assert isinstance(part, SharesPart)
     assert part.of_reason(4) == 35
-    assert {(cell.pages, cell.targets, cell.count) for cell in found.cells()} == {(-1, None, 800), (1, None, 2000)}
+    assert {(cell.pages, cell.targets, cell.count) for cell in found.cells()} == {
+        (-1, None, 800),
+        (1, None, 2000),
+    }
     assert found.checks[0].holds
     assert str(found.releases) == "6.13 or later"
 
@@ -219,7 +232,9 @@ def test_profiles_that_follow_one_another_are_not_added_up(recorded: Read) -> No
 
 
 def test_a_file_of_something_else_is_refused_with_its_first_line(recorded: Read) -> None:
-    with pytest.raises(ShootdownError, match="nothing in it is of a form that is known; its first line is 'Dear all,'"):
+    with pytest.raises(
+        ShootdownError, match="nothing in it is of a form that is known; its first line is 'Dear all,'"
+    ):
         recorded("Dear all,\nthe machine is slow.\n")
     with pytest.raises(ShootdownError, match="it is empty"):
         recorded("")

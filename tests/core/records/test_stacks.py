@@ -1,5 +1,8 @@
 """Counts by stack, kernel logs and benchmarks: what each flush is for, and what is no flush at all."""
 
+# Lines of recordings are as long as tracers and kernels write them.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import json

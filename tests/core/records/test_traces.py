@@ -1,5 +1,8 @@
 """Traces in each text format: what is a shootdown, of whom, of how many pages, to how many CPUs, and how long."""
 
+# Lines of recordings are as long as tracers and kernels write them.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -293,7 +296,9 @@ def test_an_interrupt_to_a_mask_counts_once_for_each_cpu(recorded: Read, mask: s
 
 
 def test_a_damaged_event_is_counted_and_shown_and_what_was_before_is_kept(recorded: Read) -> None:
-    found = recorded(OLD + "          worker-411   [002]  1000.500001: tlb_flush:   pages:1 reason:remote ipi\n")
+    found = recorded(
+        OLD + "          worker-411   [002]  1000.500001: tlb_flush:   pages:1 reason:remote ipi\n"
+    )
     (file,) = found.files
     assert (file.damaged, file.others, events(found).groups.whole) == (1, 0, 2)
     assert file.first is not None

@@ -1,5 +1,8 @@
 """Recordings of real machines: traces, counters, logs; damaged, mixed, packed."""
 
+# Lines of recordings are as long as tracers and kernels write them.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import gzip
