@@ -10,7 +10,7 @@ import attrs
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.kernel import Kernel, settled, switches_of
-from shootdown._values.series import BY_NAME, Release, newest_known, parse_release
+from shootdown._values.series import BY_NAME, Release, newest_known, parse_release, spelled_out
 
 __all__ = ["CHANGES", "Change", "HasChanges", "newest_known", "resolve"]
 
@@ -44,11 +44,13 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
     """Return the kernel that a release, or a proposal that was never merged, is on an architecture.
 
     Args:
-        name: `6.12.74`, `7.0` (7.0.0), `6.16-rc1`, `proposal:NAME` or `proposal:NAME@6.19`.
+        name: `6.12.74`, `7.0` (7.0.0), `6.16-rc1`, `latest`, what `uname -r` prints, `proposal:NAME` or
+            `proposal:NAME@6.19`.
         architecture: whose changes and switches to use.
 
     Returns:
-        The kernel, `name` as it was given, with a remark for each uncertainty.
+        The kernel, with a remark for each uncertainty; `name` as it was given, but for `latest` and its like the
+        release that it stands for.
 
     Raises:
         ShootdownError: there is no such release or proposal.
@@ -58,7 +60,7 @@ def resolve(name: str, architecture: HasChanges) -> Kernel:
     remarks = [*([] if remark is None else [remark]), *(doubt for _, doubt in doubts)]
     if proposal is not None:
         remarks.append(f"{_PROPOSAL}{proposal} was never merged: this is {release} with it")
-    return kernel_with(changes, architecture, name=name, release=str(release), remarks=remarks)
+    return kernel_with(changes, architecture, name=spelled_out(name), release=str(release), remarks=remarks)
 
 
 def changes_of(name: str, architecture: HasChanges) -> tuple[tuple[Change, ...], tuple[Doubt, ...]]:

@@ -8,6 +8,7 @@ from typing import Literal
 import attrs
 
 from shootdown._values.errors import ShootdownError
+from shootdown._values.uname import upstream
 
 AS_OF = "2026-11-30"
 """The day on which the releases below were looked up, and the changelogs read. Not the day of a run."""
@@ -89,7 +90,12 @@ PLAUSIBLE_AHEAD = {"longterm": 200, "stable": 100, "ended": 20}
 HIGHEST_RC = 8
 """The most release candidates of any series since 5.10."""
 
-_FORM = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,99})|-rc(\d{1,4}))?", re.ASCII)
+#: A number as releases have it: without a zero in front.
+_N = r"(0|[1-9]\d{0,3})"
+_FORM = re.compile(rf"v?{_N}\.{_N}(?:\.(0|[1-9]\d{{0,98}})|-rc(\d{{1,4}}))?", re.ASCII)
+
+LATEST = ("latest", "stable", "longterm")
+"""Words that stand for a release: the newest of all that are known, the newest stable one, the newest longterm one."""
 
 
 @attrs.frozen
@@ -123,24 +129,45 @@ def newest_known() -> str:
     return str(Release(last.name, last.newest))
 
 
+def spelled_out(text: str) -> str:
+    """Return the release that a word of `LATEST` stands for, as of `AS_OF`; any other text as it is."""
+    if text not in LATEST:
+        return text
+    states = {"latest": ("stable", "longterm"), "stable": ("stable",), "longterm": ("longterm",)}[text]
+    last = [series for series in SERIES if series.state in states][-1]
+    return str(Release(last.name, last.newest))
+
+
 def parse_release(text: str) -> tuple[Release, str | None]:
-    """Read a release, with a remark if its point release is newer than the newest known one.
+    """Read a release, with a remark where it isn't certain: newer than the tables, or a distribution's kernel.
 
     Args:
-        text: `6.12.74`, `7.0` (which means 7.0.0) or `6.16-rc1`.
+        text: `6.12.74`, `7.0` (which means 7.0.0), `6.16-rc1`, a word of `LATEST`, or what `uname -r` prints.
 
     Returns:
         The release, and a remark or None.
 
     Raises:
-        ShootdownError: the text is no release, its series is unknown or its point release absurd.
+        ShootdownError: the text is no release, its series is unknown or its point release absurd; or it is a
+            distribution's kernel whose name says no release.
     """
+    if text in LATEST:
+        return _parse(spelled_out(text))[0], f"{text}: as of {AS_OF}"
+    if _FORM.fullmatch(text) is None:
+        found = upstream(text)
+        if found is not None:
+            release, remark = _parse(found[0])
+            return release, found[1] if remark is None else f"{found[1]}; {remark}"
+    return _parse(text)
+
+
+def _parse(text: str) -> tuple[Release, str | None]:
     form = _FORM.fullmatch(text)
     if form is None:
         start = _FORM.match(text)
         hint = f"; nearest: {start[0].removeprefix('v')}" if start is not None else ""
         raise ShootdownError(
-            f"kernel {text!r} is not a release: write 6.12.74, 7.0, 6.16-rc1 or proposal:NAME{hint}"
+            f"kernel {text!r} is not a release: write 6.12.74, 7.0, 6.16-rc1, latest or proposal:NAME{hint}"
         )
     name = f"{int(form[1])}.{int(form[2])}"
     series = BY_NAME.get(name)
