@@ -33,6 +33,25 @@ COMMANDS = {
     "plugins": "List the plugins that are loaded, and why others are not.",
 }
 
+#: What `shootdown` alone prints: a question a line, and the command that answers it.
+START = """\
+shootdown: how many IPIs and flushes, who caused them, and can it go wrong
+
+What does it cost, before and after?
+  shootdown compare hugetlb-munmap -p tables=4 --kernel 6.1.158,6.1.180
+Am I hit, since when, and what has the fix?
+  shootdown history fork-storm --arch x86 --series 6.1 --advise
+Who caused each interrupt?
+  shootdown explain hugetlb-munmap -p tables=2
+Can it go wrong? Does my patch make it safe?
+  shootdown explore unshare-walk-cache --arch arm64 --kernel 7.0,7.1
+  shootdown explore unshare-gup --patch FILE.py
+What does another way to flush give?
+  shootdown compare anonymous -p times=10000 --platform amd-server,intel-server
+
+What can I choose?            shootdown list; shootdown list workloads NAME
+All commands, and one's help  shootdown --help; shootdown COMMAND --help"""
+
 ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
 """The environment variable that shows the traceback of a plugin's error."""
 
@@ -126,10 +145,18 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         context.exit()
 
 
+def _start() -> None:
+    """Say what to try where no command is given."""
+    if click.get_current_context().invoked_subcommand is None:
+        print(START)
+
+
 _frame = _Frame(
     "shootdown",
     help="Emulate how Linux tears down and unshares page tables, on each architecture.",
     no_args_is_help=False,
+    invoke_without_command=True,
+    callback=_start,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=[
         click.Option(

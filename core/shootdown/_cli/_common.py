@@ -280,9 +280,7 @@ def _reader(read: Callable[[Any], Any], absent: object) -> Callable[..., Any]:
 # `-p` and `--set` are handed on as they are: parameters and switches know what their values are.
 arch_option = _list_option("--arch", "Architectures, in the order of the rows.")
 platform_option = _list_option("--platform", "Platforms: CPU model and hypervisor.")
-kernel_option = _list_option(
-    "--kernel", "Releases (6.12.74, latest, or what uname -r prints), or proposal:NAME."
-)
+kernel_option = _list_option("--kernel", "Releases such as 6.12.74, or proposal:NAME.")
 cpus_option = click.option(
     "--cpus",
     metavar="N,...",

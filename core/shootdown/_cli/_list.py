@@ -10,6 +10,7 @@ import attrs
 import click
 
 from shootdown._cli import _common
+from shootdown._cli._list_one import write_one
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
 from shootdown._values.architecture import Architecture
@@ -163,25 +164,30 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
 
 @_common.command("list")
 @click.argument("kind", required=False, metavar="[KIND]")
+@click.argument("name", required=False, metavar="[NAME]")
 @_common.arch_option
 @_common.json_option
-def command(kind: str | None, arch: tuple[str, ...], as_json: bool) -> None:
+def command(kind: str | None, name: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     """List what there is to choose from; without a kind, how much there is of each.
 
-    KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats or settings.
+    KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats or settings. With the NAME of a
+    workload or scenario: its parameters, what they may be and what they mean. With a series such as 6.1: its changes.
     """
     if kind is not None and kind not in KINDS:
         raise ShootdownError(f"there is nothing called {kind!r} to list; {nearest(kind, KINDS)}")
     installed = registry()
     chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
-    listed = {name: rows(installed, chosen) for name, rows in KINDS.items() if kind in (None, name)}
+    if kind is not None and name is not None:
+        write_one(kind, name, installed, chosen, as_json=as_json)
+        return
+    listed = {one: rows(installed, chosen) for one, rows in KINDS.items() if kind in (None, one)}
     if as_json:
         as_of = {"kernels_as_of": {"date": AS_OF, "newest": newest_known()}} if "kernels" in listed else {}
         _common.write_json({"schema": 1, **as_of, **listed})
     elif kind is None:
         _common.write_table(
             ("kind", "count", "such as"),
-            [(name, len(rows), _examples(rows)) for name, rows in listed.items()],
+            [(one, len(rows), _examples(rows)) for one, rows in listed.items()],
             right=("count",),
         )
     else:

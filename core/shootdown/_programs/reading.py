@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -139,7 +140,7 @@ def _parameters(source: Source) -> Iterable[Parameter]:
             raise source.wrong(
                 "it is a number from 0 to 1,000,000,000, true, false or a text", "parameters", name
             )
-        yield Parameter(name, value, f"the program's own; ${name} in {source.file}")
+        yield Parameter(name, value, f"what ${name} stands for in {Path(str(source.file)).name}")
 
 
 def _keys(source: Source, table: object, known: Iterable[str], *keys: str) -> Mapping[str, Any]:

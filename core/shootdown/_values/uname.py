@@ -12,7 +12,8 @@ import re
 from shootdown._values.errors import ShootdownError
 
 _FORM = re.compile(r"(\d{1,4}\.\d{1,4})(?:\.(\d{1,9}))?(?:-rc(\d{1,4}))?((?:[-+~.][\w.+~-]*)?)", re.ASCII)
-#: An enterprise kernel: `5.14.0-427.13.1.el9_4.x86_64`, `5.15.0-300.163.18.el9uek.x86_64`, `6.4.0-150600.23.25-default`.
+#: An enterprise kernel: `5.14.0-427.13.1.el9_4.x86_64`, `5.15.0-300.163.18.el9uek.x86_64`, or SUSE's
+#: `6.4.0-150600.23.25-default`.
 _ENTERPRISE = re.compile(r"\.el\d|^-\d{6}\.", re.ASCII)
 _UBUNTU = re.compile(r"^-\d+-(generic|lowlatency|aws|azure|gcp|oracle|kvm|oem|raspi|ibm|nvidia)", re.ASCII)
 #: A build counter right behind the release: Debian's ABI number before Debian 13, and others of the kind.

@@ -70,6 +70,14 @@ def test_a_commands_own_help_opens_with_the_sentence_of_the_frame(
     assert _cli.COMMANDS[name].rstrip(".") in " ".join(capsys.readouterr().out.split())
 
 
+def test_alone_it_says_what_to_try_and_each_command_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    tried = {line.split()[1] for line in lines if line.startswith("  shootdown ")}
+    assert tried == {"compare", "history", "explain", "explore"} <= set(_cli.COMMANDS)
+
+
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
     from importlib.metadata import version
 
@@ -82,7 +90,6 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
     [
         (["lst"], "shootdown: error: there is no command 'lst'; nearest: list\n"),
         (["--lst"], "shootdown: error: No such option '--lst'.\n  try: shootdown --help\n"),
-        ([], "shootdown: error: Missing command.\n  try: shootdown --help\n"),
         (
             ["list", "archs"],
             "shootdown: error: there is nothing called 'archs' to list; nearest: architectures\n",
