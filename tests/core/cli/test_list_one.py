@@ -73,7 +73,7 @@ def test_every_series_has_such_a_page(series: str, capsys: pytest.CaptureFixture
     ("arguments", "message"),
     [
         (("workloads", "fork-strom"), "there is no workload 'fork-strom'; nearest: fork-storm"),
-        (("scenarios", "unshare"), "there is no scenario 'unshare'; "),
+        (("scenarios", "unshare"), "unknown scenario 'unshare'; nearest: unshare-gup"),
         (("kernels", "6.20"), "there is no series 6.20"),
         (("kernels", "proposal:x"), "there is no 'proposal:x'; nearest: proposal:"),
         (("platforms", "emag"), "list platforms has no more to say of one; of these there is: workloads"),
