@@ -49,6 +49,14 @@ class Arm64Kernel:
     range_limit_without_tlbirange: bool = switch(
         True, "MAX_TLBI_RANGE_PAGES also limits CPUs that have no range operations"
     )
+    unmap_batches: bool = switch(
+        False, "reclaim waits once for the TLBIs of many pages (CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH)"
+    )
+    batched_pending_flushes_mm: bool = switch(
+        False,
+        "who finds pages that reclaim has unmapped and not waited for flushes the ASID; otherwise it executes a DSB, "
+        "which waits for TLBIs of its own CPU alone",
+    )
     exit_ignores_unshared_tables: bool = switch(
         False,
         "exit flushes only for freed_tables, even where other flushes honour unshared_tables: the flush of an "
@@ -93,6 +101,13 @@ CHANGES: tuple[Change, ...] = (
         source="the oracle: VAE1IS besides the gather's VALE1IS on 6.12 and 7.2; 78fc63ffa781 says 5.19",
     ),
     Change(
+        commit="43b3dfdd0455",
+        subject="arm64: support batched/deferred tlb shootdown during page reclamation/migration",
+        mainline="6.6-rc1",
+        sets={"unmap_batches": True},
+        source="v11 of 2023-07-17, 20230717131004.12662-1-yangyicong@huawei.com; 4b634918384c went to no older series",
+    ),
+    Change(
         commit="4602e5757bcc",
         subject="arm64/mm: wire up PTE_CONT for user mappings",
         mainline="6.9-rc1",
@@ -109,6 +124,14 @@ CHANGES: tuple[Change, ...] = (
         sets={"range_limit_includes_max": False},
         source="applied to arm64 for-next on top of v6.9-rc4's e3ba51ab24fd; not in the source of 5.10.262; "
         "the oracle: 8 GiB by one range operation on 6.12.74",
+    ),
+    Change(
+        commit="4b634918384c",
+        subject="arm64/mm: Close theoretical race where stale TLB entry remains valid",
+        mainline="6.16",
+        sets={"batched_pending_flushes_mm": True},
+        stable={"6.6": 95, "6.12": 35, "6.15": 4},
+        source="arm64's fixes of June 2025; the announcement of 6.6.95 and the stable reviews of 2025-06-23",
     ),
     Change(
         commit="cac1db8c3aad",

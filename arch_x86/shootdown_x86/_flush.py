@@ -6,6 +6,7 @@ Read in v5.10 to v7.0; what differs between releases are switches of `X86Kernel`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import attrs
 
@@ -19,6 +20,7 @@ from shootdown_x86._tlb_rules import invlpg, invlpgb
 
 _TLB_C = "arch/x86/mm/tlb.c"
 _TLB_H = "arch/x86/include/asm/tlb.h"
+_TLBFLUSH_H = "arch/x86/include/asm/tlbflush.h"
 
 #: An mm gets a global ASID when it runs on more than three CPUs (consider_global_asid(), v6.15).
 GLOBAL_ASID_CPUS = 4
@@ -206,6 +208,32 @@ class X86Lowering(Lowering):
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()`: one page, without freed_tables."""
         self._with_freed_tables(asm, g, False)
+
+    # --- reclaim
+
+    @property
+    def unmap_batches(self) -> Literal["never", "others", "always"]:
+        """Reclaim puts a flush off if another CPU is in mm_cpumask (arch_tlbbatch_should_defer())."""
+        return "others"
+
+    @function("arch_tlbbatch_add_pending", _TLBFLUSH_H)
+    def tlbbatch_add_pending(self, asm: Assembler, g: int) -> None:
+        """Write a new tlb_gen; the batch's flush reaches the CPUs of mm_cpumask, and is of everything.
+
+        Who has left mm_cpumask until then is behind in tlb_gen, and flushes when it comes back.
+        """
+        asm.begin_flush(g, ceiling=0, everything=True, text="new tlb_gen; the flush waits for that of the batch")
+
+    @function("arch_tlbbatch_flush", _TLB_C)
+    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+        """Write INVLPGB of every PCID but global entries, where there is INVLPGB, else the flush of a whole mm."""
+        with asm.because("TLB flush"):
+            if self.way not in ("invlpgb", "broadcast"):
+                self._interrupt(asm, g)
+                return
+            asm.target_every(text="all CPUs, this one too")
+            asm.send(o.CALL_BROADCAST, text="INVLPGB of all that is not global")
+            asm.complete("TLBSYNC")
 
     def _with_freed_tables(self, asm: Assembler, g: int, freed: bool) -> None:
         if freed:

@@ -37,10 +37,11 @@ class Call:
     """One system call of a program.
 
     Args:
-        name: madvise, mprotect, munmap, mremap, truncate or gup.
+        name: madvise, mprotect, munmap, mremap, truncate, gup or reclaim.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
-        flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`.
+        flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
+            `no look at reclaim`, `waits for its own` (arm64 before 4b634918384c).
     """
 
     name: str
@@ -122,6 +123,9 @@ class Watched:
         self.away, self.told, self.sent = add(False, self.cpus), add(False, self.cpus), add(0, self.cpus)
         self.link, self.tlb = add(False), add(0)
         self.ever, self.taken, self.taken_w = add(0), add(0), add(0)
+        self.reclaims = any(call.name == "reclaim" for calls in program.threads for call in calls)
+        self.batched, self.looked, self.later = add(0), add(0, self.cpus), add(False, self.cpus)
+        self.bits = 0
         self.first = fields.first
         self.first[self.cached] = True
         self.first[self.refs + program.file] = 1
@@ -302,6 +306,13 @@ class Watched:
             if p.way == "arm64":
                 s[self.out + me] = (1 << self.cpus) - 1
 
+        self._do(me, begin)
+        self._deliver(me)
+
+    def _deliver(self, me: int) -> None:
+        """Let the CPUs of mm_cpumask take a flush that has begun, and wait."""
+        p = self.p
+
         def copy(s: State) -> None:
             s[self.sent + me] = sum(1 << c for c in range(self.cpus) if s[self.mask + c])
 
@@ -328,7 +339,6 @@ class Watched:
             s[self.req + me], s[self.sent + me] = None, 0
             return None
 
-        self._do(me, begin)
         others = [cpu for cpu in range(self.cpus) if cpu != me]
         if p.way == "kvm":  # kvm_flush_tlb_multi()
             self._do(me, copy)
@@ -443,6 +453,7 @@ class Watched:
         for table in sorted({self.p.table(n) for n in atoms}):
             ends: list[int] = []
             self._lock_table(me, table, ends)
+            self._look_at_reclaim(me, call)
             for n in atoms:
                 if self.p.table(n) == table:
                     self._do(me, self._clear(me, call, n, checks_vma=checks_vma))
@@ -518,6 +529,7 @@ class Watched:
         for table in sorted({self.p.table(n) for n in call.atoms}):
             ends: list[int] = []
             self._lock_table(me, table, ends)
+            self._look_at_reclaim(me, call)
             for n in call.atoms:
                 if self.p.table(n) == table:
                     skip: list[int] = []
@@ -563,6 +575,7 @@ class Watched:
         self._lock_table(me, self.p.table(old), out)
         other: list[int] = []
         self._lock_table(me, self.p.table(new), other)
+        self._look_at_reclaim(me, call)
         empty: list[int] = []
 
         def move(s: State) -> bool:
@@ -592,7 +605,7 @@ class Watched:
 
         self._do(me, moved)
         self._begin(me)  # move_vma() unmaps the old place
-        self._zap(me, Call("munmap", (old,)), (old,), checks_vma=False)
+        self._zap(me, Call("munmap", (old,), flaws=call.flaws), (old,), checks_vma=False)
         self._end_vma(me)
         self._finish(me, Call("munmap", (old,)))
         end.append(len(self.code[me]))
@@ -656,6 +669,99 @@ class Watched:
                     s[self.grace + t] &= ~(1 << me)
 
         self._do(me, leave)
+
+    # --- reclaim
+
+    def _look_at_reclaim(self, me: int, call: Call) -> None:
+        """flush_tlb_batched_pending()."""
+        if not self.reclaims or "no look at reclaim" in call.flaws:
+            return
+
+        def look(s: State) -> bool:
+            s[self.looked + me] = s[self.batched]
+            return not s[self.batched]
+
+        def done(s: State) -> None:
+            if s[self.batched] == s[self.looked + me]:
+                s[self.batched] = 0
+            s[self.looked + me] = 0
+
+        ends: list[int] = []
+        self._or_to(me, look, ends)
+        if "waits for its own" not in call.flaws:
+            self._flush(me, lambda _: (0, ALL, True, True))
+        self._do(me, done)
+        ends.append(len(self.code[me]))
+
+    def _reclaim(self, me: int, call: Call) -> None:
+        """shrink_folio_list() of one page: unmapped wherever it is, flushed, freed."""
+        bit, self.bits = 1 << self.bits, self.bits + 1
+        arm64 = self.p.way == "arm64"
+        mapped: list[int] = []
+        for n in call.atoms:
+            ends: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            skip: list[int] = []
+            self._or_to(me, self._unmaps(me, n), skip)
+            page = self.p.pages[n]
+            at_once: list[int] = []
+            if not arm64:
+                self._or_to(me, lambda s: self._alone(s, me), at_once)
+            self._do(me, self._adds(me, page))
+            self._do(me, lambda s: s.__setitem__(self.batched, s[self.batched] | bit))
+            if not arm64:
+                over: list[int] = []
+                self._or_to(me, lambda _: True, over)
+                at_once.append(len(self.code[me]))
+                self._flush(me, lambda _, page=page: (page, page + 1, False, True))  # type: ignore[misc]
+                over.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            self._or_to(me, lambda _: True, mapped)
+            skip.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+        mapped.append(len(self.code[me]))
+        flushed: list[int] = []
+        self._or_to(me, lambda s: not s[self.later + me], flushed)
+        if not arm64:  # whatever a CPU has seen: TLB_GENERATION_INVALID
+            self._set(me, self.req + me, (0, ALL, False, 1, ALL))
+            self._set(me, self.sent + me, (1 << self.cpus) - 1)
+        self._deliver(me)
+        self._set(me, self.later + me, False)
+        flushed.append(len(self.code[me]))
+        file = any(self.p.maps[n] == self.p.file for n in call.atoms)
+
+        def lets_go(s: State) -> None:
+            frames = [s[self.got + me] // 2 - 1] if s[self.got + me] else []
+            if file and not frames and s[self.cached]:  # what is mapped here is dirty, and stays
+                s[self.cached] = False
+                frames = [self.p.file]
+            self._free(s, frames)
+
+        self._do(me, lets_go)
+
+    def _alone(self, s: State, me: int) -> bool:
+        return not any(s[self.mask + c] for c in range(self.cpus) if c != me)
+
+    def _unmaps(self, me: int, n: int) -> Callable[[State], bool]:
+        def action(s: State) -> bool:
+            s[self.got + me], s[self.pte + n] = s[self.pte + n], 0
+            return not s[self.got + me]
+
+        return action
+
+    def _adds(self, me: int, page: int) -> Callable[[State], None]:
+        """arch_tlbbatch_add_pending()."""
+
+        def action(s: State) -> None:
+            s[self.later + me] = True
+            if self.p.way == "arm64":
+                s[self.req + me] = (page, page + 1, False, 1, s[self.gen])
+                s[self.out + me] = (1 << self.cpus) - 1
+            else:
+                s[self.gen] += 1
+
+        return action
 
     # --- a CPU that computes
 

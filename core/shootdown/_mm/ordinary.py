@@ -15,7 +15,8 @@ from shootdown._machine.functions import function
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 
-_QUEUE, _TAKEN = o.INDEX, o.SCRATCH2
+#: Registers of a call: frames to free after the flush; frames whose right it takes, or what it did.
+QUEUE, TAKEN = o.INDEX, o.SCRATCH2
 #: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
 #: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed; an entry
 #: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush.
@@ -46,6 +47,9 @@ class Ordinary:
         self.lowering = model.lowering
         self._ordered = pte_clear == "xchg"
         self._in_page_cache: dict[int, int] = {}
+        #: The mm that calls are written for: the class of its page tables.
+        self.mm = 0
+        self._batched: dict[int, int] = {}
 
     def _cached(self, frame: int) -> int:
         """Return the variable that says whether a file's page is in the page cache; it is at first."""
@@ -53,16 +57,67 @@ class Ordinary:
             self._in_page_cache[frame] = self.model.variable(1, "the page is in the page cache")
         return self._in_page_cache[frame]
 
+    def has_reclaim(self, mms: int) -> None:
+        """Declare mm->tlb_flush_batched of so many mms: programs reclaim pages, and flushes of that may wait."""
+        if self.lowering.unmap_batches != "never":
+            for mm in range(mms):
+                self._batched[mm] = self.model.variable(0, "mm->tlb_flush_batched")
+
+    def note_batched(self, times: int) -> None:
+        """Write in mm->tlb_flush_batched that reclaim has unmapped a page; `times`: how often it was written before.
+
+        The kernel counts what was unmapped, and remembers how much of that was flushed. Here is a bit for each time that
+        a program says so, which is set once: there is something to flush if one is set.
+        """
+        variable = self._batched[self.mm]
+        if self.model.kernel.batched_flushes_counted:
+            self.asm.v_add(variable, 1 << times, o.CLASS, text="one more page waits for its flush")
+            self.asm.set(o.CLASS, self.mm + 1)
+        else:
+            self.asm.v_store(variable, 1, text="a page waits for its flush")
+
+    @function("flush_tlb_batched_pending", "mm/rmap.c")
+    def flush_batched_pending(self, atom: int) -> None:
+        """Write the flush of what reclaim has unmapped and not flushed, if there is something; by the table's lock."""
+        variable = self._batched[self.mm]
+        asm, forgets = self.asm, self.model.label()
+        asm.v_load(o.SCRATCH, variable, text="has reclaim unmapped what it has yet to flush?")
+        with asm.if_nonzero(o.SCRATCH):
+            lo, hi = self.model.pages_of(atom)
+            asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi)
+            self.lowering.flush_batched_pending(asm, SCRATCH)
+            if self.model.kernel.batched_flushes_counted:
+                asm.set(o.CLASS, 0)
+                asm.v_cas(variable, o.SCRATCH, o.CLASS, forgets, text="all of that is flushed")
+                asm.place(forgets)
+                asm.set(o.CLASS, self.mm + 1)
+            else:
+                asm.v_store(variable, 0, text="all of that is flushed")
+
+    def _after_reclaim(self, atom: int) -> None:
+        if self._batched and self.model.kernel.flush_batched_pending:
+            self.flush_batched_pending(atom)
+
+    def leave_page_cache(self, frame: int, name: str, where: str) -> None:
+        """Write that a file's page leaves the page cache, unless it did before."""
+        asm = self.asm
+        with asm.function(name, where):
+            asm.v_xchg(self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?")
+            with asm.if_nonzero(o.SCRATCH):
+                asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
+                asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
+                self.reached("freed")
+
     def reached(self, place: str) -> None:
         """Mark a place as reached, if the programs mark it."""
         if place in self.places:
             self.asm.reached(self.places.index(place))
 
-    def _enter_kernel(self, text: str) -> None:
+    def enter_kernel(self, text: str) -> None:
         """Write the way out of user mode: nothing is queued, and no right taken away yet."""
         self.asm.user_mode(False, text=text)
-        self.asm.set(_QUEUE, 0)
-        self.asm.set(_TAKEN, 0)
+        self.asm.set(QUEUE, 0)
+        self.asm.set(TAKEN, 0)
         self._look_for_others()
 
     def _look_for_others(self) -> None:
@@ -79,14 +134,14 @@ class Ordinary:
     @contextmanager
     def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
         """Write a system call around the steps within: out of user mode, mmap_lock, back."""
-        self._enter_kernel(f"{name}()")
+        self.enter_kernel(f"{name}()")
         with self.model.calls.syscall(name, where, write=write):
             yield
 
     def returns(self, atoms: Sequence[int], *, writes: bool = False) -> None:
         """Write the return of a call that takes the right to some atoms, or to write to them."""
         for atom in atoms:
-            self.asm.right_is_gone(_TAKEN, atom, writes=writes)
+            self.asm.right_is_gone(TAKEN, atom, writes=writes)
         self.reached("returned")
         self.asm.user_mode(True, text="returns to user mode")
 
@@ -99,7 +154,12 @@ class Ordinary:
         with asm.if_nonzero(o.CLASS):
             asm.lock(self.model.locks.ptl + slot, write=True, sleeps=False, text="page-table lock")
             yield
-            asm.unlock(self.model.locks.ptl + slot, write=True, text="page-table lock")
+            self.unlock_table(atom)
+
+    def unlock_table(self, atom: int) -> None:
+        """Write the release of the page-table lock of an atom's table."""
+        lock = self.model.locks.ptl + self.model.slot_of(atom)
+        self.asm.unlock(lock, write=True, text="page-table lock")
 
     def take_entry(self, atom: int, name: str) -> None:
         """Write the clearing of an entry; register SCRATCH gets its old value."""
@@ -121,12 +181,13 @@ class Ordinary:
         for _, some in groupby(atoms, self.model.slot_of):
             part = list(some)
             with self.table_of(part[0]):
+                self._after_reclaim(part[0])
                 for atom in part:
-                    asm.occupants(_TAKEN, atom)
+                    asm.occupants(TAKEN, atom)
                     asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                     with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                         self.take_entry(atom, "ptep_get_and_clear_full")
-                        asm.queue_frames(_QUEUE, o.SCRATCH, text="__tlb_remove_page")
+                        asm.queue_frames(QUEUE, o.SCRATCH, text="__tlb_remove_page")
                         lo, hi = self.model.pages_of(atom)
                         self.gathers.remove_entry(g, lo, hi)
                         if "missed" in self.places:
@@ -137,8 +198,8 @@ class Ordinary:
         """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
         self.gathers.finish(g, nested=nested)
         with self.asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
-            self.asm.put_frames(_QUEUE, text="free the pages")
-            self.asm.set(_QUEUE, 0)
+            self.asm.put_frames(QUEUE, text="free the pages")
+            self.asm.set(QUEUE, 0)
 
     def madvise(self, atoms: Sequence[int], *, nested: bool = True) -> None:
         """Write madvise(MADV_DONTNEED); `nested`: it checks for nested gathers, if the kernel does."""
@@ -160,7 +221,8 @@ class Ordinary:
             with asm.function("move_ptes", "mm/mremap.c"), self.table_of(old):
                 other = self.model.locks.ptl + self.model.slot_of(new)
                 asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
-                asm.occupants(_TAKEN, old)
+                self._after_reclaim(old)
+                asm.occupants(TAKEN, old)
                 asm.entry_load(o.SCRATCH, old, text="read the PTE")
                 with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
                     self.take_entry(old, "ptep_get_and_clear")
@@ -200,23 +262,17 @@ class Ordinary:
             mms: the address spaces that map it, the caller's last; the caller's alone if empty.
         """
         asm = self.asm
-        self._enter_kernel("ftruncate()")
+        self.enter_kernel("ftruncate()")
         with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
             for mm in mms or (None,):
                 if mm is not None and len(mms) > 1:
                     asm.on_mm(mm, text="a process that maps the file")
+                    self.mm = mm
                 self._begin_gather()
                 self.zap_pte_range(atoms)
                 self.finish()
-        with asm.function("truncate_inode_pages_range", "mm/truncate.c"):
-            for frame in frames:
-                asm.v_xchg(
-                    self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
-                )
-                with asm.if_nonzero(o.SCRATCH):
-                    asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
-                    asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
-                    self.reached("freed")
+        for frame in frames:
+            self.leave_page_cache(frame, "truncate_inode_pages_range", "mm/truncate.c")
         asm.user_mode(True, text="returns to user mode")
 
     def fault(self, atom: int, value: int, *, vma: int | None = None, cached: bool = False) -> None:
@@ -261,14 +317,15 @@ class Ordinary:
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
             else:
-                with asm.function("change_protection", "mm/mprotect.c"):
+                with asm.function("change_protection", "mm/mprotect.c"), asm.if_nonzero(QUEUE):
                     self._flush(atoms)
         self.returns(atoms, writes=True)
 
     def _make_read_only(self, atom: int, *, gathers: bool) -> None:
         asm = self.asm
         with asm.function("change_pte_range", "mm/mprotect.c"), self.table_of(atom):
-            asm.occupants(_TAKEN, atom)
+            self._after_reclaim(atom)
+            asm.occupants(TAKEN, atom)
             asm.entry_load(o.SCRATCH, atom, text="read the PTE")
             with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
                 self.take_entry(atom, "ptep_modify_prot_start")
@@ -277,6 +334,8 @@ class Ordinary:
                 if gathers:
                     lo, hi = self.model.pages_of(atom)
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")
+                else:
+                    asm.set(QUEUE, 1)  # nothing is flushed if nothing changed
 
     def munmap(
         self,
@@ -316,12 +375,12 @@ class Ordinary:
                     asm.clear_pud(text="pmd_clear")
                     self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
                     with asm.aside():  # a bit that no frame has says that this call frees the table
-                        asm.add(_TAKEN, 1 << number)
+                        asm.add(TAKEN, 1 << number)
                     asm.place(kept)
             self.finish()
         self.returns(atoms)
         for number, slot in enumerate(slots):
-            with asm.if_bits(_TAKEN, 1 << number):
+            with asm.if_bits(TAKEN, 1 << number):
                 asm.set(o.SLOT, slot)
                 asm.set(o.CLASS, klass + 1)
                 self.model.free_table()
@@ -331,7 +390,7 @@ class Ordinary:
         """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
         asm = self.asm
         out, drop = self.model.label(), self.model.label()
-        self._enter_kernel("a system call that pins user pages")
+        self.enter_kernel("a system call that pins user pages")
         with asm.function("gup_fast", "mm/gup.c"):
             asm.set(o.SLOT, self.model.slot_of(atom))
             asm.irq_off(lockless=True, text="local_irq_save")
@@ -359,8 +418,8 @@ class Ordinary:
 
     def _read_in_table(self, register: int, atom: int) -> None:
         """Write a read of an entry in a table that may have been freed meanwhile."""
-        self.asm.read_table(_TAKEN, o.CLASS, text="whose page is it?")
-        self.model.fail_if(_TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
+        self.asm.read_table(TAKEN, o.CLASS, text="whose page is it?")
+        self.model.fail_if(TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
         self.asm.entry_load(register, atom, text="read the PTE")
 
     @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shootdown._programs.program import Process, Program, Statement, Thread, within
-from shootdown._programs.verbs import ENDLESS
+from shootdown._programs.verbs import ENDLESS, VERBS
 from shootdown._values.errors import ShootdownError, nearest
 
 #: What each verb can be said of, where it is not all memory; and what it is counted of, where that is less.
 _KINDS = {
     "truncate": ("hugetlb", "file"),
     "punch": ("hugetlb",),
+    "reclaim": ("anonymous", "file"),
     "migrate": ("hugetlb",),
 }
 _COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}
@@ -79,6 +80,8 @@ def check_counted(program: Program) -> None:
         ShootdownError: a statement can't be counted yet; the message names file, line and key.
     """
     for _, _, one in program.statements():
+        if not VERBS[one.verb].counted:
+            raise _wrong(one, f"`{one.verb}` is not counted yet, only explored")
         kinds = _COUNTED.get(one.verb)
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind

@@ -9,6 +9,7 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
 from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
+from shootdown._mm.reclaim import Reclaim
 from shootdown._programs.areas import Area, Cut, cut, pages_of
 from shootdown._programs.language import size_text
 from shootdown._programs.program import Memory, Statement
@@ -118,6 +119,9 @@ class OrdinarySpace:
         )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
+        self._reclaim = Reclaim(self._calls)
+        if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
+            self._calls.has_reclaim(small.mms)
         self._atoms = {
             page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
             for page in self._pages
@@ -216,6 +220,7 @@ class OrdinarySpace:
         ]  # fmt: skip
         atoms = [self._atoms[page] for page in pages]
         memory = self.cuts[one.place.memory].memory
+        self._calls.mm = actor.mm
         if one.verb == "touch":
             self._touch(one, actor, memory, pages)
         elif one.verb == "munmap":
@@ -238,6 +243,8 @@ class OrdinarySpace:
                 *(frame for page, frame in self._cached.items() if page.memory == memory.name),
                 mms=(*mms, actor.mm),
             )
+        elif one.verb == "reclaim":
+            self._reclaim_page(one, memory, pages)
         elif one.verb == "gup":
             self._calls.gup_fast(atoms[0])
         else:
@@ -257,6 +264,19 @@ class OrdinarySpace:
                 vma=self._vmas.get((actor.mm, page)),
                 cached=cached,
             )
+
+    def _reclaim_page(self, one: Statement, memory: Memory, pages: list[_Page]) -> None:
+        (page, *others) = pages
+        if others:
+            raise _not_yet(one, "reclaim of pages that other statements treat apart")
+        if page in self._cached and len(self.small.mms_of(memory.name)) > 1:
+            raise _not_yet(one, "reclaim of a page that several processes map")
+        self._reclaim.reclaim(self._everywhere(page), self._cached.get(page))
+
+    def _everywhere(self, page: _Page) -> list[int]:
+        """Return the atoms of a page: where it is mapped first, and where mremap() moves it."""
+        same = (page.memory, page.area.number, page.owner)
+        return [atom for one, atom in self._atoms.items() if (one.memory, one.area.number, one.owner) == same]
 
     def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
         gone = {

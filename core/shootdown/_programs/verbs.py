@@ -24,12 +24,14 @@ class Verb:
             `pattern?`.
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
+        counted: whether `compare` and `explain` know it.
     """
 
     form: str
     takes: tuple[str, ...]
     says: str
     explored: bool = True
+    counted: bool = True
 
 
 VERBS = {
@@ -66,6 +68,12 @@ VERBS = {
         "migrate MEMORY",
         ("place",),
         "Move the first huge page elsewhere: it is unmapped in every process first.",
+    ),
+    "reclaim": Verb(
+        "reclaim PLACE",
+        ("place",),
+        "Reclaim its pages: they are unmapped, flushed together where the architecture batches that, and freed.",
+        counted=False,
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",

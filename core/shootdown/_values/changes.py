@@ -67,6 +67,13 @@ CHANGES: tuple[Change, ...] = (
         source="CVE-2021-4002 and Debian's changelog (5.10.84-1, 5.15.5-1)",
     ),
     Change(
+        commit="5ee2fa2f0636",
+        subject="mm/rmap: fix potential batched TLB flush race",
+        mainline="5.17-rc1",
+        sets={"batched_flushes_counted": True},
+        source="v2 of 2021-11-29, 20211201021104.126469-1-ying.huang@intel.com; merged with mm of January 2022",
+    ),
+    Change(
         commit="90e7e7f5ef3f",
         subject="mm: enable MADV_DONTNEED for hugetlb mappings",
         mainline="5.18-rc1",
@@ -252,6 +259,12 @@ OLDER: tuple[Older, ...] = (
         "mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem",
         "4.13",
         "nested_gathers_flush",
+    ),
+    Older(
+        "3ea277194daa",
+        "mm, mprotect: flush TLB if potentially racing with a parallel reclaim leaving stale TLB entries",
+        "4.13",
+        "flush_batched_pending",
     ),
     Older(
         "eb66ae030829",

@@ -130,6 +130,11 @@ class Kernel:
     mremap_flushes_locked: bool = switch(
         True, "mremap() flushes before it releases the page-table locks (eb66ae030829, 4.19: CVE-2018-18281)"
     )
+    flush_batched_pending: bool = switch(
+        True,
+        "munmap(), madvise(), mprotect(), mremap() and truncation flush what reclaim has unmapped and not flushed yet "
+        "(3ea277194daa, 4.13)",
+    )
 
     # --- hugetlb PMD sharing (mm/hugetlb.c)
     pmd_sharing: bool = switch(
@@ -197,6 +202,12 @@ class Kernel:
         False, "GUP-fast reads the PMD entry again after it took the page of a PTE"
     )
     hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
+
+    # --- reclaim, whose flushes wait for one another (mm/rmap.c)
+    batched_flushes_counted: bool = switch(
+        False,
+        "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",
+    )
 
     # --- who flushes through a gather, and which operations exist
     mprotect_gather: bool = switch(False, "ordinary mprotect() flushes through an mmu_gather")

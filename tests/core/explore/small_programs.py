@@ -13,6 +13,7 @@ from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary
+from shootdown._mm.reclaim import Reclaim
 from shootdown._questions.explore import explorations
 from shootdown._scenarios.pte import maps
 from shootdown._values.setup import Setup
@@ -37,8 +38,14 @@ SHAPES = (
 )
 
 
-def random_program(seed: int, *, fine: bool = False, way: str | None = None) -> Small:
-    """Return a program of a seed; `fine` programs have no flaw and the kernel's own rules."""
+#: What calls may get wrong about pages that reclaim has unmapped.
+RECLAIM_FLAWS = ("no look at reclaim", "waits for its own")
+
+
+def random_program(
+    seed: int, *, fine: bool = False, way: str | None = None, reclaims: bool = False
+) -> Small:
+    """Return a program of a seed; `fine` programs have no flaw and the kernel's own rules; one call may reclaim."""
     rng = Random(seed)
     calls, user = rng.choice(SHAPES)
     pages = [0, rng.choice((1, 2, 40, TABLE - 1)), TABLE + rng.choice((0, 0, 3))][: rng.choice((2, 3, 3))]
@@ -64,6 +71,8 @@ def random_program(seed: int, *, fine: bool = False, way: str | None = None) -> 
     names = [rng.choice(tuple(FLAWS)) for _ in range(sum(calls))]
     flawed = -1 if fine or rng.random() < 0.4 else rng.randrange(len(names))
     made = _calls(rng, small, names, flawed)
+    if reclaims:
+        made = _with_reclaim(rng, small, made, way or small.way, fine=fine)
     threads = tuple(tuple(made.pop(0) for _ in range(count)) for count in calls)
     return Small(**{**vars(small), "threads": threads, "way": way or small.way})
 
@@ -111,10 +120,28 @@ def _calls(rng: Random, small: Small, names: list[str], flawed: int) -> list[Cal
     return made
 
 
+def _with_reclaim(rng: Random, small: Small, made: list[Call], way: str, *, fine: bool) -> list[Call]:
+    """Let one of the calls reclaim a page that one address maps, and the others forget to look at that."""
+    moved = dict(call.atoms for call in made if call.name == "mremap")
+    once = [n for n, frame in enumerate(small.maps) if frame is not None and small.maps.count(frame) == 1]
+    kept = [at for at, call in enumerate(made) if call.name != "mremap"]
+    if not once or not kept:
+        return made
+    n = rng.choice(once)
+    flaws = frozenset[str]()
+    if not fine and rng.random() < 0.6:
+        flaws = frozenset({RECLAIM_FLAWS[way == "arm64" and rng.random() < 0.5]})
+    made = [Call(one.name, one.atoms, one.tables, one.flaws | flaws) for one in made]
+    made[rng.choice(kept)] = Call("reclaim", (n, moved[n]) if n in moved else (n,))
+    return made
+
+
 class Flawed(Ordinary):
     """Write calls with their flaws."""
 
     flaws: frozenset[str] = frozenset()
+    reclaims: Reclaim | None = None
+    of_file: frozenset[int] = frozenset()
 
     def zap_pte_range(self, atoms: Sequence[int], g: int = OUTER) -> None:
         if "forgotten" not in self.flaws:
@@ -137,6 +164,10 @@ class Flawed(Ordinary):
     def _make_read_only(self, atom: int, *, gathers: bool) -> None:
         super()._make_read_only(atom, gathers=gathers and "forgotten" not in self.flaws)
 
+    def _after_reclaim(self, atom: int) -> None:
+        if "no look at reclaim" not in self.flaws:
+            super()._after_reclaim(atom)
+
     def _flush(self, atoms: Sequence[int]) -> None:
         lo, hi = self._pages_from_to(atoms)
         late = "next page" in self.flaws
@@ -156,15 +187,19 @@ class Flawed(Ordinary):
             self.mremap(*call.atoms, flushes_locked="late flush" not in call.flaws)
         elif call.name == "truncate":
             self.truncate(call.atoms, file)
+        elif call.name == "reclaim":
+            assert self.reclaims is not None
+            self.reclaims.reclaim(call.atoms, file if call.atoms[0] in self.of_file else None)
         else:
             self.gup_fast(*call.atoms)
 
 
 @cache
-def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool) -> Setup:
+def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool, own_only: bool = False) -> Setup:
     """Return what a scenario's build gets on 7.0."""
     settings = [] if rcu else ["kernel.rcu_table_free=false"]
     settings += [] if rechecks else ["kernel.gup_rechecks_pmd=false"]
+    settings += ["kernel.batched_pending_flushes_mm=false"] if own_only else []
     arch = "arm64" if way == "arm64" else "x86"
     platform = {
         "x86": "intel-server",
@@ -179,7 +214,11 @@ def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool) -> Setup:
 
 def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
     """Write a program for the explorer."""
-    scene = _setup(small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks)
+    every = [call for thread in small.threads for call in thread]
+    own_only = any("waits for its own" in call.flaws for call in every)
+    scene = _setup(
+        small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks, own_only=own_only
+    )
     cpus = len(small.threads) + bool(small.user)
     slots = 1 + max(small.table(n) for n in range(len(small.pages)))
     model = Model(scene.kernel, scene.lowering, cpus=cpus, mms=1, slots=slots, slot_pages=TABLE)
@@ -194,6 +233,10 @@ def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
     for slot in range(slots):
         model.populate(0, slot)
     calls, wakes = writer(model, scene.pte_clear), model.event()
+    if any(call.name == "reclaim" for call in every):
+        calls.has_reclaim(1)
+        calls.reclaims = Reclaim(calls)
+        calls.of_file = frozenset(n for n, frame in enumerate(small.maps) if frame == small.file)
     for cpu, thread in enumerate(small.threads):
         model.user_mode(cpu)
         model.starts(model.task(mm=0, cpu=cpu, ready=True))

@@ -17,7 +17,7 @@ from shootdown._values.verdict import BUG, SAFE
 
 #: States after which brute force gives a program up, in the sample and at length.
 FEW, MANY = 15_000, 1_000_000
-SAMPLE, GUESTS, AT_LENGTH = range(48), range(100, 112), range(10_000, 13_000)
+SAMPLE, GUESTS, RECLAIMING, AT_LENGTH = range(48), range(100, 112), range(200, 216), range(10_000, 13_000)
 VERDICTS = {"safe": SAFE, "bug": BUG}
 
 
@@ -26,11 +26,13 @@ def explored(small: Small, writer: type[Flawed] = Flawed) -> str:
     return Explorer(problem_of(small, writer)).search().verdict
 
 
-def compared(seeds: range, most: int, *, fine: bool = False, way: str | None = None) -> dict[str, int]:
+def compared(
+    seeds: range, most: int, *, fine: bool = False, way: str | None = None, reclaims: bool = False
+) -> dict[str, int]:
     """Compare verdicts of programs; return how many had which, and how many were too large."""
     counts = {"safe": 0, "bug": 0, "too large": 0}
     for seed in seeds:
-        small = random_program(seed, fine=fine, way=way)
+        small = random_program(seed, fine=fine, way=way, reclaims=reclaims)
         try:
             slow, _ = verdict(small, most)
         except OverflowError:
@@ -51,6 +53,13 @@ def test_random_small_programs_have_the_verdict_of_brute_force() -> None:
 @pytest.mark.compiled
 def test_random_small_programs_of_guests_have_the_verdict_of_brute_force() -> None:
     counts = compared(GUESTS, FEW, way="kvm")
+    assert counts["safe"]
+    assert counts["bug"]
+
+
+@pytest.mark.compiled
+def test_random_small_programs_that_reclaim_have_the_verdict_of_brute_force() -> None:
+    counts = compared(RECLAIMING, FEW, reclaims=True)
     assert counts["safe"]
     assert counts["bug"]
 
@@ -153,6 +162,9 @@ FLAWED = [
     (("mremap", (0, 2), "late flush"), ("truncate", (0, 2), "")),
     (("munmap", (0,), "forgotten"),),
     (("mprotect", (0,), "forgotten"),),
+    (("mprotect", (1,), "no look at reclaim"), ("reclaim", (1,), "")),
+    (("madvise", (1,), "no look at reclaim"), ("reclaim", (1,), "")),
+    (("munmap", (1,), "no look at reclaim"), ("reclaim", (1,), "")),
 ]
 
 

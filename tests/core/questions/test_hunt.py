@@ -106,6 +106,35 @@ def test_an_old_fix_that_is_turned_off_is_missed(
     assert found.findings[0].since is None
 
 
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+@pytest.mark.parametrize("call", ["munmap @[0:4K]", "madvise @[0:4K] DONTNEED", "mprotect @[0:4K] read"])
+def test_a_call_that_does_not_look_at_reclaim_is_found(
+    monkeypatch: pytest.MonkeyPatch, arch: str, call: str
+) -> None:
+    found = _hunt(
+        monkeypatch,
+        arch,
+        "7.3.4",
+        ("kernel.flush_batched_pending=false",),
+        size=2,
+        only=lambda one: one.processes == (tuple(sorted((("reclaim @[0:4K]",), (call,)))),),
+    )
+    assert _fixes(found) == [("stale-tlb-entry", ["3ea277194daa"])]
+    assert found.findings[0].explained
+
+
+def test_a_dsb_that_waits_for_no_other_cpu_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _hunt(
+        monkeypatch,
+        "arm64",
+        "6.12",
+        size=2,
+        only=lambda one: one.processes == ((("mprotect @[0:4K] read",), ("reclaim @[0:4K]",)),),
+    )
+    assert _fixes(found) == [("stale-tlb-entry", ["4b634918384c"])]
+    assert found.findings[0].since == "6.6"
+
+
 _SEEDS = {
     "a flush is missing": """
 @replaces("tlb_flush_mmu_tlbonly")

@@ -8,6 +8,8 @@ flush of a short range leaves the walk caches as they are.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 
 from shootdown import MmRules
@@ -211,6 +213,16 @@ class RiscvLowering(PlainLowering):
                     cost="page_flush_ns",
                     text="SFENCE.VMA va for each entry, of every ASID",
                 )
+
+    @property
+    def unmap_batches(self) -> Literal["never", "others", "always"]:
+        """Reclaim puts its flushes off: arch_tlbbatch_should_defer() is true."""
+        return "always" if self._own.unmap_batches else "never"
+
+    @function("arch_tlbbatch_flush", source)
+    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+        """Write `arch_tlbbatch_flush()`: everything on the CPUs of mm_cpumask."""
+        self.flush(asm, g, everything=True, stride=0)
 
     # --- __flush_tlb_range()
 
