@@ -166,12 +166,12 @@ class Arm64Lowering(Lowering):
     # --- reclaim
 
     @property
-    def unmap_batches(self) -> Literal["never", "others", "always"]:
+    def defers_unmaps(self) -> Literal["never", "remote", "always"]:
         """Reclaim waits once for the TLBIs of many pages, but where each TLBI has a DSB of its own for an erratum."""
-        return "always" if self._own.unmap_batches and self._repeats != "each" else "never"
+        return "always" if self.kernel.batched_unmap and self._repeats != "each" else "never"
 
     @function("arch_tlbbatch_add_pending", _TLBFLUSH_H)
-    def tlbbatch_add_pending(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_add_pending(self, asm: Assembler, g: int, pages: int) -> None:
         """Write `__flush_tlb_page_nosync()`: TLBI VALE1IS, which nobody waits for yet."""
         with asm.because("TLB flush"):
             asm.begin_flush(g, ceiling=NO_LIMIT, text="DSB ISHST; one page")
@@ -180,7 +180,7 @@ class Arm64Lowering(Lowering):
                 asm.broadcast(_LEAVES, text="TLBI reaches every CPU, sooner or later")
 
     @function("arch_tlbbatch_flush", _TLBFLUSH_H)
-    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
         """Write DSB ISH, which waits for the TLBIs of this CPU."""
         with asm.because("TLB flush"):
             if self.way == "ipi":
@@ -188,13 +188,15 @@ class Arm64Lowering(Lowering):
             else:
                 self._complete(asm)
 
-    def flush_batched_pending(self, asm: Assembler, g: int) -> None:
+    def arch_flush_tlb_batched_pending(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`; before 4b634918384c DSB ISH, which does not wait for another CPU's TLBIs."""
         if self._own.batched_pending_flushes_mm:
             self.flush_mm(asm, g)
             return
         with asm.function("arch_flush_tlb_batched_pending", _TLBFLUSH_H):
-            asm.note(o.NOTE_COMPLETION, text="DSB ISH: waits for the TLBIs of this CPU, which has none under way")
+            asm.note(
+                o.NOTE_COMPLETION, text="DSB ISH: waits for the TLBIs of this CPU, which has none under way"
+            )
 
     def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
         """Write contpte_convert() of each block that is (un)folded: clear its entries, flush, write them again."""

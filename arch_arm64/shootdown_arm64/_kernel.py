@@ -49,9 +49,6 @@ class Arm64Kernel:
     range_limit_without_tlbirange: bool = switch(
         True, "MAX_TLBI_RANGE_PAGES also limits CPUs that have no range operations"
     )
-    unmap_batches: bool = switch(
-        False, "reclaim waits once for the TLBIs of many pages (CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH)"
-    )
     batched_pending_flushes_mm: bool = switch(
         False,
         "who finds pages that reclaim has unmapped and not waited for flushes the ASID; otherwise it executes a DSB, "
@@ -104,7 +101,7 @@ CHANGES: tuple[Change, ...] = (
         commit="43b3dfdd0455",
         subject="arm64: support batched/deferred tlb shootdown during page reclamation/migration",
         mainline="6.6-rc1",
-        sets={"unmap_batches": True},
+        sets={"batched_unmap": True},
         source="v11 of 2023-07-17, 20230717131004.12662-1-yangyicong@huawei.com; 4b634918384c went to no older series",
     ),
     Change(

@@ -212,20 +212,22 @@ class X86Lowering(Lowering):
     # --- reclaim
 
     @property
-    def unmap_batches(self) -> Literal["never", "others", "always"]:
+    def defers_unmaps(self) -> Literal["never", "remote", "always"]:
         """Reclaim puts a flush off if another CPU is in mm_cpumask (arch_tlbbatch_should_defer())."""
-        return "others"
+        return "remote" if self.kernel.batched_unmap else "never"
 
     @function("arch_tlbbatch_add_pending", _TLBFLUSH_H)
-    def tlbbatch_add_pending(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_add_pending(self, asm: Assembler, g: int, pages: int) -> None:
         """Write a new tlb_gen; the batch's flush reaches the CPUs of mm_cpumask, and is of everything.
 
         Who has left mm_cpumask until then is behind in tlb_gen, and flushes when it comes back.
         """
-        asm.begin_flush(g, ceiling=0, everything=True, text="new tlb_gen; the flush waits for that of the batch")
+        asm.begin_flush(
+            g, ceiling=0, everything=True, text="new tlb_gen; the flush waits for that of the batch"
+        )
 
     @function("arch_tlbbatch_flush", _TLB_C)
-    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
         """Write INVLPGB of every PCID but global entries, where there is INVLPGB, else the flush of a whole mm."""
         with asm.because("TLB flush"):
             if self.way not in ("invlpgb", "broadcast"):

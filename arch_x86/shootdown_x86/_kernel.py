@@ -87,6 +87,14 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 5.10.262",
     ),
     Change(
+        commit="72b252aed506",
+        subject="mm: send one IPI per CPU to TLB flush all entries after unmapping pages",
+        mainline="5.10",
+        sets={"batched_unmap": True},
+        note="in 4.3 already; arch/x86/Kconfig selects ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH since then",
+        source="the source of 5.10.262",
+    ),
+    Change(
         commit="4ce94eabac16",
         subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
         mainline="5.13-rc1",

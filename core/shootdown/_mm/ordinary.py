@@ -59,15 +59,15 @@ class Ordinary:
 
     def has_reclaim(self, mms: int) -> None:
         """Declare mm->tlb_flush_batched of so many mms: programs reclaim pages, and flushes of that may wait."""
-        if self.lowering.unmap_batches != "never":
+        if self.lowering.defers_unmaps != "never":
             for mm in range(mms):
                 self._batched[mm] = self.model.variable(0, "mm->tlb_flush_batched")
 
     def note_batched(self, times: int) -> None:
         """Write in mm->tlb_flush_batched that reclaim has unmapped a page; `times`: how often it was written before.
 
-        The kernel counts what was unmapped, and remembers how much of that was flushed. Here is a bit for each time that
-        a program says so, which is set once: there is something to flush if one is set.
+        The kernel counts what was unmapped, and remembers how much of that was flushed. Here is a bit for each time
+        that a program says so, which is set once: there is something to flush if one is set.
         """
         variable = self._batched[self.mm]
         if self.model.kernel.batched_flushes_counted:
@@ -85,7 +85,7 @@ class Ordinary:
         with asm.if_nonzero(o.SCRATCH):
             lo, hi = self.model.pages_of(atom)
             asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi)
-            self.lowering.flush_batched_pending(asm, SCRATCH)
+            self.lowering.arch_flush_tlb_batched_pending(asm, SCRATCH)
             if self.model.kernel.batched_flushes_counted:
                 asm.set(o.CLASS, 0)
                 asm.v_cas(variable, o.SCRATCH, o.CLASS, forgets, text="all of that is flushed")
@@ -102,7 +102,9 @@ class Ordinary:
         """Write that a file's page leaves the page cache, unless it did before."""
         asm = self.asm
         with asm.function(name, where):
-            asm.v_xchg(self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?")
+            asm.v_xchg(
+                self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
+            )
             with asm.if_nonzero(o.SCRATCH):
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
                 asm.put_frames(o.SCRATCH, text="the page leaves the page cache")

@@ -1,6 +1,6 @@
 """Reclaim of a page in explored programs: it is unmapped now, flushed later, and freed after that.
 
-try_to_unmap_one() clears an entry without a flush where the architecture batches them (`Lowering.unmap_batches`), and
+try_to_unmap_one() clears an entry without a flush where the architecture batches them (`Lowering.defers_unmaps`), and
 leaves a mark at the mm. Whoever works on entries of that mm until the batch is flushed looks at the mark and flushes
 first (flush_tlb_batched_pending(), `Ordinary.flush_batched_pending`): the entries that it finds gone may still be in
 TLBs. A page that is mapped again after that is another one: that a fault finds the old one in the swap cache is left
@@ -49,9 +49,9 @@ class Reclaim:
                 asm.set(o.SCRATCH, 0)
                 asm.jump(flushed)
             asm.place(waits)
-            if self.lowering.unmap_batches != "never":
+            if self.lowering.defers_unmaps != "never":
                 with asm.function("try_to_unmap_flush", "mm/rmap.c"):
-                    self.lowering.tlbbatch_flush(asm, SCRATCH)
+                    self.lowering.arch_tlbbatch_flush(asm, SCRATCH)
             asm.place(flushed)
             asm.put_frames(QUEUE, text="the page's mapping lets go of it")
             asm.set(QUEUE, 0)
@@ -72,11 +72,11 @@ class Reclaim:
             waits: where to go once it is cleared, and its flush was put off.
             flushed: where to go once it is cleared and flushed.
         """
-        asm, when = self.asm, self.lowering.unmap_batches
+        asm, when = self.asm, self.lowering.defers_unmaps
         with self.calls.table_of(atom):
             asm.entry_load(o.SCRATCH, atom, text="page_vma_mapped_walk: read the PTE")
             with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
-                if when == "others":
+                if when == "remote":
                     asm.target_mm_cpumask()
                     with asm.if_targets():
                         self._unmap(atom, waits)
@@ -89,9 +89,9 @@ class Reclaim:
     def _unmap(self, atom: int, then: Label) -> None:
         """Write the clearing of an entry without a flush, and go on elsewhere."""
         self.calls.take_entry(atom, "ptep_get_and_clear")
-        self._request(atom)
+        lo, hi = self._request(atom)
         with self.asm.function("set_tlb_ubc_flush_pending", "mm/rmap.c"):
-            self.lowering.tlbbatch_add_pending(self.asm, SCRATCH)
+            self.lowering.arch_tlbbatch_add_pending(self.asm, SCRATCH, hi - lo)
             self.calls.note_batched(self._times)
         self._unmapped(atom, then)
 
@@ -102,9 +102,10 @@ class Reclaim:
         self.lowering.flush_page(self.asm, SCRATCH)
         self._unmapped(atom, then)
 
-    def _request(self, atom: int) -> None:
+    def _request(self, atom: int) -> tuple[int, int]:
         lo, hi = self.calls.model.pages_of(atom)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="the page")
+        return lo, hi
 
     def _unmapped(self, atom: int, then: Label) -> None:
         self.asm.queue_frames(QUEUE, o.SCRATCH, text="folio_remove_rmap_pte")

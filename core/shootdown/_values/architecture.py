@@ -174,21 +174,21 @@ class Lowering:
         return 0
 
     @property
-    def unmap_batches(self) -> Literal["never", "others", "always"]:
+    def defers_unmaps(self) -> Literal["never", "remote", "always"]:
         """When `arch_tlbbatch_should_defer()` puts off the flush of a page that reclaim unmaps.
 
-        `never` without CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH; `others` if another CPU is in mm_cpumask.
+        `never` without CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH; `remote` if another CPU is in mm_cpumask.
         """
         return "never"
 
-    def tlbbatch_add_pending(self, asm: Assembler, g: int) -> None:
-        """Write `arch_tlbbatch_add_pending()` for the one page of request `g`; its flush is `tlbbatch_flush()`."""
+    def arch_tlbbatch_add_pending(self, asm: Assembler, g: int, pages: int) -> None:
+        """Write `arch_tlbbatch_add_pending()` for the one page of request `g`; its flush is `arch_tlbbatch_flush()`."""
 
-    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
         """Write `arch_tlbbatch_flush()`: the flush that was put off, of request `g`."""
         self.flush_mm(asm, g)
 
-    def flush_batched_pending(self, asm: Assembler, g: int) -> None:
+    def arch_flush_tlb_batched_pending(self, asm: Assembler, g: int) -> None:
         """Write what `flush_tlb_batched_pending()` does about flushes that other CPUs have put off."""
         self.flush_mm(asm, g)
 

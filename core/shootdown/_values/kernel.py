@@ -203,7 +203,12 @@ class Kernel:
     )
     hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
 
-    # --- reclaim, whose flushes wait for one another (mm/rmap.c)
+    # --- unmapping by reclaim and migration (mm/rmap.c, mm/vmscan.c, mm/migrate.c)
+    batched_unmap: bool = switch(
+        False,
+        "reclaim unmaps pages of a list and flushes once for all of them, where the architecture says so "
+        "(CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH)",
+    )
     batched_flushes_counted: bool = switch(
         False,
         "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",

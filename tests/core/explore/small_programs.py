@@ -42,9 +42,7 @@ SHAPES = (
 RECLAIM_FLAWS = ("no look at reclaim", "waits for its own")
 
 
-def random_program(
-    seed: int, *, fine: bool = False, way: str | None = None, reclaims: bool = False
-) -> Small:
+def random_program(seed: int, *, fine: bool = False, way: str | None = None, reclaims: bool = False) -> Small:
     """Return a program of a seed; `fine` programs have no flaw and the kernel's own rules; one call may reclaim."""
     rng = Random(seed)
     calls, user = rng.choice(SHAPES)
@@ -216,9 +214,7 @@ def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
     """Write a program for the explorer."""
     every = [call for thread in small.threads for call in thread]
     own_only = any("waits for its own" in call.flaws for call in every)
-    scene = _setup(
-        small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks, own_only=own_only
-    )
+    scene = _setup(small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks, own_only=own_only)
     cpus = len(small.threads) + bool(small.user)
     slots = 1 + max(small.table(n) for n in range(len(small.pages)))
     model = Model(scene.kernel, scene.lowering, cpus=cpus, mms=1, slots=slots, slot_pages=TABLE)

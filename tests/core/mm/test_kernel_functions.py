@@ -39,8 +39,9 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "munmap": (3, SCENARIO),
     "pmdp_collapse_flush": (4, SCENARIO),
     "ptep_clear_flush": (2, SCENARIO),
+    "shrink_folio_list": (2, SCENARIO),
     "tlb_finish_mmu": (2, "its warning is written where the wrong order of a what-if is"),
-    "try_to_unmap_one": (2, SCENARIO),
+    "try_to_unmap_one": (3, SCENARIO),
     "wp_page_copy": (2, SCENARIO),
     "zap_pte_range": (7, TWO_MODELS),
 }

@@ -215,12 +215,12 @@ class RiscvLowering(PlainLowering):
                 )
 
     @property
-    def unmap_batches(self) -> Literal["never", "others", "always"]:
+    def defers_unmaps(self) -> Literal["never", "remote", "always"]:
         """Reclaim puts its flushes off: arch_tlbbatch_should_defer() is true."""
-        return "always" if self._own.unmap_batches else "never"
+        return "always" if self.kernel.batched_unmap else "never"
 
     @function("arch_tlbbatch_flush", source)
-    def tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+    def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
         """Write `arch_tlbbatch_flush()`: everything on the CPUs of mm_cpumask."""
         self.flush(asm, g, everything=True, stride=0)
 

@@ -69,9 +69,6 @@ class RiscvKernel:
         False,
         "pmdp_collapse_flush() flushes all of the mm: a fence by address need not reach non-leaf entries",
     )
-    unmap_batches: bool = switch(
-        False, "reclaim flushes many pages at once (CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH)"
-    )
     svinval: bool = switch(
         False,
         "ranges are invalidated by SINVAL.VMA between SFENCE.W.INVAL and SFENCE.INVAL.IR, where there is Svinval",
@@ -195,7 +192,7 @@ CHANGES: tuple[Change, ...] = (
         commit="54d7431af73e",
         subject="riscv: Add support for BATCHED_UNMAP_TLB_FLUSH",
         mainline="6.8-rc1",
-        sets={"unmap_batches": True},
+        sets={"batched_unmap": True},
         source="riscv's for-next before 6.8; Documentation/features/vm/TLB/arch-support.txt",
     ),
     Change(
