@@ -7,6 +7,7 @@ CPU is left out, no interrupt is sent.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import attrs
@@ -172,8 +173,8 @@ class Arm64Lowering(Lowering):
 
     @function("arch_tlbbatch_add_pending", _TLBFLUSH_H)
     def arch_tlbbatch_add_pending(self, asm: Assembler, g: int, pages: int) -> None:
-        """Write `__flush_tlb_page_nosync()`: TLBI VALE1IS, which nobody waits for yet."""
-        with asm.because("TLB flush"):
+        """Write `__flush_tlb_page_nosync()` of each page: TLBI VALE1IS, which nobody waits for yet."""
+        with asm.because("TLB flush"), asm.loop(pages, o.SCRATCH2) if pages > 1 else nullcontext():
             asm.begin_flush(g, ceiling=NO_LIMIT, text="DSB ISHST; one page")
             if self.way != "ipi":
                 self._execute(asm, "tlbi_vale1is")

@@ -231,11 +231,33 @@ class X86Lowering(Lowering):
         """Write INVLPGB of every PCID but global entries, where there is INVLPGB, else the flush of a whole mm."""
         with asm.because("TLB flush"):
             if self.way not in ("invlpgb", "broadcast"):
-                self._interrupt(asm, g)
+                self._interrupt_for_batch(asm, g)
                 return
             asm.target_every(text="all CPUs, this one too")
             asm.send(o.CALL_BROADCAST, text="INVLPGB of all that is not global")
-            asm.complete("TLBSYNC")
+            for _ in range(2 if self._own.tlbsync_twice and self._cpu.tlbi_erratum else 1):
+                asm.complete("TLBSYNC")
+
+    def _interrupt_for_batch(self, asm: Assembler, g: int) -> None:
+        """Interrupt the CPUs of mm_cpumask that are not lazy, whatever they have loaded: the flush names no mm.
+
+        should_flush_tlb() is true for a flush without an mm (6db2526c1d69).
+        """
+        asm.target_mm_cpumask()
+        with asm.if_targets() as branch:
+            if self.way == "hypercall":
+                self._hypercall(asm, g)
+            else:
+                if self.way == "kvm":
+                    self._kvm_flush_multi(asm)
+                asm.drop_lazy_targets()
+                asm.send_flush_ipis(self._page_scope)
+                self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
+                asm.wait_for_answers()
+            branch.otherwise()
+            with asm.if_loaded_here():
+                asm.flush_this_cpu(self._page_scope)
+            asm.cancel(text="no other CPU")
 
     def _with_freed_tables(self, asm: Assembler, g: int, freed: bool) -> None:
         if freed:

@@ -122,14 +122,17 @@ class Builders:
         """
         self._write(o.SIGNAL, event, cost=cost, text=text)
 
-    def await_event(self, event: int, count: int, *, cost: str | None = None, text: str = "") -> None:
+    def await_event(
+        self, event: int, count: int, takes: bool = False, *, cost: str | None = None, text: str = ""
+    ) -> None:
         """Sleep until an event was signalled `count` times.
 
         Args:
             event: an event.
             count: how many times.
+            takes: these signals are used up: the next wait is for others.
         """
-        self._write(o.AWAIT, event, count, cost=cost, text=text)
+        self._write(o.AWAIT, event, count, int(takes), cost=cost, text=text)
 
     def migrate(self, cpu: int, *, cost: str | None = None, text: str = "") -> None:
         """Move to another CPU.
@@ -841,7 +844,7 @@ class Builders:
         self._write(o.WAIT, cost=cost, text=text)
 
     def cancel(self, *, cost: str | None = None, text: str = "") -> None:
-        """Cancel the request: it has no targets."""
+        """Cancel the request, which has not been sent: it has no targets any more."""
         self._write(o.CANCEL, cost=cost, text=text)
 
     def flush_self(

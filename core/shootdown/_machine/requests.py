@@ -84,6 +84,8 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
                 return int64(o.BLOCKED_ACK), nxt
         forget_call(S, base)
     elif op == o.CANCEL:
+        for w in range(L.words):
+            S[out + w] = 0
         forget_call(S, base)
     elif op == o.TARGET_EVERY:
         for w in range(L.words):

@@ -58,6 +58,8 @@ def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
     elif op == o.AWAIT:
         if int64(S[L.o_event + a]) < b:
             said = int64((a << 3) | o.BLOCKED_EVENT)
+        elif c:
+            S[L.o_event + a] = int64(S[L.o_event + a]) - b
     elif op == o.MIGRATE:
         S[t + T_CPU] = a
     elif op == o.ON_MM:

@@ -12,10 +12,12 @@ from shootdown._values.errors import ShootdownError, nearest
 _KINDS = {
     "truncate": ("hugetlb", "file"),
     "punch": ("hugetlb",),
+    "migrate": ("hugetlb", "anonymous", "file"),
     "reclaim": ("anonymous", "file"),
-    "migrate": ("hugetlb",),
 }
 _COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}
+#: Kinds of memory that advice can be given about.
+_ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file")}
 
 
 def check(program: Program) -> None:
@@ -35,6 +37,12 @@ def check(program: Program) -> None:
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise _wrong(one, f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
+        advised = _ADVISED.get(one.word) if one.verb == "madvise" else None
+        if one.place and advised and program.memory[one.place.memory].kind not in advised:
+            kind = program.memory[one.place.memory].kind
+            raise _wrong(
+                one, f"MADV_{one.word} of {kind} memory is not known yet: only of {', '.join(advised)}"
+            )
         if one.verb == "fork" and one.name not in program.processes:
             raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
         if one.verb == "fork" and one.name == process.name:
@@ -71,6 +79,7 @@ def check(program: Program) -> None:
         for thread in process.threads:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
+    repeated_waits(program)
 
 
 def check_counted(program: Program) -> None:
@@ -86,6 +95,67 @@ def check_counted(program: Program) -> None:
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
+    _check_reclaimed(program)
+
+
+def reclaims(program: Program, one: Statement) -> bool:
+    """Whether a statement unmaps ordinary pages through the reverse map, or marks them so that reclaim drops them."""
+    if one.place is None or program.memory[one.place.memory].kind == "hugetlb":
+        return False
+    return one.verb in ("reclaim", "migrate") or (one.verb == "madvise" and one.word in _ADVISED)
+
+
+def _check_reclaimed(program: Program) -> None:
+    """Refuse reclaim and migration of pages that several processes map, or that are no plain ones."""
+    reclaimed = {
+        one.place.memory: one for _, _, one in program.statements() if reclaims(program, one) and one.place
+    }
+    forked = forks(program)
+    for _, _, one in program.statements():
+        if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in reclaimed:
+            name = one.place.memory
+            if program.memory[name].kind == "anonymous":
+                raise _wrong(
+                    one,
+                    f"{name} is reclaimed, migrated or freed lazily by `{reclaimed[name].text:.40}`: reads of it, "
+                    "which map the zero page, are not counted then; write to it",
+                )
+    for name, one in reclaimed.items():
+        kind = program.memory[name].kind
+        users = [process for process in program.processes.values() if name in maps(program, process)]
+        several = len(users) > 1 or any(process.count > 1 for process in users)
+        if any(process.name in forked or process.name in forked.values() for process in users) or (
+            kind == "file" and several
+        ):
+            raise _wrong(
+                one, f"{name} may be mapped by several processes, whose pages are not unmapped together yet"
+            )
+
+
+def repeated_waits(program: Program) -> dict[str, Statement]:
+    """Return the events that a `wait` in a loop is for, each with one such wait: each wait uses its signals up.
+
+    Raises:
+        ShootdownError: several threads wait for one of them.
+    """
+    found: dict[str, Statement] = {}
+    for _, _, one in program.statements():
+        if one.verb in ("repeat", "each") and not any(inner.verb == "fork" for inner in within(one.body)):
+            found |= {inner.name: inner for inner in within(one.body) if inner.verb == "wait"}
+    for name, one in found.items():
+        who = [
+            (process, thread)
+            for process in program.processes.values()
+            for thread in process.threads
+            if any(inner.verb == "wait" and inner.name == name for inner in within(thread.body))
+        ]
+        several = any(process.count > 1 or thread.count > 1 for process, thread in who)
+        if len(who) > 1 or several or who[0][0].name in forks(program):
+            raise _wrong(
+                one,
+                f"a wait that is repeated uses signals up, and several threads wait for {name}: give each its own",
+            )
+    return found
 
 
 def forks(program: Program) -> dict[str, str]:
@@ -120,8 +190,6 @@ def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
         if inner.verb in ("start", "spin", "sleep", "exit") and one.number > 1:
             raise _wrong(inner, f"`{inner.verb}` can't be repeated")
-        if inner.verb == "wait" and not any(other.verb == "fork" for other in within(one.body)):
-            raise _wrong(inner, "a signal is awaited once, so `wait` can't be repeated; `fork` can")
         if one.verb == "each" and inner.verb == "fork":
             raise _wrong(inner, "`fork` can't be in `each`: use `repeat`")
     if one.verb != "each" or one.place is None:

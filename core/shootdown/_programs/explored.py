@@ -6,6 +6,7 @@ from shootdown._explore.problem import Problem
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import misfit
+from shootdown._programs.checking import repeated_waits
 from shootdown._programs.explored_hugetlb import HugetlbSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
 from shootdown._programs.program import Program, Statement
@@ -72,9 +73,15 @@ def check(program: Program) -> None:
             f"{kinds['hugetlb'].at}: hugetlb memory beside {other} memory is not explored yet: the tables of one "
             "explored program have one size"
         )
+    for name, one in repeated_waits(program).items():
+        raise _wrong(one, f"waiting for {name} again and again is not explored yet")
     for process, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
+        if one.verb == "madvise" and one.word != "DONTNEED":
+            raise _wrong(one, f"MADV_{one.word} is not explored yet")
+        if one.verb == "migrate" and "hugetlb" not in kinds:
+            raise _wrong(one, "`migrate` is explored of hugetlb memory alone")
         if one.verb == "exit" and "hugetlb" not in kinds:
             raise _wrong(one, "`exit` is explored of hugetlb memory alone")
         if one.verb == "exit" and len(process.threads) > 1:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 
 import attrs
 
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.calls import OUTER
+from shootdown._mm.counted_reclaim import LIST_PAGES, Batch, Reclaim
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
 
-#: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file.
-_NONE, _PRESENT, _SHARED, _DIRTY = range(4)
+#: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file; present,
+#: old and clean since MADV_FREE. Pages of anonymous memory that are just present are dirty.
+_NONE, _PRESENT, _SHARED, _DIRTY, _FREED = range(5)
 #: The variables of an area: its pages, whether its VMA is gone, whether it may not be written, its page tables, and
 #: the huge page of several areas.
 _CELLS = 5
@@ -46,6 +49,9 @@ class Space:
         numbers = [area.number for one in cuts.values() for area in one.areas]
         self.cells = _CELLS * len(numbers)
         self._places = {number: first + _CELLS * at for at, number in enumerate(numbers)}
+        self._reclaim = Reclaim(calls)
+        #: The variable that says whether pages of the mm were unmapped in batches; None if no statement does so.
+        self.batched: int | None = None
 
     def _table_of(self, here: Cut, area: Area) -> int:
         """Return the variable of an area's tables: its own, or that of the first area in the same table."""
@@ -163,6 +169,9 @@ class Space:
                 asm.work("small_fault_ns", area.pages, text="the file's pages become writable and dirty")
                 self._put(state, _DIRTY)
             return
+        if self.batched is not None:
+            with self._if_equal(state, _FREED):
+                self._put(state, _PRESENT)
         with self._if_equal(state, _SHARED):
             self._put(state, _PRESENT)
             with asm.loop(area.pages, o.SCRATCH2):
@@ -195,6 +204,8 @@ class Space:
 
     def exit(self, used: Collection[str]) -> None:
         """Write what exit_mmap() clears of dirty pages of the files named; other pages wait for its one flush."""
+        if self.batched is not None:
+            self._reclaim.flush_batched_pending(self.batched)
         for name, here in self.cuts.items():
             if name in used and here.memory.kind == "file":
                 for area in here.areas:
@@ -206,15 +217,16 @@ class Space:
         """Write the clearing of what is mapped in some areas."""
         done: set[int] = set()
         for area in areas:
+            self._flush_batched(here, area)
             if area.folio < 0:
                 self._zap_area(here, area, queue, reclaims=reclaims)
             elif area.folio not in done:
                 done.add(area.folio)
                 self._zap_folio(here, [part for part in areas if part.folio == area.folio], queue)
             if reclaims:
-                self._reclaim(here, area, areas, queue)
+                self._free_empty(here, area, areas, queue)
 
-    def _reclaim(self, here: Cut, area: Area, areas: tuple[Area, ...], queue: PageQueue) -> None:
+    def _free_empty(self, here: Cut, area: Area, areas: tuple[Area, ...], queue: PageQueue) -> None:
         """Write the freeing of tables that a call covers whole, once it is past the last of their areas.
 
         zap_pte_range() frees a table that it covers whole even if it found nothing in it.
@@ -331,6 +343,7 @@ class Space:
             self.asm.set(changed, 0)
             for area in areas:
                 with self._if_equal(self._cell(_READONLY, area), int(writable)):
+                    self._flush_batched(here, area)
                     self._put(self._cell(_READONLY, area), int(not writable))
                     with self._if_present(area):
                         self._change(here, area, areas, widens=writable)
@@ -361,6 +374,108 @@ class Space:
         part = range(area.lo - area.folio * pages, area.hi - area.folio * pages)
         self.calls.change_entries(len(part), huge=False, part=part, widens=widens, at=area.lo)
         self.asm.place(done)
+
+    # --- reclaim and migration
+
+    def _flush_batched(self, here: Cut, area: Area) -> None:
+        """Write flush_tlb_batched_pending(), which whoever looks at a PTE table calls."""
+        if self.batched is not None:
+            with self._if_equal(self._table_of(here, area), 1):
+                self._reclaim.flush_batched_pending(self.batched)
+
+    def batch(self, first: int) -> Batch:
+        """Return the variables of a statement that unmaps in batches, of which `first` and the next are its own."""
+        assert self.batched is not None
+        return Batch(first, first + 1, self.batched)
+
+    def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time."""
+        for area in areas:
+            self._shrink(here, area, area.pages, batch, limit=LIST_PAGES)
+        self._reclaim.end_list(batch)
+
+    def _shrink(self, here: Cut, area: Area, pages: int, batch: Batch, *, limit: int) -> None:
+        """Write the unmapping of an area's pages if they are mapped; dirty anonymous ones are written to swap."""
+        done, state = self.model.label(), self._cell(_STATE, area)
+        if not pages:
+            return
+        if here.memory.kind == "anonymous":
+            with self._if_equal(state, _PRESENT):
+                self._put(state, _NONE)
+                self._reclaim.shrink_folio_list(pages, batch, dirty=True, limit=limit)
+                self.asm.jump(done)
+        with self._if_present(area):
+            self._put(state, _NONE)
+            self._reclaim.shrink_folio_list(pages, batch, dirty=False, limit=limit)
+        self.asm.place(done)
+
+    def pageout(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
+        with self._reclaim.advice("MADV_PAGEOUT"):
+            for _, some in groupby(areas, lambda area: area.table if area.table >= 0 else ~area.number):
+                part = [area for area in some if area.pages]
+                if part and part[0].table < 0:
+                    self._page_out_tables(here, part[0], batch)
+                elif part:
+                    self._flush_batched(here, part[0])
+                    for area in part:
+                        self._make_old(here, area)
+                        self._shrink(here, area, area.pages, batch, limit=0)
+                    self._reclaim.end_list(batch)
+
+    def _page_out_tables(self, here: Cut, area: Area, batch: Batch) -> None:
+        """Write MADV_PAGEOUT of an area of whole tables, one after another."""
+        each, rest = divmod(area.pages, area.tables)
+        state, done = self._cell(_STATE, area), self.model.label()
+
+        def tables(*, dirty: bool) -> None:
+            self._put(state, _NONE)
+            if area.tables > 1:
+                with self.asm.loop(area.tables - 1):
+                    self._page_out_table(here, area, each, batch, dirty=dirty)
+            self._page_out_table(here, area, each + rest, batch, dirty=dirty)
+
+        self._flush_batched(here, area)
+        self._make_old(here, area)
+        if here.memory.kind == "anonymous":
+            with self._if_equal(state, _PRESENT):
+                tables(dirty=True)
+                self.asm.jump(done)
+        with self._if_present(area):
+            tables(dirty=False)
+        self.asm.place(done)
+
+    def _page_out_table(self, here: Cut, area: Area, pages: int, batch: Batch, *, dirty: bool) -> None:
+        self._flush_batched(here, area)
+        self._reclaim.shrink_folio_list(pages, batch, dirty=dirty, limit=0)
+        self._reclaim.end_list(batch)
+
+    def _make_old(self, here: Cut, area: Area) -> None:
+        """Write what MADV_PAGEOUT does to young entries before it reclaims their pages, in kernels that do."""
+        if not self.model.kernel.pageout_clears_young:
+            return
+        for state in (_PRESENT, _DIRTY) if here.memory.kind == "file" else (_PRESENT,):
+            with self._if_equal(self._cell(_STATE, area), state):
+                self._reclaim.make_old(area.pages, area.first, area.last)
+
+    def free(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write madvise(MADV_FREE): entries become old and clean, if they are not already."""
+        with self._reclaim.advice("MADV_FREE"):
+            for area in areas:
+                self._flush_batched(here, area)
+                if area.pages:
+                    with self._if_equal(self._cell(_STATE, area), _PRESENT):
+                        self._put(self._cell(_STATE, area), _FREED)
+                        self._reclaim.madvise_free(area.pages, area.first, area.last)
+
+    def migrate(self, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write move_pages() of what is mapped in some areas."""
+        self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
+        for area in areas:
+            if area.pages:
+                with self._if_present(area):
+                    self._reclaim.migrate_pages(area.pages, batch)
+        self._reclaim.end_migration(batch)
 
     # --- fork
 

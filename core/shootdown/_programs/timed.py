@@ -13,7 +13,7 @@ from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of
-from shootdown._programs.checking import maps
+from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.space import Space
 from shootdown._programs.verbs import ENDLESS
@@ -67,12 +67,15 @@ class _Writer:
             one.name for _, _, one in program.statements() if one.verb in ("signal", "wait")
         )
         self.events = {name: model.event() for name in names}
+        self.used_up = repeated_waits(program)
         self._declared = 0
         self.mapped = {
             one.place.memory for _, _, one in program.statements() if one.verb == "mmap" and one.place
         }
         self.spaces = [self._space("process") for _ in range(self.cast.mms)]
         self.own = [self._space("thread") for _ in self.cast.roles]
+        if any(reclaims(program, one) for _, _, one in program.statements()):
+            self._declare_batches()
         self.tasks = [model.task(mm=role.mm, cpu=role.cpu, ready=role.begins) for role in self.cast.roles]
         self._forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
@@ -84,6 +87,13 @@ class _Writer:
         space.declare(self.mapped)
         self._declared += space.cells
         return space
+
+    def _declare_batches(self) -> None:
+        """Declare for each mm whether pages of it were unmapped in batches."""
+        for space in self.spaces:
+            space.batched = self.model.variable()
+        for role, own in zip(self.cast.roles, self.own, strict=True):
+            own.batched = self.spaces[role.mm].batched
 
     def _mms(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory, in the order in which processes are in the file."""
@@ -160,7 +170,9 @@ class _Lines:
             "exit": self._exit,
             "start": self._start,
             "signal": lambda one: self.model.signal(writer.events[one.name]),
-            "wait": lambda one: self.asm.await_event(writer.events[one.name], one.number, text=_told(one)),
+            "wait": lambda one: self.asm.await_event(
+                writer.events[one.name], one.number, one.name in writer.used_up, text=_told(one)
+            ),
             "lock": lambda one: self.asm.lock(
                 writer.locks[one.name], write=True, sleeps=True, text=_told(one)
             ),
@@ -211,8 +223,16 @@ class _Lines:
             space.touch(here, areas, write=one.word == "write")
         elif one.verb == "munmap":
             space.munmap(here, areas)
+        elif one.verb == "madvise" and one.word == "FREE":
+            space.free(here, areas)
+        elif one.verb == "madvise" and one.word == "PAGEOUT":
+            space.pageout(here, areas, space.batch(self._cells(one, 2)))
         elif one.verb == "madvise":
             space.madvise(here, areas)
+        elif one.verb == "reclaim":
+            space.reclaim(here, areas, space.batch(self._cells(one, 2)))
+        elif one.verb == "migrate":
+            space.migrate(areas, space.batch(self._cells(one, 2)))
         else:
             assert one.verb == "mprotect"
             space.mprotect(here, areas, writable=one.word == "write")

@@ -8,9 +8,13 @@ from __future__ import annotations
 import attrs
 
 #: Advice that madvise() takes here, and what it does.
-ADVICE = {"DONTNEED": "unmaps the pages at once"}
+ADVICE = {
+    "DONTNEED": "unmaps the pages at once",
+    "FREE": "lets reclaim drop them instead of writing them to swap",
+    "PAGEOUT": "reclaims them at once",
+}
 #: Advice that Linux knows and nothing here counts yet.
-UNCOUNTED_ADVICE = ("COLLAPSE", "FREE", "PAGEOUT", "COLD", "REMOVE")
+UNCOUNTED_ADVICE = ("COLLAPSE", "COLD", "REMOVE")
 
 
 @attrs.frozen
@@ -46,9 +50,9 @@ VERBS = {
     ),
     "munmap": Verb("munmap PLACE", ("place",), "Unmap it."),
     "madvise": Verb(
-        "madvise PLACE DONTNEED",
+        "madvise PLACE " + "|".join(ADVICE),
         ("place", "advice"),
-        "Give advice: DONTNEED " + ADVICE["DONTNEED"] + ".",
+        "Give advice: " + "; ".join(f"{advice} {does}" for advice, does in ADVICE.items()) + ".",
     ),
     "mprotect": Verb(
         "mprotect PLACE read|write",
@@ -65,15 +69,16 @@ VERBS = {
         "Punch a hole into the file: its pages are unmapped in every process and freed.",
     ),
     "migrate": Verb(
-        "migrate MEMORY",
+        "migrate PLACE",
         ("place",),
-        "Move the first huge page elsewhere: it is unmapped in every process first.",
+        "Move pages elsewhere, as move_pages() does: they are unmapped first. Of hugetlb memory the first huge page, "
+        "in every process.",
     ),
     "reclaim": Verb(
         "reclaim PLACE",
         ("place",),
-        "Reclaim its pages: they are unmapped, flushed together where the architecture batches that, and freed.",
-        counted=False,
+        "Reclaim pages that nobody used lately, as a thread that allocates does when memory is short: they are "
+        "unmapped, and dirty anonymous ones written to swap.",
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",
@@ -94,8 +99,8 @@ VERBS = {
     "wait": Verb(
         "wait EVENT [N]",
         ("event", "count?"),
-        "Sleep until the event was signalled N times in all, once if N is left out. The name of a process stands for "
-        "its exit.",
+        "Sleep until the event was signalled N times in all, once if N is left out. In a loop each wait is for N more "
+        "signals. The name of a process stands for its exit.",
     ),
     "lock": Verb("lock NAME", ("lock",), "Take a lock of the program's own; who finds it taken sleeps."),
     "unlock": Verb("unlock NAME", ("lock",), "Release it."),

@@ -182,7 +182,7 @@ class Lowering:
         return "never"
 
     def arch_tlbbatch_add_pending(self, asm: Assembler, g: int, pages: int) -> None:
-        """Write `arch_tlbbatch_add_pending()` for the one page of request `g`; its flush is `arch_tlbbatch_flush()`."""
+        """Write `arch_tlbbatch_add_pending()` for pages, of request `g`; their flush is `arch_tlbbatch_flush()`."""
 
     def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
         """Write `arch_tlbbatch_flush()`: the flush that was put off, of request `g`."""

@@ -139,6 +139,21 @@ CHANGES: tuple[Change, ...] = (
         source="Debian's changelog (5.10.244-1, 6.1.8-1); 5.15.90-rc1",
     ),
     Change(
+        commit="7e12beb8ca2a",
+        subject="migrate_pages: batch flushing TLB",
+        mainline="6.3-rc1",
+        sets={"batched_migration": True},
+        note="lists of NR_MAX_BATCHED_MIGRATION pages come with 5dfab109d519 of the same series",
+        source="20230213123444.155149-1-ying.huang@intel.com; merged for 6.3",
+    ),
+    Change(
+        commit="2864f3d0f583",
+        subject="mm: madvise: pageout: ignore references rather than clearing young",
+        mainline="6.9-rc1",
+        sets={"pageout_clears_young": False},
+        source="20240226005739.24350-1-21cnbao@gmail.com; listed among the commits of 6.9-rc1",
+    ),
+    Change(
         commit="d7f861b9c43a",
         subject="mm/mmu_gather: add __tlb_remove_folio_pages()",
         mainline="6.9-rc1",

@@ -209,6 +209,14 @@ class Kernel:
         "reclaim unmaps pages of a list and flushes once for all of them, where the architecture says so "
         "(CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH)",
     )
+    batched_migration: bool = switch(
+        False, "migration unmaps pages of a list and flushes once for all of them, where reclaim does"
+    )
+    pageout_clears_young: bool = switch(
+        True,
+        "madvise(MADV_PAGEOUT) makes entries old first, which a gather flushes; otherwise reclaim is told to ignore "
+        "references",
+    )
     batched_flushes_counted: bool = switch(
         False,
         "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",

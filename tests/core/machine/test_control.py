@@ -90,6 +90,8 @@ def test_a_task_awaits_as_many_signals_as_it_asks_for() -> None:
     assert machine.step(o.AWAIT, 1, 2) == Took(o.BLOCKED_EVENT, 1, HERE)
     machine.step(o.SIGNAL, 1)
     assert machine.step(o.AWAIT, 1, 2).went_on
+    assert machine.step(o.AWAIT, 1, 1, 1).went_on  # uses one of the two up
+    assert machine.step(o.AWAIT, 1, 2) == Took(o.BLOCKED_EVENT, 1, HERE)
 
 
 def test_awaiting_uses_no_signal_up() -> None:

@@ -290,6 +290,14 @@ def test_a_request_that_had_no_target_is_forgotten_too() -> None:
     assert machine.cpu(0)[CPU_CALL : CPU_CALL_STRIDES + 1].tolist() == [0, 0, 0, 0]
 
 
+def test_a_request_that_is_cancelled_leaves_no_target_to_wait_for() -> None:
+    machine = with_range(3)
+    machine.put("mask", 1, 1, mm=0)
+    machine.step(o.TARGET_MM)
+    machine.step(o.CANCEL)
+    assert machine.step(o.WAIT).went_on
+
+
 # --- this CPU
 
 

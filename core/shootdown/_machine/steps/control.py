@@ -126,8 +126,13 @@ CONTROL = (
     Row(
         name="AWAIT",
         does="Sleep until an event was signalled `count` times.",
-        operands=(Operand("event", Kind.EVENT), Operand("count", says="how many times")),
+        operands=(
+            Operand("event", Kind.EVENT),
+            Operand("count", says="how many times"),
+            Operand("takes", Kind.TRUTH, "these signals are used up: the next wait is for others", default=0),
+        ),
         reads=(EVENT,),
+        writes=(EVENT.if_("takes", 1),),
         awaits=True,
         words="goes on: it was told",
         builder="await_event",

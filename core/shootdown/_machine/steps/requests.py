@@ -311,8 +311,8 @@ REQUESTS = (
     ),
     Row(
         name="CANCEL",
-        does="Cancel the request: it has no targets.",
-        writes=WHOLE_CALL,
+        does="Cancel the request, which has not been sent: it has no targets any more.",
+        writes=(*WHOLE_CALL, TARGETS),
         touches=_CALL,
         local=True,
         targets="sent",

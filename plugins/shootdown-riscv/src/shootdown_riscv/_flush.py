@@ -55,7 +55,14 @@ _LEAVES, _ALL = scope_of(sfence_vma(va=0, asid=0)), scope_of(sfence_vma(asid=0))
 
 @attrs.frozen
 class RiscvLowering(PlainLowering):
-    """Write flushes as a riscv kernel on a riscv platform does them; see `shootdown.Lowering`."""
+    """Write flushes as a riscv kernel on a riscv platform does them; see `shootdown.Lowering`.
+
+    Args:
+        kernel, platform: what it is for.
+        every_asid: its fences name no ASID (FLUSH_TLB_NO_ASID).
+    """
+
+    every_asid: bool = attrs.field(default=False, kw_only=True)
 
     source = "arch/riscv/mm/tlbflush.c"
     flush_function = "__flush_tlb_range"
@@ -221,14 +228,18 @@ class RiscvLowering(PlainLowering):
 
     @function("arch_tlbbatch_flush", source)
     def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
-        """Write `arch_tlbbatch_flush()`: everything on the CPUs of mm_cpumask."""
-        self.flush(asm, g, everything=True, stride=0)
+        """Write `arch_tlbbatch_flush()`: everything of every ASID, on the CPUs of mm_cpumask."""
+        attrs.evolve(self, every_asid=True).flush(asm, g, everything=True, stride=0)
 
     # --- __flush_tlb_range()
 
     def _name(self, instruction: str, *, address: bool) -> str:
         """Name a fence by what it is told: `_addr` where rs1 is not x0, `_asid` where rs2 is not."""
-        return instruction + ("_addr" if address else "") + ("_asid" if self.uses_asids else "")
+        return (
+            instruction
+            + ("_addr" if address else "")
+            + ("_asid" if self.uses_asids and not self.every_asid else "")
+        )
 
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Choose as local_flush_tlb_range_asid() does: by address up to the threshold, else all of the ASID."""

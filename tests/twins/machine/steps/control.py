@@ -100,7 +100,10 @@ def signal(w: World, task: int, s: Words) -> Answer:
 
 @step
 def await_(w: World, task: int, s: Words) -> Answer:
-    return None if w.events[s.event] >= s.count else UNTOLD
+    if w.events[s.event] < s.count:
+        return UNTOLD
+    w.events[s.event] -= s.count * s.takes
+    return None
 
 
 @step

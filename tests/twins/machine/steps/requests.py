@@ -222,7 +222,9 @@ def wait(w: World, task: int, s: Words) -> Answer:
 
 @step
 def cancel(w: World, task: int, s: Words) -> Answer:
-    _forget_call(cpu_of(w, task))
+    c = cpu_of(w, task)
+    c.targets.clear()
+    _forget_call(c)
     return None
 
 

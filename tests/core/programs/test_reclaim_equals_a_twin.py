@@ -1,0 +1,258 @@
+"""Reclaim, MADV_PAGEOUT, MADV_FREE and migration flush as often as the source says, and as a twin that goes by page."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+import shootdown
+
+_TABLE = 512
+#: Ends of places, in base pages: in a list of 32, at the end of a table, in the next one, in one that is not whole.
+_EDGES = (0, 1, 33, 80, 511, 512, 600, 1024, 1070)
+_PAGES = _EDGES[-1]
+_OTHERS = 2
+
+
+def run(
+    do: str,
+    *,
+    arch: str = "x86",
+    kernel: str = "7.0",
+    kind: str = "anonymous",
+    others: int = _OTHERS,
+    **more: str,
+) -> dict[str, int]:
+    """Return what is counted while the first of three threads does something; the others compute."""
+    thread = {"other": {"count": others, "do": "signal ready; spin"}} if others else {}
+    program = {
+        "memory": {"heap": {"kind": kind, "size": more.pop("size", f"{_PAGES * 4}K")}},
+        "process": {
+            "A": {
+                "do": [more.pop("first", "touch heap"), *([f"wait ready {others}"] if others else []),
+                       f"measure {{ {do} }}"],
+                "thread": thread,
+            }
+        },
+    }  # fmt: skip
+    platforms = [more["platform"]] if "platform" in more else []
+    (row,) = shootdown.compare(program, arch=[arch], platforms=platforms, kernels=[kernel], cpus=[4])
+    return dict(row.counts)
+
+
+class Twin:
+    """What one process maps, page by page, and how often an x86 kernel flushes, with other CPUs in mm_cpumask.
+
+    Args:
+        ages: MADV_PAGEOUT makes entries old through its gather first.
+        reclaims: MADV_DONTNEED frees tables that it covers whole.
+        widens: mprotect() flushes too where it gives a right.
+    """
+
+    def __init__(self, *, ages: bool, reclaims: bool, widens: bool) -> None:
+        self.ages, self.reclaims, self.widens = ages, reclaims, widens
+        self.pages: dict[int, str] = {}
+        self.tables: set[int] = set()
+        self.unmapped_in_batches = self.waits = False
+        self.flushes = self.listed = 0
+
+    def _look_at(self, table: int) -> None:
+        """Do what whoever locks a PTE table does."""
+        if table in self.tables and self.unmapped_in_batches:
+            self.unmapped_in_batches = False
+            self.flushes += 1
+
+    def _flush_what_waits(self) -> None:
+        self.flushes += self.waits
+        self.waits = False
+
+    def _unmap(self, page: int, *, writes: bool) -> None:
+        self.unmapped_in_batches = self.waits = True
+        if writes and self.pages[page] == "dirty":
+            self._flush_what_waits()
+
+    def _unmap_all(self, pages: list[int], limit: int, *, writes: bool) -> None:
+        for number, page in enumerate(pages, 1):
+            self._unmap(page, writes=writes)
+            if limit and number % limit == 0:
+                self._flush_what_waits()
+        self._flush_what_waits()
+
+    def touch(self, place: range) -> None:
+        self.tables |= {page // _TABLE for page in place}
+        self.pages |= dict.fromkeys(place, "dirty")
+
+    def reclaim(self, place: range) -> None:
+        there = [page for page in place if page in self.pages]
+        self._unmap_all(there, 32, writes=True)
+        for page in there:
+            del self.pages[page]
+
+    def migrate(self, place: range) -> None:
+        self._unmap_all([page for page in place if page in self.pages], _TABLE, writes=False)
+
+    def _by_table(self, place: range) -> list[tuple[int, list[int]]]:
+        tables = dict.fromkeys(page // _TABLE for page in place)
+        return [(table, [p for p in place if p // _TABLE == table and p in self.pages]) for table in tables]
+
+    def pageout(self, place: range) -> None:
+        young = False
+        for table, there in self._by_table(place):
+            self._look_at(table)
+            young = young or any(self.pages[page] == "dirty" for page in there)
+            self._unmap_all(there, 0, writes=True)
+            for page in there:
+                del self.pages[page]
+        self.flushes += young and self.ages
+
+    def free(self, place: range) -> None:
+        changed = False
+        for table, there in self._by_table(place):
+            self._look_at(table)
+            changed = changed or any(self.pages[page] == "dirty" for page in there)
+            self.pages |= dict.fromkeys(there, "clean")
+        self.flushes += changed
+
+    def dontneed(self, place: range) -> None:
+        changed = False
+        for table, there in self._by_table(place):
+            self._look_at(table)
+            for page in there:
+                del self.pages[page]
+            whole = range(table * _TABLE, (table + 1) * _TABLE)
+            frees = self.reclaims and table in self.tables and set(whole) <= set(place)
+            self.tables -= {table} if frees else set()
+            changed = changed or bool(there) or frees
+        self.flushes += changed
+
+    def protect(self, place: range) -> None:
+        """Take the right to write away, and give it back."""
+        for gives in (False, True):
+            there = 0
+            for table, pages in self._by_table(place):
+                self._look_at(table)
+                there += len(pages)
+            self.flushes += there > 0 and (self.widens or not gives)
+
+
+_SAID = {
+    "touch": "touch {}",
+    "reclaim": "reclaim {}",
+    "migrate": "migrate {}",
+    "pageout": "madvise {} PAGEOUT",
+    "free": "madvise {} FREE",
+    "dontneed": "madvise {} DONTNEED",
+    "protect": "mprotect {0} read; mprotect {0} write",
+}
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("kernel", ["6.6", "7.0"])
+def test_random_sequences_flush_as_a_twin_that_goes_by_page(seed: int, kernel: str) -> None:
+    switches = shootdown.kernel(kernel, "x86")
+    twin = Twin(
+        ages=switches.pageout_clears_young, reclaims=switches.pt_reclaim, widens=switches.widening_flushes
+    )
+    rng = Random(seed)
+    twin.touch(range(_PAGES))
+    done = []
+    for _ in range(rng.randint(4, 10)):
+        lo, hi = sorted(rng.sample(range(len(_EDGES)), 2))
+        verb = rng.choice((*_SAID, "touch"))
+        getattr(twin, verb)(range(_EDGES[lo], _EDGES[hi]))
+        done.append(_SAID[verb].format(f"heap[{_EDGES[lo] * 4}K:{_EDGES[hi] * 4}K]"))
+    counts = run("; ".join(done), kernel=kernel)
+    assert counts["flush_requests"] == twin.flushes, done
+    assert counts["flush_ipis"] == _OTHERS * twin.flushes
+
+
+def test_each_dirty_anonymous_page_is_flushed_before_it_is_written_to_swap() -> None:
+    """shrink_folio_list(): try_to_unmap_flush_dirty() comes before pageout() of each dirty folio."""
+    assert run("reclaim heap", size="160K")["flush_ipis"] == 40 * _OTHERS
+
+
+def test_pages_of_a_file_are_unmapped_in_lists_of_32() -> None:
+    """SWAP_CLUSTER_MAX of shrink_inactive_list(): 70 pages are three lists."""
+    assert run("reclaim heap", kind="file", size="280K")["flush_ipis"] == 3 * _OTHERS
+
+
+def test_pages_freed_lazily_are_dropped_in_lists() -> None:
+    """Entries became clean, so that nothing is written to swap: the flush of FREE, then one for a list of 32 pages."""
+    counts = run("madvise heap FREE; reclaim heap", size="128K")
+    assert counts["flush_ipis"] == 2 * _OTHERS
+
+
+def test_who_looks_at_a_table_after_reclaim_flushes_once_more() -> None:
+    """tlb_flush_batched stays set after try_to_unmap_flush(): the first mprotect() pays, the second doesn't."""
+    twice = "mprotect heap read; mprotect heap write"
+    counts = run(f"{twice}; {twice}", first="touch heap; reclaim heap", size="128K")
+    assert counts["flush_ipis"] == _OTHERS
+
+
+def test_exit_after_reclaim_flushes_once_more() -> None:
+    """unmap_vmas() of exit_mmap() comes to zap_pte_range(), which calls flush_tlb_batched_pending()."""
+    counted = [
+        run("exit", others=0, first=f"touch heap{then}", size="128K", arch="arm64", kernel=kernel)[
+            "flush_requests"
+        ]
+        for kernel in ("6.12.30", "7.0")
+        for then in ("", "; reclaim heap")
+    ]
+    assert counted[1] - counted[0] == 0  # a DSB alone until 4b634918384c
+    assert counted[3] - counted[2] == 1
+
+
+def test_a_process_on_one_cpu_flushes_page_by_page_on_x86() -> None:
+    """arch_tlbbatch_should_defer() asks for other CPUs in mm_cpumask: without one ptep_clear_flush() is local."""
+    counts = run("reclaim heap", kind="file", size="128K", others=0)
+    assert (counts["flush_requests"], counts["flush_ipis"], counts["page_invalidations"]) == (32, 0, 32)
+
+
+@pytest.mark.parametrize(
+    ("arch", "kernel", "waits"),
+    [("arm64", "6.1", 40), ("arm64", "6.6", 2), ("powerpc", "7.0", 40)],
+)
+def test_the_first_release_that_batches_differs_by_architecture(arch: str, kernel: str, waits: int) -> None:
+    """arm64 saves DSBs, not TLBIs: each page has its own, as before 43b3dfdd0455."""
+    counts = run("reclaim heap", arch=arch, kernel=kernel, kind="file", size="160K")
+    assert counts["completion_waits"] == waits
+    assert counts["broadcast_invalidations"] >= 40
+
+
+def test_riscv_batches_since_6_9() -> None:
+    flushes = [
+        run("reclaim heap", arch="riscv", kernel=kernel, kind="file", size="160K")["flush_requests"]
+        for kernel in ("6.6", "6.12")
+    ]
+    assert flushes == [40, 2]
+
+
+@pytest.mark.parametrize(("kernel", "flushes"), [("6.1", 600), ("6.6", 2)])
+def test_migration_flushes_once_for_512_pages_since_7e12beb8ca2a(kernel: str, flushes: int) -> None:
+    """The commit counts 0.524 flushes a migrated page before and 0.091 after, with migrations of single pages too."""
+    assert run("migrate heap", kernel=kernel, size="2400K")["flush_ipis"] == flushes * _OTHERS
+
+
+def test_invlpgb_flushes_a_list_by_one_instruction() -> None:
+    counts = run("reclaim heap", kind="file", size="128K", platform="amd-server")
+    assert (counts["flush_ipis"], counts["broadcast_invalidations"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("do", "kind", "told"),
+    [
+        ("madvise heap FREE", "file", "MADV_FREE of file memory is not known yet: only of anonymous"),
+        ("reclaim heap", "thp", "`reclaim` of thp memory is not known yet: only of anonymous, file"),
+        ("touch heap read; reclaim heap", "anonymous", "which map the zero page, are not counted then"),
+        ("fork B; reclaim heap", "anonymous", "heap may be mapped by several processes"),
+    ],
+)
+def test_what_is_not_counted_is_refused_in_a_line(do: str, kind: str, told: str) -> None:
+    program = {
+        "memory": {"heap": {"kind": kind, "size": "2M"}},
+        "process": {"A": {"do": do}, **({"B": {"do": "sleep"}} if "fork" in do else {})},
+    }
+    with pytest.raises(shootdown.ShootdownError, match=told) as error:
+        shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+    assert "\n" not in str(error.value)
