@@ -9,7 +9,7 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
-.PHONY: matrix demo quick lint kernels engines walks test long bench targets clean
+.PHONY: evidence matrix demo quick lint kernels engines walks test long bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -67,6 +67,9 @@ bench: $(VENV)/.bench
 
 targets: $(VENV)/.test
 	$(BIN)/python tests/docs/test_targets.py
+
+evidence: $(VENV)/.test
+	$(BIN)/python tests/docs/test_evidence.py
 
 matrix: $(VENV)/.test
 	$(BIN)/shootdown matrix --markdown > docs/reference/matrix.md

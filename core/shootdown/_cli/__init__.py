@@ -28,6 +28,7 @@ COMMANDS = {
     "read": "Read traces and counters of a machine: who flushes, and why.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
+    "reproduce": "Compare published measurements with what the model says.",
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
     "plugins": "List the plugins that are loaded, and why others are not.",

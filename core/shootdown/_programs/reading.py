@@ -115,7 +115,16 @@ def read_values(tables: Mapping[str, Any], name: str = "program") -> Source:
 
 
 def _source(name: str, file: str, lines: tuple[str, ...], tables: Mapping[str, Any]) -> Source:
-    source = Source(name, file, lines, tables, ())
+    return with_parameters(Source(name, file, lines, tables, ()))
+
+
+def with_parameters(source: Source) -> Source:
+    """Return a program that was read with its parameters, after all of it is checked.
+
+    Raises:
+        ShootdownError: something is wrong in it.
+    """
+    tables = source.tables
     _keys(source, tables, _TABLES)
     summary = tables.get("summary", "a program")
     if not isinstance(summary, str) or not summary.strip() or not summary.isprintable():

@@ -1,0 +1,1 @@
+"""Published measurements as claims, and what the model says of each."""
