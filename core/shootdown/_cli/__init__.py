@@ -129,7 +129,9 @@ class _Frame(click.Group):
         if cmd_name not in COMMANDS:
             if cmd_name.startswith("-"):
                 return None  # click reports the unknown option
-            raise ShootdownError(f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}")
+            raise ShootdownError(
+                f"there is no command {cmd_name!r}; {nearest(cmd_name, COMMANDS)}{_file(cmd_name)}"
+            )
         command: click.Command = importlib.import_module(f"shootdown._cli._{cmd_name}").command
         return command
 
@@ -150,6 +152,19 @@ def _start() -> None:
     """Say what to try where no command is given."""
     if click.get_current_context().invoked_subcommand is None:
         print(START)
+
+
+def _file(name: str) -> str:
+    """Return a line that names the command which takes a file that was given in place of one."""
+    try:
+        if not os.path.isfile(name):
+            return ""
+    except ValueError:
+        return ""
+    from shootdown._questions.files import taken_by
+
+    found = taken_by(name)
+    return "" if found is None else f"\n{name} looks like {found[0]}: {found[1]}"
 
 
 _frame = _Frame(

@@ -19,6 +19,7 @@ import click
 
 from shootdown._cli import _console, _progress
 from shootdown._compilation import announcing
+from shootdown._values.errors import ShootdownError, with_line
 from shootdown._values.reading import UnreadableError, read_integer
 
 UNANSWERED = 3
@@ -40,8 +41,44 @@ class _Command(click.Command):
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 return super().invoke(ctx)
+        except ShootdownError as error:
+            if line := _elsewhere(ctx):
+                raise with_line(error, line) from None
+            raise
         finally:
             _console.report.reset(token)
+
+
+def _elsewhere(ctx: click.Context) -> str:
+    """Name the command that takes a file which this one got, or return an empty text."""
+    files: list[str] = []
+    for value in ctx.params.values():
+        files += [
+            os.fspath(one) for one in (value if isinstance(value, tuple) else (value,)) if _is_file(one)
+        ]
+    for file in files[:4]:
+        from shootdown._questions.files import taken_by
+
+        found = taken_by(file)
+        if found is not None and not _same_command(found[1], ctx.info_name or ""):
+            return f"{file} looks like {found[0]}: {found[1]}"
+    return ""
+
+
+def _is_file(value: object) -> bool:
+    try:
+        return isinstance(value, str | os.PathLike) and os.path.isfile(value)
+    except ValueError:
+        return False
+
+
+def _same_command(line: str, name: str) -> bool:
+    """Whether a command line is one of this command, or of a kind that takes the same files."""
+    programs = ("compare", "explain", "history", "diff", "explore", "matrix")
+    if line.startswith("--patch"):
+        return True
+    word = line.removeprefix("shootdown ").partition(" ")[0]
+    return word == name or (word in ("compare", "explore") and name in programs)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from shootdown._cli import _common, _progress
+
+if TYPE_CHECKING:
+    from shootdown._records.recording import Recording
+
+_MIB = 20  # log2 of the bytes of a MiB
 
 #: Columns of the report, which people send by mail.
 _WIDTH = 80
@@ -24,9 +30,25 @@ def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
     standard input. Files are of one machine.
     """
     from shootdown._questions.read import read
+    from shootdown._records.recording import INTERRUPTED
 
-    with _progress.progress("bytes", _size(files)) as advance:
-        found = read(files, arch=arch, progress=advance)
+    total = _size(files)
+    read_so_far = shown = 0
+    with _progress.progress("MiB", max(total >> _MIB, 1) if total else 0) as advance:
+
+        def on(more: int) -> None:
+            nonlocal read_so_far, shown
+            read_so_far += more
+            advance((read_so_far >> _MIB) - shown)
+            shown = read_so_far >> _MIB
+
+        found = read(files, arch=arch, progress=on)
+    _write(found, as_json)
+    if found.files[-1].fault == INTERRUPTED:
+        raise KeyboardInterrupt
+
+
+def _write(found: Recording, as_json: bool) -> None:
     if as_json:
         _common.write_json(found.to_dict())
         return

@@ -89,6 +89,7 @@ def command(
         raise ShootdownError("which address? Name one or more, or --all")
     if upper_half and not everything:
         raise ShootdownError("--upper-half goes with --all: a VA says itself in which half it lies")
+    _refuse_recording(image)
     chosen = registry().format(form)
     texts = {name.partition(".")[2]: v for name, v in parse_settings(settings, ("format",)).items()}
     numbers = [read_address("VA", text) for text in addresses]
@@ -106,6 +107,15 @@ def command(
         _list(tables, upper_half, as_json)
     else:
         _walk(tables, numbers, access or "read", supervisor, as_json)
+
+
+def _refuse_recording(image: str) -> None:
+    """Refuse a text that a walk would take for page tables."""
+    from shootdown._questions.files import taken_by
+
+    found = taken_by(image)
+    if found is not None and "shootdown read" in found[1]:
+        raise ShootdownError(f"image {image}: it is no memory")
 
 
 # --- some addresses

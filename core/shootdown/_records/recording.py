@@ -24,6 +24,9 @@ from shootdown._records.vmstat import RECEIVED, SENT, Vmstat, VmstatPart
 from shootdown._values.errors import ShootdownError
 from shootdown._values.recorded import Recorded
 
+INTERRUPTED = "interrupted"
+"""The fault of a file whose reading somebody interrupted."""
+
 _OFTEN = 4096  # lines between two reports of progress
 #: What a binary file that a tool converts begins with, and the command that does.
 _BINARY = (
@@ -215,7 +218,11 @@ def read(
             files.append(_read_file(lines, readers, marks, marked, progress))
         finally:
             lines.close()
+        if files[-1].fault == INTERRUPTED:
+            break
     parts = tuple(part for reader in readers if (part := reader.part()) is not None)
+    if not parts and files and files[-1].fault == INTERRUPTED:
+        raise KeyboardInterrupt
     if not parts:
         raise ShootdownError(_nothing(files))
     archs = (arch,) if arch is not None else _archs(parts, chosen, marked)
@@ -251,6 +258,19 @@ def _refuse_binary(lines: Lines) -> None:
     for magic, words in _BINARY:
         if lines.start.startswith(magic):
             raise ShootdownError(f"recording {lines.source.path}: it is {words}")
+    if b"\0\0\0" in lines.start and not lines.start.startswith(b"#"):
+        raise ShootdownError(f"recording {lines.source.path}: it is binary, and recordings are text")
+
+
+@attrs.define
+class _Tally:
+    """How far a file was read."""
+
+    understood: int = 0
+    damaged: int = 0
+    others: int = 0
+    first: tuple[int, str] | None = None
+    interrupted: bool = False
 
 
 def _read_file(
@@ -260,9 +280,33 @@ def _read_file(
     marked: dict[str, int],
     progress: Callable[[int], None],
 ) -> FileRead:
+    tally = _Tally()
+    try:
+        _read_lines(lines, readers, marks, marked, progress, tally)
+    except KeyboardInterrupt:  # what was read before it is kept
+        tally.interrupted = True
+    for reader in readers:
+        reader.end()
+    return FileRead(
+        lines.source.path,
+        lines.number,
+        tally.understood,
+        tally.damaged + lines.cut,
+        tally.others,
+        tally.first,
+        INTERRUPTED if tally.interrupted else lines.fault,
+    )
+
+
+def _read_lines(
+    lines: Lines,
+    readers: Sequence[Reader],
+    marks: Mapping[str, Any],
+    marked: dict[str, int],
+    progress: Callable[[int], None],
+    tally: _Tally,
+) -> None:
     sticky: Reader | None = None
-    understood = damaged = others = 0
-    first: tuple[int, str] | None = None
     position = 0
     traces = readers[0]
     for line in lines:
@@ -275,22 +319,17 @@ def _read_file(
             continue
         sticky, status = _offer(line, readers, sticky)
         if status == READ or (status == OTHER and line.lstrip().startswith("#")):
-            understood += 1
+            tally.understood += 1
         else:
-            damaged += status == DAMAGED
-            others += status == OTHER
-            if first is None or (status == DAMAGED and damaged == 1):
-                first = (lines.number, line.strip()[:60])
+            tally.damaged += status == DAMAGED
+            tally.others += status == OTHER
+            if tally.first is None or (status == DAMAGED and tally.damaged == 1):
+                tally.first = (lines.number, line.strip()[:60])
         if sticky is not traces or lines.number < _OFTEN:
             for name, pattern in marks.items():
                 if pattern.search(line):
                     marked[name] = marked.get(name, 0) + 1
-    for reader in readers:
-        reader.end()
     progress(lines.source.position - position)
-    return FileRead(
-        lines.source.path, lines.number, understood, damaged + lines.cut, others, first, lines.fault
-    )
 
 
 def _nothing(files: Sequence[FileRead]) -> str:

@@ -70,8 +70,13 @@ def open_trace(
     return TextTrace(source, instructions, cores and name == "drmemtrace", name)
 
 
-def _told(source: Source) -> str:
-    start, name = source.start, source.name.lower()
+def kind_of(name: str, start: bytes) -> str | None:
+    """Tell a trace's format by its name, without the suffix of its compression, and its first bytes.
+
+    Returns:
+        One of `FORMATS`; None where neither tells.
+    """
+    name = name.lower()
     if start.startswith(b"\x93NUMPY") or name.endswith(".npy"):
         return "npy"
     if name.endswith(".bin"):
@@ -80,8 +85,14 @@ def _told(source: Source) -> str:
         return "drmemtrace"
     if _LACKEY.search(start) or _VALGRIND.search(start):
         return "lackey"
-    if "champsim" in name or name.endswith(".trace"):
-        return "champsim"
+    return "champsim" if "champsim" in name or name.endswith(".trace") else None
+
+
+def _told(source: Source) -> str:
+    start = source.start
+    kind = kind_of(source.name, start)
+    if kind is not None:
+        return kind
     source.close()
     if not start:
         raise ShootdownError(f"trace {source.path}: {source.fault or 'it is empty'}")

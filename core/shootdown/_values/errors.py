@@ -19,6 +19,12 @@ class MistakeError(ShootdownError):
     """Somebody's file or plugin is wrong: that says nothing of the kernel on which it was tried."""
 
 
+def with_line(error: ShootdownError, line: str) -> ShootdownError:
+    """Return the error with a further line at the end of its message."""
+    error.args = (f"{error}\n{line}", *error.args[1:])
+    return error
+
+
 def nearest(asked: str, there_is: Iterable[str], *, limit: int = 4, prefix: str = "") -> str:
     """Name the closest of the things that exist, for the end of an error message.
 
