@@ -47,6 +47,8 @@ _SMALL = {
         "0x400000",
     ),
     "tlb": (str(INPUTS / "cut.bin"),),
+    "read": (str(INPUTS / "recorded" / "trace.txt"),),
+    "replay": (str(INPUTS / "recorded" / "trace.txt"),),
     "validate": (str(INPUTS / "measured-broken.jsonl"),),
     "list": (),
     "warm": ("--arch", "nothing"),
@@ -81,6 +83,10 @@ WHOLE = (
     ("tlb", str(INPUTS / "view.txt"), "--platform", "neoverse-v2"),
     ("tlb", str(ROOT / "docs" / "examples" / "compiler-like.bin.xz"), "--help"),
     ("validate", str(INPUTS / "measured-wrong.jsonl")),
+    ("read", str(INPUTS / "recorded" / "trace.txt")),
+    ("read", str(INPUTS / "recorded" / "stacks.json"), "--json"),
+    ("replay", str(INPUTS / "recorded" / "trace.txt")),
+    ("tlb", str(INPUTS / "recorded" / "trace.txt")),
     *(
         ("list", kind)
         for kind in ("architectures", "kernels", "scenarios", "switches", "formats", "settings")

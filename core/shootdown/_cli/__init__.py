@@ -26,6 +26,7 @@ COMMANDS = {
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
     "read": "Read traces and counters of a machine: who flushes, and why.",
+    "replay": "Replay a recording on other kernels and machines.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
     "reproduce": "Compare published measurements with what the model says.",

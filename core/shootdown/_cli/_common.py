@@ -78,6 +78,8 @@ def _same_command(line: str, name: str) -> bool:
     if line.startswith("--patch"):
         return True
     word = line.removeprefix("shootdown ").partition(" ")[0]
+    if word == "read" and name == "replay":
+        return True
     return word == name or (word in ("compare", "explore") and name in programs)
 
 

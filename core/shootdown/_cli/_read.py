@@ -27,7 +27,8 @@ def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
 
     A FILE is text of trace-cmd report, ftrace, perf script, perf report, perf stat or bpftrace, of /proc/interrupts
     or /proc/vmstat (two snapshots, in the order of time), or a kernel log; packed with gzip or xz or not; - is
-    standard input. Files are of one machine.
+    standard input. Files are of one machine. `shootdown replay` turns them
+    into a program.
     """
     from shootdown._questions.read import read
     from shootdown._records.recording import INTERRUPTED

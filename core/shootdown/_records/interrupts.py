@@ -272,8 +272,8 @@ class InterruptsPart:
             found.append("since when: one snapshot counts since boot; take two, and give both")
         if any(row.went_back for row in self.rows):
             found.append(
-                "how many in between: counts went down, so that a boot lies between the snapshots; each is since its "
-                "boot"
+                "how many in between: counts went down, so that a boot lies between the snapshots, or the files are in "
+                "the wrong order; each is since its boot"
             )
         if self.row("shootdown") is None:
             found.append(

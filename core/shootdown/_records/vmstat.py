@@ -136,7 +136,10 @@ class VmstatPart:
         if self.snapshots == 1:
             found.append("since when: one snapshot counts since boot; take two, and give both")
         if self.went_back:
-            found.append("how many in between: counters went down, so that a boot lies between the snapshots")
+            found.append(
+                "how many in between: counters went down, so that a boot lies between the snapshots, or the files are "
+                "in the wrong order"
+            )
         found.append("by whom, of how many pages, and from which call: counters have no stacks")
         return tuple(found)
 

@@ -380,7 +380,8 @@ def _interrupts(part: InterruptsPart, width: int) -> Iterator[str]:
             change = 100 * (row.sums[-1] / row.sums[0] - 1)
             yield from paragraph(
                 f"{row.name} went down, from {exact(row.sums[0])} to {exact(row.sums[-1])} ({change:+.2f} %): the "
-                "machine was booted in between, so that these are two runs, each since its boot.",
+                "machine was booted in between, or the files are in the wrong order. These are two counts, each since "
+                "its boot.",
                 width,
                 rest="  ",
             )

@@ -1,0 +1,92 @@
+"""`shootdown replay`: a recording as a program, where it came from and elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from shootdown._cli import _common, _progress
+
+_WIDTH = 80
+
+
+@_common.command("replay")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--recorded-on",
+    metavar="PLATFORM@KERNEL",
+    help="Where it was recorded, or a part of that: PLATFORM, @KERNEL, ARCH/PLATFORM@KERNEL.",
+)
+@click.option(
+    "--write",
+    metavar="PROGRAM.toml",
+    type=click.Path(path_type=Path),
+    help="Write the program, which compare, explain and history take.",
+)
+@click.option("--grow", is_flag=True, help="With --cpus: reach as large a part of more CPUs.")
+@_common.parameter_option
+@_common.arch_option
+@_common.platform_option
+@_common.kernel_option
+@_common.cpus_option
+@_common.set_option
+@_common.patch_option
+@_common.json_option
+def command(
+    files: tuple[str, ...],
+    recorded_on: str | None,
+    write: Path | None,
+    grow: bool,
+    parameters: Mapping[str, str],
+    arch: tuple[str, ...],
+    platform: tuple[str, ...],
+    kernel: tuple[str, ...],
+    cpus: tuple[int, ...],
+    settings: tuple[str, ...],
+    patch: str | None,
+    as_json: bool,
+) -> None:
+    """Replay a recording on other kernels and machines.
+
+    FILE is what `shootdown read` reads. What was recorded becomes a program; it is run where it came from, and
+    compared with what was recorded; then on what is asked for: releases, platforms, numbers of CPUs, what-ifs, a
+    patch. (A story that explore found is replayed by explore --replay.)
+    """
+    from shootdown._questions.replay import prepare, run
+    from shootdown._questions.simulate import RUNS
+    from shootdown._report.files import check_place, replacing
+    from shootdown._report.replay import lines, to_dict
+    from shootdown._values.errors import ShootdownError
+
+    if write is not None:
+        if write.suffix != ".toml":
+            raise ShootdownError(f"--write {write}: a program's name ends in .toml")
+        check_place("--write", write)
+    if grow and not cpus:
+        raise ShootdownError("--grow goes with --cpus: to how many CPUs?")
+    prepared = prepare(
+        files,
+        recorded_on=recorded_on,
+        arch=arch,
+        platforms=platform,
+        kernels=kernel,
+        cpus=cpus,
+        parameters=parameters,
+        settings=settings,
+        patch=patch,
+        grow=grow,
+    )
+    if write is not None:
+        with replacing(write) as out:
+            out.write(prepared.plan.text)
+    with _progress.progress("replay", len(prepared.cases) * len(RUNS)) as advance:
+        rows = run(prepared, advance)
+    if as_json:
+        _common.write_json(to_dict(prepared, rows))
+        return
+    for line in lines(prepared, rows, min(_common.width(), _WIDTH)):
+        _common.write_line(line)
+    if write is not None:
+        _common.write_line(f"\nThe program is in {write}: shootdown compare {write}")
