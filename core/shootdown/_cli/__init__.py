@@ -48,6 +48,8 @@ Who caused each interrupt?
 Can it go wrong? Does my patch make it safe?
   shootdown explore unshare-walk-cache --arch arm64 --kernel 7.0,7.1
   shootdown explore unshare-gup --patch FILE.py
+I have a trace, or /proc/interrupts twice: what is in it?
+  shootdown read FILE...
 What does another way to flush give?
   shootdown compare anonymous -p times=10000 --platform amd-server,intel-server
 

@@ -75,7 +75,7 @@ def test_alone_it_says_what_to_try_and_each_command_is_there(capsys: pytest.Capt
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     tried = {line.split()[1] for line in lines if line.startswith("  shootdown ")}
-    assert tried == {"compare", "history", "explain", "explore"} <= set(_cli.COMMANDS)
+    assert tried == {"compare", "history", "explain", "explore", "read"} <= set(_cli.COMMANDS)
 
 
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
