@@ -37,11 +37,11 @@ class Call:
     """One system call of a program.
 
     Args:
-        name: madvise, mprotect, munmap, mremap, truncate, gup or reclaim.
+        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim or mkclean.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
-            `no look at reclaim`, `waits for its own` (arm64 before 4b634918384c).
+            `no look at reclaim`, `rmap first` (before 5df397dec7c4), `waits for its own` (arm64 before 4b634918384c).
     """
 
     name: str
@@ -66,6 +66,7 @@ class Small:
         ranges: the CPU has instructions that flush ranges.
         rcu: page tables are freed after a grace period, else after the flush.
         rechecks: GUP-fast reads the PMD entry again.
+        forces: a page of the file that could be written is flushed before its table is unlocked.
     """
 
     pages: tuple[int, ...]
@@ -78,6 +79,7 @@ class Small:
     ranges: bool = False
     rcu: bool = True
     rechecks: bool = True
+    forces: bool = False
 
     def table(self, atom: int) -> int:
         """Return the table that has the entry of an address."""
@@ -126,6 +128,9 @@ class Watched:
         self.reclaims = any(call.name == "reclaim" for calls in program.threads for call in calls)
         self.batched, self.looked, self.later = add(0), add(0, self.cpus), add(False, self.cpus)
         self.bits = 0
+        self.mapped, self.dirty, self.folio = add(0), add(False), add(0)
+        self.forced = add(False, self.cpus)
+        self.d = add(False, len(program.pages))  # read-only entries whose page was written by them
         self.first = fields.first
         self.first[self.cached] = True
         self.first[self.refs + program.file] = 1
@@ -134,6 +139,9 @@ class Watched:
                 self.first[self.pte + n] = 2 * (frame + 1) + program.writable[n]
                 self.first[self.refs + frame] += 1
                 self.first[self.vma] |= 1 << n
+                if frame == program.file:
+                    self.first[self.mapped] += 1
+                    self.first[self.dirty] |= program.writable[n]
         if program.maps[atom] is not None:
             self.first[self.ever] = 1 << program.maps[atom]
         # What another CPU does is only delayed, unless a flush does not wait for its GUP-fast.
@@ -457,8 +465,34 @@ class Watched:
             for n in atoms:
                 if self.p.table(n) == table:
                     self._do(me, self._clear(me, call, n, checks_vma=checks_vma))
+                    if self.p.forces:
+                        self._do(me, lambda s: self._leaves_rmap(s, me, call, early=True))
+            if self.p.forces:
+                clean: list[int] = []
+                self._or_to(me, lambda s: not s[self.forced + me], clean)
+                self._flush_gather(me)
+                self._do(me, lambda s: self._leaves_rmap(s, me, call, early=False))
+                clean.append(len(self.code[me]))
             self._set(me, self.ptl + table, False)
+            if self.p.forces:
+                self._do(me, self._frees_what_was_forced(me))
             ends.append(len(self.code[me]))
+
+    def _leaves_rmap(self, s: State, me: int, call: Call, *, early: bool) -> None:
+        """A page of the file that was dirty leaves the reverse map: before its flush with the flaw, else after it."""
+        if s[self.forced + me] == (1 if early else 2):
+            s[self.forced + me] = 2
+            if early is ("rmap first" in call.flaws):
+                s[self.mapped] -= 1
+
+    def _frees_what_was_forced(self, me: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            if s[self.forced + me]:
+                s[self.forced + me] = False
+                self._free(s, s[self.queue + me])
+                s[self.queue + me] = ()
+
+        return action
 
     def _clear(self, me: int, call: Call, n: int, *, checks_vma: bool) -> Callable[[State], None]:
         def action(s: State) -> None:
@@ -468,6 +502,12 @@ class Watched:
             value, s[self.pte + n] = s[self.pte + n], 0
             if value:
                 s[self.queue + me] = tuple(sorted((*s[self.queue + me], value // 2 - 1)))
+                if self.p.forces and value // 2 - 1 == self.p.file:
+                    if value & 1 or s[self.d + n]:
+                        s[self.dirty], s[self.forced + me] = True, 1
+                    else:
+                        s[self.mapped] -= 1
+                    s[self.d + n] = False
                 if "forgotten" not in call.flaws:
                     self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)
 
@@ -481,7 +521,11 @@ class Watched:
 
         def back(s: State) -> None:
             which = self.taken_w if call.name == "mprotect" else self.taken
-            if call.name != "truncate":  # its right is the page, wherever it is mapped
+            if call.name not in (
+                "truncate",
+                "reclaim",
+                "mkclean",
+            ):  # its right is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
             s[self.gather + me] = _EMPTY
@@ -555,6 +599,7 @@ class Watched:
     def _commit(self, me: int, call: Call, n: int) -> Callable[[State], None]:
         def action(s: State) -> None:
             s[self.pte + n] = s[self.got + me] & ~1
+            s[self.d + n] |= bool(self.p.forces and s[self.got + me] & 1)
             if s[self.got + me] & 1 and "forgotten" not in call.flaws:
                 self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)
             s[self.got + me] = 0
@@ -585,6 +630,7 @@ class Watched:
 
         def put(s: State) -> None:
             s[self.pte + new] = s[self.got + me]
+            s[self.d + new], s[self.d + old] = s[self.d + old], False
             if new == self.atom:
                 s[self.ever] |= 1 << s[self.got + me] // 2 - 1
 
@@ -618,12 +664,60 @@ class Watched:
         self._finish(me, call)
         self._release(me, self.i_mmap, write=False)
 
-        def leaves(s: State) -> None:
+        def leaves(s: State) -> bool | None:
+            if s[self.folio]:
+                return False
             if s[self.cached]:
                 s[self.cached] = False
                 self._free(s, [self.p.file])
+            return None
 
         self._do(me, leaves)
+
+    def _mkclean(self, me: int, call: Call) -> None:
+        """folio_clear_dirty_for_io() and folio_mkclean(), by the folio lock."""
+        self._shared(me, self.folio, write=True)
+        gone: list[int] = []
+        self._or_to(me, lambda s: not s[self.cached], gone)
+        unmapped: list[int] = []
+        self._or_to(me, lambda s: not s[self.mapped], unmapped)
+        for n in call.atoms:
+            ends: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            clean: list[int] = []
+            self._or_to(me, self._cleans(me, n), clean)
+            page = self.p.pages[n]
+            self._flush(me, lambda _, page=page: (page, page + 1, False, True))  # type: ignore[misc]
+            self._do(me, self._writes_clean(me, n))
+            clean.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+        unmapped.append(len(self.code[me]))
+
+        def written(s: State) -> None:
+            if s[self.dirty]:
+                s[self.taken_w] |= 1 << self.p.file
+            s[self.dirty] = False
+
+        self._do(me, written)
+        gone.append(len(self.code[me]))
+        self._release(me, self.folio, write=True)
+
+    def _cleans(self, me: int, n: int) -> Callable[[State], bool]:
+        def action(s: State) -> bool:
+            if not s[self.pte + n] & 1 and not s[self.d + n]:
+                return True
+            s[self.got + me], s[self.pte + n], s[self.d + n] = s[self.pte + n], 0, False
+            return False
+
+        return action
+
+    def _writes_clean(self, me: int, n: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            s[self.pte + n] = s[self.got + me] & ~1
+            s[self.got + me], s[self.dirty] = 0, True
+
+        return action
 
     def _gup(self, me: int, call: Call) -> None:
         (n,) = call.atoms

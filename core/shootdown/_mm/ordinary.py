@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
+import attrs
+
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.calls import OUTER, SCRATCH
@@ -19,15 +21,32 @@ from shootdown._mm.model import Model
 QUEUE, TAKEN = o.INDEX, o.SCRATCH2
 #: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
 #: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed; an entry
-#: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush.
+#: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush; a page was
+#: cleaned.
 PLACES = (
     "missed", "returned", "moved", "freed", "walked", "pinned", "table freed", "a copy was alive", "calls overlapped",
+    "cleaned",
 )  # fmt: skip
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
 #: The most tables that one munmap() frees: bits of a register that no frame has.
 MOST_TABLES = o.ENTRY_PAGE_SHIFT
 _GUP_FAST = INVARIANTS.index("gup-fast")
+
+
+@attrs.frozen
+class FilePage:
+    """The variables of a file's page, where programs write it back.
+
+    Args:
+        mapped: how many entries map it: its mapcount.
+        dirty: whether it is dirty, apart from what entries say.
+        lock: its folio lock.
+    """
+
+    mapped: int
+    dirty: int
+    lock: int
 
 
 class Ordinary:
@@ -50,12 +69,51 @@ class Ordinary:
         #: The mm that calls are written for: the class of its page tables.
         self.mm = 0
         self._batched: dict[int, int] = {}
+        self._of_file: dict[int, int] = {}
+        #: By frame, the pages that programs write back.
+        self.pages: dict[int, FilePage] = {}
 
-    def _cached(self, frame: int) -> int:
+    def cached(self, frame: int) -> int:
         """Return the variable that says whether a file's page is in the page cache; it is at first."""
         if frame not in self._in_page_cache:
             self._in_page_cache[frame] = self.model.variable(1, "the page is in the page cache")
         return self._in_page_cache[frame]
+
+    def of_file(self, frame: int, atoms: Sequence[int]) -> None:
+        """Say which addresses can map a page of a file: a dirty one is flushed before its page table is unlocked."""
+        self._of_file.update(dict.fromkeys(atoms, frame))
+
+    def has_writeback(self, frame: int, mapped: int, *, dirty: bool) -> None:
+        """Declare what writeback looks at of a file's page, which so many entries map at first."""
+        self.pages[frame] = FilePage(
+            self.model.variable(mapped, "mapcount"),
+            self.model.variable(int(dirty), "the page is dirty"),
+            self.model.lock(),
+        )
+
+    @contextmanager
+    def folio_lock(self, frame: int | None) -> Iterator[None]:
+        """Hold the folio lock of a page within, if programs write it back: nobody else takes it."""
+        page = None if frame is None else self.pages.get(frame)
+        if page is None:
+            yield
+            return
+        self.asm.lock(page.lock, write=True, sleeps=True, text="the folio lock")
+        yield
+        self.asm.unlock(page.lock, write=True, text="the folio lock")
+
+    def mark_dirty(self, frame: int) -> None:
+        """Write folio_mark_dirty(); by the page-table lock."""
+        if frame in self.pages:
+            self.asm.v_xchg(self.pages[frame].dirty, 1, o.CLASS, text="folio_mark_dirty")
+            self.asm.set(o.CLASS, self.mm + 1)
+
+    def change_mapcount(self, frame: int, by: int) -> None:
+        """Write folio_add_file_rmap_pte() or folio_remove_rmap_pte(); by the page-table lock."""
+        if frame in self.pages:
+            name = "folio_add_file_rmap_pte: mapcount++" if by > 0 else "folio_remove_rmap_pte: mapcount--"
+            self.asm.v_add(self.pages[frame].mapped, by, o.CLASS, text=name)
+            self.asm.set(o.CLASS, self.mm + 1)
 
     def has_reclaim(self, mms: int) -> None:
         """Declare mm->tlb_flush_batched of so many mms: programs reclaim pages, and flushes of that may wait."""
@@ -101,9 +159,9 @@ class Ordinary:
     def leave_page_cache(self, frame: int, name: str, where: str) -> None:
         """Write that a file's page leaves the page cache, unless it did before."""
         asm = self.asm
-        with asm.function(name, where):
+        with asm.function(name, where), self.folio_lock(frame):
             asm.v_xchg(
-                self._cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
+                self.cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
             )
             with asm.if_nonzero(o.SCRATCH):
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
@@ -189,12 +247,62 @@ class Ordinary:
                     asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                     with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                         self.take_entry(atom, "ptep_get_and_clear_full")
+                        self._file_page_goes(atom, part)
                         asm.queue_frames(QUEUE, o.SCRATCH, text="__tlb_remove_page")
                         lo, hi = self.model.pages_of(atom)
                         self.gathers.remove_entry(g, lo, hi)
                         if "missed" in self.places:
                             present.otherwise()
                             self.reached("missed")
+                self._flush_dirty(part, g)
+            self._free_flushed(part)
+
+    def _marks(self, part: Sequence[int]) -> dict[int, int]:
+        """Return for each address of a file the bit of QUEUE, that no frame has, which says that it was dirty."""
+        of_file = [atom for atom in part if atom in self._of_file]
+        counted = bool(self.pages)
+        return {atom: 1 << (number if counted else 0) for number, atom in enumerate(of_file)}
+
+    def _file_page_goes(self, atom: int, part: Sequence[int]) -> None:
+        """Write what zap_present_folio_ptes() does about the page of a file whose entry is in register SCRATCH.
+
+        A dirty one is flushed before the page-table lock is released (1cf35d47712d, 3.15), and since 5df397dec7c4 the
+        page stays in the reverse map until then.
+        """
+        if atom not in self._of_file:
+            return
+        asm, frame, mark = self.asm, self._of_file[atom], self._marks(part)[atom]
+        with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
+            with asm.if_bits(QUEUE, mark) as known:
+                known.otherwise()
+                asm.add(QUEUE, mark)
+            self.mark_dirty(frame)
+            if not self.model.kernel.delayed_rmap:
+                self.change_mapcount(frame, -1)
+            if frame in self.pages:
+                dirty.otherwise()
+                self.change_mapcount(frame, -1)
+
+    def _flush_dirty(self, part: Sequence[int], g: int) -> None:
+        """Write the flush of dirty pages of files, if some were found, and their delayed removal from the rmap."""
+        asm, marks = self.asm, self._marks(part)
+        if not marks:
+            return
+        with asm.if_bits(QUEUE, sum(set(marks.values()))):
+            self.gathers.flush(g)
+            if self.model.kernel.delayed_rmap and self.pages:
+                with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
+                    for atom, mark in marks.items():
+                        with asm.if_bits(QUEUE, mark):
+                            self.change_mapcount(self._of_file[atom], -1)
+
+    def _free_flushed(self, part: Sequence[int]) -> None:
+        """Write tlb_flush_mmu() after the page-table lock was released: what was flushed is freed."""
+        marks = self._marks(part)
+        if marks:
+            with self.asm.if_bits(QUEUE, sum(set(marks.values()))):
+                self.asm.put_frames(QUEUE, text="tlb_batch_pages_flush: free the pages")
+                self.asm.set(QUEUE, 0)
 
     def finish(self, g: int = OUTER, *, nested: bool = True) -> None:
         """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
@@ -293,7 +401,8 @@ class Ordinary:
             if vma is not None:
                 asm.v_load(o.SCRATCH, vma, text="find_vma")
                 asm.jump_zero(o.SCRATCH, out)
-            with self.table_of(atom):
+            frame = self._of_file.get(atom) if cached else None
+            with self.folio_lock(frame), self.table_of(atom):
                 asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                 with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                     present.otherwise()
@@ -301,7 +410,11 @@ class Ordinary:
                     if cached:
                         asm.set(o.SCRATCH, value)
                         asm.get_frames(o.SCRATCH, gone, text="filemap_map_pages: is it in the page cache?")
+                    if frame is not None:
+                        self.change_mapcount(frame, 1)
                     asm.entry_store(atom, value, text="set_pte_at")
+                    if frame is not None and value & o.ENTRY_DIRTY:
+                        self.mark_dirty(frame)
                     asm.place(gone)
             asm.place(out)
             asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")

@@ -13,6 +13,7 @@ _KINDS = {
     "truncate": ("hugetlb", "file"),
     "punch": ("hugetlb",),
     "migrate": ("hugetlb", "anonymous", "file"),
+    "mkclean": ("file",),
     "reclaim": ("anonymous", "file"),
 }
 _COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}

@@ -23,7 +23,7 @@ ALIVE = "a copy was alive"
 _SENTENCES = {
     "walk-cache": "No CPU may walk by a link to a page table that is free, or that belongs to another process.",
     "stale-tlb-entry": "User mode may not use a TLB entry that leads to a page which was freed, or which a call that "
-    "has returned took away.",
+    "has returned took away, nor write by one to a page that was cleaned.",
     "gup-fast": "GUP-fast may not read a page table that is free, nor return a page that it found in one that "
     "belongs to somebody else by then.",
 }

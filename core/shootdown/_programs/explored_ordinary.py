@@ -10,12 +10,16 @@ from shootdown._machine import ops as o
 from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
 from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
 from shootdown._mm.reclaim import Reclaim
+from shootdown._mm.writeback import Writeback
 from shootdown._programs.areas import Area, Cut, cut, pages_of
 from shootdown._programs.language import size_text
 from shootdown._programs.program import Memory, Statement
 from shootdown._programs.small import Actor, Small
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
+
+#: The most ranges of a page table of which some are written back: bits of a register that no frame has.
+_MOST_WRITTEN_BACK = o.ENTRY_PAGE_SHIFT
 
 
 @attrs.frozen
@@ -120,6 +124,7 @@ class OrdinarySpace:
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
         self._reclaim = Reclaim(self._calls)
+        self._writeback = Writeback(self._calls)
         if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
             self._calls.has_reclaim(small.mms)
         self._atoms = {
@@ -127,6 +132,7 @@ class OrdinarySpace:
             for page in self._pages
         }
         self._cached: dict[_Page, int] = {}
+        self._first_entries: dict[_Page, tuple[bool, ...]] = {}
         self._vmas: dict[tuple[int, _Page], int] = {}
         for mm in range(small.mms):
             for slot in range(self.slots):
@@ -134,6 +140,7 @@ class OrdinarySpace:
         for page in self._pages:
             if not page.moved:
                 self._map(page)
+        self._declare_files()
         for mm in range(small.mms):
             for page in self._pages:
                 if self._looked_at(page, mm):
@@ -164,11 +171,29 @@ class OrdinarySpace:
                     writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
         if memory.kind == "file":
             self._cached[page] = frame = self._frame(page, 1 + len(writes))
+            self._first_entries[page] = tuple(writes.values())
             for mm, dirty in writes.items():
                 self._model.maps(self._atoms[page], _entry(frame, dirty), mm)
             return
         for mm, dirty in writes.items():
             self._model.maps(self._atoms[page], _entry(self._frame(page, 1), dirty), mm)
+
+    def _declare_files(self) -> None:
+        """Say where pages of files can be mapped, and what writeback looks at, of memory that is written back."""
+        back = {
+            one.place.memory: one
+            for actor in self.small.actors for one in actor.body if one.verb == "mkclean" and one.place
+        }  # fmt: skip
+        for page, frame in self._cached.items():
+            self._calls.of_file(frame, self._everywhere(page))
+            if page.memory not in back:
+                continue
+            if sum(other.slot == page.slot for other in self._pages) > _MOST_WRITTEN_BACK:
+                raise _not_yet(
+                    back[page.memory], f"writeback of more than {_MOST_WRITTEN_BACK} ranges of a table"
+                )
+            first = self._first_entries[page]
+            self._calls.has_writeback(frame, len(first), dirty=any(first))
 
     def _frame(self, page: _Page, references: int) -> int:
         self._frames += 1
@@ -237,14 +262,18 @@ class OrdinarySpace:
             self._calls.mremap(atoms[0], self._atoms[new])
         elif one.verb == "truncate":
             every = [atom for page, atom in self._atoms.items() if page.memory == memory.name]
-            mms = [mm for mm in self.small.mms_of(memory.name) if mm != actor.mm]
             self._calls.truncate(
                 every,
                 *(frame for page, frame in self._cached.items() if page.memory == memory.name),
-                mms=(*mms, actor.mm),
+                mms=self._mms(actor, memory),
             )
         elif one.verb == "reclaim":
             self._reclaim_page(one, memory, pages)
+        elif one.verb == "mkclean":
+            for page in pages:
+                self._writeback.write_back(
+                    self._in_file(page), self._everywhere(page), self._mms(actor, memory)
+                )
         elif one.verb == "gup":
             self._calls.gup_fast(atoms[0])
         else:
@@ -257,7 +286,7 @@ class OrdinarySpace:
             if any(other.verb == "munmap" and self._is_about(other, page) for other in earlier):
                 raise _not_yet(one, "an access to memory that the thread has unmapped")
             cached = memory.kind == "file"
-            frame = self._cached[page] if cached else self._frame(page, 1)
+            frame = self._in_file(page) if cached else self._frame(page, 1)
             self._calls.fault(
                 self._atoms[page],
                 _entry(frame, one.word == "write"),
@@ -267,16 +296,29 @@ class OrdinarySpace:
 
     def _reclaim_page(self, one: Statement, memory: Memory, pages: list[_Page]) -> None:
         (page, *others) = pages
+        frame = self._in_file(page) if memory.kind == "file" else None
+        if frame in self._calls.pages:
+            raise _not_yet(one, "reclaim of a page that is written back")
         if others:
             raise _not_yet(one, "reclaim of pages that other statements treat apart")
-        if page in self._cached and len(self.small.mms_of(memory.name)) > 1:
+        if frame is not None and len(self.small.mms_of(memory.name)) > 1:
             raise _not_yet(one, "reclaim of a page that several processes map")
-        self._reclaim.reclaim(self._everywhere(page), self._cached.get(page))
+        self._reclaim.reclaim(self._everywhere(page), frame)
+
+    def _mms(self, actor: Actor, memory: Memory) -> tuple[int, ...]:
+        """Return the address spaces that map a memory, the actor's own last."""
+        return (*(mm for mm in self.small.mms_of(memory.name) if mm != actor.mm), actor.mm)
+
+    def _in_file(self, page: _Page) -> int:
+        """Return the frame of a page of a file, wherever it is mapped."""
+        return self._cached[next(one for one in self._cached if self._same(one, page))]
 
     def _everywhere(self, page: _Page) -> list[int]:
         """Return the atoms of a page: where it is mapped first, and where mremap() moves it."""
-        same = (page.memory, page.area.number, page.owner)
-        return [atom for one, atom in self._atoms.items() if (one.memory, one.area.number, one.owner) == same]
+        return [atom for one, atom in self._atoms.items() if self._same(one, page)]
+
+    def _same(self, one: _Page, other: _Page) -> bool:
+        return (one.memory, one.area.number, one.owner) == (other.memory, other.area.number, other.owner)
 
     def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
         gone = {

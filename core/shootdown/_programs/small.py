@@ -16,7 +16,18 @@ ALIKE = 2
 MOST_THREADS = 8
 #: Statements that map memory, and those that take away what is mapped.
 _MAPS = ("touch", "mmap")
-TAKES = ("munmap", "madvise", "mprotect", "mremap", "truncate", "punch", "migrate", "reclaim", "exit")
+TAKES = (
+    "munmap",
+    "madvise",
+    "mprotect",
+    "mremap",
+    "truncate",
+    "punch",
+    "migrate",
+    "reclaim",
+    "mkclean",
+    "exit",
+)
 #: Statements that an explored program does without: they take time, or count.
 _IGNORED = ("work", "turn")
 #: Statements that hold a thread up, or let another one go on.

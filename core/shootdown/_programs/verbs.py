@@ -80,6 +80,13 @@ VERBS = {
         "Reclaim pages that nobody used lately, as a thread that allocates does when memory is short: they are "
         "unmapped, and dirty anonymous ones written to swap.",
     ),
+    "mkclean": Verb(
+        "mkclean PLACE",
+        ("place",),
+        "Write its dirty pages to the file, as fsync() does: entries are cleaned first, so that who writes to a page "
+        "later faults.",
+        counted=False,
+    ),
     "gup": Verb(
         "gup PLACE [for TIME]",
         ("place", "time?"),

@@ -72,6 +72,7 @@ def worlds(scene: Setup) -> tuple[World, ...]:
             "mremap @",
             "truncate @",
             "reclaim @",
+            "mkclean @",
             *(["gup @"] if gup else []),
         ),
         1,

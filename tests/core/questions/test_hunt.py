@@ -86,7 +86,7 @@ def test_a_defect_without_a_commit_is_explained_by_its_switch(
 @pytest.mark.parametrize(
     ("switch", "commit", "kind"),
     [
-        ("nested_gathers_flush", "99baac21e458", "file"),
+        ("nested_gathers_flush", "99baac21e458", "anonymous"),
         ("mremap_flushes_locked", "eb66ae030829", "file"),
     ],
 )
@@ -120,6 +120,25 @@ def test_a_call_that_does_not_look_at_reclaim_is_found(
         only=lambda one: one.processes == (tuple(sorted((("reclaim @[0:4K]",), (call,)))),),
     )
     assert _fixes(found) == [("stale-tlb-entry", ["3ea277194daa"])]
+    assert found.findings[0].explained
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+@pytest.mark.parametrize(
+    ("kernel", "settings"), [("7.3.4", ("kernel.delayed_rmap=false",)), ("6.1", ())], ids=["off", "before"]
+)
+def test_a_page_that_leaves_the_reverse_map_before_its_flush_is_found(
+    monkeypatch: pytest.MonkeyPatch, arch: str, kernel: str, settings: tuple[str, ...]
+) -> None:
+    found = _hunt(
+        monkeypatch,
+        arch,
+        kernel,
+        settings,
+        size=2,
+        only=lambda one: one.processes == ((("mkclean @",), ("munmap @",)),),
+    )
+    assert _fixes(found) == [("stale-tlb-entry", ["5df397dec7c4"])]
     assert found.findings[0].explained
 
 
