@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 import attrs
@@ -332,6 +333,13 @@ class Anonymous:
     ) -> None:
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
         (flush or self.lowering.flush_range)(self.asm, SCRATCH)
+
+    @contextmanager
+    def collapses(self) -> Iterator[None]:
+        """Write madvise(MADV_COLLAPSE) around the collapses within."""
+        with self.asm.function("madvise", "mm/madvise.c"):
+            self.asm.work("syscall_ns", text="madvise: entry and VMA work")
+            yield
 
     def collapse(
         self, attempts: Sequence[Attempt], ranges: int, *, pmd_order: int, why: str = "khugepaged"

@@ -53,11 +53,13 @@ class Cut:
         memory: the memory.
         areas: in the order of addresses.
         table_pages: base pages that a PTE table maps, and a huge page.
+        collapses: some statement collapses its pages into huge ones.
     """
 
     memory: Memory
     areas: tuple[Area, ...]
     table_pages: int
+    collapses: bool = False
 
     def within(self, lo: int, hi: int) -> tuple[Area, ...]:
         """Return the areas in a range of base pages, which ends where areas end."""
@@ -85,6 +87,11 @@ class Cut:
 def pages_of(place: Place, page_size: int) -> tuple[int, int]:
     """Return a place's base pages, `(lo, hi)`."""
     return place.lo // page_size, place.hi // page_size
+
+
+def collapses(one: Statement) -> bool:
+    """Whether a statement collapses pages into huge ones."""
+    return one.verb == "khugepaged" or (one.verb == "madvise" and one.word == "COLLAPSE")
 
 
 def misfit(program: Program, page_size: int) -> str | None:
@@ -121,7 +128,10 @@ def cut(program: Program, page_size: int, table_pages: int) -> dict[str, Cut]:
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
         found[memory.name] = Cut(
-            memory, tuple(_areas(memory, about, page_size, table_pages, total)), table_pages
+            memory,
+            tuple(_areas(memory, about, page_size, table_pages, total)),
+            table_pages,
+            any(collapses(one) for one in about),
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:
@@ -143,6 +153,7 @@ def _areas(
     touches = [one for one in about if one.verb == "touch"]
     drawn = {id(one): touched(one, page_size) for one in touches if one.pattern.how != "all"}
     ordered = sorted(edges)
+    has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
     areas: list[Area] = []
     for lo, hi in pairwise(ordered):
         whole = lo % table_pages == 0 and hi % table_pages == 0
@@ -166,7 +177,7 @@ def _areas(
                 huge if pages else 0,
                 len({page // table_pages for page in pages}) if whole else 0,
                 -1 if whole else start,
-                start if not whole and memory.kind == "thp" and is_full else -1,
+                start if not whole and has_huge and is_full else -1,
             )
         )
     return areas

@@ -71,6 +71,11 @@ def forks_of(body: tuple[Statement, ...], child: str) -> int:
     return _times(body, "fork", child)
 
 
+def times_of(body: tuple[Statement, ...], one: Statement) -> int:
+    """Return how often a statement among others is done."""
+    return sum(int(each is one) + times_of(each.body, one) * _repeats(each) for each in body)
+
+
 def _times(body: tuple[Statement, ...], verb: str, name: str) -> int:
     """Return how often statements of a verb and a name are done, those with a number so many times."""
     return sum(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shootdown._programs.areas import collapses
 from shootdown._programs.program import Process, Program, Statement, Thread, within
 from shootdown._programs.verbs import ENDLESS, VERBS
 from shootdown._values.errors import ShootdownError, nearest
@@ -15,10 +16,11 @@ _KINDS = {
     "migrate": ("hugetlb", "anonymous", "file"),
     "mkclean": ("file",),
     "reclaim": ("anonymous", "file"),
+    "khugepaged": ("anonymous", "thp"),
 }
 _COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}
 #: Kinds of memory that advice can be given about.
-_ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file")}
+_ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
 
 def check(program: Program) -> None:
@@ -103,11 +105,11 @@ def reclaims(program: Program, one: Statement) -> bool:
     """Whether a statement unmaps ordinary pages through the reverse map, or marks them so that reclaim drops them."""
     if one.place is None or program.memory[one.place.memory].kind == "hugetlb":
         return False
-    return one.verb in ("reclaim", "migrate") or (one.verb == "madvise" and one.word in _ADVISED)
+    return one.verb in ("reclaim", "migrate") or (one.verb == "madvise" and one.word in ("FREE", "PAGEOUT"))
 
 
 def _check_reclaimed(program: Program) -> None:
-    """Refuse reclaim and migration of pages that several processes map, or that are no plain ones."""
+    """Refuse reclaim, migration and collapse of pages that several processes map, or that are no plain ones."""
     reclaimed = {
         one.place.memory: one for _, _, one in program.statements() if reclaims(program, one) and one.place
     }
@@ -121,7 +123,18 @@ def _check_reclaimed(program: Program) -> None:
                     f"{name} is reclaimed, migrated or freed lazily by `{reclaimed[name].text:.40}`: reads of it, "
                     "which map the zero page, are not counted then; write to it",
                 )
-    for name, one in reclaimed.items():
+    collapsed = {one.place.memory: one for _, _, one in program.statements() if collapses(one) and one.place}
+    for name, one in collapsed.items():
+        if name in reclaimed:
+            other = reclaimed[name].text
+            raise _wrong(
+                one, f"`{other:.40}` is about {name} too: collapse of what was reclaimed is not counted yet"
+            )
+        if one.place and one.place.piece:
+            raise _wrong(
+                one, "collapse of pieces is not counted yet: name the whole place, outside of `each`"
+            )
+    for name, one in (reclaimed | collapsed).items():
         kind = program.memory[name].kind
         users = [process for process in program.processes.values() if name in maps(program, process)]
         several = len(users) > 1 or any(process.count > 1 for process in users)

@@ -13,10 +13,12 @@ from itertools import groupby
 import attrs
 
 from shootdown._machine import ops as o
+from shootdown._machine.label import Label
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.calls import OUTER
 from shootdown._mm.counted_reclaim import LIST_PAGES, Batch, Reclaim
 from shootdown._mm.gather import PageQueue
+from shootdown._mm.khugepaged import Pages, Rules, scan
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
 
@@ -28,7 +30,13 @@ _NONE, _PRESENT, _SHARED, _DIRTY, _FREED = range(5)
 _CELLS = 5
 _STATE, _GONE, _READONLY, _TABLE, _FOLIO = range(_CELLS)
 #: How a huge page that statements take parts of is mapped: not at all, by a table, by a huge entry.
-_SMALL, _HUGE = 1, 2
+#: It may also be base pages that were never a huge one, where a statement collapses them.
+_SMALL, _HUGE, _BASE = 1, 2, 3
+
+
+def _has_base(here: Cut) -> bool:
+    """Whether pages of a memory may be base pages until a statement collapses them."""
+    return here.collapses and here.memory.kind == "anonymous"
 
 
 class Space:
@@ -71,7 +79,10 @@ class Space:
         for name, here in self.cuts.items():
             for _ in here.areas:
                 for part in range(_CELLS):
-                    self.model.variable(int(part == _GONE and name in unmapped))
+                    small = (
+                        _BASE if part == _FOLIO and here.collapses and here.memory.kind == "anonymous" else 0
+                    )
+                    self.model.variable(small or int(part == _GONE and name in unmapped))
 
     def _cell(self, part: int, area: Area) -> int:
         return self._places[area.number] + part
@@ -180,6 +191,12 @@ class Space:
     def _fault_folio(self, here: Cut, area: Area) -> None:
         """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
         asm, folio, done = self.asm, self._folio_of(here, area), self.model.label()
+        if _has_base(here):
+            with self._if_equal(folio, _BASE):
+                self.calls.touch(area.pages, huge=False)
+                self._put(self._table_of(here, area), 1)
+                self._put(self._cell(_STATE, area), _PRESENT)
+                asm.jump(done)
         with self._if_equal(folio, _SMALL):
             self.calls.touch(area.pages, huge=False)
             self._put(self._cell(_STATE, area), _PRESENT)
@@ -258,6 +275,16 @@ class Space:
             if whole and sparse is None:
                 self._put(self._table_of(here, area), 0)
 
+        if _has_base(here) and area.table < 0:
+            with self._if_equal(self._cell(_FOLIO, area), _HUGE):
+                self._put(self._cell(_FOLIO, area), _BASE)
+                self._put(self._cell(_STATE, area), _NONE)
+                pages, at = area.tables * here.table_pages, area.first // here.table_pages * here.table_pages
+                end = -(-area.last // here.table_pages) * here.table_pages
+                self.calls.zap(
+                    OUTER, pages, attrs.evolve(queue), huge=True, at=at, count=area.tables, spread=end - at
+                )
+                self.asm.jump(done)
         clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
         if dirty:
             with self._if_equal(self._cell(_STATE, area), _DIRTY):
@@ -271,9 +298,14 @@ class Space:
         """Write the clearing of parts of a huge page, which is split unless all of it goes."""
         folio, done = self._folio_of(here, parts[0]), self.model.label()
         pages = here.table_pages
+        if _has_base(here):
+            with self._if_equal(folio, _BASE):
+                for part in parts:
+                    self._zap_area(here, part, queue, reclaims=False)
+                self.asm.jump(done)
         with self._if_equal(folio, _HUGE):
             if parts == list(here.parts_of(parts[0].folio)):
-                self._put(folio, _NONE)
+                self._put(folio, _BASE if _has_base(here) else _NONE)
                 for part in parts:
                     self._put(self._cell(_STATE, part), _NONE)
                 self.calls.zap(OUTER, pages, queue, huge=True, at=parts[0].folio * pages)
@@ -357,6 +389,9 @@ class Space:
 
     def _change(self, here: Cut, area: Area, areas: tuple[Area, ...], *, widens: bool) -> None:
         pages, spread = here.table_pages, area.last - area.first
+        if _has_base(here) and area.table < 0:
+            self._change_whole(here, area, widens=widens)
+            return
         if area.folio < 0:
             self.calls.change_entries(
                 area.pages, huge=bool(area.huge), widens=widens, at=area.first, count=max(area.huge, 1),
@@ -364,6 +399,10 @@ class Space:
             )  # fmt: skip
             return
         whole, done = all(part in areas for part in here.parts_of(area.folio)), self.model.label()
+        if _has_base(here):
+            with self._if_equal(self._folio_of(here, area), _BASE):
+                self._change_base(area, widens=widens)
+                self.asm.jump(done)
         with self._if_equal(self._folio_of(here, area), _HUGE):
             if not whole:
                 self._split(here, area)
@@ -374,6 +413,100 @@ class Space:
         part = range(area.lo - area.folio * pages, area.hi - area.folio * pages)
         self.calls.change_entries(len(part), huge=False, part=part, widens=widens, at=area.lo)
         self.asm.place(done)
+
+    def _change_whole(self, here: Cut, area: Area, *, widens: bool) -> None:
+        """Write the change of an area of whole tables that may have been collapsed."""
+        pages, done = here.table_pages, self.model.label()
+        with self._if_equal(self._cell(_FOLIO, area), _HUGE):
+            at, end = area.first // pages * pages, -(-area.last // pages) * pages
+            self.calls.change_entries(
+                area.tables * pages, huge=True, widens=widens, at=at, count=area.tables, spread=end - at
+            )
+            self.asm.jump(done)
+        self._change_base(area, widens=widens)
+        self.asm.place(done)
+
+    def _change_base(self, area: Area, *, widens: bool) -> None:
+        spread = area.last - area.first
+        self.calls.change_entries(
+            area.pages,
+            huge=False,
+            widens=widens,
+            at=area.first,
+            spread=None if spread == area.pages else spread,
+        )
+
+    # --- collapse
+
+    def collapse(self, here: Cut, areas: tuple[Area, ...], *, by_process: bool) -> None:
+        """Write collapses of some areas to huge pages of PMD order: by MADV_COLLAPSE, or one pass of khugepaged."""
+        done: set[int] = set()
+        for area in areas:
+            if area.table < 0 and area.pages and not area.huge:
+                with self._if_present(area):
+                    self._collapse_whole(here, area, by_process=by_process)
+            elif area.folio >= 0 and area.folio not in done:
+                done.add(area.folio)
+                parts = here.parts_of(area.folio)
+                if all(part in areas for part in parts):
+                    self._collapse_parts(here, parts, by_process=by_process)
+
+    def _write_collapse(self, present: int, ranges: int, *, by_process: bool) -> None:
+        """Write the collapses of PMD ranges, of each of which so many base pages are present."""
+        count = self.calls.table_pages
+        top = count.bit_length() - 1
+        pages = Pages.full(count)
+        pages.present[present:] = [False] * (count - present)
+        rules = Rules(
+            top, frozenset({top}), below_pmd=self.model.kernel.khugepaged_mthp, by_process=by_process
+        )
+        why = "MADV_COLLAPSE" if by_process else "khugepaged"
+        self.calls.collapse(scan(pages, rules), ranges, pmd_order=top, why=why)
+
+    def _collapse_whole(self, here: Cut, area: Area, *, by_process: bool) -> None:
+        huge = self.model.label()
+        with self.asm.aside():
+            self.asm.v_load(o.SCRATCH, self._cell(_FOLIO, area), text="are they huge pages already?")
+            self.asm.jump_equal(o.SCRATCH, _HUGE, huge)
+        self._write_collapse(max(area.pages // area.tables, 1), area.tables, by_process=by_process)
+        self._put(self._cell(_FOLIO, area), _HUGE)
+        self._put(self._table_of(here, area), 0)
+        self.asm.place(huge)
+
+    def _collapse_parts(self, here: Cut, parts: tuple[Area, ...], *, by_process: bool) -> None:
+        asm, folio = self.asm, self._folio_of(here, parts[0])
+        some, out = self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, folio, text="is it a huge page already?")
+            asm.jump_equal(o.SCRATCH, _HUGE, out)
+        self._leave_unless_one_vma(parts, out)
+        for part in parts:
+            with self._if_present(part):
+                asm.jump(some)
+        asm.jump(out)
+        asm.place(some)
+        self._write_collapse(1, 1, by_process=by_process)
+        self._put(folio, _HUGE)
+        self._put(self._table_of(here, parts[0]), 0)
+        for part in parts:
+            self._put(self._cell(_STATE, part), _PRESENT)
+        asm.place(out)
+
+    def _leave_unless_one_vma(self, parts: tuple[Area, ...], out: Label) -> None:
+        """Write a jump if one VMA does not span all parts: some are unmapped, or their rights differ."""
+        asm = self.asm
+        with asm.aside():
+            for part in parts:
+                mapped, alike = self.model.label(), self.model.label()
+                asm.v_load(o.SCRATCH, self._cell(_GONE, part), text="does one VMA span the range?")
+                asm.jump_zero(o.SCRATCH, mapped)
+                asm.jump(out)
+                asm.place(mapped)
+                asm.v_load(o.SCRATCH, self._cell(_READONLY, parts[0]))
+                asm.v_load(o.SCRATCH2, self._cell(_READONLY, part))
+                asm.jump_same(o.SCRATCH, o.SCRATCH2, alike)
+                asm.jump(out)
+                asm.place(alike)
 
     # --- reclaim and migration
 

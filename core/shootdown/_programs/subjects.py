@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
-from shootdown._programs.areas import misfit
+from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
 from shootdown._programs.program import Program
@@ -44,9 +44,14 @@ def _refusal(program: Program, setting: Setup) -> str | None:
     reason = misfit(program, setting.kernel.page_size) or hugetlb.misfit(program, setting.lowering)
     if reason is not None:
         return reason
-    if any(memory.kind == "thp" for memory in program.memory.values()):
+    statements = [one for _, _, one in program.statements()]
+    if any(memory.kind == "thp" for memory in program.memory.values()) or any(map(collapses, statements)):
         reason = setting.lowering.no_thp()
-    for _, _, one in program.statements():
+    for one in statements:
+        if one.word == "COLLAPSE" and one.verb == "madvise" and not setting.kernel.madv_collapse:
+            reason = reason or (
+                f"{one.at}: MADV_COLLAPSE came with v6.1 (7d8faaf15545); {setting.kernel.release} lacks it"
+            )
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
             reason = reason or needs_madvise(setting)

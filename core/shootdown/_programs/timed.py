@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._machine.repeating import repeated
@@ -12,7 +14,7 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Cut, cut, pages_of
-from shootdown._programs.cast import Cast, Role, cast, forks_of
+from shootdown._programs.cast import Cast, Role, cast, forks_of, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.space import Space
@@ -23,6 +25,29 @@ from shootdown._values.setup import Setup
 
 #: How long GUP-fast walks if a program does not say: some entries.
 _WALK_NS = 200
+#: How often a thread that computes looks whether a kernel thread is through.
+_POLL_NS = 10_000
+
+
+@attrs.frozen
+class _Daemon:
+    """What khugepaged does for one statement of one thread.
+
+    Args:
+        role: the number of the thread's role.
+        one: the statement.
+        task: khugepaged's.
+        starts: the event that wakes it.
+        done: the variable that says that it is through.
+        turns: the variable that counts how often it is still to be woken.
+    """
+
+    role: int
+    one: Statement
+    task: int
+    starts: int
+    done: int
+    turns: int
 
 
 def build(program: Program, setting: Setup) -> Machine:
@@ -67,6 +92,7 @@ class _Writer:
             one.name for _, _, one in program.statements() if one.verb in ("signal", "wait")
         )
         self.events = {name: model.event() for name in names}
+        self._daemons: dict[tuple[int, int], _Daemon] = {}
         self.used_up = repeated_waits(program)
         self._declared = 0
         self.mapped = {
@@ -87,6 +113,41 @@ class _Writer:
         space.declare(self.mapped)
         self._declared += space.cells
         return space
+
+    def daemon(self, lines: _Lines, one: Statement) -> _Daemon:
+        """Return khugepaged's task for a statement of a thread, the same each time that it is written."""
+        at = (lines.number, id(one))
+        if at not in self._daemons:
+            taken = {role.cpu for role in self.cast.roles}
+            free = [cpu for cpu in range(self.model.cpus) if cpu not in taken]
+            if not free:
+                raise ShootdownError(
+                    f"{one.at}: `{one.text:.60}`: khugepaged needs a CPU that no thread has; ask for more (--cpus)"
+                )
+            task = self.model.task(mm=None, cpu=free[-1], ready=True)
+            event = self.model.event()
+            self._daemons[at] = _Daemon(
+                lines.number, one, task, event, self.model.variable(), self.model.variable()
+            )
+        return self._daemons[at]
+
+    def _write_daemon(self, daemon: _Daemon) -> None:
+        model, role, one = self.model, self.cast.roles[daemon.role], daemon.one
+        lines = _Lines(self, daemon.role)
+        assert one.place is not None
+        here = self.cuts[one.place.memory]
+        areas = here.within(*pages_of(one.place, self.page_size))
+        model.starts(daemon.task)
+
+        def turn() -> None:
+            self.asm.await_event(daemon.starts, 1, True, text=_told(one))
+            model.concern(role.mm)
+            lines.space_of(here).collapse(here, areas, by_process=False)
+            with self.asm.aside():
+                self.asm.v_store(daemon.done, 1)
+
+        lines.loop(daemon.turns, times_of(role.thread.body, one), turn)
+        model.sleep()
 
     def _declare_batches(self) -> None:
         """Declare for each mm whether pages of it were unmapped in batches."""
@@ -119,6 +180,8 @@ class _Writer:
             done.update(alike)
             self.model.starts(*(self.tasks[one] for one in alike))
             _Lines(self, number).write()
+        for daemon in self._daemons.values():
+            self._write_daemon(daemon)
         return self.model.build(pages_per_table=self._pages)
 
 
@@ -156,6 +219,7 @@ class _Lines:
 
     def __init__(self, writer: _Writer, number: int) -> None:
         self.writer = writer
+        self.number = number
         self.role = writer.cast.roles[number]
         self.task = writer.tasks[number]
         self.model = writer.model
@@ -166,6 +230,7 @@ class _Lines:
         self._turns: dict[int, int] = {}
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
+            "khugepaged": self._khugepaged,
             "fork": self._fork,
             "exit": self._exit,
             "start": self._start,
@@ -206,13 +271,13 @@ class _Lines:
             else:
                 self._ordinary(one)
 
-    def _space(self, here: Cut) -> Space:
+    def space_of(self, here: Cut) -> Space:
         return self.own if here.memory.each == "thread" else self.shared
 
     def _ordinary(self, one: Statement) -> None:
         assert one.place is not None
         here = self.writer.cuts[one.place.memory]
-        space = self._space(here)
+        space = self.space_of(here)
         lo, hi = pages_of(one.place, self.writer.page_size)
         areas = here.within(lo, hi)
         if one.place.piece:
@@ -227,6 +292,9 @@ class _Lines:
             space.free(here, areas)
         elif one.verb == "madvise" and one.word == "PAGEOUT":
             space.pageout(here, areas, space.batch(self._cells(one, 2)))
+        elif one.verb == "madvise" and one.word == "COLLAPSE":
+            with self.writer.calls.collapses():
+                space.collapse(here, areas, by_process=True)
         elif one.verb == "madvise":
             space.madvise(here, areas)
         elif one.verb == "reclaim":
@@ -236,6 +304,17 @@ class _Lines:
         else:
             assert one.verb == "mprotect"
             space.mprotect(here, areas, writable=one.word == "write")
+
+    def _khugepaged(self, one: Statement) -> None:
+        """Write a thread that computes until khugepaged is through: its task is written later."""
+        asm, daemon, again = self.asm, self.writer.daemon(self, one), self.model.label()
+        self.model.signal(daemon.starts)
+        asm.place(again)
+        asm.work(NANOSECOND, _POLL_NS, text="compute until khugepaged is through")
+        with asm.aside():
+            asm.v_load(o.SCRATCH, daemon.done)
+            asm.jump_zero(o.SCRATCH, again)
+            asm.v_store(daemon.done, 0)
 
     def _gup(self, one: Statement) -> None:
         with self.model.calls.gup_fast():
@@ -302,14 +381,14 @@ class _Lines:
         if children:
             self._unrolled(one, children)
             return
-        self._loop(self._cells(one, 1), one.number, lambda: self._body(one.body))
+        self.loop(self._cells(one, 1), one.number, lambda: self._body(one.body))
 
     def _each(self, one: Statement) -> None:
         """Write a loop over the pieces of a place, which are all as they were before it when their turn comes."""
         assert one.place is not None
         here = self.writer.cuts[one.place.memory]
         areas = here.within(*pages_of(one.place, self.writer.page_size))
-        space = self._space(here)
+        space = self.space_of(here)
         cells = self._cells(one, 1 + space.kept_for(areas))
         with space.as_before(areas, cells + 1) as restore:
 
@@ -317,7 +396,7 @@ class _Lines:
                 restore()
                 self._body(one.body)
 
-            self._loop(cells, (one.place.hi - one.place.lo) // one.number, turn)
+            self.loop(cells, (one.place.hi - one.place.lo) // one.number, turn)
 
     def _cells(self, one: Statement, count: int) -> int:
         """Return the first of a statement's variables: the same ones each time that it is written."""
@@ -327,7 +406,7 @@ class _Lines:
                 self.model.variable()
         return self._turns[id(one)]
 
-    def _loop(self, turns: int, count: int, write: Callable[[], None]) -> None:
+    def loop(self, turns: int, count: int, write: Callable[[], None]) -> None:
         """Write a loop that counts in a variable, as calls use all registers."""
         asm, start, out = self.asm, self.model.label(), self.model.label()
         with asm.aside():

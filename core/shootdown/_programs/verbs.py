@@ -12,9 +12,10 @@ ADVICE = {
     "DONTNEED": "unmaps the pages at once",
     "FREE": "lets reclaim drop them instead of writing them to swap",
     "PAGEOUT": "reclaims them at once",
+    "COLLAPSE": "makes huge pages of them",
 }
 #: Advice that Linux knows and nothing here counts yet.
-UNCOUNTED_ADVICE = ("COLLAPSE", "COLD", "REMOVE")
+UNCOUNTED_ADVICE = ("COLD", "REMOVE")
 
 
 @attrs.frozen
@@ -86,6 +87,13 @@ VERBS = {
         "Write its dirty pages to the file, as fsync() does: entries are cleaned first, so that who writes to a page "
         "later faults.",
         counted=False,
+    ),
+    "khugepaged": Verb(
+        "khugepaged PLACE",
+        ("place",),
+        "Compute while khugepaged, on a CPU that no thread has, makes one pass over the place and collapses what it "
+        "maps into huge pages.",
+        explored=False,
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",

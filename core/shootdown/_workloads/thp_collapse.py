@@ -119,8 +119,7 @@ def _write_passes(calls: Anonymous, done: Sequence[Pass], top: int, by_process: 
         if not by_process:
             calls.collapse(each.attempts, each.ranges, pmd_order=top)
             continue
-        with calls.asm.function("madvise", "mm/madvise.c"):
-            calls.asm.work("syscall_ns", text="madvise: entry and VMA work")
+        with calls.collapses():
             calls.collapse(each.attempts, each.ranges, pmd_order=top, why="MADV_COLLAPSE")
 
 
