@@ -16,6 +16,8 @@ _FIELD = re.compile(r"(\w+)=(\[?[^\s\]]+\]?)")
 _TARGETS = re.compile(r"target_mask=([0-9a-fA-F,\-]+)")
 _WORDS = re.compile(r"\(([^)]*)\)\s*$")
 _POINTERS = 1 << 16
+#: How long before an interrupt, in ns, the call that it is for was queued.
+_JUST_BEFORE = 50_000
 _64 = (1 << 64) - 1
 
 EVENTS = frozenset(
@@ -38,6 +40,7 @@ class Calls:
     Args:
         sent: interrupts, by callback or call site: one for each CPU.
         callbacks: how often each function was called on another CPU.
+        own: how often the caller ran each itself, which has no pointer of a call.
         waits: from a call's queueing to its entry, in ns.
         told: the same as the trace tells it, where it does (`csd_latency`), in the trace's own unit.
         unmatched: entries whose queueing is not in the trace.
@@ -47,12 +50,14 @@ class Calls:
     sent: Counter[str] = attrs.field(factory=Counter)
     masks: int = 0
     callbacks: Counter[str] = attrs.field(factory=Counter)
+    own: Counter[str] = attrs.field(factory=Counter)
     runs: Counter[str] = attrs.field(factory=Counter)
     waits: Latencies = attrs.field(factory=Latencies)
     told: list[int] = attrs.field(factory=list)
     agreeing: int = 0
     unmatched: int = 0
     damaged: int = 0
+    _last: dict[int, tuple[int, str, str]] = attrs.field(factory=dict)
     _queued: OrderedDict[int, tuple[int, str]] = attrs.field(factory=OrderedDict)
     _waited: OrderedDict[int, int] = attrs.field(factory=OrderedDict)
 
@@ -77,12 +82,18 @@ class Calls:
             if not function:
                 return False
             add(self.callbacks, function)
+            if event.cpu in self._last or len(self._last) < _POINTERS:
+                self._last[event.cpu] = (event.ns, fields.get("cpu", ""), function)
             self._queued[pointer] = (event.ns, function)
             if len(self._queued) > _POINTERS:
                 self._queued.popitem(last=False)
         elif event.name == "csd_function_entry":
+            function = plain(fields.get("func", "")) or "(unknown)"
+            if pointer == 0:
+                add(self.own, function)
+                return True
             queued = self._queued.pop(pointer, None)
-            add(self.runs, plain(fields.get("func", "")) or "(unknown)")
+            add(self.runs, function)
             if queued is None:
                 self.unmatched += 1
                 return True
@@ -113,16 +124,22 @@ class Calls:
             self.masks += 1
         if count is None:
             return False
-        # The general handler of one call tells nothing: who called it does.
-        add(
-            self.sent,
-            site if callback.startswith("generic_smp_call_function") or not callback else callback,
-            count,
-        )
+        add(self.sent, self._name(event, callback, site, fields.get("cpu", "")), count)
         return True
 
+    def _name(self, event: Event, callback: str, site: str, cpu: str) -> str:
+        """Name what an interrupt is for: the handler of all single calls tells nothing, what was queued before does."""
+        if callback == "0x0":  # smp_send_reschedule()
+            return "reschedule"
+        if callback and not callback.startswith("generic_smp_call_function"):
+            return callback
+        before = self._last.get(event.cpu)
+        if before is not None and before[1] == cpu and 0 <= event.ns - before[0] <= _JUST_BEFORE:
+            return before[2]
+        return site
+
     def __bool__(self) -> bool:
-        return bool(self.sent or self.callbacks or self.runs or self.told)
+        return bool(self.sent or self.callbacks or self.runs or self.own or self.told)
 
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON has it."""
@@ -130,6 +147,7 @@ class Calls:
             "interrupts_by_callback": dict(self.sent),
             "queued_by_function": dict(self.callbacks),
             "run_by_function": dict(self.runs),
+            "run_by_the_caller": dict(self.own),
             "queue_to_entry": self.waits.to_dict(),
             "told_latencies": self.told[:100],
             "told_and_measured_agree": self.agreeing,

@@ -68,7 +68,7 @@ class Events:
             return READ
         parsed = parse(line, self._form)
         if parsed is None:
-            told = note(line) if first == "#" or "[" in line or "cpus=" in line or "LOST" in line else None
+            told = note(line.strip()) if "#" in line or "[" in line or "=" in line or "LOST" in line else None
             if told is None:
                 return DAMAGED if "tlb_flush:" in line and "pages" in line else OTHER
             self._note(told.lost, told.cpus)
@@ -250,7 +250,14 @@ class Events:
             jumps=self.jumps,
             no_cpu=self.no_cpu,
             system_calls=dict(largest(self.system_calls)),
+            called=self._called(),
         )
+
+    def _called(self) -> Mapping[str, str]:
+        """Say what functions that are called on other CPUs are for."""
+        names = {*self.calls.sent, *self.calls.callbacks, *self.calls.runs, *self.calls.own}
+        found = {name: paths.attribute([name], self._functions) for name in names}
+        return {name: one.path or ("user pages" if one.flushes else "") for name, one in found.items()}
 
 
 @attrs.frozen
@@ -272,6 +279,7 @@ class EventsPart:
         jumps: how often the clock went back.
         no_cpu: flushes of which the trace has no CPU.
         system_calls: how often each began.
+        called: what functions that are called on other CPUs are for; empty where nothing tells.
     """
 
     form: str
@@ -289,6 +297,7 @@ class EventsPart:
     jumps: int
     no_cpu: int
     system_calls: Mapping[str, int]
+    called: Mapping[str, str]
 
     @property
     def kind(self) -> str:
@@ -311,16 +320,14 @@ class EventsPart:
         if self.no_cpu:
             found.append("who answered whom: the events have no CPU column")
         if groups.headless:
-            found.append(
-                f"who sent the interrupts that {groups.headless:,} CPUs answered: before the trace, or lost"
-            )
+            found.append(f"who sent what {groups.headless:,} answers are for: before the trace, or lost")
         if self.lost or self.lost_unknown:
             found.append("what happened while events were lost: counts are lower bounds")
         none = sum(count for (_, _, targets), count in groups.cells.items() if targets == 0)
         if none:
             found.append(
-                f"whom {none:,} sends reached: no CPU answered with an event, as a lazy one does, or as one that was "
-                "not recorded"
+                f"whom {none:,} sends reached, if anyone: a send is traced before CPUs that are lazy or run another "
+                "process are left out; nobody answered with an event"
             )
         if self.form == "perf script" and self.flushes:
             found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -44,10 +45,15 @@ class Lines:
         room = bytearray(_PIECE)
         view = memoryview(room)
         rest, skipping = b"", False
+        utf16 = self.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        wide = codecs.getincrementaldecoder("utf-16")("replace") if utf16 else None
         while True:
             # Standard input hands on what there is: a person may be watching.
             got = self.source.fill(view)
-            parts = (rest + bytes(view[:got])).split(b"\n")
+            piece = bytes(view[:got])
+            if wide is not None:
+                piece = wide.decode(piece, got < len(room)).encode("utf-8", "replace")
+            parts = (rest + piece).split(b"\n")
             rest = parts.pop()
             for part in parts:
                 if skipping:
@@ -69,6 +75,8 @@ class Lines:
             self.cut += 1
             data = data[:LONGEST]
         text = data.decode("utf-8", "replace").rstrip("\r\0")
+        if self.number == 1:
+            text = text.removeprefix("\ufeff")
         if "\x1b" in text:
             text = _COLOURS.sub("", text)
         if text.startswith(">"):  # quoted in a mail

@@ -79,6 +79,7 @@ class Lockups:
         self.seen: Counter[str] = Counter()
         self.unstuck = 0
         self.states: Counter[str] = Counter()
+        self.logged = 0  # other lines of a kernel log
         self._cpu: int | None = None
 
     def take(self, line: str) -> int:
@@ -87,6 +88,7 @@ class Lockups:
         ours = self._report(line)
         if ours != OTHER:
             return ours
+        self.logged += log
         return READ if log else OTHER
 
     def _report(self, line: str) -> int:

@@ -13,6 +13,7 @@ import attrs
 from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check, add
 
 _HEADER = re.compile(r"\s*Performance counter stats for (.*?):?\s*$")
+_INTERVALS = re.compile(r"#\s+time\s+(?:CPU\s+)?counts unit events")
 _NUMBER = r"(\d[\d,.' \u00a0\u202f]*\d|\d|<not counted>|<not supported>)"
 _EVENT = re.compile(
     rf"\s*(?:(CPU\d+|S\d+(?:-D\d+)?(?:-C\d+)?|N\d+)\s+(?:\d+\s+)?)?(?:\d+\.\d{{9}}\s+)?(?:(CPU\d+)\s+)?{_NUMBER}\s+"
@@ -38,7 +39,7 @@ class PerfStat:
 
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""
-        if _HEADER.match(line):
+        if _HEADER.match(line) or _INTERVALS.match(line):
             self._inside, self._began = True, True
             if len(self.runs) < 1000:
                 self.runs.append({})
@@ -48,7 +49,7 @@ class PerfStat:
             if elapsed[2] == "time elapsed" and len(self.elapsed) < 1000:
                 self.elapsed.append(_decimal(elapsed[1]))
             return READ if self._inside or self.runs else OTHER
-        if line.startswith("{") and '"counter-value"' in line:
+        if line.lstrip().startswith("{") and '"counter-value"' in line:
             return self._json(line)
         if line.count(",") >= 3:
             status = self._csv(line)

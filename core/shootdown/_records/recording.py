@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -224,7 +225,8 @@ def read(
     if not parts and files and files[-1].fault == INTERRUPTED:
         raise KeyboardInterrupt
     if not parts:
-        raise ShootdownError(_nothing(files))
+        log = next(reader for reader in readers if isinstance(reader, Lockups))
+        raise ShootdownError(_nothing(files, log.logged))
     archs = (arch,) if arch is not None else _archs(parts, chosen, marked)
     table = [*EVIDENCE, *(one for name in archs for one in chosen[name].evidence)]
     seen = {name: count for part in parts for name, count in part.evidence.items()}
@@ -258,7 +260,8 @@ def _refuse_binary(lines: Lines) -> None:
     for magic, words in _BINARY:
         if lines.start.startswith(magic):
             raise ShootdownError(f"recording {lines.source.path}: it is {words}")
-    if b"\0\0\0" in lines.start and not lines.start.startswith(b"#"):
+    wide = lines.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0\0\0" in lines.start and not wide and not lines.start.startswith(b"#"):
         raise ShootdownError(f"recording {lines.source.path}: it is binary, and recordings are text")
 
 
@@ -314,6 +317,7 @@ def _read_lines(
             progress(lines.source.position - position)
             position = lines.source.position
         if not line or line.isspace():
+            tally.understood += 1
             if sticky is not None:
                 sticky.take("")
             continue
@@ -332,11 +336,13 @@ def _read_lines(
     progress(lines.source.position - position)
 
 
-def _nothing(files: Sequence[FileRead]) -> str:
+def _nothing(files: Sequence[FileRead], logged: int) -> str:
     one = files[0]
     name = one.path if len(files) == 1 else f"{one.path} and {len(files) - 1} more"
     if not any(file.lines for file in files):
         return f"recording {name}: {one.fault or 'it is empty'}"
+    if 2 * logged > sum(file.lines for file in files):
+        return f"recording {name}: a kernel log without a report of a CSD lock or a soft lockup"
     shown = f"; its first line is {one.first[1]!a}" if one.first is not None else ""
     return f"recording {name}: nothing in it is of a form that is known{shown}"
 
@@ -350,9 +356,10 @@ def _archs(
         if isinstance(part, EventsPart):
             for name, each in known.items():
                 votes[name] = votes.get(name, 0) + sum(part.events.get(event, 0) for event in each.events)
-        elif isinstance(part, SharesPart) and part.flushes:
+        elif isinstance(part, SharesPart | PerfStatPart):
+            names = _event_names(part)
             for name, each in known.items():
-                votes[name] = votes.get(name, 0) + ("tlb_flush" in each.events)
+                votes[name] = votes.get(name, 0) + sum(event in names for event in each.events)
         functions = part.evidence
         for name, each in known.items():
             own = {one.name for one in each.functions} - {
@@ -361,6 +368,13 @@ def _archs(
             votes[name] = votes.get(name, 0) + sum(function in functions for function in own)
     most = max(votes.values(), default=0)
     return tuple(name for name, count in votes.items() if count == most) if most else ()
+
+
+def _event_names(part: SharesPart | PerfStatPart) -> set[str]:
+    """Return the names of events that were counted or sampled, without their systems."""
+    if isinstance(part, PerfStatPart):
+        return {name.rpartition(":")[2] for run in part.runs for name in run}
+    return {name.rpartition(":")[2] for name in part.events} | ({"tlb_flush"} if part.flushes else set())
 
 
 def _across(parts: Sequence[Part], cpus: int) -> list[Check]:

@@ -22,6 +22,8 @@ _COUNT = re.compile(r"#\s*Event count \(approx\.\):\s*(\d{1,20})")
 _LOST = re.compile(r"#\s*Total Lost Samples:\s*(\d{1,20})")
 _RELEASE = re.compile(r"#\s*os release\s*:\s*(\S+)")
 _CPUS = re.compile(r"#\s*nrcpus online\s*:\s*(\d{1,6})")
+#: `            |--7.71%--ret_from_fork_asm`, or a function below it.
+_GRAPH = re.compile(r"\s{6,}(?:\||-{2,}|[A-Za-z_@][\w.@:~<>$]*(?:\s*\(.*\))?\s*$|0x[0-9a-f]+\s*$)")
 _OTHER_HEADER = re.compile(r"\s*#|\s*\.\.\.+[\s.]*$|.*\bOverhead\b")
 
 #: Functions of any architecture, and what time in them is.
@@ -57,6 +59,7 @@ class Shares:
         self.seen: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
         self.count = 0
+        self.graph = 0
         self.lost = 0
         self.cpus = 0
         self.releases: list[str] = []
@@ -91,12 +94,11 @@ class Shares:
         if name is None:
             return OTHER
         profile = self.profiles[-1]
-        if (
-            share > self._before and profile and len(self.profiles) < 64
-        ):  # shares fall: another profile begins
+        order = float(found[1])
+        if order > self._before and profile and len(self.profiles) < 64:  # another profile begins
             profile = {}
             self.profiles.append(profile)
-        self._before = share
+        self._before = order
         if symbol is None or symbol[1] == "k":
             name = plain(name)
             if name in profile or len(profile) < 4096:
@@ -106,6 +108,7 @@ class Shares:
         return READ
 
     def _header(self, line: str) -> int:
+        line = line.lstrip() if line.lstrip().startswith("#") else line
         samples = _SAMPLES.match(line)
         if samples is not None:
             add(self.events, samples[3])
@@ -120,9 +123,12 @@ class Shares:
             if len(self.releases) < 16:
                 self.releases.append(evidence.release_in(release[1]))
             return READ
-        return (
-            READ if (self.flushes or self.profiles[0] or self.events) and _OTHER_HEADER.match(line) else OTHER
-        )
+        if not (self.flushes or self.profiles[0] or self.events):
+            return OTHER
+        if _GRAPH.match(line):
+            self.graph += 1
+            return READ
+        return READ if _OTHER_HEADER.match(line) else OTHER
 
     def end(self) -> None:
         """Take note that the file is at its end."""
@@ -143,6 +149,7 @@ class Shares:
             count=self.count,
             lost=self.lost,
             cpus=self.cpus,
+            graph=self.graph,
             releases=tuple(one for one in self.releases if one),
             evidence=dict(self.seen),
         )
@@ -160,6 +167,7 @@ class SharesPart:
         count: events in all, about; 0 where it doesn't say.
         lost: samples that are missing.
         cpus: of the machine; 0 where it doesn't say.
+        graph: lines of call graphs, which are not read.
         releases: which the header names.
     """
 
@@ -170,6 +178,7 @@ class SharesPart:
     count: int
     lost: int
     cpus: int
+    graph: int
     releases: tuple[str, ...]
     evidence: Mapping[str, int] = attrs.field(hash=False)
 
@@ -177,6 +186,11 @@ class SharesPart:
     def kind(self) -> str:
         """Return the name of the format's content."""
         return "shares"
+
+    @property
+    def of_events(self) -> bool:
+        """Whether what was sampled are events of flushes, and not time."""
+        return bool(self.events) and all("tlb_flush" in name for name in self.events)
 
     def of_reason(self, *wanted: int) -> float:
         """Return the share in per cent of events with one of the reasons."""
@@ -199,7 +213,9 @@ class SharesPart:
                 "how many targets each: shares are of events, and perf loses events of busy CPUs; who answered whom, "
                 "how long, and from which call"
             )
-        if self.profiles:
+        if self.graph:
+            found.append("what the call graphs are for: they are shares of shares; give perf script's text")
+        if self.profiles and not self.of_events:
             found.append(
                 "how many flushes: time in functions is no count; who waits in smp_call_function_many_cond() may wait "
                 "for a flush, for membarrier() or for another call"

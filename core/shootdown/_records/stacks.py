@@ -65,7 +65,7 @@ class Stacks:
         if header is not None:
             self.lost += int(header[1] or header[2] or 0)
             return READ
-        if line.startswith("{") and '"type"' in line:
+        if line.lstrip().startswith("{") and '"type"' in line:
             return self._json(line)
         if self._histogram and (bucket := _BUCKET.match(line)) is not None:
             table = self.histograms.setdefault(self._histogram, Counter())

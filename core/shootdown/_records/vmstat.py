@@ -16,6 +16,8 @@ _NAMES = re.compile(
     r"(?:nr_|pg|numa_|thp_|compact_|workingset_|swap|zone_|drop_|oom_|unevictable_|balloon_|allocstall|kswapd_|"
     r"kcompactd|htlb_|slabs_|pageoutrun|direct_map|cow_ksm|ksm_|vma_lock|kstack_|zswp|memmap_)"
 )
+#: Lines after which further names need not be known.
+_ENOUGH = 8
 SENT, RECEIVED = "nr_tlb_remote_flush", "nr_tlb_remote_flush_received"
 LOCAL_ALL, LOCAL_ONE = "nr_tlb_local_flush_all", "nr_tlb_local_flush_one"
 #: Counters that matter, and what each says (mm/vmstat.c).
@@ -53,7 +55,7 @@ class Vmstat:
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""
         found = _LINE.match(line)
-        if found is None or _NAMES.match(found[1]) is None:
+        if found is None or (self.lines < _ENOUGH and _NAMES.match(found[1]) is None):
             return OTHER
         name, number = found[1], int(found[2])
         if name in self._seen:

@@ -177,20 +177,21 @@ def _shootdowns(part: EventsPart) -> str:
     ]
     if groups.whole:
         mean = answers / groups.whole
-        found.append(f"{_number(answers)} answers, {mean:.4g} targets each, {groups.most_targets} at most")
+        found.append(
+            f"{_count(int(answers), 'answer')}, {mean:.4g} targets each, {groups.most_targets} at most"
+        )
     text = ": ".join(found) + "."
     if groups.unfinished:
         text += f" {exact(groups.unfinished)} unfinished at an end of the trace or of a gap, not counted."
     if groups.headless:
-        text += f" {exact(groups.headless)} answers whose sender is not in the trace."
+        text += f" {_count(groups.headless, 'answer')} whose sender is not in the trace."
     if groups.last.count:
         text += (
             f" From sending to the first answer {_range(groups.first)}, to the last one {_range(groups.last)}, as the "
             "trace's clock has it."
         )
     if groups.alone:
-        some = "1 flush" if groups.alone == 1 else f"{exact(groups.alone)} flushes"
-        text += f" {some} of one CPU's own TLB, without an interrupt."
+        text += f" {_count(groups.alone, 'flush', 'flushes')} of one CPU's own TLB, without an interrupt."
     if groups.own_handler:
         text += f" {exact(groups.own_handler)} senders ran the handler too, as before 5.13."
     if part.lost or part.lost_unknown:
@@ -199,6 +200,10 @@ def _shootdowns(part: EventsPart) -> str:
     if part.jumps:
         text += f" The clock went back {exact(part.jumps)} times: several traces, or lines out of order."
     return text
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{exact(number)} {one if number == 1 else many or one + 's'}"
 
 
 def _reasons(flushes: Mapping[tuple[int, int], Any], write: Callable[[Any], str], unit: str) -> Iterator[str]:
@@ -231,10 +236,10 @@ def _calls(part: EventsPart, width: int) -> Iterator[str]:
         (calls.sent, "interrupts sent"),
         (calls.callbacks, "calls queued"),
         (calls.runs, "calls run"),
+        (calls.own, "run by the caller"),
     ):
         for name, count in largest(table, 6):
-            found = paths.attribute([name])
-            rows.append([what, name, found.path or _UNTOLD, exact(count)])
+            rows.append([what, name, part.called.get(name) or _UNTOLD, exact(count)])
     columns = [
         Column("what"),
         Column("function", wraps=True),
@@ -286,7 +291,8 @@ def _shares(part: SharesPart, width: int) -> Iterator[str]:
         )
     for number, profile in enumerate(part.profiles):
         which = f" (profile {number + 1} of {len(part.profiles)})" if len(part.profiles) > 1 else ""
-        yield from paragraph(f"Time in functions that send, wait or flush{which}:", width)
+        what = "tlb_flush events" if part.of_events else "Time"
+        yield from paragraph(f"{what} in functions that send, wait or flush{which}:", width)
         rows = [[f"{value:.2f} %", name, doc] for name, (value, doc) in largest_shares(profile)]
         yield from _table(
             [Column("share", right=True), Column("function"), Column("what", wraps=True)], rows, width

@@ -167,6 +167,7 @@ def test_a_mean_of_targets_is_kept_in_whole_shootdowns(recorded: Read) -> None:
         " Performance counter stats for 'a':\n\n 1.234.567      tlb:tlb_flush:u   ( +-  0.10% )\n",
         " Performance counter stats for 'a':\n\nCPU0   1,234,000  tlb:tlb_flush\nCPU1         567  tlb:tlb_flush\n",
         "     1.000123456        1,234,567      tlb:tlb_flush\n",
+        "#           time             counts unit events\n     1.000123456  1,234,000  tlb:tlb_flush\n     2.000123456  567  tlb:tlb_flush\n",
         "1234567,,tlb:tlb_flush,100,100.00,,\n",
         "CPU0,1,1234567,,tlb:tlb_flush,100,100.00,,\n",
         '{"counter-value" : "1234567.000000", "unit" : "", "event" : "tlb:tlb_flush", "pcnt-running" : 100.00}\n',
@@ -229,6 +230,30 @@ def test_profiles_that_follow_one_another_are_not_added_up(recorded: Read) -> No
     assert isinstance(part, SharesPart)
     assert [dict(profile)["smp_call_function_many_cond"][0] for profile in part.profiles] == [18, 7]
     assert any("membarrier" in text for text in found.unknown)
+
+
+def test_shares_of_events_are_no_time_and_call_graphs_below_them_are_not_read(recorded: Read) -> None:
+    found = recorded(
+        """\
+        # Samples: 1K of event 'tlb:tlb_flush'
+            48.86%    48.86%  sh  [kernel.kallsyms]  [k] flush_tlb_func
+                    |
+                    |--7.71%--ret_from_fork_asm
+                    |          kthread
+            30.00%     0.00%  sh  [kernel.kallsyms]  [k] flush_tlb_mm_range
+            20.00%    10.00%  sh  [kernel.kallsyms]  [k] native_flush_tlb_multi
+        """
+    )
+    (part,) = found.parts
+    assert isinstance(part, SharesPart)
+    assert (part.of_events, len(part.profiles), part.graph) == (True, 1, 3)
+    assert found.files[0].others == 0
+    assert any("perf script" in text for text in found.unknown)
+
+
+def test_a_kernel_log_in_which_nobody_waited_says_so(recorded: Read) -> None:
+    with pytest.raises(ShootdownError, match="a kernel log without a report of a CSD lock"):
+        recorded("[    1.000000] usb 1-1: new device\n[    2.000000] sd 0:0:0:0: attached\n")
 
 
 def test_a_file_of_something_else_is_refused_with_its_first_line(recorded: Read) -> None:

@@ -38,6 +38,35 @@ def test_a_packed_recording_is_read_up_to_where_it_breaks_off(
     assert 0 < found.files[0].understood < 1999
 
 
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_text_of_another_system_is_the_same(tmp_path: Path, coding: str) -> None:
+    file = tmp_path / "trace.txt"
+    text = TRACE.replace("\n", "\r\n")
+    file.write_bytes(("\ufeff" + text if coding == "utf-16-be" else text).encode(coding))
+    (part,) = read(file).parts
+    assert isinstance(part, EventsPart)
+    assert part.groups.whole == 1998
+
+
+@pytest.mark.parametrize(
+    "name", ["trace.txt", "interrupts-after.txt", "vmstat-after.txt", "stacks.json", "kernel.log"]
+)
+@pytest.mark.parametrize("before", ["    ", "> ", "> > "])
+def test_lines_that_are_indented_or_quoted_in_a_mail_are_the_same(
+    tmp_path: Path, name: str, before: str
+) -> None:
+    text = (INPUTS / "recorded" / name).read_text()
+    file = tmp_path / "mail.txt"
+    found = []
+    for each in (
+        text,
+        "Hello,\n\n" + "".join(before + line for line in text.splitlines(keepends=True)) + "-- \nbye\n",
+    ):
+        file.write_text(each)
+        found.append(read(file).to_dict()["parts"])
+    assert found[0] == found[1]
+
+
 def test_a_line_without_end_is_cut_and_counted_and_the_next_one_is_read(tmp_path: Path) -> None:
     file = tmp_path / "long.txt"
     file.write_text(EVENT.format(1) + "x" * (3 << 20) + "\n" + EVENT.format(2) + EVENT.format(3))

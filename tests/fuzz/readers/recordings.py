@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import random
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from fuzz.mutations import damaged
 from fuzz.readers.reader import Reader, Use, written
 
+from shootdown._programs.reading import read_values
 from shootdown._questions.read import known
+from shootdown._questions.replay_plan import plan
 from shootdown._records.recording import looks_like, read
 from shootdown._report.recorded import lines
+from shootdown._values.errors import ShootdownError
 
 _REASONS = (b"flush on task switch (0)", b"remote shootdown (1)", b"local mm shootdown (3)", b"remote ipi send (4)",
             b"remote IPI send (4)", b"remote wrong CPU (5)", b" (4)", b"(9)", b"remote ipi")  # fmt: skip
@@ -92,6 +97,8 @@ def _use(name: str) -> Callable[[Path], Use]:
             found = read([written(folder, name, data)], kernels)
             found.to_dict()
             text = list(lines(found, 80))
+            with contextlib.suppress(ShootdownError):
+                read_values(tomllib.loads(plan(found).text))
             assert text
             assert all(check.text for check in found.checks)
             (file,) = found.files
