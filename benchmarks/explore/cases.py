@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import shootdown._explore.search
+import shootdown._explore.searches
 from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.problem import Problem
 from shootdown._questions.explore import explorations, ways
@@ -102,7 +102,7 @@ class Timed(NamedTuple):
 
 def timed(problem: Problem) -> Timed:
     """Search a machine that nobody has looked at; the kernel is the loop that makes and keeps states."""
-    kernel = shootdown._explore.search.search
+    kernel = shootdown._explore.searches.search
     inside = 0.0
 
     def watched(*args: object) -> int:
@@ -114,11 +114,11 @@ def timed(problem: Problem) -> Timed:
             inside += time.thread_time() - start
 
     start = time.thread_time()
-    shootdown._explore.search.search = watched  # type: ignore[assignment]
+    shootdown._explore.searches.search = watched  # type: ignore[assignment]
     try:
         outcome = Explorer(problem).search()
     finally:
-        shootdown._explore.search.search = kernel
+        shootdown._explore.searches.search = kernel
     return Timed(outcome, time.thread_time() - start, inside)
 
 

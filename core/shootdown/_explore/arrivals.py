@@ -7,6 +7,7 @@ reads those: it commutes with each other move, so that `moves` makes it as soon 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: Sets of CPUs that hold translations of an mm, valid or stale.
 _HOLDING = ("leaf", "walk", "stale_leaf", "stale_walk")
 #: Steps that put a translation of the mm that they work on, or of a single entry, into their CPU's TLB.
-_USING_MMS = steps_that(lambda row: row.uses == "table")
+USING_MMS = steps_that(lambda row: row.uses == "table")
 _USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
 _ENTRY = {row: STEPS[row].first(Kind.ENTRY) for row in _USING_ENTRIES}
 #: Steps that read or choose targets, or change a call that is pending.
@@ -51,7 +52,7 @@ def cpus_without(problem: Problem, first: npt.NDArray[Any], entries: int) -> npt
     machine, layout = problem.machine, problem.machine.layout
     text = text_of(machine.code)
     if "waited for" not in text.memory:
-        text.memory["waited for"] = _waited_for(text)
+        text.memory["waited for"] = waits_for_each_call(text)
     if layout.words != 1 or not text.memory["waited for"]:
         return None
     key = ("without", first.tobytes(), layout, problem.scheduler, entries)
@@ -69,7 +70,7 @@ def _cpus_without(
     visits = [visits_of(machine.code, layout, first, task) for task in range(layout.tasks)]
     if _looks_at_generations(problem, text, visits):
         return found
-    using_mms, using_entries = text.places(_USING_MMS), text.places(_USING_ENTRIES)
+    using_mms, using_entries = text.places(USING_MMS), text.places(_USING_ENTRIES)
     for mm in range(layout.mms):
         holding = 0
         for name in _HOLDING:
@@ -100,7 +101,7 @@ def _walking(entries: int, cpu: int, *, walkers: bool) -> int:
     return (1 << cpu) if walkers else entries & (1 << cpu)
 
 
-def _waited_for(text: Text) -> bool:
+def waits_for_each_call(text: Text) -> bool:
     """Whether tasks leave a call alone from when they send it until they have waited for it."""
     sends = text.places(_SENDING)
     work = [then for pc in sends for then in text.after[pc]]
@@ -122,13 +123,20 @@ def _waited_for(text: Text) -> bool:
 def _looks_at_generations(problem: Problem, text: Text, visits: list[dict[int, Any]]) -> bool:
     """Whether it matters that an invalidation also notes the CPU's TLB as new: tlb_gen is kept and compared."""
     reached = [text.steps[pc] for pc in set().union(*visits)] if visits else []
-    if not any(step[0] == o.FLUSH_BEGIN and step[4] & o.UNTRACKED == 0 for step in reached):
-        return False
-    return problem.scheduler or any(
+    return any(map(tracks, reached)) and (problem.scheduler or any(map(looks_at_generations, reached)))
+
+
+def tracks(step: Sequence[int]) -> bool:
+    """Whether a step begins a flush of which CPUs note the tlb_gen."""
+    return step[0] == o.FLUSH_BEGIN and step[4] & o.UNTRACKED == 0
+
+
+def looks_at_generations(step: Sequence[int]) -> bool:
+    """Whether a step leads to a look at the tlb_gen that a CPU has noted."""
+    return (
         (step[0] == o.SEND and step[1] in _ON_GENERATIONS)
         or (step[0] == o.FLUSH_SELF and step[3] == 0)
         or holds(STEPS[step[0]].switches, STEPS[step[0]], step)
-        for step in reached
     )
 
 

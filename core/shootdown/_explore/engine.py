@@ -102,6 +102,50 @@ def _widen(width: npt.NDArray[np.int64], sampled: tuple[npt.NDArray[Any], ...]) 
     np.maximum(width, np.where(varies, bits, 0), out=width)
 
 
+def new_scratch(start: npt.NDArray[Any], most: int, words: int, keys: int = 3) -> Any:
+    """Return a work area for a search.
+
+    Args:
+        start: the state that it begins with.
+        most: the most moves that a state may have.
+        words: of a packed row.
+        keys: room for keys of like groups; see `renaming.room_for_keys`.
+    """
+    from shootdown._explore.search import Scratch
+
+    here, there = start.copy(), start.copy()
+    views = (here.view(np.uint64), there.view(np.uint64))
+    return Scratch(
+        here,
+        there,
+        *views,
+        changed=np.zeros(len(views[0]), np.int64),
+        keys=np.zeros(keys, np.uint64),
+        labels=np.zeros(most, np.int64),
+        rows=np.zeros(most * words, np.uint64),
+        hashes=np.zeros(most, np.uint64),
+        words=len(views[0]),
+        most=most,
+    )
+
+
+def new_store(rows: int, words: int) -> Any:
+    """Return an empty store with room for so many rows of so many words."""
+    from shootdown._explore import search as s
+
+    slots = 1 << (rows * 2 - 1).bit_length()
+    return s.Store(
+        np.empty(rows * words, np.uint64),
+        np.empty(rows, np.int32),
+        np.empty(rows, np.int32),
+        np.zeros(rows, np.int32),
+        np.zeros(slots, np.int32),
+        np.zeros(s.AT_CELLS, np.int64),
+        mask=slots - 1,
+        room=rows,
+    )
+
+
 class Explorer:
     """One problem, set up for searching, for random walks and for retelling.
 
@@ -262,7 +306,7 @@ class Explorer:
         width[:] = evened(self.symmetry, self.start, width)
         plan, symmetry = plan_for(width), varying(self.symmetry, width)
         scratch = self._scratch(plan.words)
-        store = self._new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
+        store = new_store(min(_FIRST_ROWS, most_states + len(scratch.labels)), plan.words)
         runnable(s.begin)(store, scratch, plan)
         slices = Slices(_FIRST_STATES, SLICE)
         while True:
@@ -309,12 +353,15 @@ class Explorer:
     ) -> int:
         """Expand `SLICE` states, a few at a time, unless there is another reason to stop; return which."""
         from shootdown._explore import search as s
+        from shootdown._explore import searches
+        from shootdown._explore.linking import no_work
 
+        none = no_work()
         end = int(store.at[s.HEAD]) + SLICE
         why = s.PAUSE
         while why == s.PAUSE and (rest := end - int(store.at[s.HEAD])):
             store.at[s.LIMIT] = min(slices.begin(), rest)
-            why = runnable(s.search)(store, scratch, plan, symmetry, *self.program)
+            why = runnable(searches.search)(store, scratch, plan, symmetry, *self.program, none)
             slices.end()
             progress(int(store.at[s.COUNT]), int(store.at[s.HEAD]))
         return why
@@ -428,29 +475,14 @@ class Explorer:
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.renaming import room_for_keys
-        from shootdown._explore.search import Scratch
 
-        here, there = self.start.copy(), self.start.copy()
-        views = (here.view(np.uint64), there.view(np.uint64))
-        most = self.most_moves()
-        return Scratch(
-            here,
-            there,
-            *views,
-            changed=np.zeros(len(views[0]), np.int64),
-            keys=np.zeros(room_for_keys(self.symmetry), np.uint64),
-            labels=np.zeros(most, np.int64),
-            rows=np.zeros(most * words, np.uint64),
-            hashes=np.zeros(most, np.uint64),
-            words=len(views[0]),
-            most=most,
-        )
+        return new_scratch(self.start, self.most_moves(), words, room_for_keys(self.symmetry))
 
     def _widened(self, store: Any, old: Any, new: Any) -> tuple[Any, Any]:
         """Repack the states found by a plan with room for a value that did not fit."""
         from shootdown._explore import search as s
 
-        bigger = self._new_store(len(store.parent), new.words)
+        bigger = new_store(len(store.parent), new.words)
         n = int(store.at[s.COUNT])
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]
         bigger.onward[:n] = store.onward[:n]
@@ -459,25 +491,10 @@ class Explorer:
         runnable(s.rehash)(bigger, new.words)
         return new, bigger
 
-    def _new_store(self, rows: int, words: int) -> Any:
-        from shootdown._explore import search as s
-
-        slots = 1 << (rows * 2 - 1).bit_length()
-        return s.Store(
-            np.empty(rows * words, np.uint64),
-            np.empty(rows, np.int32),
-            np.empty(rows, np.int32),
-            np.zeros(rows, np.int32),
-            np.zeros(slots, np.int32),
-            np.zeros(s.AT_CELLS, np.int64),
-            mask=slots - 1,
-            room=rows,
-        )
-
     def _grown(self, store: Any, words: int, rows: int) -> Any:
         from shootdown._explore import search as s
 
-        bigger = self._new_store(rows, words)
+        bigger = new_store(rows, words)
         n = int(store.at[s.COUNT])
         bigger.rows[: n * words] = store.rows[: n * words]
         bigger.parent[:n], bigger.label[:n] = store.parent[:n], store.label[:n]

@@ -35,24 +35,24 @@ _Held = frozenset[tuple[int, bool]]
 #: Steps on locks, each with whether it is for writing.
 _LOCKS = {row.number: row.for_writing for row in ROWS if row.lock}
 #: Steps on which it depends which moves are possible next: never local.
-_ALWAYS_SEEN = steps_that(lambda row: row.decides)
+ALWAYS_SEEN = steps_that(lambda row: row.decides)
 #: Steps on variables and page tables: never local where stores wait in buffers.
-_ON_MEMORY = frozenset(row.number for row in (*VARIABLES, *PAGE_TABLES, *MEMORY) if STORES in row.reads)
+ON_MEMORY = frozenset(row.number for row in (*VARIABLES, *PAGE_TABLES, *MEMORY) if STORES in row.reads)
 #: Steps with which a loop makes progress, so that it ends some time.
-_PROGRESS = steps_that(
+PROGRESS = steps_that(
     lambda row: row.first(Kind.CHANGED) or any(cell.part == "variable" for cell in row.writes)
 )
 #: Steps whose only effect on others is to make their moves possible.
-_ENABLING = steps_that(lambda row: row.enables)
+ENABLING = steps_that(lambda row: row.enables)
 #: Those of them that release a lock: a trylock of another task observes them.
-_RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
+RELEASING = steps_that(lambda row: row.lock is Use.RELEASE)
 #: Steps that touch nothing shared, for speed.
 TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
 _TARGETING_WALKERS = frozenset({o.TARGET_WALKERS})
 #: What nobody changes on a machine that stands still.
-_STANDING = ("lazy", "loaded", "mask")
+STANDING = ("lazy", "loaded", "mask")
 #: Steps that wait for something that stays true once it is: local as soon as they can be taken.
-_AWAITING = steps_that(lambda row: row.awaits)
+AWAITING = steps_that(lambda row: row.awaits)
 
 
 class Touch(NamedTuple):
@@ -69,7 +69,7 @@ class Touch(NamedTuple):
     writes: bool
 
 
-class _Visit(NamedTuple):
+class Visit(NamedTuple):
     """A step as one task reaches it: the mm that it works on, and the locks held then (lock, for writing)."""
 
     on: int
@@ -155,7 +155,7 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, t
     return found
 
 
-def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> dict[int, _Visit]:
+def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> dict[int, Visit]:
     """Follow a task's program: for each step that it can reach, the mm and the locks that are certain there."""
     t = layout.o_task + task * TASK_CELLS
     cells = state if isinstance(state, Sequence | np.ndarray) else list(state)
@@ -163,13 +163,14 @@ def visits_of(code: Code, layout: Layout, state: Iterable[int], task: int) -> di
     text = text_of(code)
     key = ("visits", start, on, layout.slots)
     if key not in text.memory:
-        text.memory[key] = _visits(text, start, on, layout.slots)
-    found: dict[int, _Visit] = text.memory[key]
+        text.memory[key] = visits_from(text, start, on, layout.slots)
+    found: dict[int, Visit] = text.memory[key]
     return found
 
 
-def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Visit]:
-    known: dict[int, _Visit] = {start: _Visit(first_on, frozenset())}
+def visits_from(text: Text, start: int, first_on: int, slots: int) -> dict[int, Visit]:
+    """Follow a program from a step, where the work is on an mm and no lock is held; see `visits_of`."""
+    known: dict[int, Visit] = {start: Visit(first_on, frozenset())}
     work = [start]
     while work:
         pc = work.pop()
@@ -180,32 +181,33 @@ def _visits(text: Text, start: int, first_on: int, slots: int) -> dict[int, _Vis
             on = a if b < 0 else ANY
         elif op in _LOCKS:
             lock = (_lock(a, b, on, slots), _LOCKS[op])
-            if op not in _RELEASING:
+            if op not in RELEASING:
                 held = held | {lock}
             elif lock[0] != ANY:
                 held = held - {lock}
             else:  # an unknown lock may be any of those that are held
                 held = frozenset()
-        passed = visit if on == visit.on and held is visit.held else _Visit(on, held)
+        passed = visit if on == visit.on and held is visit.held else Visit(on, held)
         for then in text.after[pc]:
             before = known.get(then)
             refused = op == o.TRY_WRITE and then == c
-            now = _Visit(on, visit.held) if refused else passed
+            now = Visit(on, visit.held) if refused else passed
             if before is not None:
                 if before is now or before == now:
                     continue
-                now = _Visit(before.on if before.on == on else ANY, before.held & now.held)
+                now = Visit(before.on if before.on == on else ANY, before.held & now.held)
             if now != before:
                 known[then] = now
                 work.append(then)
     return known
 
 
-def _meet(x: Touch, y: Touch) -> bool:
+def meet(x: Touch, y: Touch) -> bool:
+    """Whether two steps may touch the same thing, and one of them writes it."""
     return x.what == y.what and (x.writes or y.writes) and (x.which == y.which or ANY in (x.which, y.which))
 
 
-def _exclude(x: frozenset[tuple[int, bool]], y: frozenset[tuple[int, bool]]) -> bool:
+def exclude(x: frozenset[tuple[int, bool]], y: frozenset[tuple[int, bool]]) -> bool:
     """Whether two sets of locks exclude each other, so that two tasks can't hold them at once."""
     return any(a[0] == b[0] != ANY and (a[1] or b[1]) for a in x for b in y)
 
@@ -230,12 +232,15 @@ def stands_still(layout: Layout, state: Sequence[int]) -> bool:
     return True
 
 
+def switches(step: tuple[int, ...]) -> bool:
+    """Whether a CPU may be lazy after a step, or have another mm loaded."""
+    return holds(STEPS[step[0]].switches, STEPS[step[0]], step)
+
+
 def _switches(text: Text) -> frozenset[int]:
     """Return the steps after which a CPU may be lazy, or have another mm loaded."""
     if "switches" not in text.memory:
-        text.memory["switches"] = frozenset(
-            pc for pc, step in enumerate(text.steps) if holds(STEPS[step[0]].switches, STEPS[step[0]], step)
-        )
+        text.memory["switches"] = frozenset(pc for pc, step in enumerate(text.steps) if switches(step))
     found: frozenset[int] = text.memory["switches"]
     return found
 
@@ -261,12 +266,12 @@ class _Touched:
         return self._answers[asked]
 
     def _look(self, task: int, held: _Held, touch: Touch) -> bool:
-        if any(_meet(touch, other) for other in self._around):
+        if any(meet(touch, other) for other in self._around):
             return True
         of_kind = self._tasks.get(touch.what, {})
         which = list(of_kind) if touch.which == ANY else [touch.which, ANY]
         return any(
-            _meet(touch, other) and not _exclude(held, other_held) and tasks - {task}
+            meet(touch, other) and not exclude(held, other_held) and tasks - {task}
             for one in which
             for (other_held, other), tasks in of_kind.get(one, {}).items()
         )
@@ -340,10 +345,10 @@ def _quiet(
         task, pc, held, found = access
         # Accesses to variables count even if they were not taken yet: else a loop that polls a variable would be
         # local, and its move endless, until the write to it is taken.
-        if pc not in taken and steps[pc][0] not in _ON_MEMORY:
+        if pc not in taken and steps[pc][0] not in ON_MEMORY:
             continue
         if still:
-            kept = tuple([touch for touch in found if touch.what not in _STANDING])
+            kept = tuple([touch for touch in found if touch.what not in STANDING])
             if len(kept) < len(found):
                 found = kept
                 access = (task, pc, held, found)
@@ -356,39 +361,39 @@ def _quiet(
     quiet = [SEEN] * len(steps)
     for pc in text.places(LOCAL):
         quiet[pc] = QUIET
-    seen = _ALWAYS_SEEN if layout.memory == o.SC else _ALWAYS_SEEN | _ON_MEMORY
+    seen = ALWAYS_SEEN if layout.memory == o.SC else ALWAYS_SEEN | ON_MEMORY
     # A blocked task may leave its CPU only while it is blocked (`agents.go_idle`). A release or signal ends that, so
     # that with a scheduler the order of the two matters and these steps are not local.
-    ending_waits = _RELEASING | {o.SIGNAL} if scheduler else frozenset()
+    ending_waits = RELEASING | {o.SIGNAL} if scheduler else frozenset()
     candidates = set((reached & taken) - text.places(seen | ending_waits))
     walkers_are_targets = not text.places(_TARGETING_WALKERS).isdisjoint(taken)
     for task, pc, held, found in every:
         op = steps[pc][0]
-        if quiet[pc] or pc not in candidates or op in _AWAITING or (op in _ENABLING and op not in _RELEASING):
+        if quiet[pc] or pc not in candidates or op in AWAITING or (op in ENABLING and op not in RELEASING):
             continue
-        others = tries if op in _RELEASING else known
+        others = tries if op in RELEASING else known
         for touch in found:
             if others.by_another(task, held, touch):
                 candidates.discard(pc)
                 break
     for pc in candidates:
         op = steps[pc][0]
-        if op in _AWAITING:
+        if op in AWAITING:
             quiet[pc] = QUIET_ONCE_POSSIBLE
         elif not (op == o.IRQ_ON and walkers_are_targets):
-            quiet[pc] = QUIET_AND_ENABLING if op in _ENABLING else QUIET
+            quiet[pc] = QUIET_AND_ENABLING if op in ENABLING else QUIET
     for pc in candidates:
-        if steps[pc][0] == o.V_LOAD and quiet[pc] and _polls(text, quiet, pc):
+        if steps[pc][0] == o.V_LOAD and quiet[pc] and polls(text, quiet, pc):
             quiet[pc] = SEEN
     for pc in taken:
         op = steps[pc][0]
         back = op in LABELS and steps[pc][1 + LABELS[op]] <= pc
-        if back and quiet[pc] and op not in _PROGRESS and _polls(text, quiet, pc):
+        if back and quiet[pc] and op not in PROGRESS and polls(text, quiet, pc):
             quiet[pc] = SEEN  # a loop that nothing ends: each round is a move
     return quiet
 
 
-def _polls(text: Text, quiet: list[int], load: int) -> bool:
+def polls(text: Text, quiet: list[int], load: int) -> bool:
     """Whether a program can loop back to a step by local steps that make no progress.
 
     Unless another task writes the variable, such a loop has no end, and neither would the move.
@@ -398,7 +403,7 @@ def _polls(text: Text, quiet: list[int], load: int) -> bool:
         for then in text.after[work.pop()]:
             if then == load:
                 return True
-            if then not in known and quiet[then] and text.steps[then][0] not in _PROGRESS:
+            if then not in known and quiet[then] and text.steps[then][0] not in PROGRESS:
                 known.add(then)
                 work.append(then)
     return False

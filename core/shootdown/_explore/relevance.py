@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from shootdown._explore.flow import text_of
+from shootdown._explore.flow import Text, text_of
 from shootdown._explore.footprint import ANY, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
@@ -29,7 +30,7 @@ _USING = steps_that(lambda row: row.uses)
 _USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
 #: Steps that store an mm in a table's state, and those that move a task to another CPU.
 _NAMING_MMS = steps_that(lambda row: STATE in row.writes)
-_FLUSHING = frozenset({o.FLUSH_BEGIN})
+FLUSHING = frozenset({o.FLUSH_BEGIN})
 _MOVING = steps_that(lambda row: HOME in row.writes)
 
 
@@ -60,7 +61,7 @@ def preemptible(problem: Problem, first: State, *, fuse: bool) -> int:
     everybody = (1 << layout.cpus) - 1
     if problem.scheduler or not fuse or layout.words != 1:
         return everybody
-    if _may_leave_out_anybody(problem):
+    if may_leave_out_anybody(text_of(problem.machine.code)):
         return everybody
     mask = 0
     for mm in range(layout.mms):
@@ -107,14 +108,19 @@ def _flushes(problem: Problem, first: State, task: int, mm: int) -> bool:
     """Whether a task may flush an mm."""
     machine = problem.machine
     visits = visits_of(machine.code, machine.layout, first, task)
-    flushes = text_of(machine.code).places(_FLUSHING)
+    flushes = text_of(machine.code).places(FLUSHING)
     return any(visits[pc].on in (mm, ANY) for pc in flushes.intersection(visits))
 
 
-def _may_leave_out_anybody(problem: Problem) -> bool:
-    """Whether a program leaves preempted vCPUs out of the targets of a call other than a flush."""
-    text = text_of(problem.machine.code)
-    work = [pc for pc, step in enumerate(text.steps) if step[0] in _TARGETING_ALL]
+def may_leave_out_anybody(text: Text, within: Iterable[int] | None = None) -> bool:
+    """Whether a program leaves preempted vCPUs out of the targets of a call other than a flush.
+
+    Args:
+        text: the program.
+        within: the steps that are looked at; all if None.
+    """
+    there = range(len(text.steps)) if within is None else within
+    work = [pc for pc in there if text.steps[pc][0] in _TARGETING_ALL]
     known = set(work)
     while work:
         for then in text.after[work.pop()]:

@@ -2,7 +2,7 @@
 
 The store is the queue: rows are found in order of their distance. Each has its parent and the label of the move that
 led to it, so that the first violation found is a shortest story. A hash table of row numbers is probed linearly and
-compares whole rows. The kernel returns to Python to grow the store, to report progress, or with a result.
+compares whole rows. The kernel returns to grow the store, to report progress, or with a result; `searches` calls it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from shootdown._explore.moves import (
     label_of,
     move_inlined,
 )
-from shootdown._explore.packing import Plan, pack, raw_plan, unpack
-from shootdown._explore.renaming import raw_symmetry, renamed, renaming_of, sort_tables, weigh, weigh_all
+from shootdown._explore.packing import Plan, pack, unpack
+from shootdown._explore.renaming import renamed, renaming_of, sort_tables, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
@@ -431,7 +431,7 @@ def expand(
     F: Marks,
     R: Rules,
 ) -> int:
-    """Do what `search` says, on pointers."""
+    """Expand states in the order in which they were found, on pointers; see the constants for why it returns."""
     at = store.at
     before = int64(-1)
     for _ in range(at[LIMIT]):
@@ -471,29 +471,3 @@ def expand(
             return int64(DEADLOCK)
         at[HEAD] = head + 1
     return int64(PAUSE)
-
-
-@kernel
-def search(
-    store: Store,
-    scratch: Scratch,
-    plan: Plan,
-    sym: Symmetry,
-    P: Cells,
-    lists: Cells,
-    L: Layout,
-    F: Marks,
-    R: Rules,
-) -> int:
-    """Expand states in the order in which they were found; see the constants for why it returns."""
-    return expand(
-        raw_store(store),
-        raw_scratch(scratch),
-        raw_plan(plan),
-        raw_symmetry(sym),
-        raw(P),
-        raw(lists),
-        L,
-        Marks(raw(F.local), raw(F.dead), raw(F.seen), raw(F.taken), raw(F.without)),
-        R,
-    )

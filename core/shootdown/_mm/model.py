@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from operator import index
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -39,6 +41,9 @@ from shootdown._mm.hugetlb import Hugetlb, Locks
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 #: Bits of a cell of the state that exploration keeps, and the most CPUs of a machine that it takes: a state has a row
 #: of cells for each pair of CPUs, and with thousands it takes minutes until the first is looked at.
@@ -378,6 +383,29 @@ class Model:
                 f"build(memory={memory!r:.40}): it is ops.SC, ops.TSO or ops.WEAK, as scene.memory says"
             )
         _whole("pages_per_table", pages_per_table, 0, _LARGEST)
+        layout = self._layout(bits, memory)
+        code = self.asm.finish()
+        self._check(code, layout)
+        state = self._first_state(layout)
+        return Machine(
+            code=code,
+            layout=layout,
+            state=state,
+            ready=tuple(n for n, task in enumerate(self._tasks) if task.ready),
+            sections=self.files,
+            windows=len(self._windows),
+            pages_per_table=pages_per_table,
+            tasks_expected=len(self._tasks),
+            names=tuple(self._names),
+            atoms=tuple(name for _, _, name in self._atoms),
+            frames=tuple(name for _, name in self._frames),
+            words=self._words,
+            numbers=self._numbers(),
+            reach=self.lowering.reach_of_calls,
+        )
+
+    def _layout(self, bits: int, memory: int) -> Layout:
+        """Return where the parts of the state lie, of everything that was declared."""
         rules, patch = self.lowering.mm, self.kernel.patch
         geometry = self.lowering.geometry
         if self.cpus < 1:
@@ -419,9 +447,11 @@ class Model:
                 f"a state of {layout.size} cells cannot be explored: there are at most {MOST_EXPLORED_CELLS}; "
                 "races show with few mms, slots and files"
             )
-        code = self.asm.finish()
-        self._check(code, layout)
-        state = empty_state(layout, "int64" if bits == 64 else "uint32")
+        return layout
+
+    def _first_state(self, layout: Layout) -> npt.NDArray[Any]:
+        """Return the state in which everything that was declared begins."""
+        state = empty_state(layout, "int64" if layout.bits == 64 else "uint32")
         for number, task in enumerate(self._tasks):
             at = layout.o_task + number * TASK_CELLS
             state[at + T_PC] = task.entry
@@ -452,22 +482,26 @@ class Model:
             for cpu, mm in self._lazy:
                 runnable(load_mm)(state, layout, cpu, mm + 1)
                 runnable(switch_to)(state, layout, cpu, -1)
-        return Machine(
-            code=code,
-            layout=layout,
-            state=state,
-            ready=tuple(n for n, task in enumerate(self._tasks) if task.ready),
-            sections=self.files,
-            windows=len(self._windows),
-            pages_per_table=pages_per_table,
-            tasks_expected=len(self._tasks),
-            names=tuple(self._names),
-            atoms=tuple(name for _, _, name in self._atoms),
-            frames=tuple(name for _, name in self._frames),
-            words=self._words,
-            numbers=self._numbers(),
-            reach=self.lowering.reach_of_calls,
-        )
+        return state
+
+    def explored_with(
+        self, homes: Sequence[int], *, lazy: int | None, user: bool, memory: int
+    ) -> tuple[Layout, npt.NDArray[Any]]:
+        """Return layout and first state of a machine to explore that has these tasks in place of the model's own.
+
+        Args:
+            homes: for each task its mm; its CPU is the one of its number, and nobody has said where it begins.
+            lazy: the mm that one more CPU idles with; None: there is no such CPU.
+            user: the CPUs of the tasks are in user mode.
+            memory: the memory model.
+        """
+        other = copy(self)
+        other.cpus = len(homes) + (lazy is not None)
+        other._tasks = [_Task(mm, cpu, 0, True, None) for cpu, mm in enumerate(homes)]
+        other._in_user_mode = set(range(len(homes))) if user else set()
+        other._lazy = [] if lazy is None else [(len(homes), lazy)]
+        layout = other._layout(EXPLORED_BITS, memory)
+        return layout, other._first_state(layout)
 
     def _numbers(self) -> tuple[int, ...]:
         """Return each CPU the number by which what runs below knows it."""

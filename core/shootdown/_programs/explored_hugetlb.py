@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 import attrs
@@ -36,6 +37,8 @@ class HugetlbSpace:
     """
 
     invariants = ("walk-cache", "gup-fast")
+    #: Statements on hugetlb memory take no pages of their own; see `OrdinarySpace`.
+    pages_taken = 0
 
     def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
         self.places = PLACES if marks else ()
@@ -181,15 +184,15 @@ class HugetlbSpace:
 
     def goes_on(self, actor: Actor) -> None:
         """Write what a process may do later on: a table that is its alone may come to map memory of its own."""
-        pins = any(
-            one.verb == "gup" for other in self.small.actors if other.mm == actor.mm for one in other.body
-        )
+        self.keeps(actor, [one for other in self.small.actors if other.mm == actor.mm for one in other.body])
+
+    def keeps(self, actor: Actor, calls: Sequence[Statement]) -> None:
+        """Write what a process may do later on whose threads have made these calls."""
+        pins = any(one.verb == "gup" for one in calls)
         for name in used(actor.process):
             gone = [
                 slot
-                for other in self.small.actors
-                if other.mm == actor.mm
-                for one in other.body
+                for one in calls
                 if one.verb in _GIVES_ALL_UP and one.place and one.place.memory == name
                 for slot in self._slots(one)
             ]

@@ -69,7 +69,7 @@ class OrdinarySpace:
                 self._lay_out(here, owner)
         #: Where hardware reads no page tables it can't read freed ones: the model's walkers would.
         self._hardware_walks = scene.lowering.needs_table_invalidate
-        self._moved: set[tuple[int, str]] = set()
+        self.moved: set[tuple[int, str]] = set()
         self._frames = 0
 
     def _lay_out(self, here: Cut, owner: int) -> None:
@@ -147,6 +147,11 @@ class OrdinarySpace:
                     name = f"the VMA of {self._name(page)}"
                     self._vmas[mm, page] = model.variable(1, name)
         return model
+
+    @property
+    def pages_taken(self) -> int:
+        """How many pages statements have taken so far: one that takes some is another one each time it is written."""
+        return self._frames
 
     def _first(self, page: _Page) -> int:
         return page.slot * self.slot_pages + page.at
@@ -238,7 +243,7 @@ class OrdinarySpace:
         """Write a statement of a thread, by its number."""
         assert one.place is not None
         actor = self.small.actors[number]
-        moved = (number, one.place.memory) in self._moved
+        moved = (number, one.place.memory) in self.moved
         pages = [
             page for page in self._pages
             if page.moved == moved and page.owner in (-1, number) and self._is_about(one, page)
@@ -257,7 +262,7 @@ class OrdinarySpace:
                 raise _not_yet(one, "mprotect() that gives a right")
             self._calls.mprotect(atoms)
         elif one.verb == "mremap":
-            self._moved.add((number, one.place.memory))
+            self.moved.add((number, one.place.memory))
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
             self._calls.mremap(atoms[0], self._atoms[new])
         elif one.verb == "truncate":

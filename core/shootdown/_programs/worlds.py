@@ -14,7 +14,7 @@ from shootdown._values.setup import Setup
 from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
 
 #: What the last call of a thread is that ends its process.
-_EXIT = "exit"
+EXIT = "exit"
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class World:
         """Return a program in which other processes only run; None for one that can't be."""
         for threads in processes:
             for calls in threads:
-                if _EXIT in calls[:-1] or (_EXIT in calls and len(threads) > 1):
+                if EXIT in calls[:-1] or (EXIT in calls and len(threads) > 1):
                     return None
         rest = (((RUNS,),),) * (self.processes - len(processes))
         return attrs.evolve(self.sketch, processes=(*processes, *rest)).canonical()
@@ -79,7 +79,7 @@ def worlds(scene: Setup) -> tuple[World, ...]:
     )
     found = [file, anonymous]
     if lowering.no_pmd_sharing() is None:
-        calls = ["munmap @", "mprotect @ read", _EXIT]
+        calls = ["munmap @", "mprotect @ read", EXIT]
         calls += [] if needs_madvise(scene) else ["madvise @ DONTNEED"]
         calls += [] if needs_mremap(scene) else ["mremap @"]
         calls += ["gup @"] if gup else []
@@ -110,7 +110,7 @@ def _of(world: World, count: int) -> Iterator[Sketch | None]:
                 threads.append(calls[at : at + many])
                 at += many
             if len(threads) == 1:
-                yield world.program((threads[0], (RUNS,)) if _EXIT not in threads[0] else (threads[0],))
+                yield world.program((threads[0], (RUNS,)) if EXIT not in threads[0] else (threads[0],))
                 continue
             yield world.program(tuple(threads))
             if world.processes > 1:

@@ -22,6 +22,7 @@ from shootdown._questions.hunt_ground import (
     Ground,
     Result,
     explored,
+    explored_all,
     run_batch,
     shrunk,
     verdict_of,
@@ -35,8 +36,9 @@ from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
 SIZE = 2
 #: Programs of which the cause is looked for until there is one with a single cause.
 _ASKED = 6
-#: Programs that a process takes at once.
-_AT_ONCE = 24
+#: Programs that a process takes at once, and in how many such parts random ones are tried at most before what broke is
+#: explained: the first time in one, then in twice as many each time.
+_AT_ONCE, _MOST_PARTS = 256, 32
 #: Calls of a random program, and the most states of its search.
 _RANDOM_CALLS = 3
 _MOST_RANDOM = 100_000
@@ -219,13 +221,20 @@ class Hunt:
                     break
                 some = [sketch for sketch in programs(self.ground.scene, calls) if sketch.calls == calls]
                 self._explain(self._broken(some, f"all programs of {calls} call{'s' if calls > 1 else ''}"))
-            while time.monotonic() - self._began < self.seconds and not self.found.interrupted:
-                some = self._random(_AT_ONCE * self._processes)
-                self._explain(self._broken(some, f"random programs of {self._calls} calls"))
+            parts = 1
+            while self._has_time and not self.found.interrupted:
+                some = self._random(_AT_ONCE * parts)
+                parts = min(2 * parts, _MOST_PARTS)
+                self._explain(self._broken(some, f"random programs of {self._calls} calls", timed=True))
         except KeyboardInterrupt:
             self.found.interrupted = True
         self.found.seconds = time.monotonic() - self._began
         return self.found
+
+    @property
+    def _has_time(self) -> bool:
+        """Whether random programs are tried still."""
+        return time.monotonic() - self._began < self.seconds
 
     def _random(self, many: int) -> list[Sketch]:
         """Return random programs that were not tried yet; of one call more once nearly all of so many calls were."""
@@ -243,8 +252,8 @@ class Hunt:
                 break
         return found
 
-    def _broken(self, sketches: Sequence[Sketch], what: str) -> list[_Broken]:
-        """Explore programs, and return those that break."""
+    def _broken(self, sketches: Sequence[Sketch], what: str, *, timed: bool = False) -> list[_Broken]:
+        """Explore programs, and return those that break; `timed`: those that there is time for."""
         most = MOST_STATES if sketches and sketches[0].calls <= self.size else _MOST_RANDOM
         batches = [Batch(self.ground, part, most) for part in _parts(sketches, _AT_ONCE)]
         broken: list[tuple[int, _Broken]] = []
@@ -260,6 +269,8 @@ class Hunt:
                 f"{self.ground.arch} {self.ground.platform} {self.ground.kernel}: {what}: {done:,} of "
                 f"{len(sketches):,}, {len(broken)} broke"
             )
+            if timed and not self._has_time:
+                break
         return [one for _, one in sorted(broken, key=lambda pair: pair[0])]
 
     def _interruptible(self, batches: Sequence[Batch]) -> Iterator[tuple[int, list[Result]]]:
@@ -290,7 +301,10 @@ class Hunt:
             if not any(_contains(one, sketch, invariant) for sketch, invariant in self._not_understood)
         ]
         while rest:
-            first, sketch, fixes = self._simplest(rest)
+            simplest = self._simplest(rest)
+            if simplest is None:
+                break
+            first, sketch, fixes = simplest
             before = self.ground
             if fixes:
                 self.ground = before.having(*fixes)
@@ -298,17 +312,26 @@ class Hunt:
             else:  # it can't be turned off, so programs that contain it are not told apart
                 self._not_understood.append((sketch, first.invariant))
                 left = [
-                    one for one in rest if one is not first and not _contains(one, sketch, first.invariant)
+                    one
+                    for one in rest
+                    if one.sketch != first.sketch and not _contains(one, sketch, first.invariant)
                 ]
             self._tell(before, sketch, first, fixes, rest, len(rest) - len(left))
             rest = left
 
-    def _simplest(self, rest: Sequence[_Broken]) -> tuple[_Broken, Sketch, tuple[Fix, ...]]:
-        """Return one of the smallest programs, shrunk, and what makes it go away; one thing alone if possible."""
+    def _simplest(self, rest: Sequence[_Broken]) -> tuple[_Broken, Sketch, tuple[Fix, ...]] | None:
+        """Return one of the smallest programs, shrunk, and what makes it go away; one thing alone if possible.
+
+        None if none of them breaks as it is written: as a part of its world it was cut into more pages.
+        """
         found: list[tuple[_Broken, Sketch, tuple[Fix, ...]]] = []
         seen: set[tuple[Sketch, str]] = set()
-        for one in sorted(rest, key=lambda one: one.sketch.weight):
-            self._say(f"shrinking and explaining: {one.sketch.said}")
+        for written in sorted(rest, key=lambda one: one.sketch.weight):
+            self._say(f"shrinking and explaining: {written.sketch.said}")
+            result = explored(self.ground, written.sketch)
+            if not result.breaks:
+                continue
+            one = attrs.evolve(written, invariant=str(result.invariant))
             sketch = shrunk(self.ground, one.sketch, one.invariant)
             if (sketch, one.invariant) in seen:
                 continue
@@ -316,16 +339,16 @@ class Hunt:
             found.append((one, sketch, cause_of(self.ground, sketch)))
             if len(found[-1][2]) == 1 or len(found) == _ASKED:
                 break
-        return next((each for each in found if len(each[2]) == 1), found[0])
+        return next((each for each in found if len(each[2]) == 1), found[0] if found else None)
 
     def _still_broken(self, rest: Sequence[_Broken]) -> list[_Broken]:
         """Return the programs that break with the new fix too."""
-        found = []
-        for one in rest:
-            result = explored(self.ground, one.sketch)
-            if result.breaks:
-                found.append(attrs.evolve(one, invariant=str(result.invariant)))
-        return found
+        results = explored_all(self.ground, [one.sketch for one in rest])
+        return [
+            attrs.evolve(one, invariant=str(result.invariant))
+            for one, result in zip(rest, results, strict=True)
+            if result.breaks
+        ]
 
     def _tell(
         self,

@@ -14,6 +14,9 @@ from shootdown._values.changes import CHANGES, OLDER, OPEN
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import switches_of
 from shootdown._values.releases import changes_of, resolve
+from shootdown._values.series import Release, parse_release
+from shootdown._values.timelines import MAINLINE
+from shootdown._values.verdict import BUG, LIVELOCK
 
 
 def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
@@ -150,9 +153,10 @@ def _switch(name: str, value: Any, origin: str) -> Fix:
 
 
 def since(ground: Ground, sketch: Sketch, fixes: Sequence[Fix]) -> str | None:
-    """Return the first of the mainline releases up to this one on which a program breaks, without a release between.
+    """Return the first of the releases up to this one on which a program breaks, with no safe one between.
 
-    None if the question's own what-if or patch breaks it, so that no release says anything.
+    They are mainline's, and then those of the release's own series: a backport may bring a defect, or its fix. None if
+    the question's own what-if or patch breaks it, so that no release says anything.
     """
     from shootdown._programs.explored import scenario_of
     from shootdown._programs.reading import read_values
@@ -161,29 +165,25 @@ def since(ground: Ground, sketch: Sketch, fixes: Sequence[Fix]) -> str | None:
     if ground.patch is not None or any(fix.origin in ("what-if", "patch") for fix in fixes):
         return None
     try:
+        asked, _ = parse_release(ground.case.kernel.release)
         rows = history(
             scenario_of(read_values(sketch.tables())),
             arch=[ground.arch],
             platforms=[ground.platform],
-            series=["mainline"],
+            series=[MAINLINE, asked.series] if asked.point else [MAINLINE],
             settings=ground.settings_with_fixes(),
         ).rows
     except ShootdownError:
         return None
     first = None
-    release = ".".join(ground.case.kernel.release.split(".")[:2])
     for row in rows:
-        if row.outcome.verdict not in ("bug", "livelock"):
+        start = parse_release(row.first)[0]
+        if row.series == MAINLINE and start.key > Release(asked.series).key:
+            continue
+        if row.series != MAINLINE and start.point > asked.point:
+            break
+        if row.outcome.verdict not in (BUG, LIVELOCK):
             first = None
         elif first is None:
             first = row.first
-        if release in (row.first, row.last) or _before(release, row.last):
-            return first
     return first
-
-
-def _before(release: str, other: str) -> bool:
-    def key(name: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in name.partition("-")[0].split(".")[:2])
-
-    return key(release) <= key(other)

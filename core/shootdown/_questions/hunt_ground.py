@@ -18,13 +18,18 @@ from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE, SAFE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shootdown._questions.explore import Verdict
+    from shootdown._questions.hunt_batch import Batches
     from shootdown._values.setup import Setup
 
 #: The most states of a search that is one of many.
 MOST_STATES = 300_000
 #: Calls from which on no further CPU idles: such programs have CPUs enough.
 _NO_IDLE = 3
+#: Programs from which on it pays to write all calls of their worlds.
+_MANY = 24
 #: A program by which the choices of a question are checked.
 _ANY = Sketch("anonymous", 1 << 21, ((("munmap @",),),))
 
@@ -101,11 +106,13 @@ class _Prepared:
         case: the question.
         setups: the ways of flushing, and what programs are built for.
         known: the results of machines, by their digests.
+        batches: for each way, the programs that are linked, by the calls of the largest and the most states.
     """
 
     case: Case[Scenario]
     setups: list[tuple[str, Setup]]
     known: dict[bytes, Result] = attrs.field(factory=dict)
+    batches: dict[tuple[int, int], list[Batches]] = attrs.field(factory=dict)
 
 
 @lru_cache(maxsize=64)
@@ -188,7 +195,36 @@ class Batch:
 
 def run_batch(batch: Batch) -> list[Result]:
     """Explore the programs of a batch."""
-    return [explored(batch.ground, sketch, batch.most_states) for sketch in batch.sketches]
+    return explored_all(batch.ground, batch.sketches, batch.most_states)
+
+
+def explored_all(ground: Ground, sketches: Sequence[Sketch], most_states: int = MOST_STATES) -> list[Result]:
+    """Explore programs as `explored` does each of them: many are linked from the calls of their world, and not written.
+
+    A linked program's memory is cut as all calls of its world cut it, and no step is assumed never to be taken: it has
+    more states, and the same verdict.
+    """
+    from shootdown._questions.hunt_batch import Batches
+
+    if len(sketches) < _MANY:
+        return [explored(ground, sketch, most_states) for sketch in sketches]
+    prepared = _prepared(ground)
+    key = (max(sketch.calls for sketch in sketches), most_states)
+    if key not in prepared.batches:
+        prepared.batches[key] = [Batches(setup, *key) for _, setup in prepared.setups]
+    idle = [sketch.calls < _NO_IDLE for sketch in sketches]
+    ways = [way.explore(sketches, idle=idle) for way in prepared.batches[key]]
+    found = []
+    for sketch, each in zip(sketches, zip(*ways, strict=True), strict=True):
+        there = [one for one in each if one is not None]
+        if len(there) < len(each):
+            found.append(explored(ground, sketch, most_states))
+            continue
+        results = [Result(one.verdict, one.invariant, one.states, one.key) for one in there]
+        broken = next((one for one in results if one.breaks), None)
+        bounded = next((one for one in results if one.verdict != SAFE), results[-1])
+        found.append(broken or bounded)
+    return found
 
 
 def verdict_of(ground: Ground, sketch: Sketch) -> Verdict:

@@ -195,7 +195,10 @@ def _run(arch: str) -> None:
 
 def _explore(arch: str) -> None:
     from shootdown._explore.soak import Soak
+    from shootdown._programs.worlds import programs
     from shootdown._questions.explore import explorations, explore_case
+    from shootdown._questions.hunt import grounds
+    from shootdown._questions.hunt_ground import explored_all
     from shootdown._questions.saved import read_rows, replay_row
 
     # A bug with its story, with and without symmetry.
@@ -211,3 +214,5 @@ def _explore(arch: str) -> None:
             for row in read_rows(text, "warm"):
                 replay_row(row, "warm")
             explore_case(case, soak=Soak(1))
+    (ground,) = grounds(arch=[arch])
+    explored_all(ground, [*programs(ground.scene, 1)] * 2)

@@ -1,0 +1,201 @@
+"""Programs that are linked from the calls of their world have the verdicts of those that are written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from itertools import count, islice, pairwise
+
+import numpy as np
+import pytest
+
+from shootdown._explore.engine import Explorer
+from shootdown._explore.linking import link
+from shootdown._explore.many import Many
+from shootdown._programs.explored import build
+from shootdown._programs.linkable import DoesNotFitError, Linkable
+from shootdown._programs.reading import read_values
+from shootdown._programs.sketch import RUNS, Sketch
+from shootdown._programs.worlds import World, programs, random_program, worlds
+from shootdown._questions.hunt import grounds
+from shootdown._questions.hunt_batch import Batches
+from shootdown._questions.hunt_ground import Ground, explored
+from shootdown._values.setup import Setup
+from shootdown._values.verdict import NOT_APPLICABLE
+
+_MOST = 300_000
+#: Grounds: today's kernels, an old one, a guest whose vCPUs are preempted, and old fixes turned off.
+_GROUNDS = {
+    "x86": ("x86", "intel-server", "7.3.4", ()),
+    "arm64": ("arm64", "neoverse-v2", "7.3.4", ()),
+    "powerpc": ("powerpc", "power9", "7.3.4", ()),
+    "old arm64": ("arm64", "neoverse-v2", "6.15", ()),
+    "guest": ("x86", "kvm-guest", "7.3.4", ()),
+    "nested gathers": ("x86", "intel-server", "7.3.4", ("kernel.nested_gathers_flush=false",)),
+    "mremap": ("arm64", "neoverse-v2", "7.3.4", ("kernel.mremap_flushes_locked=false",)),
+}
+
+
+def _ground(name: str) -> Ground:
+    arch, platform, kernel, settings = _GROUNDS[name]
+    (ground,) = grounds(arch=[arch], platforms=[platform], kernels=[kernel], settings=settings)
+    return ground
+
+
+def _compared(ground: Ground, sketches: Sequence[Sketch]) -> dict[str, int]:
+    """Explore programs in both ways; return how many had which verdict."""
+    calls = max(sketch.calls for sketch in sketches)
+    idle = [sketch.calls < 3 for sketch in sketches]
+    found: dict[str, int] = {}
+    linked = Batches(ground.scene, calls, _MOST).explore(sketches, idle=idle)
+    for sketch, one in zip(sketches, linked, strict=True):
+        written = explored(ground, sketch, _MOST)
+        if one is None:
+            assert written.verdict == NOT_APPLICABLE or sketch.has("touch"), sketch.said
+            continue
+        assert (one.verdict, one.invariant) == (written.verdict, written.invariant), sketch.said
+        found[one.verdict] = found.get(one.verdict, 0) + 1
+    return found
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("name", "step"), [("x86", 40), ("arm64", 40), ("powerpc", 60), ("nested gathers", 40)]
+)
+def test_linked_programs_have_the_verdicts_of_written_ones(name: str, step: int) -> None:
+    ground = _ground(name)
+    found = _compared(ground, list(islice(programs(ground.scene, 2), 7, None, step)))
+    assert found["safe"] > 4
+
+
+@pytest.mark.long
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", list(_GROUNDS))
+def test_all_linked_programs_of_two_calls_have_the_verdicts_of_written_ones(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    ground = _ground(name)
+    began = time.process_time()
+    every = list(programs(ground.scene, 2))
+    found = _compared(ground, every)
+    assert found["safe"] > 300
+    assert ("bug" in found) == (name not in ("powerpc", "guest"))
+    record_property("sample", json.dumps({
+        "what": f"linked programs of two calls: {name}", "against": "the same programs, written",
+        "seed": 0, "count": len(every), "result": "equal", "seconds": round(time.process_time() - began),
+    }))  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["x86", "arm64", "old arm64", "nested gathers"])
+def test_random_linked_programs_of_three_calls_have_the_verdicts_of_written_ones(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    ground = _ground(name)
+    began = time.process_time()
+    some = [random_program(ground.scene, 5, number) for number in range(150)]
+    found = _compared(ground, some)
+    assert found["safe"] > 20
+    record_property("sample", json.dumps({
+        "what": f"linked programs of three calls: {name}", "against": "the same programs, written",
+        "seed": 5, "count": len(some), "result": "equal", "seconds": round(time.process_time() - began),
+    }))  # fmt: skip
+
+
+# --- what is linked
+
+
+def _world(scene: Setup, kind: str, processes: int) -> World:
+    return next(one for one in worlds(scene) if (one.sketch.kind, one.processes) == (kind, processes))
+
+
+def _linked(
+    linkable: Linkable, sketch: Sketch
+) -> tuple[Many, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Link one program; return its machine, steps, first state, and what is known of its steps."""
+    row = linkable.row(sketch, idle=True)
+    many = Batches(linkable.scene, 2, _MOST).many(linkable.world, row.homes, row.lazy)
+    work = many.work(many.rows_of([row.parts]))
+    steps, marks = many.room
+    state = work.first.copy()
+    link(work, 0, state, steps, many.layout, marks)
+    return many, steps, state, marks.local, marks.dead
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_linked_program_is_the_written_one_step_by_step_where_memory_is_cut_alike(arch: str) -> None:
+    """A hugetlb table is one slot, whatever a program does with it: steps, first state and dead values are the same."""
+    ground = _ground(arch)
+    linkable = Linkable(_world(ground.scene, "hugetlb", 2), ground.scene, 2)
+    calls = ("munmap @", "gup @", "mremap @", "mprotect @ read")
+    for first, second in pairwise(calls):
+        whole = linkable.world.program(((first,), (second,)))
+        assert whole is not None
+        program = read_values(whole.tables()).program({})
+        problem = build(program, ground.scene, idle=True, marks=False)
+        explorer = Explorer(problem)
+        _, steps, state, local, dead = _linked(linkable, whole)
+        written = problem.machine.code.steps
+        assert np.array_equal(steps[: len(written)], written)
+        assert np.array_equal(state, explorer.first)
+        here = slice(0, len(written) // 5)
+        assert np.array_equal(local[here], explorer.marks.local)
+        assert np.array_equal(dead[here], explorer.marks.dead)
+
+
+def test_each_use_of_a_call_that_takes_a_page_takes_another_one() -> None:
+    scene = _ground("x86").scene
+    world = _world(scene, "anonymous", 1)
+    linkable = Linkable(world, scene, 4)
+    touch = next(call for call in world.calls if call.startswith("touch"))
+    gup = next(call for call in world.calls if call.startswith("gup"))
+    sketch = world.program(((gup, touch), (gup, touch)))
+    assert sketch is not None
+    (_, one, _), (_, other, _) = linkable.row(sketch, idle=False).parts
+    assert one != other
+
+
+def test_a_call_that_a_thread_begins_with_an_access_does_without_it() -> None:
+    """What is touched before everything else is mapped when the search begins."""
+    scene = _ground("x86").scene
+    world = _world(scene, "anonymous", 1)
+    linkable = Linkable(world, scene, 2)
+    touch = next(call for call in world.calls if call.startswith("touch"))
+    with_it, without = (world.program((calls, (RUNS,))) for calls in ((touch, "munmap @"), ("munmap @",)))
+    assert with_it is not None
+    assert without is not None
+    assert linkable.row(with_it, idle=True) == linkable.row(without, idle=True)
+
+
+def test_what_is_moved_twice_or_touched_after_its_munmap_is_not_linked() -> None:
+    scene = _ground("x86").scene
+    file, anonymous = _world(scene, "file", 1), _world(scene, "anonymous", 1)
+    touch = next(call for call in anonymous.calls if call.startswith("touch"))
+    for world, threads in (
+        (file, (("mremap @",), ("mremap @",))),
+        (anonymous, (("munmap @", touch), (RUNS,))),
+    ):
+        sketch = world.program(threads)
+        assert sketch is not None
+        with pytest.raises(DoesNotFitError):
+            Linkable(world, scene, 2).row(sketch, idle=True)
+
+
+def test_programs_that_are_equal_are_explored_once() -> None:
+    scene = _ground("powerpc").scene
+    world = _world(scene, "file", 1)
+    touch_first = [world.program((("munmap @",), (RUNS,)))] * 2
+    batches = Batches(scene, 2, _MOST)
+    one, other = batches.explore([sketch for sketch in touch_first if sketch], idle=[True, True])
+    assert one is other
+    assert one is not None
+
+
+def test_a_random_program_is_that_of_its_number_whatever_was_tried_before() -> None:
+    scene = _ground("x86").scene
+    numbers = count()
+    assert [random_program(scene, 9, next(numbers)) for _ in range(20)] == [
+        random_program(scene, 9, number) for number in range(20)
+    ]
