@@ -23,13 +23,15 @@ class Reclaim:
 
     Args:
         calls: the other calls.
+
+    `times` is how often reclaim was written: each time says in a bit of its own that it has unmapped a page.
     """
 
     def __init__(self, calls: Ordinary) -> None:
         self.calls = calls
         self.asm = calls.asm
         self.lowering = calls.lowering
-        self._times = 0
+        self.times = 0
 
     @function("shrink_folio_list", "mm/vmscan.c")
     def reclaim(self, atoms: Sequence[int], frame: int | None = None) -> None:
@@ -61,7 +63,7 @@ class Reclaim:
                     calls.leave_page_cache(frame, "__remove_mapping", "mm/vmscan.c")
             calls.reached("freed")
         asm.user_mode(True, text="returns to user mode")
-        self._times += 1
+        self.times += 1
 
     @function("try_to_unmap_one", "mm/rmap.c")
     def try_to_unmap_one(self, atom: int, waits: Label, flushed: Label) -> None:
@@ -92,7 +94,7 @@ class Reclaim:
         lo, hi = self._request(atom)
         with self.asm.function("set_tlb_ubc_flush_pending", "mm/rmap.c"):
             self.lowering.arch_tlbbatch_add_pending(self.asm, SCRATCH, hi - lo)
-            self.calls.note_batched(self._times)
+            self.calls.note_batched(self.times)
         self._unmapped(atom, then)
 
     def _clear_flush(self, atom: int, then: Label) -> None:

@@ -37,8 +37,8 @@ class HugetlbSpace:
     """
 
     invariants = ("walk-cache", "gup-fast")
-    #: Statements on hugetlb memory take no pages of their own; see `OrdinarySpace`.
-    pages_taken = 0
+    #: Statements on hugetlb memory take nothing for themselves; see `OrdinarySpace`.
+    taken = 0
 
     def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
         self.places = PLACES if marks else ()

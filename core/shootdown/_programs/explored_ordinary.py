@@ -149,9 +149,9 @@ class OrdinarySpace:
         return model
 
     @property
-    def pages_taken(self) -> int:
-        """How many pages statements have taken so far: one that takes some is another one each time it is written."""
-        return self._frames
+    def taken(self) -> int:
+        """How much statements have taken for themselves so far: one that takes something differs each time."""
+        return self._frames + self._reclaim.times
 
     def _first(self, page: _Page) -> int:
         return page.slot * self.slot_pages + page.at

@@ -29,6 +29,8 @@ from shootdown._values.setup import Setup
 _MOVES = "mremap"
 #: Calls that a thread may not make after it has unmapped what they are about.
 _ACCESSES, _UNMAPS = "touch", "munmap"
+#: Calls for the sake of which others take more steps: programs without them are linked from parts without these.
+ASKS_MORE = ("reclaim",)
 #: The most parts: a bit of a word for each.
 MOST_PARTS = 64
 
@@ -45,7 +47,7 @@ class Key:
         mm: the address space of its process.
         call: the call, or what the task does at the end: "runs", "runs, pins" and "halts".
         moved: its thread has moved the memory before.
-        use: which use of the call in its program, where each takes pages of its own; else 0.
+        use: which use of the call in its program, where each takes something for itself; else 0.
     """
 
     mm: int
@@ -101,7 +103,7 @@ class Linkable:
         self.invariants = self._space.invariants
         self._parts: list[Part] = []
         self._numbers: dict[Key, int] = {}
-        self._many: set[tuple[int, str]] = set()  # calls that take pages of their own
+        self._many: set[tuple[int, str]] = set()  # calls that take something for themselves
         for mm in range(world.processes):
             self._write(mm)
         code = self._model.asm.finish()
@@ -143,12 +145,12 @@ class Linkable:
         return isinstance(self._space, OrdinarySpace) and (number, MEMORY) in self._space.moved
 
     def _write_call(self, mm: int, number: int, one: Statement, *, moved: bool) -> None:
-        """Write a call, as often as one program may have it where each use takes pages of its own."""
+        """Write a call, as often as one program may have it where each use takes something for itself."""
         space = self._space
         for use in range(self._most):
-            before = space.pages_taken
+            before = space.taken
             self._part(Key(mm, one.text, moved, use), lambda: space.write(number, one))
-            if space.pages_taken == before:
+            if space.taken == before:
                 break
             self._many.add((mm, one.text))
 

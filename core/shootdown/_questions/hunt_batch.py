@@ -13,7 +13,7 @@ from shootdown._explore.search import ALL, BUG, DEADLOCK
 from shootdown._explore.searches import TRAPPED
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
-from shootdown._programs.linkable import DoesNotFitError, Linkable, Row
+from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable, Row
 from shootdown._programs.sketch import Sketch
 from shootdown._programs.worlds import World, worlds
 from shootdown._values import verdict as verdicts
@@ -52,9 +52,12 @@ class Batches:
         self._calls = calls
         self._most = most
         self._linkable: dict[World, Linkable | None] = {}
-        self._worlds = {
-            (world.sketch.kind, world.sketch.size, world.processes): world for world in worlds(scene)
-        }
+        self._worlds: dict[tuple[str, int, int, bool], World] = {}
+        for world in worlds(scene):
+            plain = tuple(call for call in world.calls if call.split(" ")[0] not in ASKS_MORE)
+            for more, those in ((False, plain), (True, world.calls)):
+                key = (world.sketch.kind, world.sketch.size, world.processes, more)
+                self._worlds[key] = attrs.evolve(world, calls=those)
         self._many: dict[tuple[World, tuple[int, ...], int], Many] = {}
         self._known: dict[bytes, Found | None] = {}
 
@@ -63,7 +66,8 @@ class Batches:
         keys: list[bytes | None] = []
         groups: dict[tuple[World, tuple[int, ...], int], dict[bytes, Row]] = {}
         for sketch, idles in zip(sketches, idle, strict=True):
-            world = self._worlds.get((sketch.kind, sketch.size, len(sketch.processes)))
+            more = any(map(sketch.has, ASKS_MORE))
+            world = self._worlds.get((sketch.kind, sketch.size, len(sketch.processes), more))
             linkable = None if world is None else self.linkable(world)
             keys.append(None)
             if world is None or linkable is None:
