@@ -29,8 +29,8 @@ from shootdown._values.setup import Setup
 _MOVES = "mremap"
 #: Calls that a thread may not make after it has unmapped what they are about.
 _ACCESSES, _UNMAPS = "touch", "munmap"
-#: Calls for the sake of which others take more steps: programs without them are linked from parts without these.
-ASKS_MORE = ("reclaim",)
+#: Calls for the sake of which others take more steps: programs without one are linked from parts without these steps.
+ASKS_MORE = ("reclaim", "mkclean")
 #: The most parts: a bit of a word for each.
 MOST_PARTS = 64
 

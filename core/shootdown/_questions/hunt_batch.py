@@ -52,12 +52,10 @@ class Batches:
         self._calls = calls
         self._most = most
         self._linkable: dict[World, Linkable | None] = {}
-        self._worlds: dict[tuple[str, int, int, bool], World] = {}
-        for world in worlds(scene):
-            plain = tuple(call for call in world.calls if call.split(" ")[0] not in ASKS_MORE)
-            for more, those in ((False, plain), (True, world.calls)):
-                key = (world.sketch.kind, world.sketch.size, world.processes, more)
-                self._worlds[key] = attrs.evolve(world, calls=those)
+        self._whole = {
+            (world.sketch.kind, world.sketch.size, world.processes): world for world in worlds(scene)
+        }
+        self._worlds: dict[tuple[World, tuple[str, ...]], World] = {}
         self._many: dict[tuple[World, tuple[int, ...], int], Many] = {}
         self._known: dict[bytes, Found | None] = {}
 
@@ -66,8 +64,7 @@ class Batches:
         keys: list[bytes | None] = []
         groups: dict[tuple[World, tuple[int, ...], int], dict[bytes, Row]] = {}
         for sketch, idles in zip(sketches, idle, strict=True):
-            more = any(map(sketch.has, ASKS_MORE))
-            world = self._worlds.get((sketch.kind, sketch.size, len(sketch.processes), more))
+            world = self.world_of(sketch)
             linkable = None if world is None else self.linkable(world)
             keys.append(None)
             if world is None or linkable is None:
@@ -86,6 +83,18 @@ class Batches:
             for key, result in zip(some, results.tolist(), strict=True):
                 self._known[key] = _found(linkable.invariants, result, key)
         return [None if key is None else self._known[key] for key in keys]
+
+    def world_of(self, sketch: Sketch) -> World | None:
+        """Return the world of a program, without the calls for whose sake others take more steps, if it makes none."""
+        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes)))
+        if whole is None:
+            return None
+        key = (whole, tuple(filter(sketch.has, ASKS_MORE)))
+        if key not in self._worlds:
+            without = set(ASKS_MORE).difference(key[1])
+            calls = tuple(call for call in whole.calls if call.split(" ")[0] not in without)
+            self._worlds[key] = attrs.evolve(whole, calls=calls)
+        return self._worlds[key]
 
     def linkable(self, world: World) -> Linkable | None:
         """Return the calls of a world; None if they can't be written for all programs at once."""
