@@ -124,6 +124,14 @@ class Anonymous:
                 free(queue)
             self.gathers.finish(OUTER)
 
+    @function("unmap_mapping_range", "mm/memory.c")
+    def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:
+        """Write unmap_mapping_range() of a file in one address space; `zap` writes how its entries are cleared."""
+        with self.asm.because("truncation"):
+            self.gathers.begin(OUTER)
+            zap(self.gathers.page_queue())
+            self.gathers.finish(OUTER)
+
     def madvise(self, pages: int, *, huge: bool, clean: int | None = None) -> None:
         """Write madvise(MADV_DONTNEED): with PT_RECLAIM it frees PTE tables that became wholly empty."""
         reclaims = self.kernel.pt_reclaim

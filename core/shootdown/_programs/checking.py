@@ -12,13 +12,13 @@ from shootdown._values.errors import ShootdownError, nearest
 #: What each verb can be said of, where it is not all memory; and what it is counted of, where that is less.
 _KINDS = {
     "truncate": ("hugetlb", "file"),
-    "punch": ("hugetlb",),
+    "punch": ("hugetlb", "file"),
     "migrate": ("hugetlb", "anonymous", "file"),
     "mkclean": ("file",),
     "reclaim": ("anonymous", "file"),
     "khugepaged": ("anonymous", "thp"),
 }
-_COUNTED = {"mremap": ("hugetlb",), "truncate": ("hugetlb",)}
+_COUNTED = {"mremap": ("hugetlb",)}
 #: Kinds of memory that advice can be given about.
 _ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
@@ -98,6 +98,9 @@ def check_counted(program: Program) -> None:
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
+        own = one.place and program.memory[one.place.memory].each == "thread"
+        if own and one.verb in ("truncate", "punch"):
+            raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
 
 

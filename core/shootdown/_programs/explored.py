@@ -80,8 +80,8 @@ def check(program: Program) -> None:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
         if one.verb == "madvise" and one.word != "DONTNEED":
             raise _wrong(one, f"MADV_{one.word} is not explored yet")
-        if one.verb == "migrate" and "hugetlb" not in kinds:
-            raise _wrong(one, "`migrate` is explored of hugetlb memory alone")
+        if one.verb in ("migrate", "punch") and "hugetlb" not in kinds:
+            raise _wrong(one, f"`{one.verb}` is explored of hugetlb memory alone")
         if one.verb == "exit" and "hugetlb" not in kinds:
             raise _wrong(one, "`exit` is explored of hugetlb memory alone")
         if one.verb == "exit" and len(process.threads) > 1:

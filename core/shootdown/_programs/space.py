@@ -219,6 +219,10 @@ class Space:
         """Write madvise(MADV_DONTNEED) of some areas."""
         self.calls.discard(lambda queue: self._zap(here, areas, queue, reclaims=self.model.kernel.pt_reclaim))
 
+    def unmap_file(self, here: Cut) -> None:
+        """Write the unmapping of a file's pages, which truncation and punching a hole free, in this address space."""
+        self.calls.unmap_mapping_range(lambda queue: self._zap(here, here.areas, queue))
+
     def exit(self, used: Collection[str]) -> None:
         """Write what exit_mmap() clears of dirty pages of the files named; other pages wait for its one flush."""
         if self.batched is not None:

@@ -84,7 +84,7 @@ class _Writer:
         self.cuts = cut(program, self.page_size, self.calls.table_pages)
         self.memory = memory
         self.maps = {name: maps(program, process) for name, process in program.processes.items()}
-        mms = {name: self._mms(name) for name in memory}
+        mms = {name: self.mms_of(name) for name in memory}
         self.hugetlb = huge.Hugetlb(model, memory, mms)
         taken = dict.fromkeys(one.name for _, _, one in program.statements() if one.verb == "lock")
         self.locks = {name: model.lock() for name in taken}
@@ -156,7 +156,7 @@ class _Writer:
         for role, own in zip(self.cast.roles, self.own, strict=True):
             own.batched = self.spaces[role.mm].batched
 
-    def _mms(self, memory: str) -> tuple[int, ...]:
+    def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory, in the order in which processes are in the file."""
         return tuple(
             self.cast.first_mm[name] + instance
@@ -297,6 +297,8 @@ class _Lines:
                 space.collapse(here, areas, by_process=True)
         elif one.verb == "madvise":
             space.madvise(here, areas)
+        elif one.verb in ("truncate", "punch"):
+            self._unmap_file(one, here)
         elif one.verb == "reclaim":
             space.reclaim(here, areas, space.batch(self._cells(one, 2)))
         elif one.verb == "migrate":
@@ -304,6 +306,19 @@ class _Lines:
         else:
             assert one.verb == "mprotect"
             space.mprotect(here, areas, writable=one.word == "write")
+
+    def _unmap_file(self, one: Statement, here: Cut) -> None:
+        """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""
+        writer, name = self.writer, here.memory.name
+        self.asm.work("syscall_ns", text="ftruncate: entry" if one.verb == "truncate" else "fallocate: entry")
+        mms = writer.mms_of(name)
+        for _ in range(2 if one.verb == "truncate" else 1):
+            for mm in mms:
+                if len(mms) > 1:
+                    self.asm.on_mm(mm, text="a process that maps the file")
+                writer.spaces[mm].unmap_file(here)
+        if len(mms) > 1:
+            self.asm.on_mm(self.role.mm, text="back to its own")
 
     def _khugepaged(self, one: Statement) -> None:
         """Write a thread that computes until khugepaged is through: its task is written later."""
