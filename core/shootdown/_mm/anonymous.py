@@ -114,15 +114,40 @@ class Anonymous:
             zap: writes how its entries are cleared, given the gather's queue of pages.
             free: writes how its page tables are queued to be freed.
         """
-        queue = self.gathers.page_queue()
         with self.calls.syscall("munmap"), self.asm.because("munmap"):
-            self.gathers.begin(OUTER)
-            zap(queue)
-            self.gathers.end_vma(OUTER)
-            with self.asm.function("free_pgtables", "mm/memory.c"):
-                self.gathers.change_page_size(OUTER, huge=False)
-                free(queue)
-            self.gathers.finish(OUTER)
+            self._unmap_region(zap, free)
+
+    def _unmap_region(self, zap: Callable[[PageQueue], None], free: Callable[[PageQueue], None]) -> None:
+        queue = self.gathers.page_queue()
+        self.gathers.begin(OUTER)
+        zap(queue)
+        self.gathers.end_vma(OUTER)
+        with self.asm.function("free_pgtables", "mm/memory.c"):
+            self.gathers.change_page_size(OUTER, huge=False)
+            free(queue)
+        self.gathers.finish(OUTER)
+
+    def mremap(
+        self, move: Callable[[], None], flush: Callable[[], None], free: Callable[[PageQueue], None]
+    ) -> None:
+        """Write mremap() of a mapping within one PTE table: move_ptes(), then move_vma() unmaps the old place.
+
+        Args:
+            move: writes how its entries are moved.
+            flush: writes the flush of the old place: before the page-table locks are released or, in kernels before
+                eb66ae030829, after.
+            free: writes how the page table of the old place is queued to be freed.
+        """
+        locked = self.kernel.mremap_flushes_locked
+        with self.calls.syscall("mremap", "mm/mremap.c"), self.asm.because("mremap"):
+            with self.asm.function("move_ptes", "mm/mremap.c"):
+                move()
+                if locked:
+                    flush()
+            if not locked:
+                with self.asm.function("move_page_tables", "mm/mremap.c"):
+                    flush()
+            self._unmap_region(lambda _: None, free)
 
     @function("unmap_mapping_range", "mm/memory.c")
     def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:

@@ -18,7 +18,7 @@ _KINDS = {
     "reclaim": ("anonymous", "file"),
     "khugepaged": ("anonymous", "thp"),
 }
-_COUNTED = {"mremap": ("hugetlb",)}
+_COUNTED: dict[str, tuple[str, ...]] = {}
 #: Kinds of memory that advice can be given about.
 _ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
@@ -98,6 +98,20 @@ def check_counted(program: Program) -> None:
         if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
+        parted = [
+            other.text
+            for _, _, other in program.statements()
+            if one.verb == "mremap"
+            and other.verb in ("munmap", "mprotect")
+            and other.place
+            and one.place
+            and other.place.memory == one.place.memory
+            and (other.place.lo, other.place.hi) != (one.place.lo, one.place.hi)
+        ]
+        if parted and one.place and program.memory[one.place.memory].kind != "hugetlb":
+            raise _wrong(
+                one, f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
+            )
         own = one.place and program.memory[one.place.memory].each == "thread"
         if own and one.verb in ("truncate", "punch"):
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")

@@ -614,6 +614,33 @@ class Space:
                     self._reclaim.migrate_pages(area.pages, batch)
         self._reclaim.end_migration(batch)
 
+    # --- moving
+
+    def mremap(self, here: Cut) -> None:
+        """Write mremap() of a memory within one PTE table to another address, which gets a table of its own."""
+        moved, areas = o.SCRATCH2, here.areas
+
+        def move() -> None:
+            self._flush_batched(here, areas[0])
+            self.asm.set(moved, 0)
+            for area in areas:
+                if area.pages:
+                    with self._if_present(area):
+                        self.asm.work("zap_ns", area.pages, text="move the entries")
+                        self.calls.gathers.cleared(area.pages, huge=False, first=area.first)
+                        self.asm.set(moved, 1)
+
+        def flush() -> None:
+            with self.asm.if_nonzero(moved):
+                self.calls.flush_range(areas[0].lo, areas[-1].hi)
+
+        def free(queue: PageQueue) -> None:
+            if here.memory.alone:  # the variable goes on to say so of the new place's table
+                with self._if_equal(self._table_of(here, areas[0]), 1):
+                    self._queue_tables(1, 0, queue)
+
+        self.calls.mremap(move, flush, free)
+
     # --- fork
 
     def fork(self, child: Space) -> None:

@@ -7,6 +7,7 @@ from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
+from shootdown._programs.language import size_text
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
@@ -52,6 +53,13 @@ def _refusal(program: Program, setting: Setup) -> str | None:
             reason = reason or (
                 f"{one.at}: MADV_COLLAPSE came with v6.1 (7d8faaf15545); {setting.kernel.release} lacks it"
             )
+        if one.verb == "mremap" and one.place and program.memory[one.place.memory].kind != "hugetlb":
+            table = 1 << setting.lowering.geometry.pmd_shift
+            if program.memory[one.place.memory].size >= table:
+                reason = reason or (
+                    f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
+                    f"{size_text(table)} here: whole tables are moved as they are, not everywhere"
+                )
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
             reason = reason or needs_madvise(setting)

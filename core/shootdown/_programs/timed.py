@@ -297,6 +297,8 @@ class _Lines:
                 space.collapse(here, areas, by_process=True)
         elif one.verb == "madvise":
             space.madvise(here, areas)
+        elif one.verb == "mremap":
+            space.mremap(here)
         elif one.verb in ("truncate", "punch"):
             self._unmap_file(one, here)
         elif one.verb == "reclaim":

@@ -39,6 +39,8 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "gup_fast_pte_range": (2, SCENARIO),
     "huge_pmd_unshare": (2, SCENARIO),
     "madvise": (2, SCENARIO),
+    "move_page_tables": (2, TWO_MODELS),
+    "move_ptes": (2, TWO_MODELS),
     "munmap": (3, SCENARIO),
     "pmdp_collapse_flush": (4, SCENARIO),
     "page_vma_mkclean_one": (2, SCENARIO),
