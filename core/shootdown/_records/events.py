@@ -138,7 +138,7 @@ class Events:
         elif reason in (reasons.LOCAL, reasons.LOCAL_MM):
             flush = self.groups.local(event.cpu, event.pid, event.comm, event.ns, pages)
         elif reason in (reasons.REMOTE, reasons.WRONG):
-            self.groups.remote(event.cpu, event.ns, pages)
+            self.groups.remote(event.cpu, event.comm, event.ns, pages)
         else:
             self.groups.elsewhere(event.cpu)
         self._stack_of = flush
@@ -321,6 +321,11 @@ class EventsPart:
             found.append("who answered whom: the events have no CPU column")
         if groups.headless:
             found.append(f"who sent what {groups.headless:,} answers are for: before the trace, or lost")
+        if groups.ambiguous:
+            found.append(
+                f"to which sender {groups.ambiguous:,} of the answers are: several that are alike waited at once; their sum "
+                "is exact, and how many targets each of these has is not"
+            )
         if self.lost or self.lost_unknown:
             found.append("what happened while events were lost: counts are lower bounds")
         none = sum(count for (_, _, targets), count in groups.cells.items() if targets == 0)
@@ -379,6 +384,7 @@ class EventsPart:
                 "unfinished": groups.unfinished,
                 "answers_without_sender": groups.headless,
                 "flushes_of_one_cpu": groups.alone,
+                "answers_that_several_waited_for": groups.ambiguous,
                 "senders_that_ran_the_handler": groups.own_handler,
                 "by_path_pages_targets": [attrs.asdict(cell) for cell in self.cells()],
                 "by_task": dict(largest(groups.who, 100)),

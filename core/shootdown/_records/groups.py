@@ -17,6 +17,8 @@ from shootdown._records.values import add
 _NEAR = 1_000_000
 #: A shootdown that has no end after so long, in ns, is given up.
 _FOREVER = 30 * 10**9
+#: Answers of one shootdown follow one another within about so many ns, unless a CPU has its interrupts off.
+_MOMENT = 30_000
 #: CPUs and tasks that are remembered.
 _MOST_CPUS = 1 << 16
 #: Shootdowns that are kept one by one.
@@ -36,6 +38,7 @@ class Flush:
         path: which kernel path it came from, empty if unknown.
         gap: how long before the send its own CPU flushed, in ns; -1 if it did not.
         own: whether its own CPU has flushed after the send.
+        active: when something of it was seen last.
     """
 
     cpu: int
@@ -48,6 +51,10 @@ class Flush:
     path: str = ""
     gap: int = -1
     own: bool = False
+    active: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.active = self.ns
 
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON has it."""
@@ -114,6 +121,7 @@ class Grouping:
     alone: int = 0  # flushes of one CPU's own TLB, no interrupt
     unfinished: int = 0  # at the end, or where events were lost
     headless: int = 0  # answers whose sender is not in the trace
+    ambiguous: int = 0  # answers to one of several that are alike
     own_handler: int = 0  # before v5.13 the sender runs the handler too
     cells: Counter[tuple[str, int, int]] = attrs.field(factory=Counter)
     alone_cells: Counter[tuple[str, int]] = attrs.field(factory=Counter)
@@ -171,14 +179,23 @@ class Grouping:
         self._open[cpu] = flush
         return flush
 
-    def remote(self, cpu: int, ns: int, pages: int) -> Flush | None:
-        """Take an event of a CPU that flushed for another one."""
+    def remote(self, cpu: int, comm: str, ns: int, pages: int) -> Flush | None:
+        """Take an event of a CPU that flushed for another one.
+
+        Of several senders that wait it is the one of as many pages, whose process has the name of the task that was
+        interrupted, of which something was seen a moment ago; among these the first.
+        """
         best: Flush | None = None
+        alike = False
+        least: tuple[bool, bool, int, int] = (True, True, 0, 0)
         for one in self._open.values():
             if one.cpu == cpu or cpu in one.targets or ns < one.ns or not _fits(one.pages, pages):
                 continue
-            if best is None or (one.pages != pages, one.ns) < (best.pages != pages, best.ns):
-                best = one
+            quiet = ns - one.active
+            rank = (one.pages != pages, one.comm != comm, quiet if quiet > _MOMENT else 0, one.ns)
+            alike = best is not None and rank[:3] == least[:3]
+            if best is None or rank < least:
+                best, least = one, rank
         own = self._open.get(cpu)
         if own is not None and (best is None or best.pages != pages) and pages in (0, own.pages):
             self.own_handler += 1
@@ -186,7 +203,8 @@ class Grouping:
         if best is None:
             self.headless += 1
             return None
-        best.targets[cpu] = ns
+        self.ambiguous += alike
+        best.targets[cpu] = best.active = ns
         return best
 
     def elsewhere(self, cpu: int) -> None:

@@ -174,10 +174,9 @@ def _offer(line: str, readers: Sequence[Reader], sticky: Reader | None) -> tuple
     """Offer a line to the reader that took the one before, then to the others."""
     worst = OTHER
     if sticky is not None:
-        status = sticky.take(line)
-        if status == READ:
+        worst = sticky.take(line)
+        if worst == READ:
             return sticky, READ
-        worst = status
     for reader in readers:
         if reader is sticky:
             continue

@@ -168,6 +168,50 @@ def test_two_shootdowns_at_once_are_told_apart_by_their_pages(recorded: Read) ->
     assert cells(found) == {("", 1, 2): 1, ("", 9, 1): 1}
 
 
+def test_an_answer_is_not_taken_for_one_to_a_sender_that_has_had_its_answers(recorded: Read) -> None:
+    lines = []
+    for turn in range(40):  # each CPU sends in turn, and only what another one sends tells that it goes on
+        cpu, now = turn % 8, 6.0 + turn * 0.0005
+        lines += [
+            f"a-{cpu} [{cpu:03}] {now:.6f}: tlb_flush: pages:1 reason:remote ipi send (4)",
+            f"b-{cpu} [{(cpu + 1) % 8:03}] {now + 0.000004:.6f}: tlb_flush: pages:1 reason:remote shootdown (1)",
+            f"b-{cpu} [{(cpu + 2) % 8:03}] {now + 0.000005:.6f}: tlb_flush: pages:1 reason:remote shootdown (1)",
+        ]
+    assert cells(recorded("\n".join(lines) + "\n")) == {("", 1, 2): 32}
+
+
+def test_of_two_that_send_at_once_the_process_that_was_interrupted_tells(recorded: Read) -> None:
+    found = recorded(
+        """\
+        a-1 [000] 6.000001: tlb_flush: pages:1 reason:remote ipi send (4)
+        b-2 [001] 6.000002: tlb_flush: pages:1 reason:remote ipi send (4)
+        b-3 [002] 6.000004: tlb_flush: pages:1 reason:remote shootdown (1)
+        b-4 [003] 6.000005: tlb_flush: pages:1 reason:remote shootdown (1)
+        a-5 [004] 6.000006: tlb_flush: pages:1 reason:remote shootdown (1)
+        a-1 [000] 7.000001: tlb_flush: pages:0 reason:flush on task switch (0)
+        b-2 [001] 7.000002: tlb_flush: pages:0 reason:flush on task switch (0)
+        """
+    )
+    assert cells(found) == {("", 1, 1): 1, ("", 1, 2): 1}
+    assert events(found).groups.ambiguous == 0
+
+
+def test_answers_to_one_of_several_that_are_alike_are_said_to_be_so(recorded: Read) -> None:
+    found = recorded(
+        """\
+        a-1 [000] 6.000001: tlb_flush: pages:1 reason:remote ipi send (4)
+        a-2 [001] 6.000002: tlb_flush: pages:1 reason:remote ipi send (4)
+        a-3 [002] 6.000004: tlb_flush: pages:1 reason:remote shootdown (1)
+        a-3 [002] 6.000005: tlb_flush: pages:1 reason:remote shootdown (1)
+        a-1 [000] 7.000001: tlb_flush: pages:0 reason:flush on task switch (0)
+        a-2 [001] 7.000002: tlb_flush: pages:0 reason:flush on task switch (0)
+        """
+    )
+    assert cells(found) == {("", 1, 1): 2}
+    assert events(found).groups.ambiguous == 1
+    assert any("several that are alike waited" in text for text in found.unknown)
+
+
 def test_a_sender_that_runs_its_own_handler_is_no_target(recorded: Read) -> None:
     found = recorded(
         """\
