@@ -323,8 +323,8 @@ class EventsPart:
             found.append(f"who sent what {groups.headless:,} answers are for: before the trace, or lost")
         if groups.ambiguous:
             found.append(
-                f"to which sender {groups.ambiguous:,} of the answers are: several that are alike waited at once; their sum "
-                "is exact, and how many targets each of these has is not"
+                f"to which sender {groups.ambiguous:,} of the answers are: several that are alike waited at once; "
+                "their sum is exact, and how many targets each of these has is not"
             )
         if self.lost or self.lost_unknown:
             found.append("what happened while events were lost: counts are lower bounds")

@@ -22,12 +22,18 @@ _BUCKET = re.compile(
     r"\s*[\[(](-?\d+)([KMGT]?)(?:,\s*(?:-?\d+|\.\.\.)[KMGT]?[\])]|\])\s+(\d{1,20})\s*\|[@ ]*\|?\s*$"
 )
 _FRAME = re.compile(
-    r"\s*((?:0x)?[0-9a-f]{6,16}|[A-Za-z_.$][\w.$:~<>*&,() -]*?)(\+(?:0x)?[0-9a-f]+)?(?:\s+\[\w+\])?,?\s*$"
+    r"\s*((?:0x)?[0-9a-f]{6,16}|[A-Za-z_.$][\w.$:~<>*&,() -]*?)(\+(?:0x)?[0-9a-f]+(?:/0x[0-9a-f]+)?)?"
+    r"(?:\s+\[\w+\])?,?\s*$"
 )
 _FOLDED = re.compile(r"\s*([^\s;][^;]*(?:;[^;]+){1,200})\s+(\d{1,20})\s*$")
 _HEADER = re.compile(
     r"\s*(?:Attaching \d+ probe|Attached \d+ probe|Lost (\d+) events|WARNING:? .*[Ll]ost (\d+) events?)"
 )
+#: A histogram of ftrace's triggers: `{ pages: 1, reason: 4 } hitcount: 12`, or a stack between the braces.
+_KEY = re.compile(r"\s*\{ (\S.*?)\s*\} hitcount:\s+(\d{1,20})(?:\s.*)?$")
+_STACK_KEY = re.compile(r"\s*\{ .*(?:common_)?stacktrace:\s*$")
+_KEY_END = re.compile(r"\s*(?:,.*)?\} hitcount:\s+(\d{1,20})(?:\s.*)?$")
+_TOTALS = re.compile(r"\s*(?:Totals:|Hits: \d+|Entries: \d+|Dropped: (\d+))\s*$")
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _MOST_FRAMES = 256
 #: What JSON of bpftrace has besides maps.
@@ -67,6 +73,12 @@ class Stacks:
             return READ
         if line.lstrip().startswith("{") and '"type"' in line:
             return self._json(line)
+        if line.lstrip().startswith("{ "):
+            return self._trigger(line)
+        totals = _TOTALS.match(line) if self.forms else None
+        if totals is not None:
+            self.lost += int(totals[1] or 0)
+            return READ
         if self._histogram and (bucket := _BUCKET.match(line)) is not None:
             table = self.histograms.setdefault(self._histogram, Counter())
             add(table, int(bucket[1]) << _UNITS[bucket[2]], int(bucket[3]), rest=0)
@@ -79,6 +91,18 @@ class Stacks:
             frames = [paths.plain(part) for part in reversed(folded[1].split(";"))][:_MOST_FRAMES]
             self.forms["folded stacks"] += 1
             self._stack(frames, int(folded[2]))
+            return READ
+        return OTHER
+
+    def _trigger(self, line: str) -> int:
+        """Read an entry of a histogram of ftrace's triggers."""
+        key = _KEY.match(line)
+        if key is not None:
+            self.forms["ftrace histogram"] += 1
+            add(self.scalars.setdefault("histogram", Counter()), " ".join(key[1].split()), int(key[2]))
+            return READ
+        if _STACK_KEY.match(line):
+            self._open = []
             return READ
         return OTHER
 
@@ -119,6 +143,12 @@ class Stacks:
                 return DAMAGED
             self.forms["bpftrace text"] += 1
             self._stack(frames, count)
+            return READ
+        ended = _KEY_END.match(line)
+        if ended is not None:
+            frames, self._open = self._open, None
+            self.forms["ftrace histogram"] += 1
+            self._stack(frames, int(ended[1]))
             return READ
         if line.lstrip().startswith("@"):  # the map before has no end
             self._open = None

@@ -82,6 +82,34 @@ def test_folded_stacks_begin_with_the_outermost_function(recorded: Read) -> None
     assert found.by_first == {"flush_tlb_mm_range": 9}
 
 
+def test_histograms_of_ftraces_triggers_have_stacks_and_keys(recorded: Read) -> None:
+    found = part(
+        recorded(
+            """\
+            # event histogram
+            #
+            # trigger info: hist:keys=common_stacktrace:vals=hitcount:sort=hitcount:size=2048 [active]
+            #
+
+            { common_stacktrace:
+                     native_flush_tlb_multi+0x1/0x90
+                     mprotect_fixup+0x9/0x100
+                     __x64_sys_mprotect+0x1f/0x30
+            } hitcount:         31
+            { pages:          1, reason: remote IPI send [          4] } hitcount:         12
+
+            Totals:
+                Hits: 43
+                Entries: 2
+                Dropped: 3
+            """
+        )
+    )
+    assert dict(found.by_path) == {("mprotect", True): 31}
+    assert found.scalars == {"histogram": {"pages: 1, reason: remote IPI send [ 4]": 12}}
+    assert (found.form, found.lost) == ("ftrace histogram", 3)
+
+
 def test_a_stack_of_which_nothing_tells_is_shown(recorded: Read) -> None:
     found = recorded("@[\n    flush_tlb_mm_range+1\n    some_driver+9\n]: 3\n")
     assert part(found).unattributed == {"flush_tlb_mm_range < some_driver": 3}
