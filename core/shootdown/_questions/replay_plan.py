@@ -28,7 +28,9 @@ _PAGE = 4  # KiB
 _STATEMENTS = {
     "munmap": "each P of M { munmap it }",
     "mmap over": "each P of M { munmap it }",
-    "truncate": "each P of M { madvise it DONTNEED }",
+    "truncate": "each P of M { punch it }",
+    "migration": "each P of M { migrate it }",
+    "reclaim": "each P of M { reclaim it }",
     "madvise": "each P of M { madvise it DONTNEED }",
     "mprotect": "each P of M { mprotect it read }",
     "COW": "touch M write",
@@ -37,14 +39,20 @@ _STATEMENTS = {
 }
 _ASSUMED = {
     "mmap over": "mmap() over a mapping is written as the munmap() in it",
-    "truncate": "truncation is written as madvise(DONTNEED) of the pages, in this process alone",
+    "truncate": "truncation is written as holes punched into a file that this process alone maps",
+    "migration": "each migration is one of a page: how many pages one flush was for is not in a recording",
+    "reclaim": "each flush of reclaim is for one page: how many pages it was for is not in a recording",
     "": "shootdowns whose path is not told are written as madvise(DONTNEED), whose flush of as many pages is the same",
 }
+#: Those that fork, and those whose memory one process alone may map.
+_FORKS, _ALONE = ("COW", "fork"), ("migration", "reclaim")
 #: How a person writes it in a few words.
 SHORT = {
     "munmap": "munmap",
     "mmap over": "munmap",
-    "truncate": "madvise DONTNEED",
+    "truncate": "punch",
+    "migration": "migrate",
+    "reclaim": "reclaim",
     "madvise": "madvise DONTNEED",
     "mprotect": "mprotect read",
     "COW": "touch write, after fork",
@@ -53,11 +61,9 @@ SHORT = {
 }
 #: Why other paths have no statement.
 _NONE = {
-    "migration": "no statement migrates pages of ordinary memory yet",
-    "reclaim": "no statement reclaims pages: kswapd flushes in batches, for many processes",
-    "mkclean": "no statement writes a file back",
+    "mkclean": "mkclean is explored, and not counted yet",
     "NUMA balancing": "no statement takes rights for NUMA hints",
-    "khugepaged": "khugepaged is a workload, thp-collapse, and no statement",
+    "khugepaged": "how much of a huge page was mapped is not in a recording: write a program with khugepaged",
     "mremap": "mremap is counted for hugetlb memory alone",
     "exit": "the flush of exit() depends on where the process ran",
     "exec": "no statement executes another program",
@@ -125,6 +131,17 @@ def plan(recording: Recording, *, targets_times: float = 1.0) -> Plan:
     cells, assumed = _cells(recording)
     left_out = _without(recording, cells)
     kept = [cell for cell in cells if cell.path in _STATEMENTS and cell.targets != 0]
+    if any(cell.path in _FORKS for cell in kept):
+        shared = sum(cell.count for cell in kept if cell.path in _ALONE)
+        if shared:
+            left_out.append(
+                (
+                    "migration and reclaim",
+                    shared,
+                    "memory that fork() shares is not migrated or reclaimed here",
+                )
+            )
+        kept = [cell for cell in kept if cell.path not in _ALONE]
     none = sum(cell.count for cell in cells if cell.targets == 0)
     if none:
         left_out.append(("", none, "no CPU answered: whom they reached is not in the recording"))
@@ -146,7 +163,9 @@ def plan(recording: Recording, *, targets_times: float = 1.0) -> Plan:
         key=lambda one: (one.targets or 0, -one.times),
     )
     assumed += [_ASSUMED[path] for path in dict.fromkeys(one.path for one in statements) if path in _ASSUMED]
-    if any(cell.pages is not None and cell.pages < 0 for cell in kept):
+    if any(
+        cell.pages is not None and cell.pages < 0 and cell.path not in (*_FORKS, *_ALONE) for cell in kept
+    ):
         assumed.append(f"`all pages` is written as {ALL_PAGES} pages, more than are flushed one by one")
     if any((cell.pages or 0) > _MOST_PAGES for cell in kept):
         assumed.append(f"more than {_MOST_PAGES} pages are written as {_MOST_PAGES}")
@@ -214,8 +233,8 @@ def _statement(cell: Cell, per: float, targets_times: float) -> Statement:
     pages = cell.pages
     if pages is not None:
         pages = ALL_PAGES if pages < 0 else min(max(pages, 1), _MOST_PAGES)
-        if cell.path == "COW":
-            pages = 1
+    if cell.path == "COW" or cell.path in _ALONE:
+        pages = 1
     return Statement(cell.path, _STATEMENTS[cell.path], pages, targets, cell.count, times)
 
 
@@ -229,7 +248,7 @@ def _program(
     """Write the program, and say how many CPUs it needs."""
     memory, before, measured, threads = [], [], [], []
     have = 0
-    forks = {one.path for one in statements} & {"COW", "fork"}
+    forks = {one.path for one in statements} & {*_FORKS}
     unknown_targets = any(one.targets is None for one in statements)
     if unknown_targets:
         threads.append(("others", "$targets", "ready"))
@@ -244,13 +263,14 @@ def _program(
             measured.append(f"repeat {one.times} {{ fork F; wait F }}")
             continue
         name = f"m{number}"
-        if one.pages is None and one.path != "COW":
+        if one.pages is None and one.path not in ("COW", *_ALONE):
             memory.append(f'{name} = {{ kind = "anonymous", size = "$pages", alone = false }}')
             measured.append(_repeated(one, name))
             continue
         pages = one.pages or 1
         memory.append(
-            f'{name} = {{ kind = "anonymous", size = "{_PAGE * pages * one.times}K", alone = false }}'
+            f'{name} = {{ kind = "{"file" if one.path == "truncate" else "anonymous"}", '
+            f'size = "{_PAGE * pages * one.times}K", alone = false }}'
         )
         before.append(f"touch {name} write")
         measured.append(one.text.replace("M", name).replace(" P ", f" {_PAGE * pages}K "))
@@ -259,7 +279,7 @@ def _program(
     parameters = []
     if unknown_targets:
         parameters.append("targets = 1")
-    if any(one.pages is None and one.path not in ("COW", "fork") for one in statements):
+    if any(one.pages is None and one.path not in (*_FORKS, *_ALONE) for one in statements):
         parameters.append('pages = "4K"')
     lines = _comments(recording, statements, left_out, assumed, unit)
     lines += [f'summary = "a replay of {_told(recording)}"', ""]
