@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import attrs
@@ -38,79 +39,26 @@ class Found:
     key: bytes = b""
 
 
-class Batches:
-    """All worlds of a kernel on a platform, and the machines of their programs.
+@attrs.frozen(eq=False)
+class _Explored:
+    """A world, its machines, and what was found of its programs.
 
     Args:
-        scene: what programs are built for.
-        calls: of the largest program.
+        linkable: its calls.
         most: states of a search.
+        many: the machines, by the mms of their tasks and of the CPU that idles.
+        known: what was found, by rows.
     """
 
-    def __init__(self, scene: Setup, calls: int, most: int) -> None:
-        self._scene = scene
-        self._calls = calls
-        self._most = most
-        self._linkable: dict[World, Linkable | None] = {}
-        self._whole = {
-            (world.sketch.kind, world.sketch.size, world.processes): world for world in worlds(scene)
-        }
-        self._worlds: dict[tuple[World, tuple[str, ...]], World] = {}
-        self._many: dict[tuple[World, tuple[int, ...], int], Many] = {}
-        self._known: dict[bytes, Found | None] = {}
+    linkable: Linkable
+    most: int
+    many: dict[tuple[tuple[int, ...], int], Many] = attrs.field(factory=dict)
+    known: dict[Row, Found | None] = attrs.field(factory=dict)
 
-    def explore(self, sketches: Sequence[Sketch], *, idle: Sequence[bool]) -> list[Found | None]:
-        """Explore programs; None for those that can't be linked."""
-        keys: list[bytes | None] = []
-        groups: dict[tuple[World, tuple[int, ...], int], dict[bytes, Row]] = {}
-        for sketch, idles in zip(sketches, idle, strict=True):
-            world = self.world_of(sketch)
-            linkable = None if world is None else self.linkable(world)
-            keys.append(None)
-            if world is None or linkable is None:
-                continue
-            try:
-                row = linkable.row(sketch, idle=idles)
-            except DoesNotFitError:
-                continue
-            keys[-1] = key = f"{sketch.kind} {world.processes} {row}".encode()
-            if key not in self._known:
-                groups.setdefault((world, row.homes, row.lazy), {})[key] = row
-        for (world, homes, lazy), some in groups.items():
-            linkable = self.linkable(world)
-            assert linkable is not None
-            results = self.many(world, homes, lazy).explore([row.parts for row in some.values()])
-            for key, result in zip(some, results.tolist(), strict=True):
-                self._known[key] = _found(linkable.invariants, result, key)
-        return [None if key is None else self._known[key] for key in keys]
-
-    def world_of(self, sketch: Sketch) -> World | None:
-        """Return the world of a program, without the calls for whose sake others take more steps, if it makes none."""
-        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes)))
-        if whole is None:
-            return None
-        key = (whole, tuple(filter(sketch.has, ASKS_MORE)))
-        if key not in self._worlds:
-            without = set(ASKS_MORE).difference(key[1])
-            calls = tuple(call for call in whole.calls if call.split(" ")[0] not in without)
-            self._worlds[key] = attrs.evolve(whole, calls=calls)
-        return self._worlds[key]
-
-    def linkable(self, world: World) -> Linkable | None:
-        """Return the calls of a world; None if they can't be written for all programs at once."""
-        if world not in self._linkable:
-            try:
-                self._linkable[world] = Linkable(world, self._scene, self._calls)
-            except (ShootdownError, DoesNotFitError, CannotBeLinkedError):
-                self._linkable[world] = None
-        return self._linkable[world]
-
-    def many(self, world: World, homes: tuple[int, ...], lazy: int) -> Many:
+    def machine(self, homes: tuple[int, ...], lazy: int) -> Many:
         """Return the machine of programs whose tasks have these mms."""
-        key = (world, homes, lazy)
-        if key not in self._many:
-            linkable = self.linkable(world)
-            assert linkable is not None
+        if (homes, lazy) not in self.many:
+            linkable = self.linkable
             layout, state = linkable.shape(homes, lazy)
             machine = Machine(
                 code=linkable.linked.code,
@@ -122,8 +70,94 @@ class Batches:
                 pages_per_table=1,
                 tasks_expected=len(homes),
             )
-            self._many[key] = Many(linkable.linked, machine, hypervisor=self._scene.preempts, most=self._most)
-        return self._many[key]
+            self.many[homes, lazy] = Many(
+                linkable.linked, machine, hypervisor=linkable.scene.preempts, most=self.most
+            )
+        return self.many[homes, lazy]
+
+    def explore(self, rows: Sequence[Row]) -> None:
+        """Explore programs that were not explored before."""
+        shapes: dict[tuple[tuple[int, ...], int], dict[Row, None]] = {}
+        for row in rows:
+            if row not in self.known:
+                shapes.setdefault((row.homes, row.lazy), {})[row] = None
+        for (homes, lazy), some in shapes.items():
+            results = self.machine(homes, lazy).explore([row.parts for row in some])
+            for row, result in zip(some, results.tolist(), strict=True):
+                key = self.linkable.digest + repr(row).encode()
+                self.known[row] = _found(self.linkable.invariants, result, key)
+
+
+#: The worlds explored last, by their digests and the most states: other kernels and platforms may have equal ones.
+_explored: OrderedDict[tuple[bytes, int], _Explored] = OrderedDict()
+_MOST_WORLDS = 64
+
+
+def _shared(linkable: Linkable, most: int) -> _Explored:
+    """Return what is known of a world."""
+    key = (linkable.digest, most)
+    found = _explored.pop(key, None) or _Explored(linkable, most)
+    _explored[key] = found
+    if len(_explored) > _MOST_WORLDS:
+        _explored.popitem(last=False)
+    return found
+
+
+class Batches:
+    """All worlds of a kernel on a platform.
+
+    Args:
+        scene: what programs are built for.
+        calls: of the largest program.
+        most: states of a search.
+    """
+
+    def __init__(self, scene: Setup, calls: int, most: int) -> None:
+        self._scene = scene
+        self._calls = calls
+        self._most = most
+        self._whole = {
+            (world.sketch.kind, world.sketch.size, world.processes): world for world in worlds(scene)
+        }
+        self._worlds: dict[tuple[World, tuple[str, ...]], _Explored | None] = {}
+
+    def explore(self, sketches: Sequence[Sketch], *, idle: Sequence[bool]) -> list[Found | None]:
+        """Explore programs; None for those that can't be linked."""
+        places: list[tuple[_Explored, Row] | None] = []
+        wanted: dict[int, tuple[_Explored, list[Row]]] = {}
+        for sketch, idles in zip(sketches, idle, strict=True):
+            places.append(None)
+            world = self.world(sketch)
+            if world is None:
+                continue
+            try:
+                row = world.linkable.row(sketch, idle=idles)
+            except DoesNotFitError:
+                continue
+            places[-1] = (world, row)
+            wanted.setdefault(id(world), (world, []))[1].append(row)
+        for world, rows in wanted.values():
+            world.explore(rows)
+        return [None if place is None else place[0].known[place[1]] for place in places]
+
+    def world(self, sketch: Sketch) -> _Explored | None:
+        """Return the world of a program, without the calls for whose sake others take more steps, if it makes none.
+
+        None if its calls can't be written for all programs at once.
+        """
+        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes)))
+        if whole is None:
+            return None
+        key = (whole, tuple(filter(sketch.has, ASKS_MORE)))
+        if key not in self._worlds:
+            without = set(ASKS_MORE).difference(key[1])
+            calls = tuple(call for call in whole.calls if call.split(" ")[0] not in without)
+            try:
+                linkable = Linkable(attrs.evolve(whole, calls=calls), self._scene, self._calls)
+                self._worlds[key] = _shared(linkable, self._most)
+            except (ShootdownError, DoesNotFitError, CannotBeLinkedError):
+                self._worlds[key] = None
+        return self._worlds[key]
 
 
 def _found(invariants: Sequence[str], result: Sequence[int], key: bytes) -> Found | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count, islice, pairwise
 
+import attrs
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from shootdown._explore.engine import Explorer
 from shootdown._explore.linking import link
 from shootdown._explore.many import Many
 from shootdown._programs.explored import build
-from shootdown._programs.linkable import DoesNotFitError, Linkable
+from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable
 from shootdown._programs.reading import read_values
 from shootdown._programs.sketch import RUNS, Sketch
 from shootdown._programs.worlds import World, programs, random_program, worlds
@@ -116,7 +117,9 @@ def _linked(
 ) -> tuple[Many, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
     """Link one program; return its machine, steps, first state, and what is known of its steps."""
     row = linkable.row(sketch, idle=True)
-    many = Batches(linkable.scene, 2, _MOST).many(linkable.world, row.homes, row.lazy)
+    world = Batches(linkable.scene, 2, _MOST).world(sketch)
+    assert world is not None
+    many = world.machine(row.homes, row.lazy)
     work = many.work(many.rows_of([row.parts]))
     steps, marks = many.room
     state = work.first.copy()
@@ -173,8 +176,9 @@ def test_what_is_moved_twice_or_touched_after_its_munmap_is_not_linked() -> None
     scene = _ground("x86").scene
     file, anonymous = _world(scene, "file", 1), _world(scene, "anonymous", 1)
     touch = next(call for call in anonymous.calls if call.startswith("touch"))
+    plain = tuple(call for call in file.calls if call.split(" ")[0] not in ASKS_MORE)
     for world, threads in (
-        (file, (("mremap @",), ("mremap @",))),
+        (attrs.evolve(file, calls=plain), (("mremap @",), ("mremap @",))),
         (anonymous, (("munmap @", touch), (RUNS,))),
     ):
         sketch = world.program(threads)
@@ -191,6 +195,30 @@ def test_programs_that_are_equal_are_explored_once() -> None:
     one, other = batches.explore([sketch for sketch in touch_first if sketch], idle=[True, True])
     assert one is other
     assert one is not None
+
+
+def test_programs_that_differ_in_a_call_for_whose_sake_others_take_more_steps_are_kept_apart() -> None:
+    """The parts of a world are numbered without such calls, and then with them."""
+    scene = _ground("x86").scene
+    batches = Batches(scene, 2, _MOST)
+    world = _world(scene, "file", 1)
+    plain, asking = (world.program(((call,), (RUNS,))) for call in ("munmap @", "reclaim @"))
+    assert plain is not None
+    assert asking is not None
+    one, other = batches.explore([plain, asking], idle=[True, True])
+    assert one is not None
+    assert other is not None
+    assert one.key != other.key
+    assert batches.world(plain) is not batches.world(asking)
+
+
+def test_equal_worlds_of_other_platforms_are_explored_once() -> None:
+    names = ("intel-server", "intel-client")
+    scenes = [grounds(arch=["x86"], platforms=[name], kernels=["7.3.4"])[0].scene for name in names]
+    sketch = _world(scenes[0], "file", 1).program((("munmap @",), (RUNS,)))
+    assert sketch is not None
+    one, other = (Batches(scene, 2, _MOST).world(sketch) for scene in scenes)
+    assert one is other
 
 
 def test_a_random_program_is_that_of_its_number_whatever_was_tried_before() -> None:
