@@ -214,6 +214,14 @@ class Reclaim:
         with self.asm.aside():
             self.asm.v_store(batch.listed, 0)
 
+    # --- writeback
+
+    @function("page_vma_mkclean_one", "mm/rmap.c")
+    def page_vma_mkclean_one(self, pages: int) -> None:
+        """Write page_vma_mkclean_one() of dirty pages: each entry is cleared, flushed and written again, read-only."""
+        with self.asm.because("writeback"):
+            self._each(pages)
+
     # --- migration
 
     @function("migrate_pages_batch", "mm/migrate.c")

@@ -113,7 +113,7 @@ def check_counted(program: Program) -> None:
                 one, f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
             )
         own = one.place and program.memory[one.place.memory].each == "thread"
-        if own and one.verb in ("truncate", "punch"):
+        if own and one.verb in ("truncate", "punch", "mkclean"):
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
 

@@ -605,6 +605,14 @@ class Space:
                         self._put(self._cell(_STATE, area), _FREED)
                         self._reclaim.madvise_free(area.pages, area.first, area.last)
 
+    def mkclean(self, areas: tuple[Area, ...]) -> None:
+        """Write folio_mkclean() of some areas of a file in this address space: dirty pages can be written no more."""
+        for area in areas:
+            if area.pages:
+                with self._if_equal(self._cell(_STATE, area), _DIRTY):
+                    self._put(self._cell(_STATE, area), _PRESENT)
+                    self._reclaim.page_vma_mkclean_one(area.pages)
+
     def migrate(self, areas: tuple[Area, ...], batch: Batch) -> None:
         """Write move_pages() of what is mapped in some areas."""
         self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")

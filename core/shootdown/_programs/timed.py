@@ -13,7 +13,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
-from shootdown._programs.areas import Cut, cut, pages_of
+from shootdown._programs.areas import Area, Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.program import Program, Statement, within
@@ -301,6 +301,8 @@ class _Lines:
             space.mremap(here)
         elif one.verb in ("truncate", "punch"):
             self._unmap_file(one, here)
+        elif one.verb == "mkclean":
+            self._mkclean(here, areas)
         elif one.verb == "reclaim":
             space.reclaim(here, areas, space.batch(self._cells(one, 2)))
         elif one.verb == "migrate":
@@ -311,14 +313,22 @@ class _Lines:
 
     def _unmap_file(self, one: Statement, here: Cut) -> None:
         """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""
-        writer, name = self.writer, here.memory.name
         self.asm.work("syscall_ns", text="ftruncate: entry" if one.verb == "truncate" else "fallocate: entry")
-        mms = writer.mms_of(name)
         for _ in range(2 if one.verb == "truncate" else 1):
-            for mm in mms:
-                if len(mms) > 1:
-                    self.asm.on_mm(mm, text="a process that maps the file")
-                writer.spaces[mm].unmap_file(here)
+            self._in_each(here, lambda space: space.unmap_file(here))
+
+    def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""
+        self.asm.work("syscall_ns", text="fsync: entry")
+        self._in_each(here, lambda space: space.mkclean(areas))
+
+    def _in_each(self, here: Cut, write: Callable[[Space], None]) -> None:
+        """Write steps in each address space that maps a file, as the reverse map finds them."""
+        mms = self.writer.mms_of(here.memory.name)
+        for mm in mms:
+            if len(mms) > 1:
+                self.asm.on_mm(mm, text="a process that maps the file")
+            write(self.writer.spaces[mm])
         if len(mms) > 1:
             self.asm.on_mm(self.role.mm, text="back to its own")
 

@@ -86,7 +86,6 @@ VERBS = {
         ("place",),
         "Write its dirty pages to the file, as fsync() does: entries are cleaned first, so that who writes to a page "
         "later faults.",
-        counted=False,
     ),
     "khugepaged": Verb(
         "khugepaged PLACE",

@@ -43,7 +43,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "move_ptes": (2, TWO_MODELS),
     "munmap": (3, SCENARIO),
     "pmdp_collapse_flush": (4, SCENARIO),
-    "page_vma_mkclean_one": (2, SCENARIO),
+    "page_vma_mkclean_one": (3, SCENARIO),
     "ptep_clear_flush": (3, SCENARIO),
     "set_tlb_ubc_flush_pending": (2, TWO_MODELS),
     "shrink_folio_list": (3, SCENARIO),
