@@ -11,8 +11,8 @@ import attrs
 
 from shootdown._records.values import OTHER, READ, Cell, Check
 
-_NUMBER = re.compile(r"\d[\d.]*(?:e[+-]?\d+)?$")
-_CHANGE = re.compile(r"[+-][\d.]+%?$")
+_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,18})?(?:e[+-]?\d{1,2})?$")
+_CHANGE = re.compile(r"[+-]\d{1,18}(?:\.\d{1,18})?%?$")
 _METRIC = re.compile(r"[A-Za-z][\w\-]*(?:\.[\w\-%<>@/.:+~\[\]()*,]+)+$")
 _SPREAD = re.compile(r"\s*(?:±|\+-)\s*\d+%")
 _COMMIT = re.compile(r"\b[0-9a-f]{12,40}\b")
@@ -37,12 +37,12 @@ class Benchmarks:
         first, rest = words[0], words[1:-1]
         if not _NUMBER.match(first):
             return OTHER
-        values, changes = [_float(first)], []
+        values, changes = [float(first)], []
         for change, value in zip(rest[::2], rest[1::2], strict=True):
             if not _CHANGE.match(change) or not _NUMBER.match(value):
                 return OTHER
             changes.append(change)
-            values.append(_float(value))
+            values.append(float(value))
         if len(self.rows) < _MOST:
             self.rows.append((words[-1], tuple(values), tuple(changes)))
         else:
@@ -62,13 +62,6 @@ class Benchmarks:
     def part(self) -> BenchmarksPart | None:
         """Return what was found, or None if there was nothing."""
         return BenchmarksPart(tuple(self.rows), self.more, tuple(self.commits)) if self.rows else None
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 @attrs.frozen

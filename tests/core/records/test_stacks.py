@@ -177,3 +177,12 @@ def test_lkps_rows_have_a_base_and_commits(recorded: Read) -> None:
     assert isinstance(one, BenchmarksPart)
     assert one.rows[0] == ("will-it-scale.per_thread_ops", (1000, 900, 1200), ("-10.0%", "+20.0%"))
     assert found.checks[0].holds
+
+
+@pytest.mark.parametrize("change", ["-13..0%", "--1%", "+%", "-1e5%"])
+def test_a_change_that_is_no_number_is_no_row(recorded: Read, change: str) -> None:
+    row = "7276 -13.2% 6315 -13.0% 6328 will-it-scale.per_thread_ops\n"
+    found = recorded(row + row.replace("-13.0%", change))
+    (one,) = found.parts
+    assert isinstance(one, BenchmarksPart)
+    assert (len(one.rows), found.files[0].others) == (1, 1)
