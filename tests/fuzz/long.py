@@ -29,6 +29,8 @@ COUNTS = {
     "command lines": 100_000,
     "measured rows that run": 10_000,
     "replays": 10_000,
+    "recordings": 100_000,
+    "recordings, gz": 100_000,
     "images, npz": 100_000,
     "images, raw": 100_000,
     "scenario files": 100_000,

@@ -176,10 +176,12 @@ def _shootdowns(part: EventsPart) -> str:
         f"{exact(groups.whole)} whole shootdown{'' if groups.whole == 1 else 's'} in {time(part.span_ns)} ({part.form})"
     ]
     if groups.whole:
-        mean = answers / groups.whole
-        found.append(
-            f"{_count(int(answers), 'answer')}, {mean:.4g} targets each, {groups.most_targets} at most"
-        )
+        answered = int(sum(cell.count for cell in part.cells() if cell.targets))
+        each = f"{answers / answered:.4g} targets each, {groups.most_targets} at most" if answered else ""
+        if answered < groups.whole:
+            none = f"{exact(groups.whole - answered)} had no answer"
+            each = f"{none}, the others {each}" if answered else none
+        found.append(f"{_count(int(answers), 'answer')}; {each}")
     text = ": ".join(found) + "."
     if groups.unfinished:
         text += f" {exact(groups.unfinished)} unfinished at an end of the trace or of a gap, not counted."
