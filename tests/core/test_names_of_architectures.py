@@ -20,12 +20,14 @@ NAMES = re.compile(
 
 #: What is data, or what a person reads, by file: how many strings and names there are, and what they are.
 ALLOWED = {
+    "_cli/__init__.py": (1, "command lines to try, where no command is given"),
     "_records/paths.py": (10, "functions of virt/, whose names are in stacks, and what they are"),
     "_records/shares.py": (1, "what a CPU may wait for in a profile"),
     "_report/comparison.py": (1, "a footnote: what transition IPIs are"),
     "_values/changes.py": (1, "a note of the proposal that skips redundant syncs: where it takes effect"),
     "_values/flushes.py": (3, "the names that api 1 had for ways of flushing and for a host that preempts"),
     "_values/left_out.py": (13, "subjects of commits that are left out, and why"),
+    "_values/uname.py": (1, "what a distribution calls the flavours of its kernels"),
     "_values/platform.py": (1, "the documentation of a cost: instructions that broadcast"),
 }
 
