@@ -18,7 +18,7 @@ from shootdown._explore.linking import MOST_STEPS, RESULT, Work, link, rules_of
 from shootdown._explore.moves import Marks, Rules
 from shootdown._explore.packing import plan_for
 from shootdown._explore.search import CELL, VALUE
-from shootdown._explore.searches import search
+from shootdown._explore.searches import _FIRST_ROOM, _LARGER, search
 from shootdown._explore.symmetry import no_symmetry
 from shootdown._explore.walk import sample
 from shootdown._machine.layout import CPU_CELLS, CPU_MM, MM_SETS, T_CPU, T_MM, TASK_CELLS, Layout
@@ -38,8 +38,14 @@ _BEYOND = 1 << 12
 
 @lru_cache(maxsize=2)
 def _store(rows: int, words: int) -> Any:
-    """Return a store for one search after another; pages that no search writes take no memory."""
-    return new_store(rows, words)
+    """Return a store for one search after another; pages that no search writes take no memory.
+
+    Its table has room for the largest one that `searches.judged` makes of it, which grows by whole steps.
+    """
+    room = _FIRST_ROOM
+    while room < rows:
+        room *= _LARGER
+    return new_store(rows, words)._replace(table=np.zeros(2 * room, np.int32))
 
 
 @lru_cache(maxsize=8)

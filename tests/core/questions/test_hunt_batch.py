@@ -13,7 +13,8 @@ import pytest
 
 from shootdown._explore.engine import Explorer
 from shootdown._explore.linking import link
-from shootdown._explore.many import Many
+from shootdown._explore.many import Many, _store
+from shootdown._explore.searches import _FIRST_ROOM, _LARGER
 from shootdown._programs.explored import build
 from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable
 from shootdown._programs.reading import read_values
@@ -23,7 +24,7 @@ from shootdown._questions.hunt import grounds
 from shootdown._questions.hunt_batch import Batches
 from shootdown._questions.hunt_ground import Ground, explored
 from shootdown._values.setup import Setup
-from shootdown._values.verdict import NOT_APPLICABLE
+from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
 
 _MOST = 300_000
 #: Grounds: today's kernels, an old one, a guest whose vCPUs are preempted, and old fixes turned off.
@@ -103,6 +104,26 @@ def test_random_linked_programs_of_three_calls_have_the_verdicts_of_written_ones
         "what": f"linked programs of three calls: {name}", "against": "the same programs, written",
         "seed": 5, "count": len(some), "result": "equal", "seconds": round(time.process_time() - began),
     }))  # fmt: skip
+
+
+@pytest.mark.compiled
+def test_a_linked_program_of_too_many_states_is_given_up_as_a_written_one_is() -> None:
+    ground = _ground("x86")
+    calls = ("madvise @ DONTNEED",)
+    sketch = _world(ground.scene, "hugetlb", 3).program((calls, calls))
+    assert sketch is not None
+    for most in (3_000, 6_000):
+        (one,) = Batches(ground.scene, 2, most).explore([sketch], idle=[True])
+        assert one is not None
+        assert one.verdict == explored(ground, sketch, most).verdict == INCONCLUSIVE
+
+
+@pytest.mark.parametrize("most", [1, 4_000, 100_000, 300_000])
+def test_a_store_has_room_for_each_size_that_its_table_grows_to(most: int) -> None:
+    room = _FIRST_ROOM
+    while room < most:
+        room *= _LARGER
+    assert len(_store(most, 8).table) >= 2 * room
 
 
 # --- what is linked
