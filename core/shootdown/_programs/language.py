@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from shootdown._programs.program import Memory, Pattern, Place, Spot, Statement
-from shootdown._programs.verbs import ADVICE, LAST, UNCOUNTED_ADVICE, VERBS
+from shootdown._programs.verbs import ADVICE, LAST, UNCOUNTED_ADVICE, UNKNOWN_CALLS, VERBS
 from shootdown._values.errors import ShootdownError, nearest
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -102,6 +102,8 @@ class Reader:
     def _statement(self, depth: int) -> Statement:
         first = self._next
         verb = self._take()
+        if verb in UNKNOWN_CALLS:
+            raise self._wrong(f"there is no statement `{verb}`: {UNKNOWN_CALLS[verb]}")
         if verb not in VERBS:
             raise self._wrong(f"there is no statement {verb!r:.40}; {nearest(verb, VERBS)}")
         parts: dict[str, object] = {}

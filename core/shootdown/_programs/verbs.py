@@ -14,6 +14,14 @@ ADVICE = {
     "PAGEOUT": "reclaims them at once",
     "COLLAPSE": "makes huge pages of them",
 }
+#: What Linux has and no statement does yet, and why.
+UNKNOWN_CALLS = {
+    "exec": "the new mm that it switches to is not modelled",
+    "membarrier": "its IPIs flush nothing, and no count is kept of them",
+    "userfaultfd": "write protection by userfaultfd is not modelled",
+    "vmalloc": "kernel addresses and their lazy flushes are not modelled",
+    "vfree": "kernel addresses and their lazy flushes are not modelled",
+}
 #: Advice that Linux knows and nothing here counts yet.
 UNCOUNTED_ADVICE = ("COLD", "REMOVE")
 
