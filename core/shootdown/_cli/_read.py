@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -33,20 +35,27 @@ def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
     from shootdown._questions.read import read
     from shootdown._records.recording import INTERRUPTED
 
-    total = _size(files)
-    read_so_far = shown = 0
-    with _progress.progress("MiB", max(total >> _MIB, 1) if total else 0) as advance:
-
-        def on(more: int) -> None:
-            nonlocal read_so_far, shown
-            read_so_far += more
-            advance((read_so_far >> _MIB) - shown)
-            shown = read_so_far >> _MIB
-
-        found = read(files, arch=arch, progress=on)
+    with reading(files) as progress:
+        found = read(files, arch=arch, progress=progress)
     _write(found, as_json)
     if found.files[-1].fault == INTERRUPTED:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def reading(files: Sequence[str]) -> Iterator[Callable[[int], None]]:
+    """Show how much of some files is read, and yield a function to call with the bytes that were."""
+    total = _size(files)
+    done = shown = 0
+    with _progress.progress("MiB", max(total >> _MIB, 1) if total else 0) as advance:
+
+        def on(more: int) -> None:
+            nonlocal done, shown
+            done += more
+            advance((done >> _MIB) - shown)
+            shown = done >> _MIB
+
+        yield on
 
 
 def _write(found: Recording, as_json: bool) -> None:
@@ -62,7 +71,7 @@ def _write(found: Recording, as_json: bool) -> None:
         _common.write_line(line)
 
 
-def _size(files: tuple[str, ...]) -> int:
+def _size(files: Sequence[str]) -> int:
     """Return the bytes of all files that can be looked at; 0 if any can't."""
     try:
         return sum(os.stat(file).st_size for file in files if file != "-")

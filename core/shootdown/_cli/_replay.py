@@ -54,8 +54,10 @@ def command(
     compared with what was recorded; then on what is asked for: releases, platforms, numbers of CPUs, what-ifs, a
     patch. (A story that explore found is replayed by explore --replay.)
     """
+    from shootdown._cli._read import reading
     from shootdown._questions.replay import prepare, run
     from shootdown._questions.simulate import RUNS
+    from shootdown._records.recording import INTERRUPTED
     from shootdown._report.files import check_place, replacing
     from shootdown._report.replay import lines, to_dict
     from shootdown._values.errors import ShootdownError
@@ -66,18 +68,22 @@ def command(
         check_place("--write", write)
     if grow and not cpus:
         raise ShootdownError("--grow goes with --cpus: to how many CPUs?")
-    prepared = prepare(
-        files,
-        recorded_on=recorded_on,
-        arch=arch,
-        platforms=platform,
-        kernels=kernel,
-        cpus=cpus,
-        parameters=parameters,
-        settings=settings,
-        patch=patch,
-        grow=grow,
-    )
+    with reading(files) as progress:
+        prepared = prepare(
+            files,
+            recorded_on=recorded_on,
+            arch=arch,
+            platforms=platform,
+            kernels=kernel,
+            cpus=cpus,
+            parameters=parameters,
+            settings=settings,
+            patch=patch,
+            grow=grow,
+            progress=progress,
+        )
+    if prepared.recording.files[-1].fault == INTERRUPTED:
+        raise KeyboardInterrupt
     if write is not None:
         with replacing(write) as out:
             out.write(prepared.plan.text)

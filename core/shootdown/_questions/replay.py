@@ -200,16 +200,14 @@ def source_of(recording: Recording, told: str | None = None) -> Source:
 def _kernel(recording: Recording) -> tuple[str, str]:
     """Choose the release, with a remark on how it was chosen."""
     found = recording.releases
+    why = ""
     if found.exact:
-        release = found.exact.partition("-")[0].removesuffix(".0")
-        candidate = found.exact.partition("-rc")[2].partition("-")[0]
-        name = f"{evidence.series_of(found.exact)}-rc{candidate}" if candidate.isdecimal() else release
         try:
-            parse_release(name)
-        except ShootdownError:
-            pass
+            release, remark = parse_release(found.exact)
+        except ShootdownError as error:
+            why = f" ({str(error).partition('. ')[0]})"
         else:
-            return name, f"the recording names {found.exact}; a distribution's kernel may have more, or less"
+            return str(release), f"the recording names {found.exact}" + (f"; {remark}" if remark else "")
     series = evidence.newest(found)
     if not series and found.exact:
         series = _nearest(evidence.series_of(found.exact))
@@ -218,7 +216,7 @@ def _kernel(recording: Recording) -> tuple[str, str]:
     name = str(Release(series, BY_NAME[series].newest))
     return (
         name,
-        f"{name} is the newest release that writes what was recorded ({found}; --recorded-on @KERNEL)",
+        f"{name} is the newest release that writes what was recorded ({found}; --recorded-on @KERNEL){why}",
     )
 
 

@@ -146,8 +146,14 @@ def releases(seen: Mapping[str, int], table: Iterable[Evidence], named: Iterable
         series = series_of(release)
         found.append(Seen(f"it names {release}", series, series, "the recording"))
     apart = bool(first and last and key(first) > key(last)) or len({series_of(one) for one in exact}) > 1
-    named_first = "" if apart or not exact else max(exact, key=len)
+    named_first = "" if apart or not exact else max(exact, key=lambda one: (_names_point(one), len(one)))
     return Releases(first, last, named_first, tuple(found), apart)
+
+
+def _names_point(release: str) -> bool:
+    """Whether a release names its point release: distributions that count builds write `.0`."""
+    parts = release.partition("-")[0].split(".")
+    return len(parts) == 3 and parts[2] != "0"
 
 
 def may_be(found: Releases, first: str) -> bool:

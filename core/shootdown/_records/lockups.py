@@ -32,6 +32,8 @@ _ON = re.compile(
 )
 _IP = re.compile(r"\b(?:RIP: \w+:|pc : |NIP:? (?:\[\w+\] )?|epc : )(\w[\w.]*)\+")
 _VERSION = re.compile(r"Linux version ([3-9]\.\d\S*)")
+#: `#1  Debian 6.1.76-1`, and `(Ubuntu 6.8.0-51.52-generic 6.8.12)`.
+_POINT = re.compile(r"Debian (\d+\.\d+\.\d+)-\d|\(Ubuntu \S+ (\d+\.\d+\.\d+)\)")
 _TRACED = re.compile(r"\s(?:\? )?([A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 #: How other lines of a report begin that say nothing here.
 _PLAIN = ("Call Trace", "<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "<NMI>", "</NMI>", "Hardware name", "Code:",
@@ -130,7 +132,7 @@ class Lockups:
             return READ
         version = _VERSION.search(line)
         if version is not None:
-            add(self.releases, release_in(version[1]))
+            self._release(line, version[1])
             return READ
         return self._detail(line) if self.waits or self.soft else OTHER
 
@@ -138,7 +140,7 @@ class Lockups:
         on = _ON.search(line)
         if on is not None:
             self._cpu = int(on[1])
-            add(self.releases, release_in(on[4]))
+            self._release(line, on[4])
             return READ
         at = _IP.search(line)
         if at is not None:
@@ -160,6 +162,11 @@ class Lockups:
             self._for(paths.plain(traced[1]))
             return READ
         return READ if line.lstrip().startswith(_PLAIN) else OTHER
+
+    def _release(self, line: str, text: str) -> None:
+        """Note the release: what a distribution says of its point release, else what the kernel calls itself."""
+        point = _POINT.search(line)
+        add(self.releases, release_in(text) if point is None else (point[1] or point[2]))
 
     def _for(self, name: str) -> None:
         add(self.seen, name)

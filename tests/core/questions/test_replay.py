@@ -164,6 +164,25 @@ def test_where_it_came_from_is_told_by_the_recording_or_by_a_person(write: Write
 
 
 @pytest.mark.parametrize(
+    ("named", "kernel"),
+    [
+        ("6.1.158", "6.1.158"),
+        ("6.12.57+deb13-amd64", "6.12.57"),
+        ("6.10.0-rc5", "6.10-rc5"),
+        ("6.8.0-51-generic", "6.8.12"),
+    ],
+)
+def test_a_release_that_the_recording_names_is_where_it_came_from(
+    tmp_path: Path, named: str, kernel: str
+) -> None:
+    file = tmp_path / "report.txt"
+    file.write_text(f"# os release : {named}\n 60.0% pages:1 reason:remote ipi send (4)\n")
+    found = source_of(read(file))
+    assert found.kernel == kernel
+    assert any(named in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--write", "program.txt"], "a program's name ends in .toml"),

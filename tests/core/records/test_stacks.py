@@ -160,6 +160,20 @@ def test_a_csd_lock_names_who_waits_for_whom_to_do_what_and_how_long(recorded: R
     assert found.files[0].others == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("6.1.0-18-amd64 #1  Debian 6.1.76-1", "6.1.76"),
+        ("6.12.57+deb13-amd64 #1 SMP", "6.12.57+deb13-amd64"),
+        ("6.10.0-rc5-00019-g4236f0255ea8-dirty #3439", "6.10.0-rc5-00019-g4236f0255ea8-dirty"),
+    ],
+)
+def test_a_log_names_its_release_and_what_the_distribution_says_of_it(
+    recorded: Read, text: str, release: str
+) -> None:
+    assert recorded(LOG.replace("6.6.30-rt30 #1", text)).releases.exact == release
+
+
 def test_the_kernel_range_that_a_csd_lock_waited_for_is_no_user_flush(recorded: Read) -> None:
     (one,) = recorded(LOG.replace("do_flush_tlb_all", "do_kernel_range_flush")).parts
     assert isinstance(one, LockupsPart)
