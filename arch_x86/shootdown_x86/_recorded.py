@@ -48,13 +48,15 @@ _SYSCALLS = {
 }  # fmt: skip
 
 _SPELLING = (
-    "2815a56e4b72 spelled the reasons anew; its neighbour 209954cbc7d0 is listed with 6.14-rc1, others say 6.13: "
-    "UNVERIFIED"
+    "8b62e64e6d30 (13 December 2025, v6.19-rc) spelled the reasons anew, not 6.13 as some say; which point releases of "
+    "6.17 and 6.18 have it is UNVERIFIED"
 )
 _EVIDENCE = (
-    Evidence("capital spelling", "reasons are spelled `local MM shootdown`, or there is `remote wrong CPU`", _SPELLING,
-             first="6.13"),
-    Evidence("small spelling", "reasons are spelled `local mm shootdown`", _SPELLING, last="6.13"),
+    Evidence("capital spelling", "reasons are spelled `local MM shootdown`, or one is `remote wrong CPU`",
+             _SPELLING, first="6.17"),
+    Evidence("small spelling", "reasons are spelled `local mm shootdown`", _SPELLING, last="6.18"),
+    Evidence("reason 5", "there is reason 5, a CPU that runs something else",
+             "2815a56e4b72, beside 209954cbc7d0 (6.14-rc1; others say 6.13)", first="6.13"),
     Evidence("send before local", "a sender flushes its own TLB after it sent",
              "4ce94eabac16 (v5.13): remote and local TLBs are flushed concurrently", first="5.13"),
     Evidence("local before send", "a sender has flushed its own TLB before it sends",

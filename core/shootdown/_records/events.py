@@ -128,6 +128,8 @@ class Events:
             self.seen[evidence.NEW_SPELLING] += 1
         elif spelling in reasons.OLD_SPELLING:
             self.seen[evidence.OLD_SPELLING] += 1
+        if reason == reasons.WRONG:
+            self.seen[evidence.REASON_5] += 1
         add(self.flushes, (reason, pages), rest=(reason, -2))
         if event.cpu < 0:
             self.no_cpu += 1

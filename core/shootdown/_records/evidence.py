@@ -10,9 +10,10 @@ import attrs
 from shootdown._values.recorded import Evidence
 from shootdown._values.series import BY_NAME, SERIES
 
-#: Names of what readers find themselves; which releases write the first four is for the architecture to say.
+#: Names of what readers find themselves; which releases write the first five is for the architecture to say.
 NEW_SPELLING, OLD_SPELLING = "capital spelling", "small spelling"
 SEND_FIRST, LOCAL_FIRST = "send before local", "local before send"
+REASON_5 = "reason 5"
 FLAGS_4, FLAGS_5, FLAGS_MORE = "4 flag columns", "5 flag columns", "7 or 8 flag columns"
 IPI_SEND, CSD_QUEUE = "ipi_send_cpu", "csd_queue_cpu"
 

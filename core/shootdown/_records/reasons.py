@@ -25,13 +25,15 @@ MEANING = (
 )
 _BY_NAME = {name: number for number, name in enumerate(NAMES)}
 
-#: The capital letters came with the sixth reason.
+#: The capital letters came when the sixth reason got its name; before that it was printed as `0x5 (5)`.
 NEW_SPELLING = ("local MM shootdown", "remote IPI send", "remote wrong CPU")
 OLD_SPELLING = ("local mm shootdown", "remote ipi send")
 
 #: `pages:1 reason:local mm shootdown (3)`; trace-cmd's plugin writes `=`, and no name for one that it does
 #: not know.
-PAYLOAD = re.compile(r"pages[:=] ?(-?\d{1,20})\s+reason[:=] ?([A-Za-z ]*?) ?\((\d{1,3})\)\s*$")
+PAYLOAD = re.compile(
+    r"pages[:=] ?(-?\d{1,20})\s+reason[:=] ?((?:0x[0-9a-f]{1,8}|[A-Za-z ]*?)) ?\((\d{1,3})\)\s*$"
+)
 #: perf with `-F trace` of an event whose format it could not read, and bpftrace's `printf` as its manual has it.
 RAW = re.compile(r"reason[:=] ?(\d{1,3}),? +pages[:=] ?(-?\d{1,20})\s*$")
 
@@ -46,9 +48,8 @@ def read(payload: str) -> tuple[int, int, str] | None:
     if found is not None:
         pages, spelling, number = int(found[1]), found[2], int(found[3])
         named = _BY_NAME.get(spelling.lower())
-        if number > WRONG or (spelling and named is not None and named != number):
-            return None
-        if spelling and named is None:
+        unnamed = not spelling or spelling == f"{number:#x}"  # so __print_symbolic() writes what has no name
+        if number > WRONG or (not unnamed and named != number):
             return None
         return _signed(pages), number, spelling
     raw = RAW.search(payload)

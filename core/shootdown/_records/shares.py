@@ -82,6 +82,8 @@ class Shares:
                 self.seen[evidence.NEW_SPELLING] += 1
             elif spelling in reasons.OLD_SPELLING:
                 self.seen[evidence.OLD_SPELLING] += 1
+            if reason == reasons.WRONG:
+                self.seen[evidence.REASON_5] += 1
             key = (reason, pages)
             if key in self.flushes or len(self.flushes) < 4096:
                 self.flushes[key] = self.flushes.get(key, 0.0) + share

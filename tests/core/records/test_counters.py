@@ -214,7 +214,7 @@ def test_shares_of_perf_report_are_summed_by_reason(recorded: Read) -> None:
         (1, None, 2000),
     }
     assert found.checks[0].holds
-    assert str(found.releases) == "6.13 or later"
+    assert str(found.releases) == "6.17 or later"
 
 
 def test_profiles_that_follow_one_another_are_not_added_up(recorded: Read) -> None:

@@ -26,7 +26,7 @@ OLD = """\
           worker-411   [002]  1000.500000: tlb_flush:            pages:1 reason:local mm shootdown (3)
 """
 
-#: Since 5.13 it sends first; the reasons have capitals since 6.13 or 6.14.
+#: Since 5.13 it sends first; the reasons have capitals since the end of 2025.
 NEW = """\
            web-900   [001] d..2. 77.000010: tlb_flush: pages:1 reason:remote IPI send (4)
            web-900   [001] d..3. 77.000012: tlb_flush: pages:1 reason:local MM shootdown (3)
@@ -63,7 +63,7 @@ def test_a_trace_of_a_new_kernel_has_the_send_before_its_own_flush(recorded: Rea
     groups = events(found).groups
     assert cells(found) == {("", 1, 2): 1}
     assert (groups.whole, groups.alone, groups.send_first, groups.local_first) == (1, 1, 1, 0)
-    assert str(found.releases) == "6.13 or later"
+    assert str(found.releases) == "6.17 or later"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,20 @@ def test_trace_cmds_plugin_writes_equals_signs_and_no_name_for_what_it_does_not_
     assert cells(found) == {("", 1, 1): 1}
     assert found.cpus == 4
     assert all(check.holds for check in found.checks)
+
+
+def test_a_reason_without_a_name_is_told_by_its_number(recorded: Read) -> None:
+    found = recorded(
+        """\
+        a-1 [000] 5.000002: tlb_flush: pages:1 reason:remote ipi send (4)
+        a-2 [003] 5.000003: tlb_flush: pages:0 reason:0x5 (5)
+        a-1 [000] 5.100000: tlb_flush: pages:0 reason:flush on task switch (0)
+        a-1 [000] 5.200000: tlb_flush: pages:0 reason:0x5 (4)
+        """
+    )
+    assert cells(found) == {("", 1, 1): 1}
+    assert str(found.releases) == "6.13 to 6.18"
+    assert found.files[0].damaged == 1
 
 
 def test_answers_before_the_first_send_and_sends_at_the_end_are_not_counted(recorded: Read) -> None:
@@ -254,7 +268,7 @@ a-1 [000] d..3. 6.900000: tlb_flush: pages:0 reason:flush on task switch (0)
 def test_a_stack_says_what_a_flush_is_for(recorded: Read) -> None:
     found = recorded(STACK)
     assert cells(found) == {("COW", 1, 1): 1}
-    assert str(found.releases) == "5.13 to 6.13"
+    assert str(found.releases) == "5.13 to 6.18"
 
 
 def test_perf_script_has_stacks_below_its_events(recorded: Read) -> None:
@@ -275,7 +289,7 @@ def test_perf_script_has_stacks_below_its_events(recorded: Read) -> None:
         """
     )
     assert cells(found) == {("munmap", 7, 1): 1}
-    assert str(found.releases) == "6.13 or later"
+    assert str(found.releases) == "6.17 or later"
     assert any("takes samples" in text for text in found.unknown)
 
 
