@@ -186,7 +186,7 @@ class Explorer:
         self._without = np.zeros(1, np.int64) if without is None else without
         self.symmetry = (
             symmetry_of(layout, problem.groups, problem.mm_locks, problem.tables)
-            if self.reductions.symmetry
+            if self.reductions.symmetry and not problem.machine.indexed
             else no_symmetry()
         )
         check_groups(problem, self.first)

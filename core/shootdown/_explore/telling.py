@@ -49,7 +49,10 @@ from shootdown._machine.layout import (
     STORE_CELLS,
     T_CPU,
     T_PC,
+    T_REG,
     TASK_CELLS,
+    Layout,
+    padded,
 )
 from shootdown._machine.sets import PREEMPTED, cpu_set, has
 from shootdown._machine.step import step
@@ -80,12 +83,17 @@ SENTENCES = {
 }
 
 
-def digest(state: State, size: int) -> str:
+def digest(state: State, layout: Layout) -> str:
     """Return a digest of a state as 16 hexadecimal digits.
 
-    Numbers too large for cells of 32 bits count as the largest that fits, as in exploration.
+    Numbers too large for cells of 32 bits count as the largest that fits, as in exploration. The registers of a patch's
+    fields are left out: stories that were saved before there were fields still replay.
     """
-    cells = np.minimum(state[:size].astype("<i8"), 0xFFFF_FFFF)
+    used = layout.o_links + (layout.cpus * layout.mms * layout.slots if layout.walks else 0)
+    cells = np.minimum(state[:used].astype("<i8"), 0xFFFF_FFFF)
+    tasks = np.arange(layout.tasks) * TASK_CELLS + layout.o_task + T_REG
+    cells = np.delete(cells, [*(tasks + o.OWN), *(tasks + o.VALUE)])
+    cells.resize(padded(len(cells)))
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
 
 
@@ -311,7 +319,7 @@ class _Teller:
             invariant=invariant,
             sentence=sentences.get(invariant, ""),
             ending=tuple(ending),
-            state=digest(self.state, self.layout.size),
+            state=digest(self.state, self.layout),
         )
 
     def _ending(self, invariant: str) -> list[str]:

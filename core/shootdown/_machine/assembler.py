@@ -477,6 +477,25 @@ class Assembler(Builders):
         """Run the steps within if the register is not zero."""
         return self._branch(lambda unless: self.jump_zero(register, unless))
 
+    def if_equal(self, register: int, value: int) -> AbstractContextManager[Branch]:
+        """Run the steps within if the register has a value."""
+        return self._branch(
+            lambda unless: self._unless(lambda same: self.jump_equal(register, value, same), unless)
+        )
+
+    def if_same(self, register: int, other: int) -> AbstractContextManager[Branch]:
+        """Run the steps within if two registers are equal."""
+        return self._branch(
+            lambda unless: self._unless(lambda same: self.jump_same(register, other, same), unless)
+        )
+
+    def _unless(self, stay: Callable[[Label], None], unless: Label) -> None:
+        """Jump to a label unless `stay`, a step with a label, goes on here."""
+        here = Label()
+        stay(here)
+        self.jump(unless)
+        self.place(here)
+
     def if_shared(self) -> AbstractContextManager[Branch]:
         """Run the steps within if other processes map the table of register CLASS too."""
         return self._branch(self.jump_exclusive)

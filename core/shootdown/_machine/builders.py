@@ -1064,6 +1064,26 @@ class Builders:
         """Target all online CPUs but this one: each answers a CALL_RCU once it is in a quiescent state."""
         self._write(o.TARGET_RCU, cost=cost, text=text)
 
+    def own_number(self, register: int, what: int, *, cost: str | None = None, text: str = "") -> None:
+        """Read the number of the task's CPU, or of the mm that its kernel work is on.
+
+        Args:
+            register: a register that is overwritten.
+            what: `ops.OF_CPU` or `ops.OF_MM`.
+        """
+        self._write(o.OWN_NUMBER, register, what, cost=cost, text=text)
+
+    def target_holding(
+        self, variable: int, register: int, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Leave out targets whose element of an array with one for each CPU is not what a register holds.
+
+        Args:
+            variable: a variable, or the first of an array.
+            register: a register that is read.
+        """
+        self._write(o.TARGET_HOLDING, variable, register, cost=cost, text=text)
+
     def reached(self, place: int, *, cost: str | None = None, text: str = "") -> None:
         """Mark a place as reached by exploration.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from shootdown._machine.fields import THIS_MM, Fields, PlacedField, ThisMm
 from shootdown._machine.sites import beginning, mistake, raised
 from shootdown._values.errors import ShootdownError, nearest, one_line, shown
 
@@ -90,12 +91,13 @@ class Functions:
     Args:
         patch: what replaces some of them.
 
-    `reached` are the names that were called.
+    `reached` are the names that were called, `fields` the patch's own variables.
     """
 
     def __init__(self, patch: AppliedPatch | None = None) -> None:
         self.patch = patch
         self.reached: set[str] = set()
+        self.fields: Fields | None = None
         self.kernel: Kernel | None = None
         self.lowering: Lowering | None = None
         self._parts: tuple[object, ...] = ()
@@ -217,6 +219,21 @@ class Call:
         if name not in values:
             raise mistake(f"the patch declares no switch {name!r}; {nearest(name, values)}")
         return values[name]
+
+    @property
+    def mm(self) -> ThisMm:
+        """The mm that the kernel's work is on, as a value of a field; 0 is NULL."""
+        return THIS_MM
+
+    def field(self, name: str) -> PlacedField:
+        """Return one of the patch's own fields, to be stored, loaded, compared.
+
+        Raises:
+            ShootdownError: it declares no such field.
+        """
+        if self._table.fields is None:
+            raise mistake("there are no fields here: the program is not written with a Model")
+        return self._table.fields.of(name, self.asm)
 
     def original(self, **changes: Any) -> None:
         """Write what the kernel function does without the patch, with the same arguments.

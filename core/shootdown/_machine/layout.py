@@ -250,7 +250,7 @@ def make_layout(
         stores=stores,
         memory=memory,
         most=_most(bits),
-        size=_padded(offset),
+        size=padded(offset),
         **starts,
     )
 
@@ -267,10 +267,10 @@ def with_cells(layout: Layout, bits: int) -> Layout:
 def with_walkers(layout: Layout) -> Layout:
     """Return the layout of a machine whose walk caches hold links; they come behind all other parts of the state."""
     links = layout.cpus * layout.mms * layout.slots
-    return layout._replace(walks=1, size=_padded(layout.o_links + links))
+    return layout._replace(walks=1, size=padded(layout.o_links + links))
 
 
-def _padded(cells: int) -> int:
+def padded(cells: int) -> int:
     """Return the size of a state with room for so many cells."""
     return -(-cells // 8) * 8
 

@@ -33,6 +33,7 @@ class Machine:
         atoms, frames: the names of a program's ranges of addresses, and of the pages that they map.
         words: for some of them, by number, what a value is called.
         numbers: by which what runs below the kernel knows each CPU (hart ids); 0, 1, 2... if empty.
+        indexed: a patch keeps variables by CPU or by mm, so that no two of them are alike.
         reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
     """
 
@@ -50,6 +51,7 @@ class Machine:
     words: Mapping[int, Callable[[int], str]] = attrs.field(factory=dict)
     numbers: tuple[int, ...] = ()
     reach: int = 0
+    indexed: bool = False
 
     def digest(self, *others: Any) -> bytes:
         """Return a digest that is equal for machines that are equal, step by step and cell by cell.

@@ -126,6 +126,8 @@ JUMP_SAME = 116
 TARGET_RCU = 117
 REACHED = 118
 CLEAR_BITS = 119
+OWN_NUMBER = 120
+TARGET_HOLDING = 121
 
 # --- entries of page tables, frames, rights: the memory of explored programs
 ENTRY_LOAD = 256
@@ -169,6 +171,10 @@ BROADCASTS = 8  # each is a broadcast invalidation; the SEND that follows (c=-1)
 SC = 0  # at once
 TSO = 1  # later, in program order
 WEAK = 2  # later, in any order
+
+# --- what OWN_NUMBER reads
+OF_CPU = 0  # the number of the task's CPU
+OF_MM = 1  # that of the mm that the task's kernel work is on
 
 # --- bits of a single page-table entry, as ACCESS and the hardware walker read them
 ENTRY_PRESENT = 1
@@ -229,7 +235,9 @@ SLOT = 1
 CLASS = 2
 SCRATCH = 3
 SCRATCH2 = 4
-REGISTERS = 5
+OWN = 5  # where an element of a patch's field is
+VALUE = 6  # of a patch's field
+REGISTERS = 7
 GATHERS = 3  # of a task: an outer and a nested mmu_gather, and the request of a flush without a gather
 
 # --- occurrences for the ledger (NOTE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import STORE_CELLS, T_CPU, T_REG, TASK_CELLS, Layout
-from shootdown._machine.sets import LEAF, ONLINE, STALE_LEAF, STALE_WALK, WALK, cpu_set, mm_set, take_out
+from shootdown._machine.layout import STORE_CELLS, T_CPU, T_ON, T_REG, TASK_CELLS, Layout
+from shootdown._machine.sets import LEAF, ONLINE, STALE_LEAF, STALE_WALK, WALK, cpu_set, has, mm_set, take_out
 
 
 @kernel
@@ -148,6 +148,21 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
         for w in range(L.words):
             S[L.o_out + cpu * L.words + w] = S[cpu_set(L, ONLINE) + w]
         take_out(S, L.o_out + cpu * L.words, L, cpu)
+    elif op == o.OWN_NUMBER:
+        if b == o.OF_CPU:
+            S[regs + a] = cpu
+        elif int64(S[t + T_ON]) == 0:
+            return int64((o.NO_MM << 3) | o.FAILED), nxt
+        else:
+            S[regs + a] = int64(S[t + T_ON]) - 1
+    elif op == o.TARGET_HOLDING:
+        if a + L.cpus > L.variables:
+            return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
+        out = L.o_out + cpu * L.words
+        wanted = int64(S[regs + b])
+        for other in range(L.cpus):
+            if has(S, out, L, other) and load(S, L, cpu, a + other) != wanted:
+                take_out(S, out, L, other)
     elif op == o.REACHED:
         said = a << 3
     return said, nxt

@@ -50,13 +50,29 @@ class Calls:
             yield
             self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
 
-    @contextmanager
-    def gup_fast(self) -> Iterator[None]:
-        """Write gup_fast() around the steps within: interrupts are off while it walks the page tables."""
-        with self.asm.function("gup_fast", "mm/gup.c"):
-            self.asm.irq_off(lockless=True, text="local_irq_save")
-            yield
-            self.asm.irq_on(lockless=True, text="local_irq_restore")
+    @function("gup_fast", "mm/gup.c")
+    def gup_fast(self, walk: Callable[[], None], slot: int | None = None) -> None:
+        """Write gup_fast(): interrupts are off while it walks the page tables.
+
+        Args:
+            walk: writes the walk.
+            slot: the PUD entry that it begins with.
+        """
+        if slot is not None:
+            self.asm.set(o.SLOT, slot)
+        self.asm.irq_off(lockless=True, text="local_irq_save")
+        self.gup_fast_pgd_range(walk)
+        self.asm.irq_on(lockless=True, text="local_irq_restore")
+
+    @function("gup_fast_pgd_range", "mm/gup.c", named=False)
+    def gup_fast_pgd_range(self, walk: Callable[[], None]) -> None:
+        """Write the walk of gup_fast(), between local_irq_save() and local_irq_restore()."""
+        walk()
+
+    @function("gup_fast_pte_range", "mm/gup.c")
+    def gup_fast_pte_range(self, walk: Callable[[], None]) -> None:
+        """Write the part of a walk that is inside a table of PTEs."""
+        walk()
 
     # --- processes
 

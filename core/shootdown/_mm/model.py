@@ -15,6 +15,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler, Code
 from shootdown._machine.checks import MOST_ENTRIES, Sizes
 from shootdown._machine.courses import Start, check
+from shootdown._machine.fields import Fields
 from shootdown._machine.label import Label
 from shootdown._machine.layout import (
     ATOM_CELLS,
@@ -41,6 +42,7 @@ from shootdown._mm.hugetlb import Hugetlb, Locks
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
+from shootdown._values.patch import CPU, MACHINE, MM
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -126,6 +128,11 @@ class Model:
         )
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
         self.asm.functions.bind(kernel, lowering, self.gathers, self.hugetlb, self.calls)
+        self.asm.functions.fields = Fields(
+            tuple(kernel.patch.about.fields) if kernel.patch is not None else (),
+            self.variable,
+            {CPU: cpus, MM: mms, MACHINE: 1},
+        )
         self._tasks: list[_Task] = []
         self._events = 0
         self._windows: list[str] = []
@@ -402,6 +409,7 @@ class Model:
             words=self._words,
             numbers=self._numbers(),
             reach=self.lowering.reach_of_calls,
+            indexed=self.asm.functions.fields is not None and self.asm.functions.fields.indexed,
         )
 
     def _layout(self, bits: int, memory: int) -> Layout:

@@ -505,30 +505,33 @@ class Ordinary:
         """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
         asm = self.asm
         out, drop = self.model.label(), self.model.label()
-        self.enter_kernel("a system call that pins user pages")
-        with asm.function("gup_fast", "mm/gup.c"):
-            asm.set(o.SLOT, self.model.slot_of(atom))
-            asm.irq_off(lockless=True, text="local_irq_save")
+        calls = self.model.calls
+
+        def in_table() -> None:
+            self._read_in_table(o.SCRATCH, atom)
+            self.reached("walked")
+            asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
+            asm.get_frames(o.SCRATCH, out, text="try_grab_folio_fast")
+            if self.model.kernel.gup_rechecks_pmd:
+                asm.load_pud(o.INDEX, text="read the PMD entry again")
+                with self._unless_same(o.INDEX, o.CLASS):
+                    asm.jump(drop)
+            self._read_in_table(o.INDEX, atom)
+            with self._unless_same(o.INDEX, o.SCRATCH):
+                asm.jump(drop)
+            self.reached("pinned")
+
+        def walk() -> None:
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, out)
-            with asm.function("gup_fast_pte_range"):
-                self._read_in_table(o.SCRATCH, atom)
-                self.reached("walked")
-                asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
-                asm.get_frames(o.SCRATCH, out, text="try_grab_folio_fast")
-                if self.model.kernel.gup_rechecks_pmd:
-                    asm.load_pud(o.INDEX, text="read the PMD entry again")
-                    with self._unless_same(o.INDEX, o.CLASS):
-                        asm.jump(drop)
-                self._read_in_table(o.INDEX, atom)
-                with self._unless_same(o.INDEX, o.SCRATCH):
-                    asm.jump(drop)
-                self.reached("pinned")
+            calls.gup_fast_pte_range(in_table)
             asm.jump(out)
             asm.place(drop)
             asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
             asm.place(out)
-            asm.irq_on(lockless=True, text="local_irq_restore")
+
+        self.enter_kernel("a system call that pins user pages")
+        calls.gup_fast(walk, self.model.slot_of(atom))
         asm.user_mode(True, text="returns to user mode")
 
     def _read_in_table(self, register: int, atom: int) -> None:

@@ -39,9 +39,8 @@ class SharedTables:
         """Write gup_fast() of one huge page: read the PUD entry once, the table's entry before and after the grab."""
         asm, model = self.asm, self.model
         out, reused = model.label(), model.label()
-        with asm.function("gup_fast", "mm/gup.c"):
-            asm.set(o.SLOT, slot)
-            asm.irq_off(lockless=True, text="local_irq_save")
+
+        def walk() -> None:
             asm.load_pud(o.CLASS, text="read the PUD entry")
             asm.jump_zero(o.CLASS, out)
             with asm.function("gup_fast_pmd_leaf"):
@@ -63,7 +62,8 @@ class SharedTables:
                     o.SCRATCH, o.TABLE_REUSED, self._invariant, "the page of another process is returned"
                 )
             asm.place(out)
-            asm.irq_on(lockless=True, text="local_irq_restore")
+
+        model.calls.gup_fast(walk, slot)
 
     def keep(
         self, mapping: Mapping, slot: int = 0, *, may_be_gone: bool = False, reuses: bool = True

@@ -109,6 +109,9 @@ class Linkable:
         self._many: set[tuple[int, str]] = set()  # calls that take something for themselves
         for mm in range(world.processes):
             self._write(mm)
+        fields = self._model.asm.functions.fields
+        if fields is not None and fields.indexed:
+            raise DoesNotFitError  # each program has CPUs of its own, and a patch keeps a variable for each
         code = self._model.asm.finish()
         longest = max(part.end - part.begin for part in self._parts)
         if len(self._parts) > MOST_PARTS or longest * (2 * most + world.processes) > MOST_STEPS:

@@ -344,8 +344,10 @@ class _Lines:
             asm.v_store(daemon.done, 0)
 
     def _gup(self, one: Statement) -> None:
-        with self.model.calls.gup_fast():
+        def walk() -> None:
             self.asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
+
+        self.model.calls.gup_fast(walk)
 
     # --- processes and threads
 

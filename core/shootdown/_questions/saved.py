@@ -254,7 +254,7 @@ def _replay(
                     f"{here} does not replay: {name!r} of move {at!r} is {value!r} here, not "
                     f"{line.get(name)!r}",
                 )
-    if digest(run.state, problem.machine.layout.size) != story.state:
+    if digest(run.state, problem.machine.layout) != story.state:
         raise AssertionError("the timed engine and the explorer come to different states")
     return Replay(row, case, story, runs, machine)
 

@@ -6,8 +6,7 @@ mm/gup.c: gup_fast_pte_range() reads the PMD entry, then the PTE before and afte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
@@ -22,25 +21,24 @@ def no_gup_fast(scene: Setup) -> str | None:
     return None
 
 
-@contextmanager
-def walk(model: Model, pmd: int) -> Iterator[Label]:
-    """Write gup_fast() around the steps within: interrupts off, the PMD entry in CLASS; the label is for giving up.
+def walk(model: Model, pmd: int, in_table: Callable[[Label], None]) -> None:
+    """Write gup_fast(): interrupts off, the PMD entry in CLASS, then a walk in the table.
 
     Args:
         model: the model.
         pmd: the variable that is the PMD entry: which table it points to, from one; 0 for none.
+        in_table: writes the walk in the table; gets the label for giving up.
     """
     asm = model.asm
     out = model.label()
-    with asm.function("gup_fast", "mm/gup.c"):
-        asm.set(o.SLOT, 0)
-        asm.irq_off(lockless=True, text="local_irq_save")
+
+    def from_pmd() -> None:
         asm.v_load(o.CLASS, pmd, text="read the PMD entry")
         asm.jump_zero(o.CLASS, out)
-        with asm.function("gup_fast_pte_range"):
-            yield out
+        model.calls.gup_fast_pte_range(lambda: in_table(out))
         asm.place(out)
-        asm.irq_on(lockless=True, text="local_irq_restore")
+
+    model.calls.gup_fast(from_pmd, 0)
 
 
 def recheck(model: Model, pmd: int, changed: Label) -> None:
@@ -64,7 +62,8 @@ def walk_table(model: Model, pmd: int, *, rechecks: bool, walked: int, invariant
         invariant: the one that is broken if it reads a freed table, or keeps a page of the table's next use.
     """
     asm = model.asm
-    with walk(model, pmd) as out:
+
+    def in_table(out: Label) -> None:
         asm.read_table(o.SCRATCH, o.CLASS, text="read the PTE, take its page")
         model.fail_if(o.SCRATCH, o.TABLE_FREED, invariant, "a freed page table was read")
         asm.reached(walked)
@@ -77,3 +76,5 @@ def walk_table(model: Model, pmd: int, *, rechecks: bool, walked: int, invariant
         asm.jump(out)
         asm.place(kept)
         model.fail_if(o.SCRATCH, o.TABLE_REUSED, invariant, "a page of the table's next use is returned")
+
+    walk(model, pmd, in_table)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
+from shootdown._machine.label import Label
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
@@ -137,7 +138,8 @@ def _build_page(scene: Setup) -> Problem:
 
     _collapse(scene, model, pmd, replace)
     model.starts(model.task(mm=0, cpu=_WALKER, ready=True))
-    with walk(model, pmd) as out:
+
+    def in_table(out: Label) -> None:
         put = model.label()
         asm.v_load(o.SCRATCH, pte, text="read the PTE")
         asm.jump_zero(o.SCRATCH, out)
@@ -156,6 +158,8 @@ def _build_page(scene: Setup) -> Problem:
         asm.reached(_PINNED)
         asm.v_load(o.SCRATCH2, replaced)
         model.fail_if(o.SCRATCH2, 1, _GUP, "the page that is returned was replaced")
+
+    walk(model, pmd, in_table)
     model.spin()
     return _problem(scene, model, ("walked", "replaced", "pinned"))
 

@@ -11,6 +11,9 @@ from shootdown._values.errors import shown
 from shootdown._values.parameter import Parameter, Value
 
 F = TypeVar("F", bound=Callable[..., None])
+#: The things that a field of a patch can belong to.
+CPU, MM, MACHINE = "cpu", "mm", "machine"
+OWNERS = (CPU, MM, MACHINE)
 _MARK = "__shootdown_replaces__"
 
 
@@ -18,6 +21,36 @@ def _text(instance: object, attribute: attrs.Attribute[Any], value: object) -> N
     """Refuse what is no line of text."""
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"{attribute.name} of a Patch is one line of text, not {shown(value)}")
+
+
+@attrs.frozen
+class Field:
+    """A variable that a patch adds to the kernel: one for each CPU, one for each mm, or one.
+
+    Args:
+        name: the kernel's name of it, such as `active_lockless_pt_walk_mm`.
+        by: what has one: `cpu`, `mm` or `machine`.
+        first: its value when the run begins, from 0 on.
+        doc: what it is for.
+    """
+
+    name: str
+    by: str
+    first: int = 0
+    doc: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no field."""
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ValueError(f"the name of a Field is that of a variable, not {shown(self.name)}")
+        if self.by not in OWNERS:
+            raise ValueError(f"Field {self.name}: by= is one of {', '.join(OWNERS)}, not {shown(self.by)}")
+        if type(self.first) is not int or not 0 <= self.first < 1 << 15:
+            raise ValueError(
+                f"Field {self.name}: first= is a whole number from 0 to 32767, not {shown(self.first)}"
+            )
+        if not isinstance(self.doc, str) or not self.doc.isprintable():
+            raise ValueError(f"Field {self.name}: doc= is one line of text, not {shown(self.doc)}")
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +62,7 @@ class Patch:
         message_id: the Message-ID of the mail that it was taken from, without angle brackets.
         note: what a reader must know, such as which version it is and what became of it.
         switches: its own switches, set by `--set patch.NAME=value`.
+        fields: the variables that it adds: by CPU, by mm, or one.
         keeps_mm_cpumask: a CPU stays in mm_cpumask when it switches to another mm: the set of CPUs that an mm ever
             ran on, which a patch keeps for itself where the kernel does not.
     """
@@ -37,6 +71,7 @@ class Patch:
     message_id: str = attrs.field(default="", validator=_text)
     note: str = attrs.field(default="", validator=_text)
     switches: Sequence[Parameter] = attrs.field(default=())
+    fields: Sequence[Field] = attrs.field(default=())
 
     keeps_mm_cpumask: bool = False
 
@@ -48,6 +83,19 @@ class Patch:
         for one in value:
             if not isinstance(one, Parameter):
                 raise ValueError(f"a switch of a Patch is a Parameter, not {shown(one)}")
+
+    @fields.validator
+    def _fields(self, _attribute: object, value: object) -> None:
+        """Refuse a field that is no Field, or has another's name."""
+        if not isinstance(value, tuple | list):
+            raise ValueError(f"fields of a Patch are a tuple of Fields, not {shown(value)}")
+        names: set[str] = set()
+        for one in value:
+            if not isinstance(one, Field):
+                raise ValueError(f"a field of a Patch is a Field, not {shown(one)}")
+            if one.name in names:
+                raise ValueError(f"two fields of a Patch are called {one.name}")
+            names.add(one.name)
 
 
 def replaces(name: str, *, arch: str = "") -> Callable[[F], F]:

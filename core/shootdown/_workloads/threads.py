@@ -135,13 +135,16 @@ class Threads:
         asm = model.asm
         for m in mappings[:1]:
             model.hugetlb.touch(m)
-        with model.calls.gup_fast():
+
+        def walk() -> None:
             asm.set(o.INDEX, 0)
             if mappings and mappings[0].used:
                 model.hugetlb.pick(mappings[0].used)
                 asm.load_pud(o.CLASS, text="read the PUD entry")
             model.signal(self._started)
             asm.work("fault_ns", _WINDOW, text="walk on")
+
+        model.calls.gup_fast(walk)
         model.spin()
 
     def spawn(self) -> None:

@@ -52,7 +52,7 @@ def test_each_bug_of_each_scenario_replays(name: str, expect: Expect) -> None:
     layout = found.machine.layout
     assert layout.most > 0xFFFF  # cells are wide
     for run in found.runs.values():
-        assert digest(run.state, layout.size) == verdict.story.state
+        assert digest(run.state, layout) == verdict.story.state
         assert run.moves == verdict.depth
     assert found.runs["low"].elapsed <= found.runs["likely"].elapsed <= found.runs["high"].elapsed
 
@@ -97,9 +97,9 @@ def test_any_walk_of_the_explorer_is_a_run_of_the_timed_engine(
     moves = [(read_move(line.move), len(line.atoms)) for line in teller.lines]
     run = replay(wide(problem.machine), case.platform, [_asked(*move) for move in moves], which=which)
     assert run.moves == made
-    size = problem.machine.layout.size
-    assert digest(run.state, size) == digest(teller.state, size)
-    assert retell(explorer, moves, "walk-cache").state == digest(teller.state, size)
+    layout = problem.machine.layout
+    assert digest(run.state, layout) == digest(teller.state, layout)
+    assert retell(explorer, moves, "walk-cache").state == digest(teller.state, layout)
 
 
 def test_each_cpu_does_one_thing_at_a_time_and_effects_keep_the_order_of_the_story() -> None:

@@ -140,6 +140,8 @@ def random_state(layout: Layout, rng: random.Random) -> list[int]:
             S[t + part] = rng.randint(low, high)
         put(t + T_REG, o.REGISTERS, 0, 2)
         S[t + T_REG + o.SCRATCH] = rng.choice((0, 1, 2, 8, 16, 31))
+        for register in (o.OWN, o.VALUE):
+            S[t + T_REG + register] = rng.choice((0, 1, 2, 8, 16, 31))
         S[t + T_REG + o.SLOT] = rng.randint(0, L.slots - 1)
         S[t + T_REG + o.CLASS] = rng.randint(1, L.classes)
         for g in range(o.GATHERS):
@@ -315,6 +317,10 @@ def addresses(
     elif part == "variable":
         index = row.first(Kind.INDEX)
         number = step[row.first(Kind.VARIABLE, Kind.ENTRY)]
+        if cell.of is Of.CPUS:
+            for at in range(number, min(number + L.cpus, L.variables)):
+                yield L.o_variable + at, -1
+            return
         yield L.o_variable + number + (registers[step[index] - 1] if index and step[index] else 0), -1
     elif part == "owner":
         for entry in range(L.entries):

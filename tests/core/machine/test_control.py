@@ -22,7 +22,7 @@ def test_a_jump_goes_to_its_label() -> None:
 def test_set_writes_one_register() -> None:
     machine = Tiny()
     assert machine.changes(lambda: machine.step(o.SET, o.SCRATCH, 9)) == 1
-    assert machine.registers().tolist() == [0, 0, 0, 9, 0]
+    assert machine.registers().tolist() == [9 if n == o.SCRATCH else 0 for n in range(o.REGISTERS)]
 
 
 def test_next_counts_up_and_goes_back_while_the_register_is_below_the_limit() -> None:

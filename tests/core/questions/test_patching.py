@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parents[3] / "docs/examples/patches"
 SKIP, TARGETED, LOCAL = (
     str(EXAMPLES / f"{name}.py") for name in ("skip-redundant-sync", "targeted-sync", "arm64-local-tlbi")
 )
-HEAD = "from shootdown.patches import Parameter, Patch, ops, replaces\n"
+HEAD = "from shootdown.patches import Field, Parameter, Patch, ops, replaces\n"
 SYNC = '@replaces("tlb_remove_table_sync_one")\ndef sync(call, why):\n'
 
 
@@ -290,8 +290,80 @@ def test_proposals_as_patches_have_the_verdicts_of_the_switches(patch: str, arch
                 "unshare-gup", arch=[arch], kernels=[kernel], parameters={"sharers": sharers}, patch=file
             )
             found = explore_case(case)
-            verdicts.append((found.verdict, found.invariant, found.states))
+            verdicts.append((found.verdict, found.invariant))
         assert verdicts[0] == verdicts[1]
+
+
+# --- fields of a patch
+
+
+@pytest.mark.parametrize(("barrier", "verdict"), [("true", "safe"), ("false", "bug")])
+def test_a_store_to_a_field_waits_in_the_store_buffer(barrier: str, verdict: str) -> None:
+    """Without smp_mb() the sync may see no walker while the walker sees the old PMD entry."""
+    (found,) = shootdown.explore(
+        "khugepaged-gup-table",
+        arch=["arm64"],
+        kernels=["7.0"],
+        patch=TARGETED,
+        settings=[f"patch.barrier={barrier}"],
+    )
+    assert found.verdict == verdict
+
+
+def test_a_patch_with_its_switch_off_is_the_kernel_without_it() -> None:
+    where = {"arch": ["x86"], "platforms": ["qemu-tcg"], "patch": TARGETED}
+    off = diff("7.0", "7.0+targeted-sync", ["hugetlb-munmap"], settings=["patch.targeted=false"], **where)
+    assert off.rows == ()
+    on = diff("7.0", "7.0+targeted-sync", ["hugetlb-munmap"], **where)
+    assert "sync_ipis" in {one.name for one in on.rows}
+
+
+@pytest.mark.parametrize("by", ["machine", "mm", "cpu"])
+def test_a_field_lets_the_first_sync_out(by: str, tmp_path: Path) -> None:
+    head = f"PATCH = Patch(fields=[Field('left', by='{by}', first=1)])\n"
+    text = """\
+    with call.field("left").if_equal(1) as there:
+        call.field("left").store(0)
+        there.otherwise()
+        call.original()
+"""
+    assert row(None, "6.16", tables=4).counts["sync_broadcasts"] == 4
+    assert row(written(tmp_path, head + SYNC + text), "6.16", tables=4).counts["sync_broadcasts"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "PATCH = Patch(fields=[Field('a', by='task')])\n" + SYNC + "    pass\n",
+            "by= is one of cpu, mm, machine",
+        ),
+        ("PATCH = Patch(fields=[Field('a b', by='mm')])\n" + SYNC + "    pass\n", "the name of a Field"),
+        (
+            "PATCH = Patch(fields=[Field('a', by='mm', first=-1)])\n" + SYNC + "    pass\n",
+            "first= is a whole number",
+        ),
+        ("PATCH = Patch(fields=[1])\n" + SYNC + "    pass\n", "a field of a Patch is a Field, not 1"),
+        ("PATCH = Patch(fields=3)\n" + SYNC + "    pass\n", "a tuple of Fields, not 3"),
+        (
+            "PATCH = Patch(fields=[Field('a', by='mm'), Field('a', by='mm')])\n" + SYNC + "    pass\n",
+            "two fields of a Patch are called a",
+        ),
+        (SYNC + "    call.field('a')\n", r"mine.py, line 4: the patch declares no field 'a'; there is none"),
+        (
+            "PATCH = Patch(fields=[Field('a', by='mm')])\n" + SYNC + "    call.field('a').keep_targets(1)\n",
+            r"mine.py, line 5: field a is by mm: keep_targets\(\) takes one by cpu",
+        ),
+        (
+            "PATCH = Patch(fields=[Field('a', by='mm')])\n" + SYNC + "    call.field('a').store(-1)\n",
+            r"mine.py, line 5: field a: a value is a whole number from 0 to 32767, or call.mm, not -1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ShootdownError, match=said) as error:
+        row(written(tmp_path, text))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("patch", [SKIP, TARGETED])

@@ -155,6 +155,7 @@ SHARED, STATE = Cell("share", Of.GIVEN), Cell("state", Of.GIVEN)
 WRITER, READERS = Cell("writer", Of.GIVEN), Cell("readers", Of.GIVEN)
 EVENT = Cell("event", Of.GIVEN)
 VARIABLE = Cell("variable", Of.GIVEN)
+BY_CPU = Cell("variable", Of.CPUS)  # an array's elements, one for each CPU
 ENTRY = attrs.evolve(TLB, of=Of.GIVEN)  # this CPU's copy of the entry that an operand names
 
 

@@ -6,7 +6,7 @@ array of variables is named by its first one; a register can hold the index of a
 
 from __future__ import annotations
 
-from shootdown._machine.steps.cells import ENTRY, ONLINE, STORES, TARGETS, VARIABLE
+from shootdown._machine.steps.cells import BY_CPU, ENTRY, ONLINE, STORES, TARGETS, VARIABLE
 from shootdown._machine.steps.row import Kind, Operand, Row, Shared, Whose
 
 #: Sums are taken modulo that.
@@ -158,6 +158,24 @@ VARIABLES = (
         reads=(ONLINE, TARGETS),
         writes=(TARGETS,),
         touches=(Shared("call", Whose.CPU, writes=True),),
+    ),
+    Row(
+        name="OWN_NUMBER",
+        does="Read the number of the task's CPU, or of the mm that its kernel work is on.",
+        operands=(
+            Operand("register", Kind.WRITTEN),
+            Operand("what", says="`ops.OF_CPU` or `ops.OF_MM`", most=1),
+        ),
+        local=True,
+    ),
+    Row(
+        name="TARGET_HOLDING",
+        does="Leave out targets whose element of an array with one for each CPU is not what a register holds.",
+        operands=(Operand("variable", Kind.VARIABLE), Operand("register", Kind.READ)),
+        reads=(STORES, BY_CPU, TARGETS),
+        writes=(TARGETS.perhaps(),),
+        touches=(Shared("variable", Whose.ANY), Shared("call", Whose.CPU, writes=True)),
+        words="keep the targets of which {} and the others is so",
     ),
     Row(
         name="REACHED",

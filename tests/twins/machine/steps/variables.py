@@ -64,6 +64,24 @@ def v_cas(w: World, task: int, s: Words) -> Answer:
 
 
 @step
+def own_number(w: World, task: int, s: Words) -> Answer:
+    number = w.tasks[task].home if s.what == 0 else w.tasks[task].on
+    assert number is not None
+    w.tasks[task].registers[s.register] = number
+    return None
+
+
+@step
+def target_holding(w: World, task: int, s: Words) -> Answer:
+    c = cpu_of(w, task)
+    wanted = w.tasks[task].registers[s.register]
+    c.targets = frozenset(
+        n for n in c.targets if read_memory(w, c, ("variable", s.variable + n, 0)) == wanted
+    )
+    return None
+
+
+@step
 def access(w: World, task: int, s: Words) -> Answer:
     c = cpu_of(w, task)
     cached, in_memory = c.tlb[s.entry], w.variables[s.entry]
