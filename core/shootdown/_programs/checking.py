@@ -151,6 +151,9 @@ def _check_reclaimed(program: Program) -> None:
             raise _wrong(
                 one, "collapse of pieces is not counted yet: name the whole place, outside of `each`"
             )
+    for _, _, one in program.statements():
+        if one.verb == "reclaim" and one.word and one.place and one.place.piece:
+            raise _wrong(one, f"reclaim of pieces by {one.word} is not counted yet: name the whole place")
     for name, one in (reclaimed | collapsed).items():
         kind = program.memory[name].kind
         users = [process for process in program.processes.values() if name in maps(program, process)]

@@ -80,6 +80,8 @@ def check(program: Program) -> None:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
         if one.verb == "madvise" and one.word != "DONTNEED":
             raise _wrong(one, f"MADV_{one.word} is not explored yet")
+        if one.verb == "reclaim" and one.word:
+            raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
         if one.verb in ("migrate", "punch") and "hugetlb" not in kinds:
             raise _wrong(one, f"`{one.verb}` is explored of hugetlb memory alone")
         if one.verb == "exit" and "hugetlb" not in kinds:

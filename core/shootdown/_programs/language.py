@@ -163,6 +163,7 @@ class Reader:
             },
             "time?": self._for_time,
             "pattern?": self._pattern,
+            "daemon?": self._daemon,
         }
         return (readers | optional)[takes](verb)
 
@@ -200,6 +201,12 @@ class Reader:
             return {"number": 0}
         self._take()
         return {"number": self._time(verb)}
+
+    def _daemon(self, verb: str) -> dict[str, object]:
+        if self._peek() != "by":
+            return {}
+        self._take()
+        return {"word": self._word(verb, ("kswapd",))}
 
     def _word(self, verb: str, allowed: tuple[str, ...]) -> str:
         word = self._argument(verb, " or ".join(allowed))

@@ -31,15 +31,15 @@ _POLL_NS = 10_000
 
 @attrs.frozen
 class _Daemon:
-    """What khugepaged does for one statement of one thread.
+    """What khugepaged or kswapd does for one statement of one thread.
 
     Args:
         role: the number of the thread's role.
         one: the statement.
-        task: khugepaged's.
+        task: the kernel thread's.
         starts: the event that wakes it.
         done: the variable that says that it is through.
-        turns: the variable that counts how often it is still to be woken.
+        turns: the variable that counts how often it is still to be woken, the first of three.
     """
 
     role: int
@@ -115,20 +115,22 @@ class _Writer:
         return space
 
     def daemon(self, lines: _Lines, one: Statement) -> _Daemon:
-        """Return khugepaged's task for a statement of a thread, the same each time that it is written."""
+        """Return a kernel thread's task for a statement of a thread, the same each time that it is written."""
         at = (lines.number, id(one))
         if at not in self._daemons:
             taken = {role.cpu for role in self.cast.roles}
             free = [cpu for cpu in range(self.model.cpus) if cpu not in taken]
             if not free:
                 raise ShootdownError(
-                    f"{one.at}: `{one.text:.60}`: khugepaged needs a CPU that no thread has; ask for more (--cpus)"
+                    f"{one.at}: `{one.text:.60}`: {one.word or one.verb} needs a CPU that no thread has; ask for more "
+                    "(--cpus)"
                 )
             task = self.model.task(mm=None, cpu=free[-1], ready=True)
             event = self.model.event()
-            self._daemons[at] = _Daemon(
-                lines.number, one, task, event, self.model.variable(), self.model.variable()
-            )
+            done, turns = self.model.variable(), self.model.variable()
+            self.model.variable()
+            self.model.variable()
+            self._daemons[at] = _Daemon(lines.number, one, task, event, done, turns)
         return self._daemons[at]
 
     def _write_daemon(self, daemon: _Daemon) -> None:
@@ -136,13 +138,16 @@ class _Writer:
         lines = _Lines(self, daemon.role)
         assert one.place is not None
         here = self.cuts[one.place.memory]
-        areas = here.within(*pages_of(one.place, self.page_size))
+        areas, space = here.within(*pages_of(one.place, self.page_size)), lines.space_of(here)
         model.starts(daemon.task)
 
         def turn() -> None:
             self.asm.await_event(daemon.starts, 1, True, text=_told(one))
             model.concern(role.mm)
-            lines.space_of(here).collapse(here, areas, by_process=False)
+            if one.verb == "khugepaged":
+                space.collapse(here, areas, by_process=False)
+            else:
+                space.reclaim(here, areas, space.batch(daemon.turns + 1))
             with self.asm.aside():
                 self.asm.v_store(daemon.done, 1)
 
@@ -230,7 +235,7 @@ class _Lines:
         self._turns: dict[int, int] = {}
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
-            "khugepaged": self._khugepaged,
+            "khugepaged": self._by_daemon,
             "fork": self._fork,
             "exit": self._exit,
             "start": self._start,
@@ -303,6 +308,8 @@ class _Lines:
             self._unmap_file(one, here)
         elif one.verb == "mkclean":
             self._mkclean(here, areas)
+        elif one.verb == "reclaim" and one.word:
+            self._by_daemon(one)
         elif one.verb == "reclaim":
             space.reclaim(here, areas, space.batch(self._cells(one, 2)))
         elif one.verb == "migrate":
@@ -332,12 +339,12 @@ class _Lines:
         if len(mms) > 1:
             self.asm.on_mm(self.role.mm, text="back to its own")
 
-    def _khugepaged(self, one: Statement) -> None:
-        """Write a thread that computes until khugepaged is through: its task is written later."""
+    def _by_daemon(self, one: Statement) -> None:
+        """Write a thread that computes until a kernel thread is through, whose task is written later."""
         asm, daemon, again = self.asm, self.writer.daemon(self, one), self.model.label()
         self.model.signal(daemon.starts)
         asm.place(again)
-        asm.work(NANOSECOND, _POLL_NS, text="compute until khugepaged is through")
+        asm.work(NANOSECOND, _POLL_NS, text=f"compute until {one.word or one.verb} is through")
         with asm.aside():
             asm.v_load(o.SCRATCH, daemon.done)
             asm.jump_zero(o.SCRATCH, again)

@@ -34,7 +34,7 @@ class Verb:
         form: what follows it, as the reference shows it.
         takes: the parts, in order: `place`, `process`, `thread`, `event`, `lock`, `cpu`, `count`, `time`, `rights`,
             `advice`, `size`, `of`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write),
-            `pattern?`.
+            `pattern?`, `daemon?` (the thread itself).
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
         counted: whether `compare` and `explain` know it.
@@ -84,10 +84,11 @@ VERBS = {
         "in every process.",
     ),
     "reclaim": Verb(
-        "reclaim PLACE",
-        ("place",),
+        "reclaim PLACE [by kswapd]",
+        ("place", "daemon?"),
         "Reclaim pages that nobody used lately, as a thread that allocates does when memory is short: they are "
-        "unmapped, and dirty anonymous ones written to swap.",
+        "unmapped, and dirty anonymous ones written to swap. By kswapd: on a CPU that no thread has, while the thread "
+        "computes.",
     ),
     "mkclean": Verb(
         "mkclean PLACE",

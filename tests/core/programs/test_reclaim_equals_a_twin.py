@@ -220,6 +220,18 @@ def test_the_first_release_that_batches_differs_by_architecture(arch: str, kerne
     assert counts["broadcast_invalidations"] >= 40
 
 
+def test_kswapd_interrupts_the_thread_that_computes_too() -> None:
+    """kswapd's CPU is in no mm_cpumask: the two other threads and the one that waits for it take each flush."""
+    direct = run("reclaim heap", kind="file", size="128K")
+    by_kswapd = run("reclaim heap by kswapd", kind="file", size="128K")
+    assert (direct["flush_ipis"], by_kswapd["flush_ipis"]) == (_OTHERS, _OTHERS + 1)
+    # with another CPU in mm_cpumask than kswapd's own, x86 defers even for a process with one thread
+    alone = run(
+        "reclaim heap by kswapd; touch heap; reclaim heap by kswapd", kind="file", size="128K", others=0
+    )
+    assert (alone["flush_requests"], alone["flush_ipis"]) == (2, 2)
+
+
 def test_riscv_batches_since_6_8() -> None:
     flushes = [
         run("reclaim heap", arch="riscv", kernel=kernel, kind="file", size="160K")["flush_requests"]
