@@ -15,6 +15,7 @@ from shootdown._values.recorded import InterruptRow
 _HEADER = re.compile(r"\s*(?:CPU\d{1,6}\s+)*CPU\d{1,6}\s*$")
 _ROW = re.compile(r"\s*([A-Za-z0-9_\-]{1,16}):\s+(\S.*)$")
 _FURTHER = re.compile(r"\s*\d[\d\s]*(?:\s[A-Za-z].*)?$")
+_NUMBERS = re.compile(r"\s*\d+\s+\d+[\d\s]*(?:\s[A-Za-z].*)?$")
 #: Rows that any machine may have, by name or words; an architecture adds what is special.
 COMMON: tuple[InterruptRow, ...] = (
     InterruptRow(
@@ -71,8 +72,10 @@ class Interrupts:
             return self._fill(name, numbers, line)
         status = self._end_row()
         if _HEADER.match(line):
-            self._begin(tuple(int(word[3:]) for word in line.split())[:_MOST_CPUS])
+            self._header(tuple(int(word[3:]) for word in line.split())[:_MOST_CPUS])
             return READ if status is None else DAMAGED
+        if status is None and self._current is not None and self._current.cpus and _NUMBERS.match(line):
+            return READ  # the rest of a row that does not matter
         found = _ROW.match(line)
         if found is None:
             return OTHER if status is None else DAMAGED
@@ -91,6 +94,14 @@ class Interrupts:
         here.names.add(name)
         filled = self._fill(name, [], rest)
         return filled if status is None else DAMAGED
+
+    def _header(self, cpus: tuple[int, ...]) -> None:
+        """Begin a snapshot, unless it is the rest of a header that a mailer wrapped."""
+        here = self._current
+        if here is not None and here.cpus and not here.names and cpus[0] > here.cpus[-1]:
+            here.cpus = (*here.cpus, *cpus)[:_MOST_CPUS]
+        else:
+            self._begin(cpus)
 
     def _wanted(self, name: str, rest: str) -> bool:
         if name in self._names:

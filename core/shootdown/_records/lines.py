@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from shootdown._traces.source import Source
 
-#: Characters of a line; what follows is left out, and the line counts as damaged.
-LONGEST = 1 << 16
+#: Characters of a line: a row of /proc/interrupts has as many with 16,384 CPUs. What follows is left out, and the
+#: line counts as damaged.
+LONGEST = 1 << 18
 _PIECE = 1 << 20
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _QUOTES = re.compile(r"(?:> ?)+")

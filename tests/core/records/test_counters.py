@@ -81,6 +81,33 @@ def test_a_row_that_a_mailer_wrapped_tabbed_or_quoted_is_whole(recorded: Read, r
     assert list(found.last.values()) == [10, 20, 30]
 
 
+def test_a_header_that_a_mailer_wrapped_with_its_rows_is_one_header(recorded: Read) -> None:
+    found = recorded(
+        """\
+                   CPU0       CPU1       CPU2
+               CPU3       CPU4
+          9:          1          0          0
+                  0          4   IO-APIC    9-fasteoi   acpi
+        CAL:       1000       1100       1200
+               1300       1400   Function call interrupts
+        TLB:         10         20         30
+                 40         50   TLB shootdowns
+        """
+    )
+    row = rows(found).row("shootdown")
+    assert row is not None
+    assert (rows(found).cpus, rows(found).snapshots) == (5, 1)
+    assert list(row.last.values()) == [10, 20, 30, 40, 50]
+    assert found.files[0].others == 0
+
+
+def test_a_row_of_eight_thousand_cpus_is_whole(recorded: Read) -> None:
+    head = "     " + "".join(f"{f'CPU{cpu}':>11}" for cpu in range(8192)) + "\n"
+    found = rows(recorded(head + "TLB: " + f"{3:>11}" * 8192 + "   TLB shootdowns\n")).row("shootdown")
+    assert found is not None
+    assert found.total == 3 * 8192
+
+
 def test_a_row_with_too_few_or_too_many_columns_is_damaged_and_not_summed(recorded: Read) -> None:
     for row in ("TLB: 10 20 TLB shootdowns\n", "TLB: 10 20 30 40 TLB shootdowns\n"):
         found = recorded("  CPU0  CPU1  CPU2\nCAL: 1 2 3 Function call interrupts\n" + row)
