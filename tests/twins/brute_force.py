@@ -24,6 +24,8 @@ Action = Callable[[State], "int | None"]
 TABLE = 512
 CEILING = {"x86": 33, "kvm": 33, "arm64": TABLE - 1}
 ALL = 1 << 30
+#: Calls that take no right to an address.
+_KEEPS_ADDRESSES = ("truncate", "reclaim", "mkclean", "khugepaged")
 #: A gather: its first page, its end, whether it freed tables, whether it cleared entries that map pages.
 _EMPTY = (ALL, 0, False, False)
 
@@ -37,11 +39,13 @@ class Call:
     """One system call of a program.
 
     Args:
-        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim or mkclean.
+        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean or
+            khugepaged.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
-            `no look at reclaim`, `rmap first` (before 5df397dec7c4), `waits for its own` (arm64 before 4b634918384c).
+            `no look at reclaim`, `rmap first` (before 5df397dec7c4), `no sync` (before 2ba99c5e0881),
+            `waits for its own` (arm64 before 4b634918384c).
     """
 
     name: str
@@ -130,6 +134,8 @@ class Watched:
         self.bits = 0
         self.mapped, self.dirty, self.folio = add(0), add(False), add(0)
         self.forced = add(False, self.cpus)
+        self.anon, self.pins = add(0), add(0, len(program.pages))
+        self.pinned, self.replaced = add(False, len(program.pages)), add(False, len(program.pages))
         self.d = add(False, len(program.pages))  # read-only entries whose page was written by them
         self.first = fields.first
         self.first[self.cached] = True
@@ -521,11 +527,7 @@ class Watched:
 
         def back(s: State) -> None:
             which = self.taken_w if call.name == "mprotect" else self.taken
-            if call.name not in (
-                "truncate",
-                "reclaim",
-                "mkclean",
-            ):  # its right is the page, wherever it is mapped
+            if call.name not in _KEEPS_ADDRESSES:  # the right of truncation is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
             s[self.gather + me] = _EMPTY
@@ -739,7 +741,18 @@ class Watched:
             if not s[at]:
                 return True
             s[at] += 1
+            s[self.pins + n] += 1
             return False
+
+        def pins(s: State) -> bool:
+            s[self.pinned + n] = True
+            if s[self.replaced + n]:
+                raise FoundError("GUP-fast returns a page that was replaced")
+            return True
+
+        def lets_go(s: State) -> None:
+            s[self.pins + n] -= 1
+            self._free(s, [s[self.got + me] // 2 - 1])
 
         def same(s: State) -> bool:
             return read(s) != s[self.got + me]
@@ -751,9 +764,9 @@ class Watched:
         if self.p.rechecks:
             self._or_to(me, lambda s: not s[self.pmd + table], drop)
         self._or_to(me, same, drop)
-        self._or_to(me, lambda _: True, out)
+        self._or_to(me, pins, out)
         drop.append(len(self.code[me]))
-        self._do(me, lambda s: self._free(s, [s[self.got + me] // 2 - 1]))
+        self._do(me, lets_go)
         out.append(len(self.code[me]))
 
         def leave(s: State) -> None:
@@ -792,6 +805,7 @@ class Watched:
         bit, self.bits = 1 << self.bits, self.bits + 1
         arm64 = self.p.way == "arm64"
         mapped: list[int] = []
+        self._shared(me, self.anon, write=False)
         for n in call.atoms:
             ends: list[int] = []
             self._lock_table(me, self.p.table(n), ends)
@@ -815,6 +829,7 @@ class Watched:
             self._set(me, self.ptl + self.p.table(n), False)
             ends.append(len(self.code[me]))
         mapped.append(len(self.code[me]))
+        self._release(me, self.anon, write=False)
         flushed: list[int] = []
         self._or_to(me, lambda s: not s[self.later + me], flushed)
         if not arm64:  # whatever a CPU has seen: TLB_GENERATION_INVALID
@@ -833,6 +848,63 @@ class Watched:
             self._free(s, frames)
 
         self._do(me, lets_go)
+
+    # --- khugepaged
+
+    def _khugepaged(self, me: int, call: Call) -> None:
+        """collapse_huge_page() of one table; what it maps afterwards is left out, and goes with its table later."""
+        table = self.p.table(call.atoms[0])
+        every = sum(1 << n for n in call.atoms)
+        over: list[int] = []
+        back: list[int] = []
+        self._shared(me, self.mmap, write=True)
+        self._or_to(me, lambda s: s[self.vma] & every != every or not s[self.pmd + table], over)
+        self._shared(me, self.anon, write=True)
+        self._set(me, self.pmd + table, 0)
+        self._flush(me, lambda _: (table * TABLE, (table + 1) * TABLE, True, True))
+        for cpu in range(self.cpus if "no sync" not in call.flaws else 0):
+            if cpu != me:
+                self._do(me, lambda s, cpu=cpu: None if not s[self.off + cpu] else False)  # type: ignore[misc]
+        self._take_ptl(me, table)
+        self._or_to(me, lambda s: any(s[self.pins + n] for n in call.atoms), back)
+        self._set(me, self.ptl + table, False)
+        self._release(me, self.anon, write=True)
+        for n in call.atoms:
+            self._take_ptl(me, table)
+            self._do(me, self._replaces(n))
+            self._set(me, self.ptl + table, False)
+        done: list[int] = []
+        self._release(me, self.mmap, write=True)
+        self._set(me, self.user + me, True)
+        self._set(me, self.freed + table, True)
+        self._or_to(me, lambda _: True, done)
+        back.append(len(self.code[me]))
+        self._set(me, self.ptl + table, False)
+        self._set(me, self.pmd + table, 1)
+        self._release(me, self.anon, write=True)
+        over.append(len(self.code[me]))
+        self._release(me, self.mmap, write=True)
+        done.append(len(self.code[me]))
+
+    def _take_ptl(self, me: int, table: int) -> None:
+        def action(s: State) -> bool | None:
+            if s[self.ptl + table]:
+                return False
+            s[self.ptl + table] = True
+            return None
+
+        self._do(me, action)
+
+    def _replaces(self, n: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            value, s[self.pte + n] = s[self.pte + n], 0
+            if value:
+                s[self.replaced + n] = True
+                if s[self.pinned + n]:
+                    raise FoundError("a page that GUP-fast returned is replaced")
+                self._free(s, [value // 2 - 1])
+
+        return action
 
     def _alone(self, s: State, me: int) -> bool:
         return not any(s[self.mask + c] for c in range(self.cpus) if c != me)

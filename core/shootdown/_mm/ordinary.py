@@ -49,6 +49,21 @@ class FilePage:
     lock: int
 
 
+@attrs.frozen
+class Pins:
+    """The variables of an address whose page GUP-fast may pin while khugepaged replaces it.
+
+    Args:
+        references: those of GUP-fast to the page, which khugepaged looks at.
+        pinned: GUP-fast has returned the page.
+        replaced: khugepaged has replaced it by a copy.
+    """
+
+    references: int
+    pinned: int
+    replaced: int
+
+
 class Ordinary:
     """Write calls on atoms.
 
@@ -72,12 +87,41 @@ class Ordinary:
         self._of_file: dict[int, int] = {}
         #: By frame, the pages that programs write back.
         self.pages: dict[int, FilePage] = {}
+        #: By mm and address, what khugepaged and GUP-fast tell one another.
+        self._pins: dict[tuple[int, int], Pins] = {}
+        self._rmap_locks: dict[int, int] = {}
 
     def cached(self, frame: int) -> int:
         """Return the variable that says whether a file's page is in the page cache; it is at first."""
         if frame not in self._in_page_cache:
             self._in_page_cache[frame] = self.model.variable(1, "the page is in the page cache")
         return self._in_page_cache[frame]
+
+    def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
+        """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
+        for mm in range(mms):
+            self._rmap_locks[mm] = self.model.lock()
+            for atom in atoms:
+                self._pins[mm, atom] = Pins(
+                    self.model.variable(0, "references of GUP-fast"),
+                    self.model.variable(0, "GUP-fast has returned the page"),
+                    self.model.variable(0, "the page was replaced"),
+                )
+
+    @property
+    def pins(self) -> dict[int, Pins]:
+        """By address, what khugepaged and GUP-fast tell one another of the mm that calls are written for."""
+        return {atom: found for (mm, atom), found in self._pins.items() if mm == self.mm}
+
+    def lock_rmap(self, *, write: bool) -> None:
+        """Write the taking of the lock of the mm's anon_vmas, where programs collapse what it guards."""
+        if self.mm in self._rmap_locks:
+            self.asm.lock(self._rmap_locks[self.mm], write=write, sleeps=True, text="anon_vma->root->rwsem")
+
+    def unlock_rmap(self, *, write: bool) -> None:
+        """Write its release."""
+        if self.mm in self._rmap_locks:
+            self.asm.unlock(self._rmap_locks[self.mm], write=write, text="anon_vma->root->rwsem")
 
     def of_file(self, frame: int, atoms: Sequence[int]) -> None:
         """Say which addresses can map a page of a file: a dirty one is flushed before its page table is unlocked."""
@@ -504,14 +548,16 @@ class Ordinary:
     def gup_fast(self, atom: int) -> None:
         """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
         asm = self.asm
-        out, drop = self.model.label(), self.model.label()
-        calls = self.model.calls
+        out, drop, free = self.model.label(), self.model.label(), self.model.label()
+        calls, pins = self.model.calls, self.pins.get(atom)
 
         def in_table() -> None:
             self._read_in_table(o.SCRATCH, atom)
             self.reached("walked")
             asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
-            asm.get_frames(o.SCRATCH, out, text="try_grab_folio_fast")
+            if pins is not None:
+                asm.v_add(pins.references, 1, o.INDEX, text="one more reference")
+            asm.get_frames(o.SCRATCH, free, text="try_grab_folio_fast")
             if self.model.kernel.gup_rechecks_pmd:
                 asm.load_pud(o.INDEX, text="read the PMD entry again")
                 with self._unless_same(o.INDEX, o.CLASS):
@@ -525,9 +571,16 @@ class Ordinary:
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, out)
             calls.gup_fast_pte_range(in_table)
+            if pins is not None:
+                asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
+                asm.v_load(o.INDEX, pins.replaced)
+                self.model.fail_if(o.INDEX, 1, _GUP_FAST, "the page that is returned was replaced")
             asm.jump(out)
             asm.place(drop)
             asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
+            asm.place(free)
+            if pins is not None:
+                asm.v_add(pins.references, -1, o.INDEX, text="one reference less")
             asm.place(out)
 
         self.enter_kernel("a system call that pins user pages")

@@ -46,8 +46,10 @@ class Reclaim:
         calls.enter_kernel("memory is short")
         with asm.because("reclaim"):
             with asm.function("try_to_unmap", "mm/rmap.c"):
+                calls.lock_rmap(write=False)
                 for atom in atoms:
                     self.try_to_unmap_one(atom, waits, flushed)
+                calls.unlock_rmap(write=False)
                 asm.set(o.SCRATCH, 0)
                 asm.jump(flushed)
             asm.place(waits)
@@ -112,4 +114,5 @@ class Reclaim:
     def _unmapped(self, atom: int, then: Label) -> None:
         self.asm.queue_frames(QUEUE, o.SCRATCH, text="folio_remove_rmap_pte")
         self.calls.unlock_table(atom)
+        self.calls.unlock_rmap(write=False)
         self.asm.jump(then)

@@ -109,6 +109,8 @@ def _refusal(program: Program, scene: Setup) -> str | None:
             reason = reason or needs_madvise(scene)
         elif of_hugetlb and one.verb == "mremap":
             reason = reason or needs_mremap(scene)
+        elif one.verb == "khugepaged":
+            reason = reason or scene.lowering.no_thp()
         elif one.verb == "gup" and not scene.kernel.gup_fast:
             reason = reason or (
                 f"{scene.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): nobody walks so"

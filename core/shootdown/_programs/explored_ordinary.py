@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from shootdown._machine import ops as o
+from shootdown._mm.collapse import Collapse
 from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
 from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
 from shootdown._mm.reclaim import Reclaim
@@ -107,7 +108,11 @@ class OrdinarySpace:
         """What was cut, in words."""
         whole = sum(area.hi - area.lo for here in self.cuts.values() for area in here.areas)
         here = len({(page.memory, page.area.number) for page in self._pages})
-        found = (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
+        found: tuple[str, ...] = (
+            (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
+        )
+        if any(one.verb == "khugepaged" for _, _, one in self.small.program.statements()):
+            found = (*found, "what is collapsed is mapped by nothing: a huge page itself is not explored")
         return found if self._hardware_walks else (*found, "page tables stay: hardware reads none")
 
     def model(self, cpus: int) -> Model:
@@ -125,6 +130,7 @@ class OrdinarySpace:
         self._calls = Ordinary(model, scene.pte_clear, self.places)
         self._reclaim = Reclaim(self._calls)
         self._writeback = Writeback(self._calls)
+        self._collapse = Collapse(self._calls)
         if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
             self._calls.has_reclaim(small.mms)
         self._atoms = {
@@ -141,6 +147,7 @@ class OrdinarySpace:
             if not page.moved:
                 self._map(page)
         self._declare_files()
+        self._declare_collapse()
         for mm in range(small.mms):
             for page in self._pages:
                 if self._looked_at(page, mm):
@@ -200,6 +207,15 @@ class OrdinarySpace:
             first = self._first_entries[page]
             self._calls.has_writeback(frame, len(first), dirty=any(first))
 
+    def _declare_collapse(self) -> None:
+        small = self.small
+        collapsed = [one for actor in small.actors for one in actor.body if one.verb == "khugepaged"]
+        if collapsed:
+            slots = {page.slot for page in self._pages if any(self._is_about(one, page) for one in collapsed)}
+            self._calls.has_collapse(
+                small.mms, [atom for page, atom in self._atoms.items() if page.slot in slots]
+            )
+
     def _frame(self, page: _Page, references: int) -> int:
         self._frames += 1
         if self._frames > MOST_FRAMES:
@@ -225,7 +241,7 @@ class OrdinarySpace:
         if page.moved or not any(self._is_about(one, page) for one in self._unmapped(mm)):
             return False
         faults = any(
-            one.verb == "touch" and self._is_about(one, page)
+            one.verb in ("touch", "khugepaged") and self._is_about(one, page)
             for actor in self.small.actors
             if actor.mm == mm
             for one in actor.body
@@ -274,6 +290,8 @@ class OrdinarySpace:
             )
         elif one.verb == "reclaim":
             self._reclaim_page(one, memory, pages)
+        elif one.verb == "khugepaged":
+            self._collapse_table(one, actor, pages)
         elif one.verb == "mkclean":
             for page in pages:
                 self._writeback.write_back(
@@ -309,6 +327,15 @@ class OrdinarySpace:
         if frame is not None and len(self.small.mms_of(memory.name)) > 1:
             raise _not_yet(one, "reclaim of a page that several processes map")
         self._reclaim.reclaim(self._everywhere(page), frame)
+
+    def _collapse_table(self, one: Statement, actor: Actor, pages: list[_Page]) -> None:
+        assert one.place is not None
+        lo, hi = pages_of(one.place, self.page_size)
+        if lo % self.slot_pages or hi - lo != self.slot_pages:
+            size = size_text(self.slot_pages * self.page_size)
+            raise ShootdownError(f"{one.at}: `{one.text:.60}`: collapsed is a whole page table, of {size}")
+        vmas = [self._vmas[actor.mm, page] for page in pages if (actor.mm, page) in self._vmas]
+        self._collapse.collapse([self._atoms[page] for page in pages], vmas)
 
     def _mms(self, actor: Actor, memory: Memory) -> tuple[int, ...]:
         """Return the address spaces that map a memory, the actor's own last."""

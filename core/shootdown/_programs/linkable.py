@@ -33,7 +33,7 @@ _MOVES = "mremap"
 #: Calls that a thread may not make after it has unmapped what they are about.
 _ACCESSES, _UNMAPS = "touch", "munmap"
 #: Calls for the sake of which others take more steps: programs without one are linked from parts without these steps.
-ASKS_MORE = ("reclaim", "mkclean")
+ASKS_MORE = ("reclaim", "mkclean", "khugepaged")
 #: The most parts: a bit of a word for each.
 MOST_PARTS = 64
 

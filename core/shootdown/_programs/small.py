@@ -26,6 +26,7 @@ TAKES = (
     "migrate",
     "reclaim",
     "mkclean",
+    "khugepaged",
     "exit",
 )
 #: Statements that an explored program does without: they take time, or count.

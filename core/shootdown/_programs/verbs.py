@@ -101,7 +101,6 @@ VERBS = {
         ("place",),
         "Compute while khugepaged, on a CPU that no thread has, makes one pass over the place and collapses what it "
         "maps into huge pages.",
-        explored=False,
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",

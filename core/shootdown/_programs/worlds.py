@@ -59,6 +59,7 @@ def worlds(scene: Setup) -> tuple[World, ...]:
             *(f"mprotect {part} read" for part in parts),
             *gup,
             f"reclaim {first}",
+            *([] if lowering.no_thp() else [f"khugepaged {both}"]),
             f"touch {first} write",
         ),
         1,

@@ -75,9 +75,10 @@ _OFF = {
     "late flush": "mremap_flushes_locked",
     "no look at reclaim": "flush_batched_pending",
     "rmap first": "delayed_rmap",
+    "no sync": "khugepaged_sync",
 }
 #: The call that a flaw is about, if not every program of a file shows it.
-_ABOUT = {"no look at reclaim": "reclaim", "rmap first": "mkclean"}
+_ABOUT = {"no look at reclaim": "reclaim", "rmap first": "mkclean", "no sync": "khugepaged"}
 
 
 def _is_chosen(sketch: Sketch, number: int, flaw: str) -> bool:
@@ -111,4 +112,5 @@ def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str) -
         assert found.verdict == slow, f"{sketch.said}: {small}"
         compared[slow] += 1
     assert compared["safe"] > 5
-    assert bool(compared["bug"]) == bool(flaw)
+    flushes_wait = (flaw, arch) == ("no sync", "x86")  # for GUP-fast, which they interrupt
+    assert bool(compared["bug"]) == bool(flaw and not flushes_wait)

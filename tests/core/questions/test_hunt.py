@@ -142,6 +142,35 @@ def test_a_page_that_leaves_the_reverse_map_before_its_flush_is_found(
     assert found.findings[0].explained
 
 
+@pytest.mark.parametrize(
+    ("arch", "kernel", "settings", "invariant", "commit"),
+    [
+        ("arm64", "7.3.4", ("kernel.khugepaged_sync=false",), "gup-fast", "2ba99c5e0881"),
+        ("arm64", "5.10.148", (), "gup-fast", "2ba99c5e0881"),
+        ("x86", "5.10.159", (), "walk-cache", "3ef938c35035"),
+    ],
+)
+def test_a_collapse_that_does_not_wait_for_walkers_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+    arch: str,
+    kernel: str,
+    settings: tuple[str, ...],
+    invariant: str,
+    commit: str,
+) -> None:
+    other = ("gup @[0:4K]",) if invariant == "gup-fast" else ("spin",)
+    found = _hunt(
+        monkeypatch,
+        arch,
+        kernel,
+        settings,
+        size=2,
+        only=lambda one: one.has("khugepaged") and other in one.processes[0] and one.threads == 2,
+    )
+    assert _fixes(found) == [(invariant, [commit])]
+    assert found.findings[0].explained
+
+
 def test_a_dsb_that_waits_for_no_other_cpu_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _hunt(
         monkeypatch,

@@ -1,0 +1,132 @@
+"""khugepaged collapses a page table of an explored program: its pages are copied into a huge page, and freed.
+
+pmdp_collapse_flush() clears the PMD entry and flushes. Then the pages' references are looked at: with one that GUP-fast
+holds the table is put back. Otherwise each page is copied and let go of, and the table is deposited; it is freed,
+without a grace period, when the huge page is dropped, which may be at any time later. The huge page itself is left
+out: later calls find nothing mapped there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shootdown._machine import ops as o
+from shootdown._machine.functions import function
+from shootdown._machine.label import Label
+from shootdown._mm.calls import SCRATCH
+from shootdown._mm.ordinary import INVARIANTS, QUEUE, Ordinary
+
+_GUP_FAST = INVARIANTS.index("gup-fast")
+
+
+class Collapse:
+    """Write the collapse of page tables.
+
+    Args:
+        calls: the other calls.
+    """
+
+    def __init__(self, calls: Ordinary) -> None:
+        self.calls = calls
+        self.asm = calls.asm
+        self.lowering = calls.lowering
+
+    @function("collapse_huge_page", "mm/khugepaged.c")
+    def collapse(self, atoms: Sequence[int], vmas: Sequence[int]) -> None:
+        """Write the collapse of one table by a task that works on its mm.
+
+        Args:
+            atoms: all that the table maps.
+            vmas: the variables that are zero once a VMA of these is gone.
+        """
+        calls, asm, model = self.calls, self.asm, self.calls.model
+        slot, mmap = model.slot_of(atoms[0]), model.locks.mmap
+        given_up, over = model.label(), model.label()
+        calls.enter_kernel("khugepaged runs")
+        asm.set(o.SLOT, slot)
+        with asm.because("khugepaged"):
+            asm.lock(mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+            for vma in vmas:
+                asm.v_load(o.SCRATCH, vma, text="hugepage_vma_revalidate: is the VMA there still?")
+                asm.jump_zero(o.SCRATCH, over)
+            asm.load_pud(o.CLASS, text="read the PMD entry")
+            asm.jump_zero(o.CLASS, over)
+            calls.lock_rmap(write=True)
+            self.pmdp_collapse_flush(slot)
+            if model.kernel.khugepaged_sync:
+                calls.gathers.sync("a page table was withdrawn")
+            self._isolate(slot, atoms, given_up)
+            with asm.if_nonzero(QUEUE):
+                asm.set_pud(calls.mm, text="pmd_populate: the table goes back")
+                calls.unlock_rmap(write=True)
+                asm.jump(over)
+            calls.unlock_rmap(write=True)
+            self._copy(slot, atoms)
+            asm.unlock(mmap, index=1, write=True, text="mmap_lock")
+            calls.reached("returned")
+            asm.user_mode(True, text="returns to user mode")
+            self._drop_later(slot)
+            self._end(over)
+
+    def _end(self, over: Label) -> None:
+        asm, end = self.asm, self.calls.model.label()
+        asm.jump(end)
+        asm.place(over)
+        asm.unlock(self.calls.model.locks.mmap, index=1, write=True, text="mmap_lock")
+        asm.user_mode(True, text="returns to user mode")
+        asm.place(end)
+
+    @function("pmdp_collapse_flush", "mm/pgtable-generic.c")
+    def pmdp_collapse_flush(self, slot: int) -> None:
+        """Write the clearing of the PMD entry and its flush."""
+        asm, pages = self.asm, self.calls.model.slot_pages
+        asm.clear_pud(text="pmdp_huge_get_and_clear")
+        self.calls.reached("a copy was alive")
+        asm.request(
+            SCRATCH, cleared=o.CLEARED_PTES, lo=slot * pages, hi=(slot + 1) * pages, text="the table's range"
+        )
+        self.lowering.flush_collapsed_pmd(asm, SCRATCH)
+
+    def _isolate(self, slot: int, atoms: Sequence[int], given_up: Label) -> None:
+        """Write __collapse_huge_page_isolate(): register QUEUE says whether GUP-fast holds a page."""
+        asm = self.asm
+        lock = self.calls.model.locks.ptl + slot
+        with asm.function("__collapse_huge_page_isolate", "mm/khugepaged.c"):
+            asm.lock(lock, write=True, sleeps=False, text="page-table lock")
+            for atom in atoms:
+                asm.v_load(
+                    o.SCRATCH, self.calls.pins[atom].references, text="are there references of others?"
+                )
+                with asm.if_nonzero(o.SCRATCH):
+                    asm.set(QUEUE, 1)
+                    asm.jump(given_up)
+            asm.place(given_up)
+            asm.unlock(lock, write=True, text="page-table lock")
+
+    def _copy(self, slot: int, atoms: Sequence[int]) -> None:
+        """Write __collapse_huge_page_copy(): each page is copied, its entry cleared, and the page freed."""
+        calls, asm = self.calls, self.asm
+        lock = calls.model.locks.ptl + slot
+        with asm.function("__collapse_huge_page_copy", "mm/khugepaged.c"):
+            for atom in atoms:
+                asm.lock(lock, write=True, sleeps=False, text="page-table lock")
+                asm.entry_load(o.SCRATCH, atom, text="read the PTE of the withdrawn table")
+                asm.entry_store(atom, 0, text="ptep_clear: the page was copied")
+                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                    asm.v_xchg(calls.pins[atom].replaced, 1, QUEUE, text="the page is replaced by its copy")
+                    asm.v_load(QUEUE, calls.pins[atom].pinned)
+                    calls.model.fail_if(QUEUE, 1, _GUP_FAST, "a page that GUP-fast returned was replaced")
+                    asm.put_frames(o.SCRATCH, text="folio_remove_rmap_pte: the page is freed")
+                    calls.reached("freed")
+                asm.unlock(lock, write=True, text="page-table lock")
+
+    def _drop_later(self, slot: int) -> None:
+        """Write what may happen later: the huge page is dropped, and the table that is deposited with it freed."""
+        asm = self.asm
+        with asm.function("zap_deposited_table", "mm/huge_memory.c"):
+            asm.set(o.SLOT, slot)
+            asm.set(o.CLASS, self.calls.mm + 1)
+            asm.table_state(
+                o.TABLE_FREED, text="the huge page is dropped; its deposited table is freed at once"
+            )
+            self.calls.reached("table freed")
