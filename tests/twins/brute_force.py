@@ -527,7 +527,9 @@ class Watched:
 
         def back(s: State) -> None:
             which = self.taken_w if call.name == "mprotect" else self.taken
-            if call.name not in _KEEPS_ADDRESSES:  # the right of truncation is the page, wherever it is mapped
+            if (
+                call.name not in _KEEPS_ADDRESSES
+            ):  # the right of truncation is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
             s[self.gather + me] = _EMPTY
