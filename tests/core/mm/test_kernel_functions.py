@@ -18,6 +18,8 @@ SOURCES = {
 SCENARIO = "a scenario re-enacts a part of it"
 TWO_MODELS = "timed runs count the pages of a mapping, explored ones have atoms, and a scenario re-enacts it"
 ALLOWED: dict[str, tuple[int, str]] = {
+    "__collapse_huge_page_copy": (2, SCENARIO),
+    "__collapse_huge_page_isolate": (2, SCENARIO),
     "__split_huge_pmd_locked": (2, SCENARIO),
     "__tlbi_sync_s1ish": (2, "stories name only what the erratum adds, the barrier is told as its caller's"),
     "__unmap_hugepage_range": (2, SCENARIO),
@@ -25,7 +27,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "bio_endio": (2, SCENARIO),
     "change_protection": (3, TWO_MODELS),
     "change_pte_range": (2, SCENARIO),
-    "collapse_huge_page": (2, SCENARIO),
+    "collapse_huge_page": (3, SCENARIO),
     "contpte_convert": (2, SCENARIO),
     "do_anonymous_page": (3, SCENARIO),
     "dup_mmap": (2, "the copy of one hugetlb VMA is told under the function that copies them all"),
@@ -40,8 +42,8 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "move_page_tables": (2, TWO_MODELS),
     "move_ptes": (2, TWO_MODELS),
     "munmap": (3, SCENARIO),
-    "pmdp_collapse_flush": (4, SCENARIO),
     "page_vma_mkclean_one": (3, SCENARIO),
+    "pmdp_collapse_flush": (5, SCENARIO),
     "ptep_clear_flush": (3, SCENARIO),
     "set_tlb_ubc_flush_pending": (2, TWO_MODELS),
     "shrink_folio_list": (3, SCENARIO),
@@ -51,6 +53,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "try_to_unmap_one": (4, SCENARIO),
     "unmap_mapping_range": (2, TWO_MODELS),
     "wp_page_copy": (2, SCENARIO),
+    "zap_deposited_table": (2, SCENARIO),
     "zap_pte_range": (7, TWO_MODELS),
 }
 
