@@ -87,7 +87,7 @@ def _is_chosen(sketch: Sketch, number: int, flaw: str) -> bool:
     if sketch.kind == "hugetlb" or (sketch.has("mkclean") and sketch.has("reclaim")):
         return False
     if about:
-        return sketch.has(about) and (sketch.kind == "file" or not number % 4)
+        return sketch.has(about) and (sketch.kind == "file" or sketch.has("gup") or not number % 4)
     return sketch.kind == "file" or not number % 14
 
 

@@ -56,6 +56,23 @@ def test_a_program_has_the_verdict_of_its_scenario_with_the_fix_and_without(
         assert _verdict(program, arch, settings=settings) == _verdict(name, arch, settings=as_scenario)
 
 
+@pytest.mark.parametrize(
+    ("arch", "kernel", "verdict"),
+    [
+        ("arm64", "5.10.100", "bug"),
+        ("arm64", "5.10.148", "bug"),
+        ("arm64", "5.10.159", "safe"),
+        ("powerpc", "5.10.147", "safe"),
+        ("powerpc", "5.10.148", "bug"),
+        ("powerpc", "5.10.159", "safe"),
+    ],
+)
+def test_khugepaged_against_gup_fast_is_as_its_scenarios(arch: str, kernel: str, verdict: str) -> None:
+    """2ba99c5e0881; bedf03416913 took powerpc's own IPI out."""
+    program = _heap("touch heap write", "khugepaged heap", size="2M", other=["gup heap"])
+    assert _verdict(program, arch, kernel)[0] == verdict
+
+
 @pytest.mark.parametrize("kernel", ["6.15", "6.16", "7.0"])
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
 def test_unshare_gup_is_as_its_scenario_where_walk_caches_are_flushed(arch: str, kernel: str) -> None:
@@ -170,6 +187,15 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
         (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
         (_heap("touch heap", "munmap heap", "touch heap"), "unmapped is not explored yet"),
         (_heap("touch heap", "mprotect heap write"), "mprotect() that gives a right is not explored yet"),
+        (_heap("touch heap", "khugepaged heap[0:4K]", size="2M"), "collapsed is a whole page table, of 2M"),
+        (
+            _heap("touch heap", "reclaim heap", size="8K", other=["munmap heap[0:4K]"]),
+            "reclaim of pages that other statements treat apart is not explored yet",
+        ),
+        (
+            _heap("touch heap", "mkclean heap", kind="file", other=["reclaim heap"]),
+            "reclaim of a page that is written back is not explored yet",
+        ),
         (_huge("munmap pool", "touch pool"), "an access to hugetlb memory after another statement"),
         (
             {
