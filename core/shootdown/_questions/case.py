@@ -58,7 +58,7 @@ class Patching(Protocol):
     def name(self) -> str: ...
     @property
     def elsewhere(self) -> tuple[str, ...]: ...
-    def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch: ...
+    def applied(self, arch: str, settings: Mapping[str, str], release: str = ...) -> AppliedPatch: ...
 
 
 P = TypeVar("P", bound=Program)
@@ -161,7 +161,7 @@ def prepare(question: Question[P]) -> Case[P]:
     named = resolve(question.kernel, architecture) if question.switches is None else question.switches
     kernel = set_kernel(named, settings, architecture)
     if question.patch is not None:
-        patch = question.patch.applied(architecture.name, settings)
+        patch = question.patch.applied(architecture.name, settings, kernel.release)
         kernel = attrs.evolve(
             kernel,
             name=f"{kernel.name}+{patch.name}",

@@ -17,6 +17,7 @@ from shootdown._questions.called import called
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.parameter import read_values
 from shootdown._values.patch import AppliedPatch, Patch, marks_of
+from shootdown._values.renames import outdated, written_as
 from shootdown._values.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -54,17 +55,27 @@ class PatchFile:
             if arch and arch not in there_are
         )
 
-    def applied(self, arch: str, settings: Mapping[str, str]) -> AppliedPatch:
+    def applied(self, arch: str, settings: Mapping[str, str], release: str = "") -> AppliedPatch:
         """Return the patch as it applies on an architecture.
 
         Args:
             arch: its name.
             settings: what-ifs; those that start with `patch.` set its switches.
+            release: the release; functions have the names that it gives them, or later ones. Empty for any.
 
         Raises:
-            ShootdownError: a switch is unknown or its value out of range, or nothing is replaced there.
+            ShootdownError: a switch is unknown or its value out of range, or nothing is replaced there; or a function
+                has another name on the release.
         """
-        functions = {name: function for name, on, function in self.functions if on in ("", arch)}
+        functions: dict[str, Callable[..., None]] = {}
+        here = [(name, function) for name, on, function in self.functions if on in ("", arch)]
+        for name, function in here:
+            renamed = outdated(name, release)
+            if renamed is not None and (renamed.after, function) not in here:
+                raise ShootdownError(
+                    f"patch {self.file}: {name}() is called {renamed.after}() since {renamed.since} ({renamed.source})"
+                )
+            functions[written_as(name)] = function
         if not functions:
             on = ", ".join(dict.fromkeys(on for _, on, _ in self.functions))
             raise ShootdownError(f"patch {self.file} replaces nothing on {arch}: it is for {on}")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import shootdown
+from shootdown._machine.functions import DECLARED
 from shootdown._questions.case import Case
 from shootdown._questions.compare import cases
 from shootdown._questions.difference import diff
@@ -18,6 +19,7 @@ from shootdown._questions.explore import explorations, explore_case
 from shootdown._questions.history import history
 from shootdown._questions.matrix import jobs, run_job
 from shootdown._values.errors import ShootdownError
+from shootdown._values.renames import RENAMES
 from shootdown._values.workload import Workload
 
 EXAMPLES = Path(__file__).parents[3] / "docs/examples/patches"
@@ -292,6 +294,36 @@ def test_proposals_as_patches_have_the_verdicts_of_the_switches(patch: str, arch
             found = explore_case(case)
             verdicts.append((found.verdict, found.invariant))
         assert verdicts[0] == verdicts[1]
+
+
+# --- names by release
+
+
+def _names(*names: str) -> str:
+    marks = "".join(f'@replaces("{name}")\n' for name in names)
+    return marks + "def walked(call, walk):\n    call.original()\n"
+
+
+def test_a_function_goes_by_the_name_of_the_release_or_a_later_one(tmp_path: Path) -> None:
+    for names, kernel in ((["gup_pgd_range"], "6.1"), (["gup_fast_pgd_range"], "7.0")):
+        assert row(written(tmp_path, _names(*names)), kernel, walkers=1).kernel == f"{kernel}+mine"
+    both = written(tmp_path, _names("gup_pgd_range", "gup_fast_pgd_range"))
+    assert [row(both, kernel, walkers=1).kernel for kernel in ("6.1", "7.0")] == ["6.1+mine", "7.0+mine"]
+
+
+def test_an_old_name_on_a_new_release_is_told_the_new_one(tmp_path: Path) -> None:
+    said = r"gup_pgd_range\(\) is called gup_fast_pgd_range\(\) since 6.10 \(23babe1934d7"
+    with pytest.raises(ShootdownError, match=said):
+        row(written(tmp_path, _names("gup_pgd_range")), "7.0", walkers=1)
+    emptied = '@replaces("try_get_and_clear_pmd")\ndef f(call, g, count, lo, queue):\n    call.original()\n'
+    with pytest.raises(ShootdownError, match=r"is called zap_empty_pte_table\(\) since 7.2"):
+        row(written(tmp_path, emptied), "7.3")
+
+
+def test_each_renamed_function_is_written_under_one_of_its_names() -> None:
+    for one in RENAMES:
+        assert one.written in (one.before, one.after)
+        assert one.written in DECLARED
 
 
 # --- fields of a patch
