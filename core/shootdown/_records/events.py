@@ -343,7 +343,13 @@ class EventsPart:
         return tuple(found)
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the shootdowns of user pages."""
+        """Return the shootdowns of user pages; without a CPU column the sends, whose targets are not known."""
+        if self.no_cpu and not self.groups.whole:
+            return tuple(
+                Cell("", pages, None, count)
+                for (reason, pages), count in sorted(self.flushes.items())
+                if reason == reasons.SEND and pages != -2
+            )
         return tuple(
             Cell(path, pages, targets, count)
             for (path, pages, targets), count in sorted(self.groups.cells.items())

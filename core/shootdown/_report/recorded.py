@@ -132,7 +132,7 @@ def _events(part: EventsPart, width: int) -> Iterator[str]:
         cells = sorted(part.cells(), key=lambda cell: -cell.count)
         if cells:
             rows = [
-                [cell.path or _UNTOLD, pages(cell.pages), exact(cell.targets or 0), _number(cell.count)]
+                [cell.path or _UNTOLD, pages(cell.pages), _targets(cell.targets), _number(cell.count)]
                 for cell in cells[:_ROWS]
             ]
             if len(cells) > _ROWS:
@@ -171,6 +171,13 @@ def _events(part: EventsPart, width: int) -> Iterator[str]:
 
 def _shootdowns(part: EventsPart) -> str:
     groups = part.groups
+    if part.no_cpu and not groups.whole:
+        sent = _count(part.of_reason(reasons.SEND), "shootdown")
+        got = _count(part.of_reason(reasons.REMOTE, reasons.WRONG), "answer")
+        return (
+            f"{sent} sent and {got} in {time(part.span_ns)} ({part.form}); there is no CPU column, so that nothing "
+            "tells which belong together."
+        )
     answers = sum(cell.count * (cell.targets or 0) for cell in part.cells())
     found = [
         f"{exact(groups.whole)} whole shootdown{'' if groups.whole == 1 else 's'} in {time(part.span_ns)} ({part.form})"
@@ -223,6 +230,10 @@ def _reasons(flushes: Mapping[tuple[int, int], Any], write: Callable[[Any], str]
         if reason == reasons.SWITCH and set(mine) == {0}:
             meaning += " and nothing had to be flushed"
         yield f"{write(total)}{unit} {name}: {meaning} ({shown}{more})"
+
+
+def _targets(number: int | None) -> str:
+    return "?" if number is None else exact(number)
 
 
 def _of_pages(number: int) -> str:

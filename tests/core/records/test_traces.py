@@ -384,3 +384,14 @@ def test_a_clock_that_goes_back_begins_another_trace(recorded: Read) -> None:
     found = recorded(OLD, OLD)
     assert events(found).jumps == 1
     assert cells(found) == {("", 3, 2): 2, ("", -1, 1): 2}
+
+
+def test_events_without_a_cpu_are_counted_and_not_put_together(recorded: Read) -> None:
+    found = recorded(
+        """\
+        app 1234 5521.000100: tlb:tlb_flush: pages:2 reason:remote ipi send (4)
+        app 1235 5521.000110: tlb:tlb_flush: pages:2 reason:remote shootdown (1)
+        """
+    )
+    assert cells(found) == {("", 2, None): 1}
+    assert any("no CPU column" in text for text in found.unknown)
