@@ -24,7 +24,7 @@ from shootdown._questions.hunt import grounds
 from shootdown._questions.hunt_batch import Batches
 from shootdown._questions.hunt_ground import Ground, explored
 from shootdown._values.setup import Setup
-from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
+from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE, SAFE
 
 _MOST = 300_000
 #: Grounds: today's kernels, an old one, a guest whose vCPUs are preempted, and old fixes turned off.
@@ -56,6 +56,9 @@ def _compared(ground: Ground, sketches: Sequence[Sketch]) -> dict[str, int]:
         if one is None:
             assert written.verdict == NOT_APPLICABLE or sketch.has("touch"), sketch.said
             continue
+        if INCONCLUSIVE in (one.verdict, written.verdict):  # one that is linked has more states
+            assert {one.verdict, written.verdict} <= {INCONCLUSIVE, SAFE}, sketch.said
+            continue
         assert (one.verdict, one.invariant) == (written.verdict, written.invariant), sketch.said
         found[one.verdict] = found.get(one.verdict, 0) + 1
     return found
@@ -82,7 +85,7 @@ def test_all_linked_programs_of_two_calls_have_the_verdicts_of_written_ones(
     every = list(programs(ground.scene, 2))
     found = _compared(ground, every)
     assert found["safe"] > 300
-    assert ("bug" in found) == (name not in ("powerpc", "guest"))
+    assert ("bug" in found) == (name != "powerpc")
     record_property("sample", json.dumps({
         "what": f"linked programs of two calls: {name}", "against": "the same programs, written",
         "seed": 0, "count": len(every), "result": "equal", "seconds": round(time.process_time() - began),
