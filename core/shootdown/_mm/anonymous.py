@@ -122,9 +122,12 @@ class Anonymous:
         self.gathers.begin(OUTER)
         zap(queue)
         self.gathers.end_vma(OUTER)
-        with self.asm.function("free_pgtables", "mm/memory.c"):
+
+        def free_tables() -> None:
             self.gathers.change_page_size(OUTER, huge=False)
             free(queue)
+
+        self.calls.free_pgtables(free_tables)
         self.gathers.finish(OUTER)
 
     def mremap(

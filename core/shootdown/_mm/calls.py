@@ -50,6 +50,15 @@ class Calls:
             yield
             self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
 
+    @function("free_pgtables", "mm/memory.c")
+    def free_pgtables(self, free: Callable[[], None]) -> None:
+        """Write free_pgtables(): the tables that no VMA uses any more go.
+
+        Args:
+            free: writes which tables that are, and how they go.
+        """
+        free()
+
     @function("gup_fast", "mm/gup.c")
     def gup_fast(self, walk: Callable[[], None], slot: int | None = None) -> None:
         """Write gup_fast(): interrupts are off while it walks the page tables.
@@ -152,10 +161,13 @@ class Calls:
             if dirty_shared_pages:
                 self.zap_dirty(OUTER, dirty_shared_pages)
             others()
-            with asm.function("free_pgtables", "mm/memory.c"):
+
+            def free() -> None:
                 for m in mappings:
                     self.hugetlb.free_exclusive(OUTER, m)
                 self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
+
+            self.free_pgtables(free)
             self.gathers.finish(OUTER)
             self._shoot_lazies()
             asm.work("exit_ns", text="the rest of exit() and wait()")
@@ -233,12 +245,15 @@ class Calls:
             self.zap_vma(OUTER, m)
         geometry = self.lowering.geometry
         last = (upper_tables - 1) << (geometry.p4d_shift - geometry.page_shift)
-        with self.asm.function("free_pgtables", "mm/memory.c"):
+
+        def free() -> None:
             self.gathers.change_page_size(OUTER, huge=False)
             for m in mappings:
                 self.hugetlb.free_exclusive(OUTER, m)
                 self._free_folded(m)
             self.gathers.free_tables(OUTER, upper_tables, level, hi=last + 1)
+
+        self.free_pgtables(free)
         self.gathers.finish(OUTER)
 
     def madvise(self, *mappings: Mapping) -> None:

@@ -521,7 +521,8 @@ class Ordinary:
             self._begin_gather()
             self.zap_pte_range(atoms)
             self.gathers.end_vma(OUTER)
-            with asm.function("free_pgtables", "mm/memory.c"):
+
+            def free() -> None:
                 for number, (slot, others) in enumerate(slots.items()):
                     kept = self.model.label()
                     for vma in others:
@@ -536,6 +537,8 @@ class Ordinary:
                     with asm.aside():  # a bit that no frame has says that this call frees the table
                         asm.add(TAKEN, 1 << number)
                     asm.place(kept)
+
+            self.model.calls.free_pgtables(free)
             self.finish()
         self.returns(atoms)
         for number, slot in enumerate(slots):

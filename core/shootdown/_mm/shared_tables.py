@@ -105,11 +105,17 @@ class SharedTables:
             with asm.function("pmd_populate", "mm/memory.c"):
                 asm.table_state(o.TABLE_REUSED, text="the table maps memory of its own")
                 self.reached("reused", "a copy was alive")
-        with asm.function("free_pgtables", "mm/memory.c"), asm.because("munmap"):
-            gathers.begin(OUTER)
-            asm.clear_pud(text="pud_clear")
-            asm.gather_slot(OUTER, 0, 1, flags=o.FREED_TABLES, cleared=o.CLEARED_PUDS, text="pmd_free_tlb")
-            gathers.finish(OUTER)
-            self.model.free_table()
-            self.reached("freed", "a copy was alive")
+
+        def free() -> None:
+            with asm.because("munmap"):
+                gathers.begin(OUTER)
+                asm.clear_pud(text="pud_clear")
+                asm.gather_slot(
+                    OUTER, 0, 1, flags=o.FREED_TABLES, cleared=o.CLEARED_PUDS, text="pmd_free_tlb"
+                )
+                gathers.finish(OUTER)
+                self.model.free_table()
+                self.reached("freed", "a copy was alive")
+
+        self.model.calls.free_pgtables(free)
         asm.place(over)

@@ -45,11 +45,14 @@ def _build_gup(scene: Setup) -> Problem:
             gathers.cleared(1, huge=False)
             asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="clear the PTE")
         gathers.end_vma(OUTER)
-        with asm.function("free_pgtables", "mm/memory.c"):
+
+        def free() -> None:
             asm.set(o.SLOT, 0)
             asm.set(o.CLASS, 1)
             asm.v_store(pmd, 0, text="pmd_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
+
+        model.calls.free_pgtables(free)
         gathers.finish(OUTER)
         model.free_table()
         asm.reached(_FREED)

@@ -105,9 +105,12 @@ def _unmap(model: Model, table: _Table) -> None:
         asm.jump_zero(o.SCRATCH, apart)
         asm.reached(_WHILE)
         asm.place(apart)
-    with asm.function("free_pgtables", "mm/memory.c"):
+
+    def free() -> None:
         asm.v_add(table.users, -1, o.SCRATCH)
         _put_table(model, table, "pud_clear; pmd_free_tlb")
+
+    model.calls.free_pgtables(free)
     asm.place(over)
     _check(model, table)
 

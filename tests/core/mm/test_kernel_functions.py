@@ -36,7 +36,6 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "flush_tlb_range": (2, SCENARIO),
     "folio_clear_dirty_for_io": (2, SCENARIO),
     "folio_mkclean": (2, SCENARIO),
-    "free_pgtables": (7, TWO_MODELS),
     "huge_pmd_unshare": (2, SCENARIO),
     "madvise": (2, SCENARIO),
     "move_page_tables": (2, TWO_MODELS),

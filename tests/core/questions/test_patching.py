@@ -89,6 +89,18 @@ def test_a_function_can_call_another_kernel_function_by_name(tmp_path: Path) -> 
     assert row(written(tmp_path, text)).counts["sync_broadcasts"] == row(None).counts["sync_broadcasts"] + 1
 
 
+def test_a_function_that_gets_what_writes_its_body_can_be_wrapped_or_left_out(tmp_path: Path) -> None:
+    """A flush reaches lazy CPUs only if free_pgtables() has queued a page table."""
+    wrapped = written(
+        tmp_path, '@replaces("free_pgtables")\ndef f(call, free):\n    call.original()\n', "same.py"
+    )
+    without = written(tmp_path, '@replaces("free_pgtables")\ndef f(call, free):\n    pass\n', "without.py")
+    given = {"workload": "anonymous", "threads": 2, "state": "lazy"}
+    assert row(wrapped, **given).counts == row(None, **given).counts
+    assert row(None, **given).counts["flush_ipis"] == 2
+    assert row(without, **given).counts["flush_ipis"] == 0
+
+
 def test_a_row_is_called_by_kernel_and_file_and_says_what_was_replaced(tmp_path: Path) -> None:
     about = 'PATCH = Patch(subject="skip it", message_id="1@x", note="v2")\n'
     found = row(written(tmp_path, about + SYNC + "    pass\n"))
@@ -212,7 +224,7 @@ def test_diff_of_one_release_twice_says_how_to_ask_for_the_patch_alone() -> None
             '@replaces("tlb_flush", arch="arm64")\ndef f(call, g): pass\n',
             "replaces nothing on x86: it is for arm64",
         ),
-        ('@replaces("free_pgtables")\ndef f(call): pass\n', "written in place"),
+        ('@replaces("munmap")\ndef f(call): pass\n', "written in place"),
         (
             '@replaces("contpte_convert")\ndef f(call, block): pass\n',
             "there is no kernel function contpte_convert",
