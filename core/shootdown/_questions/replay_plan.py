@@ -29,6 +29,7 @@ _STATEMENTS = {
     "munmap": "each P of M { munmap it }",
     "mmap over": "each P of M { munmap it }",
     "truncate": "each P of M { punch it }",
+    "mkclean": "each P of M { mkclean it }",
     "migration": "each P of M { migrate it }",
     "reclaim": "each P of M { reclaim it }",
     "madvise": "each P of M { madvise it DONTNEED }",
@@ -46,11 +47,14 @@ _ASSUMED = {
 }
 #: Those that fork, and those whose memory one process alone may map.
 _FORKS, _ALONE = ("COW", "fork"), ("migration", "reclaim")
+#: Those of a page each, and those of memory of a file.
+_SINGLE, _FILES = ("COW", "mkclean", *_ALONE), ("truncate", "mkclean")
 #: How a person writes it in a few words.
 SHORT = {
     "munmap": "munmap",
     "mmap over": "munmap",
     "truncate": "punch",
+    "mkclean": "mkclean",
     "migration": "migrate",
     "reclaim": "reclaim",
     "madvise": "madvise DONTNEED",
@@ -61,7 +65,6 @@ SHORT = {
 }
 #: Why other paths have no statement.
 _NONE = {
-    "mkclean": "mkclean is explored, and not counted yet",
     "NUMA balancing": "no statement takes rights for NUMA hints",
     "khugepaged": "how much of a huge page was mapped is not in a recording: write a program with khugepaged",
     "mremap": "mremap is counted for hugetlb memory alone",
@@ -164,7 +167,7 @@ def plan(recording: Recording, *, targets_times: float = 1.0) -> Plan:
     )
     assumed += [_ASSUMED[path] for path in dict.fromkeys(one.path for one in statements) if path in _ASSUMED]
     if any(
-        cell.pages is not None and cell.pages < 0 and cell.path not in (*_FORKS, *_ALONE) for cell in kept
+        cell.pages is not None and cell.pages < 0 and cell.path not in ("fork", *_SINGLE) for cell in kept
     ):
         assumed.append(f"`all pages` is written as {ALL_PAGES} pages, more than are flushed one by one")
     if any((cell.pages or 0) > _MOST_PAGES for cell in kept):
@@ -233,7 +236,7 @@ def _statement(cell: Cell, per: float, targets_times: float) -> Statement:
     pages = cell.pages
     if pages is not None:
         pages = ALL_PAGES if pages < 0 else min(max(pages, 1), _MOST_PAGES)
-    if cell.path == "COW" or cell.path in _ALONE:
+    if cell.path in _SINGLE:
         pages = 1
     return Statement(cell.path, _STATEMENTS[cell.path], pages, targets, cell.count, times)
 
@@ -263,13 +266,13 @@ def _program(
             measured.append(f"repeat {one.times} {{ fork F; wait F }}")
             continue
         name = f"m{number}"
-        if one.pages is None and one.path not in ("COW", *_ALONE):
+        if one.pages is None and one.path not in _SINGLE:
             memory.append(f'{name} = {{ kind = "anonymous", size = "$pages", alone = false }}')
             measured.append(_repeated(one, name))
             continue
         pages = one.pages or 1
         memory.append(
-            f'{name} = {{ kind = "{"file" if one.path == "truncate" else "anonymous"}", '
+            f'{name} = {{ kind = "{"file" if one.path in _FILES else "anonymous"}", '
             f'size = "{_PAGE * pages * one.times}K", alone = false }}'
         )
         before.append(f"touch {name} write")
@@ -279,7 +282,7 @@ def _program(
     parameters = []
     if unknown_targets:
         parameters.append("targets = 1")
-    if any(one.pages is None and one.path not in (*_FORKS, *_ALONE) for one in statements):
+    if any(one.pages is None and one.path not in ("fork", *_SINGLE) for one in statements):
         parameters.append('pages = "4K"')
     lines = _comments(recording, statements, left_out, assumed, unit)
     lines += [f'summary = "a replay of {_told(recording)}"', ""]

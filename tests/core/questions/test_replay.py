@@ -18,7 +18,7 @@ from shootdown._values.errors import ShootdownError
 Write = Callable[[str], Path]
 
 #: Each shootdown: path, pages and CPUs that answer.
-ALONE = (("migration", 1, 2), ("reclaim", -1, 3), ("truncate", 2, 1))
+ALONE = (("migration", 1, 2), ("reclaim", -1, 3), ("truncate", 2, 1), ("mkclean", 1, 2))
 KINDS = (("munmap", 3, 2), ("madvise", 1, 1), ("mprotect", 2, 3), ("COW", 1, 2), ("fork", -1, 2), ("", 40, 3))
 _STACKS = {
     "munmap": "__x64_sys_munmap",
@@ -30,6 +30,7 @@ _STACKS = {
     "migration": "try_to_migrate_one",
     "reclaim": "arch_tlbbatch_flush",
     "truncate": "unmap_mapping_range",
+    "khugepaged": "collapse_huge_page",
 }
 
 
@@ -96,18 +97,24 @@ def test_many_of_a_kind_are_fewer_in_the_program_and_it_says_so(write: Write) ->
 
 
 def test_what_has_no_statement_is_left_out_with_its_reason(write: Write) -> None:
-    made = plan(read(write(trace((("mkclean", 1, 1), ("munmap", 1, 1)), 3))))
-    assert made.left_out == (("mkclean", 3, "mkclean is explored, and not counted yet"),)
-    assert "Left out: 3 of mkclean" in made.text
-    with pytest.raises(ShootdownError, match="not counted yet"):
-        plan(read(write(trace((("mkclean", 1, 1),)))))
+    made = plan(read(write(trace((("khugepaged", 1, 1), ("munmap", 1, 1)), 3))))
+    assert made.left_out == (
+        (
+            "khugepaged",
+            3,
+            "how much of a huge page was mapped is not in a recording: write a program with khugepaged",
+        ),
+    )
+    assert "Left out: 3 of khugepaged" in made.text
+    with pytest.raises(ShootdownError, match="write a program with khugepaged"):
+        plan(read(write(trace((("khugepaged", 1, 1),)))))
 
 
 def test_what_needs_memory_of_its_own_is_left_out_beside_fork(write: Write) -> None:
     alone = plan(read(write(trace(ALONE))))
-    assert {one.path for one in alone.statements} == {"migration", "reclaim", "truncate"}
+    assert {one.path for one in alone.statements} == {"migration", "reclaim", "truncate", "mkclean"}
     beside = plan(read(write(trace((*ALONE, ("COW", 1, 2))))))
-    assert {one.path for one in beside.statements} == {"truncate", "COW"}
+    assert {one.path for one in beside.statements} == {"truncate", "mkclean", "COW"}
     assert beside.left_out == (
         ("migration and reclaim", 2, "memory that fork() shares is not migrated or reclaimed here"),
     )
