@@ -1,6 +1,7 @@
 """The arm64 machines that kernels run on: CPU model, features and TLBs.
 
-Costs are in `_costs.py`. TLB figures are the data side's. Cores since Cortex-A76 keep intermediate
+Costs are in `_costs.py`. Fetches and data have first levels of their own and share the
+second. Cores since Cortex-A76 keep intermediate
 results of walks in their second-level TLB, and Arm doesn't say how many (Cortex-A76 Technical Reference Manual,
 A5.2.3); here walk caches are caches of their own.
 
@@ -101,6 +102,10 @@ EMAG = _geometry(32, 1024, 4)
 # Cortex-A78. UNVERIFIED: 32 entries and 1024 in 4 ways.
 CORTEX_A78 = _geometry(32, 1024, 4)
 
+# The instruction side: 48 entries in Cortex-A76 (A5.2) and Cortex-A72 (5.2.1), as the data side has in Cortex-A76.
+# UNVERIFIED: that Neoverse V2, ThunderX2 and Cortex-A78 have as many for instructions as for data.
+EMAG_I = _geometry(48, 1024, 4)
+
 TCG = tcg_tlb(LEVELS)
 
 
@@ -111,6 +116,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="server with range operations: Neoverse V2 (AWS Graviton4, two sockets)",
         costs=_costs.NEOVERSE_V2,
         tlb=NEOVERSE_V2,
+        itlb=NEOVERSE_V2,
         arch=Arm64Platform(tlbi_erratum="4118414"),
         cpus=192,
     ),
@@ -119,6 +125,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="server without range operations: Neoverse N1 (AWS Graviton2)",
         costs=_costs.NEOVERSE_N1,
         tlb=NEOVERSE_N1,
+        itlb=NEOVERSE_N1,
         arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
         cpus=64,
     ),
@@ -127,6 +134,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="server without range operations: Ampere eMAG, 32 CPUs on one socket",
         costs=_costs.EMAG,
         tlb=EMAG,
+        itlb=EMAG_I,
         arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
         cpus=32,
     ),
@@ -135,6 +143,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="two-socket server without range operations: Cavium ThunderX2, four threads a core",
         costs=_costs.THUNDERX2,
         tlb=THUNDERX2,
+        itlb=THUNDERX2,
         arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
         cpus=224,
     ),
@@ -143,6 +152,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="phone or tablet without range operations: Cortex-A78 class (Snapdragon 888)",
         costs=_costs.CORTEX_A78,
         tlb=CORTEX_A78,
+        itlb=CORTEX_A78,
         arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
         cpus=8,
     ),
@@ -151,6 +161,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="phone or laptop with range operations: Cortex-X3 class (Snapdragon 8 Gen 2)",
         costs=_costs.CORTEX_X3,
         tlb=NEOVERSE_V2,
+        itlb=NEOVERSE_V2,
         arch=Arm64Platform(tlbi_erratum="4118414"),
         cpus=8,
     ),
@@ -159,6 +170,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="QEMU's own translator as the rows of the oracle were measured: cortex-a72, no range operations",
         costs=_costs.QEMU_TCG,
         tlb=TCG,
+        itlb=TCG,
         arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
         cpus=4,
     ),
@@ -167,6 +179,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="the same with the CPU model `max`, which has FEAT_TLBIRANGE",
         costs=_costs.QEMU_TCG,
         tlb=TCG,
+        itlb=TCG,
         arch=Arm64Platform(),
         cpus=4,
     ),

@@ -16,6 +16,11 @@ from shootdown.porting import costs_like
 IPIV = "KVM IPI virtualization v7, lore 20220304080725.18135-1-guang.zeng@intel.com"
 PV_IPI = "commit 4180bf1b655a, guest of 80 vCPUs on 2-socket Skylake 2.5 GHz"
 NOROV = "IPI benchmark, lore 20171219085010.4081-1-ynorov@caviumnetworks.com"
+X2APIC = "commit cc95a07fef06, 256 CPUs of two sockets: sending a broadcast takes 11 us, and took 33 us"
+WALK = (
+    "measured: a C loop that calls a function which walks three levels takes 1.6 ns, and 6.5 ns with return thunks, "
+    "in a 2-vCPU guest on AMD EPYC (Zen 4)"
+)
 STORM = "commit aa44284960d5 (lore 20220606180123.2485171-1-namit@vmware.com), 56-core Skylake"
 CEILING = "Hansen, lore 20140218193017.ECDF1089@viggo.jf.intel.com, IvyBridge i5-3320M"
 PTI_FLUSH = "Amit, lore 20190823224635.15387-1-namit@vmware.com, Xeon E5-2660 v4"
@@ -34,16 +39,28 @@ IDLE = "drivers/idle/intel_idle.c, spr_cstates (C1E 2 us, C6 290 us)"
 
 INTEL_SERVER = Costs(
     ipi_send_ns=Cost(
-        80, 200, 600, f"estimate: a part of the 1317 ns that a single IPI takes until it is handled ({IPIV})"
+        20,
+        50,
+        200,
+        f"estimate: a small part of the 1317 ns that a single IPI takes until it is handled ({IPIV})",
     ),
     ipi_send_each_ns=Cost(
-        100,
-        300,
-        600,
-        "estimate: two contended lines, a share of an ICR write. With ipi_answer_each_ns 0.43 us: a native "
-        "broadcast on 112 CPUs of ThunderX2 costs 18 dry runs, of 24 to 30 ns, a target "
-        f"({NOROV}), and under contention it is 1.1 to 1.5 us with the handler ({STORM})",
+        95,
+        280,
+        560,
+        "estimate: two contended lines of the call's queue, and 27 ns to find the target's cluster (see ipi_write_ns). "
+        "With ipi_answer_each_ns and a share of ipi_write_ns 0.43 us: a native broadcast on 112 CPUs of ThunderX2 "
+        f"costs 18 dry runs, of 24 to 30 ns, a target ({NOROV}), and under contention it is 1.1 to 1.5 us with the "
+        f"handler ({STORM})",
     ),
+    ipi_write_ns=Cost(
+        80,
+        250,
+        690,
+        f"estimate: an ICR write and its fences; high is all of the 11 us of {X2APIC}, for each of 16 clusters; the "
+        "rest of likely is 27 ns a target, in ipi_send_each_ns",
+    ),
+    ipi_scan_ns=Cost(40, 86, 180, f"{X2APIC}: 22 us less for 256 targets; high: a line of the other socket"),
     ipi_latency_ns=Cost(
         500,
         800,
@@ -135,6 +152,7 @@ INTEL_SERVER = Costs(
     zap_huge_ns=Cost(100, 300, 1_500, "estimate: a cold entry, one folio's reference and map count"),
     unshare_ns=Cost(60, 200, 1_000, "estimate: an atomic on the table's page, one entry, one counter"),
     skip_ns=Cost(1, 3, 20, "estimate: reading one entry of a table in order; high when its line is cold"),
+    visit_ns=Cost(1.2, 1.8, 7, f"estimate: three loads that hit L1, and a call; {WALK}"),
     exit_ns=Cost(30_000, 60_000, 250_000, f"estimate: 60 us ({GUEST}), as fork_ns"),
     syscall_ns=Cost(
         400, 1_200, 3_800, f"estimate: 1.8 us, half of mmap() with munmap() in a guest ({GUEST})"
@@ -147,7 +165,8 @@ INTEL_SERVER = Costs(
 INTEL_CLIENT = costs_like(
     "intel-server",
     INTEL_SERVER,
-    ipi_send_each_ns=Cost(60, 150, 350, "estimate: one ring, lines nearer than on intel-server"),
+    ipi_send_each_ns=Cost(55, 130, 310, "estimate: one ring, lines nearer than on intel-server"),
+    ipi_write_ns=Cost(60, 180, 500, "estimate: intel-server's at 4 to 5 GHz"),
     ipi_latency_ns=Cost(300, 600, 1500, "estimate: one die at 4 to 5 GHz, against intel-server"),
     ipi_handler_ns=Cost(150, 350, 900, "estimate: intel-server's at 4 to 5 GHz"),
     ipi_answer_each_ns=Cost(20, 60, 150, "estimate: intel-server's without a second socket"),
@@ -163,9 +182,9 @@ AMD_SERVER = costs_like(
     "intel-server",
     INTEL_SERVER,
     ipi_send_each_ns=Cost(
-        100,
-        350,
-        700,
+        95,
+        330,
+        660,
         "estimate: intel-server's and a little; a storm like the one there grows by 1.2 us (8 to 32 threads) "
         f"to 1.7 us (to 72 threads) a thread ({INVLPGB})",
     ),
@@ -192,13 +211,20 @@ AMD_SERVER_ZEN2 = costs_like("amd-server", AMD_SERVER)
 KVM_GUEST = costs_like(
     "intel-server",
     INTEL_SERVER,
-    ipi_send_ns=Cost(80, 200, 2_000, f"estimate: intel-server's; high with a VM exit ({VMCALL})"),
+    ipi_send_ns=Cost(20, 50, 200, "estimate: as intel-server; exits are in ipi_write_ns"),
     ipi_send_each_ns=Cost(
         300,
         800,
         2_350,
         f"{PV_IPI}, over 79 targets: a broadcast takes 75.7 us by the send-IPI hypercall, 92.8 us in cluster "
         "and 198 us in physical mode, a single IPI 2.5 us; less ipi_answer_each_ns. Low: without an exit",
+    ),
+    ipi_write_ns=Cost(
+        80,
+        250,
+        5_300,
+        f"estimate: native where exits are avoided; high: with an exit, {PV_IPI}: what 79 writes in physical mode take "
+        "longer than one hypercall, and 4 of them in cluster mode",
     ),
     ipi_latency_ns=Cost(
         800,

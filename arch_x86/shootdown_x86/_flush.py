@@ -25,6 +25,9 @@ _TLBFLUSH_H = "arch/x86/include/asm/tlbflush.h"
 #: An mm gets a global ASID when it runs on more than three CPUs (consider_global_asid(), v6.15).
 GLOBAL_ASID_CPUS = 4
 
+#: CPUs that one write can interrupt: an x2APIC cluster, xAPICs in logical flat mode (Intel SDM vol. 3A, 12.6.2).
+X2APIC_CLUSTER, XAPIC_FLAT = 16, 8
+
 #: By address bits. With PAE the PUD level is folded into the four page-directory pointers.
 _GEOMETRY = {
     32: geometry_of(X86_PAE),
@@ -124,6 +127,21 @@ class X86Lowering(Lowering):
     def global_asid_from_start(self) -> bool:
         """Whether every mm has a global ASID from the start: with a forced broadcast flush."""
         return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
+
+    def writes_of_ipis(self, cpus: int) -> tuple[int, int]:
+        """One MSR for each cluster of 16 x2APICs; without x2APIC two words for each CPU, or for all of up to eight.
+
+        arch/x86/kernel/apic/x2apic_cluster.c: __x2apic_send_IPI_mask(); apic_flat_64.c: flat_send_IPI_mask() in logical
+        flat mode, which can name eight CPUs; default_send_IPI_mask_sequence_phys() with more.
+        """
+        if self._cpu.x2apic:
+            return X2APIC_CLUSTER, 1
+        return (XAPIC_FLAT, 2) if cpus <= XAPIC_FLAT else (1, 2)
+
+    @property
+    def ipi_scan_misses(self) -> bool:
+        """Before cc95a07fef06, where IPIs go by x2APIC clusters."""
+        return self._own.ipi_scan_misses and self._cpu.x2apic
 
     @property
     def global_asid_rule(self) -> str:
@@ -341,9 +359,7 @@ class X86Lowering(Lowering):
         wakes_lazy = table_flags(self.kernel)
         if wakes_lazy:
             with asm.if_flags(g, wakes_lazy) as branch:
-                asm.send_flush_ipis(self._page_scope)
-                self._flush_here(asm, own_handler=False)
-                asm.wait_for_answers()
+                self._flush_there_and_here(asm, own_handler=False)
                 branch.otherwise()
                 self._send_filtered(asm)
         else:
@@ -354,8 +370,15 @@ class X86Lowering(Lowering):
         asm.drop_lazy_targets()
         if self._own.flush_checks_loaded_mm:
             asm.drop_targets_not_loaded()
+        self._flush_there_and_here(asm, own_handler=self._own.initiator_in_flush_mask)
+
+    def _flush_there_and_here(self, asm: Assembler, *, own_handler: bool) -> None:
+        """Flush on the targets and on this CPU: at the same time since 4ce94eabac16, here first before it."""
+        if not self._own.flushes_concurrently:
+            self._flush_here(asm, own_handler=own_handler)
         asm.send_flush_ipis(self._page_scope)
-        self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
+        if self._own.flushes_concurrently:
+            self._flush_here(asm, own_handler=own_handler)
         asm.wait_for_answers()
 
     def _flush_here(self, asm: Assembler, *, own_handler: bool) -> None:

@@ -56,6 +56,15 @@ class X86Kernel:
     initiator_in_flush_mask: bool = switch(
         True, "without freed_tables the initiator runs the remote handler too: one more in its TLB row"
     )
+    flushes_concurrently: bool = switch(
+        False,
+        "the initiator flushes its own TLB while it waits for others; otherwise before it interrupts them",
+    )
+    ipi_scan_misses: bool = switch(
+        True,
+        "__x2apic_send_IPI_mask() reads each target's logical APIC id from per-CPU data, a cache line for each; "
+        "otherwise from one array",
+    )
     lazy_mm_cpumask: bool = switch(
         False, "a CPU that switches to another mm stays in the old mm_cpumask until a later flush trims it"
     )
@@ -98,8 +107,16 @@ CHANGES: tuple[Change, ...] = (
         commit="4ce94eabac16",
         subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
         mainline="5.13-rc1",
-        sets={"initiator_in_flush_mask": False},
+        sets={"initiator_in_flush_mask": False, "flushes_concurrently": True},
         source="the oracle: 5.10 counts the initiator, 6.1 does not",
+    ),
+    Change(
+        commit="cc95a07fef06",
+        subject="x86/apic: Reduce cache line misses in __x2apic_send_IPI_mask()",
+        mainline="5.16-rc1",
+        sets={"ipi_scan_misses": False},
+        note="a broadcast to 256 CPUs of two sockets takes 11 us instead of 33",
+        source="tip-bot of 29 Oct 2021: the x86/apic branch that was pulled for 5.16",
     ),
     Change(
         commit="4817f70c25b6",

@@ -7,25 +7,24 @@ from pathlib import Path
 
 import attrs
 
-from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
+from shootdown._values.platform import COST_NAMES, INCLUDED, Cost, Costs, Platform
 
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 TAKEN_OVER = "estimate: taken over from "
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ")
+    return f"{value:,.0f}".replace(",", " ") if value == round(value) else f"{value:g}"
 
 
 def tables(platforms: Iterable[Platform]) -> str:
     doc = {field.name: field.metadata["doc"] for field in attrs.fields(Costs)}
     lines = []
     for platform in platforms:
-        own = [name for name in COST_NAMES if not getattr(platform.costs, name).source.startswith(TAKEN_OVER)]
+        told = [name for name in COST_NAMES if getattr(platform.costs, name) != INCLUDED]
+        own = [name for name in told if not getattr(platform.costs, name).source.startswith(TAKEN_OVER)]
         parents = {
-            getattr(platform.costs, name).source.removeprefix(TAKEN_OVER)
-            for name in COST_NAMES
-            if name not in own
+            getattr(platform.costs, name).source.removeprefix(TAKEN_OVER) for name in told if name not in own
         }
         lines += [f"### {platform.name}", "", f"{platform.summary}.", ""]
         if parents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import attrs
 import click
 
 from shootdown._cli import _common, _lore, _progress
@@ -23,6 +24,16 @@ from shootdown._values.workload import Workload
 @_common.cpus_option
 @_common.set_option
 @_common.patch_option
+@click.option(
+    "--draws",
+    type=_common.Whole(0, 10_000),
+    default=0,
+    metavar="N",
+    help="Run each row N more times with costs drawn from their ranges; a remark has what 80 % of them lie within.",
+)
+@click.option(
+    "--why-range", is_flag=True, help="A remark on each row names the costs that make its range wide."
+)
 @_lore.option
 @_common.json_option
 def command(
@@ -34,6 +45,8 @@ def command(
     cpus: tuple[int, ...],
     settings: tuple[str, ...],
     patch: str | None,
+    draws: int,
+    why_range: bool,
     lore: bool,
     as_json: bool,
 ) -> None:
@@ -60,6 +73,8 @@ def command(
         with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
             besides = () if as_json else _told_of(chosen)
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
+        if draws or why_range:
+            _add_ranges(chosen, done, draws, why_range)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
@@ -74,7 +89,7 @@ def command(
             kernel=kernel or headline_kernels(),
             cpus=cpus,
             settings=settings,
-            flags={"--patch": patch},
+            flags={"--patch": patch, "--draws": draws or None, "--why-range": why_range or None},
         )
         _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:
@@ -84,6 +99,25 @@ def command(
         if chosen:
             click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
         raise KeyboardInterrupt
+
+
+def _add_ranges(chosen: list[Case[Workload]], done: list[Result], draws: int, why: bool) -> None:
+    """Add remarks on how sure the times of rows are, row by row."""
+    from shootdown._questions.ranges import drawn, widths
+    from shootdown._report.ranges import of_draws, of_widths
+    from shootdown._values.platform import COST_NAMES
+
+    runs = len(done) * (draws + (len(COST_NAMES) if why else 0))
+    with _progress.progress("costs within their ranges", runs) as advance:
+        for n, (case, row) in enumerate(zip(chosen, done, strict=False)):
+            if not row.supported:
+                continue
+            remarks = list(row.remarks)
+            if draws:
+                remarks.append(of_draws(drawn(case, draws, lambda: advance(1))))
+            if why:
+                remarks.append(of_widths(widths(case, lambda: advance(1))))
+            done[n] = attrs.evolve(row, remarks=tuple(remarks))
 
 
 def _what(workload: str, rows: int) -> str:

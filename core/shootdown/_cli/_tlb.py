@@ -52,6 +52,9 @@ _REGION = re.compile(r"(0x[0-9a-f]+|\d+)-(0x[0-9a-f]+|\d+)=(\w+)", re.IGNORECASE
 )
 @click.option("--format", metavar="NAME", help="npy, bin, champsim, lackey or drmemtrace.")
 @click.option("--instructions", is_flag=True, help="Instruction fetches are accesses too.")
+@click.option(
+    "--itlb", is_flag=True, help="Use the platform's instruction TLBs: each address of the trace is a fetch."
+)
 @click.option("--cores", is_flag=True, help="A TLB for each core that a drmemtrace trace names.")
 @click.option(
     "--seed", type=_common.Whole(0, (1 << 63) - 1), default=0, help="Where random replacement starts."
@@ -67,6 +70,7 @@ def command(
     regions: tuple[str, ...],
     format: str | None,
     instructions: bool,
+    itlb: bool,
     cores: bool,
     seed: int,
     as_json: bool,
@@ -80,8 +84,12 @@ def command(
     from shootdown._traces.formats import open_trace
     from shootdown._traces.simulation import PageSizes, run
 
-    geometry = geometry_of(parameters, _platform(arch, platform), walk_cache=walk_cache == "on")
+    geometry = geometry_of(parameters, _platform(arch, platform, fetches=itlb), walk_cache=walk_cache == "on")
     sizes = PageSizes(read_size(page_size), [_region(text) for text in regions])
+    if itlb and (instructions or format not in (None, "npy", "bin")):
+        raise ShootdownError(
+            "--itlb takes addresses of fetches (.npy, .bin): other formats mix them with data"
+        )
     opened = [open_trace(t, format=format, instructions=instructions, cores=cores) for t in traces]
     results: list[TraceResult] = []
     with _progress.progress("traces", sum(trace.source.size for trace in opened)) as advance:
@@ -99,8 +107,10 @@ def command(
         raise ShootdownError("\n".join(broken))
 
 
-def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
+def _platform(arch: str | None, name: str | None, *, fetches: bool) -> TlbGeometry | None:
     if name is None:
+        if fetches:
+            raise ShootdownError("--itlb without --platform: give the geometry with -p, or a platform")
         if arch is not None:
             raise ShootdownError("--arch without --platform: a TLB is a platform's")
         return None
@@ -119,9 +129,11 @@ def _platform(arch: str | None, name: str | None) -> TlbGeometry | None:
             names = [n for owner in installed.architectures() for n in installed.platforms(owner)]
             raise ShootdownError(f"there is no platform {name!r}; {nearest(name, names)}")
         arch = owners[0]
-    geometry: TlbGeometry | None = installed.platform(arch, name).tlb
+    platform = installed.platform(arch, name)
+    geometry: TlbGeometry | None = platform.itlb if fetches else platform.tlb
     if geometry is None:
-        raise ShootdownError(f"platform {name!r} says nothing about its TLBs; give them with -p")
+        which = "instruction TLBs" if fetches else "TLBs"
+        raise ShootdownError(f"platform {name!r} says nothing about its {which}; give them with -p")
     return geometry
 
 

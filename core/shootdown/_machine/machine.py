@@ -35,6 +35,9 @@ class Machine:
         numbers: by which what runs below the kernel knows each CPU (hart ids); 0, 1, 2... if empty.
         indexed: a patch keeps variables by CPU or by mm, so that no two of them are alike.
         reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
+        writes: CPUs that one write to the interrupt controller can interrupt, 0 if that is not told apart, and the
+            words of such a write.
+        scan_misses: who sends an IPI reads a cache line of its own for each target.
     """
 
     code: Code
@@ -52,6 +55,8 @@ class Machine:
     numbers: tuple[int, ...] = ()
     reach: int = 0
     indexed: bool = False
+    writes: tuple[int, int] = (0, 1)
+    scan_misses: bool = False
 
     def digest(self, *others: Any) -> bytes:
         """Return a digest that is equal for machines that are equal, step by step and cell by cell.

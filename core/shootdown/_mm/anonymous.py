@@ -119,6 +119,7 @@ class Anonymous:
 
     def _unmap_region(self, zap: Callable[[PageQueue], None], free: Callable[[PageQueue], None]) -> None:
         queue = self.gathers.page_queue()
+        self.drain_lru()
         self.gathers.begin(OUTER)
         zap(queue)
         self.gathers.end_vma(OUTER)
@@ -156,6 +157,7 @@ class Anonymous:
     def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:
         """Write unmap_mapping_range() of a file in one address space; `zap` writes how its entries are cleared."""
         with self.asm.because("truncation"):
+            self.drain_lru()
             self.gathers.begin(OUTER)
             zap(self.gathers.page_queue())
             self.gathers.finish(OUTER)
@@ -171,9 +173,16 @@ class Anonymous:
         zap_page_range_single() has no tlb_end_vma(): one flush is of entries and tables together.
         """
         with self.calls.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
+            self.drain_lru()
             self.gathers.begin(OUTER)
             zap(self.gathers.page_queue())
             self.gathers.finish(OUTER)
+
+    def drain_lru(self) -> None:
+        """Write lru_add_drain(), which zap_page_range_single() and unmap_region() began with before 1aa43598c03b."""
+        if self.kernel.zap_drains_lru:
+            with self.asm.function("lru_add_drain", "mm/swap.c"):
+                self.asm.work("lru_ns", text="move new pages to the list under lru_lock")
 
     def zap(
         self,

@@ -299,6 +299,7 @@ class Calls:
             self.gathers.begin(INNER, vma=True)
         self.hugetlb.lock_vma(write=True)
         self.hugetlb.lock_file(m)
+        self.hugetlb.skip_unused(m)
         with asm.loop(len(m.used)):
             self.hugetlb.pick(m.used)
             asm.load_pud(o.CLASS, cost="skip_ns")
@@ -366,6 +367,7 @@ class Calls:
                 self.gathers.begin(INNER, vma=True)
             self.hugetlb.lock_vma(write=True)
             self.hugetlb.lock_file(m)
+            self.hugetlb.skip_unused(m)
             with asm.function("move_hugetlb_page_tables", "mm/hugetlb.c"), asm.loop(len(m.used)):
                 self.hugetlb.pick(m.used)
                 asm.load_pud(o.CLASS, cost="skip_ns")
@@ -411,6 +413,7 @@ class Calls:
             self.gathers.begin(INNER, vma=True)
         self.hugetlb.lock_vma(write=True)
         self.hugetlb.lock_file(m)
+        self.hugetlb.skip_unused(m)
         with asm.loop(len(m.used)):
             self.hugetlb.pick(m.used)
             asm.load_pud(o.CLASS, cost="skip_ns")
@@ -446,6 +449,7 @@ class Calls:
                 with self._unlocked(m):
                     self.hugetlb.settle_late(OUTER, lambda: self.hugetlb.flush_marked(OUTER))
                 self.gathers.finish(OUTER)
+            self.hugetlb.empty_page_cache(m)
             self.hugetlb.unlock_file(m)
 
     @contextmanager

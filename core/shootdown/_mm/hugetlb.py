@@ -34,6 +34,8 @@ class Mapping:
         klass: the class of the tables: mappings share a table only within a class.
         file: the number of its file, and of the i_mmap_rwsem.
         own: the slots of `used` whose tables are never shared: the VMA does not cover the PUD entry, or is private.
+        private: it is MAP_PRIVATE: each process that touches a page gets one of its own.
+        span: the number of slots that the VMA covers, those that nobody uses included; 0: those of `used`.
     """
 
     used: tuple[int, ...]
@@ -44,6 +46,13 @@ class Mapping:
     klass: int = 0
     file: int = 0
     own: tuple[int, ...] = ()
+    private: bool = False
+    span: int = 0
+
+    @property
+    def unused(self) -> int:
+        """The number of slots that the VMA covers and its process never uses."""
+        return max(self.span - len(self.used), 0)
 
     @property
     def shareable(self) -> tuple[int, ...]:
@@ -73,6 +82,7 @@ class Hugetlb:
         gathers: the writer of gathers.
         locks: the first lock of each kind.
         slot_pages, huge_pages: base pages in a slot, and in a huge page.
+        page_cache: returns the first of a file's variables, one for each slot: whether the page cache holds its pages.
 
     `recorded_pages` are the base pages that a gather records when a whole slot is unshared.
     """
@@ -86,6 +96,7 @@ class Hugetlb:
         locks: Locks,
         slot_pages: int,
         huge_pages: int,
+        page_cache: Callable[[int], int],
     ) -> None:
         self.asm = asm
         self.kernel = kernel
@@ -94,11 +105,14 @@ class Hugetlb:
         self.locks = locks
         self.slot_pages = slot_pages
         self.huge_pages = huge_pages
+        self.page_cache = page_cache
         # __tlb_adjust_range() takes the size as an unsigned int, which truncates that of a PUD entry to 32 bits.
         span = 1 << lowering.geometry.pud_shift
         recorded = span & 0xFFFF_FFFF if kernel.range_truncation_16k else span
         self.recorded_pages = recorded * slot_pages // span
         self._lists: dict[tuple[int, ...], int] = {}
+        #: Whether steps over huge pages that are not mapped are written: they take time and do nothing.
+        self.visits = False
         #: Of an explored program: the register that gets a bit for each slot whose table a call frees.
         self.notes_freed: int | None = None
 
@@ -197,12 +211,42 @@ class Hugetlb:
             if zeroes:
                 with asm.if_nonzero(o.SCRATCH) as found:
                     found.otherwise()
-                    asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
+                    self._fill_page_cache(m)
         else:
             asm.set_pud(m.klass, text="pmd_alloc")
+            if zeroes:
+                self._fill_page_cache(m)
         asm.work("fault_ns", max(m.pages, 1), text="map the pages")
         self.unlock_vma(write=False)
         asm.unlock(self.locks.mmap, index=1, write=False, text="mmap_lock")
+
+    def _fill_page_cache(self, m: Mapping) -> None:
+        """Write hugetlb_no_page(): pages of the table of register SLOT that the file does not have are allocated.
+
+        A page of a shared mapping stays in the file's page cache when the last process that maps it exits; a page of a
+        private one belongs to the process (mm/hugetlb.c: hugetlb_no_page(), VM_MAYSHARE).
+        """
+        asm = self.asm
+        if m.private:
+            asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
+            return
+        cache = self.page_cache(m.file)
+        with asm.aside():
+            asm.v_load(o.SCRATCH, cache, index=o.SLOT)
+        with asm.if_nonzero(o.SCRATCH) as cached:
+            cached.otherwise()
+            with asm.aside():
+                asm.v_store(cache, 1, index=o.SLOT)
+            asm.work("zero_ns", max(m.pages, 1), text="allocate and clear huge pages")
+
+    def empty_page_cache(self, m: Mapping) -> None:
+        """Write remove_inode_hugepages(): the file gives up the pages of a mapping, and later faults allocate again."""
+        if not m.used or m.private:
+            return
+        cache = self.page_cache(m.file)
+        with self.asm.aside(), self.asm.loop(len(m.used)):
+            self.pick(m.used)
+            self.asm.v_store(cache, 0, index=o.SLOT)
 
     def fork(self, m: Mapping, child_mm: int, parent_mm: int, populated: tuple[int, ...]) -> None:
         """Write dup_mmap() for this VMA: link it to the file, and before v6.0 share the parent's tables."""
@@ -211,6 +255,8 @@ class Hugetlb:
             asm.lock(self.locks.i_mmap + m.file, write=True, sleeps=True, text="i_mmap_rwsem")
             asm.work("vma_fork_ns", text="link the child's VMA to the file")
             asm.unlock(self.locks.i_mmap + m.file, write=True, text="i_mmap_rwsem")
+        if self.kernel.fork_shares_pmd and self.kernel.hugetlb_visits_absent and self.visits:
+            self._copy_absent(m, len(populated))
         if not (self.kernel.fork_shares_pmd and self.kernel.pmd_sharing and populated):
             return
         with asm.function("copy_hugetlb_page_range", _FILE), asm.loop(len(populated)):
@@ -227,6 +273,30 @@ class Hugetlb:
                 asm.place(there)
                 self.unlock_file(m, write=False)
             asm.on_mm(parent_mm)
+
+    @function("copy_hugetlb_page_range", _FILE)
+    def _copy_absent(self, m: Mapping, populated: int) -> None:
+        """Write what fork() does for huge pages of a shared mapping that the parent has not mapped: a look at each.
+
+        Before bcd51a3c679d and e95a9851787d it looks at every page of the VMA, with i_mmap_rwsem held for reading; a
+        shared table's pages too, one by one (dst_pte == src_pte).
+        """
+        pages = (m.unused + len(m.used)) * self.slot_pages // self.huge_pages
+        if not m.private:
+            self.lock_file(m, write=False)
+        self.asm.work("visit_ns", pages, text="step over each huge page")
+        if not m.private:
+            self.unlock_file(m, write=False)
+
+    def skip_unused(self, m: Mapping) -> None:
+        """Write how a walk over a VMA steps over slots that its process never uses."""
+        if not (self.visits and m.unused):
+            return
+        if self.kernel.hugetlb_visits_absent:
+            pages = m.unused * self.slot_pages // self.huge_pages
+            self.asm.work("visit_ns", pages, text="step over each huge page that has no table")
+        else:
+            self.asm.work("visit_ns", m.unused, text="step over entries that have no table")
 
     # --- unsharing
 
@@ -298,6 +368,7 @@ class Hugetlb:
         """Write __unmap_hugepage_range() over a mapping: unshare shared tables, clear the entries of others."""
         asm = self.asm
         self.gathers.change_page_size(g, huge=True)
+        self.skip_unused(m)
         if m.used:
             with asm.loop(len(m.used)):
                 self._zap_slot(g, m)
@@ -322,6 +393,9 @@ class Hugetlb:
                         text="tlb_flush_pmd_range over the PUD",
                     )
                 branch.otherwise()
+                none = self.slot_pages // self.huge_pages - m.pages
+                if self.visits and none > 0:
+                    asm.work("visit_ns", none, text="step over entries that map nothing")
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
                     self.gathers.cleared(m.pages, huge=True)

@@ -123,8 +123,16 @@ class Model:
         own = lowering.machine_locks
         self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
         self.gathers = Gathers(self.asm, kernel, lowering, batch_fails=batch_fails, counts_pages=counts_pages)
+        self._page_caches: dict[int, int] = {}
         self.hugetlb = Hugetlb(
-            self.asm, kernel, lowering, self.gathers, self.locks, self.slot_pages, huge_pages
+            self.asm,
+            kernel,
+            lowering,
+            self.gathers,
+            self.locks,
+            self.slot_pages,
+            huge_pages,
+            self._page_cache,
         )
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
         self.asm.functions.bind(kernel, lowering, self.gathers, self.hugetlb, self.calls)
@@ -217,6 +225,14 @@ class Model:
         self._names.append(name)
         self._variables.append(value)
         return len(self._variables) - 1
+
+    def _page_cache(self, file: int) -> int:
+        """Return the first of a file's variables, one for each slot: whether its page cache holds the slot's pages."""
+        if file not in self._page_caches:
+            self._page_caches[file] = len(self._variables)
+            self._variables += [0] * self.slots
+            self._names += [""] * self.slots
+        return self._page_caches[file]
 
     def lock(self) -> int:
         """Declare one more lock, one that the kernel model does not have."""
@@ -410,6 +426,8 @@ class Model:
             numbers=self._numbers(),
             reach=self.lowering.reach_of_calls,
             indexed=self.asm.functions.fields is not None and self.asm.functions.fields.indexed,
+            writes=self.lowering.writes_of_ipis(self.cpus),
+            scan_misses=self.lowering.ipi_scan_misses,
         )
 
     def _layout(self, bits: int, memory: int) -> Layout:

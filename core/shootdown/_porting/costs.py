@@ -7,7 +7,7 @@ from typing import NamedTuple
 import attrs
 
 from shootdown._values.errors import ShootdownError
-from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown._values.platform import COST_NAMES, INCLUDED, Cost, Costs
 
 #: The clock rate, in GHz, of the CPUs that `TYPICAL` was taken from.
 CLOCK = 3.0
@@ -34,8 +34,10 @@ class Typical(NamedTuple):
 # have their sources). Two highs are lower: powerpc's full flush is a loop over 128 sets, and riscv's page flush allows
 # for a core in order. What is likely is rounded.
 TYPICAL: dict[str, Typical] = {
-    "ipi_send_ns": Typical(50, 180, 600, "a write to the interrupt controller and its bookkeeping"),
+    "ipi_send_ns": Typical(20, 180, 600, "a write to the interrupt controller and its bookkeeping"),
     "ipi_send_each_ns": Typical(80, 280, 700, "two contended cache lines and one message", clocked=False),
+    "ipi_write_ns": Typical(0, 0, 0, "part of ipi_send_each_ns"),
+    "ipi_scan_ns": Typical(0, 0, 0, "part of ipi_send_each_ns"),
     "ipi_latency_ns": Typical(300, 850, 3_000, "the interrupt crosses the interconnect", clocked=False),
     "ipi_handler_ns": Typical(200, 500, 1_500, "interrupt entry, acknowledgement and return"),
     "ipi_answer_each_ns": Typical(40, 130, 400, "one cache line from another core", clocked=False),
@@ -49,6 +51,9 @@ TYPICAL: dict[str, Typical] = {
     "hypercall_each_ns": Typical(0, 200, 2_000, "an interrupt of each CPU, sent from below"),
     "flush_ns": Typical(15, 70, 300, "reading mm_cpumask and choosing"),
     "lock_ns": Typical(10, 40, 300, "two atomic instructions; high when the line is far"),
+    "line_ns": Typical(40, 130, 400, "one cache line from another core", clocked=False),
+    "zone_ns": Typical(500, 1_500, 5_000, "63 pages, each unlinked and linked"),
+    "lru_ns": Typical(500, 1_900, 4_000, "a batch of pages moves to the list under lru_lock"),
     "lock_handoff_ns": Typical(80, 250, 1_200, "two or three cache-line transfers", clocked=False),
     "lock_wake_ns": Typical(1_500, 3_500, 100_000, "an IPI and a switch; high from a deep idle state"),
     "switch_ns": Typical(600, 1_700, 13_000, "registers, page tables and the scheduler"),
@@ -63,6 +68,7 @@ TYPICAL: dict[str, Typical] = {
     "zap_huge_ns": Typical(100, 300, 1_500, "a cold entry, one folio's counts"),
     "unshare_ns": Typical(60, 200, 1_000, "an atomic on the table's page, one entry, one counter"),
     "skip_ns": Typical(1, 3, 20, "reading one entry of a table in order"),
+    "visit_ns": Typical(1, 2, 8, "a walk of three levels whose tables are cached"),
     "exit_ns": Typical(30_000, 70_000, 300_000, "as fork_ns"),
     "syscall_ns": Typical(300, 1_200, 4_000, "entry, VMA work and return"),
     "migrate_ns": Typical(3_000, 8_500, 45_000, "stopper wake-up and two switches"),
@@ -88,6 +94,8 @@ def estimated_costs(ghz: float, **known: Cost) -> Costs:
         raise ShootdownError(f"a clock rate of {ghz:g} GHz: give one above 0 and below 100")
     estimated = {}
     for name, row in TYPICAL.items():
+        if row.why.startswith("part of "):
+            continue  # as `Costs` has it
         factor = CLOCK / ghz if row.clocked else 1.0
         source = f"estimate: {row.why}; typical of servers of {CLOCK:g} GHz"
         if factor != 1:
@@ -107,6 +115,7 @@ def costs_like(name: str, costs: Costs, **changed: Cost) -> Costs:
     taken: dict[str, Cost] = {
         field: attrs.evolve(getattr(costs, field), source=f"estimate: taken over from {name}")
         for field in COST_NAMES
+        if getattr(costs, field) != INCLUDED
     }
     return Costs(**(taken | changed))
 
@@ -124,6 +133,8 @@ def costs_times(factor: float, why: str, name: str, costs: Costs, **changed: Cos
     taken = {}
     for field in COST_NAMES:
         cost: Cost = getattr(costs, field)
+        if cost == INCLUDED:
+            continue
         source = f"estimate: {factor:g} times {name}'s: {why}"
         taken[field] = Cost(cost.low * factor, cost.likely * factor, cost.high * factor, source)
     return Costs(**(taken | changed))

@@ -39,7 +39,8 @@ class Mapped:
         for m in self.mappings:
             used = tuple(slot for slot in m.used if self.base + lo <= slot < self.base + hi)
             if used:
-                found.append(attrs.evolve(m, used=used, own=tuple(slot for slot in m.own if slot in used)))
+                own = tuple(slot for slot in m.own if slot in used)
+                found.append(attrs.evolve(m, used=used, own=own, span=min(m.span, hi - lo)))
         return tuple(found)
 
 
@@ -101,6 +102,7 @@ def mapped(program: Program, lowering: Lowering) -> dict[str, Mapped]:
                 used=tuple(base + slot for slot in slots if slot in m.used),
                 own=tuple(base + slot for slot in slots if slot in m.own),
                 file=len(found),
+                span=len(m.used),
             )
             for m in whole
         )

@@ -78,6 +78,7 @@ class _Writer:
             classes=2,
             counts_pages=bool(memory) and _fills_batches(setting, memory),
         )
+        model.hugetlb.visits = True
         self.asm = model.asm
         self.calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
         self.page_size = setting.kernel.page_size

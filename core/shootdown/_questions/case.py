@@ -10,6 +10,7 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.called import called
+from shootdown._questions.costing import CLOCK_RATE, with_costs
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
@@ -238,7 +239,10 @@ def _with_settings(
     """Apply what-ifs to a platform; a way of flushing of another architecture is accepted here and refused later."""
     own = (way.name for way in architecture.flush_ways)
     names = tuple(dict.fromkeys((*registry().flush_names(), *own)))
-    return set_fields(platform, settings, "platform", platform.name, {"flush": names})
+    fields = {name: value for name, value in settings.items() if name != CLOCK_RATE}
+    new, remarks = set_fields(platform, fields, "platform", platform.name, {"flush": names})
+    new, of_costs = with_costs(new, settings)
+    return new, (*remarks, *of_costs)
 
 
 def _check_flush(architecture: Architecture, platform: Platform) -> None:

@@ -208,13 +208,15 @@ def counts_of(machine: Machine, run: Run) -> dict[str, int]:
 
 
 def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
-    """Return elapsed and system time as ranges; of the waiting writers of a lock, one or all may spin."""
-    elapsed, system = {}, {}
+    """Return elapsed, system and lost time as ranges; of the waiting writers of a lock, one or all may spin."""
+    elapsed, system, lost = {}, {}, {}
     for which, run in runs.items():
+        one, every = run.window_spin_ns[0] if machine.windows else run.spin_ns
+        spinning = {"low": 0.0, "likely": one, "high": every}[which]
         elapsed[which] = run.window_ns[0] if machine.windows else run.elapsed_ns
-        spinning = {"low": 0.0, "likely": run.spin_ns[0], "high": run.spin_ns[1]}[which]
-        system[which] = run.window_system_ns[0] if machine.windows else run.system_ns + spinning
-    return {"elapsed_ns": _span(elapsed), "system_ns": _span(system)}
+        system[which] = (run.window_system_ns[0] if machine.windows else run.system_ns) + spinning
+        lost[which] = run.window_lost_ns[0] if machine.windows else run.lost_ns
+    return {"elapsed_ns": _span(elapsed), "system_ns": _span(system), "lost_ns": _span(lost)}
 
 
 def _span(values: Mapping[str, float]) -> Span:

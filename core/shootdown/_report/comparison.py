@@ -37,6 +37,9 @@ _MORE = {
 #: All headings, by count.
 HEADINGS = _COUNTS | _MORE
 
+#: The times, with their headings.
+_TIMES = {"elapsed_ns": "elapsed", "system_ns": "system", "lost_ns": "others lost"}
+
 #: The first to be left out where the table is too wide.
 _EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis", "interrupted_cpus", "broadcast_invalidations")
 
@@ -222,8 +225,9 @@ def _table(
     columns = [Column(heading, wraps=wraps) for _, heading, wraps in _identity(rows)]
     columns += [Column(headings[name], right=True) for name in counts]
     if supported:
-        times = ("elapsed / system",) if shape.stacked else ("elapsed", "system")
-        columns += [Column(heading, right=True) for heading in times]
+        times = _times(supported)
+        headings_of = [" / ".join(times.values())] if shape.stacked else list(times.values())
+        columns += [Column(heading, right=True) for heading in headings_of]
     cells: list[Sequence[str] | str] = []
     group = None
     refused: list[tuple[str, object]] = []  # consecutive rows that are not supported for the same reason
@@ -244,9 +248,23 @@ def _table(
         own = [f"{exact(row.cpus)}" if name == "cpus" else str(getattr(row, name)) for name in names]
         own[0] += mark
         own += [_count(row, name, short=shape.hyphenate) for name in counts]
-        spans = [estimate(row.times[name]) for name in ("elapsed_ns", "system_ns")]
+        spans = [estimate(row.times[name]) for name in times]
         cells.append([*own, "\n".join(spans)] if shape.stacked else [*own, *spans])
     return columns, cells
+
+
+def _times(rows: Sequence[Result]) -> dict[str, str]:
+    """Return the times that a table shows, with their headings: what others lost only if anybody lost something."""
+    return {
+        name: heading
+        for name, heading in _TIMES.items()
+        if name != "lost_ns" or any(_lost(row) for row in rows)
+    }
+
+
+def _lost(row: Result) -> bool:
+    """Whether CPUs other than a call's sender lost time."""
+    return "lost_ns" in row.times and row.times["lost_ns"].high > 0
 
 
 def _refusal(row: Result) -> str:
@@ -297,20 +315,22 @@ def _certainty(rows: Sequence[Result]) -> str:
     )
 
 
-def _left_out(rows: Sequence[Result]) -> str:
-    """Return what system time leaves out, if anybody was interrupted."""
-    if not any(
-        row.counts.get(name) for row in rows for name in ("flush_ipis", "sync_ipis", "transition_ipis")
-    ):
+def _system(rows: Sequence[Result]) -> str:
+    """Return what system time and lost time are, if anybody lost something."""
+    if not any(_lost(row) for row in rows):
         return ""
-    return " System leaves out the handlers on CPUs that are hit."
+    return (
+        " System includes handlers on CPUs that are hit; others lost: those handlers, and what broadcasts take from "
+        "every other CPU."
+    )
 
 
 def _legend(rows: Sequence[Result], columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
     shown = {column.heading for column in columns}
-    order = ", elapsed above system" if shape.stacked else ""
+    supported = [row for row in rows if row.supported]
+    order = f", {' above '.join(_times(supported).values())}" if shape.stacked and supported else ""
     lines = paragraph(
-        f"{_certainty(rows)} Times (~) are estimates: likely (low-high){order}.{_left_out(rows)}", width
+        f"{_certainty(rows)} Times (~) are estimates: likely (low-high){order}.{_system(rows)}", width
     )
     for name, text in _LEGEND.items():
         if _COUNTS.get(name) in shown:
@@ -363,6 +383,7 @@ def _cards(rows: Sequence[Result], width: int) -> list[str]:
         *(f"{name} {exact(row.counts[name])}" for name in _COUNTS if row.counts.get(name)),
         f"elapsed {estimate(row.times['elapsed_ns'])}",
         f"system {estimate(row.times['system_ns'])}",
+        *([f"others lost {estimate(row.times['lost_ns'])}"] if _lost(row) else []),
     ]
     for row in rows:
         lines.append(f"{row.arch} {row.platform} {row.kernel} {row.cpus} CPUs")

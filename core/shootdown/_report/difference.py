@@ -11,7 +11,7 @@ from shootdown._report.history import EACH, TOGETHER, blamed, commits, words
 from shootdown._report.text import Column, about, exact, lay_out, paragraph, widths
 from shootdown._values.result import Span
 
-_TIMES = {"elapsed_ns": "elapsed", "system_ns": "system time"}
+_TIMES = {"elapsed_ns": "elapsed", "system_ns": "system time", "lost_ns": "what others lost"}
 _SAME_MACHINE = "the same machine"
 
 

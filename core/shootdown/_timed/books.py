@@ -109,6 +109,7 @@ class Books(NamedTuple):
     o_clock: int
     o_owed: int
     o_paid: int
+    o_hit: int
     o_handler: int
     o_apart: int
     o_apart_at: int
@@ -121,6 +122,7 @@ class Books(NamedTuple):
     o_next: int
     o_ready: int
     o_since: int
+    o_since_hit: int
     o_parked: int
     o_section_of: int
     o_unshared_of: int
@@ -143,6 +145,9 @@ class Books(NamedTuple):
     o_window_begin: int
     o_window_end: int
     o_window_system: int
+    o_window_lost: int
+    o_window_spin_one: int
+    o_window_spin_all: int
     o_step_count: int
     o_step_targets: int
     o_step_time: int
@@ -157,6 +162,8 @@ class Books(NamedTuple):
     o_taken: int
     o_whole: int
     o_ranged: int
+    o_free: int
+    o_user_of: int
     o_events: int
     o_stale: int
     o_misc: int
@@ -185,13 +192,18 @@ MISC = (
     "user_time",
     "deliveries",
     "pages_per_table",
-    "channel",
     "all_busy",
     "all_owed",
+    "all_hit",
+    "lost",
     "all_syncs",
     "all_flushes",
     "apart",
     "reach",
+    "cluster",
+    "write_words",
+    "scan_misses",
+    "serial",
 )
 HEAP_SIZE = MISC.index("heap_size")
 WINDOW = MISC.index("window")
@@ -208,13 +220,20 @@ UNFINISHED = MISC.index("unfinished")
 USER_TIME = MISC.index("user_time")
 DELIVERIES = MISC.index("deliveries")
 PAGES_PER_TABLE = MISC.index("pages_per_table")
-CHANNEL = MISC.index("channel")
 ALL_BUSY = MISC.index("all_busy")
 ALL_OWED = MISC.index("all_owed")
+ALL_HIT = MISC.index("all_hit")
+LOST = MISC.index("lost")
 ALL_SYNCS = MISC.index("all_syncs")
 ALL_FLUSHES = MISC.index("all_flushes")
 APART = MISC.index("apart")
 REACH = MISC.index("reach")
+CLUSTER = MISC.index("cluster")
+WRITE_WORDS = MISC.index("write_words")
+SCAN_MISSES = MISC.index("scan_misses")
+SERIAL = MISC.index("serial")
+#: The first things that serve one CPU after another; all locks and then all mms follow.
+MACHINE, NODE, LOCKS = 0, 1, 2
 
 
 def make_books(
@@ -242,6 +261,7 @@ def make_books(
         ("o_clock", cpus),
         ("o_owed", cpus),
         ("o_paid", cpus),
+        ("o_hit", cpus),
         ("o_handler", cpus),
         ("o_apart", cpus + 1),
         ("o_apart_at", cpus),
@@ -254,6 +274,7 @@ def make_books(
         ("o_next", tasks),
         ("o_ready", tasks),
         ("o_since", tasks),
+        ("o_since_hit", tasks),
         ("o_parked", tasks),
         ("o_section_of", tasks),
         ("o_unshared_of", tasks),
@@ -276,6 +297,9 @@ def make_books(
         ("o_window_begin", windows),
         ("o_window_end", windows),
         ("o_window_system", windows),
+        ("o_window_lost", windows),
+        ("o_window_spin_one", windows),
+        ("o_window_spin_all", windows),
         ("o_step_count", steps),
         ("o_step_targets", steps),
         ("o_step_time", steps),
@@ -290,6 +314,8 @@ def make_books(
         ("o_taken", words),
         ("o_whole", words),
         ("o_ranged", words),
+        ("o_free", 2 + locks + mms),
+        ("o_user_of", 2 + locks + mms),
         ("o_events", pending_events),
         ("o_stale", STALE_CELLS + 3 * words),
         ("o_misc", len(MISC)),
@@ -319,6 +345,7 @@ def blank(books: Books, *, seed: int) -> npt.NDArray[np.int64]:
         (books.o_next, books.o_ready),
         (books.o_lock, books.o_lock_at),
         (books.o_waiting, books.o_flushes_taken),
+        (books.o_user_of, books.o_events),
     ):
         array[start:end] = -1
     array[books.o_section_of : books.o_unshared_of] = books.sections - 1

@@ -33,6 +33,7 @@ from shootdown._timed.interrupts import (
     take_late,
     targets_of,
 )
+from shootdown._timed.served import begins
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
 
 SECOND = 10**12
@@ -257,14 +258,16 @@ def execute(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu
     if P[pc * 5 + 4] >= 0:
         Q[B.o_clock + cpu] += times * costs[P[pc * 5 + 4]]
         if P[pc * 5 + 3] & o.BROADCASTS:
-            Q[B.o_misc + k.CHANNEL] = Q[B.o_clock + cpu]
+            Q[B.o_free + k.MACHINE] = Q[B.o_clock + cpu]
 
 
 @internal
 def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) -> None:
-    """Let a CPU wait for the channel that carries broadcasts, and charge every other CPU for the invalidations."""
-    Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_misc + k.CHANNEL])
+    """Let a CPU wait for what carries broadcasts, and charge every other CPU for the invalidations."""
+    if Q[B.o_misc + k.SERIAL]:
+        Q[B.o_clock + cpu] = begins(Q, B, k.MACHINE, Q[B.o_clock + cpu])
     Q[B.o_misc + k.ALL_OWED] += times * each
+    Q[B.o_misc + k.LOST] += times * each * (L.cpus - 1)
     Q[B.o_owed + cpu] -= times * each
     pay_at_once(Q, B, cpu, times * each)
 
@@ -348,6 +351,15 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
             Q[B.o_stale + k.STALE_TIMES] += 1
 
 
+@inlined
+def since_before(Q: Cells, B: Books, window: int) -> None:
+    """Turn a window's sums of CPU time into what they lack of the totals: at its end, what was added within it."""
+    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
+    Q[B.o_window_lost + window] = Q[B.o_misc + k.LOST] - Q[B.o_window_lost + window]
+    Q[B.o_window_spin_one + window] = Q[B.o_misc + k.SPIN_ONE] - Q[B.o_window_spin_one + window]
+    Q[B.o_window_spin_all + window] = Q[B.o_misc + k.SPIN_ALL] - Q[B.o_window_spin_all + window]
+
+
 @internal
 def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
     """Open or close a counting window; interrupts and time of each CPU count while it is open.
@@ -367,12 +379,12 @@ def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now
             Q[B.o_syncs_kept + cpu] = Q[B.o_syncs_taken + cpu] + Q[B.o_misc + k.ALL_SYNCS]
         Q[B.o_misc + k.WINDOW] = -1
         Q[B.o_window_end + window] = now
-        Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
+        since_before(Q, B, window)
         return
     Q[B.o_misc + k.WINDOW] = window
     Q[B.o_misc + k.ACTOR] = actor
     Q[B.o_window_begin + window] = now - (Q[B.o_window_end + window] - Q[B.o_window_begin + window])
-    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
+    since_before(Q, B, window)
     Q[B.o_misc + k.ALL_FLUSHES] = 0
     Q[B.o_misc + k.ALL_SYNCS] = 0
     for cpu in range(L.cpus):

@@ -28,6 +28,24 @@ def owed(Q: Cells, B: Books, cpu: int) -> int:
 
 
 @inlined
+def hit(Q: Cells, B: Books, cpu: int) -> int:
+    """Return the total time that a CPU has been in interrupt handlers."""
+    return int64(Q[B.o_hit + cpu] + Q[B.o_misc + k.ALL_HIT])
+
+
+@inlined
+def outside(Q: Cells, B: Books, cpu: int, time: int, before: int) -> int:
+    """Return how much of a time that a CPU spun was not spent in handlers, which are kernel time already.
+
+    Args:
+        cpu: the CPU.
+        time: how long it spun.
+        before: `hit` of the CPU when it began to.
+    """
+    return max(time - (hit(Q, B, cpu) - before), int64(0))
+
+
+@inlined
 def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
     """Store the end of a CPU's last handler for that CPU alone."""
     if Q[B.o_apart_at + cpu] < 0:
@@ -56,6 +74,9 @@ def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
     end = max(arrival, busy_until(Q, B, cpu)) + handler
     set_apart(Q, B, cpu, end)
     Q[B.o_owed + cpu] += handler
+    Q[B.o_hit + cpu] += handler
+    Q[B.o_misc + k.SYSTEM] += handler
+    Q[B.o_misc + k.LOST] += handler
     return end
 
 
@@ -115,5 +136,9 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, h
     Q[B.o_misc + k.ALL_BUSY] = common
     Q[B.o_misc + k.ALL_OWED] += handler
     Q[B.o_owed + sender] -= handler
+    Q[B.o_misc + k.ALL_HIT] += handler
+    Q[B.o_hit + sender] -= handler
+    Q[B.o_misc + k.SYSTEM] += handler * (cpus - 1)
+    Q[B.o_misc + k.LOST] += handler * (cpus - 1)
     pay_at_once(Q, B, sender, handler)
     return end

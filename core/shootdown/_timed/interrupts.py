@@ -29,14 +29,17 @@ from shootdown._timed.costs import (
     IPI_ANSWER_EACH,
     IPI_HANDLER,
     IPI_LATENCY,
+    IPI_SCAN,
     IPI_SEND,
     IPI_SEND_EACH,
+    IPI_WRITE,
     PAGE_FLUSH,
     PREEMPTED_FOR,
 )
 from shootdown._timed.entries import count, log
 from shootdown._timed.handlers import busy_until, can_step, charge, charge_everybody
 from shootdown._timed.heap import push
+from shootdown._timed.served import begins
 
 
 @internal
@@ -318,6 +321,25 @@ def broadcasts(S: Cells, P: Cells, L: Layout, cpu: int, pc: int) -> int:
     return max(int64((strides + max(each, 1) - 1) // max(each, 1)), int64(1))
 
 
+@inlined
+def writes_of(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, targets: int) -> int:
+    """Count the words that a CPU writes to the interrupt controller for its targets: those of each cluster at once."""
+    cluster = Q[B.o_misc + k.CLUSTER]
+    if cluster == 0:
+        return int64(0)
+    writes = int64(targets)
+    if cluster > 1:
+        writes = int64(0)
+        mask = (int64(1) << cluster) - 1
+        for w in range(L.words):
+            word = S[L.o_out + cpu * L.words + w]
+            shift = int64(0)
+            while word and shift < L.bits:
+                writes += int64((word >> shift) & mask != 0)
+                shift += cluster
+    return int64(writes * Q[B.o_misc + k.WRITE_WORDS])
+
+
 @internal
 def begin_call(
     S: Cells,
@@ -345,12 +367,15 @@ def begin_call(
     elif kind == o.CALL_BROADCAST:
         arrival += broadcasts(S, P, L, cpu, pc) * costs[BROADCAST]
         Q[B.o_clock + cpu] = arrival
-        if P[pc * 5 + 3] < 0:  # named instructions: what all CPUs share carries one after another
-            arrival = max(arrival, int64(Q[B.o_misc + k.CHANNEL]))
-            Q[B.o_misc + k.CHANNEL] = arrival + targets * costs[COMPLETION_EACH]
+        if Q[B.o_misc + k.SERIAL]:  # what all CPUs share carries one after another
+            arrival = begins(Q, B, k.MACHINE, arrival)
+            Q[B.o_free + k.MACHINE] = arrival + targets * costs[COMPLETION_EACH]
         Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
     elif kind != o.CALL_RCU and targets:
         arrival += costs[IPI_SEND] + targets * costs[IPI_SEND_EACH]
+        arrival += writes_of(S, L, Q, B, cpu, targets) * costs[IPI_WRITE]
+        if Q[B.o_misc + k.SCAN_MISSES]:
+            arrival += targets * costs[IPI_SCAN]
         Q[B.o_clock + cpu] = arrival
         Q[B.o_collect + cpu] = targets * costs[IPI_ANSWER_EACH]
         arrival += costs[IPI_LATENCY]

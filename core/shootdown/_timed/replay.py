@@ -123,7 +123,7 @@ class _Replay:
 
         self.code, self.layout = machine.code, machine.layout
         self.costs = cost_array(platform.costs, which)
-        self.charges = charges(self.code.steps, self.code.cost, self.costs).reshape(-1, 2)
+        self.charges = charges(self.code.steps, self.code.cost, self.costs).reshape(-1, 4)
         self.state = machine.state.copy()
         cpus = self.layout.cpus
         self.books = books_of(machine, platform)

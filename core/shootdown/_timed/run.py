@@ -14,6 +14,7 @@ from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
 from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
 from shootdown._timed.charges import charges
+from shootdown._timed.costs import LOCK_LINE, MM_LINE, NODE
 from shootdown._timed.endless import Watch, refuse_mistakes
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
@@ -53,8 +54,11 @@ class Run:
         instructions, window_instructions: executions of each named instruction, in total and by window.
         window_ns, window_system_ns: the duration of each window, and the kernel's CPU time in it.
         elapsed_ns: from the start to the last step.
-        system_ns: CPU time in the kernel, without spinning on sleeping locks.
+        system_ns: CPU time in the kernel on all CPUs, handlers on those that are hit included, without spinning on
+            sleeping locks.
         spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
+        lost_ns: CPU time that calls took from CPUs other than their sender: handlers, and broadcast invalidations.
+        window_spin_ns, window_lost_ns: the same in each window.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,); in the last window, where there are some.
         step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
             times in ns.
@@ -76,6 +80,9 @@ class Run:
     elapsed_ns: float
     system_ns: float
     spin_ns: tuple[float, float]
+    lost_ns: float
+    window_spin_ns: tuple[tuple[float, float], ...]
+    window_lost_ns: tuple[float, ...]
     flushes_taken: npt.NDArray[np.int64]
     syncs_taken: npt.NDArray[np.int64]
     step_counts: npt.NDArray[np.int64]
@@ -109,6 +116,7 @@ def run_machine(
     seed: int = 1,
     one_by_one: bool = False,
     events: int = 0,
+    costs: npt.NDArray[np.int64] | None = None,
 ) -> Run:
     """Run a machine to its end.
 
@@ -119,6 +127,7 @@ def run_machine(
         seed: of the jitter; the same seed gives the same run.
         one_by_one: deliver each interrupt as an event of its own (the slow twin of the fast way).
         events: how many events of the timeline to keep.
+        costs: as `cost_array` returns them, in the place of the platform's.
 
     Raises:
         ShootdownError: if tasks wait for each other for ever, or go round for ever, or a step is a mistake.
@@ -133,12 +142,13 @@ def run_machine(
     Q[B.o_trim : B.o_trim + L.mms] = _ONE_SECOND
     Q[B.o_misc + k.UNFINISHED] = machine.tasks_expected
     Q[B.o_misc + k.PAGES_PER_TABLE] = machine.pages_per_table
-    costs = cost_array(platform.costs, which)
+    costs = cost_array(platform.costs, which) if costs is None else costs
     ever = (S[L.o_pud : L.o_pud + L.mms * L.slots] != 0).astype(np.uint8)
     timeline = np.zeros(events * LOG_CELLS, np.int64)
     runnable(scheduler.begin)(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
-    table = charges(machine.code.steps, machine.code.cost, costs)
+    table = charges(machine.code.steps, machine.code.cost, costs, serial_of(platform))
+    Q[B.o_misc + k.SERIAL] = platform.serial_machine
     steps, slices, watch = 0, Slices(), Watch(machine, B)
     while True:
         limit = slices.begin()
@@ -187,16 +197,25 @@ def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
     """
     return machine.digest(
         machine.code.cost, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
-        machine.numbers, machine.reach, machine.code.instructions, seed, platform.jitter, platform.tick_hz,
+        machine.numbers, machine.reach, machine.writes, machine.scan_misses, machine.code.instructions, seed,
+        platform.jitter, platform.tick_hz, platform.serial_machine, serial_of(platform),
         platform.walk_entries, platform.huge_entries,
         *(cost_array(platform.costs, which) for which in ("low", "likely", "high")),
     )  # fmt: skip
 
 
+def serial_of(platform: Platform) -> tuple[int, ...]:
+    """Return the kinds of things that serve one CPU after another on a platform, those of broadcasts left out."""
+    kinds = (LOCK_LINE, platform.serial_lock), (MM_LINE, platform.serial_mm), (NODE, platform.serial_node)
+    return tuple(kind for kind, serial in kinds if serial)
+
+
 def number_cpus(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:
-    """Write into the books by which number what runs below knows each CPU, and how many one call of it reaches."""
+    """Write into the books how CPUs are called: numbers and reach of what runs below, clusters of IPIs."""
     Q[B.o_number : B.o_number + machine.layout.cpus] = machine.numbers or range(machine.layout.cpus)
     Q[B.o_misc + k.REACH] = machine.reach
+    Q[B.o_misc + k.CLUSTER], Q[B.o_misc + k.WRITE_WORDS] = machine.writes
+    Q[B.o_misc + k.SCAN_MISSES] = machine.scan_misses
 
 
 def books_of(machine: Machine, platform: Platform, *, one_by_one: bool = False) -> Books:
@@ -258,6 +277,15 @@ def _collect(
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
         system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
         spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
+        lost_ns=int(Q[B.o_misc + k.LOST]) / 1000,
+        window_spin_ns=tuple(
+            zip(
+                part(B.o_window_spin_one, windows) / 1000,
+                part(B.o_window_spin_all, windows) / 1000,
+                strict=True,
+            )
+        ),
+        window_lost_ns=tuple(part(B.o_window_lost, windows) / 1000),
         flushes_taken=part(B.o_flushes_kept, L.cpus) if windows else of_all(B.o_flushes_taken, k.ALL_FLUSHES),
         syncs_taken=part(B.o_syncs_kept, L.cpus) if windows else of_all(B.o_syncs_taken, k.ALL_SYNCS),
         step_counts=part(ledger, B.steps),

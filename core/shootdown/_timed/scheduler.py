@@ -25,6 +25,7 @@ from shootdown._timed.costs import (
     MIGRATE,
     NOTED,
     RELEASES,
+    SERVED,
     SPENDS,
     USER_MODE,
     VARIES,
@@ -34,6 +35,7 @@ from shootdown._timed.entries import log
 from shootdown._timed.handlers import owed
 from shootdown._timed.heap import earlier, remove, second, sift_down
 from shootdown._timed.interrupts import take_late
+from shootdown._timed.served import serve
 from shootdown._timed.tasks import blocked, make_ready, next_task, note_running
 
 
@@ -90,7 +92,7 @@ def run(
 
     Args:
         S, P, lists, L: the machine; see `step`.
-        charges: for each step its picoseconds and how the engine treats it (`charges.charges`).
+        charges: for each step its picoseconds, how the engine treats it, what serves it and how long (`charges`).
         Q, B: the books.
         costs: picoseconds, in the order of `COST_NAMES`.
         ever: whether each mm has ever mapped each slot, uint8, shape (mms * slots,).
@@ -119,7 +121,7 @@ def run(
         other = second(Q, B)
         while taken < limit:
             pc = S[t + T_PC]
-            what = charges[2 * pc + 1]
+            what = charges[4 * pc + 1]
             said = int64(-1)
             if what & (ASKS_TIME | LOCKS):
                 if what & ASKS_TIME:
@@ -135,10 +137,17 @@ def run(
             if said & 7:
                 blocked(S, P, L, Q, B, costs, task, pc, said)
                 break
-            if what & RELEASES and not what & CHARGED and Q[B.o_lock + (said >> 3)] < 0:
+            if what & SERVED:
+                begin = Q[B.o_clock + cpu]
+                time = serve(S, P, L, Q, B, cpu, task, pc, charges[4 * pc + 2], charges[4 * pc + 3])
+                Q[B.o_step_time + pc] += time
+                Q[B.o_misc + k.SYSTEM] += time
+                if time and events.shape[0] > 0:
+                    log(Q, B, events, k.LOG_STEP, begin, begin + time, cpu, pc, task)
+            elif what & RELEASES and not what & CHARGED and Q[B.o_lock + (said >> 3)] < 0:
                 continue
             if what & CHARGED:
-                time = charges[2 * pc]
+                time = charges[4 * pc]
                 if what & VARIES and tuning[0]:
                     time = random_jitter(Q, B, time, tuning[0])
                 begin = Q[B.o_clock + cpu]
@@ -169,7 +178,7 @@ def run(
                     sift_down(Q, B, Q[B.o_place + cpu])
                     break
                 other = second(Q, B)
-            if what & (CHARGED | ACTS):
+            if what & (CHARGED | ACTS | SERVED):
                 if other >= 0 and earlier(Q, B, other, cpu):
                     sift_down(Q, B, int64(0))
                     break

@@ -12,7 +12,7 @@ from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, SWITCH
 from shootdown._timed.entries import count
-from shootdown._timed.handlers import busy_until, can_step, owed
+from shootdown._timed.handlers import busy_until, can_step, hit, outside, owed
 from shootdown._timed.heap import leave, steps_later
 
 
@@ -146,17 +146,19 @@ def wake_waiters(
         Q[B.o_lock + lock] = Q[B.o_next + task]
         if Q[B.o_next + task] < 0:
             Q[B.o_lock_end + lock] = -1
-        if P[pc * 5] == o.LOCK_WRITE:
-            waited = time - Q[B.o_since + task]
-            Q[B.o_misc + k.SPIN_ALL] += waited
-            Q[B.o_misc + k.SPIN_ONE] += time - max(Q[B.o_since + task], Q[B.o_lock_at + lock])
-        Q[B.o_lock_at + lock] = time
         cpu = S[t + T_CPU]
+        if P[pc * 5] == o.LOCK_WRITE:
+            waited = outside(Q, B, cpu, time - Q[B.o_since + task], Q[B.o_since_hit + task])
+            first = time - max(Q[B.o_since + task], Q[B.o_lock_at + lock])
+            Q[B.o_misc + k.SPIN_ALL] += waited
+            Q[B.o_misc + k.SPIN_ONE] += min(waited, first)
+        Q[B.o_lock_at + lock] = time
         if P[pc * 5 + 3]:
             make_ready(S, L, Q, B, costs, task, time + costs[LOCK_WAKE])
         else:
             Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
-            Q[B.o_misc + k.SYSTEM] += Q[B.o_clock + cpu] - Q[B.o_since + task]
+            spun = Q[B.o_clock + cpu] - Q[B.o_since + task]
+            Q[B.o_misc + k.SYSTEM] += outside(Q, B, cpu, spun, Q[B.o_since_hit + task])
             Q[B.o_paid + cpu] = owed(Q, B, cpu)
             can_step(Q, B, cpu)
 
@@ -172,6 +174,7 @@ def blocked(
     if why == o.BLOCKED_LOCK:
         lock = said >> 3
         Q[B.o_since + task] = Q[B.o_clock + cpu]
+        Q[B.o_since_hit + task] = hit(Q, B, cpu)
         Q[B.o_next + task] = -1
         last = Q[B.o_lock_end + lock]
         if Q[B.o_lock + lock] < 0:

@@ -239,6 +239,22 @@ class Lowering:
         """The range of CPU numbers that one call of the hypervisor or firmware can reach; 0: any number of CPUs."""
         return 0
 
+    def writes_of_ipis(self, cpus: int) -> tuple[int, int]:
+        """Return how many CPUs one write to the interrupt controller can interrupt, and of how many words it consists.
+
+        The first is a power of two: 16 for a cluster of x2APICs, say. `(0, 1)`, the default: what writes cost is part
+        of `ipi_send_each_ns`.
+
+        Args:
+            cpus: online CPUs.
+        """
+        return 0, 1
+
+    @property
+    def ipi_scan_misses(self) -> bool:
+        """Whether the sender of an IPI reads a cache line of its own for each target (`ipi_scan_ns`)."""
+        return False
+
     def folio_entries_changed(self, asm: Assembler, count: int, *, first: int, clears: bool) -> None:
         """Write the immediate effect of changing base entries of a large folio, if there is one (arm64 unfolds blocks).
 

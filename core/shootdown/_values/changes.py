@@ -95,6 +95,14 @@ CHANGES: tuple[Change, ...] = (
         source="the oracle: 5.10 shares at fork, 6.1 at the first fault",
     ),
     Change(
+        commit="e95a9851787d",
+        subject="hugetlb: skip to end of PT page mapping when pte not present",
+        mainline="6.0-rc1",
+        sets={"hugetlb_visits_absent": False},
+        note="of the same series as bcd51a3c679d",
+        source="the series of 16 June 2022 (lore 20220616210518.125287-1-mike.kravetz@oracle.com)",
+    ),
+    Change(
         commit="70cbc3cc78a9",
         subject="mm: gup: fix the fast GUP race against THP collapse",
         mainline="6.0-rc8",
@@ -168,6 +176,13 @@ CHANGES: tuple[Change, ...] = (
         sets={"share_count": "pt_share_count"},
         stable={"5.10": 239, "5.15": 186, "6.1": 142, "6.6": 72, "6.12": 9},
         source="CVE-2024-57883",
+    ),
+    Change(
+        commit="1aa43598c03b",
+        subject="mm: remove unnecessary calls to lru_add_drain",
+        mainline="6.14-rc1",
+        sets={"zap_drains_lru": False},
+        source="mm-stable of January 2025; 4afeb0ed1753 measures with and without it",
     ),
     Change(
         commit="081056dc00a2",

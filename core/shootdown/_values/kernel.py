@@ -143,6 +143,14 @@ class Kernel:
     fork_shares_pmd: bool = switch(
         True, "fork() shares the PMD tables; otherwise the child's first fault does"
     )
+    zap_drains_lru: bool = switch(
+        True, "munmap(), madvise() and exit() call lru_add_drain(), which takes the node's lru_lock"
+    )
+    hugetlb_visits_absent: bool = switch(
+        True,
+        "fork(), exit() and unmapping step over every huge page of a hugetlb VMA, even where no table is; otherwise "
+        "they skip to the end of the table that is not there",
+    )
     share_count: Literal["page_count", "pt_share_count"] = switch(
         "page_count", "where the number of sharers is kept", choices=("page_count", "pt_share_count")
     )

@@ -45,8 +45,12 @@ class Cost:
             raise ValueError(f"a cost's high {value} must not lie below its likely value {self.likely}")
 
 
-def _cost(doc: str) -> Any:
-    return attrs.field(metadata={"doc": doc}, kw_only=True)
+#: What a cost has that a platform does not name, as others include it.
+INCLUDED = Cost(0, 0, 0, "estimate: part of ipi_send_each_ns")
+
+
+def _cost(doc: str, default: Any = attrs.NOTHING) -> Any:
+    return attrs.field(default=default, metadata={"doc": doc}, kw_only=True)
 
 
 @attrs.frozen
@@ -54,7 +58,13 @@ class Costs:
     """The cost of each kind of step and interrupt on a platform, in nanoseconds."""
 
     ipi_send_ns: Cost = _cost("starting a multi-target IPI, whatever the number of targets")
-    ipi_send_each_ns: Cost = _cost("queueing the call for and interrupting one further target")
+    ipi_send_each_ns: Cost = _cost("queueing the call for one further target")
+    ipi_write_ns: Cost = _cost(
+        "one write to the interrupt controller, which interrupts a CPU or a cluster of them", INCLUDED
+    )
+    ipi_scan_ns: Cost = _cost(
+        "reading a target's address in the interrupt controller from a cache line of its own", INCLUDED
+    )
     ipi_latency_ns: Cost = _cost("from the interrupt's sending to its handler's first instruction")
     ipi_handler_ns: Cost = _cost("a target's interrupt entry, empty handler and return")
     ipi_answer_each_ns: Cost = _cost("collecting the answer of one target (a cache line that moves)")
@@ -70,6 +80,23 @@ class Costs:
     hypercall_each_ns: Cost = _cost("how much each target vCPU adds to it")
     flush_ns: Cost = _cost("a flush's own bookkeeping: tlb_gen, mask, choice")
     lock_ns: Cost = _cost("taking and releasing a free lock")
+    line_ns: Cost = _cost(
+        "moving a cache line that another CPU has just written: an atomic on it, served one after another",
+        Cost(40, 130, 400, "estimate: as ipi_answer_each_ns of servers, one line from another core"),
+    )
+    zone_ns: Cost = _cost(
+        "holding a zone's lock while a batch of pages moves between the free lists and a CPU's own list",
+        Cost(500, 1_500, 5_000, "estimate: 63 pages, each unlinked and linked"),
+    )
+    lru_ns: Cost = _cost(
+        "lru_add_drain(): holding a node's lru_lock while a CPU's new pages move to the list",
+        Cost(
+            500,
+            1_900,
+            4_000,
+            "estimate: 527,000 loops a second of 36 threads, and 731,000 without it (commit 4afeb0ed1753, AMD Milan)",
+        ),
+    )
     lock_handoff_ns: Cost = _cost("a lock's way to a waiter that spins")
     lock_wake_ns: Cost = _cost("waking a sleeping waiter of a lock")
     switch_ns: Cost = _cost("a context switch between processes")
@@ -86,6 +113,10 @@ class Costs:
     zap_huge_ns: Cost = _cost("clearing one huge entry and dropping its page")
     unshare_ns: Cost = _cost("huge_pmd_unshare() without flush and sync")
     skip_ns: Cost = _cost("stepping over one PUD entry that maps nothing")
+    visit_ns: Cost = _cost(
+        "stepping over one huge page of a hugetlb VMA: huge_pte_offset() down to an entry that maps nothing",
+        Cost(1, 2, 8, "estimate: a walk of three levels whose tables are cached"),
+    )
     exit_ns: Cost = _cost("exit(), wait() and the freeing of a small process, its tables included")
     syscall_ns: Cost = _cost("a system call's entry, VMA work and return")
     migrate_ns: Cost = _cost("moving a task to another CPU")
@@ -106,8 +137,10 @@ class Platform:
         name: as typed after `--platform`.
         summary: one line.
         costs: times with their sources; they change a count only by deciding a race.
-        tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU.
+        tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU, as loads and stores use them.
+        itlb: a `TlbGeometry` too: the TLBs that instruction fetches use; None if nothing is known of them.
         arch: the fields that only this architecture's platforms have (a frozen value of the plugin's).
+        ghz: the clock rate that its costs are for.
         flush: `auto`, or the name of one of the architecture's `flush_ways`.
     """
 
@@ -115,6 +148,8 @@ class Platform:
     summary: str
     costs: Costs = attrs.field(repr=False)
     tlb: Any = attrs.field(default=None, repr=False)
+    itlb: Any = attrs.field(default=None, repr=False, kw_only=True)
+    ghz: float = attrs.field(default=3.0, kw_only=True)
     arch: Any = attrs.field(factory=NoSwitches)
     cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1, maximum=MOST_CPUS)
     hypervisor: str = switch(
@@ -129,6 +164,14 @@ class Platform:
         "whether the flush of an unsharing keeps walk-cache entries; auto is as kernel, CPU and range decide",
         choices=("auto", "true", "false"),
     )
+    serial_machine: bool = switch(
+        True, "broadcast invalidations and the waits for their completion are served one after another"
+    )
+    serial_lock: bool = switch(
+        True, "the cache line of a lock goes from one CPU to the next, also where all hold it for reading"
+    )
+    serial_mm: bool = switch(True, "the cache line of an mm's tlb_gen goes from one CPU to the next")
+    serial_node: bool = switch(True, "a node's page allocator and its lru_lock serve one CPU after another")
     jitter: int = switch(
         5, "percent by which the time of ordinary work varies at random", minimum=0, maximum=100
     )

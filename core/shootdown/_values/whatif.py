@@ -18,7 +18,7 @@ T = TypeVar("T")
 MOST_OF_A_SWITCH = (1 << 31) - 1
 """The largest value of a switch that declares none: what the kernel keeps as an int, and the engines multiply."""
 
-GROUPS = ("kernel", "platform")
+GROUPS = ("kernel", "platform", "cost")
 """The groups of settings, unless a command has more."""
 
 

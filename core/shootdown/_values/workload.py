@@ -35,7 +35,7 @@ class Workload:
     """
 
     kind: ClassVar[str] = "workload"
-    groups: ClassVar[tuple[str, ...]] = ("kernel", "platform")
+    groups: ClassVar[tuple[str, ...]] = ("kernel", "platform", "cost")
     switches: ClassVar[tuple[Parameter, ...]] = ()
 
     name: str

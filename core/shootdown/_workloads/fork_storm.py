@@ -52,8 +52,9 @@ def tables_read(gib: int, pages: int) -> tuple[int, ...]:
 def _build(setting: Setup) -> Machine:
     children = setting["children"]
     order = tables_read(setting["gib"], setting["pages"])
-    mapping = Mapping(used=tuple(sorted(order)), order=order, pages=1)
+    mapping = Mapping(used=tuple(sorted(order)), order=order, pages=1, span=setting["gib"])
     model = Model(setting.kernel, setting.lowering, cpus=setting.cpus, mms=children + 1, slots=setting["gib"])
+    model.hugetlb.visits = True
     parent = model.task(mm=0, cpu=0, ready=True)
     forked = [model.task(mm=1 + i, cpu=None) for i in range(children)]
     gone = model.event()

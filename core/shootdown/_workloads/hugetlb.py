@@ -86,7 +86,12 @@ def split_into_vmas(
     own = {"whole": 0, "short": 1, "private": tables}[covers]
     return tuple(
         Mapping(
-            tuple(range(lo, hi)), pages=pages, first=0, last=last, own=tuple(range(max(hi - own, lo), hi))
+            tuple(range(lo, hi)),
+            pages=pages,
+            first=0,
+            last=last,
+            own=tuple(range(max(hi - own, lo), hi)),
+            private=covers == "private",
         )
         for lo, hi in pairwise(edges)
     )
@@ -110,6 +115,7 @@ def _builder(
             batch_fails=setting["allocation_fails"],
             counts_pages=_fills_batches(setting),
         )
+        model.hugetlb.visits = True
         mappings = split_into_vmas(
             setting["tables"], setting["vmas"], setting["pages"], model.slot_huge_pages, setting["covers"]
         )

@@ -36,17 +36,24 @@ def test_an_estimate_allows_for_twice_what_is_likely(platform: Platform) -> None
 
 @EACH
 def test_only_time_that_no_hypervisor_takes_is_free(platform: Platform) -> None:
-    assert {name for name, cost in costs(platform).items() if cost.likely == 0} == {"preempted_ns"}
+    free = {name: cost for name, cost in costs(platform).items() if cost.likely == 0}
+    assert {name for name, cost in free.items() if "part of ipi_send_each_ns" not in cost.source} == {
+        "preempted_ns"
+    }
 
 
-def test_a_remote_fence_of_four_slow_harts_costs_no_more_than_the_whole_of_what_was_measured() -> None:
-    """OpenSBI's pull request 111: 92.9 us by SBI call and 97.8 us by IPI, everything included."""
+def test_no_single_cost_of_the_u74_is_as_long_as_a_whole_benchmark_takes_for_each_of_its_flushes() -> None:
+    """OpenSBI's pull request 111 has seconds of a whole benchmark: 97.8 us of everything for each of its flushes."""
     table = costs(next(one for one in PLATFORMS if one.name == "sifive-u74"))
-    by_call = table["hypercall_ns"].likely + 3 * table["hypercall_each_ns"].likely
-    by_ipi = sum(table[name].likely for name in ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"))
-    by_ipi += 3 * (table["ipi_send_each_ns"].likely + table["ipi_answer_each_ns"].likely)
-    assert by_call < 92_900
-    assert by_ipi < 97_800
+    assert table["ipi_latency_ns"].high <= 12_000
+    assert sum(table[name].high for name in ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns")) < 97_800
+    assert table["hypercall_ns"].high + 3 * table["hypercall_each_ns"].high < 92_900
+
+
+def test_on_the_u74_an_ipi_goes_by_the_firmware_and_takes_longer_to_send_than_a_native_one() -> None:
+    u74 = costs(next(one for one in PLATFORMS if one.name == "sifive-u74"))
+    server = costs(next(one for one in PLATFORMS if one.name == "rva23-server"))
+    assert u74["ipi_send_ns"].likely > 3 * server["ipi_send_ns"].high
 
 
 @EACH

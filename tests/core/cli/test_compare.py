@@ -69,7 +69,7 @@ def test_a_row_has_the_promised_names_and_counts_that_are_integers(rows: Rows) -
     assert all(type(count) is int for count in counts.values())
     times = row["times"]
     assert isinstance(times, dict)
-    assert list(times) == ["elapsed_ns", "system_ns"]
+    assert list(times) == ["elapsed_ns", "system_ns", "lost_ns"]
     for span in times.values():
         assert list(span) == ["low", "likely", "high"]
         assert 0 < span["low"] <= span["likely"] <= span["high"]

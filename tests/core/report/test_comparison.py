@@ -66,10 +66,12 @@ def test_counts_that_timing_decides_are_told_from_those_that_are_exact() -> None
     assert "(sync IPIs, lock waits)" in shown
 
 
-def test_where_cpus_are_hit_the_note_on_times_says_that_their_handlers_are_left_out() -> None:
-    words = "System leaves out the handlers on CPUs that are hit."
-    assert words in " ".join(text(result(counts={"flush_ipis": 3})).split())
-    assert words not in " ".join(text(result()).split())
+def test_where_others_lose_time_there_is_a_column_of_it_and_a_note_on_what_it_holds() -> None:
+    words = "System includes handlers on CPUs that are hit; others lost: those handlers"
+    hit = result(times={**result().times, "lost_ns": span(7 * SECOND)})
+    assert words in " ".join(text(hit).split())
+    assert "~7.00 s" in text(hit)
+    assert "others lost" not in text(result())
 
 
 def test_the_title_has_how_many_there_were_where_more_was_asked_for() -> None:

@@ -21,7 +21,7 @@ def result(kernel: str = "7.0", *, counts: dict[str, int] | None = None, **given
     usual: dict[str, Any] = {
         "arch": "x86", "platform": "intel-server", "workload": "hugetlb-munmap", "parameters": {"tables": 1},
         "cpus": 8, "set": {}, "supported": True, "reason": None, "remarks": (),
-        "times": {"elapsed_ns": span(2 * SECOND), "system_ns": span(3 * SECOND)},
+        "times": {"elapsed_ns": span(2 * SECOND), "system_ns": span(3 * SECOND), "lost_ns": span(0.0)},
     }  # fmt: skip
     return Result(
         **{**usual, "kernel": kernel, "counts": {**dict.fromkeys(COUNTS, 0), **(counts or {})}, **given}

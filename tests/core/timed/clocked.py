@@ -30,8 +30,9 @@ def costs(**given: int) -> Costs:
 
 
 def platform(**given: Any) -> Platform:
-    """Make a platform with these costs and no jitter."""
-    return Platform(**{"name": "test", "summary": "a test", "costs": costs(), "jitter": 0, **given})
+    """Make a platform with these costs, no jitter, and lines and nodes that all CPUs have for themselves."""
+    alone = {"serial_lock": False, "serial_mm": False, "serial_node": False}
+    return Platform(**{"name": "test", "summary": "a test", "costs": costs(), "jitter": 0, **alone, **given})
 
 
 class Clocked(Tiny):

@@ -37,7 +37,9 @@ def test_books_open_with_clocks_at_zero_nothing_queued_and_no_window(books: Book
     assert (array[books.o_place : books.o_ready] == -1).all()
     assert (array[books.o_lock : books.o_lock_at] == -1).all()
     assert (array[books.o_waiting : books.o_flushes_taken] == -1).all()
-    assert not array[books.o_total : books.o_misc].any()
+    assert (array[books.o_user_of : books.o_events] == -1).all()
+    assert not array[books.o_total : books.o_free].any()
+    assert not array[books.o_events : books.o_misc].any()
     assert array[books.o_misc + k.WINDOW] == -1
 
 
@@ -82,4 +84,4 @@ def test_the_timeline_keeps_events_while_there_is_room_and_counts_the_rest() -> 
         found.book(log, found.timeline, k.LOG_STEP, number, number + 1, 3, 7, 0)
     assert found.timeline.reshape(-1, k.LOG_CELLS).tolist() == [[0, 0, 1, 3, 7, 0], [0, 1, 2, 3, 7, 0]]
     assert (found.misc(k.LOG_SIZE), found.misc(k.LOG_LOST)) == (2, 1)
-    assert np.count_nonzero(found.array[found.books.o_total : found.books.o_misc]) == 0
+    assert np.count_nonzero(found.array[found.books.o_total : found.books.o_free]) == 0

@@ -14,8 +14,10 @@ from shootdown._timed.costs import (
     ASKS_TIME,
     CHARGED,
     LOCKS,
+    NODE,
     NOTED,
     RELEASES,
+    SERVED,
     SPENDS,
     USER_MODE,
     VARIES,
@@ -29,7 +31,7 @@ def charged(op: int, *operands: int, cost: str | None = None) -> tuple[int, int]
     asm = Assembler()
     asm.emit(op, *operands, cost=cost)
     code = asm.finish()
-    time, what = charges(code.steps, code.cost, cost_array(costs(), "likely"))
+    time, what, *_ = charges(code.steps, code.cost, cost_array(costs(), "likely"))
     return int(time), int(what)
 
 
@@ -95,6 +97,23 @@ def test_each_step_of_a_program_has_its_own_row() -> None:
     asm.set(0, 1)
     asm.work("skip_ns")
     code = asm.finish()
-    rows = charges(code.steps, code.cost, cost_array(costs(), "likely")).reshape(-1, 2)
+    rows = charges(code.steps, code.cost, cost_array(costs(), "likely")).reshape(-1, 4)
     assert rows[:, 0].tolist() == [2000 * COST["zap_ns"], 0, 1000 * COST["skip_ns"]]
     assert rows.dtype == np.int64
+
+
+@pytest.mark.parametrize("serial", [(), (NODE,)])
+def test_what_serves_a_step_and_for_how_long_depends_on_what_serves_one_after_another(
+    serial: tuple[int, ...],
+) -> None:
+    """lru_lock's time is the node's where that serves, else the step's own; the zone's comes on top of a fault's."""
+    asm = Assembler()
+    asm.work("small_fault_ns", 63)
+    asm.work("lru_ns")
+    asm.work("zap_huge_ns", 63)
+    code = asm.finish()
+    rows = charges(code.steps, code.cost, cost_array(costs(), "likely"), serial).reshape(-1, 4)
+    served = (rows[:, 1] & SERVED != 0).tolist()
+    assert served == [bool(serial), bool(serial), False]
+    assert (rows[:2, 3] // 1000).tolist() == [COST["zone_ns"], COST["lru_ns"]]
+    assert bool(rows[1, 1] & CHARGED) is not bool(serial)

@@ -20,6 +20,9 @@ class Hardware:
         pages_per_table: the huge pages that a process uses in each table.
         sections: i_mmap_rwsems.
         numbers, reach: hart ids, and how far apart they may be for one call of what runs below; 0: any.
+        writes, scan_misses: CPUs that a write to the interrupt controller interrupts and its words; whether a sender
+            reads a cache line for each target.
+        serial, serial_machine: what serves one CPU after another: `lock`, `mm`, `node`; and broadcasts.
     """
 
     costs: Mapping[str, int]
@@ -30,6 +33,10 @@ class Hardware:
     sections: int
     numbers: tuple[int, ...]
     reach: int
+    writes: tuple[int, int]
+    scan_misses: bool
+    serial: frozenset[str]
+    serial_machine: bool
 
 
 @dataclass

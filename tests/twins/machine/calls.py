@@ -52,6 +52,9 @@ def interrupt(run: Run, sender: int, cpu: int, arrival: int) -> int:
         handler += run.costs["full_flush_ns"]
     run.busy[cpu] = max(arrival, run.busy[cpu]) + handler
     run.stolen[cpu] += handler
+    run.handled[cpu] += handler
+    run.lost += handler
+    run.system += handler
     run.interrupts[cpu] += 1
     return run.busy[cpu]
 
@@ -112,7 +115,7 @@ def send_without_interrupts(run: Run, cpu: int, task: int, s: SimpleNamespace) -
     elif s.call == "broadcast":
         now += broadcasts * costs["broadcast_ns"]
         run.clock[cpu] = now
-        if s.each < 0:  # one channel carries them one after another
+        if run.hardware.serial_machine:  # one channel carries them one after another
             now = max(now, run.channel)
             run.channel = now + n * costs["completion_each_ns"]
         run.answered[cpu] = now + costs["completion_ns"] + n * costs["completion_each_ns"]
@@ -143,6 +146,11 @@ def send(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if n == 0:
         return
     run.clock[cpu] += run.costs["ipi_send_ns"] + n * run.costs["ipi_send_each_ns"]
+    cluster, words = run.hardware.writes
+    if cluster:
+        run.clock[cpu] += words * len({other // cluster for other in c.targets}) * run.costs["ipi_write_ns"]
+    if run.hardware.scan_misses:
+        run.clock[cpu] += n * run.costs["ipi_scan_ns"]
     run.collecting[cpu] = n * run.costs["ipi_answer_each_ns"]
     arrival = run.clock[cpu] + run.costs["ipi_latency_ns"]
     end = arrival

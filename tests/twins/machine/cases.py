@@ -163,6 +163,10 @@ def hardware_of(machine: Machine, platform: Platform, which: str) -> clock.Hardw
         sections=machine.sections,
         numbers=machine.numbers or tuple(range(machine.layout.cpus)),
         reach=machine.reach,
+        writes=machine.writes,
+        scan_misses=machine.scan_misses,
+        serial=frozenset(kind for kind in ("lock", "mm", "node") if getattr(platform, f"serial_{kind}")),
+        serial_machine=platform.serial_machine,
     )
 
 
@@ -213,6 +217,8 @@ def _differences(machine: Machine, mine: clock.Run, theirs: Run, end: World) -> 
     yield from differ("interrupts", taken, (theirs.flushes_taken + theirs.syncs_taken).tolist())
     yield from differ("steps", mine.steps, theirs.steps)
     yield from differ("elapsed", mine.elapsed / 1000, theirs.elapsed_ns)
+    yield from differ("system", mine.system / 1000, theirs.system_ns)
+    yield from differ("lost", mine.lost / 1000, theirs.lost_ns)
     yield from differ("clocks", mine.clock, theirs.clocks.tolist())
     if mine.w.facts() != end.facts():
         yield from _states("end", mine.w, end)

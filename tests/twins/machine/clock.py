@@ -19,6 +19,8 @@ from tests.twins.machine.steps.step import ENDED, FAILED, LOCKED, PARKED, UNANSW
 from tests.twins.machine.world import World
 
 FIRST_PID = 1000
+SPENDING = ("SEND", "WAIT", "FLUSH_SELF", "FLUSH_LOCAL_PAGES", "EXECUTE")
+USER = ("user_ns", "start_ns", "ns")
 LOCKING = ("LOCK_READ", "LOCK_WRITE")
 
 
@@ -47,6 +49,12 @@ class Run:
         self.most_steps = most_steps
         self.clock = [0] * cpus
         self.stolen = [0] * cpus  # handlers' time that puts the next step off
+        self.handled = [0] * cpus  # all time in handlers
+        self.system = 0  # kernel time on all CPUs, but for sleeping waiters
+        self.since: dict[
+            int, tuple[int, int]
+        ] = {}  # when a task began to spin, and the time in handlers then
+        self.lost = 0  # what calls took from CPUs other than their sender
         self.busy = [0] * cpus  # when the last handler ends
         self.answered = [0] * cpus  # when the sender of a call has its answers
         self.collecting = [0] * cpus
@@ -63,6 +71,8 @@ class Run:
         self.trims = [SECOND] * len(w.mms)
         self.asked = [0] * cpus
         self.channel = 0
+        self.free: dict[tuple[str, int], int] = defaultdict(int)  # when what serves one CPU at a time is free
+        self.last_user: dict[tuple[str, int], int] = {}
         self.sections = [Section() for _ in range(hardware.sections + 1)]
         self.section_of = [hardware.sections] * len(w.tasks)
         self.unshared_of = [0] * len(w.tasks)
@@ -112,18 +122,47 @@ class Run:
         if s.name in LOCKING and self.lock_queues[lock_of(w, task, s)]:
             stop = LOCKED  # behind those that wait already
         else:
-            if s.name.startswith("UNLOCK"):
+            if s.name.startswith(("UNLOCK", *LOCKING)):
                 lock = lock_of(w, task, s)
             stop = take_step(w, task)
         if stop is not None:
             self.blocked(cpu, task, s, stop)
             return
-        if s.charge is not None:
-            self.clock[cpu] += self.costs[s.charge] * (s.times if s.name == "WORK" else 1)
-        if lock >= 0:
+        self.serve(cpu, task, s, lock)
+        if s.charge is not None and not (s.charge == "lru_ns" and "node" in self.hardware.serial):
+            time = self.costs[s.charge] * (s.times if s.name == "WORK" else 1)
+            self.clock[cpu] += time
+            self.system += 0 if s.charge in USER else time
+        before = self.clock[cpu]
+        if lock >= 0 and s.name.startswith("UNLOCK"):
             self.hand_over(lock, self.clock[cpu])
         if s.name in EFFECTS:
             EFFECTS[s.name](self, cpu, task, s)
+        if s.name in SPENDING:
+            self.system += self.clock[cpu] - before
+
+    def serve(self, cpu: int, task: int, s: SimpleNamespace, lock: int) -> None:
+        """Let what a step uses serve its CPU, after those that came before; what it used last costs nothing."""
+        kind, which, service = "", 0, 0
+        if lock >= 0:
+            kind, which, service = "lock", lock, self.costs["line_ns"]
+        elif s.name == "FLUSH_BEGIN":
+            on = self.w.tasks[task].on
+            assert on is not None
+            kind, which, service = "mm", on, self.costs["line_ns"]
+        elif s.name == "WORK" and s.charge in ("small_fault_ns", "zap_ns"):
+            kind, service = "node", self.costs["zone_ns"] * s.times // 63
+        elif s.name == "WORK" and s.charge == "lru_ns":
+            kind, service = "node", self.costs["lru_ns"]
+        if kind not in self.hardware.serial:
+            return
+        last = self.last_user.get((kind, which))
+        self.last_user[kind, which] = cpu
+        if last is None or last == cpu:
+            return
+        end = max(self.clock[cpu], self.free[kind, which]) + service
+        self.system += end - self.clock[cpu]
+        self.clock[cpu] = self.free[kind, which] = end
 
     def tell_time(self, cpu: int, task: int, s: SimpleNamespace) -> None:
         """Tell the machine what only a clock knows, before the step that asks."""
@@ -148,6 +187,7 @@ class Run:
     def blocked(self, cpu: int, task: int, s: SimpleNamespace, stop: str) -> None:
         if stop is LOCKED:
             self.lock_queues[lock_of(self.w, task, s)].append(task)
+            self.since[task] = self.clock[cpu], self.handled[cpu]
             self.count("lock_waits", 1, task)
             if s.sleeps:
                 self.next_task(cpu)
@@ -262,6 +302,8 @@ class Run:
             cpu = self.w.tasks[task].home
             assert cpu is not None
             self.clock[cpu] = max(self.clock[cpu], time + self.costs["lock_handoff_ns"])
+            began, handled = self.since[task]
+            self.system += max(self.clock[cpu] - began - (self.handled[cpu] - handled), 0)
             self.stolen[cpu] = 0
             self.can_step(cpu)
 

@@ -194,7 +194,9 @@ def execute(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if "BROADCASTS" in s.per:
         run.count("broadcast_invalidations", times, c.task)
         each = run.costs["full_flush_ns" if strides == 0 else "page_flush_ns"]
-        run.clock[cpu] = max(run.clock[cpu], run.channel)
+        if run.hardware.serial_machine:
+            run.clock[cpu] = max(run.clock[cpu], run.channel)
+        run.lost += times * each * (len(run.w.cpus) - 1)
         for other in range(len(run.w.cpus)):
             run.stolen[other] += times * each if other != cpu else 0
     if s.cost is not None:

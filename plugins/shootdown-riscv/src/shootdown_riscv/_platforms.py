@@ -1,6 +1,6 @@
 """The riscv machines that kernels run on: CPU model, how CPUs reach each other, and TLBs.
 
-Costs are in `_costs.py`. TLB figures are the data side's.
+Costs are in `_costs.py`. First-level TLBs are one for data and one for instructions.
 """
 
 from __future__ import annotations
@@ -129,6 +129,10 @@ U74 = TlbGeometry(
     asid_bits=0,
 )
 
+# The instruction side: a uTLB of 32 entries in C910, as that comment says; 48 entries in Kunminghu and 40 in U74, as
+# the data side has.
+C910_I = attrs.evolve(C910, l1=CacheGeometry(entries=32, ways=32, page_sizes=SV39))
+
 TCG = tcg_tlb(SV57)
 
 
@@ -138,6 +142,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="server class: IPIs by AIA's IMSIC, Svinval, ASIDs; TLBs as XiangShan Kunminghu's",
         costs=_costs.RVA23_SERVER,
         tlb=KUNMINGHU,
+        itlb=KUNMINGHU,
         arch=RiscvPlatform(satp_mode=48, native_ipis="imsic", svinval=True),
         cpus=128,
     ),
@@ -146,6 +151,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="the same machine without supervisor IPIs: remote fences are SBI calls",
         costs=_costs.RVA23_SERVER,
         tlb=KUNMINGHU,
+        itlb=KUNMINGHU,
         arch=RiscvPlatform(satp_mode=48, svinval=True),
         cpus=128,
     ),
@@ -155,6 +161,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="SOPHGO SG2042 (64 T-Head C920): remote fences are SBI calls, ASIDs, Sv39",
         costs=_costs.SG2042,
         tlb=C910,
+        itlb=C910_I,
         arch=RiscvPlatform(mmu_type="sv39"),
         cpus=64,
     ),
@@ -164,6 +171,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="T-Head TH1520 (4 C910): remote fences are SBI calls, ASIDs, Sv39",
         costs=_costs.TH1520,
         tlb=C910,
+        itlb=C910_I,
         arch=RiscvPlatform(mmu_type="sv39"),
         cpus=4,
     ),
@@ -173,6 +181,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="HiFive Unmatched (4 SiFive U74, FU740): SBI calls, no ASIDs, erratum CIP-1200, Sv39",
         costs=_costs.SIFIVE_U74,
         tlb=U74,
+        itlb=U74,
         arch=RiscvPlatform(mmu_type="sv39", asid_bits=0, sbi_flush_limit=0, cip_1200=True),
         cpus=4,
     ),
@@ -182,6 +191,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="QEMU's virt machine, translated: SBI calls, Svinval, Svvptc, Sv57",
         costs=_costs.QEMU_TCG,
         tlb=TCG,
+        itlb=TCG,
         arch=RiscvPlatform(satp_mode=57, svinval=True, svvptc=True),
         cpus=4,
     ),
@@ -190,6 +200,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         summary="the same with -machine aia=aplic-imsic: IPIs by IMSIC",
         costs=_costs.QEMU_TCG,
         tlb=TCG,
+        itlb=TCG,
         arch=RiscvPlatform(satp_mode=57, native_ipis="imsic", svinval=True, svvptc=True),
         cpus=4,
     ),

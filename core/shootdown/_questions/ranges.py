@@ -1,0 +1,142 @@
+"""How sure a time is: draws of all costs within their ranges, and the costs that make a range wide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from shootdown._questions.building import built
+from shootdown._questions.case import Case
+from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown._values.result import Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from shootdown._machine.machine import Machine
+    from shootdown._timed.run import Run
+    from shootdown._values.workload import Workload
+
+#: A cost lies within its range in 90 of 100 cases: so many standard deviations are one end.
+_END = 1.645
+#: The part of a cost's variance that all costs of a machine share: it is faster or slower than others as a whole.
+_SHARED = 0.3
+#: What an interval holds: from the tenth part of the draws to the ninth.
+TENTH, NINTH = 10, 90
+
+
+@attrs.frozen
+class Drawn:
+    """Times over draws of all costs.
+
+    Args:
+        draws: how many there were.
+        elapsed, system: the middle, and what 80 % of the draws lie within, in nanoseconds.
+    """
+
+    draws: int
+    elapsed: Span
+    system: Span
+
+
+@attrs.frozen
+class Width:
+    """What one cost alone does to the elapsed time.
+
+    Args:
+        cost: its name.
+        low, high: the elapsed time with this cost at its low and its high end and all others likely, in nanoseconds.
+    """
+
+    cost: str
+    low: float
+    high: float
+
+
+def drawn(case: Case[Workload], draws: int, after_run: Callable[[], None] = lambda: None) -> Drawn:
+    """Run a case with costs that are drawn: each has a factor that the machine's costs share, and a rest of its own.
+
+    Args:
+        case: a prepared case that kernel and platform can run.
+        draws: how many times, at least two.
+        after_run: called after each run.
+    """
+    import numpy as np
+
+    machine = _machine(case)
+    random = np.random.default_rng(int(case.parameters["seed"]))
+    times = []
+    for _ in range(draws):
+        shared, own = random.standard_normal(), random.standard_normal(len(COST_NAMES))
+        places = math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own
+        times.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, places.tolist()))))
+        after_run()
+    elapsed, system = zip(*times, strict=True)
+    return Drawn(draws, _middle(elapsed), _middle(system))
+
+
+def widths(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -> list[Width]:
+    """Run a case with each cost in turn at its ends; return what each does to the elapsed time, the widest first.
+
+    Args:
+        case: a prepared case that kernel and platform can run.
+        after_run: called for each cost.
+    """
+    machine = _machine(case)
+    found = []
+    for index, name in enumerate(COST_NAMES):
+        ends = []
+        for end in (-_END, _END):
+            places = [end if other == index else 0.0 for other in range(len(COST_NAMES))]
+            ends.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, places)))[0])
+        after_run()
+        found.append(Width(name, *ends))
+    return sorted(found, key=lambda one: one.low - one.high)
+
+
+def at(cost: Cost, place: float) -> float:
+    """Return the value of a cost so many standard deviations above what is likely, in nanoseconds."""
+    end = cost.high if place > 0 else cost.low
+    if not cost.likely:
+        return end * max(place, 0.0) / _END
+    if not end:
+        return cost.likely * max(1 + place / _END, 0.0)
+    return float(cost.likely * (end / cost.likely) ** (abs(place) / _END))
+
+
+def _costs_at(costs: Costs, places: list[float]) -> npt.NDArray[np.int64]:
+    import numpy as np
+
+    values = [
+        round(at(getattr(costs, name), place) * 1000) for name, place in zip(COST_NAMES, places, strict=True)
+    ]
+    return np.array([*values, 1000], np.int64)
+
+
+def _machine(case: Case[Workload]) -> Machine:
+    from shootdown._machine.machine import Machine
+
+    return built(case, case.setup(), Machine)
+
+
+def _run(case: Case[Workload], machine: Machine, costs: npt.NDArray[np.int64]) -> Run:
+    from shootdown._timed.run import run_machine
+
+    return run_machine(machine, case.platform, seed=int(case.parameters["seed"]), costs=costs)
+
+
+def _times(machine: Machine, run: Run) -> tuple[float, float]:
+    if machine.windows:
+        return run.window_ns[0], run.window_system_ns[0] + run.window_spin_ns[0][0]
+    return run.elapsed_ns, run.system_ns + run.spin_ns[0]
+
+
+def _middle(values: tuple[float, ...]) -> Span:
+    import numpy as np
+
+    low, middle, high = np.percentile(values, (TENTH, 50, NINTH))
+    return Span(round(float(low), 1), round(float(middle), 1), round(float(high), 1))
