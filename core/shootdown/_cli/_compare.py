@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 import click
 
-from shootdown._cli import _common, _lore, _progress
+from shootdown._cli import _common, _forms, _lore, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
@@ -35,6 +35,7 @@ from shootdown._values.workload import Workload
     "--why-range", is_flag=True, help="A remark on each row names the costs that make its range wide."
 )
 @_lore.option
+@_forms.options("csv", "jsonl", "markdown")
 @_common.json_option
 def command(
     workload: str,
@@ -48,6 +49,7 @@ def command(
     draws: int,
     why_range: bool,
     lore: bool,
+    form: str | None,
     as_json: bool,
 ) -> None:
     """Compare what one workload costs, a row for each combination.
@@ -55,7 +57,7 @@ def command(
     Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
     with and after the changes that it is about. `shootdown list` names what there is to choose from.
     """
-    _lore.refuse_json(lore, as_json)
+    _forms.refuse_two(form, as_json, lore)
     chosen: list[Case[Workload]] = []
     done: list[Result] = []
     interrupted = False
@@ -71,7 +73,7 @@ def command(
             patch=patch,
         )
         with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
-            besides = () if as_json else _told_of(chosen)
+            besides = () if as_json or form else _told_of(chosen)
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
         if draws or why_range:
             _add_ranges(chosen, done, draws, why_range)
@@ -79,6 +81,11 @@ def command(
         interrupted = True
     if as_json:
         _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    elif form == "markdown" and done:
+        for line in _markdown(chosen, done):
+            _common.write_line(line)
+    elif form in ("csv", "jsonl"):
+        _forms.write(form, (row.to_dict() for row in done))
     elif done and lore:
         again = _lore.command_line(
             "compare",
@@ -130,6 +137,14 @@ def _told_of(chosen: list[Case[Workload]]) -> Sequence[Callable[[], object]]:
     from shootdown._report.headline import searches
 
     return searches(chosen)
+
+
+def _markdown(chosen: list[Case[Workload]], done: list[Result]) -> list[str]:
+    from shootdown._report.comparison import markdown
+    from shootdown._report.headline import always_shown
+
+    pairs = list(zip(chosen, done, strict=False))
+    return markdown(done, defaults=chosen[0].program.read({}), shown_always=always_shown(pairs))
 
 
 def _lines(chosen: list[Case[Workload]], done: list[Result], width: int) -> list[str]:

@@ -13,7 +13,7 @@ from shootdown._cli import _common, _lore, _progress
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
-from shootdown._values.verdict import NO_ANSWER
+from shootdown._values.verdict import NO_ANSWER, NOT_APPLICABLE, VERDICTS
 
 if TYPE_CHECKING:
     from shootdown._explore.engine import Reductions
@@ -26,6 +26,10 @@ SCHEMA = 1
 _REDUCTIONS = ("fuse", "dead", "symmetry", "arrive")
 #: Stands between two rows of a mail.
 _RULE = "-" * 8
+#: The exit status where a verdict is not the expected one.
+_UNEXPECTED = 1
+#: How many such rows are named.
+_NAMED = 4
 _SMALLEST = 1 << 20
 _LARGEST = (1 << 50) - 1
 
@@ -62,6 +66,15 @@ def _written(reductions: Reductions | None) -> str | None:
     if reductions is None:
         return None
     return ",".join(name for name in _REDUCTIONS if getattr(reductions, name)) or "none"
+
+
+def _verdicts(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Read a list of verdicts."""
+    names = () if text is None else tuple(name.lower() for name in _common.read_list(text))
+    for name in names:
+        if name not in VERDICTS:
+            raise click.BadParameter(f"{name!r} is no verdict: {', '.join(VERDICTS)}")
+    return names
 
 
 def _soak(walks: int | None, seed: int | None) -> Soak | None:
@@ -114,6 +127,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
     type=_common.Whole(0, (1 << 63) - 1),
     help="Of the random walks; the same walks again.",
 )
+@click.option(
+    "--expect",
+    metavar="VERDICT,...",
+    callback=_verdicts,
+    help="Exit with status 1 unless every row has one of these verdicts: safe, bug, ...",
+)
 @_lore.option
 @_common.json_option
 def command(
@@ -132,13 +151,15 @@ def command(
     memory: int | None,
     soak: int | None,
     seed: int | None,
+    expect: tuple[str, ...],
     lore: bool,
     as_json: bool,
 ) -> None:
     """Explore every interleaving of a scenario: is it safe, or how does the bug come about?
 
     SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. A verdict is a result:
-    the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous.
+    the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous. With
+    --expect it is 0 if the verdicts are those, else 1.
     """
     _lore.refuse_json(lore, as_json)
     if lore and replay is not None:
@@ -148,7 +169,7 @@ def command(
             check_place(option, path)
     if replay is not None:
         choices = (arch, platform, kernel, settings, parameters)
-        others = (patch, html, perfetto, reductions, states, memory, soak, seed)
+        others = (patch, html, perfetto, reductions, states, memory, soak, seed, expect or None)
         if any(choices) or any(given is not None for given in others):
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
         _replay(replay, scenario, as_json)
@@ -208,8 +229,30 @@ def command(
     if interrupted:
         click.echo(f"{len(done)} of {len(cases)} rows are done", err=True)
         raise KeyboardInterrupt
-    if any(row.verdict in NO_ANSWER for row in done):
+    if expect:
+        _judge(done, expect)
+    elif any(row.verdict in NO_ANSWER for row in done):
         raise click.exceptions.Exit(_common.UNANSWERED)
+
+
+def _judge(done: Sequence[Verdict], expected: Sequence[str]) -> None:
+    """End with exit status 1 where a row to which the scenario applies has another verdict, or none applies.
+
+    Raises:
+        click.exceptions.Exit: that is so; a line on standard error names the rows.
+    """
+    judged = [row for row in done if row.verdict != NOT_APPLICABLE or NOT_APPLICABLE in expected]
+    others = [row for row in judged if row.verdict not in expected]
+    if judged and not others:
+        return
+    wanted = " or ".join(expected)
+    if not judged:
+        click.echo(f"expected {wanted}: it applies to none of the {len(done)} rows", err=True)
+    else:
+        named = [f"{row.verdict} on {row.arch} {row.platform} {row.kernel}" for row in others]
+        more = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        click.echo(f"expected {wanted}: {', '.join(named[:_NAMED])}{more}", err=True)
+    raise click.exceptions.Exit(_UNEXPECTED)
 
 
 def _without_patch(row: Verdict) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _lore, _progress
+from shootdown._cli import _common, _forms, _lore, _progress
 from shootdown._values.verdict import NO_ANSWER
 
 SCHEMA = 1
@@ -32,6 +32,7 @@ SCHEMA = 1
 @click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM is explored.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
 @_lore.option
+@_forms.options("csv", "jsonl")
 @_common.json_option
 def command(
     program: str,
@@ -45,6 +46,7 @@ def command(
     verdict: bool,
     advise: bool,
     lore: bool,
+    form: str | None,
     as_json: bool,
 ) -> None:
     """Find since when a program does what it does, and why.
@@ -53,7 +55,7 @@ def command(
     and have equal counts, or equal verdicts, share a row. The commit at a row was turned back by itself, and that gave
     what the row above has. Without --arch: this machine's architecture.
     """
-    _lore.refuse_json(lore, as_json)
+    _forms.refuse_two(form, as_json, lore)
     from shootdown._questions.history import history
     from shootdown._questions.trials import program_named
 
@@ -81,6 +83,8 @@ def command(
         )
     if as_json:
         _common.write_json({"schema": SCHEMA, **found.to_dict()})
+    elif form is not None:
+        _forms.write(form, found.to_dict()["rows"])
     else:
         from shootdown._report.history import advice_lines, lines
 

@@ -14,6 +14,8 @@ from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import begun, simulate
 from shootdown._questions.subjects import Subject, workload_named
+from shootdown._values.errors import ShootdownError
+from shootdown._values.parameter import alternatives
 from shootdown._values.result import Result
 from shootdown._values.series import newest_known
 from shootdown._values.workload import Workload
@@ -21,6 +23,8 @@ from shootdown._values.workload import Workload
 #: The default kernels: before the sync, with it, in mainline before and after the rework, today, and a proposal.
 HEADLINE_WORKLOAD = "fork-storm"
 HEADLINE_KERNELS = ("5.15.209", "6.15", "6.16", "7.0")
+#: The most combinations of parameters.
+MOST_ROWS = 10_000
 HEADLINE_PROPOSAL = "proposal:skip-redundant-sync"
 
 
@@ -48,7 +52,7 @@ def compare(
         platforms: names of platforms; each architecture's first if empty.
         kernels: releases and proposals; the headline ones if empty.
         cpus: numbers of online CPUs; the platform's own if empty.
-        parameters: of the workload.
+        parameters: of the workload; a list, or a text such as `1,2,4`, has a row for each of its values.
         settings: what-ifs such as `kernel.rcu_table_free=false`.
         patch: a file that replaces kernel functions.
 
@@ -81,15 +85,27 @@ def cases(
 ) -> list[Case[Workload]]:
     """Prepare all combinations, so that errors are raised before anything runs; see `compare`."""
     installed = registry()
-    asked = questions(
-        workload_named(workload),
-        machines(installed, arch, platforms),
-        kernels or headline_kernels(),
-        parameters=parameters,
-        settings=settings,
-        cpus=cpus or (None,),
-        patch=None if patch is None else read_patch(patch),
-    )
+    program = workload_named(workload)
+    applied = None if patch is None else read_patch(patch)
+    pairs = machines(installed, arch, platforms)
+    ways = alternatives(program.parameters, parameters or {})
+    if len(ways) > MOST_ROWS:
+        raise ShootdownError(f"{len(ways):,} combinations of parameters: compare takes at most {MOST_ROWS:,}")
+    asked = [
+        question
+        for pair in pairs
+        for kernel in kernels or headline_kernels()
+        for values in ways
+        for question in questions(
+            program,
+            [pair],
+            [kernel],
+            parameters=values,
+            settings=settings,
+            cpus=cpus or (None,),
+            patch=applied,
+        )
+    ]
     chosen = [prepare(question) for question in asked]
     if patch is not None:
         refuse_unreached(chosen)

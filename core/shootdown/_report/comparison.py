@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from shootdown._report import flat
 from shootdown._report.text import Column, cpu_list, estimate, exact, lay_out, paragraph, widths
 from shootdown._values.result import COUNTS, Result
 
@@ -34,6 +35,9 @@ _MORE = {
     "completion_waits": "comple\u00adtion waits",
 }
 
+#: Counts of interrupts.
+_IPIS = ("flush_ipis", "sync_ipis", "transition_ipis")
+
 #: All headings, by count.
 HEADINGS = _COUNTS | _MORE
 
@@ -57,6 +61,9 @@ _LEGEND = {
 #: With more rows than this, it isn't listed which CPUs each interrupted.
 _MOST_ROWS_TOLD = 16
 _NAMED_CPUS = 4
+
+#: Columns of text where lines don't wrap.
+_NO_WIDTH = 100_000
 
 #: How many parameters of a workload are named even if they have their defaults: the first ones.
 _ALWAYS_NAMED = 3
@@ -90,7 +97,7 @@ def comparison(
     if not rows:
         return []
     supported = [row for row in rows if row.supported]
-    lines = title(rows, width, defaults or {})
+    lines = [*title(rows, width, defaults or {}), *_first_of_all(rows, width)]
     notes = _Footnotes()
     shape, columns, cells = _fitting(rows, width, shown_always, notes)
     chosen = widths(
@@ -108,15 +115,57 @@ def comparison(
     return lines
 
 
+def markdown(
+    rows: Sequence[Result], *, defaults: Mapping[str, Any] | None = None, shown_always: Sequence[str] = ()
+) -> list[str]:
+    """Write a comparison as a Markdown table with what the rows have in common above it and remarks below.
+
+    Args:
+        rows, defaults, shown_always: as for `comparison`.
+    """
+    if not rows:
+        return []
+    notes = _Footnotes()
+    marks = [notes.marks(row) for row in rows]
+    columns, cells = _table(rows, marks, _Shape(False, False), shown_always, _NO_WIDTH)
+    lines = [*title(rows, _NO_WIDTH, defaults or {}), *_first_of_all(rows, _NO_WIDTH)]
+    empty = [""] * (len(columns) - 1)
+    lines += flat.markdown(
+        [column.heading for column in columns],
+        [[cell, *empty] if isinstance(cell, str) else cell for cell in cells],
+    )
+    if any(row.supported for row in rows):
+        lines += ["", *(f"- {line}" for line in _legend(rows, columns, _Shape(False, False), _NO_WIDTH))]
+    return [*lines, *(f"- {remark}" for remark in notes.lines(_NO_WIDTH))]
+
+
 def label(row: Result, rows: Sequence[Result]) -> str:
     """Name a row by what differs from the others."""
     parts = [str(getattr(row, name)) for name in ("arch", "platform") if _varies(rows, name)]
     cpus = f" with {exact(row.cpus)} CPUs" if _sizes_vary(rows) else ""
-    return " ".join((*parts, row.kernel)) + cpus
+    values = "".join(f" {name}={_value(row, name)}" for name in _varying(rows))
+    return " ".join((*parts, row.kernel)) + values + cpus
 
 
 def _varies(rows: Sequence[Result], name: str) -> bool:
     return len({getattr(row, name) for row in rows}) > 1
+
+
+def _varying(rows: Sequence[Result]) -> list[str]:
+    """Return the parameters of which rows have several values."""
+    return [name for name in rows[0].parameters if len({row.parameters.get(name) for row in rows}) > 1]
+
+
+def _value(row: Result, name: str) -> str:
+    """Return a row's own value of a parameter: how many there were, where fewer were possible than asked for."""
+    value = row.applied.get(name, row.parameters.get(name))
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else exact(value)
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def _sizes_vary(rows: Sequence[Result]) -> bool:
@@ -155,11 +204,11 @@ def _readable(remark: str) -> str:
 
 def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> list[str]:
     """Return the lines above the table, which say what all rows have in common, and a blank one."""
-    first = rows[0]
+    first, varying = rows[0], _varying(rows)
     parameters = " ".join(
         f"{name}={_parameter(rows, name, value)}"
         for i, (name, value) in enumerate(first.parameters.items())
-        if i < _ALWAYS_NAMED or name not in defaults or defaults[name] != value
+        if name not in varying and (i < _ALWAYS_NAMED or name not in defaults or defaults[name] != value)
     )
     parts = [f"{first.workload}: {parameters}" if parameters else first.workload]
     if len({(row.arch, row.platform) for row in rows}) == 1:
@@ -169,6 +218,44 @@ def title(rows: Sequence[Result], width: int, defaults: Mapping[str, Any]) -> li
     if first.set:
         parts.append("set " + " ".join(f"{name}={value}" for name, value in first.set.items()))
     return [*paragraph(", ".join(parts), width), ""]
+
+
+def _first_of_all(rows: Sequence[Result], width: int) -> list[str]:
+    """Return what tells most, above a table: which row sends the most IPIs, and how many times those of another.
+
+    Rows of one platform, size and set of parameters are compared, those with the largest ratio; nothing is said where
+    timing decides, or where rows are equal.
+    """
+    groups: dict[Any, list[Result]] = {}
+    for row in rows:
+        if row.supported and not set(_IPIS) & set(row.decided_by_timing):
+            values = tuple((name, _value(row, name)) for name in _varying(rows))
+            groups.setdefault((row.arch, row.platform, row.cpus, values), []).append(row)
+    found: tuple[float, str] | None = None
+    for group in groups.values():
+        sent = {row.kernel: sum(row.counts.get(name, 0) for name in _IPIS) for row in group}
+        most = max(sent, key=lambda kernel: sent[kernel])
+        some = [kernel for kernel in sent if 0 < sent[kernel] < sent[most]]
+        none = [kernel for kernel in sent if not sent[kernel]]
+        if not sent[most] or not (some or none):
+            continue
+        least = min(some, key=lambda kernel: sent[kernel]) if some else none[-1]
+        ratio = sent[most] / sent[least] if sent[least] else 0.0
+        many = f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.2g} times"
+        told = f"{most} sends {many} the IPIs of {least} ({exact(sent[most])} and {exact(sent[least])})"
+        if not some:
+            told = f"{most} sends {exact(sent[most])} IPIs"
+        if none:
+            told += f"; {', '.join(none)} sends none" if len(none) == 1 else f"; {', '.join(none)} send none"
+        where = ""
+        if len(groups) > 1:
+            row = group[0]
+            named = "".join(f" {name}={_value(row, name)}" for name in _varying(rows))
+            size = f" with {exact(row.cpus)} CPUs" if _sizes_vary(rows) else ""
+            where = f"On {row.arch} {row.platform}{named}{size}: "
+        if found is None or ratio > found[0]:
+            found = (ratio, f"{where}{told}.")
+    return [] if found is None else [*paragraph(found[1], width), ""]
 
 
 def _parameter(rows: Sequence[Result], name: str, value: Any) -> str:
@@ -237,7 +324,7 @@ def _table(
             size = "" if _sizes_vary(rows) else f", {exact(row.cpus)} CPUs"
             cells.append(f"{row.arch} {row.platform}{size}")
         if not row.supported:
-            who = "  ".join(str(getattr(row, name)) for name in names) + mark
+            who = "  ".join(_named(row, name) for name in names) + mark
             if refused and refused[-1][1] == (group, row.reason):
                 cells.pop()
                 who = f"{refused[-1][0]}, {who}"
@@ -245,7 +332,7 @@ def _table(
             cells.append("\n".join(paragraph(_refusal(row), width, first=f"{who}  ", rest="    ")))
             continue
         refused.clear()
-        own = [f"{exact(row.cpus)}" if name == "cpus" else str(getattr(row, name)) for name in names]
+        own = [_name_of(row, name) for name in names]
         own[0] += mark
         own += [_count(row, name, short=shape.hyphenate) for name in counts]
         spans = [estimate(row.times[name]) for name in times]
@@ -288,8 +375,22 @@ def _identity(rows: Sequence[Result]) -> Iterator[tuple[str, str, bool]]:
         if _varies(rows, "platform"):
             yield "platform", "platform", True
     yield "kernel", "kernel", True
+    for name in _varying(rows):
+        yield name, name, False
     if _sizes_vary(rows) or (not grouped and _varies(rows, "cpus")):
         yield "cpus", "CPUs", False
+
+
+def _name_of(row: Result, name: str) -> str:
+    """Return a cell that names a row: an attribute, or a parameter."""
+    if name == "cpus":
+        return exact(row.cpus)
+    return _value(row, name) if name in row.parameters else str(getattr(row, name))
+
+
+def _named(row: Result, name: str) -> str:
+    """Return what names a row where no heading says what it is."""
+    return f"{name}={_value(row, name)}" if name in row.parameters else _name_of(row, name)
 
 
 def _count(row: Result, name: str, *, short: bool) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
 
 Value = int | str | bool
@@ -24,6 +25,7 @@ class Parameter:
         minimum, maximum: bounds of an integer.
         choices: the words allowed.
         check: reads a text that is not one of a few words, and raises UnreadableError where it can't.
+        share_of: the parameter of which `50%` is a share, rounded down; nothing is a share if empty.
     """
 
     name: str
@@ -33,6 +35,12 @@ class Parameter:
     maximum: int = 10**9
     choices: tuple[str, ...] = ()
     check: Callable[[str], object] | None = attrs.field(default=None, repr=False)
+    share_of: str = ""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether `a,b` are two values to be tried one after the other, and not one text."""
+        return not isinstance(self.default, str) or bool(self.choices)
 
     def read(self, given: Any) -> Value:
         """Check a value that a person gave, as text or already typed.
@@ -90,4 +98,48 @@ def read_values(
     for name in given:
         if name not in by_name:
             raise ShootdownError(f"{lacks(name)}; {nearest(str(name), by_name)}")
-    return {name: parameter.read(given.get(name, parameter.default)) for name, parameter in by_name.items()}
+    whole = {name: given.get(name, one.default) for name, one in by_name.items()}
+    return {name: one.read(_shared(one, by_name, whole)) for name, one in by_name.items()}
+
+
+def _shared(one: Parameter, known: Mapping[str, Parameter], values: Mapping[str, Any]) -> Any:
+    """Return the value of a parameter; `50%` of another one as a number."""
+    given = values[one.name]
+    text = str(given).strip()
+    if not text.endswith("%"):
+        return given
+    asked = f"-p {one.name}={text:.60}"
+    if not one.share_of:
+        raise ShootdownError(f"{asked}: it is no share of another parameter; write a value")
+    try:
+        percent = read_integer(text[:-1].strip(), minimum=0, maximum=100)
+    except UnreadableError:
+        raise ShootdownError(
+            f"{asked}: a share is a whole number from 0% to 100%, here of {one.share_of}"
+        ) from None
+    return int(known[one.share_of].read(values[one.share_of])) * percent // 100
+
+
+def alternatives(known: Iterable[Parameter], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one mapping of values for each combination of those that were given as a list.
+
+    Args:
+        known: the parameters that there are.
+        given: values by name; a list or tuple, or a text such as `1,2,4` of a parameter that isn't a free text, has
+            several.
+
+    Raises:
+        ShootdownError: a list has an empty place.
+    """
+    listed = {one.name for one in known if one.is_listed}
+    choices: list[list[Any]] = []
+    for name, value in given.items():
+        values = [value]
+        if isinstance(value, list | tuple):
+            values = list(value)
+        elif isinstance(value, str) and name in listed and "," in value:
+            values = [part.strip() for part in value.split(",")]
+        if not values or "" in values:
+            raise ShootdownError(f"-p {name}={shown(value, 60)} has an empty place in its list")
+        choices.append(values)
+    return [dict(zip(given, chosen, strict=True)) for chosen in itertools.product(*choices)]

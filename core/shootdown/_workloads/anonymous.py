@@ -160,7 +160,13 @@ ANONYMOUS = Workload(
         Parameter("clean", 0, "of a file's pages those at the beginning that were only read", maximum=10**6),
         Parameter("threads", 3, "threads on other CPUs", maximum=10**5),
         Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
-        Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
+        Parameter(
+            "preempted",
+            0,
+            "how many of the threads' vCPUs are preempted, or 50%",
+            maximum=10**5,
+            share_of="threads",
+        ),
         Parameter("allocation_fails", False, "no page for a batch of tables to free can be had"),
         Parameter(
             "callers",

@@ -43,7 +43,13 @@ _PARAMETERS = (
     Parameter("state", "spin", "what those threads do meanwhile", choices=STATES),
     Parameter("walkers", 0, "threads of the first actor that are inside GUP-fast meanwhile", maximum=10**4),
     Parameter("allocation_fails", False, "no page for a batch of tables to free can be had"),
-    Parameter("preempted", 0, "how many of the threads' vCPUs are preempted", maximum=10**5),
+    Parameter(
+        "preempted",
+        0,
+        "how many of the threads' vCPUs are preempted, or 50%",
+        maximum=10**5,
+        share_of="threads",
+    ),
 )
 
 

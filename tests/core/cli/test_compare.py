@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 
@@ -235,3 +236,56 @@ def test_the_headline_fits_80_columns_in_one_table(
     assert len([line for line in lines if line.startswith("-----")]) == 1
     for arch in ("arm64 neoverse-v2", "powerpc power9", "x86 intel-server"):
         assert any(line.startswith(f"{arch}, ") for line in lines), arch
+
+
+# --- several values of a parameter, and other forms
+
+
+def test_a_list_of_values_has_a_row_for_each_combination(rows: Rows) -> None:
+    found = rows(*SMALL, "--kernel", "6.16,7.0", "-p", "sharers=2,3", "-p", "tables=1,2")
+    asked = [(row["kernel"], row["parameters"]["sharers"], row["parameters"]["tables"]) for row in found]  # type: ignore[index]
+    assert asked == [(k, s, t) for k in ("6.16", "7.0") for s in (2, 3) for t in (1, 2)]
+    assert [row["counts"]["sync_broadcasts"] for row in found] == [1, 2, 1, 2, 1, 1, 0, 0]  # type: ignore[index]
+
+
+def test_a_share_is_of_another_parameter(rows: Rows) -> None:
+    (row,) = rows(
+        *SMALL, "--kernel", "7.0", "-p", "threads=2", "-p", "preempted=50%", "--platform", "kvm-guest"
+    )
+    assert row["parameters"]["preempted"] == 1  # type: ignore[index]
+
+
+def test_python_takes_lists_too() -> None:
+    found = comparing.compare(
+        "hugetlb-munmap", arch=["x86"], cpus=[4], kernels=["7.0"], parameters={"tables": [1, 2], "sharers": 2}
+    )
+    assert [row.parameters["tables"] for row in found] == [1, 2]
+
+
+def test_too_many_combinations_are_refused(refused: Callable[..., str]) -> None:
+    values = ",".join(map(str, range(1, 102)))
+    said = refused(*SMALL, "-p", f"tables={values}", "-p", f"pages={values}")
+    assert "10,201 combinations of parameters: compare takes at most 10,000" in said
+
+
+@pytest.mark.parametrize("others", [("--json",), ("--lore",), ("--jsonl", "--lore", "--json")])
+def test_one_form_of_the_report_at_a_time(refused: Callable[..., str], others: tuple[str, ...]) -> None:
+    assert "cannot both hold: each is another form of the report" in refused(*SMALL, "--csv", *others)
+
+
+def test_csv_and_lines_of_json_have_the_rows_of_the_json(
+    rows: Rows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = (*SMALL, "--kernel", "6.16,7.0")
+    whole = rows(*asked)
+    assert _cli.run(["compare", *asked, "--jsonl"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == whole
+    assert _cli.run(["compare", *asked, "--csv"]) == 0
+    found = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["counts.sync_ipis"] for row in found] == [str(row["counts"]["sync_ipis"]) for row in whole]  # type: ignore[index]
+
+
+def test_markdown_has_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run(["compare", *SMALL, "--kernel", "6.16,7.0", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("| 6.16 |")]

@@ -591,3 +591,46 @@ def test_a_scenario_of_thousands_of_cpus_is_refused_at_once(
     path.write_text(example.read_text().replace("cpus=2", "cpus=9999"))
     _, errors = run(capsys, "explore", str(path), status=2)
     assert "a scenario of 9999 CPUs: exploration takes up to 64" in errors
+
+
+# --- what scripts expect
+
+
+@pytest.mark.parametrize(
+    ("kernels", "expected", "status", "said"),
+    [
+        ("7.1", "safe", 0, ""),
+        ("7.0,7.1", "safe", 1, "expected safe: bug on arm64 neoverse-v2 7.0\n"),
+        ("7.0,7.1", "safe,bug", 0, ""),
+        ("7.1", "BUG", 1, "expected bug: safe on arm64 neoverse-v2 7.1\n"),
+    ],
+)
+def test_the_exit_status_says_whether_the_verdict_is_the_expected_one(
+    capsys: pytest.CaptureFixture[str], kernels: str, expected: str, status: int, said: str
+) -> None:
+    arguments = (
+        "explore",
+        "unshare-walk-cache",
+        "--arch",
+        "arm64",
+        "--kernel",
+        kernels,
+        "--expect",
+        expected,
+    )
+    assert _cli.run(arguments) == status
+    assert capsys.readouterr().err == said
+
+
+def test_what_applies_nowhere_is_as_expected_only_if_that_was_expected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ("explore", "unshare-walk-cache", "--arch", "powerpc", "--expect")
+    assert _cli.run([*arguments, "safe"]) == 1
+    assert "it applies to none of the 1 rows" in capsys.readouterr().err
+    assert _cli.run([*arguments, "not-applicable"]) == 0
+
+
+def test_an_unknown_verdict_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run(["explore", "unshare-gup", "--expect", "good"]) == 2
+    assert "'good' is no verdict: safe, bug, livelock" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.core.report.values import SECOND, refused, result, span
 
-from shootdown._report.comparison import HEADINGS, comparison, interrupted, label
+from shootdown._report.comparison import HEADINGS, comparison, interrupted, label, markdown
 from shootdown._values.result import COUNTS
 
 
@@ -192,3 +192,76 @@ def test_a_row_is_named_by_what_tells_it_from_the_others() -> None:
     assert label(one, [one]) == "7.0"
     assert label(one, [one, other]) == "intel-server 7.0"
     assert label(one, [one, result(cpus=4)]) == "7.0 with 8 CPUs"
+
+
+# --- what tells most stands above the table
+
+
+def above(*rows: object) -> str:
+    return text(*rows).splitlines()[2]
+
+
+def test_the_row_that_sends_most_is_compared_with_the_one_that_sends_least() -> None:
+    rows = [
+        result(k, counts={"sync_ipis": n}) for k, n in (("6.15", 0), ("6.16", 1400), ("7.0", 10), ("7.1", 20))
+    ]
+    assert above(*rows) == "6.16 sends 140 times the IPIs of 7.0 (1,400 and 10); 6.15 sends none."
+    assert (
+        above(rows[1], rows[3], rows[0])
+        == "6.16 sends 70 times the IPIs of 7.1 (1,400 and 20); 6.15 sends none."
+    )
+    assert above(rows[0], rows[1]) == "6.16 sends 1,400 IPIs; 6.15 sends none."
+
+
+def test_all_kinds_of_ipis_count() -> None:
+    both = result("6.16", counts={"sync_ipis": 10, "flush_ipis": 5})
+    assert above(both, result("7.0", counts={"flush_ipis": 10})) == (
+        "6.16 sends 1.5 times the IPIs of 7.0 (15 and 10)."
+    )
+
+
+def test_of_several_platforms_the_one_with_the_largest_ratio_is_named() -> None:
+    rows = [
+        result(kernel, platform=platform, counts={"sync_ipis": n})
+        for platform, kernel, n in (("p", "6.16", 6), ("p", "7.0", 3), ("q", "6.16", 9), ("q", "7.0", 3))
+    ]
+    assert above(*rows) == "On x86 q: 6.16 sends 3 times the IPIs of 7.0 (9 and 3)."
+
+
+@pytest.mark.parametrize("remarks", [(), ("timing decides, over the range of costs: sync_ipis 1 to 9",)])
+def test_nothing_is_said_of_equal_rows_and_where_timing_decides(remarks: tuple[str, ...]) -> None:
+    equal = 3 if not remarks else 4
+    rows = [
+        result("6.16", counts={"sync_ipis": equal}, remarks=remarks),
+        result("7.0", counts={"sync_ipis": 3}),
+    ]
+    assert "IPIs of" not in text(*rows)
+
+
+# --- parameters that differ
+
+
+def several(*values: int) -> list[object]:
+    return [result(parameters={"tables": 2, "sharers": n}, counts={"sync_ipis": n}) for n in values]
+
+
+def test_a_parameter_that_differs_has_a_column_and_does_not_stand_in_the_title() -> None:
+    shown = text(*several(1, 2, 4))
+    assert "sharers" not in shown.splitlines()[0]
+    assert "tables=2" in shown.splitlines()[0]
+    assert column(shown, "sharers")[:3] == ["1", "2", "4"]
+
+
+def test_rows_are_named_by_it() -> None:
+    rows = several(1, 2)
+    assert label(rows[1], rows) == "7.0 sharers=2"  # type: ignore[arg-type]
+
+
+def test_a_markdown_table_has_the_same_cells_and_remarks_below() -> None:
+    rows = [result("6.16", counts={"sync_ipis": 1234}, remarks=("a remark",)), refused("7.0", "it can't")]
+    lines = markdown(rows)
+    assert "| kernel | sync IPIs | elapsed | system |" in lines
+    assert "| 6.16 [1] | 1,234 | ~2.00 s | ~3.00 s |".replace("[", "\\[") in lines
+    assert "| 7.0  not supported: it can't |  |  |  |" in lines
+    assert "- [1] a remark" in lines
+    assert markdown([]) == []
