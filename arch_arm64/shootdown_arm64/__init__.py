@@ -16,6 +16,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     """Offer arm64."""
     from shootdown_arm64._flush import Arm64Lowering
     from shootdown_arm64._formats import FORMATS
+    from shootdown_arm64._here import CPUINFO
     from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
     from shootdown_arm64._measured import MEASURED
     from shootdown_arm64._platforms import FLUSH_WAYS, PLATFORMS
@@ -35,6 +36,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=Arm64Lowering,
             measured=MEASURED,
             recorded=RECORDED,
+            cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=(),

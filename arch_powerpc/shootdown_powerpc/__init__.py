@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer powerpc."""
     from shootdown_powerpc._formats import FORMATS
+    from shootdown_powerpc._here import CPUINFO
     from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
     from shootdown_powerpc._lower import lower
     from shootdown_powerpc._measured import MEASURED
@@ -35,6 +36,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=lower,
             measured=MEASURED,
             recorded=RECORDED,
+            cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=("kvm",),

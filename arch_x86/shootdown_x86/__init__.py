@@ -12,6 +12,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     """Offer x86."""
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
+    from shootdown_x86._here import CPUINFO
     from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
     from shootdown_x86._measured import MEASURED
     from shootdown_x86._platforms import FLUSH_WAYS, PLATFORMS
@@ -32,6 +33,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=X86Lowering,
             measured=MEASURED,
             recorded=RECORDED,
+            cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=("kvm",),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 import click
 
-from shootdown._cli import _common, _forms, _lore, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
@@ -22,6 +22,7 @@ from shootdown._values.workload import Workload
 @_common.platform_option
 @_common.kernel_option
 @_common.cpus_option
+@_here.option
 @_common.set_option
 @_common.patch_option
 @click.option(
@@ -44,6 +45,7 @@ def command(
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
     cpus: tuple[int, ...],
+    here: bool,
     settings: tuple[str, ...],
     patch: str | None,
     draws: int,
@@ -55,9 +57,13 @@ def command(
     """Compare what one workload costs, a row for each combination.
 
     Without arguments: the bug report of 1000 children over 1200 GiB of shared hugetlb memory, on kernels before,
-    with and after the changes that it is about. `shootdown list` names what there is to choose from.
+    with and after the changes that it is about. Without --arch: this machine's architecture; `--arch all` takes every
+    one. `shootdown list` names what there is to choose from.
     """
     _forms.refuse_two(form, as_json, lore)
+    if here:
+        asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
+        arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
     chosen: list[Case[Workload]] = []
     done: list[Result] = []
     interrupted = False

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _here
 from shootdown._questions.compare import cases
 from shootdown._report.files import check_place
+from shootdown._values.series import newest_known
 
 if TYPE_CHECKING:
     from shootdown._report.explanation import Explanation
@@ -26,6 +27,7 @@ _MOST_KEPT = 10**8
 @_common.platform_option
 @_common.kernel_option
 @_common.cpus_option
+@_here.option
 @_common.set_option
 @_common.patch_option
 @click.option("--events", is_flag=True, help="All events too, in the order of time.")
@@ -51,6 +53,7 @@ def command(
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
     cpus: tuple[int, ...],
+    here: bool,
     settings: tuple[str, ...],
     patch: str | None,
     events: bool,
@@ -60,13 +63,17 @@ def command(
 ) -> None:
     """Explain one run: who caused each interrupt, step by step.
 
-    Of several architectures, platforms, kernels or numbers of CPUs the first is explained.
+    Of several architectures, platforms, kernels or numbers of CPUs the first is explained. Without --arch and --kernel:
+    this machine's architecture, and the newest kernel that is known.
     """
+    if here:
+        asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
+        arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
     chosen = cases(
         workload,
         arch=arch,
         platforms=platform,
-        kernels=kernel,
+        kernels=kernel or (newest_known(),),
         cpus=cpus,
         parameters=parameters,
         settings=settings,
@@ -76,7 +83,7 @@ def command(
         check_place("--perfetto", perfetto)
     from shootdown._report.explanation import event_lines, explain, explanation
 
-    if len(arch) > 1 or len(platform) > 1 or len(kernel) > 1 or len(cpus) > 1:
+    if len(chosen) > 1:
         click.echo(f"explaining the first of {len(chosen)} combinations", err=True)
     found = explain(chosen[0], events=keep if events or perfetto is not None else 0)
     if perfetto is not None:

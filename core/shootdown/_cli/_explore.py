@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _lore, _progress
+from shootdown._cli import _common, _here, _lore, _progress
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
@@ -96,6 +96,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @_common.arch_option
 @_common.platform_option
 @_common.kernel_option
+@_here.option
 @_common.set_option
 @_common.patch_option
 @click.option(
@@ -141,6 +142,7 @@ def command(
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
+    here: bool,
     settings: tuple[str, ...],
     patch: str | None,
     html: Path | None,
@@ -157,7 +159,8 @@ def command(
 ) -> None:
     """Explore every interleaving of a scenario: is it safe, or how does the bug come about?
 
-    SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. A verdict is a result:
+    SCENARIO is one of `shootdown list scenarios`, or a file of Python that defines SCENARIO. Without --arch and
+    --kernel: this machine's architecture, and the newest kernel that is known. A verdict is a result:
     the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous. With
     --expect it is 0 if the verdicts are those, else 1.
     """
@@ -168,12 +171,15 @@ def command(
         if path is not None:
             check_place(option, path)
     if replay is not None:
-        choices = (arch, platform, kernel, settings, parameters)
+        choices = (arch, platform, kernel, here, settings, parameters)
         others = (patch, html, perfetto, reductions, states, memory, soak, seed, expect or None)
         if any(choices) or any(given is not None for given in others):
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
         _replay(replay, scenario, as_json)
         return
+    if here:
+        asked = _here.filled(_here.Asked(arch, platform, kernel), sized=False)
+        arch, platform, kernel = asked.arch, asked.platform, asked.kernel
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
     if soak is not None and (states is not None or memory is not None):

@@ -72,7 +72,27 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
         _vet_switches(what, value)
         vet_platforms(f"{what}, platforms:", value.platforms)
         _vet_flush_ways(hook, what, value)
+        _vet_cpuinfo(what, value)
     return tuple(answer)
+
+
+def _vet_cpuinfo(what: str, value: Architecture) -> None:
+    """Refuse what is no regular expression, or names no platform of the architecture."""
+    known = {platform.name for platform in value.platforms}
+    for pair in _each(what, "cpuinfo", value.cpuinfo, tuple):
+        if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise RefusedError(
+                "broken", f"{what}: cpuinfo has {pair!r:.80}: a pattern and a platform are expected"
+            )
+        pattern, platform = pair
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise RefusedError(
+                "broken", f"{what}: cpuinfo has the pattern {pattern!r:.80}: {error}"
+            ) from None
+        if platform not in known:
+            raise RefusedError("broken", f"{what}: cpuinfo names {platform!r}; {nearest(platform, known)}")
 
 
 def _vet_flush_ways(hook: str, what: str, value: Architecture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from platform import machine as host_machine
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from shootdown._values.parameter import Parameter, Value
     from shootdown._values.patch import AppliedPatch
 
+#: Every installed architecture: `--arch all`.
+ALL = "all"
 #: The group of a patch's own switches: `--set patch.NAME=value`.
 PATCH_GROUP = "patch"
 MEMORY_MODELS = {"sc": o.SC, "tso": o.TSO, "weak": o.WEAK}
@@ -291,32 +294,45 @@ def machines(
 
     Args:
         installed: the registry.
-        arch: names of architectures; if empty, those that have the platforms, or all.
+        arch: names of architectures, or `all` for every one that has a platform; if empty, those that have the
+            platforms, or this machine's.
         platforms: names of platforms; each architecture's first if empty.
 
     Raises:
         ShootdownError: a name is unknown, or a named architecture has none of the platforms.
     """
-    if arch:
-        owners = [installed.architecture(name) for name in arch]
-        chosen = [(owner, one) for owner in owners for one in _of(installed, owner, platforms)]
-        for name in platforms:
-            if name not in {one.name for _, one in chosen}:
-                names = {known for owner in owners for known in installed.platforms(owner.name)}
-                raise ShootdownError(
-                    f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, names)}"
-                )
-        return chosen
-    if platforms:
+    if platforms and (not arch or ALL in arch):
         return [pair for name in platforms for pair in installed.machines(name)]
-    chosen = [
-        (owner, one)
-        for owner in installed.architectures().values()
-        for one in list(installed.platforms(owner.name).values())[:1]
-    ]
-    if not chosen:
-        raise ShootdownError("no architecture is loaded that has a platform: see `shootdown plugins`")
+    if ALL in arch:
+        owners = [one for one in installed.architectures().values() if installed.platforms(one.name)]
+        if not owners:
+            raise ShootdownError("no architecture is loaded that has a platform: see `shootdown plugins`")
+    else:
+        owners = [installed.architecture(name) for name in arch or [of_this_machine(installed)]]
+    chosen = [(owner, one) for owner in owners for one in _of(installed, owner, platforms)]
+    for name in platforms:
+        if name not in {one.name for _, one in chosen}:
+            names = {known for owner in owners for known in installed.platforms(owner.name)}
+            raise ShootdownError(
+                f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, names)}"
+            )
     return chosen
+
+
+def of_this_machine(installed: Registry) -> str:
+    """Return the name of this machine's architecture, or of the first one installed.
+
+    Raises:
+        ShootdownError: none is installed.
+    """
+    known = installed.architectures()
+    here = host_machine()
+    for name, architecture in known.items():
+        if here in (name, *architecture.aliases):
+            return name
+    if not known:
+        raise ShootdownError("no architecture is installed; `shootdown plugins` says why")
+    return next(iter(known))
 
 
 def all_platforms(
@@ -327,7 +343,7 @@ def all_platforms(
     Raises:
         ShootdownError: a name is unknown, a named architecture has no platform, or there is none that flushes.
     """
-    if arch:
+    if arch and ALL not in arch:
         owners = [installed.architecture(name) for name in arch]
         return [(owner, _there_are(installed, owner)) for owner in owners]
     known = installed.architectures().values()

@@ -48,7 +48,7 @@ def compare(
 
     Args:
         workload: its name, the file of a program, or a program as values.
-        arch: names of architectures; all installed ones if empty.
+        arch: names of architectures, `all` for every installed one; this machine's if empty.
         platforms: names of platforms; each architecture's first if empty.
         kernels: releases and proposals; the headline ones if empty.
         cpus: numbers of online CPUs; the platform's own if empty.

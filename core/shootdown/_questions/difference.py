@@ -11,7 +11,7 @@ import attrs
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
 from shootdown._questions.case import Case, machines
-from shootdown._questions.explore import MOST_STATES, of_this_machine
+from shootdown._questions.explore import MOST_STATES
 from shootdown._questions.patching import PatchFile, read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
@@ -207,8 +207,7 @@ def diff(
         ShootdownError: something is unknown, out of range or contradictory, or both names are of one release.
     """
     installed = registry()
-    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
-    pairs = machines(installed, owners, platforms)
+    pairs = machines(installed, arch, platforms)
     architectures = list({_name(architecture): architecture for architecture, _ in pairs}.values())
     file = None if patch is None else read_patch(patch)
     sides = _Sides.of(before, after, file)

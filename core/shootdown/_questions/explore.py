@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from platform import machine as host_machine
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from shootdown._explore.problem import Problem
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story
-    from shootdown._plugins.installed import Registry
     from shootdown._values.setup import Setup
 
 #: The default bounds of a search; beyond them it is inconclusive.
@@ -230,10 +228,9 @@ def explorations(
         else _vetted(scenario, "the scenario given")
     )
     installed = registry()
-    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     asked = questions(
         what,
-        machines(installed, owners, platforms),
+        machines(installed, arch, platforms),
         kernels or (newest_known(),),
         parameters=parameters,
         settings=settings,
@@ -252,18 +249,6 @@ def refuse_patch(chosen: Sequence[Case[Scenario]]) -> None:
         ShootdownError: a name is no function, or nothing of the patch is called.
     """
     refuse_unreached(chosen)
-
-
-def of_this_machine(installed: Registry) -> str:
-    """Return the name of this machine's architecture, or of the first one installed."""
-    known = installed.architectures()
-    here = host_machine()
-    for name, architecture in known.items():
-        if here in (name, *architecture.aliases):
-            return name
-    if not known:
-        raise ShootdownError("no architecture is installed; `shootdown plugins` says why")
-    return next(iter(known))
 
 
 def ways(case: Case[Scenario]) -> list[tuple[str, Setup]]:

@@ -11,7 +11,6 @@ import attrs
 from shootdown._plugins.registry import registry
 from shootdown._questions.blame import Blame, Changes, blame, called, moved
 from shootdown._questions.case import machines
-from shootdown._questions.explore import of_this_machine
 from shootdown._questions.patching import read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
@@ -181,7 +180,6 @@ def history(
         )
     names = timelines(series)
     installed = registry()
-    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     given = settings if isinstance(settings, Mapping) else tuple(settings)
     file = None if patch is None else read_patch(patch)
     trials = [
@@ -195,7 +193,7 @@ def history(
             patch=file,
             tried=tried,
         )
-        for architecture, platform in machines(installed, owners, platforms)
+        for architecture, platform in machines(installed, arch, platforms)
     ]
     newest = [
         each.case((*changes_of(newest_known(), each.architecture)[0], *each.patched)) for each in trials

@@ -13,7 +13,7 @@ from shootdown._plugins.registry import registry
 from shootdown._programs.sketch import RUNS, Sketch
 from shootdown._programs.worlds import programs, random_program
 from shootdown._questions.case import machines
-from shootdown._questions.explore import Verdict, of_this_machine
+from shootdown._questions.explore import Verdict
 from shootdown._questions.hunt_causes import cause_of, since
 from shootdown._questions.hunt_ground import (
     MOST_STATES,
@@ -163,10 +163,9 @@ def grounds(
         ShootdownError: something is unknown, out of range or contradictory.
     """
     installed = registry()
-    owners = list(arch) or ([] if platforms else [of_this_machine(installed)])
     found = [
         Ground(architecture.called or architecture.name, platform.name, kernel, tuple(settings), patch)
-        for architecture, platform in machines(installed, owners, platforms)
+        for architecture, platform in machines(installed, arch, platforms)
         for kernel in kernels or (newest_known(),)
     ]
     for ground in found:

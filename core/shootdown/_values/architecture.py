@@ -328,6 +328,8 @@ class Architecture:
         lower: returns the `Lowering` of a kernel on a platform.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
         recorded: what its kernels write into traces, counters and logs, for `shootdown read`.
+        cpuinfo: regular expressions that are searched in /proc/cpuinfo, each with the platform that such a machine is
+            like; the first that is found counts. `--here` uses it.
         contradictions: settings that cannot hold together; see `shootdown.porting.Contradiction`.
         memory_model: the order in which other CPUs see a CPU's stores: at once (`sc`), later in program order (`tso`),
             or later in any order, with loads out of order too (`weak`). `shootdown explore` needs it.
@@ -352,6 +354,7 @@ class Architecture:
     lower: Callable[[Kernel, Platform], Lowering] | None = None
     measured: Any = None
     recorded: Recorded = Recorded()
+    cpuinfo: tuple[tuple[str, str], ...] = ()
     contradictions: tuple[Any, ...] = ()
     memory_model: Literal["sc", "tso", "weak"] = "weak"
     pte_clear: Literal["store", "xchg"] = "store"

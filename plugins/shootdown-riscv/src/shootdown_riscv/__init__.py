@@ -12,6 +12,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     """Offer riscv."""
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
+    from shootdown_riscv._here import CPUINFO
     from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
     from shootdown_riscv._measured import MEASURED
     from shootdown_riscv._platforms import FLUSH_WAYS, PLATFORMS
@@ -31,6 +32,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=RiscvLowering,
             measured=MEASURED,
             recorded=RECORDED,
+            cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=(),
