@@ -34,7 +34,7 @@ def refuse_two(form: str | None, as_json: bool, lore: bool = False) -> None:
     Raises:
         ShootdownError: more than one was asked for.
     """
-    asked = [f"--{form}"] * (form is not None) + ["--json"] * as_json + ["--lore"] * lore
+    asked = ["--lore"] * lore + [f"--{form}"] * (form is not None) + ["--json"] * as_json
     if len(asked) > 1:
         raise ShootdownError(f"{' and '.join(asked)} cannot both hold: each is another form of the report")
 

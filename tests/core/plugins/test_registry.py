@@ -289,6 +289,18 @@ BROKEN = {
         "    return [arch('a', flush_ways=(), platforms=(attrs.evolve(platform('p'), flush='ipi'),))]",
         "architecture 'a': platform 'p' flushes by 'ipi'; there is: auto",
     ),
+    "a machine that is like a platform that there is not": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', cpuinfo=(('cpu: a', 'p'),))]",
+        "architecture 'a': cpuinfo names 'p'; there is none",
+    ),
+    "a machine that is known by no regular expression": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', cpuinfo=(('(', 'p'),))]",
+        "architecture 'a': cpuinfo has the pattern '(': missing ), unterminated subpattern at position 0",
+    ),
+    "a machine that is no pair": (
+        "@hookimpl\ndef shootdown_architectures(): return [arch('a', cpuinfo=(('cpu: a',),))]",
+        "architecture 'a': cpuinfo has ('cpu: a',): a pattern and a platform are expected",
+    ),
     "something that looks like a workload": (
         "@hookimpl\ndef shootdown_workloads(): return [SimpleNamespace(name='w', summary='')]",
         "returned workload 'w' as a SimpleNamespace, not a Workload",
