@@ -21,9 +21,8 @@ for line in lines:
     print(json.dumps([line, status, module in sys.modules]))
 """
 
-HELP = ["--help", "--version", *(f"{name} --help" for name in COMMANDS)]
+HELP = ["", "--help", "--version", *(f"{name} --help" for name in COMMANDS)]
 WRONG = [
-    "",
     "no-such-command",
     "--no-such-option",
     "compare no-such-workload",
