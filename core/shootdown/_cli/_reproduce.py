@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
@@ -27,6 +28,13 @@ from shootdown._report.evidence import lines, markdown, summary
     type=click.Path(path_type=Path),
     help="Draw the curves as SVG files there (needs the extra `plots`).",
 )
+@click.option(
+    "--draws",
+    metavar="N",
+    type=_common.Whole(0, 10_000),
+    default=0,
+    help="Draw all costs N times: an interval is what 80 % of the draws lie within.",
+)
 @_common.jobs_option
 @_common.json_option
 def command(
@@ -34,6 +42,7 @@ def command(
     file: str | None,
     as_markdown: bool,
     pictures: Path | None,
+    draws: int,
     jobs: int | None,
     as_json: bool,
 ) -> None:
@@ -50,7 +59,9 @@ def command(
     interrupted = False
     try:
         with _progress.progress(f"{len(asked)} claims", len(asked)) as advance:
-            for number, row in divided(reproduce, asked, processes=jobs or free_cores()):
+            for number, row in divided(
+                functools.partial(reproduce, draws=draws), asked, processes=jobs or free_cores()
+            ):
                 done[number] = row
                 advance()
     except KeyboardInterrupt:

@@ -95,8 +95,12 @@ class Row:
         }
 
 
-def reproduce(claim: Claim) -> Row:
+def reproduce(claim: Claim, draws: int = 0) -> Row:
     """Run a claim and judge it.
+
+    Args:
+        claim: what was published.
+        draws: runs with costs that are drawn, from which intervals come; 0 takes the ends of all costs at once.
 
     Raises:
         ShootdownError: something in it is unknown or out of range, or a run fails.
@@ -105,7 +109,7 @@ def reproduce(claim: Claim) -> Row:
         return Row(claim, (), NO_CLAIM, (), claim.stands)
     if claim.measure == "fact" and not claim.needs:
         return _fact(claim)
-    return judge(claim, predict(claim))
+    return judge(claim, predict(claim, draws))
 
 
 def judge(claim: Claim, predicted: Predicted) -> Row:

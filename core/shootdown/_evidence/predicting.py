@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
 from shootdown._evidence.claim import Claim, Point, Run
-from shootdown._evidence.quantities import Quotient, Range
+from shootdown._evidence.quantities import Quantity, Quotient, Range
 from shootdown._plugins.registry import registry
 from shootdown._programs.reading import Source
 from shootdown._programs.subjects import workload_of
+from shootdown._questions import ranges
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, Question, machines, prepare
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import workload_named
 from shootdown._values.errors import ShootdownError
+from shootdown._values.parameter import SEED
 from shootdown._values.platform import Platform
+from shootdown._values.result import Result
 from shootdown._values.whatif import parse_settings
 from shootdown._values.workload import Workload
 
@@ -71,8 +74,12 @@ def check(claim: Claim) -> None:
         prepared(claim)
 
 
-def predict(claim: Claim) -> Predicted:
+def predict(claim: Claim, draws: int = 0) -> Predicted:
     """Run a claim.
+
+    Args:
+        claim: what is asked.
+        draws: runs with costs that are drawn, from which intervals come; 0 takes the ends of all costs at once.
 
     Raises:
         ShootdownError: something in it is unknown or out of range, or a run fails.
@@ -85,8 +92,8 @@ def predict(claim: Claim) -> Predicted:
         refusal = one.case.refusal() if one.case else None
         if refusal:
             return Predicted((), refusal)
-    known: dict[Any, Any] = {}
-    return Predicted(tuple(_value(claim, point, asked, known) for point in claim.points))
+    runs = _Runs(draws)
+    return Predicted(tuple(_value(claim, point, asked, runs) for point in claim.points))
 
 
 def platform_of(claim: Claim) -> Platform:
@@ -129,28 +136,73 @@ def _prepared(claim: Claim, point: Point, run: Run) -> _Asked:
     return _Asked(case, case.platform)
 
 
-def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], known: dict[Any, Any]) -> Range:
-    quotient = point.quotient
-    of, per = (_measured(asked[id(point.run)], quotient, known, part) for part in ("of", "per"))
-    if point.minus is not None:
-        of = of.less(_measured(asked[id(point.minus)], quotient, known, "of"))
-    found = of.over(per)
-    if point.base is not None:
-        base = asked[id(point.base)]
-        found = found.over(
-            _measured(base, quotient, known, "of").over(_measured(base, quotient, known, "per"))
-        )
+class _Runs:
+    """What was run for one claim: each run once."""
+
+    def __init__(self, draws: int) -> None:
+        self.places = ranges.places(draws, int(SEED.default))
+        self._results: dict[int, tuple[Result, int]] = {}
+        self._drawn: dict[int, list[dict[str, float]]] = {}
+
+    def result(self, asked: _Asked) -> tuple[Result | None, int]:
+        """Return the result of a run, and its turns."""
+        case, key = asked.case, id(asked)
+        if case is None:
+            return None, 0
+        if key not in self._results:
+            turns = called(f"workload {case.program.name}: turns()", case.program.turns, case.setup())
+            self._results[key] = (simulate(case), turns)
+        return self._results[key]
+
+    def drawn(self, asked: _Asked) -> list[dict[str, float]]:
+        """Return the counts and times of each draw."""
+        case, key = asked.case, id(asked)
+        if case is None:
+            return [{}] * len(self.places)
+        if key not in self._drawn:
+            self._drawn[key] = ranges.results(case, self.places)
+        return self._drawn[key]
+
+
+def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], runs: _Runs) -> Range:
+    """Return the value of a point: what is likely, and its interval."""
+    run, base, minus = (
+        None if one is None else asked[id(one)] for one in (point.run, point.base, point.minus)
+    )
+    assert run is not None
+
+    def ends(one: _Asked, quantity: Quantity) -> Range:
+        result, turns = runs.result(one)
+        return quantity.of(result, turns, one.platform.costs)
+
+    of, per = point.quotient.of, point.quotient.per
+    total = ends(run, of) if minus is None else ends(run, of).less(ends(minus, of))
+    found = total.over(ends(run, per))
+    if base is not None:
+        found = found.over(ends(base, of).over(ends(base, per)))
+    if runs.places and found.low != found.high:
+        low, high = _interval(runs, point.quotient, run, base, minus)
+        found = attrs.evolve(found, low=low, high=high)
     return found.times(1 / claim.scale)
 
 
-def _measured(asked: _Asked, quotient: Quotient, known: dict[Any, Any], part: str) -> Range:
-    quantity = quotient.of if part == "of" else quotient.per
-    case = asked.case
-    if case is None:
-        return quantity.of(None, 0, asked.platform.costs)
-    key = id(asked)
-    if key not in known:
-        turns = called(f"workload {case.program.name}: turns()", case.program.turns, case.setup())
-        known[key] = (simulate(case), turns)
-    result, turns = known[key]
-    return quantity.of(result, turns, case.platform.costs)
+def _interval(
+    runs: _Runs, quotient: Quotient, run: _Asked, base: _Asked | None, minus: _Asked | None
+) -> tuple[float, float]:
+    """Return what 80 % of the draws lie within; each draw has the same luck in all runs of a point."""
+    import numpy as np
+
+    values = []
+    for number, where in enumerate(runs.places):
+
+        def one(asked: _Asked, quantity: Quantity, number: int = number, where: list[float] = where) -> float:
+            values = runs.drawn(asked)[number]
+            return quantity.drawn(values, runs.result(asked)[1], asked.platform.costs, where)
+
+        value = one(run, quotient.of) - (0.0 if minus is None else one(minus, quotient.of))
+        value /= one(run, quotient.per) or math.nan
+        if base is not None:
+            value /= (one(base, quotient.of) / one(base, quotient.per)) or math.nan
+        values.append(value)
+    low, high = np.nanpercentile(values, (ranges.TENTH, ranges.NINTH))
+    return float(low), float(high)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
+from shootdown._questions.ranges import at
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.platform import COST_NAMES, Costs
 from shootdown._values.result import COUNTS, TIMING_DECIDES, Result
 
 #: Times of a run, by the names that claims use.
-TIMES = {"elapsed": "elapsed_ns", "system": "system_ns"}
+TIMES = {"elapsed": "elapsed_ns", "system": "system_ns", "lost": "lost_ns"}
 TURNS = "turns"
 #: Nanoseconds of one unit; for `cycles` the claim says `ghz`.
 TIME_UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
@@ -77,6 +78,25 @@ class Quantity:
             sum(part.high for part in parts),
             self.kind != "time",
         )
+
+    def drawn(self, values: Mapping[str, float], turns: int, costs: Costs, places: Sequence[float]) -> float:
+        """Return its value in one draw, times in nanoseconds.
+
+        Args:
+            values: counts and times of the run; empty where costs alone are asked for.
+            turns: that the program counts.
+            costs: of the platform.
+            places: where each cost lies within its range.
+        """
+        total = 0.0
+        for times, name in self.terms:
+            if not name:
+                total += times
+            elif name in COST_NAMES:
+                total += times * at(getattr(costs, name), places[COST_NAMES.index(name)])
+            else:
+                total += times * (turns if name == TURNS else values[TIMES.get(name, name)])
+        return total
 
 
 ONE = Quantity(((1.0, ""),), "number", of_costs=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -65,18 +65,50 @@ def drawn(case: Case[Workload], draws: int, after_run: Callable[[], None] = lamb
         draws: how many times, at least two.
         after_run: called after each run.
     """
-    import numpy as np
-
     machine = _machine(case)
-    random = np.random.default_rng(int(case.parameters["seed"]))
     times = []
-    for _ in range(draws):
-        shared, own = random.standard_normal(), random.standard_normal(len(COST_NAMES))
-        places = math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own
-        times.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, places.tolist()))))
+    for where in places(draws, int(case.parameters["seed"])):
+        times.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, where))))
         after_run()
     elapsed, system = zip(*times, strict=True)
     return Drawn(draws, _middle(elapsed), _middle(system))
+
+
+def places(draws: int, seed: int) -> list[list[float]]:
+    """Draw where each cost lies within its range, in standard deviations above what is likely.
+
+    Args:
+        draws: how many times.
+        seed: the same one gives the same draws, so that two machines can be compared draw by draw.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        shared, own = random.standard_normal(), random.standard_normal(len(COST_NAMES))
+        found.append((math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own).tolist())
+    return found
+
+
+def results(case: Case[Workload], drawn_places: Iterable[list[float]]) -> list[dict[str, float]]:
+    """Return the counts and times of runs with costs that are drawn, by their names in results.
+
+    Args:
+        case: a prepared case that kernel and platform can run.
+        drawn_places: what `places` returned.
+    """
+    from shootdown._questions.simulate import counts_of
+
+    machine = _machine(case)
+    found = []
+    for where in drawn_places:
+        run = _run(case, machine, _costs_at(case.platform.costs, where))
+        elapsed, system = _times(machine, run)
+        lost = run.window_lost_ns[0] if machine.windows else run.lost_ns
+        times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
+        found.append({**counts_of(machine, run), **times})
+    return found
 
 
 def widths(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -> list[Width]:

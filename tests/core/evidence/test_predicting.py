@@ -1,0 +1,95 @@
+"""What the model says of a claim: likely values, and intervals from draws that all runs of a claim share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shootdown._evidence.claim import Claim
+from shootdown._evidence.predicting import predict
+from shootdown._evidence.quantities import Range
+from shootdown._evidence.reading import read_claims
+from shootdown._questions import ranges
+
+TEXT = """
+[claim.mine]
+what = "dropping a page beside a thread"
+source = "my notes"
+machine = "a desktop"
+measure = "MEASURE"
+of = "elapsed"
+values = 1
+arch = "x86"
+platform = "intel-client"
+kernel = "7.0"
+cpus = 4
+program = "one"
+REST
+
+[program.one]
+parameters = { size = "4K" }
+
+[program.one.memory]
+heap = { size = "$size" }
+
+[program.one.process.A]
+do = ["touch heap", "wait ready", "measure { madvise heap DONTNEED }"]
+
+[program.one.process.A.thread.other]
+do = ["signal ready", "spin"]
+"""
+
+
+def claim(tmp_path: Path, measure: str, rest: str) -> Claim:
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT.replace("MEASURE", measure).replace("REST", rest))
+    (found,) = read_claims(path)
+    return found
+
+
+def ranged(one: Claim, draws: int) -> Range:
+    (found,) = predict(one, draws).ranges
+    return found
+
+
+def test_a_run_over_itself_is_one_in_every_draw(tmp_path: Path) -> None:
+    found = ranged(claim(tmp_path, "ratio", "base = {}"), 8)
+    assert (found.low, found.likely, found.high) == pytest.approx((1, 1, 1))
+
+
+def test_a_run_less_itself_is_nothing_in_every_draw(tmp_path: Path) -> None:
+    found = ranged(claim(tmp_path, "time", 'unit = "us"\nminus = {}'), 8)
+    assert (found.low, found.likely, found.high) == (0, 0, 0)
+
+
+def test_draws_lie_within_all_costs_at_their_ends(tmp_path: Path) -> None:
+    one = claim(tmp_path, "time", 'unit = "us"')
+    drawn, ends = ranged(one, 40), ranged(one, 0)
+    assert drawn.likely == ends.likely
+    assert ends.low < drawn.low < drawn.likely < drawn.high < ends.high
+
+
+def test_the_unit_scales_all_of_it(tmp_path: Path) -> None:
+    first = ranged(claim(tmp_path, "time", 'unit = "us"'), 4)
+    second = ranged(claim(tmp_path, "time", 'unit = "cycles"\nghz = 2'), 4)
+    assert second.likely == pytest.approx(2000 * first.likely)
+    assert second.high == pytest.approx(2000 * first.high)
+
+
+def test_a_sum_of_costs_is_drawn_without_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = TEXT.replace("MEASURE", "time").replace("REST", 'unit = "ns"')
+    path.write_text(
+        text.replace('"elapsed"', '"flush_ns + 3 page_flush_ns"').replace('program = "one"\n', "")
+    )
+    (one,) = read_claims(path)
+    found = ranged(one, 40)
+    assert found.low < found.likely < found.high
+
+
+def test_draws_are_the_same_each_time_and_differ_among_costs() -> None:
+    first = ranges.places(3, 1)
+    assert first == ranges.places(3, 1)
+    assert first != ranges.places(3, 2)
+    assert len(set(first[0])) == len(first[0])
