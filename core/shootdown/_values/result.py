@@ -91,14 +91,21 @@ class Result:
     patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
     @property
-    def decided_by_timing(self) -> tuple[str, ...]:
-        """The counts that another timing would change, by name: those of the remark on them."""
-        return tuple(
-            part.split(" ")[0]
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The counts that another timing would change, by name, with the least and the most: as the remark on them."""
+        return {
+            name: (int(low), int(high))
             for remark in self.remarks
             if remark.startswith(TIMING_DECIDES)
-            for part in remark.removeprefix(TIMING_DECIDES).split(", ")
-        )
+            for name, low, _, high in (
+                part.split(" ") for part in remark.removeprefix(TIMING_DECIDES).split(", ")
+            )
+        }
+
+    @property
+    def decided_by_timing(self) -> tuple[str, ...]:
+        """The counts that another timing would change, by name: those of the remark on them."""
+        return tuple(self.ranges)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""

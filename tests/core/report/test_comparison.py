@@ -228,14 +228,23 @@ def test_of_several_platforms_the_one_with_the_largest_ratio_is_named() -> None:
     assert above(*rows) == "On x86 q: 6.16 sends 3 times the IPIs of 7.0 (9 and 3)."
 
 
-@pytest.mark.parametrize("remarks", [(), ("timing decides, over the range of costs: sync_ipis 1 to 9",)])
-def test_nothing_is_said_of_equal_rows_and_where_timing_decides(remarks: tuple[str, ...]) -> None:
-    equal = 3 if not remarks else 4
-    rows = [
-        result("6.16", counts={"sync_ipis": equal}, remarks=remarks),
-        result("7.0", counts={"sync_ipis": 3}),
-    ]
-    assert "IPIs of" not in text(*rows)
+def timed(kernel: str, low: int, high: int) -> object:
+    remark = f"timing decides, over the range of costs: lock_waits 1 to 2, sync_ipis {low} to {high}"
+    return result(kernel, counts={"sync_ipis": low}, remarks=(remark,))
+
+
+def test_where_timing_decides_the_ratio_is_a_range() -> None:
+    rows = [timed("6.16", 1000, 1200), timed("7.0", 10, 20), result("6.15")]
+    assert (
+        above(*rows)
+        == "6.16 sends 50 to 120 times the IPIs of 7.0 (1,000 to 1,200 and 10 to 20); 6.15 sends none."
+    )
+
+
+def test_nothing_is_said_of_equal_rows_and_of_ranges_that_overlap() -> None:
+    equal = [result(kernel, counts={"sync_ipis": 3}) for kernel in ("6.16", "7.0")]
+    assert "IPIs of" not in text(*equal)
+    assert "IPIs of" not in text(timed("6.16", 10, 30), timed("7.0", 20, 40))
 
 
 # --- parameters that differ
