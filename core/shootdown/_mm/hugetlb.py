@@ -255,11 +255,20 @@ class Hugetlb:
             asm.lock(self.locks.i_mmap + m.file, write=True, sleeps=True, text="i_mmap_rwsem")
             asm.work("vma_fork_ns", text="link the child's VMA to the file")
             asm.unlock(self.locks.i_mmap + m.file, write=True, text="i_mmap_rwsem")
-        if self.kernel.fork_shares_pmd and self.kernel.hugetlb_visits_absent and self.visits:
-            self._copy_absent(m, len(populated))
-        if not (self.kernel.fork_shares_pmd and self.kernel.pmd_sharing and populated):
+        if self.kernel.fork_shares_pmd:
+            self.copy_hugetlb_page_range(m, child_mm, parent_mm, populated)
+
+    @function("copy_hugetlb_page_range", _FILE)
+    def copy_hugetlb_page_range(
+        self, m: Mapping, child_mm: int, parent_mm: int, populated: tuple[int, ...]
+    ) -> None:
+        """Write what fork() copies of a shared mapping before v6.0: it shares the parent's tables, one by one."""
+        asm = self.asm
+        if self.kernel.hugetlb_visits_absent and self.visits:
+            self._copy_absent(m)
+        if not (self.kernel.pmd_sharing and populated):
             return
-        with asm.function("copy_hugetlb_page_range", _FILE), asm.loop(len(populated)):
+        with asm.loop(len(populated)):
             self.pick(populated)
             asm.on_mm(parent_mm)
             asm.load_pud(o.CLASS)
@@ -274,8 +283,7 @@ class Hugetlb:
                 self.unlock_file(m, write=False)
             asm.on_mm(parent_mm)
 
-    @function("copy_hugetlb_page_range", _FILE)
-    def _copy_absent(self, m: Mapping, populated: int) -> None:
+    def _copy_absent(self, m: Mapping) -> None:
         """Write what fork() does for huge pages of a shared mapping that the parent has not mapped: a look at each.
 
         Before bcd51a3c679d and e95a9851787d it looks at every page of the VMA, with i_mmap_rwsem held for reading; a

@@ -364,7 +364,7 @@ SCENARIO = Scenario(name="mine", summary="mine", source="mine", build=build, win
 """
 _LINE = 10
 ONE_LINE = {
-    "a register of two billion": ("asm.set(2_000_000_000, 7)", "SET: register 2000000000: there are 0 to 4"),
+    "a register of two billion": ("asm.set(2_000_000_000, 7)", "SET: register 2000000000: there are 0 to 6"),
     "an operation": ("asm.emit(9999)", "there is no operation 9999"),
     "a register": ("asm.set(99, 7)", "SET: register 99"),
     "a CPU": ("model.task(mm=0, cpu=9)", "CPU 9: there are 0 to 1"),
@@ -496,7 +496,7 @@ def test_livelocks_are_answers_and_empty_windows_are_none(
     assert "LIVELOCK" in run(capsys, *matrix)[0]
     assert "vacuous" in run(capsys, *matrix, "-p", "how=skipped", status=3)[0]
     _, errors = run(capsys, *command, "-p", "how=mistaken", status=2)
-    assert "trapped.py, line 16: SET: register 99: there are 0 to 4" in errors
+    assert "trapped.py, line 16: SET: register 99: there are 0 to 6" in errors
 
 
 def test_a_scenario_of_ones_own_runs_and_replays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_forks_of_the_bug_report_are_those_that_would_have_been_written(kern
             write(n)
 
     seen = 0
-    for case in cases("fork-storm", kernels=[kernel], parameters={"children": 12, "gib": 4}):
+    for case in cases("fork-storm", arch=["all"], kernels=[kernel], parameters={"children": 12, "gib": 4}):
         if case.refusal() is None:
             derived = case.program.build(case.setup())
             with monkeypatch.context() as patch:

@@ -81,26 +81,27 @@ _OFF = {
 _ABOUT = {"no look at reclaim": "reclaim", "rmap first": "mkclean", "no sync": "khugepaged"}
 
 
-def _is_chosen(sketch: Sketch, number: int, flaw: str) -> bool:
+def _is_chosen(sketch: Sketch, number: int, flaw: str, every: int) -> bool:
     """Whether a program is compared: those that a flaw is about, and some others."""
     about = _ABOUT.get(flaw, "")
     if sketch.kind == "hugetlb" or (sketch.has("mkclean") and sketch.has("reclaim")):
         return False
     if about:
         return sketch.has(about) and (sketch.kind == "file" or sketch.has("gup") or not number % 4)
-    return sketch.kind == "file" or not number % 14
+    return not number % (every if sketch.kind == "file" else 14)
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("flaw", ["", *_OFF])
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
-def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str) -> None:
-    """All on a file, and some on anonymous memory."""
+def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str, every: int) -> None:
+    """One in so many, or all, on a file, and some on anonymous memory."""
     settings = (f"kernel.{_OFF[flaw]}=false", "memory_model=sc") if flaw else ("memory_model=sc",)
     (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=settings)
     compared = {"safe": 0, "bug": 0}
     for number, sketch in enumerate(programs(ground.scene, 2)):
-        small = _small(sketch, arch, flaw) if _is_chosen(sketch, number, flaw) else None
+        small = _small(sketch, arch, flaw) if _is_chosen(sketch, number, flaw, every) else None
         if small is None:
             continue
         try:

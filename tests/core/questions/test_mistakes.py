@@ -77,10 +77,10 @@ def after_label(desk: Desk) -> Label:
 
 
 MISTAKES: dict[str, tuple[Callable[[Desk], object], str]] = {
-    "a register of two billion": (lambda d: d.asm.set(2_000_000_000, 7), "register 2000000000: there are 0 to 4"),
-    "register 99": (lambda d: d.asm.set(99, 7), "register 99: there are 0 to 4"),
+    "a register of two billion": (lambda d: d.asm.set(2_000_000_000, 7), "register 2000000000: there are 0 to 6"),
+    "register 99": (lambda d: d.asm.set(99, 7), "register 99: there are 0 to 6"),
     "a negative register": (lambda d: d.asm.copy(0, -1), "register -1"),
-    "an index register": (lambda d: d.asm.v_load(0, d.flag, index=5), "register 5: there are 0 to 4"),
+    "an index register": (lambda d: d.asm.v_load(0, d.flag, index=7), "register 7: there are 0 to 6"),
     "operation 9999": (lambda d: d.asm.emit(9999), "no operation 9999"),
     "an operation that is text": (lambda d: d.asm.emit("SET"), "'SET' is no whole number"),
     "a float": (lambda d: d.asm.set(0, 1.5), "1.5 is no whole number"),

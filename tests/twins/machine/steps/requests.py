@@ -223,7 +223,7 @@ def wait(w: World, task: int, s: Words) -> Answer:
 @step
 def cancel(w: World, task: int, s: Words) -> Answer:
     c = cpu_of(w, task)
-    c.targets.clear()
+    c.targets = frozenset()
     _forget_call(c)
     return None
 
