@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from shootdown._programs.areas import collapses
 from shootdown._programs.program import Process, Program, Statement, Thread, within
-from shootdown._programs.verbs import ENDLESS, VERBS
+from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError, nearest
 
-#: What each verb can be said of, where it is not all memory; and what it is counted of, where that is less.
+#: What each verb can be said of, where it is not all memory.
 _KINDS = {
     "truncate": ("hugetlb", "file"),
     "punch": ("hugetlb", "file"),
@@ -18,7 +18,6 @@ _KINDS = {
     "reclaim": ("anonymous", "file"),
     "khugepaged": ("anonymous", "thp"),
 }
-_COUNTED: dict[str, tuple[str, ...]] = {}
 #: Kinds of memory that advice can be given about.
 _ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
@@ -92,12 +91,6 @@ def check_counted(program: Program) -> None:
         ShootdownError: a statement can't be counted yet; the message names file, line and key.
     """
     for _, _, one in program.statements():
-        if not VERBS[one.verb].counted:
-            raise _wrong(one, f"`{one.verb}` is not counted yet, only explored")
-        kinds = _COUNTED.get(one.verb)
-        if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
-            kind = program.memory[one.place.memory].kind
-            raise _wrong(one, f"`{one.verb}` of {kind} memory is not counted yet: only of {', '.join(kinds)}")
         parted = [
             other.text
             for _, _, other in program.statements()

@@ -37,14 +37,12 @@ class Verb:
             `pattern?`, `daemon?` (the thread itself).
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
-        counted: whether `compare` and `explain` know it.
     """
 
     form: str
     takes: tuple[str, ...]
     says: str
     explored: bool = True
-    counted: bool = True
 
 
 VERBS = {
