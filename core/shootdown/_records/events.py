@@ -55,7 +55,6 @@ class Events:
         self._last: dict[int, Flush] = {}
         self._frames: list[str] = []
         self._caller: dict[int, tuple[int, list[str]]] = {}
-        self._unread_calls: Counter[int] = Counter()
 
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""
@@ -124,12 +123,7 @@ class Events:
         if read is None:
             return DAMAGED
         pages, reason, spelling = read
-        if spelling in reasons.NEW_SPELLING:
-            self.seen[evidence.NEW_SPELLING] += 1
-        elif spelling in reasons.OLD_SPELLING:
-            self.seen[evidence.OLD_SPELLING] += 1
-        if reason == reasons.WRONG:
-            self.seen[evidence.REASON_5] += 1
+        evidence.note_reason(self.seen, reason, spelling)
         add(self.flushes, (reason, pages), rest=(reason, -2))
         if event.cpu < 0:
             self.no_cpu += 1

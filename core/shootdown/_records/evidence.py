@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import attrs
 
+from shootdown._records import reasons
 from shootdown._values.recorded import Evidence
 from shootdown._values.series import BY_NAME, SERIES
 
@@ -49,6 +51,21 @@ EVIDENCE: tuple[Evidence, ...] = (
 
 _RELEASE = re.compile(r"\b([3-9]\.\d{1,2})(?:\.(\d{1,4}))?(?:-rc\d+)?(?:[-+.~_][\w.+~-]*)?")
 _LAST_KNOWN = SERIES[-1].name
+
+
+def note_reason(seen: Counter[str], reason: int, spelling: str) -> None:
+    """Note what a `tlb_flush` event tells of its release.
+
+    Args:
+        seen: how often each evidence was seen.
+        reason, spelling: the event's, as `reasons.read` returns them.
+    """
+    if spelling in reasons.NEW_SPELLING:
+        seen[NEW_SPELLING] += 1
+    elif spelling in reasons.OLD_SPELLING:
+        seen[OLD_SPELLING] += 1
+    if reason == reasons.WRONG:
+        seen[REASON_5] += 1
 
 
 @attrs.frozen

@@ -63,7 +63,6 @@ class Interrupts:
         self.dropped = 0
         self._current: Snapshot | None = None
         self._row: tuple[str, list[int]] | None = None
-        self._between: Snapshot | None = None
 
     def take(self, line: str) -> int:
         """Take a line: OTHER, READ or DAMAGED."""

@@ -225,8 +225,3 @@ def attribute(stack: Sequence[str], named: Iterable[StackName] = ()) -> Found:
 def remark(path: str) -> str:
     """Return what a person should know of a path, or an empty text."""
     return next((rule.doc for rule in RULES if rule.path == path), "")
-
-
-def flushes_user_pages(path: str) -> bool:
-    """Whether a path flushes user pages, as far as its name tells."""
-    return next((rule.flushes for rule in RULES if rule.path == path), True)

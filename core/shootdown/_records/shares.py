@@ -78,12 +78,7 @@ class Shares:
             if read is None:
                 return DAMAGED
             pages, reason, spelling = read
-            if spelling in reasons.NEW_SPELLING:
-                self.seen[evidence.NEW_SPELLING] += 1
-            elif spelling in reasons.OLD_SPELLING:
-                self.seen[evidence.OLD_SPELLING] += 1
-            if reason == reasons.WRONG:
-                self.seen[evidence.REASON_5] += 1
+            evidence.note_reason(self.seen, reason, spelling)
             key = (reason, pages)
             if key in self.flushes or len(self.flushes) < 4096:
                 self.flushes[key] = self.flushes.get(key, 0.0) + share

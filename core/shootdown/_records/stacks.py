@@ -230,11 +230,6 @@ class Stacks:
         """Take note that the file is at its end."""
         self._open = None
 
-    @property
-    def cut_off(self) -> bool:
-        """Whether a map has begun and not ended."""
-        return self._open is not None
-
     def part(self) -> StacksPart | None:
         """Return what was found, or None if there was nothing."""
         if not self.stacks and not self.scalars and not self.histograms:
