@@ -10,8 +10,8 @@ import attrs
 from shootdown._questions.replay import Distance, Prepared, distance
 from shootdown._questions.replay_plan import SHORT, Statement
 from shootdown._report.comparison import comparison
-from shootdown._report.recorded import pages
-from shootdown._report.text import Column, exact, lay_out, paragraph, widths
+from shootdown._report.recorded_text import UNTOLD, draw_table, listed, pages, targets
+from shootdown._report.text import Column, exact, paragraph
 from shootdown._values.result import Result
 
 
@@ -25,9 +25,8 @@ def lines(prepared: Prepared, rows: Sequence[Result], width: int) -> Iterator[st
     """
     plan = prepared.plan
     yield from _statements(plan.statements, plan.unit, width)
-    yield ""
-    yield from _listed("Not in the program:", [_left(*one) for one in plan.left_out], width)
-    yield from _listed("Assumed:", [*plan.assumed, *prepared.source.remarks], width)
+    yield from listed("Not in the program:", [_left(*one) for one in plan.left_out], width)
+    yield from listed("Assumed:", [*plan.assumed, *prepared.source.remarks], width)
     if not rows:
         return
     yield from _source(prepared, rows[0], width)
@@ -39,10 +38,10 @@ def lines(prepared: Prepared, rows: Sequence[Result], width: int) -> Iterator[st
 def _statements(statements: Sequence[Statement], unit: str, width: int) -> Iterator[str]:
     cells = [
         [
-            one.path or "(not told)",
+            one.path or UNTOLD,
             SHORT[one.path],
-            "?" if one.pages is None else pages(one.pages),
-            "?" if one.targets is None else exact(one.targets),
+            pages(one.pages),
+            targets(one.targets),
             f"{one.recorded:,.6g} {unit}".rstrip() if unit else exact(round(one.recorded)),
             exact(one.times),
         ]
@@ -56,23 +55,12 @@ def _statements(statements: Sequence[Statement], unit: str, width: int) -> Itera
         Column("recorded", right=True),
         Column("in the program", right=True),
     ]
-    sizes = widths(columns, cells, width) or widths(columns, cells, 10_000)
-    assert sizes is not None
-    yield from lay_out(columns, cells, sizes)
+    yield from draw_table(columns, cells, width)
 
 
 def _left(path: str, count: float, why: str) -> str:
     shown = exact(int(count)) if count == int(count) else f"{count:,.4g}"
     return f"{shown} of {path or 'what has no path'}: {why}"
-
-
-def _listed(heading: str, texts: Sequence[str], width: int) -> Iterator[str]:
-    if not texts:
-        return
-    yield heading
-    for text in texts:
-        yield from paragraph(text, width, first="  ", rest="    ")
-    yield ""
 
 
 def _source(prepared: Prepared, row: Result, width: int) -> Iterator[str]:

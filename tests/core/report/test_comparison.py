@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.core.report.values import SECOND, refused, result, span
 
-from shootdown._report.comparison import HEADINGS, comparison, interrupted, label, markdown
+from shootdown._report.comparison import HEADINGS, comparison, markdown
 from shootdown._values.result import COUNTS
 
 
@@ -153,100 +153,6 @@ def test_every_count_that_has_a_heading_is_one_of_a_row() -> None:
 # --- who was interrupted
 
 
-@pytest.mark.parametrize(
-    ("interrupts", "told"),
-    [
-        ((0, 0, 0), "nobody"),
-        ((0, 1), "CPU 1, once"),
-        ((0, 3), "CPU 1, 3 times"),
-        ((1, 1, 0, 1), "CPUs 0-1,3, once each"),
-        ((2000, 2000), "CPUs 0-1, 2,000 times each"),
-        ((4, 3), "CPUs 0-1, 3 to 4 times each; most often CPU 0 (4)"),
-        ((9, 3, 6), "CPUs 0-2, 3 to 9 times each; most often CPU 0 (9), CPU 2 (6), CPU 1 (3)"),
-        (
-            (1, 9, 8, 7, 6, 5),
-            "CPUs 0-5, 1 to 9 times each; most often CPU 1 (9), CPU 2 (8), CPU 3 (7), CPU 4 (6)",
-        ),
-    ],
-)
-def test_interrupted_cpus_are_named_with_how_often(interrupts: tuple[int, ...], told: str) -> None:
-    assert interrupted(interrupts) == told
-
-
-def test_rows_in_which_the_same_cpus_were_interrupted_share_a_line() -> None:
-    shown = text(
-        result("6.16", interrupts=(0, 1)), result("7.0", interrupts=(0, 1)), result("7.1", interrupts=(2,))
-    )
-    assert "- 6.16, 7.0: CPU 1, once" in shown
-    assert "- 7.1: CPU 0, 2 times" in shown
-
-
-def test_of_many_rows_nobody_is_told_apart() -> None:
-    rows = [result(str(n), interrupts=(0, 1)) for n in range(17)]
-    assert "Who was interrupted" not in text(*rows)
-    assert "Who was interrupted" in text(*rows[:16])
-
-
-def test_a_row_is_named_by_what_tells_it_from_the_others() -> None:
-    one, other = result(platform="intel-server"), result(platform="amd-server")
-    assert label(one, [one]) == "7.0"
-    assert label(one, [one, other]) == "intel-server 7.0"
-    assert label(one, [one, result(cpus=4)]) == "7.0 with 8 CPUs"
-
-
-# --- what tells most stands above the table
-
-
-def above(*rows: object) -> str:
-    return text(*rows).splitlines()[2]
-
-
-def test_the_row_that_sends_most_is_compared_with_the_one_that_sends_least() -> None:
-    rows = [
-        result(k, counts={"sync_ipis": n}) for k, n in (("6.15", 0), ("6.16", 1400), ("7.0", 10), ("7.1", 20))
-    ]
-    assert above(*rows) == "6.16 sends 140 times the IPIs of 7.0 (1,400 and 10); 6.15 sends none."
-    assert (
-        above(rows[1], rows[3], rows[0])
-        == "6.16 sends 70 times the IPIs of 7.1 (1,400 and 20); 6.15 sends none."
-    )
-    assert above(rows[0], rows[1]) == "6.16 sends 1,400 IPIs; 6.15 sends none."
-
-
-def test_all_kinds_of_ipis_count() -> None:
-    both = result("6.16", counts={"sync_ipis": 10, "flush_ipis": 5})
-    assert above(both, result("7.0", counts={"flush_ipis": 10})) == (
-        "6.16 sends 1.5 times the IPIs of 7.0 (15 and 10)."
-    )
-
-
-def test_of_several_platforms_the_one_with_the_largest_ratio_is_named() -> None:
-    rows = [
-        result(kernel, platform=platform, counts={"sync_ipis": n})
-        for platform, kernel, n in (("p", "6.16", 6), ("p", "7.0", 3), ("q", "6.16", 9), ("q", "7.0", 3))
-    ]
-    assert above(*rows) == "On x86 q: 6.16 sends 3 times the IPIs of 7.0 (9 and 3)."
-
-
-def timed(kernel: str, low: int, high: int) -> object:
-    remark = f"timing decides, over the range of costs: lock_waits 1 to 2, sync_ipis {low} to {high}"
-    return result(kernel, counts={"sync_ipis": low}, remarks=(remark,))
-
-
-def test_where_timing_decides_the_ratio_is_a_range() -> None:
-    rows = [timed("6.16", 1000, 1200), timed("7.0", 10, 20), result("6.15")]
-    assert (
-        above(*rows)
-        == "6.16 sends 50 to 120 times the IPIs of 7.0 (1,000 to 1,200 and 10 to 20); 6.15 sends none."
-    )
-
-
-def test_nothing_is_said_of_equal_rows_and_of_ranges_that_overlap() -> None:
-    equal = [result(kernel, counts={"sync_ipis": 3}) for kernel in ("6.16", "7.0")]
-    assert "IPIs of" not in text(*equal)
-    assert "IPIs of" not in text(timed("6.16", 10, 30), timed("7.0", 20, 40))
-
-
 # --- parameters that differ
 
 
@@ -259,11 +165,6 @@ def test_a_parameter_that_differs_has_a_column_and_does_not_stand_in_the_title()
     assert "sharers" not in shown.splitlines()[0]
     assert "tables=2" in shown.splitlines()[0]
     assert column(shown, "sharers")[:3] == ["1", "2", "4"]
-
-
-def test_rows_are_named_by_it() -> None:
-    rows = several(1, 2)
-    assert label(rows[1], rows) == "7.0 sharers=2"  # type: ignore[arg-type]
 
 
 def test_a_markdown_table_has_the_same_cells_and_remarks_below() -> None:
