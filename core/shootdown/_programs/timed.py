@@ -111,8 +111,8 @@ class _Writer:
         """Declare the ordinary memory that each process has, or each thread."""
         cuts = {name: here for name, here in self.cuts.items() if here.memory.each == each}
         space = Space(self.model, self.calls, cuts, self._declared)
-        space.declare(self.mapped)
-        self._declared += space.cells
+        space.mapped.declare(self.mapped)
+        self._declared += space.mapped.cells
         return space
 
     def daemon(self, lines: _Lines, one: Statement) -> _Daemon:
@@ -146,9 +146,9 @@ class _Writer:
             self.asm.await_event(daemon.starts, 1, True, text=_told(one))
             model.concern(role.mm)
             if one.verb == "khugepaged":
-                space.collapse(here, areas, by_process=False)
+                space.collapsing.collapse(here, areas, by_process=False)
             else:
-                space.reclaim(here, areas, space.batch(daemon.turns + 1))
+                space.reclaiming.reclaim(here, areas, space.reclaiming.batch(daemon.turns + 1))
             with self.asm.aside():
                 self.asm.v_store(daemon.done, 1)
 
@@ -158,9 +158,9 @@ class _Writer:
     def _declare_batches(self) -> None:
         """Declare for each mm whether pages of it were unmapped in batches."""
         for space in self.spaces:
-            space.batched = self.model.variable()
+            space.reclaiming.batched = self.model.variable()
         for role, own in zip(self.cast.roles, self.own, strict=True):
-            own.batched = self.spaces[role.mm].batched
+            own.reclaiming.batched = self.spaces[role.mm].reclaiming.batched
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory, in the order in which processes are in the file."""
@@ -295,12 +295,12 @@ class _Lines:
         elif one.verb == "munmap":
             space.munmap(here, areas)
         elif one.verb == "madvise" and one.word == "FREE":
-            space.free(here, areas)
+            space.reclaiming.free(here, areas)
         elif one.verb == "madvise" and one.word == "PAGEOUT":
-            space.pageout(here, areas, space.batch(self._cells(one, 2)))
+            space.reclaiming.pageout(here, areas, space.reclaiming.batch(self._cells(one, 2)))
         elif one.verb == "madvise" and one.word == "COLLAPSE":
             with self.writer.calls.collapses():
-                space.collapse(here, areas, by_process=True)
+                space.collapsing.collapse(here, areas, by_process=True)
         elif one.verb == "madvise":
             space.madvise(here, areas)
         elif one.verb == "mremap":
@@ -312,9 +312,9 @@ class _Lines:
         elif one.verb == "reclaim" and one.word:
             self._by_daemon(one)
         elif one.verb == "reclaim":
-            space.reclaim(here, areas, space.batch(self._cells(one, 2)))
+            space.reclaiming.reclaim(here, areas, space.reclaiming.batch(self._cells(one, 2)))
         elif one.verb == "migrate":
-            space.migrate(areas, space.batch(self._cells(one, 2)))
+            space.reclaiming.migrate(areas, space.reclaiming.batch(self._cells(one, 2)))
         else:
             assert one.verb == "mprotect"
             space.mprotect(here, areas, writable=one.word == "write")
@@ -328,7 +328,7 @@ class _Lines:
     def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""
         self.asm.work("syscall_ns", text="fsync: entry")
-        self._in_each(here, lambda space: space.mkclean(areas))
+        self._in_each(here, lambda space: space.reclaiming.mkclean(areas))
 
     def _in_each(self, here: Cut, write: Callable[[Space], None]) -> None:
         """Write steps in each address space that maps a file, as the reverse map finds them."""
@@ -426,8 +426,8 @@ class _Lines:
         here = self.writer.cuts[one.place.memory]
         areas = here.within(*pages_of(one.place, self.writer.page_size))
         space = self.space_of(here)
-        cells = self._cells(one, 1 + space.kept_for(areas))
-        with space.as_before(areas, cells + 1) as restore:
+        cells = self._cells(one, 1 + space.mapped.kept_for(areas))
+        with space.mapped.as_before(areas, cells + 1) as restore:
 
             def turn() -> None:
                 restore()

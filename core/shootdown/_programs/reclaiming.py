@@ -1,0 +1,140 @@
+"""Reclaim, writeback and migration of a program's ordinary memory, and the flushes that they put off."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.counted_reclaim import LIST_PAGES, Batch, Reclaim
+from shootdown._programs.areas import Area, Cut
+from shootdown._programs.mapped import DIRTY, FREED, NONE, PRESENT, STATE, Mapped
+
+
+class Reclaiming:
+    """Write reclaim of the ordinary memory of one address space.
+
+    Args:
+        mapped: what is mapped of it.
+        calls: the kernel's calls.
+    """
+
+    def __init__(self, mapped: Mapped, calls: Anonymous) -> None:
+        self.mapped = mapped
+        self.model = mapped.model
+        self.asm = mapped.asm
+        self._reclaim = Reclaim(calls)
+        #: The variable that says whether pages of the mm were unmapped in batches; None if no statement does so.
+        self.batched: int | None = None
+
+    def flush_pending(self) -> None:
+        """Write flush_tlb_batched_pending(), if some statement unmaps in batches."""
+        if self.batched is not None:
+            self._reclaim.flush_batched_pending(self.batched)
+
+    def flush_batched(self, here: Cut, area: Area) -> None:
+        """Write flush_tlb_batched_pending(), which whoever looks at a PTE table calls."""
+        if self.batched is not None:
+            with self.mapped.if_equal(self.mapped.table_of(here, area), 1):
+                self._reclaim.flush_batched_pending(self.batched)
+
+    def batch(self, first: int) -> Batch:
+        """Return the variables of a statement that unmaps in batches, of which `first` and the next are its own."""
+        assert self.batched is not None
+        return Batch(first, first + 1, self.batched)
+
+    def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time."""
+        for area in areas:
+            self._shrink(here, area, area.pages, batch, limit=LIST_PAGES)
+        self._reclaim.end_list(batch)
+
+    def _shrink(self, here: Cut, area: Area, pages: int, batch: Batch, *, limit: int) -> None:
+        """Write the unmapping of an area's pages if they are mapped; dirty anonymous ones are written to swap."""
+        done, state = self.model.label(), self.mapped.cell(STATE, area)
+        if not pages:
+            return
+        if here.memory.kind == "anonymous":
+            with self.mapped.if_equal(state, PRESENT):
+                self.mapped.put(state, NONE)
+                self._reclaim.shrink_folio_list(pages, batch, dirty=True, limit=limit)
+                self.asm.jump(done)
+        with self.mapped.if_present(area):
+            self.mapped.put(state, NONE)
+            self._reclaim.shrink_folio_list(pages, batch, dirty=False, limit=limit)
+        self.asm.place(done)
+
+    def pageout(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
+        with self._reclaim.advice("MADV_PAGEOUT"):
+            for _, some in groupby(areas, lambda area: area.table if area.table >= 0 else ~area.number):
+                part = [area for area in some if area.pages]
+                if part and part[0].table < 0:
+                    self._page_out_tables(here, part[0], batch)
+                elif part:
+                    self.flush_batched(here, part[0])
+                    for area in part:
+                        self._make_old(here, area)
+                        self._shrink(here, area, area.pages, batch, limit=0)
+                    self._reclaim.end_list(batch)
+
+    def _page_out_tables(self, here: Cut, area: Area, batch: Batch) -> None:
+        """Write MADV_PAGEOUT of an area of whole tables, one after another."""
+        each, rest = divmod(area.pages, area.tables)
+        state, done = self.mapped.cell(STATE, area), self.model.label()
+
+        def tables(*, dirty: bool) -> None:
+            self.mapped.put(state, NONE)
+            if area.tables > 1:
+                with self.asm.loop(area.tables - 1):
+                    self._page_out_table(here, area, each, batch, dirty=dirty)
+            self._page_out_table(here, area, each + rest, batch, dirty=dirty)
+
+        self.flush_batched(here, area)
+        self._make_old(here, area)
+        if here.memory.kind == "anonymous":
+            with self.mapped.if_equal(state, PRESENT):
+                tables(dirty=True)
+                self.asm.jump(done)
+        with self.mapped.if_present(area):
+            tables(dirty=False)
+        self.asm.place(done)
+
+    def _page_out_table(self, here: Cut, area: Area, pages: int, batch: Batch, *, dirty: bool) -> None:
+        self.flush_batched(here, area)
+        self._reclaim.shrink_folio_list(pages, batch, dirty=dirty, limit=0)
+        self._reclaim.end_list(batch)
+
+    def _make_old(self, here: Cut, area: Area) -> None:
+        """Write what MADV_PAGEOUT does to young entries before it reclaims their pages, in kernels that do."""
+        if not self.model.kernel.pageout_clears_young:
+            return
+        for state in (PRESENT, DIRTY) if here.memory.kind == "file" else (PRESENT,):
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), state):
+                self._reclaim.make_old(area.pages, area.first, area.last)
+
+    def free(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write madvise(MADV_FREE): entries become old and clean, if they are not already."""
+        with self._reclaim.advice("MADV_FREE"):
+            for area in areas:
+                self.flush_batched(here, area)
+                if area.pages:
+                    with self.mapped.if_equal(self.mapped.cell(STATE, area), PRESENT):
+                        self.mapped.put(self.mapped.cell(STATE, area), FREED)
+                        self._reclaim.madvise_free(area.pages, area.first, area.last)
+
+    def mkclean(self, areas: tuple[Area, ...]) -> None:
+        """Write folio_mkclean() of some areas of a file in this address space: dirty pages can be written no more."""
+        for area in areas:
+            if area.pages:
+                with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
+                    self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
+                    self._reclaim.page_vma_mkclean_one(area.pages)
+
+    def migrate(self, areas: tuple[Area, ...], batch: Batch) -> None:
+        """Write move_pages() of what is mapped in some areas."""
+        self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
+        for area in areas:
+            if area.pages:
+                with self.mapped.if_present(area):
+                    self._reclaim.migrate_pages(area.pages, batch)
+        self._reclaim.end_migration(batch)
