@@ -114,3 +114,48 @@ def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
     words = [word.strip("`").lower() for word in re.findall(r"^\| (.+?) \|", page, re.MULTILINE)][1:]
     assert words == sorted(words)
     assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize(
+    ("page", "example", "right", "wrong", "words"),
+    [
+        (
+            "programs.md",
+            "programs/drop.toml",
+            "wait ready",
+            "wait reddy",
+            ["compare", "drop.toml", "--arch", "x86"],
+        ),
+        (
+            "how-to/reproduce.md",
+            "claims/mine.toml",
+            'of = "elapsed"',
+            'of = "elapse"',
+            ["reproduce", "--file", "mine.toml"],
+        ),
+        (
+            "how-to/try-a-patch.md",
+            "patches/skip-redundant-sync.py",
+            '"tlb_remove_table_sync_one"',
+            '"tlb_remove_table_sync_on"',
+            ["compare", "hugetlb-munmap", "--arch", "x86", "--kernel", "7.0", "--patch", "mine.py"],
+        ),
+    ],
+)
+def test_the_mistake_that_a_page_shows_is_told_in_its_words(
+    page: str,
+    example: str,
+    right: str,
+    wrong: str,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = (ROOT / "docs/examples" / example).read_text()
+    assert right in text
+    file = next(word for word in words if word.endswith((".toml", ".py")))
+    (tmp_path / file).write_text(text.replace(right, wrong))
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    assert " ".join(capsys.readouterr().err.split()) in " ".join((ROOT / "docs" / page).read_text().split())

@@ -31,7 +31,15 @@ _GAP = 3  # columns that rich puts between two cells
 
 
 class _Command(click.Command):
-    """Keep standard output for the report while the command runs, and say on standard error what is compiled."""
+    """Keep standard output for the report while the command runs, and say on standard error what is compiled.
+
+    An option that takes one value is refused when it is given twice: click would forget the first one.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            _refuse_twice(self.make_parser(ctx).parse_args(list(args))[2])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         announcing.listen(_progress.note)
@@ -47,6 +55,28 @@ class _Command(click.Command):
             raise
         finally:
             _console.report.reset(token)
+
+
+def _refuse_twice(given: Sequence[click.Parameter]) -> None:
+    """Refuse an option that is given twice and takes one value, or two options of which one would win.
+
+    Args:
+        given: parameters in the order of the command line, as often as they are there.
+
+    Raises:
+        click.UsageError: there is such an option.
+    """
+    seen: dict[str, click.Option] = {}
+    for one in given:
+        if not isinstance(one, click.Option) or one.multiple or one.count:
+            continue
+        before = seen.setdefault(one.name or "", one)
+        if before is not one:
+            refuse_both(before.opts[0], one.opts[0], True)
+    values = [one for one in given if isinstance(one, click.Option) and not one.is_flag and not one.multiple]
+    for one in seen.values():
+        if values.count(one) > 1:
+            raise click.UsageError(f"{one.opts[0]} is given twice, and takes one value")
 
 
 def _elsewhere(ctx: click.Context) -> str:
@@ -299,6 +329,10 @@ def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callab
     return click.option(flag, metavar="NAME,...", multiple=True, callback=_joined(read_list), help=help_)
 
 
+def _set_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=help_)
+
+
 def _joined(read: Callable[[str], tuple[Any, ...]]) -> Callable[..., Any]:
     """Read an option that takes a list; one that is given again adds to it."""
 
@@ -335,13 +369,8 @@ parameter_option = click.option(
     callback=_reader(read_assignments, {}),
     help="A parameter of the workload; may be repeated.",
 )
-set_option = click.option(
-    "--set",
-    "settings",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A what-if: kernel.FIELD=... or platform.FIELD=...; may be repeated.",
-)
+set_option = _set_option("A what-if: kernel.FIELD=..., platform.FIELD=... or cost.NAME=...; may be repeated.")
+set_untimed_option = _set_option("A what-if: kernel.FIELD=... or platform.FIELD=...; may be repeated.")
 jobs_option = click.option(
     "--jobs",
     metavar="N",

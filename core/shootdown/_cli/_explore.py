@@ -97,7 +97,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @_common.platform_option
 @_common.kernel_option
 @_here.option
-@_common.set_option
+@_common.set_untimed_option
 @_common.patch_option
 @click.option(
     "--html", metavar="FILE", type=_FILE, help="Draw the stories on one page that needs no network."

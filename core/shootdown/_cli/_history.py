@@ -56,6 +56,7 @@ def command(
     what the row above has. Without --arch: this machine's architecture.
     """
     _forms.refuse_two(form, as_json, lore)
+    _common.refuse_both(f"--{form}", "--advise", form is not None, advise)
     from shootdown._questions.history import history
     from shootdown._questions.trials import program_named
 

@@ -33,7 +33,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
 @_common.arch_option
 @_common.platform_option
 @_common.kernel_option
-@_common.set_option
+@_common.set_untimed_option
 @_common.patch_option
 @click.option(
     "--size",

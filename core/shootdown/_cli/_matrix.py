@@ -23,7 +23,7 @@ SCHEMA = 1
 @_common.arch_option
 @_common.platform_option
 @_common.kernel_option
-@_common.set_option
+@_common.set_untimed_option
 @_common.patch_option
 @_common.jobs_option
 @click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")

@@ -58,7 +58,7 @@ def command(
     done: dict[int, Row] = {}
     interrupted = False
     try:
-        with _progress.progress(f"{len(asked)} claims", len(asked)) as advance:
+        with _progress.progress("claims", len(asked)) as advance:
             for number, row in divided(
                 functools.partial(reproduce, draws=draws), asked, processes=jobs or free_cores()
             ):

@@ -171,8 +171,8 @@ def _roles(
                         cpu = next(free)
                     if cpu is not None and cpu >= cpus:
                         raise ShootdownError(
-                            f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu} of {cpus}: "
-                            "ask for more (--cpus), or say `cpu` or `count`"
+                            f"{thread.at}: thread {thread.name} of {process.name} needs CPU {cpu}, and CPUs "
+                            f"are 0 to {cpus - 1}: ask for more (--cpus), or say `cpu` or `count`"
                         )
                     begins = not forked and (main or thread.name not in started)
                     found.append(

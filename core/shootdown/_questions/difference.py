@@ -15,7 +15,7 @@ from shootdown._questions.explore import MOST_STATES
 from shootdown._questions.patching import PatchFile, read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, with_line
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.releases import changes_of, kernel_with, resolve
 from shootdown._values.result import Span
@@ -335,12 +335,28 @@ def _check_names(sides: _Sides, architecture: Architecture) -> None:
         ShootdownError: they are, or one of them is no release.
     """
     before, after = sides.bases
-    kernels = [resolve(name, architecture) for name in (before, after)]
+    kernels = [_kernel(name, sides, architecture) for name in (before, after)]
     held = [changes_of(name, architecture)[0] for name in (before, after)]
     if sides.patched[0] == sides.patched[1] and kernels[0].release == kernels[1].release and not moved(*held):
         same = f"{before} is named twice" if before == after else f"{before} and {after} are one release"
         or_else = f", or {before} and {before}+{sides.patch}" if sides.patch else ""
         raise ShootdownError(f"{same}: name two releases that differ{or_else}")
+
+
+def _kernel(name: str, sides: _Sides, architecture: Architecture) -> Kernel:
+    """Return the kernel of a name; what may be a patch's name behind a plus is told how it is written."""
+    try:
+        return resolve(name, architecture)
+    except ShootdownError as error:
+        base, plus, patch = name.partition("+")
+        if not plus:
+            raise
+        told = (
+            f"the patch's kernel is called {base}+{sides.patch}"
+            if sides.patch
+            else f"if {patch} is a patch, give its file: --patch {patch}.py"
+        )
+        raise with_line(error, told) from None
 
 
 def _compared(

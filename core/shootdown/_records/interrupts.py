@@ -216,6 +216,7 @@ class Interrupts:
             went_back=back,
             wrapped=wrapped,
             cpus_apart=len(first.keys() ^ last.keys()) if len(series) > 1 else 0,
+            at_both_ends=name in self.snapshots[0].rows and name in self.snapshots[-1].rows,
         )
 
 
@@ -231,6 +232,7 @@ class Row:
         went_back: counts that went down: another boot, or another machine.
         wrapped: counters that began again at 0 after 2**32.
         cpus_apart: CPUs that only one of the two has.
+        at_both_ends: the first and the last of all snapshots have the row.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Row:
     went_back: int
     wrapped: int
     cpus_apart: int
+    at_both_ends: bool
 
     @property
     def total(self) -> int:
@@ -280,6 +283,8 @@ class InterruptsPart:
         found = []
         if self.snapshots == 1:
             found.append("since when: one snapshot counts since boot; take two, and give both")
+        if lacking := ", ".join(row.name for row in self.rows if not row.at_both_ends):
+            found.append(f"how many in between of {lacking}: the first or the last snapshot has no such row")
         if any(row.went_back for row in self.rows):
             found.append(
                 "how many in between: counts went down, so that a boot lies between the snapshots, or the files are in "

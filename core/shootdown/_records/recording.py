@@ -29,6 +29,7 @@ INTERRUPTED = "interrupted"
 """The fault of a file whose reading somebody interrupted."""
 
 _OFTEN = 4096  # lines between two reports of progress
+_WIDEST = 72  # characters of a line that is shown in an error
 #: What a binary file that a tool converts begins with, and the command that does.
 _BINARY = (
     (b"\x17\x08\x44tracing", "trace-cmd's trace.dat: `trace-cmd report -i FILE > FILE.txt`, and read that"),
@@ -208,7 +209,7 @@ def read(
     """
     chosen = dict(known) if arch is None else {arch: known[arch]}
     readers = _readers(chosen)
-    marks = {name: pattern for name, each in chosen.items() if (pattern := each.pattern) is not None}
+    marks = {name: pattern for name, each in known.items() if (pattern := each.pattern) is not None}
     marked: dict[str, int] = {}
     files = []
     for path in paths:
@@ -226,7 +227,8 @@ def read(
     if not parts:
         log = next(reader for reader in readers if isinstance(reader, Lockups))
         raise ShootdownError(_nothing(files, log.logged))
-    archs = (arch,) if arch is not None else _archs(parts, chosen, marked)
+    told = _archs(parts, known, marked)
+    archs = told if arch is None else (arch,)
     table = [*EVIDENCE, *(one for name in archs for one in chosen[name].evidence)]
     seen = {name: count for part in parts for name, count in part.evidence.items()}
     named = [one for part in parts for one in getattr(part, "releases", ()) if one]
@@ -244,6 +246,8 @@ def read(
     if not archs:
         unknown.append("which architecture it is from: give --arch")
     checks = [check for part in parts for check in part.checks()]
+    if arch is not None and told and arch not in told:
+        checks.insert(0, Check(f"the files are from {arch}", False, f"they tell {' or '.join(told)}"))
     return Recording(
         files=tuple(files),
         parts=parts,
@@ -342,8 +346,13 @@ def _nothing(files: Sequence[FileRead], logged: int) -> str:
         return f"recording {name}: {one.fault or 'it is empty'}"
     if 2 * logged > sum(file.lines for file in files):
         return f"recording {name}: a kernel log without a report of a CSD lock or a soft lockup"
-    shown = f"; its first line is {one.first[1]!a}" if one.first is not None else ""
+    shown = f"; its first line is {_short(ascii(one.first[1]))}" if one.first is not None else ""
     return f"recording {name}: nothing in it is of a form that is known{shown}"
+
+
+def _short(text: str) -> str:
+    """Cut what has more escapes than letters, such as the line of a binary file."""
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _archs(

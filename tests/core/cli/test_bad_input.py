@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,66 @@ def test_two_ways_to_look_are_refused(capsys: pytest.CaptureFixture[str], comman
 def test_digits_of_other_scripts_are_no_address(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--format", "x86_64-4level", "--memory", "nothing", "--root", "0")
     assert "is no 64-bit address" in refused(capsys, "walk", *words, "\u0661\u0662")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("compare", *X86, "--csv", "--markdown"), "--csv and --markdown cannot both hold"),
+        (("compare", *X86, "--jsonl", "--csv"), "--jsonl and --csv cannot both hold"),
+        (("history", "hugetlb-munmap", "--csv", "--jsonl"), "--csv and --jsonl cannot both hold"),
+        (("history", "hugetlb-munmap", "--csv", "--advise"), "--csv and --advise cannot both hold"),
+        (
+            ("compare", *X86, "--patch", "a.py", "--patch", "b.py"),
+            "--patch is given twice, and takes one value",
+        ),
+        (("explore", "unshare-gup", "--seed", "1", "--seed=2"), "--seed is given twice, and takes one value"),
+    ],
+)
+def test_of_two_options_none_is_forgotten_silently(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in refused(capsys, *words)
+
+
+def test_a_list_may_be_given_in_parts_and_a_flag_again(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("compare", *X86[:-2], "--cpus", "2", "--cpus", "3", "--json", "--json")
+    assert _cli.run(words) == 0
+    assert [row["cpus"] for row in json.loads(capsys.readouterr().out)["rows"]] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["compare", "explain", "explore", "hunt", "matrix", "targets"])
+def test_the_help_of_set_names_costs_where_they_are_taken(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert _cli.run([name, "--help"]) == 0
+    told = "cost.NAME" in capsys.readouterr().out
+    command = {"explain": ("explain", *X86), "compare": ("compare", *X86)}.get(name, (name, "--arch", "x86"))
+    _cli.run([*command, "--set", "cost.nonsense=1"])
+    taken = "there is no cost 'nonsense'" in capsys.readouterr().err
+    assert told == taken
+
+
+def test_a_thread_without_a_cpu_is_told_which_there_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "many.toml"
+    file.write_text('[process.A]\ncount = 3\ndo = "work 1us"\n')
+    said = refused(capsys, "compare", str(file), *X86[1:])
+    assert "thread main of A needs CPU 2, and CPUs are 0 to 1: ask for more (--cpus)" in said
+
+
+@pytest.mark.parametrize(
+    ("patch", "says"),
+    [
+        ((), "if targeted is a patch, give its file: --patch targeted.py"),
+        (
+            ("--patch", "docs/examples/patches/targeted-sync.py"),
+            "the patch's kernel is called 7.0+targeted-sync",
+        ),
+    ],
+)
+def test_a_kernel_with_a_patch_is_told_how_it_is_named(
+    capsys: pytest.CaptureFixture[str], patch: tuple[str, ...], says: str
+) -> None:
+    assert says in refused(capsys, "diff", "7.0", "7.0+targeted", "hugetlb-munmap", "--arch", "x86", *patch)

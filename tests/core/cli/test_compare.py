@@ -272,7 +272,7 @@ def test_too_many_combinations_are_refused(refused: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("others", [("--json",), ("--lore",), ("--jsonl", "--lore", "--json")])
 def test_one_form_of_the_report_at_a_time(refused: Callable[..., str], others: tuple[str, ...]) -> None:
-    assert "cannot both hold: each is another form of the report" in refused(*SMALL, "--csv", *others)
+    assert "cannot both hold: " in refused(*SMALL, "--csv", *others)
 
 
 def test_csv_and_lines_of_json_have_the_rows_of_the_json(

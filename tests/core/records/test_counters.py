@@ -57,6 +57,23 @@ def test_two_snapshots_are_a_difference_and_one_is_since_boot(recorded: Read) ->
     assert any("since boot" in text for text in one.unknown)
 
 
+def test_a_snapshot_without_a_row_has_no_difference_and_says_so(recorded: Read) -> None:
+    found = recorded(FIRST, "".join(SECOND.splitlines(keepends=True)[:3]))
+    assert "how many in between of CAL, TLB: the first or the last snapshot has no such row" in found.unknown
+    (calls, middle) = (rows(one).row("call") for one in (found, recorded(FIRST, "CPU0\n 9: 1 x\n", SECOND)))
+    assert calls is not None
+    assert middle is not None
+    assert (calls.at_both_ends, middle.at_both_ends) == (False, True)
+    assert not any("in between of" in text for text in recorded(FIRST, SECOND).unknown)
+
+
+def test_an_architecture_that_the_files_contradict_is_told(recorded: Read) -> None:
+    (check,) = (one for one in recorded(FIRST, arch="arm64").checks if one.what == "the files are from arm64")
+    assert (check.holds, check.text) == (False, "they tell x86")
+    assert not any(one.what.startswith("the files") for one in recorded(FIRST, arch="x86").checks)
+    assert not any(one.what.startswith("the files") for one in recorded(FIRST).checks)
+
+
 def test_two_snapshots_may_be_in_one_file_with_or_without_the_second_header(recorded: Read) -> None:
     for text in (FIRST + SECOND, FIRST + "".join(SECOND.splitlines(keepends=True)[1:])):
         found = rows(recorded(text)).row("shootdown")
@@ -290,3 +307,6 @@ def test_a_file_of_something_else_is_refused_with_its_first_line(recorded: Read)
         recorded("Dear all,\nthe machine is slow.\n")
     with pytest.raises(ShootdownError, match="it is empty"):
         recorded("")
+    with pytest.raises(ShootdownError) as refused:
+        recorded("\ufffd" * 60)
+    assert str(refused.value).partition("its first line is ")[2] == "'" + r"\ufffd" * 11 + r"\u..."
