@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._machine.repeating import repeated
@@ -16,6 +14,7 @@ from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Area, Cut, cut, pages_of
 from shootdown._programs.cast import Cast, Role, cast, forks_of, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
+from shootdown._programs.daemons import Daemon, Daemons
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.space import Space
 from shootdown._programs.verbs import ENDLESS
@@ -27,27 +26,6 @@ from shootdown._values.setup import Setup
 _WALK_NS = 200
 #: How often a thread that computes looks whether a kernel thread is through.
 _POLL_NS = 10_000
-
-
-@attrs.frozen
-class _Daemon:
-    """What khugepaged or kswapd does for one statement of one thread.
-
-    Args:
-        role: the number of the thread's role.
-        one: the statement.
-        task: the kernel thread's.
-        starts: the event that wakes it.
-        done: the variable that says that it is through.
-        turns: the variable that counts how often it is still to be woken, the first of three.
-    """
-
-    role: int
-    one: Statement
-    task: int
-    starts: int
-    done: int
-    turns: int
 
 
 def build(program: Program, setting: Setup) -> Machine:
@@ -93,7 +71,7 @@ class _Writer:
             one.name for _, _, one in program.statements() if one.verb in ("signal", "wait")
         )
         self.events = {name: model.event() for name in names}
-        self._daemons: dict[tuple[int, int], _Daemon] = {}
+        self.daemons = Daemons(model, self.cast)
         self.used_up = repeated_waits(program)
         self._declared = 0
         self.mapped = {
@@ -115,26 +93,7 @@ class _Writer:
         self._declared += space.mapped.cells
         return space
 
-    def daemon(self, lines: _Lines, one: Statement) -> _Daemon:
-        """Return a kernel thread's task for a statement of a thread, the same each time that it is written."""
-        at = (lines.number, id(one))
-        if at not in self._daemons:
-            taken = {role.cpu for role in self.cast.roles}
-            free = [cpu for cpu in range(self.model.cpus) if cpu not in taken]
-            if not free:
-                raise ShootdownError(
-                    f"{one.at}: `{one.text:.60}`: {one.word or one.verb} needs a CPU that no thread has; ask for more "
-                    "(--cpus)"
-                )
-            task = self.model.task(mm=None, cpu=free[-1], ready=True)
-            event = self.model.event()
-            done, turns = self.model.variable(), self.model.variable()
-            self.model.variable()
-            self.model.variable()
-            self._daemons[at] = _Daemon(lines.number, one, task, event, done, turns)
-        return self._daemons[at]
-
-    def _write_daemon(self, daemon: _Daemon) -> None:
+    def _write_daemon(self, daemon: Daemon) -> None:
         model, role, one = self.model, self.cast.roles[daemon.role], daemon.one
         lines = _Lines(self, daemon.role)
         assert one.place is not None
@@ -186,7 +145,7 @@ class _Writer:
             done.update(alike)
             self.model.starts(*(self.tasks[one] for one in alike))
             _Lines(self, number).write()
-        for daemon in self._daemons.values():
+        for daemon in self.daemons:
             self._write_daemon(daemon)
         return self.model.build(pages_per_table=self._pages)
 
@@ -342,7 +301,7 @@ class _Lines:
 
     def _by_daemon(self, one: Statement) -> None:
         """Write a thread that computes until a kernel thread is through, whose task is written later."""
-        asm, daemon, again = self.asm, self.writer.daemon(self, one), self.model.label()
+        asm, daemon, again = self.asm, self.writer.daemons.of(self.number, one), self.model.label()
         self.model.signal(daemon.starts)
         asm.place(again)
         asm.work(NANOSECOND, _POLL_NS, text=f"compute until {one.word or one.verb} is through")
