@@ -15,6 +15,7 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.file_pages import FilePages
 from shootdown._mm.model import Model
 
 #: Registers of a call: frames to free after the flush; frames whose right it takes, or what it did.
@@ -31,22 +32,6 @@ PLACES = (
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
 #: The most tables that one munmap() frees: bits of a register that no frame has.
 MOST_TABLES = o.ENTRY_PAGE_SHIFT
-_GUP_FAST = INVARIANTS.index("gup-fast")
-
-
-@attrs.frozen
-class FilePage:
-    """The variables of a file's page, where programs write it back.
-
-    Args:
-        mapped: how many entries map it: its mapcount.
-        dirty: whether it is dirty, apart from what entries say.
-        lock: its folio lock.
-    """
-
-    mapped: int
-    dirty: int
-    lock: int
 
 
 @attrs.frozen
@@ -80,22 +65,14 @@ class Ordinary:
         self.gathers = model.gathers
         self.lowering = model.lowering
         self._ordered = pte_clear == "xchg"
-        self._in_page_cache: dict[int, int] = {}
+        #: The files' pages.
+        self.files = FilePages(model)
         #: The mm that calls are written for: the class of its page tables.
         self.mm = 0
         self._batched: dict[int, int] = {}
-        self._of_file: dict[int, int] = {}
-        #: By frame, the pages that programs write back.
-        self.pages: dict[int, FilePage] = {}
         #: By mm and address, what khugepaged and GUP-fast tell one another.
         self._pins: dict[tuple[int, int], Pins] = {}
         self._rmap_locks: dict[int, int] = {}
-
-    def cached(self, frame: int) -> int:
-        """Return the variable that says whether a file's page is in the page cache; it is at first."""
-        if frame not in self._in_page_cache:
-            self._in_page_cache[frame] = self.model.variable(1, "the page is in the page cache")
-        return self._in_page_cache[frame]
 
     def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
         """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
@@ -122,42 +99,6 @@ class Ordinary:
         """Write its release."""
         if self.mm in self._rmap_locks:
             self.asm.unlock(self._rmap_locks[self.mm], write=write, text="anon_vma->root->rwsem")
-
-    def of_file(self, frame: int, atoms: Sequence[int]) -> None:
-        """Say which addresses can map a page of a file: a dirty one is flushed before its page table is unlocked."""
-        self._of_file.update(dict.fromkeys(atoms, frame))
-
-    def has_writeback(self, frame: int, mapped: int, *, dirty: bool) -> None:
-        """Declare what writeback looks at of a file's page, which so many entries map at first."""
-        self.pages[frame] = FilePage(
-            self.model.variable(mapped, "mapcount"),
-            self.model.variable(int(dirty), "the page is dirty"),
-            self.model.lock(),
-        )
-
-    @contextmanager
-    def folio_lock(self, frame: int | None) -> Iterator[None]:
-        """Hold the folio lock of a page within, if programs write it back: nobody else takes it."""
-        page = None if frame is None else self.pages.get(frame)
-        if page is None:
-            yield
-            return
-        self.asm.lock(page.lock, write=True, sleeps=True, text="the folio lock")
-        yield
-        self.asm.unlock(page.lock, write=True, text="the folio lock")
-
-    def mark_dirty(self, frame: int) -> None:
-        """Write folio_mark_dirty(); by the page-table lock."""
-        if frame in self.pages:
-            self.asm.v_xchg(self.pages[frame].dirty, 1, o.CLASS, text="folio_mark_dirty")
-            self.asm.set(o.CLASS, self.mm + 1)
-
-    def change_mapcount(self, frame: int, by: int) -> None:
-        """Write folio_add_file_rmap_pte() or folio_remove_rmap_pte(); by the page-table lock."""
-        if frame in self.pages:
-            name = "folio_add_file_rmap_pte: mapcount++" if by > 0 else "folio_remove_rmap_pte: mapcount--"
-            self.asm.v_add(self.pages[frame].mapped, by, o.CLASS, text=name)
-            self.asm.set(o.CLASS, self.mm + 1)
 
     def has_reclaim(self, mms: int) -> None:
         """Declare mm->tlb_flush_batched of so many mms: programs reclaim pages, and flushes of that may wait."""
@@ -203,9 +144,9 @@ class Ordinary:
     def leave_page_cache(self, frame: int, name: str, where: str) -> None:
         """Write that a file's page leaves the page cache, unless it did before."""
         asm = self.asm
-        with asm.function(name, where), self.folio_lock(frame):
+        with asm.function(name, where), self.files.folio_lock(frame):
             asm.v_xchg(
-                self.cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
+                self.files.cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
             )
             with asm.if_nonzero(o.SCRATCH):
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
@@ -303,8 +244,8 @@ class Ordinary:
 
     def _marks(self, part: Sequence[int]) -> dict[int, int]:
         """Return for each address of a file the bit of QUEUE, that no frame has, which says that it was dirty."""
-        of_file = [atom for atom in part if atom in self._of_file]
-        counted = bool(self.pages)
+        of_file = [atom for atom in part if atom in self.files.frames]
+        counted = bool(self.files.written)
         return {atom: 1 << (number if counted else 0) for number, atom in enumerate(of_file)}
 
     def _file_page_goes(self, atom: int, part: Sequence[int]) -> None:
@@ -313,19 +254,19 @@ class Ordinary:
         A dirty one is flushed before the page-table lock is released (1cf35d47712d, 3.15), and since 5df397dec7c4 the
         page stays in the reverse map until then.
         """
-        if atom not in self._of_file:
+        if atom not in self.files.frames:
             return
-        asm, frame, mark = self.asm, self._of_file[atom], self._marks(part)[atom]
+        asm, frame, mark = self.asm, self.files.frames[atom], self._marks(part)[atom]
         with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
             with asm.if_bits(QUEUE, mark) as known:
                 known.otherwise()
                 asm.add(QUEUE, mark)
-            self.mark_dirty(frame)
+            self.files.mark_dirty(frame, self.mm)
             if not self.model.kernel.delayed_rmap:
-                self.change_mapcount(frame, -1)
-            if frame in self.pages:
+                self.files.change_mapcount(frame, -1, self.mm)
+            if frame in self.files.written:
                 dirty.otherwise()
-                self.change_mapcount(frame, -1)
+                self.files.change_mapcount(frame, -1, self.mm)
 
     def _flush_dirty(self, part: Sequence[int], g: int) -> None:
         """Write the flush of dirty pages of files, if some were found, and their delayed removal from the rmap."""
@@ -334,11 +275,11 @@ class Ordinary:
             return
         with asm.if_bits(QUEUE, sum(set(marks.values()))):
             self.gathers.flush(g)
-            if self.model.kernel.delayed_rmap and self.pages:
+            if self.model.kernel.delayed_rmap and self.files.written:
                 with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
                     for atom, mark in marks.items():
                         with asm.if_bits(QUEUE, mark):
-                            self.change_mapcount(self._of_file[atom], -1)
+                            self.files.change_mapcount(self.files.frames[atom], -1, self.mm)
 
     def _free_flushed(self, part: Sequence[int]) -> None:
         """Write tlb_flush_mmu() after the page-table lock was released: what was flushed is freed."""
@@ -445,8 +386,8 @@ class Ordinary:
             if vma is not None:
                 asm.v_load(o.SCRATCH, vma, text="find_vma")
                 asm.jump_zero(o.SCRATCH, out)
-            frame = self._of_file.get(atom) if cached else None
-            with self.folio_lock(frame), self.table_of(atom):
+            frame = self.files.frames.get(atom) if cached else None
+            with self.files.folio_lock(frame), self.table_of(atom):
                 asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                 with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                     present.otherwise()
@@ -455,10 +396,10 @@ class Ordinary:
                         asm.set(o.SCRATCH, value)
                         asm.get_frames(o.SCRATCH, gone, text="filemap_map_pages: is it in the page cache?")
                     if frame is not None:
-                        self.change_mapcount(frame, 1)
+                        self.files.change_mapcount(frame, 1, self.mm)
                     asm.entry_store(atom, value, text="set_pte_at")
                     if frame is not None and value & o.ENTRY_DIRTY:
-                        self.mark_dirty(frame)
+                        self.files.mark_dirty(frame, self.mm)
                     asm.place(gone)
             asm.place(out)
             asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")
@@ -547,58 +488,3 @@ class Ordinary:
                 asm.set(o.CLASS, klass + 1)
                 self.model.free_table()
                 self.reached("table freed")
-
-    def gup_fast(self, atom: int) -> None:
-        """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
-        asm = self.asm
-        out, drop, free = self.model.label(), self.model.label(), self.model.label()
-        calls, pins = self.model.calls, self.pins.get(atom)
-
-        def in_table() -> None:
-            self._read_in_table(o.SCRATCH, atom)
-            self.reached("walked")
-            asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
-            if pins is not None:
-                asm.v_add(pins.references, 1, o.INDEX, text="one more reference")
-            asm.get_frames(o.SCRATCH, free, text="try_grab_folio_fast")
-            if self.model.kernel.gup_rechecks_pmd:
-                asm.load_pud(o.INDEX, text="read the PMD entry again")
-                with self._unless_same(o.INDEX, o.CLASS):
-                    asm.jump(drop)
-            self._read_in_table(o.INDEX, atom)
-            with self._unless_same(o.INDEX, o.SCRATCH):
-                asm.jump(drop)
-            self.reached("pinned")
-
-        def walk() -> None:
-            asm.load_pud(o.CLASS, text="read the PMD entry")
-            asm.jump_zero(o.CLASS, out)
-            calls.gup_fast_pte_range(in_table)
-            if pins is not None:
-                asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
-                asm.v_load(o.INDEX, pins.replaced)
-                self.model.fail_if(o.INDEX, 1, _GUP_FAST, "the page that is returned was replaced")
-            asm.jump(out)
-            asm.place(drop)
-            asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
-            asm.place(free)
-            if pins is not None:
-                asm.v_add(pins.references, -1, o.INDEX, text="one reference less")
-            asm.place(out)
-
-        self.enter_kernel("a system call that pins user pages")
-        calls.gup_fast(walk, self.model.slot_of(atom))
-        asm.user_mode(True, text="returns to user mode")
-
-    def _read_in_table(self, register: int, atom: int) -> None:
-        """Write a read of an entry in a table that may have been freed meanwhile."""
-        self.asm.read_table(TAKEN, o.CLASS, text="whose page is it?")
-        self.model.fail_if(TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
-        self.asm.entry_load(register, atom, text="read the PTE")
-
-    @contextmanager
-    def _unless_same(self, x: int, y: int) -> Iterator[None]:
-        same = self.model.label()
-        self.asm.jump_same(x, y, same)
-        yield
-        self.asm.place(same)

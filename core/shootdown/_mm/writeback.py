@@ -36,11 +36,13 @@ class Writeback:
             mms: the address spaces that map it, the caller's last.
         """
         calls, asm = self.calls, self.asm
-        page = calls.pages[frame]
+        page = calls.files.written[frame]
         gone = calls.model.label()
         calls.enter_kernel("fsync()")
-        with asm.because("writeback"), calls.folio_lock(frame):
-            asm.v_load(o.SCRATCH, calls.cached(frame), text="folio->mapping: is it in the page cache still?")
+        with asm.because("writeback"), calls.files.folio_lock(frame):
+            asm.v_load(
+                o.SCRATCH, calls.files.cached(frame), text="folio->mapping: is it in the page cache still?"
+            )
             asm.jump_zero(o.SCRATCH, gone)
             asm.v_load(o.SCRATCH, page.mapped, text="folio_mapped: read the mapcount")
             with asm.if_nonzero(o.SCRATCH), asm.function("folio_mkclean", "mm/rmap.c"):
@@ -82,4 +84,4 @@ class Writeback:
                 calls.lowering.flush_page(asm, SCRATCH)
                 asm.clear_bits(o.SCRATCH, o.ENTRY_DIRTY | o.ENTRY_WRITABLE)
                 asm.entry_store(atom, o.SCRATCH, from_register=True, text="set_pte_at: clean, not writable")
-                calls.mark_dirty(frame)
+                calls.files.mark_dirty(frame, calls.mm)

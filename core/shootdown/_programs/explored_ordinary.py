@@ -8,6 +8,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._mm.collapse import Collapse
+from shootdown._mm.gup import Gup
 from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
 from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
 from shootdown._mm.reclaim import Reclaim
@@ -129,6 +130,7 @@ class OrdinarySpace:
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
         self._reclaim = Reclaim(self._calls)
+        self._gup = Gup(self._calls)
         self._writeback = Writeback(self._calls)
         self._collapse = Collapse(self._calls)
         if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
@@ -197,7 +199,7 @@ class OrdinarySpace:
             for actor in self.small.actors for one in actor.body if one.verb == "mkclean" and one.place
         }  # fmt: skip
         for page, frame in self._cached.items():
-            self._calls.of_file(frame, self._everywhere(page))
+            self._calls.files.maps(frame, self._everywhere(page))
             if page.memory not in back:
                 continue
             if sum(other.slot == page.slot for other in self._pages) > _MOST_WRITTEN_BACK:
@@ -205,7 +207,7 @@ class OrdinarySpace:
                     back[page.memory], f"writeback of more than {_MOST_WRITTEN_BACK} ranges of a table"
                 )
             first = self._first_entries[page]
-            self._calls.has_writeback(frame, len(first), dirty=any(first))
+            self._calls.files.has_writeback(frame, len(first), dirty=any(first))
 
     def _declare_collapse(self) -> None:
         small = self.small
@@ -298,7 +300,7 @@ class OrdinarySpace:
                     self._in_file(page), self._everywhere(page), self._mms(actor, memory)
                 )
         elif one.verb == "gup":
-            self._calls.gup_fast(atoms[0])
+            self._gup.gup_fast(atoms[0])
         else:
             raise _not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
 
@@ -320,7 +322,7 @@ class OrdinarySpace:
     def _reclaim_page(self, one: Statement, memory: Memory, pages: list[_Page]) -> None:
         (page, *others) = pages
         frame = self._in_file(page) if memory.kind == "file" else None
-        if frame in self._calls.pages:
+        if frame in self._calls.files.written:
             raise _not_yet(one, "reclaim of a page that is written back")
         if others:
             raise _not_yet(one, "reclaim of pages that other statements treat apart")

@@ -11,6 +11,7 @@ from twins.brute_force import TABLE, Call, Small
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary
 from shootdown._mm.reclaim import Reclaim
@@ -189,7 +190,7 @@ class Flawed(Ordinary):
             assert self.reclaims is not None
             self.reclaims.reclaim(call.atoms, file if call.atoms[0] in self.of_file else None)
         else:
-            self.gup_fast(*call.atoms)
+            Gup(self).gup_fast(*call.atoms)
 
 
 @cache

@@ -12,6 +12,7 @@ from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
+from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary
 from shootdown._questions.explore import explorations
@@ -36,7 +37,7 @@ CALLS: dict[str, Call] = {
     "truncate": lambda calls, old, new, beside, page: calls.truncate([old, new], page),
     "mprotect": lambda calls, old, new, beside, page: calls.mprotect([old, beside]),
     "munmap": lambda calls, old, new, beside, page: calls.munmap([old, beside], tables=[0]),
-    "GUP-fast": lambda calls, old, new, beside, page: calls.gup_fast(beside),
+    "GUP-fast": lambda calls, old, new, beside, page: Gup(calls).gup_fast(beside),
 }
 
 

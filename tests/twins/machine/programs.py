@@ -10,6 +10,7 @@ import attrs
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.calls import SCRATCH
+from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary
 from shootdown._values.setup import Setup
@@ -129,7 +130,7 @@ def _call(
     known: dict[str, Callable[[], None]] = {
         "madvise": lambda: calls.madvise([draw.choice((old, beside))], nested=draw.random() < 0.6),
         "mprotect": lambda: calls.mprotect([old, beside]),
-        "gup": lambda: calls.gup_fast(draw.choice(atoms)),
+        "gup": lambda: Gup(calls).gup_fast(draw.choice(atoms)),
         "mremap": lambda: calls.mremap(old, new, flushes_locked=draw.random() < 0.6),
         "truncate": lambda: calls.truncate([old, new], page),
         "munmap": lambda: calls.munmap([old, beside], tables=draw.choice(([], [0]))),

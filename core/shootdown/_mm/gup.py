@@ -1,0 +1,78 @@
+"""GUP-fast in explored programs: a page is pinned by a walk without locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shootdown._machine import ops as o
+from shootdown._mm.ordinary import INVARIANTS, TAKEN, Ordinary
+
+_GUP_FAST = INVARIANTS.index("gup-fast")
+
+
+class Gup:
+    """Write GUP-fast of single pages.
+
+    Args:
+        calls: the other calls.
+    """
+
+    def __init__(self, calls: Ordinary) -> None:
+        self.calls = calls
+        self.asm = calls.asm
+
+    def gup_fast(self, atom: int) -> None:
+        """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
+        asm, calls, model = self.asm, self.calls, self.calls.model
+        out, drop, free = model.label(), model.label(), model.label()
+        pins = calls.pins.get(atom)
+
+        def in_table() -> None:
+            self._read_in_table(o.SCRATCH, atom)
+            calls.reached("walked")
+            asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
+            if pins is not None:
+                asm.v_add(pins.references, 1, o.INDEX, text="one more reference")
+            asm.get_frames(o.SCRATCH, free, text="try_grab_folio_fast")
+            if model.kernel.gup_rechecks_pmd:
+                asm.load_pud(o.INDEX, text="read the PMD entry again")
+                with self._unless_same(o.INDEX, o.CLASS):
+                    asm.jump(drop)
+            self._read_in_table(o.INDEX, atom)
+            with self._unless_same(o.INDEX, o.SCRATCH):
+                asm.jump(drop)
+            calls.reached("pinned")
+
+        def walk() -> None:
+            asm.load_pud(o.CLASS, text="read the PMD entry")
+            asm.jump_zero(o.CLASS, out)
+            model.calls.gup_fast_pte_range(in_table)
+            if pins is not None:
+                asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
+                asm.v_load(o.INDEX, pins.replaced)
+                model.fail_if(o.INDEX, 1, _GUP_FAST, "the page that is returned was replaced")
+            asm.jump(out)
+            asm.place(drop)
+            asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
+            asm.place(free)
+            if pins is not None:
+                asm.v_add(pins.references, -1, o.INDEX, text="one reference less")
+            asm.place(out)
+
+        calls.enter_kernel("a system call that pins user pages")
+        model.calls.gup_fast(walk, model.slot_of(atom))
+        asm.user_mode(True, text="returns to user mode")
+
+    def _read_in_table(self, register: int, atom: int) -> None:
+        """Write a read of an entry in a table that may have been freed meanwhile."""
+        self.asm.read_table(TAKEN, o.CLASS, text="whose page is it?")
+        self.calls.model.fail_if(TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
+        self.asm.entry_load(register, atom, text="read the PTE")
+
+    @contextmanager
+    def _unless_same(self, x: int, y: int) -> Iterator[None]:
+        same = self.calls.model.label()
+        self.asm.jump_same(x, y, same)
+        yield
+        self.asm.place(same)
