@@ -6,14 +6,19 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import shootdown._explore.searches
+from shootdown._compilation.running import runnable
+from shootdown._explore import engine
 from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.problem import Problem
+from shootdown._explore.searches import search
 from shootdown._questions.explore import explorations, ways
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MODEL = Path(__file__).parent / "unshare.pml"
 
@@ -102,23 +107,29 @@ class Timed(NamedTuple):
 
 def timed(problem: Problem) -> Timed:
     """Search a machine that nobody has looked at; the kernel is the loop that makes and keeps states."""
-    kernel = shootdown._explore.searches.search
     inside = 0.0
 
-    def watched(*args: object) -> int:
-        nonlocal inside
-        start = time.thread_time()
-        try:
-            return kernel(*args)
-        finally:
-            inside += time.thread_time() - start
+    def watching(function: F) -> F:
+        ready = runnable(function)
+        if function is not search:
+            return ready
+
+        def watched(*args: object) -> int:
+            nonlocal inside
+            start = time.thread_time()
+            try:
+                return int(ready(*args))
+            finally:
+                inside += time.thread_time() - start
+
+        return watched  # type: ignore[return-value]
 
     start = time.thread_time()
-    shootdown._explore.searches.search = watched  # type: ignore[assignment]
+    engine.runnable = watching
     try:
         outcome = Explorer(problem).search()
     finally:
-        shootdown._explore.searches.search = kernel
+        engine.runnable = runnable
     return Timed(outcome, time.thread_time() - start, inside)
 
 
