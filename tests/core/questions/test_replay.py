@@ -128,6 +128,16 @@ def test_the_program_is_a_file_that_compare_takes(write: Write, tmp_path: Path) 
     assert tomllib.loads(file.read_text())["summary"] == "a replay of trace.txt"
 
 
+def test_a_program_that_somebody_edited_is_not_written_over(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "program.toml"
+    file.write_text("edited")
+    assert _cli.run(["replay", str(write(trace(KINDS))), "--write", str(file)]) == 2
+    assert "there is such a file already" in capsys.readouterr().err
+    assert file.read_text() == "edited"
+
+
 def test_other_architectures_and_what_ifs_are_further_rows(write: Write) -> None:
     ready = prepare(
         [write(trace((("munmap", 1, 2),)))], platforms=["intel-server", "neoverse-v2"], kernels=["7.0"]
