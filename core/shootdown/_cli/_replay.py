@@ -67,7 +67,9 @@ def command(
             raise ShootdownError(f"--write {write}: a program's name ends in .toml")
         check_place("--write", write)
         if write.exists():  # perhaps edited since
-            raise ShootdownError(f"--write {write}: there is such a file already; remove it, or name another one")
+            raise ShootdownError(
+                f"--write {write}: there is such a file already; remove it, or name another one"
+            )
     if grow and not cpus:
         raise ShootdownError("--grow goes with --cpus: to how many CPUs?")
     with reading(files) as progress:

@@ -59,19 +59,23 @@ def _most_and_least(sent: Mapping[str, tuple[int, int]]) -> tuple[float, str] | 
         return None
     ratio, told = 0.0, f"{most} sends {_span(sent[most])} IPIs"
     if some:
-        least = min(some, key=lambda kernel: sent[kernel])
+        least = min(some, key=lambda kernel: sent[kernel][1])
         ratio = sent[most][0] / sent[least][1]
         low, high = _times_over(ratio), _times_over(sent[most][1] / sent[least][0])
         many = low if low == high else f"{low} to {high}"
         numbers = f"{_span(sent[most])} and {_span(sent[least])}"
         told = f"{most} sends {many} times the IPIs of {least} ({numbers})"
     if none:
-        told += f"; {', '.join(none)} send{'s' if len(none) == 1 else ''} none"
+        told += f"; {_and(none)} send{'s' if len(none) == 1 else ''} none"
     return ratio, told
 
 
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
 def _times_over(ratio: float) -> str:
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _span(span: tuple[int, int]) -> str:

@@ -52,6 +52,11 @@ def test_where_timing_decides_the_ratio_is_a_range() -> None:
     )
 
 
+def test_the_least_is_the_kernel_whose_most_is_least() -> None:
+    rows = [timed("6.16", 200_000, 200_000), timed("5.15", 1, 300), timed("7.0", 100, 200)]
+    assert above(*rows).startswith("6.16 sends 1,000 to 2,000 times the IPIs of 7.0 (")
+
+
 def test_nothing_is_said_of_equal_rows_and_of_ranges_that_overlap() -> None:
     equal = [result(kernel, counts={"sync_ipis": 3}) for kernel in ("6.16", "7.0")]
     assert not above(*equal)
