@@ -109,7 +109,7 @@ class Threads:
                 continue
             if state == "walk":
                 self._model.starts(*tasks)
-                self._walk(mappings)
+                self._walk(mappings, len(tasks))
                 continue
             if others:
                 self._model.starts(*others)
@@ -129,12 +129,19 @@ class Threads:
                 else:
                     self._model.sleep()
 
-    def _walk(self, mappings: tuple[Mapping, ...]) -> None:
-        """Write GUP-fast: interrupts off, read the PUD entry, read the table, take the page, interrupts on."""
+    def _walk(self, mappings: tuple[Mapping, ...], walkers: int) -> None:
+        """Write GUP-fast: interrupts off, read the PUD entry, read the table, take the page, interrupts on.
+
+        Several walkers begin together: the first fault of one may wait for another's, and a window's length is fixed.
+        """
         model = self._model
         asm = model.asm
         for m in mappings[:1]:
             model.hugetlb.touch(m)
+        if walkers > 1:
+            together = model.event()
+            model.signal(together)
+            model.wait(together, walkers)
 
         def walk() -> None:
             asm.set(o.INDEX, 0)
