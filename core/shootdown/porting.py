@@ -41,7 +41,7 @@ from shootdown._values.changes import SKIP_REDUNDANT_SYNC
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import NoSwitches, switches_of
 from shootdown._values.platform import COST_NAMES
-from shootdown._values.recorded import Evidence, InterruptRow, Recorded, Silent, StackName
+from shootdown._values.recorded import GENERIC_SYSCALLS, Evidence, InterruptRow, Recorded, Silent, StackName
 from shootdown._values.series import BY_NAME
 from shootdown._values.whatif import Contradiction
 
@@ -52,6 +52,7 @@ __all__ = [
     "BY_NAME",
     "COST_NAMES",
     "EVERYTHING",
+    "GENERIC_SYSCALLS",
     "NOTHING",
     "NO_LIMIT",
     "PLAIN_WAYS",

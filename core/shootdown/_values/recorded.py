@@ -8,6 +8,14 @@ from typing import Literal
 
 import attrs
 
+GENERIC_SYSCALLS: Mapping[int, str] = {
+    46: "ftruncate", 45: "truncate", 47: "fallocate", 82: "fsync", 83: "fdatasync", 84: "sync_file_range", 93: "exit",
+    94: "exit_group", 214: "brk", 215: "munmap", 216: "mremap", 220: "clone", 221: "execve", 222: "mmap",
+    226: "mprotect", 227: "msync", 233: "madvise", 235: "mbind", 238: "migrate_pages", 239: "move_pages",
+    281: "execveat", 282: "userfaultfd", 283: "membarrier", 288: "pkey_mprotect", 435: "clone3", 440: "process_madvise",
+}  # fmt: skip
+"""System calls that can flush, by the numbers that new architectures share: include/uapi/asm-generic/unistd.h."""
+
 RowKind = Literal["shootdown", "call", "reschedule", "other"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shootdown.porting import InterruptRow, Recorded, Silent, StackName
+from shootdown.porting import GENERIC_SYSCALLS, InterruptRow, Recorded, Silent, StackName
 
 #: arch/riscv/kernel/smp.c:show_ipi_stats(): rows are numbered, IPI0 on.
 _ROWS = (
@@ -25,19 +25,11 @@ _FUNCTIONS = (
     StackName("flush_tlb_kernel_range", "kernel", "flushes kernel addresses on all CPUs"),
 )
 
-#: include/uapi/asm-generic/unistd.h.
-_SYSCALLS = {
-    46: "ftruncate", 45: "truncate", 47: "fallocate", 82: "fsync", 83: "fdatasync", 84: "sync_file_range", 93: "exit",
-    94: "exit_group", 214: "brk", 215: "munmap", 216: "mremap", 220: "clone", 221: "execve", 222: "mmap",
-    226: "mprotect", 227: "msync", 233: "madvise", 235: "mbind", 238: "migrate_pages", 239: "move_pages",
-    281: "execveat", 282: "userfaultfd", 283: "membarrier", 288: "pkey_mprotect", 435: "clone3", 440: "process_madvise",
-}  # fmt: skip
-
 RECORDED = Recorded(
     marks=(r"\b__riscv_sys_", r"\bRISC-V INTC\b", r"\bPLIC\b", r"\briscv-timer\b", r"\bepc : ", r"\bsbi_"),
     rows=_ROWS,
     functions=_FUNCTIONS,
-    syscalls=_SYSCALLS,
+    syscalls=GENERIC_SYSCALLS,
     silent=(
         Silent(
             "flushes that the firmware carries out (SBI remote fences): they have no row here; those by IPI are "
