@@ -72,6 +72,7 @@ def test_a_row_has_the_promised_names_and_counts_that_are_integers(rows: Rows) -
     assert isinstance(times, dict)
     assert list(times) == ["elapsed_ns", "system_ns", "lost_ns"]
     assert times["elapsed_ns"]["low"] > 0
+    assert times["system_ns"]["low"] > 0
     for span in times.values():
         assert list(span) == ["low", "likely", "high"]
         assert 0 <= span["low"] <= span["likely"] <= span["high"]

@@ -112,6 +112,6 @@ def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str, e
         found = Explorer(build(program, ground.scene, idle=False, marks=False)).search()
         assert found.verdict == slow, f"{sketch.said}: {small}"
         compared[slow] += 1
-    assert compared["safe"] > 5
+    assert compared["safe"] > (16 if flaw in _ABOUT else 60 if every > 1 else 120)
     flushes_wait = (flaw, arch) == ("no sync", "x86")  # for GUP-fast, which they interrupt
     assert bool(compared["bug"]) == bool(flaw and not flushes_wait)
