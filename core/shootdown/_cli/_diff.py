@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _lore, _progress
+from shootdown._cli import _common, _forms, _lore, _progress
 
 SCHEMA = 1
 
@@ -42,7 +42,7 @@ def command(
     workloads, small, and the scenarios whose search takes a moment. Without --arch: this machine's architecture. With
     --patch both releases have the patch; `diff 7.0 7.0+FILE` tells what it changes by itself.
     """
-    _lore.refuse_json(lore, as_json)
+    _forms.refuse_two(None, as_json, lore)
     from shootdown._questions.difference import diff
     from shootdown._questions.trials import program_named
 

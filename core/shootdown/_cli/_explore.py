@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _here, _lore, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _progress
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
@@ -164,7 +164,7 @@ def command(
     the exit status is 0 for safe, bug, livelock and not-applicable, 3 if a search was inconclusive or vacuous. With
     --expect it is 0 if the verdicts are those, else 1.
     """
-    _lore.refuse_json(lore, as_json)
+    _forms.refuse_two(None, as_json, lore)
     if lore and replay is not None:
         raise ShootdownError("--lore draws what a search found: give it without --replay")
     for option, path in (("--html", html), ("--perfetto", perfetto)):

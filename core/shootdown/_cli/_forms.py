@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from shootdown._cli import _common
-from shootdown._values.errors import ShootdownError
 
 _HELP = {
     "csv": "A line of CSV for each row, below a line of headings.",
@@ -32,11 +31,11 @@ def refuse_two(form: str | None, as_json: bool, lore: bool = False) -> None:
     """Refuse two forms of output at once.
 
     Raises:
-        ShootdownError: more than one was asked for.
+        click.UsageError: more than one was asked for.
     """
     asked = ["--lore"] * lore + [f"--{form}"] * (form is not None) + ["--json"] * as_json
     if len(asked) > 1:
-        raise ShootdownError(f"{' and '.join(asked)} cannot both hold: each is another form of the report")
+        _common.refuse_both(asked[0], asked[1], True)
 
 
 def write(form: str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 import click
 
 from shootdown._cli import _common
-from shootdown._values.errors import ShootdownError
 
 WIDTH = 72
 """Columns of a mail."""
@@ -16,16 +15,6 @@ WIDTH = 72
 option = click.option(
     "--lore", is_flag=True, help="Plain text of 72 columns for a mail, the command as its last line."
 )
-
-
-def refuse_json(lore: bool, as_json: bool) -> None:
-    """Refuse two forms of output at once.
-
-    Raises:
-        ShootdownError: both were asked for.
-    """
-    if lore and as_json:
-        raise ShootdownError("--lore and --json cannot both hold: one is a text, the other JSON")
 
 
 def write(lines: Iterable[str], command: str) -> None:
