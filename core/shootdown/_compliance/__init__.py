@@ -1,0 +1,1 @@
+"""The compliance suite: numbered statements that hold of every architecture's plugin, and who checks them."""

@@ -1,0 +1,45 @@
+"""All statements, in the order of their numbers, and those that a person asks for."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterable
+
+from shootdown._compliance.statement import Statement
+from shootdown._values.errors import ShootdownError, nearest
+
+#: The sections, by number: the module of each, and what it is about.
+SECTIONS: dict[str, tuple[str, str]] = {
+    "2": ("kernels", "Kernels"),
+}
+
+
+@functools.cache
+def statements() -> tuple[Statement, ...]:
+    """Return all statements in the order of their numbers."""
+    found: list[Statement] = []
+    for module, _ in SECTIONS.values():
+        found += importlib.import_module(f"shootdown._compliance.{module}").STATEMENTS
+    return tuple(sorted(found, key=lambda statement: statement.key))
+
+
+def chosen(numbers: Iterable[str]) -> tuple[Statement, ...]:
+    """Return the statements that these numbers name, all of them where there are none.
+
+    Args:
+        numbers: of statements, `1.3`, or of whole sections, `1`.
+
+    Raises:
+        ShootdownError: there is no such statement.
+    """
+    wanted = tuple(numbers)
+    known = {statement.number for statement in statements()}
+    for number in wanted:
+        if number not in known | set(SECTIONS):
+            raise ShootdownError(
+                f"there is no statement {number!r}; {nearest(number, known | set(SECTIONS))}"
+            )
+    if not wanted:
+        return statements()
+    return tuple(one for one in statements() if one.number in wanted or one.section in wanted)
