@@ -33,6 +33,7 @@ COMMANDS = {
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
     "plugins": "List the plugins that are loaded, and why others are not.",
+    "check": "Check a plugin: what every architecture must hold to.",
 }
 
 #: What `shootdown` alone prints: a question a line, and the command that answers it.

@@ -326,14 +326,14 @@ def refuse_both(one: str, other: str, *given: bool) -> None:
 
 
 def _list_option(flag: str, help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(flag, metavar="NAME,...", multiple=True, callback=_joined(read_list), help=help_)
+    return click.option(flag, metavar="NAME,...", multiple=True, callback=joined(read_list), help=help_)
 
 
 def _set_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help=help_)
 
 
-def _joined(read: Callable[[str], tuple[Any, ...]]) -> Callable[..., Any]:
+def joined(read: Callable[[str], tuple[Any, ...]]) -> Callable[..., Any]:
     """Read an option that takes a list; one that is given again adds to it."""
 
     def callback(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> Any:
@@ -358,7 +358,7 @@ cpus_option = click.option(
     "--cpus",
     metavar="N,...",
     multiple=True,
-    callback=_joined(read_counts),
+    callback=joined(read_counts),
     help="How many CPUs are online.",
 )
 parameter_option = click.option(

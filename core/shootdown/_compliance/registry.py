@@ -1,4 +1,8 @@
-"""All statements, in the order of their numbers, and those that a person asks for."""
+"""All statements, in the order of their numbers, and those that a person asks for.
+
+A section is a module with a tuple `STATEMENTS`; its row in `SECTIONS` is all that makes `shootdown check`,
+`shootdown.testing` and docs/compliance.md know it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from collections.abc import Iterable
 from shootdown._compliance.statement import Statement
 from shootdown._values.errors import ShootdownError, nearest
 
-#: The sections, by number: the module of each, and what it is about.
+#: The sections, by number: the module of each, whose `STATEMENTS` are numbered within it, and what it is about.
 SECTIONS: dict[str, tuple[str, str]] = {
+    "0": ("asked", "Loading"),
     "2": ("kernels", "Kernels"),
 }
 

@@ -1,0 +1,108 @@
+"""What a person means by a name: architectures to be checked, and plugins that were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from shootdown._compliance.statement import Outcome, Said, Statement, Tried
+from shootdown._compliance.subject import Subject
+from shootdown._plugins.installed import Origin, Plugin, Registry
+from shootdown._plugins.registry import registry
+
+
+def _it_loads(subject: Subject) -> Iterator[Said]:
+    yield Tried(1, "plugin loaded")
+
+
+LOADS = Statement(
+    "0.1",
+    "The plugin loads",
+    "What its hooks return is vetted when it is loaded. A plugin that was refused offers nothing, whatever else is "
+    "right.",
+    "`shootdown plugins` has the reason too; docs/reference/plugins.md lists what is vetted.",
+    _it_loads,
+)
+STATEMENTS = (LOADS,)
+
+
+@attrs.frozen
+class Asked:
+    """What there is to be checked under one name.
+
+    Args:
+        name: as it was typed.
+        subjects: the architectures.
+        refused: an outcome for each plugin of that name that was not loaded.
+        unchecked: what its plugin provides besides and no statement is about, one line; empty for nothing.
+    """
+
+    name: str
+    subjects: tuple[Subject, ...]
+    refused: tuple[Outcome, ...]
+    unchecked: str = ""
+
+
+def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
+    """Find what is to be checked.
+
+    Args:
+        name: an architecture or an alias of it, an entry point, a distribution, or `distribution:entry point`.
+        long: take larger samples.
+        seed: of everything random.
+
+    Raises:
+        ShootdownError: there is neither a plugin nor a refused plugin of that name.
+    """
+    installed = registry()
+    refused = tuple(
+        Outcome(LOADS, findings=(str(refusal),))
+        for refusal in installed.refusals
+        if name in _names(refusal.origin) or f"architecture {name!r}" in refusal.reason
+    )
+    aliases = {alias for value in installed.architectures().values() for alias in value.aliases}
+    found = list(_plugins(installed, name))
+    subjects: list[Subject] = []
+    if name in installed.architectures() or name in aliases:
+        owner = installed.architecture(name)
+        (plugin,) = (one for one in installed.plugins if owner.name in {a.name for a in one.architectures})
+        found = [plugin]
+        platforms = tuple(installed.platforms(owner.name).values())
+        subjects.append(Subject(owner, platforms, str(plugin.origin), long, seed))
+    elif found:
+        for plugin in found:
+            subjects += _subjects(installed, plugin, long, seed)
+    elif not refused:
+        installed.architecture(name)  # raises the error that lists what there is
+    return Asked(name, tuple(subjects), refused, "; ".join(filter(None, map(_unchecked, found))))
+
+
+def _plugins(installed: Registry, name: str) -> Iterator[Plugin]:
+    for plugin in installed.plugins:
+        if name in _names(plugin.origin):
+            yield plugin
+
+
+def _names(origin: Origin) -> set[str]:
+    return {origin.name, origin.distribution, f"{origin.distribution}:{origin.name}"}
+
+
+def _subjects(installed: Registry, plugin: Plugin, long: bool, seed: int) -> Iterator[Subject]:
+    """Yield a plugin's architectures, and others' on the platforms that it adds."""
+    for owner in plugin.architectures:
+        platforms = tuple(installed.platforms(owner.name).values())
+        yield Subject(owner, platforms, str(plugin.origin), long, seed)
+    for name, added in plugin.platforms.items():
+        if name in installed.architectures():
+            yield Subject(installed.architecture(name), tuple(added), str(plugin.origin), long, seed)
+
+
+def _unchecked(plugin: Plugin) -> str:
+    parts = [f"workload {value.name}" for value in plugin.workloads]
+    parts += [f"scenario {value.name}" for value in plugin.scenarios]
+    return (
+        f"vetted when {plugin.origin} was loaded, and not checked further: {', '.join(parts)}"
+        if parts
+        else ""
+    )
