@@ -120,6 +120,9 @@ def run(arguments: Sequence[str]) -> int:
             nameless = error.filename is None and error.errno in _UNWRITABLE
             return _fail(f"the report can't be written: {error.strerror}" if nameless else str(error))
         raise
+    finally:
+        if files := sys.modules.get("shootdown._plugins.files"):
+            files.give(())  # `--plugin` is for one command line
     return 0
 
 

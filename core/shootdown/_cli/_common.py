@@ -33,8 +33,25 @@ _GAP = 3  # columns that rich puts between two cells
 class _Command(click.Command):
     """Keep standard output for the report while the command runs, and say on standard error what is compiled.
 
-    An option that takes one value is refused when it is given twice: click would forget the first one.
+    An option that takes one value is refused when it is given twice: click would forget the first one. Every command
+    has `--plugin`.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--plugin"],
+                metavar="FILE.py",
+                type=click.Path(),
+                multiple=True,
+                is_eager=True,
+                expose_value=False,
+                envvar="SHOOTDOWN_PLUGIN",
+                callback=_load_plugins,
+                help="Load the plugin of a file too; may be repeated. Or SHOOTDOWN_PLUGIN.",
+            )
+        )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
@@ -55,6 +72,16 @@ class _Command(click.Command):
             raise
         finally:
             _console.report.reset(token)
+
+
+def _load_plugins(context: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
+    """Load the plugins of files at once: what is wrong in them is said before anything else."""
+    if paths and not context.resilient_parsing:
+        from shootdown._plugins import files
+        from shootdown._plugins.registry import registry
+
+        files.give(paths)
+        registry()
 
 
 def _refuse_twice(given: Sequence[click.Parameter]) -> None:
@@ -105,7 +132,7 @@ def _is_file(value: object) -> bool:
 def _same_command(line: str, name: str) -> bool:
     """Whether a command line is one of this command, or of a kind that takes the same files."""
     programs = ("compare", "explain", "history", "diff", "explore", "matrix")
-    if line.startswith("--patch"):
+    if line.startswith(("--patch", "--plugin")):
         return True
     word = line.removeprefix("shootdown ").partition(" ")[0]
     if word == "read" and name == "replay":

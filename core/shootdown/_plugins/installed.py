@@ -30,9 +30,9 @@ class Origin:
     """Where a plugin comes from.
 
     Args:
-        name: the entry point's name.
-        distribution: the distribution that installed it.
-        version: that distribution's version.
+        name: the entry point's name; a file's without `.py`.
+        distribution: the distribution that installed it, or the file.
+        version: that distribution's version; empty for a file.
         target: the module or object that the entry point names.
     """
 
@@ -42,7 +42,7 @@ class Origin:
     target: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.distribution} {self.version})"
+        return f"{self.name} ({self.distribution} {self.version})" if self.version else self.distribution
 
 
 @attrs.frozen

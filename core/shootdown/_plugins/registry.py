@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
+import inspect
 import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CoroutineType
 from typing import Any, TypeVar
 
 import pluggy
 
-from shootdown._plugins import hookspecs
+from shootdown._machine.sites import beginning
+from shootdown._plugins import files, hookspecs
 from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
 from shootdown._plugins.vetting import (
     RefusedError,
@@ -50,7 +52,7 @@ def registry() -> Registry:
             )
         _opening = True
         try:
-            return _registry()
+            return _registry(files.given())
         finally:
             _opening = False
 
@@ -61,15 +63,19 @@ _opening = False
 
 
 @functools.cache
-def _registry() -> Registry:
-    return discover(disabled=os.environ.get(DISABLE, ""))
+def _registry(paths: tuple[str, ...]) -> Registry:
+    return discover(disabled=os.environ.get(DISABLE, ""), paths=paths)
 
 
-def discover(*, disabled: str = "") -> Registry:
-    """Find and load every plugin that is installed now.
+def discover(*, disabled: str = "", paths: Sequence[str] = ()) -> Registry:
+    """Find and load every plugin that is installed now, then those of files.
 
     Args:
         disabled: comma-separated names of entry points, distributions, or `distribution:entry point`.
+        paths: files of Python; their plugins claim names last.
+
+    Raises:
+        ShootdownError: the plugin of a file is refused: somebody asked for it.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -90,7 +96,15 @@ def discover(*, disabled: str = "") -> Registry:
             refusals.append(Refusal(origin, refused.kind, refused.reason))
         except BaseException as error:  # sys.exit() in one plugin must not end a process that uses others
             refusals.append(Refusal(origin, "broken", one_line(error)))
-    plugins = without_duplicates(loaded, refusals)
+    from_files = [
+        _load_file(manager, path, *point) for path, point in zip(paths, files.points(paths), strict=True)
+    ]
+    plugins = without_duplicates([*loaded, *from_files], refusals)
+    for refusal in refusals:
+        if any(refusal.origin is plugin.origin for plugin in from_files):
+            raise ShootdownError(
+                f"plugin {refusal.origin} {refusal.reason}; {DISABLE} leaves an installed one out"
+            )
     known = {value.name for plugin in plugins for value in plugin.architectures}
     notes = [f"{DISABLE}: no plugin is called {name!r}" for name in sorted(unwanted - used)]
     notes += [
@@ -100,6 +114,21 @@ def discover(*, disabled: str = "") -> Registry:
         if name not in known
     ]
     return Registry(plugins, tuple(refusals), tuple(notes))
+
+
+def _load_file(
+    manager: pluggy.PluginManager, path: str, origin: Origin, load: Callable[[], object]
+) -> Plugin:
+    try:
+        return _load(manager, origin, load)
+    except KeyboardInterrupt:
+        raise
+    except RefusedError as refused:
+        raise ShootdownError(f"{beginning(refused.about) or origin}: {refused.reason}") from refused
+    except BaseException as error:
+        if os.environ.get("SHOOTDOWN_TRACEBACK") and not isinstance(error, SyntaxError):
+            raise
+        raise ShootdownError(files.why(path, error)) from error
 
 
 def _entry_points() -> list[tuple[Origin, Callable[[], object]]]:
@@ -179,10 +208,14 @@ def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], obje
         offered = {name for name in vars(manager.hook) if name.startswith(PROJECT)}
         if not hooks:
             raise RefusedError(
-                "broken", f"{origin.target} implements no hook: mark functions with shootdown.hookimpl"
+                "broken",
+                f"{origin.target} implements no hook: mark functions with shootdown.hookimpl",
             )
         if unknown := sorted(hooks - offered):
-            raise RefusedError("broken", f"{unknown[0]} is no hook; {nearest(unknown[0], offered)}")
+            about = getattr(module, unknown[0])
+            raise RefusedError("broken", f"{unknown[0]} is no hook; {nearest(unknown[0], offered)}", about)
+        for hook in sorted(hooks):
+            _vet_arguments(hook, getattr(module, hook), getattr(manager.hook, hook).spec.argnames)
         if any(module is other for other in manager.get_plugins()):
             raise RefusedError("duplicate", f"{origin.target} is loaded already")
         manager.register(module, name=f"{origin.distribution}:{origin.name}")
@@ -193,6 +226,17 @@ def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], obje
             raise
 
 
+def _vet_arguments(hook: str, function: Any, offered: Sequence[str]) -> None:
+    """Refuse a hook's function with arguments that the hook doesn't have."""
+    asked = [name for name in inspect.signature(function).parameters if name not in offered]
+    if asked:
+        raise RefusedError(
+            "broken",
+            f"{hook} takes {asked[0]}: it is called with {', '.join(offered) or 'no argument'}",
+            function,
+        )
+
+
 def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> Plugin:
     others = [other for other in manager.get_plugins() if other is not module]
 
@@ -201,7 +245,11 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> P
         answers = manager.subset_hook_caller(hook, others)()
         if answers and isinstance(answers[0], CoroutineType):
             answers[0].close()  # it is refused; Python would warn that it never ran
-        return vet(hook, answers[0]) if answers else none
+        try:
+            return vet(hook, answers[0]) if answers else none
+        except RefusedError as refused:
+            refused.about = getattr(module, hook)
+            raise
 
     return Plugin(
         origin,

@@ -31,12 +31,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
 
 
 class RefusedError(Exception):
-    """A reason to refuse a plugin; `registry` catches it and records it."""
+    """A reason to refuse a plugin; `registry` catches it and records it.
 
-    def __init__(self, kind: Kind, reason: str) -> None:
+    Args:
+        kind: broken, duplicate, outdated or disabled.
+        reason: one line.
+        about: the plugin's function that it is about, if one.
+    """
+
+    def __init__(self, kind: Kind, reason: str, about: object = None) -> None:
         super().__init__(reason)
         self.kind: Kind = kind
         self.reason = reason
+        self.about = about
 
 
 def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:

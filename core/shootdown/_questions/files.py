@@ -62,6 +62,8 @@ def _own(name: str, start: bytes) -> tuple[str, str] | None:
     if name.endswith(".toml") or (b"\n[process" in start and b"=" in start):
         return _program(name)
     if name.endswith(".py") and _FUNCTION.search(start):
+        if b"hookimpl" in start:
+            return "a plugin", f"--plugin {name}"
         patch = b"shootdown.patches" in start
         return ("a patch", f"--patch {name}") if patch else ("a scenario", f"shootdown explore {name}")
     if start[:1] == b"{" and name.endswith((".json", ".jsonl")):

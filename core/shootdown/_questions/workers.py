@@ -14,10 +14,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import attrs
+
 from shootdown._compilation import running
 from shootdown._compilation.announcing import tick
 from shootdown._compilation.threads import cores
+from shootdown._plugins import files
+from shootdown._plugins.registry import registry
+from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError
+from shootdown._values.scenario import Scenario
+from shootdown._values.workload import Workload
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -85,12 +92,15 @@ def _others(
     import multiprocessing
     from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing.reduction import ForkingPickler
 
+    for kind in (Architecture, Workload, Scenario):
+        ForkingPickler.register(kind, _by_name)
     pool = ProcessPoolExecutor(
         processes,
         multiprocessing.get_context("spawn"),
         initializer=_begin,
-        initargs=(running.budget.spent,),
+        initargs=(running.budget.spent, files.given()),
     )
     try:
         # The largest first, so that no long one is left at the end.
@@ -136,12 +146,33 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _begin(spent: float) -> None:
+def _by_name(value: Architecture | Workload | Scenario) -> Any:
+    """Hand over what a plugin offers by its name: its functions may be ones that no other process finds by theirs."""
+    kind, called = type(value).__name__, getattr(value, "called", "")
+    if _offered(kind, value.name, called) == value:
+        return _offered, (kind, value.name, called)
+    return value.__reduce_ex__(4)
+
+
+def _offered(kind: str, name: str, called: str) -> Architecture | Workload | Scenario | None:
+    """Return what a plugin offers under a name, if any; an architecture as it is under the alias that was typed."""
+    installed = registry()
+    if kind == "Architecture":
+        found = installed.architectures().get(name)
+        return attrs.evolve(found, called=called) if found and called else found
+    return installed.workloads().get(name) if kind == "Workload" else installed.scenarios().get(name)
+
+
+def _begin(spent: float, plugins: Sequence[str]) -> None:
     """Begin a process that works for another one.
 
     Args:
         spent: the seconds of plain kernels in the other process: whether loading numba has paid is known by them.
+        plugins: the files of plugins that the other process was given.
     """
     with contextlib.suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     running.budget.spent = spent
+    if plugins:
+        files.give(plugins)
+        registry()  # what comes to work on names functions of the files by their modules

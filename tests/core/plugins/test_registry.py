@@ -130,7 +130,7 @@ BROKEN = {
     ),
     "an argument that the hook doesn't have": (
         "@hookimpl\ndef shootdown_architectures(config): return []",
-        "PluginValidationError:",
+        "shootdown_architectures takes config: it is called with no argument",
     ),
     "a hook that raises": ("@hookimpl\ndef shootdown_architectures(): return [1 // 0]", "ZeroDivisionError:"),
     "a hook that exits": ("@hookimpl\ndef shootdown_workloads(): raise SystemExit('bye')", "SystemExit: bye"),
