@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shootdown._values.kernel import Kernel, switch
     from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
+    from shootdown._values.report import Report
     from shootdown._values.result import Result
     from shootdown._values.setup import Setup as Setting
     from shootdown._values.workload import Workload
@@ -52,6 +53,7 @@ _HOMES = {
     "MmRules": "_values.architecture",
     "Parameter": "_values.parameter",
     "Platform": "_values.platform",
+    "Report": "_values.report",
     "Result": "_values.result",
     "Setting": "_values.setup:Setup",
     "Story": "_explore.story",
@@ -91,6 +93,7 @@ __all__ = [
     "MmRules",
     "Parameter",
     "Platform",
+    "Report",
     "Result",
     "Setting",
     "ShootdownError",

@@ -8,8 +8,15 @@ from __future__ import annotations
 from shootdown._plugins.hookspecs import (
     shootdown_architectures,
     shootdown_platforms,
+    shootdown_reports,
     shootdown_scenarios,
     shootdown_workloads,
 )
 
-__all__ = ["shootdown_architectures", "shootdown_platforms", "shootdown_scenarios", "shootdown_workloads"]
+__all__ = [
+    "shootdown_architectures",
+    "shootdown_platforms",
+    "shootdown_reports",
+    "shootdown_scenarios",
+    "shootdown_workloads",
+]

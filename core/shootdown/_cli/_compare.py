@@ -52,6 +52,7 @@ def command(
     why_range: bool,
     lore: bool,
     form: str | None,
+    report: str | None,
     as_json: bool,
 ) -> None:
     """Compare what one workload costs, a row for each combination.
@@ -60,7 +61,8 @@ def command(
     with and after the changes that it is about. Without --arch: this machine's architecture; `--arch all` takes every
     one. `shootdown list` names what there is to choose from.
     """
-    _forms.refuse_two(form, as_json, lore)
+    _forms.refuse_two(form, as_json, lore, report)
+    own = _forms.asked(report, "compare")
     if here:
         asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
         arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
@@ -79,7 +81,7 @@ def command(
             patch=patch,
         )
         with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
-            besides = () if as_json or form else _told_of(chosen)
+            besides = () if as_json or form or own else _told_of(chosen)
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
         if draws or why_range:
             _add_ranges(chosen, done, draws, why_range)
@@ -87,6 +89,8 @@ def command(
         interrupted = True
     if as_json:
         _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+    elif own is not None:
+        _forms.write_report(own, (row.to_dict() for row in done))
     elif form == "markdown" and done:
         for line in _markdown(chosen, done):
             _common.write_line(line)

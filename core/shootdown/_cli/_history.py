@@ -47,6 +47,7 @@ def command(
     advise: bool,
     lore: bool,
     form: str | None,
+    report: str | None,
     as_json: bool,
 ) -> None:
     """Find since when a program does what it does, and why.
@@ -55,8 +56,10 @@ def command(
     and have equal counts, or equal verdicts, share a row. The commit at a row was turned back by itself, and that gave
     what the row above has. Without --arch: this machine's architecture.
     """
-    _forms.refuse_two(form, as_json, lore)
+    _forms.refuse_two(form, as_json, lore, report)
     _common.refuse_both(f"--{form}", "--advise", form is not None, advise)
+    _common.refuse_both("--report", "--advise", report is not None, advise)
+    own = _forms.asked(report, "history")
     from shootdown._questions.history import history
     from shootdown._questions.trials import program_named
 
@@ -84,6 +87,8 @@ def command(
         )
     if as_json:
         _common.write_json({"schema": SCHEMA, **found.to_dict()})
+    elif own is not None:
+        _forms.write_report(own, found.to_dict()["rows"])
     elif form is not None:
         _forms.write(form, found.to_dict()["rows"])
     else:

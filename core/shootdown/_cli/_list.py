@@ -150,6 +150,19 @@ def settings(_: Registry, chosen: list[Architecture]) -> list[Row]:
     return [row | {"all_formats": len(row["formats"]) == counts[row["arch"]]} for row in rows.values()]
 
 
+def reports(installed: Registry, _: list[Architecture]) -> list[Row]:
+    """Return a row for each report that a plugin adds."""
+    return [
+        {
+            "report": value.name,
+            "extension": value.extension,
+            "commands": list(value.commands),
+            "summary": value.summary,
+        }
+        for value in installed.reports().values()
+    ]
+
+
 KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
     "architectures": architectures,
     "platforms": platforms,
@@ -159,6 +172,7 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
     "switches": switches,
     "formats": formats,
     "settings": settings,
+    "reports": reports,
 }
 
 
@@ -170,8 +184,9 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
 def command(kind: str | None, name: str | None, arch: tuple[str, ...], as_json: bool) -> None:
     """List what there is to choose from; without a kind, how much there is of each.
 
-    KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats or settings. With the NAME of a
-    workload or scenario: its parameters, what they may be and what they mean. With a series such as 6.1: its changes.
+    KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats, settings or reports. With the
+    NAME of a workload or scenario: its parameters, what they may be and what they mean. With a series such as 6.1: its
+    changes.
     """
     if kind is not None and kind not in KINDS:
         raise ShootdownError(f"there is nothing called {kind!r} to list; {nearest(kind, KINDS)}")

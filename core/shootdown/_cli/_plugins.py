@@ -41,6 +41,7 @@ def to_dict(installed: Registry) -> dict[str, Any]:
                 },
                 "workloads": [value.name for value in plugin.workloads],
                 "scenarios": [value.name for value in plugin.scenarios],
+                "reports": [value.name for value in plugin.reports],
             }
             for plugin in installed.plugins
         ],
@@ -68,4 +69,5 @@ def _provides(plugin: Plugin) -> str:
     ]
     parts += [f"workload {value.name}" for value in plugin.workloads]
     parts += [f"scenario {value.name}" for value in plugin.scenarios]
+    parts += [f"report {value.name}" for value in plugin.reports]
     return ", ".join(parts) or "nothing"

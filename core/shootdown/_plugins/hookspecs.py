@@ -16,6 +16,7 @@ from shootdown._plugins.markers import hookspec
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture
     from shootdown._values.platform import Platform
+    from shootdown._values.report import Report
     from shootdown._values.scenario import Scenario
     from shootdown._values.workload import Workload
 
@@ -51,6 +52,15 @@ def shootdown_workloads() -> Sequence[Workload]:  # type: ignore[empty-body]
 @hookspec
 def shootdown_scenarios() -> Sequence[Scenario]:  # type: ignore[empty-body]
     """Return the scenarios that this plugin adds; runs once, right after the plugin's own workloads.
+
+    Returns:
+        A list or tuple. Names are unique over all plugins.
+    """
+
+
+@hookspec
+def shootdown_reports() -> Sequence[Report]:  # type: ignore[empty-body]
+    """Return the reports that this plugin adds; runs once, right after the plugin's own scenarios.
 
     Returns:
         A list or tuple. Names are unique over all plugins.

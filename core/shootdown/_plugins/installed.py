@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shootdown._pagetables.format import CustomFormat, Format
     from shootdown._values.architecture import Architecture
     from shootdown._values.platform import Platform
+    from shootdown._values.report import Report
     from shootdown._values.scenario import Scenario
     from shootdown._values.workload import Workload
 
@@ -55,6 +56,7 @@ class Plugin:
         platforms: further platforms, by the architecture's name.
         workloads: its workloads.
         scenarios: its scenarios.
+        reports: its reports.
     """
 
     origin: Origin
@@ -62,6 +64,7 @@ class Plugin:
     platforms: Mapping[str, tuple[Platform, ...]] = attrs.field(factory=dict)
     workloads: tuple[Workload, ...] = ()
     scenarios: tuple[Scenario, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 @attrs.frozen
@@ -108,6 +111,18 @@ class Registry:
         """Return every scenario by name: those that come with core first."""
         order = sorted(self.plugins, key=lambda plugin: _package(plugin.origin) != PROJECT)
         return {value.name: value for plugin in order for value in plugin.scenarios}
+
+    def reports(self) -> dict[str, Report]:
+        """Return every report of a plugin's own by name."""
+        return {value.name: value for plugin in self.plugins for value in plugin.reports}
+
+    def report(self, name: str) -> Report:
+        """Return one report.
+
+        Raises:
+            ShootdownError: nothing that is loaded has this name; the message lists the refused plugins.
+        """
+        return self._find("report", name, self.reports())
 
     def architecture(self, name: str) -> Architecture:
         """Return one architecture, by its name or an alias.
@@ -260,3 +275,5 @@ def _claims(plugin: Plugin) -> Iterable[str]:
         yield f"workload {workload.name!r}"
     for scenario in plugin.scenarios:
         yield f"scenario {scenario.name!r}"
+    for report in plugin.reports:
+        yield f"report {report.name!r}"

@@ -27,6 +27,7 @@ from shootdown._plugins.vetting import (
     RefusedError,
     vet_architectures,
     vet_platforms_by_architecture,
+    vet_reports,
     vet_scenarios,
     vet_workloads,
 )
@@ -257,4 +258,5 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> P
         platforms=call("shootdown_platforms", vet_platforms_by_architecture, {}),
         workloads=call("shootdown_workloads", vet_workloads, ()),
         scenarios=call("shootdown_scenarios", vet_scenarios, ()),
+        reports=call("shootdown_reports", vet_reports, ()),
     )

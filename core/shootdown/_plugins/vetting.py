@@ -17,6 +17,7 @@ from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
+from shootdown._values.report import REPORTED, Report
 from shootdown._values.scenario import MEMORY_MODEL, Expect, Scenario
 from shootdown._values.series import BY_NAME
 from shootdown._values.verdict import VERDICTS
@@ -178,6 +179,20 @@ def vet_scenarios(hook: str, answer: Any) -> tuple[Any, ...]:
         what = f"scenario {_name(hook, 'scenario', value)!r}"
         _require(hook, what, value, Scenario)
         vet_scenario(what, value)
+    return tuple(answer)
+
+
+def vet_reports(hook: str, answer: Any) -> tuple[Any, ...]:
+    """Return a hook's reports, or refuse the plugin for one that can't be used."""
+    for value in _sequence(hook, answer):
+        what = f"report {_name(hook, 'report', value)!r}"
+        _require(hook, what, value, Report)
+        _text(what, "summary", value.summary)
+        _text(what, "extension", value.extension)
+        _callable(what, "write", value.write)
+        for name in _each(what, "commands", value.commands, str):
+            if name not in REPORTED:
+                raise RefusedError("broken", f"{what}: commands has {name!r}; {nearest(name, REPORTED)}")
     return tuple(answer)
 
 

@@ -21,7 +21,7 @@ from shootdown.formats import Format, Level, Piece, Setting, Test, bits
 from shootdown._values.changes import Change
 from shootdown._values.kernel import switch
 from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
-from shootdown import hookimpl
+from shootdown import Report, hookimpl
 from shootdown._values.parameter import Parameter
 from shootdown._values.workload import Workload
 
@@ -62,6 +62,10 @@ def shootdown_architectures():
 @hookimpl
 def shootdown_platforms():
     return {"riscv": [platform("server")]}
+
+@hookimpl
+def shootdown_reports():
+    return [Report("page", "made up", lambda rows: "", ".html")]
 
 @hookimpl
 def shootdown_workloads():
