@@ -286,6 +286,7 @@ def test_plugins_as_json_has_what_each_provides_and_why_others_are_refused(shell
         "platforms": {"riscv": ["server"]},
         "workloads": ["storm"],
         "scenarios": [],
+        "reports": ["page"],
     } in value["loaded"]
     refused = {one["name"]: one for one in value["refused"]}
     assert refused["bad"] == {
