@@ -99,7 +99,8 @@ def _switches_agree_with_core(subject: Subject) -> Iterator[Said]:
             )
         if name in core and type(field.default) is not type(core[name].default):
             yield Finding(
-                f"{subject.plugin}: the switch kernel.{name} is of type {type(field.default).__name__}; the switch of "
+                f"{subject.plugin}: the switch kernel.{name} is of type "
+                f"{type(field.default).__name__}; the switch of "
                 f"that name in Kernel is of type {type(core[name].default).__name__}"
             )
     for kernel in subject.kernels:
@@ -127,7 +128,8 @@ def _configure_settles(subject: Subject) -> Iterator[Said]:
         moved = _moved(kernel, again)
         if moved:
             yield Finding(
-                f"{subject.plugin}: kernel {kernel.name}: configure changes {', '.join(moved)} again when it is called "
+                f"{subject.plugin}: kernel {kernel.name}: configure changes {', '.join(moved)} again "
+                "when it is called "
                 "a second time: derive values from others, not from themselves"
             )
     yield Tried(len(subject.kernels), "kernels configured twice")
@@ -194,7 +196,8 @@ def _changes_are_in_order(subject: Subject) -> Iterator[Said]:
         now = _mainline(change)
         if last is not None and _is_older(now, last[0]):
             yield Finding(
-                f"{title} of {change.mainline} stands behind {last[1].commit} of {last[1].mainline}: list changes from "
+                f"{title} of {change.mainline} stands behind {last[1].commit} of {last[1].mainline}: "
+                "list changes from "
                 "the oldest to the newest, the last one that moves a switch counts"
             )
         last = now, change
@@ -248,7 +251,8 @@ STATEMENTS = (
         "2.1",
         "Every known release resolves to a kernel",
         "`--kernel` takes any release from 5.10 on, and `history` asks for all of them.",
-        "Look at the function `configure` and at the class `switches`: the message has what they raise, and for which "
+        "Look at the function `configure` and at the class `switches`: the message has what they "
+        "raise, and for which "
         "release.",
         _every_release_resolves,
     ),

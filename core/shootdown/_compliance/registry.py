@@ -1,6 +1,6 @@
 """All statements, in the order of their numbers, and those that a person asks for.
 
-A section is a module with a tuple `STATEMENTS`; its row in `SECTIONS` is all that makes `shootdown check`,
+A section is made of modules with a tuple `STATEMENTS` each; its row in `SECTIONS` is all that makes `shootdown check`,
 `shootdown.testing` and docs/compliance.md know it.
 """
 
@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from shootdown._compliance.statement import Statement
 from shootdown._values.errors import ShootdownError, nearest
 
-#: The sections, by number: the module of each, whose `STATEMENTS` are numbered within it, and what it is about.
-SECTIONS: dict[str, tuple[str, str]] = {
-    "0": ("asked", "Loading"),
-    "2": ("kernels", "Kernels"),
+#: The sections, by number: the modules of each, whose `STATEMENTS` are numbered within it, and what it is about.
+SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "0": (("asked",), "Loading"),
+    "1": (("formats", "rules", "walks", "evidence"), "Page-table formats"),
+    "2": (("kernels",), "Kernels"),
 }
 
 
@@ -24,7 +25,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
 def statements() -> tuple[Statement, ...]:
     """Return all statements in the order of their numbers."""
     found: list[Statement] = []
-    for module, _ in SECTIONS.values():
+    for module in (module for modules, _ in SECTIONS.values() for module in modules):
         found += importlib.import_module(f"shootdown._compliance.{module}").STATEMENTS
     return tuple(sorted(found, key=lambda statement: statement.key))
 

@@ -6,11 +6,13 @@ words to write it in are in `format_parts.py` and can be imported from here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import attrs
 
+from shootdown._pagetables.format_examples import AddressExample, AnyExample, Example, WalkExample
 from shootdown._pagetables.format_parts import (
     EVERY_ACCESS,
     USER_READ,
@@ -36,18 +38,21 @@ from shootdown._pagetables.format_parts import (
     bits,
     resolve_settings,
 )
+from shootdown._pagetables.format_problems import problems
 from shootdown._values.errors import ShootdownError, nearest
 
 __all__ = [
     "EVERY_ACCESS",
     "USER_READ",
     "Access",
+    "AddressExample",
     "Attribute",
     "BitField",
     "CodeBit",
     "Contiguous",
     "CustomFormat",
     "Deny",
+    "Example",
     "Fault",
     "Format",
     "FormatSetting",
@@ -61,12 +66,13 @@ __all__ = [
     "Slot",
     "Test",
     "UsedFlags",
+    "WalkExample",
     "bit",
     "bits",
 ]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Format:
     """A page-table format.
 
@@ -104,6 +110,8 @@ class Format:
         first_level: the manual's number of the root's level.
         level_step: what the manual adds from a level to the next: -1 where it counts towards the last.
         source: manual and section.
+        examples: entries, addresses and walks with their meaning, typed from a manual or a dump. `shootdown check`
+            compares them; what none of them shows is called unevidenced.
     """
 
     name: str
@@ -136,10 +144,11 @@ class Format:
     first_level: int = 0
     level_step: int = 1
     source: str = ""
+    examples: tuple[AnyExample, ...] = attrs.field(default=(), repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Raise an error if the literal contradicts itself."""
-        for problem in _problems(self):
+        for problem in problems(self):
             raise ShootdownError(f"format {self.name}: {problem}")
 
     @property
@@ -222,25 +231,7 @@ class Format:
         Raises:
             ShootdownError: no combination of attributes grants it.
         """
-        under = settings or self.settings()
-        kinds = {"r": "read", "w": "write", "x": "execute"}
-        if not set(permissions) <= set(kinds):
-            raise ShootdownError(f"permissions {permissions!r}: some of the letters r, w and x")
-        asked = {(kinds[letter], user) for letter in permissions}
-        best: tuple[tuple[int, int, int], frozenset[str]] | None = None
-        for index in range(1 << len(self.attributes)):
-            held = self.held(index)
-            granted = {(a.kind, a.user) for a in EVERY_ACCESS if self.allows(a, held, under)}
-            if not asked <= granted or (not user and any(u for _, u in granted)):
-                continue
-            extra = granted - asked
-            cost = (sum(u == user for _, u in extra), len(extra), index.bit_count())
-            if best is None or cost < best[0]:
-                best = (cost, held)
-        if best is None:
-            who = "user" if user else "supervisor"
-            raise ShootdownError(f"format {self.name} has no pages that grant {permissions!r} to {who} mode")
-        return best[1]
+        return _attributes_for(self, permissions, user, settings or self.settings())
 
     def fault(
         self, reason: Reason, access: Access, settings: Settings | None = None, *, level: int = 0
@@ -304,6 +295,7 @@ class CustomFormat:
         page_sizes: bytes of its pages, for lists.
         first_read: `first_read(memory, check, root, va)`, compiled and named as `walk` is: the physical address
             that the walk reads first. Batches prefetch it; None: they don't.
+        examples: walks with their outcome, typed from a manual or a dump; `shootdown check` compares them.
     """
 
     name: str
@@ -324,6 +316,7 @@ class CustomFormat:
     root_mask: int = bits(12, 63)
     page_sizes: tuple[int, ...] = ()
     first_read: Callable[..., Any] | str | None = None
+    examples: tuple[WalkExample, ...] = attrs.field(default=(), repr=False, eq=False)
 
     def level_number(self, level: int) -> int:
         """Return the manual's number of a level."""
@@ -346,6 +339,40 @@ class CustomFormat:
     def exception(self, reason: Reason, access: Access) -> Fault:
         """Return the exception that a failed walk raises, as the format describes it."""
         return _exception(self.faults, reason, access)
+
+
+@functools.lru_cache(maxsize=4096)
+def _attributes_for(format_: Format, permissions: str, user: bool, settings: Settings) -> frozenset[str]:
+    kinds = {"r": "read", "w": "write", "x": "execute"}
+    if not set(permissions) <= set(kinds):
+        raise ShootdownError(f"permissions {permissions!r}: some of the letters r, w and x")
+    asked = {(kinds[letter], user) for letter in permissions}
+    best: tuple[tuple[int, int, int], frozenset[str]] | None = None
+    for index in range(1 << len(format_.attributes)):
+        held = format_.held(index)
+        if _is_refused(format_, held):
+            continue
+        granted = {(a.kind, a.user) for a in EVERY_ACCESS if format_.allows(a, held, settings)}
+        if not asked <= granted or (not user and any(u for _, u in granted)):
+            continue
+        extra = granted - asked
+        cost = (sum(u == user for _, u in extra), len(extra), index.bit_count())
+        if best is None or cost < best[0]:
+            best = (cost, held)
+    if best is None:
+        who = "user" if user else "supervisor"
+        raise ShootdownError(f"format {format_.name} has no pages that grant {permissions!r} to {who} mode")
+    return best[1]
+
+
+def _is_refused(format_: Format, held: frozenset[str]) -> bool:
+    """Whether a leaf with these attributes shows a pattern that must not occur, whatever its other bits are."""
+    every = sum(1 << a.leaf for a in format_.attributes if a.leaf is not None)
+    entry = sum(1 << a.leaf for a in format_.attributes if a.leaf is not None and a.name in held)
+    return any(
+        not rule.test.mask & ~every and rule.slot != "table" and not rule.levels and rule.test.holds(entry)
+        for rule in format_.refused
+    )
 
 
 def _held(attributes: tuple[Attribute, ...], index: int) -> frozenset[str]:
@@ -377,37 +404,3 @@ def _fault(
             if part.level_shift is not None:
                 code |= level << part.level_shift
     return found.name.format(level=level), code
-
-
-def _problems(format_: Format) -> Iterator[str]:
-    total = format_.page_shift + sum(level.bits for level in format_.levels)
-    if not format_.levels:
-        yield "it has no levels"
-    if total != format_.va_bits:
-        yield f"its levels translate {total} address bits and va_bits says {format_.va_bits}"
-    if format_.entry_bytes not in (4, 8):
-        yield f"entry_bytes is 4 or 8, not {format_.entry_bytes}"
-    if len(format_.attributes) > 6:
-        yield f"it has {len(format_.attributes)} attributes; a walk carries at most 6"
-    settings = {setting.name for setting in format_.settings_known}
-    attributes = {attribute.name for attribute in format_.attributes}
-    levels = {level.name for level in format_.levels}
-    used = [name for rule in format_.deny for name in rule.when + rule.unless]
-    used += [
-        name for r in format_.reserved for name in (*r.when, *r.unless, *((r.above,) if r.above else ()))
-    ]
-    used += [level.leaf_needs for level in format_.levels if level.leaf_needs]
-    used += [format_.output_bits] if format_.output_bits else []
-    used += [n for f in format_.faults for c in f.code for n in c.any_of]
-    for name in used:
-        if name not in settings:
-            yield f"a rule names the setting {name!r}; {nearest(name, settings)}"
-    for name in [name for rule in format_.deny for name in rule.has + rule.lacks]:
-        if name not in attributes:
-            yield f"a rule names the attribute {name!r}; {nearest(name, attributes)}"
-    named: list[Reserved | Refused | BitField] = [*format_.reserved, *format_.refused, *format_.fields]
-    for name in [n for rule in named for n in rule.levels] + [run.level for run in format_.contiguous]:
-        if name not in levels:
-            yield f"a rule names the level {name!r}; {nearest(name, levels)}"
-    if format_.faults and (format_.faults[-1].reasons or format_.faults[-1].kinds):
-        yield "its last fault must take every reason that is left"
