@@ -100,7 +100,7 @@ def reproduce(claim: Claim, draws: int = 0) -> Row:
 
     Args:
         claim: what was published.
-        draws: runs with costs that are drawn, from which intervals come; 0 takes the ends of all costs at once.
+        draws: runs with costs that are drawn, from which intervals come; 0 takes them from the ledger of one run.
 
     Raises:
         ShootdownError: something in it is unknown or out of range, or a run fails.

@@ -12,7 +12,8 @@ from shootdown._evidence.quantities import Quantity, Quotient, Range
 from shootdown._plugins.registry import registry
 from shootdown._programs.reading import Source
 from shootdown._programs.subjects import workload_of
-from shootdown._questions import ranges
+from shootdown._questions import draws as draws_of
+from shootdown._questions import intervals, ranges
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, Question, machines, prepare
 from shootdown._questions.simulate import simulate
@@ -79,7 +80,7 @@ def predict(claim: Claim, draws: int = 0) -> Predicted:
 
     Args:
         claim: what is asked.
-        draws: runs with costs that are drawn, from which intervals come; 0 takes the ends of all costs at once.
+        draws: runs with costs that are drawn, from which intervals come; 0 takes them from the ledger of one run.
 
     Raises:
         ShootdownError: something in it is unknown or out of range, or a run fails.
@@ -140,7 +141,10 @@ class _Runs:
     """What was run for one claim: each run once."""
 
     def __init__(self, draws: int) -> None:
-        self.places = ranges.places(draws, int(SEED.default))
+        self.given = draws > 0
+        seed = int(SEED.default)
+        self.places = draws_of.places(draws, seed) if draws else intervals.drawn_places()
+        self.factors = draws_of.factors(draws, seed)
         self._results: dict[int, tuple[Result, int]] = {}
         self._drawn: dict[int, list[dict[str, float]]] = {}
 
@@ -160,8 +164,17 @@ class _Runs:
         if case is None:
             return [{}] * len(self.places)
         if key not in self._drawn:
-            self._drawn[key] = ranges.results(case, self.places)
+            self._drawn[key] = (
+                ranges.results(case, self.places, self.factors) if self.given else self._from_ledger(asked)
+            )
         return self._drawn[key]
+
+    def _from_ledger(self, asked: _Asked) -> list[dict[str, float]]:
+        """Return the same from a run's ledger: counts are those of the likely costs."""
+        result, _ = self.result(asked)
+        assert result is not None
+        times = zip(*result.drawn.values(), strict=True)
+        return [{**result.counts, **dict(zip(result.drawn, drawn, strict=True))} for drawn in times]
 
 
 def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], runs: _Runs) -> Range:
@@ -180,9 +193,9 @@ def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], runs: _Runs)
     found = total.over(ends(run, per))
     if base is not None:
         found = found.over(ends(base, of).over(ends(base, per)))
-    if runs.places and found.low != found.high:
+    if found.low != found.high and (runs.given or not found.counted):
         low, high = _interval(runs, point.quotient, run, base, minus)
-        found = attrs.evolve(found, low=low, high=high)
+        found = attrs.evolve(found, low=min(low, found.likely), high=max(high, found.likely))
     return found.times(1 / claim.scale)
 
 
@@ -204,5 +217,5 @@ def _interval(
         if base is not None:
             value /= (one(base, quotient.of) / one(base, quotient.per)) or math.nan
         values.append(value)
-    low, high = np.nanpercentile(values, (ranges.TENTH, ranges.NINTH))
+    low, high = np.nanpercentile(values, (draws_of.TENTH, draws_of.NINTH))
     return float(low), float(high)

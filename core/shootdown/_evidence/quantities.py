@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from shootdown._questions.ranges import at
+from shootdown._questions.draws import at
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.platform import COST_NAMES, Costs
 from shootdown._values.result import COUNTS, TIMING_DECIDES, Result

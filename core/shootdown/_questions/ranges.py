@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ import attrs
 
 from shootdown._questions.building import built
 from shootdown._questions.case import Case
-from shootdown._values.platform import COST_NAMES, Cost, Costs
+from shootdown._questions.draws import END, NINTH, TENTH, at, factors, places
+from shootdown._values.platform import COST_NAMES, Costs, Platform
 from shootdown._values.result import Span
 
 if TYPE_CHECKING:
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from shootdown._machine.machine import Machine
     from shootdown._timed.run import Run
     from shootdown._values.workload import Workload
-
-#: A cost lies within its range in 90 of 100 cases: so many standard deviations are one end.
-_END = 1.645
-#: The part of a cost's variance that all costs of a machine share: it is faster or slower than others as a whole.
-_SHARED = 0.3
-#: What an interval holds: from the tenth part of the draws to the ninth.
-TENTH, NINTH = 10, 90
 
 
 @attrs.frozen
@@ -67,47 +60,32 @@ def drawn(case: Case[Workload], draws: int, after_run: Callable[[], None] = lamb
     """
     machine = _machine(case)
     times = []
-    for where in places(draws, int(case.parameters["seed"])):
-        times.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, where))))
+    seed = int(case.parameters["seed"])
+    for where, factor in zip(places(draws, seed), factors(draws, seed), strict=True):
+        run = _run(case, machine, _costs_at(case.platform.costs, where))
+        with_rest = _with_rest(machine, case.platform, run, factor)
+        times.append((with_rest["elapsed_ns"], with_rest["system_ns"]))
         after_run()
     elapsed, system = zip(*times, strict=True)
     return Drawn(draws, _middle(elapsed), _middle(system))
 
 
-def places(draws: int, seed: int) -> list[list[float]]:
-    """Draw where each cost lies within its range, in standard deviations above what is likely.
-
-    Args:
-        draws: how many times.
-        seed: the same one gives the same draws, so that two machines can be compared draw by draw.
-    """
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    found = []
-    for _ in range(draws):
-        shared, own = random.standard_normal(), random.standard_normal(len(COST_NAMES))
-        found.append((math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own).tolist())
-    return found
-
-
-def results(case: Case[Workload], drawn_places: Iterable[list[float]]) -> list[dict[str, float]]:
+def results(
+    case: Case[Workload], drawn_places: Iterable[list[float]], drawn_factors: Iterable[float]
+) -> list[dict[str, float]]:
     """Return the counts and times of runs with costs that are drawn, by their names in results.
 
     Args:
         case: a prepared case that kernel and platform can run.
-        drawn_places: what `places` returned.
+        drawn_places, drawn_factors: what `places` and `factors` returned.
     """
     from shootdown._questions.simulate import counts_of
 
     machine = _machine(case)
     found = []
-    for where in drawn_places:
+    for where, factor in zip(drawn_places, drawn_factors, strict=True):
         run = _run(case, machine, _costs_at(case.platform.costs, where))
-        elapsed, system = _times(machine, run)
-        lost = run.window_lost_ns[0] if machine.windows else run.lost_ns
-        times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
-        found.append({**counts_of(machine, run), **times})
+        found.append({**counts_of(machine, run), **_with_rest(machine, case.platform, run, factor)})
     return found
 
 
@@ -122,22 +100,12 @@ def widths(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -
     found = []
     for index, name in enumerate(COST_NAMES):
         ends = []
-        for end in (-_END, _END):
+        for end in (-END, END):
             places = [end if other == index else 0.0 for other in range(len(COST_NAMES))]
             ends.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, places)))[0])
         after_run()
         found.append(Width(name, *ends))
     return sorted(found, key=lambda one: one.low - one.high)
-
-
-def at(cost: Cost, place: float) -> float:
-    """Return the value of a cost so many standard deviations above what is likely, in nanoseconds."""
-    end = cost.high if place > 0 else cost.low
-    if not cost.likely:
-        return end * max(place, 0.0) / _END
-    if not end:
-        return cost.likely * max(1 + place / _END, 0.0)
-    return float(cost.likely * (end / cost.likely) ** (abs(place) / _END))
 
 
 def _costs_at(costs: Costs, places: list[float]) -> npt.NDArray[np.int64]:
@@ -165,6 +133,19 @@ def _times(machine: Machine, run: Run) -> tuple[float, float]:
     if machine.windows:
         return run.window_ns[0], run.window_system_ns[0] + run.window_spin_ns[0][0]
     return run.elapsed_ns, run.system_ns + run.spin_ns[0]
+
+
+def _with_rest(machine: Machine, platform: Platform, run: Run, factor: float) -> dict[str, float]:
+    """Return a run's times, multiplied for what the model leaves out, but not those that the program says."""
+    from shootdown._timed.spent import spent
+
+    elapsed, system = _times(machine, run)
+    lost = run.window_lost_ns[0] if machine.windows else run.lost_ns
+    times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
+    said = {
+        name: min(float(numbers[-1]), times[name]) for name, numbers in spent(machine, platform, run).items()
+    }
+    return {name: said[name] + (time - said[name]) * factor for name, time in times.items()}
 
 
 def _middle(values: tuple[float, ...]) -> Span:

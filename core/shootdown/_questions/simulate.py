@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from shootdown._values.whatif import parse_settings, set_kernel
 if TYPE_CHECKING:
     from shootdown._machine.machine import Machine
     from shootdown._timed.run import Run
+    from shootdown._values.platform import Platform
     from shootdown._values.setup import Setup
     from shootdown._values.workload import Workload
 
@@ -55,7 +56,7 @@ def simulate(case: Case[Workload], after_run: Callable[[], None] = lambda: None)
     """Run a case three times, with the low, likely and high end of each cost.
 
     Counts are those of the likely run. If another run's differ, the count depends on timing, and a remark gives the
-    range.
+    range. A time's range is what 80 % of draws of all costs lie within (`intervals`).
 
     Args:
         case: a prepared case.
@@ -118,7 +119,7 @@ def _simulated(case: Case[Workload], setup: Setup, machine: Machine, after_run: 
             for which in RUNS:
                 runs[which] = run_machine(machine, case.platform, which=which, seed=seed)
                 after_run()
-            found = _found(machine, runs)
+            found = _found(machine, case.platform, runs)
             if len(_known) >= _MOST_KNOWN:
                 _known.clear()
                 _running.clear()
@@ -134,6 +135,7 @@ def _simulated(case: Case[Workload], setup: Setup, machine: Machine, after_run: 
         reason=None,
         counts=counted["likely"],
         times=found.times,
+        drawn=found.drawn,
         remarks=(
             *remarks,
             *uncalled(case.kernel.patch, machine.code),
@@ -174,13 +176,15 @@ class _Found:
 
     Args:
         counted: the counts of each run.
-        times: elapsed and system time.
+        times: elapsed, system and lost time.
+        drawn: the same in draws of all costs.
         interrupts: of each CPU, in the likely run.
         instructions: executions of each named instruction, in the likely run.
     """
 
     counted: Mapping[str, Mapping[str, int]]
     times: Mapping[str, Span]
+    drawn: Mapping[str, Sequence[float]]
     interrupts: tuple[int, ...]
     instructions: Mapping[str, int]
 
@@ -191,11 +195,18 @@ _running: dict[bytes, threading.Lock] = {}
 _MOST_KNOWN = 256
 
 
-def _found(machine: Machine, runs: Mapping[str, Run]) -> _Found:
+def _found(machine: Machine, platform: Platform, runs: Mapping[str, Run]) -> _Found:
+    from shootdown._questions.intervals import drawn_times
+    from shootdown._timed.spent import spent
+
     likely = runs["likely"]
+    ends = times_of(machine, runs)
+    numbers = spent(machine, platform, likely)
+    drawn = {name: drawn_times(platform.costs, numbers[name], ends[name]) for name in ends}
     return _Found(
         counted={which: counts_of(machine, run) for which, run in runs.items()},
-        times=_times(machine, runs),
+        times={name: Span.within(ends[name]["likely"], drawn[name]) for name in ends},
+        drawn=drawn,
         interrupts=tuple((likely.flushes_taken + likely.syncs_taken).tolist()),
         instructions=likely.window_instructions[0] if machine.windows else likely.instructions,
     )
@@ -207,22 +218,16 @@ def counts_of(machine: Machine, run: Run) -> dict[str, int]:
     return {name: run.interrupted_cpus if name == "interrupted_cpus" else counted[name] for name in COUNTS}
 
 
-def _times(machine: Machine, runs: Mapping[str, Run]) -> dict[str, Span]:
-    """Return elapsed, system and lost time as ranges; of the waiting writers of a lock, one or all may spin."""
+def times_of(machine: Machine, runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
+    """Return elapsed, system and lost time of each run in ns; of a lock's waiting writers one or all may spin."""
     elapsed, system, lost = {}, {}, {}
     for which, run in runs.items():
         one, every = run.window_spin_ns[0] if machine.windows else run.spin_ns
         spinning = {"low": 0.0, "likely": one, "high": every}[which]
-        elapsed[which] = run.window_ns[0] if machine.windows else run.elapsed_ns
-        system[which] = (run.window_system_ns[0] if machine.windows else run.system_ns) + spinning
-        lost[which] = run.window_lost_ns[0] if machine.windows else run.lost_ns
-    return {"elapsed_ns": _span(elapsed), "system_ns": _span(system), "lost_ns": _span(lost)}
-
-
-def _span(values: Mapping[str, float]) -> Span:
-    """Return a range in order: races can make the run with the higher costs the shorter one."""
-    low, likely, high = (float(values[which]) for which in ("low", "likely", "high"))
-    return Span(round(min(low, likely), 1), round(likely, 1), round(max(high, likely), 1))
+        elapsed[which] = float(run.window_ns[0] if machine.windows else run.elapsed_ns)
+        system[which] = float((run.window_system_ns[0] if machine.windows else run.system_ns) + spinning)
+        lost[which] = float(run.window_lost_ns[0] if machine.windows else run.lost_ns)
+    return {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
 
 
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -282,6 +287,7 @@ def _row(
     reason: str | None,
     counts: Mapping[str, int] | None = None,
     times: Mapping[str, Span] | None = None,
+    drawn: Mapping[str, Sequence[float]] | None = None,
     remarks: Iterable[str] = (),
     interrupts: Iterable[int] = (),
     instructions: Mapping[str, int] | None = None,
@@ -302,6 +308,7 @@ def _row(
         remarks=(*case.remarks, *remarks),
         interrupts=tuple(interrupts),
         instructions=instructions or {},
+        drawn=drawn or {},
         applied=applied or {},
         patch=None if case.kernel.patch is None else case.kernel.patch.to_dict(),
     )

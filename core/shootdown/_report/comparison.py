@@ -291,7 +291,7 @@ def _legend(rows: Sequence[Result], columns: Sequence[Column], shape: _Shape, wi
     supported = [row for row in rows if row.supported]
     order = f", {' above '.join(_times(supported).values())}" if shape.stacked and supported else ""
     lines = paragraph(
-        f"{_certainty(rows)} Times (~) are estimates: likely (low-high){order}.{_system(rows)}", width
+        f"{_certainty(rows)} Times (~) are estimates: likely (80 % interval){order}.{_system(rows)}", width
     )
     for name, text in _LEGEND.items():
         if _COUNTS.get(name) in shown:

@@ -66,12 +66,9 @@ def summary(found: Sequence[Row]) -> dict[str, Any]:
     free = [row for row in run if not row.claim.in_sample]
     shapes = [row for row in free if row.claim.measure in ("ratio", "curve", "count")]
     times = [row for row in free if row.claim.measure in ("time", "rate")]
-    intervals = [
-        (point.published, one)
-        for row in free
-        for point, one in zip(row.claim.points, row.ranges, strict=True)
-        if one.low != one.high
-    ]
+    intervals = _intervals(free)
+    timed = _intervals(row for row in free if row.claim.measure in ("time", "rate") or row.claim.unit)
+    fitted = _intervals(row for row in run if row.claim.in_sample)
     return {
         "claims": len(found),
         "of_kernels": len(kernel),
@@ -84,9 +81,28 @@ def summary(found: Sequence[Row]) -> dict[str, Any]:
         "free_times_and_rates": len(times),
         "free_times_and_rates_within_2x": sum(_off(row) <= _TWICE for row in times),
         "free_intervals": len(intervals),
-        "free_intervals_that_hold": sum(one.low <= value <= one.high for value, one in intervals),
+        "free_intervals_that_hold": _holding(intervals),
+        "free_intervals_of_times": len(timed),
+        "free_intervals_of_times_that_hold": _holding(timed),
         "free_intervals_median_width": _median([_width(one) for _, one in intervals]),
+        "fitted_intervals": len(fitted),
+        "fitted_intervals_that_hold": _holding(fitted),
+        "fitted_intervals_median_width": _median([_width(one) for _, one in fitted]),
     }
+
+
+def _intervals(rows: Iterable[Row]) -> list[tuple[float, Range]]:
+    """Return what was published beside each interval."""
+    return [
+        (point.published, one)
+        for row in rows
+        for point, one in zip(row.claim.points, row.ranges, strict=True)
+        if one.low != one.high
+    ]
+
+
+def _holding(intervals: Iterable[tuple[float, Range]]) -> int:
+    return sum(one.low <= value <= one.high for value, one in intervals)
 
 
 def _tally(rows: Iterable[Row]) -> dict[str, int]:
@@ -191,12 +207,22 @@ def _sums(found: Sequence[Row]) -> list[str]:
             "within a factor of two."
         )
     if facts["free_intervals"]:
-        width = facts["free_intervals_median_width"]
+        held = f"{facts['free_intervals_that_hold']} of {facts['free_intervals']}"
+        timed = f"{facts['free_intervals_of_times_that_hold']} of {facts['free_intervals_of_times']}"
+        width = _widest(facts["free_intervals_median_width"])
         texts.append(
-            f"Free intervals: {facts['free_intervals_that_hold']} of {facts['free_intervals']} hold what was "
-            f"published; their median width is {'unbounded' if width is None else f'{width:g}x'}."
+            f"Free intervals, which are to hold four of five: {held} hold what was published, of times and rates "
+            f"{timed}; their median width is {width}."
         )
+    if facts["fitted_intervals"]:
+        held = f"{facts['fitted_intervals_that_hold']} of {facts['fitted_intervals']}"
+        width = _widest(facts["fitted_intervals_median_width"])
+        texts.append(f"Fitted intervals: {held} hold what was published; their median width is {width}.")
     return texts
+
+
+def _widest(width: float | None) -> str:
+    return "unbounded" if width is None else f"{width:g}x"
 
 
 def _cells(row: Row) -> list[str]:

@@ -17,7 +17,7 @@ from shootdown._compilation.running import small_work
 from shootdown._questions.case import Case
 from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
 from shootdown._values.errors import ShootdownError
-from shootdown._values.result import Result, Span
+from shootdown._values.result import Result, Span, eighty_percent
 from shootdown._values.verdict import BUG, SAFE
 from shootdown._values.workload import Workload
 
@@ -251,17 +251,19 @@ def _beside_the_report(group: Sequence[Pair], width: int) -> list[str]:
     if compared is None:
         return []
     case, before, with_sync = compared
-    wall = [_ends(row.times["elapsed_ns"]) for row in (before, with_sync)]
-    system = [_ends(row.times["system_ns"]) for row in (before, with_sync)]
     broadcasts = with_sync.counts["sync_broadcasts"]
-    more_wall, more_system = _more(*wall), _more(*system)
+    more_wall, more_system = (_more(before, with_sync, name) for name in ("elapsed_ns", "system_ns"))
     on_top = [(_WALL.without * 1e9 + more) / (_WALL.without * 1e9) for more in _ends(more_wall)]
     added = _WALL.with_sync - _WALL.without
     table = [
-        ["wall time", _times(*wall), f"x{_WALL.slowdown:.2f} ({_WALL.without} s to {_WALL.with_sync} s)"],
+        [
+            "wall time",
+            _times(before, with_sync, "elapsed_ns"),
+            f"x{_WALL.slowdown:.2f} ({_WALL.without} s to {_WALL.with_sync} s)",
+        ],
         [
             "system time",
-            _times(*system),
+            _times(before, with_sync, "system_ns"),
             f"x{_SYSTEM.slowdown:.2f} ({_SYSTEM.without} s to {_SYSTEM.with_sync} s)",
         ],
         ["wall time added", estimate(more_wall), f"{added:.2f} s"],
@@ -337,15 +339,24 @@ def _ends(span: Span) -> tuple[float, float, float]:
     return span.low, span.likely, span.high
 
 
-def _times(before: tuple[float, float, float], after: tuple[float, float, float]) -> str:
-    """Write a ratio for each set of costs: all low, all likely, all high."""
-    found = [b / a if a else 0.0 for a, b in zip(before, after, strict=True)]
-    return ratio(min(found), found[1], max(found))
+def _times(before: Result, after: Result, name: str) -> str:
+    """Write how many times as long a time is."""
+    found = _paired(before, after, name, lambda a, b: b / a if a else 0.0)
+    return ratio(found.low, found.likely, found.high)
 
 
-def _more(before: tuple[float, float, float], after: tuple[float, float, float]) -> Span:
-    found = [b - a for a, b in zip(before, after, strict=True)]
-    return Span(min(found), found[1], max(found))
+def _more(before: Result, after: Result, name: str) -> Span:
+    return _paired(before, after, name, lambda a, b: b - a)
+
+
+def _paired(before: Result, after: Result, name: str, how: Callable[[float, float], float]) -> Span:
+    """Return what comes of a time of two rows, in each draw of the costs that they share; without draws at each end."""
+    likely = how(before.times[name].likely, after.times[name].likely)
+    drawn = (before.drawn.get(name, ()), after.drawn.get(name, ()))
+    pairs = zip(*(drawn if all(drawn) else (_ends(row.times[name]) for row in (before, after))), strict=True)
+    found = [how(a, b) for a, b in pairs]
+    low, high = eighty_percent(found) if all(drawn) else (min(found), max(found))
+    return Span(min(low, likely), likely, max(high, likely))
 
 
 def _place(value: float, span: Span) -> str:

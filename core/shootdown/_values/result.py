@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -40,17 +40,43 @@ COUNTS = (
 TIMING_DECIDES = "timing decides, over the range of costs: "
 
 
+#: What an interval leaves out of the draws at each end: a tenth part.
+_TENTH = 10
+
+
 @attrs.frozen
 class Span:
-    """A time as a range, in nanoseconds: an estimate."""
+    """A time as a range, in nanoseconds: an estimate, and what 80 % of the draws of all costs lie within."""
 
     low: float
     likely: float
     high: float
 
+    @classmethod
+    def within(cls, likely: float, drawn: Sequence[float]) -> Span:
+        """Return what 80 % of the draws of a time lie within; what is likely always does.
+
+        Args:
+            likely: with the likely costs, in nanoseconds.
+            drawn: the time in each draw; with none the range is that one value.
+        """
+        low, high = eighty_percent(drawn) if drawn else (likely, likely)
+        return cls(round(min(low, likely), 1), round(likely, 1), round(max(high, likely), 1))
+
     def to_dict(self) -> dict[str, float]:
         """Return it for JSON."""
         return {"low": self.low, "likely": self.likely, "high": self.high}
+
+
+def eighty_percent(drawn: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of what 80 % of some values lie within; between two values they are interpolated."""
+    ordered = sorted(drawn)
+    found = []
+    for part in (1, _TENTH - 1):
+        at = (len(ordered) - 1) * part / _TENTH
+        before = ordered[int(at)]
+        found.append(before + (ordered[min(int(at) + 1, len(ordered) - 1)] - before) * (at - int(at)))
+    return found[0], found[1]
 
 
 @attrs.frozen
@@ -69,6 +95,8 @@ class Result:
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
         instructions: how often each instruction that the lowering names was executed, on all CPUs, in the
             likely run. Not part of the JSON.
+        drawn: each of the times in some hundred draws of all costs, which are the same ones for all results: so the
+            quotient of two results has its own range. Not part of the JSON.
         applied: by parameter, how many of something there were where more was asked for. Not part of the JSON.
         patch: the patch of the kernel, as JSON has it; None, and not part of the JSON, without one.
     """
@@ -87,6 +115,7 @@ class Result:
     remarks: tuple[str, ...]
     interrupts: tuple[int, ...] = attrs.field(default=(), repr=False)
     instructions: Mapping[str, int] = attrs.field(factory=dict, repr=False)
+    drawn: Mapping[str, Sequence[float]] = attrs.field(factory=dict, repr=False)
     applied: Mapping[str, int] = attrs.field(factory=dict, repr=False)
     patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 

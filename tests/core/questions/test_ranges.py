@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shootdown._machine.machine import Machine
 from shootdown._plugins.registry import registry
+from shootdown._questions.building import built
 from shootdown._questions.case import Case, Question, prepare
-from shootdown._questions.ranges import at, drawn, widths
-from shootdown._questions.simulate import simulate
+from shootdown._questions.draws import at
+from shootdown._questions.ranges import drawn, widths
+from shootdown._timed.run import run_machine
 from shootdown._values.platform import COST_NAMES, Cost
 from shootdown._values.workload import Workload
 
@@ -25,10 +28,11 @@ def shootdown_of_three() -> Case[Workload]:
 
 def test_what_80_percent_lie_within_is_narrower_than_all_costs_at_their_ends() -> None:
     case = shootdown_of_three()
-    all_at_once = simulate(case).times["elapsed_ns"]
+    machine = built(case, case.setup(), Machine)
+    low, high = (run_machine(machine, case.platform, which=which).window_ns[0] for which in ("low", "high"))
     found = drawn(case, 40)
-    assert all_at_once.low < found.elapsed.low < found.elapsed.likely < found.elapsed.high < all_at_once.high
-    assert found.elapsed.high < 4 * found.elapsed.low
+    assert low < found.elapsed.low < found.elapsed.likely < found.elapsed.high < high
+    assert found.elapsed.high / found.elapsed.low < 0.7 * high / low
     assert found == drawn(case, 40), "the same seed draws the same"
 
 
