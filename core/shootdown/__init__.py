@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
+    from shootdown._batches.sweep import Sweep, sweep
     from shootdown._explore.story import Story
     from shootdown._pagetables.walk_many import ManyWalks
     from shootdown._plugins.markers import hookimpl
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
     from shootdown._values.report import Report
-    from shootdown._values.result import Result
+    from shootdown._values.result import Result, Results
     from shootdown._values.setup import Setup as Setting
     from shootdown._values.workload import Workload
 
@@ -55,8 +56,10 @@ _HOMES = {
     "Platform": "_values.platform",
     "Report": "_values.report",
     "Result": "_values.result",
+    "Results": "_values.result",
     "Setting": "_values.setup:Setup",
     "Story": "_explore.story",
+    "Sweep": "_batches.sweep",
     "Target": "_questions.targets",
     "TlbGeometry": "_tlb.geometry",
     "TraceResult": "_traces.simulation",
@@ -72,6 +75,7 @@ _HOMES = {
     "mapped": "_questions.image",
     "simulate": "_questions.simulate",
     "simulate_trace": "_traces.simulation",
+    "sweep": "_batches.sweep",
     "switch": "_values.kernel",
     "targets": "_questions.targets",
     "walk": "_questions.image",
@@ -95,9 +99,11 @@ __all__ = [
     "Platform",
     "Report",
     "Result",
+    "Results",
     "Setting",
     "ShootdownError",
     "Story",
+    "Sweep",
     "Target",
     "TlbGeometry",
     "TraceResult",
@@ -113,6 +119,7 @@ __all__ = [
     "mapped",
     "simulate",
     "simulate_trace",
+    "sweep",
     "switch",
     "targets",
     "walk",

@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "Explain one run: who caused each interrupt, step by step.",
     "explore": "Explore every interleaving: can it go wrong, and how?",
     "hunt": "Hunt for bugs with programs that nobody wrote.",
+    "sweep": "Run a grid or a sample of points, and write a table.",
     "matrix": "Tabulate the verdicts over kernels and platforms.",
     "history": "Find since when a program does what it does, and why.",
     "diff": "Tell two releases apart: switches, counts, times, verdicts.",

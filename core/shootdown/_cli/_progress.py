@@ -144,3 +144,57 @@ def share_done(ask: Callable[[], tuple[float, str]]) -> Iterator[None]:
     ) as bar:
         bar.add_task("", total=1.0)
         yield
+
+
+@contextlib.contextmanager
+def paced(what: str, unit: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show progress with its rate and the time that is left, and yield a function to call as parts are done.
+
+    The function takes how many are done now, and how many were done before this run, which say nothing of the rate.
+
+    Args:
+        what: what is being done, a few words.
+        unit: what parts are called: `points`.
+        total: how many there are.
+    """
+    began = time.monotonic()
+
+    def text(done: int, before: int) -> str:
+        passed = time.monotonic() - began
+        rate = (done - before) / passed if passed > 0 else 0.0
+        left = f", {_span((total - done) / rate)} left" if rate > 0 and done < total else ""
+        pace = f", {rate:,.1f} a second{left}" if rate > 0 else ""
+        return f"{done:,} of {total:,} {unit} done{pace}"
+
+    if not sys.stderr.isatty():
+        with _shown(None, what):
+
+            def say(done: int, before: int) -> None:
+                now.text = f"{what}: {text(done, before)}"
+                now.tick()
+
+            yield say
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    shown = _console.console(sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pace]}"))
+    with (
+        Progress(
+            *columns, console=shown, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as bar,
+        _shown(shown, what),
+    ):
+        task = bar.add_task(what, total=total, pace="")
+        yield lambda done, before: bar.update(task, completed=done, pace=text(done, before))
+
+
+def _span(seconds: float) -> str:
+    """Write a time that is left in one or two units: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours / 24:.1f} days"

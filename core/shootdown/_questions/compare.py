@@ -16,7 +16,7 @@ from shootdown._questions.simulate import begun, simulate
 from shootdown._questions.subjects import Subject, workload_named
 from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import alternatives
-from shootdown._values.result import Result
+from shootdown._values.result import Result, Results
 from shootdown._values.series import newest_known
 from shootdown._values.workload import Workload
 
@@ -43,8 +43,10 @@ def compare(
     parameters: Mapping[str, Any] | None = None,
     settings: Iterable[str] | Mapping[str, str] = (),
     patch: str | os.PathLike[str] | None = None,
-) -> list[Result]:
+) -> Results:
     """Run a workload on every combination and return a row for each, in the order of the arguments.
+
+    What is returned is a list that `to_pandas()` and `to_arrow()` make a table of (`shootdown[tables]`).
 
     Args:
         workload: its name, the file of a program, or a program as values.
@@ -69,7 +71,7 @@ def compare(
         settings=settings,
         patch=patch,
     )
-    return list(run_cases(chosen))
+    return Results(run_cases(chosen))
 
 
 def cases(

@@ -15,6 +15,7 @@ from shootdown._questions.patching import read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
+from shootdown._values.frames import Framed
 from shootdown._values.releases import Doubt, changes_of
 from shootdown._values.series import newest_known
 from shootdown._values.timelines import MAINLINE, timeline, timelines
@@ -96,7 +97,7 @@ class Advice:
 
 
 @attrs.frozen
-class History:
+class History(Framed):
     """What one program does on all releases.
 
     Args:
@@ -128,6 +129,9 @@ class History:
     def advice(self) -> tuple[Advice, ...]:
         """The lowest release to run, for each platform and series."""
         return self._advice
+
+    def _framed(self) -> Iterator[dict[str, Any]]:
+        return (row.to_dict() for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""

@@ -7,6 +7,7 @@ tables are done before it would start another. Which process finds a row changes
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import threading
@@ -29,10 +30,16 @@ from shootdown._values.workload import Workload
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
+#: Items that wait for a process, for each process.
+_WAITING = 8
 #: Seconds that this process works alone.
 ALONE = 1.5
 #: Seconds that others have to save.
 WORTH_IT = 2.0
+
+
+class EndedError(ShootdownError):
+    """A process ended before its work was done."""
 
 
 def free_cores() -> int:
@@ -61,7 +68,7 @@ def divided(
         size: about how much work an item is.
 
     Raises:
-        ShootdownError: a process ended before its work was done.
+        EndedError: a process ended before its work was done.
     """
     began = time.monotonic()
     sizes = [size(item) for item in items]
@@ -104,16 +111,20 @@ def _others(
     )
     try:
         # The largest first, so that no long one is left at the end.
-        order = sorted(range(first, len(items)), key=lambda number: -sizes[number])
-        with _uninterrupted():
-            futures = {pool.submit(work, items[number]): number for number in order}
-        while futures:
+        order = iter(sorted(range(first, len(items)), key=lambda number: -sizes[number]))
+        futures: dict[Any, int] = {}
+        while True:
+            wanted = list(itertools.islice(order, processes * _WAITING - len(futures)))
+            with _uninterrupted():
+                futures.update({pool.submit(work, items[number]): number for number in wanted})
+            if not futures:
+                break
             done, _ = wait(futures, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=futures.__getitem__):
                 yield futures.pop(future), future.result()
             tick()
     except BrokenProcessPool:
-        raise ShootdownError(
+        raise EndedError(
             "a process that worked on a part of this was ended; --jobs 1 does all in one process"
         ) from None
     except BaseException:
@@ -170,9 +181,20 @@ def _begin(spent: float, plugins: Sequence[str]) -> None:
         spent: the seconds of plain kernels in the other process: whether loading numba has paid is known by them.
         plugins: the files of plugins that the other process was given.
     """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     running.budget.spent = spent
     if plugins:
         files.give(plugins)
         registry()  # what comes to work on names functions of the files by their modules
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that it works for has ended, killed without a chance to say so."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+
+from shootdown._values.frames import Framed
 
 #: The version of the JSON that results are written as.
 SCHEMA = 1
@@ -153,3 +155,18 @@ class Result:
             "remarks": list(self.remarks),
             **({} if self.patch is None else {"patch": dict(self.patch)}),
         }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Result:
+        """Return the result that `to_dict` wrote; what is not part of the JSON is empty."""
+        names = {field.name for field in attrs.fields(cls)}
+        values = {name: value for name, value in row.items() if name in names}
+        times = {name: Span(**span) for name, span in row["times"].items()}
+        return cls(**{**values, "times": times, "remarks": tuple(row["remarks"])})
+
+
+class Results(list[Result], Framed):
+    """Rows in their order: a list, and a table for pandas and pyarrow."""
+
+    def _framed(self) -> Iterator[dict[str, Any]]:
+        return (row.to_dict() for row in self)

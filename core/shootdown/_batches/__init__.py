@@ -1,0 +1,1 @@
+"""Files that ask many questions at once: sweeps and gates."""

@@ -1,0 +1,115 @@
+"""`shootdown sweep`: many points of one design, and one table of all of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shootdown._cli import _common, _progress
+
+if TYPE_CHECKING:
+    from shootdown._batches.sweep import Sweep
+
+SCHEMA = 1
+
+
+@_common.command("sweep")
+@click.argument("file", metavar="FILE.toml")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Where the table goes: FILE.parquet, .csv or .jsonl; a .csv named like the sweep unless given.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=_common.Whole(1, 256),
+    help="The most processes; one for each CPU that is free unless given.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A Dask scheduler such as tcp://host:8786: its workers run the points.",
+)
+@click.option(
+    "--patch",
+    "patches",
+    metavar="FILE.py",
+    multiple=True,
+    help="A patch that the sweep names: it runs only if it is named here too; may be repeated.",
+)
+@click.option("--again", is_flag=True, help="Throw away the points that are done, and begin anew.")
+@click.option("--check", is_flag=True, help="Only read the sweep, and say how many points it has.")
+@_common.json_option
+def command(
+    file: str,
+    out: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    patches: tuple[str, ...],
+    again: bool,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Run a grid or a sample of programs, kernels, platforms, CPUs, parameters, what-ifs and costs.
+
+    Each finished point is on disk at once, in a journal beside the table. After Ctrl-C, a kill or a crash the same
+    command goes on where it was. The table is the same, byte by byte, however often that happened.
+    """
+    _common.refuse_both("--workers", "--scheduler", workers is not None, scheduler is not None)
+    from shootdown._batches.sweep import swept
+    from shootdown._batches.sweep_file import read_sweep
+    from shootdown._report.sweep import check_lines, lines, summary
+
+    plan = read_sweep(file, patches)
+    if check:
+        if as_json:
+            _common.write_json({"schema": SCHEMA, **summary(plan)})
+        else:
+            for line in check_lines(plan, _common.width()):
+                _common.write_line(line)
+        return
+    target = out if out is not None else f"{Path(file).stem}.csv"
+    total = len(plan.points)
+    count, earlier = 0, 0
+    with _progress.paced(plan.name, "points", total) as say:
+
+        def begun(before: int) -> None:
+            nonlocal count, earlier
+            count = earlier = before
+            if before:
+                _progress.note(f"{before:,} of {total:,} points were done before")
+            say(count, earlier)
+
+        def done(more: int) -> None:
+            nonlocal count
+            count += more
+            say(count, earlier)
+
+        try:
+            found: Sweep = swept(
+                plan,
+                target,
+                workers=workers,
+                scheduler=scheduler,
+                again=again,
+                begun=begun,
+                done=done,
+                say=_progress.note,
+            )
+        except KeyboardInterrupt:
+            click.echo(f"{count:,} of {total:,} points are done; the same command goes on", err=True)
+            raise
+    if found.dropped:
+        click.echo(
+            f"{found.dropped:,} lines of the journal were cut off or damaged: their points were run anew",
+            err=True,
+        )
+    if as_json:
+        _common.write_json({"schema": SCHEMA, **summary(plan, found), "out": os.fspath(target)})
+        return
+    for line in lines(found, _common.width()):
+        _common.write_line(line)
