@@ -1,0 +1,89 @@
+"""The compliance suite for an author's own repository, as a base class for pytest.
+
+    from shootdown.testing import ArchitectureCompliance
+
+    class TestMine(ArchitectureCompliance):
+        architecture = "mine"
+
+`shootdown check mine` checks the same statements; docs/compliance.md has each with its reason. This module itself
+does not need pytest until a test runs: `pip install shootdown[testing]`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from shootdown._compliance.statement import Statement
+    from shootdown._compliance.subject import Subject
+
+__all__ = ["ArchitectureCompliance"]
+
+
+class ArchitectureCompliance:
+    """A test for each statement about one architecture. Subclass it with a name that begins with `Test`.
+
+    A statement that does not apply, or for which there is no evidence, is skipped with the reason: `pytest -ra` shows
+    those.
+
+    Attributes:
+        architecture: its name, or a plugin's or a distribution's, as `shootdown check` takes it.
+        statements: numbers of statements, `1.3`, or of sections, `1`; all if empty.
+        evidence_required: fail where there is no evidence, instead of skipping.
+        long: take larger samples.
+        seed: of everything random.
+    """
+
+    architecture: ClassVar[str] = ""
+    statements: ClassVar[tuple[str, ...]] = ()
+    evidence_required: ClassVar[bool] = False
+    long: ClassVar[bool] = False
+    seed: ClassVar[int] = 1
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Make a test of each statement; pytest calls this when it collects the class."""
+        if "statement" in metafunc.fixturenames:
+            from shootdown._compliance.registry import chosen
+
+            found = chosen(self.statements)
+            metafunc.parametrize("statement", found, ids=[one.number for one in found])
+
+    def test_statement(self, statement: Statement) -> None:
+        """Check one statement about every architecture that the name stands for."""
+        import pytest
+
+        from shootdown._compliance.checking import check
+        from shootdown._values.errors import ShootdownError
+
+        try:
+            subjects = _subjects(self.architecture, self.long, self.seed)
+        except ShootdownError as error:
+            pytest.fail(str(error), pytrace=False)
+        reasons = []
+        for subject in subjects:
+            (outcome,) = check(subject, (statement,))
+            if outcome.findings:
+                pytest.fail(
+                    "\n".join([statement.title, *outcome.findings, f"to do: {statement.todo}"]), pytrace=False
+                )
+            if outcome.unevidenced and self.evidence_required:
+                pytest.fail(
+                    "\n".join([f"no evidence: {statement.title}", *outcome.unevidenced]), pytrace=False
+                )
+            if outcome.word != "shown":
+                reasons.append(f"{outcome.word.upper()}: {'; '.join(outcome.unevidenced) or outcome.why}")
+        if reasons:
+            pytest.skip("; ".join(reasons))
+
+
+@functools.cache
+def _subjects(name: str, long: bool, seed: int) -> tuple[Subject, ...]:
+    """Find what is checked, once for all tests of a class; a refused plugin is an error."""
+    from shootdown._compliance.asked import asked
+    from shootdown._values.errors import ShootdownError
+
+    found = asked(name, long=long, seed=seed)
+    for refused in found.refused:
+        raise ShootdownError("\n".join(refused.findings))
+    return found.subjects
