@@ -11,8 +11,9 @@ import functools
 import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import click
@@ -176,6 +177,23 @@ def write_part(text: str) -> None:
 def write_json(value: Any) -> None:
     """Write a value as JSON to standard output; NaN and infinities are errors."""
     write_line(json.dumps(value, indent=2, allow_nan=False))
+
+
+def write_result(value: Mapping[str, Any]) -> None:
+    """Write a result as JSON that `shootdown report` reads: with the version and the command that made it.
+
+    Args:
+        value: what `schema` and the command's own keys are; the two come after `schema`.
+    """
+    from importlib.metadata import version
+
+    schema, rest = value["schema"], {name: one for name, one in value.items() if name != "schema"}
+    write_json({"schema": schema, "version": version("shootdown"), "command": command_line(), **rest})
+
+
+def command_line() -> str:
+    """Return the command that runs, as a shell takes it."""
+    return shlex.join(("shootdown", *_console.arguments.get()))
 
 
 def write_table(

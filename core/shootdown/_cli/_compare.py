@@ -88,7 +88,7 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _common.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif own is not None:
         _forms.write_report(own, (row.to_dict() for row in done))
     elif form == "markdown" and done:

@@ -14,6 +14,9 @@ PLAIN_WIDTH = 100
 #: Standard output as the command was started with, while one runs: everything else that prints goes elsewhere.
 report: ContextVar[TextIO | None] = ContextVar("report", default=None)
 
+#: What followed the program's name on the command line that runs.
+arguments: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
+
 
 def stream() -> TextIO:
     """Return where the report goes."""

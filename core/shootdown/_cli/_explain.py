@@ -89,7 +89,7 @@ def command(
     if perfetto is not None:
         _write(found, perfetto)
     if as_json:
-        _common.write_json(found.to_dict(events=events))
+        _common.write_result(found.to_dict(events=events))
         return
     for line in explanation(found, _common.width()):
         _common.write_line(line)

@@ -209,7 +209,7 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _common.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif lore:
         again = _lore.command_line(
             "explore",

@@ -86,7 +86,7 @@ def command(
             tried=tried,
         )
     if as_json:
-        _common.write_json({"schema": SCHEMA, **found.to_dict()})
+        _common.write_result({"schema": SCHEMA, **found.to_dict()})
     elif own is not None:
         _forms.write_report(own, found.to_dict()["rows"])
     elif form is not None:

@@ -106,7 +106,7 @@ def command(
             if done[-1].interrupted:
                 break
     if as_json:
-        _common.write_json({"schema": SCHEMA, **_together(done)})
+        _common.write_result({"schema": SCHEMA, **_together(done)})
     else:
         for line in summary_lines(done, _common.width()):
             _common.write_line(line)

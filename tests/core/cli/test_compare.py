@@ -35,7 +35,7 @@ def rows(capsys: pytest.CaptureFixture[str]) -> Rows:
         written = capsys.readouterr()
         assert status == 0, written.err
         document = json.loads(written.out)
-        assert set(document) == {"schema", "rows"}
+        assert set(document) == {"schema", "version", "command", "rows"}
         assert document["schema"] == 1
         found: list[dict[str, object]] = document["rows"]
         return found
