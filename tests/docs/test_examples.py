@@ -57,16 +57,43 @@ def matches(shown: list[str], printed: list[str]) -> bool:
     return True
 
 
+#: Options that name a file to write.
+WRITES = ("--html", "--plot", "--perfetto")
+
+
+def makers(place: str) -> dict[str, str]:
+    """Return the files that commands of a page write with `>`, each with its command."""
+    page = place.rpartition(":")[0]
+    own = [command for other, command, _ in commands() if other.rpartition(":")[0] == page]
+    return {command.rpartition(" > ")[2]: command for command in own if " > " in command}
+
+
+def in_folder(command: str, folder: Path) -> tuple[list[str], Path | None]:
+    """Return the words of a command, with the files that it writes in a folder, and what `>` names."""
+    line, arrow, name = command.split("  #")[0].partition(" > ")
+    words = shlex.split(line)
+    made = {one for _, other, _ in commands() if " > " in other for one in [other.rpartition(" > ")[2]]}
+    for n, word in enumerate(words):
+        if word in made or words[n - 1] in WRITES:
+            words[n] = str(folder / word)
+    return words, folder / name if arrow else None
+
+
 @pytest.mark.parametrize(
     ("place", "command", "shown"), commands(), ids=lambda v: v if isinstance(v, str) else ""
 )
 def test_commands_print_what_the_page_shows(
-    place: str, command: str, shown: list[str], capsys: pytest.CaptureFixture[str]
+    place: str, command: str, shown: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = shlex.split(command.split("  #")[0])
+    words, into = in_folder(command, tmp_path)
+    for maker in (made_by for name, made_by in makers(place).items() if str(tmp_path / name) in words):
+        own, target = in_folder(maker, tmp_path)
+        assert run(own[1:]) == 0
+        target.write_text(capsys.readouterr().out)
     status = run(words[1:])
     printed = capsys.readouterr()
     assert status == 0, (place, printed.err)
+    assert into is None or printed.out
     assert matches(shown, printed.out.splitlines()), (place, printed.out)
 
 

@@ -147,7 +147,7 @@ def _surroundings(command: Command, folder: str) -> Iterator[tuple[io.StringIO, 
     try:
         for name in ("SHOOTDOWN_DISABLE", "SHOOTDOWN_TRACEBACK", "FORCE_COLOR", "NO_COLOR"):
             os.environ.pop(name, None)
-        os.environ.update({"COLUMNS": "100"} | command.environment)
+        os.environ.update({"COLUMNS": "100", "SOURCE_DATE_EPOCH": "1767225600"} | command.environment)
         os.chdir(ROOT)
         sys.argv = ["shootdown", *(word.replace("{out}", folder) for word in command.arguments)]
         sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")

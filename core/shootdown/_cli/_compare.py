@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -13,6 +16,9 @@ from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kern
 from shootdown._questions.simulate import RUNS
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
+
+if TYPE_CHECKING:
+    from shootdown._report.plotting import Picture
 
 
 @_common.command("compare")
@@ -35,6 +41,7 @@ from shootdown._values.workload import Workload
 @click.option(
     "--why-range", is_flag=True, help="A remark on each row names the costs that make its range wide."
 )
+@_forms.plot_option
 @_lore.option
 @_forms.options("csv", "jsonl", "markdown")
 @_common.json_option
@@ -50,6 +57,7 @@ def command(
     patch: str | None,
     draws: int,
     why_range: bool,
+    plot: Path | None,
     lore: bool,
     form: str | None,
     report: str | None,
@@ -112,6 +120,8 @@ def command(
     elif done:
         for line in _lines(chosen, done, _common.width()):
             _common.write_line(line)
+    if done and not interrupted:
+        _forms.draw(functools.partial(_picture, done), plot)
     if interrupted:
         if chosen:
             click.echo(f"{len(done)} of {len(chosen)} rows are done", err=True)
@@ -147,6 +157,13 @@ def _told_of(chosen: list[Case[Workload]]) -> Sequence[Callable[[], object]]:
     from shootdown._report.headline import searches
 
     return searches(chosen)
+
+
+def _picture(done: Sequence[Result]) -> Picture:
+    from shootdown._report.flat import flat
+    from shootdown._report.plot_rows import picture_of_rows
+
+    return picture_of_rows(flat(row.to_dict()) for row in done)
 
 
 def _markdown(chosen: list[Case[Workload]], done: list[Result]) -> list[str]:

@@ -317,11 +317,19 @@ def _mail(done: Sequence[Verdict], command_line: str) -> None:
 
 def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> None:
     """Write the files that were asked for, and say on standard error what became of them."""
-    if html is not None:
-        from shootdown._report.story_page import page
+    if html is not None and done:
+        from importlib.metadata import version
 
+        from shootdown._cli._report import today
+        from shootdown._report.document_html import page
+        from shootdown._report.report import report
+        from shootdown._report.results import Saved
+
+        now = version("shootdown")
+        value = {"rows": [row.to_dict() for row in done]}
+        saved = Saved("explore", value, "this run", _common.command_line(), now)
         with replacing(html) as stream:
-            stream.write(page(done))
+            stream.write(page(report([saved], version=now, date=today())))
         click.echo(f"{html}: {len(done)} row{'s' if len(done) != 1 else ''}", err=True)
     if perfetto is not None:
         told = next((row for row in done if row.story is not None and row.verdict == "bug"), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from shootdown._cli import _common
 from shootdown._values.errors import ShootdownError, typed
 
 if TYPE_CHECKING:
+    from shootdown._report.plotting import Picture
     from shootdown._values.report import Report
 
 _HELP = {
@@ -18,6 +20,15 @@ _HELP = {
     "jsonl": "A line of JSON for each row.",
     "markdown": "A Markdown table.",
 }
+
+
+def _picture(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a picture that can't be written before the command begins."""
+    if path is not None:
+        from shootdown._report.picture_files import check_picture
+
+        check_picture(path)
+    return path
 
 
 def options(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -33,6 +44,25 @@ def options(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return function
 
     return decorate
+
+
+plot_option = click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=_picture,
+    help="Draw a picture too: FILE.svg, .png or .html (needs the extra `plots`).",
+)
+
+
+def draw(make: Callable[[], Picture], path: Path | None) -> None:
+    """Draw the picture of a command where one is asked for, and say on standard error where it is."""
+    if path is None:
+        return
+    from shootdown._report.picture_files import write_picture
+
+    write_picture(make(), path)
+    click.echo(f"{path}: a picture", err=True)
 
 
 def refuse_two(form: str | None, as_json: bool, lore: bool = False, report: str | None = None) -> None:

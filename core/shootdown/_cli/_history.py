@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shootdown._cli import _common, _forms, _lore, _progress
 from shootdown._values.verdict import NO_ANSWER
+
+if TYPE_CHECKING:
+    from shootdown._questions.history import History
+    from shootdown._report.plotting import Picture
 
 SCHEMA = 1
 
@@ -31,6 +38,7 @@ SCHEMA = 1
 @_common.patch_option
 @click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM is explored.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
+@_forms.plot_option
 @_lore.option
 @_forms.options("csv", "jsonl")
 @_common.json_option
@@ -45,6 +53,7 @@ def command(
     patch: str | None,
     verdict: bool,
     advise: bool,
+    plot: Path | None,
     lore: bool,
     form: str | None,
     report: str | None,
@@ -114,5 +123,12 @@ def command(
         else:
             for line in text:
                 _common.write_line(line)
+    _forms.draw(functools.partial(_picture, found), plot)
     if any(row.outcome.verdict in NO_ANSWER for row in found.rows):
         raise click.exceptions.Exit(_common.UNANSWERED)
+
+
+def _picture(found: History) -> Picture:
+    from shootdown._report.plot_history import picture_of_history
+
+    return picture_of_history(found.to_dict())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _forms, _progress
 from shootdown._evidence.judging import Row, reproduce
 from shootdown._evidence.predicting import check
 from shootdown._evidence.reading import read_claims
@@ -28,6 +28,7 @@ from shootdown._report.evidence import lines, markdown, summary
     type=click.Path(path_type=Path),
     help="Draw the curves as SVG files there (needs the extra `plots`).",
 )
+@_forms.plot_option
 @click.option(
     "--draws",
     metavar="N",
@@ -42,6 +43,7 @@ def command(
     file: str | None,
     as_markdown: bool,
     pictures: Path | None,
+    plot: Path | None,
     draws: int,
     jobs: int | None,
     as_json: bool,
@@ -71,6 +73,10 @@ def command(
         from shootdown._report.evidence_pictures import draw
 
         draw(found, pictures)
+    if plot is not None and found and not interrupted:
+        from shootdown._report.evidence_pictures import picture
+
+        _forms.draw(functools.partial(picture, found), plot)
     if as_json:
         _common.write_json({"schema": 1, "summary": summary(found), "rows": [row.to_dict() for row in found]})
     elif found:

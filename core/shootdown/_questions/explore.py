@@ -92,6 +92,7 @@ class Verdict:
             "reason": self.reason,
             "remarks": list(self.remarks),
             "reached": sorted(self.reached),
+            "sentence": self.story.sentence if self.story else None,
             **({} if self.patch is None else {"patch": dict(self.patch)}),
         }
 

@@ -14,6 +14,8 @@ from shootdown._traces.source import Source
 from shootdown._values.errors import ShootdownError
 
 _MOST = 1 << 20
+#: Keys of what compare, explain, history and hunt print with --json.
+_RESULTS = (b'"workload"', b'"ledger"', b'"advice"', b'"findings"')
 _FUNCTION = re.compile(rb"^(?:def|class|from|import|@)\s*\w", re.MULTILINE)
 #: What images of memory begin with that are no raw ones.
 _IMAGES = (
@@ -84,6 +86,8 @@ def _program(name: str) -> tuple[str, str] | None:
 def _json(name: str, start: bytes) -> tuple[str, str] | None:
     if b'"scenario"' in start and b'"rows"' in start:
         return "a saved story", f"shootdown explore --replay {name}"
+    if b'"schema"' in start and any(key in start for key in _RESULTS):
+        return "a saved result", f"shootdown report {name}"
     try:
         row = json.loads(start.split(b"\n", 1)[0])
     except (ValueError, RecursionError):

@@ -100,6 +100,7 @@ class Finding:
             "platform": self.platform,
             "kernel": self.kernel,
             "invariant": self.invariant,
+            "sentence": self.verdict.story.sentence if self.verdict.story else None,
             "program": self.sketch.tables(),
             "calls": self.sketch.said,
             "explore": self.command,

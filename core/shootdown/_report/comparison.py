@@ -11,7 +11,7 @@ from shootdown._report import flat
 from shootdown._report.first_of_all import first_of_all
 from shootdown._report.interrupted import who_was_interrupted
 from shootdown._report.naming import grouped, identity, name_of, named, sizes_vary, title
-from shootdown._report.text import Column, estimate, exact, lay_out, paragraph, widths
+from shootdown._report.text import SOFT_HYPHEN, Column, estimate, exact, lay_out, paragraph, widths
 from shootdown._values.result import COUNTS, Result
 
 #: Counts that a table shows unless all rows have 0, with their headings.
@@ -110,6 +110,66 @@ def comparison(
     return lines
 
 
+def table_lines(rows: Sequence[Result], width: int) -> list[str]:
+    """Write the table of a comparison alone, or one fact a line where none fits."""
+    shape, columns, cells = _fitting(rows, width, (), _Footnotes())
+    texts = [row for row in cells if not isinstance(row, str)]
+    chosen = widths(columns, texts, width, hyphenate=shape.hyphenate)
+    if chosen is None:
+        return _cards(rows, width)
+    if not any(row.supported for row in rows):
+        return "\n".join(map(str, cells)).split("\n")
+    return lay_out(columns, cells, chosen, hyphenate=shape.hyphenate)
+
+
+@attrs.frozen
+class Parts:
+    """A comparison in parts, for pages.
+
+    Args:
+        title: what the rows have in common.
+        answer: what tells most, or empty.
+        headings: of the columns.
+        cells: a row of cells each, or a text across all columns.
+        right: numbers of the columns whose cells are numbers.
+        legend: what the columns mean.
+        notes: the remarks, with the numbers that cells name.
+    """
+
+    title: str
+    answer: str
+    headings: Sequence[str]
+    cells: Sequence[Sequence[str] | str]
+    right: frozenset[int]
+    legend: Sequence[str]
+    notes: Sequence[str]
+
+
+def parts(
+    rows: Sequence[Result], *, defaults: Mapping[str, Any] | None = None, shown_always: Sequence[str] = ()
+) -> Parts:
+    """Return a comparison in parts.
+
+    Args:
+        rows, defaults, shown_always: as for `comparison`.
+    """
+    notes = _Footnotes()
+    marks = [notes.marks(row) for row in rows]
+    columns, cells = _table(rows, marks, _Shape(False, False), shown_always, _NO_WIDTH)
+    legend = (
+        _legend(rows, columns, _Shape(False, False), _NO_WIDTH) if any(row.supported for row in rows) else ()
+    )
+    return Parts(
+        title=title(rows, _NO_WIDTH, defaults or {})[0],
+        answer="".join(first_of_all(rows, _NO_WIDTH)),
+        headings=[column.heading.replace(SOFT_HYPHEN, "") for column in columns],
+        cells=cells,
+        right=frozenset(n for n, column in enumerate(columns) if column.right),
+        legend=legend,
+        notes=notes.lines(_NO_WIDTH),
+    )
+
+
 def markdown(
     rows: Sequence[Result], *, defaults: Mapping[str, Any] | None = None, shown_always: Sequence[str] = ()
 ) -> list[str]:
@@ -120,18 +180,15 @@ def markdown(
     """
     if not rows:
         return []
-    notes = _Footnotes()
-    marks = [notes.marks(row) for row in rows]
-    columns, cells = _table(rows, marks, _Shape(False, False), shown_always, _NO_WIDTH)
-    lines = [*title(rows, _NO_WIDTH, defaults or {}), *first_of_all(rows, _NO_WIDTH)]
-    empty = [""] * (len(columns) - 1)
+    found = parts(rows, defaults=defaults, shown_always=shown_always)
+    lines = [found.title, "", *([found.answer, ""] if found.answer else [])]
+    empty = [""] * (len(found.headings) - 1)
     lines += flat.markdown(
-        [column.heading for column in columns],
-        [[cell, *empty] if isinstance(cell, str) else cell for cell in cells],
+        found.headings, [[cell, *empty] if isinstance(cell, str) else cell for cell in found.cells]
     )
-    if any(row.supported for row in rows):
-        lines += ["", *(f"- {line}" for line in _legend(rows, columns, _Shape(False, False), _NO_WIDTH))]
-    return [*lines, *(f"- {remark}" for remark in notes.lines(_NO_WIDTH))]
+    if found.legend:
+        lines += ["", *(f"- {line}" for line in found.legend)]
+    return [*lines, *(f"- {remark}" for remark in found.notes)]
 
 
 class _Footnotes:

@@ -10,13 +10,13 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO, cast
 
 from shootdown._values.errors import ShootdownError
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
+def replacing(path: Path, *, packed: bool = False) -> Iterator[io.TextIOWrapper]:
     """Write a file of text beside the one that may be there, and put it in its place when all is written.
 
     A device or a pipe is written as it is.
@@ -50,7 +50,18 @@ def replacing(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
         raise ShootdownError(f"{path} can't be written: {error.strerror or error}") from None
 
 
-def _opened(path: Path, packed: bool, how: str = "w") -> TextIO:
+@contextlib.contextmanager
+def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file of bytes as `replacing` writes one of text.
+
+    Raises:
+        ShootdownError: it can't be written. What was there is as it was.
+    """
+    with replacing(path) as stream:
+        yield cast("IO[bytes]", stream.buffer)
+
+
+def _opened(path: Path, packed: bool, how: str = "w") -> io.TextIOWrapper:
     raw = gzip.GzipFile(path, f"{how}b", 6) if packed else path.open(f"{how}b")
     return io.TextIOWrapper(raw, encoding="utf-8")
 

@@ -195,13 +195,16 @@ def _turns(row: Span, rows: Sequence[Span]) -> bool:
 
 
 def _counts(rows: Sequence[Span]) -> list[str]:
-    """Choose the counts to show: those that differ, or if none does the most telling that are not 0."""
-    names = [name for name in COUNTS if any(name in row.outcome.counts for row in rows)]
-    differing = [name for name in names if len({row.outcome.counts.get(name) for row in rows}) > 1]
-    if differing:
-        return differing
-    there = [name for name in names if any(row.outcome.counts.get(name) for row in rows)]
-    return sorted(sorted(there, key=_rank)[:5], key=names.index)
+    """Choose the counts to show, in the order of results."""
+    there = [row.outcome.counts for row in rows]
+    return sorted(telling(there), key=list(COUNTS).index)
+
+
+def telling(rows: Sequence[Mapping[str, int]]) -> list[str]:
+    """Return the counts that differ between rows, or if none does five that are not 0, the most telling first."""
+    names = sorted((name for name in COUNTS if any(name in row for row in rows)), key=_rank)
+    differing = [name for name in names if len({row.get(name) for row in rows}) > 1]
+    return differing or [name for name in names if any(row.get(name) for row in rows)][:5]
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -62,7 +62,7 @@ def mail(lines: Iterable[str], command: str, width: int) -> Iterator[str]:
         blank = not text
     if not blank:
         yield ""
-    yield from _continued(command, width)
+    yield from continued(command, width)
 
 
 def _narrow(text: str, width: int) -> list[str]:
@@ -72,7 +72,8 @@ def _narrow(text: str, width: int) -> list[str]:
     return wrap(text, width, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True)
 
 
-def _continued(command: str, width: int) -> list[str]:
+def continued(command: str, width: int) -> list[str]:
+    """Write a command; where it is longer than a line, backslashes continue it."""
     if len(command) <= width:
         return [ascii_only(command)]
     words = [shlex.quote(word) for word in shlex.split(command)]

@@ -1,4 +1,4 @@
-"""Stories of bugs as one self-contained HTML page: lanes as columns, with a light and a dark theme."""
+"""The story of a bug as HTML: lanes as columns, or on a narrow screen one column in which each step names its CPU."""
 
 from __future__ import annotations
 
@@ -6,90 +6,57 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from shootdown._report.lanes import blocks, shown
-from shootdown._values.verdict import BUG, LIVELOCK, SAFE
+from shootdown._report.lanes import blocks
 
 if TYPE_CHECKING:
     from shootdown._explore.story import Line, Story
-    from shootdown._questions.explore import Verdict
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2129; --soft: #5f6875; --paper: #ffffff; --card: #f5f6f8;
-  --rule: #d7dbe0; --bad: #b3261e; --bad-paper: #fdecea; --good: #1b6e3c; --change: #2a5db0; --agent: #8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --soft: #9aa4b2; --paper: #14171c; --card: #1e2229;
-  --rule: #363c46; --bad: #ff8a80; --bad-paper: #3a1f1e; --good: #7bd39b; --change: #8fb8ff; --agent: #e3b567; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 110rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 1.5rem; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-p { margin: .3rem 0; max-width: 62rem; }
-code { font: .92em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
-.verdict { font-weight: 700; text-transform: uppercase; letter-spacing: .03em; }
-.bug { color: var(--bad); } .safe { color: var(--good); }
-.facts { color: var(--soft); }
+STYLE = """
 .promise { border-left: 4px solid var(--bad); padding: .4rem .8rem; margin: .8rem 0; background: var(--bad-paper); }
-.scroll { overflow-x: auto; margin-top: 1rem; }
-table { border-collapse: collapse; width: 100%; table-layout: fixed; }
-th { position: sticky; top: 0; background: var(--paper); text-align: left; padding: .4rem .6rem; font-weight: 600;
-  border-bottom: 2px solid var(--rule); }
-th small { display: block; font-weight: 400; color: var(--soft); }
-th.number { width: 3rem; } th.lane { min-width: 15rem; }
-td { vertical-align: top; padding: .25rem .6rem; border-left: 1px solid var(--rule); }
-td.number { border-left: 0; color: var(--soft); text-align: right; font-variant-numeric: tabular-nums; }
+.story { table-layout: fixed; width: 100%; }
+.story th { position: sticky; top: 0; background: var(--paper); text-align: left; padding: .4rem .6rem;
+  font-weight: 600; border-bottom: 2px solid var(--rule); }
+.story th small { display: block; font-weight: 400; color: var(--soft); }
+.story th.number { width: 3rem; }
+.story td { vertical-align: top; padding: .25rem .5rem; border-left: 1px solid var(--rule); }
+.story td.number { border-left: 0; color: var(--soft); text-align: right; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
+.lanes-many { max-height: 85vh; overflow: auto; } .lanes-many .story { min-width: 64rem; font-size: .9em; }
 .step { background: var(--card); border-radius: 6px; padding: .35rem .6rem; overflow-wrap: anywhere; }
+.step b { display: none; }
 .step p { margin: 0; } .step p + p { margin-top: .25rem; }
 .step ul + p { margin-top: .25rem; }
 .step ul { margin: .1rem 0 0; padding-left: 1.1rem; color: var(--change); }
 .step li { list-style: "→ "; }
+.step small { color: var(--soft); }
 .agent { color: var(--agent); font-weight: 600; }
 tr.bad .step { background: var(--bad-paper); outline: 2px solid var(--bad); }
 tr.bad td.number { color: var(--bad); font-weight: 700; }
+@media (max-width: 48rem) { .lanes-many { max-height: none; }
+  .lanes-many .story, .story { min-width: 0; display: block; }
+  .story thead { display: none; } .story tbody, .story tr { display: block; }
+  .story td { display: none; border: 0; padding: .15rem 0; }
+  .story td.number { display: inline-block; width: 2.4rem; padding-right: .5rem; }
+  .story td.on { display: inline-block; width: calc(100% - 2.6rem); } .story tr { margin: .25rem 0; }
+  .step b { display: inline; margin-right: .4rem; } .step p { display: inline; } .step p + p { display: block; } }
+@media print { .lanes-many { max-height: none; overflow: visible; } .lanes-many .story { min-width: 0; font-size: 8pt; }
+  .story th { position: static; } .step { padding: .1rem .3rem; outline-offset: -2px; border: 1px solid var(--rule); } }
 """
+#: Above so many lanes, the table of a story scrolls below its headings.
+_FEW_LANES = 4
 
 
-def page(rows: Sequence[Verdict]) -> str:
-    """Write the page.
-
-    Args:
-        rows: verdicts, bugs with their stories.
-    """
-    names = list(dict.fromkeys(row.scenario for row in rows))
-    title = escape(f"Can it go wrong? {', '.join(names)}" if names else "Can it go wrong?")
-    body = "\n".join(_row(row) for row in rows)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _row(row: Verdict) -> str:
-    kind = {SAFE: "safe", BUG: "bug", LIVELOCK: "bug"}.get(row.verdict, "other")
-    heading = escape(f"{row.scenario} on {row.arch} {row.platform}, kernel {row.kernel}: ")
-    parts = [f'<h2>{heading}<span class="verdict {kind}">{escape(row.verdict)}</span></h2>']
-    chosen = [f"{name}={shown(value)}" for name, value in row.parameters.items()]
-    chosen += [f"--set {name}={value}" for name, value in row.set.items()]
-    facts = (
-        [f"{row.states:,} states, {row.transitions:,} transitions, depth {row.depth}"] if row.states else []
-    )
-    facts += [", ".join(chosen)] if chosen else []
-    facts += [text for text in (row.reason, *row.remarks) if text]
-    parts += [f'<p class="facts">{escape(fact)}</p>' for fact in facts]
-    if row.story is not None:
-        parts.append(_story(row.story))
-    return "\n".join(parts)
-
-
-def _story(story: Story) -> str:
+def story_html(story: Story) -> str:
+    """Write a story; all of its text is escaped."""
     movers = sorted({atom.cpu for line in story.lines for atom in line.atoms})
     heads = "".join(
-        f'<th class="lane">CPU {cpu}<small>{escape(story.lanes[cpu])}</small></th>' for cpu in movers
+        f'<th class="lane" scope="col">CPU {cpu}<small>{escape(story.lanes[cpu])}</small></th>'
+        for cpu in movers
     )
     body = "\n".join(_line(line, movers) for line in story.lines)
     still = [cpu for cpu in range(len(story.lanes)) if cpu not in movers]
     rest = "".join(
-        f'<p class="facts">CPU {cpu} {escape(f"({story.lanes[cpu]}) " if story.lanes[cpu] else "")}takes no step.</p>'
+        f'<p class="soft">CPU {cpu} {escape(f"({story.lanes[cpu]}) " if story.lanes[cpu] else "")}takes no step.</p>'
         for cpu in still
     )
     promise = (
@@ -98,9 +65,11 @@ def _story(story: Story) -> str:
         else (f"<strong>{escape(story.invariant)}</strong>")
     )
     ending = "".join(f"<br>✗ {escape(text)}" for text in story.ending)
+    many = " lanes-many" if len(movers) > _FEW_LANES else ""
     return (
         f'<p class="promise">{promise}{ending}</p>\n{rest}'
-        f'<div class="scroll"><table>\n<thead><tr><th class="number"></th>{heads}</tr></thead>\n'
+        f'<div class="scroll{many}" tabindex="0" role="region" aria-label="story"><table class="story">\n'
+        f'<thead><tr><th class="number"><span aria-label="step">#</span></th>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
@@ -109,7 +78,7 @@ def _line(line: Line, movers: Sequence[int]) -> str:
     rows = []
     for part, (cpu, block) in enumerate(blocks(line)):
         step = "".join(
-            f'<p title="{escape(phrase.file)}">{_words(phrase.text, line.who)}</p>'
+            f"<p{_title(phrase.file)}>{_words(phrase.text, line.who)}</p>"
             + (
                 f"<ul>{''.join(f'<li>{escape(change)}</li>' for change in phrase.changed)}</ul>"
                 if phrase.changed
@@ -118,11 +87,19 @@ def _line(line: Line, movers: Sequence[int]) -> str:
             for phrase in block
         )
         cells = "".join(
-            f"<td>{f'<div class=step>{step}</div>' if mover == cpu else ''}</td>" for mover in movers
+            f'<td class="on"><div class="step"><b>CPU {cpu}</b>{step}</div></td>'
+            if mover == cpu
+            else "<td></td>"
+            for mover in movers
         )
         number = "" if part else f"{'✗ ' if line.bad else ''}{line.number}"
-        rows.append(f'<tr{" class=bad" if line.bad else ""}><td class="number">{number}</td>{cells}</tr>')
+        row = '<tr class="bad">' if line.bad else "<tr>"
+        rows.append(f'{row}<td class="number">{number}</td>{cells}</tr>')
     return "\n".join(rows)
+
+
+def _title(file: str) -> str:
+    return f' title="{escape(file)}"' if file else ""
 
 
 def _words(text: str, who: str) -> str:

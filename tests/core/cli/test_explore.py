@@ -86,7 +86,7 @@ def test_json_has_a_row_for_each_combination_with_all_that_the_issue_names(
     ]
     for row in found:
         assert list(row)[: len(KEYS)] == KEYS
-        assert set(row) == {*KEYS, "reason", "remarks", "reached"}
+        assert set(row) == {*KEYS, "reason", "remarks", "reached", "sentence"}
         assert row["parameters"] == {"sharers": 2, "path": "munmap", "lazy": False}
         assert (row["story"] == []) == (row["verdict"] == "safe")
     story = found[0]["story"]
@@ -234,14 +234,15 @@ def test_the_page_needs_nothing_else_and_has_a_column_for_each_lane(
     assert str(path) in errors
     page = path.read_text()
     assert page.startswith("<!doctype html>")
-    assert not re.search(r"(?:src|href)=|url\(|@import|https?:", page)
+    assert not re.search(r"src=|url\(|@import|<link|http:", page)
+    assert all(to.startswith("https://git.kernel.org/") for to in re.findall(r'href="([^#"]+)"', page))
     assert "prefers-color-scheme: dark" in page
-    assert re.findall(r'<th class="lane">(CPU \d)<small>([^<]*)', page) == [
+    assert re.findall(r'<th class="lane" scope="col">(CPU \d)<small>([^<]*)', page) == [
         ("CPU 0", "A: munmap"),
         ("CPU 1", "A: GUP-fast"),
         ("CPU 2", "B: keeps the table"),
     ]
-    assert page.count("<tr class=bad>") == 1
+    assert page.count('<tr class="bad">') == 1
     assert page.count("<tr") == page.count("</tr>")
 
 
