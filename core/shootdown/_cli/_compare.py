@@ -160,8 +160,8 @@ def _told_of(chosen: list[Case[Workload]]) -> Sequence[Callable[[], object]]:
 
 
 def _picture(done: Sequence[Result]) -> Picture:
-    from shootdown._report.flat import flat
     from shootdown._report.plot_rows import picture_of_rows
+    from shootdown._values.frames import flat
 
     return picture_of_rows(flat(row.to_dict()) for row in done)
 

@@ -237,7 +237,7 @@ def _draw_time(axis: Any, curves: Sequence[_Curve], looks: Mapping[str, Any]) ->
         if len(spans) == len(curve.rows):
             scaled = [(one.low / unit, one.likely / unit, one.high / unit) for one in spans]
             _band(axis, curve, scaled, looks[curve.name])
-    axis.set_title("elapsed, and its range", fontsize="medium")
+    axis.set_title("elapsed, with its 80 % interval", fontsize="medium")
     axis.set_ylabel(f"{name}, an estimate")
     axis.set_ylim(bottom=_BELOW * axis.get_ylim()[1])
 
@@ -303,7 +303,7 @@ def _draw_spans(axis: Any, spans: Sequence[Span | None], heights: Sequence[int])
                 [span.low / unit, span.high / unit], [height] * 2, color=COLOURS[0], linewidth=5, alpha=0.35
             )
             axis.plot(span.likely / unit, height, "o", color=COLOURS[0], markersize=5)
-    axis.set_title("Elapsed, an estimate: likely, with its range", fontsize="medium")
+    axis.set_title("Elapsed, an estimate: likely, with its 80 % interval", fontsize="medium")
     axis.set_xlabel(name)
     axis.set_xlim(left=0)
     axis.grid(axis="y", visible=False)

@@ -10,12 +10,12 @@ from shootdown._plugins.registry import registry
 from shootdown._report.assumptions import assumptions
 from shootdown._report.comparison import Parts, parts, table_lines
 from shootdown._report.document import Bar, Bars, Block, Drawing, Facts, Heading, Table, Text
-from shootdown._report.flat import flat
 from shootdown._report.naming import label
 from shootdown._report.plotting import drawable
 from shootdown._report.results import result_of
 from shootdown._report.text import about, estimate, exact
 from shootdown._values.errors import ShootdownError
+from shootdown._values.frames import flat
 from shootdown._values.result import Result
 
 #: A page has no more bars.

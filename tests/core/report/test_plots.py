@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.core.report.values import result, span
 
-from shootdown._report.flat import flat
 from shootdown._report.picture_files import check_picture, write_picture
 from shootdown._report.plot_history import picture_of_history
 from shootdown._report.plot_rows import picture_of_rows
 from shootdown._report.plotting import COLOURS, MOST_LINES, styles, svg
 from shootdown._values.errors import ShootdownError
+from shootdown._values.frames import flat
 
 pytest.importorskip("matplotlib")
 
