@@ -58,7 +58,7 @@ def _facts(rows: Sequence[Mapping[str, Any]], timed: bool) -> Iterator[str]:
         yield f"What if: --set {name}={value}; no kernel or platform is like that by itself."
     if timed:
         yield "Counts are exact for the program as it is written, except where a remark says that timing decides."
-        yield "Times are estimates: a likely value, and what 80 % of the draws of all costs from their ranges lie within."
+        yield "Times are estimates: likely, and what 80 % of the draws of all costs from their ranges lie within."
         yield from _of_costs({(str(row["arch"]), str(row["platform"])) for row in rows})
     else:
         yield "SAFE is said only of the orders of steps that the search reached; a bug has its story."
