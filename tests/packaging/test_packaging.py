@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.core.plugins.skeletons import NEW
 
 # Venvs, pip and builds of wheels; test_what_is_published.py looks at what they are made from.
 pytestmark = pytest.mark.long
@@ -109,6 +110,31 @@ def test_a_third_partys_distribution_brings_its_architecture(with_plugin: Path, 
     assert "riscv" in json.dumps(row)
     where = run(python, "-c", "import shootdown_riscv; print(shootdown_riscv.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(with_plugin)
+
+
+@pytest.mark.parametrize(("name", "options"), NEW.items())
+def test_a_new_plugin_is_built_installed_and_checked(
+    name: str, options: tuple[str, ...], installed: Path, tmp_path: Path
+) -> None:
+    """As a person does it: from the wheel of shootdown alone, in an environment of its own."""
+    env = tmp_path / "env"
+    run(sys.executable, "-m", "venv", env, cwd=tmp_path)
+    there = next((installed / "env").glob("lib/python*/site-packages"))
+    (next(env.glob("lib/python*/site-packages")) / "installed.pth").write_text(f"{there}\n")
+    python, pip = (
+        env / "bin" / "python",
+        (env / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"),
+    )
+    ask = "import sys; from shootdown._cli import main; sys.argv[0] = 'shootdown'; main()"
+    run(python, "-c", ask, "new", name, *options, cwd=tmp_path)
+    folder = tmp_path / f"shootdown-{name}"
+    run(*pip, "install", "--no-build-isolation", "./" + folder.name, "pytest", cwd=tmp_path)
+    (package,) = folder.glob("src/*")
+    package.rename(tmp_path / "hidden")  # what is installed is tried, not this folder
+    checked = f"shootdown-{name}" if "--kind" in options else name
+    printed = run(python, "-c", ask, "check", checked, cwd=tmp_path)
+    assert f"shootdown check {checked}" in printed
+    assert " passed" in run(python, "-m", "pytest", "-q", cwd=folder)
 
 
 def test_without_the_third_party_its_architecture_is_not_there(installed: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "reproduce": "Compare published measurements with what the model says.",
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
+    "new": "Write a plugin of your own, to be edited.",
     "plugins": "List the plugins that are loaded, and why others are not.",
     "check": "Check a plugin: what every architecture must hold to.",
 }

@@ -101,6 +101,7 @@ def _subjects(installed: Registry, plugin: Plugin, long: bool, seed: int) -> Ite
 def _unchecked(plugin: Plugin) -> str:
     parts = [f"workload {value.name}" for value in plugin.workloads]
     parts += [f"scenario {value.name}" for value in plugin.scenarios]
+    parts += [f"report {value.name}" for value in plugin.reports]
     return (
         f"vetted when {plugin.origin} was loaded, and not checked further: {', '.join(parts)}"
         if parts
