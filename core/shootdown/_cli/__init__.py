@@ -114,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(error.format_message())
     except (KeyboardInterrupt, click.Abort):
-        _say("shootdown: interrupted")
+        _say(f"shootdown: interrupted{_where()}")
         return INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED
@@ -238,6 +238,22 @@ def _plugins_fault(error: BaseException) -> str | None:
     return (
         f"plugin {origin} failed: {one_line(error)}\nat {place}; {ASKED_FOR_TRACEBACK}=1 shows the traceback"
     )
+
+
+def _where() -> str:
+    """Say in whose code a command was interrupted; nothing if it was core's."""
+    if "shootdown._plugins.patience" not in sys.modules:
+        return ""
+    from shootdown._plugins.patience import interrupted
+    from shootdown._plugins.registry import loaded
+
+    found = interrupted()
+    if found is None:
+        return ""
+    what, site = found
+    installed = loaded()
+    origin = None if installed is None else installed.origin_of(site.package)
+    return f" in {what if origin is None else f'plugin {origin}'}, {site}"
 
 
 def _fail(message: str) -> int:

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from shootdown._cli import _common
 from shootdown._plugins.installed import Origin, Plugin, Registry
 from shootdown._plugins.registry import registry
+
+#: The exit status where a plugin was refused.
+REFUSED = 1
 
 
 @_common.command("plugins")
 @_common.json_option
 def command(as_json: bool) -> None:
-    """List the plugins that are loaded, and why others are not."""
+    """List the plugins that are loaded, and why others are not.
+
+    The exit status is 1 if a plugin was refused that nobody has disabled.
+    """
     installed = registry()
+    refused = any(one.kind != "disabled" for one in installed.refusals)
     if as_json:
         _common.write_json(to_dict(installed))
-        return
+    else:
+        _write(installed)
+    if refused:
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _write(installed: Registry) -> None:
     _common.write_table(
         ("plugin", "distribution", "version", "provides"),
         [

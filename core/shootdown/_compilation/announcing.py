@@ -28,9 +28,17 @@ def watch(watcher: Callable[[], None]) -> None:
     _watchers[:] = [watcher]
 
 
+def also_watch(watcher: Callable[[], None]) -> None:
+    """Call a function between the parts of long work besides, as long as the process lives."""
+    _constant.append(watcher)
+
+
+_constant: list[Callable[[], None]] = []
+
+
 def tick() -> None:
     """Say that a part of long work is done."""
-    for watcher in _watchers:
+    for watcher in (*_constant, *_watchers):
         watcher()
 
 

@@ -33,6 +33,12 @@ def check() -> None:
         raise AbandonedError
 
 
+def abandonment() -> threading.Event | None:
+    """Return what is set when nobody waits for this thread's work any more; None if it is nobody's piece of work."""
+    found: threading.Event | None = getattr(_here, "abandoned", None)
+    return found
+
+
 def cores() -> int:
     """Return how many CPUs this process may run on."""
     try:

@@ -10,9 +10,9 @@ from shootdown._machine import ops as o
 from shootdown._machine.courses import reachable, rows_of
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
-from shootdown._machine.sites import mistake
 from shootdown._machine.steps.table import STEPS
 from shootdown._values.errors import shown
+from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
     from shootdown._explore.problem import Problem

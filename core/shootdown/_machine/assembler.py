@@ -27,8 +27,8 @@ from shootdown._machine.builders import Builders
 from shootdown._machine.checks import as_written, cost_number
 from shootdown._machine.functions import Functions
 from shootdown._machine.label import Label
-from shootdown._machine.sites import Site, caller, mistake
 from shootdown._values.errors import ShootdownError
+from shootdown._values.sites import Site, caller, mistake
 
 if TYPE_CHECKING:
     import numpy as np

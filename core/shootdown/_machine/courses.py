@@ -13,10 +13,10 @@ from typing import NamedTuple
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code, Derived
 from shootdown._machine.checks import Sizes, lies_between, wrong
-from shootdown._machine.sites import Site, mistake
 from shootdown._machine.steps.cells import Of
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use
 from shootdown._machine.steps.table import ROWS, STEPS, steps_that
+from shootdown._values.sites import Site, mistake
 
 _LABELS = {row.number: row.first(Kind.LABEL) for row in ROWS if row.first(Kind.LABEL)}
 _ENDS = steps_that(lambda row: row.ends)

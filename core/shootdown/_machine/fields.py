@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.sites import mistake
 from shootdown._values.errors import nearest, shown
 from shootdown._values.patch import CPU, MACHINE, Field
+from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler, Branch

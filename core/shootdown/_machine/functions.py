@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from shootdown._machine.fields import THIS_MM, Fields, PlacedField, ThisMm
-from shootdown._machine.sites import beginning, mistake, raised
 from shootdown._values.errors import ShootdownError, nearest, one_line, shown
+from shootdown._values.sites import beginning, mistake, raised
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler

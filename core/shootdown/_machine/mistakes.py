@@ -10,10 +10,10 @@ from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Code
 from shootdown._machine.layout import T_CPU, T_PC, T_REG, TASK_CELLS, Layout
-from shootdown._machine.sites import mistake
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS
 from shootdown._values.errors import ShootdownError
+from shootdown._values.sites import mistake
 
 _WORDS = {
     o.NO_SLOT: "register SLOT names no PUD entry",

@@ -35,7 +35,6 @@ from shootdown._machine.layout import (
     set_cpu,
 )
 from shootdown._machine.machine import Machine
-from shootdown._machine.sites import Site, caller, mistake, raised
 from shootdown._mm.calls import Calls
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
@@ -43,6 +42,7 @@ from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.patch import CPU, MACHINE, MM
+from shootdown._values.sites import Site, caller, mistake, raised
 
 if TYPE_CHECKING:
     import numpy.typing as npt

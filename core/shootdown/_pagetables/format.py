@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import attrs
 
@@ -16,6 +16,7 @@ from shootdown._pagetables.format_examples import AddressExample, AnyExample, Ex
 from shootdown._pagetables.format_parts import (
     EVERY_ACCESS,
     USER_READ,
+    WORD,
     Access,
     Attribute,
     BitField,
@@ -39,7 +40,9 @@ from shootdown._pagetables.format_parts import (
     resolve_settings,
 )
 from shootdown._pagetables.format_problems import problems
+from shootdown._values.checked import Between, checked
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.sites import mistake
 
 __all__ = [
     "EVERY_ACCESS",
@@ -72,7 +75,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen(cache_hash=True, field_transformer=checked)
 class Format:
     """A page-table format.
 
@@ -117,8 +120,8 @@ class Format:
     name: str
     summary: str
     levels: tuple[Level, ...]
-    page_shift: int
-    va_bits: int
+    page_shift: Annotated[int, Between(6, 48)]
+    va_bits: Annotated[int, Between(7, 64)]
     present: Test
     address: tuple[Piece, ...]
     attributes: tuple[Attribute, ...]
@@ -128,15 +131,15 @@ class Format:
     big_endian: bool = False
     points_to_table: Test = Test(0, 0)
     va_upper: Literal["sign", "either", "zero"] = "sign"
-    va_ignored: int = 0
-    root_mask: int = bits(12, 63)
-    next_bits: int = 0
+    va_ignored: Annotated[int, Between(0, WORD)] = 0
+    root_mask: Annotated[int, Between(0, WORD)] = bits(12, 63)
+    next_bits: Annotated[int, Between(0, WORD)] = 0
     reserved: tuple[Reserved, ...] = ()
     refused: tuple[Refused, ...] = ()
     output_bits: str | None = None
     contiguous: tuple[Contiguous, ...] = ()
-    table_bits: int = 0
-    leaf_bits: int = 0
+    table_bits: Annotated[int, Between(0, WORD)] = 0
+    leaf_bits: Annotated[int, Between(0, WORD)] = 0
     global_page: Test | None = None
     settings_known: tuple[FormatSetting, ...] = ()
     faults: tuple[Fault, ...] = (Fault("fault"),)
@@ -149,7 +152,7 @@ class Format:
     def __attrs_post_init__(self) -> None:
         """Raise an error if the literal contradicts itself."""
         for problem in problems(self):
-            raise ShootdownError(f"format {self.name}: {problem}")
+            raise mistake(f"format {self.name}: {problem}")
 
     @property
     def shifts(self) -> tuple[int, ...]:
@@ -267,7 +270,7 @@ class Format:
         return tuple(shown)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class CustomFormat:
     """A translation that no table of levels can describe, such as powerpc's hashed page table.
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import attrs
 
+from shootdown._values.checked import Between, checked
 from shootdown._values.errors import ShootdownError, nearest
 
 Kind = Literal["read", "write", "execute"]
 Slot = Literal["any", "table", "leaf"]
+#: All bits of an entry.
+WORD = (1 << 64) - 1
 KINDS: tuple[Kind, ...] = ("read", "write", "execute")
 
 
@@ -61,7 +64,7 @@ _REASON_TEXTS = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Access:
     """An access whose address is translated.
 
@@ -78,29 +81,29 @@ USER_READ = Access()
 EVERY_ACCESS: tuple[Access, ...] = tuple(Access(kind, user) for user in (True, False) for kind in KINDS)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Test:
     """A condition on an entry: `entry & mask == value`."""
 
     __test__ = False  # pytest collects classes whose names begin so
 
-    mask: int
-    value: int
+    mask: Annotated[int, Between(0, WORD)]
+    value: Annotated[int, Between(0, WORD)]
 
     def holds(self, entry: int) -> bool:
         """Whether an entry meets the condition."""
         return entry & self.mask == self.value
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Piece:
     """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits."""
 
-    mask: int
-    up: int = 0
+    mask: Annotated[int, Between(0, WORD)]
+    up: Annotated[int, Between(0, 63)] = 0
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Level:
     """One level of tables.
 
@@ -121,7 +124,7 @@ class Level:
 
     name: str
     linux: str
-    bits: int
+    bits: Annotated[int, Between(1, 48)]
     leaf: Literal["never", "flag", "always"]
     leaf_needs: str | None = None
     leaf_bits: int | None = None
@@ -132,7 +135,7 @@ class Level:
     sizes: tuple[int, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Attribute:
     """One permission attribute of a translation and how the tables on the way contribute to it.
 
@@ -145,12 +148,12 @@ class Attribute:
     """
 
     name: str
-    leaf: int | None
-    table: int | None = None
+    leaf: Annotated[int | None, Between(0, 63)]
+    table: Annotated[int | None, Between(0, 63)] = None
     combine: Literal["and", "or", "and-not"] = "and"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Deny:
     """A rule that refuses accesses. What no rule refuses is allowed.
 
@@ -186,7 +189,7 @@ class Deny:
         )
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Reserved:
     """Bits of a present entry that must be zero.
 
@@ -201,7 +204,7 @@ class Reserved:
         why: manual and section.
     """
 
-    mask: int
+    mask: Annotated[int, Between(0, WORD)]
     levels: tuple[str, ...] = ()
     slot: Slot = "any"
     above: str | None = None
@@ -219,7 +222,7 @@ class Reserved:
         return self.mask & ~((1 << max(0, settings[self.above] + self.above_shift)) - 1)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Refused:
     """A pattern that no present entry may show, such as riscv's writable without readable.
 
@@ -236,7 +239,7 @@ class Refused:
     why: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Contiguous:
     """A run of neighbouring leaves that translates as one larger page.
 
@@ -250,11 +253,11 @@ class Contiguous:
 
     level: str
     test: Test
-    bits: int
+    bits: Annotated[int, Between(1, 48)]
     napot: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class UsedFlags:
     """The accessed and dirty flags.
 
@@ -268,15 +271,15 @@ class UsedFlags:
         before_permission: that fault comes before a permission fault.
     """
 
-    accessed: int
+    accessed: Annotated[int, Between(0, WORD)]
     on_tables: bool
-    dirty_set: int = 0
-    dirty_clear: int = 0
+    dirty_set: Annotated[int, Between(0, WORD)] = 0
+    dirty_clear: Annotated[int, Between(0, WORD)] = 0
     hardware: str | None = None
     before_permission: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class FormatSetting:
     """A property of the CPU that walks depend on: a control bit, or a number of address bits.
 
@@ -295,7 +298,7 @@ class FormatSetting:
     maximum: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class CodeBit:
     """Part of a fault's code: `value` is in it if the reason, the access and the settings match.
 
@@ -318,7 +321,7 @@ class CodeBit:
     levels: tuple[int, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Fault:
     """One exception.
 
@@ -337,7 +340,7 @@ class Fault:
     code_name: str = "code"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class BitField:
     """A named field of an entry, for a person to read.
 
@@ -350,7 +353,7 @@ class BitField:
     """
 
     name: str
-    mask: int
+    mask: Annotated[int, Between(1, WORD)]
     slot: Slot = "any"
     levels: tuple[str, ...] = ()
     software: bool = False

@@ -18,6 +18,19 @@ def problems(format_: Format) -> Iterator[str]:
     total = format_.page_shift + sum(level.bits for level in format_.levels)
     if not format_.levels:
         yield "it has no levels"
+    if not format_.address:
+        yield "it has no place for addresses: give address one Piece or two"
+    if len(format_.address) > 2:
+        yield f"its addresses lie in {len(format_.address)} pieces; a walk takes at most 2"
+    for noun, names in (
+        ("levels", [level.name for level in format_.levels]),
+        ("attributes", [attribute.name for attribute in format_.attributes]),
+        ("settings", [setting.name for setting in format_.settings_known]),
+    ):
+        for name in {name for name in names if names.count(name) > 1}:
+            yield f"two {noun} are called {name!r}"
+    if format_.levels and format_.levels[-1].leaf == "never":
+        yield f"the last level, {format_.levels[-1].name!r}, has leaf='never': nothing could be mapped"
     if total != format_.va_bits:
         yield f"its levels translate {total} address bits and va_bits says {format_.va_bits}"
     if format_.entry_bytes not in (4, 8):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 
-from shootdown._machine.sites import beginning, raised
 from shootdown._plugins.installed import Origin
 from shootdown._values.errors import ShootdownError, one_line
+from shootdown._values.sites import beginning, raised
 
 _given: tuple[str, ...] = ()
 

@@ -207,17 +207,22 @@ class Registry:
 
     def blame(self, error: BaseException) -> tuple[Origin, str] | None:
         """Return the plugin whose code an unexpected error came through last, and `file:line` in it."""
-        owners = {
-            package: plugin.origin
-            for plugin in self.plugins
-            if (package := _package(plugin.origin)) != PROJECT
-        }
         found = None
         for frame, line in traceback.walk_tb(error.__traceback__):
-            origin = owners.get(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+            origin = self.origin_of(str(frame.f_globals.get("__name__", "")).partition(".")[0])
             if origin is not None:
                 found = origin, f"{frame.f_code.co_filename}:{line}"
         return found
+
+    def origin_of(self, package: str) -> Origin | None:
+        """Return the plugin whose code is in a top-level package; None if it is no plugin's, or core's."""
+        if package == PROJECT:
+            return None
+        return next((one.origin for one in self.plugins if _package(one.origin) == package), None)
+
+    def losers(self, name: str) -> list[str]:
+        """Return a line for each refused plugin that provides something of this name too."""
+        return [str(one) for one in self.refusals if one.kind == "duplicate" and repr(name) in one.reason]
 
     def _find(self, what: str, name: str, there_is: Mapping[str, T], *, lacks: str = "") -> T:
         if name in there_is:

@@ -20,18 +20,19 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from shootdown._machine.sites import beginning
 from shootdown._plugins import files, hookspecs
 from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
+from shootdown._plugins.patience import patience
+from shootdown._plugins.refusing import RefusedError, failed
 from shootdown._plugins.vetting import (
-    RefusedError,
     vet_architectures,
     vet_platforms_by_architecture,
     vet_reports,
     vet_scenarios,
     vet_workloads,
 )
-from shootdown._values.errors import ShootdownError, nearest, one_line
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.sites import beginning
 
 T = TypeVar("T")
 
@@ -56,6 +57,11 @@ def registry() -> Registry:
             return _registry(files.given())
         finally:
             _opening = False
+
+
+def loaded() -> Registry | None:
+    """Return what is installed if that is known already."""
+    return _registry(files.given()) if _registry.cache_info().currsize else None
 
 
 # Two threads may ask first at the same time. A thread that asks again during loading is a plugin.
@@ -90,13 +96,14 @@ def discover(*, disabled: str = "", paths: Sequence[str] = ()) -> Registry:
             refusals.append(Refusal(origin, "disabled", f"{DISABLE}={','.join(sorted(names))}"))
             continue
         try:
-            loaded.append(_load(manager, origin, load))
+            with patience(f"plugin {origin}"):
+                loaded.append(_load(manager, origin, load))
         except KeyboardInterrupt:
             raise
         except RefusedError as refused:
             refusals.append(Refusal(origin, refused.kind, refused.reason))
         except BaseException as error:  # sys.exit() in one plugin must not end a process that uses others
-            refusals.append(Refusal(origin, "broken", one_line(error)))
+            refusals.append(Refusal(origin, "broken", failed(error)))
     from_files = [
         _load_file(manager, path, *point) for path, point in zip(paths, files.points(paths), strict=True)
     ]
@@ -121,8 +128,11 @@ def _load_file(
     manager: pluggy.PluginManager, path: str, origin: Origin, load: Callable[[], object]
 ) -> Plugin:
     try:
-        return _load(manager, origin, load)
+        with patience(f"plugin {origin}"):
+            return _load(manager, origin, load)
     except KeyboardInterrupt:
+        raise
+    except ShootdownError:
         raise
     except RefusedError as refused:
         raise ShootdownError(f"{beginning(refused.about) or origin}: {refused.reason}") from refused
@@ -218,10 +228,11 @@ def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], obje
         for hook in sorted(hooks):
             _vet_arguments(hook, getattr(module, hook), getattr(manager.hook, hook).spec.argnames)
         if any(module is other for other in manager.get_plugins()):
-            raise RefusedError("duplicate", f"{origin.target} is loaded already")
+            first = manager.get_name(module)
+            raise RefusedError("duplicate", f"{origin.target} is loaded already, as {first}")
         manager.register(module, name=f"{origin.distribution}:{origin.name}")
         try:
-            return _collect(manager, origin, module)
+            return _collect(manager, origin, module, hooks)
         except BaseException:
             manager.unregister(module)
             raise
@@ -238,7 +249,7 @@ def _vet_arguments(hook: str, function: Any, offered: Sequence[str]) -> None:
         )
 
 
-def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> Plugin:
+def _collect(manager: pluggy.PluginManager, origin: Origin, module: object, hooks: set[str]) -> Plugin:
     others = [other for other in manager.get_plugins() if other is not module]
 
     def call(hook: str, vet: Callable[[str, Any], T], none: T) -> T:
@@ -247,6 +258,10 @@ def _collect(manager: pluggy.PluginManager, origin: Origin, module: object) -> P
         if answers and isinstance(answers[0], CoroutineType):
             answers[0].close()  # it is refused; Python would warn that it never ran
         try:
+            if not answers and hook in hooks:
+                raise RefusedError(
+                    "broken", f"{hook} returned None, not {'a dict' if none == {} else 'a list or tuple'}"
+                )
             return vet(hook, answers[0]) if answers else none
         except RefusedError as refused:
             refused.about = getattr(module, hook)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from shootdown._pagetables.format import CustomFormat, Format
-from shootdown._plugins.installed import Kind
+from shootdown._plugins.functions import vet_callable, vet_functions
+from shootdown._plugins.refusing import RefusedError, failed
+from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import API, Architecture
 from shootdown._values.changes import Change
+from shootdown._values.checked import judge_of
 from shootdown._values.errors import ShootdownError, nearest, one_line, typed
 from shootdown._values.flushes import AUTO, FlushWay
-from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.kernel import Kernel, out_of_place, switches_of
 from shootdown._values.parameter import SEED, Parameter
 from shootdown._values.platform import Costs, Platform
 from shootdown._values.report import REPORTED, Report
@@ -29,22 +33,6 @@ SUPPORTED_APIS = frozenset({API})
 
 # A name is typed on a command line, in comma-separated lists.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
-
-
-class RefusedError(Exception):
-    """A reason to refuse a plugin; `registry` catches it and records it.
-
-    Args:
-        kind: broken, duplicate, outdated or disabled.
-        reason: one line.
-        about: the plugin's function that it is about, if one.
-    """
-
-    def __init__(self, kind: Kind, reason: str, about: object = None) -> None:
-        super().__init__(reason)
-        self.kind: Kind = kind
-        self.reason = reason
-        self.about = about
 
 
 def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
@@ -75,12 +63,11 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
         for form in _each(what, "formats", value.formats, Format, CustomFormat):
             _check_name(hook, "format", form.name)
         _each(what, "contradictions", value.contradictions, Contradiction)
-        for name in ("configure", "lower"):
-            _callable(what, name, getattr(value, name), optional=True)
         _vet_switches(what, value)
         vet_platforms(f"{what}, platforms:", value.platforms)
         _vet_flush_ways(hook, what, value)
         _vet_cpuinfo(what, value)
+        vet_functions(what, value)
     return tuple(answer)
 
 
@@ -122,17 +109,33 @@ def _vet_switches(what: str, value: Architecture) -> None:
     """Refuse switches that can't be instantiated, and changes of unknown switches or release series."""
     if not (isinstance(value.switches, type) and attrs.has(value.switches)):
         raise RefusedError("broken", f"{what}: switches is {value.switches!r:.60}, not an attrs class")
-    known = {name for holder in (Kernel, value.switches()) for name, _ in switches_of(holder)}
+    try:
+        own = value.switches()
+    except Exception as error:
+        raise RefusedError("broken", f"{what}: switches: {failed(error)}") from None
+    if problem := out_of_place(own):
+        raise RefusedError("broken", f"{what}: {value.switches.__name__}: {problem}")
+    known = {name: (field, holder) for holder in (Kernel, type(own)) for name, field in switches_of(holder)}
     for change in _each(what, "changes", value.changes, Change):
         titled = f"{what}: the change {change.commit}"
-        for name, _ in change.sets:
+        for name, moved in change.sets:
             if name not in known:
                 raise RefusedError("broken", f"{titled} sets {name!r}; {nearest(name, known)}")
+            field, holder = known[name]
+            if problem := judge_of(field, sys.modules[holder.__module__])(moved):
+                raise RefusedError("broken", f"{titled} sets {name}: it {problem}")
         if (change.mainline is None) == (change.proposal is None):
             raise RefusedError(
                 "broken", f"{titled} is to have either a mainline release or a proposal's name"
             )
-        named = [change.mainline.partition("-rc")[0]] if change.mainline is not None else []
+        named = []
+        if change.mainline is not None:
+            series, dash, candidate = change.mainline.partition("-rc")
+            if dash and not candidate.isdecimal():
+                raise RefusedError(
+                    "broken", f"{titled} is in {change.mainline!r}: write it as 6.16 or 6.16-rc1"
+                )
+            named = [series]
         for series in (*named, *dict(change.stable), *change.unverified):
             if series not in BY_NAME:
                 raise RefusedError(
@@ -147,8 +150,15 @@ def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
         _require(hook, what, value, Platform)
         _text(what, "summary", value.summary)
         _require(hook, f"{what}, costs", value.costs, Costs)
-        for holder in (value, value.arch) if attrs.has(type(value.arch)) else (value,):
-            _check_switches(what, holder)
+        if not attrs.has(type(value.arch)):
+            raise RefusedError(
+                "broken", f"{what}: arch is {typed(value.arch)}, not a value of an attrs class"
+            )
+        if problem := out_of_place(value) or out_of_place(value.arch):
+            raise RefusedError("broken", f"{what}: {problem}")
+        for name in ("tlb", "itlb"):
+            if getattr(value, name) is not None:
+                _require(hook, f"{what}, {name}", getattr(value, name), TlbGeometry)
     return tuple(answer)
 
 
@@ -167,8 +177,8 @@ def vet_workloads(hook: str, answer: Any) -> tuple[Any, ...]:
         what = f"workload {_name(hook, 'workload', value)!r}"
         _require(hook, what, value, Workload)
         _text(what, "summary", value.summary)
-        for name in ("build", "refuse", "remarks"):
-            _callable(what, name, getattr(value, name))
+        for name in ("build", "refuse", "remarks", "applied", "turns"):
+            vet_callable(what, name, getattr(value, name), "setting")
         vet_parameters(what, {SEED.name}, parameters=value.parameters)
     return tuple(answer)
 
@@ -189,7 +199,7 @@ def vet_reports(hook: str, answer: Any) -> tuple[Any, ...]:
         _require(hook, what, value, Report)
         _text(what, "summary", value.summary)
         _text(what, "extension", value.extension)
-        _callable(what, "write", value.write)
+        vet_callable(what, "write", value.write, "rows")
         for name in _each(what, "commands", value.commands, str):
             if name not in REPORTED:
                 raise RefusedError("broken", f"{what}: commands has {name!r}; {nearest(name, REPORTED)}")
@@ -206,7 +216,7 @@ def vet_scenario(what: str, value: Scenario) -> None:
     for name in ("summary", "source"):
         _text(what, name, getattr(value, name))
     for name in ("build", "refuse"):
-        _callable(what, name, getattr(value, name))
+        vet_callable(what, name, getattr(value, name), "setting")
     for name in ("shares_tables", "flushes"):
         if not isinstance(getattr(value, name), bool):
             raise RefusedError("broken", f"{what}: {name} is {typed(getattr(value, name))}, not a bool")
@@ -258,11 +268,6 @@ def _text(what: str, field: str, value: object) -> None:
         raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a str")
 
 
-def _callable(what: str, field: str, value: object, *, optional: bool = False) -> None:
-    if not (callable(value) or (optional and value is None)):
-        raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a function")
-
-
 def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any]:
     """Return the values of a field, which must be a list or tuple of one type."""
     for value in _sequence(f"{what}: {field}", values, verb="is"):
@@ -271,21 +276,6 @@ def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any
                 "broken", f"{what}: {field} has {typed(value)} where {typed(kinds[0])} belongs"
             )
     return tuple(values)
-
-
-def _check_switches(what: str, holder: Any) -> None:
-    """Refuse a value that `--set` would refuse."""
-    for name, field in switches_of(holder):
-        value, meta = getattr(holder, name), field.metadata
-        number = isinstance(value, int)
-        fits = (
-            isinstance(value, type(field.default))
-            and (not meta["choices"] or value in meta["choices"])
-            and not (number and meta["minimum"] is not None and value < meta["minimum"])
-            and not (number and meta["maximum"] is not None and value > meta["maximum"])
-        )
-        if not fits:
-            raise RefusedError("broken", f"{what}: {name} is {value!r:.60}, which is out of its range")
 
 
 def _sequence(what: str, answer: Any, *, verb: str = "returned") -> Sequence[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import attrs
 
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import nearest, shown, typed
 from shootdown._values.platform import COST_NAMES, INCLUDED, Cost, Costs
+from shootdown._values.sites import mistake
 
 #: The clock rate, in GHz, of the CPUs that `TYPICAL` was taken from.
 CLOCK = 3.0
@@ -77,6 +79,17 @@ TYPICAL: dict[str, Typical] = {
 }
 
 
+def _check(builder: str, given: Mapping[str, object], costs: object = None) -> None:
+    """Refuse costs that there are not, and what is no cost."""
+    if costs is not None and not isinstance(costs, Costs):
+        raise mistake(f"{builder}: costs is {typed(costs)}, not a Costs")
+    for name, cost in given.items():
+        if name not in COST_NAMES:
+            raise mistake(f"{builder}: there is no cost {name!r}; {nearest(name, COST_NAMES)}")
+        if not isinstance(cost, Cost):
+            raise mistake(f"{builder}: {name} is {typed(cost)}, not a Cost")
+
+
 def estimated_costs(ghz: float, **known: Cost) -> Costs:
     """Estimate all costs of a CPU of which only the clock rate is known.
 
@@ -88,10 +101,11 @@ def estimated_costs(ghz: float, **known: Cost) -> Costs:
         known: costs that are measured or better reasoned, by name.
 
     Raises:
-        ShootdownError: the clock rate is out of range.
+        MistakeError: the clock rate is out of range, or there is no such cost.
     """
-    if not 0 < ghz < 100:
-        raise ShootdownError(f"a clock rate of {ghz:g} GHz: give one above 0 and below 100")
+    if isinstance(ghz, bool) or not isinstance(ghz, int | float) or not 0 < ghz < 100:
+        raise mistake(f"a clock rate of {shown(ghz)} GHz: give one above 0 and below 100")
+    _check("estimated_costs()", known)
     estimated = {}
     for name, row in TYPICAL.items():
         if row.why.startswith("part of "):
@@ -112,6 +126,7 @@ def costs_like(name: str, costs: Costs, **changed: Cost) -> Costs:
         costs: its costs.
         changed: the replaced costs, by name.
     """
+    _check("costs_like()", changed, costs)
     taken: dict[str, Cost] = {
         field: attrs.evolve(getattr(costs, field), source=f"estimate: taken over from {name}")
         for field in COST_NAMES
@@ -130,6 +145,9 @@ def costs_times(factor: float, why: str, name: str, costs: Costs, **changed: Cos
         costs: its costs.
         changed: the replaced costs, by name; the factor is not applied to them.
     """
+    _check("costs_times()", changed, costs)
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1e6:
+        raise mistake(f"costs_times(): a factor of {shown(factor)}: give a number above 0")
     taken = {}
     for field in COST_NAMES:
         cost: Cost = getattr(costs, field)

@@ -7,8 +7,9 @@ import attrs
 from shootdown._pagetables.format import Format
 from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
 from shootdown._values.architecture import Geometry
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import typed
 from shootdown._values.platform import Platform
+from shootdown._values.sites import mistake
 
 #: PTE, PMD, PUD, P4D and PGD: the levels that Linux names.
 LEVELS = 5
@@ -23,9 +24,10 @@ def geometry_of(table: Format) -> Geometry:
     Raises:
         ShootdownError: it has more levels than Linux has names for.
     """
+    _is("geometry_of()", table, Format)
     shifts = table.shifts[::-1]
     if len(shifts) > LEVELS:
-        raise ShootdownError(f"format {table.name} has {len(shifts)} levels: Linux names {LEVELS}")
+        raise mistake(f"format {table.name} has {len(shifts)} levels: Linux names {LEVELS}")
     return Geometry(*shifts, *[shifts[-1]] * (LEVELS - len(shifts)))
 
 
@@ -38,7 +40,16 @@ def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
     Args:
         platforms: platforms whose `tlb` is a `TlbGeometry` with `levels`.
     """
+    for platform in platforms:
+        _is("with_entries()", platform, Platform)
+        _is(f"with_entries(): the tlb of platform {platform.name!r} is", platform.tlb, TlbGeometry)
     return tuple(map(_with_entries, platforms))
+
+
+def _is(what: str, value: object, wanted: type[object]) -> None:
+    """Refuse a value of another type."""
+    if not isinstance(value, wanted):
+        raise mistake(f"{what}{'' if what.endswith(' is') else ':'} {typed(value)}, not {typed(wanted)}")
 
 
 def _with_entries(platform: Platform) -> Platform:
@@ -60,6 +71,7 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
         table: the format of the page tables that the CPU walks.
         asid_bits: bits of the ASID that tags entries; 0 if entries are not tagged.
     """
+    _is("typical_tlb()", table, Format)
     levels = tuple(1 << shift for shift in table.shifts[::-1])
     sizes = tuple(size for size in table.page_sizes if size in levels)
     return TlbGeometry(

@@ -12,9 +12,11 @@ from shootdown._machine.functions import function
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
 from shootdown._values.architecture import Geometry, Lowering, MmRules
+from shootdown._values.errors import shown
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import Kernel
 from shootdown._values.platform import Platform
+from shootdown._values.sites import mistake
 
 #: A ceiling that every range exceeds: everything is flushed.
 EVERYTHING = -1
@@ -38,6 +40,8 @@ def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True)
         clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
         lazy_tlb: an idle CPU keeps its last mm loaded (lazy TLB mode).
     """
+    if isinstance(asids, bool) or not isinstance(asids, int) or asids < 1:
+        raise mistake(f"mm_rules(): {shown(asids)} ASIDs: a whole number from 1 on")
     return MmRules(
         clear_on_switch=clear_on_switch, lazy_tlb=lazy_tlb, asids=min(asids, MOST_ASIDS), tagged=asids > 1
     )
@@ -87,7 +91,7 @@ class PlainLowering(Lowering):
     @property
     def format(self) -> Format:
         """The page-table format, from which `geometry` follows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no format: it is the Format that it flushes")
 
     @property
     def source(self) -> str:

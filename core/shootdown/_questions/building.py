@@ -5,11 +5,11 @@ from __future__ import annotations
 import traceback
 from typing import Any, TypeVar
 
-from shootdown._machine.sites import beginning, mistake
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, expect
 from shootdown._values.errors import MistakeError, ShootdownError
 from shootdown._values.setup import Setup
+from shootdown._values.sites import beginning, mistake
 
 T = TypeVar("T")
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, TypeVar
 
-from shootdown._machine.sites import beginning, mistake, raised
+from shootdown._plugins.patience import TooLongError, patience
 from shootdown._plugins.registry import registry
-from shootdown._values.errors import ShootdownError, one_line
+from shootdown._values.errors import MistakeError, ShootdownError, one_line
+from shootdown._values.sites import beginning, mistake, raised
 
 T = TypeVar("T")
 _ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
@@ -23,12 +24,16 @@ def called(what: str, function: Callable[..., T], *args: Any) -> T:
         function, args: the call. What the function raises is said of the line that raised it, or of its first.
 
     Raises:
-        ShootdownError: it raised something, and is no plugin's; the message names the line.
+        ShootdownError: it raised something, and is no plugin's, or takes too long; the message names the line.
     """
     try:
-        made = function(*args)
+        with patience(what):
+            made = function(*args)
     except KeyboardInterrupt:
         raise
+    except TooLongError as error:
+        origin = registry().origin_of(error.site.package)
+        raise error if origin is None else MistakeError(f"plugin {origin}: {error}") from None
     except ShootdownError as error:
         if str(error).strip():
             raise

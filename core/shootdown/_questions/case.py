@@ -142,7 +142,8 @@ class Case(Generic[P]):
     def refusal(self) -> str | None:
         """Return why kernel and platform can't run the program, or None."""
         if self.architecture.lower is None:
-            return f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
+            lacks = f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
+            return "; ".join((lacks, *registry().losers(self.architecture.name)))
         setup = self.setup()
         if self.program.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
             reason = setup.lowering.no_pmd_sharing()
@@ -357,7 +358,8 @@ def all_platforms(
 def _there_are(installed: Registry, owner: Architecture) -> Mapping[str, Platform]:
     found = installed.platforms(owner.name)
     if not found:
-        raise ShootdownError(f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)")
+        lacks = f"architecture {owner.name} has no platform (Architecture.platforms, stage 3)"
+        raise ShootdownError("\n".join((lacks, *installed.losers(owner.name))))
     return found
 
 

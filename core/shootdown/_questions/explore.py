@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._machine.sites import beginning, mistake
+from shootdown._plugins.refusing import RefusedError
 from shootdown._plugins.registry import registry
-from shootdown._plugins.vetting import RefusedError, vet_scenario
+from shootdown._plugins.vetting import vet_scenario
 from shootdown._programs.shipped import SUFFIX
 from shootdown._questions.building import built
 from shootdown._questions.called import called
@@ -21,6 +21,7 @@ from shootdown._questions.subjects import Subject, is_program, program_explored
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
+from shootdown._values.sites import beginning, mistake
 from shootdown._values.verdict import BUG, INCONCLUSIVE, LIVELOCK, NOT_APPLICABLE, SAFE, VACUOUS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._machine.functions import DECLARED
-from shootdown._machine.sites import beginning, mistake
+from shootdown._plugins.refusing import RefusedError
 from shootdown._plugins.registry import registry
-from shootdown._plugins.vetting import RefusedError, vet_parameters
+from shootdown._plugins.vetting import vet_parameters
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._values.errors import ShootdownError, nearest, shown
@@ -19,6 +19,7 @@ from shootdown._values.parameter import read_values
 from shootdown._values.patch import AppliedPatch, Patch, marks_of
 from shootdown._values.renames import outdated, written_as
 from shootdown._values.scenario import Scenario
+from shootdown._values.sites import beginning, mistake
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Code

@@ -13,11 +13,11 @@ from shootdown._machine.courses import OVER
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 from shootdown._machine.mistakes import found_in
-from shootdown._machine.sites import mistake
 from shootdown._machine.steps.table import STEPS
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._values.errors import ShootdownError
+from shootdown._values.sites import mistake
 
 #: Seconds after which a run is looked at more closely for the first time; then after twice as many.
 _SOON = 3.0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from numbers import Integral
+from typing import Any, Literal
 
 import attrs
 
+from shootdown._values.checked import checked
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.sites import mistake
 
 Policy = Literal["lru", "tree-plru", "random"]
 Inclusion = Literal["independent", "inclusive", "exclusive"]
@@ -29,7 +32,7 @@ def shift_of(size: int) -> int:
 
 
 def _refuse(what: str, there_is: str, todo: str) -> ShootdownError:
-    return ShootdownError(f"{what}: {there_is}; {todo}")
+    return mistake(f"{what}: {there_is}; {todo}")
 
 
 def _check_sizes(owner: str, sizes: Iterable[int]) -> None:
@@ -42,11 +45,14 @@ def _check_sizes(owner: str, sizes: Iterable[int]) -> None:
         seen.add(size)
 
 
-def _tuple(sizes: Iterable[int]) -> tuple[int, ...]:
-    return tuple(int(size) for size in sizes)
+def _tuple(sizes: Iterable[int]) -> Any:
+    """Return sizes as a tuple of plain integers; what can't be one as it is, for the field's check."""
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        return sizes
+    return tuple(int(size) if isinstance(size, Integral) else size for size in sizes)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class CacheGeometry:
     """The geometry of one set-associative cache of translations.
 
@@ -122,11 +128,13 @@ class CacheGeometry:
         )
 
 
-def _caches(caches: CacheGeometry | Iterable[CacheGeometry]) -> tuple[CacheGeometry, ...]:
-    return (caches,) if isinstance(caches, CacheGeometry) else tuple(caches)
+def _caches(caches: CacheGeometry | Iterable[CacheGeometry]) -> Any:
+    if isinstance(caches, CacheGeometry):
+        return (caches,)
+    return tuple(caches) if isinstance(caches, Iterable) else caches
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=checked)
 class TlbGeometry:
     """The geometry of one CPU's translation caches.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
 
+from shootdown._values.checked import UNCHECKED, Between, checked
 from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
 from shootdown._values.kernel import Kernel, NoSwitches
 from shootdown._values.platform import Platform
 from shootdown._values.recorded import Recorded
+from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 API = 1
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class MmRules:
     """How context switches treat address spaces.
 
@@ -32,11 +35,11 @@ class MmRules:
 
     clear_on_switch: bool
     lazy_tlb: bool
-    asids: int
+    asids: Annotated[int, Between(1, 1 << 24)]
     tagged: bool
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Geometry:
     """The levels of the page tables that Linux uses, as flushes see them.
 
@@ -45,11 +48,21 @@ class Geometry:
             a folded level repeats the one below.
     """
 
-    page_shift: int
-    pmd_shift: int
-    pud_shift: int
-    p4d_shift: int
-    pgd_shift: int
+    page_shift: Annotated[int, Between(6, 63)]
+    pmd_shift: Annotated[int, Between(6, 63)]
+    pud_shift: Annotated[int, Between(6, 63)]
+    p4d_shift: Annotated[int, Between(6, 63)]
+    pgd_shift: Annotated[int, Between(6, 63)]
+
+    def __attrs_post_init__(self) -> None:
+        """Raise an error if a level lies above the next one."""
+        shifts = [(field.name, getattr(self, field.name)) for field in attrs.fields(Geometry)]
+        for (lower, below), (upper, above) in pairwise(shifts):
+            if above < below:
+                raise mistake(
+                    f"geometry: {upper} is {above}, below {lower}, which is {below}: an entry of a higher level spans "
+                    "as much or more"
+                )
 
 
 class Lowering:
@@ -289,7 +302,7 @@ class Lowering:
         return "hardware walks page tables here; there is no hash table of entries"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=checked)
 class Architecture:
     """Everything that an architecture's plugin defines: the porting guide, in stages.
 
@@ -341,7 +354,7 @@ class Architecture:
         called: the alias that the user typed, set by the registry if `aliases_imply` has it.
     """
 
-    api: int
+    api: int = attrs.field(metadata={UNCHECKED: True})  # another one makes a plugin outdated, not broken
     name: str
     summary: str
     aliases: tuple[str, ...] = ()

@@ -13,12 +13,14 @@ from typing import Any
 
 import attrs
 
-
-def _frozen_items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(values.items())
+from shootdown._values.checked import checked, frozen_lists
 
 
-@attrs.frozen
+def _frozen_items(values: Mapping[str, Any]) -> Any:
+    return tuple(values.items()) if isinstance(values, Mapping) else frozen_lists(values)
+
+
+@attrs.frozen(field_transformer=checked)
 class Change:
     """What one commit changed and which releases have it.
 

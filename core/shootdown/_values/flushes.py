@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import attrs
 
+from shootdown._values.checked import checked
+
 #: The value of `Platform.flush` that forces nothing: kernel and CPU choose.
 AUTO = "auto"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class FlushWay:
     """One way of flushing that an architecture has, and what it needs.
 

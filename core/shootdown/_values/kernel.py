@@ -6,12 +6,16 @@ changes (`changes.py`, and each architecture's own) says which commit moved whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Container, Mapping
 from typing import Any, Literal
 
 import attrs
 
+from shootdown._values.checked import judge_of, out_of_range
+from shootdown._values.errors import shown, typed
 from shootdown._values.patch import AppliedPatch
+from shootdown._values.sites import mistake
 
 
 def switch(
@@ -34,12 +38,23 @@ def switch(
         maximum: the largest integer allowed.
         words: further ways to write a value, such as `true` for `always`.
         configured: whoever builds a kernel chooses it: another value than the default is no what-if.
+
+    Raises:
+        MistakeError: the default is none of the choices, or out of its range.
     """
+    if not isinstance(default, bool | int | str):
+        raise mistake(f"switch({shown(default)}): a default is a bool, an int or a str, not {typed(default)}")
+    if not isinstance(doc, str) or not doc:
+        raise mistake(f"switch({default!r}, {shown(doc)}): say in a sentence what it does")
+    if isinstance(choices, str) or not isinstance(choices, list | tuple):
+        raise mistake(f"switch({default!r}): choices is {typed(choices)}, not a list or tuple")
+    if problem := out_of_range(default, minimum, maximum, choices):
+        raise mistake(f"switch({default!r}): the default {problem}")
     return attrs.field(
         default=default,
         metadata={
             "doc": doc,
-            "choices": choices,
+            "choices": tuple(choices),
             "minimum": minimum,
             "maximum": maximum,
             "words": dict(words or {}),
@@ -53,6 +68,22 @@ def switches_of(value: Any) -> tuple[tuple[str, Any], ...]:
     """Return the switches that an attrs class or value declares, as pairs of name and attrs attribute."""
     cls = value if isinstance(value, type) else type(value)
     return tuple((field.name, field) for field in attrs.fields(cls) if "doc" in field.metadata)
+
+
+def out_of_place(value: Any, but: Container[str] = ()) -> str:
+    """Say which switch of a value has another type than it declares, or is out of its range; empty if none is.
+
+    Args:
+        value: of an attrs class.
+        but: names of switches that another class declares again.
+    """
+    module = sys.modules[type(value).__module__]
+    for name, field in switches_of(value):
+        if name in but:
+            continue
+        if problem := judge_of(field, module)(getattr(value, name)):
+            return f"{name} {problem}"
+    return ""
 
 
 @attrs.frozen

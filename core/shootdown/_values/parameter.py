@@ -8,13 +8,14 @@ from typing import Any
 
 import attrs
 
+from shootdown._values.checked import checked
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
 
 Value = int | str | bool
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Parameter:
     """One parameter of a workload or scenario, or one switch of a scenario.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import attrs
 
+from shootdown._values.checked import Between, checked
 from shootdown._values.flushes import AUTO
 from shootdown._values.kernel import NoSwitches, switch
 
@@ -18,7 +19,7 @@ MOST_NS = 10**12
 _MOST_ENTRIES = 1 << 20
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Cost:
     """A time in nanoseconds as a range, with its source.
 
@@ -53,7 +54,7 @@ def _cost(doc: str, default: Any = attrs.NOTHING) -> Any:
     return attrs.field(default=default, metadata={"doc": doc}, kw_only=True)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Costs:
     """The cost of each kind of step and interrupt on a platform, in nanoseconds."""
 
@@ -129,7 +130,7 @@ COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
 NANOSECOND = "ns"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Platform:
     """A CPU model and hypervisor that programs run on, with their costs.
 
@@ -149,7 +150,7 @@ class Platform:
     costs: Costs = attrs.field(repr=False)
     tlb: Any = attrs.field(default=None, repr=False)
     itlb: Any = attrs.field(default=None, repr=False, kw_only=True)
-    ghz: float = attrs.field(default=3.0, kw_only=True)
+    ghz: Annotated[float, Between(0.0001, 100)] = attrs.field(default=3.0, kw_only=True)
     arch: Any = attrs.field(factory=NoSwitches)
     cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1, maximum=MOST_CPUS)
     hypervisor: str = switch(

@@ -8,6 +8,8 @@ from typing import Literal
 
 import attrs
 
+from shootdown._values.checked import checked
+
 GENERIC_SYSCALLS: Mapping[int, str] = {
     46: "ftruncate", 45: "truncate", 47: "fallocate", 82: "fsync", 83: "fdatasync", 84: "sync_file_range", 93: "exit",
     94: "exit_group", 214: "brk", 215: "munmap", 216: "mremap", 220: "clone", 221: "execve", 222: "mmap",
@@ -19,7 +21,7 @@ GENERIC_SYSCALLS: Mapping[int, str] = {
 RowKind = Literal["shootdown", "call", "reschedule", "other"]
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class InterruptRow:
     """A row of /proc/interrupts that tells of flushes.
 
@@ -36,7 +38,7 @@ class InterruptRow:
     doc: str
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class StackName:
     """A kernel function in stacks, callbacks and profiles that tells what is going on.
 
@@ -51,7 +53,7 @@ class StackName:
     doc: str
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Evidence:
     """Something in a recording that only some releases write.
 
@@ -72,7 +74,7 @@ class Evidence:
     last: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Silent:
     """Something that recordings of an architecture's kernels don't show.
 
@@ -87,7 +89,7 @@ class Silent:
     kinds: tuple[str, ...] = ("events", "shares", "interrupts", "vmstat", "perf stat")
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Recorded:
     """What recordings of an architecture's kernels show, and what they can't.
 

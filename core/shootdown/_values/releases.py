@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import attrs
 
 from shootdown._values.changes import CHANGES, Change
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import ShootdownError, nearest, typed
 from shootdown._values.kernel import Kernel, settled, switches_of
 from shootdown._values.series import BY_NAME, Release, newest_known, parse_release, spelled_out
+from shootdown._values.sites import beginning, mistake
 
 __all__ = ["CHANGES", "Change", "HasChanges", "newest_known", "resolve"]
 
@@ -104,7 +105,24 @@ def kernel_with(
         values.update(implied)
     shared = {field for field, _ in switches_of(Kernel)} & {field for field, _ in switches_of(kernel.arch)}
     kernel = evolve(kernel, {field: getattr(kernel.arch, field) for field in shared} | values)
-    return settled(kernel if architecture.configure is None else architecture.configure(kernel))
+    return settled(configured(kernel, architecture))
+
+
+def configured(kernel: Kernel, architecture: HasChanges) -> Kernel:
+    """Return the kernel with the values that the architecture derives from the others.
+
+    Raises:
+        MistakeError: its `configure` returns something else than a kernel.
+    """
+    if architecture.configure is None:
+        return kernel
+    found: object = architecture.configure(kernel)
+    if not isinstance(found, Kernel):
+        raise mistake(
+            f"architecture {architecture.name!r}: configure() returned {typed(found)}, not a Kernel",
+            beginning(architecture.configure),
+        )
+    return found
 
 
 def has_change(release: Release, change: Change) -> tuple[bool, str | None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from shootdown._values.checked import checked
 from shootdown._values.parameter import Parameter, Value, read_values
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MEMORY_MODEL = "memory_model"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Expect:
     """A verdict that a scenario must have.
 
@@ -41,7 +42,7 @@ class Expect:
     why: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Scenario:
     """A small workload, what must never happen in it, and the verdicts that it must have.
 

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import attrs
 
+from shootdown._values.checked import checked
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.kernel import Kernel, settled, switches_of
 from shootdown._values.reading import UnreadableError, read_boolean, read_choice, read_integer
-from shootdown._values.releases import HasChanges, evolve
+from shootdown._values.releases import HasChanges, configured, evolve
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ GROUPS = ("kernel", "platform", "cost")
 """The groups of settings, unless a command has more."""
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Contradiction:
     """Settings that were given and cannot hold, together or on the platform that was chosen.
 
@@ -94,8 +95,7 @@ def set_kernel(kernel: Kernel, settings: Mapping[str, str], architecture: HasCha
         return kernel
     # A setting overrides a derived value, and derived values are computed from the settings.
     new = evolve(kernel, values)
-    if architecture.configure is not None:
-        new = evolve(architecture.configure(new), values)
+    new = evolve(configured(new, architecture), values)
     new = evolve(settled(new), values)
     was = _name(kernel)
     remarks = [*_asked(kernel, new, declared, values, was), *_follows(kernel, new, declared, values, was)]

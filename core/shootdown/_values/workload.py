@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from shootdown._values.checked import checked
 from shootdown._values.parameter import SEED, Parameter, Value, read_values
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from shootdown._values.setup import Setup
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Workload:
     """Processes, mappings and threads, and the calls that they make.
 

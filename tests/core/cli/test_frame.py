@@ -165,8 +165,76 @@ def test_a_real_sigint_while_a_plugin_loads_ends_with_one_line_and_status_130(si
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
-    assert errors == "shootdown: interrupted\n"
+    assert errors.startswith("shootdown: interrupted in plugin slow (shootdown-slow 9.9), ")
+    assert errors.endswith("plugged_slow.py, line 3\n")
     assert process.returncode == 130
+
+
+LOOP = """
+    import pathlib
+    pathlib.Path(__file__ + '.started').touch()
+    while True:
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [RUN, (*RUN, "--arch", "arm64", "--platform", "intel-server,neoverse-n1")]
+)
+def test_ctrl_c_names_the_plugin_whose_code_loops_during_a_run(
+    site: Path, plug: Plug, arguments: tuple[str, ...]
+) -> None:
+    plug("loops", WORKLOADS.format(code=LOOP))
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    process = subprocess.Popen([*MAIN, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+    while not (site / "plugged_loops.py.started").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert "shootdown: interrupted in plugin loops (shootdown-loops 9.9), " in errors
+    assert process.returncode == 130
+
+
+def test_a_plugins_code_that_loops_ends_by_a_time_out_that_names_it(shell: Shell, plug: Plug) -> None:
+    plug("loops", WORKLOADS.format(code=LOOP))
+    done = shell(*RUN, environment={"SHOOTDOWN_PLUGIN_SECONDS": "0.5"})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "shootdown: error: plugin loops (shootdown-loops 9.9): workload w: refuse() runs for 0.5 s without"
+    )
+    assert "plugged_loops.py, line " in line
+
+
+@pytest.mark.parametrize(("code", "status"), [("1 // 0", 1), ("", 1), (WORKLOADS.format(code="pass"), 0)])
+def test_plugins_ends_with_1_where_one_was_refused(shell: Shell, plug: Plug, code: str, status: int) -> None:
+    plug("some", code)
+    assert shell("plugins").returncode == status
+    assert shell("plugins", "--json").returncode == status
+    disabled = {"SHOOTDOWN_DISABLE": "some"}
+    assert shell("plugins", environment=disabled).returncode == 0
+
+
+STUB = """
+from shootdown import Architecture, hookimpl
+
+@hookimpl
+def shootdown_architectures():
+    return [Architecture(api=1, name="vax", summary="{0}")]
+"""
+
+
+def test_what_a_stub_lacks_is_told_with_the_plugin_that_lost_the_name_to_it(shell: Shell, plug: Plug) -> None:
+    plug("aaa", STUB.format("a stub"))
+    plug("vax", STUB.format("the real one"))
+    done = shell("compare", "anonymous", "--arch", "vax")
+    assert done.returncode == 2
+    assert "architecture vax has no platform" in done.stderr
+    assert (
+        "not loaded: vax (shootdown-vax 9.9): provides architecture 'vax', which aaa (shootdown-aaa 9.9) provides"
+        in done.stderr
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

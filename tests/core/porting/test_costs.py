@@ -44,7 +44,7 @@ def test_what_the_clock_decides_is_scaled_and_what_memory_decides_is_not() -> No
 def test_what_is_known_stands_as_it_is() -> None:
     costs = estimated_costs(1.0, page_flush_ns=MEASURED)
     assert costs.page_flush_ns is MEASURED
-    with pytest.raises(TypeError, match="no_such_ns"):
+    with pytest.raises(ShootdownError, match="no_such_ns"):
         estimated_costs(1.0, no_such_ns=MEASURED)
 
 

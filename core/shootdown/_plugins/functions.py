@@ -1,0 +1,146 @@
+"""Try a plugin's functions once, as it is loaded: what they take, what `configure` and `lower` return."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from shootdown._plugins.refusing import RefusedError, failed
+from shootdown._porting.lowering import PLAIN_WAYS, PlainLowering
+from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
+from shootdown._values.checked import judge_of_hint
+from shootdown._values.errors import ShootdownError, typed
+from shootdown._values.kernel import Kernel, out_of_place, switches_of
+from shootdown._values.platform import Platform
+from shootdown._values.releases import newest_known, resolve
+
+#: Methods without which there is no lowering; `PlainLowering` has all of them.
+REQUIRED = ("tlb_flush", "flush_range", "flush_mm", "flush_page")
+#: The types of a lowering's properties that are no plain values.
+_OWN_TYPES = {"mm": MmRules, "geometry": Geometry}
+
+
+def vet_callable(what: str, field: str, value: Any, *takes: str) -> None:
+    """Refuse what can't be called with so many arguments.
+
+    Args:
+        what: whose it is.
+        field: its name.
+        value: it.
+        takes: what it gets, one word an argument.
+    """
+    if not callable(value):
+        raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a function")
+    if type(value) is FunctionType:
+        code = value.__code__
+        least = code.co_argcount - len(value.__defaults__ or ())
+        if least <= len(takes) <= code.co_argcount and not code.co_kwonlyargcount:
+            return
+    try:
+        inspect.signature(value).bind(*takes)
+    except TypeError as error:
+        raise RefusedError("broken", f"{what}: {field} is to take ({', '.join(takes)}): {error}") from None
+    except ValueError:  # a builtin says nothing of its arguments
+        return
+
+
+def vet_functions(what: str, value: Architecture) -> None:
+    """Refuse an architecture whose newest kernel can't be made, or whose lowering lacks something."""
+    if value.configure is not None:
+        vet_callable(what, "configure", value.configure, "kernel")
+    if value.lower is not None:
+        vet_callable(what, "lower", value.lower, "kernel", "platform")
+    kernel = _kernel(what, value)
+    for platform in value.platforms if value.lower is not None else ():
+        vet_lowering(f"{what}: lower() for {platform.name}", value.lower, kernel, platform)
+
+
+def _kernel(what: str, value: Architecture) -> Kernel:
+    try:
+        kernel = resolve(newest_known(), value)
+    except ShootdownError as error:
+        raise RefusedError("broken", str(error)) from None
+    except Exception as error:
+        raise RefusedError("broken", f"{what}: configure(): {failed(error)}") from None
+    again = {name for name, _ in switches_of(kernel.arch)}
+    problem = out_of_place(kernel, again) or out_of_place(kernel.arch)
+    if problem:
+        raise RefusedError("broken", f"{what}: configure() of {kernel.release}: {problem}")
+    return kernel
+
+
+def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> None:
+    """Refuse a lowering that lacks a method, or whose properties raise or return something else.
+
+    Args:
+        what: which, for the message.
+        lower, kernel, platform: what makes it.
+    """
+    try:
+        lowering = lower(kernel, platform)
+    except Exception as error:
+        raise RefusedError("broken", f"{what}: {failed(error)}") from None
+    if not isinstance(lowering, Lowering):
+        raise RefusedError("broken", f"{what} returned {typed(lowering)}, not a Lowering")
+    for name in REQUIRED:
+        if getattr(type(lowering), name) is getattr(Lowering, name):
+            raise RefusedError("broken", f"{what}: {type(lowering).__name__} has no method {name}(asm, g)")
+    for name, judge in _properties(type(lowering)):
+        try:
+            found = getattr(lowering, name)
+        except Exception as error:
+            raise RefusedError("broken", f"{what}: {name}: {failed(error)}") from None
+        if problem := judge(found):
+            raise RefusedError("broken", f"{what}: {name} {problem}")
+    if isinstance(lowering, PlainLowering) and lowering.native_way not in (
+        ways := [way.name for way in PLAIN_WAYS]
+    ):
+        raise RefusedError(
+            "broken", f"{what}: native_way is {lowering.native_way!r}; it is one of {', '.join(ways)}"
+        )
+    for name, method in _methods():
+        own = getattr(type(lowering), name, None)
+        if own is not method and inspect.isfunction(own):
+            _vet_method(what, name, getattr(lowering, name), method)
+
+
+def _vet_method(what: str, name: str, own: Callable[..., Any], of_core: Callable[..., Any]) -> None:
+    """Refuse a method that can't be called as core calls it."""
+    parameters = list(inspect.signature(of_core).parameters.values())[1:]
+    given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    named = {one.name: None for one in parameters if one.kind is one.KEYWORD_ONLY}
+    try:
+        inspect.signature(own).bind(*given, **named)
+    except TypeError as error:
+        takes = ", ".join([*given, *(f"{one}=" for one in named)])
+        raise RefusedError("broken", f"{what}: {name}() is to take ({takes}): {error}") from None
+
+
+def _properties(cls: type[Lowering]) -> list[tuple[str, Any]]:
+    """Return the properties of a lowering that core's classes declare, each with what judges its value."""
+    found: dict[str, Any] = {}
+    for owner in cls.__mro__:
+        if owner.__module__.startswith("shootdown.") and issubclass(owner, Lowering):
+            if owner not in _judges:
+                _judges[owner] = _judged(owner)
+            found = {**_judges[owner], **found}
+    return list(found.items())
+
+
+_judges: dict[type[Any], dict[str, Any]] = {}
+
+
+def _judged(owner: type[Any]) -> dict[str, Any]:
+    names = dict(vars(sys.modules[owner.__module__]))
+    return {
+        name: judge_of_hint(_OWN_TYPES.get(name) or eval(value.fget.__annotations__["return"], names))
+        for name, value in vars(owner).items()
+        if isinstance(value, property) and value.fget is not None and not name.startswith("_")
+    }
+
+
+def _methods() -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in vars(Lowering).items() if inspect.isfunction(value)]
