@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from shootdown._pagetables.format import Format, Settings
 from shootdown._pagetables.format_layout import layout
 from shootdown._pagetables.memory import PhysicalMemory
 from shootdown._values.errors import ShootdownError
+from shootdown._values.sites import mistake
 
 
 class AddressSpace:
@@ -23,6 +24,8 @@ class AddressSpace:
         memory: where tables are allocated.
         root: an existing top table; a new one where None.
         settings: the CPU's, which decide whether large pages exist; the format's defaults where None.
+        empty_tables: where the format has tables that map nothing (`Format.empty_tables`), their physical addresses,
+            one for each level below the root's; new ones where None.
     """
 
     def __init__(
@@ -32,17 +35,56 @@ class AddressSpace:
         *,
         root: int | None = None,
         settings: Settings | None = None,
+        empty_tables: Sequence[int] | None = None,
     ) -> None:
         self.format = format
         self.memory = memory
         self.settings = settings or format.settings()
         self._shape = layout(format, self.settings)
         self._shifts = format.shifts
-        self.root = memory.allocate(self.table_bytes(0)) if root is None else root
+        self.empty_tables = self._empty_tables(empty_tables)
+        self.root = self._new_table(0) if root is None else root
 
     def table_bytes(self, level: int) -> int:
         """Return the size of a table of a level, in bytes."""
         return self.format.table_bytes(level)
+
+    def _empty_tables(self, given: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the tables that map nothing, from the level below the root on; those given, or new ones."""
+        depth = len(self.format.levels)
+        if not self.format.empty_tables:
+            if given is not None:
+                raise mistake(
+                    f"format {self.format.name} has no tables that map nothing (Format.empty_tables)"
+                )
+            return ()
+        if given is not None:
+            if len(given) != depth - 1:
+                raise mistake(
+                    f"empty_tables: {len(given)} addresses; there is one for each of {depth - 1} levels"
+                )
+            return tuple(given)
+        self.empty_tables = (0,) * (depth - 1)
+        for level in range(depth - 1, 0, -1):
+            made = self._new_table(level)
+            self.empty_tables = (*self.empty_tables[: level - 1], made, *self.empty_tables[level:])
+        return self.empty_tables
+
+    def _new_table(self, level: int) -> int:
+        """Allocate a table whose entries map nothing."""
+        table = self.memory.allocate(self.table_bytes(level))
+        empty = self.empty_entry(level)
+        if empty:
+            entries = np.full(1 << self.format.levels[level].bits, empty, dtype=np.uint64)
+            size, big = self.format.entry_bytes, self.format.big_endian
+            self.memory.store_table(table, entries, entry_bytes=size, big_endian=big)
+        return table
+
+    def empty_entry(self, level: int) -> int:
+        """Return the entry of a level that maps nothing."""
+        if self.empty_tables and level + 1 < len(self.format.levels):
+            return self.table_entry(self.empty_tables[level], level)
+        return self.format.levels[level].empty
 
     # --- reading and writing single entries
 
@@ -61,8 +103,14 @@ class AddressSpace:
         return old
 
     def is_present(self, entry: int, level: int) -> bool:
-        """Whether an entry is present."""
-        return (self.format.levels[level].present or self.format.present).holds(entry)
+        """Whether an entry maps something, or points to a table that may."""
+        row = self.format.levels[level]
+        if not (row.present or self.format.present).holds(entry):
+            return False
+        if entry & int(self._shape.table_masks[level]) == int(self._shape.table_values[level]):
+            barren = self.empty_tables[level : level + 1]
+            return not barren or self.target(entry) != barren[0]
+        return row.leaf_present is None or row.leaf_present.holds(entry)
 
     def is_table(self, entry: int, level: int) -> bool:
         """Whether an entry is present and points to a table."""
@@ -94,7 +142,7 @@ class AddressSpace:
             if not self.is_present(entry, here):
                 if not create:
                     return None
-                entry = self.table_entry(self.memory.allocate(self.table_bytes(here + 1)), here)
+                entry = self.table_entry(self._new_table(here + 1), here)
                 self.write(address, entry)
             elif not self.is_table(entry, here):
                 return None
@@ -243,8 +291,7 @@ class AddressSpace:
                 count = min(count, (next_large - va) >> shift)
         size, big = self.format.entry_bytes, self.format.big_endian
         old = self.memory.table(address, count, entry_bytes=size, big_endian=big)
-        row = self.format.levels[level].present or self.format.present
-        if np.any(old & np.uint64(row.mask) == np.uint64(row.value)):
+        if any(self.is_present(entry, level) for entry in np.unique(old).tolist()):
             raise ShootdownError(
                 f"something is mapped between {va:#x} and {va + (count << shift):#x} already"
             )
@@ -296,8 +343,8 @@ class AddressSpace:
                 raise ShootdownError(
                     f"a page of {1 << self._shifts[level]} bytes at {start:#x} lies only partly in the range"
                 )
-        for address, _, _ in found:
-            self.write(address, 0)
+        for address, level, _ in found:
+            self.write(address, self.empty_entry(level))
         return len(found)
 
     def protect(self, va: int, size: int, permissions: str, *, user: bool = True) -> int:
@@ -358,7 +405,7 @@ class AddressSpace:
         huge_pmd_unshare() and pmd_clear() do so with an entry that points to a table; the table itself stays.
         """
         address = self.entry_address(va, level)
-        return 0 if address is None else self.write(address, 0)
+        return 0 if address is None else self.write(address, self.empty_entry(self._level(level)))
 
     def free_table(self, table: int, level: int | str) -> None:
         """Free a table's memory. The caller sees to entries that still point to it, or studies what they do."""

@@ -115,6 +115,9 @@ class Format:
         source: manual and section.
         examples: entries, addresses and walks with their meaning, typed from a manual or a dump. `shootdown check`
             compares them; what none of them shows is called unevidenced.
+        empty_tables: an entry above the last level that maps nothing points to a table that maps nothing, of which
+            there is one for each level (LoongArch's and MIPS's invalid_pte_table, invalid_pmd_table...). A walk goes
+            through them, and ends at the last level.
     """
 
     name: str
@@ -148,6 +151,7 @@ class Format:
     level_step: int = 1
     source: str = ""
     examples: tuple[AnyExample, ...] = attrs.field(default=(), repr=False, eq=False)
+    empty_tables: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Raise an error if the literal contradicts itself."""

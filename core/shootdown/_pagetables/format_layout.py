@@ -87,6 +87,8 @@ class Layout:
         swapped: entries are big-endian.
         present_masks: with `present_values`: when an entry is present.
         present_values: see there.
+        leaf_present_masks: with `leaf_present_values`: when one that maps a page is; mask 0: always.
+        leaf_present_values: see there.
         table_masks: with `table_values`: when it points to a table; (0, 1) never does, (0, 0) always.
         table_values: see there.
         pointer_masks: 2 pieces: where the next table's address lies.
@@ -130,6 +132,8 @@ class Layout:
     swapped: bool
     present_masks: Words
     present_values: Words
+    leaf_present_masks: Words
+    leaf_present_values: Words
     table_masks: Words
     table_values: Words
     pointer_masks: Words
@@ -204,6 +208,7 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
     under = settings or format_.settings()
     levels = format_.levels
     present = [level.present or format_.present for level in levels]
+    leaf_present = [level.leaf_present or Test(0, 0) for level in levels]
     table = [_table_test(format_, i, under) for i in range(len(levels))]
     pages = [_pieces(level.leaf_address or format_.address) for level in levels]
     pointer_masks, pointer_ups = _pieces(format_.address)
@@ -224,6 +229,8 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
         "swapped": format_.big_endian,
         "present_masks": [test.mask for test in present],
         "present_values": [test.value for test in present],
+        "leaf_present_masks": [test.mask for test in leaf_present],
+        "leaf_present_values": [test.value for test in leaf_present],
         "table_masks": [test.mask for test in table],
         "table_values": [test.value for test in table],
         "pointer_masks": pointer_masks,
@@ -252,14 +259,14 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
         "checks_output": format_.output_bits is not None,
         "va_bits": format_.va_bits,
         "va_ignored": format_.va_ignored,
-        "upper_shift": format_.va_bits - 1 if format_.va_upper == "sign" else min(format_.va_bits, 63),
+        "upper_shift": format_.va_bits - 1 if format_.va_upper == "sign" else format_.va_bits,
         "upper_ones": 0,
         "root_mask": format_.root_mask,
         "trusts": trusts,
     }
     if format_.va_upper != "zero":
         ignored = (1 << 64) - 1 & ~format_.va_ignored
-        fields["upper_ones"] = ignored >> fields["upper_shift"]
+        fields["upper_ones"] = ignored >> fields["upper_shift"] if fields["upper_shift"] < 64 else 0
     digest = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()
     wide = {"inherit_flip", "dirty_set", "dirty_clear", "next_bits", "root_mask"}
     wide |= {"va_bits", "va_ignored", "upper_shift", "upper_ones"}

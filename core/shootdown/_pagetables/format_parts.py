@@ -117,6 +117,10 @@ class Level:
         table_bits: bits set in each entry written here that points to a table, likewise.
         leaf_address: where the address lies in a leaf, where it differs from the format's `address`.
         present: when an entry is present, where it differs from the format's.
+        leaf_present: a further test of entries that map a page: those of which it does not hold are absent. For
+            formats whose tables need no valid bit, such as LoongArch's (a huge page is valid if V is set).
+        empty: the entry that maps nothing, with which new tables are filled and which unmapping writes: 0, or the
+            invalid bit where entries have one (s390's I).
         attributes: entries that point to tables carry permissions and an accessed flag (PAE's PDPTEs do not).
         sizes: where entries hold the size of the next table (`Format.next_bits`): what `bits` a table of this
             level may have; any where empty.
@@ -132,6 +136,8 @@ class Level:
     leaf_address: tuple[Piece, ...] | None = None
     present: Test | None = None
     attributes: bool = True
+    leaf_present: Test | None = attrs.field(default=None, kw_only=True)
+    empty: Annotated[int, Between(0, WORD)] = attrs.field(default=0, kw_only=True)
     sizes: tuple[int, ...] = ()
 
 

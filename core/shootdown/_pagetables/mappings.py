@@ -160,6 +160,8 @@ class _Tree:
         self.shape: Layout = layout(format_, listing.settings)
         self.reserved = check(format_, Access(), listing.settings).reserved
         self.flags = [self._flag_mask(level) for level in range(len(format_.levels))]
+        self.barren: dict[tuple[int, int], bool] = {}
+        self.seen: Words = np.zeros(0, dtype=np.uint64)
 
     def _flag_mask(self, level: int) -> int:
         """Return the bits of a leaf by which neighbours are told apart in a listing."""
@@ -209,7 +211,8 @@ class _Tree:
             return
         entries = content.ravel()[found]
         leaf = entries & shape.table_masks[level] != shape.table_values[level]
-        sound = ~self._is_reserved(entries, level, leaf)
+        sound = ~leaf | (entries & shape.leaf_present_masks[level] == shape.leaf_present_values[level])
+        sound &= ~self._is_reserved(entries, level, leaf)
         entries, leaf, found = entries[sound], leaf[sound], found[sound]
         owners = found >> size
         first = tables[_FIRST][owners]
@@ -270,12 +273,16 @@ class _Tree:
 
     def _read(self, addresses: Words, size: int) -> Words:
         """Read tables as numbers, a row each; what lies outside of memory is zero, and counted."""
+        entries, there = self._content(addresses, size)
+        self.listing.outside += int(np.count_nonzero(~there))
+        return entries
+
+    def _content(self, addresses: Words, size: int) -> tuple[Words, npt.NDArray[np.bool_]]:
+        """Read tables as numbers, and whether each lies in memory."""
         entry_bytes = self.format.entry_bytes
         content, there = self.listing.memory.gather(addresses, entry_bytes << size)
-        self.listing.outside += int(np.count_nonzero(~there))
         order = ">" if self.format.big_endian else "<"
-        entries: Words = content.view(np.dtype(f"{order}u{entry_bytes}")).astype(np.uint64, copy=False)
-        return entries
+        return content.view(np.dtype(f"{order}u{entry_bytes}")).astype(np.uint64, copy=False), there
 
     def _is_reserved(self, entries: Words, level: int, leaf: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         masks = self.reserved[2 * level : 2 * level + 2]
@@ -307,7 +314,49 @@ class _Tree:
             size = entries & np.uint64(format_.next_bits)
         else:
             size = np.full(entries.size, format_.levels[level + 1].bits, dtype=np.uint64)
-        return np.stack((target, first, left, size))[:, self._fits(target)]
+        wanted = self._fits(target) & ~self._map_nothing(target, level + 1)
+        return np.stack((target, first, left, size))[:, wanted]
+
+    def _map_nothing(self, targets: Words, level: int) -> npt.NDArray[np.bool_]:
+        """Tell the tables that map nothing among those that several entries point to: each is looked at once.
+
+        Without that, a tree whose empty entries point to empty tables (`Format.empty_tables`) would be read once for
+        each address that it could map.
+        """
+        if self.format.next_bits:
+            return np.zeros(targets.size, dtype=np.bool_)
+        found, times = np.unique(targets, return_counts=True)
+        barren = [
+            address
+            for address in found[(times > 1) | np.isin(found, self.seen)].tolist()
+            if self._is_barren(address, level)
+        ]
+        result: npt.NDArray[np.bool_] = np.isin(targets, np.array(barren, dtype=np.uint64))
+        return result
+
+    def _is_barren(self, table: int, level: int) -> bool:
+        """Whether nothing is mapped by a table, or by those below it."""
+        known = self.barren.get((table, level))
+        if known is None:
+            known = self._looks_barren(table, level)
+            self.barren[table, level] = known
+            self.seen = np.append(self.seen, np.uint64(table))
+        return known
+
+    def _looks_barren(self, table: int, level: int) -> bool:
+        shape = self.shape
+        address = np.array([table], dtype=np.uint64)
+        entries, there = self._content(address, self.format.levels[level].bits)
+        if not there.all():
+            return False  # it is counted where it is read
+        entries = entries.ravel()
+        entries = entries[entries & shape.present_masks[level] == shape.present_values[level]]
+        leaf = entries & shape.table_masks[level] != shape.table_values[level]
+        held = entries & shape.leaf_present_masks[level] == shape.leaf_present_values[level]
+        if (leaf & held).any():
+            return False
+        below = np.unique(self._address(entries[~leaf], self.format.address)).tolist()
+        return level + 1 == len(self.format.levels) or all(self._is_barren(one, level + 1) for one in below)
 
     def _leaves(self, entries: Words, first: Words, inherited: Words, level: int, shift: int) -> Words:
         """Return what leaves of one level map, as ranges."""

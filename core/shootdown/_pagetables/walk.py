@@ -181,7 +181,9 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
             used = entry | accessed
             if check.write != U0:
                 used = (used | layout.dirty_set) & ~layout.dirty_clear
-            if entry & check.reserved[U2 * level + U1] or is_refused(layout, entry, U2 * level + U1):
+            if entry & layout.leaf_present_masks[level] != layout.leaf_present_values[level]:
+                reason = NOT_PRESENT
+            elif entry & check.reserved[U2 * level + U1] or is_refused(layout, entry, U2 * level + U1):
                 reason = RESERVED
             elif layout.checks_output and base & check.output_refused:
                 reason = ADDRESS_SIZE

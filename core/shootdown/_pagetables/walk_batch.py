@@ -138,7 +138,8 @@ def _inherited(layout: Any, all_: Any, any_: Any) -> Any:
 
 @inlined
 def _is_plain_leaf(layout: Any, check: Any, looks: Any, entry: Any, level: Any) -> Any:
-    mask, value = layout.present_masks[level], layout.present_values[level]
+    mask = layout.present_masks[level] | layout.leaf_present_masks[level]
+    value = layout.present_values[level] | layout.leaf_present_values[level]
     slot = U2 * level + U1
     if not layout.trusts & TRUSTS_RESERVED:
         mask |= check.reserved[slot]

@@ -148,6 +148,9 @@ def _descend(
             steps.append(Step(*place, entry, "absent", (), None, note))
             return Reason.NOT_PRESENT, None, level, 0, 0
         leaf = entry & int(shape.table_masks[level]) != int(shape.table_values[level])
+        if leaf and row.leaf_present is not None and not row.leaf_present.holds(entry):
+            steps.append(Step(*place, entry, "absent", (), None, ""))
+            return Reason.NOT_PRESENT, None, level, 0, 0
         flags = format_.decode(entry, level, leaf=leaf)
         slot = 2 * level + leaf
         if leaf:

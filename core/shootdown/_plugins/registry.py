@@ -31,7 +31,7 @@ from shootdown._plugins.vetting import (
     vet_scenarios,
     vet_workloads,
 )
-from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.errors import MistakeError, ShootdownError, nearest
 from shootdown._values.sites import beginning
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def _load_file(
             return _load(manager, origin, load)
     except KeyboardInterrupt:
         raise
-    except ShootdownError:
+    except MistakeError:  # it names file and line
         raise
     except RefusedError as refused:
         raise ShootdownError(f"{beginning(refused.about) or origin}: {refused.reason}") from refused

@@ -262,7 +262,7 @@ def test_plugins_shows_loaded_and_refused(shell: Shell, plug: Plug) -> None:
     plug("riscv", GOOD)
     plug("bad", "import nowhere_at_all")
     done = shell("plugins")
-    assert done.returncode == 0
+    assert done.returncode == 1
     row = next(line for line in done.stdout.splitlines() if line.startswith("riscv "))
     assert row.split()[:3] == ["riscv", "shootdown-riscv", "9.9"]
     assert "architecture riscv" in row

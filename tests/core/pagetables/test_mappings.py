@@ -140,7 +140,7 @@ def test_progress_is_a_part_of_the_whole_that_only_grows():
 
 
 def test_a_format_that_is_no_tree_lists_what_its_author_says_or_refuses():
-    plain = CustomFormat("hashed", "made up", 64, walk=None, check=None, steps=None)
+    plain = CustomFormat("hashed", "made up", 64, walk=print, check=print, steps=print)
     with pytest.raises(ShootdownError, match="format hashed can't list what is mapped"):
         mappings(plain, PhysicalMemory(), 0)
     one = Mapping(0x1000, 0x2000, K4, K4, 0, frozenset())
