@@ -49,6 +49,8 @@ def uses(format_: Format, level: int, part: Part) -> list[Use]:
     """Return the bits that are looked at in one kind of entry."""
     row = format_.levels[level]
     found = [Use("present", (row.present or format_.present).mask, "present")]
+    if part == "leaf" and row.leaf_present is not None:
+        found.append(Use("leaf_present", row.leaf_present.mask, "present"))
     if row.leaf == "flag":
         found.append(Use("points_to_table", format_.points_to_table.mask, "size"))
     pieces = (row.leaf_address if part == "leaf" else None) or format_.address

@@ -148,6 +148,11 @@ def _tests_can_hold(subject: Subject) -> Iterator[Said]:
         tests += [
             (f"present of {row.name}", row.present) for row in format_.levels if row.present is not None
         ]
+        tests += [
+            (f"leaf_present of {row.name}", row.leaf_present)
+            for row in format_.levels
+            if row.leaf_present is not None
+        ]
         tests += [("global_page", format_.global_page)] if format_.global_page is not None else []
         tests += [(f"contiguous of {run.level}", run.test) for run in format_.contiguous]
         tests += [("a refused pattern", rule.test) for rule in format_.refused]
@@ -160,7 +165,7 @@ def _tests_can_hold(subject: Subject) -> Iterator[Said]:
                     f"{bits_in_words(test.value & ~test.mask)} set, "
                     f"which its mask {test.mask:#x} leaves out"
                 )
-            elif not test.mask:
+            elif not test.mask and not (format_.empty_tables and what.startswith("present of ")):
                 yield Finding(f"{title}: {what} holds of every entry: its mask is 0")
         for level, part in entries.slots(format_):
             yield from _can_be(format_, level, part, title)
@@ -243,11 +248,14 @@ def _granted(format_: Format) -> Iterator[tuple[str, str, frozenset[str]]]:
 def _zero_is_absent(subject: Subject) -> Iterator[Said]:
     for format_ in subject.formats:
         for level, row in enumerate(format_.levels):
-            if twin.decode(format_, level, 0, format_.settings()).kind != "absent":
+            found = twin.decode(format_, level, row.empty, format_.settings()).kind
+            stands = format_.empty_tables and found == "table" and level + 1 < len(format_.levels)
+            if found != "absent" and not stands:
                 yield Finding(
-                    f"{title_of(subject, format_)}: an entry of 0 is present in a {row.name}: a table "
+                    f"{title_of(subject, format_)}: an entry of {row.empty} is present in a {row.name}: a table "
                     "that was just cleared maps "
-                    "something. Its test is `present`"
+                    "something. Its test is `present`; `Level.empty` says which entry maps nothing, and "
+                    "`empty_tables` that tables do"
                 )
         yield Tried(len(format_.levels), "levels")
 

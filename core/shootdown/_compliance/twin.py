@@ -149,6 +149,8 @@ def decode(format_: Format, level: int, entry: int, settings: Settings, shift: i
     may_map = row.leaf != "never" and (row.leaf_needs is None or bool(settings[row.leaf_needs]))
     table = row.leaf != "always" and (not may_map or holds(format_.points_to_table, entry))
     refused = _must_not_be(format_, level, entry, settings, table=table)
+    if not table and row.leaf_present is not None and not holds(row.leaf_present, entry):
+        return Decoded("absent", shift=spanned)
     if table:
         return Decoded("table", gathered(entry, format_.address), spanned, refused=refused)
     address = gathered(entry, row.leaf_address or format_.address)

@@ -100,7 +100,7 @@ class Piece:
     """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits."""
 
     mask: Annotated[int, Between(0, WORD)]
-    up: Annotated[int, Between(0, 63)] = 0
+    up: int = 0
 
 
 @attrs.frozen(field_transformer=checked)
@@ -128,7 +128,7 @@ class Level:
 
     name: str
     linux: str
-    bits: Annotated[int, Between(1, 48)]
+    bits: Annotated[int, Between(0, 48)]
     leaf: Literal["never", "flag", "always"]
     leaf_needs: str | None = None
     leaf_bits: int | None = None
@@ -154,8 +154,8 @@ class Attribute:
     """
 
     name: str
-    leaf: Annotated[int | None, Between(0, 63)]
-    table: Annotated[int | None, Between(0, 63)] = None
+    leaf: int | None
+    table: int | None = None
     combine: Literal["and", "or", "and-not"] = "and"
 
 

@@ -23,24 +23,11 @@ def problems(format_: Format) -> Iterator[str]:
     if len(format_.address) > 2:
         yield f"its addresses lie in {len(format_.address)} pieces; a walk takes at most 2"
     for noun, names in (
-        ("levels", [level.name for level in format_.levels]),
         ("attributes", [attribute.name for attribute in format_.attributes]),
         ("settings", [setting.name for setting in format_.settings_known]),
     ):
         for name in {name for name in names if names.count(name) > 1}:
             yield f"two {noun} are called {name!r}"
-    for n, level in enumerate(format_.levels):
-        table = level.leaf != "always" and not (format_.empty_tables and n + 1 < len(format_.levels))
-        held = (level.present or format_.present).holds(level.empty)
-        if level.leaf == "always" and level.leaf_present is not None:
-            held = held and level.leaf_present.holds(level.empty)
-        if held and (table or level.leaf == "always"):
-            yield (
-                f"in level {level.name!r} an entry of {level.empty:#x}, with which new tables are filled, is present: "
-                "say in Level.empty which entry maps nothing, or in empty_tables that there are tables for that"
-            )
-    if format_.levels and format_.levels[-1].leaf == "never":
-        yield f"the last level, {format_.levels[-1].name!r}, has leaf='never': nothing could be mapped"
     if total != format_.va_bits:
         yield f"its levels translate {total} address bits and va_bits says {format_.va_bits}"
     if format_.entry_bytes not in (4, 8):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from shootdown._values.checked import judge_of, out_of_range
+from shootdown._values.checked import judge_of
 from shootdown._values.errors import shown, typed
 from shootdown._values.patch import AppliedPatch
 from shootdown._values.sites import mistake
@@ -40,16 +40,15 @@ def switch(
         configured: whoever builds a kernel chooses it: another value than the default is no what-if.
 
     Raises:
-        MistakeError: the default is none of the choices, or out of its range.
+        MistakeError: the default, the sentence or the choices are of another type. Whether the default lies in its range
+            is looked at when the plugin is loaded.
     """
     if not isinstance(default, bool | int | str):
         raise mistake(f"switch({shown(default)}): a default is a bool, an int or a str, not {typed(default)}")
-    if not isinstance(doc, str) or not doc:
+    if not isinstance(doc, str):
         raise mistake(f"switch({default!r}, {shown(doc)}): say in a sentence what it does")
     if isinstance(choices, str) or not isinstance(choices, list | tuple):
         raise mistake(f"switch({default!r}): choices is {typed(choices)}, not a list or tuple")
-    if problem := out_of_range(default, minimum, maximum, choices):
-        raise mistake(f"switch({default!r}): the default {problem}")
     return attrs.field(
         default=default,
         metadata={

@@ -158,11 +158,6 @@ def test_an_existing_tree_is_edited_with_its_own_empty_tables() -> None:
         AddressSpace(INVALID_BITS, first.memory, empty_tables=(4096, 8192))
 
 
-def test_a_format_in_which_new_tables_would_map_something_is_refused() -> None:
-    with pytest.raises(ShootdownError, match="an entry of 0x0, with which new tables are filled, is present"):
-        attrs.evolve(INVALID_TABLES, empty_tables=False)
-
-
 def test_addresses_of_64_bits_are_all_translated() -> None:
     top = (
         Level("R1E", "pgd", 11, "never", empty=0x2C, table_bits=0xF),

@@ -124,10 +124,16 @@ MISTAKES = [
     ("estimated_costs('2 GHz')", "a clock rate of '2 GHz' GHz: give one above 0 and below 100"),
     ("costs_like('x', COSTS, lok_ns=Cost(1, 1, 1, ''))", "there is no cost 'lok_ns'; nearest: lock_ns"),
     # --- switches and changes
-    ("switch(0, 'x', minimum=1)", "switch(0): the default is 0; it is at least 1"),
-    ("switch('c', 'x', choices=('a', 'b'))", "switch('c'): the default is 'c'; it is one of a, b"),
+    (
+        "@attrs.frozen\nclass Odd:\n    n: int = switch(0, 'x', minimum=1)\noffers(arch(switches=Odd))",
+        "architecture 'a': Odd: n is 0; it is at least 1",
+    ),
+    (
+        "@attrs.frozen\nclass Odd:\n    s: str = switch('c', 'x', choices=('a', 'b'))\noffers(arch(switches=Odd))",
+        "architecture 'a': Odd: s is 'c'; it is one of a, b",
+    ),
     ("switch(None, 'x')", "a default is a bool, an int or a str, not a NoneType"),
-    ("switch(1, '')", "say in a sentence what it does"),
+    ("switch(1, None)", "say in a sentence what it does"),
     ("switch('a', 'x', choices='ab')", "choices is a str, not a list or tuple"),
     (
         "@attrs.frozen\nclass Odd:\n    fast: bool = switch('yes', 'fast')\noffers(arch(switches=Odd))",
@@ -153,11 +159,8 @@ MISTAKES = [
     ("form(present=1)", "present is an int, not a Test: 1"),
     ("form(big_endian='yes')", "big_endian is a str, not a bool: 'yes'"),
     ("form(levels=LEVELS[:2] + (Level('L0', 'pte', 9, 'sometimes'),))", "level 'L0': leaf is 'sometimes'; "),
-    ("Level('L0', 'pte', 0, 'always')", "level 'L0': bits is 0; it lies between 1 and"),
+    ("Level('L0', 'pte', -1, 'always')", "level 'L0': bits is -1; it lies between 0 and"),
     ("Level('L0', 'pte', 9)", "missing 1 required positional argument: 'leaf'"),
-    ("form(levels=(LEVELS[0], LEVELS[0], LEVELS[2]))", "two levels are called 'L2'"),
-    ("form(levels=(*LEVELS[:2], Level('L0', 'pte', 9, 'never')))", "the last level, 'L0', has leaf='never'"),
-    ("form(attributes=(Attribute('user', 64),))", "attribute 'user': leaf is 64; it lies between 0 and 63"),
     ("form(attributes=(Attribute('user', 2), Attribute('user', 3)))", "two attributes are called 'user'"),
     ("form(deny=(Deny(lacks=('usr',)),))", "a rule names the attribute 'usr'; nearest: user"),
     ("form(deny=(Deny(kinds=('fly',)),))", "deny: kinds has 'fly'"),
