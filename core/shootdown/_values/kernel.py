@@ -40,7 +40,7 @@ def switch(
         configured: whoever builds a kernel chooses it: another value than the default is no what-if.
 
     Raises:
-        MistakeError: the default, the sentence or the choices are of another type. Whether the default lies in its range
+        MistakeError: the default, the sentence or the choices are of another type. Whether the default is in its range
             is looked at when the plugin is loaded.
     """
     if not isinstance(default, bool | int | str):
