@@ -25,6 +25,7 @@ from shootdown.formats import (
     bit,
     bits,
 )
+from shootdown_arm64._examples import EXAMPLES
 
 VALID, TABLE = bit(0), bit(1)  # D8.3.1: 0b01 is a block, 0b11 a table, or at level 3 a page
 AP1, AP2, AF, NG, DBM, CONTIGUOUS = bit(6), bit(7), bit(10), bit(11), bit(51), bit(52)
@@ -239,6 +240,7 @@ def _format(page_shift: int, va_bits: int) -> Format:
         faults=_FAULTS,
         fields=(*_LEAF_FIELDS, *shareable, *_UPPER_FIELDS),
         first_level=first,
+        examples=EXAMPLES[page_shift, va_bits],
     )
 
 

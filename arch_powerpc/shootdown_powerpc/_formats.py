@@ -36,6 +36,7 @@ from shootdown.formats import (
     bit,
     bits,
 )
+from shootdown_powerpc import _examples
 from shootdown_powerpc._hash_formats import HASH_4K, HASH_64K
 
 V, LEAF = bit(63), bit(62)
@@ -151,6 +152,7 @@ RADIX_4K = Format(
         BitField("reserved", BAD_BITS | bit(60), slot="table"),
         BitField("reserved", bits(57, 60) | bit(6), slot="leaf"),
     ),
+    examples=_examples.RADIX_4K,
 )
 
 RADIX_64K = attrs.evolve(
@@ -159,6 +161,7 @@ RADIX_64K = attrs.evolve(
     summary="powerpc radix with 64 KiB pages: 52-bit addresses, big-endian; 64 KiB, 2 MiB, 1 GiB",
     levels=(*RADIX_4K.levels[:3], attrs.evolve(RADIX_4K.levels[3], bits=5)),
     page_shift=16,
+    examples=_examples.RADIX_64K,
 )
 
 FORMATS = (RADIX_4K, RADIX_64K, HASH_4K, HASH_64K)

@@ -26,6 +26,7 @@ from shootdown.formats import (
     bit,
     bits,
 )
+from shootdown_x86 import _examples
 
 P, RW, US, PWT, PCD, A, D, PS, G = (bit(n) for n in range(9))
 XD = bit(63)
@@ -141,6 +142,7 @@ X86_64_4LEVEL = Format(
     settings_known=_SETTINGS,
     faults=_FAULTS,
     fields=_fields(("PML4E", "PDPTE", "PDE"), ("PDPTE", "PDE")),
+    examples=_examples.FOUR,
 )
 
 X86_64_5LEVEL = attrs.evolve(
@@ -155,6 +157,7 @@ X86_64_5LEVEL = attrs.evolve(
     va_bits=57,
     reserved=(*X86_64_4LEVEL.reserved, Reserved(PS, levels=("PML5E",), why="4.5.4: PS in a PML5E")),
     fields=_fields(("PML5E", "PML4E", "PDPTE", "PDE"), ("PDPTE", "PDE")),
+    examples=_examples.FIVE,
 )
 
 X86_PAE = attrs.evolve(
@@ -183,6 +186,7 @@ X86_PAE = attrs.evolve(
     fields=tuple(
         f for f in _fields(("PDPTE", "PDE"), ("PDE",)) if f.name != "PKEY" and f not in _UPPER_SOFTWARE
     ),
+    examples=_examples.PAE,
 )
 
 X86_32BIT = Format(
@@ -233,6 +237,7 @@ X86_32BIT = Format(
         attrs.evolve(_FAULTS[-1], code=(*_CODE[:-1], attrs.evolve(_CODE[-1], any_of=("smep",)))),
     ),
     fields=_fields(("PDE",), ("PDE",), wide=False),
+    examples=_examples.LEGACY,
 )
 
 FORMATS = (X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE, X86_32BIT)

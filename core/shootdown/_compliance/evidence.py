@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shootdown._compliance import capabilities
-from shootdown._compliance.examples import disagreements, named, unshown
+from shootdown._compliance.examples import disagreements, named
 from shootdown._compliance.formats import title_of
+from shootdown._compliance.otherwise import unshown
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject
 

@@ -7,6 +7,8 @@ masking, the two-stage translation of the hypervisor extension, physical memory 
 
 from __future__ import annotations
 
+from typing import Any
+
 from shootdown.formats import (
     Attribute,
     BitField,
@@ -27,6 +29,7 @@ from shootdown.formats import (
     bit,
     bits,
 )
+from shootdown_riscv import _examples
 
 V, R, W, X, U, G, A, D = (bit(n) for n in range(8))
 N = bit(63)
@@ -84,7 +87,7 @@ _NO_AD_U = Reserved(D | A | U, slot="table", why="non-leaf PTEs: D, A and U are 
 _NO_WRITE_ONLY = Refused(Test(R | W, W), why="W without R is reserved")
 
 
-def _format(name: str, mode: str, linux: tuple[str, ...]) -> Format:
+def _format(name: str, mode: str, linux: tuple[str, ...], examples: tuple[Any, ...]) -> Format:
     """Write one mode of RV64 down; `linux` names its levels from the root."""
     top = len(linux) - 1
     levels = tuple(Level(f"PTE{top - n}", name_, 9, leaf="flag") for n, name_ in enumerate(linux))
@@ -136,6 +139,7 @@ def _format(name: str, mode: str, linux: tuple[str, ...]) -> Format:
         fields=(*_FIELDS, BitField("PBMT", bits(61, 62)), BitField("N", N)),
         first_level=top,
         level_step=-1,
+        examples=examples,
     )
 
 
@@ -168,9 +172,10 @@ SV32 = Format(
     fields=_FIELDS,
     first_level=1,
     level_step=-1,
+    examples=_examples.SV32,
 )
-SV39 = _format("sv39", "Sv39", ("pgd", "pmd", "pte"))
-SV48 = _format("sv48", "Sv48", ("pgd", "pud", "pmd", "pte"))
-SV57 = _format("sv57", "Sv57", ("pgd", "p4d", "pud", "pmd", "pte"))
+SV39 = _format("sv39", "Sv39", ("pgd", "pmd", "pte"), _examples.SV39)
+SV48 = _format("sv48", "Sv48", ("pgd", "pud", "pmd", "pte"), _examples.SV48)
+SV57 = _format("sv57", "Sv57", ("pgd", "p4d", "pud", "pmd", "pte"), _examples.SV57)
 
 FORMATS = (SV32, SV39, SV48, SV57)
