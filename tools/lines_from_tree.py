@@ -27,11 +27,13 @@ _FILE = re.compile(r"[\"'`]((?:mm|kernel|arch|include|fs|lib|virt)/[\w/.-]+\.[ch
 _NAME = re.compile(r"[\"'`](_*[a-z][a-z0-9_]+)[\"'`(]")
 #: A definition begins in the first column; what ends in `;` before a brace is a declaration.
 _DEFINED = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\s*\(")
+#: A system call is called by its own name.
+_CALL = re.compile(r"^(?:COMPAT_)?SYSCALL_DEFINE\d\((\w+)")
 _MOST_LINES = 12
 
 
 def named() -> tuple[set[str], set[str]]:
-    """Return the files and all names that may be functions in the model's sources."""
+    """Return the files that the model's sources name, and all names in them that may be functions."""
     paths: set[str] = set()
     names: set[str] = set()
     for folder in SOURCES:
@@ -56,7 +58,7 @@ def definitions(text: str, names: set[str]) -> Iterator[tuple[str, int]]:
             if name is not None and name[0] in names and "(" in line:
                 yield name[0], number
             continue
-        found = _DEFINED.match(line)
+        found = _CALL.match(line) or _DEFINED.match(line)
         # The name can stand in the line below its type: then that line begins with the name.
         if found is None or found[1] not in names:
             continue

@@ -74,7 +74,7 @@ figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .9em; }
 .bars { display: grid; grid-template-columns: fit-content(24rem) 1fr; gap: .5rem 1rem; margin: .6rem 0; }
 .bars .who { overflow-wrap: anywhere; } .bars .who small { display: block; color: var(--soft); }
 .bars .many { display: flex; align-items: center; gap: .6rem; font-variant-numeric: tabular-nums; }
-.bars .bar { height: 1.1rem; min-width: 2px; display: flex; background: var(--bar); border-radius: 2px;
+.bars .bar { height: 1.1rem; display: flex; background: var(--bar); border-radius: 2px;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; overflow: hidden; }
 .bars .part { background: repeating-linear-gradient(45deg, var(--bar-part) 0 5px, var(--paper) 5px 7px); }
 .bars .track { flex: 1; }
@@ -87,6 +87,7 @@ figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .9em; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } .skip { display: none; }
   h2, h3 { break-after: avoid; } tr, figure, .bars > *, pre { break-inside: avoid; }
   thead { display: table-header-group; }
+  .plain { font-size: 8pt; } .plain th, .plain td { padding: .12rem .25rem; white-space: normal !important; }
   .scroll, .picture { overflow: visible; border: 0; } .picture svg { min-width: 0; } h2 { break-before: auto; }
   a { color: inherit; } @page { margin: 1.5cm; } }
 """
@@ -208,10 +209,11 @@ def _bars(block: Bars) -> str:
         note = escape(bar.note)
         if bar.link:
             note = f'<a href="{escape(bar.link)}">{note}</a>'
-        wide, part = 100 * bar.value / most, 100 * bar.part / (bar.value or 1)
+        size = f"max({100 * bar.value / most:.2f}%, 2px)" if bar.value else "0"
+        part = 100 * bar.part / (bar.value or 1)
         found.append(
             f'<div class="who">{escape(bar.name)}{f"<small>{note}</small>" if note else ""}</div>'
-            f'<div class="many"><div class="track"><div class="bar" style="width:{wide:.2f}%">'
+            f'<div class="many"><div class="track"><div class="bar" style="width:{size}">'
             f'<div class="part" style="width:{part:.2f}%"></div></div></div><span>{escape(bar.text)}</span></div>'
         )
     return f'<figure><figcaption>{escape(block.caption)}</figcaption><div class="bars">{"".join(found)}</div></figure>'

@@ -13,6 +13,7 @@ from shootdown._questions.case import Case
 from shootdown._questions.simulate import simulate
 from shootdown._report.comparison import comparison
 from shootdown._report.ledger import Entry, Node, entries, totals, tree, walk
+from shootdown._report.sources import where
 from shootdown._report.stale import Story, stale_lines, story
 from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph, widths
 from shootdown._report.timeline import Event, timeline
@@ -141,7 +142,7 @@ def explanation(found: Explanation, width: int) -> Iterator[str]:
     yield from paragraph(
         "Steps, in the order of the programs, under the kernel functions that they stand for", width
     )
-    yield from _steps(found.steps, width)
+    yield from _steps(found.steps, width, found.row.kernel)
 
 
 def event_lines(found: Explanation) -> Iterator[str]:
@@ -235,7 +236,7 @@ def _done(found: Explanation, width: int) -> Iterator[str]:
         yield from paragraph(f"Done on all CPUs: {', '.join(done)}.", width, rest="  ")
 
 
-def _steps(root: Node, width: int) -> Iterator[str]:
+def _steps(root: Node, width: int, kernel: str) -> Iterator[str]:
     numbers_only = [Column(text, right=True) for text in ("times", "to CPUs", "time")]
     found = [
         (depth, node, ["", "", _time(node.total_ns)])
@@ -251,7 +252,9 @@ def _steps(root: Node, width: int) -> Iterator[str]:
     for indent, deepest in (("  ", 10), (" ", 10), (" ", 3)):
         rows = [
             [
-                "\n".join(_step(indent * min(depth, deepest), node, room if node.children else for_steps)),
+                "\n".join(
+                    _step(indent * min(depth, deepest), node, room if node.children else for_steps, kernel)
+                ),
                 *numbers,
             ]
             for depth, node, numbers in found
@@ -264,15 +267,16 @@ def _steps(root: Node, width: int) -> Iterator[str]:
     yield from lay_out(columns, rows, chosen)
 
 
-def _step(indent: str, node: Node, room: int) -> list[str]:
-    """Write a step, or a function and the file that it is in, below the function that calls it."""
+def _step(indent: str, node: Node, room: int, kernel: str) -> list[str]:
+    """Write a step, or a function and the file and line that it is at, below the function that calls it."""
     if not node.children:
         return paragraph(node.name, room, first=f"{indent}- ")
-    line = f"{indent}{node.name}  {node.where}" if node.where else f"{indent}{node.name}"
+    at = where(kernel, node.name, node.where)
+    line = f"{indent}{node.name}  {at}" if at else f"{indent}{node.name}"
     if len(line) <= room:
         return [line]
     return [*paragraph(node.name, room, first=indent, rest=f"{indent}    ")] + (
-        paragraph(node.where, room, first=f"{indent}    ") if node.where else []
+        paragraph(at, room, first=f"{indent}    ") if at else []
     )
 
 

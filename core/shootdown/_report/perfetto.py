@@ -3,7 +3,7 @@
 Perfetto's importer wants the slices of a track to nest. Steps don't overlap each other, nor do interrupts, but an
 interrupt can begin in one step and end in the gap after it. Then the step's slice ends where the interrupt begins,
 or begins where it ends. Arrows are `bind_id` with `flow_out` and `flow_in`, one number
-for all interrupts of a sending.
+for all interrupts of a sending. A counter has how many IPIs were sent whose handlers have not returned.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from shootdown._report.files import replacing
 from shootdown._report.timeline import Event
 
 _PS_PER_NS = 1000
+#: The name of the counter's track.
+COUNTER = "IPIs in flight"
 
 
 def write_trace(
@@ -53,11 +55,46 @@ def _write(stream: TextIO, events: Iterable[Event], cpus: int, process: str, abo
             ("thread_sort_index", {"sort_index": cpu}),
         ):
             _append(stream, {"ph": "M", "name": name, "pid": 1, "tid": cpu + 1, "args": args})
-    for event in nested(events):
+    flight = InFlight()
+    for event in nested(flight.seen(events)):
         _append(stream, as_slice(event))
         slices += 1
+    for time, count in flight.counts():
+        value = {"ph": "C", "name": COUNTER, "pid": 1, "ts": _microseconds(time), "args": {"IPIs": count}}
+        _append(stream, value)
     stream.write("\n]}\n")
     return slices
+
+
+class InFlight:
+    """Count the IPIs that are under way: from the beginning of their sending until their handlers return."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, int] = {}  # sending, and when it began, in nanoseconds
+        self._changes: dict[int, int] = {}  # time, and how many more are under way from then on
+
+    def seen(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Yield events as they are, in the order of their beginning, and remember their interrupts."""
+        for event in events:
+            if event.kind != "interrupt" and event.send is not None:
+                self._sent[event.send] = event.begin // _PS_PER_NS
+            elif event.kind == "interrupt":
+                begin = event.begin // _PS_PER_NS
+                sent = self._sent.get(event.send, begin) if event.send is not None else begin
+                end = max(event.end // _PS_PER_NS, sent + 1)
+                self._changes[sent] = self._changes.get(sent, 0) + 1
+                self._changes[end] = self._changes.get(end, 0) - 1
+            yield event
+
+    def counts(self) -> Iterator[tuple[int, int]]:
+        """Yield each time in nanoseconds at which the number changes, and the number from then on."""
+        count = 0
+        if self._changes and 0 not in self._changes:
+            yield 0, 0
+        for time in sorted(self._changes):
+            if self._changes[time]:
+                count += self._changes[time]
+                yield time, count
 
 
 def _append(stream: TextIO, value: Mapping[str, Any]) -> None:

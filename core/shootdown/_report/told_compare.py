@@ -18,8 +18,10 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.frames import flat
 from shootdown._values.result import Result
 
-#: A page has no more bars.
-_MOST_BARS = 60
+#: Of more rows a page has curves, and no bars.
+_MOST_BARS = 16
+#: From so many times on a difference of times is told.
+_NOTABLE = 1.05
 #: What a page says where matplotlib is not installed.
 NO_PICTURE = "No curves here: they need matplotlib (pip install 'shootdown[plots]')."
 
@@ -100,26 +102,33 @@ def of_one(row: Result) -> str:
 
 
 def _slower(rows: Sequence[Result]) -> str:
-    """Return how the slowest row compares with the fastest, where their ranges are apart."""
-    there = [row for row in rows if row.supported and row.times.get("elapsed_ns")]
-    if len(there) < 2:
-        return ""
-    slow = max(there, key=lambda row: row.times["elapsed_ns"].likely)
-    fast = min(there, key=lambda row: row.times["elapsed_ns"].likely)
-    a, b = slow.times["elapsed_ns"], fast.times["elapsed_ns"]
-    if b.likely <= 0 or a.likely / b.likely < 1.05:
-        return ""
-    sure = "" if a.low > b.high else "; their ranges overlap"
-    return (
-        f"{label(slow, rows)} takes {about(a.likely)}, {label(fast, rows)} {about(b.likely)}: "
-        f"x{a.likely / b.likely:.2g} by the likely costs{sure}."
-    )
+    """Return how a row compares with the fastest of its platform, size and parameters: those that are most apart."""
+    groups: dict[str, list[Result]] = {}
+    for row in rows:
+        if row.supported and row.times.get("elapsed_ns"):
+            alike = repr((row.arch, row.platform, row.cpus, sorted(row.parameters.items(), key=str)))
+            groups.setdefault(alike, []).append(row)
+    told = ""
+    most = _NOTABLE
+    for group in groups.values():
+        slow = max(group, key=lambda row: row.times["elapsed_ns"].likely)
+        fast = min(group, key=lambda row: row.times["elapsed_ns"].likely)
+        a, b = slow.times["elapsed_ns"], fast.times["elapsed_ns"]
+        if b.likely <= 0 or a.likely / b.likely < most:
+            continue
+        most = a.likely / b.likely
+        sure = "" if a.low > b.high else "; their intervals overlap"
+        told = (
+            f"{label(slow, rows)} takes {about(a.likely)}, {label(fast, rows)} {about(b.likely)}: "
+            f"x{most:.2g} by the likely costs{sure}."
+        )
+    return told
 
 
 def ipi_bars(rows: Sequence[Result]) -> Bars | None:
-    """Return a bar of IPIs for each row, the redundant ones hatched; None if nobody is interrupted."""
-    there = [row for row in rows if row.supported][:_MOST_BARS]
-    if not any(map(ipis, there)):
+    """Return a bar of IPIs for each row, the redundant ones hatched; None for many, or if nobody is interrupted."""
+    there = [row for row in rows if row.supported]
+    if not any(map(ipis, there)) or len(there) > _MOST_BARS:
         return None
     found = []
     for row in there:

@@ -139,7 +139,7 @@ def test_an_answer_is_there_even_where_no_row_stands_out(rows: list[Any], said: 
     assert said in text_of(compared(*rows), width=200)
 
 
-def test_a_slower_row_is_told_with_whether_ranges_overlap() -> None:
+def test_a_slower_row_is_told_with_whether_intervals_overlap() -> None:
     def taking(kernel: str, low: float, likely: float, high: float) -> Any:
         times = {"elapsed_ns": span(likely, low, high), "system_ns": span(likely), "lost_ns": span(0)}
         return result(kernel, times=times)
@@ -147,7 +147,7 @@ def test_a_slower_row_is_told_with_whether_ranges_overlap() -> None:
     slow, fast = taking("6.16", 8e6, 9e6, 10e6), taking("7.0", 0.5e6, 1e6, 2e6)
     assert "x9 by the likely costs." in text_of(compared(slow, fast), width=200)
     wide = taking("7.0", 0.5e6, 1e6, 9e6)
-    assert "their ranges overlap" in text_of(compared(slow, wide), width=200)
+    assert "their intervals overlap" in text_of(compared(slow, wide), width=200)
 
 
 def test_who_sends_the_interrupts_is_told_with_file_and_line_of_a_release_that_was_read() -> None:

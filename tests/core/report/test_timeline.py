@@ -14,7 +14,7 @@ from tests.core.timed.clocked import Doing, platform, scripted
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
-from shootdown._report.perfetto import as_slice, nested, write_trace
+from shootdown._report.perfetto import COUNTER, InFlight, as_slice, nested, write_trace
 from shootdown._report.timeline import OUTSIDE, Event, cpus_of, timeline
 from shootdown._timed.run import run_machine
 
@@ -177,3 +177,30 @@ def test_a_slice_says_what_is_done_by_which_task_and_from_where() -> None:
     interrupt = as_slice(attrs.evolve(event("interrupt", 0, 1000, 3), sender=1))
     assert (interrupt["name"], interrupt["tid"]) == ("f", 4)
     assert interrupt["args"] == {"what": "text", "from": "CPU 1"}
+
+
+def test_ipis_are_in_flight_from_their_sending_until_their_handlers_return(events: list[Event]) -> None:
+    flight = InFlight()
+    assert list(flight.seen(events)) == events
+    counts = list(flight.counts())
+    assert (counts[0], counts[-1][1]) == ((0, 0), 0)
+    assert max(count for _, count in counts) == 2
+    assert all(count >= 0 for _, count in counts)
+    sends = [event.begin // 1000 for event in events if event.kind == "step" and event.send]
+    assert sends[0] in dict(counts)
+
+
+def test_a_trace_has_the_counter_as_a_track_and_a_name_for_each_process_and_thread(
+    events: list[Event], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.json"
+    write_trace(path, events, cpus=3, process="a program", about={})
+    told = json.loads(path.read_text())["traceEvents"]
+    counted = [event for event in told if event["ph"] == "C"]
+    assert {event["name"] for event in counted} == {COUNTER}
+    assert counted[-1]["args"] == {"IPIs": 0}
+    names = {
+        (event["name"], event.get("tid")): event["args"]["name"] for event in told if "name" in event["args"]
+    }
+    assert names["process_name", None] == "a program"
+    assert names["thread_name", 3] == "CPU 2"
