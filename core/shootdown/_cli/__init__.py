@@ -34,6 +34,7 @@ COMMANDS = {
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
     "reproduce": "Compare published measurements with what the model says.",
+    "calibrate": "Measure what this machine costs; is the model right about it?",
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
     "new": "Write a plugin of your own, to be edited.",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 import click
+
+if TYPE_CHECKING:
+    from shootdown._questions.here import Here
 
 option = click.option(
     "--here",
@@ -24,6 +29,24 @@ class Asked:
     platform: tuple[str, ...]
     kernel: tuple[str, ...] = ()
     cpus: tuple[int, ...] = ()
+
+
+def this_machine(like: str | None) -> Here:
+    """Look at this machine, whose platform is the one that is named or the one that its CPU is like.
+
+    Args:
+        like: the name of a platform; None takes this machine's.
+
+    Raises:
+        ShootdownError: there is no such platform, or this machine is like none.
+    """
+    from shootdown._plugins.registry import registry
+    from shootdown._questions.here import here, this_platform
+
+    found = here()
+    if like is not None:
+        return attrs.evolve(found, platform=registry().platform(found.arch, like).name)
+    return attrs.evolve(found, platform=this_platform(found, "calibrate", "--like"))
 
 
 def filled(asked: Asked, *, sized: bool = True) -> Asked:

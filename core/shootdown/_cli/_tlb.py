@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from shootdown._tlb.geometry import TlbGeometry
     from shootdown._traces.simulation import Region, TraceResult
+    from shootdown._values.platform import Platform
 
 #: CPUs and processes are shown up to so many; --json has all.
 _SHOWN = 16
@@ -115,8 +116,12 @@ def _platform(arch: str | None, name: str | None, *, fetches: bool) -> TlbGeomet
             raise ShootdownError("--arch without --platform: a TLB is a platform's")
         return None
     from shootdown._plugins.registry import registry
+    from shootdown._questions.platform_file import is_file, platform_of_file
 
     installed = registry()
+    if is_file(name):
+        _, platform = platform_of_file(installed, () if arch is None else (arch,), name)
+        return _tlb_of(platform, fetches)
     if arch is None:
         owners = [owner for owner in installed.architectures() if name in installed.platforms(owner)]
         if len(owners) > 1:
@@ -129,11 +134,14 @@ def _platform(arch: str | None, name: str | None, *, fetches: bool) -> TlbGeomet
             names = [n for owner in installed.architectures() for n in installed.platforms(owner)]
             raise ShootdownError(f"there is no platform {name!r}; {nearest(name, names)}")
         arch = owners[0]
-    platform = installed.platform(arch, name)
+    return _tlb_of(installed.platform(arch, name), fetches)
+
+
+def _tlb_of(platform: Platform, fetches: bool) -> TlbGeometry:
     geometry: TlbGeometry | None = platform.itlb if fetches else platform.tlb
     if geometry is None:
         which = "instruction TLBs" if fetches else "TLBs"
-        raise ShootdownError(f"platform {name!r} says nothing about its {which}; give them with -p")
+        raise ShootdownError(f"platform {platform.name!r} says nothing about its {which}; give them with -p")
     return geometry
 
 

@@ -12,6 +12,7 @@ from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
 from shootdown._questions.called import called
 from shootdown._questions.costing import CLOCK_RATE, with_costs
+from shootdown._questions.platform_file import is_file, platform_of_file
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
@@ -297,11 +298,21 @@ def machines(
         installed: the registry.
         arch: names of architectures, or `all` for every one that has a platform; if empty, those that have the
             platforms, or this machine's.
-        platforms: names of platforms; each architecture's first if empty.
+        platforms: names of platforms, or their files; each architecture's first if empty.
 
     Raises:
-        ShootdownError: a name is unknown, or a named architecture has none of the platforms.
+        ShootdownError: a name is unknown, a file is wrong, or a named architecture has none of the platforms.
     """
+    if any(map(is_file, platforms)):
+        return [
+            pair
+            for name in platforms
+            for pair in (
+                [platform_of_file(installed, arch, name)]
+                if is_file(name)
+                else machines(installed, arch, [name])
+            )
+        ]
     if platforms and (not arch or ALL in arch):
         return [pair for name in platforms for pair in installed.machines(name)]
     if ALL in arch:

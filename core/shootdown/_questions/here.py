@@ -60,16 +60,21 @@ def platform_like(architecture: Architecture, cpuinfo: str) -> str | None:
     return next((name for pattern, name in architecture.cpuinfo if re.search(pattern, cpuinfo)), None)
 
 
-def this_platform(found: Here) -> str:
+def this_platform(found: Here, asked: str = "--here", instead: str = "--platform") -> str:
     """Return the platform that this machine is like.
+
+    Args:
+        found: this machine.
+        asked: what asked for it.
+        instead: the option that names one.
 
     Raises:
         ShootdownError: none is.
     """
     if found.platform is None:
         raise ShootdownError(
-            f"--here: no platform of {found.arch} is known to be like this CPU ({found.cpu}); choose one with "
-            f"--platform: `shootdown list platforms --arch {found.arch}`"
+            f"{asked}: no platform of {found.arch} is known to be like this CPU ({found.cpu}); choose one with "
+            f"{instead}: `shootdown list platforms --arch {found.arch}`"
         )
     return found.platform
 

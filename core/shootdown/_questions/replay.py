@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import Case
+from shootdown._questions.case import Case, machines
 from shootdown._questions.compare import cases, run_cases
 from shootdown._questions.read import read
 from shootdown._questions.replay_plan import Plan, needed, plan, times_for
@@ -173,7 +173,7 @@ def source_of(recording: Recording, told: str | None = None) -> Source:
     arch, slash, platform = machine.rpartition("/")
     remarks: list[str] = []
     if not slash and platform:
-        owner, found = installed.machines(platform)[0]
+        owner, found = machines(installed, (), (platform,))[0]
         arch, platform = owner.name, found.name
     if not arch:
         if len(recording.archs) != 1:

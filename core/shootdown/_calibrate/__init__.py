@@ -1,0 +1,1 @@
+"""This machine: what its calls cost, and how far predictions for it are off."""

@@ -1,0 +1,167 @@
+"""Platforms in files, as `shootdown calibrate` writes them: a platform that is like a known one, with other costs."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from shootdown._plugins.installed import Registry
+from shootdown._values.architecture import Architecture
+from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.platform import COST_NAMES, MOST_CPUS, Cost, Platform
+
+#: What the name of such a file ends in: no platform's name does.
+SUFFIX = ".toml"
+_MOST_FILE = 1 << 20
+_PLATFORM = ("arch", "like", "summary", "cpus")
+_COST = ("low", "likely", "high", "source")
+#: Tables that say how costs were found; nothing here reads them.
+_TOLD = ("machine", "measured", "refill")
+
+
+def is_file(name: str) -> bool:
+    """Whether what `--platform` names is a file."""
+    return name.endswith(SUFFIX)
+
+
+def platform_of_file(installed: Registry, arch: Iterable[str], file: str) -> tuple[Architecture, Platform]:
+    """Read a platform and its architecture.
+
+    Args:
+        installed: the registry.
+        arch: the architectures that are asked for; any if empty.
+        file: the path.
+
+    Raises:
+        ShootdownError: it can't be read, or something is wrong in it; the message names the file and the key.
+    """
+    tables = _tables(file)
+    _known(file, tables, ("platform", "cost", *_TOLD))
+    about = _known(file, _table(file, tables, "platform"), _PLATFORM, "platform")
+    architecture = installed.architecture(_text(file, about, "arch"))
+    wanted = tuple(arch)
+    if wanted and architecture.name not in wanted and "all" not in wanted:
+        raise ShootdownError(f"platform {file} is one of {architecture.name}, not of {' or '.join(wanted)}")
+    like = installed.platform(architecture.name, _text(file, about, "like"))
+    costs = {
+        _name(file, name): _cost(file, name, one)
+        for name, one in _table(file, tables, "cost", needed=False).items()
+    }
+    cpus = about.get("cpus", like.cpus)
+    if isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MOST_CPUS:
+        raise ShootdownError(f"platform {file}: platform.cpus is a whole number from 1 to {MOST_CPUS}")
+    return architecture, attrs.evolve(
+        like,
+        name=file,
+        summary=str(about.get("summary", f"as {like.name}, with the costs of {file}")),
+        costs=attrs.evolve(like.costs, **costs),
+        cpus=cpus,
+    )
+
+
+def written(arch: str, like: str, summary: str, platform: Platform, told: Mapping[str, Any]) -> str:
+    """Write a platform as such a file.
+
+    Args:
+        arch, like: the architecture, and the platform that it is like.
+        summary: one line.
+        platform: with the costs and CPUs.
+        told: how they were found: tables of values by `machine`, `measured` or `refill`.
+    """
+    lines = [
+        "[platform]",
+        f"arch = {_quoted(arch)}",
+        f"like = {_quoted(like)}",
+        f"summary = {_quoted(summary)}",
+        f"cpus = {platform.cpus}",
+    ]
+    for name, table in told.items():
+        lines += ["", f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in table.items())]
+    for name in COST_NAMES:
+        cost: Cost = getattr(platform.costs, name)
+        lines += ["", f"[cost.{name}]", *(f"{end} = {getattr(cost, end):g}" for end in _COST[:3])]
+        lines.append(f"source = {_quoted(cost.source)}")
+    return "\n".join([*lines, ""])
+
+
+def _tables(file: str) -> Mapping[str, Any]:
+    try:
+        with Path(file).open("rb") as stream:
+            content = stream.read(_MOST_FILE + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ShootdownError(f"platform {file}: {why.lower()}") from None
+    if len(content) > _MOST_FILE:
+        raise ShootdownError(f"platform {file}: it is larger than 1 MiB")
+    try:
+        return tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ShootdownError(f"platform {file}: it is no TOML: {str(error) or 'too deep'}") from None
+
+
+def _known(file: str, table: Mapping[str, Any], known: Iterable[str], where: str = "") -> Mapping[str, Any]:
+    for key in table:
+        if key not in known:
+            there = f"[{where}]" if where else "a platform's file"
+            raise ShootdownError(f"platform {file}: {there} has no {key!r:.40}; {nearest(key, known)}")
+    return table
+
+
+def _table(file: str, tables: Mapping[str, Any], name: str, *, needed: bool = True) -> Mapping[str, Any]:
+    found = tables.get(name, None if needed else {})
+    if not isinstance(found, Mapping):
+        raise ShootdownError(
+            f"platform {file}: it has no table [{name}]; `shootdown calibrate` writes such files"
+        )
+    return found
+
+
+def _text(file: str, table: Mapping[str, Any], name: str) -> str:
+    found = table.get(name)
+    if not isinstance(found, str):
+        raise ShootdownError(f"platform {file}: platform.{name} is a name")
+    return found
+
+
+def _name(file: str, name: str) -> str:
+    if name not in COST_NAMES:
+        raise ShootdownError(f"platform {file}: there is no cost {name!r:.40}; {nearest(name, COST_NAMES)}")
+    return name
+
+
+def _cost(file: str, name: str, table: object) -> Cost:
+    if not isinstance(table, Mapping):
+        raise ShootdownError(f"platform {file}: [cost.{name}] has low, likely, high and source")
+    _known(file, table, _COST, f"cost.{name}")
+    ends = [table.get(end) for end in _COST[:3]]
+    low, likely, high = (
+        float(end) if isinstance(end, int | float) and not isinstance(end, bool) else math.nan for end in ends
+    )
+    source = table.get("source")
+    if math.isnan(low + likely + high) or not isinstance(source, str):
+        raise ShootdownError(f"platform {file}: [cost.{name}] has low, likely and high in ns, and a source")
+    try:
+        return Cost(low, likely, high, source)
+    except ValueError as error:
+        raise ShootdownError(f"platform {file}: [cost.{name}]: {error}") from None
+
+
+def _quoted(text: str) -> str:
+    """Write a text as TOML does: JSON's escapes are among TOML's."""
+    return json.dumps(text)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() and key.isascii() else _quoted(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
