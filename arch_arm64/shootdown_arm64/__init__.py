@@ -19,7 +19,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_arm64._here import CPUINFO
     from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
     from shootdown_arm64._measured import MEASURED
-    from shootdown_arm64._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_arm64._platforms import FLUSH_WAYS, INSTRUCTIONS, PLATFORMS
     from shootdown_arm64._recorded import RECORDED
 
     return [
@@ -39,6 +39,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
+            instructions=INSTRUCTIONS,
             preempting_hosts=(),
         )
     ]

@@ -26,6 +26,15 @@ FLUSH_WAYS = (
 )
 """The ways of flushing that can be asked for."""
 
+#: The instructions that flushes count, and where the manual has each.
+INSTRUCTIONS = {
+    "tlbi_aside1is": "Arm ARM DDI 0487, C5.5, TLBI ASIDE1IS",
+    "tlbi_rvae1is": "Arm ARM DDI 0487, C5.5, TLBI RVAE1IS",
+    "tlbi_rvale1is": "Arm ARM DDI 0487, C5.5, TLBI RVALE1IS",
+    "tlbi_vae1is": "Arm ARM DDI 0487, C5.5, TLBI VAE1IS",
+    "tlbi_vale1is": "Arm ARM DDI 0487, C5.5, TLBI VALE1IS",
+}
+
 
 @attrs.frozen
 class Arm64Platform:
@@ -40,7 +49,8 @@ class Arm64Platform:
     hafdbs: bool = switch(True, "FEAT_HAFDBS: walkers set the access flag and the dirty state of entries")
     bbm: Literal["never", "bbml2", "bbml3"] = switch(
         "never",
-        "entries of a contiguous block may change without a flush between: bbml2, since 6.17 on cores that Linux lists "
+        "entries of a contiguous block may change without a flush between: bbml2, since 6.17 on "
+        "cores that Linux lists "
         "(Cortex-X4, Neoverse-V3, V3AE; later Olympus, AmpereOne); bbml3, since 7.3 on more (Cortex-A715, A725, "
         "Neoverse-N3, C1) and where ID_AA64MMFR2_EL1.BBM is 3",
         choices=("never", "bbml2", "bbml3"),
@@ -69,8 +79,11 @@ _WALK = (
 )
 
 
+_ASID = "ASIDs of 16 bits: Arm ARM DDI 0487, D8.15 and ID_AA64MMFR0_EL1.ASIDBits; estimate: walk caches"
+
+
 def _geometry(
-    l1: int, l2: int, ways: int, *, l1_sizes: tuple[int, ...] = SIZES, asid_bits: int = 16
+    l1: int, l2: int, ways: int, source: str, *, l1_sizes: tuple[int, ...] = SIZES, asid_bits: int = 16
 ) -> TlbGeometry:
     """Return the geometry of a core with one first-level TLB for all page sizes, and one second-level TLB."""
     return TlbGeometry(
@@ -79,32 +92,35 @@ def _geometry(
         walk_caches=_WALK,
         levels=LEVELS,
         asid_bits=asid_bits,
+        source=f"{source}; {_ASID}",
     )
 
 
 # Cortex-A76, whose server sibling Neoverse N1 is: data L1 of 48 entries, fully associative, for 4K, 16K, 64K, 2M and
 # 512M; L2 of 1280 in 5 ways for every block size, and walks (Cortex-A76 Technical Reference Manual 100798, A5.2).
 # 16 bits of ASID: A5.1.
-NEOVERSE_N1 = _geometry(48, 1280, 5, l1_sizes=(KIB4, KIB16, KIB64, MIB2, MIB512))
+NEOVERSE_N1 = _geometry(
+    48, 1280, 5, "Cortex-A76 TRM 100798, A5.1 and A5.2", l1_sizes=(KIB4, KIB16, KIB64, MIB2, MIB512)
+)
 
 # Neoverse V2, a sibling of Cortex-X3. Data L1: 48 entries since Cortex-X2 (AnandTech, "Arm announces mobile Armv9 CPU
 # microarchitectures"). UNVERIFIED: L2 of 2048 entries in 8 ways.
-NEOVERSE_V2 = _geometry(48, 2048, 8)
+NEOVERSE_V2 = _geometry(48, 2048, 8, "AnandTech on Cortex-X2; estimate: the second level")
 
 # ThunderX2: an STLB of 2048 entries for pages of 4 KiB to 16 GiB (WikiChip, cavium/microarchitectures/vulcan).
 # UNVERIFIED: its ways; 64 entries before it.
-THUNDERX2 = _geometry(64, 2048, 8)
+THUNDERX2 = _geometry(64, 2048, 8, "WikiChip, cavium/microarchitectures/vulcan; estimate: first level, ways")
 
 # Ampere eMAG: nothing published was found. UNVERIFIED: taken to be as Cortex-A72, 32 and 1024 in 4 ways (Cortex-A72
 # Technical Reference Manual 100095, 5.2.3).
-EMAG = _geometry(32, 1024, 4)
+EMAG = _geometry(32, 1024, 4, "estimate: as Cortex-A72, TRM 100095, 5.2.3")
 
 # Cortex-A78. UNVERIFIED: 32 entries and 1024 in 4 ways.
-CORTEX_A78 = _geometry(32, 1024, 4)
+CORTEX_A78 = _geometry(32, 1024, 4, "estimate: of the class of Cortex-A76")
 
 # The instruction side: 48 entries in Cortex-A76 (A5.2) and Cortex-A72 (5.2.1), as the data side has in Cortex-A76.
 # UNVERIFIED: that Neoverse V2, ThunderX2 and Cortex-A78 have as many for instructions as for data.
-EMAG_I = _geometry(48, 1024, 4)
+EMAG_I = _geometry(48, 1024, 4, "estimate: as Cortex-A72, TRM 100095, 5.2.1")
 
 TCG = tcg_tlb(LEVELS)
 

@@ -19,7 +19,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
     from shootdown_powerpc._lower import lower
     from shootdown_powerpc._measured import MEASURED
-    from shootdown_powerpc._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_powerpc._platforms import FLUSH_WAYS, INSTRUCTIONS, PLATFORMS
     from shootdown_powerpc._recorded import RECORDED
 
     return [
@@ -39,6 +39,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
+            instructions=INSTRUCTIONS,
             preempting_hosts=("kvm",),
         )
     ]

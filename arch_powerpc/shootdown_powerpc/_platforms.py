@@ -20,6 +20,22 @@ FLUSH_WAYS = (
 )
 """The ways of flushing that radix kernels have."""
 
+_ISA = "Power ISA 3.1, Book III, 6.9.3.3"
+#: The instructions that flushes count, and where the manual has each. RIC, PRS and R are operands.
+INSTRUCTIONS = {
+    "tlbie_ric0_prs1_r1": f"{_ISA}, tlbie: entries of a page",
+    "tlbie_ric1_prs1_r1": f"{_ISA}, tlbie: the page walk cache",
+    "tlbie_ric2_prs1_r1": f"{_ISA}, tlbie: everything of a process",
+    "tlbiel_ric0_prs1_r1": f"{_ISA}, tlbiel: entries of a page",
+    "tlbiel_ric1_prs1_r1": f"{_ISA}, tlbiel: the page walk cache",
+    "tlbiel_ric2_prs1_r1": f"{_ISA}, tlbiel: everything of a process",
+    "tlbie_ric0_prs0_r0": f"{_ISA}, tlbie: entries of a hashed page",
+    "tlbie_ric0_prs0_r1": f"{_ISA}, tlbie: what the POWER9 erratum asks for, of PID 0",
+    "tlbiel_ric0_prs0_r0": f"{_ISA}, tlbiel: entries of a hashed page",
+    "tlbsync": f"{_ISA}, tlbsync",
+    "h_rpt_invalidate": "PAPR, as arch/powerpc/include/asm/hvcall.h:H_RPT_INVALIDATE has it",
+}
+
 
 @attrs.frozen
 class PowerPlatform:
@@ -58,6 +74,8 @@ class PowerPlatform:
 KIB4, KIB64, MIB2, MIB16, GIB1, GIB512 = 1 << 12, 1 << 16, 1 << 21, 1 << 24, 1 << 30, 1 << 39
 LEVELS = (KIB4, MIB2, GIB1, GIB512)
 
+_PID = "PIDs of 20 bits: arch/powerpc/mm/init_64.c, mmu_pid_bits"
+
 # UNVERIFIED: replacement, and how many entries of the tables' upper levels the page walk cache holds; IBM says that
 # there is one (POWER9 Processor User's Manual 2.0).
 _PAGE_WALK = (
@@ -74,10 +92,14 @@ POWER9 = TlbGeometry(
     walk_caches=_PAGE_WALK,
     levels=LEVELS,
     asid_bits=20,
+    source=f"arch/powerpc/mm/book3s64/radix_tlb.c, _tlbiel_pid(); {_PID}; estimate: sizes, walk cache",
 )
 
 # TLB four times as large as POWER9's (Starke and Thompto, IBM's POWER10 Processor, Hot Chips 32). UNVERIFIED: ways.
 POWER10 = attrs.evolve(POWER9, l2=CacheGeometry(entries=4096, ways=4, page_sizes=_RADIX_SIZES))
+POWER10 = attrs.evolve(
+    POWER10, source=f"Starke and Thompto, Hot Chips 32; {_PID}; estimate: ways, walk cache"
+)
 
 # POWER8: ERAT of 48 entries, TLB of 2048 in four ways: UNVERIFIED, from memory of its user's manual. The TLB holds
 # virtual addresses of segments; nothing caches Linux' own tree, which the hardware doesn't know.
@@ -86,6 +108,7 @@ POWER8 = TlbGeometry(
     l2=CacheGeometry(entries=2048, ways=4, page_sizes=(KIB4, KIB64, MIB2, MIB16)),
     levels=LEVELS,
     asid_bits=20,
+    source=f"estimate: sizes as remembered of POWER8's user's manual; {_PID}",
 )
 
 TCG = tcg_tlb(LEVELS)

@@ -48,6 +48,8 @@ class X86Platform:
 KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
 LEVELS = (KIB4, MIB2, GIB1, GIB512)
 
+_PCID = "12 bits of PCID: Intel SDM vol. 3A, 4.10.1, AMD APM vol. 2, 5.5.1"
+
 # Golden Cove: 96 (6-way), 32 and 8 entries, an STLB of 2048 in 16 ways for 4 KiB and 2 MiB pages (notes on
 # Hennessy and Patterson's i9-12900). UNVERIFIED: the ways of the 2 MiB and 1 GiB TLBs, replacement, what the
 # second level does with 1 GiB pages (here: nothing), and the paging-structure caches (32 PDEs, 4 PDPTEs,
@@ -65,6 +67,7 @@ GOLDEN_COVE = TlbGeometry(
         CacheGeometry(entries=4, ways=4, page_sizes=(GIB512,)),
     ),
     levels=LEVELS,
+    source=f"notes on Hennessy and Patterson's i9-12900; {_PCID}; estimate: walk caches, ways",
 )
 
 # Its instruction side: 256 entries (8-way) for 4 KiB pages (the same notes); 32 for 2 MiB pages and the shared STLB
@@ -89,6 +92,7 @@ ZEN = TlbGeometry(
         CacheGeometry(entries=64, ways=64, page_sizes=(GIB1, GIB512)),
     ),
     levels=LEVELS,
+    source=f"WikiChip, zen_2; Zen 2's optimisation guide; {_PCID}; estimate: ways, cached PDEs",
 )
 
 # The "2048 entries in 12 ways" of Zen 2's second level are 8 ways for 4 KiB pages and 4 for 2 MiB pages, 2048 entries
@@ -124,6 +128,7 @@ ZEN5 = attrs.evolve(
     ZEN,
     l1=CacheGeometry(entries=96, ways=96, page_sizes=(KIB4, MIB2, GIB1)),
     l2=CacheGeometry(entries=4096, ways=16, page_sizes=(KIB4, MIB2)),
+    source=f"CPUID 0x80000006 and 228200f695c0; {_PCID}; estimate: first levels, ways",
 )
 ZEN5_I = _fetches(ZEN5, 2048, 8)
 

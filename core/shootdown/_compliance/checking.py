@@ -96,7 +96,9 @@ def _check(
         found[f"{subject.plugin}: {one_line(error)}, at {_place(error)}"] = None
     if interruption is not None:
         return outcome(why="interrupted", interrupted=True), interruption
-    return outcome(why="" if tried or found or unevidenced else "there is nothing to try it on"), None
+    return outcome(
+        why="" if any(tried.values()) or found or unevidenced else "there is nothing to try it on"
+    ), None
 
 
 def _few(messages: Iterable[str]) -> list[str]:

@@ -61,7 +61,8 @@ def _changed(format_: Format) -> Iterator[tuple[str, Format]]:
 def _changed_levels(format_: Format) -> Iterator[tuple[str, Format]]:
     for n, row in enumerate(format_.levels):
         test = row.present or format_.present
-        yield f"an absent {row.name}", _with_level(format_, n, present=Test(0, 0))
+        if test.mask:  # where empty tables stand for absence, nothing is absent
+            yield f"an absent {row.name}", _with_level(format_, n, present=Test(0, 0))
         for bit in _bits_of(test.mask):
             flipped = Test(test.mask, test.value ^ bit)
             yield f"a present {row.name}", _with_level(format_, n, present=flipped)

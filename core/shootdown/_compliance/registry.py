@@ -18,6 +18,9 @@ SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "0": (("asked",), "Loading"),
     "1": (("formats", "rules", "walks", "evidence"), "Page-table formats"),
     "2": (("kernels",), "Kernels"),
+    "3": (("geometry",), "Geometry"),
+    "8": (("same",), "Determinism"),
+    "9": (("sources",), "Sources"),
 }
 
 

@@ -117,7 +117,7 @@ class Outcome:
             return "interrupted"
         if self.unevidenced:
             return "unevidenced"
-        return "shown" if self.tried else "not applicable"
+        return "shown" if any(count for _, count in self.tried) else "not applicable"
 
     @property
     def tried_in_words(self) -> str:

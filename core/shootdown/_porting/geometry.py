@@ -84,6 +84,7 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
         levels=levels,
         asid_bits=asid_bits,
         global_entries=table.global_page is not None,
+        source="estimate: sizes typical of cores around the year 2020; nothing is known of this one",
     )
 
 
@@ -101,4 +102,5 @@ def tcg_tlb(levels: tuple[int, ...]) -> TlbGeometry:
         levels=levels,
         asid_bits=0,
         global_entries=False,
+        source="QEMU, accel/tcg/cputlb.c",
     )

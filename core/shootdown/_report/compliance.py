@@ -58,7 +58,7 @@ def to_dict(plugin: str, outcomes: Sequence[Outcome], left: Sequence[str] = ()) 
 def lines(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
     """Yield the lines of a report, each with what stands before its further lines where it is wrapped."""
     for one in outcomes:
-        said = f"; {one.tried_in_words}" if one.tried else f"; {one.why}" if one.why else ""
+        said = f"; {one.why}" if one.why else f"; {one.tried_in_words}" if one.tried else ""
         yield f"{one.statement.number:<5} {_TITLES[one.word]:<12} {one.statement.title}{said}", " " * 19
         for message in one.findings:
             yield f"      wrong: {message}", " " * 13

@@ -153,6 +153,7 @@ class TlbGeometry:
         global_entries: whether an entry may match every ASID (x86 CR4.PGE, arm64 nG=0).
         inclusion: `"independent"`: a walk fills both levels and neither follows the other's evictions;
             `"inclusive"`: what leaves L2 leaves L1; `"exclusive"`: L2 holds what L1 evicted.
+        source: where the sizes and `asid_bits` are from; `estimate: ...` if nothing was published.
 
     Raises:
         ShootdownError: caches that contradict one another.
@@ -166,6 +167,7 @@ class TlbGeometry:
     vm_bits: int = 0
     global_entries: bool = True
     inclusion: Inclusion = "independent"
+    source: str = attrs.field(default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.l1:

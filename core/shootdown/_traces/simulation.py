@@ -162,7 +162,7 @@ class TraceResult:
             "cpus": [_row("cpu", *pair) for pair in self.by_cpu.items()],
             "processes": [_row("process", *pair) for pair in self.by_process.items()],
             "fetches_left_out": self.fetches_left_out,
-            "geometry": attrs.asdict(self.geometry),
+            "geometry": attrs.asdict(self.geometry, filter=attrs.filters.exclude("source")),
             "fault": fault and {"place": fault.place, "problem": fault.problem},
         }
 

@@ -351,6 +351,8 @@ class Architecture:
         flush_ways: the ways of flushing that `--set platform.flush=NAME` forces; `lower` knows them by name.
         preempting_hosts: hypervisors that may preempt any vCPU of their guests at any moment, unless a way of flushing
             is forced that needs no such host.
+        instructions: the instructions that its flushes count, by the names that results show: where the manual has
+            each.
         called: the alias that the user typed, set by the registry if `aliases_imply` has it.
     """
 
@@ -374,6 +376,7 @@ class Architecture:
     pte_clear_atomic: bool = True
     flush_ways: tuple[FlushWay, ...] = UNLISTED_WAYS
     preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
+    instructions: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     called: str = ""
 
     @property

@@ -15,7 +15,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_riscv._here import CPUINFO
     from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
     from shootdown_riscv._measured import MEASURED
-    from shootdown_riscv._platforms import FLUSH_WAYS, PLATFORMS
+    from shootdown_riscv._platforms import FLUSH_WAYS, INSTRUCTIONS, PLATFORMS
     from shootdown_riscv._recorded import RECORDED
 
     return [
@@ -35,6 +35,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
+            instructions=INSTRUCTIONS,
             preempting_hosts=(),
         )
     ]

@@ -22,6 +22,24 @@ FLUSH_WAYS = (
 )
 """The ways of flushing that riscv kernels have."""
 
+_BOOK = "RISC-V Privileged Architecture"
+#: The instructions that flushes count, and where the manual has each. Those that begin with m_ the firmware executes.
+INSTRUCTIONS = {
+    "sfence_vma": f'{_BOOK}, "Supervisor Memory-Management Fence Instruction"',
+    "sfence_vma_addr": f'{_BOOK}, "Supervisor Memory-Management Fence Instruction": rs1',
+    "sfence_vma_asid": f'{_BOOK}, "Supervisor Memory-Management Fence Instruction": rs2',
+    "sfence_vma_addr_asid": f'{_BOOK}, "Supervisor Memory-Management Fence Instruction": rs1 and rs2',
+    "m_sfence_vma": "OpenSBI, lib/sbi/sbi_tlb.c: SFENCE.VMA in M-mode",
+    "m_sfence_vma_addr": "OpenSBI, lib/sbi/sbi_tlb.c: SFENCE.VMA in M-mode, rs1",
+    "m_sfence_vma_asid": "OpenSBI, lib/sbi/sbi_tlb.c: SFENCE.VMA in M-mode, rs2",
+    "m_sfence_vma_addr_asid": "OpenSBI, lib/sbi/sbi_tlb.c: SFENCE.VMA in M-mode, rs1 and rs2",
+    "sinval_vma_addr": f'{_BOOK}, "Svinval": SINVAL.VMA, rs1',
+    "sinval_vma_addr_asid": f'{_BOOK}, "Svinval": SINVAL.VMA, rs1 and rs2',
+    "sfence_w_inval": f'{_BOOK}, "Svinval": SFENCE.W.INVAL',
+    "sfence_inval_ir": f'{_BOOK}, "Svinval": SFENCE.INVAL.IR',
+    "ecall": 'RISC-V Unprivileged Architecture, "Environment Call and Breakpoints"; the SBI specification, RFENCE',
+}
+
 
 @attrs.frozen
 class RiscvPlatform:
@@ -87,6 +105,8 @@ def hart_ids(text: str) -> tuple[int, ...]:
 KIB4, KIB64, MIB2, GIB1, GIB512, TIB256 = (1 << n for n in (12, 16, 21, 30, 39, 48))
 SV39, SV48, SV57 = (KIB4, MIB2, GIB1), (KIB4, MIB2, GIB1, GIB512), (KIB4, MIB2, GIB1, GIB512, TIB256)
 
+_ASID = 'ASIDLEN is at most 16: RISC-V Privileged Architecture, "Supervisor Address Translation and Protection (satp)"'
+
 # XiangShan Kunminghu, the open design of this class: L1 data TLB of 48 entries, fully associative, PLRU, all page
 # sizes; ASIDs of 16 bits; Sv39 and Sv48; AIA; Svinval (XiangShan user guide, "Memory model"). A page cache keeps every
 # level of the tables; its sizes here - 16 entries at the root, 16 below, 64 sets of 2 for the PMD level, 64 sets of 4
@@ -103,6 +123,7 @@ KUNMINGHU = TlbGeometry(
         CacheGeometry(entries=16, ways=16, page_sizes=(GIB512,)),
     ),
     levels=SV48,
+    source=f'XiangShan user guide, "Memory model"; {_ASID}; estimate: the page cache',
 )
 
 # Nothing is published of the non-leaf entries that T-Head's and SiFive's cores cache: taken to be few.
@@ -116,6 +137,7 @@ C910 = TlbGeometry(
     l2=CacheGeometry(entries=1024, ways=4, page_sizes=SV39),
     walk_caches=_FEW,
     levels=SV39,
+    source=f"estimate: sizes as remembered of the OpenC910 manual; {_ASID}",
 )
 
 # SiFive U74: 40 entries, fully associative, for data and for instructions (d-tlb-size and d-tlb-sets in Linux's
@@ -127,6 +149,7 @@ U74 = TlbGeometry(
     walk_caches=_FEW,
     levels=SV39,
     asid_bits=0,
+    source="fu740-c000.dtsi; Linux on a JH7110: ASID allocator disabled (0 bits); estimate: second level, walk cache",
 )
 
 # The instruction side: a uTLB of 32 entries in C910, as that comment says; 48 entries in Kunminghu and 40 in U74, as

@@ -1,0 +1,174 @@
+"""Section 8: what is asked twice is answered alike, to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from shootdown._compliance import capabilities
+from shootdown._compliance.statement import Finding, Said, Statement, Tried
+from shootdown._compliance.subject import Subject, where
+from shootdown._machine.assembler import Assembler
+from shootdown._questions.compare import compare
+from shootdown._values.errors import ShootdownError
+from shootdown._values.releases import resolve
+
+#: What is written twice: of short checks, the first three.
+_WRITTEN = (
+    "tlb_flush",
+    "flush_page",
+    "flush_collapsed_pmd",
+    "flush_range",
+    "flush_mm",
+    "flush_pmd_range",
+    "flush_hugetlb_range",
+    "arch_tlbbatch_flush",
+)
+#: Small programs, and their parameters: one that is random by its seed, and one that unshares tables.
+_PROGRAMS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("anonymous", {"threads": 3, "pages": 5, "op": "madv_dontneed"}),
+    ("hugetlb-munmap", {"tables": 2}),
+)
+
+
+def _kernels_are_the_same(subject: Subject) -> Iterator[Said]:
+    for name in subject.releases:
+        try:
+            one, other = resolve(name, subject.architecture), resolve(name, subject.architecture)
+        except Exception:
+            continue
+        if one != other:
+            yield Finding(f"{subject.plugin}: kernel {name} is another one when it is resolved again")
+    yield Tried(len(subject.releases), "releases resolved twice")
+
+
+def _flushes_are_the_same(subject: Subject) -> Iterator[Said]:
+    lower = subject.architecture.lower
+    if lower is None:
+        return
+    count = 0
+    for kernel, platform, lowering in subject.lowerings():
+        again = lower(kernel, platform)
+        for name in _WRITTEN if subject.long else _WRITTEN[:3]:
+            count += 1
+            if _steps(lowering, name) != _steps(again, name):
+                yield Finding(
+                    f"{subject.plugin}: {where(kernel, platform)}: {name}() writes other steps a second time"
+                )
+    yield Tried(count, "flushes written twice")
+
+
+def _steps(lowering: Any, name: str) -> bytes:
+    asm = Assembler()
+    try:
+        getattr(lowering, name)(asm, 0)
+        found = asm.finish()
+    except Exception:  # section 4 is about flushes that can't be written
+        return b""
+    return found.steps.tobytes() + repr(found.instructions).encode()
+
+
+def _runs_are_the_same(subject: Subject) -> Iterator[Said]:
+    newest = subject.kernels[-1]
+    platforms = subject.platforms if subject.long else subject.platforms[:2]
+    for program, parameters in _PROGRAMS:
+        for platform in platforms:
+
+            def run(
+                platform_name: str = platform.name, name: str = program, given: Any = parameters
+            ) -> bytes:
+                rows = compare(
+                    name,
+                    arch=[subject.name],
+                    platforms=[platform_name],
+                    kernels=[newest.name],
+                    parameters={**given, "seed": subject.seed},
+                    cpus=[4],
+                )
+                return json.dumps([row.to_dict() for row in rows], sort_keys=True).encode()
+
+            yield from _twice(subject, f"compare {program} on {platform.name}", run)
+
+
+def _twice(subject: Subject, what: str, run: Callable[[], bytes]) -> Iterator[Said]:
+    try:
+        one, other = run(), run()
+    except ShootdownError as error:
+        if "not applicable" in str(error):
+            return
+        raise
+    yield Tried(1, "questions asked twice")
+    if one != other:
+        yield Finding(
+            f"{subject.plugin}: {what}: the same seed gives other bytes, {_digest(one)} and {_digest(other)}: "
+            "something remembers the first run, or asks for a time or a random number"
+        )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _values_can_be_hashed(subject: Subject) -> Iterator[Said]:
+    architecture = subject.architecture
+    count = 0
+    for what, values in (
+        ("format", architecture.formats),
+        ("platform", subject.platforms),
+        ("change", architecture.changes),
+        ("kernel", subject.kernels),
+    ):
+        for value in values:
+            count += 1
+            try:
+                hash(value)
+            except TypeError as error:
+                name = getattr(value, "name", getattr(value, "commit", ""))
+                yield Finding(
+                    f"{subject.plugin}: {what} {name} can't be hashed: {error}. Use tuples and frozen values"
+                )
+    yield Tried(count, "values hashed")
+
+
+def _named_kernels(subject: Subject) -> str | None:
+    from shootdown._plugins.registry import registry
+
+    if subject.name not in registry().architectures():
+        return "it is not installed, so that no question can name it"
+    return capabilities.flushes(subject) or (None if subject.kernels else "no release resolves")
+
+
+STATEMENTS = (
+    Statement(
+        "8.1",
+        "A release resolves to the same kernel each time",
+        "`history` puts releases of equal switches together: an answer must not depend on who asked before.",
+        "`configure` is a function of its argument: no random numbers, no times, no state.",
+        _kernels_are_the_same,
+    ),
+    Statement(
+        "8.2",
+        "A flush is written in the same steps each time",
+        "Machines that are equal, step by step, are run once: what is written twice must be equal.",
+        "A lowering is a function of kernel and platform: keep nothing between calls.",
+        _flushes_are_the_same,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "8.3",
+        "The same question with the same seed gives the same bytes",
+        "A count that can't be had again can't be checked.",
+        "Take random numbers from the seed of the program alone.",
+        _runs_are_the_same,
+        (_named_kernels,),
+    ),
+    Statement(
+        "8.4",
+        "Values that a plugin hands over can be hashed",
+        "What is derived from them is kept for the next question, under their hash.",
+        "Use frozen attrs classes and tuples: no lists and dicts in fields.",
+        _values_can_be_hashed,
+    ),
+)

@@ -1,0 +1,141 @@
+"""Section 9: what a reader can look up: the sources of costs, of sizes, and of the names of instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shootdown._compliance import capabilities
+from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
+from shootdown._compliance.subject import Subject
+from shootdown._machine.assembler import Assembler
+from shootdown._tlb.geometry import TlbGeometry
+from shootdown._values.architecture import Lowering
+from shootdown._values.errors import nearest
+from shootdown._values.platform import COST_NAMES, Cost
+
+#: A source that begins so says that there is none.
+ESTIMATE = "estimate:"
+
+_WRITTEN = (
+    "tlb_flush",
+    "flush_range",
+    "flush_mm",
+    "flush_page",
+    "flush_pmd_range",
+    "flush_hugetlb_range",
+    "flush_collapsed_pmd",
+    "arch_tlbbatch_flush",
+)
+
+
+def _costs_have_sources(subject: Subject) -> Iterator[Said]:
+    count = 0
+    for platform in subject.platforms:
+        for name in COST_NAMES:
+            cost: Cost = getattr(platform.costs, name)
+            count += 1
+            title = f"{subject.plugin}: platform {platform.name}, cost {name}"
+            source = cost.source.strip()
+            if not source or source.lower() in ("todo", "unknown", "?", "-", "n/a", "none", "tbd"):
+                yield Unevidenced(
+                    f"{title}: its source is {cost.source!r}; who measured it, or `estimate: why`"
+                )
+            elif source.rstrip() == ESTIMATE:
+                yield Unevidenced(f"{title}: it is an estimate without a reason")
+            elif cost.low == cost.high > 0 and not source.startswith(ESTIMATE):
+                continue  # measured once
+            elif cost.high > 100_000 * max(cost.low, 1) and not source.startswith(ESTIMATE):
+                yield Finding(
+                    f"{title}: {cost.low:g} to {cost.high:g} ns, measured, is no range that says anything"
+                )
+    yield Tried(count, "costs")
+
+
+def _tlbs_have_sources(subject: Subject) -> Iterator[Said]:
+    count = 0
+    for platform in subject.platforms:
+        for name in ("tlb", "itlb"):
+            tlb = getattr(platform, name)
+            if isinstance(tlb, TlbGeometry):
+                count += 1
+                if not tlb.source.strip():
+                    yield Unevidenced(
+                        f"{subject.plugin}: platform {platform.name}, {name}: nothing says where its sizes and its "
+                        f"{tlb.asid_bits} asid_bits are from (TlbGeometry.source)"
+                    )
+    yield Tried(count, "TLBs")
+
+
+def _instructions_have_references(subject: Subject) -> Iterator[Said]:
+    referred = subject.architecture.instructions
+    used: dict[str, None] = {}
+    for _, _, lowering in subject.lowerings():
+        used |= dict.fromkeys(_names(lowering))
+    for name in used:
+        if not referred.get(name, "").strip():
+            yield Unevidenced(
+                f"{subject.plugin}: flushes count the instruction {name!r}; nothing says where a manual has it "
+                "(Architecture.instructions)"
+            )
+    if subject.long or len(subject.kernels) > 0:
+        for name in referred:
+            if name not in used and not _is_forced(subject, name):
+                yield Finding(
+                    f"{subject.plugin}: instructions names {name!r}, which no flush counts; {nearest(name, used)}"
+                )
+    yield Tried(len(used), "names of instructions")
+
+
+def _names(lowering: Lowering) -> Iterator[str]:
+    """Yield the names of the instructions that a lowering counts."""
+    for name in _WRITTEN:
+        asm = Assembler()
+        try:
+            getattr(lowering, name)(asm, 0)
+            lowering.entries_mapped(asm, 1)
+            lowering.entries_cleared(asm, 1, huge=False)
+        except Exception:
+            continue
+        yield from asm.finish().instructions
+
+
+def _is_forced(subject: Subject, name: str) -> bool:
+    """Whether an instruction is counted where a way of flushing is forced, on any platform."""
+    import attrs
+
+    lower = subject.architecture.lower
+    if lower is None or not subject.kernels:
+        return False
+    for way in subject.architecture.flush_ways:
+        for platform in subject.platforms:
+            if name in set(_names(lower(subject.kernels[-1], attrs.evolve(platform, flush=way.name)))):
+                return True
+    return False
+
+
+STATEMENTS = (
+    Statement(
+        "9.1",
+        "Each cost names who measured it, or says that it is an estimate and why",
+        "A time without a source can't be checked by anybody. Counts don't depend on it, decisions do.",
+        "Write `Cost(low, likely, high, source)`: a publication, a machine and its measurement, or `estimate: why`.",
+        _costs_have_sources,
+        (capabilities.platforms,),
+    ),
+    Statement(
+        "9.2",
+        "Each TLB names where its sizes and its ASID width are from",
+        "How many address spaces a CPU tells apart decides when it must flush.",
+        "Fill in `TlbGeometry.source`: the manual's section, a measurement, or `estimate: why`.",
+        _tlbs_have_sources,
+        (capabilities.tlbs,),
+    ),
+    Statement(
+        "9.3",
+        "Each instruction that flushes count has a place in a manual",
+        "Results list instructions by name: a reader must be able to look up what one does.",
+        "Fill in `Architecture.instructions`: the name, and manual and section.",
+        _instructions_have_references,
+        (capabilities.flushes,),
+    ),
+)
