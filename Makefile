@@ -9,7 +9,7 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
-.PHONY: evidence matrix demo quick lint kernels engines walks test long bench targets clean
+.PHONY: oracle evidence matrix demo quick lint kernels engines walks test long bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -70,6 +70,10 @@ targets: $(VENV)/.test
 
 evidence: $(VENV)/.test
 	$(BIN)/python tests/docs/test_evidence.py
+
+# Debian's current kernels, booted under an emulator; tools/oracle.py says what has to be installed.
+oracle: $(VENV)/.test
+	$(BIN)/python tools/oracle.py
 
 matrix: $(VENV)/.test
 	$(BIN)/shootdown matrix --markdown > docs/reference/matrix.md

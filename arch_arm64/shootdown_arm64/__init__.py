@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer arm64."""
+    from shootdown_arm64._emulated import EMULATION
     from shootdown_arm64._flush import Arm64Lowering
     from shootdown_arm64._formats import FORMATS
     from shootdown_arm64._here import CPUINFO
@@ -35,6 +36,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=Arm64Lowering,
             measured=MEASURED,
+            emulation=EMULATION,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

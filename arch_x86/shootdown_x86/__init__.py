@@ -10,6 +10,7 @@ from shootdown import Architecture, hookimpl
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer x86."""
+    from shootdown_x86._emulated import EMULATION
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
     from shootdown_x86._here import CPUINFO
@@ -32,6 +33,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=X86Lowering,
             measured=MEASURED,
+            emulation=EMULATION,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

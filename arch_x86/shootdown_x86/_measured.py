@@ -44,7 +44,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "gathers_vma": actor["gathers_vma"],
         "flush_tlb_mm_range": (requests - copied, requests - copied + _MOST_COPIED * forks),
         "flush_tlb_mm_range_all": actor["flush_whole_mm"],
-        "tlb_row": _collapse_row(row, whole, case) if row.workload == "khugepaged" else _tlb_row(whole),
+        "tlb_row": _handlers(row, seen, case),
         "pmdp_collapse_flush": requests,
         "flush_tlb_one_kernel": kmaps,
         "instructions": {
@@ -62,6 +62,8 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 _MOST_COPIED, _MOST_INVLPGS = 3, 7
 #: CR3 writes of context switches for each fork, at most.
 _MOST_SWITCHES = 5
+#: CR3 writes of context switches in a window of a program of its own, at most: what waits wakes now and then.
+_PROGRAM_SWITCHES = 6
 
 
 def _loads(row: Row, flushes: int, forks: int, case: Any) -> Prediction:
@@ -74,6 +76,8 @@ def _loads(row: Row, flushes: int, forks: int, case: Any) -> Prediction:
     step = str(row.fields.get("step", ""))
     if forks:
         return flushes, flushes + _MOST_SWITCHES * forks
+    if row.workload == "program":
+        return Undisturbed(flushes, flushes + _PROGRAM_SWITCHES)
     if row.workload == "anonymous":
         # Threads on all CPUs: a process that wakes up displaces one of them, which has to come back.
         full = row.integer("T") >= case.cpus - 1 and row.word("threads") != "lazy"
@@ -131,6 +135,17 @@ def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:
     return Undisturbed(low + invlpg, most, least) if low == high and least < most else (least, most)
 
 
+def _handlers(row: Row, seen: Seen, case: Any) -> Prediction:
+    """Return the TLB row of /proc/interrupts, or what it may be."""
+    if row.workload == "khugepaged":
+        return _collapse_row(row, seen.whole, case)
+    hit = _tlb_row(seen.whole)
+    if row.workload == "program" and row.fields.get("actor_forked"):
+        # Each flush may also find the CPU that it was forked on, where its mm may still be loaded lazily.
+        return Undisturbed(hit, hit + seen.actor["flush_requests"])
+    return hit
+
+
 def _tlb_row(whole: Mapping[str, int]) -> int:
     """Count remote flush handlers, and the initiator's own where the kernel runs it (up to v5.12)."""
     return whole["flush_ipis"] + whole["transition_ipis"] + whole["own_handler_runs"]
@@ -164,6 +179,8 @@ def _copies(row: Row) -> bool:
 
 
 def _tasks_that_left(row: Row) -> bool:
+    if row.workload == "program":
+        return bool(row.fields.get("actor_forked"))
     return row.workload in ("hugetlb_shared", "fork_storm") and not str(
         row.fields.get("step", "")
     ).startswith("mprotect")

@@ -132,7 +132,7 @@ def _is_file(value: object) -> bool:
 
 def _same_command(line: str, name: str) -> bool:
     """Whether a command line is one of this command, or of a kind that takes the same files."""
-    programs = ("compare", "explain", "history", "diff", "explore", "matrix")
+    programs = ("compare", "explain", "history", "diff", "explore", "matrix", "measure")
     if line.startswith(("--patch", "--plugin")):
         return True
     word = line.removeprefix("shootdown ").partition(" ")[0]

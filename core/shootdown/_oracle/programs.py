@@ -15,6 +15,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.khugepaged import OUTCOMES, Attempt, Pass
 from shootdown._mm.model import Model
+from shootdown._oracle.measured_programs import own_machine
 from shootdown._oracle.placement import PARENT_CPU
 from shootdown._oracle.rows import Row, bounds, merge_outcomes
 from shootdown._values.errors import ShootdownError
@@ -503,10 +504,17 @@ def _attempts(row: Row) -> Iterator[Attempt]:
         yield from [Attempt(int(order), outcome)] * bounds(count)[1]
 
 
+def own_program(setting: Setup, row: Row, variant: int) -> Program:
+    """Write a program that the row itself has, with one window."""
+    del variant
+    return Program(own_machine(setting, row), (("program", 0),))
+
+
 BUILDERS: dict[str, Callable[[Setup, Row, int], Program]] = {
     "hugetlb_shared": shared_hugetlb,
     "hugetlb_threads": threaded_hugetlb,
     "anonymous": anonymous,
     "fork_storm": fork_storm,
     "khugepaged": khugepaged,
+    "program": own_program,
 }

@@ -12,7 +12,7 @@ import attrs
 
 from shootdown._values.errors import ShootdownError
 
-WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm", "khugepaged")
+WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm", "khugepaged", "program")
 
 #: The largest values of fields, as the parameters of workloads have them.
 MOST = {
@@ -102,6 +102,15 @@ def read_rows(path: Path) -> list[Row]:
             f"{name} has no row; one JSON object per line is expected (tests/oracle/README.md)"
         )
     return rows
+
+
+def parse_rows(text: str) -> list[Row]:
+    """Read rows from a text, one JSON object a line.
+
+    Raises:
+        ShootdownError: a line is not a row; it names the line.
+    """
+    return list(_parse(Path("rows"), text))
 
 
 def _parse(path: Path, text: str) -> Iterator[Row]:

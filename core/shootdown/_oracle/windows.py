@@ -15,6 +15,8 @@ def forks_of(row: Row) -> int:
     """Return how many forks a row's window has."""
     if row.workload == "fork_storm":
         return row.integer("M")
+    if row.workload == "program":
+        return row.integer("forks", 0)
     return row.integer("k") if row.fields.get("step") == "fork" else 0
 
 

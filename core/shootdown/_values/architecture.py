@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 
 from shootdown._values.checked import UNCHECKED, Between, checked
+from shootdown._values.emulation import Emulation
 from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
 from shootdown._values.kernel import Kernel, NoSwitches
 from shootdown._values.platform import Platform
@@ -340,6 +341,7 @@ class Architecture:
         platforms: the machines that kernels run on; the first is the default, and native.
         lower: returns the `Lowering` of a kernel on a platform.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
+        emulation: how its kernels are booted under an emulator, for `shootdown measure`.
         recorded: what its kernels write into traces, counters and logs, for `shootdown read`.
         cpuinfo: regular expressions that are searched in /proc/cpuinfo, each with the platform that such a machine is
             like; the first that is found counts. `--here` uses it.
@@ -368,6 +370,7 @@ class Architecture:
     platforms: tuple[Platform, ...] = ()
     lower: Callable[[Kernel, Platform], Lowering] | None = None
     measured: Any = None
+    emulation: Emulation | None = None
     recorded: Recorded = Recorded()
     cpuinfo: tuple[tuple[str, str], ...] = ()
     contradictions: tuple[Any, ...] = ()

@@ -1,0 +1,1 @@
+"""Run programs on a real kernel under an emulator, count what it does, and compare that with the model."""

@@ -1,0 +1,239 @@
+"""Boot a kernel under an emulator with programs to run, and read what the runner prints."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
+from shootdown._measure.building import MARKS, plugin
+from shootdown._measure.bytecode import HUGE_PAGE
+from shootdown._measure.bytecode import Image as Compiled
+from shootdown._measure.initramfs import initramfs
+from shootdown._values.emulation import Counted, Emulation, Pattern
+from shootdown._values.errors import ShootdownError
+
+#: Memory of the machine besides huge pages, in MiB, and the most that is asked for.
+_MEMORY, _MOST_MEMORY = 768, 16384
+#: What the kernel is told: the same addresses each time, no mitigations, and to end when init does.
+_TOLD = "quiet nokaslr mitigations=off panic=-1 oops=panic"
+_LAST_LINES = 5
+#: The last QEMU with version 1 of the interface of plugins.
+_NEWEST = (9, 0)
+
+
+@attrs.define
+class Ran:
+    """What one program did in one repetition.
+
+    Args:
+        calls: by the name of a function or probe: calls by who measured, and by all.
+        rows: rows of /proc/interrupts, added up.
+        windows: how often its window was opened.
+        lost: events that the trace had no room for.
+        marked: its number among what the emulator's plugin printed.
+        instructions: by name, how many were executed; None where nobody counted.
+    """
+
+    calls: dict[str, tuple[int, int]] = attrs.Factory(dict)
+    rows: dict[str, int] = attrs.Factory(dict)
+    windows: int = 0
+    lost: int = 0
+    marked: int = -1
+    instructions: dict[str, int] | None = None
+
+
+@attrs.define
+class Booted:
+    """What a machine printed.
+
+    Args:
+        version: the kernel's `/proc/version`.
+        absent: functions and probes that the kernel has not.
+        remarks: what the machine refused.
+        runs: by program, its repetitions.
+        failures: by program, why it did not end.
+    """
+
+    version: str = ""
+    absent: set[str] = attrs.Factory(set)
+    remarks: list[str] = attrs.Factory(list)
+    runs: dict[int, list[Ran]] = attrs.Factory(dict)
+    failures: dict[int, str] = attrs.Factory(dict)
+
+
+def boot(
+    emulation: Emulation,
+    kernel: Path,
+    runner: bytes,
+    programs: Sequence[Compiled],
+    *,
+    cpus: int,
+    seconds: float,
+    ran: Callable[[], None],
+) -> Booted:
+    """Boot a kernel, run programs, and return what was counted.
+
+    Args:
+        emulation: how.
+        kernel: the image.
+        runner: the static program that is init.
+        programs: what it runs.
+        cpus: of the machine.
+        seconds: after which the machine is stopped.
+        ran: called after each repetition.
+
+    Raises:
+        ShootdownError: there is no emulator, or the machine did not come to its end.
+    """
+    command = shutil.which(emulation.qemu)
+    if command is None:
+        raise ShootdownError(
+            f"{emulation.qemu} is not installed: it emulates {emulation.arch} "
+            "(Debian: apt-get install qemu-system-x86, qemu-system-arm, qemu-system-misc or qemu-system-ppc)"
+        )
+    memory = _MEMORY + max((one.huge_pages for one in programs), default=0) * (HUGE_PAGE >> 20)
+    if memory > _MOST_MEMORY:
+        raise ShootdownError(
+            f"the programs touch so many huge pages that the machine needs {memory >> 10} GiB; "
+            f"{_MOST_MEMORY >> 10} at most"
+        )
+    files = {"init": runner, "trace": _trace(emulation.counts)}
+    files |= {f"program{number}": one.content for number, one in enumerate(programs)}
+    with tempfile.TemporaryDirectory(prefix="shootdown-boot-") as folder:
+        initial = Path(folder) / "initrd"
+        initial.write_bytes(initramfs(files))
+        told = f"console={emulation.console} {_TOLD}"
+        arguments = [
+            command, *emulation.options, "-cpu", emulation.cpu, "-m", str(memory), "-smp", str(cpus),
+            "-kernel", str(kernel), "-initrd", str(initial), "-append", told, "-display", "none", "-nodefaults",
+            "-serial", "stdio", "-no-reboot",
+        ]  # fmt: skip
+        counted = Path(folder) / "instructions"
+        try:
+            arguments += _counting(emulation, command, Path(folder), counted)
+        except ShootdownError as error:
+            found = _read(arguments, seconds, ran)
+            found.remarks.append(f"instructions are not counted: {error}")
+            return found
+        found = _read(arguments, seconds, ran)
+        _add_instructions(found, counted)
+        return found
+
+
+def _counting(emulation: Emulation, command: str, folder: Path, counted: Path) -> list[str]:
+    """Return the emulator's options with which a plugin counts instructions.
+
+    Raises:
+        ShootdownError: none can be counted; the message says why.
+    """
+    if emulation.marks is None or not emulation.instructions:
+        raise ShootdownError(f"the plugin of {emulation.arch} names none")
+    said = subprocess.run((command, "--version"), capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) > _NEWEST:
+        number = version[0] if version else said[:40]
+        raise ShootdownError(
+            f"the plugin speaks with QEMU up to {_NEWEST[0]}.{_NEWEST[1]}, and this is {number}"
+        )
+    library = folder / "instructions.so"
+    library.write_bytes(plugin())
+    marks = emulation.marks
+    patterns = [*emulation.instructions]
+    patterns += [
+        Pattern(name.lower(), marks.value | number << marks.shift, marks.mask)
+        for number, name in enumerate(MARKS, start=1)
+    ]
+    told = [f"name={one.name}:{one.skip.hex()}:{one.value:x}:{one.mask:x}" for one in patterns]
+    return ["-plugin", ",".join([str(library), f"out={counted}", *told])]
+
+
+def _add_instructions(found: Booted, counted: Path) -> None:
+    """Give each run the line that the plugin printed after it."""
+    lines = counted.read_text().splitlines() if counted.exists() else []
+    for runs in found.runs.values():
+        for run in runs:
+            if 0 <= run.marked < len(lines):
+                run.instructions = {}
+                for part in lines[run.marked].split():
+                    name, _, count = part.partition("=")
+                    if name.upper() not in MARKS:
+                        run.instructions[name] = run.instructions.get(name, 0) + int(count)
+
+
+def _trace(counts: Sequence[Counted]) -> bytes:
+    """Write what the runner is to trace, a line each."""
+    lines = dict.fromkeys(f"function {name}" for one in counts for name in one.functions)
+    for one in counts:
+        if one.probe:
+            name = f"probe_{one.name}"
+            packed = one.filter.replace(" ", "") or "-"
+            lines[f"event {name} {packed} {one.probe.replace('NAME', name)}"] = None
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _read(arguments: list[str], seconds: float, ran: Callable[[], None]) -> Booted:
+    found, last = Booted(), [""]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as machine:
+        timer = threading.Timer(seconds, machine.kill)
+        timer.start()
+        try:
+            assert machine.stdout is not None
+            done = _lines(iter(machine.stdout.readline, b""), found, last, ran)
+        finally:
+            stopped = not timer.is_alive()
+            timer.cancel()
+            machine.kill()
+    if not done:
+        said = " | ".join(line for line in last[-_LAST_LINES:] if line) or "nothing"
+        why = f"was stopped after {seconds:.0f} s" if stopped else "ended before its programs had"
+        raise ShootdownError(f"the machine {why}; it said last: {said}")
+    return found
+
+
+def _lines(lines: Iterator[bytes], found: Booted, last: list[str], ran: Callable[[], None]) -> bool:
+    """Read the runner's lines, and keep the last of the others; return whether it came to its end."""
+    program, now = 0, Ran()
+    for raw in lines:
+        line = re.sub(r"\x1b(\[[?\d;]*[A-Za-z]|c)", "", raw.decode(errors="replace")).strip()
+        at = line.find("@")
+        word, *rest = line[at + 1 :].split() if at >= 0 else [""]
+        with contextlib.suppress(ValueError, IndexError):
+            if word == "version":
+                found.version = " ".join(rest)
+            elif word == "program":
+                program, now = int(rest[0]), Ran()
+                found.runs[program] = []
+            elif word == "count":
+                now.calls[rest[1]] = int(rest[2]), int(rest[3])
+            elif word == "row":
+                now.rows[" ".join(rest[2:])] = int(rest[1])
+            elif word == "marked":
+                now.marked = int(rest[0])
+            elif word == "window":
+                now.windows, now.lost = int(rest[1]), int(rest[2])
+                found.runs[program].append(now)
+                now = Ran()
+                ran()
+            elif word == "absent":
+                found.absent.add(rest[0])
+            elif word == "remark":
+                found.remarks.append(" ".join(rest))
+            elif word == "failed" and program in found.runs:
+                found.failures.setdefault(program, " ".join(rest))
+            elif word == "failed":
+                raise ShootdownError(f"the machine failed: {' '.join(rest)}")
+            elif word == "done":
+                return True
+            else:
+                last[:] = [*last, line][-_LAST_LINES:]
+    return False

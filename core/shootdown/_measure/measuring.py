@@ -1,0 +1,157 @@
+"""Run programs on a booted kernel and make rows of what was counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from shootdown._measure.boot import boot
+from shootdown._measure.building import runner
+from shootdown._measure.bytecode import Image, compile_program
+from shootdown._measure.kernels import opened
+from shootdown._measure.rows import Asked, release_of, rows_of
+from shootdown._programs.program import Program
+from shootdown._programs.reading import Source, read_file
+from shootdown._programs.subjects import workload_of
+from shootdown._values.architecture import Architecture
+from shootdown._values.errors import ShootdownError
+from shootdown._values.parameter import read_values
+
+#: Seconds for booting, and for each repetition of a program.
+_BOOTING, _EACH = 240.0, 125.0
+
+
+@attrs.frozen
+class Measured:
+    """What was measured.
+
+    Args:
+        rows: one for each program that ran.
+        remarks: what the reader has to know: programs that did not run, what the kernel lacks.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    remarks: tuple[str, ...]
+
+
+@attrs.frozen
+class Plan:
+    """Programs, ready to run.
+
+    Args:
+        asked: what they are.
+        images: what the runner takes.
+        remarks: of programs that can't be measured, why.
+    """
+
+    asked: tuple[Asked, ...]
+    images: tuple[Image, ...]
+    remarks: tuple[str, ...]
+
+
+def plan(
+    files: Sequence[Path], parameters: Mapping[str, str], *, cpus: int, repetitions: int, all_of_them: bool
+) -> Plan:
+    """Read and compile programs.
+
+    Args:
+        files: of the programs.
+        parameters: values by name; each program takes those that are its own.
+        cpus: of the machine.
+        repetitions: how often each is run.
+        all_of_them: a program that can't be measured is an error, not a remark.
+
+    Raises:
+        ShootdownError: a file has a mistake, or nothing can be measured.
+    """
+    asked, images, remarks = [], [], []
+    sources = [read_file(file) for file in files]
+    known = {one.name for source in sources for one in source.parameters}
+    for name in parameters:
+        if name not in known:
+            raise ShootdownError(
+                f"no program that is measured has a parameter {name!r:.40}: {', '.join(sorted(known))}"
+            )
+    for source in sources:
+        values = read_values(source.parameters, _own(source, parameters), str)
+        try:
+            workload_of(source)
+            program: Program = source.chosen(values)
+            image = compile_program(program, cpus, repetitions=repetitions)
+        except ShootdownError as error:
+            if all_of_them:
+                raise
+            remarks.append(f"{source.name} is not measured: {error}")
+            continue
+        images.append(image)
+        asked.append(
+            Asked(
+                source.name,
+                json.loads(json.dumps(source.tables)),
+                dict(values),
+                image.forks,
+                image.actor_forked,
+            )
+        )
+    if not images:
+        raise ShootdownError("; ".join(remarks) or "there is no program to measure")
+    return Plan(tuple(asked), tuple(images), tuple(remarks))
+
+
+def _own(source: Source, parameters: Mapping[str, str]) -> dict[str, str]:
+    names = {one.name for one in source.parameters}
+    return {name: value for name, value in parameters.items() if name in names}
+
+
+def measure(
+    kernel: Path,
+    known: Iterable[Architecture],
+    planned: Plan,
+    *,
+    arch: str | None,
+    release: str | None,
+    cpus: int,
+    ran: Callable[[], None],
+) -> Measured:
+    """Boot a kernel, run the programs, and return rows.
+
+    Args:
+        kernel: bzImage, Image, vmlinux, or a .deb that has one.
+        known: the architectures that are installed.
+        planned: the programs.
+        arch: the architecture, where the file does not say.
+        release: the kernel's release, where it does not say itself.
+        cpus: of the machine.
+        ran: called after each repetition.
+
+    Raises:
+        ShootdownError: something is missing, or the machine did not come to its end.
+    """
+    with opened(kernel, known, arch) as image:
+        emulation = image.architecture.emulation
+        assert emulation is not None
+        repetitions = len(planned.images)
+        booted = boot(
+            emulation, image.path, runner(emulation), planned.images, cpus=cpus,
+            seconds=_BOOTING + _EACH * repetitions, ran=ran,
+        )  # fmt: skip
+    name = release or release_of(booted.version)
+    rows = rows_of(emulation, booted, planned.asked, kernel=name, cpus=cpus)
+    remarks = [*planned.remarks]
+    remarks += [
+        f"{planned.asked[number].name} did not run to its end: {why}"
+        for number, why in sorted(booted.failures.items())
+    ]
+    remarks += [f"the machine says: {line}" for line in dict.fromkeys(booted.remarks)]
+    if booted.absent:
+        remarks.append(
+            f"this kernel lets nobody trace {', '.join(sorted(booted.absent))}: inlined, or not there"
+        )
+    remarks += [
+        f"{row['name']}: the trace had no room for {row['lost']} events" for row in rows if row["lost"]
+    ]
+    return Measured(tuple(rows), tuple(remarks))

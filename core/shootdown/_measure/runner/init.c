@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs the images of programs as PID 1 of a machine that was booted for it, and prints what the kernel counted.
+ *
+ * For each repetition it starts the processes that are there from the beginning, by exec: with fresh address spaces.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runner.h"
+
+/* Seconds that a repetition may take. */
+#define LONGEST 120
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		printf("@remark %s does not take %s: %s\n", path, text, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void mounts(void)
+{
+	static const char *const folders[] = { "/proc", "/sys", "/dev", "/huge", "/files" };
+
+	for (unsigned n = 0; n < sizeof(folders) / sizeof(*folders); n++)
+		mkdir(folders[n], 0700);
+	mount("none", "/proc", "proc", 0, 0);
+	mount("none", "/sys", "sysfs", 0, 0);
+	mount("none", "/dev", "devtmpfs", 0, 0);
+	mount("none", "/files", "tmpfs", 0, "size=90%");
+	if (mount("none", "/sys/kernel/tracing", "tracefs", 0, 0))
+		die("this kernel has no tracefs: %s", strerror(errno));
+}
+
+/* The kernel's own name, which has the release that a distribution's build is of. */
+static void say_version(void)
+{
+	char line[512];
+	FILE *file = fopen("/proc/version", "r");
+
+	if (file && fgets(line, sizeof(line), file))
+		printf("@version %s", line);
+	if (file)
+		fclose(file);
+}
+
+static void huge_pages(void)
+{
+	long most = 0, got = 0;
+	char text[32];
+	FILE *file;
+
+	put("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	put("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "4000000000");
+	for (int number = 0; load(number); number++) {
+		most = head->huge_pages > most ? head->huge_pages : most;
+		unload();
+	}
+	if (!most)
+		return;
+	snprintf(text, sizeof(text), "%ld", most);
+	put("/proc/sys/vm/nr_hugepages", text);
+	file = fopen("/proc/sys/vm/nr_hugepages", "r");
+	if (!file || fscanf(file, "%ld", &got) != 1 || got < most)
+		die("there is memory for %ld of %ld huge pages", got, most);
+	fclose(file);
+	if (mount("none", "/huge", "hugetlbfs", 0, 0))
+		die("this kernel has no hugetlbfs: %s", strerror(errno));
+}
+
+static void begin_files(void)
+{
+	for (int64_t m = 0; m < head->memories; m++) {
+		if (files[m] < 0)
+			continue;
+		check("ftruncate", ftruncate(files[m], 0));
+		check("ftruncate", ftruncate(files[m], memories[m].size));
+	}
+}
+
+static void start_processes(int number)
+{
+	char program[16], process[16];
+
+	for (int64_t n = 0; n < head->processes; n++) {
+		if (processes[n].forked)
+			continue;
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork: %s", strerror(errno));
+		if (!pid) {
+			/* Before exec, so that no other CPU ever has its address space. */
+			if (roles[processes[n].first_role].cpu >= 0)
+				pin(roles[processes[n].first_role].cpu);
+			snprintf(program, sizeof(program), "%d", number);
+			snprintf(process, sizeof(process), "%d", (int)n);
+			execl("/init", "/init", program, process, (char *)0);
+			_exit(1);
+		}
+	}
+}
+
+/* Processes that nobody forked are init's children: their ends are events that others may wait for. */
+static void reap(void)
+{
+	for (pid_t pid; (pid = waitpid(-1, 0, WNOHANG)) > 0;)
+		for (int64_t n = 0; n < head->processes; n++)
+			if (!processes[n].forked && processes[n].exits_event >= 0 && shared->window.pids[n] == pid)
+				futex_add(&shared->events[processes[n].exits_event]);
+}
+
+static void wait_until(_Atomic uint32_t *word, uint32_t least, time_t end)
+{
+	uint32_t seen;
+
+	while (!atomic_load(&shared->failed) && (seen = atomic_load(word)) < least) {
+		struct timespec moment = { 0, 500000000 };
+
+		if (time(0) > end) {
+			printf("@failed it did not end within %d s\n", LONGEST);
+			atomic_store(&shared->failed, 1);
+			return;
+		}
+		syscall(SYS_futex, word, FUTEX_WAIT, seen, &moment, 0, 0);
+		reap();
+	}
+}
+
+static void once(int number, int repetition)
+{
+	uint32_t begin = 0, ends = 0;
+	time_t end = time(0) + LONGEST;
+
+	memset(shared, 0, sizeof(*shared));
+	begin_files();
+	window_reset();
+	for (int64_t n = 0; n < head->roles; n++) {
+		begin += !processes[roles[n].process].forked && roles[n].begins;
+		ends += roles[n].ends;
+	}
+	start_processes(number);
+	wait_until(&shared->arrived, begin, end);
+	usleep(200000);
+	atomic_store(&shared->go, 1);
+	syscall(SYS_futex, &shared->go, FUTEX_WAKE, 1 << 30, 0, 0, 0);
+	wait_until(&shared->finished, ends, end);
+	usleep(100000);
+	kill(-1, SIGKILL);
+	while (wait(0) > 0)
+		;
+	window_mark();
+	if (!atomic_load(&shared->failed))
+		window_print(&shared->window, repetition);
+}
+
+int main(int arguments, char **argument)
+{
+	setvbuf(stdout, 0, _IOLBF, 0);
+	if (arguments == 3) {
+		share();
+		if (!load(atoi(argument[1])))
+			die("there is no program %s", argument[1]);
+		open_files();
+		window_files();
+		run_process(atoi(argument[2]));
+	}
+	mounts();
+	say_version();
+	share();
+	huge_pages();
+	window_prepare();
+	for (int number = 0; load(number); number++) {
+		printf("@program %d\n", number);
+		open_files();
+		for (int repetition = 0; repetition < head->repetitions; repetition++) {
+			once(number, repetition);
+			if (atomic_load(&shared->failed))
+				break;
+		}
+		close_files();
+		unload();
+	}
+	printf("@done\n");
+	fflush(stdout);
+	reboot(RB_POWER_OFF);
+	return 0;
+}

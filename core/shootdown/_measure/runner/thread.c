@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The processes and threads of a program, and what each statement does.
+ *
+ * Whatever a thread writes is on its stack or in the shared mapping, so that the program's own memory is all that is
+ * copied on write or unmapped.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runner.h"
+
+#define SLOTS 16
+#define STACK (256 << 10)
+#define STACKS_AT 0x1100000000
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
+#ifndef MADV_FREE
+#define MADV_FREE 8
+#endif
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* --- the statements of one thread */
+
+/* Of each role: lies in memory that forked processes share, so that nothing of it is copied. */
+struct self {
+	const struct role *role;
+	int64_t left[SLOTS], all[SLOTS], waited[EVENTS];
+};
+
+static struct self *selves;
+
+static struct self *self_of(const struct role *role)
+{
+	selves[role - roles].role = role;
+	return &selves[role - roles];
+}
+
+static char *base(const struct self *self, int64_t m)
+{
+	int64_t thread = memories[m].by_thread ? self->role->thread : 0;
+
+	return (char *)memories[m].address + thread * memories[m].stride;
+}
+
+static char *place(const struct self *self, const struct instruction *at)
+{
+	int64_t turn = at->piece ? self->all[at->slot] - self->left[at->slot] : 0;
+
+	return base(self, at->a) + at->lo + turn * at->piece;
+}
+
+static void map(const struct self *self, int64_t m)
+{
+	const struct memory *it = &memories[m];
+	int flags = MAP_FIXED | MAP_NORESERVE, fd = -1;
+	int64_t each = it->size / it->vmas;
+	char *address = base(self, m);
+
+	if (it->kind == ANONYMOUS || it->kind == THP) {
+		flags |= MAP_PRIVATE | MAP_ANONYMOUS;
+	} else {
+		flags |= it->kind == HUGETLB && !it->shared ? MAP_PRIVATE : MAP_SHARED;
+		fd = files[m];
+	}
+	for (int64_t n = 0; n < it->vmas; n++) {
+		/* Neighbours that differ in MADV_DONTDUMP don't merge. */
+		char *got = mmap(address + n * each, each, PROT_READ | PROT_WRITE, flags, fd, fd < 0 ? 0 : n * each);
+
+		if (got == MAP_FAILED)
+			die("mmap of memory %d: %s", (int)m, strerror(errno));
+		if (n & 1)
+			madvise(got, each, MADV_DONTDUMP);
+	}
+	if (it->kind == ANONYMOUS)
+		madvise(address, it->size, MADV_NOHUGEPAGE);
+	if (it->kind == THP)
+		madvise(address, it->size, MADV_HUGEPAGE);
+}
+
+static void put_page(char *at)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	char *got = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (got == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	madvise(got, size, MADV_DONTFORK);
+	*(volatile char *)got = 1;
+}
+
+/* Pages that keep page tables: for memory that is alone those above its own, otherwise its own too. */
+static void keep(const struct self *self, int64_t m)
+{
+	char *address = base(self, m);
+	int64_t half = memories[m].stride / 2, own = memories[m].size + (8 << 20);
+
+	if (memories[m].kind == HUGETLB)
+		return;
+	if (memories[m].alone) {
+		put_page(address + memories[m].stride - (8 << 20));
+		if (half >= own + (memories[m].kind == THP) * (1 << 30)) /* mremap() moves from one half to the other */
+			put_page(address + half - (8 << 20));
+		return;
+	}
+	if (memories[m].kind != THP)
+		put_page(address - sysconf(_SC_PAGESIZE));
+	put_page(address + memories[m].size);
+}
+
+static void touch(volatile char *at, int write)
+{
+	if (write)
+		*at = 1;
+	else
+		(void)*at;
+}
+
+static void run(struct self *self, int64_t at);
+
+static void arrive(void)
+{
+	atomic_fetch_add(&shared->arrived, 1);
+	syscall(SYS_futex, &shared->arrived, FUTEX_WAKE, 1 << 30, 0, 0, 0);
+	futex_wait_until(&shared->go, 1);
+}
+
+static void *thread(void *role)
+{
+	struct self *self = self_of(role);
+
+	if (self->role->cpu >= 0)
+		pin(self->role->cpu);
+	if (self->role->begins)
+		arrive();
+	run(self, self->role->code);
+	return 0;
+}
+
+/* Threads get stacks that are there, so that starting one maps nothing. They begin with the CPUs of who starts them. */
+static void start(const struct role *role)
+{
+	int64_t number = role - roles;
+	pthread_attr_t attributes;
+	pthread_t made;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstack(&attributes, (void *)(STACKS_AT + number * STACK), STACK);
+	if (pthread_create(&made, &attributes, thread, (void *)role))
+		die("no thread can be started: %s", strerror(errno));
+}
+
+static void prepare(const struct process *process)
+{
+	int64_t threads = process->threads;
+	char *stacks = (char *)STACKS_AT + process->first_role * STACK;
+
+	if (threads > 1 && mmap(stacks, threads * STACK, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, -1, 0) == MAP_FAILED)
+		die("there is no memory for %d stacks", (int)threads);
+	for (int64_t n = 0; n < threads; n++) {
+		struct self *other = self_of(&roles[process->first_role + n]);
+
+		for (int64_t m = 0; m < head->memories; m++) {
+			if (n && !memories[m].by_thread)
+				continue;
+			keep(other, m);
+			if (process->maps >> m & 1)
+				map(other, m);
+		}
+	}
+}
+
+static void fork_one(const struct instruction *at)
+{
+	uint32_t copy = atomic_fetch_add(&shared->copies[at->a], 1);
+	const struct process *child = &processes[at->b + copy];
+	long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		die("fork: %s", strerror(errno));
+	if (pid) {
+		uint32_t number = atomic_fetch_add(&shared->forked, 1) % PROCESSES;
+
+		shared->children[number].event = child->exits_event;
+		shared->children[number].pid = pid;
+		return;
+	}
+	for (int64_t n = 1; n < child->threads; n++)
+		if (roles[child->first_role + n].begins)
+			start(&roles[child->first_role + n]);
+	run(self_of(&roles[child->first_role]), roles[child->first_role].code);
+}
+
+static void finish(int64_t endless)
+{
+	if (!endless)
+		futex_add(&shared->finished);
+}
+
+/* Wait for one child of this process, and signal that it ended. */
+static void reap(void)
+{
+	int status;
+	pid_t pid = wait(&status);
+
+	if (pid < 0)
+		die("wait: %s", strerror(errno));
+	for (uint32_t n = 0; n < PROCESSES; n++) {
+		if (shared->children[n].pid != pid)
+			continue;
+		shared->children[n].pid = 0;
+		if (shared->children[n].event >= 0)
+			atomic_fetch_add(&shared->events[shared->children[n].event], 1);
+		return;
+	}
+}
+
+static void compute(int64_t nanoseconds)
+{
+	int64_t end = now() + nanoseconds;
+
+	while (now() < end)
+		;
+}
+
+static int advice(int64_t which)
+{
+	static const int known[] = { MADV_DONTNEED, MADV_FREE, MADV_COLLAPSE };
+
+	return known[which];
+}
+
+static void touch_all(const struct self *self, const struct instruction *at)
+{
+	char *begin = place(self, at);
+
+	if (at->op == OP_TOUCH_PAGES)
+		for (int64_t n = 0; n < at->hi; n++)
+			touch(base(self, at->a) + pages[at->lo + n], at->b);
+	else
+		for (int64_t offset = 0; offset < at->hi - at->lo; offset += at->c)
+			touch(begin + offset, at->b);
+}
+
+/* Memory calls; returns whether the instruction was one. */
+static int call(const struct self *self, const struct instruction *at)
+{
+	char *begin = place(self, at);
+	int64_t length = at->hi - at->lo;
+	const struct memory *it = &memories[at->a];
+
+	switch (at->op) {
+	case OP_MMAP:
+		map(self, at->a);
+		return 1;
+	case OP_TOUCH:
+	case OP_TOUCH_PAGES:
+		touch_all(self, at);
+		return 1;
+	case OP_MUNMAP:
+		check("munmap", munmap(begin, length));
+		return 1;
+	case OP_MADVISE:
+		check("madvise", madvise(begin, length, advice(at->b)));
+		return 1;
+	case OP_MPROTECT:
+		check("mprotect", mprotect(begin, length, at->b ? PROT_READ | PROT_WRITE : PROT_READ));
+		return 1;
+	case OP_MREMAP:
+		if (mremap(begin, it->size, it->size, MREMAP_MAYMOVE | MREMAP_FIXED, begin + it->stride / 2) == MAP_FAILED)
+			die("mremap: %s", strerror(errno));
+		return 1;
+	case OP_TRUNCATE:
+		check("ftruncate", ftruncate(files[at->a], 0));
+		return 1;
+	case OP_PUNCH:
+		check("fallocate", fallocate(files[at->a], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, it->size));
+		return 1;
+	case OP_SOFT_OFFLINE:
+		check("soft offline", madvise(begin, 2 << 20, MADV_SOFT_OFFLINE));
+		return 1;
+	}
+	return 0;
+}
+
+static void run(struct self *self, int64_t next)
+{
+	for (;; next++) {
+		const struct instruction *at = &code[next];
+
+		if (at->op >= OP_MMAP && at->op <= OP_SOFT_OFFLINE && call(self, at))
+			continue;
+		switch (at->op) {
+		case OP_END:
+			finish(0);
+			for (;;)
+				pause();
+		case OP_FORK:
+			fork_one(at);
+			break;
+		case OP_EXIT:
+			finish(0);
+			_exit(0);
+		case OP_START:
+			for (int64_t n = 0; n < at->b; n++)
+				start(&roles[processes[self->role->process].first_role + at->a + n]);
+			break;
+		case OP_SIGNAL:
+			futex_add(&shared->events[at->a]);
+			break;
+		case OP_WAIT:
+			self->waited[at->a] = at->c ? self->waited[at->a] + at->b : at->b;
+			futex_wait_until(&shared->events[at->a], self->waited[at->a]);
+			break;
+		case OP_REAP:
+			self->waited[at->a] += at->c ? at->b : at->b - self->waited[at->a];
+			while (atomic_load(&shared->events[at->a]) < self->waited[at->a])
+				reap();
+			break;
+		case OP_LOCK:
+			futex_lock(&shared->locks[at->a]);
+			break;
+		case OP_UNLOCK:
+			futex_unlock(&shared->locks[at->a]);
+			break;
+		case OP_WORK:
+			compute(at->a);
+			break;
+		case OP_SPIN:
+			for (;;)
+				__asm__ volatile("" ::: "memory");
+		case OP_SLEEP:
+			for (;;)
+				pause();
+		case OP_MOVE:
+			pin(at->a);
+			break;
+		case OP_LOOP:
+			self->all[at->slot] = self->left[at->slot] = at->a;
+			break;
+		case OP_AGAIN:
+			if (--self->left[at->slot])
+				next = at->a - 1;
+			break;
+		case OP_MEASURE:
+			window_open(&shared->window);
+			break;
+		case OP_MEASURED:
+			window_close(&shared->window);
+			break;
+		default:
+			die("an instruction is unknown: %d", (int)at->op);
+		}
+	}
+}
+
+/* Start a thread on its own CPU, so that no other one ever has this address space. */
+static void start_there(const struct role *role, const struct role *self)
+{
+	if (role->cpu >= 0)
+		pin(role->cpu);
+	start(role);
+	if (self->cpu >= 0)
+		pin(self->cpu);
+}
+
+void run_process(int64_t number)
+{
+	const struct process *process = &processes[number];
+	const struct role *self = &roles[process->first_role];
+
+	selves = mmap(0, head->roles * sizeof(*selves), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (selves == MAP_FAILED)
+		die("there is no memory for %d threads", (int)head->roles);
+	shared->window.pids[number] = getpid();
+	prepare(process);
+	for (int64_t n = 1; n < process->threads; n++)
+		if (roles[process->first_role + n].begins)
+			start_there(&roles[process->first_role + n], self);
+	arrive();
+	run(self_of(self), self->code);
+	for (;;)
+		pause();
+}

@@ -1,0 +1,133 @@
+"""Programs as the runner takes them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shootdown._measure.bytecode import _ADVICE, _KINDS, _OPS, OP, Image, compile_program
+from shootdown._measure.shipped import shipped
+from shootdown._programs.reading import read_file, read_values
+from shootdown._values.errors import ShootdownError
+
+HEADER = Path(__file__).parents[3] / "core" / "shootdown" / "_measure" / "runner" / "image.h"
+GIB = 1 << 30
+
+
+def program(do: list[str], kind: str = "anonymous", size: str = "64K", **more: Any) -> Image:
+    memory = {"heap": {"kind": kind, "size": size}}
+    tables = {"memory": memory, "process": {"A": {"do": do}, **more}}
+    return compile_program(read_values(tables).chosen({}), cpus=4)
+
+
+def parts(image: Image) -> dict[str, list[tuple[int, ...]]]:
+    """Take an image apart, as image.h says it is made."""
+    words = struct.unpack(f"<{len(image.content) // 8}q", image.content)
+    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:8]]}
+    at = 8
+    for name, count, width in zip(
+        ("memories", "processes", "roles", "code", "pages"), words[1:6], (8, 6, 6, 8, 1), strict=True
+    ):
+        found[name] = [words[at + width * n : at + width * (n + 1)] for n in range(count)]
+        at += width * count
+    assert at == len(words)
+    return found
+
+
+def verbs(image: Image) -> list[str]:
+    return [_OPS[one[0]] for one in parts(image)["code"]]
+
+
+def test_numbers_are_those_of_the_runners_header() -> None:
+    text = HEADER.read_text()
+    enums = [re.sub(r"\s", "", body).strip(",").split(",") for body in re.findall(r"enum \{([^}]*)\}", text)]
+    assert [name.lower() for name in enums[0]] == ["anonymous", "thp", "file_pages", "hugetlb"]
+    assert len(enums[0]) == len(_KINDS)
+    assert [name.removeprefix("OP_").lower() for name in enums[1]] == list(_OPS)
+    assert list(OP.values()) == list(range(len(_OPS)))
+    advice = re.search(r"known\[\] = \{([^}]*)\}", HEADER.with_name("thread.c").read_text())
+    assert advice is not None
+    assert [name.strip() for name in advice[1].split(",")] == [f"MADV_{name}" for name in _ADVICE]
+
+
+def test_statements_become_instructions_in_their_order() -> None:
+    image = program(["touch heap", "measure { madvise heap[4K:8K] DONTNEED; munmap heap }"])
+    assert verbs(image) == ["touch", "measure", "madvise", "munmap", "measured", "end"]
+    code = parts(image)["code"]
+    assert code[0][2:6] == (0, 64 << 10, 1, 4096)
+    assert code[2][2:5] == (4096, 8192, _ADVICE.index("DONTNEED"))
+
+
+def test_a_piece_of_each_moves_with_its_loop() -> None:
+    image = program(["touch heap", "measure { each 16K of heap { mprotect it read } }"])
+    assert verbs(image) == ["touch", "measure", "loop", "mprotect", "again", "measured", "end"]
+    loop, call, again = parts(image)["code"][2:5]
+    assert loop[1] == 4
+    assert call[2:4] + call[6:] == (0, 16 << 10, 16 << 10, loop[7])
+    assert again[1] == 3
+
+
+def test_drawn_pages_are_listed() -> None:
+    image = program(["touch heap random 5 seed 2", "measure { munmap heap }"])
+    assert verbs(image)[0] == "touch_pages"
+    pages = [page for (page,) in parts(image)["pages"]]
+    assert len(pages) == 5
+    assert all(page % 4096 == 0 and 0 <= page < 64 << 10 for page in pages)
+
+
+def test_hugetlb_memory_has_a_table_of_the_level_above_for_itself() -> None:
+    image = program(["touch heap every 1G", "measure { munmap heap }"], "hugetlb", "2G")
+    (memory,) = parts(image)["memories"]
+    assert memory[6] % (512 * GIB) == 0
+    assert memory[7] == 512 * GIB
+    assert image.huge_pages == 2
+
+
+def test_a_forked_process_is_known_with_who_forks_it() -> None:
+    image = program(
+        ["touch heap", "fork B", "fork B", "wait B 2"], B={"do": ["move 2", "measure { touch heap }", "exit"]}
+    )
+    processes = parts(image)["processes"]
+    assert [one[2] for one in processes] == [0, 1, 1]
+    assert image.actor_forked
+    assert image.forks == 0
+    assert "reap" in verbs(image)
+
+
+def test_forks_of_the_window_are_counted() -> None:
+    image = program(["measure { repeat 3 { fork B; wait B } }"], B={"do": ["exit"]})
+    assert (image.forks, image.actor_forked) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("do", "why"),
+    [
+        (["touch heap"], "measures nothing"),
+        (["touch heap", "measure { reclaim heap }"], "a kernel reclaims what it likes"),
+        (["touch heap", "measure { madvise heap PAGEOUT }"], "no swap"),
+        (["touch heap", "measure { gup heap }"], "GUP-fast alone"),
+        (["touch heap", "measure { migrate heap }"], "one node"),
+    ],
+)
+def test_what_no_kernel_can_be_made_to_do_is_refused_with_its_reason(do: list[str], why: str) -> None:
+    with pytest.raises(ShootdownError, match=why):
+        program(do)
+
+
+def test_only_a_parent_waits_for_its_child() -> None:
+    with pytest.raises(ShootdownError, match="only A, which forked it"):
+        program(
+            ["fork B", "sleep"],
+            B={"do": ["exit"]},
+            C={"do": ["wait B", "measure { work 1us }"]},
+        )
+
+
+@pytest.mark.parametrize("file", shipped(), ids=lambda path: path.stem)
+def test_every_shipped_program_can_be_measured(file: Path) -> None:
+    source = read_file(file)
+    assert verbs(compile_program(source.chosen({}), cpus=4)).count("measure") == 1

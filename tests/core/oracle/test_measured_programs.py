@@ -1,0 +1,47 @@
+"""Programs that were measured on booted kernels, which the rows themselves have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shootdown._oracle.rows import parse_rows, read_rows
+from shootdown._oracle.validate import Comparison, validate
+
+ORACLE = Path(__file__).parents[2] / "oracle"
+COMPARED = list(validate(read_rows(ORACLE / "measured-programs.jsonl")))
+
+
+def test_every_count_of_every_program_is_predicted() -> None:
+    assert {(c.row.arch, c.row.kernel) for c in COMPARED} == {("amd64", "6.1.192"), ("arm64", "6.1.192")}
+    for comparison in COMPARED:
+        name = comparison.row.fields["name"]
+        assert comparison.reason is None, name
+        assert [v.count for v in comparison.verdicts if not v.agrees] == [], name
+
+
+def test_syncs_and_invalidations_are_numbers_not_ranges() -> None:
+    for comparison in COMPARED:
+        for verdict in comparison.verdicts:
+            if verdict.count in ("sync_broadcasts", "sync_ipis", "gathers", "gathers_vma"):
+                assert verdict.kind == "exact", (comparison.row.fields["name"], verdict)
+
+
+def changed(**fields: object) -> Comparison:
+    line = (ORACLE / "measured-programs.jsonl").read_text().splitlines()[0]
+    (found,) = validate(parse_rows(json.dumps(json.loads(line) | fields)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"program": 7}, "no program and parameters"),
+        ({"program": {"process": {"A": {"do": "dance"}}}}, "there is no statement 'dance'"),
+        ({"parameters": {"size": 3}}, "the row's program has no parameter 'size'"),
+    ],
+)
+def test_a_row_whose_program_is_wrong_says_so(fields: dict[str, object], why: str) -> None:
+    assert why in str(changed(**fields).reason)
