@@ -36,6 +36,7 @@ COMMANDS = {
     "measure": "Boot a kernel, run programs on it, and compare the model with it.",
     "reproduce": "Compare published measurements with what the model says.",
     "calibrate": "Measure what this machine costs; is the model right about it?",
+    "rerun": "Ask again what a result in JSON answers.",
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
     "new": "Write a plugin of your own, to be edited.",

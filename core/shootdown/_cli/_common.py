@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import click
 
-from shootdown._cli import _console, _progress
+from shootdown._cli import _asked, _console, _progress
 from shootdown._compilation import announcing
 from shootdown._values.errors import ShootdownError, with_line
 from shootdown._values.reading import UnreadableError, read_integer
@@ -57,6 +57,7 @@ class _Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
             _refuse_twice(self.make_parser(ctx).parse_args(list(args))[2])
+            ctx.meta[_asked.KEY] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -175,7 +176,12 @@ def write_part(text: str) -> None:
 
 
 def write_json(value: Any) -> None:
-    """Write a value as JSON to standard output; NaN and infinities are errors."""
+    """Write a value as JSON to standard output; NaN and infinities are errors.
+
+    An object gets the key `asked`, with which `shootdown rerun` asks the same again.
+    """
+    if isinstance(value, Mapping) and (asked := _asked.asked()) is not None:
+        value = {**value, "asked": asked}
     write_line(json.dumps(value, indent=2, allow_nan=False))
 
 
