@@ -8,10 +8,8 @@ import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import click
+from shootdown._cli import _console
 
-#: Where a command keeps what it was given.
-KEY = "shootdown.arguments"
 #: Options that write files: they are no part of the question.
 WRITES = frozenset(
     (
@@ -39,14 +37,14 @@ def asked() -> dict[str, Any] | None:
     `tables`, what the answer depends on; `machine`, whose architecture is meant where none is named; `files`, digests
     of those that the arguments name.
     """
-    context = click.get_current_context(silent=True)
-    if context is None or KEY not in context.meta:
+    words = _console.arguments.get()
+    if not words:
         return None
     from shootdown._questions.tables import code_digest, own_version, plugin_versions, table_digests
 
-    arguments = without_writing(context.meta[KEY])
+    arguments = without_writing(words[1:])
     return {
-        "command": context.info_name,
+        "command": words[0],
         "arguments": arguments,
         "version": own_version(),
         "code": code_digest(),

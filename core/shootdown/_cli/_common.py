@@ -57,7 +57,6 @@ class _Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
             _refuse_twice(self.make_parser(ctx).parse_args(list(args))[2])
-            ctx.meta[_asked.KEY] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -188,13 +187,16 @@ def write_json(value: Any) -> None:
 def write_result(value: Mapping[str, Any]) -> None:
     """Write a result as JSON that `shootdown report` reads: with the version and the command that made it.
 
+    Options that write files besides are no part of that command.
+
     Args:
         value: what `schema` and the command's own keys are; the two come after `schema`.
     """
     from importlib.metadata import version
 
     schema, rest = value["schema"], {name: one for name, one in value.items() if name != "schema"}
-    write_json({"schema": schema, "version": version("shootdown"), "command": command_line(), **rest})
+    words = ("shootdown", *_asked.without_writing(_console.arguments.get()))
+    write_json({"schema": schema, "version": version("shootdown"), "command": shlex.join(words), **rest})
 
 
 def command_line() -> str:

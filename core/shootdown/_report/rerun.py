@@ -8,18 +8,18 @@ from typing import Any
 
 #: Keys whose values are measured by a clock.
 MEASURED = ("seconds",)
-#: What `asked` says of the circumstances, not of the question.
-_ASKED = "asked"
+#: What a result says of the question and its circumstances, not of the answer.
+_ASKED = ("asked", "version", "command")
 
 
 def differences(then: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield what is different: where, and both values; None for what is not there.
 
-    What was measured by a clock, and `asked` at the top, are left out.
+    What was measured by a clock, and what the top says of the question, are left out.
     """
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for key in {**then, **now}:
-            if key not in MEASURED and (at or key != _ASKED):
+            if key not in MEASURED and (at or key not in _ASKED):
                 yield from differences(then.get(key), now.get(key), f"{at}.{key}" if at else key)
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for number, (one, other) in enumerate(zip(then, now, strict=True)):
