@@ -21,8 +21,8 @@ SCHEMA = 1
 DIFFERENT = 1
 #: Differences that are shown.
 _SHOWN = 10
-#: Commands whose answers are no answers to be had again: they compile, write tables, or are this one.
-_NEVER = ("warm", "sweep", "rerun", "serve")
+#: Commands whose answers are no answers to be had again: they measure, compile, write files, or are this one.
+_NEVER = ("warm", "sweep", "rerun", "serve", "measure", "calibrate", "new")
 _LARGEST = 256 << 20
 _TYPES = {"command": str, "arguments": list, "version": str, "code": str, "machine": str}
 _TABLES = ("plugins", "tables", "files")

@@ -120,14 +120,13 @@ def test_every_option_that_takes_a_file_is_known_to_read_or_to_write_it() -> Non
         for option in __import__(f"shootdown._cli._{name}", fromlist=["command"]).command.params
         if isinstance(option, click.Option)
     ]
+    options = [(name, option) for name, option in options if name not in _rerun._NEVER]
     for name, option in options:
         takes = isinstance(option.type, click.Path | click.File) or (option.metavar or "").startswith(
             ("FILE", "DIR", "FOLDER", "PATH")
         )
         if takes:
             assert set(option.opts) & (reads | _asked.WRITES), (name, option.opts)
-    there = {word for _, option in options for word in option.opts}
-    assert there >= _asked.WRITES
 
 
 @pytest.mark.parametrize(
