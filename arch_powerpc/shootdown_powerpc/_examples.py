@@ -1,4 +1,4 @@
-"""Entries of radix tables with their meaning: from Power ISA 3.1, Book III, and from a dump.
+"""Entries of radix tables, and of the hashed one, with their meaning: from Power ISA 3.1, Book III, and from a dump.
 
 Each number was put together by hand from the figures of the manual, whose bit 0 is the most significant one, and not
 from `_formats.py`: that is what lets it contradict that file. Bytes are from page tables of Debian's kernel 6.12.95 for
@@ -8,7 +8,7 @@ ppc64el, read out of a QEMU guest, with the translations that QEMU's own walker 
 
 from __future__ import annotations
 
-from shootdown.formats import AddressExample, Example
+from shootdown.formats import AddressExample, Example, WalkExample
 
 _DUMP = "page tables of Debian's 6.12.95 for ppc64el on POWER9, tests/oracle/walks/ppc-radix"
 _PDE = "Power ISA 3.1, Book III, 6.7.10.1, figure of a Page Directory Entry: V 0, L 1, NLB 4:55, NLS 59:63"
@@ -153,4 +153,62 @@ RADIX_64K: tuple[Example | AddressExample, ...] = (
     Example(0xC000_0000_0001_0386, "PTE", "leaf", _PTE, address=0x1_0000, span=K64, user="rw"),
     AddressExample(0x000F_FFFF_FFFF_0000, (8191, 511, 511, 31), _EA),
     AddressExample(0xC000_0000_0001_0000, (0, 0, 0, 1), f"{_EA}; EA bits 0:1 are the quadrant"),
+)
+
+_HASH = "Power ISA 3.1, Book III, 6.7.9.2, by hand: 0x123 xor page 5 is 0x126, the group at 0x126 * 128"
+_SECOND = "Power ISA 3.1, Book III, 6.7.9.2, by hand: the complement of 0x126 in 11 bits is 0x6d9"
+_HPTE = "Power ISA 3.1, Book III, 6.7.9.3, figure of a Page Table Entry: AVA 12:56, H 62, V 63; "
+"ARPN, R 55, C 56, PP 62:63"
+#: Pages of 4 KiB in a segment of 256 MiB whose VSID is 0x123; a table of 2**18 bytes at 1 MiB.
+_SEGMENT = {"vsid": 0x123, "base_page_shift": 12}
+HASHED = (
+    WalkExample(
+        {0x10_9300: bytes.fromhex("00 00 00 00 00 12 30 01 00 00 00 00 77 70 01 12")},
+        0x10_0000,
+        0x5678,
+        0x7770_0678,
+        _HASH,
+        settings=_SEGMENT,
+    ),
+    WalkExample(
+        {0x10_9310: bytes.fromhex("00 00 00 00 00 12 30 01 00 00 00 00 77 70 01 12")},
+        0x10_0000,
+        0x5678,
+        0x7770_0678,
+        f"{_HASH}; any of the eight entries of a group",
+        settings=_SEGMENT,
+    ),
+    WalkExample(
+        {0x13_6C80: bytes.fromhex("00 00 00 00 00 12 30 03 00 00 00 00 77 70 01 12")},
+        0x10_0000,
+        0x5678,
+        0x7770_0678,
+        f"{_SECOND}; H = 1",
+        settings=_SEGMENT,
+    ),
+    WalkExample(
+        {0x10_9300: bytes.fromhex("00 00 00 00 00 12 30 00 00 00 00 00 77 70 01 12")},
+        0x10_0000,
+        0x5678,
+        None,
+        f"{_HPTE}: V = 0",
+        settings=_SEGMENT,
+    ),
+    WalkExample(
+        {0x10_9300: bytes.fromhex("00 00 00 00 00 12 30 81 00 00 00 00 77 70 01 12")},
+        0x10_0000,
+        0x5678,
+        None,
+        f"{_HPTE}: another AVA",
+        settings=_SEGMENT,
+    ),
+    WalkExample(
+        {0x10_9300: bytes.fromhex("00 00 00 00 00 12 30 01 00 00 00 00 77 70 01 13")},
+        0x10_0000,
+        0x5678,
+        None,
+        f"{_HPTE}: PP = 3 is read-only",
+        access="write",
+        settings=_SEGMENT,
+    ),
 )

@@ -22,6 +22,7 @@ from shootdown.formats import (
     Setting,
     Settings,
 )
+from shootdown_powerpc._examples import HASHED
 from shootdown_powerpc._hash import (
     LARGEST,
     NO_EXECUTE,
@@ -241,6 +242,7 @@ def _format(linux: LinuxLayout, name: str, text: str) -> CustomFormat:
             Level("SLBE", "segment", 64 - SHIFT_256M, leaf="never"),
             Level("PTE", "hpte", SHIFT_256M - linux.page, leaf="always"),
         ),
+        examples=HASHED,
     )
 
 

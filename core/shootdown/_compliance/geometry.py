@@ -23,7 +23,7 @@ def _configured(subject: Subject) -> Iterator[tuple[Kernel, Platform]]:
     """Yield the newest kernel on each platform, with each page size that the architecture's kernels can have."""
     if not subject.kernels:
         return
-    newest = subject.kernels[-1]
+    newest = subject.newest
     declared = dict(switches_of(Kernel)) | dict(switches_of(subject.architecture.switches))
     for size in declared["page_size"].metadata["choices"] or (newest.page_size,):
         kernel = evolve(newest, {"page_size": size})

@@ -16,11 +16,12 @@ from shootdown._values.errors import ShootdownError, nearest
 #: The sections, by number: the modules of each, whose `STATEMENTS` are numbered within it, and what it is about.
 SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "0": (("asked",), "Loading"),
-    "1": (("formats", "rules", "walks", "evidence"), "Page-table formats"),
+    "1": (("formats", "rules", "walks", "evidence", "custom"), "Page-table formats"),
     "2": (("kernels",), "Kernels"),
     "3": (("geometry",), "Geometry"),
     "8": (("same",), "Determinism"),
     "9": (("sources",), "Sources"),
+    "10": (("absent",), "What is not there"),
 }
 
 

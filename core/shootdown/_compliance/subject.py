@@ -13,7 +13,7 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.platform import Platform
 from shootdown._values.releases import proposals, resolve
-from shootdown._values.series import BY_NAME, SERIES, Release
+from shootdown._values.series import BY_NAME, SERIES, Release, newest_known
 
 
 @attrs.define(eq=False, slots=False)
@@ -82,6 +82,11 @@ class Subject:
             except Exception:
                 continue
         return tuple(found.values())
+
+    @functools.cached_property
+    def newest(self) -> Kernel:
+        """The newest release that is known, as a kernel of this architecture."""
+        return resolve(newest_known(), self.architecture)
 
     def lowerings(self) -> Iterator[tuple[Kernel, Platform, Lowering]]:
         """Yield every kernel on every platform with its lowering."""

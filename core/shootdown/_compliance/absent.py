@@ -1,0 +1,115 @@
+"""Section 10: what a plugin says is not there is refused, and with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shootdown._compliance import capabilities
+from shootdown._compliance.statement import Finding, Said, Statement, Tried
+from shootdown._compliance.subject import Subject, where
+from shootdown._plugins.registry import registry
+from shootdown._questions.case import Question, prepare
+from shootdown._values.architecture import Lowering
+from shootdown._values.errors import ShootdownError
+from shootdown._values.flushes import AUTO
+
+#: What a lowering can say is not there, and a question that needs it: `workload` or `scenario`, its name, parameters.
+_QUESTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "no_thp": ("workload", "anonymous", {"kind": "thp"}),
+    "no_pmd_sharing": ("workload", "hugetlb-munmap", {}),
+    "no_hardware_dirty": ("scenario", "dirty-bit-lost", {}),
+    "no_break_before_make": ("scenario", "break-before-make", {}),
+}
+_SAID = (*_QUESTIONS, "no_contiguous_entries", "no_hash_table")
+
+
+def _reasons_are_sentences(subject: Subject) -> Iterator[Said]:
+    count = 0
+    for kernel, platform, lowering in subject.lowerings():
+        for name in _SAID:
+            count += 1
+            answer = getattr(lowering, name)()
+            if answer is not None and (not isinstance(answer, str) or not answer.strip()):
+                yield Finding(
+                    f"{subject.plugin}: {where(kernel, platform)}: {name}() returns {answer!r:.40}; "
+                    "it returns None where "
+                    "there is such a thing, else the reason in words"
+                )
+    yield Tried(count, "answers")
+
+
+def _what_is_absent_is_refused(subject: Subject) -> Iterator[Said]:
+    architecture, kernel = subject.architecture, subject.newest
+    assert architecture.lower is not None
+    for platform in subject.platforms:
+        lowering: Lowering = architecture.lower(kernel, platform)
+        for name, (kind, program, parameters) in _QUESTIONS.items():
+            found: Any = getattr(registry(), kind)(program)
+            question: Question[Any] = Question(found, architecture, platform, kernel.name, parameters)
+            try:
+                refused = prepare(question).refusal()
+            except ShootdownError as error:
+                refused = str(error)
+            reason = getattr(lowering, name)()
+            title = f"{subject.plugin}: {where(kernel, platform)}: {program}"
+            if reason is not None and reason != refused:
+                said = "is answered" if refused is None else f"is refused because {refused!r}"
+                yield Finding(f"{title} {said}; {name}() says {reason!r}")
+            yield Tried(1, "questions")
+
+
+def _unlisted_ways_are_refused(subject: Subject) -> Iterator[Said]:
+    architecture, kernel = subject.architecture, subject.newest
+    assert architecture.lower is not None
+    listed = {AUTO, *(way.name for way in architecture.flush_ways)}
+    program = registry().workload("anonymous")
+    for platform in subject.platforms:
+        question: Question[Any] = Question(
+            program, architecture, platform, kernel.name, {}, ("platform.flush=pigeon",)
+        )
+        try:
+            prepare(question)
+            yield Finding(
+                f"{subject.plugin}: {where(kernel, platform)}: platform.flush=pigeon is accepted; "
+                f"there is {', '.join(listed)}"
+            )
+        except ShootdownError:
+            yield Tried(1, "ways of flushing")
+    for way in architecture.flush_ways:
+        if not way.doc.strip():
+            yield Finding(
+                f"{subject.plugin}: the way of flushing {way.name} has no sentence that says how it flushes"
+            )
+
+
+def _has_kernels(subject: Subject) -> str | None:
+    return capabilities.flushes(subject) or (None if subject.kernels else "no release resolves")
+
+
+STATEMENTS = (
+    Statement(
+        "10.1",
+        "A lowering gives a reason in words for each thing that is not there",
+        "The reason is what a row says in place of counts.",
+        "Return None or a sentence from `no_thp()` and its like; True and an empty text are neither.",
+        _reasons_are_sentences,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "10.2",
+        "A question about what is not there is refused with that reason",
+        "An answer about THPs, shared tables or hardware dirty bits that the architecture lacks would be made up.",
+        "This is decided from what the lowering says: let it say the same each time.",
+        _what_is_absent_is_refused,
+        (_has_kernels,),
+    ),
+    Statement(
+        "10.3",
+        "A way of flushing that is not listed is refused, and each that is has a sentence",
+        "`--set platform.flush=` must not take a word that changes nothing.",
+        "List in `flush_ways` what `lower` knows, and nothing else.",
+        _unlisted_ways_are_refused,
+        (_has_kernels,),
+    ),
+)
