@@ -89,7 +89,10 @@ def _runs_are_the_same(subject: Subject) -> Iterator[Said]:
 
             def run(asked: Question[Workload] = question) -> bytes:
                 rows = run_cases([prepare(asked)])
-                return json.dumps([row.to_dict() for row in rows], sort_keys=True).encode()
+                return json.dumps(
+                    [{**row.to_dict(), "instructions": dict(row.instructions)} for row in rows],
+                    sort_keys=True,
+                ).encode()
 
             yield from _twice(subject, f"compare {name} on {platform.name}", run)
 
