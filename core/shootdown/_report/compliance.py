@@ -68,6 +68,24 @@ def lines(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
             yield f"      no evidence: {message}", " " * 19
 
 
+def page() -> str:
+    """Return the numbered statements as docs/compliance.md has them."""
+    from shootdown._compliance.registry import SECTIONS, statements
+
+    found = []
+    for number, (_, title) in SECTIONS.items():
+        found.append(f"## {number} {title}\n")
+        for one in statements():
+            if one.section == number:
+                place = one.check.__module__.rpartition(".")[2]
+                found.append(f"**{one.number} {one.title}.** {one.reason}\n")
+                found.append(f"*What to do.* {one.todo}\n")
+                found.append(
+                    f"*Checked by* `{one.check.__name__.lstrip('_')}` of `_compliance/{place}.py`.\n"
+                )
+    return "\n".join(found)
+
+
 def badge(plugin: str, outcomes: Sequence[Outcome], left: Sequence[str] = ()) -> str:
     """Return the text of a badge: how many statements are shown, unevidenced, or found wrong.
 
