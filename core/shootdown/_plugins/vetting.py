@@ -63,12 +63,20 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
         for form in _each(what, "formats", value.formats, Format, CustomFormat):
             _check_name(hook, "format", form.name)
         _each(what, "contradictions", value.contradictions, Contradiction)
+        _vet_first(what, value.first)
         _vet_switches(what, value)
         vet_platforms(f"{what}, platforms:", value.platforms)
         _vet_flush_ways(hook, what, value)
         _vet_cpuinfo(what, value)
         vet_functions(what, value)
     return tuple(answer)
+
+
+def _vet_first(what: str, first: str) -> None:
+    if first and first not in BY_NAME:
+        raise RefusedError(
+            "broken", f"{what}: first is {first!r}, which is no series; {nearest(first, BY_NAME)}"
+        )
 
 
 def _vet_cpuinfo(what: str, value: Architecture) -> None:
@@ -150,6 +158,7 @@ def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
         _require(hook, what, value, Platform)
         _text(what, "summary", value.summary)
         _require(hook, f"{what}, costs", value.costs, Costs)
+        _vet_first(what, value.first)
         if not attrs.has(type(value.arch)):
             raise RefusedError(
                 "broken", f"{what}: arch is {typed(value.arch)}, not a value of an attrs class"

@@ -17,7 +17,7 @@ from shootdown._values.architecture import Lowering
 from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
 from shootdown._values.platform import MOST_CPUS, Platform
-from shootdown._values.releases import resolve
+from shootdown._values.releases import resolve, starts_later
 from shootdown._values.scenario import MEMORY_MODEL
 from shootdown._values.setup import Setup
 from shootdown._values.whatif import parse_settings, refuse_contradictions, set_fields, set_kernel
@@ -145,6 +145,9 @@ class Case(Generic[P]):
         if self.architecture.lower is None:
             lacks = f"the plugin of {self.architecture.name} does not say how it flushes (Architecture.lower)"
             return "; ".join((lacks, *registry().losers(self.architecture.name)))
+        for value in (self.architecture, self.platform):
+            if starts_later(value, self.kernel.release):
+                return f"{value.name} begins with {value.first}"
         setup = self.setup()
         if self.program.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
             reason = setup.lowering.no_pmd_sharing()

@@ -356,6 +356,8 @@ class Architecture:
         instructions: the instructions that its flushes count, by the names that results show: where the manual has
             each.
         called: the alias that the user typed, set by the registry if `aliases_imply` has it.
+        first: the first release series that has the architecture, such as `5.19`; empty where 5.10 has it. A row of an
+            earlier kernel says so, and neither `configure` nor `lower` is called for it.
     """
 
     api: int = attrs.field(metadata={UNCHECKED: True})  # another one makes a plugin outdated, not broken
@@ -381,6 +383,7 @@ class Architecture:
     preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
     instructions: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     called: str = ""
+    first: str = ""
 
     @property
     def implied(self) -> Mapping[str, Any]:

@@ -143,6 +143,8 @@ class Platform:
         arch: the fields that only this architecture's platforms have (a frozen value of the plugin's).
         ghz: the clock rate that its costs are for.
         flush: `auto`, or the name of one of the architecture's `flush_ways`.
+        first: the first release series that runs on it, such as `6.13`; empty where all do that the architecture has.
+            A row of an earlier kernel says so.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Platform:
     itlb: Any = attrs.field(default=None, repr=False, kw_only=True)
     ghz: Annotated[float, Between(0.0001, 100)] = attrs.field(default=3.0, kw_only=True)
     arch: Any = attrs.field(factory=NoSwitches)
+    first: str = attrs.field(default="", kw_only=True)
     cpus: int = switch(196, "online CPUs, unless asked for otherwise", minimum=1, maximum=MOST_CPUS)
     hypervisor: str = switch(
         "none", "the hypervisor below the kernel: none, or what another platform of the architecture has"

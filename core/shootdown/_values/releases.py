@@ -108,13 +108,24 @@ def kernel_with(
     return settled(configured(kernel, architecture))
 
 
+def starts_later(value: Any, release: str) -> bool:
+    """Whether an architecture or platform is only in later releases (`first`).
+
+    Args:
+        value: it.
+        release: a release of a known series, such as `5.10.42`.
+    """
+    first: str = getattr(value, "first", "")
+    return bool(first) and parse_release(release)[0].key < BY_NAME[first].key
+
+
 def configured(kernel: Kernel, architecture: HasChanges) -> Kernel:
     """Return the kernel with the values that the architecture derives from the others.
 
     Raises:
         MistakeError: its `configure` returns something else than a kernel.
     """
-    if architecture.configure is None:
+    if architecture.configure is None or starts_later(architecture, kernel.release):
         return kernel
     found: object = architecture.configure(kernel)
     if not isinstance(found, Kernel):

@@ -101,7 +101,10 @@ MISTAKES = [
     ("offers(arch(contradictions=('no',)))", "contradictions has a str where a Contradiction belongs"),
     ("offers(arch(nmae='b'))", "Architecture has no field 'nmae'; nearest: name"),
     ("offers(arch(cpuinfo=(('a', 1),)))", "cpuinfo has ('a', 1), which has 1, which is an int, not a str: 1"),
+    ("offers(arch(first='5.1'))", "architecture 'a': first is '5.1', which is no series; nearest: "),
+    ("offers(arch(first=5.19))", "architecture 'a': first is a float, not a str: 5.19"),
     # --- Platform and costs
+    ("offers(arch(platforms=(machine(first='9'),)))", "platform 'p': first is '9', which is no series"),
     ("offers(arch(platforms=(machine(cpus='eight'),)))", "platform 'p': cpus is a str, not an int: 'eight'"),
     ("offers(arch(platforms=(machine(cpus=True),)))", "platform 'p': cpus is a bool, not an int: True"),
     ("offers(arch(platforms=(machine(cpus=0),)))", "cpus is 0; it lies between 1 and 8,192"),
