@@ -20,7 +20,7 @@ from shootdown._machine.layout import (
     Layout,
 )
 from shootdown._machine.locks import sleeps
-from shootdown._machine.sets import PREEMPTED, cpu_set, has, put
+from shootdown._machine.sets import LAZY, PREEMPTED, cpu_set, has, put
 from shootdown._machine.switching import enter_guest, switch_to
 from shootdown._machine.variables import make_stale
 
@@ -31,6 +31,8 @@ def fill_entry(S: Cells, L: Layout, cpu: int, entry: int) -> bool:
     at = L.o_tlb + cpu * L.entries + entry
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or int64(S[at]) != 0 or int64(S[L.o_owner + entry]) != mm:
+        return False
+    if L.hardware_walks == 0 and has(S, cpu_set(L, LAZY), L, cpu):
         return False
     if has(S, cpu_set(L, PREEMPTED), L, cpu) or int64(S[L.o_variable + entry]) & o.ENTRY_PRESENT == 0:
         return False

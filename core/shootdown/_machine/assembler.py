@@ -25,9 +25,11 @@ from shootdown._compilation.announcing import tick
 from shootdown._machine import ops as o
 from shootdown._machine.builders import Builders
 from shootdown._machine.checks import as_written, cost_number
+from shootdown._machine.fields import PlacedField
 from shootdown._machine.functions import Functions
 from shootdown._machine.label import Label
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, shown
+from shootdown._values.patch import Field
 from shootdown._values.sites import Site, caller, mistake
 
 if TYPE_CHECKING:
@@ -512,6 +514,10 @@ class Assembler(Builders):
         """Run the steps within if the flushed mm is this task's and no other task uses it."""
         return self._branch(self.jump_not_alone)
 
+    def if_mm_dead(self) -> AbstractContextManager[Branch]:
+        """Run the steps within if no task uses the flushed mm any more: mm_users is 0, as in exit_mmap()."""
+        return self._branch(self.jump_not_dead)
+
     def if_own_mm(self) -> AbstractContextManager[Branch]:
         """Run the steps within if the flushed mm is this task's."""
         return self._branch(self.jump_not_own)
@@ -600,7 +606,9 @@ class Assembler(Builders):
             rounded: the range is rounded outwards to whole strides first.
             in_pages: the rest of the flush counts base pages, not strides.
             tracked: CPUs that the flush does not reach catch up by tlb_gen; False on architectures without tlb_gen.
-            stride: `BASE_STRIDES` or `PMD_STRIDES` for a fixed stride; 0: the stride of the level that was cleared.
+            stride: `BASE_STRIDES` or `PMD_STRIDES` for a fixed stride; `PAIR_STRIDES` where one TLB entry translates
+                an even page and the odd one after it (LoongArch, MIPS): the range is rounded to pairs, and each stride
+                is one; 0: the stride of the level that was cleared.
             everything: all of the mm goes, whatever the gather recorded (flush_tlb_mm()).
             one_size: the instructions name a page size: translations of pages of another size than the stride stay.
             pmd_too: those of whole PMD entries are invalidated besides.
@@ -651,6 +659,48 @@ class Assembler(Builders):
     def flush_this_cpu(self, scope: int = o.SCOPE_BOTH) -> None:
         """Flush on this CPU as a target would."""
         self.flush_self(scope, text="flush_tlb_func on this CPU")
+
+    def flush_here(self, scope: int = o.SCOPE_BOTH, *, text: str = "this CPU invalidates") -> None:
+        """Invalidate on this CPU what `scope` says of the flush that has begun, whichever mm it has loaded.
+
+        Args:
+            scope: `ops.SCOPE_*`: TLB entries, walk-cache entries, or both.
+            text: what the step does, for stories.
+        """
+        self.flush_self(scope, forced=1, text=text)
+
+    def leave_mm_cpumask(
+        self, *, here: bool = False, text: str = "CPUs that do not run the mm leave its mm_cpumask"
+    ) -> None:
+        """Take the CPUs that do not have the mm loaded, lazily or not, out of its mm_cpumask.
+
+        They are reached by no later flush of the mm until they load it again. What they still hold has to be dropped by
+        then: by this flush, or by one that they catch up with (`begin_flush(tracked=True)`).
+
+        Args:
+            here: this CPU alone.
+            text: what the step does, for stories.
+        """
+        self.leave_mask(here, text=text)
+
+    def field(self, name: str, *, by: str = "mm", first: int = 0) -> PlacedField:
+        """Return a variable that the architecture keeps, such as s390's `mm->context.flush_mm`.
+
+        Args:
+            name: its name, in stories too; the same name is the same variable.
+            by: whose it is: one of each `mm`, of each `cpu`, or of the `machine`.
+            first: its value when the run begins.
+
+        Returns:
+            What writes the steps: `store()`, `load()`, `add()`, `if_equal()`, and `keep_targets()` of one by CPU.
+        """
+        if self.functions.fields is None:
+            raise mistake(f"field {shown(name)}: this assembler writes for no model")
+        try:
+            declared = Field(name, by, first)
+        except ValueError as error:
+            raise mistake(str(error)) from None
+        return self.functions.fields.declared(declared, self)
 
     def invalidate_this_cpu(self, scope: int, *, text: str) -> None:
         """Invalidate on this CPU what `scope` says, whichever mm it has loaded."""

@@ -782,6 +782,22 @@ class Builders:
         """
         self._write(o.JUMP_NOT_ALONE, label, cost=cost, text=text)
 
+    def jump_not_dead(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
+        """Jump to a label unless no task uses the mm any more (mm_users is 0): the mm is dead.
+
+        Args:
+            label: a place in the program.
+        """
+        self._write(o.JUMP_NOT_DEAD, label, cost=cost, text=text)
+
+    def leave_mask(self, here: bool = False, *, cost: str | None = None, text: str = "") -> None:
+        """Take the CPUs that do not have the mm loaded out of its mm_cpumask.
+
+        Args:
+            here: this CPU alone.
+        """
+        self._write(o.LEAVE_MASK, int(here), cost=cost, text=text)
+
     def jump_not_own(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label unless the mm is this task's (current->mm == mm).
 

@@ -48,6 +48,13 @@ class Fields:
         self._many = many
         self._first: dict[str, int] = {}
 
+    def declared(self, field: Field, asm: Assembler) -> PlacedField:
+        """Return a field that an architecture declares as it uses it."""
+        known = self._declared.setdefault(field.name, field)
+        if known != field:
+            raise mistake(f"field {field.name} is declared twice, and differs")
+        return self.of(field.name, asm)
+
     @property
     def indexed(self) -> bool:
         """Whether programs use a field by CPU or by mm: CPUs and mms then are not alike."""

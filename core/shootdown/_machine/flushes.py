@@ -67,6 +67,8 @@ def drop_range(
         lo, hi, how: as for `ranges.reaches`.
         scope: `ops.SCOPE_*`.
     """
+    if L.walk_cache == 0 and scope & (o.SCOPE_LEAF | o.SCOPE_WALK):
+        scope = (scope | o.SCOPE_WALK) & ~o.SCOPE_AT_VA
     if L.walks:
         drop_held(S, L, mm, word, cpus, lo, hi, how, scope)
     if scope & o.SCOPE_LEAF:

@@ -81,7 +81,7 @@ def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
     A link to a table that is freed or another mm's already is dead from the beginning.
     """
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
-    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
+    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu) or L.hardware_walks == 0:
         return False
     link = int64(S[L.o_pud + mm * L.slots + slot])
     at = links_at(L, cpu, mm, slot)
@@ -115,9 +115,14 @@ def fill_translation(S: Cells, L: Layout, cpu: int, atom: int) -> bool:
     mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
     if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return False
-    links = int64(S[links_at(L, cpu, mm, int64(S[L.o_atom + atom * ATOM_CELLS + A_SLOT]))]) & (
-        dead_link(L) - 1
-    )
+    slot = int64(S[L.o_atom + atom * ATOM_CELLS + A_SLOT])
+    if L.hardware_walks:
+        links = int64(S[links_at(L, cpu, mm, slot)]) & (dead_link(L) - 1)
+    elif has(S, cpu_set(L, LAZY), L, cpu):
+        return False
+    else:  # the handler of a miss reads the link and the entry, and nothing comes between
+        link = int64(S[L.o_pud + mm * L.slots + slot])
+        links = int64(1) << (link - 1) if link else int64(0)
     at = held_at(L, cpu, mm, atom)
     held = int64(S[at])
     more = held

@@ -108,6 +108,10 @@ class Layout(NamedTuple):
         atoms, frames: of an explored program: ranges of addresses that it treats alike, and frames that they map. A
             table has an entry for each atom of its slot.
         walks: walk caches hold the links that the CPUs' walkers could read; with atoms they always do.
+        walk_cache: walkers keep links to tables from one walk to the next; where they don't, any invalidation of the mm
+            on a CPU ends the walk that is under way there.
+        hardware_walks: hardware walks tables by itself, at any moment and on lazy CPUs too. Otherwise a miss traps, and
+            a handler walks with interrupts off: only where the mm runs, and no link outlives it.
         stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
         most: the largest number that a cell holds; larger numbers of strides are stored as this one.
@@ -136,6 +140,8 @@ class Layout(NamedTuple):
     atoms: int
     frames: int
     walks: int
+    walk_cache: int
+    hardware_walks: int
     stores: int
     memory: int
     most: int
@@ -189,6 +195,8 @@ def make_layout(
     entries: int = 0,
     atoms: int = 0,
     frames: int = 0,
+    walk_cache: bool = True,
+    hardware_walks: bool = True,
     stores: int = 0,
     memory: int = ops.SC,
 ) -> Layout:
@@ -247,6 +255,8 @@ def make_layout(
         atoms=atoms,
         frames=frames,
         walks=int(atoms > 0),
+        walk_cache=int(walk_cache),
+        hardware_walks=int(hardware_walks),
         stores=stores,
         memory=memory,
         most=_most(bits),

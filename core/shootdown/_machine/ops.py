@@ -104,6 +104,8 @@ JUMP_NOT_ALONE = 93
 JUMP_NOT_DUE = 94
 JUMP_NOT_OWN = 95
 JUMP_NOT_MASKED = 96
+JUMP_NOT_DEAD = 97
+LEAVE_MASK = 98
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100
@@ -154,6 +156,7 @@ PMD_STRIDES = 16  # strides are what a PMD entry spans
 EVERYTHING = 32  # all of the mm, whatever the gather recorded
 ONE_SIZE = 64  # instructions name a page size: translations of another size than the stride's stay
 PMD_TOO = 128  # with ONE_SIZE: those of whole PMD entries are invalidated besides
+PAIR_STRIDES = 256  # strides are an even page and the odd one after it, which one TLB entry translates
 
 # --- the unit for each of which EXECUTE executes `b` instructions
 PER_REQUEST = 0  # b of them

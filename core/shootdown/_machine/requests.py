@@ -118,7 +118,11 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         hi = int64(S[g + G_HI])
         cleared_shift = stride_shift(L, int64(S[g + G_CLEARED]))
         shift = cleared_shift
-        if d & o.PMD_STRIDES:
+        if d & o.PAIR_STRIDES:
+            shift = int64(1)
+            lo = (lo >> 1) << 1
+            hi = -((-hi >> 1) << 1)
+        elif d & o.PMD_STRIDES:
             shift = int64(L.pmd_shift)
         elif d & o.BASE_STRIDES:
             shift = int64(0)
@@ -126,7 +130,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             lo = (lo >> shift) << shift
             hi = -((-hi >> shift) << shift)
         n = (hi - lo) >> shift
-        pages = n << cleared_shift
+        pages = hi - lo if d & o.PAIR_STRIDES else n << cleared_shift
         whole = (int64(S[g + G_FLAGS]) & (o.FULLMM | o.NEED_FLUSH_ALL)) | (d & o.EVERYTHING) != 0
         if whole or n > b or (c > 0 and pages > c):
             n = int64(0)
@@ -135,10 +139,12 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             shift = int64(0)
         elif n < 1:
             n = int64(1)
-            hi = max(hi, lo + 1)
+            hi = max(hi, lo + (2 if d & o.PAIR_STRIDES else 1))
         elif d & o.IN_PAGES:
             n = pages
             shift = int64(0)
+        if d & o.PAIR_STRIDES:
+            shift = int64(0)  # each instruction drops both pages of its pair
         S[base + CPU_CALL_STRIDES] = min(n, L.most)
         S[base + CPU_CALL_LO] = lo
         S[base + CPU_CALL_HI] = hi
@@ -198,6 +204,18 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
                     users += 1
         if users != 1:
             nxt = a
+    elif op == o.JUMP_NOT_DEAD:
+        for other in range(L.tasks):
+            if int64(S[L.o_task + other * TASK_CELLS + T_MM]) == mm + 1:
+                nxt = a
+    elif op == o.LEAVE_MASK:
+        for w in range(L.words):
+            others = int64(-1)
+            if a:
+                others = int64(1) << (cpu & (L.bits - 1)) if w == cpu >> L.shift else int64(0)
+            gone = others & ~int64(S[mm_set(L, mm, LOADED) + w])
+            at = mm_set(L, mm, MASK) + w
+            S[at] = int64(S[at]) & ~gone
     elif op == o.JUMP_NOT_DUE:
         m = L.o_mm + mm * MM_CELLS + M_TRIM
         if int64(S[m]) == 0:

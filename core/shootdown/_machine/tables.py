@@ -91,5 +91,6 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
         S[regs + a] = int64(S[at]) & o.TABLE_MASK
     elif op == o.TOUCH:
         put(S, mm_set(L, mm, LEAF), L, cpu)
-        put(S, mm_set(L, mm, WALK), L, cpu)
+        if L.hardware_walks:
+            put(S, mm_set(L, mm, WALK), L, cpu)
     return said, nxt

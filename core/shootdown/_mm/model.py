@@ -465,6 +465,8 @@ class Model:
             entries=len(self._owners),
             atoms=len(self._atoms),
             frames=len(self._frames),
+            walk_cache=getattr(getattr(self.lowering, "platform", None), "walk_entries", 1) > 0,
+            hardware_walks=self.lowering.no_hardware_walker() is None,
             stores=self._stores if memory else 0,
             memory=memory,
         )

@@ -104,6 +104,11 @@ class PlainLowering(Lowering):
         return EVERYTHING
 
     @property
+    def pages_in_pairs(self) -> bool:
+        """Whether one TLB entry translates an even page and the odd one after it: base pages are flushed in pairs."""
+        return False
+
+    @property
     def pmd_stride(self) -> int:
         """The stride of flush_pmd_tlb_range(), whose range is one huge page: an `ops.*_STRIDES`."""
         return ops.BASE_STRIDES
@@ -294,6 +299,8 @@ class PlainLowering(Lowering):
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Write the choice of how much to flush: the range rounded to its stride up to `ceiling`, else everything."""
         ceiling = EVERYTHING if everything else self.ceiling
+        if self.pages_in_pairs and stride == ops.BASE_STRIDES:
+            stride = ops.PAIR_STRIDES
         asm.begin_flush(
             g,
             ceiling=ceiling,

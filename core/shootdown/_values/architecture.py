@@ -286,6 +286,15 @@ class Lowering:
 
     # --- how the hardware reads and writes entries, for `shootdown explore`
 
+    def no_hardware_walker(self) -> str | None:
+        """Return why hardware never walks page tables by itself, or None where it does.
+
+        Where it does not (LoongArch's 3A5000, MIPS), a TLB miss traps, and the kernel's handler walks with interrupts
+        off: only where the mm runs, never lazily, and no walk-cache entry is kept. A flush that interrupts the CPU
+        comes before or after it.
+        """
+        return None
+
     def no_hardware_dirty(self) -> str | None:
         """Return why the hardware never sets the dirty bit of a page-table entry here, or None where it does."""
         return "its plugin names no hardware that sets dirty bits (Lowering.no_hardware_dirty)"

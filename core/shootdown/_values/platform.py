@@ -182,8 +182,8 @@ class Platform:
     tick_hz: int = switch(250, "timer ticks in a second (CONFIG_HZ)", minimum=1, maximum=10_000)
     walk_entries: int = switch(
         16,
-        "paging-structure-cache entries that can point to PMD tables, on one CPU",
-        minimum=1,
+        "paging-structure-cache entries that can point to PMD tables, on one CPU; 0 if it has no walk cache",
+        minimum=0,
         maximum=_MOST_ENTRIES,
     )
     huge_entries: int = switch(

@@ -38,12 +38,13 @@ def drop(w: World, cpu: int, mm: int, scope: Scope, pages: Pages | None = None) 
         c.dead_translations -= atoms
         m.leaf -= {cpu}
         m.stale_leaf -= {cpu}
-    if scope.walk:
+    if scope.walk or (scope.leaf and not rules.walk_cache):
+        everywhere = not rules.walk_cache  # any invalidation ends the walks that are under way
         size = rules.slot_pages
         slots = {
             (mm, slot)
             for slot in range(rules.slots)
-            if not scope.at_va or pages is None or pages.names(slot * size, slot * size + size)
+            if everywhere or not scope.at_va or pages is None or pages.names(slot * size, slot * size + size)
         }
         c.links = frozenset(one for one in c.links if one[:2] not in slots)
         c.dead_links -= slots

@@ -40,6 +40,7 @@ HOW = {
         "EVERYTHING",
         "ONE_SIZE",
         "PMD_TOO",
+        "PAIR_STRIDES",
     )
 }
 CALLS = {
@@ -173,6 +174,8 @@ def read_rules(machine: Machine) -> Rules:
         atoms=tuple(tuple(state[start : start + arrays.ATOM_CELLS]) for start in atoms),
         walks=bool(layout.walks),
         most_strides=layout.most,
+        walk_cache=bool(layout.walk_cache),
+        hardware_walks=bool(layout.hardware_walks),
     )
 
 

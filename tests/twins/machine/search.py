@@ -84,7 +84,7 @@ def hold_all(w: World) -> None:
 def _read_link(w: World, cpu: int, mm: int, slot: int) -> None:
     """Let a walker read the link of a slot; one to a table that is freed, or another mm's, is dead."""
     c, kind = w.cpus[cpu], w.mms[mm].pud[slot]
-    if kind is None or (mm, slot, kind) in c.links:
+    if not w.rules.hardware_walks or kind is None or (mm, slot, kind) in c.links:
         return
     table = w.tables[(kind, slot)]
     if table.use == 2 or (table.use == 1 and table.owner != mm):
@@ -96,7 +96,11 @@ def _read_link(w: World, cpu: int, mm: int, slot: int) -> None:
 def _read(w: World, cpu: int, mm: int, atom: int) -> None:
     """Let a walker read an atom's entries, by the links that its CPU holds; what maps a free frame is dead."""
     c, slot = w.cpus[cpu], w.rules.atoms[atom][0]
-    for kind in [kind for owner, at, kind in c.links if (owner, at) == (mm, slot)]:
+    kinds = [kind for owner, at, kind in c.links if (owner, at) == (mm, slot)]
+    if not w.rules.hardware_walks:
+        here = w.mms[mm].pud[slot]
+        kinds = [] if here is None or c.lazy else [here]
+    for kind in kinds:
         for frame, right in cacheable(w.entries[(kind, atom)]):
             if w.frames[frame]:
                 c.translations |= {(mm, atom, frame, right)}
@@ -183,6 +187,8 @@ def _fill(w: World, cpu: int, what: int) -> bool:
 
 def _copy(w: World, cpu: int, entry: int) -> bool:
     mm, c = _walks(w, cpu), w.cpus[cpu]
+    if c.lazy and not w.rules.hardware_walks:
+        return False
     if mm is None or w.rules.owners[entry] != mm or c.tlb[entry] or not w.variables[entry] & PRESENT:
         return False
     c.tlb = (*c.tlb[:entry], w.variables[entry], *c.tlb[entry + 1 :])

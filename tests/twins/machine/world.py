@@ -231,6 +231,8 @@ class Rules:
     atoms: tuple[tuple[int, int, int], ...]  # the slot of each, and its pages
     walks: bool  # CPUs hold what their walkers could read: links, and translations of atoms
     most_strides: int
+    walk_cache: bool  # links are kept from one walk to the next
+    hardware_walks: bool  # otherwise a miss traps, and its handler walks all at once
 
 
 @dataclass(slots=True)

@@ -218,6 +218,23 @@ REQUESTS = (
         words="is this the mm's only task?",
     ),
     Row(
+        name="JUMP_NOT_DEAD",
+        does="Jump to a label unless no task uses the mm any more (mm_users is 0): the mm is dead.",
+        operands=(_LABEL,),
+        reads=(USERS,),
+        touches=_USERS,
+        words="does no task use the mm any more?",
+    ),
+    Row(
+        name="LEAVE_MASK",
+        does="Take the CPUs that do not have the mm loaded out of its mm_cpumask.",
+        operands=(Operand("here", Kind.TRUTH, "this CPU alone", default=0),),
+        reads=(MASK, LOADED),
+        writes=(MASK.perhaps(),),
+        touches=(Shared("mask", Whose.ON, writes=True), *_LOADED),
+        words="CPUs that do not have the mm loaded leave its mm_cpumask",
+    ),
+    Row(
         name="JUMP_NOT_OWN",
         does="Jump to a label unless the mm is this task's (current->mm == mm).",
         operands=(_LABEL,),

@@ -105,5 +105,6 @@ def touch(w: World, task: int, s: Words) -> Answer:
     assert home is not None
     m = mm_of(w, task)
     m.leaf |= {home}
-    m.walk |= {home}
+    if w.rules.hardware_walks:
+        m.walk |= {home}
     return None

@@ -29,23 +29,28 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
     if "UNTRACKED" not in s.how:
         m.generation += 1
     lo, hi, apart = g.lo, g.hi, stride_of(w, g)
-    if "PMD_STRIDES" in s.how:
+    if "PAIR_STRIDES" in s.how:
+        lo, hi, apart = lo - lo % 2, hi + hi % 2, 2
+    elif "PMD_STRIDES" in s.how:
         apart = w.rules.spans["pmd"]
     elif "BASE_STRIDES" in s.how:
         apart = 1
     elif "ROUNDED" in s.how:
         lo, hi = lo - lo % apart, hi + -hi % apart
     strides = (hi - lo) // apart
-    pages = strides * stride_of(w, g)
+    pairs = "PAIR_STRIDES" in s.how
+    pages = hi - lo if pairs else strides * stride_of(w, g)
     everything = bool(g.flags & {"FULLMM", "NEED_FLUSH_ALL"}) or "EVERYTHING" in s.how
     c.about, c.generation = w.tasks[task].on, m.generation
     if everything or strides > s.ceiling or (s.pages and pages > s.pages):
         c.strides, c.pages = 0, NO_PAGES
         return None
     if strides < 1:
-        strides, hi = 1, max(hi, lo + 1)
+        strides, hi = 1, max(hi, lo + (2 if pairs else 1))
     elif "IN_PAGES" in s.how:
         strides, apart = pages, 1
+    if pairs:
+        apart = 1  # both pages of each pair go
     c.strides = min(strides, w.rules.most_strides)
     c.pages = Pages(lo, hi, apart, "ONE_SIZE" in s.how, "PMD_TOO" in s.how)
     return None
@@ -156,6 +161,20 @@ def jump_not_masked(w: World, task: int, s: Words) -> Answer:
 def jump_not_own(w: World, task: int, s: Words) -> Answer:
     t = w.tasks[task]
     return None if t.mm is not None and t.mm == t.on else s.label
+
+
+@step
+def jump_not_dead(w: World, task: int, s: Words) -> Answer:
+    return s.label if any(other.mm == w.tasks[task].on for other in w.tasks) else None
+
+
+@step
+def leave_mask(w: World, task: int, s: Words) -> Answer:
+    on = w.tasks[task].on
+    assert on is not None
+    without = mm_of(w, task).cpumask - w.loaded(on)
+    mm_of(w, task).cpumask -= without & {w.tasks[task].home} if s.here else without
+    return None
 
 
 @step
