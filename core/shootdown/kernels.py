@@ -12,6 +12,9 @@
         ...
         return Walk(pa, entry, reason, level, shift, rights)
 
+`check_by()` makes the `Check` that the walk gets from the format's attributes and `Deny` rules, and `FLAGS_*` are the
+values of `Check.flags`: what becomes of accessed and dirty flags.
+
 A kernel here is numba's kind, not Linux: a plain function of `numpy.uint64`. `kernel` registers the function and
 returns it unchanged; a copy is compiled, with the kernels that it names, when a walk first runs. Therefore a kernel
 must name others directly, as globals of its module, not through another module; and nothing here imports numba.
@@ -25,7 +28,29 @@ from __future__ import annotations
 # Imported here, not on first use: the disk cache of kernels depends on the sources that imports lead to.
 from shootdown._compilation.instructions import peek, poke
 from shootdown._compilation.kernels import inlined, kernel
-from shootdown._pagetables.format_layout import Check, Walk
+from shootdown._pagetables.format_layout import (
+    FLAGS_FAULT,
+    FLAGS_FAULT_FIRST,
+    FLAGS_IGNORED,
+    FLAGS_SET,
+    Check,
+    Walk,
+    check_by,
+)
 from shootdown._pagetables.memory_kernels import find, swap_word
 
-__all__ = ["Check", "Walk", "find", "inlined", "kernel", "peek", "poke", "swap_word"]
+__all__ = [
+    "FLAGS_FAULT",
+    "FLAGS_FAULT_FIRST",
+    "FLAGS_IGNORED",
+    "FLAGS_SET",
+    "Check",
+    "Walk",
+    "check_by",
+    "find",
+    "inlined",
+    "kernel",
+    "peek",
+    "poke",
+    "swap_word",
+]

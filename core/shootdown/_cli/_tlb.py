@@ -85,7 +85,11 @@ def command(
     from shootdown._traces.formats import open_trace
     from shootdown._traces.simulation import PageSizes, run
 
-    geometry = geometry_of(parameters, _platform(arch, platform, fetches=itlb), walk_cache=walk_cache == "on")
+    geometry = geometry_of(
+        parameters,
+        _platform(arch, platform, read_size(page_size), fetches=itlb),
+        walk_cache=walk_cache == "on",
+    )
     sizes = PageSizes(read_size(page_size), [_region(text) for text in regions])
     if itlb and (instructions or format not in (None, "npy", "bin")):
         raise ShootdownError(
@@ -108,7 +112,7 @@ def command(
         raise ShootdownError("\n".join(broken))
 
 
-def _platform(arch: str | None, name: str | None, *, fetches: bool) -> TlbGeometry | None:
+def _platform(arch: str | None, name: str | None, page_size: int, *, fetches: bool) -> TlbGeometry | None:
     if name is None:
         if fetches:
             raise ShootdownError("--itlb without --platform: give the geometry with -p, or a platform")
@@ -134,7 +138,7 @@ def _platform(arch: str | None, name: str | None, *, fetches: bool) -> TlbGeomet
             names = [n for owner in installed.architectures() for n in installed.platforms(owner)]
             raise ShootdownError(f"there is no platform {name!r}; {nearest(name, names)}")
         arch = owners[0]
-    return _tlb_of(installed.platform(arch, name), fetches)
+    return _tlb_of(installed.platform(arch, name).with_pages(page_size), fetches)
 
 
 def _tlb_of(platform: Platform, fetches: bool) -> TlbGeometry:

@@ -68,8 +68,8 @@ def uses(format_: Format, level: int, part: Part) -> list[Use]:
             found.append(Use("used.dirty_set", used.dirty_set, "dirty"))
             found.append(Use("used.dirty_clear", used.dirty_clear, "dirty-clear"))
     if part == "leaf":
-        if format_.global_page is not None:
-            found.append(Use("global_page", format_.global_page.mask, "global"))
+        if (test := format_.global_test(level)) is not None:
+            found.append(Use("global_page", test.mask, "global"))
         found += [
             Use("contiguous", run.test.mask, "run") for run in format_.contiguous if run.level == row.name
         ]

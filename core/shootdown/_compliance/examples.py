@@ -101,7 +101,7 @@ def _meanings(
     flagged = used is not None and format_.levels[level].attributes and (kind == "leaf" or used.on_tables)
     yield "accessed is", example.accessed, bool(used and flagged and entry & used.accessed == used.accessed)
     yield "dirty is", example.dirty, bool(used and _is_dirty(used, entry))
-    yield "global is", example.is_global, format_.global_page is not None and format_.global_page.holds(entry)
+    yield "global is", example.is_global, format_.is_global(entry, level)
     yield "next_bits", example.next_bits, entry & format_.next_bits if format_.next_bits else None
 
 

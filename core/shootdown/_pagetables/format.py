@@ -87,7 +87,7 @@ class Format:
         va_bits: how many address bits the tables translate.
         present: when an entry is present.
         address: where the address of the next table, or of a page, lies in an entry.
-        attributes: permission attributes (at most 6).
+        attributes: permission attributes (at most 8).
         deny: the accesses that are refused.
         used: accessed and dirty flags; None where there are none.
         entry_bytes: 4 or 8.
@@ -198,6 +198,15 @@ class Format:
         """Whether entries of a level can map pages under these settings."""
         row = self.levels[level]
         return row.leaf != "never" and (row.leaf_needs is None or bool(settings[row.leaf_needs]))
+
+    def global_test(self, level: int) -> Test | None:
+        """Return when a leaf of a level belongs to all address spaces; None where there are no such pages."""
+        return self.levels[level].global_page or self.global_page
+
+    def is_global(self, entry: int, level: int) -> bool:
+        """Whether a leaf of a level belongs to all address spaces."""
+        test = self.global_test(level)
+        return test is not None and test.holds(entry)
 
     def settings(self, **changes: int) -> Settings:
         """Return all settings, with changes, or raise `ShootdownError` for an unknown or impossible one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -15,7 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.typed import compiled_type
-from shootdown._pagetables.format import Access, Format, Level, Piece, Reserved, Settings, Slot, Test
+from shootdown._pagetables.format import (
+    Access,
+    Attribute,
+    Deny,
+    Format,
+    Level,
+    Piece,
+    Reserved,
+    Settings,
+    Slot,
+    Test,
+)
+from shootdown._values.errors import nearest
+from shootdown._values.sites import mistake
 
 Words = npt.NDArray[np.uint64]
 
@@ -38,11 +52,12 @@ class Check(NamedTuple):
     """What one access is checked against, as kernels read it. A TLB hit looks its entry's `rights` up in `allowed`.
 
     Attributes:
-        allowed: bit i: the access may use a page whose combined attributes have index i.
+        allowed: bit i: the access may use a page whose combined attributes have index i, up to 63.
         output_refused: bits of an output address that are too high.
         write: 1 for a write.
         flags: one of `FLAGS_*`.
         reserved: per level, the bits that must be zero in an entry that points to a table, then in a leaf.
+        allowed_beyond: `allowed` for indices from 64 on, 64 in a word: of formats with more than six attributes.
     """
 
     allowed: np.uint64
@@ -50,6 +65,7 @@ class Check(NamedTuple):
     write: np.uint64
     flags: np.uint64
     reserved: tuple[np.uint64, ...]
+    allowed_beyond: tuple[np.uint64, ...] = (np.uint64(0),)
 
 
 class Walk(NamedTuple):
@@ -277,6 +293,56 @@ def layout(format_: Format, settings: Settings | None = None, trusts: int = 0) -
     return Layout(name=format_.name, fingerprint=digest, **values)
 
 
+def check_by(
+    attributes: Sequence[Attribute],
+    deny: Sequence[Deny],
+    access: Access,
+    settings: Settings,
+    *,
+    flags: int = FLAGS_IGNORED,
+    output_refused: int = 0,
+) -> Check:
+    """Make the `Check` of an access for a walk of a plugin's own: `CustomFormat.check`.
+
+    Args:
+        attributes: those that the walk returns in `rights`, at most 8; their names alone matter.
+        deny: the accesses that are refused.
+        access: what is asked.
+        settings: the CPU's.
+        flags: what becomes of accessed and dirty flags: one of `FLAGS_*`.
+        output_refused: bits of an output address that are too high.
+
+    Raises:
+        MistakeError: there are too many attributes, or a rule names one that there is not.
+    """
+    names = [one.name for one in attributes]
+    if len(names) > 8:
+        raise mistake(f"check_by(): {len(names)} attributes; a walk carries at most 8")
+    for name in [name for rule in deny for name in (*rule.has, *rule.lacks)]:
+        if name not in names:
+            raise mistake(f"check_by(): a rule names the attribute {name!r}; {nearest(name, names)}")
+    if flags not in (FLAGS_IGNORED, FLAGS_SET, FLAGS_FAULT, FLAGS_FAULT_FIRST):
+        raise mistake(f"check_by(): flags is {flags!r}: one of FLAGS_*")
+    allowed = 0
+    for index in range(1 << len(names)):
+        held = frozenset(name for n, name in enumerate(names) if index >> n & 1)
+        allowed |= (not any(rule.applies(access, held, settings) for rule in deny)) << index
+    return Check(
+        allowed=np.uint64(allowed & (1 << 64) - 1),
+        output_refused=np.uint64(output_refused),
+        write=np.uint64(access.kind == "write"),
+        flags=np.uint64(flags),
+        reserved=(np.uint64(0),),
+        allowed_beyond=_beyond(allowed, len(names)),
+    )
+
+
+def _beyond(allowed: int, attributes: int) -> tuple[np.uint64, ...]:
+    """Return the words of `allowed` above the first, of which there is at least one."""
+    tops = range(64, max(1 << attributes, 128), 64)
+    return tuple(np.uint64(allowed >> low & (1 << 64) - 1) for low in tops)
+
+
 @functools.lru_cache(maxsize=1024)
 def check(
     format_: Format, access: Access, settings: Settings | None = None, *, hardware_sets_flags: bool = False
@@ -306,9 +372,10 @@ def check(
     else:
         flags = FLAGS_SET if used and hardware_sets_flags else FLAGS_IGNORED
     return Check(
-        allowed=np.uint64(allowed),
+        allowed=np.uint64(allowed & (1 << 64) - 1),
         output_refused=np.uint64(refused),
         write=np.uint64(access.kind == "write"),
         flags=np.uint64(flags),
         reserved=tuple(np.uint64(mask) for mask in reserved),
+        allowed_beyond=_beyond(allowed, len(format_.attributes)),
     )

@@ -119,6 +119,8 @@ class Level:
         present: when an entry is present, where it differs from the format's.
         leaf_present: a further test of entries that map a page: those of which it does not hold are absent. For
             formats whose tables need no valid bit, such as LoongArch's (a huge page is valid if V is set).
+        global_page: when a leaf here belongs to all address spaces, where it differs from the format's: LoongArch's
+            huge pages have another bit for it than PTEs.
         empty: the entry that maps nothing, with which new tables are filled and which unmapping writes: 0, or the
             invalid bit where entries have one (s390's I).
         attributes: entries that point to tables carry permissions and an accessed flag (PAE's PDPTEs do not).
@@ -137,6 +139,7 @@ class Level:
     present: Test | None = None
     attributes: bool = True
     leaf_present: Test | None = attrs.field(default=None, kw_only=True)
+    global_page: Test | None = attrs.field(default=None, kw_only=True)
     empty: Annotated[int, Between(0, WORD)] = attrs.field(default=0, kw_only=True)
     sizes: tuple[int, ...] = ()
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from shootdown._pagetables.format import Format
 
 
+#: The attributes of a translation are kept in eight bits.
+MOST_ATTRIBUTES = 8
+
+
 def problems(format_: Format) -> Iterator[str]:
     """Yield why a format is no format: names that nothing has, sizes that do not add up."""
     total = format_.page_shift + sum(level.bits for level in format_.levels)
@@ -32,8 +36,8 @@ def problems(format_: Format) -> Iterator[str]:
         yield f"its levels translate {total} address bits and va_bits says {format_.va_bits}"
     if format_.entry_bytes not in (4, 8):
         yield f"entry_bytes is 4 or 8, not {format_.entry_bytes}"
-    if len(format_.attributes) > 6:
-        yield f"it has {len(format_.attributes)} attributes; a walk carries at most 6"
+    if len(format_.attributes) > MOST_ATTRIBUTES:
+        yield f"it has {len(format_.attributes)} attributes; a walk carries at most {MOST_ATTRIBUTES}"
     settings = {setting.name for setting in format_.settings_known}
     attributes = {attribute.name for attribute in format_.attributes}
     levels = {level.name for level in format_.levels}

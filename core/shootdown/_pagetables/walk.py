@@ -26,6 +26,7 @@ from shootdown._pagetables.memory_kernels import entry_of, find, store_entry
 U0 = np.uint64(0)
 U1 = np.uint64(1)
 U2 = np.uint64(2)
+SIX, LOW_SIX = np.uint64(6), np.uint64(63)
 U64 = np.uint64(64)
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 NONE = np.uint64(NO_BIT)
@@ -96,6 +97,15 @@ def combined_rights(layout: Any, entry: Any, inherited: Any) -> Any:
             value &= granted
         rights |= value << np.uint64(i)
     return rights
+
+
+@inlined
+def is_allowed(layout: Any, check: Any, rights: Any) -> Any:
+    """Whether an access may use a page with these combined attributes."""
+    word = check.allowed
+    if layout.attribute_count > 6 and rights >> SIX != U0:
+        word = check.allowed_beyond[np.int64(rights >> SIX) - 1]
+    return (word >> (rights & LOW_SIX)) & U1 != U0
 
 
 @inlined
@@ -189,7 +199,7 @@ def visit(layout: Any, memory: Any, check: Any, va: Any, level: Any, last: Any) 
                 reason = ADDRESS_SIZE
             elif check.flags == FAULTS_FIRST and entry & accessed != accessed:
                 reason = ACCESS_FLAG
-            elif (check.allowed >> rights) & U1 == U0:
+            elif not is_allowed(layout, check, rights):
                 reason = PERMISSION
             elif used != entry and check.flags > SETS:
                 reason = ACCESS_FLAG

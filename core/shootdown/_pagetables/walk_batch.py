@@ -20,7 +20,7 @@ from shootdown._compilation.instructions import peek, poke, poke_half, prefetch_
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._pagetables.format_layout import TRUSTS_MEMORY, TRUSTS_OUTPUT, TRUSTS_RESERVED
 from shootdown._pagetables.memory_kernels import entry_of
-from shootdown._pagetables.walk import NEXT, ONES, U0, begin, combined_rights, is_refused, walk
+from shootdown._pagetables.walk import NEXT, ONES, U0, begin, combined_rights, is_allowed, is_refused, walk
 
 RING = 64  # walks under way; a power of two
 GROUP = 64
@@ -167,7 +167,7 @@ def _ends(
     low = (U1 << shift) - U1
     base &= ~low
     rights = combined_rights(layout, entry, inherited)
-    good = _is_plain_leaf(layout, check, looks, entry, level) and (check.allowed >> rights) & U1 != U0
+    good = _is_plain_leaf(layout, check, looks, entry, level) and is_allowed(layout, check, rights)
     good = good and not _is_too_high(layout, check, base)
     if good:
         info = level << LEVEL_AT | shift << SHIFT_AT | rights << RIGHTS_AT

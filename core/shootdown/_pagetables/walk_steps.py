@@ -54,6 +54,7 @@ class Trace:
         fault: the exception's name; empty for none.
         fault_code: its code.
         steps: the entries read, from the root on.
+        is_global: the translation belongs to all address spaces.
     """
 
     va: int
@@ -65,6 +66,7 @@ class Trace:
     fault: str
     fault_code: int
     steps: tuple[Step, ...]
+    is_global: bool = False
 
     @property
     def page_size(self) -> int | None:
@@ -102,7 +104,9 @@ def trace(
     steps: list[Step] = []
     reason, pa, level, shift, rights = _descend(format_, memory, root, va, access, under, steps)
     fault, code = ("", 0) if reason is Reason.OK else format_.fault(reason, access, under, level=level)
-    return Trace(va, pa, reason, level, shift, format_.held(rights), fault, code, tuple(steps))
+    leaf = steps[-1].entry if steps and steps[-1].kind == "leaf" else None
+    all_spaces = leaf is not None and format_.is_global(leaf, level)
+    return Trace(va, pa, reason, level, shift, format_.held(rights), fault, code, tuple(steps), all_spaces)
 
 
 def is_canonical(format_: Format, va: int) -> bool:

@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from shootdown._plugins.refusing import RefusedError, failed
+from shootdown._porting.geometry import sized
 from shootdown._porting.lowering import PLAIN_WAYS, PlainLowering
 from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
 from shootdown._values.checked import judge_of_hint
@@ -55,7 +56,11 @@ def vet_functions(what: str, value: Architecture) -> None:
         vet_callable(what, "lower", value.lower, "kernel", "platform")
     kernel = _kernel(what, value)
     for platform in value.platforms if value.lower is not None else ():
-        vet_lowering(f"{what}: lower() for {platform.name}", value.lower, kernel, platform)
+        try:
+            machine = sized(platform, kernel.page_size)
+        except ShootdownError as error:
+            raise RefusedError("broken", f"{what}: {failed(error)}") from None
+        vet_lowering(f"{what}: lower() for {platform.name}", value.lower, kernel, machine)
 
 
 def _kernel(what: str, value: Architecture) -> Kernel:

@@ -166,8 +166,15 @@ def vet_platforms(hook: str, answer: Any) -> tuple[Any, ...]:
         if problem := out_of_place(value) or out_of_place(value.arch):
             raise RefusedError("broken", f"{what}: {problem}")
         for name in ("tlb", "itlb"):
-            if getattr(value, name) is not None:
-                _require(hook, f"{what}, {name}", getattr(value, name), TlbGeometry)
+            held = getattr(value, name)
+            for size, geometry in held.items() if isinstance(held, Mapping) else ():
+                if type(size) is not int or size < 1 or size & (size - 1):
+                    raise RefusedError(
+                        "broken", f"{what}: {name} has the page size {size!r}: bytes, a power of two"
+                    )
+                _require(hook, f"{what}, {name} of {size}", geometry, TlbGeometry)
+            if held is not None and not isinstance(held, Mapping):
+                _require(hook, f"{what}, {name}", held, TlbGeometry)
     return tuple(answer)
 
 

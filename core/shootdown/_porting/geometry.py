@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from shootdown._pagetables.format import Format
@@ -43,8 +45,24 @@ def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
     """
     for platform in platforms:
         _is("with_entries()", platform, Platform)
+        if isinstance(platform.tlb, Mapping):
+            raise mistake(
+                f"with_entries(): the tlb of platform {platform.name!r} depends on the page size: entries are counted "
+                "when the kernel is known"
+            )
         _is(f"with_entries(): the tlb of platform {platform.name!r} is", platform.tlb, TlbGeometry)
     return tuple(map(_with_entries, platforms))
+
+
+def sized(platform: Platform, page_size: int) -> Platform:
+    """Return the platform as a kernel with base pages of this size uses it: one geometry, and entries counted from it.
+
+    Args:
+        platform: as its plugin wrote it.
+        page_size: bytes.
+    """
+    with_pages = platform.with_pages(page_size)
+    return platform if with_pages is platform or with_pages.tlb is None else _with_entries(with_pages)
 
 
 def _is(what: str, value: object, wanted: type[object]) -> None:
@@ -86,7 +104,7 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
         ),
         levels=levels,
         asid_bits=asid_bits,
-        global_entries=table.global_page is not None,
+        global_entries=any(table.global_test(level) is not None for level in range(len(table.levels))),
         source="estimate: sizes typical of cores around the year 2020; nothing is known of this one",
     )
 

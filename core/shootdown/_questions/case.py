@@ -10,6 +10,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._plugins.registry import registry
+from shootdown._porting.geometry import sized
 from shootdown._questions.called import called
 from shootdown._questions.costing import CLOCK_RATE, with_costs
 from shootdown._questions.platform_file import is_file, platform_of_file
@@ -177,7 +178,8 @@ def prepare(question: Question[P]) -> Case[P]:
             patch=patch,
             remarks=(*kernel.remarks, patch.remark, *question.patch.elsewhere),
         )
-    platform, remarks = _with_settings(architecture, question.platform, settings)
+    machine = sized(question.platform, kernel.page_size)
+    platform, remarks = _with_settings(architecture, machine, settings)
     _check_hypervisor(architecture, platform, settings)
     refuse_contradictions(settings, kernel, platform, architecture.contradictions)
     _check_flush(architecture, platform)

@@ -158,7 +158,9 @@ class PageTables:
         if isinstance(self.format, Format):
             return self.format.allows(access, attributes, self.settings)
         index = sum(1 << i for i, a in enumerate(self.format.attributes) if a.name in attributes)
-        return bool(int(self.format.check(access, self.settings, False).allowed) >> index & 1)
+        found = self.format.check(access, self.settings, False)
+        words = (found.allowed, *getattr(found, "allowed_beyond", ()))
+        return bool(int(words[index >> 6]) >> (index & 63) & 1)
 
     def _is_outside(self, found: Trace) -> bool:
         """Whether a walk needed an entry that is not in the image."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import attrs
@@ -9,6 +10,7 @@ import attrs
 from shootdown._values.checked import Between, checked
 from shootdown._values.flushes import AUTO
 from shootdown._values.kernel import NoSwitches, switch
+from shootdown._values.sites import mistake
 
 #: More CPUs than Linux can be built for (NR_CPUS) are refused.
 MOST_CPUS = 8192
@@ -138,8 +140,9 @@ class Platform:
         name: as typed after `--platform`.
         summary: one line.
         costs: times with their sources; they change a count only by deciding a race.
-        tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU, as loads and stores use them.
-        itlb: a `TlbGeometry` too: the TLBs that instruction fetches use; None if nothing is known of them.
+        tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU, as loads and stores use them. Where
+            it depends on the kernel's page size, a dict by bytes: `{4096: ..., 16384: ...}`.
+        itlb: likewise: the TLBs that instruction fetches use; None if nothing is known of them.
         arch: the fields that only this architecture's platforms have (a frozen value of the plugin's).
         ghz: the clock rate that its costs are for.
         flush: `auto`, or the name of one of the architecture's `flush_ways`.
@@ -189,3 +192,24 @@ class Platform:
     huge_entries: int = switch(
         1024, "TLB entries that can hold a huge page, on one CPU", minimum=1, maximum=_MOST_ENTRIES
     )
+
+    def with_pages(self, page_size: int) -> Platform:
+        """Return the platform as a kernel with base pages of this size uses it: with one TLB geometry.
+
+        Args:
+            page_size: bytes.
+
+        Raises:
+            MistakeError: its TLBs depend on the page size, and it says nothing of this one.
+        """
+        chosen = {}
+        for name in ("tlb", "itlb"):
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                if page_size not in value:
+                    known = ", ".join(map(str, sorted(value))) or "none"
+                    raise mistake(
+                        f"platform {self.name!r}: {name} says nothing of pages of {page_size} bytes; of: {known}"
+                    )
+                chosen[name] = value[page_size]
+        return attrs.evolve(self, **chosen) if chosen else self
