@@ -4,6 +4,57 @@
     rows = shootdown.compare("hugetlb-munmap", kernels=["6.12.73", "7.0"], parameters={"tables": 4})
     rows[0].counts["sync_ipis"]
 
+`help(shootdown.NAME)` explains a name of this page. Further public modules: `shootdown.formats` (page tables),
+`shootdown.porting` (flushes and platforms of an architecture), `shootdown.kernels` (walks of one's own),
+`shootdown.measured`, `shootdown.scenarios`, `shootdown.patches`, `shootdown.testing`.
+
+To ask:
+
+    compare          run a workload on every combination: a row for each, with counts and times
+    explore          try every interleaving of a scenario: a verdict for each combination
+    history          run a program on every release that is known: since when it does what it does
+    diff             tell two kernels apart: switches, counts, times, verdicts, with the commits
+    targets          judge what unsharing a table does on every platform
+    sweep            run a design of many points, and go on where it was stopped
+    simulate         run one prepared case with the low, likely and high end of each cost
+    kernel           return the kernel of a release on an architecture, with what-ifs
+    walk, walk_many  translate addresses with the page tables in an image of memory
+    mapped           list all that page tables map
+    simulate_trace   count what the TLBs of a trace do
+
+To describe an architecture, a platform or a workload:
+
+    Architecture     everything that an architecture's plugin defines: the porting guide, in stages
+    Lowering         how one kernel on one platform flushes
+    Geometry         the levels of the page tables, as flushes see them
+    MmRules          how context switches treat address spaces
+    Kernel           one kernel generation, as switches
+    switch           declare a switch: a field with its sentence and its range
+    Change           what one commit changed, and which releases have it
+    Platform         a CPU model and hypervisor, with its costs and TLBs
+    Costs            what each step and interrupt costs, a sentence for each field
+    Cost             a time as a range, with its source
+    TlbGeometry      the translation caches of one CPU
+    CacheGeometry    one set-associative cache of translations
+    Workload         processes and the calls that they make
+    Parameter        what can be chosen of a workload or scenario
+    Setting          what a workload's or scenario's `build` gets
+    Report           a form of output that a plugin adds
+    hookimpl         mark a function as the implementation of a hook
+
+What comes back:
+
+    Results, Result  rows of `compare`; counts are exact, times are ranges
+    Verdict, Story   what `explore` found, and how a bug comes about
+    History          ranges of releases that do the same
+    Difference       what is different between two kernels
+    Target           what unsharing does on one target
+    Sweep            the points of a design that are done
+    Translation      what became of an address
+    ManyWalks        what became of many
+    TraceResult      what the TLBs of a trace did
+    ShootdownError   a request that can't be served; the message says what to do
+
 Heavy modules are imported when they are first used.
 """
 
@@ -140,4 +191,14 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """List the public names; to `help()` none, as the page above has them and each would be printed whole."""
+    import sys
+
+    frame = sys._getframe(1)
+    for _ in range(3):
+        if frame.f_globals.get("__name__") == "pydoc":
+            return ["__doc__"]
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
     return __all__

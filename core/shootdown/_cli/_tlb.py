@@ -125,7 +125,7 @@ def _platform(arch: str | None, name: str | None, page_size: int, *, fetches: bo
     installed = registry()
     if is_file(name):
         _, platform = platform_of_file(installed, () if arch is None else (arch,), name)
-        return _tlb_of(platform, fetches)
+        return _tlb_of(platform.with_pages(page_size), fetches)
     if arch is None:
         owners = [owner for owner in installed.architectures() if name in installed.platforms(owner)]
         if len(owners) > 1:

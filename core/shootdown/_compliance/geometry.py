@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, where
-from shootdown._porting.geometry import LEVELS, geometry_of
+from shootdown._porting.geometry import LEVELS, geometry_of, sized
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import Geometry, Lowering, MmRules
 from shootdown._values.kernel import Kernel, switches_of
@@ -30,7 +30,7 @@ def _configured(subject: Subject) -> Iterator[tuple[Kernel, Platform]]:
         configure = subject.architecture.configure
         kernel = kernel if configure is None else evolve(configure(kernel), {"page_size": size})
         for platform in subject.platforms:
-            yield attrs.evolve(kernel, name=f"{newest.name} with {size}-byte pages"), platform
+            yield attrs.evolve(kernel, name=f"{newest.name} with {size}-byte pages"), sized(platform, size)
 
 
 def _levels_rise(subject: Subject) -> Iterator[Said]:
@@ -104,12 +104,13 @@ def _tlbs_fit(subject: Subject) -> Iterator[Said]:
     count = 0
     for platform in subject.platforms:
         for name in ("tlb", "itlb"):
-            tlb = getattr(platform, name)
-            if not isinstance(tlb, TlbGeometry):
-                continue
-            count += 1
-            for wrong in _wrong_tlb(subject, tlb):
-                yield Finding(f"{subject.plugin}: platform {platform.name}, {name}: {wrong}")
+            held = getattr(platform, name)
+            for tlb in held.values() if isinstance(held, Mapping) else (held,):
+                if not isinstance(tlb, TlbGeometry):
+                    continue
+                count += 1
+                for wrong in _wrong_tlb(subject, tlb):
+                    yield Finding(f"{subject.plugin}: platform {platform.name}, {name}: {wrong}")
     yield Tried(count, "TLBs")
 
 

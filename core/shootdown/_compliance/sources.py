@@ -8,6 +8,7 @@ from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject
 from shootdown._machine.assembler import Assembler
+from shootdown._porting.geometry import sized
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import nearest
@@ -106,9 +107,11 @@ def _is_forced(subject: Subject, name: str) -> bool:
     lower = subject.architecture.lower
     if lower is None or not subject.kernels:
         return False
+    kernel = subject.kernels[-1]
     for way in subject.architecture.flush_ways:
         for platform in subject.platforms:
-            if name in set(_names(lower(subject.kernels[-1], attrs.evolve(platform, flush=way.name)))):
+            forced = attrs.evolve(sized(platform, kernel.page_size), flush=way.name)
+            if name in set(_names(lower(kernel, forced))):
                 return True
     return False
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import attrs
 
 from shootdown._pagetables.format import CustomFormat, Format
+from shootdown._porting.geometry import sized
 from shootdown._values.architecture import Architecture, Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 from shootdown._values.platform import Platform
-from shootdown._values.releases import proposals, resolve
+from shootdown._values.releases import proposals, resolve, starts_later
 from shootdown._values.series import BY_NAME, SERIES, Release, newest_known
 
 
@@ -61,6 +62,8 @@ class Subject:
         """
         found = []
         for series in SERIES:
+            if starts_later(self.architecture, series.name):
+                continue
             points = {0, series.newest}
             for change in self.architecture.changes:
                 point = dict(change.stable).get(series.name)
@@ -95,7 +98,8 @@ class Subject:
             return
         for kernel in self.kernels:
             for platform in self.platforms:
-                yield kernel, platform, lower(kernel, platform)
+                machine = sized(platform, kernel.page_size)
+                yield kernel, machine, lower(kernel, machine)
 
     def last_of(self, series: str) -> str:
         """Return the newest known release of a series."""

@@ -110,6 +110,11 @@ class Code:
     derived: tuple[Derived, ...] = ()
 
 
+def _text(builder: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise mistake(f"{builder} takes the name of the lock in words, not {text!r:.40}")
+
+
 def _numbers(step: list[int | Label]) -> TypeGuard[list[int]]:
     """Whether no operand is a label."""
     return Label not in map(type, step)
@@ -440,6 +445,8 @@ class Assembler(Builders):
             cost: the name of the platform's cost of one.
             text: what the step does, for stories.
         """
+        if not isinstance(name, str) or not name:
+            raise mistake(f"execute() takes the name of an instruction, not {name!r:.40}")
         if name not in self._instructions:
             self._instructions.append(name)
         price, unknown = cost_number(cost)
@@ -566,6 +573,7 @@ class Assembler(Builders):
 
     def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
         """Take a lock for reading or writing; wait while it is held."""
+        _text("lock()", text)
         take = self.lock_write if write else self.lock_read
         take(first, index=index, sleeps=sleeps, cost="lock_ns", text=f"take {text}")
 
@@ -577,6 +585,7 @@ class Assembler(Builders):
 
     def unlock(self, first: int, *, index: int = 0, write: bool, text: str) -> None:
         """Release a lock; the first waiters get it."""
+        _text("unlock()", text)
         release = self.unlock_write if write else self.unlock_read
         release(first, index=index, text=f"release {text}")
 
@@ -614,6 +623,14 @@ class Assembler(Builders):
             pmd_too: those of whole PMD entries are invalidated besides.
             text: what the step does, for stories.
         """
+        for what, number, least in (("ceiling", ceiling, -1), ("pages", pages, 0), ("stride", stride, 0)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise mistake(f"begin_flush(): {what} is {number!r:.40}: a whole number from {least} on")
+        if stride not in (0, o.BASE_STRIDES, o.PMD_STRIDES, o.PAIR_STRIDES):
+            raise mistake(
+                f"begin_flush(): stride is {stride}: one of ops.BASE_STRIDES, PMD_STRIDES and PAIR_STRIDES, or 0 for "
+                "that of the level that was cleared"
+            )
         how = (o.ROUNDED if rounded else 0) | (o.IN_PAGES if in_pages else 0) | stride
         how |= (0 if tracked else o.UNTRACKED) | (o.EVERYTHING if everything else 0)
         how |= (o.ONE_SIZE if one_size else 0) | (o.PMD_TOO if pmd_too else 0)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import attrs
 
 from shootdown._pagetables.format import Format
-from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
+from shootdown._tlb.geometry import TAG_BITS, CacheGeometry, TlbGeometry
 from shootdown._values.architecture import Geometry
-from shootdown._values.errors import typed
+from shootdown._values.errors import shown, typed
 from shootdown._values.platform import Platform
 from shootdown._values.sites import mistake
 
@@ -93,6 +93,8 @@ def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:
         asid_bits: bits of the ASID that tags entries; 0 if entries are not tagged.
     """
     _is("typical_tlb()", table, Format)
+    if isinstance(asid_bits, bool) or not isinstance(asid_bits, int) or not 0 <= asid_bits <= TAG_BITS:
+        raise mistake(f"typical_tlb(): asid_bits is {shown(asid_bits)}: a whole number from 0 to {TAG_BITS}")
     levels = tuple(1 << shift for shift in table.shifts[::-1])
     sizes = tuple(size for size in table.page_sizes if size in levels)
     return TlbGeometry(

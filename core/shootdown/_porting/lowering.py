@@ -12,7 +12,7 @@ from shootdown._machine.functions import function
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
 from shootdown._values.architecture import Geometry, Lowering, MmRules
-from shootdown._values.errors import shown
+from shootdown._values.errors import shown, typed
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import Kernel
 from shootdown._values.platform import Platform
@@ -57,6 +57,8 @@ def table_flags(kernel: Kernel) -> int:
     Args:
         kernel: `honour_freed_tables` and `honour_unshared_tables` say which of the two flags it looks at.
     """
+    if not isinstance(kernel, Kernel):
+        raise mistake(f"table_flags(): {typed(kernel)}, not a Kernel")
     flags = ops.FREED_TABLES if kernel.honour_freed_tables else 0
     return flags | (ops.UNSHARED_TABLES if kernel.honour_unshared_tables else 0)
 

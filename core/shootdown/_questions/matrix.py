@@ -14,11 +14,12 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._plugins.registry import registry
+from shootdown._porting.geometry import sized
 from shootdown._questions.case import Case, all_platforms, machines
 from shootdown._questions.equal import key_of
 from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch
 from shootdown._questions.workers import divided
-from shootdown._values.releases import resolve
+from shootdown._values.releases import resolve, starts_later
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE
 
@@ -146,7 +147,11 @@ def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> An
         return ()
     found: list[Any] = [owner.preempts(platform)]
     for kernel in kernels:
-        lowering = owner.lower(resolve(kernel, owner), platform)
+        resolved = resolve(kernel, owner)
+        if starts_later(owner, resolved.release) or starts_later(platform, resolved.release):
+            found.append(None)
+            continue
+        lowering = owner.lower(resolved, sized(platform, resolved.page_size))
         found += [_written(lowering, flush) for flush in _FLUSHES]
         found.append(
             (

@@ -14,6 +14,7 @@ import attrs
 
 from shootdown._values.checked import judge_of
 from shootdown._values.errors import shown, typed
+from shootdown._values.explained import explained
 from shootdown._values.patch import AppliedPatch
 from shootdown._values.sites import mistake
 
@@ -90,6 +91,7 @@ class NoSwitches:
     """An architecture or platform without switches of its own."""
 
 
+@explained
 @attrs.frozen
 class Kernel:
     """One kernel generation: what it does when page tables are torn down, unshared and flushed.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import attrs
 
 from shootdown._values.checked import Between, checked
+from shootdown._values.explained import explained
 from shootdown._values.flushes import AUTO
 from shootdown._values.kernel import NoSwitches, switch
 from shootdown._values.sites import mistake
@@ -56,6 +57,7 @@ def _cost(doc: str, default: Any = attrs.NOTHING) -> Any:
     return attrs.field(default=default, metadata={"doc": doc}, kw_only=True)
 
 
+@explained
 @attrs.frozen(field_transformer=checked)
 class Costs:
     """The cost of each kind of step and interrupt on a platform, in nanoseconds."""
@@ -132,6 +134,7 @@ COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
 NANOSECOND = "ns"
 
 
+@explained
 @attrs.frozen(field_transformer=checked)
 class Platform:
     """A CPU model and hypervisor that programs run on, with their costs.

@@ -188,6 +188,19 @@ MISTAKES = [
     ("typical_tlb(None)", "typical_tlb(): a NoneType, not a Format"),
     ("geometry_of('vax')", "geometry_of(): a str, not a Format"),
     ("with_entries(machine(tlb=None))", "with_entries(): the tlb of platform 'p' is a NoneType, not a TlbGeometry"),
+    # --- builders, with the file and line of the plugin's call
+    ("typical_tlb(VAX, asid_bits=24)", "plugged_bad.py, line 37: typical_tlb(): asid_bits is 24: a whole number from 0 to 23"),
+    ("tcg_tlb(4096)", "TypeError"),
+    ("scope_of(3)", "plugged_bad.py, line 37: scope_of(): an int, not a FlushScope"),
+    ("table_flags('7.0')", "table_flags(): a str, not a Kernel"),
+    ("Assembler().execute(5)", "execute() takes the name of an instruction, not 5"),
+    ("Assembler().execute('x', cost='flsh_ns')", "there is no cost 'flsh_ns'; nearest: flush_ns"),
+    ("Assembler().begin_flush(0, ceiling='16')", "begin_flush(): ceiling is '16': a whole number from -1 on"),
+    ("Assembler().begin_flush(0, ceiling=16, stride=2)", "begin_flush(): stride is 2: one of ops.BASE_STRIDES"),
+    ("Assembler().send('ipi')", "'ipi' is no whole number"),
+    ("Assembler().flush_here(None)", "None is no whole number"),
+    ("Assembler().field('x')", "field 'x': this assembler writes for no model"),
+    ("Assembler().lock(0, write=True, sleeps=True, text=3)", "lock() takes the name of the lock in words, not 3"),
     # --- lowerings
     (
         "class Half(Lowering):\n    def __init__(self, k, p): pass\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
