@@ -9,7 +9,7 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
-.PHONY: oracle evidence matrix demo quick lint kernels engines walks test long bench targets clean
+.PHONY: docs oracle evidence matrix demo quick lint kernels engines walks test long bench targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ $(VENV)/.test: pyproject.toml plugins/shootdown-riscv/pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/pip install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@
 
 # A small case first, which needs no engine compiled; then the headline.
@@ -64,6 +68,10 @@ long: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest benchmarks --benchmark-only
+
+# The documentation as a site, in build/site; every warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 targets: $(VENV)/.test
 	$(BIN)/python tests/docs/test_targets.py
