@@ -36,6 +36,7 @@ _HAHD: dict[str, Any] = {"ha": 1, "hd": 1}
 _PAGES = (
     Example(0x4000_0403, "L3", "leaf", _AP, address=0x4000_0000, user="x", supervisor="rwx", accessed=True),
     Example(0x4000_0443, "L3", "leaf", _AP, user="rwx", supervisor="rw", dirty=True, is_global=True),
+    Example(0xFF80_0000_4000_077F, "L3", "leaf", f"{_PAGE}: 63:59, 58:55, SH, NS, AttrIndx", user="rwx"),
     Example(0x4000_0483, "L3", "leaf", _AP, user="x", supervisor="rx"),
     Example(0x4000_04C3, "L3", "leaf", _AP, user="rx", supervisor="rx", dirty=False),
     Example(0x0040_0000_4000_0443, "L3", "leaf", f"{_XN}: UXN", user="rw", supervisor="rw"),

@@ -74,6 +74,10 @@ _BOTH: tuple[Example | AddressExample, ...] = (
         span=G512,
     ),
     Example(0x8000_0000_0000_0105, "PDE3", "table", _PDE, address=0x100, next_bits=5, accessed=False),
+    Example(
+        0x8000_0000_0001_0019, "PDE3", "table", f"{_PDE}: NLS has five bits", address=0x1_0000, next_bits=25
+    ),
+    Example(0xFE00_0000_0020_0E46, "PTE", "leaf", f"{_PTE}: SW 2 and 52:54, reserved 3:6", user="rw"),
     Example(0x8800_0000_0000_0009, _ABOVE, "table", _PDE, address=0x0800_0000_0000_0000, next_bits=9),
     Example(0x8000_0000_0001_0009, _ABOVE, "table", _PDE, address=0x1_0000, user="rwx", supervisor="rwx"),
     Example(0xA000_0000_0001_0009, _ABOVE, "refused", _LINUX, settings={"bad_bits": 1}),

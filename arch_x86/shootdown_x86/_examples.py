@@ -30,6 +30,15 @@ def _tables(*levels: str) -> tuple[Example, ...]:
     return (
         Example(0x2027, levels, "table", _TABLES, address=0x2000, accessed=True, **_ALL),
         Example(0x2007, levels, "table", _FLAGS, address=0x2000, accessed=False),
+        Example(
+            0x2F5F,
+            levels,
+            "table",
+            f"{_TABLES}: bits 11:8, 6, PWT and PCD",
+            address=0x2000,
+            accessed=False,
+            **_ALL,
+        ),
         Example(0x1005, levels, "table", _RIGHTS, address=0x1000, user="rx", supervisor="rx"),
         Example(0x2003, levels, "table", _RIGHTS, address=0x2000, user="", supervisor="rwx"),
         Example(0x8000_0000_0000_3007, levels, "table", _RIGHTS, address=0x3000, user="rw", supervisor="rw"),
@@ -41,6 +50,7 @@ def _pages(level: str) -> tuple[Example, ...]:
     xd = 0x8000_0000_0000_0000
     return (
         Example(0x5087, level, "leaf", f"{_PAGES}: bit 7 is PAT", address=0x5000, span=K4, **_ALL),
+        Example(0x5E1F, level, "leaf", f"{_PAGES}: bits 11:9, PWT and PCD", address=0x5000, span=K4, **_ALL),
         Example(0x5003, level, "leaf", _RIGHTS, address=0x5000, user="", supervisor="rwx", is_global=False),
         Example(0x5005, level, "leaf", _RIGHTS, user="rx", supervisor="rx"),
         Example(0x5005, level, "leaf", f"{_RIGHTS}: CR0.WP", user="rx", supervisor="rwx", settings={"wp": 0}),
@@ -198,6 +208,7 @@ LEGACY: tuple[Example | AddressExample, ...] = (
     Example(0x0010_0087, "PDE", "refused", f"{_L32}: bits 20:(M-19)", settings={"maxphyaddr": 36}),
     Example(0x0060_0087, "PDE", "refused", f"{_L32}: bit 21"),
     Example(0x8000_5087, "PTE", "leaf", f"{_P32}: bit 7 is PAT", address=0x8000_5000, span=K4, **_ALL),
+    Example(0x0000_5E1F, "PTE", "leaf", f"{_P32}: bits 11:9, PWT and PCD", address=0x5000, span=K4, **_ALL),
     Example(0x0000_5003, "PTE", "leaf", _RIGHTS, address=0x5000, user="", supervisor="rwx", is_global=False),
     Example(0x0000_5005, "PTE", "leaf", _RIGHTS, user="rx", supervisor="rx"),
     Example(

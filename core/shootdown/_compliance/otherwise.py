@@ -108,7 +108,11 @@ def _changed_addresses(format_: Format) -> Iterator[tuple[str, Format]]:
                 )
     if format_.next_bits:
         lowest = format_.next_bits & -format_.next_bits
-        for mask in (format_.next_bits & ~lowest, format_.next_bits << 1):
+        for mask in (
+            format_.next_bits & ~lowest,
+            format_.next_bits & format_.next_bits >> 1,
+            format_.next_bits << 1,
+        ):
             yield "the size of the next table in an entry", _with(format_, next_bits=mask)
 
 

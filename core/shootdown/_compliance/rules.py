@@ -150,6 +150,16 @@ def _addresses_fit(format_: Format, title: str) -> Iterator[Said]:
             below = format_.levels[level + 1]
             sizes = below.sizes if format_.next_bits and below.sizes else (below.bits,)
             lowest = (format_.entry_bytes << min(sizes)).bit_length() - 1
+        finest = min(format_.table_bytes(n) for n in range(1, len(format_.levels))) if part == "table" else 0
+        below_tables = (
+            entries.address_bits(pieces, 0) & (finest - 1) if finest and not format_.next_bits else 0
+        )
+        if below_tables:
+            yield Finding(
+                f"{title}: {entries.where(format_, level, part)} has address "
+                f"{bits_in_words(below_tables)}, but no table is "
+                f"smaller than {finest} bytes or lies at less than a multiple of that"
+            )
         held = entries.address_bits(pieces, lowest)
         place = f"{title}: {entries.where(format_, level, part)}"
         if not held:

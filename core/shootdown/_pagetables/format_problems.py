@@ -62,5 +62,7 @@ def problems(format_: Format) -> Iterator[str]:
     ]:
         if name not in levels:
             yield f"a rule names the level {name!r}; {nearest(name, levels)}"
+    if not format_.faults:
+        yield "it has no faults: the last one takes every reason that is left"
     if format_.faults and (format_.faults[-1].reasons or format_.faults[-1].kinds):
         yield "its last fault must take every reason that is left"
