@@ -14,6 +14,8 @@ from shootdown._compliance.subject import Subject
 
 def _examples_agree(subject: Subject) -> Iterator[Said]:
     for format_ in subject.formats:
+        if not format_.source.strip():
+            yield Unevidenced(f"{title_of(subject, format_)} names no manual (Format.source)")
         for example in format_.examples:
             for wrong in disagreements(format_, example):
                 yield Finding(f"{title_of(subject, format_)}: {named(example)}: {wrong}")

@@ -58,6 +58,7 @@ EXAMPLES = (
 )
 FULL: Format = attrs.evolve(
     vax.VAX,
+    source="VAX manual",
     used=UsedFlags(bit(4), on_tables=False, dirty_set=bit(5)),
     global_page=Test(bit(6), bit(6)),
     examples=EXAMPLES,
@@ -145,6 +146,11 @@ def test_a_wrong_example_is_a_finding_too() -> None:
     assert text == (
         "toy: format vax: example 0x500f at L0 (VAX manual, table 1): address 0x6000; the format reads 0x5000 in a L0"
     )
+
+
+def test_a_format_without_a_manual_is_unevidenced() -> None:
+    (message,) = outcome("1.11", with_format(source="")).unevidenced
+    assert message == "toy: format vax names no manual (Format.source)"
 
 
 def test_without_examples_a_format_is_unevidenced_and_never_passed() -> None:
