@@ -9,7 +9,7 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
-.PHONY: docs oracle evidence matrix demo quick lint kernels engines walks test long bench targets clean
+.PHONY: docs oracle evidence matrix demo quick lint kernels engines walks test long bench bench-ratios bench-compare targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +72,16 @@ bench: $(VENV)/.bench
 # The documentation as a site, in build/site; every warning is an error.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Quotients of architectures' times, which are alike on all machines: written here, and compared with those of a
+# file or a commit (make bench-compare OLD=v0.1.0).
+OLD ?= HEAD
+bench-ratios: $(VENV)/.bench
+	$(BIN)/pytest benchmarks/architectures --benchmark-only --benchmark-json=benchmarks/results/ratios.json
+
+bench-compare: $(VENV)/.bench
+	$(BIN)/pytest benchmarks/architectures --benchmark-only --benchmark-json=$(VENV)/ratios.json
+	$(BIN)/python benchmarks/compare_ratios.py $(OLD) $(VENV)/ratios.json
 
 targets: $(VENV)/.test
 	$(BIN)/python tests/docs/test_targets.py

@@ -5,8 +5,9 @@
     class TestMine(ArchitectureCompliance):
         architecture = "mine"
 
-`shootdown check mine` checks the same statements; docs/compliance.md has each with its reason. This module itself
-does not need pytest until a test runs: `pip install shootdown[testing]`.
+`shootdown check mine` checks the same statements; docs/compliance.md has each with its reason. `ArchitectureBenchmarks`
+times an architecture beside another one (docs/how-to/benchmark-an-architecture.md). This module itself does not need
+pytest until a test runs: `pip install shootdown[testing]`, and pytest-benchmark for benchmarks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from shootdown._compliance.statement import Statement
     from shootdown._compliance.subject import Subject
 
-__all__ = ["ArchitectureCompliance"]
+__all__ = ["ArchitectureBenchmarks", "ArchitectureCompliance"]
 
 
 class ArchitectureCompliance:
@@ -87,3 +88,61 @@ def _subjects(name: str, long: bool, seed: int) -> tuple[Subject, ...]:
     for refused in found.refused:
         raise ShootdownError("\n".join(refused.findings))
     return found.subjects
+
+
+class ArchitectureBenchmarks:
+    """A benchmark each of an architecture's walks, flushes, comparisons and explorations. Subclass it as `Test...`.
+
+    Each is done in two ways first, which have to agree. Then it is timed in turn with the same of another architecture;
+    `extra_info` of pytest-benchmark has the quotient of the times of a unit, as quartiles of the rounds. What an
+    architecture can't do is skipped with the reason.
+
+    Attributes:
+        architecture: its name.
+        against: the name of the other one; the same name stands for a sort of numbers.
+        rounds: how often each is timed.
+    """
+
+    architecture: ClassVar[str] = ""
+    against: ClassVar[str] = "x86"
+    rounds: ClassVar[int] = 9
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Make a benchmark of each work; pytest calls this when it collects the class."""
+        if "work" in metafunc.fixturenames:
+            from shootdown._compliance.speed import WORKS
+
+            metafunc.parametrize("work", list(WORKS))
+
+    def test_speed(self, benchmark: Any, work: str) -> None:
+        """Time one work beside that of the other architecture."""
+        import pytest
+
+        from shootdown._compilation.running import compile_at_once, compiles
+        from shootdown._compliance.speed import WORKS, ratio, work_of, yardstick
+        from shootdown._values.errors import ShootdownError
+
+        if not compiles():
+            pytest.skip(
+                "what is measured is compiled code, and SHOOTDOWN_COMPILE or NUMBA_DISABLE_JIT turn it off"
+            )
+        compile_at_once()
+        try:
+            own = work_of(work, self.architecture)
+        except ShootdownError as error:
+            pytest.skip(str(error))
+        itself = self.against == self.architecture
+        other = yardstick() if itself else work_of(work, self.against)
+        found = ratio(own, other, self.rounds)
+        benchmark.extra_info.update(
+            architecture=self.architecture,
+            work=own.what,
+            unit=WORKS[work],
+            against=other.what,
+            ratio=found.median,
+            ratio_low=found.low,
+            ratio_high=found.high,
+            ns=found.ns,
+            against_ns=found.other_ns,
+        )
+        benchmark.pedantic(own.run, rounds=1)

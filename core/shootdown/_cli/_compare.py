@@ -14,6 +14,7 @@ from shootdown._cli import _common, _forms, _here, _lore, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
+from shootdown._values.errors import ShootdownError
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
 
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     "--why-range", is_flag=True, help="A remark on each row names the costs that make its range wide."
 )
 @_forms.plot_option
+@click.option(
+    "--baseline",
+    metavar="TIME=VALUE,...",
+    help="Times of the first row that were measured, such as elapsed=2.475s,system=2.5s: a remark on each other row "
+    "adds to them what is predicted.",
+)
 @_lore.option
 @_forms.options("csv", "jsonl", "markdown")
 @_common.json_option
@@ -57,6 +64,7 @@ def command(
     patch: str | None,
     draws: int,
     why_range: bool,
+    baseline: str | None,
     plot: Path | None,
     lore: bool,
     form: str | None,
@@ -71,6 +79,7 @@ def command(
     """
     _forms.refuse_two(form, as_json, lore, report)
     own = _forms.asked(report, "compare")
+    base = None if baseline is None else _base(baseline)
     if here:
         asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
         arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
@@ -93,6 +102,8 @@ def command(
             done.extend(run_cases(chosen, advance, besides))  # what was done before an interrupt stays
         if draws or why_range:
             _add_ranges(chosen, done, draws, why_range)
+        if base is not None:
+            _add_base(done, base)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
@@ -114,7 +125,12 @@ def command(
             kernel=kernel or headline_kernels(),
             cpus=cpus,
             settings=settings,
-            flags={"--patch": patch, "--draws": draws or None, "--why-range": why_range or None},
+            flags={
+                "--patch": patch,
+                "--draws": draws or None,
+                "--why-range": why_range or None,
+                "--baseline": baseline,
+            },
         )
         _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:
@@ -145,6 +161,34 @@ def _add_ranges(chosen: list[Case[Workload]], done: list[Result], draws: int, wh
             if why:
                 remarks.append(of_widths(widths(case, lambda: advance(1))))
             done[n] = attrs.evolve(row, remarks=tuple(remarks))
+
+
+def _base(text: str) -> Mapping[str, float]:
+    from shootdown._questions.baseline import read_baseline
+
+    return read_baseline(text)
+
+
+def _add_base(done: list[Result], base: Mapping[str, float]) -> None:
+    """Add a remark to each row: the first one's times were measured, and others stand on them.
+
+    Raises:
+        ShootdownError: the first row can't be run, so that nothing is added to it.
+    """
+    from shootdown._questions.baseline import on_base
+    from shootdown._report.baseline import of_base, of_row
+
+    if not done:
+        return
+    first = done[0]
+    if not first.supported:
+        raise ShootdownError(
+            f"--baseline: the first row is the measured one, and it can't be run: {first.reason}"
+        )
+    for n, row in enumerate(done):
+        if row.supported:
+            remark = of_row(first, on_base(first, row, base)) if n else of_base(first, base)
+            done[n] = attrs.evolve(row, remarks=(*row.remarks, remark))
 
 
 def _what(workload: str, rows: int) -> str:

@@ -17,7 +17,7 @@ from shootdown._compilation.running import small_work
 from shootdown._questions.case import Case
 from shootdown._report.text import Column, about, estimate, exact, lay_out, paragraph, ratio, share, widths
 from shootdown._values.errors import ShootdownError
-from shootdown._values.result import Result, Span, eighty_percent
+from shootdown._values.result import Result, Span, paired
 from shootdown._values.verdict import BUG, SAFE
 from shootdown._values.workload import Workload
 
@@ -341,22 +341,12 @@ def _ends(span: Span) -> tuple[float, float, float]:
 
 def _times(before: Result, after: Result, name: str) -> str:
     """Write how many times as long a time is."""
-    found = _paired(before, after, name, lambda a, b: b / a if a else 0.0)
+    found = paired(before, after, name, lambda a, b: b / a if a else 0.0)
     return ratio(found.low, found.likely, found.high)
 
 
 def _more(before: Result, after: Result, name: str) -> Span:
-    return _paired(before, after, name, lambda a, b: b - a)
-
-
-def _paired(before: Result, after: Result, name: str, how: Callable[[float, float], float]) -> Span:
-    """Return what comes of a time of two rows, in each draw of the costs that they share; without draws at each end."""
-    likely = how(before.times[name].likely, after.times[name].likely)
-    drawn = (before.drawn.get(name, ()), after.drawn.get(name, ()))
-    pairs = zip(*(drawn if all(drawn) else (_ends(row.times[name]) for row in (before, after))), strict=True)
-    found = [how(a, b) for a, b in pairs]
-    low, high = eighty_percent(found) if all(drawn) else (min(found), max(found))
-    return Span(min(low, likely), likely, max(high, likely))
+    return paired(before, after, name, lambda a, b: b - a)
 
 
 def _place(value: float, span: Span) -> str:

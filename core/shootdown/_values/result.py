@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -170,3 +170,21 @@ class Results(list[Result], Framed):
 
     def _framed(self) -> Iterator[dict[str, Any]]:
         return (row.to_dict() for row in self)
+
+
+def paired(before: Result, after: Result, name: str, how: Callable[[float, float], float]) -> Span:
+    """Return what comes of a time of two results, in each draw of the costs that they share; without draws at each end.
+
+    Args:
+        before, after: the results.
+        name: of the time: `elapsed_ns`.
+        how: what is made of the two, such as their difference.
+    """
+    one, other = before.times[name], after.times[name]
+    likely = how(one.likely, other.likely)
+    drawn = (before.drawn.get(name, ()), after.drawn.get(name, ()))
+    if all(drawn):
+        low, high = eighty_percent([how(a, b) for a, b in zip(*drawn, strict=True)])
+    else:
+        low, high = sorted((how(one.low, other.low), how(one.high, other.high)))
+    return Span(min(low, likely), likely, max(high, likely))
