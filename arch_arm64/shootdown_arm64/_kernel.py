@@ -98,6 +98,13 @@ CHANGES: tuple[Change, ...] = (
         source="the oracle: VAE1IS besides the gather's VALE1IS on 6.12 and 7.2; 78fc63ffa781 says 5.19",
     ),
     Change(
+        commit="cd7f176aea5f",
+        subject="arm64/mm: try VMA lock-based page fault handling first",
+        mainline="6.4-rc1",
+        sets={"faults_lock_vmas": True},
+        source="v4 of 2023-02-27, 20230227173632.3292573-1-surenb@google.com; merged for 6.4",
+    ),
+    Change(
         commit="43b3dfdd0455",
         subject="arm64: support batched/deferred tlb shootdown during page reclamation/migration",
         mainline="6.6-rc1",

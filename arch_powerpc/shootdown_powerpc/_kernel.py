@@ -165,6 +165,13 @@ CHANGES: tuple[Change, ...] = (
         source="a fix of it names v6.1 (20230302225947.81083-1-bgray@linux.ibm.com); the oracle: none on 6.12.95",
     ),
     Change(
+        commit="70d4cbc80c88",
+        subject="powerc/mm: try VMA lock-based page fault handling first",
+        mainline="6.4-rc1",
+        sets={"faults_lock_vmas": True},
+        source="v4 of 2023-02-27, 20230227173632.3292573-1-surenb@google.com; merged for 6.4",
+    ),
+    Change(
         commit="77f68ebeee20",
         subject="powerpc/64s: enable MMU_LAZY_TLB_SHOOTDOWN",
         mainline="6.4-rc1",

@@ -119,6 +119,13 @@ CHANGES: tuple[Change, ...] = (
         source="tip-bot of 29 Oct 2021: the x86/apic branch that was pulled for 5.16",
     ),
     Change(
+        commit="0bff0aaea03e",
+        subject="x86/mm: try VMA lock-based page fault handling first",
+        mainline="6.4-rc1",
+        sets={"faults_lock_vmas": True},
+        source="v4 of 2023-02-27, 20230227173632.3292573-1-surenb@google.com; merged for 6.4",
+    ),
+    Change(
         commit="4817f70c25b6",
         subject="x86: select ARCH_SUPPORTS_PT_RECLAIM if X86_64",
         mainline="6.14-rc1",
@@ -247,6 +254,8 @@ def configure(kernel: Kernel) -> Kernel:
         kernel,
         arch=attrs.evolve(own, invlpgb=own.invlpgb and is_64bit),
         pt_reclaim=pt_reclaim,
+        faults_lock_vmas=kernel.faults_lock_vmas
+        and is_64bit,  # X86_64 alone selects ARCH_SUPPORTS_PER_VMA_LOCK
         # With PAE pgd_alloc() populates all of user space with PMD tables, and huge_pte_alloc() shares only where
         # the PUD entry is none: after a munmap() that freed a whole 1 GiB, which no program here does first.
         pmd_sharing=kernel.pmd_sharing and is_64bit,

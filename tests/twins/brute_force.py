@@ -39,19 +39,22 @@ class Call:
     """One system call of a program.
 
     Args:
-        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean or
-            khugepaged.
+        name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean, khugepaged,
+            fork, write (an access), widen (an mprotect() that gives a right) or mmap.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
             `no look at reclaim`, `rmap first` (before 5df397dec7c4), `no sync` (before 2ba99c5e0881),
-            `waits for its own` (arm64 before 4b634918384c).
+            `waits for its own` (arm64 before 4b634918384c), `no fork flush`, `no copy flush`, `faults meanwhile`
+            (before fb49c455323f), `no sequence` (before 57efa1fe5957).
+        frame: the page that a `write` maps.
     """
 
     name: str
     atoms: tuple[int, ...]
     tables: tuple[int, ...] = ()
     flaws: frozenset[str] = frozenset()
+    frame: int = -1
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Watched:
         tables = 1 + max(n // TABLE for n in program.pages)
         frames = 1 + max([f for f in program.maps if f is not None], default=0)
         frames = max(frames, program.file + 1)
+        frames = max([frames, *(call.frame + 1 for calls in program.threads for call in calls)])
         fields = Fields()
         add = fields.add
         self.pc, self.req, self.out = add(0, self.cpus), add(None, self.cpus), add(0, self.cpus)
@@ -137,6 +141,9 @@ class Watched:
         self.anon, self.pins = add(0), add(0, len(program.pages))
         self.pinned, self.replaced = add(False, len(program.pages)), add(False, len(program.pages))
         self.d = add(False, len(program.pages))  # read-only entries whose page was written by them
+        self.narrow, self.cow = add(False, len(program.pages)), add(False, len(program.pages))
+        self.seq, self.saw, self.vmas = add(0), add(0, self.cpus), add(0)
+        self.forks = any(call.name == "fork" for calls in program.threads for call in calls)
         self.first = fields.first
         self.first[self.cached] = True
         self.first[self.refs + program.file] = 1
@@ -526,7 +533,7 @@ class Watched:
         getattr(self, f"_{call.name}")(me, call)
 
         def back(s: State) -> None:
-            which = self.taken_w if call.name == "mprotect" else self.taken
+            which = self.taken_w if call.name in ("mprotect", "fork") else self.taken
             if (
                 call.name not in _KEEPS_ADDRESSES
             ):  # the right of truncation is the page, wherever it is mapped
@@ -551,7 +558,7 @@ class Watched:
             s[self.vma] &= ~gone
             s[self.mmap] = 1  # mmap_write_downgrade()
 
-        self._shared(me, self.mmap, write=True)
+        self._excludes_all(me, call)
         self._do(me, detach)
         self._begin(me)
         self._zap(me, call, call.atoms, checks_vma=False)
@@ -564,6 +571,13 @@ class Watched:
         self._finish(me, call, call.tables)
         self._release(me, self.mmap, write=False)
 
+    def _excludes_all(self, me: int, call: Call) -> None:
+        """mmap_write_lock(), and the locks of the VMAs: faults that take no mmap_lock are over."""
+        self._shared(me, self.mmap, write=True)
+        if "faults meanwhile" in call.flaws:
+            self._shared(me, self.vmas, write=True)
+            self._release(me, self.vmas, write=True)
+
     def _unlink(self, me: int, table: int) -> Callable[[State], None]:
         def action(s: State) -> None:
             s[self.pmd + table] = 0
@@ -573,6 +587,9 @@ class Watched:
 
     def _mprotect(self, me: int, call: Call) -> None:
         self._shared(me, self.mmap, write=True)
+        if "faults meanwhile" in call.flaws:
+            self._shared(me, self.vmas, write=True)
+        self._do(me, lambda s: self._rights(s, call, narrow=True))
         self._begin(me)
         for table in sorted({self.p.table(n) for n in call.atoms}):
             ends: list[int] = []
@@ -588,7 +605,175 @@ class Watched:
             ends.append(len(self.code[me]))
         self._end_vma(me)
         self._finish(me, call)
+        if "faults meanwhile" in call.flaws:
+            self._release(me, self.vmas, write=True)
         self._release(me, self.mmap, write=True)
+
+    def _rights(self, s: State, call: Call, *, narrow: bool) -> None:
+        for n in call.atoms:
+            s[self.narrow + n] = narrow
+
+    def _widen(self, me: int, call: Call) -> None:
+        """mprotect(PROT_READ | PROT_WRITE): private entries stay read-only, and are flushed all the same."""
+        self._shared(me, self.mmap, write=True)
+        if "faults meanwhile" in call.flaws:
+            self._shared(me, self.vmas, write=True)
+        self._do(me, lambda s: self._rights(s, call, narrow=False))
+        self._begin(me)
+        for n in call.atoms:
+            ends: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            skip: list[int] = []
+
+            def takes(s: State, n: int = n) -> bool:
+                s[self.got + me], s[self.pte + n] = s[self.pte + n], 0
+                return not s[self.got + me]
+
+            def rewrites(s: State, n: int = n) -> None:
+                s[self.pte + n], s[self.got + me] = s[self.got + me], 0
+                self._add(s, me, self.p.pages[n], self.p.pages[n] + 1)
+
+            self._or_to(me, takes, skip)
+            self._do(me, rewrites)
+            skip.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+        self._end_vma(me)
+        self._finish(me, call)
+        if "faults meanwhile" in call.flaws:
+            self._release(me, self.vmas, write=True)
+        self._release(me, self.mmap, write=True)
+
+    def _mmap(self, me: int, call: Call) -> None:
+        """mmap() at a fixed address, over what is there."""
+        fresh: list[int] = []
+        there = sum(1 << n for n in call.atoms)
+        self._excludes_all(me, call)
+        self._or_to(me, lambda s: not s[self.vma] & there, fresh)
+        self._begin(me)
+        self._zap(me, call, call.atoms, checks_vma=False)
+        self._end_vma(me)
+        self._finish(me, call)
+        fresh.append(len(self.code[me]))
+
+        def maps(s: State) -> None:
+            s[self.vma] |= there
+            self._rights(s, call, narrow=False)
+
+        self._do(me, maps)
+        self._release(me, self.mmap, write=True)
+
+    def _fork(self, me: int, call: Call) -> None:
+        """dup_mmap(); the child does nothing with what it gets."""
+        self._shared(me, self.mmap, write=True)
+        if "no sequence" not in call.flaws:
+            self._do(me, lambda s: s.__setitem__(self.seq, s[self.seq] + 1))
+        for n in call.atoms:
+            ends: list[int] = []
+            none: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            self._or_to(me, lambda s, n=n: not s[self.pte + n], none)  # type: ignore[misc]
+            self._or_to(me, lambda s, n=n: s[self.pins + n] > 0, none)  # type: ignore[misc]
+            self._do(me, self._shares(me, n))
+            self._do(me, self._has_shared(n))
+            none.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+        if "no sequence" not in call.flaws:
+            self._do(me, lambda s: s.__setitem__(self.seq, s[self.seq] + 1))
+        if "no fork flush" not in call.flaws:
+            self._flush(me, lambda _: (0, ALL, True, True))
+        self._release(me, self.mmap, write=True)
+
+    def _shares(self, me: int, n: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            self._occupants(s, me, n)
+            s[self.refs + s[self.pte + n] // 2 - 1] += 1
+            s[self.pte + n] &= ~1
+            s[self.cow + n] = True
+
+        return action
+
+    def _has_shared(self, n: int) -> Callable[[State], None]:
+        def action(s: State) -> None:
+            s[self.replaced + n] = True
+            if s[self.pinned + n]:
+                raise FoundError("a page that GUP-fast returned is shared")
+
+        return action
+
+    def _write(self, me: int, call: Call) -> None:
+        """An access that writes: do_anonymous_page(), or do_wp_page()."""
+        (n,) = call.atoms
+        table = self.p.table(n)
+        lock = self.vmas if "faults meanwhile" in call.flaws else self.mmap
+        out: list[int] = []
+        none: list[int] = []
+        over: list[int] = []
+        free: list[int] = []
+
+        def first(s: State) -> bool:
+            value = s[self.pte + n]
+            frame = value // 2 - 1
+            if value & 1 or s[self.narrow + n]:
+                return True
+            if value and s[self.cow + n] and s[self.refs + frame] > 1:
+                s[self.refs + frame] += 1
+                s[self.got + me] = value
+                return False
+            if value:
+                for other in range(self.cpus):
+                    s[self.snap + other] &= ~(1 << frame)
+                s[self.taken_w] &= ~(1 << frame)
+            self._is_its_own(s, n, value or 2 * (call.frame + 1), new=not value)
+            return True
+
+        def copies(s: State) -> None:
+            if n == self.atom:
+                s[self.taken_w] |= 1 << s[self.got + me] // 2 - 1
+
+        def again(s: State) -> bool:
+            if s[self.pte + n] != s[self.got + me]:
+                return True
+            self._occupants(s, me, n)
+            s[self.pte + n] = 0
+            return False
+
+        def replaces(s: State) -> None:
+            self._is_its_own(s, n, 2 * (call.frame + 1), new=True)
+            s[self.refs + s[self.got + me] // 2 - 1] -= 1
+
+        def puts(s: State) -> None:
+            s[self.refs + s[self.got + me] // 2 - 1] -= 1
+            s[self.got + me] = 0
+
+        self._shared(me, lock, write=False)
+        self._or_to(me, lambda s: not s[self.vma] >> n & 1, out)
+        self._lock_table(me, table, none)
+        self._or_to(me, first, over)
+        self._set(me, self.ptl + table, False)
+        self._do(me, copies)
+        self._take_ptl(me, table)
+        self._or_to(me, again, free)
+        if "no copy flush" not in call.flaws:
+            page = self.p.pages[n]
+            self._flush(me, lambda _: (page, page + 1, False, True))
+        self._do(me, replaces)
+        free.append(len(self.code[me]))
+        self._do(me, puts)
+        over.append(len(self.code[me]))
+        self._set(me, self.ptl + table, False)
+        none.append(len(self.code[me]))
+        out.append(len(self.code[me]))
+        self._release(me, lock, write=False)
+
+    def _is_its_own(self, s: State, n: int, value: int, *, new: bool) -> None:
+        """Map a page that nobody shares."""
+        s[self.pte + n], s[self.cow + n], s[self.replaced + n] = value | 1, False, False
+        if new:
+            s[self.refs + value // 2 - 1] = 1
+            if n == self.atom:
+                s[self.ever] |= 1 << value // 2 - 1
 
     def _starts(self, me: int, n: int) -> Callable[[State], bool]:
         def action(s: State) -> bool:
@@ -736,7 +921,11 @@ class Watched:
 
         def first(s: State) -> bool:
             s[self.got + me] = read(s)
-            return not s[self.got + me]
+            return not s[self.got + me] or bool(self.forks and not s[self.got + me] & 1)
+
+        def begins(s: State) -> bool:
+            s[self.saw + me] = s[self.seq]
+            return bool(s[self.seq] & 1)
 
         def get(s: State) -> bool:
             at = self.refs + s[self.got + me] // 2 - 1
@@ -760,12 +949,16 @@ class Watched:
             return read(s) != s[self.got + me]
 
         self._set(me, self.off + me, True)
+        if self.forks:
+            self._or_to(me, begins, out)
         self._or_to(me, lambda s: not s[self.pmd + table], out)
         self._or_to(me, first, out)
         self._or_to(me, get, out)
         if self.p.rechecks:
             self._or_to(me, lambda s: not s[self.pmd + table], drop)
         self._or_to(me, same, drop)
+        if self.forks:
+            self._or_to(me, lambda s: s[self.seq] != s[self.saw + me], drop)
         self._or_to(me, pins, out)
         drop.append(len(self.code[me]))
         self._do(me, lets_go)

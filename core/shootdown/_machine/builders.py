@@ -382,6 +382,17 @@ class Builders:
         """
         self._write(o.GET_FRAMES, register, label, cost=cost, text=text)
 
+    def jump_referenced(
+        self, register: int, label: Label, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Jump to a label if a frame that the value of an entry maps has more than one reference.
+
+        Args:
+            register: a register with the value.
+            label: a place in the program.
+        """
+        self._write(o.JUMP_REFERENCED, register, label, cost=cost, text=text)
+
     def queue_frames(self, register: int, source: int, *, cost: str | None = None, text: str = "") -> None:
         """Note in a register the frames that an entry's value maps; one noted twice loses a reference.
 
@@ -411,6 +422,26 @@ class Builders:
             writes: true or false.
         """
         self._write(o.RIGHT_IS_GONE, register, atom, int(writes), cost=cost, text=text)
+
+    def right_is_gone_unless(
+        self,
+        register: int,
+        atom: int,
+        variable: int,
+        writes: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """End a right as RIGHT_IS_GONE does, unless a variable says in memory that it was given again.
+
+        Args:
+            register: a register that is read.
+            atom: an atom: a range of addresses that the program treats alike.
+            variable: a variable, or the first of an array.
+            writes: true or false.
+        """
+        self._write(o.RIGHT_IS_GONE_UNLESS, register, atom, variable, int(writes), cost=cost, text=text)
 
     def user_mode(self, enters: bool, *, cost: str | None = None, text: str = "") -> None:
         """Enter user mode, or leave it.

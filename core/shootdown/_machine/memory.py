@@ -72,6 +72,12 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
             at = L.o_frame + lowest(frames)
             S[at] = int64(S[at]) + 1
             frames = frames & (frames - 1)
+    elif op == o.JUMP_REFERENCED:
+        frames = (int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT) & ((int64(1) << L.frames) - 1)
+        while frames:
+            if int64(S[L.o_frame + lowest(frames)]) > 1:
+                nxt = b
+            frames = frames & (frames - 1)
     elif op == o.QUEUE_FRAMES:
         frames = int64(S[regs + b]) >> o.ENTRY_PAGE_SHIFT << o.ENTRY_PAGE_SHIFT
         twice = (int64(S[regs + a]) & frames) >> o.ENTRY_PAGE_SHIFT
@@ -86,6 +92,9 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
         S[regs + a] = int64(S[regs + a]) | occupants(S, L, mm, b) << o.ENTRY_PAGE_SHIFT
     elif op == o.RIGHT_IS_GONE:
         condemn(S, L, mm, b, int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT, c)
+    elif op == o.RIGHT_IS_GONE_UNLESS:
+        if int64(S[L.o_variable + c]) == 0:
+            condemn(S, L, mm, b, int64(S[regs + a]) >> o.ENTRY_PAGE_SHIFT, d)
     elif op == o.USER_MODE:
         if a:
             put(S, cpu_set(L, USER), L, cpu)

@@ -114,28 +114,64 @@ class Calls:
                     )
                     self.lowering.flush_mm(asm, SCRATCH)
                 asm.on_mm(parent_mm)
-        with asm.function("dup_mmap", "mm/mmap.c"):
-            asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+
+        def copy() -> None:
             asm.work("fork_ns", text="copy the process")
             for m in mappings:
                 self.hugetlb.fork(m, child_mm, parent_mm, m.shareable if populated else ())
             with asm.because("fork"):
                 self.gathers.cleared(cow_pages, huge=False)
-                asm.request(SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: entries became read-only")
-                self.lowering.flush_mm(asm, SCRATCH)
-            asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
+
+        self.dup_mmap(copy)
         asm.spawn(child, text="wake_up_new_task")
         self.copy_on_write(cow_pages)
 
+    @function("dup_mmap", "mm/mmap.c")
+    def dup_mmap(self, copy: Callable[[], None]) -> None:
+        """Write dup_mmap(): mappings are copied, then the parent's address space is flushed, with mmap_lock held.
+
+        Args:
+            copy: writes how its mappings and page tables are copied.
+        """
+        asm = self.asm
+        asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+        copy()
+        with asm.because("fork"):
+            asm.request(SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: entries became read-only")
+            self.lowering.flush_mm(asm, SCRATCH)
+        asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
+
     def copy_on_write(self, pages: int) -> None:
         """Write copy-on-write faults: each replaces one page and flushes it."""
+
+        def replace() -> None:
+            self.asm.work("small_fault_ns", text="copy a page")
+            self.gathers.cleared(1, huge=False)
+            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
+            self.lowering.flush_page(self.asm, SCRATCH)
+            self.lowering.entries_mapped(self.asm, 1)
+
         for _ in range(pages):
-            with self.asm.function("wp_page_copy", "mm/memory.c"), self.asm.because("copy on write"):
-                self.asm.work("small_fault_ns", text="copy a page")
-                self.gathers.cleared(1, huge=False)
-                self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
-                self.lowering.flush_page(self.asm, SCRATCH)
-                self.lowering.entries_mapped(self.asm, 1)
+            self.wp_page_copy(replace)
+
+    @function("do_wp_page", "mm/memory.c")
+    def do_wp_page(self, fault: Callable[[], None]) -> None:
+        """Write do_wp_page(): a write found an entry that may only be read.
+
+        Args:
+            fault: writes what is done about it.
+        """
+        fault()
+
+    @function("wp_page_copy", "mm/memory.c")
+    def wp_page_copy(self, replace: Callable[[], None]) -> None:
+        """Write wp_page_copy(): a write to a page that others share gets a copy of it.
+
+        Args:
+            replace: writes how the page is copied, and its entry cleared, flushed and written anew.
+        """
+        with self.asm.because("copy on write"):
+            replace()
 
     def exit(
         self,
@@ -143,6 +179,8 @@ class Calls:
         *,
         dirty_shared_pages: int = 0,
         others: Callable[[], None] = lambda: None,
+        tables: Callable[[], None] = lambda: None,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
         """Write exit(): exit_mm() leaves the CPU lazy, exit_mmap() tears everything down through one gather.
 
@@ -150,6 +188,8 @@ class Calls:
             mappings: hugetlb VMAs, ascending.
             dirty_shared_pages: dirty pages of shared mappings; they force a flush before their rmap is removed.
             others: writes how entries of other mappings are cleared.
+            tables: writes how their page tables go, where these are single ones.
+            freed: writes what is freed after the flush, where that is single pages and tables.
         """
         asm = self.asm
         with asm.function("exit_mm", "kernel/exit.c"):
@@ -157,7 +197,7 @@ class Calls:
         with asm.function("exit_mmap", "mm/mmap.c"), asm.because("exit"):
             self.gathers.begin(OUTER, fullmm=True)
             for m in mappings:
-                self.zap_vma(OUTER, m, fullmm=True)
+                self.zap_vma(OUTER, m, fullmm=True, last=True)
             if dirty_shared_pages:
                 self.zap_dirty(OUTER, dirty_shared_pages)
             others()
@@ -165,10 +205,12 @@ class Calls:
             def free() -> None:
                 for m in mappings:
                     self.hugetlb.free_exclusive(OUTER, m)
+                tables()
                 self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
 
             self.free_pgtables(free)
             self.gathers.finish(OUTER)
+            freed()
             self._shoot_lazies()
             asm.work("exit_ns", text="the rest of exit() and wait()")
 
@@ -195,11 +237,13 @@ class Calls:
             self.gathers.flush(g)
 
     @function("unmap_single_vma", "mm/memory.c")
-    def zap_vma(self, g: int, m: Mapping, *, fullmm: bool = False) -> None:
-        """Write unmap_single_vma() of a hugetlb VMA."""
+    def zap_vma(self, g: int, m: Mapping, *, fullmm: bool = False, last: bool = False) -> None:
+        """Write unmap_single_vma() of a hugetlb VMA; `last`: the VMA goes with what it maps."""
         self.hugetlb.lock_vma(write=True)
         self.hugetlb.lock_file(m)
         self.hugetlb.zap_range(g, m, fullmm=fullmm)
+        if last:
+            self.hugetlb.leave(m.used)
         self.hugetlb.unlock_vma(write=True)
         self.hugetlb.unlock_file(m)
         self.hugetlb.settle_late(g, lambda: self.hugetlb.flush_marked(g))
@@ -242,7 +286,7 @@ class Calls:
         """Write unmap_region(): one gather for all VMAs, then their page tables; see `munmap`."""
         self.gathers.begin(OUTER)
         for m in mappings:
-            self.zap_vma(OUTER, m)
+            self.zap_vma(OUTER, m, last=True)
         geometry = self.lowering.geometry
         last = (upper_tables - 1) << (geometry.p4d_shift - geometry.page_shift)
 

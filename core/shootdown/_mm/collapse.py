@@ -90,7 +90,7 @@ class Collapse:
     def _isolate(self, slot: int, atoms: Sequence[int], given_up: Label) -> None:
         """Write __collapse_huge_page_isolate(): register QUEUE says whether GUP-fast holds a page."""
         asm = self.asm
-        lock = self.calls.model.locks.ptl + slot
+        lock = self.calls.table_lock(slot)
         with asm.function("__collapse_huge_page_isolate", "mm/khugepaged.c"):
             asm.lock(lock, write=True, sleeps=False, text="page-table lock")
             for atom in atoms:
@@ -106,7 +106,7 @@ class Collapse:
     def _copy(self, slot: int, atoms: Sequence[int]) -> None:
         """Write __collapse_huge_page_copy(): each page is copied, its entry cleared, and the page freed."""
         calls, asm = self.calls, self.asm
-        lock = calls.model.locks.ptl + slot
+        lock = calls.table_lock(slot)
         with asm.function("__collapse_huge_page_copy", "mm/khugepaged.c"):
             for atom in atoms:
                 asm.lock(lock, write=True, sleeps=False, text="page-table lock")

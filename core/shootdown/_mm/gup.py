@@ -22,8 +22,14 @@ class Gup:
         self.calls = calls
         self.asm = calls.asm
 
-    def gup_fast(self, atom: int) -> None:
-        """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken."""
+    def gup_fast(self, atom: int, *, writes: bool = False, sequence: int | None = None) -> None:
+        """Write gup_fast() of one page: interrupts off, no lock, each entry read again after the page was taken.
+
+        Args:
+            atom: its address.
+            writes: it is pinned to be written (FOLL_WRITE): an entry that may only be read is left to the slow path.
+            sequence: the variable of mm->write_protect_seq; None if it is not looked at.
+        """
         asm, calls, model = self.asm, self.calls, self.calls.model
         out, drop, free = model.label(), model.label(), model.label()
         pins = calls.pins.get(atom)
@@ -32,6 +38,8 @@ class Gup:
             self._read_in_table(o.SCRATCH, atom)
             calls.reached("walked")
             asm.jump_no_bits(o.SCRATCH, o.ENTRY_PRESENT, out)
+            if writes:
+                asm.jump_no_bits(o.SCRATCH, o.ENTRY_WRITABLE, out)
             if pins is not None:
                 asm.v_add(pins.references, 1, o.INDEX, text="one more reference")
             asm.get_frames(o.SCRATCH, free, text="try_grab_folio_fast")
@@ -45,9 +53,17 @@ class Gup:
             calls.reached("pinned")
 
         def walk() -> None:
+            if sequence is not None:
+                asm.v_load(TAKEN, sequence, text="write_protect_seq: does fork() copy now?")
+                with asm.if_bits(TAKEN, 1):
+                    asm.jump(out)
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, out)
             model.calls.gup_fast_pte_range(in_table)
+            if sequence is not None:
+                asm.v_load(o.INDEX, sequence, text="read_seqcount_retry: has fork() begun to copy?")
+                with self._unless_same(o.INDEX, TAKEN):
+                    asm.jump(drop)
             if pins is not None:
                 asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
                 asm.v_load(o.INDEX, pins.replaced)
@@ -66,8 +82,8 @@ class Gup:
 
     def _read_in_table(self, register: int, atom: int) -> None:
         """Write a read of an entry in a table that may have been freed meanwhile."""
-        self.asm.read_table(TAKEN, o.CLASS, text="whose page is it?")
-        self.calls.model.fail_if(TAKEN, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
+        self.asm.read_table(o.INDEX, o.CLASS, text="whose page is it?")
+        self.calls.model.fail_if(o.INDEX, o.TABLE_FREED, _GUP_FAST, "a freed page table was read")
         self.asm.entry_load(register, atom, text="read the PTE")
 
     @contextmanager

@@ -6,7 +6,7 @@ entry (want_pmd_share()); other tables, and all of a private mapping, are never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import attrs
@@ -115,6 +115,12 @@ class Hugetlb:
         self.visits = False
         #: Of an explored program: the register that gets a bit for each slot whose table a call frees.
         self.notes_freed: int | None = None
+        #: Of an explored program whose slots may have several tables: by slot, the variable that gets the class of one.
+        self.freed_classes: dict[int, int] = {}
+        #: Of an explored program: by slot, the variable that is zero once the VMA that calls are written for is gone.
+        self.vmas: dict[int, int] = {}
+        #: Of an explored program: how many tables a slot may have one after another.
+        self.table_classes = 1
 
     def touched(self, m: Mapping) -> tuple[int, int]:
         """Return the range of a mapping's pages in each table, in base pages from the table's first address on."""
@@ -188,11 +194,19 @@ class Hugetlb:
                 asm.touch(text="the TLB and walk caches may hold the translation")
 
     @function("hugetlb_fault", _FILE)
-    def fault(self, m: Mapping, *, zeroes: bool, shares: bool) -> None:
+    def fault(
+        self, m: Mapping, *, zeroes: bool, shares: bool, find: Callable[[Label], None] | None = None
+    ) -> None:
         """Write hugetlb_fault() on an address whose PUD entry is none: huge_pmd_share(), else pmd_alloc().
 
         Two processes that both find nothing to share would allocate a table each; here the allocation is part of the
         same locked section, so that a slot never has two tables of one class.
+
+        Args:
+            m: the mapping.
+            zeroes: pages that the file does not have are allocated.
+            shares: other processes can share its tables.
+            find: writes how a table is found or allocated, and where to go if one is there; None: that of the class.
         """
         asm = self.asm
         asm.lock(self.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
@@ -203,7 +217,10 @@ class Hugetlb:
                 self.lock_file(m, write=False)
                 asm.work("share_ns", text="look for a table in the other mappings of the file")
                 asm.set(o.SCRATCH, 1)
-                asm.populate(m.klass, there, text="pud_populate, unless another thread did")
+                if find is not None:
+                    find(there)
+                else:
+                    asm.populate(m.klass, there, text="pud_populate, unless another thread did")
                 with asm.if_nonzero(o.SCRATCH):
                     asm.note(o.NOTE_SHARED)
                 asm.place(there)
@@ -277,11 +294,21 @@ class Hugetlb:
                 self.lock_file(m, write=False)
                 asm.work("share_ns", text="look for a table in the other mappings of the file")
                 there = Label()
-                asm.populate(m.klass, there, text="the child maps the table")
+                if self.table_classes == 1:
+                    asm.populate(m.klass, there, text="the child maps the table")
+                else:
+                    self.share_found(there, "the child maps the table")
                 asm.note(o.NOTE_SHARED)
                 asm.place(there)
                 self.unlock_file(m, write=False)
             asm.on_mm(parent_mm)
+
+    def share_found(self, there: Label, text: str) -> None:
+        """Write the sharing of the table whose class register CLASS has, where slots may have several tables."""
+        for klass in range(self.table_classes):
+            with self.asm.if_equal(o.CLASS, klass + 1):
+                self.asm.populate(klass, there, text=text)
+                self.asm.jump(there)
 
     def _copy_absent(self, m: Mapping) -> None:
         """Write what fork() does for huge pages of a shared mapping that the parent has not mapped: a look at each.
@@ -410,6 +437,15 @@ class Hugetlb:
                     self.gathers.queue_huge_pages(g, m.pages, *self.touched(m))
             self.unlock_table()
 
+    def leave(self, slots: Iterable[int]) -> None:
+        """Write that a VMA which goes can't be shared with any more, with i_mmap_rwsem held for writing.
+
+        __unmap_hugepage_range_final() clears VM_MAYSHARE, later the VMA lock is freed.
+        """
+        for slot in slots:
+            if slot in self.vmas:
+                self.asm.v_store(self.vmas[slot], 0, text="nobody can find its table any more")
+
     def free_exclusive(self, g: int, m: Mapping) -> None:
         """Write hugetlb_free_pgd_range(): free the PMD tables that only this mm maps."""
         for slots, counted in ((m.shareable, self.kernel.pmd_sharing), (m.own, False)):
@@ -448,5 +484,7 @@ class Hugetlb:
                 self.asm.jump_equal(o.SLOT, slot, this)
                 self.asm.jump(others)
                 self.asm.place(this)
+                if slot in self.freed_classes:
+                    self.asm.v_store(self.freed_classes[slot], o.CLASS, from_register=True)
                 self.asm.add(self.notes_freed, 1 << slot)
                 self.asm.place(others)

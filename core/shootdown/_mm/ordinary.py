@@ -23,10 +23,10 @@ QUEUE, TAKEN = o.INDEX, o.SCRATCH2
 #: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
 #: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed; an entry
 #: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush; a page was
-#: cleaned.
+#: cleaned; a page that fork() shares was copied.
 PLACES = (
     "missed", "returned", "moved", "freed", "walked", "pinned", "table freed", "a copy was alive", "calls overlapped",
-    "cleaned",
+    "cleaned", "copied",
 )  # fmt: skip
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
@@ -69,21 +69,81 @@ class Ordinary:
         self.files = FilePages(model)
         #: The mm that calls are written for: the class of its page tables.
         self.mm = 0
+        #: The number of the thread that calls are written for.
+        self.task = 0
         self._batched: dict[int, int] = {}
-        #: By mm and address, what khugepaged and GUP-fast tell one another.
+        #: By mm and address, what khugepaged or fork() and GUP-fast tell one another.
         self._pins: dict[tuple[int, int], Pins] = {}
         self._rmap_locks: dict[int, int] = {}
+        #: The page-table locks of processes after the first one, whose locks are the model's.
+        self._table_locks: dict[tuple[int, int], int] = {}
+        #: By mm, the locks of its VMAs where fork() leaves them out, so that faults need a lock of their own.
+        self._vma_locks: dict[int, int] = {}
+        #: By thread, mm and address: whether a right that the thread takes away was given again since.
+        self._given: dict[tuple[int, int, int], int] = {}
+        #: By thread, mm and slot: the table that a call has unlinked, where there may be several.
+        self._unlinked: dict[tuple[int, int, int], int] = {}
 
     def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
         """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
         for mm in range(mms):
             self._rmap_locks[mm] = self.model.lock()
             for atom in atoms:
-                self._pins[mm, atom] = Pins(
-                    self.model.variable(0, "references of GUP-fast"),
-                    self.model.variable(0, "GUP-fast has returned the page"),
-                    self.model.variable(0, "the page was replaced"),
-                )
+                self.has_pins(mm, atom)
+
+    def has_pins(self, mm: int, atom: int) -> None:
+        """Declare what GUP-fast tells those who replace or share the page of an address."""
+        if (mm, atom) not in self._pins:
+            self._pins[mm, atom] = Pins(
+                self.model.variable(0, "references of GUP-fast"),
+                self.model.variable(0, "GUP-fast has returned the page"),
+                self.model.variable(0, "the page was replaced"),
+            )
+
+    def has_table_locks(self, mms: int, slots: int) -> None:
+        """Declare the page-table locks of so many mms: each has tables, and locks, of its own."""
+        for mm in range(1, mms):
+            for slot in range(slots):
+                self._table_locks[mm, slot] = self.model.lock()
+
+    def has_vma_locks(self, mm: int) -> None:
+        """Declare that faults of an mm take the lock of a VMA, and no mmap_lock."""
+        self._vma_locks[mm] = self.model.lock()
+
+    def may_be_given_again(self, task: int, mm: int, atom: int) -> None:
+        """Declare that the right to an address which a thread takes away may be given again before it returns."""
+        if (task, mm, atom) not in self._given:
+            self._given[task, mm, atom] = self.model.variable(0, "the right was given again")
+
+    def note(self, atom: int) -> None:
+        """Write that the call takes a right to what an address maps now; by the page-table lock."""
+        given = self._given.get((self.task, self.mm, atom))
+        if given is not None:
+            self.asm.v_store(given, 0, text="from here on the call takes it away")
+        self.asm.occupants(TAKEN, atom)
+
+    def gives(self, atom: int) -> None:
+        """Write that an address maps again what it mapped before, with a right that it had; by the page-table lock.
+
+        Register QUEUE is overwritten.
+        """
+        for (_, mm, where), given in self._given.items():
+            if (mm, where) == (self.mm, atom):
+                self.asm.v_xchg(given, 1, QUEUE, text="who takes this right away takes what was before")
+
+    @contextmanager
+    def faulting(self) -> Iterator[None]:
+        """Hold within what page faults hold: the mmap_lock for reading, or the lock of the VMA."""
+        asm, own = self.asm, self._vma_locks.get(self.mm)
+        if own is None:
+            asm.lock(self.model.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
+        else:
+            asm.lock(own, write=False, sleeps=True, text="vma_start_read: the VMA's lock")
+        yield
+        if own is None:
+            asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")
+        else:
+            asm.unlock(own, write=False, text="the VMA's lock")
 
     @property
     def pins(self) -> dict[int, Pins]:
@@ -180,15 +240,32 @@ class Ordinary:
     def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
         """Write a system call around the steps within: out of user mode, mmap_lock, back."""
         self.enter_kernel(f"{name}()")
+        vmas = self._vma_locks.get(self.mm) if write else None
         with self.model.calls.syscall(name, where, write=write):
+            if vmas is not None:
+                self.asm.lock(vmas, write=True, sleeps=True, text="vma_start_write")
             yield
+            if vmas is not None:
+                self.asm.unlock(vmas, write=True, text="vma_end_write_all")
 
     def returns(self, atoms: Sequence[int], *, writes: bool = False) -> None:
         """Write the return of a call that takes the right to some atoms, or to write to them."""
         for atom in atoms:
-            self.asm.right_is_gone(TAKEN, atom, writes=writes)
+            self.right_ends(atom, writes=writes)
         self.reached("returned")
         self.asm.user_mode(True, text="returns to user mode")
+
+    def right_ends(self, atom: int, *, writes: bool = False) -> None:
+        """Write that what a call has noted of an address is gone, unless it was given again meanwhile."""
+        given = self._given.get((self.task, self.mm, atom))
+        if given is None:
+            self.asm.right_is_gone(TAKEN, atom, writes=writes)
+            return
+        self.asm.right_is_gone_unless(TAKEN, atom, given, writes=writes)
+
+    def table_lock(self, slot: int, mm: int | None = None) -> int:
+        """Return the page-table lock of a slot's table."""
+        return self._table_locks.get((self.mm if mm is None else mm, slot), self.model.locks.ptl + slot)
 
     @contextmanager
     def table_of(self, atom: int) -> Iterator[None]:
@@ -197,14 +274,20 @@ class Ordinary:
         asm.set(o.SLOT, slot)
         asm.load_pud(o.CLASS, text="read the PMD entry")
         with asm.if_nonzero(o.CLASS):
-            asm.lock(self.model.locks.ptl + slot, write=True, sleeps=False, text="page-table lock")
+            asm.lock(self.table_lock(slot), write=True, sleeps=False, text="page-table lock")
             yield
             self.unlock_table(atom)
 
     def unlock_table(self, atom: int) -> None:
         """Write the release of the page-table lock of an atom's table."""
-        lock = self.model.locks.ptl + self.model.slot_of(atom)
-        self.asm.unlock(lock, write=True, text="page-table lock")
+        self.asm.unlock(self.table_lock(self.model.slot_of(atom)), write=True, text="page-table lock")
+
+    def clear_flush(self, atom: int) -> None:
+        """Write ptep_clear_flush(): an entry is cleared, and its page flushed; register SCRATCH gets its old value."""
+        self.take_entry(atom, "ptep_clear_flush")
+        lo, hi = self.model.pages_of(atom)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="the page")
+        self.lowering.flush_page(self.asm, SCRATCH)
 
     def take_entry(self, atom: int, name: str) -> None:
         """Write the clearing of an entry; register SCRATCH gets its old value."""
@@ -228,7 +311,7 @@ class Ordinary:
             with self.table_of(part[0]):
                 self._after_reclaim(part[0])
                 for atom in part:
-                    asm.occupants(TAKEN, atom)
+                    self.note(atom)
                     asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                     with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                         self.take_entry(atom, "ptep_get_and_clear_full")
@@ -292,9 +375,13 @@ class Ordinary:
     def finish(self, g: int = OUTER, *, nested: bool = True) -> None:
         """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
         self.gathers.finish(g, nested=nested)
-        with self.asm.function("tlb_batch_pages_flush", "mm/mmu_gather.c"):
-            self.asm.put_frames(QUEUE, text="free the pages")
-            self.asm.set(QUEUE, 0)
+        self.tlb_batch_pages_flush()
+
+    @function("tlb_batch_pages_flush", "mm/mmu_gather.c")
+    def tlb_batch_pages_flush(self) -> None:
+        """Write tlb_batch_pages_flush(): the pages that are queued lose their references."""
+        self.asm.put_frames(QUEUE, text="free the pages")
+        self.asm.set(QUEUE, 0)
 
     def madvise(self, atoms: Sequence[int], *, nested: bool = True) -> None:
         """Write madvise(MADV_DONTNEED); `nested`: it checks for nested gathers, if the kernel does."""
@@ -314,10 +401,10 @@ class Ordinary:
         flushes_locked = flushes_locked and self.model.kernel.mremap_flushes_locked
         with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
             with asm.function("move_ptes", "mm/mremap.c"), self.table_of(old):
-                other = self.model.locks.ptl + self.model.slot_of(new)
+                other = self.table_lock(self.model.slot_of(new))
                 asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
                 self._after_reclaim(old)
-                asm.occupants(TAKEN, old)
+                self.note(old)
                 asm.entry_load(o.SCRATCH, old, text="read the PTE")
                 with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
                     self.take_entry(old, "ptep_get_and_clear")
@@ -370,72 +457,76 @@ class Ordinary:
             self.leave_page_cache(frame, "truncate_inode_pages_range", "mm/truncate.c")
         asm.user_mode(True, text="returns to user mode")
 
-    def fault(self, atom: int, value: int, *, vma: int | None = None, cached: bool = False) -> None:
-        """Write a page fault on an atom: its page is mapped unless one is there, or the VMA is gone.
+    def mprotect(self, atoms: Sequence[int], *, widens: bool = False, vmas: Sequence[int] = ()) -> None:
+        """Write mprotect(): through a gather where the kernel has it, else one flush at the end.
 
         Args:
-            atom: the address.
-            value: the entry; an anonymous page has one reference, which becomes that of the entry.
-            vma: the variable that is zero once the VMA is gone; None if it stays.
-            cached: the page is one of a file's page cache.
+            atoms: the addresses.
+            widens: it gives the right to write; otherwise it takes it away.
+            vmas: the variables that say whether its VMAs may be written, where others look at them.
         """
-        asm, out = self.asm, self.model.label()
-        asm.user_mode(False, text="page fault")
-        with asm.function("do_pte_missing", "mm/memory.c"):
-            asm.lock(self.model.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
-            if vma is not None:
-                asm.v_load(o.SCRATCH, vma, text="find_vma")
-                asm.jump_zero(o.SCRATCH, out)
-            frame = self.files.frames.get(atom) if cached else None
-            with self.files.folio_lock(frame), self.table_of(atom):
-                asm.entry_load(o.SCRATCH, atom, text="read the PTE")
-                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
-                    present.otherwise()
-                    gone = self.model.label()
-                    if cached:
-                        asm.set(o.SCRATCH, value)
-                        asm.get_frames(o.SCRATCH, gone, text="filemap_map_pages: is it in the page cache?")
-                    if frame is not None:
-                        self.files.change_mapcount(frame, 1, self.mm)
-                    asm.entry_store(atom, value, text="set_pte_at")
-                    if frame is not None and value & o.ENTRY_DIRTY:
-                        self.files.mark_dirty(frame, self.mm)
-                    asm.place(gone)
-            asm.place(out)
-            asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")
-        asm.user_mode(True, text="returns to user mode")
-
-    def mprotect(self, atoms: Sequence[int]) -> None:
-        """Write mprotect(PROT_READ): through a gather where the kernel has it, else one flush at the end."""
         asm, kernel = self.asm, self.model.kernel
         with self.syscall("mprotect", "mm/mprotect.c", write=True), asm.because("mprotect"):
+            for vma in vmas:
+                asm.v_store(vma, int(widens), text="the VMA's rights")
             if kernel.mprotect_gather:
                 self._begin_gather()
             for atom in atoms:
-                self._make_read_only(atom, gathers=kernel.mprotect_gather)
+                self.change_pte_range(atom, gathers=kernel.mprotect_gather, widens=widens)
             if kernel.mprotect_gather:
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
             else:
                 with asm.function("change_protection", "mm/mprotect.c"), asm.if_nonzero(QUEUE):
                     self._flush(atoms)
-        self.returns(atoms, writes=True)
+        if widens:
+            asm.user_mode(True, text="returns to user mode")
+        else:
+            self.returns(atoms, writes=True)
 
-    def _make_read_only(self, atom: int, *, gathers: bool) -> None:
+    def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
+        """Write change_pte_range() of one entry; where a right is given it stays as it is, and a write faults."""
         asm = self.asm
         with asm.function("change_pte_range", "mm/mprotect.c"), self.table_of(atom):
             self._after_reclaim(atom)
-            asm.occupants(TAKEN, atom)
+            if not widens:
+                self.note(atom)
             asm.entry_load(o.SCRATCH, atom, text="read the PTE")
             with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
                 self.take_entry(atom, "ptep_modify_prot_start")
-                asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
+                if not widens:
+                    asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
                 asm.entry_store(atom, o.SCRATCH, from_register=True, text="ptep_modify_prot_commit")
-                if gathers:
+                if gathers and not (widens and not self.model.kernel.widening_flushes):
                     lo, hi = self.model.pages_of(atom)
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")
-                else:
+                elif not gathers:
                     asm.set(QUEUE, 1)  # nothing is flushed if nothing changed
+
+    def mmap(self, atoms: Sequence[int], vmas: Sequence[int], writable: Sequence[int] = ()) -> None:
+        """Write mmap() at a fixed address: what is mapped there goes, and nothing is mapped by entries yet.
+
+        Args:
+            atoms: the addresses.
+            vmas: the variables that say whether its VMAs are there.
+            writable: those that say whether they may be written.
+        """
+        asm, fresh = self.asm, self.model.label()
+        with self.syscall("mmap", "mm/mmap.c", write=True), asm.because("mmap"):
+            for vma in vmas:
+                asm.v_load(o.SCRATCH, vma, text="is another mapping in its place?")
+                with asm.if_nonzero(o.SCRATCH):
+                    asm.set(QUEUE, 1)
+            asm.jump_zero(QUEUE, fresh)
+            asm.set(QUEUE, 0)
+            self._begin_gather()
+            self.zap_pte_range(atoms)
+            self.gathers.end_vma(OUTER)
+            self.finish()
+            asm.place(fresh)
+            for vma in (*vmas, *writable):
+                asm.v_store(vma, 1, text="the VMA is there")
+        self.returns(atoms)
 
     def munmap(
         self,
@@ -454,37 +545,83 @@ class Ordinary:
             klass: the class of the tables.
             vmas: the variables of its own VMAs, where others look at them.
         """
-        asm, pages = self.asm, self.model.slot_pages
         slots = tables if isinstance(tables, Mapping) else dict.fromkeys(tables, ())
-        with self.syscall("munmap", "mm/mmap.c", write=True), asm.because("munmap"):
+        with self.syscall("munmap", "mm/mmap.c", write=True), self.asm.because("munmap"):
             for vma in vmas:
-                asm.v_store(vma, 0, text="the VMA goes")
+                self.asm.v_store(vma, 0, text="the VMA goes")
             self._begin_gather()
             self.zap_pte_range(atoms)
             self.gathers.end_vma(OUTER)
-
-            def free() -> None:
-                for number, (slot, others) in enumerate(slots.items()):
-                    kept = self.model.label()
-                    for vma in others:
-                        asm.v_load(o.SCRATCH, vma, text="does a VMA use the table still?")
-                        with asm.if_nonzero(o.SCRATCH):
-                            asm.jump(kept)
-                    asm.set(o.SLOT, slot)
-                    asm.load_pud(o.CLASS, text="read the PMD entry")
-                    asm.jump_zero(o.CLASS, kept)
-                    asm.clear_pud(text="pmd_clear")
-                    self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
-                    with asm.aside():  # a bit that no frame has says that this call frees the table
-                        asm.add(TAKEN, 1 << number)
-                    asm.place(kept)
-
-            self.model.calls.free_pgtables(free)
+            self.model.calls.free_pgtables(lambda: self._unlink_tables(slots))
             self.finish()
         self.returns(atoms)
+        self._free_unlinked(slots, klass)
+
+    def exit(self, atoms: Sequence[int], tables: Sequence[int], klass: int) -> None:
+        """Write exit() of a process of one thread: exit_mmap() tears down everything by one gather.
+
+        Args:
+            atoms: all addresses of the process.
+            tables: the slots of its page tables.
+            klass: the class of the tables.
+        """
+        slots: dict[int, Sequence[int]] = dict.fromkeys(tables, ())
+        self.enter_kernel("exit()")
+
+        def freed() -> None:
+            self.tlb_batch_pages_flush()
+            self._free_unlinked(slots, klass)
+
+        self.model.calls.exit(
+            (),
+            others=lambda: self.zap_pte_range(atoms),
+            tables=lambda: self._unlink_tables(slots),
+            freed=freed,
+        )
+        self.reached("returned")
+
+    def has_other_tables(self, task: int, mm: int, slot: int) -> None:
+        """Declare that a thread may free a table of a slot that is not the first one there."""
+        self._unlinked[task, mm, slot] = self.model.variable(0, "the table that the call frees")
+
+    def _unlink_tables(self, slots: Mapping[int, Sequence[int]]) -> None:
+        """Write what free_pgtables() does: tables that no VMA uses any more leave the page tables.
+
+        A bit that no frame has says in register TAKEN that this call frees the table; where a slot may have others
+        than its first one, a variable says which.
+        """
+        asm, pages = self.asm, self.model.slot_pages
+        for number, (slot, others) in enumerate(slots.items()):
+            kept = self.model.label()
+            for vma in others:
+                asm.v_load(o.SCRATCH, vma, text="does a VMA use the table still?")
+                with asm.if_nonzero(o.SCRATCH):
+                    asm.jump(kept)
+            asm.set(o.SLOT, slot)
+            asm.load_pud(o.CLASS, text="read the PMD entry")
+            asm.jump_zero(o.CLASS, kept)
+            asm.clear_pud(text="pmd_clear")
+            self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
+            which = self._unlinked.get((self.task, self.mm, slot))
+            with asm.aside():
+                if which is None:
+                    asm.add(TAKEN, 1 << number)
+                else:
+                    asm.v_store(which, o.CLASS, from_register=True)
+            asm.place(kept)
+
+    def _free_unlinked(self, slots: Mapping[int, Sequence[int]], klass: int) -> None:
+        """Write the freeing of the tables that the call has unlinked."""
+        asm = self.asm
         for number, slot in enumerate(slots):
-            with asm.if_bits(TAKEN, 1 << number):
+            which = self._unlinked.get((self.task, self.mm, slot))
+            if which is not None:
+                asm.v_load(o.CLASS, which)
+            with asm.if_bits(TAKEN, 1 << number) if which is None else asm.if_nonzero(o.CLASS):
                 asm.set(o.SLOT, slot)
-                asm.set(o.CLASS, klass + 1)
+                if which is None:
+                    asm.set(o.CLASS, klass + 1)
+                else:
+                    asm.v_store(which, 0)
                 self.model.free_table()
                 self.reached("table freed")

@@ -101,9 +101,7 @@ class Reclaim:
 
     def _clear_flush(self, atom: int, then: Label) -> None:
         """Write the clearing of an entry and its flush, and go on elsewhere."""
-        self.calls.take_entry(atom, "ptep_clear_flush")
-        self._request(atom)
-        self.lowering.flush_page(self.asm, SCRATCH)
+        self.calls.clear_flush(atom)
         self._unmapped(atom, then)
 
     def _request(self, atom: int) -> tuple[int, int]:

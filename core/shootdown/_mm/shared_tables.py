@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shootdown._machine import ops as o
+from shootdown._machine.label import Label
 from shootdown._mm.calls import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
@@ -65,6 +66,46 @@ class SharedTables:
 
         model.calls.gup_fast(walk, slot)
 
+    def fault(self, mapping: Mapping, slot: int, others: Sequence[tuple[int, int | None]], new: int) -> None:
+        """Write an access: the table of another process that maps the file is shared, else a new one allocated.
+
+        Args:
+            mapping: the mapping.
+            slot: the table.
+            others: the address spaces that map the file, each with the variable that is zero once its VMA is gone, the
+                own one last.
+            new: the class of the table that is allocated.
+        """
+        asm = self.asm
+        mine = others[-1][0]
+
+        def find(there: Label) -> None:
+            found = self.model.label()
+            asm.load_pud(o.CLASS, text="read the PUD entry")
+            with asm.if_nonzero(o.CLASS):
+                asm.jump(there)
+            for other, vma in others[:-1]:
+                gone = self.model.label()
+                if vma is not None:
+                    asm.v_load(o.SCRATCH, vma, text="is the other VMA there still?")
+                    asm.jump_zero(o.SCRATCH, gone)
+                asm.on_mm(other, text="look for a table in another mapping of the file")
+                asm.load_pud(o.CLASS, text="read its PUD entry")
+                asm.on_mm(mine)
+                with asm.if_nonzero(o.CLASS):
+                    asm.jump(found)
+                asm.place(gone)
+            asm.populate(new, there, text="pmd_alloc")
+            asm.jump(there)
+            asm.place(found)
+            self.model.hugetlb.share_found(there, "pud_populate: the table is shared")
+
+        asm.set(o.SLOT, slot)
+        asm.load_pud(o.CLASS, text="read the PUD entry")
+        with asm.if_nonzero(o.CLASS) as mapped:
+            mapped.otherwise()
+            self.model.hugetlb.fault(mapping, zeroes=False, shares=True, find=find)
+
     def keep(
         self, mapping: Mapping, slot: int = 0, *, may_be_gone: bool = False, reuses: bool = True
     ) -> None:
@@ -96,6 +137,7 @@ class SharedTables:
             hugetlb.unlock_file(mapping)
             asm.jump(over)
             asm.place(shared)
+            hugetlb.leave((slot,))
             asm.gather_slot(OUTER, 0, 1, cleared=o.CLEARED_PMDS, text="clear the table's entries")
             gathers.end_vma(OUTER)
             hugetlb.unlock_vma(write=True)

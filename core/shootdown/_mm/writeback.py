@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.calls import SCRATCH
 from shootdown._mm.ordinary import TAKEN, Ordinary
 
 
@@ -78,10 +77,7 @@ class Writeback:
         with calls.table_of(atom):
             asm.entry_load(o.SCRATCH, atom, text="page_vma_mapped_walk: read the PTE")
             with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY | o.ENTRY_WRITABLE):
-                calls.take_entry(atom, "ptep_clear_flush")
-                lo, hi = calls.model.pages_of(atom)
-                asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="the page")
-                calls.lowering.flush_page(asm, SCRATCH)
+                calls.clear_flush(atom)
                 asm.clear_bits(o.SCRATCH, o.ENTRY_DIRTY | o.ENTRY_WRITABLE)
                 asm.entry_store(atom, o.SCRATCH, from_register=True, text="set_pte_at: clean, not writable")
                 calls.files.mark_dirty(frame, calls.mm)

@@ -84,14 +84,8 @@ def check(program: Program) -> None:
             raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
         if one.verb in ("migrate", "punch") and "hugetlb" not in kinds:
             raise _wrong(one, f"`{one.verb}` is explored of hugetlb memory alone")
-        if one.verb == "exit" and "hugetlb" not in kinds:
-            raise _wrong(one, "`exit` is explored of hugetlb memory alone")
         if one.verb == "exit" and len(process.threads) > 1:
             raise _wrong(one, "`exit` of a process with other threads is not explored yet")
-        if one.verb == "mmap":
-            raise _wrong(
-                one, "`mmap` is not explored yet: leave it out, and the memory is mapped from the beginning"
-            )
         if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":
             raise _wrong(one, "there is no file behind anonymous memory")
 
@@ -150,6 +144,7 @@ class _Writer:
         self.locks = {name: self.model.lock() for name in dict.fromkeys(names)}
         waits = [one.name for actor in cut.actors for one in actor.body if one.verb in ("wait", "signal")]
         self.events = {name: self.model.event() for name in dict.fromkeys(waits)}
+        self._beginnings: dict[tuple[int, str], int] = {}
 
     def problem(self) -> Problem:
         """Write everything."""
@@ -157,9 +152,8 @@ class _Writer:
         lanes = [f"{actor.name}: {_what(actor)}" for actor in actors]
         for number, actor in enumerate(actors):
             model.starts(model.task(mm=actor.mm, cpu=number, ready=True))
+            self._begin(number, actor)
             self._write(number, actor)
-            if isinstance(self.space, OrdinarySpace):
-                model.user_mode(number)
         if self.idle:
             busy = max(range(self.small.mms), key=lambda mm: sum(len(a.body) for a in actors if a.mm == mm))
             model.keep_lazy(len(actors), busy)
@@ -182,6 +176,37 @@ class _Writer:
         cpus = f"{self.model.cpus} CPUs{', one of them idle' if self.idle else ''}"
         return f"explored small, and a verdict for this size: {'; '.join((cpus, *cut))}"
 
+    def _begin(self, number: int, actor: Actor) -> None:
+        """Write what comes before a thread's first statement: one that is not there at first waits until it is."""
+        ordinary = isinstance(self.space, OrdinarySpace)
+        if actor.begins:
+            self.model.asm.await_event(self._beginning(actor), 1, text=f"there is no {actor.name} yet")
+            if ordinary:
+                self.model.asm.user_mode(True, text=f"{actor.name} begins")
+        elif ordinary:
+            self.model.user_mode(number)
+
+    def _beginning(self, actor: Actor) -> int:
+        """Return the event that a thread begins with."""
+        key = (actor.mm, actor.thread.name if actor.begins == "start" else "")
+        if key not in self._beginnings:
+            self._beginnings[key] = self.model.event()
+        return self._beginnings[key]
+
+    def _fork(self, number: int, actor: Actor, one: Statement) -> None:
+        child = self.small.children[id(one)]
+        self.space.fork(number, actor, child)
+        begins = next(other for other in self.small.actors if other.mm == child and other.begins == "fork")
+        self.model.asm.signal(self._beginning(begins), text="wake_up_new_task")
+        if isinstance(self.space, OrdinarySpace):
+            self.model.asm.user_mode(True, text="returns to user mode")
+
+    def _start(self, actor: Actor, one: Statement) -> None:
+        begins = next(
+            other for other in self.small.actors if other.mm == actor.mm and other.thread.name == one.name
+        )
+        self.model.asm.signal(self._beginning(begins), text="wake_up_new_task: a thread begins")
+
     def _write(self, number: int, actor: Actor) -> None:
         model, asm = self.model, self.model.asm
         ends = ""
@@ -197,8 +222,11 @@ class _Writer:
                 asm.lock(self.locks[one.name], write=True, sleeps=True, text=one.name)
             elif one.verb == "unlock":
                 asm.unlock(self.locks[one.name], write=True, text=one.name)
+            elif one.verb == "fork":
+                self._fork(number, actor, one)
+            elif one.verb == "start":
+                self._start(actor, one)
             elif one.verb == "exit":
-                assert isinstance(self.space, HugetlbSpace)
                 self.space.exit(actor)
                 if actor.process.name in self.events:
                     model.signal(self.events[actor.process.name])

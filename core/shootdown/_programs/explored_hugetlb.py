@@ -49,6 +49,12 @@ class HugetlbSpace:
         self._kept: dict[str, tuple[int, ...]] = {}
         self._whole = 0
         self.slots = 0
+        touches = (one for actor in small.actors for one in actor.body if one.verb == "touch")
+        #: By an access, the class of the table that it allocates where there is none to share.
+        self._new_tables = {id(one): 1 + number for number, one in enumerate(touches)}
+        self._vmas: dict[tuple[int, int], int] = {}
+        self._freed: dict[tuple[int, int], int] = {}
+        self._refuse()
         for name, whole in huge.mapped(small.program, scene.lowering).items():
             self._cut(name, whole)
         if self.slots > _MOST_TABLES:
@@ -56,6 +62,16 @@ class HugetlbSpace:
                 f"{small.program.name}: its statements are about {self.slots} PMD tables that differ, and explored are "
                 f"at most {_MOST_TABLES}"
             )
+
+    def _refuse(self) -> None:
+        """Refuse accesses that can't be explored yet."""
+        for actor in self.small.actors:
+            gone: list[Statement] = []
+            for one in actor.body:
+                if one.verb == "touch" and gone:
+                    raise _not_yet(one, f"an access after `{gone[0].text:.40}`, which takes the mapping away")
+                if one.verb in ("munmap", "mremap"):
+                    gone.append(one)
 
     def _cut(self, name: str, whole: huge.Mapped) -> None:
         """Keep one of the tables that all statements and VMAs treat alike."""
@@ -106,9 +122,16 @@ class HugetlbSpace:
         small, scene = self.small, self.scene
         self._model = model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=max(self.slots, 1),
-            files=max(len(self._memory), 1),
+            files=max(len(self._memory), 1), classes=1 + len(self._new_tables),
         )  # fmt: skip
         model.hugetlb.notes_freed = _FREED
+        model.hugetlb.table_classes = model.classes
+        if self._new_tables:
+            for slot in range(self.slots):
+                for mm in range(small.mms):
+                    self._vmas[mm, slot] = model.variable(1, "the VMA")
+                for number in range(len(small.actors)):
+                    self._freed[number, slot] = model.variable(0, "the table that the call frees")
         self._tables = SharedTables(model, self.places, _GUP_FAST)
         for mm in range(small.mms):
             for slot in range(self.slots):
@@ -148,12 +171,16 @@ class HugetlbSpace:
         """Write a statement of a thread, by its number."""
         assert one.place is not None
         actor = self.small.actors[number]
-        if one.verb == "touch":
-            raise _not_yet(one, "an access to hugetlb memory after another statement")
+        if one.verb == "mmap":
+            return
         mappings = self._mappings(one)
         if not mappings:
             return
         here = self._memory[one.place.memory]
+        if one.verb == "touch":
+            self._touch(one, actor, mappings)
+            return
+        self._works_on(number, actor.mm)
         if one.verb == "gup":
             self._tables.gup_fast(mappings[0].used[0])
             return
@@ -165,9 +192,46 @@ class HugetlbSpace:
             self._model.asm.on_mm(actor.mm, text="back to the own mm")
         self._free(tuple(slot for m in mappings for slot in m.used))
 
+    def fork(self, number: int, actor: Actor, child: int) -> None:
+        """Write fork() by a thread, up to where the child may begin."""
+        calls, hugetlb = self._model.calls, self._model.hugetlb
+
+        def copy() -> None:
+            for name in self._mapped_by(actor.mm):
+                for m in self._memory[name].mappings:
+                    hugetlb.fork(m, child, actor.mm, m.shareable)
+
+        calls.dup_mmap(copy)
+
+    def _touch(self, one: Statement, actor: Actor, mappings: tuple[Mapping, ...]) -> None:
+        """Write an access: where nothing is mapped a table is shared, or allocated."""
+        assert one.place is not None
+        kernel, name = self.scene.kernel, one.place.memory
+        if not kernel.pmd_sharing or any(m.own for m in mappings):
+            raise _not_yet(
+                one, "an access, after another statement, to hugetlb memory whose tables are not shared"
+            )
+        mms = [mm for mm in self.small.mms_of(name) if mm != actor.mm]
+        for m in mappings:
+            for slot in m.used:
+                part = attrs.evolve(m, used=(slot,))
+                others = [(mm, self._vmas.get((mm, slot))) for mm in (*mms, actor.mm)]
+                self._tables.fault(part, slot, others, self._new_tables[id(one)])
+
+    def _works_on(self, number: int, mm: int) -> None:
+        """Say for which thread and address space the next call is written."""
+        hugetlb = self._model.hugetlb
+        hugetlb.vmas = {slot: vma for (whose, slot), vma in self._vmas.items() if whose == mm}
+        hugetlb.freed_classes = {slot: freed for (who, slot), freed in self._freed.items() if who == number}
+
+    def _mapped_by(self, mm: int) -> list[str]:
+        return [name for name in self._memory if mm in self.small.mms_of(name)]
+
     def exit(self, actor: Actor) -> None:
         """Write exit() of a process."""
-        mappings = tuple(m for name in used(actor.process) for m in self._memory[name].mappings)
+        number = next((n for n, other in enumerate(self.small.actors) if other is actor), 0)
+        self._works_on(number, actor.mm)
+        mappings = tuple(m for name in self._mapped_by(actor.mm) for m in self._memory[name].mappings)
         self._model.asm.set(_FREED, 0)
         self._model.calls.exit(mappings)
         self._free(tuple(slot for m in mappings for slot in m.used))
@@ -178,7 +242,12 @@ class HugetlbSpace:
         for slot in slots:
             with asm.if_bits(_FREED, 1 << slot):
                 asm.set(o.SLOT, slot)
-                asm.set(o.CLASS, 1)
+                which = self._model.hugetlb.freed_classes.get(slot)
+                if which is None:
+                    asm.set(o.CLASS, 1)
+                else:
+                    asm.v_load(o.CLASS, which)
+                    asm.v_store(which, 0)
                 self._model.free_table()
                 self._tables.reached("freed", "a copy was alive")
 
@@ -189,6 +258,8 @@ class HugetlbSpace:
     def keeps(self, actor: Actor, calls: Sequence[Statement]) -> None:
         """Write what a process may do later on whose threads have made these calls."""
         pins = any(one.verb == "gup" for one in calls)
+        number = next((n for n, other in enumerate(self.small.actors) if other is actor), 0)
+        self._works_on(number, actor.mm)
         for name in used(actor.process):
             gone = [
                 slot

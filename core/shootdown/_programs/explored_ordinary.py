@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import attrs
+from collections.abc import Iterator
 
 from shootdown._machine import ops as o
 from shootdown._mm.collapse import Collapse
+from shootdown._mm.faults import Faults
 from shootdown._mm.gup import Gup
 from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
 from shootdown._mm.ordinary import MOST_TABLES, PLACES, Ordinary
 from shootdown._mm.reclaim import Reclaim
 from shootdown._mm.writeback import Writeback
-from shootdown._programs.areas import Area, Cut, cut, pages_of
+from shootdown._programs.areas import Cut, cut, pages_of
+from shootdown._programs.explored_rights import ExploredRights, writes
 from shootdown._programs.language import size_text
+from shootdown._programs.pages import Page, Statements
 from shootdown._programs.program import Memory, Statement
 from shootdown._programs.small import Actor, Small
 from shootdown._values.errors import ShootdownError
@@ -22,26 +23,6 @@ from shootdown._values.setup import Setup
 
 #: The most ranges of a page table of which some are written back: bits of a register that no frame has.
 _MOST_WRITTEN_BACK = o.ENTRY_PAGE_SHIFT
-
-
-@attrs.frozen
-class _Page:
-    """The page that stands for an area.
-
-    Args:
-        memory, area: whose.
-        owner: the number of the thread whose own memory it is; -1: every process has it.
-        slot: the slot of its page table.
-        at: its place in the slot.
-        moved: it is where mremap() moves the memory.
-    """
-
-    memory: str
-    area: Area
-    owner: int
-    slot: int
-    at: int
-    moved: bool = False
 
 
 class OrdinarySpace:
@@ -63,7 +44,7 @@ class OrdinarySpace:
         self.page_size = scene.kernel.page_size
         self.slot_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
         self.cuts = cut(small.program, self.page_size, self.slot_pages)
-        self._pages: list[_Page] = []
+        self._pages: list[Page] = []
         self.slots = 0
         for here in self.cuts.values():
             owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
@@ -73,6 +54,33 @@ class OrdinarySpace:
         self._hardware_walks = scene.lowering.needs_table_invalidate
         self.moved: set[tuple[int, str]] = set()
         self._frames = 0
+        self._about = Statements(small, self.page_size)
+        anew = {one.place.memory for _, one in self._bodies("mmap") if one.place}
+        self._anew = {name for name in anew if self.cuts[name].memory.alone}
+        #: By an access, the class of the table that it allocates where munmap() has freed the one before.
+        self._new_tables = {
+            id(one): small.mms + number
+            for number, one in enumerate(
+                one for _, one in self._bodies("touch") if one.place and one.place.memory in self._anew
+            )
+        }
+        self._refuse()
+
+    def _bodies(self, *verbs: str) -> Iterator[tuple[Actor, Statement]]:
+        """Yield the statements with one of some verbs, but for accesses at the beginning."""
+        return ((actor, one) for actor in self.small.actors for one in actor.body if one.verb in verbs)
+
+    def _refuse(self) -> None:
+        """Refuse what calls can't be explored together yet."""
+        forks = [one for _, one in self._bodies("fork")]
+        for _, one in self._bodies("mremap", "khugepaged", "reclaim"):
+            if forks:
+                raise _not_yet(forks[0], f"`{one.text:.40}` and fork() in one program")
+            if one.place and one.place.memory in self._anew and one.verb != "reclaim":
+                raise _not_yet(one, "memory that mmap() maps anew")
+        for here in self.cuts.values():
+            if forks and here.memory.each == "thread":
+                raise _not_yet(forks[0], f"fork() of memory that each thread has one of ({here.memory.name})")
 
     def _lay_out(self, here: Cut, owner: int) -> None:
         """Give each area a page: those of one table lie side by side in one slot."""
@@ -91,7 +99,7 @@ class OrdinarySpace:
                 self.slots += 1
             at = used.get(slots[key], 0)
             used[slots[key]] = at + 1
-            self._pages.append(_Page(name, area, owner, slots[key], at))
+            self._pages.append(Page(name, area, owner, slots[key], at))
         moves = [one for _, _, one in self.small.program.statements() if one.verb == "mremap" and one.place]
         for one in moves:
             assert one.place is not None
@@ -101,7 +109,7 @@ class OrdinarySpace:
                 raise ShootdownError(
                     f"{one.at}: `{one.text:.60}`: explored is one mremap() of memory whose parts no statement is about"
                 )
-            self._pages.append(_Page(name, here.areas[0], owner, self.slots, 0, moved=True))
+            self._pages.append(Page(name, here.areas[0], owner, self.slots, 0, moved=True))
             self.slots += 1
 
     @property
@@ -124,8 +132,8 @@ class OrdinarySpace:
                 f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
             )
         model = Model(
-            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots, classes=small.mms,
-            slot_pages=self.slot_pages,
+            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
+            classes=small.mms + len(self._new_tables), slot_pages=self.slot_pages,
         )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
@@ -133,15 +141,16 @@ class OrdinarySpace:
         self._gup = Gup(self._calls)
         self._writeback = Writeback(self._calls)
         self._collapse = Collapse(self._calls)
+        self._faults = Faults(self._calls)
+        self._calls.has_table_locks(small.mms, self.slots)
         if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
             self._calls.has_reclaim(small.mms)
         self._atoms = {
             page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
             for page in self._pages
         }
-        self._cached: dict[_Page, int] = {}
-        self._first_entries: dict[_Page, tuple[bool, ...]] = {}
-        self._vmas: dict[tuple[int, _Page], int] = {}
+        self._cached: dict[Page, int] = {}
+        self._first_entries: dict[Page, tuple[bool, ...]] = {}
         for mm in range(small.mms):
             for slot in range(self.slots):
                 model.populate(mm, slot, mm)
@@ -150,11 +159,11 @@ class OrdinarySpace:
                 self._map(page)
         self._declare_files()
         self._declare_collapse()
+        kinds = {name: here.memory.kind for name, here in self.cuts.items()}
+        self._rights = ExploredRights(self._calls, self._about, self._atoms, kinds)
         for mm in range(small.mms):
-            for page in self._pages:
-                if self._looked_at(page, mm):
-                    name = f"the VMA of {self._name(page)}"
-                    self._vmas[mm, page] = model.variable(1, name)
+            if self._anew or any(actor.mm == mm for actor, _ in self._bodies("exit")):
+                self._rights.declare_tables(mm, range(self.slots), bool(self._anew))
         return model
 
     @property
@@ -162,10 +171,10 @@ class OrdinarySpace:
         """How much statements have taken for themselves so far: one that takes something differs each time."""
         return self._frames + self._reclaim.times
 
-    def _first(self, page: _Page) -> int:
+    def _first(self, page: Page) -> int:
         return page.slot * self.slot_pages + page.at
 
-    def _name(self, page: _Page) -> str:
+    def _name(self, page: Page) -> str:
         memory = self.cuts[page.memory].memory
         name = page.memory
         if len(self.cuts[page.memory].areas) > 1:
@@ -175,13 +184,13 @@ class OrdinarySpace:
             name += f" of {self.small.actors[page.owner].name}"
         return f"{name}, moved" if page.moved and memory else name
 
-    def _map(self, page: _Page) -> None:
+    def _map(self, page: Page) -> None:
         """Map a page when the search begins, if a thread touches it before everything else."""
         memory = self.cuts[page.memory].memory
         writes: dict[int, bool] = {}
         for number, actor in enumerate(self.small.actors):
             for one in actor.before:
-                if one.verb == "touch" and self._is_about(one, page) and page.owner in (-1, number):
+                if one.verb == "touch" and self._about.is_about(one, page) and page.owner in (-1, number):
                     writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
         if memory.kind == "file":
             self._cached[page] = frame = self._frame(page, 1 + len(writes))
@@ -213,12 +222,14 @@ class OrdinarySpace:
         small = self.small
         collapsed = [one for actor in small.actors for one in actor.body if one.verb == "khugepaged"]
         if collapsed:
-            slots = {page.slot for page in self._pages if any(self._is_about(one, page) for one in collapsed)}
+            slots = {
+                page.slot for page in self._pages if any(self._about.is_about(one, page) for one in collapsed)
+            }
             self._calls.has_collapse(
                 small.mms, [atom for page, atom in self._atoms.items() if page.slot in slots]
             )
 
-    def _frame(self, page: _Page, references: int) -> int:
+    def _frame(self, page: Page, references: int) -> int:
         self._frames += 1
         if self._frames > MOST_FRAMES:
             at = self.cuts[page.memory].memory.at
@@ -226,34 +237,6 @@ class OrdinarySpace:
                 f"{at}: the program maps more than {MOST_FRAMES} pages even if each range is one: touch fewer of them"
             )
         return self._model.frame(references, f"the page of {self._name(page)}")
-
-    def _is_about(self, one: Statement, page: _Page) -> bool:
-        if one.place is None or one.place.memory != page.memory:
-            return False
-        lo, hi = pages_of(one.place, self.page_size)
-        return lo <= page.area.lo and page.area.hi <= hi
-
-    def _unmapped(self, mm: int) -> Iterable[Statement]:
-        return (
-            one for actor in self.small.actors if actor.mm == mm for one in actor.body if one.verb == "munmap"
-        )
-
-    def _looked_at(self, page: _Page, mm: int) -> bool:
-        """Whether a call looks for the VMA of a page, which another call may unmap."""
-        if page.moved or not any(self._is_about(one, page) for one in self._unmapped(mm)):
-            return False
-        faults = any(
-            one.verb in ("touch", "khugepaged") and self._is_about(one, page)
-            for actor in self.small.actors
-            if actor.mm == mm
-            for one in actor.body
-        )
-        beside = [other for other in self._pages if other.slot == page.slot]
-        return faults or any(
-            self._is_about(one, here) != self._is_about(one, page)
-            for one in self._unmapped(mm)
-            for here in beside
-        )
 
     # --- statements
 
@@ -264,21 +247,25 @@ class OrdinarySpace:
         moved = (number, one.place.memory) in self.moved
         pages = [
             page for page in self._pages
-            if page.moved == moved and page.owner in (-1, number) and self._is_about(one, page)
+            if page.moved == moved and page.owner in (-1, number) and self._about.is_about(one, page)
         ]  # fmt: skip
         atoms = [self._atoms[page] for page in pages]
         memory = self.cuts[one.place.memory].memory
-        self._calls.mm = actor.mm
-        if one.verb == "touch":
+        self._calls.mm, self._calls.task = actor.mm, number
+        if one.verb == "mmap":
+            self._calls.mmap(
+                atoms, self._rights.vmas(actor.mm, pages), self._rights.writable(actor.mm, pages)
+            )
+        elif one.verb == "touch":
             self._touch(one, actor, memory, pages)
         elif one.verb == "munmap":
             self._munmap(one, actor, memory, pages)
         elif one.verb == "madvise":
             self._calls.madvise(atoms)
         elif one.verb == "mprotect":
-            if one.word == "write":
-                raise _not_yet(one, "mprotect() that gives a right")
-            self._calls.mprotect(atoms)
+            self._calls.mprotect(
+                atoms, widens=one.word == "write", vmas=self._rights.writable(actor.mm, pages)
+            )
         elif one.verb == "mremap":
             self.moved.add((number, one.place.memory))
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
@@ -300,76 +287,111 @@ class OrdinarySpace:
                     self._in_file(page), self._everywhere(page), self._mms(actor, memory)
                 )
         elif one.verb == "gup":
-            self._gup.gup_fast(atoms[0])
+            self._gup.gup_fast(
+                atoms[0],
+                writes=self._rights.pinned_to_write(actor.mm) and memory.kind == "anonymous",
+                sequence=self._rights.sequence(actor.mm),
+            )
         else:
             raise _not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
 
-    def _touch(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
+    def _touch(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         """Write accesses: each page that is not mapped is faulted in, a new one unless it is a file's."""
-        earlier = actor.body[: next(n for n, other in enumerate(actor.body) if other is one)]
+        written = {name.place.memory for _, name in self._bodies("mkclean") if name.place}
         for page in pages:
-            if any(other.verb == "munmap" and self._is_about(other, page) for other in earlier):
-                raise _not_yet(one, "an access to memory that the thread has unmapped")
+            self._refuse_unmapped(one, actor, page)
             cached = memory.kind == "file"
             frame = self._in_file(page) if cached else self._frame(page, 1)
-            self._calls.fault(
+            self._faults.fault(
                 self._atoms[page],
                 _entry(frame, one.word == "write"),
-                vma=self._vmas.get((actor.mm, page)),
+                vma=self._rights.vma(actor.mm, page),
                 cached=cached,
+                rights=self._rights.rights(actor.mm, page, cleaned=memory.name in written),
+                new_table=self._new_tables.get(id(one)),
             )
 
-    def _reclaim_page(self, one: Statement, memory: Memory, pages: list[_Page]) -> None:
+    def _refuse_unmapped(self, one: Statement, actor: Actor, page: Page) -> None:
+        """Refuse an access to memory that the thread itself has unmapped, and nobody maps again."""
+        earlier = actor.body[: next((n for n, other in enumerate(actor.body) if other is one), 0)]
+        gone = False
+        for other in earlier:
+            if self._about.is_about(other, page) and other.verb in ("munmap", "mmap"):
+                gone = other.verb == "munmap"
+        others = (of for of, _ in self._bodies("mmap") if of is not actor and of.mm == actor.mm)
+        if gone and not any(others):
+            raise _not_yet(one, "an access to memory that the thread has unmapped")
+
+    def fork(self, number: int, actor: Actor, child: int) -> None:
+        """Write fork() by a thread, but for its return."""
+        self._calls.mm, self._calls.task = actor.mm, number
+        pinned = [
+            page for page, atom in self._atoms.items()
+            if atom in self._calls.pins and actor.mm in self.small.mms_of(page.memory)
+        ]  # fmt: skip
+        self._rights.fork(actor.mm, child, {page: writes(self._frame(page, 1)) for page in pinned})
+
+    def exit(self, actor: Actor) -> None:
+        """Write exit() of a process."""
+        number = next(n for n, other in enumerate(self.small.actors) if other is actor)
+        self._calls.mm, self._calls.task = actor.mm, number
+        pages = [
+            page for page in self._pages
+            if page.owner in (-1, number) and actor.mm in self.small.mms_of(page.memory)
+        ]  # fmt: skip
+        slots = dict.fromkeys(page.slot for page in pages if self._hardware_walks)
+        self._calls.exit([self._atoms[page] for page in pages], tuple(slots), actor.mm)
+
+    def _reclaim_page(self, one: Statement, memory: Memory, pages: list[Page]) -> None:
         (page, *others) = pages
         frame = self._in_file(page) if memory.kind == "file" else None
         if frame in self._calls.files.written:
             raise _not_yet(one, "reclaim of a page that is written back")
         if others:
             raise _not_yet(one, "reclaim of pages that other statements treat apart")
-        if frame is not None and len(self.small.mms_of(memory.name)) > 1:
+        if len(self.small.mms_of(memory.name)) > 1 and (frame is not None or self.small.parents):
             raise _not_yet(one, "reclaim of a page that several processes map")
         self._reclaim.reclaim(self._everywhere(page), frame)
 
-    def _collapse_table(self, one: Statement, actor: Actor, pages: list[_Page]) -> None:
+    def _collapse_table(self, one: Statement, actor: Actor, pages: list[Page]) -> None:
         assert one.place is not None
         lo, hi = pages_of(one.place, self.page_size)
         if lo % self.slot_pages or hi - lo != self.slot_pages:
             size = size_text(self.slot_pages * self.page_size)
             raise ShootdownError(f"{one.at}: `{one.text:.60}`: collapsed is a whole page table, of {size}")
-        vmas = [self._vmas[actor.mm, page] for page in pages if (actor.mm, page) in self._vmas]
+        vmas = self._rights.vmas(actor.mm, pages)
         self._collapse.collapse([self._atoms[page] for page in pages], vmas)
 
     def _mms(self, actor: Actor, memory: Memory) -> tuple[int, ...]:
         """Return the address spaces that map a memory, the actor's own last."""
         return (*(mm for mm in self.small.mms_of(memory.name) if mm != actor.mm), actor.mm)
 
-    def _in_file(self, page: _Page) -> int:
+    def _in_file(self, page: Page) -> int:
         """Return the frame of a page of a file, wherever it is mapped."""
         return self._cached[next(one for one in self._cached if self._same(one, page))]
 
-    def _everywhere(self, page: _Page) -> list[int]:
+    def _everywhere(self, page: Page) -> list[int]:
         """Return the atoms of a page: where it is mapped first, and where mremap() moves it."""
         return [atom for one, atom in self._atoms.items() if self._same(one, page)]
 
-    def _same(self, one: _Page, other: _Page) -> bool:
+    def _same(self, one: Page, other: Page) -> bool:
         return (one.memory, one.area.number, one.owner) == (other.memory, other.area.number, other.owner)
 
-    def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[_Page]) -> None:
-        gone = {
-            page for page in self._pages for each in self._unmapped(actor.mm) if self._is_about(each, page)
-        }
-        tables: dict[int, tuple[int, ...]] = {}
+    def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
+        unmaps = list(self._about.of(actor.mm, "munmap"))
+        gone = {page for page in self._pages if any(self._about.is_about(one, page) for one in unmaps)}
+        tables: dict[int, list[int]] = {}
         for page in pages if memory.alone and self._hardware_walks else ():
             others = [other for other in self._pages if other.slot == page.slot and other not in pages]
             if all(other in gone for other in others):
-                tables[page.slot] = tuple(self._vmas[actor.mm, other] for other in others)
-        if len(tables) > MOST_TABLES:
+                tables[page.slot] = self._rights.vmas(actor.mm, others)
+        if len(tables) > MOST_TABLES and not self._anew:
             raise _not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
         self._calls.munmap(
             [self._atoms[page] for page in pages],
             tables=tables,
             klass=actor.mm,
-            vmas=[self._vmas[actor.mm, page] for page in pages if (actor.mm, page) in self._vmas],
+            vmas=self._rights.vmas(actor.mm, pages),
         )
 
 

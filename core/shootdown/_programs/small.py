@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from shootdown._programs.checking import used
+from shootdown._programs.cast import cast
+from shootdown._programs.checking import forks, used
 from shootdown._programs.program import Process, Program, Statement, Thread
 from shootdown._values.errors import ShootdownError
 
@@ -14,6 +15,8 @@ from shootdown._values.errors import ShootdownError
 ALIKE = 2
 #: The most threads: a search of more has no end.
 MOST_THREADS = 8
+#: CPUs enough for any program as a whole.
+MOST_CPUS = 1 << 20
 #: Statements that map memory, and those that take away what is mapped.
 _MAPS = ("touch", "mmap")
 TAKES = (
@@ -27,6 +30,7 @@ TAKES = (
     "reclaim",
     "mkclean",
     "khugepaged",
+    "fork",
     "exit",
 )
 #: Statements that an explored program does without: they take time, or count.
@@ -46,6 +50,7 @@ class Actor:
         before: the accesses that come before everything else: what they touch is mapped when the search begins.
         body: what it does then, without braces.
         number: among the like threads that do the same.
+        begins: what it begins with: nothing, if it is there at first, `fork` of its process, or `start`.
     """
 
     process: Process
@@ -55,11 +60,13 @@ class Actor:
     before: tuple[Statement, ...]
     body: tuple[Statement, ...]
     number: int
+    begins: str = ""
 
     @property
     def name(self) -> str:
         """What stories call it."""
-        whose = self.process.name + (str(self.instance + 1) if self.process.count > 1 else "")
+        several = self.process.count > 1 or self.instance > 0
+        whose = self.process.name + (str(self.instance + 1) if several else "")
         if self.thread.name == "main":
             return whose
         return f"{whose} {self.thread.name}{self.number + 1 if self.thread.count > 1 else ''}"
@@ -74,16 +81,32 @@ class Small:
         actors: its threads.
         mms: its address spaces.
         cut: what was left out, in words.
+        parents: by the address space of a process that is forked, that of the process which forks it.
+        children: by a statement that forks, as its `id()`, the address space of the process that it makes.
     """
 
     program: Program
     actors: tuple[Actor, ...]
     mms: int
     cut: tuple[str, ...]
+    parents: dict[int, int] = attrs.field(factory=dict)
+    children: dict[int, int] = attrs.field(factory=dict)
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
-        """Return the address spaces whose processes use a memory."""
-        return tuple(dict.fromkeys(actor.mm for actor in self.actors if memory in used(actor.process)))
+        """Return the address spaces that map a memory: their processes, or processes kin to them by fork(), use it."""
+        own = {actor.mm for actor in self.actors if memory in used(actor.process)}
+        roots = {self.root(mm) for mm in own}
+        return tuple(dict.fromkeys(actor.mm for actor in self.actors if self.root(actor.mm) in roots))
+
+    def root(self, mm: int) -> int:
+        """Return the address space that an address space is a copy of, or a copy of a copy; itself if it is none."""
+        while mm in self.parents:
+            mm = self.parents[mm]
+        return mm
+
+    def kin(self, mm: int) -> tuple[int, ...]:
+        """Return the address spaces that are copies of one another, this one among them."""
+        return tuple(other for other in range(self.mms) if self.root(other) == self.root(mm))
 
 
 def small(program: Program) -> Small:
@@ -93,30 +116,101 @@ def small(program: Program) -> Small:
         ShootdownError: it has too many threads even so.
     """
     cut: dict[str, None] = {}
+    forked = forks(program)
+    parents: dict[int, int] = {}
+    children: dict[int, int] = {}
     actors: list[Actor] = []
-    mm = 0
-    for process in program.processes.values():
-        instances = min(process.count, ALIKE)
+    mms = 0
+    waiting = [process for process in program.processes.values() if process.name not in forked]
+    homes: dict[str, list[int | None]] = {}
+    for process in waiting:
+        homes[process.name] = [None] * min(process.count, ALIKE)
         if process.count > ALIKE:
             cut[f"{ALIKE} of {process.count:,} like processes {process.name}"] = None
-        for instance in range(instances):
-            for thread in process.threads:
-                count = min(thread.count, ALIKE)
-                if thread.count > ALIKE:
-                    cut[f"{ALIKE} of {thread.count:,} like threads {thread.name} of {process.name}"] = None
-                flat = tuple(_flat(thread.body, cut))
-                first = _first(flat)
-                actors += [
-                    Actor(process, thread, instance, mm, flat[:first], flat[first:], number)
-                    for number in range(count)
-                ]
-            mm += 1
+    order = {name: number for number, name in enumerate(program.processes)}
+    while waiting:
+        process = waiting.pop(0)
+        made = _Cut(program, process, process.name in forked, cut)
+        for instance, parent in enumerate(homes[process.name]):
+            mine = made.actors(instance, mms)
+            if parent is not None:
+                parents[mms] = parent
+            actors += mine
+            for actor in mine:
+                for one in actor.body:
+                    if one.verb == "fork":
+                        homes.setdefault(one.name, []).append(mms)
+            mms += 1
+        waiting += [
+            child for child in program.processes.values()
+            if forked.get(child.name) == process.name and child.name in homes
+        ]  # fmt: skip
     if len(actors) > MOST_THREADS:
         at = next(iter(program.processes.values())).at
         raise ShootdownError(
             f"{at.file}: {len(actors)} threads that differ cannot be explored: there are at most {MOST_THREADS}"
         )
-    return Small(program, _with_waits(program, actors), mm, tuple(cut))
+    taken: dict[str, int] = {}
+    actors.sort(key=lambda actor: (order[actor.process.name], actor.instance))
+    for actor in sorted(actors, key=lambda actor: actor.mm):
+        for one in actor.body:
+            if one.verb == "fork":
+                number = taken.get(one.name, 0)
+                taken[one.name] = number + 1
+                children[id(one)] = next(
+                    other.mm
+                    for other in actors
+                    if other.process.name == one.name and other.instance == number
+                )
+    return Small(program, _with_waits(program, actors), mms, tuple(cut), parents, children)
+
+
+class _Cut:
+    """Cut one process.
+
+    Args:
+        program: its program.
+        process: it.
+        forked: another one forks it.
+        cut: gets what was left out.
+    """
+
+    def __init__(self, program: Program, process: Process, forked: bool, cut: dict[str, None]) -> None:
+        self.process = process
+        self.forked = forked
+        self.cut = cut
+        self.forks = any(one.verb == "fork" for other, _, one in program.statements() if other is process)
+        self.started = {
+            one.name for other, _, one in program.statements() if other is process and one.verb == "start"
+        }
+
+    def actors(self, instance: int, mm: int) -> list[Actor]:
+        """Return the threads of one such process."""
+        found = []
+        for thread in self.process.threads:
+            count = min(thread.count, ALIKE)
+            if thread.count > ALIKE:
+                self.cut[f"{ALIKE} of {thread.count:,} like threads {thread.name} of {self.process.name}"] = (
+                    None
+                )
+            begins = "start" if thread.name in self.started else "fork" if self.forked else ""
+            flat = tuple(_flat(thread.body, self.cut))
+            first = 0 if begins else _first(flat)
+            before, body = flat[:first], flat[first:]
+            if not begins and self.forks and not any(one.verb == "fork" for one in body):
+                body = (*_again(before), *body)
+            found += [
+                Actor(self.process, thread, instance, mm, before, body, number, begins)
+                for number in range(count)
+            ]
+        return found
+
+
+def _again(before: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Yield the writes among accesses once more: a thread goes on writing while another one forks."""
+    for one in before:
+        if one.verb == "touch" and one.word == "write":
+            yield attrs.evolve(one)
 
 
 def _flat(body: tuple[Statement, ...], cut: dict[str, None]) -> Iterator[Statement]:
@@ -125,12 +219,14 @@ def _flat(body: tuple[Statement, ...], cut: dict[str, None]) -> Iterator[Stateme
         if one.verb in _IGNORED:
             continue
         if one.verb not in ("repeat", "measure"):
-            yield one
+            yield attrs.evolve(one)  # each turn's is another one
             continue
         turns = 1
         if one.verb == "repeat" and one.number > 1:
             inner = list(_flat(one.body, {}))
-            differs = any(each.verb in _MAPS for each in inner) and any(each.verb in TAKES for each in inner)
+            differs = any(each.verb == "fork" for each in inner) or (
+                any(each.verb in _MAPS for each in inner) and any(each.verb in TAKES for each in inner)
+            )
             turns = min(one.number, ALIKE) if differs else 1
             if turns < one.number:
                 cut[f"{'two turns' if turns > 1 else 'one turn'} of {one.number:,} of a loop"] = None
@@ -139,20 +235,24 @@ def _flat(body: tuple[Statement, ...], cut: dict[str, None]) -> Iterator[Stateme
 
 
 def _first(flat: tuple[Statement, ...]) -> int:
-    """Return how many statements of a thread are accesses that come before everything else."""
+    """Return how many statements of a thread are accesses that come before everything else, and what maps for them."""
+    touched: set[str] = set()
     for number, one in enumerate(flat):
-        if one.verb not in _MAPS:
+        name = one.place.memory if one.place else ""
+        if one.verb not in _MAPS or (one.verb == "mmap" and name in touched):
             return number
+        touched.add(name)
     return len(flat)
 
 
 def _with_waits(program: Program, actors: list[Actor]) -> tuple[Actor, ...]:
     """Return the actors with waits for as many signals as there are now."""
     whole: dict[str, int] = {}
+    counts = cast(program, MOST_CPUS).counts
     for process in program.processes.values():
         for thread in process.threads:
             for name, times in _signals(process, thread.body, 1):
-                whole[name] = whole.get(name, 0) + times * process.count * thread.count
+                whole[name] = whole.get(name, 0) + times * counts[process.name] * thread.count
     left: dict[str, int] = {}
     for actor in actors:
         for one in actor.body:

@@ -109,12 +109,9 @@ VERBS = {
         "fork PROCESS",
         ("process",),
         "Make the next process of that name; it begins as a copy of this one.",
-        explored=False,
     ),
     "exit": Verb("exit", (), "End the process: its memory is torn down."),
-    "start": Verb(
-        "start THREAD", ("thread",), "Start the threads of that name of this process.", explored=False
-    ),
+    "start": Verb("start THREAD", ("thread",), "Start the threads of that name of this process."),
     "signal": Verb("signal EVENT", ("event",), "Signal an event."),
     "wait": Verb(
         "wait EVENT [N]",

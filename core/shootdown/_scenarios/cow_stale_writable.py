@@ -81,7 +81,8 @@ def _fault(
 ) -> None:
     """Write do_wp_page() for a write that faulted; if the entry is writable, the fault was spurious."""
     asm = model.asm
-    with leaf.mmap_locked(write=False), asm.function("do_wp_page", "mm/memory.c"):
+
+    def fault() -> None:
         with leaf.locked():
             leaf.load(o.INDEX, entry, "read the entry")
             with asm.if_flush_pending():
@@ -91,22 +92,27 @@ def _fault(
         writable = model.label()
         with asm.if_bits(o.INDEX, o.ENTRY_WRITABLE):
             asm.jump(writable)  # a spurious fault
-        with asm.function("wp_page_copy"):
-            leaf.exchange(copied, 1, o.SCRATCH, "__wp_page_copy_user: the old page is copied")
-            asm.reached(_COPIED)
-            with leaf.locked():
-                changed = model.label()
-                leaf.load(o.CLASS, entry, "read the entry again")
-                with leaf.unless_same(o.INDEX, o.CLASS):
-                    asm.jump(changed)
-                leaf.clear_flush(entry, o.SCRATCH)
-                leaf.store(entry, maps(_NEW, dirty=True), "set_pte_at: the new page")
-                leaf.exchange(installed, 1, o.SCRATCH, "the copy is what everybody sees")
-                asm.reached(_INSTALLED)
-                leaf.load(o.SCRATCH, late, "was anything written after the copy?")
-                model.fail_if(o.SCRATCH, 1, _LOST, "a write to the old page came after the copy: it is lost")
-                asm.place(changed)
+        model.calls.wp_page_copy(replace)
         asm.place(writable)
+
+    def replace() -> None:
+        leaf.exchange(copied, 1, o.SCRATCH, "__wp_page_copy_user: the old page is copied")
+        asm.reached(_COPIED)
+        with leaf.locked():
+            changed = model.label()
+            leaf.load(o.CLASS, entry, "read the entry again")
+            with leaf.unless_same(o.INDEX, o.CLASS):
+                asm.jump(changed)
+            leaf.clear_flush(entry, o.SCRATCH)
+            leaf.store(entry, maps(_NEW, dirty=True), "set_pte_at: the new page")
+            leaf.exchange(installed, 1, o.SCRATCH, "the copy is what everybody sees")
+            asm.reached(_INSTALLED)
+            leaf.load(o.SCRATCH, late, "was anything written after the copy?")
+            model.fail_if(o.SCRATCH, 1, _LOST, "a write to the old page came after the copy: it is lost")
+            asm.place(changed)
+
+    with leaf.mmap_locked(write=False):
+        model.calls.do_wp_page(fault)
     model.spin()
 
 

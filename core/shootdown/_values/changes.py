@@ -54,6 +54,14 @@ TARGETED_SYNC = "targeted-sync"
 
 CHANGES: tuple[Change, ...] = (
     Change(
+        commit="57efa1fe5957",
+        subject="mm/gup: prevent gup_fast from racing with COW during fork",
+        mainline="5.11-rc1",
+        sets={"gup_sees_fork": True},
+        stable={"5.10": 4},
+        source="the stable review 5.10.4-rc1 of 2020-12-28",
+    ),
+    Change(
         commit="550a7d60bd5e",
         subject="mm, hugepages: add mremap() support for hugepage backed vma",
         mainline="5.16-rc1",
@@ -155,6 +163,15 @@ CHANGES: tuple[Change, ...] = (
         sets={"batched_migration": True},
         note="lists of NR_MAX_BATCHED_MIGRATION pages come with 5dfab109d519 of the same series",
         source="20230213123444.155149-1-ying.huang@intel.com; merged for 6.3",
+    ),
+    Change(
+        commit="fb49c455323f",
+        subject="fork: lock VMAs of the parent process when forking",
+        mainline="6.5-rc1",
+        sets={"fork_locks_vmas": True},
+        stable={"6.4": 3},
+        note="no series before 6.4 has faults without mmap_lock",
+        source="the stable review 6.4.3-rc1 of 2023-07-09",
     ),
     Change(
         commit="2864f3d0f583",

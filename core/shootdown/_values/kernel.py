@@ -241,6 +241,17 @@ class Kernel:
     gup_rechecks_pmd: bool = switch(
         False, "GUP-fast reads the PMD entry again after it took the page of a PTE"
     )
+    gup_sees_fork: bool = switch(
+        False, "GUP-fast that pins a page gives up if fork() copies page tables meanwhile (write_protect_seq)"
+    )
+    faults_lock_vmas: bool = switch(
+        False, "page faults take the lock of a VMA and no mmap_lock (CONFIG_PER_VMA_LOCK)"
+    )
+    fork_locks_vmas: bool = switch(
+        False,
+        "fork() takes the locks of the parent's VMAs, so that no page fault comes between its write protection and its "
+        "flush",
+    )
     hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
 
     # --- unmapping by reclaim and migration (mm/rmap.c, mm/vmscan.c, mm/migrate.c)

@@ -160,8 +160,8 @@ class Flawed(Ordinary):
             self.asm.set(o.INDEX, 0)
         super().finish(g, nested=nested)
 
-    def _make_read_only(self, atom: int, *, gathers: bool) -> None:
-        super()._make_read_only(atom, gathers=gathers and "forgotten" not in self.flaws)
+    def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
+        super().change_pte_range(atom, gathers=gathers and "forgotten" not in self.flaws, widens=widens)
 
     def _after_reclaim(self, atom: int) -> None:
         if "no look at reclaim" not in self.flaws:

@@ -69,6 +69,17 @@ def test_references_are_taken_of_all_frames_of_a_value_or_of_none() -> None:
     assert references(made) == [1, 0]
 
 
+def test_a_jump_is_taken_if_one_of_the_frames_has_another_reference() -> None:
+    made = machine()
+    made.registers()[o.SCRATCH] = MAPS_BOTH
+    set_references(made, 1, 1)
+    assert made.step(o.JUMP_REFERENCED, o.SCRATCH, ELSEWHERE).went_on
+    set_references(made, 1, 2)
+    assert made.step(o.JUMP_REFERENCED, o.SCRATCH, ELSEWHERE).jumped
+    made.registers()[o.SCRATCH] = MAPS_FIRST
+    assert made.step(o.JUMP_REFERENCED, o.SCRATCH, ELSEWHERE).went_on
+
+
 def test_references_are_taken_where_the_label_is_the_next_step_too() -> None:
     made = machine()
     made.registers()[o.SCRATCH] = MAPS_FIRST

@@ -51,7 +51,6 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "try_to_unmap_flush": (2, TWO_MODELS),
     "try_to_unmap_one": (4, SCENARIO),
     "unmap_mapping_range": (2, TWO_MODELS),
-    "wp_page_copy": (2, SCENARIO),
     "zap_deposited_table": (2, SCENARIO),
     "zap_pte_range": (7, TWO_MODELS),
 }

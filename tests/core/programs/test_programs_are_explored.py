@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shootdown._mm.calls import Calls
+from shootdown._mm.faults import Faults
 from shootdown._questions.explore import explorations, explore, explore_case
 from shootdown._values.errors import ShootdownError
 
@@ -34,11 +37,16 @@ def _huge(*calls: str, size: str = "1G", **threads: list[str]) -> dict[str, Any]
     }
 
 
-def _heap(*do: str, kind: str = "anonymous", size: str = "4K", **threads: list[str]) -> dict[str, Any]:
-    return {
-        "memory": {"heap": {"kind": kind, "size": size}},
-        "process": {"A": {"do": list(do), "thread": {name: {"do": text} for name, text in threads.items()}}},
+def _heap(
+    *do: str, kind: str = "anonymous", size: str = "4K", child: Sequence[str] = (), **threads: list[str]
+) -> dict[str, Any]:
+    """Return a program of a process, and of one that it forks if `child` says what that does."""
+    process: dict[str, Any] = {
+        "A": {"do": list(do), "thread": {name: {"do": text} for name, text in threads.items()}}
     }
+    if child:
+        process["child"] = {"do": list(child)}
+    return {"memory": {"heap": {"kind": kind, "size": size}}, "process": process}
 
 
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
@@ -143,6 +151,82 @@ def test_today_s_kernels_are_safe(program: dict[str, Any], arch: str) -> None:
     assert _verdict(program, arch)[0] == "safe"
 
 
+WRITES = ["touch heap write"]
+_FORK = _heap("touch heap write", "fork child", child=["spin"], other=WRITES)
+_FORK_AND_PIN = _heap(
+    "touch heap write", "fork child", "touch heap write", child=["spin"], other=["gup heap"]
+)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        _FORK,
+        _FORK_AND_PIN,
+        _heap("touch heap write", "fork child", "touch heap write", child=[*WRITES, "exit"]),
+        _heap("touch heap write", "fork child", "munmap heap", child=WRITES),
+        _heap("touch heap write", "mprotect heap read", other=["mprotect heap write", *WRITES]),
+        _heap("touch heap write", "munmap heap", "mmap heap", "touch heap write", other=WRITES),
+        _heap("touch heap write", "mmap heap", "touch heap write", other=WRITES),
+        _heap("touch heap", "madvise heap DONTNEED", kind="file", other=["gup heap", "touch heap"]),
+        _heap("touch heap write", "mkclean heap", kind="file", other=["gup heap", "touch heap write"]),
+        _heap("touch heap write", "exit"),
+        _heap("touch heap write", "exit", kind="file"),
+        _heap("touch heap write", "start other", "munmap heap", other=["touch heap write"]),
+    ],
+)
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_today_s_kernels_fork_copy_map_anew_and_give_rights_safely(
+    program: dict[str, Any], arch: str
+) -> None:
+    assert _verdict(program, arch)[0] == "safe"
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_page_is_copied_while_a_cpu_writes_to_it_until_fork_locks_the_vmas(arch: str) -> None:
+    """fb49c455323f: until then a page fault could come between fork()'s write protection and its flush."""
+    program = _heap("touch heap write", "fork child", child=["spin"], other=WRITES, third=WRITES)
+    assert _verdict(program, arch, "6.4.2") == ("bug", "stale-tlb-entry")
+    assert _verdict(program, arch, "6.4.3")[0] == "safe"
+    off = ("kernel.fork_locks_vmas=false",)
+    assert _verdict(program, arch, settings=off) == ("bug", "stale-tlb-entry")
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_gup_fast_returns_a_page_that_fork_shares_until_it_looks_at_the_sequence(arch: str) -> None:
+    """57efa1fe5957."""
+    assert _verdict(_FORK_AND_PIN, arch, "5.10.3") == ("bug", "gup-fast")
+    assert _verdict(_FORK_AND_PIN, arch, settings=("kernel.gup_sees_fork=false",)) == ("bug", "gup-fast")
+
+
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+@pytest.mark.parametrize(
+    ("function", "where", "program"),
+    [
+        ("flush_tlb_mm", "dup_mmap", _heap("touch heap write", "fork child", child=["spin"])),
+        ("flush_tlb_page", "wp_page_copy", _FORK),
+    ],
+)
+def test_a_flush_that_is_left_out_is_found(
+    function: str, where: str, program: dict[str, Any], arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out = {"flush_tlb_mm": (Calls, "dup_mmap"), "flush_tlb_page": (Faults, "_replace")}[function]
+    monkeypatch.setattr(*left_out, {"dup_mmap": without_flush, "wp_page_copy": without_clearing}[where])
+    assert _verdict(program, arch) == ("bug", "stale-tlb-entry")
+
+
+def without_flush(self: Calls, copy: Callable[[], None]) -> None:
+    self.asm.lock(self.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
+    copy()
+    self.asm.unlock(self.locks.mmap, index=1, write=True, text="mmap_lock")
+
+
+def without_clearing(self: Faults, atom: int, value: int) -> None:
+    self.calls.take_entry(atom, "ptep_clear")
+    self.asm.entry_store(atom, value)
+
+
 def test_two_processes_that_map_a_file_are_both_told_of_a_truncation() -> None:
     program = {
         "memory": {"shared": {"kind": "file", "size": "4K"}},
@@ -181,12 +265,9 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
     [
         (_heap("touch heap", "munmap heap", kind="thp", size="2M"), "thp memory is not explored yet"),
         (_heap("fork B") | {}, "there is no process"),
-        (_heap("touch heap", "exit"), "`exit` is explored of hugetlb memory alone"),
-        (_heap("mmap heap", "touch heap"), "`mmap` is not explored yet"),
         (_heap("touch heap", "move 1"), "`move` is not explored yet"),
         (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
         (_heap("touch heap", "munmap heap", "touch heap"), "unmapped is not explored yet"),
-        (_heap("touch heap", "mprotect heap write"), "mprotect() that gives a right is not explored yet"),
         (_heap("touch heap", "khugepaged heap[0:4K]", size="2M"), "collapsed is a whole page table, of 2M"),
         (
             _heap("touch heap", "reclaim heap", size="8K", other=["munmap heap[0:4K]"]),
@@ -196,7 +277,7 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
             _heap("touch heap", "mkclean heap", kind="file", other=["reclaim heap"]),
             "reclaim of a page that is written back is not explored yet",
         ),
-        (_huge("munmap pool", "touch pool"), "an access to hugetlb memory after another statement"),
+        (_huge("munmap pool", "touch pool"), "an access after `munmap pool`, which takes the mapping away"),
         (
             {
                 "memory": {"heap": {"size": "4K"}, "pool": {"kind": "hugetlb", "size": "1G"}},
@@ -213,11 +294,28 @@ def test_what_cannot_be_explored_yet_is_one_line(program: dict[str, Any], words:
     assert "\n" not in str(raised.value)
 
 
-def test_a_fork_is_named_with_its_file_and_line() -> None:
-    with pytest.raises(
-        ShootdownError, match=r"fork_storm\.toml, line 15, .*`fork child`: `fork` is not explored"
-    ):
-        explore(str(PROGRAMS / "fork_storm.toml"), arch=["x86"])
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("arch", "kernel", "found"),
+    [
+        ("x86", "5.10.200", ("safe", None)),
+        ("x86", "7.3.4", ("safe", None)),
+        ("arm64", "7.3.4", ("bug", "walk-cache")),
+    ],
+)
+def test_the_bug_report_s_reproducer_is_explored(
+    arch: str, kernel: str, found: tuple[str, str | None]
+) -> None:
+    """exit() of arm64 flushes nothing if it has unshared tables alone (docs/explanation/unshared-tables.md)."""
+    assert _verdict(str(PROGRAMS / "fork_storm.toml"), arch, kernel) == found
+
+
+def test_a_table_is_shared_again_after_it_was_given_up() -> None:
+    program = _huge("madvise pool DONTNEED", "touch pool")
+    honoured = ("kernel.honour_unshared_tables=true",)
+    assert _verdict(program, "x86") == ("bug", "walk-cache")
+    assert _verdict(program, "x86", settings=honoured)[0] == "safe"
+    assert _verdict(program, "arm64")[0] == "safe"
 
 
 def test_what_is_explored_is_counted_too() -> None:

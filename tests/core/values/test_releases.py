@@ -162,6 +162,16 @@ def test_a_vma_split_unshared_nothing_then_before_then_during_the_split() -> Non
     assert plain("6.12").unshare_at_split == "before"
 
 
+def test_fork_locks_vmas_since_6_4_3_and_faults_do_without_mmap_lock_since_6_4() -> None:
+    assert [plain(name).fork_locks_vmas for name in ("6.3", "6.4.2", "6.4.3", "6.5")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert [plain(name).gup_sees_fork for name in ("5.10.3", "5.10.4", "5.15")] == [False, True, True]
+
+
 def test_khugepaged_syncs_from_6_1_and_gup_rechecks_the_pmd_from_6_0() -> None:
     assert not plain("6.0.12").khugepaged_sync
     assert plain("6.0.13").khugepaged_sync

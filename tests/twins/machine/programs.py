@@ -211,6 +211,8 @@ def _step(draw: random.Random, memory: Memory, classes: int, noted: set[int]) ->
                 asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
                 asm.put_frames(o.SCRATCH)
         case "get":
+            if draw.random() < 0.3:
+                asm.jump_referenced(o.SCRATCH, here)
             asm.get_frames(o.SCRATCH, here)
             if draw.random() < 0.5:
                 asm.set(o.INDEX, 1 << o.ENTRY_PAGE_SHIFT)

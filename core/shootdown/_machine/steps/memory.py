@@ -15,6 +15,7 @@ from shootdown._machine.steps.cells import (
     STORES,
     TABLE_ENTRY,
     USER,
+    VARIABLE,
 )
 from shootdown._machine.steps.row import Kind, Operand, Row, Shared, Whose
 
@@ -77,6 +78,17 @@ MEMORY = (
         tells="refused",
     ),
     Row(
+        name="JUMP_REFERENCED",
+        does="Jump to a label if a frame that the value of an entry maps has more than one reference.",
+        operands=(
+            Operand("register", Kind.READ, "a register with the value"),
+            Operand("label", Kind.LABEL),
+        ),
+        reads=(FRAME,),
+        touches=(Shared("frame", Whose.ANY),),
+        words="has the page other references?",
+    ),
+    Row(
         name="QUEUE_FRAMES",
         does="Note in a register the frames that an entry's value maps; one noted twice loses a reference.",
         operands=(
@@ -103,6 +115,20 @@ MEMORY = (
         reads=(HELD,),
         writes=(HELD.perhaps(),),
         touches=_MARKS,
+        words="the call is over: what it took away may not be used any more",
+    ),
+    Row(
+        name="RIGHT_IS_GONE_UNLESS",
+        does="End a right as RIGHT_IS_GONE does, unless a variable says in memory that it was given again.",
+        operands=(
+            Operand("register", Kind.READ),
+            _ATOM,
+            Operand("variable", Kind.VARIABLE),
+            Operand("writes", Kind.TRUTH, default=0),
+        ),
+        reads=(HELD, VARIABLE),
+        writes=(HELD.perhaps(),),
+        touches=(*_MARKS, Shared("variable", Whose.VARIABLE)),
         words="the call is over: what it took away may not be used any more",
     ),
     Row(

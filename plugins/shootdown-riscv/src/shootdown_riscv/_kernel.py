@@ -165,6 +165,13 @@ CHANGES: tuple[Change, ...] = (
         source="v18, applied to the irqchip tree on 2023-04-08",
     ),
     Change(
+        commit="648321fa0d97",
+        subject="riscv: mm: try VMA lock-based page fault handling first",
+        mainline="6.5-rc1",
+        sets={"faults_lock_vmas": True},
+        source="listed among the commits of 6.5-rc1",
+    ),
+    Change(
         commit="c5e9b2c2ae82",
         subject="riscv: Improve tlb_flush()",
         mainline="6.7-rc1",

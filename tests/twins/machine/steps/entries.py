@@ -75,6 +75,12 @@ def get_frames(w: World, task: int, s: Words) -> Answer:
     return None
 
 
+@step
+def jump_referenced(w: World, task: int, s: Words) -> Answer:
+    frames = frames_in(w.tasks[task].registers[s.register])
+    return s.label if any(w.frames[frame] > 1 for frame in frames) else None
+
+
 def _note(w: World, task: int, register: int, frames: set[int]) -> None:
     w.tasks[task].registers[register] |= sum(1 << FRAMES + frame for frame in frames)
 
@@ -112,6 +118,13 @@ def right_is_gone(w: World, task: int, s: Words) -> Answer:
                 if one[:2] == (on, s.atom) and one[2] in frames and (one[3] == "write" or not s.writes)
             },
         )
+    return None
+
+
+@step
+def right_is_gone_unless(w: World, task: int, s: Words) -> Answer:
+    if not read_memory(w, None, ("variable", s.variable, 0)):
+        right_is_gone(w, task, s)
     return None
 
 

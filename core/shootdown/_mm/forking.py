@@ -1,0 +1,132 @@
+"""fork() in explored programs: private pages are shared with the child, and neither may write to them without a copy.
+
+dup_mmap() takes the right to write away page by page and flushes once, before it releases mmap_lock. The child begins
+after that. A page that GUP-fast has pinned is not shared but copied at once; GUP-fast that walks meanwhile gives up
+(57efa1fe5957), else it could return a page that was shared after it had looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from shootdown._machine import ops as o
+from shootdown._machine.functions import function
+from shootdown._mm.ordinary import INVARIANTS, QUEUE, Ordinary
+
+_GUP_FAST = INVARIANTS.index("gup-fast")
+
+
+@attrs.frozen
+class Shared:
+    """A page that fork() shares.
+
+    Args:
+        atom: its address.
+        mine, theirs: the variables that say of the parent's and the child's page that it is shared.
+        copy: the entry of the copy that the child gets where the parent's page is pinned; None if nobody pins it.
+    """
+
+    atom: int
+    mine: int
+    theirs: int
+    copy: int | None = None
+
+
+class Forking:
+    """Write fork().
+
+    Args:
+        calls: the other calls.
+
+    `sequences` has by mm the variable of mm->write_protect_seq, where GUP-fast looks at it.
+    """
+
+    def __init__(self, calls: Ordinary) -> None:
+        self.calls = calls
+        self.asm = calls.asm
+        self.model = calls.model
+        self.sequences: dict[int, int] = {}
+
+    def fork(self, child: int, pages: Sequence[Shared], inherited: Sequence[tuple[int, int]]) -> None:
+        """Write fork() up to where the child may begin.
+
+        Args:
+            child: the child's mm, whose tables are those of its class.
+            pages: the private pages of the parent.
+            inherited: variables of the parent's VMAs, each with that of the child's.
+        """
+        asm, calls = self.asm, self.calls
+        calls.enter_kernel("fork()")
+
+        def copy() -> None:
+            for mine, theirs in inherited:
+                asm.v_load(o.SCRATCH, mine, text="the VMA")
+                asm.v_store(theirs, o.SCRATCH, from_register=True, text="the child's VMA")
+            with asm.because("fork"):
+                self.copy_pte_range(child, pages)
+
+        self.model.calls.dup_mmap(copy)
+        for page in pages:
+            calls.right_ends(page.atom, writes=True)
+        calls.reached("returned")
+
+    @function("copy_pte_range", "mm/memory.c")
+    def copy_pte_range(self, child: int, pages: Sequence[Shared]) -> None:
+        """Write copy_pte_range(): all that is private."""
+        asm, sequence = self.asm, self.sequences.get(self.calls.mm)
+        if sequence is not None:
+            asm.v_add(sequence, 1, o.SCRATCH, text="write_protect_seq: a copy begins")
+        for page in pages:
+            self.copy_present_pte(child, page)
+        if sequence is not None:
+            asm.v_add(sequence, 1, o.SCRATCH, text="write_protect_seq: the copy has ended")
+
+    @function("copy_present_pte", "mm/memory.c")
+    def copy_present_pte(self, child: int, page: Shared) -> None:
+        """Write the copy of one entry, with both tables locked."""
+        asm, calls, atom = self.asm, self.calls, page.atom
+        slot = self.model.slot_of(atom)
+        lock = calls.table_lock(slot, child)
+        asm.lock(lock, write=True, sleeps=False, text="page-table lock of the child")
+        with calls.table_of(atom):
+            asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+            with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                shared, over = self.model.label(), self.model.label()
+                pins = calls.pins.get(atom)
+                if pins is not None and page.copy is not None:
+                    asm.v_load(QUEUE, pins.references, text="page_maybe_dma_pinned")
+                    asm.jump_zero(QUEUE, shared)
+                    self._store(child, atom, page.copy)
+                    asm.jump(over)
+                    asm.place(shared)
+                calls.note(atom)
+                asm.get_frames(o.SCRATCH, over, text="folio_dup_anon_rmap_pte")
+                asm.v_store(page.mine, 1, text="ClearPageAnonExclusive")
+                asm.v_store(page.theirs, 1)
+                with asm.if_bits(o.SCRATCH, o.ENTRY_WRITABLE):
+                    asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
+                    with asm.function("ptep_set_wrprotect"):
+                        asm.entry_xchg(atom, o.SCRATCH, QUEUE, from_register=True, text="may only be read")
+                    calls.reached("a copy was alive")
+                    lo, hi = self.model.pages_of(atom)
+                    calls.gathers.cleared(hi - lo, huge=False, first=lo)
+                self._store_register(child, atom)
+                if pins is not None:
+                    asm.v_xchg(pins.replaced, 1, QUEUE, text="the page is shared with the child")
+                    asm.v_load(QUEUE, pins.pinned)
+                    self.model.fail_if(
+                        QUEUE, 1, _GUP_FAST, "a page that GUP-fast returned was shared by fork()"
+                    )
+                asm.place(over)
+                asm.set(QUEUE, 0)
+        asm.unlock(lock, write=True, text="page-table lock of the child")
+
+    def _store(self, child: int, atom: int, value: int) -> None:
+        self.asm.set(o.CLASS, child + 1)
+        self.asm.entry_store(atom, value, text="set_pte_at the child's: a copy, as the page is pinned")
+
+    def _store_register(self, child: int, atom: int) -> None:
+        self.asm.set(o.CLASS, child + 1)
+        self.asm.entry_store(atom, o.SCRATCH, from_register=True, text="set_pte_at the child's")

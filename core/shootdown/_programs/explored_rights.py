@@ -1,0 +1,158 @@
+"""What calls of an explored program look at besides entries: VMAs, their rights, what fork() has shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from shootdown._machine import ops as o
+from shootdown._mm.faults import Rights
+from shootdown._mm.forking import Forking, Shared
+from shootdown._mm.ordinary import MOST_TABLES, Ordinary
+from shootdown._programs.pages import Page, Statements
+
+
+class ExploredRights:
+    """Declare variables of VMAs and pages, where a call looks at them.
+
+    Args:
+        calls: the calls.
+        statements: the program's statements.
+        pages: its pages, each with its atom.
+        kinds: the kind of each memory, by its name.
+    """
+
+    def __init__(
+        self, calls: Ordinary, statements: Statements, pages: dict[Page, int], kinds: dict[str, str]
+    ) -> None:
+        self._calls = calls
+        self._model = calls.model
+        self._of = statements
+        self._pages = pages
+        self._kinds = kinds
+        self.forking = Forking(calls)
+        self._vmas: dict[tuple[int, Page], int] = {}
+        self._writable: dict[tuple[int, Page], int] = {}
+        self._shared: dict[tuple[int, Page], int] = {}
+        for mm in range(statements.small.mms):
+            for page in pages:
+                self._declare(mm, page)
+        for mm in range(statements.small.mms):
+            self._declare_mm(mm)
+
+    def _declare(self, mm: int, page: Page) -> None:
+        model, of = self._model, self._of
+        name = page.memory
+        if self._looked_at(page, mm):
+            first = int(self.is_mapped_at_first(page, mm))
+            self._vmas[mm, page] = model.variable(first, f"the VMA of {name}")
+        forks = any(of.of(mm, "fork"))
+        narrows = of.about(page, mm, "mprotect", word="read")
+        if of.about(page, mm, "mprotect", word="write") or (forks and narrows):
+            self._writable[mm, page] = model.variable(1, f"{name} may be written")
+        private = self._kinds[name] == "anonymous" and not page.moved
+        if forks and private:
+            self._shared[mm, page] = model.variable(0, f"fork() has shared the page of {name}")
+            if of.about(page, mm, "gup"):
+                self._calls.has_pins(mm, self._pages[page])
+        given = not private and of.about(page, mm, "touch")
+        if given or of.about(page, mm, "mprotect", word="write"):
+            for number, actor in of.actors(mm):
+                if actor.mm == mm:
+                    self._calls.may_be_given_again(number, mm, self._pages[page])
+
+    def _declare_mm(self, mm: int) -> None:
+        kernel, of = self._model.kernel, self._of
+        if not any(of.of(mm, "fork")):
+            return
+        if kernel.gup_sees_fork and any(of.of(mm, "gup")):
+            self.forking.sequences[mm] = self._model.variable(0, "mm->write_protect_seq")
+        if kernel.faults_lock_vmas and not kernel.fork_locks_vmas:
+            self._calls.has_vma_locks(mm)
+
+    def declare_tables(self, mm: int, slots: Iterable[int], anew: bool) -> None:
+        """Declare which tables threads free, where bits of a register do not say it."""
+        there = list(slots)
+        for number, actor in enumerate(self._of.small.actors):
+            if actor.mm == mm and (anew or len(there) > MOST_TABLES):
+                for slot in there:
+                    self._calls.has_other_tables(number, mm, slot)
+
+    def is_mapped_at_first(self, page: Page, mm: int) -> bool:
+        """Whether a memory is mapped at first: no statement maps it later on, or some access comes before that."""
+        before = any(
+            one.place is not None and one.place.memory == page.memory
+            for _, actor in self._of.actors(mm)
+            for one in actor.before
+        )
+        return before or not any(
+            one.place is not None and one.place.memory == page.memory for one in self._of.of(mm, "mmap")
+        )
+
+    def _looked_at(self, page: Page, mm: int) -> bool:
+        """Whether a call looks for the VMA of a page, which another call may unmap or map."""
+        of = self._of
+        if of.about(page, mm, "mmap"):
+            return True
+        if page.moved or not of.about(page, mm, "munmap"):
+            return False
+        beside = [other for other in self._pages if other.slot == page.slot]
+        return of.about(page, mm, "touch", "khugepaged") or any(
+            of.is_about(one, here) != of.is_about(one, page) for one in of.of(mm, "munmap") for here in beside
+        )
+
+    # --- what statements ask
+
+    def vma(self, mm: int, page: Page) -> int | None:
+        """Return the variable that is zero once the VMA of a page is gone."""
+        return self._vmas.get((mm, page))
+
+    def vmas(self, mm: int, pages: Iterable[Page]) -> list[int]:
+        """Return those of some pages."""
+        return [self._vmas[mm, page] for page in pages if (mm, page) in self._vmas]
+
+    def writable(self, mm: int, pages: Iterable[Page]) -> list[int]:
+        """Return the variables that say whether the VMAs of some pages may be written."""
+        return [self._writable[mm, page] for page in pages if (mm, page) in self._writable]
+
+    def rights(self, mm: int, page: Page, *, cleaned: bool) -> Rights | None:
+        """Return what a write fault on a page looks at; None if no fault finds a page that may only be read.
+
+        Args:
+            mm, page: the address space and the page.
+            cleaned: writeback takes the right to write to it.
+        """
+        writable, shared = self._writable.get((mm, page)), self._shared.get((mm, page))
+        if writable is None and shared is None and not cleaned:
+            return None
+        return Rights(writable, shared)
+
+    def fork(self, mm: int, child: int, copies: dict[Page, int]) -> None:
+        """Write fork() of an address space; `copies` are the entries of the copies that pinned pages get."""
+        mine: Sequence[tuple[int, Page]] = [key for key in self._shared if key[0] == mm]
+        inherited = [
+            (variable, there[child, page])
+            for there in (self._vmas, self._writable)
+            for (whose, page), variable in there.items()
+            if whose == mm
+        ]
+        self.forking.fork(
+            child,
+            [
+                Shared(self._pages[page], self._shared[mm, page], self._shared[child, page], copies.get(page))
+                for _, page in mine
+            ],
+            inherited,
+        )
+
+    def sequence(self, mm: int) -> int | None:
+        """Return the variable of mm->write_protect_seq, if GUP-fast looks at it."""
+        return self.forking.sequences.get(mm)
+
+    def pinned_to_write(self, mm: int) -> bool:
+        """Whether GUP-fast pins pages to write to them: where fork() might share them."""
+        return any(self._of.of(mm, "fork"))
+
+
+def writes(frame: int) -> int:
+    """Return the entry of a page that may be written and is dirty."""
+    return o.ENTRY_PRESENT | o.ENTRY_WRITABLE | o.ENTRY_DIRTY | 1 << o.ENTRY_PAGE_SHIFT + frame

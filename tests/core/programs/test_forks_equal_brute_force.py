@@ -1,0 +1,155 @@
+"""Programs that fork, write, map anew and give rights have the verdict of a brute-force model that shares no code.
+
+The child keeps what it got and does nothing: what matters to the parent are the references that it has.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement, product
+from random import Random
+from typing import Any
+
+import pytest
+from tests.core.programs.test_programs_are_explored import without_clearing, without_flush
+from twins.brute_force import Call, Small, verdict
+
+from shootdown._explore.engine import Explorer
+from shootdown._mm.calls import Calls
+from shootdown._mm.faults import Faults
+from shootdown._programs.explored import build
+from shootdown._programs.reading import read_values
+from shootdown._questions.hunt import Ground, grounds
+
+#: States after which brute force gives a program up.
+FEW = 15_000
+#: The calls, as statements and as brute force names them.
+CALLS = {
+    "fork child": "fork",
+    "touch heap write": "write",
+    "mprotect heap read": "mprotect",
+    "mprotect heap write": "widen",
+    "madvise heap DONTNEED": "madvise",
+    "munmap heap": "munmap",
+    "mmap heap": "mmap",
+    "gup heap": "gup",
+}
+#: Switches that are turned off, by the flaw that is the same for brute force, and a program that shows it.
+OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+    "faults meanwhile": (
+        "fork_locks_vmas",
+        (("fork child",), ("touch heap write",), ()),
+    ),
+    "no sequence": ("gup_sees_fork", (("fork child",), ("gup heap",))),
+}
+Threads = tuple[tuple[str, ...], ...]
+
+
+def programs() -> list[Threads]:
+    """Return all programs of two threads with a call each, and random ones of three calls, each once."""
+    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in CALLS], 2))
+    for first in product(CALLS, repeat=2):
+        for second in CALLS:
+            found[first, (second,)] = None
+    return [one for one in found if not _segfaults(one)]
+
+
+def _segfaults(threads: Threads) -> bool:
+    """Whether a thread touches what it has unmapped itself: such programs are refused."""
+    return any(
+        (first, then) == ("munmap heap", "touch heap write") for first, *rest in threads for then in rest
+    )
+
+
+def _explored(threads: Threads, ground: Ground) -> str:
+    others = {
+        f"t{number}": {"do": ["signal begun", *calls] if calls else ["spin"]}
+        for number, calls in enumerate(threads[1:])
+    }
+    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others}}
+    if any("fork child" in calls for calls in threads):
+        process["child"] = {"do": ["spin"]}
+    memory = {"heap": {"size": "4K", "alone": False}}
+    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
+    return Explorer(build(program, ground.scene, idle=False, marks=False)).search().verdict
+
+
+def _small(threads: Threads, way: str, flaw: str) -> Small:
+    written, frame = [], 0
+    if "fork child" not in threads[0] and any("fork child" in calls for calls in threads):
+        threads = (("touch heap write", *threads[0]), *threads[1:])  # who has written goes on writing
+    for calls in threads:
+        body = []
+        for call in calls:
+            frame += call == "touch heap write"
+            body.append(Call(CALLS[call], (0,), flaws=frozenset({flaw} if flaw else ()), frame=max(frame, 1)))
+        written.append(tuple(body))
+    runs = "runs" if () in threads else ""
+    made = tuple(body for body in written if body)
+    return Small((0,), (0,), (True,), frame + 1, made, user=runs, way=way, ranges=True, forces=False)
+
+
+def _ground(arch: str, *settings: str) -> Ground:
+    (ground,) = grounds(
+        arch=[arch],
+        kernels=["7.0"],
+        settings=("memory_model=sc", "kernel.widening_flushes=true", *settings),
+    )
+    return ground
+
+
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
+    ground, compared = _ground(arch, *settings), {"safe": 0, "bug": 0}
+    for threads in chosen:
+        small = _small(threads, arch, flaw)
+        try:
+            slow, _ = verdict(small, FEW)
+        except OverflowError:
+            continue
+        assert _explored(threads, ground) == slow, f"{threads}: {small}"
+        compared[slow] += 1
+    return compared
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [30, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_the_kernel_s_own_rules_are_safe_in_both_models(arch: str, count: int) -> None:
+    every = programs()
+    chosen = Random(7).sample(every, min(count, len(every)))
+    compared = _compare(arch, "", chosen)
+    assert compared["bug"] == 0
+    assert compared["safe"] > min(count, len(every)) * 0.6
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flaw", OFF)
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_fix_that_is_turned_off_gives_both_models_the_same_verdicts(
+    arch: str, flaw: str, count: int
+) -> None:
+    switch, shows = OFF[flaw]
+    every = [one for one in programs() if any("fork child" in calls for calls in one)]
+    compared = _compare(
+        arch, flaw, [shows, *Random(11).sample(every, min(count, len(every)))], f"kernel.{switch}=false"
+    )
+    assert compared["bug"]
+    assert compared["safe"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flaw", ["no fork flush", "no copy flush"])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_flush_that_is_left_out_gives_both_models_the_same_verdicts(
+    arch: str, flaw: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if flaw == "no fork flush":
+        monkeypatch.setattr(Calls, "dup_mmap", without_flush)
+    else:
+        monkeypatch.setattr(Faults, "_replace", without_clearing)
+    every = [one for one in programs() if any("fork child" in calls for calls in one)]
+    shows = (("fork child", "touch heap write"), ("gup heap",))
+    compared = _compare(arch, flaw, [shows, *Random(13).sample(every, min(count, len(every)))])
+    assert compared["bug"]
+    assert compared["safe"]
