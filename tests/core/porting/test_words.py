@@ -17,7 +17,7 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.case import Question, prepare
 from shootdown._questions.explore import explore_case
 from shootdown._timed.run import run_machine
-from shootdown.porting import Assembler, PlainLowering, mm_rules, ops
+from shootdown.porting import EVERYTHING, NO_LIMIT, Assembler, PlainLowering, mm_rules, ops
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toy import MACHINE, ToyLowering, run
@@ -285,3 +285,79 @@ def test_flush_here_invalidates_on_this_cpu_alone() -> None:
     counts = discard(Local, 2).counts
     assert (counts["flush_ipis"], counts["page_invalidations"]) == (0, 2)
     assert verdict(Local, "nested-flush") == "bug"
+
+
+# --- all of it, as s390 does
+
+
+class LikeS390(ToyLowering):
+    """IPTE at once where other CPUs have the mm attached; else IDTE once, when the gather flushes."""
+
+    native_way = "broadcast"
+
+    @property
+    def mm(self) -> MmRules:
+        return mm_rules(1, clear_on_switch=False)
+
+    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
+        asm.target_mm_cpumask()
+        asm.drop_targets_not_loaded()
+        with asm.if_targets() as attached_elsewhere:
+            asm.request(2, cleared=ops.CLEARED_PTES, lo=first, hi=first + count)
+            asm.begin_flush(2, ceiling=NO_LIMIT, tracked=False, stride=ops.BASE_STRIDES)
+            asm.execute("ipte", 1, ops.PER_STRIDE, broadcasts=True, cost="broadcast_ns")
+            asm.broadcast(ops.SCOPE_LEAF, text="IPTE")
+            asm.complete("IPTE is done")
+            attached_elsewhere.otherwise()
+            asm.field("flush_mm").store(1)
+            asm.cancel()
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        with asm.if_flags(g, ops.FREED_TABLES):
+            asm.field("flush_mm").store(1)
+        self.flush_mm(asm, g)
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        with asm.field("flush_mm").if_equal(1):
+            asm.begin_flush(g, ceiling=EVERYTHING, everything=True, tracked=False)
+            asm.leave_mm_cpumask()
+            asm.execute("idte", broadcasts=True, cost="broadcast_ns")
+            asm.broadcast(ops.SCOPE_BOTH, text="IDTE")
+            asm.complete("IDTE is done")
+            asm.field("flush_mm").store(0)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        """Do nothing, as flush_tlb_range() there: entries were flushed as they were cleared, or flush_mm is set."""
+        self.flush_mm(asm, g)
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Do nothing, as flush_tlb_page() there."""
+
+
+@pytest.mark.parametrize(
+    ("threads", "op", "kind", "instructions"),
+    [
+        (0, "madv_dontneed", "embedded", {"idte": 1}),
+        (3, "madv_dontneed", "embedded", {"ipte": 3}),
+        (3, "munmap", "isolated", {"ipte": 3, "idte": 1}),
+    ],
+)
+def test_three_pages_go_by_ipte_where_others_run_the_mm_and_by_one_idte_where_nobody_does(
+    threads: int, op: str, kind: str, instructions: dict[str, int]
+) -> None:
+    given = {"op": op, "kind": kind, "pages": 3, "threads": threads}
+    found = run(LikeS390, "anonymous", parameters=given)
+    assert found.instructions == instructions
+    assert found.counts["flush_ipis"] == 0
+
+
+class ForgetsFreedTables(LikeS390):
+    """Leave out that freed tables ask for a flush."""
+
+    def tlb_flush(self, asm: Assembler, g: int) -> None:
+        self.flush_mm(asm, g)
+
+
+def test_what_is_put_off_is_safe_only_as_long_as_it_is_done() -> None:
+    assert verdict(LikeS390, "lazy-freed-tables") == "safe"
+    assert verdict(ForgetsFreedTables, "lazy-freed-tables") == "bug"
