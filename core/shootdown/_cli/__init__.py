@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -85,6 +88,8 @@ def main() -> NoReturn:
     gc.set_threshold(100_000, 50, 100)
     _open_what_is_closed()
     _keep_stdout()
+    with contextlib.suppress(ValueError):  # not the main thread: nobody presses Ctrl-C here
+        signal.signal(signal.SIGINT, _interrupt)
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -241,6 +246,16 @@ def _plugins_fault(error: BaseException) -> str | None:
     return (
         f"plugin {origin} failed: {one_line(error)}\nat {place}; {ASKED_FOR_TRACEBACK}=1 shows the traceback"
     )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Remember whose code Ctrl-C met, and interrupt it as Python does."""
+    if "shootdown._plugins.patience" in sys.modules:
+        from shootdown._plugins.patience import remember
+
+        remember(frame)
+    signal.default_int_handler(number, frame)
+    raise KeyboardInterrupt
 
 
 def _where() -> str:

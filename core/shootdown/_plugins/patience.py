@@ -62,6 +62,7 @@ class _Watched:
         limit: seconds; 0: any time.
         deadline: when the code is stopped.
         abandoned: set when nobody waits for the thread any more.
+        outer: who waits for the code: what it was called from is not looked at.
         stopped: where it was then.
     """
 
@@ -70,6 +71,7 @@ class _Watched:
     limit: float
     deadline: float
     abandoned: threading.Event | None
+    outer: FrameType
     stopped: Site | None = None
 
 
@@ -92,6 +94,19 @@ def limit() -> float:
         return _DEFAULT
 
 
+def remember(frame: FrameType | None) -> None:
+    """Remember whose code was running when somebody pressed Ctrl-C.
+
+    Args:
+        frame: of the main thread.
+    """
+    site = _somebodys(frame)
+    if site is not None:
+        here = threading.get_ident()
+        whose = [one.what for one in tuple(_watched) if one.thread == here]
+        _interrupted.append((whose[-1] if whose else "code of a file", site))
+
+
 @contextlib.contextmanager
 def patience(what: str) -> Iterator[None]:
     """Run somebody's code within; stop it if it takes too long.
@@ -105,7 +120,8 @@ def patience(what: str) -> Iterator[None]:
     """
     seconds = limit()
     deadline = time.monotonic() + seconds if seconds else math.inf
-    one = _Watched(what, threading.get_ident(), seconds, deadline, abandonment())
+    outer = sys._getframe(2)  # beyond this generator and contextlib
+    one = _Watched(what, threading.get_ident(), seconds, deadline, abandonment(), outer)
     _begin(one)
     try:
         yield
@@ -119,7 +135,7 @@ def patience(what: str) -> Iterator[None]:
         ) from None
     except KeyboardInterrupt as interrupt:
         site = raised(interrupt)
-        if site is not None:
+        if site is not None and not _interrupted:
             _interrupted.append((what, site))
         raise
     finally:
@@ -166,7 +182,7 @@ def _watch() -> None:
 
 def _stop(one: _Watched) -> bool:
     """Stop a thread if it is in somebody's function; return whether it was."""
-    site = _somebodys(sys._current_frames().get(one.thread))
+    site = _somebodys(sys._current_frames().get(one.thread), one.outer)
     if site is None:
         return False
     one.stopped = site
@@ -174,14 +190,12 @@ def _stop(one: _Watched) -> bool:
     return True
 
 
-def _somebodys(frame: FrameType | None) -> Site | None:
-    """Find the innermost line that belongs neither to shootdown nor to a library."""
-    while frame is not None:
+def _somebodys(frame: FrameType | None, outer: FrameType | None = None) -> Site | None:
+    """Find the innermost line that belongs neither to shootdown nor to a library; `outer` and what called it aside."""
+    while frame is not None and frame is not outer:
         name = str(frame.f_globals.get("__name__", ""))
         package = name.partition(".")[0]
-        if package == "shootdown" and name.startswith("shootdown._plugins.patience"):
-            return None
-        if package not in _LIBRARIES and package != "shootdown" and not name.startswith("_pytest"):
+        if package not in _LIBRARIES | {"shootdown", "__main__"}:
             return Site(frame.f_code, frame.f_lasti, name)
         frame = frame.f_back
     return None

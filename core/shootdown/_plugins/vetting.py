@@ -63,6 +63,10 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
         for form in _each(what, "formats", value.formats, Format, CustomFormat):
             _check_name(hook, "format", form.name)
         _each(what, "contradictions", value.contradictions, Contradiction)
+        if value.measured is not None and "Measured" not in {
+            cls.__name__ for cls in type(value.measured).__mro__
+        }:
+            raise RefusedError("broken", f"{what}: measured is {typed(value.measured)}, not a Measured")
         _vet_first(what, value.first)
         _vet_switches(what, value)
         vet_platforms(f"{what}, platforms:", value.platforms)

@@ -151,7 +151,9 @@ class Case(Generic[P]):
                 return f"{value.name} begins with {value.first}"
         setup = self.setup()
         if self.program.shares_tables and self.settings.get("kernel.pmd_sharing") is None:
-            reason = setup.lowering.no_pmd_sharing()
+            what = f"architecture {self.architecture.name}: no_pmd_sharing()"
+            reason = called(what, setup.lowering.no_pmd_sharing)
+            expect(what, reason, str | None)
             if reason is not None:
                 return reason
         reason = called(f"{self.program.kind} {self.program.name}: refuse()", self.program.refuse, setup)

@@ -196,6 +196,40 @@ def test_ctrl_c_names_the_plugin_whose_code_loops_during_a_run(
     assert process.returncode == 130
 
 
+LOWERING = """
+import attrs, pathlib, time
+import shootdown_x86
+from shootdown import hookimpl
+from shootdown.porting import PlainLowering
+from shootdown_x86._flush import X86Lowering
+
+class Loops(X86Lowering):
+    def no_thp(self):
+        if pathlib.Path(__file__ + ".loaded").exists():
+            pathlib.Path(__file__ + ".started").touch()
+            while True: pass
+
+@hookimpl
+def shootdown_architectures():
+    (x86,) = shootdown_x86.shootdown_architectures()
+    return [attrs.evolve(x86, name="loops", aliases=(), aliases_imply={}, formats=(), lower=Loops)]
+"""
+
+
+def test_ctrl_c_names_a_method_of_a_lowering_that_loops(site: Path, plug: Plug) -> None:
+    plug("loops", LOWERING)
+    (site / "plugged_loops.py.loaded").touch()
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    asked = [*MAIN, "compare", "thp-collapse", "--arch", "loops", "--kernel", "7.0"]
+    process = subprocess.Popen(asked, env=environment, stderr=subprocess.PIPE, text=True)
+    while not (site / "plugged_loops.py.started").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert "shootdown: interrupted in plugin loops (shootdown-loops 9.9), " in errors
+
+
 def test_a_plugins_code_that_loops_ends_by_a_time_out_that_names_it(shell: Shell, plug: Plug) -> None:
     plug("loops", WORKLOADS.format(code=LOOP))
     done = shell(*RUN, environment={"SHOOTDOWN_PLUGIN_SECONDS": "0.5"})

@@ -101,6 +101,7 @@ MISTAKES = [
     ("offers(arch(contradictions=('no',)))", "contradictions has a str where a Contradiction belongs"),
     ("offers(arch(nmae='b'))", "Architecture has no field 'nmae'; nearest: name"),
     ("offers(arch(cpuinfo=(('a', 1),)))", "cpuinfo has ('a', 1), which has 1, which is an int, not a str: 1"),
+    ("offers(arch(measured=[]))", "architecture 'a': measured is a list, not a Measured"),
     ("offers(arch(first='5.1'))", "architecture 'a': first is '5.1', which is no series; nearest: "),
     ("offers(arch(first=5.19))", "architecture 'a': first is a float, not a str: 5.19"),
     # --- Platform and costs
