@@ -24,7 +24,7 @@ from shootdown import Architecture, Change, hookimpl
 def shootdown_architectures():
     return [Architecture(api=1, name="toy", summary="a toy", {fields})]
 """
-WRONG = 'changes=(Change("0123456789ab", "s", "6.2", {"pt_reclaim": 1}),)'
+WRONG = 'changes=(Change("0123456789ab", "s", "6.2", {"pt_reclaim": True}, {"6.1": 9999}, source="x"),)'
 
 
 def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -45,11 +45,11 @@ def test_a_statement_or_a_section_can_be_checked_alone(capsys: pytest.CaptureFix
 
 def test_a_finding_is_named_with_its_remedy_and_ends_with_status_1(shell: Shell, plug: Plug) -> None:
     plug("toy", PLUGIN.replace("{fields}", WRONG))
-    done = shell("check", "toy", "--statement", "2.2")
+    done = shell("check", "toy", "--statement", "2.6")
     assert done.returncode == 1
-    assert "2.2   FINDING" in done.stdout
-    assert "toy (shootdown-toy 9.9): the change 0123456789ab sets kernel.pt_reclaim" in done.stdout
-    assert "to do: Give the value the switch's type" in done.stdout
+    assert "2.6   FINDING" in done.stdout
+    assert "toy (shootdown-toy 9.9): the change 0123456789ab 's' names 6.1.9999" in done.stdout
+    assert "to do: Sort `changes` by `mainline`" in done.stdout
     assert done.stdout.endswith("check toy: 1 wrong, 0 shown\n")
 
 
@@ -59,7 +59,7 @@ def test_json_has_findings_shown_and_unevidenced(shell: Shell, plug: Plug) -> No
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert found["plugin"] == "shootdown-toy"
-    assert {row["statement"] for row in found["findings"]} == {"2.2"}
+    assert {row["statement"] for row in found["findings"]} == {"2.6"}
     assert all(set(row) == {"statement", "message"} for row in found["findings"])
     assert "2.1" in found["shown"]
     assert found["unevidenced"] == []
