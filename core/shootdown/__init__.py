@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from shootdown._questions.simulate import kernel, simulate
     from shootdown._questions.targets import Target, targets
     from shootdown._questions.walk_many import walk_many
+    from shootdown._report.explaining import explain
+    from shootdown._report.explanation import Explanation
     from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
     from shootdown._traces.simulation import TraceResult, simulate_trace
     from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
@@ -97,6 +99,7 @@ _HOMES = {
     "Cost": "_values.platform",
     "Costs": "_values.platform",
     "Difference": "_questions.difference",
+    "Explanation": "_report.explanation",
     "Geometry": "_values.architecture",
     "History": "_questions.history",
     "Kernel": "_values.kernel",
@@ -119,6 +122,7 @@ _HOMES = {
     "Workload": "_values.workload",
     "compare": "_questions.compare",
     "diff": "_questions.difference",
+    "explain": "_report.explaining",
     "explore": "_questions.explore",
     "history": "_questions.history",
     "hookimpl": "_plugins.markers",
@@ -140,6 +144,7 @@ __all__ = [
     "Cost",
     "Costs",
     "Difference",
+    "Explanation",
     "Geometry",
     "History",
     "Kernel",
@@ -163,6 +168,7 @@ __all__ = [
     "Workload",
     "compare",
     "diff",
+    "explain",
     "explore",
     "history",
     "hookimpl",

@@ -17,6 +17,7 @@ from shootdown._questions.platform_file import is_file, platform_of_file
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
+from shootdown._values.given import Names, Settings, names, what_ifs
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve, starts_later
 from shootdown._values.scenario import MEMORY_MODEL
@@ -216,12 +217,12 @@ def questions(
     kernels: Iterable[str],
     *,
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
+    settings: Settings = (),
     cpus: Sequence[int | None] = (None,),
     patch: Patching | None = None,
 ) -> list[Question[P]]:
     """Return a question for each combination: for each platform its kernels, for each kernel its numbers of CPUs."""
-    asked = settings if isinstance(settings, Mapping) else tuple(settings)
+    asked = what_ifs(settings)
     wanted = tuple(kernels)
     return [
         Question(program, architecture, platform, kernel, parameters or {}, asked, online, patch=patch)
@@ -296,9 +297,7 @@ def expect(what: str, value: object, wanted: Any) -> None:
         raise MistakeError(f"{what} returned {shown(value, 60)}; it is to return {name}")
 
 
-def machines(
-    installed: Registry, arch: Sequence[str], platforms: Sequence[str]
-) -> list[tuple[Architecture, Platform]]:
+def machines(installed: Registry, arch: Names, platforms: Names) -> list[tuple[Architecture, Platform]]:
     """Choose pairs of architecture and platform, in the order in which they were named.
 
     Args:
@@ -310,18 +309,19 @@ def machines(
     Raises:
         ShootdownError: a name is unknown, a file is wrong, or a named architecture has none of the platforms.
     """
+    arch, platforms = names("arch", arch), names("platforms", platforms)
     if any(map(is_file, platforms)):
         return [
             pair
-            for name in platforms
+            for platform in platforms
             for pair in (
-                [platform_of_file(installed, arch, name)]
-                if is_file(name)
-                else machines(installed, arch, [name])
+                [platform_of_file(installed, arch, platform)]
+                if is_file(platform)
+                else machines(installed, arch, [platform])
             )
         ]
     if platforms and (not arch or ALL in arch):
-        return [pair for name in platforms for pair in installed.machines(name)]
+        return [pair for platform in platforms for pair in installed.machines(platform)]
     if ALL in arch:
         owners = [one for one in installed.architectures().values() if installed.platforms(one.name)]
         if not owners:
@@ -331,9 +331,9 @@ def machines(
     chosen = [(owner, one) for owner in owners for one in _of(installed, owner, platforms)]
     for name in platforms:
         if name not in {one.name for _, one in chosen}:
-            names = {known for owner in owners for known in installed.platforms(owner.name)}
+            there = {known for owner in owners for known in installed.platforms(owner.name)}
             raise ShootdownError(
-                f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, names)}"
+                f"there is no platform {name!r} of {' or '.join(arch)}; {nearest(name, there)}"
             )
     return chosen
 

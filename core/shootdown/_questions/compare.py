@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shootdown._compilation.running import will_run_compiled
@@ -15,6 +15,7 @@ from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import begun, simulate
 from shootdown._questions.subjects import Subject, workload_named
 from shootdown._values.errors import ShootdownError
+from shootdown._values.given import Names, Numbers, Settings, names, numbers
 from shootdown._values.parameter import alternatives
 from shootdown._values.result import Result, Results
 from shootdown._values.series import newest_known
@@ -36,12 +37,12 @@ def headline_kernels() -> tuple[str, ...]:
 def compare(
     workload: Subject = HEADLINE_WORKLOAD,
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    kernels: Sequence[str] = (),
-    cpus: Sequence[int] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
+    cpus: Numbers = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
+    settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
 ) -> Results:
     """Run a workload on every combination and return a row for each, in the order of the arguments.
@@ -77,12 +78,12 @@ def compare(
 def cases(
     workload: Subject,
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    kernels: Sequence[str] = (),
-    cpus: Sequence[int] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
+    cpus: Numbers = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
+    settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
 ) -> list[Case[Workload]]:
     """Prepare all combinations, so that errors are raised before anything runs; see `compare`."""
@@ -96,7 +97,7 @@ def cases(
     asked = [
         question
         for pair in pairs
-        for kernel in kernels or headline_kernels()
+        for kernel in names("kernels", kernels) or headline_kernels()
         for values in ways
         for question in questions(
             program,
@@ -104,7 +105,7 @@ def cases(
             [kernel],
             parameters=values,
             settings=settings,
-            cpus=cpus or (None,),
+            cpus=numbers("cpus", cpus) or (None,),
             patch=applied,
         )
     ]

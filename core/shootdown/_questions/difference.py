@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,12 +15,15 @@ from shootdown._questions.explore import MOST_STATES
 from shootdown._questions.patching import PatchFile, read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
+from shootdown._values.displayed import Displayed
 from shootdown._values.errors import ShootdownError, with_line
+from shootdown._values.given import Names, Numbers, Settings, one_name, one_number, what_ifs
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.releases import changes_of, kernel_with, resolve
 from shootdown._values.result import Span
 from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import INCONCLUSIVE
+from shootdown._values.workload import Workload
 
 if TYPE_CHECKING:
     from shootdown._values.architecture import Architecture
@@ -128,7 +131,7 @@ class Tried:
 
 
 @attrs.frozen
-class Difference:
+class Difference(Displayed):
     """All that is different between two kernels.
 
     Args:
@@ -179,13 +182,13 @@ class Difference:
 def diff(
     before: str,
     after: str,
-    programs: Sequence[str | Program] = (),
+    programs: str | Program | Sequence[str | Program] = (),
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
+    arch: Names = (),
+    platforms: Names = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
-    cpus: int | None = None,
+    settings: Settings = (),
+    cpus: Numbers | None = None,
     patch: str | os.PathLike[str] | None = None,
     tried: Callable[[str], None] = lambda _: None,
 ) -> Difference:
@@ -207,14 +210,17 @@ def diff(
         ShootdownError: something is unknown, out of range or contradictory, or both names are of one release.
     """
     installed = registry()
+    before, after = one_name("before", before), one_name("after", after)
+    online = one_number("cpus", cpus)
+    named = [programs] if isinstance(programs, str | Workload | Scenario) else programs
     pairs = machines(installed, arch, platforms)
     architectures = list({_name(architecture): architecture for architecture, _ in pairs}.values())
     file = None if patch is None else read_patch(patch)
     sides = _Sides.of(before, after, file)
     for architecture in architectures:
         _check_names(sides, architecture)
-    given = settings if isinstance(settings, Mapping) else tuple(settings)
-    chosen: list[Program] = [program_named(one) if isinstance(one, str) else one for one in programs]
+    given = what_ifs(settings)
+    chosen: list[Program] = [program_named(one) if isinstance(one, str) else one for one in named]
     twice = [one.name for n, one in enumerate(chosen) if one.name in {other.name for other in chosen[:n]}]
     if twice:
         raise ShootdownError(f"{twice[0]} is named twice")
@@ -230,7 +236,7 @@ def diff(
             platform,
             parameters=sizes(one, parameters or {}),
             settings=given,
-            cpus=None if quick and isinstance(one, Scenario) else cpus,
+            cpus=None if quick and isinstance(one, Scenario) else online,
             patch=file,
             most_states=QUICK_STATES if quick else MOST_STATES,
             most_seconds=QUICK_SECONDS if quick else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
 from shootdown._questions.patching import read_patch, refuse_unreached, uncalled
 from shootdown._questions.subjects import Subject, is_program, program_explored
+from shootdown._values.displayed import Displayed
 from shootdown._values.errors import ShootdownError, nearest, shown
+from shootdown._values.given import Names, Settings, names
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
 from shootdown._values.sites import beginning, mistake
@@ -37,7 +39,7 @@ MOST_BYTES = 2 << 30
 
 
 @attrs.frozen
-class Verdict:
+class Verdict(Displayed):
     """The verdict of exploring one scenario on one machine.
 
     Args:
@@ -98,6 +100,10 @@ class Verdict:
         }
 
 
+class Verdicts(list[Verdict], Displayed):
+    """Verdicts in their order: a list, and a report for notebooks."""
+
+
 def scenario_named(name: Subject) -> Scenario:
     """Find a scenario by its name, read it from a Python file that defines `SCENARIO`, or read a program.
 
@@ -148,17 +154,17 @@ def _vetted(scenario: Scenario, what: str) -> Scenario:
 def explore(
     scenario: Subject | Scenario,
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    kernels: Sequence[str] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
+    settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
     states: int = MOST_STATES,
     memory: int = MOST_BYTES,
     soak: int | None = None,
     seed: int = 1,
-) -> list[Verdict]:
+) -> Verdicts:
     """Explore every interleaving of a scenario on every combination, and return a verdict for each.
 
     Args:
@@ -195,19 +201,19 @@ def explore(
         settings=settings,
         patch=patch,
     )
-    return [
+    return Verdicts(
         explore_case(case, most_states=states, most_bytes=memory, soak=walks, stories=True) for case in cases
-    ]
+    )
 
 
 def explorations(
     scenario: Subject | Scenario,
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    kernels: Sequence[str] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
+    settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
     reaches: bool = True,
 ) -> list[Case[Scenario]]:
@@ -233,7 +239,7 @@ def explorations(
     asked = questions(
         what,
         machines(installed, arch, platforms),
-        kernels or (newest_known(),),
+        names("kernels", kernels) or (newest_known(),),
         parameters=parameters,
         settings=settings,
         patch=None if patch is None else read_patch(patch),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,8 +14,10 @@ from shootdown._questions.case import machines
 from shootdown._questions.patching import read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
+from shootdown._values.displayed import Displayed
 from shootdown._values.errors import ShootdownError
 from shootdown._values.frames import Framed
+from shootdown._values.given import Names, Numbers, Settings, names, one_number, what_ifs
 from shootdown._values.releases import Doubt, changes_of
 from shootdown._values.series import newest_known
 from shootdown._values.timelines import MAINLINE, timeline, timelines
@@ -97,7 +99,7 @@ class Advice:
 
 
 @attrs.frozen
-class History(Framed):
+class History(Framed, Displayed):
     """What one program does on all releases.
 
     Args:
@@ -149,12 +151,12 @@ class History(Framed):
 def history(
     program: str | Program,
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    series: Iterable[str] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    series: Names = (),
     parameters: Mapping[str, Any] | None = None,
-    settings: Iterable[str] | Mapping[str, str] = (),
-    cpus: int | None = None,
+    settings: Settings = (),
+    cpus: Numbers | None = None,
     patch: str | os.PathLike[str] | None = None,
     verdict: bool = False,
     tried: Callable[[], None] = lambda: None,
@@ -182,9 +184,10 @@ def history(
             f"{what.name} is a workload, which is counted and has no verdict; "
             "`shootdown list scenarios` names what has one"
         )
-    names = timelines(series)
+    lines = timelines(names("series", series))
     installed = registry()
-    given = settings if isinstance(settings, Mapping) else tuple(settings)
+    online = one_number("cpus", cpus)
+    given = what_ifs(settings)
     file = None if patch is None else read_patch(patch)
     trials = [
         Trials(
@@ -193,7 +196,7 @@ def history(
             platform,
             parameters=sizes(what, parameters or {}),
             settings=given,
-            cpus=cpus,
+            cpus=online,
             patch=file,
             tried=tried,
         )
@@ -203,12 +206,12 @@ def history(
         each.case((*changes_of(newest_known(), each.architecture)[0], *each.patched)) for each in trials
     ]
     if file is not None:
-        refuse_unreached_by(trials, lambda each: _kernels(each, names))
+        refuse_unreached_by(trials, lambda each: _kernels(each, lines))
     rows: list[Span] = []
     advice: list[Advice] = []
     named: dict[str, Change] = {}
     for each in trials:
-        found = [_line(each, name) for name in names]
+        found = [_line(each, name) for name in lines]
         rows += [row for line in found for row in line]
         advice += _advice(each, found)
         for line in found:

@@ -16,6 +16,7 @@ from shootdown._questions.case import Case, expect
 from shootdown._questions.equal import key_of_runs
 from shootdown._questions.patching import uncalled
 from shootdown._values.errors import ShootdownError
+from shootdown._values.given import Settings, one_name, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
 from shootdown._values.result import COUNTS, TIMING_DECIDES, Result, Span
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from shootdown._values.workload import Workload
 
 
-def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
+def kernel(name: str, arch: str, settings: Settings = ()) -> Kernel:
     """Return the kernel of a release or proposal on an architecture, with what-ifs applied.
 
     Args:
@@ -42,8 +43,9 @@ def kernel(name: str, arch: str, settings: Iterable[str] = ()) -> Kernel:
     """
     from shootdown._plugins.registry import registry
 
-    architecture = registry().architecture(arch)
-    return set_kernel(resolve(name, architecture), parse_settings(settings), architecture)
+    architecture = registry().architecture(one_name("arch", arch))
+    given = parse_settings(what_ifs(settings))
+    return set_kernel(resolve(one_name("name", name), architecture), given, architecture)
 
 
 #: The number of runs of a case, for progress.

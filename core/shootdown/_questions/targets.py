@@ -22,6 +22,7 @@ from shootdown._questions.case import PATCH_GROUP, Case, Question, all_platforms
 from shootdown._questions.patching import read_patch, refuse_unreached
 from shootdown._questions.simulate import counts_of
 from shootdown._values.errors import ShootdownError
+from shootdown._values.given import Names, Settings, names, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
 from shootdown._values.patch import AppliedPatch
@@ -157,10 +158,10 @@ _CASE = Workload(
 
 def targets(
     *,
-    arch: Sequence[str] = (),
-    platforms: Sequence[str] = (),
-    kernels: Sequence[str] = (),
-    settings: Iterable[str] = (),
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
+    settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
 ) -> list[Target]:
     """Return the verdicts on unsharing for every platform of the architectures and each kernel.
@@ -175,7 +176,8 @@ def targets(
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
-    return [judge_cell(cell) for cell in cells(arch, platforms, kernels, settings, patch)]
+    asked = names("arch", arch), names("platforms", platforms), names("kernels", kernels)
+    return [judge_cell(cell) for cell in cells(*asked, what_ifs(settings), patch)]
 
 
 @attrs.frozen
@@ -199,7 +201,7 @@ def cells(
     arch: Sequence[str],
     platforms: Sequence[str],
     kernels: Sequence[str],
-    settings: Iterable[str],
+    settings: Iterable[str] | Mapping[str, str],
     patch: str | os.PathLike[str] | None = None,
 ) -> list[Cell]:
     """List the targets that `targets` judges; see there.

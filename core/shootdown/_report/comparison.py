@@ -11,6 +11,7 @@ from shootdown._report import flat
 from shootdown._report.first_of_all import first_of_all
 from shootdown._report.interrupted import who_was_interrupted
 from shootdown._report.naming import grouped, identity, name_of, named, sizes_vary, title
+from shootdown._report.row_times import AGAINST, against, firsts, lost, times_of
 from shootdown._report.text import SOFT_HYPHEN, Column, estimate, exact, lay_out, paragraph, widths
 from shootdown._values.result import COUNTS, Result
 
@@ -42,9 +43,6 @@ _MORE = {
 #: All headings, by count.
 HEADINGS = _COUNTS | _MORE
 
-#: The times, with their headings.
-_TIMES = {"elapsed_ns": "elapsed", "system_ns": "system", "lost_ns": "others lost"}
-
 #: The first to be left out where the table is too wide.
 _EXPENDABLE = ("unshared_tables", "hypercalls", "flush_ipis", "interrupted_cpus", "broadcast_invalidations")
 
@@ -66,12 +64,16 @@ _NO_WIDTH = 100_000
 
 @attrs.frozen
 class _Shape:
-    """How compact a table is: times beside or below each other, headings hyphenated, counts left out."""
+    """How compact a table is: times beside or below each other, headings hyphenated, counts left out.
+
+    `against` is whether a column compares each row's time with that of the first.
+    """
 
     stacked: bool
     hyphenate: bool
     without: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    against: bool = False
 
 
 def comparison(
@@ -155,7 +157,7 @@ def parts(
     """
     notes = _Footnotes()
     marks = [notes.marks(row) for row in rows]
-    columns, cells = _table(rows, marks, _Shape(False, False), shown_always, _NO_WIDTH)
+    columns, cells = _table(rows, marks, _Shape(False, False, against=True), shown_always, _NO_WIDTH)
     legend = (
         _legend(rows, columns, _Shape(False, False), _NO_WIDTH) if any(row.supported for row in rows) else ()
     )
@@ -238,6 +240,10 @@ def _fitting(
         fits, columns, cells = attempt(shape)
         if not fits:
             continue
+        beside = attrs.evolve(shape, against=True)
+        fits, wider_columns, wider_cells = attempt(beside)
+        if fits:
+            shape, columns, cells = beside, wider_columns, wider_cells
         for name in () if shape.hyphenate else _MORE:
             bigger = attrs.evolve(shape, more=(*shape.more, name))
             more_fits, more_columns, more_cells = attempt(bigger, shrink=False)
@@ -262,9 +268,12 @@ def _table(
     columns = [Column(heading, wraps=wraps) for _, heading, wraps in identity(rows)]
     columns += [Column(headings[name], right=True) for name in counts]
     if supported:
-        times = _times(supported)
+        times = times_of(supported)
         headings_of = [" / ".join(times.values())] if shape.stacked else list(times.values())
         columns += [Column(heading, right=True) for heading in headings_of]
+    compared = firsts(supported) if shape.against else {}
+    if compared:
+        columns.append(Column(AGAINST, right=True))
     cells: list[Sequence[str] | str] = []
     group = None
     refused: list[tuple[str, object]] = []  # consecutive rows that are not supported for the same reason
@@ -286,22 +295,9 @@ def _table(
         own[0] += mark
         own += [_count(row, name, short=shape.hyphenate) for name in counts]
         spans = [estimate(row.times[name]) for name in times]
-        cells.append([*own, "\n".join(spans)] if shape.stacked else [*own, *spans])
+        line = [*own, "\n".join(spans)] if shape.stacked else [*own, *spans]
+        cells.append([*line, against(row, compared[row.arch, row.platform])] if compared else line)
     return columns, cells
-
-
-def _times(rows: Sequence[Result]) -> dict[str, str]:
-    """Return the times that a table shows, with their headings: what others lost only if anybody lost something."""
-    return {
-        name: heading
-        for name, heading in _TIMES.items()
-        if name != "lost_ns" or any(_lost(row) for row in rows)
-    }
-
-
-def _lost(row: Result) -> bool:
-    """Whether CPUs other than a call's sender lost time."""
-    return "lost_ns" in row.times and row.times["lost_ns"].high > 0
 
 
 def _refusal(row: Result) -> str:
@@ -335,7 +331,7 @@ def _certainty(rows: Sequence[Result]) -> str:
 
 def _system(rows: Sequence[Result]) -> str:
     """Return what system time and lost time are, if anybody lost something."""
-    if not any(_lost(row) for row in rows):
+    if not any(lost(row) for row in rows):
         return ""
     return (
         " System includes handlers on CPUs that are hit; others lost: those handlers, and what broadcasts take from "
@@ -346,7 +342,7 @@ def _system(rows: Sequence[Result]) -> str:
 def _legend(rows: Sequence[Result], columns: Sequence[Column], shape: _Shape, width: int) -> list[str]:
     shown = {column.heading for column in columns}
     supported = [row for row in rows if row.supported]
-    order = f", {' above '.join(_times(supported).values())}" if shape.stacked and supported else ""
+    order = f", {' above '.join(times_of(supported).values())}" if shape.stacked and supported else ""
     lines = paragraph(
         f"{_certainty(rows)} Times (~) are estimates: likely (80 % interval){order}.{_system(rows)}", width
     )
@@ -366,7 +362,7 @@ def _cards(rows: Sequence[Result], width: int) -> list[str]:
         *(f"{name} {exact(row.counts[name])}" for name in _COUNTS if row.counts.get(name)),
         f"elapsed {estimate(row.times['elapsed_ns'])}",
         f"system {estimate(row.times['system_ns'])}",
-        *([f"others lost {estimate(row.times['lost_ns'])}"] if _lost(row) else []),
+        *([f"others lost {estimate(row.times['lost_ns'])}"] if lost(row) else []),
     ]
     for row in rows:
         lines.append(f"{row.arch} {row.platform} {row.kernel} {row.cpus} CPUs")

@@ -30,28 +30,15 @@ _SHORT = 22
 #: What a page may load: nothing but what it has itself.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2129; --soft: #565f6b; --paper: #ffffff; --card: #f5f6f8;
+#: Colours, as a page of a light and of a dark theme has them.
+LIGHT = """--ink: #1d2129; --soft: #565f6b; --paper: #ffffff; --card: #f5f6f8;
   --rule: #d7dbe0; --bad: #b3261e; --bad-paper: #fdecea; --good: #1b6e3c; --good-paper: #e9f5ee;
-  --change: #2a5db0; --agent: #7a4f00; --bar: #0072b2; --bar-part: #d55e00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --soft: #a3adba; --paper: #14171c; --card: #1e2229;
+  --change: #2a5db0; --agent: #7a4f00; --bar: #0072b2; --bar-part: #d55e00;"""
+DARK = """--ink: #e4e7eb; --soft: #a3adba; --paper: #14171c; --card: #1e2229;
   --rule: #363c46; --bad: #ff8a80; --bad-paper: #3a1f1e; --good: #7bd39b; --good-paper: #1b2f23; --change: #8fb8ff;
-  --agent: #e3b567; --bar: #56b4e9; --bar-part: #e69f00; } }
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 78rem; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 2px solid var(--rule);
-  overflow-wrap: anywhere; }
-h3 { font-size: 1rem; margin: 1.75rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 62rem; overflow-wrap: anywhere; }
-a { color: var(--change); }
-:focus-visible { outline: 3px solid var(--change); outline-offset: 2px; }
-.skip { position: absolute; left: -100rem; } .skip:focus { left: 1rem; top: .5rem; background: var(--paper); }
-code, pre { font: .9em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
-pre { background: var(--card); padding: .7rem .9rem; border-radius: 6px; white-space: pre-wrap;
-  overflow-wrap: anywhere; user-select: all; }
+  --agent: #e3b567; --bar: #56b4e9; --bar-part: #e69f00;"""
+#: The looks of blocks, which notebooks have too.
+PARTS = """
 .question { color: var(--soft); font-size: 1.05rem; }
 .answer { font-size: 1.2rem; line-height: 1.4; font-weight: 600; border-left: 5px solid var(--change);
   padding: .2rem .9rem; }
@@ -78,18 +65,37 @@ figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .9em; }
   print-color-adjust: exact; -webkit-print-color-adjust: exact; overflow: hidden; }
 .bars .part { background: repeating-linear-gradient(45deg, var(--bar-part) 0 5px, var(--paper) 5px 7px); }
 .bars .track { flex: 1; }
-@media (max-width: 40rem) { main { padding: 1rem .8rem 3rem; } h1 { font-size: 1.25rem; }
-  .answer { font-size: 1.05rem; } .bars { grid-template-columns: 1fr; gap: .1rem; }
-  .bars .many { margin-bottom: .6rem; }
-  .plain th, .plain td { padding: .25rem .45rem; font-size: .9em; } }
-@media print { :root { color-scheme: light; --ink: #000; --soft: #333; --paper: #fff; --card: #f2f2f2; --rule: #999;
-    --bad: #8a1c15; --bad-paper: #fff; --good: #0d4d27; --good-paper: #fff; --change: #123f85; --agent: #5c3b00; }
-  body { font-size: 10pt; } main { max-width: none; padding: 0; } .skip { display: none; }
-  h2, h3 { break-after: avoid; } tr, figure, .bars > *, pre { break-inside: avoid; }
-  thead { display: table-header-group; }
-  .plain { font-size: 8pt; } .plain th, .plain td { padding: .12rem .25rem; white-space: normal !important; }
-  .scroll, .picture { overflow: visible; border: 0; } .picture svg { min-width: 0; } h2 { break-before: auto; }
-  a { color: inherit; } @page { margin: 1.5cm; } }
+"""
+STYLE = f"""
+:root {{ color-scheme: light dark; {LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {DARK} }} }}
+* {{ box-sizing: border-box; }}
+html {{ -webkit-text-size-adjust: 100%; }}
+body {{ margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
+main {{ margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 78rem; }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; overflow-wrap: anywhere; }}
+h2 {{ font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 2px solid var(--rule);
+  overflow-wrap: anywhere; }}
+h3 {{ font-size: 1rem; margin: 1.75rem 0 .4rem; }}
+p {{ margin: .4rem 0; max-width: 62rem; overflow-wrap: anywhere; }}
+a {{ color: var(--change); }}
+:focus-visible {{ outline: 3px solid var(--change); outline-offset: 2px; }}
+.skip {{ position: absolute; left: -100rem; }} .skip:focus {{ left: 1rem; top: .5rem; background: var(--paper); }}
+code, pre {{ font: .9em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }}
+pre {{ background: var(--card); padding: .7rem .9rem; border-radius: 6px; white-space: pre-wrap;
+  overflow-wrap: anywhere; user-select: all; }}
+{PARTS}@media (max-width: 40rem) {{ main {{ padding: 1rem .8rem 3rem; }} h1 {{ font-size: 1.25rem; }}
+  .answer {{ font-size: 1.05rem; }} .bars {{ grid-template-columns: 1fr; gap: .1rem; }}
+  .bars .many {{ margin-bottom: .6rem; }}
+  .plain th, .plain td {{ padding: .25rem .45rem; font-size: .9em; }} }}
+@media print {{ :root {{ color-scheme: light; --ink: #000; --soft: #333; --paper: #fff; --card: #f2f2f2; --rule: #999;
+    --bad: #8a1c15; --bad-paper: #fff; --good: #0d4d27; --good-paper: #fff; --change: #123f85; --agent: #5c3b00; }}
+  body {{ font-size: 10pt; }} main {{ max-width: none; padding: 0; }} .skip {{ display: none; }}
+  h2, h3 {{ break-after: avoid; }} tr, figure, .bars > *, pre {{ break-inside: avoid; }}
+  thead {{ display: table-header-group; }}
+  .plain {{ font-size: 8pt; }} .plain th, .plain td {{ padding: .12rem .25rem; white-space: normal !important; }}
+  .scroll, .picture {{ overflow: visible; border: 0; }} .picture svg {{ min-width: 0; }} h2 {{ break-before: auto; }}
+  a {{ color: inherit; }} @page {{ margin: 1.5cm; }} }}
 """
 
 

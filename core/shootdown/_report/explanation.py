@@ -18,6 +18,7 @@ from shootdown._report.stale import Story, stale_lines, story
 from shootdown._report.text import GAP, Column, about, exact, lay_out, paragraph, widths
 from shootdown._report.timeline import Event, timeline
 from shootdown._timed.run import Run, run_machine
+from shootdown._values.displayed import Displayed
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
 
@@ -37,7 +38,7 @@ _DONE = {
 
 
 @attrs.frozen(eq=False)
-class Explanation:
+class Explanation(Displayed):
     """One run, and everything that explains it.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from shootdown._values.displayed import Displayed
 from shootdown._values.frames import Framed
 
 #: The version of the JSON that results are written as.
@@ -82,7 +83,7 @@ def eighty_percent(drawn: Sequence[float]) -> tuple[float, float]:
 
 
 @attrs.frozen
-class Result:
+class Result(Displayed):
     """One workload on one kernel and platform: counts, times and remarks.
 
     Args:
@@ -165,7 +166,7 @@ class Result:
         return cls(**{**values, "times": times, "remarks": tuple(row["remarks"])})
 
 
-class Results(list[Result], Framed):
+class Results(list[Result], Framed, Displayed):
     """Rows in their order: a list, and a table for pandas and pyarrow."""
 
     def _framed(self) -> Iterator[dict[str, Any]]:
