@@ -186,3 +186,18 @@ def test_the_mistake_that_a_page_shows_is_told_in_its_words(
     monkeypatch.chdir(tmp_path)
     assert run(words) == 2
     assert " ".join(capsys.readouterr().err.split()) in " ".join((ROOT / "docs" / page).read_text().split())
+
+
+def test_every_page_is_within_two_steps_of_the_readme() -> None:
+    def pages_linked(page: Path) -> set[Path]:
+        found = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+        there = {(page.parent / target).resolve() for target in found if "://" not in target}
+        # A folder stands for its pages: a browser lists them.
+        inside = {child for folder in there if folder.is_dir() for child in folder.glob("*.md")}
+        return {path for path in there | inside if path.suffix == ".md" and path.is_file()}
+
+    first = pages_linked(ROOT / "README.md")
+    second = {page for one in first for page in pages_linked(one)}
+    everything = {path.resolve() for path in (ROOT / "docs").rglob("*.md")}
+    missing = {str(page.relative_to(ROOT)) for page in everything - first - second}
+    assert not missing

@@ -43,6 +43,7 @@ COMMANDS = {
     "list": "List what there is to choose from.",
     "warm": "Compile all kernels ahead, once for all later runs.",
     "new": "Write a plugin of your own, to be edited.",
+    "completion": "Print what a shell needs to complete commands.",
     "plugins": "List the plugins that are loaded, and why others are not.",
     "check": "Check a plugin: what every architecture must hold to.",
 }
@@ -68,6 +69,9 @@ What does another way to flush give?
 What can I choose?            shootdown list; shootdown list workloads NAME
 All commands, and one's help  shootdown --help; shootdown COMMAND --help"""
 
+#: The environment variable through which a shell asks what may follow.
+COMPLETE = "_SHOOTDOWN_COMPLETE"
+
 ASKED_FOR_TRACEBACK = "SHOOTDOWN_TRACEBACK"
 """The environment variable that shows the traceback of a plugin's error."""
 
@@ -87,6 +91,8 @@ def main() -> NoReturn:
     # Modules and programs live as long as the process: collecting them again and again takes a tenth of start-up.
     gc.set_threshold(100_000, 50, 100)
     _open_what_is_closed()
+    if COMPLETE in os.environ:
+        sys.exit(_complete(os.environ[COMPLETE]))
     _keep_stdout()
     with contextlib.suppress(ValueError):  # not the main thread: nobody presses Ctrl-C here
         signal.signal(signal.SIGINT, _interrupt)
@@ -138,6 +144,21 @@ def run(arguments: Sequence[str]) -> int:
         if files := sys.modules.get("shootdown._plugins.files"):
             files.give(())  # `--plugin` is for one command line
     return 0
+
+
+def frame() -> click.Group:
+    """Return the group of commands."""
+    return _frame
+
+
+def _complete(instruction: str) -> int:
+    """Answer a shell that asks what may follow; a command that doesn't exist has nothing."""
+    from click.shell_completion import shell_complete
+
+    try:
+        return shell_complete(_frame, {}, "shootdown", COMPLETE, instruction)
+    except (ShootdownError, click.ClickException):
+        return 0
 
 
 class _Frame(click.Group):

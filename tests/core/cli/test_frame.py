@@ -389,3 +389,27 @@ def test_asking_for_what_a_broken_plugin_would_provide_says_so_in_a_few_lines(
         "  not loaded: riscv (shootdown-riscv 9.9): ModuleNotFoundError: No module named 'nowhere_at_all'"
     )
     assert len(lines) <= 10
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_a_shell_needs_to_complete_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _cli.run(["completion", shell]) == 0
+    assert f"{_cli.COMPLETE}={shell}_complete" in capsys.readouterr().out
+
+
+def test_commands_and_options_are_completed_and_what_is_no_command_has_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(words: str, at: int) -> str:
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(at))
+        monkeypatch.setenv(_cli.COMPLETE, "bash_complete")
+        monkeypatch.setattr("sys.argv", ["shootdown"])
+        with pytest.raises(SystemExit) as end:
+            _cli.main()
+        assert end.value.code == 0
+        return capsys.readouterr().out
+
+    assert "plain,compare" in asked("shootdown comp", 1)
+    assert "plain,--kernel" in asked("shootdown compare --ker", 2)
+    assert asked("shootdown nothing --ker", 2) == ""
