@@ -71,7 +71,8 @@ def test_a_refused_plugin_is_a_finding(shell: Shell, plug: Plug) -> None:
     (finding,) = json.loads(done.stdout)["findings"]
     assert done.returncode == 1
     assert finding["statement"] == "0.1"
-    assert "not loaded: toy (shootdown-toy 9.9): architecture 'toy': lower is an int" in finding["message"]
+    assert "not loaded: toy (shootdown-toy 9.9): " in finding["message"]
+    assert "architecture 'toy': lower is an int, not a function" in finding["message"]
 
 
 def test_an_unknown_name_is_bad_input(shell: Shell) -> None:
