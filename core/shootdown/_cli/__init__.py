@@ -25,6 +25,7 @@ COMMANDS = {
     "explore": "Explore every interleaving: can it go wrong, and how?",
     "hunt": "Hunt for bugs with programs that nobody wrote.",
     "sweep": "Run a grid or a sample of points, and write a table.",
+    "sensitivity": "Say which cost or parameter decides an answer.",
     "gate": "Check programs against limits, for continuous integration.",
     "matrix": "Tabulate the verdicts over kernels and platforms.",
     "history": "Find since when a program does what it does, and why.",

@@ -43,6 +43,7 @@ LINES = [
     "replay tests/outputs/inputs/recorded/trace.txt",
     "gate docs/examples/gates/hugetlb.toml",
     "sweep docs/examples/sweeps/tables.toml --check",
+    "sensitivity hugetlb-munmap --arch x86 --kernel 7.0 --cpus 2 --of sync_ipis --vary tables=1..4 --samples 2",
     "check x86 --statement 1.1",
 ]
 
