@@ -135,9 +135,8 @@ class Arm64Lowering(Lowering):
 
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_pmd_tlb_range()`: a stride of a huge page, walk-cache entries too."""
-        pages = 1 << (self.geometry.pmd_shift - self.geometry.page_shift)
-        asm.request(g, cleared=o.CLEARED_PMDS, hi=pages, text="one stride of a huge page")
-        self._flush_range(asm, g, leaf_only=False)
+        asm.copy_range(g, cleared=o.CLEARED_PMDS, text="one stride of a huge page")
+        self._flush_range(asm, _SCRATCH, leaf_only=False)
 
     def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_hugetlb_tlb_range()`: strides of huge pages, walk-cache entries too."""

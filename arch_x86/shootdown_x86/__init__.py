@@ -14,7 +14,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
     from shootdown_x86._here import CPUINFO
-    from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, X86Kernel, configure
+    from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, EXPECTED, X86Kernel, configure
     from shootdown_x86._measured import MEASURED
     from shootdown_x86._platforms import FLUSH_WAYS, PLATFORMS
     from shootdown_x86._recorded import RECORDED
@@ -39,6 +39,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             preempting_hosts=("kvm",),
+            expected=EXPECTED,
             memory_model="tso",
             pte_clear="xchg",  # native_ptep_get_and_clear(), arch/x86/include/asm/pgtable_64.h, on SMP
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from shootdown import Change, Kernel, switch
+from shootdown import Change, Expected, Kernel, switch
 from shootdown.porting import SKIP_REDUNDANT_SYNC, Contradiction
 
 
@@ -330,3 +330,13 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     ),
 )
 """Settings that cannot both hold on x86."""
+
+EXPECTED: tuple[Expected, ...] = (
+    Expected(
+        ("5.3",),
+        "3ef938c35035 (CVE-2025-22045): flush_tlb_range() left lazy CPUs out, although a page table is withdrawn",
+        about="flush_collapsed_pmd",
+        when=lambda kernel, platform: not kernel.arch.flush_range_frees_tables,
+    ),
+)
+"""What the compliance suite finds on real x86 kernels."""

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from shootdown._traces.simulation import TraceResult, simulate_trace
     from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
     from shootdown._values.changes import Change
+    from shootdown._values.expected import Expected
     from shootdown._values.kernel import Kernel, switch
     from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
@@ -100,6 +101,7 @@ _HOMES = {
     "Costs": "_values.platform",
     "Difference": "_questions.difference",
     "Explanation": "_report.explanation",
+    "Expected": "_values.expected",
     "Geometry": "_values.architecture",
     "History": "_questions.history",
     "Kernel": "_values.kernel",
@@ -144,6 +146,7 @@ __all__ = [
     "Cost",
     "Costs",
     "Difference",
+    "Expected",
     "Explanation",
     "Geometry",
     "History",

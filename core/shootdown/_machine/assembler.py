@@ -626,7 +626,8 @@ class Assembler(Builders):
         for what, number, least in (("ceiling", ceiling, -1), ("pages", pages, 0), ("stride", stride, 0)):
             if isinstance(number, bool) or not isinstance(number, int) or number < least:
                 raise mistake(f"begin_flush(): {what} is {number!r:.40}: a whole number from {least} on")
-        if stride not in (0, o.BASE_STRIDES, o.PMD_STRIDES, o.PAIR_STRIDES):
+        page_of_huge = o.BASE_STRIDES | o.PMD_STRIDES  # one address, whatever the size of the page there
+        if stride not in (0, o.BASE_STRIDES, o.PMD_STRIDES, o.PAIR_STRIDES, page_of_huge):
             raise mistake(
                 f"begin_flush(): stride is {stride}: one of ops.BASE_STRIDES, PMD_STRIDES and PAIR_STRIDES, or 0 for "
                 "that of the level that was cleared"

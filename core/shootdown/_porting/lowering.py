@@ -166,6 +166,11 @@ class PlainLowering(Lowering):
         return "everything of the mm"
 
     @property
+    def tracked(self) -> bool:
+        """Whether CPUs that a flush by IPI leaves out catch up when they switch, as by tlb_gen on x86."""
+        return False
+
+    @property
     def native_way(self) -> str:
         """How kernel and platform reach other CPUs: `ipi`, `broadcast` or `hypercall`."""
         return "ipi"
@@ -262,15 +267,21 @@ class PlainLowering(Lowering):
             self.begin(asm, g, everything=everything, stride=stride)
             self.broadcast(asm)
             return
+        # A CPU that loads the mm between the two has to be a target, or behind.
+        begins_first = self.tracked and self.way == "ipi"
+        if begins_first:
+            self.begin(asm, g, everything=everything, stride=stride)
         asm.target_mm_cpumask()
         with asm.if_targets() as others:
             if self.way == "hypercall":
                 self.call_below(asm, g, everything=everything, stride=stride)
             else:
-                self.begin(asm, g, everything=everything, stride=stride)
+                if not begins_first:
+                    self.begin(asm, g, everything=everything, stride=stride)
                 self.interrupt(asm)
             others.otherwise()
-            self.begin(asm, g, everything=everything, stride=stride)
+            if not begins_first:
+                self.begin(asm, g, everything=everything, stride=stride)
             with asm.if_in_mm_cpumask():
                 self.invalidate_here(asm)
             asm.cancel(text="no other CPU")
@@ -307,7 +318,7 @@ class PlainLowering(Lowering):
             g,
             ceiling=ceiling,
             rounded=True,
-            tracked=False,
+            tracked=self.tracked and self.way == "ipi",
             stride=stride,
             text=self.everything_in_words
             if ceiling == EVERYTHING

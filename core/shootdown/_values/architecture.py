@@ -10,6 +10,7 @@ import attrs
 
 from shootdown._values.checked import UNCHECKED, Between, checked
 from shootdown._values.emulation import Emulation
+from shootdown._values.expected import Expected
 from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
 from shootdown._values.kernel import Kernel, NoSwitches
 from shootdown._values.platform import Platform
@@ -364,6 +365,7 @@ class Architecture:
             is forced that needs no such host.
         instructions: the instructions that its flushes count, by the names that results show: where the manual has
             each.
+        expected: defects of its real kernels and machines that `shootdown check` finds; see `Expected`.
         called: the alias that the user typed, set by the registry if `aliases_imply` has it.
         first: the first release series that has the architecture, such as `5.19`; empty where 5.10 has it. A row of an
             earlier kernel says so, and neither `configure` nor `lower` is called for it.
@@ -391,6 +393,7 @@ class Architecture:
     flush_ways: tuple[FlushWay, ...] = UNLISTED_WAYS
     preempting_hosts: tuple[str, ...] = UNLISTED_PREEMPTING_HOSTS
     instructions: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    expected: tuple[Expected, ...] = ()
     called: str = ""
     first: str = ""
 

@@ -13,7 +13,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
     from shootdown_riscv._here import CPUINFO
-    from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, RiscvKernel, configure
+    from shootdown_riscv._kernel import CHANGES, CONTRADICTIONS, EXPECTED, RiscvKernel, configure
     from shootdown_riscv._measured import MEASURED
     from shootdown_riscv._platforms import FLUSH_WAYS, INSTRUCTIONS, PLATFORMS
     from shootdown_riscv._recorded import RECORDED
@@ -37,5 +37,6 @@ def shootdown_architectures() -> Sequence[Architecture]:
             flush_ways=FLUSH_WAYS,
             instructions=INSTRUCTIONS,
             preempting_hosts=(),
+            expected=EXPECTED,
         )
     ]

@@ -94,7 +94,7 @@ class RiscvLowering(PlainLowering):
         A kernel that defers flushes to the next switch interrupts the CPUs that have the mm loaded, as if the others
         had left its mm_cpumask.
         """
-        stays = self.uses_asids and self._own.asid_keeps_cpumask and not self._defers
+        stays = self.uses_asids and self._own.asid_keeps_cpumask and not self.tracked
         return mm_rules(1 << self._cpu.asid_bits if self.uses_asids else 1, clear_on_switch=not stays)
 
     @property
@@ -132,7 +132,8 @@ class RiscvLowering(PlainLowering):
         return 32 if self.kernel.va_bits == 32 else 64
 
     @property
-    def _defers(self) -> bool:
+    def tracked(self) -> bool:
+        """Whether a CPU that has another mm loaded flushes when it switches; it is told before it is left out."""
         return self._own.defer_flush_to_switch and self.way == "ipi"
 
     def no_pmd_sharing(self) -> str | None:
@@ -250,7 +251,7 @@ class RiscvLowering(PlainLowering):
             g,
             ceiling=ceiling,
             rounded=True,
-            tracked=self._defers,
+            tracked=self.tracked,
             stride=stride,
             everything=everything,
             text="by address, or all of the ASID" if ceiling else "all of the ASID",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown import Change, Kernel, switch
+from shootdown import Change, Expected, Kernel, switch
 from shootdown.porting import Contradiction
 
 _REVIEW = "the stable review 6.6.17-rc1 of 2024-02-13"
@@ -309,6 +309,21 @@ CHANGES: tuple[Change, ...] = (
     ),
 )
 """The changes of arch/riscv, in the order of their mainline releases; proposals last."""
+
+EXPECTED = (
+    Expected(
+        ("6.1", "6.2"),
+        "82dd33fde026: a CPU that left an mm kept its entries of the ASID, and no flush reached them",
+        when=lambda kernel, platform: not kernel.arch.asid_keeps_cpumask,
+    ),
+    Expected(
+        ("5.1", "5.2", "5.3", "6.1", "6.2"),
+        "nested gathers set fullmm too: it needs its series' fix of that (20231228084642.1765-3-jszhang@kernel.org)",
+        about="tlb_flush",
+        when=lambda kernel, platform: kernel.arch.exit_skips_flush,
+    ),
+)
+"""What the compliance suite finds on real kernels and proposals of arch/riscv."""
 
 
 def configure(kernel: Kernel) -> Kernel:

@@ -1,0 +1,62 @@
+"""Who is there when a flush is carried out: CPUs that run the mm, idle with it, left it, or never had it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shootdown._compliance.stage import OTHER, Stage
+
+
+def threads(stage: Stage) -> None:
+    """A process whose threads are everywhere: running, idle, switched away, preempted."""
+    stage.thread()
+    stage.runs(0, "the CPU that flushes")
+    stage.runs(1, "a CPU that runs another thread")
+    stage.idles(2, "an idle CPU that has the mm loaded lazily")
+    stage.away(3, "a CPU that ran the mm and runs another one now")
+    if stage.flush.preempts:
+        stage.preempted(4, "a preempted vCPU")
+    stage.runs(5, "a CPU that never ran the mm", OTHER)
+
+
+def alone(stage: Stage) -> None:
+    """A process of one thread that never moved."""
+    stage.runs(0, "the CPU that flushes")
+    stage.runs(5, "a CPU that never ran the mm", OTHER)
+
+
+def moved(stage: Stage) -> None:
+    """A process of one thread that ran on other CPUs before."""
+    stage.idles(2, "an idle CPU that has the mm loaded lazily")
+    stage.away(3, "a CPU that ran the mm and runs another one now")
+    stage.runs(0, "the CPU that flushes")
+
+
+def stranger(stage: Stage) -> None:
+    """A kernel thread flushes an mm that other CPUs run, on a CPU that ran it before."""
+    stage.thread()
+    stage.stranger()
+    stage.away(0, "the CPU that flushes, which runs another mm")
+    stage.runs(1, "a CPU that runs the mm")
+    stage.idles(2, "an idle CPU that has the mm loaded lazily")
+    stage.away(3, "a CPU that ran the mm and runs another one now")
+
+
+def nobody(stage: Stage) -> None:
+    """A kernel thread flushes an mm that no CPU runs now: its thread sleeps."""
+    stage.thread()
+    stage.stranger()
+    stage.runs(0, "the CPU that flushes", OTHER)
+    stage.idles(2, "an idle CPU that has the mm loaded lazily")
+    stage.away(3, "a CPU that ran the mm and runs another one now")
+
+
+#: The casts, each with its name in messages.
+SCENES: dict[Callable[[Stage], None], str] = {
+    threads: "with threads everywhere",
+    alone: "with a single thread that never moved",
+    moved: "with a single thread that moved",
+    stranger: "by a kernel thread, for an mm that runs elsewhere",
+    nobody: "by a kernel thread, for an mm that runs nowhere",
+}
+CASTS = tuple(SCENES)

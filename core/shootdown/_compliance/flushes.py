@@ -1,0 +1,179 @@
+"""Section 4: the steps of each kind of flush, on every kernel and platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from shootdown._compliance import capabilities
+from shootdown._compliance.casts import CASTS
+from shootdown._compliance.lowered import Machine, flushes, machines
+from shootdown._compliance.protocol import mistakes
+from shootdown._compliance.stage import Stage, StuckError
+from shootdown._compliance.statement import Finding, Said, Statement, Tried
+from shootdown._compliance.subject import Subject
+from shootdown._machine import ops as o
+from shootdown._values.platform import COST_NAMES
+
+#: Names of instructions, as tables show them.
+_NAME = re.compile(r"[a-z][a-z0-9_.]*")
+#: The costs that a call is charged with.
+_OF_CALLS = {
+    o.CALL_FLUSH: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
+    o.CALL_INVALIDATE: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
+    o.CALL_LEAVE: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
+    o.CALL_TRANSITION: ("ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"),
+    o.CALL_BROADCAST: ("broadcast_ns", "completion_ns"),
+    o.CALL_HYPERCALL: ("hypercall_ns",),
+}
+
+
+def _all_can_be_written(subject: Subject) -> Iterator[Said]:
+    different, count = machines(subject)
+    failed: dict[tuple[str, str], list[Machine]] = {}
+    for machine in different:
+        for pair in machine.failed:
+            failed.setdefault(pair, []).append(machine)
+    for (name, why), who in failed.items():
+        more = f" and {len(who) - 1} more that differ" if len(who) > 1 else ""
+        yield Finding(f"{subject.plugin}: {who[0].where}{more}: {name}: {why}")
+    yield Tried(count, "kernels on platforms")
+    yield Tried(sum(len(machine.flushes) for machine in different), "flushes that differ in a step")
+
+
+def _of(about: str, subject: Subject) -> Iterator[Said]:
+    """Follow the paths of all flushes, and yield the mistakes of one kind."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    count = 0
+    for machine in machines(subject)[0]:
+        for flush in machine.flushes:
+            count += 1
+            for mistake in mistakes(flush):
+                if mistake.about == about:
+                    seen.setdefault((flush.request.name, mistake.text), []).append(machine.where)
+    yield from _told(subject, seen)
+    yield Tried(count, "flushes, along every path")
+
+
+def _told(subject: Subject, seen: dict[tuple[str, str], list[str]]) -> Iterator[Finding]:
+    """Yield a finding for each mistake, with the flushes that have it together."""
+    by_text: dict[str, dict[str, str]] = {}
+    for (name, text), there in seen.items():
+        by_text.setdefault(text, {})[name] = there[0]
+    for text, names in by_text.items():
+        (kind, where), *rest = names.items()
+        more = f" and {len(rest)} more kinds of flush" if rest else ""
+        yield Finding(f"{subject.plugin}: {where}: {kind}{more}: {text}")
+
+
+def _steps_are_in_order(subject: Subject) -> Iterator[Said]:
+    yield from _of("order", subject)
+
+
+def _locks_balance(subject: Subject) -> Iterator[Said]:
+    yield from _of("locks", subject)
+
+
+def _each_ends(subject: Subject) -> Iterator[Said]:
+    seen: dict[tuple[str, str], list[str]] = {}
+    count = 0
+    for flush in flushes(subject):
+        for cast in CASTS:
+            stage = Stage(flush, cast)
+            lo, hi = stage.range_of(1)
+            stage.begin(lo, hi, [], set())
+            count += 1
+            try:
+                stage.run()
+            except StuckError as why:
+                seen.setdefault((flush.request.name, str(why)), []).append(flush.where)
+    yield from _told(subject, seen)
+    yield Tried(count, "runs of a flush")
+
+
+def _what_is_counted_is_known(subject: Subject) -> Iterator[Said]:
+    yield from _of("counts", subject)
+    names: dict[str, str] = {}
+    costs: dict[tuple[str, str, str], None] = {}
+    for machine in machines(subject)[0]:
+        for flush in machine.flushes:
+            for name in flush.code.instructions:
+                names.setdefault(name, machine.where)
+            if not machine.native:
+                continue
+            for name in _charged(flush.rows(), flush.code.cost.tolist()):
+                if getattr(machine.platform.costs, name).high == 0:
+                    costs[machine.platform.name, name, flush.request.name] = None
+    for name, first in names.items():
+        if not _NAME.fullmatch(name):
+            yield Finding(
+                f"{subject.plugin}: {first}: an instruction is called {name!r}: results list it, so name it in lower "
+                "case, digits and underscores, such as tlbi_vae1is"
+            )
+    for platform, name, kind in costs:
+        yield Finding(
+            f"{subject.plugin}: platform {platform}: {kind} is charged {name}, which is 0: give the platform a cost "
+            "with its source"
+        )
+    yield Tried(len(names), "names of instructions")
+
+
+def _charged(rows: Iterable[list[int]], own: Iterable[int]) -> set[str]:
+    """Name the costs that the steps of a flush are charged with."""
+    found = {COST_NAMES[cost] for cost in own if 0 <= cost < len(COST_NAMES)}
+    for row in rows:
+        if row[0] == o.SEND:
+            found.update(_OF_CALLS.get(row[1], ()))
+        elif row[0] == o.FLUSH_SELF:
+            found.update(("full_flush_ns", "page_flush_ns"))
+    return found
+
+
+STATEMENTS = (
+    Statement(
+        "4.1",
+        "Every kind of flush can be written for every kernel and platform",
+        "mm/ asks for each of them; one that is missing or raises is found by whoever runs the first workload that "
+        "needs it.",
+        "Define the method that the message names, or look at what it raises there.",
+        _all_can_be_written,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "4.2",
+        "On every path a flush begins, chooses targets, sends, and waits, in this order, and ends",
+        "A call that nobody waits for, or that is sent before the range is set, counts plausible numbers for a flush "
+        "that protects nothing.",
+        "The message names the step and its line. `begin_flush()` comes first; then targets; then `send()`; then "
+        "`wait_for_answers()` or `complete()`; a path without targets ends in `cancel()`.",
+        _steps_are_in_order,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "4.3",
+        "A flush releases each lock that it takes, on every path, and takes none twice",
+        "A lock that stays held stops the next flush of any CPU.",
+        "Release the lock on each arm of a branch, and count it in `machine_locks`.",
+        _locks_balance,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "4.4",
+        "A flush that is carried out comes to its end within a budget of steps",
+        "A flush that waits for itself, or loops, would hang every run.",
+        "The message names the step at which it was given up. Each kind of flush is carried out with CPUs that run the "
+        "mm, are idle with it, ran it before, or never did.",
+        _each_ends,
+        (capabilities.flushes,),
+    ),
+    Statement(
+        "4.5",
+        "What a flush counts and is charged is known",
+        "Counts are said to be exact. An instruction that is counted before there are strides or targets, or a "
+        "broadcast that nobody sends, is counted wrongly.",
+        "Count after `begin_flush()`, and before `send()` where `ops.PER_TARGET` is part of it; give the platform "
+        "every cost that its flushes are charged.",
+        _what_is_counted_is_known,
+        (capabilities.flushes,),
+    ),
+)

@@ -1,0 +1,284 @@
+"""The order of the steps of a flush, followed along every path: begin, choose targets, send, wait.
+
+Nothing is run: both ways of each branch are taken. What is known on the way is small, so that all of it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from shootdown._compliance.lowered import Flush
+from shootdown._machine import ops as o
+from shootdown._machine.courses import after
+from shootdown._machine.steps.row import BY_MM, Use
+from shootdown._machine.steps.table import STEPS, steps_that
+
+#: Steps that end, stop or move the task, begin or end a gather, or change memory: not a flush's business.
+_ALIEN = steps_that(lambda row: row.over) | {
+    o.SPAWN,
+    o.SIGNAL,
+    o.AWAIT,
+    o.MIGRATE,
+    o.RELEASE_MM,
+    o.ON_MM,
+    o.FAIL,
+    o.MARK,
+    o.CHOICE,
+    o.GATHER,
+    o.GATHER_END,
+    o.USER_MODE,
+}
+#: Calls that the hardware carries out: several may be under way.
+_BROADCASTS = (o.CALL_BROADCAST,)
+#: More states than any flush has that was written by hand.
+_MOST = 50_000
+
+CALLS = {
+    o.CALL_FLUSH: "CALL_FLUSH",
+    o.CALL_SYNC: "CALL_SYNC",
+    o.CALL_HYPERCALL: "CALL_HYPERCALL",
+    o.CALL_BROADCAST: "CALL_BROADCAST",
+    o.CALL_TRANSITION: "CALL_TRANSITION",
+    o.CALL_INVALIDATE: "CALL_INVALIDATE",
+    o.CALL_LEAVE: "CALL_LEAVE",
+    o.CALL_RCU: "CALL_RCU",
+}
+
+
+class _Known(NamedTuple):
+    """What is so where a path has come to.
+
+    Args:
+        begun: a flush has begun.
+        aimed: targets are chosen, and not sent to.
+        sent: the call that is under way; 0 for none.
+        counted: broadcast instructions were counted that nothing has sent yet.
+        held: the locks that are held, each with whether for writing.
+        asked: the gathers that have a range, as a mask.
+        done: something was sent, or invalidated on this CPU.
+    """
+
+    begun: bool
+    aimed: bool
+    sent: int
+    counted: bool
+    held: frozenset[tuple[int, bool]]
+    asked: int
+    done: bool
+
+
+class Mistake(NamedTuple):
+    """Something wrong on a path.
+
+    Args:
+        text: what, and at which step.
+        about: `order`, `locks` or `counts`.
+    """
+
+    text: str
+    about: str
+
+
+def mistakes(flush: Flush) -> list[Mistake]:
+    """List what is wrong with the order of a flush's steps, each mistake once."""
+    found: dict[Mistake, None] = {}
+    rows, own = flush.rows(), flush.own
+    gather = rows[flush.at][1]
+    start = (own.start, _Known(False, False, 0, False, frozenset(), 1 << gather, False))
+    seen = {start}
+    work = [start]
+    leads: dict[tuple[int, _Known], list[tuple[int, _Known]]] = {}
+    ends: list[tuple[int, _Known]] = []
+    while work:
+        state = work.pop()
+        pc, known = state
+        if pc == own.stop:
+            ends.append(state)
+            for text, about in _at_the_end(known):
+                found[Mistake(text, about)] = None
+            continue
+        if pc not in own:
+            found[
+                Mistake(f"step {pc} lies outside of what it wrote: a jump leads out of the flush", "order")
+            ] = None
+            continue
+        for text, about in _wrong(flush, rows[pc], known):
+            found[Mistake(f"{_place(flush, pc)} {text}", about)] = None
+        if rows[pc][0] in _ALIEN:
+            continue
+        for then, now in _next(rows, pc, known):
+            leads.setdefault((then, now), []).append(state)
+            if (then, now) not in seen:
+                seen.add((then, now))
+                work.append((then, now))
+        if len(seen) > _MOST:
+            found[
+                Mistake(f"its steps have more than {_MOST:,} states: too many branches to follow", "order")
+            ] = None
+            return list(found)
+    if not found and (stuck := _never_ends(seen, leads, ends)):
+        found[Mistake(f"{_place(flush, min(stuck))} begins a loop that never ends", "order")] = None
+    return list(found)
+
+
+def _never_ends(
+    seen: set[tuple[int, _Known]],
+    leads: dict[tuple[int, _Known], list[tuple[int, _Known]]],
+    ends: list[tuple[int, _Known]],
+) -> set[int]:
+    """Return the steps from which no path leads to the end."""
+    good = set(ends)
+    work = list(ends)
+    while work:
+        for before in leads.get(work.pop(), ()):
+            if before not in good:
+                good.add(before)
+                work.append(before)
+    return {pc for pc, _ in seen - good}
+
+
+def _place(flush: Flush, pc: int) -> str:
+    """Name a step by its operation and, where a plugin's file wrote it, by its line."""
+    name = STEPS[flush.rows()[pc][0]].name
+    site = flush.code.sites[pc]
+    return f"{name} ({site})" if site is not None else f"{name} (step {pc - flush.own.start} of the flush)"
+
+
+def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
+    op = step[0]
+    row = STEPS[op]
+    if op in _ALIEN:
+        yield "is no step of a flush: it ends, stops or moves the task, or begins or ends a gather", "order"
+    elif op == o.FLUSH_BEGIN:
+        if not known.asked >> step[1] & 1:
+            yield (
+                f"begins the flush of gather {step[1]}, which nobody has given a range: the one asked for has",
+                "order",
+            )
+        if known.aimed and not step[4] & o.UNTRACKED:
+            yield (
+                "comes after the targets were chosen: a CPU that loads the mm between the two is neither a target "
+                "nor behind in tlb_gen",
+                "order",
+            )
+        if known.sent and known.sent not in _BROADCASTS:
+            yield f"begins a flush before it has waited for {CALLS.get(known.sent)}", "order"
+    elif op == o.SEND:
+        yield from _wrong_send(step, known)
+    elif op == o.WAIT:
+        if known.aimed:
+            yield "waits for answers before anything is sent to the targets", "order"
+        if known.counted:
+            yield "waits for broadcasts that were counted but never sent: broadcast() sends them", "counts"
+    elif op == o.CANCEL:
+        if known.sent:
+            yield f"cancels {CALLS.get(known.sent)}, which was sent: wait for its answers", "order"
+    elif op == o.FLUSH_SELF:
+        if not known.begun and not known.sent:
+            yield "invalidates on this CPU before a flush has begun: nothing says what", "order"
+    elif op == o.FLUSH_LOCAL_PAGES:
+        if not known.begun:
+            yield "invalidates pages before a flush has begun: nothing says which", "order"
+    elif op == o.JUMP_WHOLE:
+        if not known.begun:
+            yield "asks whether the flush is of a range before one has begun", "order"
+    elif op == o.EXECUTE:
+        yield from _wrong_count(step, known)
+    elif row.lock is not None:
+        yield from _wrong_lock(step, known)
+
+
+def _wrong_send(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
+    call, scope = step[1], step[2]
+    name = CALLS.get(call, f"call {call}")
+    if not known.aimed:
+        yield f"sends {name} to nobody: no targets have been chosen since the last one", "order"
+    if call in o.INVALIDATING_CALLS and scope and not known.begun:
+        yield f"sends {name} before a flush has begun: nothing says what is to go", "order"
+    if known.sent and not (known.sent in _BROADCASTS and call in _BROADCASTS):
+        yield f"sends {name} before it has waited for {CALLS.get(known.sent)}, which it replaces", "order"
+    if call == o.CALL_BROADCAST and step[3] == -1 and scope and not known.counted:
+        yield (
+            "says that its broadcasts were counted, and no execute(..., broadcasts=True) comes before it",
+            "counts",
+        )
+
+
+def _wrong_count(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
+    per = step[3]
+    if per & o.PER_TARGET and not known.aimed:
+        yield (
+            "counts for each target, and there are none at this point: count before the call is sent",
+            "counts",
+        )
+    unit = per & ~(o.PER_TARGET | o.BROADCASTS)
+    if (
+        unit & (o.PER_STRIDE | o.PER_RANGE_DIGIT | o.PER_PMD | o.ONE_STRIDE | o.MORE_STRIDES)
+        and not known.begun
+    ):
+        yield "counts by the strides of a flush that has not begun", "counts"
+    if step[2] < 1:
+        yield f"counts {step[2]} instructions", "counts"
+
+
+def _wrong_lock(step: list[int], known: _Known) -> Iterator[tuple[str, str]]:
+    row = STEPS[step[0]]
+    lock = (step[1], row.for_writing)
+    if step[2]:
+        which = "that of the mm" if step[2] == BY_MM else "that of a page table"
+        yield f"takes or releases a lock of mm/, {which}: a flush has machine-wide locks only", "locks"
+    elif row.lock is Use.RELEASE:
+        if lock not in known.held:
+            yield f"releases lock {step[1]}, which is not held here", "locks"
+    elif any(number == step[1] for number, _ in known.held):
+        yield f"takes lock {step[1]} a second time: it waits for itself", "locks"
+
+
+def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, _Known]]:
+    step = rows[pc]
+    op = step[0]
+    row = STEPS[op]
+    now = known
+    if op == o.FLUSH_BEGIN:
+        now = known._replace(begun=True)
+    elif op in (o.REQUEST, o.GATHER_ADD, o.GATHER_SLOT):
+        now = known._replace(asked=known.asked | 1 << step[1])
+    elif op == o.COPY_RANGE:
+        now = known._replace(asked=known.asked | 1 << 2)
+    elif row.targets in ("all", "mm"):
+        now = known._replace(aimed=True)
+    elif op == o.SEND:
+        broadcast = step[1] == o.CALL_BROADCAST
+        now = known._replace(aimed=False, sent=step[1], counted=known.counted and not broadcast, done=True)
+    elif op in (o.WAIT, o.CANCEL):
+        now = known._replace(begun=False, aimed=False, sent=0)
+    elif op in (o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES):
+        now = known._replace(done=True)
+    elif op == o.EXECUTE and step[3] & o.BROADCASTS:
+        now = known._replace(counted=True)
+    elif row.lock is Use.RELEASE:
+        now = known._replace(held=known.held - {(step[1], row.for_writing)})
+    elif row.lock is not None and not step[2]:
+        now = known._replace(held=known.held | {(step[1], row.for_writing)})
+    for then in after(rows, pc):
+        if op == o.JUMP_NO_TARGET and then == step[1] and then != pc + 1:
+            yield then, now._replace(aimed=False)
+        elif op == o.TRY_WRITE and then == step[3]:
+            yield then, known
+        else:
+            yield then, now
+
+
+def _at_the_end(known: _Known) -> Iterator[tuple[str, str]]:
+    if known.sent:
+        yield (
+            f"a path ends without waiting for {CALLS.get(known.sent)}: wait_for_answers() or complete()",
+            "order",
+        )
+    elif known.aimed:
+        yield "a path ends with targets that nothing was sent to: send(), or cancel()", "order"
+    if known.counted:
+        yield "a path ends with broadcasts that were counted but never sent: broadcast() sends them", "counts"
+    for lock, _ in sorted(known.held):
+        yield f"a path ends with lock {lock} held", "locks"

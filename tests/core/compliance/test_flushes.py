@@ -1,0 +1,180 @@
+"""Sections 4 to 6: right lowerings are shown, and of wrong ones each is found by a message that names its mistake."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import attrs
+import pytest
+from tests.core.compliance import wrong_lowerings as wrong
+from tests.core.compliance.narrow import findings, narrow, outcomes
+from tests.core.compliance.toys import good
+
+from shootdown import Expected
+from shootdown._compliance.lowered import machines
+from shootdown._compliance.reading import agrees, watched
+from shootdown._values.releases import resolve
+
+SECTIONS = ["4", "5", "6"]
+
+#: For each wrong lowering the statement that is the first to find it, and what its message says.
+NAMED = {
+    "OnePageOnly": ("5.1", "flush_tlb_range.*keeps the translation of page"),
+    "HugeStrides": ("5.1", "asked for pages 0 to 1: the CPU that flushes keeps the translation of page 1"),
+    "GatherInHugeStrides": ("5.1", "tlb_flush.*asked for pages 0 to 1: .* keeps the translation of page 1"),
+    "NotRounded": ("5.1", "flush_tlb_range.*asked for pages 0 to 1: .* keeps the translation of page 1"),
+    "NamesTheBaseSize": ("5.1", "huge.* keeps the translation of pages 0 to 511"),
+    "FirstPagesOfALongRange": ("5.1", "asked for pages 0 to 16: .* keeps the translation of page 16"),
+    "MmFlushIsOfThePage": ("5.1", "flush_tlb_mm.* keeps the translation"),
+    "PageFlushesThePageZero": ("5.1", "flush_tlb_page.*asked for page 3: .* keeps the translation of page 3"),
+    "NextPage": (
+        "4",
+        "begins the flush of gather 1, which nobody has given a range",
+    ),
+    "DropsNoLeaves": ("5.1", "asked for page 0: .* keeps the translation of page 0"),
+    "ScopeZeroHere": ("5.1", "the CPU that flushes keeps the translation"),
+    "EmptyRange": ("5.1", "flush_tlb_range.* keeps the translation"),
+    "CollapseIsEmpty": ("5.1", "pmdp_collapse_flush.* keeps the translation"),
+    "HugetlbIsEmpty": ("5.1", "flush_hugetlb_tlb_range.* keeps the translation"),
+    "ForgetsTables": ("5.3", "nothing but a page table was freed.* keeps the walk-cache link"),
+    "EverythingKeepsLinks": ("5.3", "keeps the walk-cache link to a page table that is gone"),
+    "OthersKeepLinks": ("5.3", "a CPU that runs another thread keeps the walk-cache link"),
+    "NestedIsSkipped": ("5.1", "nested gathers.* keeps the translation"),
+    "LinksAtTheAddressOnly": ("5.3", "pmdp_collapse_flush.* keeps the walk-cache link"),
+    "LazyKeepLinks": ("5.3", "an idle CPU that has the mm loaded lazily keeps the walk-cache link"),
+    "OnlyHere": ("5.1", "a CPU that runs another thread keeps the translation"),
+    "OnlyThere": ("5.1", "the CPU that flushes keeps the translation"),
+    "AloneNothing": (
+        "5.2",
+        "with a single thread that never moved: the CPU that flushes keeps a translation",
+    ),
+    "ForgetsLazy": ("6.1", "an idle CPU that has the mm loaded lazily runs the mm again after the flush"),
+    "ForgetsWhoIsAway": ("6.1", "a CPU that ran the mm and runs another one now runs the mm again"),
+    "AsidsWithoutTracking": ("6.1", "a CPU that ran the mm and runs another one now runs the mm again"),
+    "TracksWithoutSaying": ("5.1", "keeps the translation"),
+    "HandlerChecks": ("5.1", "a CPU that runs another thread keeps the translation"),
+    "BroadcastToTheMask": ("5.1", "the CPU that flushes keeps the translation"),
+    "SendsToNobody": ("4", "sends CALL_INVALIDATE to nobody|there are no targets"),
+    "TaggedWithoutAsids": ("6.4", "tagged=True and asids=1"),
+    "BeginsNothing": ("4", "before a flush has begun|no flush has begun"),
+    "SendsFirst": ("4.2", "sends CALL_INVALIDATE before a flush has begun"),
+    "WaitsFirst": ("4", "waits for answers before anything is sent|there are no targets"),
+    "NeverWaits": ("4.2", "a path ends without waiting for CALL_INVALIDATE"),
+    "WaitsOnOneArm": ("4.2", "a path ends without waiting for CALL_INVALIDATE"),
+    "FenceWithoutWaiting": ("4.2", "a path ends without waiting for CALL_BROADCAST"),
+    "TargetsBeforeTheFlag": ("4.2", "comes after the targets were chosen"),
+    "CancelsWhatWasSent": ("4.2", "cancels CALL_INVALIDATE, which was sent"),
+    "SendsTwice": ("4.2", "sends CALL_INVALIDATE before it has waited for CALL_INVALIDATE"),
+    "InvalidatesAfterTheWait": ("4", "no flush has begun|before a flush has begun"),
+    "KeepsTheLock": ("4.3", "a path ends with lock 0 held"),
+    "KeepsTheLockOnOneArm": ("4.3", "a path ends with lock 0 held"),
+    "ReleasesTwice": ("4", "releases lock 0, which is not held|never took it"),
+    "TakesTwice": ("4.3", "takes lock 0 a second time"),
+    "NoSuchLock": ("4.1", "lock 0: there is none"),
+    "LoopsForEver": ("4.1", "never ends"),
+    "LoopsWhileThereAreTargets": ("4.4", "it is not over after 5,000 steps"),
+    "WritesForEver": ("4.1", "it writes more than 20,000 steps"),
+    "EndsTheTask": ("4.2", "ends, stops or moves the task"),
+    "EndsTheGather": ("4.2", "begins or ends a gather"),
+    "Raises": ("4.1", "flush_hugetlb_range.*KeyError: 'vax-9000'"),
+    "Undefined": ("4.1", "Undefined has no format"),
+    "UnknownCost": ("4.1", "there is no cost 'tbia_ns'"),
+    "OddName": ("4.5", "an instruction is called 'TBIA .all.'"),
+    "CountsAfterTheWait": ("4.5", "counts for each target, and there are none at this point"),
+    "CountsBeforeItBegins": ("4.5", "counts by the strides of a flush that has not begun"),
+    "CountsBroadcastsOfNothing": ("4.5", "counted but never sent"),
+    "CountsNoBroadcasts": ("4.5", "says that its broadcasts were counted"),
+    "CountsNothing": ("4.5", "counts 0 instructions"),
+    "PutsOffAndForgets": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
+    "PutsOffToThisCpu": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
+}
+
+
+@pytest.mark.parametrize("lowering", wrong.FLAWLESS, ids=lambda one: one.__name__)
+def test_a_right_lowering_is_shown(lowering: Any) -> None:
+    for number, found in outcomes(SECTIONS, narrow(lowering)).items():
+        assert (number, found.findings) == (number, ())
+        assert found.word == "shown"
+
+
+def test_each_wrong_lowering_has_a_message_that_names_its_mistake() -> None:
+    assert {one.__name__ for one in wrong.wrong()} == set(NAMED)
+
+
+@pytest.mark.parametrize("lowering", wrong.wrong(), ids=lambda one: one.__name__)
+def test_a_wrong_lowering_is_found_and_its_mistake_named(lowering: Any) -> None:
+    number, words = NAMED[lowering.__name__]
+    found = outcomes([number], narrow(lowering))
+    text = "\n".join(line for one in found.values() for line in one.findings)
+    assert re.search(words, text), text or "nothing was found"
+
+
+def test_a_mistake_of_one_statement_is_told_once_for_each_kind_of_flush() -> None:
+    told = findings("5.2", wrong.OnlyHere).splitlines()
+    kinds = [line.split(": ")[2] for line in told]
+    assert len(kinds) == len(set(kinds)) > 3
+
+
+def test_a_message_names_the_line_of_the_plugin_that_wrote_the_step() -> None:
+    assert "wrong_lowerings.py, line " in findings("4.2", wrong.CancelsWhatWasSent)
+
+
+def test_more_asids_than_the_tlb_has_are_found() -> None:
+    about = narrow(wrong.Tagged)
+    (machine,) = about.platforms
+    for bits, words in ((8, ""), (4, "count on 256 ASIDs, and TlbGeometry.asid_bits is 4")):
+        about = narrow(wrong.Tagged)
+        about.platforms = (attrs.evolve(machine, tlb=attrs.evolve(machine.tlb, asid_bits=bits)),)
+        assert words in "\n".join(outcomes(["6.4"], about)["6.4"].findings)
+        assert bool(outcomes(["6.4"], about)["6.4"].findings) == bool(words)
+
+
+# --- what is expected
+
+
+def test_an_expected_finding_is_set_aside() -> None:
+    expected = (Expected(("6.1",), "0123456789ab: idle CPUs are left out"),)
+    assert findings("6.1", wrong.ForgetsLazy, expected=expected) == ""
+
+
+def test_an_expected_finding_that_does_not_come_is_a_finding() -> None:
+    expected = (Expected(("6.1",), "0123456789ab: idle CPUs are left out"),)
+    text = findings("6.1", wrong.Good, expected=expected)
+    assert "of statement 6.1 is expected (0123456789ab: idle CPUs are left out), and none was found" in text
+
+
+def test_an_expectation_of_another_kind_of_flush_or_another_kernel_sets_nothing_aside() -> None:
+    for more in ({"about": "flush_page"}, {"when": lambda kernel, platform: kernel.name != "7.0"}):
+        expected = (Expected(("5.2",), "0123456789ab: a reason", **more),)  # type: ignore[arg-type]
+        assert "tlb_flush()" in findings("5.2", wrong.OnlyHere, expected=expected)
+
+
+# --- which kernels are the same to a lowering
+
+
+def test_kernels_that_agree_in_what_was_read_are_the_same() -> None:
+    architecture = good()
+    old, new = (resolve(name, architecture) for name in ("5.10", "7.0"))
+    read: dict[tuple[str, str], Any] = {}
+    kernel = watched(old, read)
+    assert kernel.page_size == old.page_size
+    assert kernel.arch.most_pages == 16
+    assert read == {("kernel", "page_size"): 4096, ("arch", "most_pages"): 16}
+    assert agrees(new, read)
+    assert kernel.madv_collapse is False
+    assert not agrees(new, read)
+
+
+def test_a_kernel_that_flushes_otherwise_is_looked_at_too() -> None:
+    class FromSixteen(wrong.Good):  # type: ignore[misc]
+        @property
+        def ceiling(self) -> int:
+            return 16 if self.kernel.madv_collapse else 8
+
+    about = narrow(FromSixteen)
+    architecture = about.architecture
+    about.__dict__["kernels"] = tuple(resolve(name, architecture) for name in ("5.10", "6.0", "6.1", "7.0"))
+    different, count = machines(about)
+    assert count == 4
+    assert [machine.kernel.name for machine in different] == ["5.10", "6.1"]
