@@ -37,8 +37,8 @@ def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
     """Return platforms with `walk_entries` and `huge_entries` counted from their `tlb`.
 
     `walk_entries` are the walk-cache entries that can point to a PMD table: those that cover as much as an entry two
-    levels above the base page; 0 without any walk cache. `huge_entries` are the TLB entries for pages one level above
-    it, at least 1.
+    levels above the base page; at least 1, unless the platform says itself that it has no walk cache
+    (`walk_entries=0`). `huge_entries` are the TLB entries for pages one level above it, at least 1.
 
     Args:
         platforms: platforms whose `tlb` is a `TlbGeometry` with `levels`.
@@ -73,12 +73,11 @@ def _is(what: str, value: object, wanted: type[object]) -> None:
 
 def _with_entries(platform: Platform) -> Platform:
     tlb: TlbGeometry = platform.tlb
+    least = 1 if platform.walk_entries else 0
     huge, above = (*tlb.levels, 0, 0, 0)[1:3]
     pointing = sum(cache.entries for cache in tlb.walk_caches if above in cache.page_sizes)
     holding = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if huge in cache.page_sizes)
-    return attrs.evolve(
-        platform, walk_entries=max(pointing, 1) if tlb.walk_caches else 0, huge_entries=max(holding, 1)
-    )
+    return attrs.evolve(platform, walk_entries=max(pointing, least), huge_entries=max(holding, 1))
 
 
 def typical_tlb(table: Format, *, asid_bits: int = 0) -> TlbGeometry:

@@ -310,4 +310,5 @@ def _stale(cells: npt.NDArray[np.int64], L: Layout) -> Stale | None:
         return tuple(cpu for cpu in range(L.cpus) if int(words[cpu // L.bits]) >> cpu % L.bits & 1)
 
     times, step, mm, tables = cells[: k.STALE_CELLS].tolist()
-    return Stale(times, step, mm, tables, walk=cpus(0), leaf=cpus(1), lazy=cpus(2))
+    walk = cpus(0) if L.walk_cache else ()  # without a cache nothing outlives the walk that read it
+    return Stale(times, step, mm, tables, walk=walk, leaf=cpus(1), lazy=cpus(2))

@@ -85,11 +85,13 @@ class Lowering:
        IPI whose handler invalidates, whichever mm its CPU runs; `ops.CALL_BROADCAST` is carried out by hardware;
        `ops.CALL_HYPERCALL` by the hypervisor or firmware: no CPU of this kernel takes an interrupt.
     4. *This CPU.* `asm.if_loaded_here()` or `asm.if_in_mm_cpumask()`, then `asm.flush_this_cpu(scope)`, or
-       `asm.flush_self(scope, forced=1)` to invalidate whichever mm the CPU has loaded.
+       `asm.flush_here(scope)` to invalidate whichever mm the CPU has loaded.
 
     A scope says which entries are dropped: TLB entries (`ops.SCOPE_LEAF`), walk-cache entries (`ops.SCOPE_WALK`) or
     both. A full flush by CALL_FLUSH drops both; the other calls drop what the scope says, so check `asm.if_ranged()`
     first.
+    `asm.leave_mm_cpumask()`, `asm.if_mm_dead()`, `asm.field(name)` and others are for what is unlike x86:
+    `docs/reference/plugins.md` has a table.
     `asm.execute(name, times, per)` counts an instruction that results list by name; with `ops.PER_TARGET`, those that
     the targets will execute. `asm.if_flags(g, flags)` tests `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
 
