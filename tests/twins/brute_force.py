@@ -46,7 +46,8 @@ class Call:
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
             `no look at reclaim`, `rmap first` (before 5df397dec7c4), `no sync` (before 2ba99c5e0881),
             `waits for its own` (arm64 before 4b634918384c), `no fork flush`, `no copy flush`, `faults meanwhile`
-            (before fb49c455323f), `no sequence` (before 57efa1fe5957).
+            (before fb49c455323f), `no sequence` (before 57efa1fe5957). No flaw is `new table`: khugepaged frees the
+            table that it has withdrawn after a grace period.
         frame: the page that a `write` maps.
     """
 
@@ -1071,7 +1072,10 @@ class Watched:
         done: list[int] = []
         self._release(me, self.mmap, write=True)
         self._set(me, self.user + me, True)
-        self._set(me, self.freed + table, True)
+        if "new table" in call.flaws:
+            self._do(me, lambda s: self._waits_for_grace(s, table))
+        else:
+            self._set(me, self.freed + table, True)
         self._or_to(me, lambda _: True, done)
         back.append(len(self.code[me]))
         self._set(me, self.ptl + table, False)
@@ -1080,6 +1084,9 @@ class Watched:
         over.append(len(self.code[me]))
         self._release(me, self.mmap, write=True)
         done.append(len(self.code[me]))
+
+    def _waits_for_grace(self, s: State, table: int) -> None:
+        s[self.grace + table] = sum(1 << c for c in range(self.cpus) if s[self.off + c])
 
     def _take_ptl(self, me: int, table: int) -> None:
         def action(s: State) -> bool | None:

@@ -2,7 +2,8 @@
 
 pmdp_collapse_flush() clears the PMD entry and flushes. Then the pages' references are looked at: with one that GUP-fast
 holds the table is put back. Otherwise each page is copied and let go of, and the table is deposited; it is freed,
-without a grace period, when the huge page is dropped, which may be at any time later. The huge page itself is left
+without a grace period, when the huge page is dropped, which may be at any time later. Where a new table is deposited
+the withdrawn one is freed after a grace period. The huge page itself is left
 out: later calls find nothing mapped there.
 """
 
@@ -121,12 +122,16 @@ class Collapse:
                 asm.unlock(lock, write=True, text="page-table lock")
 
     def _drop_later(self, slot: int) -> None:
-        """Write what may happen later: the huge page is dropped, and the table that is deposited with it freed."""
-        asm = self.asm
-        with asm.function("zap_deposited_table", "mm/huge_memory.c"):
-            asm.set(o.SLOT, slot)
-            asm.set(o.CLASS, self.calls.mm + 1)
-            asm.table_state(
-                o.TABLE_FREED, text="the huge page is dropped; its deposited table is freed at once"
-            )
-            self.calls.reached("table freed")
+        """Write what may happen later: the withdrawn table is freed, by RCU or with the huge page that it lies with."""
+        asm, model = self.asm, self.calls.model
+        asm.set(o.SLOT, slot)
+        asm.set(o.CLASS, self.calls.mm + 1)
+        if model.kernel.khugepaged_deposits_new_table:
+            with asm.function("pte_free_defer", "mm/pgtable-generic.c"):
+                model.free_table()
+        else:
+            with asm.function("zap_deposited_table", "mm/huge_memory.c"):
+                asm.table_state(
+                    o.TABLE_FREED, text="the huge page is dropped; its deposited table is freed at once"
+                )
+        self.calls.reached("table freed")

@@ -299,6 +299,11 @@ class Kernel:
     khugepaged_sync: bool = switch(
         False, "khugepaged calls tlb_remove_table_sync_one() after it withdrew a page table"
     )
+    khugepaged_deposits_new_table: bool = switch(
+        False,
+        "khugepaged deposits a new page table with the huge page and frees the withdrawn one by RCU (proposed: "
+        "page-table freeing by RCU everywhere, v5)",
+    )
     khugepaged_mthp: bool = switch(
         False, "khugepaged also collapses to the enabled orders below PMD order, in anonymous mappings"
     )

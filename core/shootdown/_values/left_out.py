@@ -126,7 +126,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "20260925-rcu-pagetable-freeing-v5-0-31e91065fea4",
         "page tables are freed by RCU on every architecture",
         "posted",
-        "not in 7.3; what if: --set kernel.rcu_table_free=true",
+        "not in 7.3; what if: --set kernel.rcu_table_free=true, kernel.khugepaged_deposits_new_table=true",
     ),
     LeftOut(
         "20260523134710.3827956-1",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from twins.brute_force import TABLE, Call, Small, verdict
 
@@ -39,7 +41,9 @@ def _small(sketch: Sketch, way: str, flaw: str) -> Small | None:
         for call in thread if thread != (RUNS,) else ():
             name, *words = call.split(" ")
             part = (1,) if moved else atoms[words[0]]
-            flaws = frozenset({flaw}) if flaw and (name == "mremap" or flaw != "late flush") else frozenset()
+            flaws = frozenset(
+                flaw.split(" + ") if flaw and (name == "mremap" or flaw != "late flush") else ()
+            )
             if name == "mremap":
                 part, moved = (0, 1), True
             elif name in ("truncate", "mkclean") or (name == "reclaim" and sketch.kind == "file"):
@@ -115,3 +119,32 @@ def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str, e
     assert compared["safe"] > (16 if flaw in _ABOUT else 60 if every > 1 else 120)
     flushes_wait = (flaw, arch) == ("no sync", "x86")  # for GUP-fast, which they interrupt
     assert bool(compared["bug"]) == bool(flaw and not flushes_wait)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("rechecks", [True, False])
+def test_khugepaged_needs_no_sync_if_it_deposits_a_new_table_and_gup_fast_reads_the_pmd_again(
+    rechecks: bool,
+) -> None:
+    """What page-table freeing by RCU everywhere, v5, proposes; 70cbc3cc78a9 is the second reading."""
+    settings = [
+        f"kernel.{name}=false" for name in ("khugepaged_sync", *([] if rechecks else ["gup_rechecks_pmd"]))
+    ]
+    settings += ["kernel.khugepaged_deposits_new_table=true", "memory_model=sc"]
+    (ground,) = grounds(arch=["arm64"], kernels=["7.0"], settings=settings)
+    verdicts = set()
+    for sketch in programs(ground.scene, 2):
+        if not (sketch.kind == "anonymous" and sketch.has("khugepaged") and sketch.has("gup")):
+            continue
+        small = _small(sketch, "arm64", "no sync + new table")
+        if small is None or len(small.threads) < 2:
+            continue
+        try:
+            slow, _ = verdict(replace(small, rechecks=rechecks), FEW)
+        except OverflowError:
+            continue
+        program = read_values(sketch.tables()).program({})
+        found = Explorer(build(program, ground.scene, idle=False, marks=False)).search()
+        assert found.verdict == slow, f"{sketch.said}: {small}"
+        verdicts.add(slow)
+    assert ("bug" in verdicts) == (not rechecks)

@@ -81,6 +81,22 @@ def test_khugepaged_against_gup_fast_is_as_its_scenarios(arch: str, kernel: str,
     assert _verdict(program, arch, kernel)[0] == verdict
 
 
+@pytest.mark.parametrize(
+    ("new_table", "rechecks", "verdict"),
+    [(False, True, "bug"), (True, True, "safe"), (True, False, "bug")],
+)
+def test_without_its_sync_khugepaged_is_safe_only_if_it_deposits_a_new_table(
+    new_table: bool, rechecks: bool, verdict: str
+) -> None:
+    program = _heap("touch heap write", "khugepaged heap", size="2M", other=["gup heap"])
+    settings = (
+        "kernel.khugepaged_sync=false",
+        f"kernel.khugepaged_deposits_new_table={str(new_table).lower()}",
+        f"kernel.gup_rechecks_pmd={str(rechecks).lower()}",
+    )
+    assert _verdict(program, "arm64", settings=settings)[0] == verdict
+
+
 @pytest.mark.parametrize("kernel", ["6.15", "6.16", "7.0"])
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
 def test_unshare_gup_is_as_its_scenario_where_walk_caches_are_flushed(arch: str, kernel: str) -> None:
