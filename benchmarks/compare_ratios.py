@@ -50,7 +50,9 @@ def _text(path: str) -> str:
     command = ["git", "-C", str(RESULTS.parent), "show", f"{path}:./{RESULTS.name}/ratios.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{path}: neither a file nor a commit with benchmarks/results/ratios.json")
+        raise SystemExit(
+            f"{path}: neither a file nor a commit with benchmarks/results/ratios.json, which make bench-ratios writes"
+        )
     return done.stdout
 
 
