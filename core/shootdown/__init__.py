@@ -11,6 +11,7 @@
 To ask:
 
     compare          run a workload on every combination: a row for each, with counts and times
+    explain          run a workload once: who caused each interrupt, step by step
     explore          try every interleaving of a scenario: a verdict for each combination
     history          run a program on every release that is known: since when it does what it does
     diff             tell two kernels apart: switches, counts, times, verdicts, with the commits
@@ -40,11 +41,13 @@ To describe an architecture, a platform or a workload:
     Parameter        what can be chosen of a workload or scenario
     Setting          what a workload's or scenario's `build` gets
     Report           a form of output that a plugin adds
+    Expected         a defect of real kernels or machines that `shootdown check` is to find
     hookimpl         mark a function as the implementation of a hook
 
 What comes back:
 
     Results, Result  rows of `compare`; counts are exact, times are ranges
+    Explanation      one run, and everything that explains it
     Verdict, Story   what `explore` found, and how a bug comes about
     History          ranges of releases that do the same
     Difference       what is different between two kernels

@@ -32,7 +32,9 @@ def test_it_names_each_public_name_once() -> None:
         if (found := re.match(r"    (\w[\w, ]*?)  ", line))
         for name in found[1].split(", ")
     ]
-    assert sorted(listed) == sorted(shootdown.__all__)
+    assert sorted(listed) == sorted(shootdown.__all__), (
+        "the docstring of core/shootdown/__init__.py lists each name"
+    )
 
 
 def test_other_readers_still_see_all_names() -> None:
