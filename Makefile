@@ -18,7 +18,7 @@ $(VENV)/.demo: pyproject.toml
 
 $(VENV)/.test: pyproject.toml plugins/shootdown-riscv/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[test,native,plots]' --editable ./plugins/shootdown-riscv
+	$(BIN)/pip install --quiet --editable '.[test,native,plots,serve]' --editable ./plugins/shootdown-riscv
 	touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.test

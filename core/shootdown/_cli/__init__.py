@@ -33,6 +33,7 @@ COMMANDS = {
     "targets": "Judge what unsharing a table does on each target.",
     "walk": "Walk page tables in a memory image, step by step.",
     "report": "Write saved results as a page, as Markdown or as a mail.",
+    "serve": "Serve the what-if page for a browser on this machine.",
     "read": "Read traces and counters of a machine: who flushes, and why.",
     "replay": "Replay a recording on other kernels and machines.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
