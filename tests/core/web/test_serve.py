@@ -154,12 +154,18 @@ def test_the_page_offers_every_program_and_platform() -> None:
     assert set(KEYS) >= set(GOOD)
 
 
-def test_an_answer_that_takes_too_long_is_ended_and_another_is_not_disturbed() -> None:
+def test_an_answer_that_takes_too_long_is_ended() -> None:
     began = time.monotonic()
     with pytest.raises(ShootdownError, match="in a terminal: shootdown compare"):
         computing.answer(asked([("program", "fork-storm"), ("cpus", "196")]), seconds=0.5)
     assert time.monotonic() - began < 30
-    assert "sends" in computing.told(asked([*GOOD.items()]))
+
+
+def test_an_answer_is_the_report_of_what_was_asked() -> None:
+    small = {"program": "hugetlb-munmap", "arch": "x86", "kernels": "7.0", "cpus": "2"}
+    text = computing.told(asked([*small.items()]))
+    assert "7.0 sends 1 IPIs" in text
+    assert "<svg" not in text
 
 
 def test_too_many_at_once_are_refused_and_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
