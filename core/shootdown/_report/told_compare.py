@@ -96,7 +96,7 @@ def of_one(row: Result) -> str:
     redundant = row.counts.get("redundant_sync_ipis", 0)
     spare = f", {exact(redundant)} of them redundant," if redundant else ""
     return (
-        f"{row.kernel} sends {exact(sent)} IPIs{spare} to {exact(row.counts.get('interrupted_cpus', 0))} of "
+        f"{row.kernel} sends {exact(sent)} IPI{'' if sent == 1 else 's'}{spare} to {exact(row.counts.get('interrupted_cpus', 0))} of "
         f"{exact(row.cpus)} CPUs, and it takes {time}."
     )
 

@@ -164,7 +164,7 @@ def test_an_answer_that_takes_too_long_is_ended() -> None:
 def test_an_answer_is_the_report_of_what_was_asked() -> None:
     small = {"program": "hugetlb-munmap", "arch": "x86", "kernels": "7.0", "cpus": "2"}
     text = computing.told(asked([*small.items()]))
-    assert "7.0 sends 1 IPIs" in text
+    assert "7.0 sends 1 IPI" in text
     assert "<svg" not in text
 
 
