@@ -95,9 +95,10 @@ def of_one(row: Result) -> str:
         return f"{row.kernel} interrupts nobody with it, and it takes {time}."
     redundant = row.counts.get("redundant_sync_ipis", 0)
     spare = f", {exact(redundant)} of them redundant," if redundant else ""
+    hit = exact(row.counts.get("interrupted_cpus", 0))
     return (
-        f"{row.kernel} sends {exact(sent)} IPI{'' if sent == 1 else 's'}{spare} to {exact(row.counts.get('interrupted_cpus', 0))} of "
-        f"{exact(row.cpus)} CPUs, and it takes {time}."
+        f"{row.kernel} sends {exact(sent)} IPI{'' if sent == 1 else 's'}{spare} to {hit} of {exact(row.cpus)} CPUs, "
+        f"and it takes {time}."
     )
 
 
