@@ -56,7 +56,8 @@ def test_each_statement_is_a_test_of_its_own(tmp_path: Path) -> None:
     status, text = run(tmp_path)
     assert status == 0, text
     assert " passed" in text
-    assert "UNEVIDENCED: mine (shootdown-mine 0.1): format mine has no examples" in text
+    assert "UNEVIDENCED: mine (shootdown-mine 0.1): format mine names no manual" in text
+    assert "format mine has no examples" in text
     assert "NOT APPLICABLE: it lists no changes" in text
 
 
