@@ -15,6 +15,8 @@
 `check_by()` makes the `Check` that the walk gets from the format's attributes and `Deny` rules, and `FLAGS_*` are the
 values of `Check.flags`: what becomes of accessed and dirty flags.
 
+`foreign` names a C function, which compiled kernels call natively in place of a plain one, its twin.
+
 A kernel here is numba's kind, not Linux: a plain function of `numpy.uint64`. `kernel` registers the function and
 returns it unchanged; a copy is compiled, with the kernels that it names, when a walk first runs. Therefore a kernel
 must name others directly, as globals of its module, not through another module; and nothing here imports numba.
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 # Imported here, not on first use: the disk cache of kernels depends on the sources that imports lead to.
 from shootdown._compilation.instructions import peek, poke
-from shootdown._compilation.kernels import inlined, kernel
+from shootdown._compilation.kernels import foreign, inlined, kernel
 from shootdown._pagetables.format_layout import (
     FLAGS_FAULT,
     FLAGS_FAULT_FIRST,
@@ -48,6 +50,7 @@ __all__ = [
     "Walk",
     "check_by",
     "find",
+    "foreign",
     "inlined",
     "kernel",
     "peek",

@@ -170,7 +170,8 @@ def test_a_plugin_imports_no_private_module_for_type_checkers_either(package: Pa
         assert private_imports(file.read_text()) == [], file
 
 
-@pytest.mark.parametrize("package", [package.name for package in PACKAGES])
+# shootdown-cdecode is not installed where contracts are checked: it would be listed among the architectures.
+@pytest.mark.parametrize("package", [one.name for one in PACKAGES if one.name != "shootdown_cdecode"])
 def test_each_architecture_of_the_checkout_is_under_the_contracts(package: str) -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / ".importlinter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -135,6 +136,21 @@ def test_a_new_plugin_is_built_installed_and_checked(
     printed = run(python, "-c", ask, "check", checked, cwd=tmp_path)
     assert f"shootdown check {checked}" in printed
     assert " passed" in run(python, "-m", "pytest", "-q", cwd=folder)
+
+
+def test_a_plugin_with_c_in_it_is_built_installed_and_checked(installed: Path, tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    run(sys.executable, "-m", "venv", env, cwd=tmp_path)
+    there = next((installed / "env").glob("lib/python*/site-packages"))
+    (next(env.glob("lib/python*/site-packages")) / "installed.pth").write_text(f"{there}\n")
+    python = env / "bin" / "python"
+    copy = shutil.copytree(
+        ROOT / "plugins" / "shootdown-cdecode", tmp_path / "cdecode", ignore=shutil.ignore_patterns("*.so")
+    )
+    run(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", copy, cwd=tmp_path)
+    ask = "import sys; from shootdown._cli import main; sys.argv[0] = 'shootdown'; main()"
+    printed = run(python, "-c", ask, "check", "cdecode", "--statement", "0,1", cwd=tmp_path)
+    assert "Both walks of a custom format find the same" in printed
 
 
 def test_without_the_third_party_its_architecture_is_not_there(installed: Path, tmp_path: Path) -> None:

@@ -27,11 +27,12 @@ compiled kernels. A class whose values kernels take declares by `typed.compiled_
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
 
-from shootdown._compilation.registry import INSTRUCTIONS, MADE_WITH, MANNERS, Manner
+from shootdown._compilation.registry import FOREIGN, INSTRUCTIONS, MADE_WITH, MANNERS, Manner
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,6 +89,34 @@ def instruction(compiled: str) -> Callable[[F], F]:
     def note(function: F) -> F:
         INSTRUCTIONS[function] = compiled
         MADE_WITH.setdefault(function.__module__, set()).add(compiled.partition(":")[0])
+        return function
+
+    return note
+
+
+def foreign(symbol: str, address: int) -> Callable[[F], F]:
+    """Name the C function that compiled kernels call in place of a plain function, its twin.
+
+    The C function takes as many `uint64_t` as the twin has arguments, one to four, and returns one. It runs without the
+    GIL and must not call Python. Kernels that are kept on disk name it by its symbol, so that its address may differ
+    from process to process.
+
+    Args:
+        symbol: its name, which no other C function in the process has.
+        address: where it lies in this process, such as `int(ffi.cast("uintptr_t", ffi.addressof(lib, symbol)))`.
+    """
+
+    def note(function: F) -> F:
+        if not (symbol.isidentifier() and address > 0):
+            raise TypeError(f"{symbol!r} at {address:#x} is no C function")
+        others = [known for known, (name, _) in FOREIGN.items() if name == symbol]
+        if any(known.__qualname__ != function.__qualname__ for known in others):
+            raise TypeError(f"the C function {symbol!r} has the twin {others[0].__qualname__} already")
+        FOREIGN[function] = symbol, address
+        MADE_WITH.setdefault(function.__module__, set()).add("shootdown._compilation.backend.foreign")
+        # Where kernels are compiled already, those that are loaded next may name it.
+        if made := sys.modules.get("shootdown._compilation.backend.foreign"):
+            made.register()
         return function
 
     return note

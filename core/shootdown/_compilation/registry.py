@@ -24,6 +24,8 @@ class Manner(Enum):
 MANNERS: dict[Callable[..., Any], Manner] = {}
 #: The replacement of each instruction in compiled kernels, as `module:name`.
 INSTRUCTIONS: dict[Callable[..., Any], str] = {}
+#: The C function that compiled kernels call in place of a plain one: its symbol, and its address in this process.
+FOREIGN: dict[Callable[..., Any], tuple[str, int]] = {}
 #: The function that registers with numba each class whose values kernels take, as `module:name`.
 TYPES: dict[type, str] = {}
 #: For each module with kernels, the modules of `backend` that they also depend on, beside those that it imports.

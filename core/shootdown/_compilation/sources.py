@@ -63,7 +63,9 @@ def _file(module: str) -> Path | None:
 @functools.cache
 def _imports(file: Path, package: str) -> tuple[str, ...]:
     """List the modules that a source imports; names imported from a package may be modules too."""
-    return tuple(_imported(_source(file), package))
+    if file.suffix != ".py":  # an extension in C: a kernel names its functions by symbol
+        return ()
+    return tuple(_imported(_source(file).decode(), package))
 
 
 def _imported(source: str, package: str) -> Iterator[str]:
@@ -81,9 +83,9 @@ def _imported(source: str, package: str) -> Iterator[str]:
 
 
 @functools.cache
-def _source(file: Path) -> str:
+def _source(file: Path) -> bytes:
     """Read a source, cached: the kernels of most modules depend on the same few files."""
-    return file.read_text(encoding="utf-8")
+    return file.read_bytes()
 
 
 @functools.cache
@@ -91,7 +93,7 @@ def digest(module: str) -> str:
     """Return a digest of all sources that a module's kernels depend on."""
     found = hashlib.sha256()
     for file in sources(module):
-        found.update(_source(file).encode())
+        found.update(_source(file))
     return found.hexdigest()
 
 

@@ -17,9 +17,10 @@ from typing import Any
 from numba import jit, njit
 from numba.core.dispatcher import Dispatcher
 
+from shootdown._compilation.backend import foreign
 from shootdown._compilation.backend.disk import Disk
 from shootdown._compilation.backend.parts import CompilePart, CompileWhole
-from shootdown._compilation.registry import INSTRUCTIONS, MANNERS, TYPES, Manner
+from shootdown._compilation.registry import FOREIGN, INSTRUCTIONS, MANNERS, TYPES, Manner
 from shootdown._compilation.worlds import copied, names_in, settle
 
 # Kernels return reason codes and never raise: no division checks in hot loops. They release the GIL.
@@ -56,7 +57,8 @@ def within(function: Callable[..., Any]) -> Any:
 
 
 def teach() -> None:
-    """Register with numba the classes whose values kernels take."""
+    """Register with numba the classes whose values kernels take, and with LLVM the C functions that they call."""
+    foreign.register()
     for kind in TYPES.keys() - _taught:
         _taught.add(kind)
         pkgutil.resolve_name(TYPES[kind])(kind)
@@ -126,6 +128,8 @@ def _instead(value: Any) -> Any:
     if isinstance(value, FunctionType):
         if value in MANNERS:
             return within(value)
+        if value in FOREIGN:
+            return foreign.replacement(value)
         if value in INSTRUCTIONS:
             return pkgutil.resolve_name(INSTRUCTIONS[value])
     # A plugin may compile its helpers itself, and they may name kernels, which must then be compiled copies.
@@ -141,7 +145,7 @@ def _names_kernels(value: Any, seen: frozenset[Any] = frozenset()) -> bool:
     if value in seen:
         return False
     if isinstance(value, FunctionType):
-        return value in MANNERS or value in INSTRUCTIONS
+        return value in MANNERS or value in INSTRUCTIONS or value in FOREIGN
     if not isinstance(value, Dispatcher):
         return False
     plain = _plain(value)
@@ -175,7 +179,7 @@ def through_modules(function: FunctionType) -> list[tuple[str, str]]:
         for name, module in modules.items()
         for attribute in names_in(function.__code__)
         if isinstance(value := vars(module).get(attribute), FunctionType)
-        and (value in MANNERS or value in INSTRUCTIONS)
+        and (value in MANNERS or value in INSTRUCTIONS or value in FOREIGN)
     }
     if not suspects:
         return []
