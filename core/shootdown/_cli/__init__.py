@@ -38,7 +38,7 @@ COMMANDS = {
     "replay": "Replay a recording on other kernels and machines.",
     "tlb": "Count what the TLBs of a trace do: hits, walks, references.",
     "validate": "Compare the model with measured rows of a file.",
-    "measure": "Boot a kernel, run programs on it, and compare the model with it.",
+    "measure": "Boot a kernel, run programs on it, compare the model with it.",
     "reproduce": "Compare published measurements with what the model says.",
     "calibrate": "Measure what this machine costs; is the model right about it?",
     "rerun": "Ask again what a result in JSON answers.",
