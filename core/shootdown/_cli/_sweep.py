@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _forms, _progress
 
 if TYPE_CHECKING:
     from shootdown._batches.sweep import Sweep
+    from shootdown._report.plotting import Picture
 
 SCHEMA = 1
 
@@ -41,6 +43,7 @@ SCHEMA = 1
     multiple=True,
     help="A patch that the sweep names: it runs only if it is named here too; may be repeated.",
 )
+@_forms.plot_option
 @click.option("--again", is_flag=True, help="Throw away the points that are done, and begin anew.")
 @click.option("--check", is_flag=True, help="Only read the sweep, and say how many points it has.")
 @_common.json_option
@@ -50,6 +53,7 @@ def command(
     workers: int | None,
     scheduler: str | None,
     patches: tuple[str, ...],
+    plot: Path | None,
     again: bool,
     check: bool,
     as_json: bool,
@@ -108,8 +112,16 @@ def command(
             f"{found.dropped:,} lines of the journal were cut off or damaged: their points were run anew",
             err=True,
         )
+    _forms.draw(functools.partial(_picture, found), plot)
     if as_json:
         _common.write_json({"schema": SCHEMA, **summary(plan, found), "out": os.fspath(target)})
         return
     for line in lines(found, _common.width()):
         _common.write_line(line)
+
+
+def _picture(found: Sweep) -> Picture:
+    from shootdown._report.plot_rows import picture_of_rows
+    from shootdown._values.frames import flat
+
+    return picture_of_rows(flat(row.to_dict()) for row in found.rows)

@@ -129,3 +129,16 @@ def test_a_png_is_one(tmp_path: Path) -> None:
 def test_a_place_that_is_no_picture_is_refused_at_once(name: str, tmp_path: Path) -> None:
     with pytest.raises(ShootdownError, match="--plot"):
         check_picture(tmp_path / name)
+
+
+def test_a_sweep_has_a_panel_for_each_platform_and_a_line_for_each_kernel_and_size() -> None:
+    given = [
+        of_counts(n, kernel=kernel, cpus=cpus, platform=platform, parameters={"tables": n})
+        for kernel in ("6.16", "7.0")
+        for cpus in (4, 8)
+        for platform in ("intel-server", "amd-server")
+        for n in (1, 2, 3)
+    ]
+    picture = picture_of_rows(rows(*given))
+    assert (picture.columns, picture.rows) == (2, 2)
+    assert "6.16 8 CPUs" in svg(picture)
