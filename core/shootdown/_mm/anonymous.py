@@ -153,14 +153,16 @@ class Anonymous:
                     flush()
             self._unmap_region(lambda _: None, free)
 
-    @function("unmap_mapping_range", "mm/memory.c")
     def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:
         """Write unmap_mapping_range() of a file in one address space; `zap` writes how its entries are cleared."""
-        with self.asm.because("truncation"):
+
+        def unmap() -> None:
             self.drain_lru()
             self.gathers.begin(OUTER)
             zap(self.gathers.page_queue())
             self.gathers.finish(OUTER)
+
+        self.calls.unmap_mapping_range(unmap)
 
     def madvise(self, pages: int, *, huge: bool, clean: int | None = None) -> None:
         """Write madvise(MADV_DONTNEED): with PT_RECLAIM it frees PTE tables that became wholly empty."""

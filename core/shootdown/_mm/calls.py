@@ -154,6 +154,16 @@ class Calls:
         for _ in range(pages):
             self.wp_page_copy(replace)
 
+    @function("unmap_mapping_range", "mm/memory.c")
+    def unmap_mapping_range(self, zap: Callable[[], None]) -> None:
+        """Write unmap_mapping_range(): pages of a file that is truncated are unmapped.
+
+        Args:
+            zap: writes how their entries are cleared, and flushed.
+        """
+        with self.asm.because("truncation"):
+            zap()
+
     @function("do_wp_page", "mm/memory.c")
     def do_wp_page(self, fault: Callable[[], None]) -> None:
         """Write do_wp_page(): a write found an entry that may only be read.

@@ -445,7 +445,8 @@ class Ordinary:
         """
         asm = self.asm
         self.enter_kernel("ftruncate()")
-        with asm.function("unmap_mapping_range", "mm/memory.c"), asm.because("truncation"):
+
+        def zap() -> None:
             for mm in mms or (None,):
                 if mm is not None and len(mms) > 1:
                     asm.on_mm(mm, text="a process that maps the file")
@@ -453,6 +454,8 @@ class Ordinary:
                 self._begin_gather()
                 self.zap_pte_range(atoms)
                 self.finish()
+
+        self.model.calls.unmap_mapping_range(zap)
         for frame in frames:
             self.leave_page_cache(frame, "truncate_inode_pages_range", "mm/truncate.c")
         asm.user_mode(True, text="returns to user mode")

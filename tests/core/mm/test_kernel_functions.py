@@ -50,7 +50,6 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "tlb_flush_rmaps": (2, SCENARIO),
     "try_to_unmap_flush": (2, TWO_MODELS),
     "try_to_unmap_one": (4, SCENARIO),
-    "unmap_mapping_range": (2, TWO_MODELS),
     "zap_deposited_table": (2, SCENARIO),
     "zap_pte_range": (7, TWO_MODELS),
 }
