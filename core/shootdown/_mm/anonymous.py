@@ -144,13 +144,15 @@ class Anonymous:
         """
         locked = self.kernel.mremap_flushes_locked
         with self.calls.syscall("mremap", "mm/mremap.c"), self.asm.because("mremap"):
-            with self.asm.function("move_ptes", "mm/mremap.c"):
+
+            def moves() -> None:
                 move()
                 if locked:
                     flush()
+
+            self.calls.move_ptes(moves)
             if not locked:
-                with self.asm.function("move_page_tables", "mm/mremap.c"):
-                    flush()
+                self.calls.move_page_tables(flush)
             self._unmap_region(lambda _: None, free)
 
     def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:
@@ -318,8 +320,7 @@ class Anonymous:
                 self.gathers.finish(OUTER)
             else:
                 change()
-                with asm.function("change_protection", "mm/mprotect.c"):
-                    flush()
+                self.calls.change_protection(flush)
 
     def change_entries(
         self,

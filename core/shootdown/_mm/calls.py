@@ -154,6 +154,42 @@ class Calls:
         for _ in range(pages):
             self.wp_page_copy(replace)
 
+    @function("change_protection", "mm/mprotect.c")
+    def change_protection(self, change: Callable[[], None]) -> None:
+        """Write change_protection(): rights of entries change, and what is due is flushed.
+
+        Args:
+            change: writes what it does.
+        """
+        change()
+
+    @function("change_pte_range", "mm/mprotect.c")
+    def change_pte_range(self, change: Callable[[], None]) -> None:
+        """Write change_pte_range(): the entries of a page table change.
+
+        Args:
+            change: writes how they change.
+        """
+        change()
+
+    @function("move_ptes", "mm/mremap.c")
+    def move_ptes(self, move: Callable[[], None]) -> None:
+        """Write move_ptes(): the entries of a page table go to another one.
+
+        Args:
+            move: writes how they go, and their flush where it comes before the locks are released.
+        """
+        move()
+
+    @function("move_page_tables", "mm/mremap.c")
+    def move_page_tables(self, flush: Callable[[], None]) -> None:
+        """Write what move_page_tables() does after the locks of the tables were released (before eb66ae030829).
+
+        Args:
+            flush: writes the flush of the old place.
+        """
+        flush()
+
     @function("unmap_mapping_range", "mm/memory.c")
     def unmap_mapping_range(self, zap: Callable[[], None]) -> None:
         """Write unmap_mapping_range(): pages of a file that is truncated are unmapped.

@@ -400,29 +400,33 @@ class Ordinary:
         asm = self.asm
         flushes_locked = flushes_locked and self.model.kernel.mremap_flushes_locked
         with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
-            with asm.function("move_ptes", "mm/mremap.c"), self.table_of(old):
-                other = self.table_lock(self.model.slot_of(new))
-                asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
-                self._after_reclaim(old)
-                self.note(old)
-                asm.entry_load(o.SCRATCH, old, text="read the PTE")
-                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
-                    self.take_entry(old, "ptep_get_and_clear")
-                    asm.set(o.SLOT, self.model.slot_of(new))
-                    asm.load_pud(o.CLASS, text="read the PMD entry of the new address")
-                    asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
-                    self.reached("moved")
-                    if flushes_locked:
-                        self._flush([old])
-                asm.unlock(other, write=True, text="page-table lock of the new address")
+            self.model.calls.move_ptes(lambda: self._move_entry(old, new, flushes_locked))
             if not flushes_locked:
-                with asm.function("move_page_tables", "mm/mremap.c"):
-                    self._flush([old])
+                self.model.calls.move_page_tables(lambda: self._flush([old]))
             with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
                 self._begin_gather()
                 self.zap_pte_range([old])
                 self.finish()
         self.returns([old])
+
+    def _move_entry(self, old: int, new: int, flushes_locked: bool) -> None:
+        """Write the move of an entry, with both tables locked."""
+        asm = self.asm
+        with self.table_of(old):
+            other = self.table_lock(self.model.slot_of(new))
+            asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
+            self._after_reclaim(old)
+            self.note(old)
+            asm.entry_load(o.SCRATCH, old, text="read the PTE")
+            with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
+                self.take_entry(old, "ptep_get_and_clear")
+                asm.set(o.SLOT, self.model.slot_of(new))
+                asm.load_pud(o.CLASS, text="read the PMD entry of the new address")
+                asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
+                self.reached("moved")
+                if flushes_locked:
+                    self._flush([old])
+            asm.unlock(other, write=True, text="page-table lock of the new address")
 
     def _flush(self, atoms: Sequence[int]) -> None:
         """Write flush_tlb_range() from the first page of some atoms to their last."""
@@ -480,8 +484,12 @@ class Ordinary:
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
             else:
-                with asm.function("change_protection", "mm/mprotect.c"), asm.if_nonzero(QUEUE):
-                    self._flush(atoms)
+
+                def flush() -> None:
+                    with asm.if_nonzero(QUEUE):
+                        self._flush(atoms)
+
+                self.model.calls.change_protection(flush)
         if widens:
             asm.user_mode(True, text="returns to user mode")
         else:
@@ -489,8 +497,11 @@ class Ordinary:
 
     def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
         """Write change_pte_range() of one entry; where a right is given it stays as it is, and a write faults."""
+        self.model.calls.change_pte_range(lambda: self._change_entry(atom, gathers, widens))
+
+    def _change_entry(self, atom: int, gathers: bool, widens: bool) -> None:
         asm = self.asm
-        with asm.function("change_pte_range", "mm/mprotect.c"), self.table_of(atom):
+        with self.table_of(atom):
             self._after_reclaim(atom)
             if not widens:
                 self.note(atom)

@@ -55,24 +55,30 @@ def _build(scene: Setup) -> Problem:
 def _protect(model: Model, leaf: Leaf, entry: int) -> None:
     """Write mwriteprotect_range() of one page; its flush comes after the page-table lock is released."""
     asm, gathers = model.asm, model.gathers
-    with (
-        asm.function("mwriteprotect_range", "mm/userfaultfd.c"),
-        asm.because("userfaultfd"),
-        leaf.mmap_locked(write=False),
-        asm.function("change_protection", "mm/mprotect.c"),
-    ):
-        gathers.begin(OUTER)  # without a gather: inc_tlb_flush_pending()
-        with asm.function("change_pte_range"), leaf.locked():
+
+    def change_entry() -> None:
+        with leaf.locked():
             gathers.change_page_size(OUTER, huge=False)
             leaf.exchange(entry, 0, o.SCRATCH, "ptep_modify_prot_start")
             leaf.store(entry, maps(_OLD, writable=False, dirty=True), "ptep_modify_prot_commit: not writable")
             asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry changed")
             leaf.changed()
+
+    def change() -> None:
+        gathers.begin(OUTER)  # without a gather: inc_tlb_flush_pending()
+        model.calls.change_pte_range(change_entry)
         if model.kernel.mprotect_gather:
             gathers.finish(OUTER)
         else:
             leaf.flush_range(1)
             asm.gather_end(OUTER, text="dec_tlb_flush_pending")
+
+    with (
+        asm.function("mwriteprotect_range", "mm/userfaultfd.c"),
+        asm.because("userfaultfd"),
+        leaf.mmap_locked(write=False),
+    ):
+        model.calls.change_protection(change)
     model.spin()
 
 
