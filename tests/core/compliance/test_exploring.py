@@ -83,6 +83,7 @@ def test_a_hunt_finds_a_lowering_that_flushes_only_here_and_names_the_smallest_p
     assert all("shootdown hunt --arch vax --platform vax-9000" in finding for finding in found)
 
 
+@pytest.mark.long
 def test_a_hunt_is_the_same_each_time() -> None:
     first, second = (said("7.2", narrow(wrong.OnlyHere)) for _ in range(2))
     assert (first.findings, first.tried) == (second.findings, second.tried)
