@@ -68,7 +68,8 @@ ALL = """
 import sys
 from shootdown._cli import run
 for name in sys.argv[1:]:
-    assert run(["check", name]) == 0, name
+    # Explorations, 6 and 7, take half a minute: tests/packaging runs them.
+    assert run(["check", name, "--statement", "0,1,2,3,4,5,8,9,10"]) == 0, name
 """
 
 
