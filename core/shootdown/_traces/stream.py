@@ -354,7 +354,9 @@ class _Numbers:
                 self._small[name] = number
 
     def tallies(self, rows: Column) -> dict[int, Tally]:
+        """Return counts by name; those whose first record an interrupt came before have none yet."""
         return {
             name: Tally(*(int(n) for n in rows[number][: r.TALLIES - 1]))
             for name, number in sorted(self._known.items())
+            if number < len(rows)
         }

@@ -21,6 +21,8 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 PAGES = np.random.default_rng(7).zipf(1.2, 40_000) % 9000
 GEOMETRY = ["-p", "l1.entries=64", "-p", "l1.ways=4", "-p", "l2.entries=1536", "-p", "l2.ways=12"]
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture
 def trace(tmp_path: Path) -> str:
@@ -227,6 +229,20 @@ def test_what_was_counted_is_reported_when_it_is_interrupted(
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert row["counts"]["accesses"] == 40_000
     assert len(fed) == 1
+
+
+def test_an_interrupt_between_new_cpus_and_their_counters_loses_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shootdown._traces import stream
+
+    def interrupted(self: stream.Records) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stream.Records, "_grow", interrupted)
+    assert _cli.run(["tlb", str(ROOT / "docs" / "examples" / "threads.npy"), "--json"]) == 130
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["counts"]["accesses"] == 0
 
 
 def test_a_size_gets_a_cache_of_its_own() -> None:
