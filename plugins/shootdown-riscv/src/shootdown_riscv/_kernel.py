@@ -317,7 +317,7 @@ EXPECTED = (
         when=lambda kernel, platform: not kernel.arch.asid_keeps_cpumask,
     ),
     Expected(
-        ("5.1", "5.2", "5.3", "6.1", "6.2"),
+        ("5.1", "5.2", "5.3", "6.1"),
         "nested gathers set fullmm too: it needs its series' fix of that (20231228084642.1765-3-jszhang@kernel.org)",
         about="tlb_flush",
         when=lambda kernel, platform: kernel.arch.exit_skips_flush,
