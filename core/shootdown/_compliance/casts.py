@@ -32,6 +32,12 @@ def moved(stage: Stage) -> None:
     stage.runs(0, "the CPU that flushes")
 
 
+def sleeper(stage: Stage) -> None:
+    """A process of two threads: one flushes, the other one sleeps. mm_users is 2: it may wake on any CPU."""
+    stage.thread()
+    moved(stage)
+
+
 def stranger(stage: Stage) -> None:
     """A kernel thread flushes an mm that other CPUs run, on a CPU that ran it before."""
     stage.thread()
@@ -56,7 +62,9 @@ SCENES: dict[Callable[[Stage], None], str] = {
     threads: "with threads everywhere",
     alone: "with a single thread that never moved",
     moved: "with a single thread that moved",
+    sleeper: "with a second thread, which sleeps",
     stranger: "by a kernel thread, for an mm that runs elsewhere",
     nobody: "by a kernel thread, for an mm that runs nowhere",
 }
-CASTS = tuple(SCENES)
+#: Those that flushes are carried out with; to them a thread that sleeps on is no other than one that is not there.
+CASTS = tuple(cast for cast in SCENES if cast is not sleeper)

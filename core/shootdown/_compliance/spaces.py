@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shootdown._compliance import capabilities
-from shootdown._compliance.casts import CASTS, SCENES, moved, stranger, threads
+from shootdown._compliance.casts import CASTS, SCENES, moved, sleeper, stranger, threads
 from shootdown._compliance.coverage import places
 from shootdown._compliance.expecting import Expectations
 from shootdown._compliance.lowered import Flush, flushes, machines, what_matters, without_pace
@@ -43,7 +43,8 @@ def _goes_and_comes(stage: Stage, cpu: int) -> None:
     _comes(stage, cpu)
 
 
-#: What a CPU does meanwhile, in words, by scene: the CPU and the function.
+#: What a CPU does meanwhile, in words, by scene: the CPU and the function. While the only task of an mm flushes, no CPU
+#: can begin to run the mm: that takes a second task, and then mm_users is 2.
 _EVENTS: dict[Callable[[Stage], None], tuple[tuple[str, int, Callable[[Stage, int], None]], ...]] = {
     threads: (
         ("the idle CPU runs the mm again", 2, _comes),
@@ -53,7 +54,11 @@ _EVENTS: dict[Callable[[Stage], None], tuple[tuple[str, int, Callable[[Stage, in
         ("a CPU that ran the mm switches to another one", 1, _goes_away),
         ("a CPU switches to another mm and back", 1, _goes_and_comes),
     ),
-    moved: (("the thread's process runs on the idle CPU again", 2, _comes),),
+    moved: (("the idle CPU runs another process", 2, _goes_away),),
+    sleeper: (
+        ("the other thread wakes on the idle CPU", 2, _comes),
+        ("the other thread wakes on the CPU that had switched to another mm", 3, _comes),
+    ),
     stranger: (
         ("the idle CPU runs the mm again", 2, _comes),
         ("the CPU that had switched to another mm runs this one again", 3, _comes),
@@ -239,7 +244,8 @@ STATEMENTS = (
     Statement(
         "6.2",
         "Nothing is left whatever moment of the flush a CPU comes, goes, or gets a thread",
-        "A CPU that loads the mm between the choice of targets and the flush's beginning is in neither.",
+        "A CPU that loads the mm between the choice of targets and the flush's beginning is in neither. Only threads "
+        "that exist come: while the only task of an mm flushes (mm_users is 1), no CPU begins to run it.",
         "Begin the flush before its targets are chosen, and look at lazy and loaded CPUs after that.",
         _who_comes_meanwhile_has_nothing,
         (capabilities.flushes,),

@@ -66,7 +66,30 @@ class Tracks(Good):
         asm.begin_flush(g, ceiling=EVERYTHING if everything else self.ceiling, stride=stride)
 
 
-FLAWLESS = (Good, Tagged, Leaves, Broadcasts, Tracks)
+class Alone(Good):
+    """Not wrong: the only task of an mm interrupts nobody, and others' contexts are dropped, as on LoongArch."""
+
+    mm = mm_rules(256, clear_on_switch=False)
+    tracked = True
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        with asm.if_alone() as alone:
+            self.here_alone(asm, g, everything, stride)
+            alone.otherwise()
+            super().flush(asm, g, everything=everything, stride=stride)
+
+    def here_alone(self, asm: Assembler, g: int, everything: bool, stride: int) -> None:
+        self.begin(asm, g, everything=everything, stride=stride)
+        self.invalidate_here(asm)
+        asm.cancel(text="other CPUs' contexts become 0")
+
+    def no_hardware_walker(self) -> str:
+        return "a miss traps"
+
+
+FLAWLESS = (Good, Tagged, Leaves, Broadcasts, Tracks, Alone)
 
 
 # --- how much
@@ -314,6 +337,36 @@ class AsidsWithoutTracking(Good):
     def interrupt(self, asm: Assembler) -> None:
         asm.drop_targets_not_loaded()
         super().interrupt(asm)
+
+
+class AloneWithItsThreads(Alone):
+    """Nobody is interrupted where the flushed mm is this task's, whoever else runs it."""
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        with asm.if_own_mm() as own:
+            self.here_alone(asm, g, everything, stride)
+            own.otherwise()
+            Good.flush(self, asm, g, everything=everything, stride=stride)
+
+
+class AloneIfOthersSleep(Alone):
+    """Nobody is interrupted where no other CPU runs the mm, though a thread that sleeps may wake meanwhile."""
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        asm.target_mm_cpumask()
+        asm.drop_targets_not_loaded()
+        asm.drop_lazy_targets()
+        with asm.if_targets() as running:
+            Good.flush(self, asm, g, everything=everything, stride=stride)
+            running.otherwise()
+            with asm.if_own_mm() as own:
+                self.here_alone(asm, g, everything, stride)
+                own.otherwise()
+                Good.flush(self, asm, g, everything=everything, stride=stride)
 
 
 class TracksWithoutSaying(Tracks):
