@@ -59,7 +59,7 @@ CHANGES: tuple[Change, ...] = (
         mainline="5.11-rc1",
         sets={"gup_sees_fork": True},
         stable={"5.10": 4},
-        source="the stable review 5.10.4-rc1 of 2020-12-28",
+        source="its 5.10 backport is 537946556cc9; that 5.10.4 is the first release with it is not verified",
     ),
     Change(
         commit="550a7d60bd5e",
