@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -109,19 +110,23 @@ def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> N
     for name, method in _methods():
         own = getattr(type(lowering), name, None)
         if own is not method and inspect.isfunction(own):
-            _vet_method(what, name, getattr(lowering, name), method)
+            takes, problem = _misfit(own, method, inspect.ismethod(getattr(lowering, name)))
+            if problem:
+                raise RefusedError("broken", f"{what}: {name}() is to take ({takes}): {problem}")
 
 
-def _vet_method(what: str, name: str, own: Callable[..., Any], of_core: Callable[..., Any]) -> None:
-    """Refuse a method that can't be called as core calls it."""
-    parameters = list(inspect.signature(of_core).parameters.values())[1:]
-    given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
-    named = {one.name: None for one in parameters if one.kind is one.KEYWORD_ONLY}
+@functools.cache
+def _misfit(own: Callable[..., Any], of_core: Callable[..., Any], bound: bool) -> tuple[str, str]:
+    """Return what a method is to take, and why it can't be called so; empty if it can. Platforms share methods."""
+    mine = list(inspect.signature(of_core).parameters.values())[1:]
+    given = [one.name for one in mine if one.kind is one.POSITIONAL_OR_KEYWORD]
+    named = {one.name: None for one in mine if one.kind is one.KEYWORD_ONLY}
+    takes = ", ".join([*given, *(f"{one}=" for one in named)])
     try:
-        inspect.signature(own).bind(*given, **named)
+        inspect.signature(own).bind(*([None] if bound else []), *given, **named)
     except TypeError as error:
-        takes = ", ".join([*given, *(f"{one}=" for one in named)])
-        raise RefusedError("broken", f"{what}: {name}() is to take ({takes}): {error}") from None
+        return takes, str(error)
+    return takes, ""
 
 
 def _properties(cls: type[Lowering]) -> list[tuple[str, Any]]:
