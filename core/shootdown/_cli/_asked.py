@@ -25,6 +25,8 @@ WRITES = frozenset(
         "--pictures",
     )
 )
+#: Options that change how long an answer takes, and not the answer.
+PACES = frozenset(("--jobs", "--workers", "--scheduler"))
 #: Bytes of a file that are read for its digest; of a larger one its size is kept.
 _MOST = 64 << 20
 _DIGITS = 16
@@ -33,9 +35,9 @@ _DIGITS = 16
 def asked() -> dict[str, Any] | None:
     """Return what the running command was asked, or None where none runs.
 
-    The keys: `command` and `arguments` as typed, without options that write files; `version`, `code`, `plugins` and
-    `tables`, what the answer depends on; `machine`, whose architecture is meant where none is named; `files`, digests
-    of those that the arguments name.
+    The keys: `command` and `arguments` as typed, without options that write files or divide work; `version`, `code`,
+    `plugins` and `tables`, what the answer depends on; `machine`, whose architecture is meant where none is named;
+    `files`, digests of those that the arguments name.
     """
     words = _console.arguments.get()
     if not words:
@@ -56,12 +58,12 @@ def asked() -> dict[str, Any] | None:
 
 
 def without_writing(arguments: Sequence[str]) -> list[str]:
-    """Leave out options that write files, with their values."""
+    """Leave out options that write files or divide work, with their values."""
     kept = []
     rest = iter(arguments)
     for word in rest:
         name, equals, _ = word.partition("=")
-        if name not in WRITES:
+        if name not in WRITES | PACES:
             kept.append(word)
         elif not equals:
             next(rest, None)

@@ -12,22 +12,26 @@ from typing import Any, Literal
 
 import attrs
 
+from shootdown._values.checked import checked, frozen_lists
+
 Meaning = Literal["leaf", "table", "absent", "refused"]
 
 
-def _frozen(values: Mapping[str, int] | tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    return tuple(values.items()) if isinstance(values, Mapping) else tuple(values)
+def _frozen(values: Any) -> Any:
+    return frozen_lists(tuple(values.items()) if isinstance(values, Mapping) else values)
 
 
-def _sorted(memory: Any) -> tuple[tuple[int, bytes], ...]:
-    return tuple(sorted(dict(memory).items()))
+def _sorted(memory: Any) -> Any:
+    return tuple(sorted(memory.items())) if isinstance(memory, Mapping) else memory
 
 
-def _names(names: Any) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _names(names: Any) -> Any:
+    if isinstance(names, list | tuple):
+        return tuple(names)
+    return (names,) if isinstance(names, str) else names
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Example:
     """A raw entry and what it means. What is None is not said, and not compared.
 
@@ -64,7 +68,7 @@ class Example:
     settings: tuple[tuple[str, int], ...] = attrs.field(converter=_frozen, factory=tuple)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class AddressExample:
     """An address and the entries that translate it.
 
@@ -80,7 +84,7 @@ class AddressExample:
     source: str
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class WalkExample:
     """Tables in memory, an address, and what the machine makes of it. The only evidence for a `CustomFormat`.
 

@@ -6,10 +6,12 @@ from typing import Literal
 
 import attrs
 
+from shootdown._values.checked import checked
+
 By = Literal["actor", "all"]
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Counted:
     """A count of a measured row, and what in a kernel gives it.
 
@@ -35,7 +37,7 @@ class Counted:
     inlined: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Pattern:
     """How an instruction that is counted looks: bytes of which some bits are given.
 
@@ -52,7 +54,7 @@ class Pattern:
     skip: bytes = b""
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Marks:
     """Instructions that do nothing and that no compiler writes: the runner tells the emulator's plugin by them.
 
@@ -69,7 +71,7 @@ class Marks:
     shift: int
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Emulation:
     """How a kernel is booted, and what is counted.
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import attrs
 
+from shootdown._values.checked import checked
+
 
 def _always(kernel: Any, platform: Any) -> bool:
     del kernel, platform
     return True
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=checked)
 class Expected:
     """A defect of real kernels or machines that statements of the compliance suite find.
 

@@ -85,8 +85,14 @@ def direct_calls(module: ModuleType, source: str) -> list[str]:
     ]
 
 
+#: Modules that run kernels as plain Python on purpose: a plugin's flush is carried out step by step before anything of
+#: it is compiled.
+PLAIN = ("shootdown._compliance.stage", "shootdown._compliance.spaces")
+
+
 def test_python_code_calls_no_kernel_itself() -> None:
-    found = [place for module in MODULES for place in direct_calls(module, inspect.getsource(module))]
+    checked = [module for module in MODULES if module.__name__ not in PLAIN]
+    found = [place for module in checked for place in direct_calls(module, inspect.getsource(module))]
     assert found == []
 
 

@@ -25,7 +25,7 @@ TOYS = (BY_ANY_BIT, SIZED, DESCRIPTORS)
         ({"deny": (Deny(when=("smep",)),)}, "the setting 'smep'"),
         ({"reserved": (Reserved(1, levels=("PTE",)),)}, "the level 'PTE'"),
         ({"reserved": (Reserved(1, above="pa_bits"),)}, "the setting 'pa_bits'"),
-        ({"attributes": tuple(Attribute(f"a{n}", n) for n in range(7)), "deny": ()}, "at most 6"),
+        ({"attributes": tuple(Attribute(f"a{n}", n) for n in range(9)), "deny": ()}, "at most 8"),
     ],
 )
 def test_a_literal_that_contradicts_itself_is_refused(changes, said):

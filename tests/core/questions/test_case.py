@@ -219,6 +219,9 @@ class Installed:
     def architectures(self) -> Any:
         return self.known
 
+    def losers(self, name: str) -> list[str]:
+        return []
+
     def platforms(self, name: str) -> Any:
         return {one.name: one for one in self.known[name].platforms}
 

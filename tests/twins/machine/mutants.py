@@ -258,8 +258,8 @@ MUTANTS = {
     ),
     "a preempted vCPU's walker reads on": Mutant(
         "_machine.holding",
-        "    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):\n        return False\n    links",
-        "    if mm < 0:\n        return False\n    links",
+        "    if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):\n        return False\n    slot",
+        "    if mm < 0:\n        return False\n    slot",
         *("drawn", "x86", "kvm-guest", "7.0", {}),
     ),
     "a translation that is not dirty lets stores through": Mutant(
