@@ -200,7 +200,7 @@ def test_an_example_of_an_unknown_level_or_setting_is_refused_at_once() -> None:
         with_format(examples=(Example(0, "L9", "absent", M),))
     with pytest.raises(ShootdownError, match="a rule names the setting 'nx'"):
         with_format(examples=(Example(0, "L0", "absent", M, settings={"nx": 1}),))
-    with pytest.raises(ValueError, match="'meaning' must be in"):
+    with pytest.raises(ShootdownError, match="meaning is 'nothing'; there is: absent, leaf, refused, table"):
         Example(0, "L0", "nothing", M)  # type: ignore[arg-type]
 
 
