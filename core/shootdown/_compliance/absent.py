@@ -9,6 +9,7 @@ from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, where
 from shootdown._plugins.registry import registry
+from shootdown._porting.geometry import sized
 from shootdown._questions.case import Question, prepare
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
@@ -43,7 +44,7 @@ def _what_is_absent_is_refused(subject: Subject) -> Iterator[Said]:
     architecture, kernel = subject.architecture, subject.newest
     assert architecture.lower is not None
     for platform in subject.platforms:
-        lowering: Lowering = architecture.lower(kernel, platform)
+        lowering: Lowering = architecture.lower(kernel, sized(platform, kernel.page_size))
         for name, (kind, program, parameters) in _QUESTIONS.items():
             found: Any = getattr(registry(), kind)(program)
             question: Question[Any] = Question(found, architecture, platform, kernel.name, parameters)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from shootdown._compliance.subject import Subject
-from shootdown._tlb.geometry import TlbGeometry
+from shootdown._compliance.subject import Subject, geometries
 
 
 def formats(subject: Subject) -> str | None:
@@ -30,7 +27,7 @@ def platforms(subject: Subject) -> str | None:
 
 def tlbs(subject: Subject) -> str | None:
     """Whether a platform describes its TLB."""
-    known = any(isinstance(platform.tlb, TlbGeometry | Mapping) for platform in subject.platforms)
+    known = any(geometries(platform.tlb) for platform in subject.platforms)
     return None if known else "no platform of it describes a TLB"
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
-from shootdown._compliance.subject import Subject, where
+from shootdown._compliance.subject import Subject, geometries, where
 from shootdown._porting.geometry import LEVELS, geometry_of, sized
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import Geometry, Lowering, MmRules
@@ -20,7 +20,23 @@ _SHIFTS = ("page_shift", "pmd_shift", "pud_shift", "p4d_shift", "pgd_shift")
 
 
 def _configured(subject: Subject) -> Iterator[tuple[Kernel, Platform]]:
-    """Yield the newest kernel on each platform, with each page size that the architecture's kernels can have."""
+    """Yield the newest kernel on each platform, with each page size that the architecture's kernels can have.
+
+    A platform whose TLB depends on the page size and says nothing of one is left out there: 3.4 says so.
+    """
+    for kernel, platform in _built(subject):
+        if not _unsaid(platform, kernel.page_size):
+            yield kernel, sized(platform, kernel.page_size)
+
+
+def _unsaid(platform: Platform, page_size: int) -> list[str]:
+    """Name the fields of a platform that depend on the page size and say nothing of this one."""
+    held = {name: getattr(platform, name) for name in ("tlb", "itlb")}
+    return [name for name, one in held.items() if isinstance(one, Mapping) and page_size not in one]
+
+
+def _built(subject: Subject) -> Iterator[tuple[Kernel, Platform]]:
+    """Yield the newest kernel with each page size, and each platform as its plugin wrote it."""
     if not subject.kernels:
         return
     newest = subject.newest
@@ -30,7 +46,7 @@ def _configured(subject: Subject) -> Iterator[tuple[Kernel, Platform]]:
         configure = subject.architecture.configure
         kernel = kernel if configure is None else evolve(configure(kernel), {"page_size": size})
         for platform in subject.platforms:
-            yield attrs.evolve(kernel, name=f"{newest.name} with {size}-byte pages"), sized(platform, size)
+            yield attrs.evolve(kernel, name=f"{newest.name} with {size}-byte pages"), platform
 
 
 def _levels_rise(subject: Subject) -> Iterator[Said]:
@@ -104,13 +120,13 @@ def _tlbs_fit(subject: Subject) -> Iterator[Said]:
     count = 0
     for platform in subject.platforms:
         for name in ("tlb", "itlb"):
-            held = getattr(platform, name)
-            for tlb in held.values() if isinstance(held, Mapping) else (held,):
-                if not isinstance(tlb, TlbGeometry):
-                    continue
+            for size, tlb in geometries(getattr(platform, name)).items():
                 count += 1
+                title = f"{subject.plugin}: platform {platform.name}, {name}{f' of {size}' if size else ''}"
                 for wrong in _wrong_tlb(subject, tlb):
-                    yield Finding(f"{subject.plugin}: platform {platform.name}, {name}: {wrong}")
+                    yield Finding(f"{title}: {wrong}")
+                if size and tlb.levels and tlb.levels[0] != size:
+                    yield Finding(f"{title}: its levels begin with base pages of {_size(tlb.levels[0])}")
     yield Tried(count, "TLBs")
 
 
@@ -135,6 +151,13 @@ def _wrong_tlb(subject: Subject, tlb: TlbGeometry) -> Iterator[str]:
 def _base_pages_are_held(subject: Subject) -> Iterator[Said]:
     count = 0
     said: set[tuple[str, int]] = set()
+    for kernel, platform in _built(subject):
+        for name in _unsaid(platform, kernel.page_size):
+            known = ", ".join(map(_size, getattr(platform, name))) or "none"
+            yield Finding(
+                f"{subject.plugin}: platform {platform.name}: kernels have pages of {_size(kernel.page_size)}, and its "
+                f"{name} says nothing of them; of: {known}"
+            )
     for kernel, platform in _configured(subject):
         tlb = platform.tlb
         if not isinstance(tlb, TlbGeometry):
@@ -155,9 +178,18 @@ def _base_pages_are_held(subject: Subject) -> Iterator[Said]:
     yield Tried(count, "platforms with a page size")
 
 
+def _each_size(subject: Subject) -> Iterator[Platform]:
+    """Yield each platform, with each page size that its TLB depends on."""
+    for platform in subject.platforms:
+        if isinstance(platform.tlb, Mapping):
+            yield from (sized(attrs.evolve(platform, itlb=None), size) for size in platform.tlb)
+        else:
+            yield platform
+
+
 def _entries_are_counted(subject: Subject) -> Iterator[Said]:
     count = 0
-    for platform in subject.platforms:
+    for platform in _each_size(subject):
         tlb = platform.tlb
         if not isinstance(tlb, TlbGeometry) or not tlb.levels:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -16,6 +16,7 @@ from shootdown._machine.checks import Sizes
 from shootdown._machine.courses import Start, check
 from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS
+from shootdown._porting.geometry import sized
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError, one_line
 from shootdown._values.flushes import AUTO
@@ -210,8 +211,11 @@ def _machine(
     assert lower is not None
     known = watched(kernel, read)
     lowering = Lowering()
-    found, failed, what = [], [], "lower()"
+    found, failed, what = [], [], "the platform"
     try:
+        if isinstance(platform.tlb, Mapping) or isinstance(platform.itlb, Mapping):
+            platform = sized(platform, known.page_size)
+        what = "lower()"
         lowering = lower(known, platform)
         if not isinstance(lowering, Lowering):
             raise ShootdownError(f"it returned {lowering!r:.40}, no Lowering")

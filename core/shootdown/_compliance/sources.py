@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
-from shootdown._compliance.subject import Subject
+from shootdown._compliance.subject import Subject, geometries
 from shootdown._machine.assembler import Assembler
 from shootdown._porting.geometry import sized
-from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import Lowering
 from shootdown._values.errors import nearest
 from shootdown._values.platform import COST_NAMES, Cost
@@ -56,8 +55,7 @@ def _tlbs_have_sources(subject: Subject) -> Iterator[Said]:
     count = 0
     for platform in subject.platforms:
         for name in ("tlb", "itlb"):
-            tlb = getattr(platform, name)
-            if isinstance(tlb, TlbGeometry):
+            for tlb in geometries(getattr(platform, name)).values():
                 count += 1
                 if not tlb.source.strip():
                     yield Unevidenced(

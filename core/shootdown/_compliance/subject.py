@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from shootdown._pagetables.format import CustomFormat, Format
 from shootdown._porting.geometry import sized
+from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import Architecture, Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
@@ -106,9 +107,15 @@ class Subject:
         return str(Release(series, BY_NAME[series].newest))
 
 
+def geometries(held: object) -> dict[int, TlbGeometry]:
+    """Return a platform's `tlb` or `itlb` by page size; 0 where it is the same for all. Empty: there is none."""
+    by_size = held.items() if isinstance(held, Mapping) else ((0, held),)
+    return {size: tlb for size, tlb in by_size if isinstance(tlb, TlbGeometry)}
+
+
 def where(kernel: Kernel, platform: Platform) -> str:
     """Name a kernel on a platform in a message."""
     return f"kernel {kernel.name} on {platform.name}"
 
 
-__all__ = ["ShootdownError", "Subject", "where"]
+__all__ = ["ShootdownError", "Subject", "geometries", "where"]

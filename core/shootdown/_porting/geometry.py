@@ -41,17 +41,15 @@ def with_entries(*platforms: Platform) -> tuple[Platform, ...]:
     (`walk_entries=0`). `huge_entries` are the TLB entries for pages one level above it, at least 1.
 
     Args:
-        platforms: platforms whose `tlb` is a `TlbGeometry` with `levels`.
+        platforms: platforms whose `tlb` is a `TlbGeometry` with `levels`, or a dict of them by page size. The latter
+            stay as they are: their entries are counted when the kernel is known.
     """
     for platform in platforms:
         _is("with_entries()", platform, Platform)
-        if isinstance(platform.tlb, Mapping):
-            raise mistake(
-                f"with_entries(): the tlb of platform {platform.name!r} depends on the page size: entries are counted "
-                "when the kernel is known"
-            )
-        _is(f"with_entries(): the tlb of platform {platform.name!r} is", platform.tlb, TlbGeometry)
-    return tuple(map(_with_entries, platforms))
+        tlb = platform.tlb
+        for one in tlb.values() if isinstance(tlb, Mapping) else (tlb,):
+            _is(f"with_entries(): the tlb of platform {platform.name!r} is", one, TlbGeometry)
+    return tuple(each if isinstance(each.tlb, Mapping) else _with_entries(each) for each in platforms)
 
 
 def sized(platform: Platform, page_size: int) -> Platform:

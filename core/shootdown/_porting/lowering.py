@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import attrs
@@ -186,7 +187,10 @@ class PlainLowering(Lowering):
     @property
     def mm(self) -> MmRules:
         """How context switches treat address spaces: with as many ASIDs as the platform's TLB has."""
-        return mm_rules(1 << self.platform.tlb.asid_bits)
+        platform = self.platform
+        if isinstance(platform.tlb, Mapping):
+            platform = platform.with_pages(self.kernel.page_size)
+        return mm_rules(1 << platform.tlb.asid_bits)
 
     @property
     def geometry(self) -> Geometry:

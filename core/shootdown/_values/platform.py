@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import attrs
@@ -134,6 +134,37 @@ COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
 NANOSECOND = "ns"
 
 
+@attrs.frozen(eq=False)
+class ByPageSize(Mapping[int, Any]):
+    """What depends on the kernel's page size, by bytes, the smallest first: a dict that can be hashed."""
+
+    pairs: tuple[tuple[int, Any], ...]
+
+    def __getitem__(self, page_size: int) -> Any:
+        for size, value in self.pairs:
+            if size == page_size:
+                return value
+        raise KeyError(page_size)
+
+    def __iter__(self) -> Iterator[int]:
+        return (size for size, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __hash__(self) -> int:
+        return hash(self.pairs)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a dict by page size in a form that can be hashed; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    pairs = value.items()
+    in_order = all(type(size) is int for size in value)  # another key is refused as the plugin is loaded
+    return ByPageSize(tuple(sorted(pairs, key=lambda pair: pair[0]) if in_order else pairs))
+
+
 @explained
 @attrs.frozen(field_transformer=checked)
 class Platform:
@@ -144,7 +175,8 @@ class Platform:
         summary: one line.
         costs: times with their sources; they change a count only by deciding a race.
         tlb: a `TlbGeometry`: L1 and L2 TLBs and paging-structure caches of one CPU, as loads and stores use them. Where
-            it depends on the kernel's page size, a dict by bytes: `{4096: ..., 16384: ...}`.
+            it depends on the kernel's page size, a dict by bytes: `{4096: ..., 16384: ...}`. A lowering gets the
+            platform with the one geometry of its kernel.
         itlb: likewise: the TLBs that instruction fetches use; None if nothing is known of them.
         arch: the fields that only this architecture's platforms have (a frozen value of the plugin's).
         ghz: the clock rate that its costs are for.
@@ -156,8 +188,8 @@ class Platform:
     name: str
     summary: str
     costs: Costs = attrs.field(repr=False)
-    tlb: Any = attrs.field(default=None, repr=False)
-    itlb: Any = attrs.field(default=None, repr=False, kw_only=True)
+    tlb: Any = attrs.field(default=None, repr=False, converter=_frozen)
+    itlb: Any = attrs.field(default=None, repr=False, kw_only=True, converter=_frozen)
     ghz: Annotated[float, Between(0.0001, 100)] = attrs.field(default=3.0, kw_only=True)
     arch: Any = attrs.field(factory=NoSwitches)
     first: str = attrs.field(default="", kw_only=True)

@@ -56,6 +56,31 @@ def test_a_page_size_of_which_nothing_is_said_is_an_error_that_names_those_of_wh
         case("kernel.page_size=64k")
 
 
-def test_entries_cant_be_counted_before_the_kernel_is_known() -> None:
+def test_with_entries_leaves_it_as_it_is_until_the_kernel_is_known() -> None:
+    assert with_entries(SIZED, MACHINE) == (SIZED, *with_entries(MACHINE))
+
+
+def test_with_entries_refuses_what_is_no_geometry() -> None:
     with pytest.raises(ShootdownError, match=r"test_tlb_by_page_size\.py, line \d+: with_entries\(\)"):
-        with_entries(SIZED)
+        with_entries(attrs.evolve(MACHINE, tlb={4096: SMALL, 16384: 7}))
+
+
+def test_the_order_in_which_page_sizes_are_written_makes_no_other_platform() -> None:
+    turned = attrs.evolve(MACHINE, tlb={16384: LARGE, 4096: SMALL})
+    assert turned == SIZED
+    assert hash(turned) == hash(SIZED)
+    assert list(turned.tlb) == [4096, 16384]
+    assert turned.tlb == {4096: SMALL, 16384: LARGE}
+    assert turned != attrs.evolve(MACHINE, tlb={4096: SMALL})
+
+
+def test_a_platform_keeps_nothing_of_the_dict_that_it_was_made_from() -> None:
+    sizes = {4096: SMALL}
+    made = attrs.evolve(MACHINE, tlb=sizes)
+    sizes[16384] = LARGE
+    assert list(made.tlb) == [4096]
+
+
+def test_the_rules_of_switches_are_those_of_the_kernels_page_size_even_before_one_is_chosen() -> None:
+    kernel = case("kernel.page_size=16k").kernel
+    assert ToyLowering(kernel, SIZED).mm.asids == 1 << LARGE.asid_bits
