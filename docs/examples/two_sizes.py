@@ -84,7 +84,7 @@ class DuoLowering(PlainLowering):
 
     source = "arch/duo/mm/tlb.c"
     page_instruction, all_instruction = "inv_page", "new_asid"
-    ceiling = 8
+    pages_in_pairs, ceiling = True, 8
     tracked = True  # who is not reached drops its context, and gets a new ASID as it loads the mm
 
     @property
