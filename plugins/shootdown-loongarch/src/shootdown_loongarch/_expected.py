@@ -1,4 +1,4 @@
-"""What `shootdown check` finds, and what it is: two derived defects of machines with a walker, and no defect."""
+"""What `shootdown check` finds, and what it is: two derived defects of machines with a walker."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ DIRTY = (
     "derived, seen on no machine: asm/pgtable.h has no ptep_get_and_clear() of its own, and asm-generic's loads and "
     "then stores; 01158487af60 (6.5) lets hardware handle TLBM, which sets D"
 )
-ALONE = (
-    "no defect: the only task of an mm (mm_users is 1, kernel/smp.c: flush_tlb_range(), 5.19) is in the flush, so that "
-    "no other CPU can begin to run the mm; the statement lets one do so"
-)
 
 
 def _walks(kernel: Any, platform: Any) -> bool:
@@ -30,5 +26,4 @@ EXPECTED = (
     Expected(("7.1",), WALK, about="lazy-freed-tables", when=_walks),
     Expected(("7.2",), WALK, about="walk-cache", when=_walks),
     Expected(("7.1",), DIRTY, about="dirty-bit-lost", when=_walks),
-    Expected(("6.2",), ALONE),
 )
