@@ -159,7 +159,9 @@ def test_several_rows_are_a_table_and_the_stories_of_the_bugs(capsys: pytest.Cap
     assert text.count(": BUG") == 1
 
 
-@pytest.mark.parametrize("reductions", ["none", "fuse", "dead,symmetry", "all"])
+@pytest.mark.parametrize(
+    "reductions", ["none", "fuse", pytest.param("dead,symmetry", marks=pytest.mark.long), "all"]
+)
 def test_reductions_change_no_verdict(capsys: pytest.CaptureFixture[str], reductions: str) -> None:
     for arguments in (BUG, SAFE):
         plain, reduced = rows(capsys, *arguments)[0], rows(capsys, *arguments, "--reductions", reductions)[0]
