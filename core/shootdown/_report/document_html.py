@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -171,16 +171,18 @@ def table_html(table: Table) -> str:
     head = "".join(
         f'<th scope="col"{_right(n, table)}>{escape(text)}</th>' for n, text in enumerate(table.headings)
     )
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{_look(n, text, table)}>{_cell(text, to)}</td>" for n, text in enumerate(row))
-        + "</tr>"
-        for row in table.rows
-    )
+    body = "\n".join(f"<tr>{_row(row, table, to)}</tr>" for row in table.rows)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="table">'
         f'<table class="plain"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
     )
+
+
+def _row(row: Sequence[str], table: Table, to: Mapping[str, str]) -> str:
+    """Write the cells of a row; one that only names the rows below it is as wide as the table."""
+    if len(row) > 1 and row[0] and not any(row[1:]):
+        return f'<th scope="rowgroup" colspan="{len(row)}">{_cell(row[0], to)}</th>'
+    return "".join(f"<td{_look(n, text, table)}>{_cell(text, to)}</td>" for n, text in enumerate(row))
 
 
 def _look(column: int, text: str, table: Table) -> str:

@@ -8,6 +8,8 @@ import attrs
 from tests.core.report.values import STORY, bug, verdict
 
 from shootdown._report import matrix_page
+from shootdown._report.document import Table
+from shootdown._report.document_html import table_html
 from shootdown._report.story_page import story_html
 
 
@@ -109,3 +111,9 @@ def test_the_page_says_how_it_is_made() -> None:
     text = "\n".join(matrix(verdict("6.16"), verdict("7.0")))
     assert text.startswith("# Verdicts")
     assert "`shootdown matrix --markdown`" in text
+
+
+def test_a_row_that_names_those_below_it_is_as_wide_as_the_table() -> None:
+    written = table_html(Table(("kernel", "IPIs"), (("x86 amd-server, 16 CPUs", ""), ("7.0", "15"))))
+    assert '<th scope="rowgroup" colspan="2">x86 amd-server, 16 CPUs</th>' in written
+    assert written.count("<td") == 2
