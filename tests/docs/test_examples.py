@@ -79,6 +79,17 @@ def in_folder(command: str, folder: Path) -> tuple[list[str], Path | None]:
     return words, folder / name if arrow else None
 
 
+@pytest.fixture
+def beside_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in a folder that has all of the checkout by links, so that what is written stays out of it."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for entry in ROOT.iterdir():
+        (folder / entry.name).symlink_to(entry)
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.usefixtures("beside_the_checkout")
 @pytest.mark.parametrize(
     ("place", "command", "shown"), commands(), ids=lambda v: v if isinstance(v, str) else ""
 )
@@ -100,6 +111,7 @@ def test_commands_print_what_the_page_shows(
 @pytest.mark.parametrize(
     ("place", "code"), blocks("python"), ids=lambda v: v if ":" in v and "\n" not in v else ""
 )
+@pytest.mark.usefixtures("beside_the_checkout")
 def test_python_examples_run(place: str, code: str) -> None:
     exec(compile(code, place, "exec"), {})
 
