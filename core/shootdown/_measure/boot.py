@@ -25,8 +25,8 @@ _MEMORY, _MOST_MEMORY = 768, 16384
 #: What the kernel is told: the same addresses each time, no mitigations, and to end when init does.
 _TOLD = "quiet nokaslr mitigations=off panic=-1 oops=panic"
 _LAST_LINES = 5
-#: The last QEMU with version 1 of the interface of plugins.
-_NEWEST = (9, 0)
+#: The last QEMU that the plugin is loaded into: it speaks version 1 of the interface, and was tried with 7.2 alone.
+_NEWEST = (8, 2)
 
 
 @attrs.define

@@ -79,7 +79,7 @@ def test_an_emulator_with_another_interface_counts_no_instructions_and_says_so(t
     )
     found = run(told)
     assert found.runs[0][0].instructions is None
-    assert "QEMU up to 9.0, and this is version 10.0" in found.remarks[0]
+    assert "QEMU up to 8.2, and this is version 10.0" in found.remarks[0]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@
  * Arguments: out=FILE, and one name=NAME:SKIP:VALUE:MASK for each pattern, in hexadecimal; SKIP lists bytes that may
  * stand before it. The names open, close and print are the runner's marks. At each print a line is added to FILE.
  *
- * The interface is version 1 of that of QEMU 4.2 to 9.0 (its manual: "TCG plugins"); what is used of it is declared here.
+ * The interface is version 1 of QEMU's (its manual: "TCG plugins"), tried with QEMU 7.2; what is used of it is declared
+ * here.
  */
 #include <stdint.h>
 #include <stdio.h>
