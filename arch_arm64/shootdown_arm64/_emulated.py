@@ -14,12 +14,14 @@ _TLBI = {
 EMULATION = Emulation(
     arch="arm64",
     qemu="qemu-system-aarch64",
+    package="qemu-system-arm",
     options=("-M", "virt"),
     cpu="cortex-a72",
     console="ttyAMA0",
     machine="aarch64",
     compiler="aarch64-linux-gnu-gcc",
     magic=(56, b"ARM\x64"),  # Documentation/arch/arm64/booting.rst, the header's magic number
+    elf=183,  # EM_AARCH64
     counts=SHARED_COUNTS,
     instructions=tuple(
         Pattern(name, 0xD5088000 | crm << 8 | op2 << 5, 0xFFFFFFE0) for name, (crm, op2) in _TLBI.items()

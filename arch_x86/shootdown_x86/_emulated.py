@@ -11,12 +11,14 @@ _PREFIXES = bytes((0x66, 0xF2, 0xF3, 0x2E, 0x3E, 0x26, 0x36, 0x64, 0x65, *range(
 EMULATION = Emulation(
     arch="amd64",
     qemu="qemu-system-x86_64",
+    package="qemu-system-x86",
     options=("-M", "pc"),
     cpu="qemu64",
     console="ttyS0",
     machine="x86_64",
     compiler="x86_64-linux-gnu-gcc",
     magic=(0x202, b"HdrS"),  # Documentation/arch/x86/boot.rst, the real-mode kernel header
+    elf=62,  # EM_X86_64
     counts=(
         *SHARED_COUNTS,
         # arch/x86/mm/tlb.c: flush_tlb_mm_range(mm, start, end, stride_shift, freed_tables)

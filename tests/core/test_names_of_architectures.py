@@ -24,8 +24,6 @@ ALLOWED = {
     "_calibrate/machine.py": (5, "the number of membarrier() by what `uname -m` prints"),
     "_cli/_new.py": (1, "the architecture of a command to try, where none was named"),
     "_compliance/speed.py": (1, "with which others are compared, unless told otherwise"),
-    "_measure/boot.py": (1, "names of Debian's packages of emulators"),
-    "_measure/kernels.py": (5, "machines of ELF files, by their numbers in the gABI"),
     "testing.py": (1, "with which others are compared, unless told otherwise"),
     "_records/paths.py": (10, "functions of virt/, whose names are in stacks, and what they are"),
     "_records/shares.py": (1, "what a CPU may wait for in a profile"),

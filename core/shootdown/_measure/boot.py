@@ -97,7 +97,7 @@ def boot(
     if command is None:
         raise ShootdownError(
             f"{emulation.qemu} is not installed: it emulates {emulation.arch} "
-            "(Debian: apt-get install qemu-system-x86, qemu-system-arm, qemu-system-misc or qemu-system-ppc)"
+            f"(Debian: apt-get install {emulation.package})"
         )
     memory = _MEMORY + max((one.huge_pages for one in programs), default=0) * (HUGE_PAGE >> 20)
     if memory > _MOST_MEMORY:

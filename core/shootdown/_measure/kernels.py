@@ -18,16 +18,6 @@ from shootdown._values.errors import ShootdownError
 #: Bytes of a file that say what it is.
 _HEAD = 4096
 _DEB, _ELF = b"!<arch>\n", b"\x7fELF"
-#: Machines of ELF files (e_machine, ELF gABI), by what `uname -m` prints.
-_MACHINES = {
-    3: "i686",
-    21: "ppc64le",
-    22: "s390x",
-    62: "x86_64",
-    183: "aarch64",
-    243: "riscv64",
-    258: "loongarch64",
-}
 
 
 @attrs.frozen
@@ -101,16 +91,14 @@ def _architecture(file: Path, head: bytes, known: Iterable[Architecture], wanted
         raise ShootdownError(
             f"kernels of {wanted} can't be booted: its plugin has no `emulation`; those with one: {names}"
         )
-    machine = _MACHINES.get(int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big"))
+    machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big")
     for one in able:
         emulation = one.emulation
         assert emulation is not None
         offset, magic = emulation.magic
         if head[offset : offset + len(magic)] == magic or (
-            head.startswith(_ELF) and machine == emulation.machine
+            head.startswith(_ELF) and machine == emulation.elf
         ):
             return one
-    kind = (
-        f"an ELF file for {machine}" if head.startswith(_ELF) and machine else "no kernel image that is known"
-    )
+    kind = f"an ELF file for machine {machine}" if head.startswith(_ELF) else "no kernel image that is known"
     raise ShootdownError(f"{file} is {kind}; kernels can be booted of: {names} (--arch says which it is)")

@@ -78,12 +78,14 @@ class Emulation:
     Args:
         arch: as rows of measurements name the architecture: Debian's name.
         qemu: the emulator's command.
+        package: Debian's package of it.
         options: of the command: a machine without devices that a kernel needs modules for.
         cpu: the model of the CPU; what the platform of the rows has.
         console: the kernel's name of the serial line.
         machine: as `uname -m` prints it; the host's own compiler is used where the host prints the same.
         compiler: the cross compiler's command, of Debian's package `gcc-...`.
         magic: offset and bytes by which the image of such a kernel is recognised.
+        elf: e_machine of an ELF file for it (the ELF gABI's list of machines).
         counts: what is counted.
         instructions: instructions that are counted as they are executed, where the emulator takes plugins.
         marks: by which the plugin knows what is measured; needed for `instructions`.
@@ -91,12 +93,14 @@ class Emulation:
 
     arch: str
     qemu: str
+    package: str
     options: tuple[str, ...]
     cpu: str
     console: str
     machine: str
     compiler: str
     magic: tuple[int, bytes]
+    elf: int
     counts: tuple[Counted, ...] = ()
     instructions: tuple[Pattern, ...] = ()
     marks: Marks | None = None

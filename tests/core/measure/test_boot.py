@@ -38,7 +38,7 @@ def emulation(
     )
     script.chmod(0o755)
     return Emulation(
-        "amd64", str(script), ("-M", "pc"), "qemu64", "ttyS0", "x86_64", "cc", (0, b""),
+        "amd64", str(script), "qemu-system-x86", ("-M", "pc"), "qemu64", "ttyS0", "x86_64", "cc", (0, b""), 62,
         counts=(Counted("gathers", ("tlb_gather_mmu",)),),
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def test_a_machine_that_hangs_is_stopped(tmp_path: Path) -> None:
 
 
 def test_an_emulator_that_is_missing_is_named_with_its_package() -> None:
-    told = Emulation("amd64", "qemu-system-none", (), "", "", "", "cc", (0, b""))
+    told = Emulation("amd64", "qemu-system-none", "none", (), "", "", "", "cc", (0, b""), 62)
     with pytest.raises(ShootdownError, match=r"qemu-system-none is not installed.*apt-get install"):
         run(told)
 

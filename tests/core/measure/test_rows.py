@@ -13,7 +13,7 @@ from shootdown._values.errors import ShootdownError
 from shootdown.measured import Counted, Emulation
 
 EMULATION = Emulation(
-    "amd64", "qemu", (), "qemu64", "ttyS0", "x86_64", "cc", (0, b""),
+    "amd64", "qemu", "none", (), "qemu64", "ttyS0", "x86_64", "cc", (0, b""), 62,
     counts=(
         Counted("gathers", ("tlb_gather_mmu", "tlb_gather_mmu_fullmm"), by="actor"),
         Counted("sync_ipis", ("tlb_remove_table_smp_sync",)),
