@@ -14,9 +14,11 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from shootdown._compliance.speed import on_one_cpu
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "performance.md"
@@ -80,7 +82,7 @@ def in_turn(
         pin: stay on one CPU.
     """
     seconds: dict[str, list[float]] = {name: [] for name in things}
-    with pinned() if pin else contextlib.nullcontext():
+    with on_one_cpu() if pin else contextlib.nullcontext():
         for run in things.values():
             run()
         for _ in range(rounds):
@@ -89,20 +91,6 @@ def in_turn(
                 run()
                 seconds[name].append(clock() - start)
     return Measured(seconds, units)
-
-
-@contextlib.contextmanager
-def pinned() -> Iterator[None]:
-    """Stay on one CPU, where the system has a way to say so."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def machine() -> str:

@@ -23,6 +23,7 @@ from benchmarks.explore.cases import (
     verdict_of_spin,
     verifier,
 )
+from shootdown._compliance.speed import on_one_cpu
 from shootdown._explore.engine import Explorer, Reductions
 
 ROUNDS = min(common.ROUNDS, 5)
@@ -52,7 +53,7 @@ def same_as_a_plain_search(case):
 def measured(case):
     """Search a fresh machine in each round; give the least times of all rounds."""
     found = []
-    with common.pinned():
+    with on_one_cpu():
         while len(found) < 2 or (len(found) < ROUNDS and sum(one.seconds for one in found) < 2):
             found.append(timed(case.problem()))
     assert len({(one.outcome.states, one.outcome.transitions) for one in found}) == 1

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import common
 from benchmarks.flush import loops
 from shootdown._compilation.running import runnable
+from shootdown._compliance.speed import on_one_cpu
 from shootdown._tlb import CacheGeometry, FlushScope, Tlb, TlbGeometry
 from shootdown._tlb.layout import log_entries, scope_words
 
@@ -71,7 +72,7 @@ def test_flushes_on_all_cpus(benchmark, cpus):
     def everybody():
         runnable(loops.caught_up)(words, plan)
 
-    with common.pinned():
+    with on_one_cpu():
         logging, empty = (loops.compiled_rounds(words, plan, logged, n, ROUNDS) for n in (half, 0))
         row = {
             "a whole mm": least(lambda: runnable(loops.flushes)(words, plan, lazy, MANY), MANY),

@@ -107,7 +107,7 @@ def ratio(own: Work, other: Work, rounds: int) -> Ratio:
         rounds: how many, at least two.
     """
     seconds: dict[int, list[float]] = {0: [], 1: []}
-    with _on_one_cpu():
+    with on_one_cpu():
         times = [_times(work) for work in (own, other)]
         for _ in range(rounds):
             for which, work in enumerate((own, other)):
@@ -129,7 +129,8 @@ def _times(work: Work) -> int:
 
 
 @contextlib.contextmanager
-def _on_one_cpu() -> Iterator[None]:
+def on_one_cpu() -> Iterator[None]:
+    """Stay on one CPU, where the system has a way to say so."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
