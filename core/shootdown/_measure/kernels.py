@@ -66,9 +66,8 @@ def _unpacked(file: Path, folder: Path) -> Path:
         )
     done = subprocess.run(("dpkg-deb", "-x", file, folder), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ShootdownError(
-            f"{file} can't be unpacked: {done.stderr.strip().splitlines()[-1:] or ['dpkg-deb failed']}"
-        )
+        why = (done.stderr.strip().splitlines() or ["dpkg-deb failed"])[0]
+        raise ShootdownError(f"{file} can't be unpacked: {why}")
     found = sorted(
         path
         for path in folder.glob("**/*")
