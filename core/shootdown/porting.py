@@ -28,7 +28,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shootdown._machine import ops
-from shootdown._machine.assembler import Assembler, Branch
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.branches import Branch
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs

@@ -11,8 +11,9 @@ from shootdown._compliance.reading import agrees, watched
 from shootdown._compliance.requests import Request, requests, write
 from shootdown._compliance.subject import Subject, where
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.assembler import Assembler
 from shootdown._machine.checks import Sizes
+from shootdown._machine.code import Code
 from shootdown._machine.courses import Start, check
 from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.layout import GATHER_PARTS
 from shootdown._machine.steps import cells
 from shootdown._machine.steps.cells import Cell, Of

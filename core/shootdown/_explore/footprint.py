@@ -18,7 +18,7 @@ import numpy as np
 from shootdown._explore.flow import LABELS, LOCAL, Text, index_of, text_of
 from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.layout import CPU_SETS, MM_SETS, T_CPU, T_ON, T_PC, TASK_CELLS, Layout
 from shootdown._machine.steps.cells import STORES
 from shootdown._machine.steps.memory import MEMORY

@@ -22,7 +22,7 @@ from shootdown._explore.linking import CHOOSES, LEAVES_OUT, LOOKS, SWITCHES, TRA
 from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
 from shootdown._explore.relevance import FLUSHING, may_leave_out_anybody
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.layout import Layout
 
 

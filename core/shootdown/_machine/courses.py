@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code, Derived
 from shootdown._machine.checks import Sizes, lies_between, wrong
+from shootdown._machine.code import Code, Derived
 from shootdown._machine.steps.cells import Of
 from shootdown._machine.steps.row import BY_MM, BY_TABLE, Kind, Row, Use
 from shootdown._machine.steps.table import ROWS, STEPS, steps_that

@@ -14,7 +14,8 @@ from shootdown._values.patch import CPU, MACHINE, Field
 from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
-    from shootdown._machine.assembler import Assembler, Branch
+    from shootdown._machine.assembler import Assembler
+    from shootdown._machine.branches import Branch
 
 #: Numbers of variables are below.
 _MODULUS = 1 << 15

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.layout import Layout
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.layout import T_CPU, T_PC, T_REG, TASK_CELLS, Layout
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS

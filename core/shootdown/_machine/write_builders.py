@@ -1,4 +1,4 @@
-"""Write `builders.py`, a method of the assembler for each step, from the table of steps.
+"""Write the files of `builders`, a method of the assembler for each step, from the table of steps.
 
     python -m shootdown._machine.write_builders
 
@@ -11,46 +11,42 @@ from pathlib import Path
 
 from shootdown._machine import ops
 from shootdown._machine.steps.row import Kind, Operand, Row
-from shootdown._machine.steps.table import ROWS
+from shootdown._machine.steps.table import FAMILIES
 
-_PATH = Path(__file__).with_name("builders.py")
+_FOLDER = Path(__file__).with_name("builders")
 _WIDTH = 110
-_HEAD = '''"""A method for each step, as programs write it. Written by `write_builders.py` from the table of steps.
-
-`Assembler` adds convenient forms: branches as context managers, keywords for flag bits, the kernel's names.
-"""
+_HEAD = '''"""A method for each step of `steps/{family}.py`, as programs write it. Written by `write_builders.py`."""
 
 from __future__ import annotations
 
 from shootdown._machine import ops as o
-from shootdown._machine.label import Label
+{imports}
 
-
-class Builders:
-    """The steps, one method each.
+class {name}(Writer):
+    """The steps of this family, one method each.
 
     All take `cost`, the name of the platform's cost (`COST_NAMES`), and `text`, a short description for stories.
     """
-
-    def _write(
-        self,
-        op: int,
-        a: int | Label = 0,
-        b: int | Label = 0,
-        c: int | Label = 0,
-        d: int | Label = 0,
-        *,
-        cost: str | None = None,
-        text: str = "",
-    ) -> None:
-        raise NotImplementedError
 '''
+_LABEL = "from shootdown._machine.label import Label\n"
+_WRITER = "from shootdown._machine.writer import Writer\n"
 _TYPES = {Kind.LABEL: "Label", Kind.TRUTH: "bool", Kind.INDEX: "int | None", Kind.READ_OR_NONE: "int | None"}
 
 
-def written() -> str:
-    """Return the text of `builders.py`."""
-    return _HEAD + "".join(_method(row) for row in ROWS if row.builder)
+def written() -> dict[str, str]:
+    """Return the text of each file of `builders` that is written, by its name."""
+    return {f"{family}.py": _file(family, rows) for family, rows in FAMILIES.items()}
+
+
+def _file(family: str, rows: tuple[Row, ...]) -> str:
+    built = [row for row in rows if row.builder]
+    labels = any(operand.kind is Kind.LABEL for row in built for operand in row.operands)
+    head = _HEAD.format(
+        family=family,
+        name="".join(word.title() for word in family.split("_")) + "Steps",
+        imports=(_LABEL if labels else "") + _WRITER,
+    )
+    return head + "".join(map(_method, built))
 
 
 def _method(row: Row) -> str:
@@ -128,4 +124,5 @@ def _value(operand: Operand) -> str:
 
 
 if __name__ == "__main__":
-    _PATH.write_text(written())
+    for name, text in written().items():
+        (_FOLDER / name).write_text(text)

@@ -12,8 +12,9 @@ import attrs
 
 from shootdown._compilation.running import runnable
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.assembler import Assembler
 from shootdown._machine.checks import MOST_ENTRIES, Sizes
+from shootdown._machine.code import Code
 from shootdown._machine.courses import Start, check
 from shootdown._machine.fields import Fields
 from shootdown._machine.label import Label

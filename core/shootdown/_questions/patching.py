@@ -22,7 +22,7 @@ from shootdown._values.scenario import Scenario
 from shootdown._values.sites import beginning, mistake
 
 if TYPE_CHECKING:
-    from shootdown._machine.assembler import Code
+    from shootdown._machine.code import Code
     from shootdown._questions.case import Case
     from shootdown._values.setup import Setup
 

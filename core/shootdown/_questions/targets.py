@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from shootdown._machine import ops
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._machine.functions import DECLARED
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code
+from shootdown._machine.code import Code
 from shootdown._timed.run import Run
 
 _INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code, StepNote
+from shootdown._machine.code import Code, StepNote
 from shootdown._report.text import Column, cpu_list, exact, lay_out, paragraph, widths
 from shootdown._timed.run import Run, Stale
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Code, StepNote
+from shootdown._machine.code import Code, StepNote
 from shootdown._timed.books import LOG_HANDLER, LOG_STEP, LOG_WAIT
 
 #: What a CPU does when it takes each kind of call.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Branch
+from shootdown._machine.branches import Branch
 from shootdown._mm.calls import SCRATCH
 from shootdown._mm.model import Model
 

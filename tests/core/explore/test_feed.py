@@ -11,7 +11,7 @@ from shootdown._explore.engine import Explorer, Outcome, Reductions
 from shootdown._explore.mutate import primitives, without
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import StepNote
+from shootdown._machine.code import StepNote
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case
 from shootdown._questions.explore import Verdict, explorations, explore_case

@@ -13,7 +13,8 @@ from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.flow import QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.code import Code
 from shootdown._machine.label import Label
 from shootdown._machine.layout import G_TABLES, GATHER_CELLS, T_GATHER, T_PC, T_REG, TASK_CELLS
 from shootdown._machine.step import step

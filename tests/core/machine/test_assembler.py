@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shootdown._compilation import announcing
-from shootdown._machine import assembler
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine import writer
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.code import Code
 from shootdown._machine.label import Label
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES
@@ -44,7 +45,7 @@ def test_a_label_that_was_never_placed_is_refused() -> None:
 
 
 def test_more_steps_than_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembler, "MOST_STEPS", 5000)
+    monkeypatch.setattr(writer, "MOST_STEPS", 5000)
     asm = Assembler()
     with pytest.raises(ShootdownError, match="more than 5,000 steps"):
         [asm.halt() for _ in range(9000)]  # type: ignore[func-returns-value]

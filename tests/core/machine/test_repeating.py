@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.assembler import Assembler
 from shootdown._machine.checks import Sizes
+from shootdown._machine.code import Code
 from shootdown._machine.courses import Start, check
 from shootdown._machine.ops import LOAD_PUD
 from shootdown._machine.repeating import repeated

@@ -8,7 +8,8 @@ import pytest
 from tests.core.timed.clocked import COST, Doing, platform, scripted
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler, Code
+from shootdown._machine.assembler import Assembler
+from shootdown._machine.code import Code
 from shootdown._report.ledger import entries, totals, tree, walk
 from shootdown._timed.run import Run, run_machine
 

@@ -14,8 +14,18 @@ from shootdown._machine.steps.requests import REQUESTS
 from shootdown._machine.steps.row import Row
 from shootdown._machine.steps.variables import VARIABLES
 
-#: All rows, in the order of the step functions.
-ROWS: tuple[Row, ...] = (*CONTROL, *LOCKS, *PAGE_TABLES, *MEMORY, *GATHERS, *REQUESTS, *VARIABLES)
+#: The rows of each family, by the name of its file, in the order of the step functions.
+FAMILIES: dict[str, tuple[Row, ...]] = {
+    "control": CONTROL,
+    "locks": LOCKS,
+    "page_tables": PAGE_TABLES,
+    "memory": MEMORY,
+    "gathers": GATHERS,
+    "requests": REQUESTS,
+    "variables": VARIABLES,
+}
+#: All rows, in that order.
+ROWS: tuple[Row, ...] = tuple(row for family in FAMILIES.values() for row in family)
 #: All rows by the number of the step.
 STEPS: dict[int, Row] = {row.number: row for row in ROWS}
 
