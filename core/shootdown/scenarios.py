@@ -21,7 +21,7 @@ from __future__ import annotations
 from shootdown._explore.alike import Group, Table
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops
-from shootdown._mm.calls import OUTER
+from shootdown._mm.call_parts import OUTER
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model

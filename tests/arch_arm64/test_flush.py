@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from shootdown import ShootdownError
-from shootdown._mm.calls import OUTER
+from shootdown._mm.call_parts import OUTER
 from shootdown._mm.model import Model
 from shootdown._plugins.registry import registry
 from shootdown._timed.run import run_machine

@@ -11,7 +11,8 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
-from shootdown._mm.calls import OUTER, SCRATCH, Calls
+from shootdown._mm.call_parts import OUTER, SCRATCH
+from shootdown._mm.calls import Calls
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 

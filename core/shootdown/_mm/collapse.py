@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
-from shootdown._mm.calls import SCRATCH
+from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.ordinary import INVARIANTS, QUEUE, Ordinary
 
 _GUP_FAST = INVARIANTS.index("gup-fast")

@@ -14,7 +14,7 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.anonymous import Anonymous
-from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER, SCRATCH
 
 #: Pages that one shrink_inactive_list() isolates: SWAP_CLUSTER_MAX. A bit of a register says that a list is full.
 LIST_PAGES = 32

@@ -14,7 +14,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.file_pages import FilePages
 from shootdown._mm.model import Model
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
-from shootdown._mm.calls import OUTER
+from shootdown._mm.call_parts import OUTER
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
 

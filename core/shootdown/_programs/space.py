@@ -12,7 +12,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
-from shootdown._mm.calls import OUTER
+from shootdown._mm.call_parts import OUTER
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._mm.calls import SCRATCH
+from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, maps
 from shootdown._values.parameter import Parameter

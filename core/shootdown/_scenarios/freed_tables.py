@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, walk_table
 from shootdown._values.parameter import Parameter

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
-from shootdown._mm.calls import SCRATCH
+from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
 from shootdown._values.parameter import Parameter

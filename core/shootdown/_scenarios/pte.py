@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._machine.branches import Branch
-from shootdown._mm.calls import SCRATCH
+from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.model import Model
 
 

@@ -10,7 +10,7 @@ from twins.brute_force import TABLE, Call, Small
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary

@@ -12,7 +12,7 @@ from twins.brute_force import Call, Small, verdict
 
 from shootdown._explore.engine import Explorer
 from shootdown._machine import ops as o
-from shootdown._mm.calls import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._values.verdict import BUG, SAFE
 
 #: States after which brute force gives a program up, in the sample and at length.

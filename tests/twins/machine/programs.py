@@ -9,7 +9,7 @@ import attrs
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._mm.calls import SCRATCH
+from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import INVARIANTS, Ordinary

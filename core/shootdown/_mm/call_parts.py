@@ -1,0 +1,48 @@
+"""What every call is written with: the parts of a model, and the frame of a system call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shootdown._machine.assembler import Assembler
+from shootdown._mm.gather import Gathers
+from shootdown._mm.hugetlb import Hugetlb, Locks
+from shootdown._values.architecture import Lowering
+from shootdown._values.kernel import Kernel
+
+#: The task's gathers: that of the call, one within it, and the request of a flush without a gather.
+OUTER, INNER, SCRATCH = 0, 1, 2
+
+
+class CallParts:
+    """The parts of a model that calls are written with.
+
+    Args:
+        asm, kernel, lowering, gathers, hugetlb, locks: the model's parts.
+    """
+
+    def __init__(
+        self,
+        asm: Assembler,
+        kernel: Kernel,
+        lowering: Lowering,
+        gathers: Gathers,
+        hugetlb: Hugetlb,
+        locks: Locks,
+    ) -> None:
+        self.asm = asm
+        self.kernel = kernel
+        self.lowering = lowering
+        self.gathers = gathers
+        self.hugetlb = hugetlb
+        self.locks = locks
+
+    @contextmanager
+    def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:
+        """Write a system call around the steps within: entry, mmap_lock, return."""
+        with self.asm.function(name, where):
+            self.asm.lock(self.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
+            self.asm.work("syscall_ns", text=f"{name}: entry and VMA work")
+            yield
+            self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
