@@ -11,7 +11,8 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.ordinary import QUEUE, TAKEN, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import QUEUE, TAKEN
 
 _WRITES = o.ENTRY_WRITABLE | o.ENTRY_DIRTY
 

@@ -13,7 +13,8 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.ordinary import INVARIANTS, QUEUE, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import INVARIANTS, QUEUE
 
 _GUP_FAST = INVARIANTS.index("gup-fast")
 

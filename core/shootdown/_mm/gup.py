@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shootdown._machine import ops as o
-from shootdown._mm.ordinary import INVARIANTS, TAKEN, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import INVARIANTS, TAKEN
 
 _GUP_FAST = INVARIANTS.index("gup-fast")
 

@@ -1,37 +1,18 @@
-"""Calls on ordinary memory in explored programs: each entry is cleared, flushed and freed as the kernel does.
-
-A program's memory is atoms (`Model.atom`), each mapped by one entry, and frames with references. Registers: SLOT and
-CLASS name the page table; INDEX collects frames to free after the flush, SCRATCH2 those whose right is taken away.
-"""
+"""Calls on ordinary memory in explored programs: each entry is cleared, flushed and freed as the kernel does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, SCRATCH
-from shootdown._mm.file_pages import FilePages
+from shootdown._mm.freed_tables import FreedTables
 from shootdown._mm.model import Model
-
-#: Registers of a call: frames to free after the flush; frames whose right it takes, or what it did.
-QUEUE, TAKEN = o.INDEX, o.SCRATCH2
-#: What programs can mark as reached: a call found an entry gone already; a call that takes a right has returned; an
-#: entry was moved; a file's page was freed; GUP-fast was inside a table, and has a page; a table was freed; an entry
-#: was changed of which a CPU held a copy; a call began while another one of the mm had yet to flush; a page was
-#: cleaned; a page that fork() shares was copied.
-PLACES = (
-    "missed", "returned", "moved", "freed", "walked", "pinned", "table freed", "a copy was alive", "calls overlapped",
-    "cleaned", "copied",
-)  # fmt: skip
-#: The invariants of every program, in the order in which its problem names them.
-INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
-#: The most tables that one munmap() frees: bits of a register that no frame has.
-MOST_TABLES = o.ENTRY_PAGE_SHIFT
+from shootdown._mm.ordinary_parts import QUEUE, TAKEN
+from shootdown._mm.zapping import Zapping
 
 
 @attrs.frozen
@@ -49,7 +30,7 @@ class Pins:
     replaced: int
 
 
-class Ordinary:
+class Ordinary(Zapping, FreedTables):
     """Write calls on atoms.
 
     Args:
@@ -59,30 +40,9 @@ class Ordinary:
     """
 
     def __init__(self, model: Model, pte_clear: str, places: Sequence[str] = ()) -> None:
-        self.model = model
-        self.places = tuple(places)
-        self.asm = model.asm
-        self.gathers = model.gathers
-        self.lowering = model.lowering
-        self._ordered = pte_clear == "xchg"
-        #: The files' pages.
-        self.files = FilePages(model)
-        #: The mm that calls are written for: the class of its page tables.
-        self.mm = 0
-        #: The number of the thread that calls are written for.
-        self.task = 0
-        self._batched: dict[int, int] = {}
+        super().__init__(model, pte_clear, places)
         #: By mm and address, what khugepaged or fork() and GUP-fast tell one another.
         self._pins: dict[tuple[int, int], Pins] = {}
-        self._rmap_locks: dict[int, int] = {}
-        #: The page-table locks of processes after the first one, whose locks are the model's.
-        self._table_locks: dict[tuple[int, int], int] = {}
-        #: By mm, the locks of its VMAs where fork() leaves them out, so that faults need a lock of their own.
-        self._vma_locks: dict[int, int] = {}
-        #: By thread, mm and address: whether a right that the thread takes away was given again since.
-        self._given: dict[tuple[int, int, int], int] = {}
-        #: By thread, mm and slot: the table that a call has unlinked, where there may be several.
-        self._unlinked: dict[tuple[int, int, int], int] = {}
 
     def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
         """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
@@ -100,123 +60,10 @@ class Ordinary:
                 self.model.variable(0, "the page was replaced"),
             )
 
-    def has_table_locks(self, mms: int, slots: int) -> None:
-        """Declare the page-table locks of so many mms: each has tables, and locks, of its own."""
-        for mm in range(1, mms):
-            for slot in range(slots):
-                self._table_locks[mm, slot] = self.model.lock()
-
-    def has_vma_locks(self, mm: int) -> None:
-        """Declare that faults of an mm take the lock of a VMA, and no mmap_lock."""
-        self._vma_locks[mm] = self.model.lock()
-
-    def may_be_given_again(self, task: int, mm: int, atom: int) -> None:
-        """Declare that the right to an address which a thread takes away may be given again before it returns."""
-        if (task, mm, atom) not in self._given:
-            self._given[task, mm, atom] = self.model.variable(0, "the right was given again")
-
-    def note(self, atom: int) -> None:
-        """Write that the call takes a right to what an address maps now; by the page-table lock."""
-        given = self._given.get((self.task, self.mm, atom))
-        if given is not None:
-            self.asm.v_store(given, 0, text="from here on the call takes it away")
-        self.asm.occupants(TAKEN, atom)
-
-    def gives(self, atom: int) -> None:
-        """Write that an address maps again what it mapped before, with a right that it had; by the page-table lock.
-
-        Register QUEUE is overwritten.
-        """
-        for (_, mm, where), given in self._given.items():
-            if (mm, where) == (self.mm, atom):
-                self.asm.v_xchg(given, 1, QUEUE, text="who takes this right away takes what was before")
-
-    @contextmanager
-    def faulting(self) -> Iterator[None]:
-        """Hold within what page faults hold: the mmap_lock for reading, or the lock of the VMA."""
-        asm, own = self.asm, self._vma_locks.get(self.mm)
-        if own is None:
-            asm.lock(self.model.locks.mmap, index=1, write=False, sleeps=True, text="mmap_lock")
-        else:
-            asm.lock(own, write=False, sleeps=True, text="vma_start_read: the VMA's lock")
-        yield
-        if own is None:
-            asm.unlock(self.model.locks.mmap, index=1, write=False, text="mmap_lock")
-        else:
-            asm.unlock(own, write=False, text="the VMA's lock")
-
     @property
     def pins(self) -> dict[int, Pins]:
         """By address, what khugepaged and GUP-fast tell one another of the mm that calls are written for."""
         return {atom: found for (mm, atom), found in self._pins.items() if mm == self.mm}
-
-    def lock_rmap(self, *, write: bool) -> None:
-        """Write the taking of the lock of the mm's anon_vmas, where programs collapse what it guards."""
-        if self.mm in self._rmap_locks:
-            self.asm.lock(self._rmap_locks[self.mm], write=write, sleeps=True, text="anon_vma->root->rwsem")
-
-    def unlock_rmap(self, *, write: bool) -> None:
-        """Write its release."""
-        if self.mm in self._rmap_locks:
-            self.asm.unlock(self._rmap_locks[self.mm], write=write, text="anon_vma->root->rwsem")
-
-    def has_reclaim(self, mms: int) -> None:
-        """Declare mm->tlb_flush_batched of so many mms: programs reclaim pages, and flushes of that may wait."""
-        if self.lowering.defers_unmaps != "never":
-            for mm in range(mms):
-                self._batched[mm] = self.model.variable(0, "mm->tlb_flush_batched")
-
-    def note_batched(self, times: int) -> None:
-        """Write in mm->tlb_flush_batched that reclaim has unmapped a page; `times`: how often it was written before.
-
-        The kernel counts what was unmapped, and remembers how much of that was flushed. Here is a bit for each time
-        that a program says so, which is set once: there is something to flush if one is set.
-        """
-        variable = self._batched[self.mm]
-        if self.model.kernel.batched_flushes_counted:
-            self.asm.v_add(variable, 1 << times, o.CLASS, text="one more page waits for its flush")
-            self.asm.set(o.CLASS, self.mm + 1)
-        else:
-            self.asm.v_store(variable, 1, text="a page waits for its flush")
-
-    @function("flush_tlb_batched_pending", "mm/rmap.c")
-    def flush_batched_pending(self, atom: int) -> None:
-        """Write the flush of what reclaim has unmapped and not flushed, if there is something; by the table's lock."""
-        variable = self._batched[self.mm]
-        asm, forgets = self.asm, self.model.label()
-        asm.v_load(o.SCRATCH, variable, text="has reclaim unmapped what it has yet to flush?")
-        with asm.if_nonzero(o.SCRATCH):
-            lo, hi = self.model.pages_of(atom)
-            asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi)
-            self.lowering.arch_flush_tlb_batched_pending(asm, SCRATCH)
-            if self.model.kernel.batched_flushes_counted:
-                asm.set(o.CLASS, 0)
-                asm.v_cas(variable, o.SCRATCH, o.CLASS, forgets, text="all of that is flushed")
-                asm.place(forgets)
-                asm.set(o.CLASS, self.mm + 1)
-            else:
-                asm.v_store(variable, 0, text="all of that is flushed")
-
-    def _after_reclaim(self, atom: int) -> None:
-        if self._batched and self.model.kernel.flush_batched_pending:
-            self.flush_batched_pending(atom)
-
-    def leave_page_cache(self, frame: int, name: str, where: str) -> None:
-        """Write that a file's page leaves the page cache, unless it did before."""
-        asm = self.asm
-        with asm.function(name, where), self.files.folio_lock(frame):
-            asm.v_xchg(
-                self.files.cached(frame), 0, o.SCRATCH, text="filemap_remove_folio: is the page there still?"
-            )
-            with asm.if_nonzero(o.SCRATCH):
-                asm.set(o.SCRATCH, 1 << o.ENTRY_PAGE_SHIFT + frame)
-                asm.put_frames(o.SCRATCH, text="the page leaves the page cache")
-                self.reached("freed")
-
-    def reached(self, place: str) -> None:
-        """Mark a place as reached, if the programs mark it."""
-        if place in self.places:
-            self.asm.reached(self.places.index(place))
 
     def enter_kernel(self, text: str) -> None:
         """Write the way out of user mode: nothing is queued, and no right taken away yet."""
@@ -247,141 +94,6 @@ class Ordinary:
             yield
             if vmas is not None:
                 self.asm.unlock(vmas, write=True, text="vma_end_write_all")
-
-    def returns(self, atoms: Sequence[int], *, writes: bool = False) -> None:
-        """Write the return of a call that takes the right to some atoms, or to write to them."""
-        for atom in atoms:
-            self.right_ends(atom, writes=writes)
-        self.reached("returned")
-        self.asm.user_mode(True, text="returns to user mode")
-
-    def right_ends(self, atom: int, *, writes: bool = False) -> None:
-        """Write that what a call has noted of an address is gone, unless it was given again meanwhile."""
-        given = self._given.get((self.task, self.mm, atom))
-        if given is None:
-            self.asm.right_is_gone(TAKEN, atom, writes=writes)
-            return
-        self.asm.right_is_gone_unless(TAKEN, atom, given, writes=writes)
-
-    def table_lock(self, slot: int, mm: int | None = None) -> int:
-        """Return the page-table lock of a slot's table."""
-        return self._table_locks.get((self.mm if mm is None else mm, slot), self.model.locks.ptl + slot)
-
-    @contextmanager
-    def table_of(self, atom: int) -> Iterator[None]:
-        """Hold the page-table lock of an atom's table within: pte_offset_map_lock(), nothing if there is no table."""
-        asm, slot = self.asm, self.model.slot_of(atom)
-        asm.set(o.SLOT, slot)
-        asm.load_pud(o.CLASS, text="read the PMD entry")
-        with asm.if_nonzero(o.CLASS):
-            asm.lock(self.table_lock(slot), write=True, sleeps=False, text="page-table lock")
-            yield
-            self.unlock_table(atom)
-
-    def unlock_table(self, atom: int) -> None:
-        """Write the release of the page-table lock of an atom's table."""
-        self.asm.unlock(self.table_lock(self.model.slot_of(atom)), write=True, text="page-table lock")
-
-    def clear_flush(self, atom: int) -> None:
-        """Write ptep_clear_flush(): an entry is cleared, and its page flushed; register SCRATCH gets its old value."""
-        self.take_entry(atom, "ptep_clear_flush")
-        lo, hi = self.model.pages_of(atom)
-        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="the page")
-        self.lowering.flush_page(self.asm, SCRATCH)
-
-    def take_entry(self, atom: int, name: str) -> None:
-        """Write the clearing of an entry; register SCRATCH gets its old value."""
-        asm = self.asm
-        with asm.function(name):
-            if self._ordered:
-                asm.entry_xchg(atom, 0, o.SCRATCH, text="read and clear the PTE")
-            else:
-                asm.entry_load(o.SCRATCH, atom, text="read the PTE")
-                asm.entry_store(atom, 0, text="clear the PTE")
-        self.reached("a copy was alive")
-        lo, hi = self.model.pages_of(atom)
-        self.gathers.cleared(hi - lo, huge=False, first=lo)
-
-    @function("zap_pte_range", "mm/memory.c")
-    def zap_pte_range(self, atoms: Sequence[int], g: int = OUTER) -> None:
-        """Write zap_pte_range(): clear present entries and queue their frames."""
-        asm = self.asm
-        for _, some in groupby(atoms, self.model.slot_of):
-            part = list(some)
-            with self.table_of(part[0]):
-                self._after_reclaim(part[0])
-                for atom in part:
-                    self.note(atom)
-                    asm.entry_load(o.SCRATCH, atom, text="read the PTE")
-                    with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
-                        self.take_entry(atom, "ptep_get_and_clear_full")
-                        self._file_page_goes(atom, part)
-                        asm.queue_frames(QUEUE, o.SCRATCH, text="__tlb_remove_page")
-                        lo, hi = self.model.pages_of(atom)
-                        self.gathers.remove_entry(g, lo, hi)
-                        if "missed" in self.places:
-                            present.otherwise()
-                            self.reached("missed")
-                self._flush_dirty(part, g)
-            self._free_flushed(part)
-
-    def _marks(self, part: Sequence[int]) -> dict[int, int]:
-        """Return for each address of a file the bit of QUEUE, that no frame has, which says that it was dirty."""
-        of_file = [atom for atom in part if atom in self.files.frames]
-        counted = bool(self.files.written)
-        return {atom: 1 << (number if counted else 0) for number, atom in enumerate(of_file)}
-
-    def _file_page_goes(self, atom: int, part: Sequence[int]) -> None:
-        """Write what zap_present_folio_ptes() does about the page of a file whose entry is in register SCRATCH.
-
-        A dirty one is flushed before the page-table lock is released (1cf35d47712d, 3.15), and since 5df397dec7c4 the
-        page stays in the reverse map until then.
-        """
-        if atom not in self.files.frames:
-            return
-        asm, frame, mark = self.asm, self.files.frames[atom], self._marks(part)[atom]
-        with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
-            with asm.if_bits(QUEUE, mark) as known:
-                known.otherwise()
-                asm.add(QUEUE, mark)
-            self.files.mark_dirty(frame, self.mm)
-            if not self.model.kernel.delayed_rmap:
-                self.files.change_mapcount(frame, -1, self.mm)
-            if frame in self.files.written:
-                dirty.otherwise()
-                self.files.change_mapcount(frame, -1, self.mm)
-
-    def _flush_dirty(self, part: Sequence[int], g: int) -> None:
-        """Write the flush of dirty pages of files, if some were found, and their delayed removal from the rmap."""
-        asm, marks = self.asm, self._marks(part)
-        if not marks:
-            return
-        with asm.if_bits(QUEUE, sum(set(marks.values()))):
-            self.gathers.flush(g)
-            if self.model.kernel.delayed_rmap and self.files.written:
-                with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
-                    for atom, mark in marks.items():
-                        with asm.if_bits(QUEUE, mark):
-                            self.files.change_mapcount(self.files.frames[atom], -1, self.mm)
-
-    def _free_flushed(self, part: Sequence[int]) -> None:
-        """Write tlb_flush_mmu() after the page-table lock was released: what was flushed is freed."""
-        marks = self._marks(part)
-        if marks:
-            with self.asm.if_bits(QUEUE, sum(set(marks.values()))):
-                self.asm.put_frames(QUEUE, text="tlb_batch_pages_flush: free the pages")
-                self.asm.set(QUEUE, 0)
-
-    def finish(self, g: int = OUTER, *, nested: bool = True) -> None:
-        """Write tlb_finish_mmu(), which frees the queued pages after the flush."""
-        self.gathers.finish(g, nested=nested)
-        self.tlb_batch_pages_flush()
-
-    @function("tlb_batch_pages_flush", "mm/mmu_gather.c")
-    def tlb_batch_pages_flush(self) -> None:
-        """Write tlb_batch_pages_flush(): the pages that are queued lose their references."""
-        self.asm.put_frames(QUEUE, text="free the pages")
-        self.asm.set(QUEUE, 0)
 
     def madvise(self, atoms: Sequence[int], *, nested: bool = True) -> None:
         """Write madvise(MADV_DONTNEED); `nested`: it checks for nested gathers, if the kernel does."""
@@ -593,49 +305,3 @@ class Ordinary:
             freed=freed,
         )
         self.reached("returned")
-
-    def has_other_tables(self, task: int, mm: int, slot: int) -> None:
-        """Declare that a thread may free a table of a slot that is not the first one there."""
-        self._unlinked[task, mm, slot] = self.model.variable(0, "the table that the call frees")
-
-    def _unlink_tables(self, slots: Mapping[int, Sequence[int]]) -> None:
-        """Write what free_pgtables() does: tables that no VMA uses any more leave the page tables.
-
-        A bit that no frame has says in register TAKEN that this call frees the table; where a slot may have others
-        than its first one, a variable says which.
-        """
-        asm, pages = self.asm, self.model.slot_pages
-        for number, (slot, others) in enumerate(slots.items()):
-            kept = self.model.label()
-            for vma in others:
-                asm.v_load(o.SCRATCH, vma, text="does a VMA use the table still?")
-                with asm.if_nonzero(o.SCRATCH):
-                    asm.jump(kept)
-            asm.set(o.SLOT, slot)
-            asm.load_pud(o.CLASS, text="read the PMD entry")
-            asm.jump_zero(o.CLASS, kept)
-            asm.clear_pud(text="pmd_clear")
-            self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
-            which = self._unlinked.get((self.task, self.mm, slot))
-            with asm.aside():
-                if which is None:
-                    asm.add(TAKEN, 1 << number)
-                else:
-                    asm.v_store(which, o.CLASS, from_register=True)
-            asm.place(kept)
-
-    def _free_unlinked(self, slots: Mapping[int, Sequence[int]], klass: int) -> None:
-        """Write the freeing of the tables that the call has unlinked."""
-        asm = self.asm
-        for number, slot in enumerate(slots):
-            which = self._unlinked.get((self.task, self.mm, slot))
-            if which is not None:
-                asm.v_load(o.CLASS, which)
-            with asm.if_bits(TAKEN, 1 << number) if which is None else asm.if_nonzero(o.CLASS):
-                asm.set(o.SLOT, slot)
-                if which is None:
-                    asm.set(o.CLASS, klass + 1)
-                else:
-                    asm.v_store(which, 0)
-                self.model.free_table()
-                self.reached("table freed")

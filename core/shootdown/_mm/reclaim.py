@@ -15,7 +15,8 @@ from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._mm.call_parts import SCRATCH
-from shootdown._mm.ordinary import QUEUE, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import QUEUE
 
 
 class Reclaim:

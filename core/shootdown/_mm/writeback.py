@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
-from shootdown._mm.ordinary import TAKEN, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import TAKEN
 
 
 class Writeback:

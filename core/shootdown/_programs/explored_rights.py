@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from shootdown._machine import ops as o
 from shootdown._mm.faults import Rights
 from shootdown._mm.forking import Forking, Shared
-from shootdown._mm.ordinary import MOST_TABLES, Ordinary
+from shootdown._mm.freed_tables import MOST_TABLES
+from shootdown._mm.ordinary import Ordinary
 from shootdown._programs.pages import Page, Statements
 
 

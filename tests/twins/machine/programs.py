@@ -12,7 +12,8 @@ from shootdown._machine import ops as o
 from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.gup import Gup
 from shootdown._mm.model import Model
-from shootdown._mm.ordinary import INVARIANTS, Ordinary
+from shootdown._mm.ordinary import Ordinary
+from shootdown._mm.ordinary_parts import INVARIANTS
 from shootdown._values.setup import Setup
 
 FRAMES = 3
