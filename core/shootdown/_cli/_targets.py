@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from shootdown._cli import _common, _progress
-from shootdown._questions.targets import Target, cells, judge_cell
+from shootdown._questions.targets import Cell, Target, cells, judge_cell
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
+from shootdown._values.errors import ShootdownError
 
 
 @_common.command("targets")
+@click.argument("subject", required=False, metavar="[PROGRAM]")
+@_common.parameter_option
 @_common.arch_option
 @_common.platform_option
 @_common.kernel_option
+@_common.cpus_option
 @_common.set_option
 @_common.patch_option
 @click.option(
@@ -22,9 +29,12 @@ from shootdown._report.targets import lines, markdown
 @_common.jobs_option
 @_common.json_option
 def command(
+    subject: str | None,
+    parameters: Mapping[str, str],
     arch: tuple[str, ...],
     platform: tuple[str, ...],
     kernel: tuple[str, ...],
+    cpus: tuple[int, ...],
     settings: tuple[str, ...],
     patch: str | None,
     as_markdown: bool,
@@ -35,24 +45,52 @@ def command(
 
     Each cell comes from runs of a small case: munmap(), exit() and mprotect() with warm walk caches on all CPUs of the
     mm, one of them inside GUP-fast. docs/explanation/unshared-tables.md tells why.
+
+    Of a program's file, a workload or a scenario: what its own flushes leave, and what exploring it finds.
     """
     _common.refuse_both("--json", "--markdown", as_json, as_markdown)
-    asked = cells(arch, platform, kernel, settings, patch)
-    done: dict[int, Target] = {}
+    work: Any
+    items: Sequence[Any]
+    if subject is None:
+        if parameters or cpus:
+            raise ShootdownError(
+                f"{'-p' if parameters else '--cpus'}: only a program has them; name it first"
+            )
+        items, sizes, work = cells(arch, platform, kernel, settings, patch), None, _judged_cell
+    else:
+        from shootdown._questions.targets_of import judge_part, parts
+
+        if len(cpus) > 1:
+            raise ShootdownError("--cpus: one number, as each target has one cell")
+        items = parts(subject, arch, platform, kernel, settings, patch, parameters, cpus[0] if cpus else None)
+        sizes, work = [len(part.cells) for part in items], judge_part
+    count = sum(sizes) if sizes is not None else len(items)
+    done: dict[int, list[Target]] = {}
     interrupted = False
     try:
-        with _progress.progress(f"{len(asked)} targets", len(asked)) as advance:
-            for number, target in divided(judge_cell, asked, processes=jobs or free_cores()):
-                done[number] = target
-                advance()
+        with _progress.progress(f"{count} targets", count) as advance:
+            for number, found in divided(work, items, processes=jobs or free_cores()):
+                done[number] = found
+                for _ in found:
+                    advance()
     except KeyboardInterrupt:
         interrupted = True
-    found = [done[number] for number in sorted(done)]
+    rows = [target for number in sorted(done) for target in done[number]]
     if as_json:
-        _common.write_json({"schema": 1, "rows": [target.to_dict() for target in found]})
-    elif found:
-        for line in markdown(found) if as_markdown else lines(found, _common.width()):
+        _common.write_json({"schema": 1, "rows": [target.to_dict() for target in rows]})
+    elif rows:
+        of_subject = subject is not None
+        write = (
+            markdown(rows, of_subject=of_subject)
+            if as_markdown
+            else lines(rows, _common.width(), of_subject=of_subject)
+        )
+        for line in write:
             _common.write_line(line)
     if interrupted:
-        click.echo(f"{len(done)} of {len(asked)} targets are done", err=True)
+        click.echo(f"{len(rows)} of {count} targets are done", err=True)
         raise KeyboardInterrupt
+
+
+def _judged_cell(cell: Cell) -> list[Target]:
+    return [judge_cell(cell)]

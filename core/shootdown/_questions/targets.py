@@ -13,19 +13,16 @@ from typing import Any
 
 import attrs
 
-from shootdown._machine import ops
-from shootdown._machine.code import Code
-from shootdown._machine.functions import DECLARED
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
-from shootdown._questions.case import PATCH_GROUP, Case, Question, all_platforms, machines, prepare
+from shootdown._questions.case import PATCH_GROUP, Case, P, Question, all_platforms, machines, prepare
 from shootdown._questions.patching import read_patch, refuse_unreached
-from shootdown._questions.simulate import counts_of
+from shootdown._questions.subjects import Subject
+from shootdown._questions.target_runs import SYNC, SYNC_FUNCTION, Ran, flush_of, how, run_case
 from shootdown._values.errors import ShootdownError
 from shootdown._values.given import Names, Settings, names, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
-from shootdown._values.patch import AppliedPatch
 from shootdown._values.setup import Setup
 from shootdown._values.whatif import GROUPS, parse_settings
 from shootdown._values.workload import Workload
@@ -75,6 +72,12 @@ class Target:
         reason: the reason for the verdicts, in words.
         evidence: the counts of the runs that they are derived from.
         patch: the patch of the kernel, as JSON has it; None, and not part of the JSON, without one.
+        explored: of a program or scenario that was explored, its `verdict`, `invariant`, `states` and `depth`; None,
+            and not part of the JSON, of one that was not.
+
+    Of a program `stale_after` has one path, `program`; it is empty if nothing was unshared, and the first four verdicts
+    are None. `sync` may be `untried` too, if nobody in the program is ever inside GUP-fast, and `hidden`, if another
+    bug is found before it matters.
     """
 
     arch: str
@@ -89,14 +92,16 @@ class Target:
     reason: str
     evidence: Mapping[str, Mapping[str, int]]
     patch: Mapping[str, Any] | None = None
+    explored: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON has it."""
         row = attrs.asdict(self, recurse=False)
         row["stale_after"] = {path: attrs.asdict(left) for path, left in self.stale_after.items()}
         row["evidence"] = {name: dict(counts) for name, counts in self.evidence.items()}
-        if self.patch is None:
-            del row["patch"]
+        for name in ("patch", "explored"):
+            if row[name] is None:
+                del row[name]
         return row
 
 
@@ -157,27 +162,40 @@ _CASE = Workload(
 
 
 def targets(
+    subject: Subject | None = None,
     *,
     arch: Names = (),
     platforms: Names = (),
     kernels: Names = (),
     settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    cpus: int | None = None,
 ) -> list[Target]:
     """Return the verdicts on unsharing for every platform of the architectures and each kernel.
 
     Args:
+        subject: a program's file, a program as a dict, or the name of a workload or scenario, which is judged in place
+            of munmap(), exit() and mprotect().
         arch: names of architectures; all installed ones if empty.
         platforms: names of platforms; all of each architecture if empty.
         kernels: releases; `KERNELS` and the newest known one if empty.
         settings: what-ifs such as `kernel.honour_unshared_tables=true`.
         patch: a file that replaces kernel functions.
+        parameters, cpus: of the subject; the number of online CPUs is that of each platform if None.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.
     """
     asked = names("arch", arch), names("platforms", platforms), names("kernels", kernels)
-    return [judge_cell(cell) for cell in cells(*asked, what_ifs(settings), patch)]
+    if subject is None:
+        if parameters or cpus is not None:
+            raise ShootdownError(f"{'parameters' if parameters else 'cpus'}: only a subject has them")
+        return [judge_cell(cell) for cell in cells(*asked, what_ifs(settings), patch)]
+    from shootdown._questions.targets_of import judge_part, parts
+
+    found = parts(subject, *asked, what_ifs(settings), patch, parameters or {}, cpus)
+    return [target for part in found for target in judge_part(part)]
 
 
 @attrs.frozen
@@ -221,7 +239,7 @@ def cells(
         )
     found = [
         Cell(architecture.name, platform.name, kernel, asked, patch)
-        for architecture, platform in _pairs(installed, arch, platforms)
+        for architecture, platform in pairs(installed, arch, platforms)
         for kernel in chosen
     ]
     if patch is not None:
@@ -236,42 +254,31 @@ def judge_cell(cell: Cell) -> Target:
 
 
 def _question(cell: Cell) -> Question[Workload]:
+    return question_of(cell, _CASE, cpus=_CPUS)
+
+
+def question_of(
+    cell: Cell, program: P, *, cpus: int | None = None, parameters: Mapping[str, Any] | None = None
+) -> Question[P]:
+    """Return the question of what a program does on a target."""
     installed = registry()
     return Question(
-        _CASE,
+        program,
         installed.architecture(cell.arch),
         installed.platforms(cell.arch)[cell.platform],
         cell.kernel,
+        parameters or {},
         settings=cell.settings,
-        cpus=_CPUS,
+        cpus=cpus,
         patch=None if cell.patch is None else read_patch(cell.patch),
     )
 
 
-def _pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
+def pairs(installed: Registry, arch: Sequence[str], platforms: Sequence[str]) -> list[tuple[Any, Any]]:
+    """Return pairs of architecture and platform: those named, or all platforms."""
     if platforms:
         return list(machines(installed, arch, platforms))
     return [(one, platform) for one, own in all_platforms(installed, arch) for platform in own.values()]
-
-
-#: Whether a walker needs the sync is found out with a sync that is sent to all CPUs, whatever kernel and patch do.
-_SYNC_FUNCTION = "tlb_remove_table_sync_one"
-_SYNC = {
-    "kernel.unshare_sync": "last-sharer",
-    "kernel.rcu_table_free": "true",
-    "kernel.skip_redundant_sync": "never",
-    "kernel.sync_targets": "all",
-}
-
-
-@attrs.frozen
-class _Ran:
-    """One run of the case: its counts, the instructions executed, the kinds of entries left, what a patch looks at."""
-
-    counts: Mapping[str, int]
-    instructions: Mapping[str, int]
-    left: tuple[str, ...]
-    patch_honours: bool
 
 
 def judge(question: Question[Workload]) -> Target:
@@ -282,17 +289,17 @@ def judge(question: Question[Workload]) -> Target:
     if reason is not None:
         return Target(*names, None, None, None, None, {}, "not-applicable", reason, {}, _told(case))
 
-    def run(settings: Mapping[str, str] = case.settings, *, syncs: bool = False, **parameters: Any) -> _Ran:
+    def run(settings: Mapping[str, str] = case.settings, *, syncs: bool = False, **parameters: Any) -> Ran:
         asked = prepare(attrs.evolve(question, settings=settings, parameters=parameters))
         if syncs and asked.kernel.patch is not None:
-            kernel = attrs.evolve(asked.kernel, patch=asked.kernel.patch.without(_SYNC_FUNCTION))
+            kernel = attrs.evolve(asked.kernel, patch=asked.kernel.patch.without(SYNC_FUNCTION))
             asked = attrs.evolve(asked, kernel=kernel)
-        return _run(asked)
+        return run_case(asked)
 
     runs = {_name(path, state): run(path=path, state=state) for path in PATHS for state in ("spin", LAZY)}
     freed = {**case.settings, "kernel.unshare_sets_freed_tables": "true"}
     what_if = {_name("munmap", state, "freed_tables"): run(freed, state=state) for state in ("spin", LAZY)}
-    synced = {**case.settings, **_SYNC}
+    synced = {**case.settings, **SYNC}
     walking = {"walker": run(synced, syncs=True)}
     for name, other in case.setup().lowering.other_flushes.items():
         walking[name] = run({**synced, **parse_settings(other)}, syncs=True)
@@ -313,12 +320,12 @@ def _name(path: str, state: str, flag: str = "") -> str:
 def _target(
     names: tuple[str, str, str],
     kernel: Kernel,
-    runs: Mapping[str, _Ran],
-    what_if: Mapping[str, _Ran],
-    walking: Mapping[str, _Ran],
+    runs: Mapping[str, Ran],
+    what_if: Mapping[str, Ran],
+    walking: Mapping[str, Ran],
 ) -> Target:
     differs = any(
-        _flush(runs[_name("munmap", state)]) != _flush(what_if[_name("munmap", state, "freed_tables")])
+        flush_of(runs[_name("munmap", state)]) != flush_of(what_if[_name("munmap", state, "freed_tables")])
         for state in ("spin", LAZY)
     )
     left = {path: _left(runs[path], runs[_name(path, LAZY)]) for path in PATHS}
@@ -343,36 +350,22 @@ def _target(
     )
 
 
-def _left(running: _Ran, lazy: _Ran) -> Left:
+def _left(running: Ran, lazy: Ran) -> Left:
     """Return the entries that two runs of one path left; the second run has lazy threads."""
     if running.left:
         return Left(ALL, running.left)
     return Left(LAZY, lazy.left) if lazy.left else Left(NONE, ())
 
 
-def _flush(ran: _Ran) -> tuple[object, ...]:
-    """What a flush did, for comparing two flushes: the CPUs reached, the invalidations, the entries left."""
-    names = (
-        "flush_ipis",
-        "hypercalls",
-        "broadcast_invalidations",
-        "full_flushes",
-        "page_invalidations",
-        "lazy_switches",
-        "stale_entries_left",
-    )
-    return (*(ran.counts[name] for name in names), dict(ran.instructions))
-
-
 def _reason(
-    runs: Mapping[str, _Ran],
+    runs: Mapping[str, Ran],
     left: Mapping[str, Left],
     waited: Mapping[str, int],
     sent: bool,
     kernel: Kernel,
 ) -> str:
     """Write the reason for the verdicts in words."""
-    parts = [_how(runs["munmap"]), *_what_is_left(left)]
+    parts = [how(runs["munmap"]), *_what_is_left(left)]
     walkers = [name for name, count in waited.items() if count]
     if not kernel.gup_fast:
         parts.append("this kernel has no GUP-fast, so that nobody walks without a lock")
@@ -387,25 +380,6 @@ def _reason(
     else:
         parts.append("each walker has left GUP-fast once it is over")
     return "; ".join(parts)
-
-
-def _how(ran: _Ran) -> str:
-    """Describe how munmap() flushes: what is sent to other CPUs, and the instructions."""
-    how = [
-        f"{ran.counts[name]} {word if ran.counts[name] != 1 else word[:-1]}"
-        for name, word in (
-            ("flush_ipis", "flush IPIs"),
-            ("hypercalls", "flush hypercalls"),
-            ("broadcast_invalidations", "broadcast invalidations"),
-        )
-        if ran.counts[name]
-    ]
-    executed = ", ".join(
-        f"{name}{f' {times} times' if times > 1 else ''}" for name, times in ran.instructions.items() if times
-    )
-    if not how:
-        return "the flush reaches no other CPU"
-    return f"the flush is {' and '.join(how)}{f' ({executed})' if executed else ''}"
 
 
 def _what_is_left(left: Mapping[str, Left]) -> Iterator[str]:
@@ -423,34 +397,3 @@ def _what_is_left(left: Mapping[str, Left]) -> Iterator[str]:
 
 def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
-
-
-def _run(case: Case[Workload]) -> _Ran:
-    """Run the case once, with the likely costs."""
-    from shootdown._timed.run import run_machine
-
-    machine = case.program.build(case.setup())
-    run = run_machine(machine, case.platform)
-    left = run.stale
-    kinds = () if left is None else (("walk-cache", left.walk), ("tlb", left.leaf))
-    return _Ran(
-        counts_of(machine, run),
-        dict(run.window_instructions[0]),
-        tuple(name for name, cpus in kinds if cpus),
-        _patch_honours(case.kernel.patch, machine.code),
-    )
-
-
-def _patch_honours(patch: AppliedPatch | None, code: Code) -> bool:
-    """Whether a flush of the architecture's that a patch replaces looks at unshared_tables."""
-    names = {
-        name
-        for name in (patch.functions if patch else ())
-        if any(one.gets_asm for one in DECLARED.get(name, ()))
-    }
-    looks = (
-        note
-        for step, note in zip(code.steps.reshape(-1, 5).tolist(), code.notes, strict=True)
-        if step[0] == ops.JUMP_FLAGS and step[2] & ops.UNSHARED_TABLES
-    )
-    return bool(names) and any(names & set(note.path) for note in looks)

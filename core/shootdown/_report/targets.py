@@ -18,6 +18,17 @@ _LEGEND = (
     "munmap, exit and mprotect those are named that leave entries, unless all do.",
     "sync: whether GUP-fast needs tlb_remove_table_sync_one() after the flush; missing: needed, not sent.",
 )
+#: The columns of a subject's table, each with its words; those are left out that say nothing of any target.
+_OF_SUBJECT = ("verdict", "flushes", *_HEADINGS[:-1])
+_OF_SUBJECT_LEGEND = {
+    "verdict": "verdict: what exploring it, made small, finds.",
+    "flushes": "flushes: CPUs interrupted by flushes, hypercalls, and invalidations that reach all CPUs.",
+    **dict(zip(_HEADINGS, _LEGEND, strict=False)),
+}
+_OF_SUBJECT_SYNC = (
+    "sync: whether GUP-fast needs tlb_remove_table_sync_one() here; missing: needed, not sent; untried: nobody is "
+    "inside GUP-fast; hidden: another bug comes first."
+)
 
 
 @attrs.frozen
@@ -64,14 +75,30 @@ def _rows(targets: Sequence[Target]) -> Iterator[tuple[tuple[str, ...], Target]]
             kernels = []
 
 
-def cells(target: Target) -> tuple[str, str, str, str]:
-    """Write a target's verdicts, without the reason."""
+def cells(target: Target) -> tuple[str, ...]:
+    """Write a target's verdicts, without the reason, as the columns of a subject's table."""
     return (
+        _verdict(target),
+        _flushes(target),
         _word(target.flush_differs_with_freed_tables),
         _word(target.honours_unshared_tables),
         _dropped(target),
         target.sync.upper() if target.sync == "missing" else target.sync,
     )
+
+
+def _verdict(target: Target) -> str:
+    if target.explored is None:
+        return ""
+    word, broken = target.explored["verdict"], target.explored["invariant"]
+    return f"{word.upper()} {broken}" if broken else word
+
+
+def _flushes(target: Target) -> str:
+    counts = target.evidence.get("program", {})
+    words = {"flush_ipis": "IPIs", "hypercalls": "hypercalls", "broadcast_invalidations": "broadcasts"}
+    parts = [f"{counts[name]:,} {word}" for name, word in words.items() if counts.get(name)]
+    return ", ".join(parts) or ("none" if counts else "")
 
 
 def _word(claim: bool | None) -> str:
@@ -85,36 +112,41 @@ def _dropped(target: Target) -> str:
     parts = []
     for cpus in (ALL, LAZY):
         alike: dict[str, list[str]] = {}
-        for path in PATHS:
-            left = target.stale_after[path]
+        for path, left in target.stale_after.items():
             if left.cpus == cpus:
                 text = (
                     "not if lazy" if cpus == LAZY else "NO, nor TLB" if "tlb" in left.entries else "NO: stale"
                 )
                 alike.setdefault(text, []).append(path)
         for text, paths in alike.items():
-            parts.append(text if len(paths) == len(PATHS) else f"{text} ({', '.join(paths)})")
+            parts.append(text if len(paths) == len(target.stale_after) else f"{text} ({', '.join(paths)})")
     return "; ".join(parts) or "yes"
 
 
-def lines(found: Sequence[Target], width: int) -> Iterator[str]:
+def lines(found: Sequence[Target], width: int, *, of_subject: bool = False) -> Iterator[str]:
     """Write the table, its legend and its footnotes.
 
     Args:
         found: what `targets()` returned.
         width: columns of text that there are.
+        of_subject: they are targets of a program or scenario.
     """
     reasons = list(dict.fromkeys(target.reason for target in found))
+    shown = _shown(found, of_subject)
     columns = [
         Column("kernel", wraps=True),
-        *(Column(heading, wraps=True) for heading in _HEADINGS[:-1]),
+        *(Column(_OF_SUBJECT[n], wraps=True) for n in shown),
         Column(""),
     ]
     body: list[Sequence[str] | str] = []
     for group in groups(found):
         body.append("\n".join(paragraph(f"{group.arch} {', '.join(group.platforms)}", width, rest="  ")))
         body += [
-            [", ".join(kernels), *cells(target), f"[{reasons.index(target.reason) + 1}]"]
+            [
+                ", ".join(kernels),
+                *(cells(target)[n] or "-" for n in shown),
+                f"[{reasons.index(target.reason) + 1}]",
+            ]
             for kernels, target in group.rows
         ]
     texts = [row for row in body if not isinstance(row, str)]
@@ -122,11 +154,26 @@ def lines(found: Sequence[Target], width: int) -> Iterator[str]:
     assert sizes is not None
     yield from lay_out(columns, body, sizes)
     yield ""
-    for text in _LEGEND:
+    for text in _legend(shown) if of_subject else _LEGEND:
         yield from paragraph(text, width, rest="  ")
     for number, reason in enumerate(reasons, start=1):
         yield from paragraph(reason, width, first=f"[{number}] ")
-    yield from _how_to_see(found, width)
+    if not of_subject:
+        yield from _how_to_see(found, width)
+
+
+def _shown(found: Sequence[Target], of_subject: bool) -> list[int]:
+    """Return which columns there are: of a subject, the sync and those that say something of some target."""
+    if not of_subject:
+        return list(range(2, len(_OF_SUBJECT)))
+    last = len(_OF_SUBJECT) - 1
+    return [n for n in range(last + 1) if n == last or any(cells(one)[n] not in ("", "-") for one in found)]
+
+
+def _legend(shown: Sequence[int]) -> Iterator[str]:
+    for n in shown:
+        name = _OF_SUBJECT[n]
+        yield _OF_SUBJECT_SYNC if name == "sync" else _OF_SUBJECT_LEGEND[name].split(" Of munmap,")[0]
 
 
 def _how_to_see(found: Sequence[Target], width: int) -> Iterator[str]:
@@ -151,10 +198,11 @@ def _how_to_see(found: Sequence[Target], width: int) -> Iterator[str]:
     yield f"  {command}" if len(command) + 2 <= width else command
 
 
-def markdown(found: Sequence[Target]) -> Iterator[str]:
+def markdown(found: Sequence[Target], *, of_subject: bool = False) -> Iterator[str]:
     """Write the table for a page of the documentation, its footnotes below it."""
     reasons = list(dict.fromkeys(target.reason for target in found))
-    headings = ("arch", "platforms", "kernels", *_HEADINGS)
+    shown = _shown(found, of_subject)
+    headings = ("arch", "platforms", "kernels", *(_OF_SUBJECT[n] for n in shown), "why")
     yield f"| {' | '.join(headings)} |"
     yield "|" + "---|" * len(headings)
     for group in groups(found):
@@ -163,7 +211,7 @@ def markdown(found: Sequence[Target]) -> Iterator[str]:
                 group.arch,
                 ", ".join(group.platforms),
                 ", ".join(kernels),
-                *cells(target),
+                *(cells(target)[n] or "-" for n in shown),
                 str(reasons.index(target.reason) + 1),
             )
             yield f"| {' | '.join(row)} |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -115,3 +116,80 @@ def test_a_number_of_cpus_is_refused_as_the_case_has_its_own(capsys: pytest.Capt
     assert (
         "platform.cpus=1 is not possible here: the case that targets are judged by" in capsys.readouterr().err
     )
+
+
+def _rows(capsys: pytest.CaptureFixture[str], *words: str) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = json.loads(printed(capsys, *words, "--json"))["rows"]
+    return {(row["platform"], row["kernel"]): row for row in rows}
+
+
+def test_of_a_program_each_target_has_what_its_run_and_its_exploration_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machines = ("--platform", "intel-server,neoverse-v2", "--kernel", "7.0,7.3.4", "--cpus", "8")
+    rows = _rows(capsys, "docs/examples/programs/unshare-gup.toml", *machines)
+    assert {row["sync"] for row in rows.values()} == {"needed"}
+    assert rows["neoverse-v2", "7.0"]["stale_after"] == {
+        "program": {"cpus": "all", "entries": ["walk-cache"]}
+    }
+    assert rows["neoverse-v2", "7.0"]["explored"]["invariant"] == "walk-cache"
+    assert rows["neoverse-v2", "7.3.4"]["explored"]["verdict"] == "safe"
+    assert rows["neoverse-v2", "7.3.4"]["walk_cache_dropped"] is True
+    assert rows["intel-server", "7.0"]["evidence"]["program"]["flush_ipis"] == 2
+
+
+def test_of_a_program_that_unshares_nothing_nothing_is_said_of_unsharing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("docs/examples/programs/drop.toml", "-p", "others=2", "--cpus", "8")
+    row = _rows(capsys, *words, "--platform", "intel-server", "--kernel", "7.0")["intel-server", "7.0"]
+    assert (row["walk_cache_dropped"], row["stale_after"], row["sync"]) == (None, {}, "not-applicable")
+    assert row["evidence"]["program"]["flush_ipis"] == 2
+    assert row["explored"]["verdict"] == "safe"
+
+
+def test_of_a_scenario_each_target_has_its_verdict_and_whether_the_sync_matters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machines = ("--platform", "neoverse-v2,kvm-guest", "--kernel", "6.4,7.3.4")
+    rows = _rows(capsys, "unshare-gup", *machines)
+    assert {place: row["sync"] for place, row in rows.items()} == {
+        ("neoverse-v2", "6.4"): "missing",
+        ("neoverse-v2", "7.3.4"): "needed",
+        ("kvm-guest", "6.4"): "missing",
+        ("kvm-guest", "7.3.4"): "needed",
+    }
+    assert rows["kvm-guest", "6.4"]["explored"]["invariant"] == "gup-fast"
+    lazy = _rows(capsys, "unshare-walk-cache", "--platform", "neoverse-v2", "--kernel", "7.0")
+    assert lazy["neoverse-v2", "7.0"]["sync"] == "untried"
+
+
+def test_the_table_of_a_program_fits_the_terminal_and_lacks_what_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ("docs/examples/programs/drop.toml", "--platform", "power9,intel-server", "--kernel", "7.0")
+    text = printed(capsys, *words, "--cpus", "8")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "walk cache dropped" not in text
+    assert "3 IPIs" in text
+    assert "| 3 IPIs |" in printed(capsys, *words, "--cpus", "8", "--markdown")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hugetlb-mumap"], "there is no workload or scenario 'hugetlb-mumap'"),
+        (["nowhere.toml"], "nowhere.toml"),
+        (["-p", "tables=2"], "-p: only a program has them"),
+        (["unshare-gup", "-p", "nope=1"], "nope"),
+        (["hugetlb-munmap", "--cpus", "8,16"], "--cpus: one number"),
+    ],
+)
+def test_a_mistake_about_a_program_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["targets", *words]) == 2
+    found = capsys.readouterr()
+    assert (found.out, found.err.count("\n")) == ("", 1)
+    assert said in found.err
