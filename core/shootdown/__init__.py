@@ -78,7 +78,8 @@ if TYPE_CHECKING:
     from shootdown._questions.history import History, history
     from shootdown._questions.image import Translation, mapped, walk
     from shootdown._questions.simulate import kernel, simulate
-    from shootdown._questions.targets import Target, targets
+    from shootdown._questions.targets import Target
+    from shootdown._questions.targets_of import targets
     from shootdown._questions.walk_many import walk_many
     from shootdown._report.explaining import explain
     from shootdown._report.explanation import Explanation
@@ -137,7 +138,7 @@ _HOMES = {
     "simulate_trace": "_traces.simulation",
     "sweep": "_batches.sweep",
     "switch": "_values.kernel",
-    "targets": "_questions.targets",
+    "targets": "_questions.targets_of",
     "walk": "_questions.image",
     "walk_many": "_questions.walk_many",
 }

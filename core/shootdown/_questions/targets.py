@@ -17,10 +17,8 @@ from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import PATCH_GROUP, Case, P, Question, all_platforms, machines, prepare
 from shootdown._questions.patching import read_patch, refuse_unreached
-from shootdown._questions.subjects import Subject
 from shootdown._questions.target_runs import SYNC, SYNC_FUNCTION, Ran, flush_of, how, run_case
 from shootdown._values.errors import ShootdownError
-from shootdown._values.given import Names, Settings, names, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.parameter import Parameter
 from shootdown._values.setup import Setup
@@ -159,43 +157,6 @@ _CASE = Workload(
     build=_build,
     shares_tables=True,
 )
-
-
-def targets(
-    subject: Subject | None = None,
-    *,
-    arch: Names = (),
-    platforms: Names = (),
-    kernels: Names = (),
-    settings: Settings = (),
-    patch: str | os.PathLike[str] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    cpus: int | None = None,
-) -> list[Target]:
-    """Return the verdicts on unsharing for every platform of the architectures and each kernel.
-
-    Args:
-        subject: a program's file, a program as a dict, or the name of a workload or scenario, which is judged in place
-            of munmap(), exit() and mprotect().
-        arch: names of architectures; all installed ones if empty.
-        platforms: names of platforms; all of each architecture if empty.
-        kernels: releases; `KERNELS` and the newest known one if empty.
-        settings: what-ifs such as `kernel.honour_unshared_tables=true`.
-        patch: a file that replaces kernel functions.
-        parameters, cpus: of the subject; the number of online CPUs is that of each platform if None.
-
-    Raises:
-        ShootdownError: something is unknown, out of range or contradictory.
-    """
-    asked = names("arch", arch), names("platforms", platforms), names("kernels", kernels)
-    if subject is None:
-        if parameters or cpus is not None:
-            raise ShootdownError(f"{'parameters' if parameters else 'cpus'}: only a subject has them")
-        return [judge_cell(cell) for cell in cells(*asked, what_ifs(settings), patch)]
-    from shootdown._questions.targets_of import judge_part, parts
-
-    found = parts(subject, *asked, what_ifs(settings), patch, parameters or {}, cpus)
-    return [target for part in found for target in judge_part(part)]
 
 
 @attrs.frozen

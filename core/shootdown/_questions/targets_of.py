@@ -18,8 +18,21 @@ from shootdown._questions.explore import Verdict, explore_case, scenario_named
 from shootdown._questions.patching import refuse_unreached
 from shootdown._questions.subjects import Subject, is_program, program_explored, workload_named
 from shootdown._questions.target_runs import SYNC, SYNC_FUNCTION, Ran, flush_of, how, run_case, walks
-from shootdown._questions.targets import ALL, KERNELS, LAZY, NONE, Cell, Left, Target, pairs, question_of
+from shootdown._questions.targets import (
+    ALL,
+    KERNELS,
+    LAZY,
+    NONE,
+    Cell,
+    Left,
+    Target,
+    cells,
+    judge_cell,
+    pairs,
+    question_of,
+)
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.given import Names, Settings, names, what_ifs
 from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import BUG, NOT_APPLICABLE, SAFE
 from shootdown._values.whatif import GROUPS, parse_settings
@@ -63,6 +76,41 @@ class Part:
     cells: tuple[Cell, ...]
     parameters: Mapping[str, Any]
     cpus: int | None
+
+
+def targets(
+    subject: Subject | None = None,
+    *,
+    arch: Names = (),
+    platforms: Names = (),
+    kernels: Names = (),
+    settings: Settings = (),
+    patch: str | os.PathLike[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    cpus: int | None = None,
+) -> list[Target]:
+    """Return the verdicts on unsharing for every platform of the architectures and each kernel.
+
+    Args:
+        subject: a program's file, a program as a dict, or the name of a workload or scenario, which is judged in place
+            of munmap(), exit() and mprotect().
+        arch: names of architectures; all installed ones if empty.
+        platforms: names of platforms; all of each architecture if empty.
+        kernels: releases; `KERNELS` and the newest known one if empty.
+        settings: what-ifs such as `kernel.honour_unshared_tables=true`.
+        patch: a file that replaces kernel functions.
+        parameters, cpus: of the subject; the number of online CPUs is that of each platform if None.
+
+    Raises:
+        ShootdownError: something is unknown, out of range or contradictory.
+    """
+    asked = names("arch", arch), names("platforms", platforms), names("kernels", kernels)
+    if subject is None:
+        if parameters or cpus is not None:
+            raise ShootdownError(f"{'parameters' if parameters else 'cpus'}: only a subject has them")
+        return [judge_cell(cell) for cell in cells(*asked, what_ifs(settings), patch)]
+    found = parts(subject, *asked, what_ifs(settings), patch, parameters or {}, cpus)
+    return [target for part in found for target in judge_part(part)]
 
 
 def judged(subject: Subject) -> Judged:
