@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from shootdown._machine import ops as o
 from shootdown._mm.collapse import Collapse
+from shootdown._mm.declarations import MOST_ATOMS, MOST_FRAMES
 from shootdown._mm.faults import Faults
 from shootdown._mm.freed_tables import MOST_TABLES
 from shootdown._mm.gup import Gup
-from shootdown._mm.model import MOST_ATOMS, MOST_FRAMES, Model
+from shootdown._mm.model import Model
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import PLACES
 from shootdown._mm.reclaim import Reclaim
