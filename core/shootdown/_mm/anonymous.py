@@ -13,6 +13,8 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.calls import Calls
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch
+from shootdown._mm.entries import Stretch
 from shootdown._mm.gather import PageQueue
 from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 
@@ -227,18 +229,27 @@ class Anonymous:
                 end = at + (spread or count * self.table_pages)
                 asm.gather_add(g, at, end, cleared=o.CLEARED_PMDS, text="one huge entry")
             return
-        with asm.function("zap_pte_range", "mm/memory.c"):
-            self.gathers.change_page_size(g, huge=False)
-            for part in zapped(
-                pages,
-                self.table_pages,
-                queue,
-                clean=pages if clean is None else clean,
-                delays=self.kernel.delayed_rmap,
-                frees=reclaims,
-            ):
-                lo, hi = (at + end * (spread or pages) // max(pages, 1) for end in (part.lo, part.hi))
-                self._zap_part(g, part.hi - part.lo, attrs.evolve(part, lo=lo, hi=hi), queue)
+        parts = zapped(
+            pages,
+            self.table_pages,
+            queue,
+            clean=pages if clean is None else clean,
+            delays=self.kernel.delayed_rmap,
+            frees=reclaims,
+        )
+
+        def stretch(part: Part) -> Stretch:
+            lo, hi = (at + end * (spread or pages) // max(pages, 1) for end in (part.lo, part.hi))
+            count = part.hi - part.lo
+            return CountedStretch(
+                CountedEntries(self.gathers, count, lo, hi) if count else None,
+                forced=part.forced,
+                table=(lambda: self.free_empty_tables(g, 1, hi - self.table_pages, queue))
+                if part.frees_table
+                else None,
+            )
+
+        self.calls.page_tables.zap_pte_range(g, map(stretch, parts))
 
     def _each(self, count: int, write: Callable[[], None]) -> None:
         """Write some steps once, or so many times in a loop."""
@@ -247,17 +258,6 @@ class Anonymous:
             return
         with self.asm.loop(count, o.SCRATCH2):
             write()
-
-    def _zap_part(self, g: int, count: int, part: Part, queue: PageQueue) -> None:
-        asm = self.asm
-        if count:
-            asm.work("zap_ns", count, text="clear the entries")
-            self.gathers.cleared(count, huge=False, first=part.lo)
-            asm.gather_add(g, part.lo, part.hi, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
-        if part.forced:
-            self.gathers.flush_and_free(g)
-        if part.frees_table:
-            self.free_empty_tables(g, 1, part.hi - self.table_pages, queue)
 
     @function("try_get_and_clear_pmd", "mm/pt_reclaim.c")
     def free_empty_tables(self, g: int, count: int, lo: int, queue: PageQueue) -> None:
@@ -276,14 +276,9 @@ class Anonymous:
 
     def zap_folio_part(self, part: range, *, first: int | None = None) -> None:
         """Write zap_pte_range() of some base pages of a large folio; `first` is their page number in the mapping."""
-        asm, count = self.asm, len(part)
         lo = part.start if first is None else first
-        with asm.function("zap_pte_range", "mm/memory.c"):
-            self.gathers.change_page_size(OUTER, huge=False)
-            asm.work("zap_ns", count, text="clear the entries")
-            self.gathers.cleared(count, huge=False)
-            self.lowering.folio_entries_changed(asm, count, first=part.start, clears=True)
-            asm.gather_add(OUTER, lo, lo + count, cleared=o.CLEARED_PTES, text=f"{count} entries cleared")
+        entries = CountedEntries(self.gathers, len(part), lo, of_folio=part.start)
+        self.calls.page_tables.zap_pte_range(OUTER, [CountedStretch(entries)])
 
     def mprotect(self, pages: int, *, huge: bool, part: range | None = None, widens: bool = False) -> None:
         """Write mprotect(): through a gather where the kernel has it, else one flush_tlb_range() at the end.

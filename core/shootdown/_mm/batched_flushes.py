@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from shootdown._machine import ops as o
-from shootdown._machine.functions import function
-from shootdown._mm.call_parts import SCRATCH
+from shootdown._mm.entries import Batched
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary_parts import OrdinaryParts
+
+
+class AtomBatched(Batched):
+    """mm->tlb_flush_batched of an explored program's mm.
+
+    Args:
+        calls: the calls of the program.
+        variable: the variable.
+    """
+
+    def __init__(self, calls: OrdinaryParts, variable: int) -> None:
+        self.calls, self.variable = calls, variable
+
+    @contextmanager
+    def pending(self) -> Iterator[None]:
+        """Run the steps within if reclaim has unmapped what it has yet to flush."""
+        asm = self.calls.asm
+        asm.v_load(o.SCRATCH, self.variable, text="has reclaim unmapped what it has yet to flush?")
+        with asm.if_nonzero(o.SCRATCH):
+            yield
+
+    def forget(self) -> None:
+        """Write that all of that is flushed; what was unmapped meanwhile is remembered where it is counted."""
+        asm, forgets = self.calls.asm, self.calls.model.label()
+        if self.calls.model.kernel.batched_flushes_counted:
+            asm.set(o.CLASS, 0)
+            asm.v_cas(self.variable, o.SCRATCH, o.CLASS, forgets, text="all of that is flushed")
+            asm.place(forgets)
+            asm.set(o.CLASS, self.calls.mm + 1)
+        else:
+            asm.v_store(self.variable, 0, text="all of that is flushed")
 
 
 class BatchedFlushes(OrdinaryParts):
@@ -37,24 +68,8 @@ class BatchedFlushes(OrdinaryParts):
         else:
             self.asm.v_store(variable, 1, text="a page waits for its flush")
 
-    @function("flush_tlb_batched_pending", "mm/rmap.c")
-    def flush_batched_pending(self, atom: int) -> None:
-        """Write the flush of what reclaim has unmapped and not flushed, if there is something; by the table's lock."""
-        variable = self._batched[self.mm]
-        asm, forgets = self.asm, self.model.label()
-        asm.v_load(o.SCRATCH, variable, text="has reclaim unmapped what it has yet to flush?")
-        with asm.if_nonzero(o.SCRATCH):
-            lo, hi = self.model.pages_of(atom)
-            asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi)
-            self.lowering.arch_flush_tlb_batched_pending(asm, SCRATCH)
-            if self.model.kernel.batched_flushes_counted:
-                asm.set(o.CLASS, 0)
-                asm.v_cas(variable, o.SCRATCH, o.CLASS, forgets, text="all of that is flushed")
-                asm.place(forgets)
-                asm.set(o.CLASS, self.mm + 1)
-            else:
-                asm.v_store(variable, 0, text="all of that is flushed")
-
-    def _after_reclaim(self, atom: int) -> None:
-        if self._batched and self.model.kernel.flush_batched_pending:
-            self.flush_batched_pending(atom)
+    def look_at_reclaim(self) -> None:
+        """Write flush_tlb_batched_pending(), if programs reclaim pages; by the table's lock."""
+        if self._batched:
+            batched = AtomBatched(self, self._batched[self.mm])
+            self.model.calls.page_tables.flush_tlb_batched_pending(batched)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shootdown._machine.assembler import Assembler
+from shootdown._mm.entries import PageTables
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
 from shootdown._values.architecture import Lowering
@@ -37,6 +38,7 @@ class CallParts:
         self.gathers = gathers
         self.hugetlb = hugetlb
         self.locks = locks
+        self.page_tables = PageTables(asm, kernel, lowering, gathers)
 
     @contextmanager
     def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:

@@ -83,7 +83,9 @@ class Model(FirstState):
             self._page_cache,
         )
         self.calls = Calls(self.asm, kernel, lowering, self.gathers, self.hugetlb, self.locks)
-        self.asm.functions.bind(kernel, lowering, self.gathers, self.hugetlb, self.calls)
+        self.asm.functions.bind(
+            kernel, lowering, self.gathers, self.hugetlb, self.calls, self.calls.page_tables
+        )
         self.asm.functions.fields = Fields(
             tuple(kernel.patch.about.fields) if kernel.patch is not None else (),
             self.variable,

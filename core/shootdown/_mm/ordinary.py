@@ -79,9 +79,8 @@ class Ordinary(Zapping, FreedTables):
                 self.reached("calls overlapped")
 
     def _begin_gather(self) -> None:
-        """Write tlb_gather_mmu() for base pages."""
+        """Write tlb_gather_mmu()."""
         self.gathers.begin(OUTER)
-        self.gathers.change_page_size(OUTER, huge=False)
 
     @contextmanager
     def syscall(self, name: str, where: str, *, write: bool) -> Iterator[None]:
@@ -127,7 +126,7 @@ class Ordinary(Zapping, FreedTables):
         with self.table_of(old):
             other = self.table_lock(self.model.slot_of(new))
             asm.lock(other, write=True, sleeps=False, text="page-table lock of the new address")
-            self._after_reclaim(old)
+            self.look_at_reclaim()
             self.note(old)
             asm.entry_load(o.SCRATCH, old, text="read the PTE")
             with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT):
@@ -190,6 +189,7 @@ class Ordinary(Zapping, FreedTables):
                 asm.v_store(vma, int(widens), text="the VMA's rights")
             if kernel.mprotect_gather:
                 self._begin_gather()
+                self.gathers.change_page_size(OUTER, huge=False)
             for atom in atoms:
                 self.change_pte_range(atom, gathers=kernel.mprotect_gather, widens=widens)
             if kernel.mprotect_gather:
@@ -214,7 +214,7 @@ class Ordinary(Zapping, FreedTables):
     def _change_entry(self, atom: int, gathers: bool, widens: bool) -> None:
         asm = self.asm
         with self.table_of(atom):
-            self._after_reclaim(atom)
+            self.look_at_reclaim()
             if not widens:
                 self.note(atom)
             asm.entry_load(o.SCRATCH, atom, text="read the PTE")

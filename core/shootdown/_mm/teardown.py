@@ -7,6 +7,7 @@ from collections.abc import Callable
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, CallParts
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.hugetlb import Mapping
 
 
@@ -146,13 +147,10 @@ class Teardown(CallParts):
 
     def zap_dirty(self, g: int, pages: int) -> None:
         """Write zap_pte_range() over dirty pages of a file: flush before their rmap is removed."""
-        asm = self.asm
-        with asm.function("zap_pte_range", "mm/memory.c"), asm.because("dirty file pages"):
-            self.gathers.change_page_size(g, huge=False)
-            asm.work("zap_ns", pages, text="clear the entries")
-            self.gathers.cleared(pages, huge=False)
-            asm.gather_add(g, 0, pages, cleared=o.CLEARED_PTES, text="dirty pages of a file: flush now")
-            self.gathers.flush(g)
+        with self.asm.because("dirty file pages"):
+            self.page_tables.zap_pte_range(
+                g, [CountedStretch(CountedEntries(self.gathers, pages), forced=True)]
+            )
 
     @function("cleanup_lazy_tlbs", "kernel/fork.c")
     def _shoot_lazies(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
+from shootdown._mm.atoms import MkcleanEntry
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import TAKEN
 
@@ -49,7 +50,7 @@ class Writeback:
                 for mm in mms:
                     self._on(mm, mms)
                     for atom in atoms:
-                        self.page_vma_mkclean_one(frame, atom)
+                        calls.model.calls.page_tables.page_vma_mkclean_one(MkcleanEntry(calls, atom, frame))
             asm.v_xchg(page.dirty, 0, o.SCRATCH, text="folio_test_clear_dirty")
             with asm.if_nonzero(o.SCRATCH):
                 asm.set(TAKEN, 1 << o.ENTRY_PAGE_SHIFT + frame)
@@ -70,15 +71,3 @@ class Writeback:
         if len(mms) > 1:
             self.asm.on_mm(mm, text="a process that maps the file")
         self.calls.mm = mm
-
-    @function("page_vma_mkclean_one", "mm/rmap.c")
-    def page_vma_mkclean_one(self, frame: int, atom: int) -> None:
-        """Write the cleaning of one entry: cleared, flushed, and written again without its dirty and writable bits."""
-        calls, asm = self.calls, self.asm
-        with calls.table_of(atom):
-            asm.entry_load(o.SCRATCH, atom, text="page_vma_mapped_walk: read the PTE")
-            with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY | o.ENTRY_WRITABLE):
-                calls.clear_flush(atom)
-                asm.clear_bits(o.SCRATCH, o.ENTRY_DIRTY | o.ENTRY_WRITABLE)
-                asm.entry_store(atom, o.SCRATCH, from_register=True, text="set_pte_at: clean, not writable")
-                calls.files.mark_dirty(frame, calls.mm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from shootdown._mm.anonymous import Anonymous
-from shootdown._mm.counted_reclaim import LIST_PAGES, Batch, Reclaim
+from shootdown._mm.counted_reclaim import LIST_PAGES, CountedBatch, Reclaim
 from shootdown._programs.areas import Area, Cut
 from shootdown._programs.mapped import DIRTY, FREED, NONE, PRESENT, STATE, Mapped
 
@@ -37,18 +37,18 @@ class Reclaiming:
             with self.mapped.if_equal(self.mapped.table_of(here, area), 1):
                 self._reclaim.flush_batched_pending(self.batched)
 
-    def batch(self, first: int) -> Batch:
+    def batch(self, first: int) -> CountedBatch:
         """Return the variables of a statement that unmaps in batches, of which `first` and the next are its own."""
         assert self.batched is not None
-        return Batch(first, first + 1, self.batched)
+        return self._reclaim.batch(first, first + 1, self.batched)
 
-    def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+    def reclaim(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write the reclaim of some areas: shrink_inactive_list() takes so many pages at a time."""
         for area in areas:
             self._shrink(here, area, area.pages, batch, limit=LIST_PAGES)
         self._reclaim.end_list(batch)
 
-    def _shrink(self, here: Cut, area: Area, pages: int, batch: Batch, *, limit: int) -> None:
+    def _shrink(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, limit: int) -> None:
         """Write the unmapping of an area's pages if they are mapped; dirty anonymous ones are written to swap."""
         done, state = self.model.label(), self.mapped.cell(STATE, area)
         if not pages:
@@ -63,7 +63,7 @@ class Reclaiming:
             self._reclaim.shrink_folio_list(pages, batch, dirty=False, limit=limit)
         self.asm.place(done)
 
-    def pageout(self, here: Cut, areas: tuple[Area, ...], batch: Batch) -> None:
+    def pageout(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
         with self._reclaim.advice("MADV_PAGEOUT"):
             for _, some in groupby(areas, lambda area: area.table if area.table >= 0 else ~area.number):
@@ -77,7 +77,7 @@ class Reclaiming:
                         self._shrink(here, area, area.pages, batch, limit=0)
                     self._reclaim.end_list(batch)
 
-    def _page_out_tables(self, here: Cut, area: Area, batch: Batch) -> None:
+    def _page_out_tables(self, here: Cut, area: Area, batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of an area of whole tables, one after another."""
         each, rest = divmod(area.pages, area.tables)
         state, done = self.mapped.cell(STATE, area), self.model.label()
@@ -99,7 +99,7 @@ class Reclaiming:
             tables(dirty=False)
         self.asm.place(done)
 
-    def _page_out_table(self, here: Cut, area: Area, pages: int, batch: Batch, *, dirty: bool) -> None:
+    def _page_out_table(self, here: Cut, area: Area, pages: int, batch: CountedBatch, *, dirty: bool) -> None:
         self.flush_batched(here, area)
         self._reclaim.shrink_folio_list(pages, batch, dirty=dirty, limit=0)
         self._reclaim.end_list(batch)
@@ -128,9 +128,9 @@ class Reclaiming:
             if area.pages:
                 with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
                     self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
-                    self._reclaim.page_vma_mkclean_one(area.pages)
+                    self._reclaim.mkclean(area.pages)
 
-    def migrate(self, areas: tuple[Area, ...], batch: Batch) -> None:
+    def migrate(self, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write move_pages() of what is mapped in some areas."""
         self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
         for area in areas:

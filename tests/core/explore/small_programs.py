@@ -164,9 +164,9 @@ class Flawed(Ordinary):
     def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
         super().change_pte_range(atom, gathers=gathers and "forgotten" not in self.flaws, widens=widens)
 
-    def _after_reclaim(self, atom: int) -> None:
+    def look_at_reclaim(self) -> None:
         if "no look at reclaim" not in self.flaws:
-            super()._after_reclaim(atom)
+            super().look_at_reclaim()
 
     def _flush(self, atoms: Sequence[int]) -> None:
         lo, hi = self._pages_from_to(atoms)

@@ -16,7 +16,6 @@ SOURCES = {
 }
 #: Names that are opened in more places than one, how many, and why.
 SCENARIO = "a scenario re-enacts a part of it"
-TWO_MODELS = "timed runs count the pages of a mapping, explored ones have atoms, and a scenario re-enacts it"
 ALLOWED: dict[str, tuple[int, str]] = {
     "__collapse_huge_page_copy": (2, SCENARIO),
     "__collapse_huge_page_isolate": (2, SCENARIO),
@@ -29,7 +28,6 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "contpte_convert": (2, SCENARIO),
     "do_anonymous_page": (3, SCENARIO),
     "dup_mmap": (2, "the copy of one hugetlb VMA is told under the function that copies them all"),
-    "flush_tlb_batched_pending": (2, TWO_MODELS),
     "flush_tlb_page": (2, SCENARIO),
     "flush_tlb_range": (2, SCENARIO),
     "folio_clear_dirty_for_io": (2, SCENARIO),
@@ -37,17 +35,15 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "huge_pmd_unshare": (2, SCENARIO),
     "madvise": (2, SCENARIO),
     "munmap": (3, SCENARIO),
-    "page_vma_mkclean_one": (3, SCENARIO),
+    "page_vma_mkclean_one": (2, SCENARIO),
     "pmdp_collapse_flush": (5, SCENARIO),
     "ptep_clear_flush": (3, SCENARIO),
-    "set_tlb_ubc_flush_pending": (2, TWO_MODELS),
     "shrink_folio_list": (3, SCENARIO),
     "tlb_finish_mmu": (2, "its warning is written where the wrong order of a what-if is"),
     "tlb_flush_rmaps": (2, SCENARIO),
-    "try_to_unmap_flush": (2, TWO_MODELS),
-    "try_to_unmap_one": (4, SCENARIO),
+    "try_to_unmap_one": (3, SCENARIO),
     "zap_deposited_table": (2, SCENARIO),
-    "zap_pte_range": (7, TWO_MODELS),
+    "zap_pte_range": (4, SCENARIO),
 }
 
 

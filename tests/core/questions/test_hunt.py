@@ -192,7 +192,7 @@ def seed(call, g):
 """,
     "the flush comes before the clear": """
 @replaces("zap_pte_range")
-def seed(call, atoms, g):
+def seed(call, g, stretches):
     call.asm.request(2, flags=ops.FULLMM)
     call.lowering.flush_mm(call.asm, 2)
     call.original()

@@ -1,0 +1,99 @@
+"""Entries of a timed run: N pages of an area at once, whose number is known when the program is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from shootdown._machine import ops as o
+from shootdown._mm.entries import Entries, Stretch
+from shootdown._mm.gather import Gathers
+
+if TYPE_CHECKING:
+    from shootdown._machine.assembler import Assembler
+
+
+class CountedEntries(Entries):
+    """So many entries that a timed run clears in one step.
+
+    Args:
+        gathers: what happens to gathers; it has the assembler and the lowering.
+        count: how many.
+        lo, hi: the base pages that they lie among; more than `count` where there are some between them.
+        of_folio: the first one's page of the large folio that they are a part of, where that may be mapped by a
+            contiguous block; None where it isn't.
+    """
+
+    def __init__(
+        self,
+        gathers: Gathers,
+        count: int,
+        lo: int = 0,
+        hi: int | None = None,
+        *,
+        of_folio: int | None = None,
+    ) -> None:
+        super().__init__(lo, lo + count if hi is None else hi)
+        self.gathers = gathers
+        self.count = count
+        self.of_folio = of_folio
+
+    @property
+    def asm(self) -> Assembler:
+        """The assembler."""
+        return self.gathers.asm
+
+    def take(self, name: str) -> None:
+        """Write that time passes: they are cleared."""
+        del name
+        what = "the entry" if self.count == 1 else f"{self.count} entries"
+        self.asm.work("zap_ns", self.count, text=f"clear {what}")
+
+    def cleared(self) -> None:
+        """Write what an architecture does at once, and the conversion of contiguous blocks."""
+        first = self.lo if self.of_folio is None else 0
+        self.gathers.cleared(self.count, huge=False, first=first)
+        if self.of_folio is not None:
+            self.gathers.lowering.folio_entries_changed(
+                self.asm, self.count, first=self.of_folio, clears=True
+            )
+
+    @contextmanager
+    def each(self) -> Iterator[Entries]:
+        """Run the steps within once for each: in a loop, of which one is as the next."""
+        if self.count == 1:
+            yield CountedEntries(self.gathers, 1)
+            return
+        with self.asm.loop(self.count, o.SCRATCH2):
+            yield CountedEntries(self.gathers, 1)
+
+
+class CountedStretch(Stretch):
+    """Entries of a timed run between two flushes. Timed runs have no page-table locks of ordinary memory.
+
+    Args:
+        entries: the entries; None: there are none, and a table goes.
+        forced: a flush is forced after them.
+        table: writes the freeing of the table that ends there.
+    """
+
+    def __init__(
+        self,
+        entries: CountedEntries | None,
+        *,
+        forced: bool = False,
+        table: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(() if entries is None else (entries,))
+        self.forced = forced
+        self.table = table
+
+    def flushed_early(self) -> AbstractContextManager[object] | None:
+        """Say whether a flush is forced: full batches and dirty pages are known beforehand."""
+        return nullcontext() if self.forced else None
+
+    def free_table(self) -> None:
+        """Write the freeing of the page table, if it goes."""
+        if self.table is not None:
+            self.table()
