@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from shootdown._oracle.measured import Measured, Prediction, Seen, Undisturbed
-from shootdown._oracle.programs import BUILDERS, Program, window
+from shootdown._oracle.program import Program, window
+from shootdown._oracle.programs import ALIKE, BUILDERS
 from shootdown._oracle.rows import GROUPS, WORKLOADS, Row, bounds
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Case, Question, prepare
@@ -182,7 +183,7 @@ def _run(row: Row, case: Case[Workload], runs: dict[Any, list[_Ran]]) -> list[_R
         build: Callable[..., Program] = BUILDERS[row.workload]
         while len(runs) > 64:
             runs.pop(next(iter(runs)))
-        variants = case.architecture.measured.variants
+        variants = (0,) if row.workload in ALIKE else case.architecture.measured.variants
         runs[key] = [_ran(build(case.setup(), row, variant), case.platform) for variant in variants]
     return runs[key]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shootdown._oracle import validate as validation
 from shootdown._oracle.rows import parse_rows, read_rows
 from shootdown._oracle.validate import Comparison, validate
+from shootdown._timed.run import Run, run_machine
 
 ORACLE = Path(__file__).parents[2] / "oracle"
 COMPARED = list(validate(read_rows(ORACLE / "measured-programs.jsonl")))
@@ -45,3 +48,15 @@ def changed(**fields: object) -> Comparison:
 )
 def test_a_row_whose_program_is_wrong_says_so(fields: dict[str, object], why: str) -> None:
     assert why in str(changed(**fields).reason)
+
+
+def test_a_program_whose_schedules_are_alike_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[object] = []
+
+    def counted(*args: Any) -> Run:
+        runs.append(args)
+        return run_machine(*args)
+
+    monkeypatch.setattr(validation, "run_machine", counted)
+    assert changed().reason is None
+    assert len(runs) == 1
