@@ -8,5 +8,7 @@ from shootdown.testing import ArchitectureBenchmarks
 for _name in registry().architectures():
     _class = f"Test{_name.capitalize()}"
     globals()[_class] = type(
-        _class, (ArchitectureBenchmarks,), {"architecture": _name, "__module__": __name__}
+        _class,
+        (ArchitectureBenchmarks,),
+        {"architecture": _name, "against": "x86", "__module__": __name__},
     )

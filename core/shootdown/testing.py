@@ -93,18 +93,19 @@ def _subjects(name: str, long: bool, seed: int) -> tuple[Subject, ...]:
 class ArchitectureBenchmarks:
     """A benchmark each of an architecture's walks, flushes, comparisons and explorations. Subclass it as `Test...`.
 
-    Each is done in two ways first, which have to agree. Then it is timed in turn with the same of another architecture;
+    Each is done in two ways first, which have to agree. Then it is timed in turn with the same of another architecture,
+    or with a sort of numbers;
     `extra_info` of pytest-benchmark has the quotient of the times of a unit, as quartiles of the rounds. What an
     architecture can't do is skipped with the reason.
 
     Attributes:
         architecture: its name.
-        against: the name of the other one; the same name stands for a sort of numbers.
+        against: the name of the other one; empty, as by default, or its own: a sort of numbers.
         rounds: how often each is timed.
     """
 
     architecture: ClassVar[str] = ""
-    against: ClassVar[str] = "x86"
+    against: ClassVar[str] = ""
     rounds: ClassVar[int] = 9
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
@@ -131,8 +132,8 @@ class ArchitectureBenchmarks:
             own = work_of(work, self.architecture)
         except ShootdownError as error:
             pytest.skip(str(error))
-        itself = self.against == self.architecture
-        other = yardstick() if itself else work_of(work, self.against)
+        alone = self.against in ("", self.architecture)
+        other = yardstick() if alone else work_of(work, self.against)
         found = ratio(own, other, self.rounds)
         benchmark.extra_info.update(
             architecture=self.architecture,

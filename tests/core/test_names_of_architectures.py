@@ -21,10 +21,7 @@ NAMES = re.compile(
 #: What is data, or what a person reads, by file: how many strings and names there are, and what they are.
 ALLOWED = {
     "_cli/__init__.py": (1, "command lines to try, where no command is given"),
-    "_calibrate/machine.py": (5, "the number of membarrier() by what `uname -m` prints"),
     "_cli/_new.py": (1, "the architecture of a command to try, where none was named"),
-    "_compliance/speed.py": (1, "with which others are compared, unless told otherwise"),
-    "testing.py": (1, "with which others are compared, unless told otherwise"),
     "_records/paths.py": (10, "functions of virt/, whose names are in stacks, and what they are"),
     "_records/shares.py": (1, "what a CPU may wait for in a profile"),
     "_report/comparison.py": (1, "a footnote: what transition IPIs are"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -27,6 +28,7 @@ from shootdown._calibrate.processes import fork_and_exit
 from shootdown._calibrate.recipes import Recipe, as_case, checked, fitted, numbers_of
 from shootdown._calibrate.refill import Refill, refills
 from shootdown._compilation.running import compiled, compiles
+from shootdown._plugins.registry import registry
 from shootdown._questions.simulate import simulate
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Platform
@@ -147,7 +149,8 @@ def calibrate(arch: str, like: Platform, kernel: str, say: Say) -> Calibration:
             numbers = numbers_of(as_case(recipe, arch, like, kernel, len(cpus)))
             times.append(found)
             data.append(Datum(recipe.name, found.likely, _spread(found), numbers))
-        for part in (_barriers, _processes, _huge):
+        barriers = partial(_barriers, registry().architecture(arch).recorded.syscalls)
+        for part in (barriers, _processes, _huge):
             part(like, cpus, data, times, missing, say)
         read = _refills(missing, say)
     if not data:
@@ -217,6 +220,7 @@ def _numbers(**given: float) -> Any:
 
 
 def _barriers(
+    syscalls: Mapping[int, str],
     like: Platform,
     cpus: Sequence[int],
     data: list[Datum],
@@ -228,7 +232,7 @@ def _barriers(
     if len(cpus) == 1:
         return
     try:
-        call = membarrier()
+        call = membarrier(syscalls)
     except OSError as error:
         missing.append(error.strerror or str(error))
         return

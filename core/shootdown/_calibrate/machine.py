@@ -8,7 +8,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -23,8 +23,6 @@ _READ, _READ_WRITE = mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
 # include/uapi/asm-generic/mman-common.h
 _FIXED, _NO_HUGE_PAGES, _HUGE_PAGES, _DONTNEED = 0x10, 15, 14, 4
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-#: By machine: arch/x86/entry/syscalls/syscall_64.tbl, arch/powerpc/kernel/syscalls/syscall.tbl, scripts/syscall.tbl.
-_MEMBARRIER = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "ppc64": 365}
 # include/uapi/linux/membarrier.h
 _EXPEDITED, _REGISTER_EXPEDITED = 8, 16
 #: Iterations of `spin` between two looks at whether it shall end: some 20 ms.
@@ -183,15 +181,18 @@ def reserved(size: int, *, huge: bool) -> Iterator[int]:
         c.munmap(whole, size + alignment)
 
 
-def membarrier() -> Callable[[], int]:
+def membarrier(syscalls: Mapping[int, str]) -> Callable[[], int]:
     """Return the call that interrupts each CPU which runs a thread of this process, and flushes nothing.
 
+    Args:
+        syscalls: names of this machine's system calls by number: those of 64-bit processes.
+
     Raises:
-        OSError: the kernel lacks it, or a filter refuses it.
+        OSError: the kernel lacks it, or a filter refuses it, or its number is not known.
     """
-    c, number = libc(), _MEMBARRIER.get(os.uname().machine)
-    if number is None:
-        raise OSError(f"the number of membarrier() on {os.uname().machine} is not known here")
+    c, number = libc(), next((n for n, name in syscalls.items() if name == "membarrier"), None)
+    if number is None or ctypes.sizeof(ctypes.c_void_p) < 8:
+        raise OSError("membarrier(): its number is not known for this machine or process")
     for command in (_REGISTER_EXPEDITED, _EXPEDITED):
         if c.syscall(number, command, 0, 0) < 0:
             raise OSError(ctypes.get_errno(), f"membarrier(): {os.strerror(ctypes.get_errno()).lower()}")

@@ -14,6 +14,7 @@ from shootdown._cli import _common, _forms, _here, _lore, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
+from shootdown._report.commands import command_line
 from shootdown._values.errors import ShootdownError
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
@@ -116,7 +117,7 @@ def command(
     elif form in ("csv", "jsonl"):
         _forms.write(form, (row.to_dict() for row in done))
     elif done and lore:
-        again = _lore.command_line(
+        again = command_line(
             "compare",
             workload,
             parameters=parameters,

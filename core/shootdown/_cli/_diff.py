@@ -62,6 +62,7 @@ def command(
     if as_json:
         _common.write_json({"schema": SCHEMA, **found.to_dict()})
     else:
+        from shootdown._report.commands import command_line
         from shootdown._report.difference import lines
 
         asked = [
@@ -70,7 +71,7 @@ def command(
         defaults = {what.name: what.read({}) for what in asked}
         text = list(lines(found, _lore.WIDTH if lore else _common.width(), defaults=defaults))
         if lore:
-            command_line = _lore.command_line(
+            again = command_line(
                 "diff",
                 before,
                 after,
@@ -82,7 +83,7 @@ def command(
                 settings=settings,
                 flags={"--patch": patch},
             )
-            _lore.write(text, command_line)
+            _lore.write(text, again)
         else:
             for line in text:
                 _common.write_line(line)

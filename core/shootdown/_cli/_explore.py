@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shootdown._cli import _common, _forms, _here, _lore, _progress
+from shootdown._report.commands import command_line
 from shootdown._report.files import check_place, replacing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
@@ -211,7 +212,7 @@ def command(
     if as_json:
         _common.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif lore:
-        again = _lore.command_line(
+        again = command_line(
             "explore",
             scenario,
             parameters=parameters,
@@ -304,7 +305,7 @@ def _show(done: Sequence[Verdict]) -> None:
             _common.write_line(line)
 
 
-def _mail(done: Sequence[Verdict], command_line: str) -> None:
+def _mail(done: Sequence[Verdict], command: str) -> None:
     from shootdown._report.lore import verdict_mail
 
     lines = [
@@ -312,7 +313,7 @@ def _mail(done: Sequence[Verdict], command_line: str) -> None:
         for row in done
         for line in ("", *([_RULE, ""] if row is not done[0] else []), *verdict_mail(row, _lore.WIDTH))
     ]
-    _lore.write(lines, command_line)
+    _lore.write(lines, command)
 
 
 def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> None:

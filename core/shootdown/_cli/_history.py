@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shootdown._cli import _common, _forms, _lore, _progress
+from shootdown._report.commands import command_line
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def command(
         if lore:
             _lore.write(
                 text,
-                _lore.command_line(
+                command_line(
                     "history",
                     program,
                     parameters=parameters,

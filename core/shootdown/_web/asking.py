@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import attrs
 
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import machines
+from shootdown._report.commands import command_line
 from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.reading import UnreadableError, read_integer
@@ -58,14 +58,16 @@ class Asked:
 
     def command(self) -> str:
         """Return the command that gives the same."""
-        words = ["shootdown", "explore" if self.explored else "compare", self.program]
-        for name, value in self.parameters.items():
-            words += ["-p", f"{name}={value}"]
-        words += ["--arch", self.arch, "--platform", self.platform, "--kernel", ",".join(self.kernels)]
-        words += ["--cpus", str(self.cpus)] if self.cpus is not None else []
-        for name, value in self.settings.items():
-            words += ["--set", f"{name}={value}"]
-        return shlex.join(words)
+        return command_line(
+            "explore" if self.explored else "compare",
+            self.program,
+            parameters=self.parameters,
+            arch=(self.arch,),
+            platform=(self.platform,),
+            kernel=self.kernels,
+            cpus=() if self.cpus is None else (self.cpus,),
+            settings=[f"{name}={value}" for name, value in self.settings.items()],
+        )
 
 
 def asked(query: Sequence[tuple[str, str]]) -> Asked:

@@ -96,11 +96,29 @@ def test_threads_beside_compute_until_they_are_stopped() -> None:
 
 @linux
 def test_membarrier_succeeds_where_there_is_one() -> None:
+    machine = os.uname().machine
+    here = next(
+        (one for one in registry().architectures().values() if machine in (one.name, *one.aliases)), None
+    )
+    if here is None:
+        pytest.skip(f"no plugin knows {machine}")
     try:
-        call = membarrier()
+        call = membarrier(here.recorded.syscalls)
     except OSError as error:
         pytest.skip(str(error))
     assert call() == 0
+
+
+@pytest.mark.parametrize("arch", registry().architectures())
+def test_architectures_that_say_how_system_calls_are_numbered_number_membarrier(arch: str) -> None:
+    syscalls = registry().architecture(arch).recorded.syscalls
+    assert not syscalls or "membarrier" in syscalls.values()
+
+
+@linux
+def test_membarrier_whose_number_no_plugin_has_is_not_called() -> None:
+    with pytest.raises(OSError, match="number is not known"):
+        membarrier({215: "munmap"})
 
 
 @linux

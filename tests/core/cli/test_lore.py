@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from shootdown import _cli
-from shootdown._cli import _lore
+from shootdown._report.commands import command_line
 
 
 def printed(capsys: pytest.CaptureFixture[str], line: str) -> str:
@@ -66,7 +66,7 @@ def test_a_replay_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_words_of_a_command_are_quoted_for_a_shell() -> None:
-    line = _lore.command_line(
+    line = command_line(
         "explore", "my file.py", parameters={"op": "a b"}, settings=["x=$y"], flags={"--seed": 3}
     )
     assert shlex.split(line) == [

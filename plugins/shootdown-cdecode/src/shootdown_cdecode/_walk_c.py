@@ -1,4 +1,8 @@
-"""The compiled walk of the hashed page table, with the decode in C."""
+"""The compiled walk of the hashed page table, with the decode in C.
+
+It is `_walk_twin.py` but for one import: a kernel names the kernels that it calls as globals of its module, so that a
+walk that calls others is a function of another module.
+"""
 
 from __future__ import annotations
 
