@@ -54,6 +54,8 @@ _PENDING = {
     o.CALL_TRANSITION: "IPI (global ASID)",
     o.CALL_INVALIDATE: "invalidation IPI",
     o.CALL_LEAVE: "IPI (leave the mm)",
+    o.CALL_BARRIER: "barrier IPI",
+    o.CALL_KERNEL: "IPI (kernel addresses)",
     o.CALL_RCU: "quiescent state",
 }
 #: Words for entering and leaving each of the machine's CPU sets.

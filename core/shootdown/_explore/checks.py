@@ -22,7 +22,12 @@ _MOST = 255
 #: The most classes of tables where walk caches hold links: a bit of a cell for each, and one that says dead.
 _MOST_CLASSES = 31
 #: Steps that only a timed run has: exploration begins with every task on its CPU, and none comes or moves.
-_TIMED_ONLY = {o.SPAWN: "forks a task", o.MIGRATE: "moves a task"}
+_TIMED_ONLY = {
+    o.SPAWN: "forks a task",
+    o.MIGRATE: "moves a task",
+    o.RESCHED: "gives way to another task",
+    o.KERNEL_BEGIN: "flushes kernel addresses",
+}
 
 
 def check(problem: Problem) -> None:

@@ -72,6 +72,8 @@ _HANDLERS = {
     o.CALL_TRANSITION: ("", "takes the IPI of CPU {}: global ASID"),
     o.CALL_INVALIDATE: ("", "takes the invalidation IPI of CPU {}"),
     o.CALL_LEAVE: ("", "takes the IPI of CPU {}: leave the mm"),
+    o.CALL_BARRIER: ("ipi_mb", "takes the barrier IPI of CPU {}"),
+    o.CALL_KERNEL: ("", "takes the IPI of CPU {}: kernel addresses"),
     o.CALL_RCU: ("", "is in a quiescent state: CPU {}'s grace period goes on"),
 }
 #: The invariants that every machine has, each as a sentence.

@@ -24,7 +24,7 @@ _ENDS = steps_that(lambda row: row.ends)
 OVER = steps_that(lambda row: row.over)
 _LOCKS = {row.number: row for row in ROWS if row.lock}
 #: Calls that change nothing of an mm: a task that concerns none may send them.
-_WITHOUT_MM = (o.CALL_SYNC, o.CALL_RCU)
+_WITHOUT_MM = (o.CALL_SYNC, o.CALL_RCU, o.CALL_BARRIER, o.CALL_KERNEL)
 #: A lock as far as the text tells: its number, or with -1 one of several.
 _Lock = tuple[int, bool]
 

@@ -88,6 +88,13 @@ def drop_translations(S: Cells, L: Layout, mm: int, word: int, cpus: int, scope:
 
 
 @inlined
+def drop_all_mms(S: Cells, L: Layout, word: int, cpus: int) -> None:
+    """Drop all translations of all mms of some CPUs."""
+    for mm in range(L.mms):
+        drop_translations(S, L, int64(mm), word, cpus, o.SCOPE_BOTH)
+
+
+@inlined
 def drop_called(S: Cells, L: Layout, mm: int, word: int, cpus: int, sender: int, scope: int) -> None:
     """Drop what the call of `sender` invalidates: the range that it executes, or everything."""
     base = L.o_cpu + sender * CPU_CELLS
@@ -207,10 +214,19 @@ def take(S: Cells, L: Layout, sender: int, word: int, cpus: int) -> tuple[int, i
         full, partial, left = handle_flush(S, L, sender, word, cpus, scope, 1)
     elif kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL:
         mm = int64(S[base + CPU_CALL_MM]) - 1
-        drop_called(S, L, mm, word, cpus, sender, scope)
-        if kind == o.CALL_BROADCAST:
-            catch_up(S, L, mm, word, cpus)
+        if mm >= 0:
+            drop_called(S, L, mm, word, cpus, sender, scope)
+            if kind == o.CALL_BROADCAST:
+                catch_up(S, L, mm, word, cpus)
+        elif int64(S[base + CPU_CALL_STRIDES]) == 0:  # of kernel addresses
+            drop_all_mms(S, L, word, cpus)
         if int64(S[base + CPU_CALL_STRIDES]) == 0:
+            full = cpus
+        else:
+            partial = cpus
+    elif kind == o.CALL_KERNEL:
+        if int64(S[base + CPU_CALL_STRIDES]) == 0:
+            drop_all_mms(S, L, word, cpus)
             full = cpus
         else:
             partial = cpus

@@ -37,6 +37,7 @@ class Machine:
         reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
         writes: CPUs that one write to the interrupt controller can interrupt, 0 if that is not told apart, and the
             words of such a write.
+        floating: tasks that the scheduler may move to any CPU.
         scan_misses: who sends an IPI reads a cache line of its own for each target.
     """
 
@@ -57,6 +58,7 @@ class Machine:
     indexed: bool = False
     writes: tuple[int, int] = (0, 1)
     scan_misses: bool = False
+    floating: tuple[int, ...] = ()
 
     def digest(self, *others: Any) -> bytes:
         """Return a digest that is equal for machines that are equal, step by step and cell by cell.

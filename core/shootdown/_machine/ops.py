@@ -35,6 +35,7 @@ MIGRATE = AFTER + 13
 RELEASE_MM = AFTER + 14
 PARK = 15
 ON_MM = 16
+RESCHED = AFTER + 17
 
 # --- locks
 LOCK_WRITE = 20
@@ -106,6 +107,9 @@ JUMP_NOT_OWN = 95
 JUMP_NOT_MASKED = 96
 JUMP_NOT_DEAD = 97
 LEAVE_MASK = 98
+TARGET_CURRENT = 99
+KERNEL_BEGIN = AFTER + 71
+KERNEL_SELF = AFTER + 72
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100
@@ -199,7 +203,19 @@ CALL_LEAVE = (
     7  # IPI: invalidate all of the mm (nothing with scope 0) and leave it, unless a task of it runs there
 )
 CALL_RCU = 8  # no interrupt: a grace period waits until each CPU has been in a quiescent state
+CALL_BARRIER = 9  # IPI: a memory barrier, and nothing else: membarrier()
+CALL_KERNEL = 10  # IPI: do_kernel_range_flush or, for everything, do_flush_tlb_all
 CALL_MASK = 15
+#: Those that interrupt the CPUs that take them.
+INTERRUPTING_CALLS = (
+    CALL_FLUSH,
+    CALL_SYNC,
+    CALL_TRANSITION,
+    CALL_INVALIDATE,
+    CALL_LEAVE,
+    CALL_BARRIER,
+    CALL_KERNEL,
+)
 INVALIDATING_CALLS = (CALL_FLUSH, CALL_HYPERCALL, CALL_BROADCAST, CALL_INVALIDATE)
 
 # --- what a flush drops

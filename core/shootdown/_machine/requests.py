@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shootdown._compilation.kernels import inlined
 from shootdown._machine import ops as o
-from shootdown._machine.bits import Cells, int64, popcount
-from shootdown._machine.flushes import catch_up, drop_called, handle_flush, leave_idle_mm
+from shootdown._machine.bits import Cells, int64, lowest, popcount
+from shootdown._machine.flushes import catch_up, drop_all_mms, drop_called, handle_flush, leave_idle_mm
 from shootdown._machine.gathers import stride_shift, strides_of
 from shootdown._machine.layout import (
     CPU_CALL,
@@ -16,6 +16,7 @@ from shootdown._machine.layout import (
     CPU_CALL_MM,
     CPU_CALL_STRIDES,
     CPU_CELLS,
+    CPU_TASK,
     G_CLEARED,
     G_FLAGS,
     G_HI,
@@ -95,8 +96,9 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             S[out + w] = S[cpu_set(L, ONLINE) + w]
         take_out(S, out, L, cpu)
     elif op == o.SEND:
+        of_kernel = int64(S[base + CPU_CALL]) == o.CALL_KERNEL
         S[base + CPU_CALL] = a | (b << o.SCOPE_SHIFT)
-        if int64(S[base + CPU_CALL_MM]) == 0:
+        if int64(S[base + CPU_CALL_MM]) == 0 and not of_kernel:
             S[base + CPU_CALL_MM] = mm + 1
     elif op == o.FLUSH_BEGIN:
         # Changes of entries are visible before anything is invalidated: a locked increment, DSB ISHST, ptesync.
@@ -176,6 +178,15 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         for w in range(L.words):
             keep = int64(S[cpu_set(L, WALKING) + w]) & int64(S[mm_set(L, mm, LOADED) + w])
             S[out + w] = int64(S[out + w]) & keep
+    elif op == o.TARGET_CURRENT:
+        for w in range(L.words):
+            rest = int64(S[out + w])
+            while rest:
+                bit = rest & -rest
+                rest &= ~bit
+                other = int64(S[L.o_cpu + (w * L.bits + lowest(bit)) * CPU_CELLS + CPU_TASK]) - 1
+                if other < 0 or int64(S[L.o_task + other * TASK_CELLS + T_MM]) != mm + 1:
+                    S[out + w] = int64(S[out + w]) & ~bit
     elif op == o.JUMP_NO_TARGET:
         empty = True
         for w in range(L.words):
@@ -266,6 +277,15 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         S[m + M_CONSIDER] = 0
     elif op == o.END_TRANSITION:
         S[L.o_mm + mm * MM_CELLS + M_GLOBAL] = 2
+    elif op == o.KERNEL_BEGIN:
+        forget_call(S, base)
+        S[base + CPU_CALL] = o.CALL_KERNEL
+        S[base + CPU_CALL_STRIDES] = min(a, L.most)
+    elif op == o.KERNEL_SELF:
+        strides = int64(S[base + CPU_CALL_STRIDES])
+        if strides == 0:
+            drop_all_mms(S, L, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)))
+        said = strides << 3
     elif op == o.FLUSH_LOCAL_PAGES:
         drop_called(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), cpu, b)
     elif op == o.JUMP_STRIDES:

@@ -28,6 +28,7 @@ class Task:
     entry: int
     ready: bool
     site: Site | None
+    floats: bool = False
 
 
 class Declarations:
@@ -85,8 +86,10 @@ class Declarations:
         self._page_caches: dict[int, int] = {}
         self._locks = 0
 
-    def task(self, *, mm: int | None, cpu: int | None, ready: bool = False) -> int:
+    def task(self, *, mm: int | None, cpu: int | None, ready: bool = False, floats: bool = False) -> int:
         """Declare a task; `cpu=None` lets fork() choose. Its program is the one written after `starts()`.
+
+        With `floats` the scheduler may move it to another CPU whenever it wakes up or was preempted.
 
         Raises:
             ShootdownError: there is no such mm or CPU.
@@ -95,7 +98,7 @@ class Declarations:
             self._is_mm(mm)
         if cpu is not None:
             self._is_cpu(cpu)
-        self._tasks.append(Task(mm, self.cpus if cpu is None else cpu, -1, bool(ready), caller()))
+        self._tasks.append(Task(mm, self.cpus if cpu is None else cpu, -1, bool(ready), caller(), floats))
         return len(self._tasks) - 1
 
     def starts(self, *tasks: int) -> None:

@@ -200,6 +200,7 @@ class Model(FirstState):
             indexed=self.asm.functions.fields is not None and self.asm.functions.fields.indexed,
             writes=self.lowering.writes_of_ipis(self.cpus),
             scan_misses=self.lowering.ipi_scan_misses,
+            floating=tuple(n for n, task in enumerate(self._tasks) if task.floats),
         )
 
     def _check(self, code: Code, layout: Layout) -> None:

@@ -22,7 +22,7 @@ class Role:
         process, thread: what it does.
         instance: the number of its process among those of the same name.
         mm: its address space.
-        cpu: where it runs; None where fork() chooses.
+        cpu: where it runs; None where fork() or a scheduler chooses.
         begins: it runs from the beginning; otherwise a statement starts it.
     """
 
@@ -163,7 +163,7 @@ def _roles(
             for thread in process.threads:
                 main = thread.name == "main"
                 for number in range(thread.count):
-                    if forked and main:
+                    if (forked and main) or thread.floats:
                         cpu = None
                     elif thread.cpu is not None:
                         cpu = thread.cpu + number + (instance if process.count > 1 else 0)

@@ -45,6 +45,10 @@ def check(program: Program) -> None:
             raise _wrong(
                 one, f"MADV_{one.word} of {kind} memory is not known yet: only of {', '.join(advised)}"
             )
+        if one.verb == "move" and thread.floats:
+            raise _wrong(
+                one, 'the thread has cpu = "any", so that the scheduler moves it: leave one of the two out'
+            )
         if one.verb == "fork" and one.name not in program.processes:
             raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
         if one.verb == "fork" and one.name == process.name:

@@ -174,6 +174,8 @@ class _Writer:
     def _remark(self) -> str:
         cut = (*self.small.cut, *self.space.cut_text)
         cpus = f"{self.model.cpus} CPUs{', one of them idle' if self.idle else ''}"
+        if self.small.program.scheduled:
+            cut = (*cut, "each thread on a CPU of its own")
         return f"explored small, and a verdict for this size: {'; '.join((cpus, *cut))}"
 
     def _begin(self, number: int, actor: Actor) -> None:

@@ -6,7 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 
 from shootdown._programs.program import Memory, Pattern, Place, Spot, Statement
-from shootdown._programs.verbs import ADVICE, LAST, UNCOUNTED_ADVICE, UNKNOWN_CALLS, VERBS
+from shootdown._programs.verbs import (
+    ADVICE,
+    COMMANDS,
+    LAST,
+    UNCOUNTED_ADVICE,
+    UNCOUNTED_COMMANDS,
+    UNKNOWN_CALLS,
+    VERBS,
+)
 from shootdown._values.errors import ShootdownError, nearest
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -164,6 +172,7 @@ class Reader:
             "time?": self._for_time,
             "pattern?": self._pattern,
             "daemon?": self._daemon,
+            "command?": self._command,
         }
         return (readers | optional)[takes](verb)
 
@@ -207,6 +216,16 @@ class Reader:
             return {}
         self._take()
         return {"word": self._word(verb, ("kswapd",))}
+
+    def _command(self, verb: str) -> dict[str, object]:
+        if not self._more():
+            return {"word": "PRIVATE_EXPEDITED"}
+        word = self._take().removeprefix("MEMBARRIER_CMD_")
+        if word in UNCOUNTED_COMMANDS:
+            raise self._wrong(f"MEMBARRIER_CMD_{word} is not counted yet; there is: {', '.join(COMMANDS)}")
+        if word not in COMMANDS:
+            raise self._wrong(f"{word!r:.40} is no command; {nearest(word, COMMANDS)}", verb)
+        return {"word": word}
 
     def _word(self, verb: str, allowed: tuple[str, ...]) -> str:
         word = self._argument(verb, " or ".join(allowed))

@@ -14,6 +14,9 @@ KINDS = {
     "hugetlb": "huge pages of 2 MiB (the size of a PMD entry) of a hugetlb file",
 }
 
+#: The slice of a scheduler if a program does not say: kernel/sched/fair.c has 0.75 ms, times four from eight CPUs on.
+SLICE_NS = 3_000_000
+
 
 @attrs.frozen
 class Spot:
@@ -125,6 +128,7 @@ class Thread:
     Args:
         name: `main` for a process's first one.
         cpu: where it runs, and the next ones behind it; None: on CPUs that no thread before it has.
+        floats: the scheduler chooses where it runs, and may move it.
         count: how many there are.
         body: what each does.
         at: where it was said.
@@ -135,6 +139,7 @@ class Thread:
     count: int
     body: tuple[Statement, ...]
     at: Spot
+    floats: bool = False
 
 
 @attrs.frozen
@@ -161,12 +166,19 @@ class Program:
     Args:
         name, summary: of the program.
         memory, processes: by name.
+        slice_ns: how long a thread runs before it gives way to another one of its CPU, where a scheduler chooses CPUs.
     """
 
     name: str
     summary: str
     memory: dict[str, Memory]
     processes: dict[str, Process]
+    slice_ns: int = SLICE_NS
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a scheduler chooses the CPU of some thread."""
+        return any(thread.floats for process in self.processes.values() for thread in process.threads)
 
     def statements(self) -> Iterator[tuple[Process, Thread, Statement]]:
         """Yield each statement, those in braces after the one that they belong to."""

@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from shootdown._programs.checking import check
-from shootdown._programs.language import MOST_BYTES, Reader, read_size
-from shootdown._programs.program import KINDS, Memory, Process, Program, Spot, Thread
+from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time
+from shootdown._programs.program import KINDS, SLICE_NS, Memory, Process, Program, Spot, Thread
 from shootdown._programs.shipped import SUFFIX
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.parameter import Parameter, Value
@@ -26,7 +26,12 @@ _MOST_THREADS = 10**5
 #: Longer keys, and those that can't be printed, are shown as Python writes them, and cut.
 _LONGEST_KEY = 40
 _MOST_FILE = 1 << 20
-_TABLES = ("summary", "parameters", "memory", "process")
+_TABLES = ("summary", "parameters", "memory", "scheduler", "process")
+_SCHEDULER = ("slice",)
+#: What `cpu` is of a thread that a scheduler places.
+ANY = "any"
+#: The shortest slice in ns, and the longest.
+_SLICES = (10_000, 10**9)
 _MEMORY = ("kind", "size", "shared", "vmas", "alone", "each")
 _ORDINARY = ("anonymous", "thp", "file")
 #: Keys that only some kinds of memory have.
@@ -184,8 +189,21 @@ class _Filled:
         processes = {name: self._process(name, table) for name, table in self._named("process")}
         if not processes:
             raise source.wrong("a program has a process: [process.A], with `do`", "process")
-        found = Program(source.name, source.summary, self._memory, processes)
+        found = Program(source.name, source.summary, self._memory, processes, self._slice())
         check(found)
+        return found
+
+    def _slice(self) -> int:
+        """Return the slice of the scheduler, in nanoseconds."""
+        table = _keys(self._source, self._source.tables.get("scheduler", {}), _SCHEDULER, "scheduler")
+        if "slice" not in table:
+            return SLICE_NS
+        text = self._text(str(table["slice"]), "scheduler", "slice")
+        found = read_time(text)
+        if found is None or not _SLICES[0] <= found <= _SLICES[1]:
+            raise self._source.wrong(
+                f"{text!r:.40} is no time from 10us to 1s, such as 3ms", "scheduler", "slice"
+            )
         return found
 
     def _named(self, kind: str) -> Iterable[tuple[str, object]]:
@@ -309,10 +327,11 @@ class _Filled:
                 )
             )
         cpu = None
-        if "cpu" in values:
+        floats = values.get("cpu") == ANY
+        if "cpu" in values and not floats:
             cpu = self._number(values["cpu"], 0, 10**6, *keys, "cpu")
         count = self._number(values.get("count", 1), 1, _MOST_THREADS, *keys, "count")
-        return Thread(name, cpu, count, body, whole)
+        return Thread(name, cpu, count, body, whole, floats)
 
 
 def _line(lines: tuple[str, ...], keys: tuple[str, ...], text: str) -> int:

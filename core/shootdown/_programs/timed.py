@@ -16,8 +16,9 @@ from shootdown._programs.cast import Cast, Role, cast, forks_of, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.daemons import Daemon, Daemons
 from shootdown._programs.program import Program, Statement, within
+from shootdown._programs.scheduled import Scheduled
 from shootdown._programs.space import Space
-from shootdown._programs.verbs import ENDLESS
+from shootdown._programs.verbs import ENDLESS, LAST
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import NANOSECOND
 from shootdown._values.setup import Setup
@@ -81,7 +82,11 @@ class _Writer:
         self.own = [self._space("thread") for _ in self.cast.roles]
         if any(reclaims(program, one) for _, _, one in program.statements()):
             self._declare_batches()
-        self.tasks = [model.task(mm=role.mm, cpu=role.cpu, ready=role.begins) for role in self.cast.roles]
+        self.tasks = [
+            model.task(mm=role.mm, cpu=role.cpu, ready=role.begins, floats=role.thread.floats)
+            for role in self.cast.roles
+        ]
+        self.time = Scheduled(model, program, self.cast)
         self._forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
 
@@ -153,6 +158,8 @@ class _Writer:
 def _needs_its_own(writer: _Writer, role: Role) -> bool:
     """Whether the steps of a role name variables or tasks of its own, so that others like it can't share them."""
     memory = writer.program.memory
+    if writer.program.scheduled:
+        return True
     for one in within(role.thread.body):
         if one.verb in ("repeat", "each", "fork", "start", "measure"):
             return True
@@ -196,6 +203,7 @@ class _Lines:
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
             "khugepaged": self._by_daemon,
+            "membarrier": self._membarrier,
             "fork": self._fork,
             "exit": self._exit,
             "start": self._start,
@@ -207,8 +215,8 @@ class _Lines:
                 writer.locks[one.name], write=True, sleeps=True, text=_told(one)
             ),
             "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
-            "work": lambda one: self.asm.work(NANOSECOND, one.number, text="compute in user mode"),
-            "spin": lambda _: self.model.spin(),
+            "work": self._work,
+            "spin": lambda _: self.writer.time.spin(),
             "sleep": lambda _: self.model.sleep(),
             "move": self._move,
             "turn": lambda _: None,
@@ -224,6 +232,7 @@ class _Lines:
             self._start_threads()
         self._body(body)
         if body[-1].verb not in ENDLESS:
+            self.writer.time.ends()
             self.asm.halt()
 
     def _body(self, body: tuple[Statement, ...]) -> None:
@@ -235,6 +244,23 @@ class _Lines:
                 self.writer.hugetlb.write(one)
             else:
                 self._ordinary(one)
+            if one.verb not in LAST:
+                self.writer.time.preemptible()
+
+    def _work(self, one: Statement) -> None:
+        time = self.writer.time
+        pieces = -(-one.number // time.piece_ns)
+        if pieces < 2:
+            self.asm.work(NANOSECOND, one.number, text="compute in user mode")
+            return
+
+        def turn() -> None:
+            self.asm.work(NANOSECOND, one.number // pieces, text="compute in user mode")
+            time.preemptible()
+
+        self.loop(self._cells(one, 1), pieces, turn)
+        if one.number % pieces:
+            self.asm.work(NANOSECOND, one.number % pieces, text="compute in user mode")
 
     def space_of(self, here: Cut) -> Space:
         return self.own if here.memory.each == "thread" else self.shared
@@ -305,6 +331,7 @@ class _Lines:
         self.model.signal(daemon.starts)
         asm.place(again)
         asm.work(NANOSECOND, _POLL_NS, text=f"compute until {one.word or one.verb} is through")
+        self.writer.time.preemptible()
         with asm.aside():
             asm.v_load(o.SCRATCH, daemon.done)
             asm.jump_zero(o.SCRATCH, again)
@@ -315,6 +342,10 @@ class _Lines:
             self.asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
 
         self.model.calls.gup_fast(walk)
+
+    def _membarrier(self, one: Statement) -> None:
+        threads = sum(thread.count for thread in self.role.process.threads)
+        self.model.calls.membarrier(one.word, alone=threads == 1)
 
     # --- processes and threads
 

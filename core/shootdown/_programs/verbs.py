@@ -17,11 +17,18 @@ ADVICE = {
 #: What Linux has and no statement does yet, and why.
 UNKNOWN_CALLS = {
     "exec": "the new mm that it switches to is not modelled",
-    "membarrier": "its IPIs flush nothing, and no count is kept of them",
     "userfaultfd": "write protection by userfaultfd is not modelled",
     "vmalloc": "kernel addresses and their lazy flushes are not modelled",
     "vfree": "kernel addresses and their lazy flushes are not modelled",
 }
+#: Commands of membarrier(), and what they do.
+COMMANDS = {
+    "PRIVATE_EXPEDITED": "interrupts the CPUs that run other threads of the process",
+    "PRIVATE_EXPEDITED_RSEQ": "does so too, and each restarts its rseq critical section",
+    "GLOBAL": "waits for a grace period, and interrupts nobody",
+}
+#: Those that Linux knows and nothing here counts yet.
+UNCOUNTED_COMMANDS = ("PRIVATE_EXPEDITED_SYNC_CORE", "GLOBAL_EXPEDITED")
 #: Advice that Linux knows and nothing here counts yet.
 UNCOUNTED_ADVICE = ("COLD", "REMOVE")
 
@@ -34,7 +41,7 @@ class Verb:
         form: what follows it, as the reference shows it.
         takes: the parts, in order: `place`, `process`, `thread`, `event`, `lock`, `cpu`, `count`, `time`, `rights`,
             `advice`, `size`, `of`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write),
-            `pattern?`, `daemon?` (the thread itself).
+            `pattern?`, `daemon?` (the thread itself), `command?` (PRIVATE_EXPEDITED).
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
     """
@@ -99,6 +106,14 @@ VERBS = {
         ("place",),
         "Compute while khugepaged, on a CPU that no thread has, makes one pass over the place and collapses what it "
         "maps into huge pages.",
+    ),
+    "membarrier": Verb(
+        "membarrier [" + "|".join(COMMANDS) + "]",
+        ("command?",),
+        "Let others execute a memory barrier; nothing is flushed: "
+        + "; ".join(f"{command} {does}" for command, does in COMMANDS.items())
+        + ".",
+        explored=False,
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",

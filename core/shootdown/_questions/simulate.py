@@ -19,7 +19,7 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.given import Settings, one_name, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
-from shootdown._values.result import COUNTS, TIMING_DECIDES, Result, Span
+from shootdown._values.result import ALL_COUNTS, COUNTS, RARE_COUNTS, TIMING_DECIDES, Result, Span
 from shootdown._values.whatif import parse_settings, set_kernel
 
 if TYPE_CHECKING:
@@ -217,7 +217,8 @@ def _found(machine: Machine, platform: Platform, runs: Mapping[str, Run]) -> _Fo
 def counts_of(machine: Machine, run: Run) -> dict[str, int]:
     """Return the counts of a row: of the measured window if the workload has one, else of the whole run."""
     counted = run.windows[0] if machine.windows else run.counts
-    return {name: run.interrupted_cpus if name == "interrupted_cpus" else counted[name] for name in COUNTS}
+    found = {name: run.interrupted_cpus if name == "interrupted_cpus" else counted[name] for name in COUNTS}
+    return found | {name: counted[name] for name in RARE_COUNTS if counted[name]}
 
 
 def times_of(machine: Machine, runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
@@ -235,8 +236,8 @@ def times_of(machine: Machine, runs: Mapping[str, Run]) -> dict[str, dict[str, f
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return a remark on the counts that differ between the three runs, if any."""
     ranges = []
-    for name in COUNTS:
-        values = sorted({counts[name] for counts in counted.values()})
+    for name in ALL_COUNTS:
+        values = sorted({counts.get(name, 0) for counts in counted.values()})
         if len(values) > 1:
             ranges.append(f"{name} {values[0]} to {values[-1]}")
     return [TIMING_DECIDES + ", ".join(ranges)] if ranges else []

@@ -13,7 +13,7 @@ from shootdown._report.interrupted import who_was_interrupted
 from shootdown._report.naming import grouped, identity, name_of, named, sizes_vary, title
 from shootdown._report.row_times import AGAINST, against, firsts, lost, times_of
 from shootdown._report.text import SOFT_HYPHEN, Column, estimate, exact, lay_out, paragraph, widths
-from shootdown._values.result import COUNTS, Result
+from shootdown._values.result import ALL_COUNTS, Result
 
 #: Counts that a table shows unless all rows have 0, with their headings.
 _COUNTS = {
@@ -28,6 +28,10 @@ _COUNTS = {
     "interrupted_cpus": "CPUs inter\u00adrupted",
     "stale_entries_left": "stale entries",
     "kernel_warnings": "kernel warn\u00adings",
+    "barrier_ipis": "bar\u00adrier IPIs",
+    "kernel_flushes": "kernel flushes",
+    "preemptions": "pre\u00ademptions",
+    "migrations": "migra\u00adtions",
 }
 
 #: Counts that it shows where there is room, the most telling first.
@@ -54,6 +58,8 @@ _LEGEND = {
     "transition_ipis": "transition IPI: a CPU moves to the global ASID that INVLPGB needs.",
     "stale_entries_left": "stale entries: TLB and walk-cache entries that hardware can still use and that lead into "
     "a table given up.",
+    "barrier_ipis": "barrier IPI: membarrier() lets a CPU execute a memory barrier; nothing is flushed.",
+    "kernel_flushes": "kernel flush: flush_tlb_kernel_range(), whose IPIs are among the flush IPIs.",
     "kernel_warnings": "kernel warnings: fully_unshared_tables was still set in tlb_finish_mmu().",
 }
 
@@ -320,7 +326,7 @@ def _certainty(rows: Sequence[Result]) -> str:
         return "Counts are exact."
     names = [
         name.replace("_", " ").replace("ipis", "IPIs").replace("cpus", "CPUs")
-        for name in COUNTS
+        for name in ALL_COUNTS
         if name in timed
     ]
     return (

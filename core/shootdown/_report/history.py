@@ -11,7 +11,7 @@ from shootdown._questions.trials import Outcome
 from shootdown._report.comparison import HEADINGS
 from shootdown._report.text import Column, exact, lay_out, paragraph, widths
 from shootdown._values.changes import Change
-from shootdown._values.result import COUNTS
+from shootdown._values.result import ALL_COUNTS
 from shootdown._values.timelines import MAINLINE
 
 #: Counts in the order in which they tell most; the last ones are left out first where a table is too wide.
@@ -197,12 +197,12 @@ def _turns(row: Span, rows: Sequence[Span]) -> bool:
 def _counts(rows: Sequence[Span]) -> list[str]:
     """Choose the counts to show, in the order of results."""
     there = [row.outcome.counts for row in rows]
-    return sorted(telling(there), key=list(COUNTS).index)
+    return sorted(telling(there), key=list(ALL_COUNTS).index)
 
 
 def telling(rows: Sequence[Mapping[str, int]]) -> list[str]:
     """Return the counts that differ between rows, or if none does five that are not 0, the most telling first."""
-    names = sorted((name for name in COUNTS if any(name in row for row in rows)), key=_rank)
+    names = sorted((name for name in ALL_COUNTS if any(name in row for row in rows)), key=_rank)
     differing = [name for name in names if len({row.get(name) for row in rows}) > 1]
     return differing or [name for name in names if any(row.get(name) for row in rows)][:5]
 

@@ -13,8 +13,6 @@ from shootdown._machine import ops as o
 from shootdown._machine.code import Code
 from shootdown._timed.run import Run
 
-_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
-
 
 @attrs.frozen
 class Entry:
@@ -178,7 +176,7 @@ def _what_counts(step: npt.NDArray[np.int64], count: int, targets: int) -> Mappi
     if op == o.FLUSH_BEGIN:
         return {"requests": count}
     if op == o.SEND:
-        return {"sends": count, "targets": targets, "ipis": targets if kind in _INTERRUPTS else 0}
+        return {"sends": count, "targets": targets, "ipis": targets if kind in o.INTERRUPTING_CALLS else 0}
     if op == o.FLUSH_SELF:
         return {"own_flushes": count}
     if op == o.FLUSH_LOCAL_PAGES:

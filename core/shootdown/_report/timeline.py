@@ -19,6 +19,8 @@ HANDLERS = {
     o.CALL_TRANSITION: "move to the global ASID",
     o.CALL_INVALIDATE: "invalidate on this CPU",
     o.CALL_LEAVE: "leave the lazy mm",
+    o.CALL_BARRIER: "ipi_mb",
+    o.CALL_KERNEL: "flush kernel addresses",
 }
 
 #: Names of steps outside of kernel functions.

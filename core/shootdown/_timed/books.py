@@ -45,6 +45,10 @@ COUNTERS = (
     "trim_ipis",
     "flush_range_calls",
     "flush_page_calls",
+    "barrier_ipis",
+    "kernel_flushes",
+    "preemptions",
+    "migrations",
 )
 GATHERS = COUNTERS.index("gathers")
 GATHERS_VMA = COUNTERS.index("gathers_vma")
@@ -76,6 +80,10 @@ LAZY_IPIS = COUNTERS.index("lazy_ipis")
 TRIM_IPIS = COUNTERS.index("trim_ipis")
 FLUSH_RANGE_CALLS = COUNTERS.index("flush_range_calls")
 FLUSH_PAGE_CALLS = COUNTERS.index("flush_page_calls")
+BARRIER_IPIS = COUNTERS.index("barrier_ipis")
+KERNEL_FLUSHES = COUNTERS.index("kernel_flushes")
+PREEMPTIONS = COUNTERS.index("preemptions")
+MIGRATIONS = COUNTERS.index("migrations")
 
 #: The fields of an event of the timeline; `about` is a step, or the sender of an interrupt.
 LOG_PARTS = ("kind", "begin", "end", "cpu", "about", "targets")
@@ -124,6 +132,8 @@ class Books(NamedTuple):
     o_since: int
     o_since_hit: int
     o_parked: int
+    o_floats: int
+    o_began: int
     o_section_of: int
     o_unshared_of: int
     o_lock: int
@@ -188,6 +198,7 @@ MISC = (
     "log_size",
     "log_lost",
     "last_cpu",
+    "floating",
     "unfinished",
     "user_time",
     "deliveries",
@@ -216,6 +227,7 @@ SPIN_ALL = MISC.index("spin_all")
 LOG_SIZE = MISC.index("log_size")
 LOG_LOST = MISC.index("log_lost")
 LAST_CPU = MISC.index("last_cpu")
+FLOATING = MISC.index("floating")
 UNFINISHED = MISC.index("unfinished")
 USER_TIME = MISC.index("user_time")
 DELIVERIES = MISC.index("deliveries")
@@ -276,6 +288,8 @@ def make_books(
         ("o_since", tasks),
         ("o_since_hit", tasks),
         ("o_parked", tasks),
+        ("o_floats", tasks),
+        ("o_began", cpus),
         ("o_section_of", tasks),
         ("o_unshared_of", tasks),
         ("o_lock", locks),

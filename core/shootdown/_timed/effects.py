@@ -104,6 +104,10 @@ def after_step(
     elif op == o.FLUSH_BEGIN:
         count(Q, B, k.FLUSH_REQUESTS, 1, task)
         count(Q, B, k.FLUSH_WHOLE_MM, said >> 3, task)
+    elif op == o.KERNEL_BEGIN:
+        count(Q, B, k.KERNEL_FLUSHES, 1, task)
+    elif op == o.KERNEL_SELF:
+        flush_kernel_here(Q, B, costs, cpu, task, said)
     elif op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.UNSHARE:
@@ -175,6 +179,8 @@ def charge_step(
         return begin_call(S, P, L, Q, B, costs, cpu, pc, targets_of(S, L, cpu), calls)
     if op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
+    elif op == o.KERNEL_SELF:
+        flush_kernel_here(Q, B, costs, cpu, task, said)
     elif op == o.FLUSH_LOCAL_PAGES:
         flush_pages_here(P, Q, B, costs, cpu, task, pc)
     elif op == o.EXECUTE:
@@ -211,6 +217,14 @@ def flush_here(
         P[pc * 5 + 2] and not what & 4
     ):  # a CPU that was lazy has left mm_cpumask before the targets are chosen
         count(Q, B, k.OWN_HANDLER_RUNS, 1, task)
+
+
+@inlined
+def flush_kernel_here(Q: Cells, B: Books, costs: Cells, cpu: int, task: int, said: int) -> None:
+    """Count and charge a CPU's own part of a flush of kernel addresses."""
+    pages = said >> 3
+    count(Q, B, k.PAGE_INVALIDATIONS if pages else k.FULL_FLUSHES, max(pages, 1), task)
+    Q[B.o_clock + cpu] += pages * costs[PAGE_FLUSH] if pages else costs[FULL_FLUSH]
 
 
 @inlined

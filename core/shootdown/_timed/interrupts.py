@@ -442,6 +442,10 @@ def send_calls(
         count(Q, B, k.SYNC_IPIS, n, task)
         needed = needed_walkers(S, L, Q, B, ever, cpu, Q[B.o_section_of + task], task)
         count(Q, B, k.REDUNDANT_SYNC_IPIS, n - needed, task)
+    elif kind == o.CALL_BARRIER:
+        count(Q, B, k.BARRIER_IPIS, n, task)
+    elif kind == o.CALL_KERNEL:
+        count(Q, B, k.FLUSH_IPIS, n, task)
     elif kind == o.CALL_TRANSITION:
         count(Q, B, k.TRANSITION_IPIS, n, task)
     else:

@@ -34,7 +34,6 @@ from shootdown._values.platform import Platform
 
 #: Moves whose first number is a task; that of the others is a CPU.
 _TASK_MOVES = ("step", "choose", "grant", "idle", "switch")
-_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
 
 
 @attrs.frozen
@@ -258,7 +257,9 @@ class _Replay:
         if sends:
             self.arrives[cpu] = arrival + late
             at = self.books.o_answer + cpu
-            self.completes[cpu] = int(self.book[at]) - arrival if self._call(cpu) not in _INTERRUPTS else 0
+            self.completes[cpu] = (
+                int(self.book[at]) - arrival if self._call(cpu) not in o.INTERRUPTING_CALLS else 0
+            )
             self.book[at] += late
 
     def _in_turn(self, cpu: int) -> None:
@@ -288,7 +289,7 @@ class _Replay:
             return False
         kind = self._call(sender)
         handler = int(runnable(answer)(self.state, self.layout, self.costs, sender, target))
-        if kind in _INTERRUPTS:
+        if kind in o.INTERRUPTING_CALLS:
             self.clock[target] = max(int(self.clock[target]), self.arrives[sender])
             self._spend(target, handler, kind="interrupt", sender=sender, stalls=False)
         else:

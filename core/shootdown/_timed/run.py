@@ -145,6 +145,8 @@ def run_machine(
     costs = cost_array(platform.costs, which) if costs is None else costs
     ever = (S[L.o_pud : L.o_pud + L.mms * L.slots] != 0).astype(np.uint8)
     timeline = np.zeros(events * LOG_CELLS, np.int64)
+    Q[[B.o_floats + task for task in machine.floating]] = 1
+    Q[B.o_misc + k.FLOATING] = len(machine.floating)
     runnable(scheduler.begin)(S, L, Q, B, costs, np.array(machine.ready, np.int64))
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
     table = charges(machine.code.steps, machine.code.cost, costs, serial_of(platform))
@@ -197,7 +199,8 @@ def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
     """
     return machine.digest(
         machine.code.cost, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
-        machine.numbers, machine.reach, machine.writes, machine.scan_misses, machine.code.instructions, seed,
+        machine.floating, machine.numbers, machine.reach, machine.writes, machine.scan_misses,
+        machine.code.instructions, seed,
         platform.jitter, platform.tick_hz, platform.serial_machine, serial_of(platform),
         platform.walk_entries, platform.huge_entries,
         *(cost_array(platform.costs, which) for which in ("low", "likely", "high")),

@@ -35,17 +35,15 @@ from shootdown._timed.entries import log
 from shootdown._timed.handlers import owed
 from shootdown._timed.heap import earlier, remove, second, sift_down
 from shootdown._timed.interrupts import take_late
+from shootdown._timed.randomness import after
 from shootdown._timed.served import serve
-from shootdown._timed.tasks import blocked, make_ready, next_task, note_running
+from shootdown._timed.tasks import blocked, give_way, make_ready, next_task, note_running, slice_is_over
 
 
 @inlined
 def random_jitter(Q: Cells, B: Books, time: int, percent: int) -> int:
     """Vary a time at random by up to `percent` either way; reproducible for a seed."""
-    x = int64(Q[B.o_misc + k.RANDOM])
-    x ^= (x << 13) & 0x7FFFFFFFFFFFFFFF
-    x ^= x >> 7
-    x ^= (x << 17) & 0x7FFFFFFFFFFFFFFF
+    x = after(Q[B.o_misc + k.RANDOM])
     Q[B.o_misc + k.RANDOM] = x
     return time + time // 100 * percent * (x % 2001 - 1000) // 1000
 
@@ -173,6 +171,9 @@ def run(
                     time = Q[B.o_clock + cpu] + costs[MIGRATE]
                     next_task(S, L, Q, B, costs, cpu)
                     make_ready(S, L, Q, B, costs, task, time)
+                    break
+                elif P[pc * 5] == o.RESCHED and slice_is_over(Q, B, cpu, P[pc * 5 + 1]):
+                    give_way(S, L, Q, B, costs, cpu, task)
                     break
                 if Q[B.o_heap] != cpu or owed(Q, B, cpu) != Q[B.o_paid + cpu]:
                     sift_down(Q, B, Q[B.o_place + cpu])

@@ -20,7 +20,6 @@ from shootdown._values.platform import Platform
 
 Numbers = npt.NDArray[np.float64]
 
-_INTERRUPTS = (o.CALL_FLUSH, o.CALL_SYNC, o.CALL_TRANSITION, o.CALL_INVALIDATE, o.CALL_LEAVE)
 #: Costs of user mode, which are no kernel time.
 _USER = (c.USER, c.START)
 
@@ -103,7 +102,7 @@ class _Ledger:
     def _sends(self, found: Numbers) -> None:
         """Add what sending took."""
         sends = self.op == o.SEND
-        interrupts = sends & np.isin(self.kind, _INTERRUPTS)
+        interrupts = sends & np.isin(self.kind, o.INTERRUPTING_CALLS)
         begun = float(np.minimum(self.times, self.targets)[interrupts].sum())
         targets = float(self.targets[interrupts].sum())
         found[c.IPI_SEND] += begun
@@ -126,7 +125,7 @@ class _Ledger:
             here = sends & (self.kind == kind)
             found[once] += self.times[here].sum()
             found[each] += self.targets[here].sum()
-        here = sends & np.isin(self.kind, _INTERRUPTS)
+        here = sends & np.isin(self.kind, o.INTERRUPTING_CALLS)
         found[[c.IPI_LATENCY, c.IPI_HANDLER]] += sent[here].sum()
         found[c.IPI_ANSWER_EACH] += self.targets[here].sum()
         rest = float(self.time[self.op == o.WAIT].sum()) - float(self.ns @ found)
@@ -136,7 +135,9 @@ class _Ledger:
     def handlers(self) -> Numbers:
         """Return how often handlers on other CPUs than the sender paid each cost."""
         found = np.zeros(len(self.ns))
-        found[c.IPI_HANDLER] = self.targets[(self.op == o.SEND) & np.isin(self.kind, _INTERRUPTS)].sum()
+        found[c.IPI_HANDLER] = self.targets[
+            (self.op == o.SEND) & np.isin(self.kind, o.INTERRUPTING_CALLS)
+        ].sum()
         found[c.FULL_FLUSH] = self.counts["remote_full_flushes"]
         if not self._broadcasts():
             self._add(found, c.PAGE_FLUSH, self._lost() - float(self.ns @ found))

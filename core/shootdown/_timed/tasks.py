@@ -10,10 +10,11 @@ from shootdown._machine.step import step
 from shootdown._machine.switching import place, switch_to
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
-from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, SWITCH
+from shootdown._timed.costs import LOCK_HANDOFF, LOCK_WAKE, MIGRATE, SWITCH
 from shootdown._timed.entries import count
 from shootdown._timed.handlers import busy_until, can_step, hit, outside, owed
 from shootdown._timed.heap import leave, steps_later
+from shootdown._timed.randomness import after
 
 
 @internal
@@ -35,6 +36,7 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
     note_running(S, L, Q, B, cpu)
     if task >= 0:
         Q[B.o_clock + cpu] += costs[SWITCH]
+        Q[B.o_began + cpu] = Q[B.o_clock + cpu]
         count(Q, B, k.CONTEXT_SWITCHES, 1, task)
         if said:
             count(Q, B, k.ROOT_LOADS, 1, task)
@@ -62,6 +64,12 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
         cpu = choose_cpu(S, L, Q, B)
         place(S, L, task, cpu)
     current = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
+    if Q[B.o_floats + task] and current >= 0:  # select_idle_sibling(): an idle CPU, if there is one
+        other = idle_cpu(S, L, Q, B)
+        if other >= 0:
+            cpu = other
+            current = int64(-1)
+            time += move_to(S, L, Q, B, costs, task, cpu)
     spins = current >= 0 and Q[B.o_parked + current] != 0
     if spins:  # the running task spins for ever: the one that wakes up takes its place, and it is queued
         enqueue(Q, B, cpu, current, time)
@@ -73,6 +81,81 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
         run_on(S, L, Q, B, costs, cpu, task)
     else:
         enqueue(Q, B, cpu, task, time)
+
+
+@inlined
+def move_to(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int, cpu: int) -> int:
+    """Let the scheduler move a task to another CPU; returns how long that takes."""
+    place(S, L, task, cpu)
+    count(Q, B, k.MIGRATIONS, 1, task)
+    return int64(costs[MIGRATE])
+
+
+@internal
+def turn_from(L: Layout, Q: Cells, B: Books) -> int:
+    """Draw the CPU with which a search begins, from the seed of the run."""
+    Q[B.o_misc + k.RANDOM] = after(Q[B.o_misc + k.RANDOM])
+    return int64((Q[B.o_misc + k.RANDOM] >> 17) % L.cpus)
+
+
+@internal
+def idle_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
+    """Choose an idle CPU by the seed; -1 if there is none."""
+    first = turn_from(L, Q, B)
+    for i in range(L.cpus):
+        cpu = (first + i) % L.cpus
+        if S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] == 0:
+            return cpu
+    return int64(-1)
+
+
+@internal
+def pulled(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> int:
+    """Take a task that the scheduler may move from the longest queue: newidle_balance(); -1 if there is none."""
+    busiest, most = int64(-1), int64(0)
+    first = turn_from(L, Q, B)
+    for i in range(L.cpus):
+        other = (first + i) % L.cpus
+        count_here = int64(0)
+        task = Q[B.o_queue + other]
+        while task >= 0:
+            count_here += int64(Q[B.o_floats + task] != 0 and Q[B.o_parked + task] == 0)
+            task = Q[B.o_next + task]
+        if count_here > most:
+            busiest, most = int64(other), count_here
+    if busiest < 0:
+        return int64(-1)
+    before = int64(-1)
+    task = Q[B.o_queue + busiest]
+    while Q[B.o_floats + task] == 0 or Q[B.o_parked + task] != 0:
+        before = task
+        task = Q[B.o_next + task]
+    following = Q[B.o_next + task]
+    if before < 0:
+        Q[B.o_queue + busiest] = following
+    else:
+        Q[B.o_next + before] = following
+    if following < 0:
+        Q[B.o_queue_end + busiest] = before
+    Q[B.o_ready + task] = max(Q[B.o_ready + task], Q[B.o_clock + cpu]) + move_to(S, L, Q, B, costs, task, cpu)
+    return int64(task)
+
+
+@inlined
+def slice_is_over(Q: Cells, B: Books, cpu: int, slice_ns: int) -> bool:
+    """Whether the task of a CPU has run for a slice while another one is ready there."""
+    task = Q[B.o_queue + cpu]
+    now = Q[B.o_clock + cpu]
+    return bool(task >= 0 and Q[B.o_ready + task] <= now and now - Q[B.o_began + cpu] >= slice_ns * 1000)
+
+
+@internal
+def give_way(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int) -> None:
+    """Preempt a task: the next one of its CPU runs, and it waits for a CPU."""
+    now = Q[B.o_clock + cpu]
+    count(Q, B, k.PREEMPTIONS, 1, task)
+    next_task(S, L, Q, B, costs, cpu)
+    make_ready(S, L, Q, B, costs, task, now)
 
 
 @internal
@@ -97,6 +180,12 @@ def choose_cpu(S: Cells, L: Layout, Q: Cells, B: Books) -> int:
 def next_task(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int) -> None:
     """Let a CPU whose task sleeps or has ended run the next task of its queue, or idle."""
     task = Q[B.o_queue + cpu]
+    if task < 0 and Q[B.o_misc + k.FLOATING]:
+        task = pulled(S, L, Q, B, costs, cpu)
+        if task >= 0:
+            Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], Q[B.o_ready + task])
+            run_on(S, L, Q, B, costs, cpu, task)
+            return
     if task < 0:
         leave(Q, B, cpu)
         switch_to(S, L, cpu, -1)

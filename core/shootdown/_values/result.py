@@ -39,6 +39,11 @@ COUNTS = (
     "kernel_warnings",
 )
 
+#: Counts that a row has only if they are not 0: IPIs of membarrier(), flushes of kernel addresses, and what the
+#: scheduler of a program did.
+RARE_COUNTS = ("barrier_ipis", "kernel_flushes", "preemptions", "migrations")
+ALL_COUNTS = (*COUNTS, *RARE_COUNTS)
+
 #: How the remark on counts that differ between the low, likely and high costs begins; `NAME LOW to HIGH, ...` follows.
 TIMING_DECIDES = "timing decides, over the range of costs: "
 

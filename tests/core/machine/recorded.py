@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import product
 
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (
@@ -288,6 +289,9 @@ def addresses(
     elif part in TASK_PARTS:
         for task in range(L.tasks) if cell.of is Of.TASKS else (TASK,):
             yield L.o_task + task * TASK_CELLS + TASK_PARTS.index(part), -1
+    elif part in CPU_PARTS and cell.of is Of.CPUS:
+        for other in range(L.cpus):
+            yield L.o_cpu + other * CPU_CELLS + CPU_PARTS.index(part), -1
     elif part in CPU_PARTS:
         yield base + CPU_PARTS.index(part), -1
     elif part == "targets":
@@ -299,8 +303,8 @@ def addresses(
     elif part in MM_PARTS:
         yield L.o_mm + mm * MM_CELLS + MM_PARTS.index(part), -1
     elif part in MM_SETS:
-        for word in words:
-            yield L.o_mmset + (mm * len(MM_SETS) + MM_SETS.index(part)) * L.words + word, bits
+        for word, whose in product(words, range(L.mms) if cell.of is Of.MACHINE else (mm,)):
+            yield L.o_mmset + (whose * len(MM_SETS) + MM_SETS.index(part)) * L.words + word, bits
     elif part == "pud":
         for at in range(L.mms * L.slots) if cell.of is Of.MACHINE else (mm * L.slots + slot,):
             yield L.o_pud + at, -1

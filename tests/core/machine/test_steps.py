@@ -45,7 +45,7 @@ SHARED_PARTS = {
     "call": "call", "call_mm": "call", "call_gen": "call", "call_strides": "call", "targets": "call",
     "call_lo": "call", "call_hi": "call", "call_how": "call",
     "event": "event", "loaded_mm": "loaded", "user": "user", "entry": "entry", "frame": "frame", "held": "tlb",
-    "links": "tlb",
+    "links": "tlb", "task": "users",
 }  # fmt: skip
 #: Parts that only the task itself, or steps on its CPU, can tell of.
 OWN_PARTS = {

@@ -120,7 +120,7 @@ MISTAKES = {
         "touch heap random": "lacks a number of pages",
         "touch heap random 0": "is no number from 1",
         "reclaim heap by magic": "'magic' is none of kswapd",
-        "membarrier": "there is no statement `membarrier`: its IPIs flush nothing",
+        "membarrier EXPEDITED": "is no command; nearest: PRIVATE_EXPEDITED",
         "madvise heap COLD": "MADV_COLD is not modelled",
         "madvise heap DONTNED": "is no advice; nearest: DONTNEED",
         "mprotect heap": "`mprotect` lacks read or write",

@@ -120,6 +120,25 @@ def flushing_here() -> Doing:
     return Doing(write)
 
 
+def of_kernel() -> Doing:
+    """Flush kernel addresses, a range and everything, and let others execute a memory barrier."""
+
+    def write(asm: Assembler) -> None:
+        asm.work("fork_ns", 3)
+        for pages in (9, 0):
+            asm.kernel_begin(pages)
+            asm.target_online()
+            asm.send(o.CALL_KERNEL)
+            asm.kernel_self()
+            asm.wait()
+        asm.target_mm()
+        asm.target_current()
+        asm.send(o.CALL_BARRIER)
+        asm.wait()
+
+    return Doing(write)
+
+
 def unsharing() -> Doing:
     """Unshare a table until nobody maps it, and look what is left."""
 
@@ -156,7 +175,7 @@ def machines() -> list[Machine]:
         for pages in (1, 9)
     ]
     found += [scripted(twice(call), busy(1), busy(2), busy(3, mm=1), mms=2) for call in CALLS]
-    found += [scripted(doing, busy(1)) for doing in (noting(), flushing_here(), unsharing())]
+    found += [scripted(doing, busy(1)) for doing in (noting(), flushing_here(), of_kernel(), unsharing())]
     for machine in found:  # CPUs that were in the mm before stay in its mm_cpumask
         layout = machine.layout
         if layout.mms == 2:

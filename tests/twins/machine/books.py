@@ -22,6 +22,7 @@ class Hardware:
         numbers, reach: hart ids, and how far apart they may be for one call of what runs below; 0: any.
         writes, scan_misses: CPUs that a write to the interrupt controller interrupts and its words; whether a sender
             reads a cache line for each target.
+        floating, seed: tasks that the scheduler may move, and the seed of the run.
         serial, serial_machine: what serves one CPU after another: `lock`, `mm`, `node`; and broadcasts.
     """
 
@@ -37,6 +38,8 @@ class Hardware:
     scan_misses: bool
     serial: frozenset[str]
     serial_machine: bool
+    floating: frozenset[int] = frozenset()
+    seed: int = 1
 
 
 @dataclass

@@ -130,6 +130,10 @@ def send(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
         run.count("sync_broadcasts", 1, task)
         run.count("sync_ipis", n, task)
         run.count("redundant_sync_ipis", n - needed(run, cpu, task), task)
+    elif s.call == "barrier":
+        run.count("barrier_ipis", n, task)
+    elif s.call == "kernel":
+        run.count("flush_ipis", n, task)
     elif s.call == "transition":
         run.count("transition_ipis", n, task)
     else:

@@ -167,6 +167,7 @@ def hardware_of(machine: Machine, platform: Platform, which: str) -> clock.Hardw
         scan_misses=machine.scan_misses,
         serial=frozenset(kind for kind in ("lock", "mm", "node") if getattr(platform, f"serial_{kind}")),
         serial_machine=platform.serial_machine,
+        floating=frozenset(machine.floating),
     )
 
 

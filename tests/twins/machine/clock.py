@@ -19,7 +19,7 @@ from tests.twins.machine.steps.step import ENDED, FAILED, LOCKED, PARKED, UNANSW
 from tests.twins.machine.world import World
 
 FIRST_PID = 1000
-SPENDING = ("SEND", "WAIT", "FLUSH_SELF", "FLUSH_LOCAL_PAGES", "EXECUTE")
+SPENDING = ("SEND", "WAIT", "FLUSH_SELF", "FLUSH_LOCAL_PAGES", "KERNEL_SELF", "EXECUTE")
 USER = ("user_ns", "start_ns", "ns")
 LOCKING = ("LOCK_READ", "LOCK_WRITE")
 
@@ -48,6 +48,7 @@ class Run:
         self.steps = 0
         self.most_steps = most_steps
         self.clock = [0] * cpus
+        self.began = [0] * cpus  # when its task began to run
         self.stolen = [0] * cpus  # handlers' time that puts the next step off
         self.handled = [0] * cpus  # all time in handlers
         self.system = 0  # kernel time on all CPUs, but for sleeping waiters
@@ -68,6 +69,7 @@ class Run:
         self.spins: set[int] = set()  # tasks that are done and spin
         self.unfinished = len(w.tasks)
         self.last_cpu = 0
+        self.drawn = (hardware.seed * 2654435761 + 88172645463325252) % 2**63 or 1
         self.trims = [SECOND] * len(w.mms)
         self.asked = [0] * cpus
         self.channel = 0
@@ -234,17 +236,20 @@ class Run:
             self.only_resumes.add(cpu)
 
     def next_task(self, cpu: int) -> None:
-        if not self.queues[cpu]:
+        task = self.pulled(cpu) if not self.queues[cpu] and self.hardware.floating else None
+        if task is None and not self.queues[cpu]:
             self.leave(cpu)
             flushes.switch(self.w, cpu, None)
             return
-        task = self.queues[cpu].pop(0)
+        if task is None:
+            task = self.queues[cpu].pop(0)
         self.clock[cpu] = max(self.clock[cpu], self.ready_at[task])
         self.run_on(cpu, task)
 
     def run_on(self, cpu: int, task: int) -> None:
         root = flushes.switch(self.w, cpu, task)
         self.clock[cpu] += self.costs["switch_ns"]
+        self.began[cpu] = self.clock[cpu]
         self.count("context_switches", 1, task)
         if root:
             self.count("root_loads", 1, task)
@@ -263,6 +268,11 @@ class Run:
         cpu = w.tasks[task].home
         assert cpu is not None
         current = w.cpus[cpu].task
+        if task in self.hardware.floating and current is not None:
+            idle = [other for other in self.in_turn() if w.cpus[other].task is None]
+            if idle:
+                cpu, current = idle[0], None
+                time += self.moved(task, cpu)
         spins = current is not None and current in self.spins
         if spins:
             assert current is not None
@@ -277,6 +287,36 @@ class Run:
         else:
             self.queues[cpu].append(task)
             self.ready_at[task] = time
+
+    def in_turn(self) -> list[int]:
+        """All CPUs in turn from one that is drawn: xorshift."""
+        n = len(self.w.cpus)
+        x = self.drawn
+        x ^= (x << 13) % 2**63
+        x ^= x >> 7
+        x ^= (x << 17) % 2**63
+        self.drawn = x
+        return [((x >> 17) + i) % n for i in range(n)]
+
+    def moved(self, task: int, cpu: int) -> int:
+        self.w.tasks[task].home = cpu
+        self.count("migrations", 1, task)
+        return self.costs["migrate_ns"]
+
+    def pulled(self, cpu: int) -> int | None:
+        """newidle_balance(): the first task that may move, of the queue that has most of them."""
+
+        def movable(other: int) -> list[int]:
+            return [t for t in self.queues[other] if t in self.hardware.floating and t not in self.spins]
+
+        order = self.in_turn()
+        busiest = max(order, key=lambda other: len(movable(other)))
+        if not movable(busiest):
+            return None
+        task = movable(busiest)[0]
+        self.queues[busiest].remove(task)
+        self.ready_at[task] = max(self.ready_at[task], self.clock[cpu]) + self.moved(task, cpu)
+        return task
 
     def chosen_cpu(self) -> int:
         """select_task_rq_fork(): the next idle CPU in turn, else the next without a queue, else the next."""

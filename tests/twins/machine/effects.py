@@ -59,6 +59,31 @@ def migrate(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
 
 
 @_after
+def resched(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
+    queue, now = run.queues[cpu], run.clock[cpu]
+    if queue and run.ready_at[queue[0]] <= now and now - run.began[cpu] >= s.slice * 1000:
+        run.count("preemptions", 1, task)
+        run.next_task(cpu)
+        run.make_ready(task, now)
+
+
+@_after
+def kernel_begin(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
+    run.count("kernel_flushes", 1, task)
+
+
+@_after
+def kernel_self(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
+    pages = run.w.cpus[cpu].strides
+    if pages:
+        run.count("page_invalidations", pages, task)
+        run.clock[cpu] += pages * run.costs["page_flush_ns"]
+    else:
+        run.count("full_flushes", 1, task)
+        run.clock[cpu] += run.costs["full_flush_ns"]
+
+
+@_after
 def unshare(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     registers = run.w.tasks[task].registers
     run.count("unshared_tables", 1, task)

@@ -112,6 +112,12 @@ def flush_handler(w: World, cpu: int, sender: int, scope: Scope) -> str:
     return "all"
 
 
+def drop_all(w: World, cpu: int) -> None:
+    """Drop all that a CPU holds of any mm."""
+    for mm in range(len(w.mms)):
+        drop(w, cpu, mm, ALL)
+
+
 def can_take(w: World, sender: int, cpu: int) -> bool:
     """Whether a CPU can take the call of another now."""
     order, c = w.cpus[sender], w.cpus[cpu]
@@ -127,8 +133,12 @@ def take(w: World, sender: int, cpu: int) -> frozenset[str]:
     scope, mm = order.scope, order.about
     pages = named_by(w, sender)
     much = "all" if order.strides == 0 else "range"
-    if order.call in ("sync", "rcu"):
+    if order.call in ("sync", "rcu", "barrier"):
         return frozenset()
+    if order.call == "kernel" or mm is None:  # of kernel addresses: everything is that of all mms too
+        if much == "all":
+            drop_all(w, cpu)
+        return frozenset({much})
     assert mm is not None
     if order.call == "flush":
         what = flush_handler(w, cpu, sender, scope)

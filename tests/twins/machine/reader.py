@@ -13,7 +13,7 @@ from shootdown._machine import ops
 from shootdown._machine.machine import Machine
 from shootdown._machine.steps.row import Kind, Operand
 from shootdown._machine.steps.table import STEPS
-from shootdown._values.platform import COST_NAMES
+from shootdown._values.platform import COST_NAMES, NANOSECOND
 
 FLAGS = {
     getattr(ops, name): name
@@ -54,6 +54,8 @@ CALLS = {
         "INVALIDATE",
         "LEAVE",
         "RCU",
+        "BARRIER",
+        "KERNEL",
     )
 }
 NOTES = {getattr(ops, name): name for name in dir(ops) if name.startswith("NOTE_")}
@@ -132,7 +134,7 @@ def _operand(step: str, operand: Operand, value: int) -> Any:
 def _step(numbers: tuple[int, ...], cost: int) -> SimpleNamespace:
     """Read one step: its name, its cost, and its operands by their names in the table of steps."""
     row = STEPS[numbers[0]]
-    found = SimpleNamespace(name=row.name, charge=COST_NAMES[cost] if cost >= 0 else None)
+    found = SimpleNamespace(name=row.name, charge=(*COST_NAMES, NANOSECOND)[cost] if cost >= 0 else None)
     placed = row.placed()
     for n, (place, operand) in enumerate(placed):
         if operand.unused:

@@ -127,6 +127,14 @@ class ControlSteps(Writer):
         """
         self._write(o.MIGRATE, cpu, cost=cost, text=text)
 
+    def resched(self, slice: int, *, cost: str | None = None, text: str = "") -> None:
+        """Let the next ready task of the CPU run, if this one has run for a slice.
+
+        Args:
+            slice: nanoseconds.
+        """
+        self._write(o.RESCHED, slice, cost=cost, text=text)
+
     def release_mm(self, *, cost: str | None = None, text: str = "") -> None:
         """Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily."""
         self._write(o.RELEASE_MM, cost=cost, text=text)

@@ -65,6 +65,10 @@ class RequestsSteps(Writer):
         """Leave out targets that are not inside a lockless walk of this mm."""
         self._write(o.TARGET_WALKERS, cost=cost, text=text)
 
+    def target_current(self, *, cost: str | None = None, text: str = "") -> None:
+        """Leave out targets whose current task is of another mm, or of none: `rq->curr->mm`."""
+        self._write(o.TARGET_CURRENT, cost=cost, text=text)
+
     def jump_no_target(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label if there are no targets.
 
@@ -197,6 +201,18 @@ class RequestsSteps(Writer):
     def end_transition(self, *, cost: str | None = None, text: str = "") -> None:
         """End the transition: all CPUs use the mm's global ASID now."""
         self._write(o.END_TRANSITION, cost=cost, text=text)
+
+    def kernel_begin(self, pages: int, *, cost: str | None = None, text: str = "") -> None:
+        """Start a flush of kernel addresses, which are no mm's; the call that is sent concerns none.
+
+        Args:
+            pages: base pages; 0: everything, of all mms too.
+        """
+        self._write(o.KERNEL_BEGIN, pages, cost=cost, text=text)
+
+    def kernel_self(self, *, cost: str | None = None, text: str = "") -> None:
+        """Run the handler of a flush of kernel addresses on this CPU."""
+        self._write(o.KERNEL_SELF, cost=cost, text=text)
 
     def send(
         self, call: int, scope: int = o.SCOPE_BOTH, each: int = 0, *, cost: str | None = None, text: str = ""

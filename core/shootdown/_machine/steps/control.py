@@ -149,6 +149,14 @@ CONTROL = (
         clock=Clock.ACTS,
     ),
     Row(
+        name="RESCHED",
+        does="Let the next ready task of the CPU run, if this one has run for a slice.",
+        operands=(Operand("slice", says="nanoseconds", most=FREE),),
+        local=True,
+        words="preempted, if its slice is over and another task is ready",
+        clock=Clock.ACTS,
+    ),
+    Row(
         name="RELEASE_MM",
         does="Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily.",
         writes=(CURRENT_MM, LAZY.own.perhaps()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from shootdown._machine import ops as o
 from shootdown._machine.steps.cells import (
     ATOM,
@@ -30,6 +32,7 @@ from shootdown._machine.steps.cells import (
     OWNER,
     PREEMPTED,
     RANGE,
+    RUNNING,
     SPAN,
     STALE_LEAF,
     STALE_WALK,
@@ -41,6 +44,7 @@ from shootdown._machine.steps.cells import (
     WALK,
     WALKING,
     WHOLE_CALL,
+    Of,
     When,
     of_called,
     own,
@@ -66,6 +70,8 @@ _FLUSHING = When("call", (o.CALL_FLUSH, o.CALL_TRANSITION, o.CALL_LEAVE))
 _INVALIDATING = When("call", (o.CALL_HYPERCALL, o.CALL_BROADCAST, o.CALL_INVALIDATE))
 _GLOBAL = (*_LOADED, Shared("lazy", Whose.ANY))
 _DROPPED = (LEAF, STALE_LEAF, WALK, STALE_WALK)
+#: The same of all mms.
+_OF_ALL_MMS = tuple(attrs.evolve(cell, of=Of.MACHINE) for cell in _DROPPED)
 
 
 def _if(when: When, touches: tuple[Shared, ...]) -> tuple[Shared, ...]:
@@ -157,6 +163,13 @@ REQUESTS = (
         reads=(WALKING, LOADED, TARGETS),
         writes=(TARGETS,),
         touches=(Shared("irq", Whose.ANY), *_LOADED),
+    ),
+    Row(
+        name="TARGET_CURRENT",
+        does="Leave out targets whose current task is of another mm, or of none: `rq->curr->mm`.",
+        reads=(RUNNING, USERS, TARGETS),
+        writes=(TARGETS.perhaps(),),
+        touches=(Shared("users", Whose.ANY), Shared("lazy", Whose.ANY), *_LOADED, *_CALL),
     ),
     Row(
         name="JUMP_NO_TARGET",
@@ -282,6 +295,30 @@ REQUESTS = (
         touches=(Shared("global", Whose.ON, writes=True), *_GLOBAL),
     ),
     Row(
+        name="KERNEL_BEGIN",
+        does="Start a flush of kernel addresses, which are no mm's; the call that is sent concerns none.",
+        operands=(Operand("pages", says="base pages; 0: everything, of all mms too", most=FREE),),
+        writes=WHOLE_CALL,
+        touches=_CALL,
+        tells="strides",
+        clock=Clock.NOTED,
+        counts=("kernel_flushes",),
+    ),
+    Row(
+        name="KERNEL_SELF",
+        does="Run the handler of a flush of kernel addresses on this CPU.",
+        reads=(CALL_STRIDES, *_OF_ALL_MMS, OWNER, SPAN, ATOM),
+        writes=(
+            *(cell.own.perhaps() for cell in _OF_ALL_MMS),
+            TLB.perhaps(),
+            OWN_HELD.perhaps(),
+            OWN_LINKS.perhaps(),
+        ),
+        touches=(Shared("tlb", Whose.ANY, writes=True),),
+        clock=Clock.SPENDS,
+        counts=("full_flushes", "page_invalidations"),
+    ),
+    Row(
         name="SEND",
         does="Send a call to the targets; it is pending at each of them.",
         operands=(
@@ -294,7 +331,7 @@ REQUESTS = (
                 least=-1,
             ),
         ),
-        reads=(CALL_MM,),
+        reads=(CALL, CALL_MM),
         writes=(CALL, CALL_MM.perhaps()),
         touches=(*_if(_FLUSHING, _FLUSHES), *_if(_INVALIDATING, _FLUSHES[:2])),
         enables=True,
@@ -308,6 +345,7 @@ REQUESTS = (
             "sync_ipis",
             "redundant_sync_ipis",
             "transition_ipis",
+            "barrier_ipis",
             "hypercalls",
             "broadcast_invalidations",
             "full_flushes",

@@ -113,6 +113,11 @@ def migrate(w: World, task: int, s: Words) -> Answer:
 
 
 @step
+def resched(w: World, task: int, s: Words) -> Answer:
+    return None
+
+
+@step
 def on_mm(w: World, task: int, s: Words) -> Answer:
     t = w.tasks[task]
     t.on = s.mm + (0 if s.register is None else t.registers[s.register])

@@ -122,6 +122,34 @@ def target_walkers(w: World, task: int, s: Words) -> Answer:
 
 
 @step
+def target_current(w: World, task: int, s: Words) -> Answer:
+    def of_mm(cpu: int) -> bool:
+        current = w.cpus[cpu].task
+        return current is not None and w.tasks[current].mm == w.tasks[task].on
+
+    c = cpu_of(w, task)
+    c.targets = frozenset(filter(of_mm, c.targets))
+    return None
+
+
+@step
+def kernel_begin(w: World, task: int, s: Words) -> Answer:
+    c = cpu_of(w, task)
+    _forget_call(c)
+    c.call, c.strides = "kernel", s.pages
+    return None
+
+
+@step
+def kernel_self(w: World, task: int, s: Words) -> Answer:
+    if cpu_of(w, task).strides == 0:
+        home = w.tasks[task].home
+        assert home is not None
+        flushes.drop_all(w, home)
+    return None
+
+
+@step
 def jump_no_target(w: World, task: int, s: Words) -> Answer:
     return None if cpu_of(w, task).targets else s.label
 
@@ -220,8 +248,9 @@ def end_transition(w: World, task: int, s: Words) -> Answer:
 @step
 def send(w: World, task: int, s: Words) -> Answer:
     c = cpu_of(w, task)
+    of_kernel = c.call == "kernel"
     c.call, c.scope = s.call, s.scope
-    if c.about is None:
+    if c.about is None and not of_kernel:
         c.about = w.tasks[task].on
     return None
 
