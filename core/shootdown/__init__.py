@@ -85,10 +85,11 @@ if TYPE_CHECKING:
     from shootdown._report.explanation import Explanation
     from shootdown._tlb.geometry import CacheGeometry, TlbGeometry
     from shootdown._traces.simulation import TraceResult, simulate_trace
-    from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
+    from shootdown._values.architecture import Architecture
     from shootdown._values.changes import Change
     from shootdown._values.expected import Expected
     from shootdown._values.kernel import Kernel, switch
+    from shootdown._values.lowering import Geometry, Lowering, MmRules
     from shootdown._values.parameter import Parameter
     from shootdown._values.platform import Cost, Costs, Platform
     from shootdown._values.report import Report
@@ -106,12 +107,12 @@ _HOMES = {
     "Difference": "_questions.difference",
     "Explanation": "_report.explanation",
     "Expected": "_values.expected",
-    "Geometry": "_values.architecture",
+    "Geometry": "_values.lowering",
     "History": "_questions.history",
     "Kernel": "_values.kernel",
-    "Lowering": "_values.architecture",
+    "Lowering": "_values.lowering",
     "ManyWalks": "_pagetables.walk_many",
-    "MmRules": "_values.architecture",
+    "MmRules": "_values.lowering",
     "Parameter": "_values.parameter",
     "Platform": "_values.platform",
     "Report": "_values.report",

@@ -9,7 +9,8 @@
   `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` if nothing is known of a
   CPU's caches, `tcg_tlb()` for QEMU's translator, and `with_entries()`, which counts entries from a geometry.
 * Stage 4, flushes: `PlainLowering`, a ready lowering of the usual shape; or `Assembler`, with which any
-  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps; `function()` declares that a
+  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps; `PlacedField`, a variable
+  that the architecture keeps; `EntryFunction`, the kernel functions that change entries; `function()` declares that a
   method writes a kernel function, which a patch may then replace. `geometry_of()` a format,
   `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING`,
   what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to try it out; `FlushWay`, a way
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from shootdown._machine import ops
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.branches import Branch
+from shootdown._machine.fields import PlacedField
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs
@@ -41,6 +43,7 @@ from shootdown._tlb.flush import WalkScope
 from shootdown._values.changes import SKIP_REDUNDANT_SYNC
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import NoSwitches, switches_of
+from shootdown._values.lowering import EntryFunction
 from shootdown._values.platform import COST_NAMES
 from shootdown._values.recorded import GENERIC_SYSCALLS, Evidence, InterruptRow, Recorded, Silent, StackName
 from shootdown._values.series import BY_NAME
@@ -62,12 +65,14 @@ __all__ = [
     "Branch",
     "CacheGeometry",
     "Contradiction",
+    "EntryFunction",
     "Evidence",
     "FlushScope",
     "FlushWay",
     "InterruptRow",
     "Label",
     "NoSwitches",
+    "PlacedField",
     "PlainLowering",
     "Recorded",
     "Silent",

@@ -11,9 +11,9 @@ from shootdown._compliance.subject import Subject, where
 from shootdown._plugins.registry import registry
 from shootdown._porting.geometry import sized
 from shootdown._questions.case import Question, prepare
-from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError
 from shootdown._values.flushes import AUTO
+from shootdown._values.lowering import Lowering
 
 #: What a lowering can say is not there, and a question that needs it: `workload` or `scenario`, its name, parameters.
 _QUESTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.casts import CASTS, SCENES, threads
@@ -83,24 +83,23 @@ def _nothing_is_left(subject: Subject) -> Iterator[Said]:
                 soon = (False, True) if n <= _EARLY else (False,)
                 lo = start * entry
                 hi = lo + (flush.request.span(flush.lowering) or n * entry)
-                there = _there(flush, stage, threads, lo, hi)
-                around = places(lo, hi, entry, everything=flush.request.everything)
+                around = places(lo, hi, entry, everything=flush.everything)
                 for early in soon:
-                    there.begin(lo, hi, around, set())
+                    stage.begin(lo, hi, around, set())
                     count += 1
                     try:
-                        there.run(early=early)
+                        stage.run(early=early)
                     except StuckError:
                         break  # 4.4 says so
-                    for left in there.left():
+                    for left in stage.left():
                         assert left.place is not None
                         yield from expected.found(
                             flush,
-                            f"asked for {_pages(lo, hi)}: {there.names[left.cpu]} keeps the translation of "
+                            f"asked for {_pages(lo, hi)}: {stage.names[left.cpu]} keeps the translation of "
                             f"{_pages(left.place.lo, left.place.hi)}",
                         )
                 if not flush.request.everything:
-                    spared = not there.dropped(1)
+                    spared = not stage.dropped(1)
                     exact, more = exact + spared, more + (not spared)
     yield from expected.missing()
     yield Tried(count, "flushes of a range")
@@ -136,13 +135,6 @@ def _swept(subject: Subject) -> Iterator[Flush]:
             yield flush
 
 
-def _there(flush: Flush, stage: Stage, cast: Callable[[Stage], None], lo: int, hi: int) -> Stage:
-    """Return the stage of a range: another one where a lowering writes the range into its steps."""
-    if flush.request.method != "entries_cleared":
-        return stage
-    return Stage(flush.rewritten(lo, hi), cast)
-
-
 def _starts(flush: Flush, n: int) -> tuple[int, ...]:
     """Return the entries at which ranges begin: at that of a table, at an odd one, at the last one of a table."""
     if flush.request.everything:
@@ -169,16 +161,15 @@ def _no_cpu_is_forgotten(subject: Subject) -> Iterator[Said]:
             entry = flush.request.pages(flush.lowering)
             for n in {1, lengths(flush)[-1]}:
                 lo, hi = stage.range_of(n)
-                there = _there(flush, stage, cast, lo, hi)
-                there.begin(lo, hi, places(lo, hi, entry, everything=flush.request.everything), set())
+                stage.begin(lo, hi, places(lo, hi, entry, everything=flush.everything), set())
                 count += 1
                 try:
-                    there.run()
+                    stage.run()
                 except StuckError:
                     continue  # 4.4 says so
-                for left in there.left():
+                for left in stage.left():
                     yield from expected.found(
-                        flush, f"{SCENES[cast]}: {there.names[left.cpu]} keeps {left.what} that was to go"
+                        flush, f"{SCENES[cast]}: {stage.names[left.cpu]} keeps {left.what} that was to go"
                     )
     yield from expected.missing()
     yield Tried(count, "flushes, with CPUs in all states")

@@ -11,8 +11,8 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, geometries, where
 from shootdown._porting.geometry import LEVELS, geometry_of, sized
 from shootdown._tlb.geometry import TlbGeometry
-from shootdown._values.architecture import Geometry, Lowering, MmRules
 from shootdown._values.kernel import Kernel, switches_of
+from shootdown._values.lowering import Geometry, Lowering, MmRules
 from shootdown._values.platform import Platform
 from shootdown._values.releases import evolve
 

@@ -15,19 +15,22 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.checks import Sizes
 from shootdown._machine.code import Code
 from shootdown._machine.courses import Start, check
+from shootdown._machine.fields import Fields
 from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS
 from shootdown._porting.geometry import sized
-from shootdown._values.architecture import Lowering
 from shootdown._values.errors import ShootdownError, one_line
 from shootdown._values.flushes import AUTO
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 from shootdown._values.platform import Platform
 from shootdown._values.sites import caller
 from shootdown._values.whatif import refuse_contradictions
 
 #: The most steps of one flush; those that ship have some hundred.
 MOST_STEPS = 20_000
+#: The CPUs and address spaces of those small machines.
+CPUS = MMS = 6
 #: ASIDs of a CPU on the small machines that flushes are carried out on: fewer than their address spaces.
 FEW_ASIDS = 3
 #: Steps that change nothing but counts and clocks.
@@ -62,6 +65,8 @@ class Flush:
         code: the program of a task that asks for it.
         own: the steps that the lowering wrote.
         at: the step that has the range.
+        ranged: other steps have it too, as what flushes entries as they change.
+        firsts: the first values of the variables that the lowering keeps (`Assembler.field`).
     """
 
     request: Request
@@ -71,11 +76,18 @@ class Flush:
     code: Code
     own: range
     at: int
+    ranged: bool = False
+    firsts: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """The kind, the kernel and the platform, for messages."""
         return f"{self.where}: {self.request.name}"
+
+    @property
+    def everything(self) -> bool:
+        """Whether all of the mm was cleared before; where entries are flushed as they change, only the range."""
+        return self.request.everything and not self.ranged
 
     def rows(self) -> list[list[int]]:
         """Return the steps, each as operation and operands."""
@@ -248,20 +260,21 @@ def written(request: Request, lowering: Lowering, preempts: bool, there: str, lo
         ShootdownError: something is wrong with its steps.
     """
     asm, here = _Limited(), caller()
+    asm.functions.fields, firsts = Fields.apart(CPUS, MMS)
     try:
-        own, at = write(asm, lowering, request, lo, hi)
+        own, at, ranged = write(asm, lowering, request, lo, hi)
         asm.halt()
         code = asm.finish()
-        check(code, _sizes(lowering, code), [Start(0, 0, True)], timed=True)
+        check(code, _sizes(lowering, code, len(firsts)), [Start(0, 0, True)], timed=True)
     except (
         ShootdownError
     ) as error:  # core's own base class was called from here, which is no place in a plugin
         raise ShootdownError(str(error).removeprefix(f"{here}: ")) from None
     code = attrs.evolve(code, sites=tuple(None if site == here else site for site in code.sites))
-    return Flush(request, lowering, preempts, there, code, own, at)
+    return Flush(request, lowering, preempts, there, code, own, at, ranged, tuple(firsts))
 
 
-def _sizes(lowering: Lowering, code: Code) -> Sizes:
+def _sizes(lowering: Lowering, code: Code, variables: int) -> Sizes:
     """Return how many there are of what a flush may name."""
     return Sizes(
         tasks=1,
@@ -271,7 +284,7 @@ def _sizes(lowering: Lowering, code: Code) -> Sizes:
         events=0,
         locks=lowering.machine_locks,
         classes=1,
-        variables=0,
+        variables=variables,
         entries=0,
         atoms=0,
         windows=0,

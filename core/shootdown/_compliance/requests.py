@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -10,7 +10,7 @@ from shootdown._machine import ops as o
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
-    from shootdown._values.architecture import Lowering
+    from shootdown._values.lowering import EntryFunction, Lowering
 
 #: The task's outer gather, and the request of a flush without one.
 GATHER, REQUEST = 0, 2
@@ -162,8 +162,20 @@ def _huge(lowering: Lowering) -> bool:
     return lowering.no_thp() is None or lowering.no_pmd_sharing() is None
 
 
-def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int) -> tuple[range, Any]:
-    """Write a request and the flush that it asks for.
+#: What changed the entries before a flush, by the method that writes it; none before `flush_collapsed_pmd`.
+_BY: dict[str, EntryFunction] = {
+    "tlb_flush": "ptep_get_and_clear",
+    "flush_range": "ptep_get_and_clear",
+    "flush_hugetlb_range": "huge_ptep_get_and_clear",
+    "flush_page": "ptep_clear_flush",
+    "flush_pmd_range": "pmdp_invalidate",
+    "flush_mm": "ptep_set_wrprotect",
+    "arch_tlbbatch_flush": "ptep_get_and_clear",
+}
+
+
+def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int) -> tuple[range, int, bool]:
+    """Write a request and the flush that it asks for, after what the architecture does as entries change.
 
     Args:
         asm: the assembler.
@@ -172,22 +184,28 @@ def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int
         lo, hi: the range, in base pages.
 
     Returns:
-        The steps that the lowering wrote, and the number of the step that has the range.
+        The steps that the lowering wrote, the number of the step that has the range, and whether further ones have it.
     """
+    begun = asm.here
     if request.method == "tlb_flush":
         asm.gather(GATHER)
         if lowering.kernel.gather_page_size:
             asm.set_flags(GATHER, o.PMD_PAGES if request.huge else o.BASE_PAGES)
+        begun = asm.here
+        ranged = _changed(asm, lowering, request, lo, hi)
         at = asm.here
         asm.gather_add(GATHER, lo, hi, flags=request.flags, cleared=request.cleared)
-        first = asm.here
+        first = begun if ranged else asm.here
+        if request.links:
+            lowering.tables_freed(asm, GATHER)
         lowering.tlb_flush(asm, GATHER)
         end = asm.here
         asm.gather_end(GATHER)
-        return range(first, end), at
+        return range(first, end), at, ranged
+    ranged = _changed(asm, lowering, request, lo, hi)
     at = asm.here
     asm.request(REQUEST, flags=request.flags, cleared=request.cleared, lo=lo, hi=hi)
-    first = asm.here
+    first = begun if ranged else asm.here
     if request.method == "entries_cleared":
         lowering.entries_cleared(asm, hi - lo, huge=False, first=lo)
     elif request.method == "arch_tlbbatch_flush":
@@ -195,4 +213,14 @@ def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int
         lowering.arch_tlbbatch_flush(asm, REQUEST)
     else:
         getattr(lowering, request.method)(asm, REQUEST)
-    return range(first, asm.here), at
+    return range(first, asm.here), at, ranged or request.method == "entries_cleared"
+
+
+def _changed(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int) -> bool:
+    """Write what the architecture does as the entries of a request change; return whether it does anything."""
+    first = asm.here
+    by = _BY.get(request.method)
+    if by is not None and request.leaves:
+        count = max((hi - lo) // request.pages(lowering), 1)
+        lowering.entries_changed(asm, count, huge=request.huge, by=by, first=lo)
+    return asm.here > first

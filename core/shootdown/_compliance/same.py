@@ -11,6 +11,7 @@ from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, where
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.fields import Fields
 from shootdown._plugins.registry import registry
 from shootdown._questions.case import Question, prepare
 from shootdown._questions.compare import run_cases
@@ -64,7 +65,9 @@ def _flushes_are_the_same(subject: Subject) -> Iterator[Said]:
 
 def _steps(lowering: Any, name: str) -> bytes:
     asm = Assembler()
+    asm.functions.fields, _ = Fields.apart()
     try:
+        lowering.entries_changed(asm, 1, huge=False, by="ptep_get_and_clear")
         getattr(lowering, name)(asm, 0)
         found = asm.finish()
     except Exception:  # section 4 is about flushes that can't be written

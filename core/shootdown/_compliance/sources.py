@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import get_args
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject, geometries
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.fields import Fields
 from shootdown._porting.geometry import sized
-from shootdown._values.architecture import Lowering
 from shootdown._values.errors import nearest
+from shootdown._values.lowering import EntryFunction, Lowering
 from shootdown._values.platform import COST_NAMES, Cost
 
 #: A source that begins so says that there is none.
@@ -87,12 +90,24 @@ def _instructions_have_references(subject: Subject) -> Iterator[Said]:
 
 def _names(lowering: Lowering) -> Iterator[str]:
     """Yield the names of the instructions that a lowering counts."""
-    for name in _WRITTEN:
+    entry: tuple[Callable[[Assembler], None], ...] = (
+        lambda asm: lowering.entries_mapped(asm, 1),
+        *(
+            functools.partial(lowering.entries_changed, count=1, huge=huge, by=by)
+            for huge in (False, True)
+            for by in get_args(EntryFunction)
+        ),
+        *(functools.partial(lowering.entries_set, count=1, huge=huge) for huge in (False, True)),
+        lambda asm: lowering.tables_freed(asm, 0),
+    )
+    flushes: list[Callable[[Assembler], None]] = [
+        functools.partial(getattr(lowering, name), g=0) for name in _WRITTEN
+    ]
+    for write in (*flushes, *entry):
         asm = Assembler()
+        asm.functions.fields, _ = Fields.apart()
         try:
-            getattr(lowering, name)(asm, 0)
-            lowering.entries_mapped(asm, 1)
-            lowering.entries_cleared(asm, 1, huge=False)
+            write(asm)
         except Exception:
             continue
         yield from asm.finish().instructions

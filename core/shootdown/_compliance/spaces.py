@@ -92,7 +92,7 @@ def _asked(flush: Flush, stage: Stage) -> bool:
     if not request.leaves or (request.others and not stage.others()):
         return False
     lo, hi = stage.range_of(1)
-    stage.begin(lo, hi, places(lo, hi, request.pages(flush.lowering), everything=request.everything), set())
+    stage.begin(lo, hi, places(lo, hi, request.pages(flush.lowering), everything=flush.everything), set())
     start = list(stage.state)
     try:
         stage.run()
@@ -112,7 +112,7 @@ def _who_comes_back_has_nothing(subject: Subject) -> Iterator[Said]:
             if not _asked(flush, stage):
                 continue
             for times in (1, 2):
-                if times == 2 and (flush.request.everything or flush.request.method == "entries_cleared"):
+                if times == 2 and (flush.request.everything or flush.ranged):
                     break  # nothing lies behind everything; a lowering that clears has the range in its own steps
                 try:
                     stage.run()

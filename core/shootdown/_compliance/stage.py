@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from shootdown._compliance.lowered import FEW_ASIDS, Flush
+from shootdown._compliance.lowered import CPUS, FEW_ASIDS, MMS, WRITTEN, Flush
 from shootdown._compliance.requests import table_pages
 from shootdown._machine import ops as o
 from shootdown._machine.flushes import take, takeable
@@ -41,7 +41,7 @@ from shootdown._machine.switching import enter_guest, load_mm, switch_to
 BUDGET = 5_000
 #: Ranges of pages that are looked at in a flush.
 ATOMS = 16
-_CPUS, _MMS, _SLOTS = 6, 6, 4
+_SLOTS = 4
 _SENDER, _THREAD = 0, 1
 MM, OTHER = 0, 1
 
@@ -96,6 +96,9 @@ class Stage:
         self.names: dict[int, str] = {}
         self.layout = _layout(flush, slot_pages or table_pages(flush.lowering))
         self.state: Any = empty_state(self.layout).tolist()
+        first = self.layout.o_variable
+        self.state[first : first + len(flush.firsts)] = flush.firsts
+        self._range = WRITTEN
         self.places: list[Place] = []
         self._holds: set[int] = set()
         layout, state = self.layout, self.state
@@ -195,6 +198,9 @@ class Stage:
         layout = self.layout
         self.state[:] = self._first
         state = self.state
+        if self.flush.ranged and self._range != (lo, hi):
+            self.flush = self.flush.rewritten(lo, hi)
+            self.program, self._range = self.flush.code.steps.tolist(), (lo, hi)
         at = self._range_at()
         self.program[at : at + 2] = lo, hi
         self.places = places
@@ -331,9 +337,9 @@ def _layout(flush: Flush, slot_pages: int) -> Layout:
     lowering = flush.lowering
     rules, geometry = lowering.mm, lowering.geometry
     return make_layout(
-        cpus=_CPUS,
+        cpus=CPUS,
         tasks=2,
-        mms=_MMS,
+        mms=MMS,
         slots=_SLOTS,
         classes=1,
         locks=max(lowering.machine_locks, 1),
@@ -349,6 +355,7 @@ def _layout(flush: Flush, slot_pages: int) -> Layout:
         clear_on_switch=rules.clear_on_switch,
         lazy_tlb=rules.lazy_tlb,
         tagged=rules.tagged,
+        variables=len(flush.firsts),
         atoms=ATOMS,
         frames=1,
         memory=o.SC,

@@ -10,9 +10,10 @@ import attrs
 from shootdown._pagetables.format import CustomFormat, Format
 from shootdown._porting.geometry import sized
 from shootdown._tlb.geometry import TlbGeometry
-from shootdown._values.architecture import Architecture, Lowering
+from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 from shootdown._values.platform import Platform
 from shootdown._values.releases import proposals, resolve, starts_later
 from shootdown._values.series import BY_NAME, SERIES, Release, newest_known

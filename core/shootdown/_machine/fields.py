@@ -10,7 +10,7 @@ import attrs
 
 from shootdown._machine import ops as o
 from shootdown._values.errors import nearest, shown
-from shootdown._values.patch import CPU, MACHINE, Field
+from shootdown._values.patch import CPU, MACHINE, MM, Field
 from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
@@ -48,6 +48,21 @@ class Fields:
         self._declare = declare
         self._many = many
         self._first: dict[str, int] = {}
+
+    @classmethod
+    def apart(cls, cpus: int = 1, mms: int = 1) -> tuple[Fields, list[int]]:
+        """Return fields for steps without a model, and their first values, which grow as they are used.
+
+        Args:
+            cpus, mms: how many there are, which each have an element of a field.
+        """
+        firsts: list[int] = []
+
+        def declare(value: int, _: str) -> int:
+            firsts.append(value)
+            return len(firsts) - 1
+
+        return cls((), declare, {CPU: cpus, MM: mms, MACHINE: 1}), firsts
 
     def declared(self, field: Field, asm: Assembler) -> PlacedField:
         """Return a field that an architecture declares as it uses it."""

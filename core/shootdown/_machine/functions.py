@@ -17,8 +17,8 @@ from shootdown._values.sites import beginning, mistake, raised
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
-    from shootdown._values.architecture import Lowering
     from shootdown._values.kernel import Kernel
+    from shootdown._values.lowering import Lowering
     from shootdown._values.parameter import Value
     from shootdown._values.patch import AppliedPatch
 

@@ -163,6 +163,7 @@ EVERYTHING = 32  # all of the mm, whatever the gather recorded
 ONE_SIZE = 64  # instructions name a page size: translations of another size than the stride's stay
 PMD_TOO = 128  # with ONE_SIZE: those of whole PMD entries are invalidated besides
 PAIR_STRIDES = 256  # strides are an even page and the odd one after it, which one TLB entry translates
+WHOLE_STRIDES = 512  # an instruction drops all that lies within its stride, translations of smaller pages too
 
 # --- the unit for each of which EXECUTE executes `b` instructions
 PER_REQUEST = 0  # b of them

@@ -145,8 +145,8 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         elif d & o.IN_PAGES:
             n = pages
             shift = int64(0)
-        if d & o.PAIR_STRIDES:
-            shift = int64(0)  # each instruction drops both pages of its pair
+        if d & (o.PAIR_STRIDES | o.WHOLE_STRIDES):
+            shift = int64(0)  # each instruction drops all pages of its pair or stride
         S[base + CPU_CALL_STRIDES] = min(n, L.most)
         S[base + CPU_CALL_LO] = lo
         S[base + CPU_CALL_HI] = hi

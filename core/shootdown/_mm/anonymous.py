@@ -95,9 +95,11 @@ class Anonymous:
         asm = self.asm
         if huge:
             asm.work("zero_ns", count, text="allocate and clear a huge page")
+            self.lowering.entries_set(asm, count, huge=True)
             self.lowering.entries_mapped(asm, count)
         elif pages:
             asm.work("small_fault_ns", pages, text="fault the pages in")
+            self.lowering.entries_set(asm, pages, huge=False)
             self.lowering.entries_mapped(asm, pages)
         asm.touch(text="the TLB and walk caches may hold the translation")
 
@@ -344,9 +346,13 @@ class Anonymous:
         if huge and self.kernel.thp_mprotect_flushes:
             self._each(count, self._invalidate_pmd)
         asm.work("zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries")
-        self.gathers.cleared(count if huge else pages, huge=huge)
+        at_once = huge and self.kernel.thp_mprotect_flushes
+        changed = count if huge else pages
+        self.gathers.cleared(changed, huge=huge, by="pmdp_invalidate" if at_once else "ptep_get_and_clear")
         if part is not None:
             self.lowering.folio_entries_changed(asm, pages, first=part.start, clears=False)
+        if changed:
+            self.lowering.entries_set(asm, changed, huge=huge)
         if self.kernel.mprotect_gather:
             self.gathers.change_page_size(OUTER, huge=huge)
             size, level = (count * self.table_pages, o.CLEARED_PMDS) if huge else (pages, o.CLEARED_PTES)
@@ -359,7 +365,7 @@ class Anonymous:
         asm = self.asm
         with asm.because("THP split"):
             asm.work("zap_huge_ns", text="write the PTE table")
-            self.gathers.cleared(1, huge=True)
+            self.gathers.cleared(1, huge=True, by="pmdp_invalidate")
             self._invalidate_pmd()
 
     def _invalidate_pmd(self, name: str = "pmdp_invalidate") -> None:
@@ -425,6 +431,7 @@ class Anonymous:
             asm.work("skip_ns", size, text=f"order {attempt.order}: {attempt.outcome}; the table comes back")
         elif attempt.order == pmd_order:
             asm.work("collapse_ns", text="copy the pages, map the huge one")
+            self.lowering.entries_set(asm, 1, huge=True)
             self.lowering.entries_mapped(asm, 1)
         else:
             asm.work(

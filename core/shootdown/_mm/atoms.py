@@ -14,6 +14,7 @@ from shootdown._mm.ordinary_parts import QUEUE
 if TYPE_CHECKING:
     from shootdown._machine.label import Label
     from shootdown._mm.zapping import Zapping
+    from shootdown._values.lowering import EntryFunction
 
 
 class AtomEntry(Entries):
@@ -60,9 +61,9 @@ class AtomEntry(Entries):
         """Write that it is read and cleared."""
         self.calls.clear_entry(self.atom, name)
 
-    def cleared(self) -> None:
-        """Write that its entry of a hash table goes."""
-        self.calls.gathers.cleared(self.pages, huge=False, first=self.lo)
+    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
+        """Write what an architecture does at once: its entry of a hash table goes."""
+        self.calls.gathers.cleared(self.pages, huge=False, first=self.lo, by=by)
 
     def leave_rmap(self) -> None:
         """Write what happens to a page of a file.

@@ -9,8 +9,8 @@ from shootdown._machine.assembler import Assembler
 from shootdown._mm.entries import PageTables
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb, Locks
-from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 
 #: The task's gathers: that of the call, one within it, and the request of a flush without a gather.
 OUTER, INNER, SCRATCH = 0, 1, 2

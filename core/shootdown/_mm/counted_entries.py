@@ -12,6 +12,7 @@ from shootdown._mm.gather import Gathers
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
+    from shootdown._values.lowering import EntryFunction
 
 
 class CountedEntries(Entries):
@@ -50,10 +51,10 @@ class CountedEntries(Entries):
         what = "the entry" if self.count == 1 else f"{self.count} entries"
         self.asm.work("zap_ns", self.count, text=f"clear {what}")
 
-    def cleared(self) -> None:
+    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
         """Write what an architecture does at once, and the conversion of contiguous blocks."""
         first = self.lo if self.of_folio is None else 0
-        self.gathers.cleared(self.count, huge=False, first=first)
+        self.gathers.cleared(self.count, huge=False, first=first, by=by)
         if self.of_folio is not None:
             self.gathers.lowering.folio_entries_changed(
                 self.asm, self.count, first=self.of_folio, clears=True

@@ -16,7 +16,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.counted_entries import CountedEntries
 from shootdown._mm.entries import Batch, Batched
-from shootdown._values.architecture import Lowering
+from shootdown._values.lowering import Lowering
 
 #: Pages that one shrink_inactive_list() isolates: SWAP_CLUSTER_MAX. A bit of a register says that a list is full.
 LIST_PAGES = 32

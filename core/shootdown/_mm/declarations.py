@@ -11,8 +11,8 @@ from shootdown._machine.checks import MOST_ENTRIES
 from shootdown._machine.layout import MOST_PAGES, refuse_large
 from shootdown._mm.hugetlb import Locks
 from shootdown._mm.vetting import LARGEST, MOST, named, told_by, whole
-from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 from shootdown._values.sites import Site, caller, mistake
 
 #: The most atoms and frames of a machine: moves name an atom by eight bits, cells a frame by one of 32.

@@ -17,8 +17,8 @@ from shootdown._mm.gather import Gathers
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
-    from shootdown._values.architecture import Lowering
     from shootdown._values.kernel import Kernel
+    from shootdown._values.lowering import EntryFunction, Lowering
 
 #: The request of a flush that belongs to no gather; `calls` gives it its name.
 _REQUEST = 2
@@ -65,8 +65,12 @@ class Entries:
         """Write that they are read and cleared by a function of this name."""
         raise NotImplementedError
 
-    def cleared(self) -> None:
-        """Write what an architecture does before their table is unlocked: entries of a hash table go."""
+    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
+        """Write what an architecture does before their table is unlocked: entries of a hash table go.
+
+        Args:
+            by: the function that cleared or changed them.
+        """
 
     def leave_rmap(self) -> None:
         """Write what zap_present_folio_ptes() does about their pages' dirty bits and map counts."""
@@ -195,7 +199,7 @@ class PageTables:
     def ptep_clear_flush(self, entry: Entries) -> None:
         """Write ptep_clear_flush(): one entry is cleared and flushed."""
         entry.take("ptep_get_and_clear")
-        entry.cleared()
+        entry.cleared("ptep_clear_flush")
         self.asm.request(_REQUEST, cleared=o.CLEARED_PTES, lo=entry.lo, hi=entry.hi, text="one page")
         self.lowering.flush_page(self.asm, _REQUEST)
 

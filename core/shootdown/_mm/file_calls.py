@@ -99,7 +99,7 @@ class FileCalls(Unsharing):
         asm = self.asm
         slot = m.used[0] * self.hugetlb.slot_pages
         asm.work("zap_huge_ns", text="the entry becomes a migration entry")
-        self.gathers.cleared(1, huge=True)
+        self.gathers.cleared(1, huge=True, by="huge_ptep_get_and_clear")
         first = slot + m.first * self.hugetlb.huge_pages
         hi = first + self.hugetlb.huge_pages
         asm.request(SCRATCH, cleared=o.CLEARED_PMDS, lo=first, hi=hi, text="one entry")

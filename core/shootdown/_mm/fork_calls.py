@@ -49,7 +49,7 @@ class ForkCalls(EntryFunctions):
             for m in mappings:
                 self.hugetlb.fork(m, child_mm, parent_mm, m.shareable if populated else ())
             with asm.because("fork"):
-                self.gathers.cleared(cow_pages, huge=False)
+                self.gathers.cleared(cow_pages, huge=False, by="ptep_set_wrprotect")
 
         self.dup_mmap(copy)
         asm.spawn(child, text="wake_up_new_task")
@@ -75,7 +75,7 @@ class ForkCalls(EntryFunctions):
 
         def replace() -> None:
             self.asm.work("small_fault_ns", text="copy a page")
-            self.gathers.cleared(1, huge=False)
+            self.gathers.cleared(1, huge=False, by="ptep_clear_flush")
             self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
             self.lowering.flush_page(self.asm, SCRATCH)
             self.lowering.entries_mapped(self.asm, 1)

@@ -112,7 +112,7 @@ class Forking:
                         asm.entry_xchg(atom, o.SCRATCH, QUEUE, from_register=True, text="may only be read")
                     calls.reached("a copy was alive")
                     lo, hi = self.model.pages_of(atom)
-                    calls.gathers.cleared(hi - lo, huge=False, first=lo)
+                    calls.gathers.cleared(hi - lo, huge=False, first=lo, by="ptep_set_wrprotect")
                 self._store_register(child, atom)
                 if pins is not None:
                     asm.v_xchg(pins.replaced, 1, QUEUE, text="the page is shared with the child")

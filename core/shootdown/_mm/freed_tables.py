@@ -44,6 +44,11 @@ class FreedTables(OrdinaryParts):
             asm.clear_pud(text="pmd_clear")
             self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
             which = self._unlinked.get((self.task, self.mm, slot))
+            if self.gathers.at_once(o.CLEARED_PMDS):
+                asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
+                self.reached("table freed")
+                asm.place(kept)
+                continue
             with asm.aside():
                 if which is None:
                     asm.add(TAKEN, 1 << number)

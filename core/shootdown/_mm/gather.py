@@ -11,8 +11,8 @@ from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
-from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import EntryFunction, Lowering
 
 _FILE = "mm/mmu_gather.c"
 _TLB_H = "include/asm-generic/tlb.h"
@@ -158,16 +158,19 @@ class Gathers:
         self.asm.clear_flags(g, other)
         self.asm.set_flags(g, size, text="page_size of what follows")
 
-    def cleared(self, count: int, *, huge: bool, first: int = 0) -> None:
-        """Write the immediate effect of clearing entries, if the architecture has one (hash-table entries go).
+    def cleared(
+        self, count: int, *, huge: bool, first: int = 0, by: EntryFunction = "ptep_get_and_clear"
+    ) -> None:
+        """Write the immediate effect of clearing or changing entries, if the architecture has one.
 
         Args:
             count: the number of entries.
             huge: they are huge PMD entries.
             first: for base pages, the number of the first one in the mapping.
+            by: the kernel function.
         """
         if count:
-            self.lowering.entries_cleared(self.asm, count, huge=huge, first=first)
+            self.lowering.entries_changed(self.asm, count, huge=huge, by=by, first=first)
 
     @function("tlb_end_vma", _TLB_H)
     def end_vma(self, g: int, *, fullmm: bool = False) -> None:
@@ -222,6 +225,10 @@ class Gathers:
         """Whether tables are queued as pages are: without MMU_GATHER_TABLE_FREE, or where the architecture does so."""
         return not self.kernel.rcu_table_free or self.lowering.frees_tables_as_pages
 
+    def at_once(self, cleared: int) -> bool:
+        """Whether tables that entries of a level pointed to are freed before any flush (CLEARED_*)."""
+        return bool(self.lowering.tables_freed_at_once & cleared)
+
     def freed_flags(self, cleared: int) -> int:
         """Return what a gather learns of freed tables that entries of this level pointed to (CLEARED_*)."""
         everything = cleared == o.CLEARED_PUDS and self.lowering.frees_pmd_tables_with_all
@@ -253,6 +260,9 @@ class Gathers:
                 cleared=cleared,
                 text="tables wait to be freed",
             )
+            self.lowering.tables_freed(self.asm, g)
+            if self.at_once(cleared):
+                return
             if not (self.tables_as_pages and queue is not None):
                 self.queue_tables(g, part)
             elif queue.add(part):

@@ -16,8 +16,8 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._mm.gather import Gathers
-from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 
 _FILE = "mm/hugetlb.c"
 
@@ -433,7 +433,7 @@ class Hugetlb:
                     asm.work("visit_ns", none, text="step over entries that map nothing")
                 if m.pages:
                     asm.work("zap_huge_ns", m.pages, text="clear the entries")
-                    self.gathers.cleared(m.pages, huge=True)
+                    self.gathers.cleared(m.pages, huge=True, by="huge_ptep_get_and_clear")
                     self.gathers.queue_huge_pages(g, m.pages, *self.touched(m))
             self.unlock_table()
 

@@ -18,8 +18,8 @@ from shootdown._mm.first_state import EXPLORED_BITS, FirstState
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Hugetlb
 from shootdown._mm.vetting import LARGEST, whole
-from shootdown._values.architecture import Lowering
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Lowering
 from shootdown._values.patch import CPU, MACHINE, MM
 from shootdown._values.sites import mistake
 

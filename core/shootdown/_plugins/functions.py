@@ -12,10 +12,11 @@ from typing import Any
 from shootdown._plugins.refusing import RefusedError, failed
 from shootdown._porting.geometry import sized
 from shootdown._porting.lowering import PLAIN_WAYS, PlainLowering
-from shootdown._values.architecture import Architecture, Geometry, Lowering, MmRules
+from shootdown._values.architecture import Architecture
 from shootdown._values.checked import judge_of_hint
 from shootdown._values.errors import ShootdownError, typed
 from shootdown._values.kernel import Kernel, out_of_place, switches_of
+from shootdown._values.lowering import Geometry, Lowering, MmRules
 from shootdown._values.platform import Platform
 from shootdown._values.releases import newest_known, resolve
 

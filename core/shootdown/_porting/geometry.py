@@ -8,8 +8,8 @@ import attrs
 
 from shootdown._pagetables.format import Format
 from shootdown._tlb.geometry import TAG_BITS, CacheGeometry, TlbGeometry
-from shootdown._values.architecture import Geometry
 from shootdown._values.errors import shown, typed
+from shootdown._values.lowering import Geometry
 from shootdown._values.platform import Platform
 from shootdown._values.sites import mistake
 

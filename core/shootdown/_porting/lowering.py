@@ -12,10 +12,10 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
-from shootdown._values.architecture import Geometry, Lowering, MmRules
 from shootdown._values.errors import shown, typed
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import Kernel
+from shootdown._values.lowering import Geometry, Lowering, MmRules
 from shootdown._values.platform import Platform
 from shootdown._values.sites import mistake
 

@@ -401,6 +401,13 @@ class Space:
                     self.asm.v_load(o.SCRATCH, self.mapped.cell(part, area))
                     self.asm.v_store(child.mapped.cell(part, area), o.SCRATCH, from_register=True)
             if here.memory.kind != "file" and area.pages:
+                self._protect(area)
                 with self.mapped.if_present(area):
                     self.mapped.put(self.mapped.cell(STATE, area), SHARED)
                     self.mapped.put(child.mapped.cell(STATE, area), SHARED)
+
+    def _protect(self, area: Area) -> None:
+        """Write the effect of ptep_set_wrprotect() on the parent's entries that may be written."""
+        state, readonly = self.mapped.cell(STATE, area), self.mapped.cell(READONLY, area)
+        with self.mapped.if_equal(state, PRESENT), self.mapped.if_equal(readonly, 0):
+            self.calls.gathers.cleared(area.pages, huge=False, first=area.first, by="ptep_set_wrprotect")

@@ -14,10 +14,10 @@ from shootdown._porting.geometry import sized
 from shootdown._questions.called import called
 from shootdown._questions.costing import CLOCK_RATE, with_costs
 from shootdown._questions.platform_file import is_file, platform_of_file
-from shootdown._values.architecture import Lowering
 from shootdown._values.errors import MistakeError, ShootdownError, nearest, shown
 from shootdown._values.flushes import AUTO
 from shootdown._values.given import Names, Settings, names, what_ifs
+from shootdown._values.lowering import Lowering
 from shootdown._values.platform import MOST_CPUS, Platform
 from shootdown._values.releases import resolve, starts_later
 from shootdown._values.scenario import MEMORY_MODEL

@@ -7,24 +7,27 @@ machine are explored once. Scenarios are distributed to processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
+from shootdown._machine.fields import Fields
 from shootdown._plugins.registry import registry
 from shootdown._porting.geometry import sized
 from shootdown._questions.case import Case, all_platforms, machines
 from shootdown._questions.equal import key_of
 from shootdown._questions.explore import Verdict, explorations, explore_case, refuse_patch
 from shootdown._questions.workers import divided
+from shootdown._values.lowering import EntryFunction
 from shootdown._values.releases import resolve, starts_later
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE
 
 if TYPE_CHECKING:
-    from shootdown._values.architecture import Architecture, Lowering
+    from shootdown._values.architecture import Architecture
+    from shootdown._values.lowering import Lowering
     from shootdown._values.platform import Platform
     from shootdown._values.scenario import Scenario
 
@@ -159,6 +162,7 @@ def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> An
                 tuple(lowering.other_flushes.items()),
                 lowering.global_asid_from_start,
                 lowering.needs_table_invalidate,
+                lowering.tables_freed_at_once,
                 lowering.no_pmd_sharing(),
             )
         )
@@ -167,6 +171,11 @@ def _ways(owner: Architecture, platform: Platform, kernels: Sequence[str]) -> An
 
 def _written(lowering: Lowering, flush: str) -> Any:
     asm = Assembler()
+    asm.functions.fields, _ = Fields.apart()
+    for huge in (False, True):
+        for by in get_args(EntryFunction):
+            lowering.entries_changed(asm, 1, huge=huge, by=by)
+    lowering.tables_freed(asm, 0)
     getattr(lowering, flush)(asm, 0)
     return tuple(
         step for step in map(tuple, asm.finish().steps.reshape(-1, 5).tolist()) if step[0] not in _PACE

@@ -37,6 +37,7 @@ def _build_gup(scene: Setup) -> Problem:
     model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
     asm, gathers = model.asm, model.gathers
     pmd = model.variable(1, "the PMD entry")
+    at_once = gathers.at_once(o.CLEARED_PMDS)
     model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
     with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
@@ -51,10 +52,13 @@ def _build_gup(scene: Setup) -> Problem:
             asm.set(o.CLASS, 1)
             asm.v_store(pmd, 0, text="pmd_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
+            if at_once:
+                asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
 
         model.calls.free_pgtables(free)
         gathers.finish(OUTER)
-        model.free_table()
+        if not at_once:
+            model.free_table()
         asm.reached(_FREED)
     model.spin()
     model.starts(model.task(mm=0, cpu=_OTHER, ready=True))
@@ -111,8 +115,11 @@ def _unmap(model: Model) -> None:
             asm.set(o.CLASS, 1)
             asm.clear_pud(text="pud_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PUDS)
+            if at_once := gathers.at_once(o.CLEARED_PUDS):
+                asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
         gathers.finish(OUTER)
-        model.free_table()
+        if not at_once:
+            model.free_table()
 
 
 def _withdraw(scene: Setup, model: Model) -> None:

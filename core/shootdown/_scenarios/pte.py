@@ -9,6 +9,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.branches import Branch
 from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.model import Model
+from shootdown._values.lowering import EntryFunction
 
 
 def page(number: int) -> int:
@@ -59,9 +60,9 @@ class Leaf:
         """Write a plain store."""
         self.asm.v_store(variable, value, text=text)
 
-    def changed(self, entries: int = 1) -> None:
+    def changed(self, entries: int = 1, by: EntryFunction = "ptep_get_and_clear") -> None:
         """Write what an architecture does before the page-table lock is released: hash-table entries are flushed."""
-        self.model.gathers.cleared(entries, huge=False)
+        self.model.gathers.cleared(entries, huge=False, by=by)
 
     def flush_page(self) -> None:
         """Write flush_tlb_page()."""
@@ -79,7 +80,7 @@ class Leaf:
         """Write ptep_clear_flush(): the register gets the entry's last value."""
         with self.asm.function("ptep_clear_flush", "mm/pgtable-generic.c"):
             self.exchange(entry, 0, register, "ptep_get_and_clear")
-            self.changed()
+            self.changed(by="ptep_clear_flush")
             self.flush_page()
 
     @contextmanager

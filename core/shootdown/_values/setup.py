@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from shootdown._values.architecture import Lowering
     from shootdown._values.kernel import Kernel
+    from shootdown._values.lowering import Lowering
     from shootdown._values.platform import Platform
 
 

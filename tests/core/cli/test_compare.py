@@ -196,7 +196,7 @@ def test_a_lowering_that_is_not_finished_names_what_is_missing() -> None:
     import attrs
 
     from shootdown._questions.compare import cases
-    from shootdown._values.architecture import Lowering
+    from shootdown._values.lowering import Lowering
 
     class Begun(Lowering):
         pass

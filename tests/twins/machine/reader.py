@@ -41,6 +41,7 @@ HOW = {
         "ONE_SIZE",
         "PMD_TOO",
         "PAIR_STRIDES",
+        "WHOLE_STRIDES",
     )
 }
 CALLS = {

@@ -1,4 +1,4 @@
-"""s390, for shootdown: the hook alone. Tables are in `_formats.py`, machines in `_platforms.py`, flushes in `_flush.py`."""
+"""s390, for shootdown: the hook alone. Tables are in `_formats.py`, flushes in `_flush.py`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How Linux flushes on s390: most entries by the instruction that invalidates them, the rest by address space.
 
-An entry that other CPUs may use must be invalidated by IPTE, IDTE or CSPG, which drop its translation on every CPU at once. If
-no other CPU has the mm attached, the entry is only marked, and `mm->context.flush_mm` says that a flush is due. Then
-flush_tlb_range(), tlb_flush() and the like execute one IDTE for the address space.
+An entry that other CPUs may use must be invalidated by IPTE or IDTE, which drop its translation on every CPU at once.
+If no other CPU has the mm attached, the entry is only marked, and `mm->context.flush_mm` says that a flush is due.
+Then flush_tlb_range(), tlb_flush() and the like execute one IDTE for the address space.
 
 Kernel: arch/s390/mm/pgtable.c, include/asm/{tlbflush,tlb,pgtable,mmu_context}.h; read in 6.4 and 7.0.
 """
@@ -10,8 +10,7 @@ Kernel: arch/s390/mm/pgtable.c, include/asm/{tlbflush,tlb,pgtable,mmu_context}.h
 from __future__ import annotations
 
 from shootdown import MmRules
-from shootdown.porting import NO_LIMIT, Assembler, PlainLowering, mm_rules, ops
-
+from shootdown.porting import NO_LIMIT, Assembler, EntryFunction, PlainLowering, mm_rules, ops
 from shootdown_s390._formats import REGION3
 
 MANUAL = "SA22-7832-12, chapter 10"
@@ -22,7 +21,11 @@ INSTRUCTIONS = {
     "idte_local": f"{MANUAL}, INVALIDATE DAT TABLE ENTRY: local-clearing control",
     "idte_asce": f"{MANUAL}, INVALIDATE DAT TABLE ENTRY: clearing by ASCE",
 }
-PGTABLE, TLBFLUSH, TLB = "arch/s390/mm/pgtable.c", "arch/s390/include/asm/tlbflush.h", "arch/s390/include/asm/tlb.h"
+PGTABLE, TLBFLUSH, TLB = (
+    "arch/s390/mm/pgtable.c",
+    "arch/s390/include/asm/tlbflush.h",
+    "arch/s390/include/asm/tlb.h",
+)
 REQUEST = 2
 
 
@@ -40,13 +43,19 @@ class S390Lowering(PlainLowering):
 
     # --- entries, as they are cleared or changed
 
-    def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
-        """Write ptep_xchg_lazy() or pmdp_xchg_lazy(), of which each entry is one."""
-        pages = self.pages_of(huge=huge)
-        with asm.function("pmdp_flush_lazy" if huge else "ptep_flush_lazy", PGTABLE), asm.because("invalid entry"):
-            cleared = ops.CLEARED_PMDS if huge else ops.CLEARED_PTES
-            asm.request(REQUEST, cleared=cleared, lo=first, hi=first + count * pages)
-            self.begin(asm, REQUEST, everything=False, stride=ops.BASE_STRIDES)
+    def entries_changed(
+        self, asm: Assembler, count: int, *, huge: bool, by: EntryFunction, first: int = 0
+    ) -> None:
+        """Write what arch/s390/mm/pgtable.c does about each entry, by the function that changes it."""
+        if by in ("ptep_get_and_clear", "ptep_set_wrprotect"):
+            self.flush_lazy(asm, count, huge=huge, first=first)
+        else:  # ptep_clear_flush(), pmdp_invalidate(), huge_ptep_get_and_clear(): ptep_xchg_direct() and its like
+            self.flush_direct(asm, count, huge=huge, first=first)
+
+    def flush_lazy(self, asm: Assembler, count: int, *, huge: bool, first: int) -> None:
+        """Write ptep_flush_lazy() or pmdp_flush_lazy(): if only this CPU has the mm attached, the flush waits."""
+        with asm.function("pmdp_flush_lazy" if huge else "ptep_flush_lazy", PGTABLE):
+            self.begin_entries(asm, count, huge=huge, first=first)
             with asm.if_loaded_here() as here:
                 asm.target_mm_cpumask()
                 asm.drop_targets_not_loaded()
@@ -54,53 +63,41 @@ class S390Lowering(PlainLowering):
                     self.invalidate_everywhere(asm, count, huge=huge)
                     attached_elsewhere.otherwise()
                     asm.cancel(text="no other CPU has the mm attached: the entry is marked invalid")
-                    asm.field("flush_mm").add(1)
+                    asm.field("flush_mm").store(1)
                 here.otherwise()
                 self.invalidate_everywhere(asm, count, huge=huge)
 
-    def flush_page(self, asm: Assembler, g: int) -> None:
-        """Write ptep_clear_flush(), which is ptep_xchg_direct(); flush_tlb_page() itself does nothing."""
-        self.flush_direct(asm, g, huge=False, pending=True)
-
-    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
-        """Write pmdp_invalidate() and its like, which are pmdp_xchg_direct()."""
-        self.flush_direct(asm, g, huge=True, pending=True)
-
-    def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
-        """Write pmdp_collapse_flush(): pmdp_xchg_direct() of an entry that points to a page table."""
-        self.flush_direct(asm, g, huge=True, pending=False)
-
-    def flush_direct(self, asm: Assembler, g: int, *, huge: bool, pending: bool) -> None:
-        """Write ptep_flush_direct() or pmdp_flush_direct() for the entry of request `g`.
-
-        If `pending`, entries_cleared() was written before. Either it reached every CPU, or it left the flush to this.
-        """
+    def flush_direct(self, asm: Assembler, count: int, *, huge: bool, first: int) -> None:
+        """Write ptep_flush_direct() or pmdp_flush_direct(): here alone if no other CPU is in mm_cpumask."""
         with asm.function("pmdp_flush_direct" if huge else "ptep_flush_direct", PGTABLE):
-            if not pending:
-                self.invalidate_entry(asm, g, huge=huge)
-                return
-            with asm.field("flush_mm").if_equal(0) as reached:
-                reached.otherwise()
-                asm.field("flush_mm").add(-1)
-                self.invalidate_entry(asm, g, huge=huge)
+            self.begin_entries(asm, count, huge=huge, first=first)
+            self.invalidate_entries(asm, count, huge=huge)
 
-    def invalidate_entry(self, asm: Assembler, g: int, *, huge: bool) -> None:
-        """Write one IPTE or IDTE: on this CPU alone if no other one is in mm_cpumask, else on all."""
-        self.begin(asm, g, everything=False, stride=ops.BASE_STRIDES)
+    def begin_entries(self, asm: Assembler, count: int, *, huge: bool, first: int) -> None:
+        """Write the begin of the flush of so many entries, by request 2."""
+        pages = 1 << self.geometry.pmd_shift - self.geometry.page_shift if huge else 1
+        cleared = ops.CLEARED_PMDS if huge else ops.CLEARED_PTES
+        asm.request(REQUEST, cleared=cleared, lo=first, hi=first + count * pages)
+        self.begin(asm, REQUEST, everything=False, stride=ops.PMD_STRIDES if huge else ops.BASE_STRIDES)
+
+    def invalidate_entries(self, asm: Assembler, count: int, *, huge: bool) -> None:
+        """Write IPTE or IDTE for so many entries: with the local-clearing control if no other CPU ran the mm."""
         if not self.platform.arch.local_clearing:
-            self.invalidate_everywhere(asm, 1, huge=huge)
+            self.invalidate_everywhere(asm, count, huge=huge)
             return
         with asm.if_in_mm_cpumask() as here:
             asm.target_mm_cpumask()
             with asm.if_targets() as elsewhere:
-                self.invalidate_everywhere(asm, 1, huge=huge)
+                self.invalidate_everywhere(asm, count, huge=huge)
                 elsewhere.otherwise()
                 name, scope = ("idte_local", ops.SCOPE_BOTH) if huge else ("ipte_local", ops.SCOPE_LEAF)
-                asm.execute(name, cost="page_flush_ns", text=f"{name}: this CPU alone ran the mm")
+                asm.execute(
+                    name, times=count, cost="page_flush_ns", text=f"{name}: this CPU alone ran the mm"
+                )
                 asm.flush_here(scope, text=f"{name} invalidates here")
                 asm.cancel(text="no other CPU ran the mm")
             here.otherwise()
-            self.invalidate_everywhere(asm, 1, huge=huge)
+            self.invalidate_everywhere(asm, count, huge=huge)
 
     def invalidate_everywhere(self, asm: Assembler, count: int, *, huge: bool) -> None:
         """Write IPTE or IDTE for so many entries, each of which clears the TLBs of all CPUs."""
@@ -109,38 +106,32 @@ class S390Lowering(PlainLowering):
         asm.broadcast(scope, text=f"{name} reaches every CPU")
         asm.complete(f"{name} is over once every CPU has answered")
 
-    def pages_of(self, *, huge: bool) -> int:
-        """Return the base pages that an entry maps."""
-        return 1 << self.geometry.pmd_shift - self.geometry.page_shift if huge else 1
-
     # --- the address space
 
+    def tables_freed(self, asm: Assembler, g: int) -> None:
+        """Write what pte_free_tlb(), pmd_free_tlb() and their like do besides (include/asm/tlb.h): flush_mm is set."""
+        asm.field("flush_mm").store(1)
+
     def tlb_flush(self, asm: Assembler, g: int) -> None:
-        """Write tlb_flush(). pte_free_tlb() and its like have set flush_mm if the gather frees tables."""
-        with asm.function("tlb_flush", TLB):
-            with asm.if_flags(g, ops.FREED_TABLES):
-                asm.field("flush_mm").add(1)
-            self.flush_lazy(asm, g)
-
-    def flush_range(self, asm: Assembler, g: int) -> None:
-        """Write flush_tlb_range()."""
-        self.flush_lazy(asm, g)
-
-    def flush_hugetlb_range(self, asm: Assembler, g: int) -> None:
-        """Write flush_hugetlb_tlb_range(), which is flush_tlb_range()."""
-        self.flush_lazy(asm, g)
-
-    def flush_mm(self, asm: Assembler, g: int) -> None:
-        """Write flush_tlb_mm() after fork() has made entries read-only, which no other method tells of."""
-        with asm.function("__tlb_flush_mm", TLBFLUSH):
-            self.flush_space(asm, g)
-
-    def flush_lazy(self, asm: Assembler, g: int) -> None:
-        """Write __tlb_flush_mm_lazy(): a flush if one is due."""
-        with asm.function("__tlb_flush_mm_lazy", TLBFLUSH), asm.field("flush_mm").if_equal(0) as nothing:
-            nothing.otherwise()
+        """Write tlb_flush() (include/asm/tlb.h), flush_tlb_range() and flush_tlb_mm(): __tlb_flush_mm_lazy()."""
+        with asm.function("__tlb_flush_mm_lazy", TLBFLUSH), asm.field("flush_mm").if_equal(0) as nothing_due:
+            nothing_due.otherwise()
             asm.field("flush_mm").store(0)
             self.flush_space(asm, g)
+
+    flush_range = flush_mm = flush_hugetlb_range = tlb_flush
+
+    def flush_page(self, asm: Assembler, g: int) -> None:
+        """Write nothing: flush_tlb_page() is empty, ptep_clear_flush() has flushed."""
+
+    def flush_pmd_range(self, asm: Assembler, g: int) -> None:
+        """Write nothing: pmdp_invalidate() has flushed."""
+
+    def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
+        """Write pmdp_collapse_flush(): pmdp_xchg_direct() of an entry that points to a page table."""
+        with asm.function("pmdp_flush_direct", PGTABLE):
+            self.begin(asm, g, everything=False, stride=ops.PMD_STRIDES)
+            self.invalidate_entries(asm, 1, huge=True)
 
     def flush_space(self, asm: Assembler, g: int) -> None:
         """Write __tlb_flush_mm(): one IDTE by ASCE; mm_cpumask becomes cpu_attach_mask."""
@@ -153,9 +144,17 @@ class S390Lowering(PlainLowering):
     def begin(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         """Write the begin of a flush. CPUs that it does not reach flush as they load the mm, if flush_mm is set.
 
-        Strides are base pages: IDTE drops the translations of all pages below the entry that it invalidates.
+        IDTE drops the translations of all pages below the entry that it invalidates.
         """
-        asm.begin_flush(g, ceiling=NO_LIMIT, everything=everything, stride=stride, tracked=True, text="what to flush")
+        asm.begin_flush(
+            g,
+            ceiling=NO_LIMIT,
+            everything=everything,
+            stride=stride,
+            tracked=True,
+            whole_strides=True,
+            text="what to flush",
+        )
 
     # --- what the hardware does
 

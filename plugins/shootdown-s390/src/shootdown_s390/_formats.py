@@ -6,10 +6,21 @@ Operation, SA22-7832) counts from the most significant one: its bit 53 of an ent
 
 from __future__ import annotations
 
-from shootdown.formats import Attribute, BitField, Deny, Fault, Format, Level, Piece, Reason, Refused, Setting
+from shootdown.formats import (
+    Attribute,
+    BitField,
+    Deny,
+    Fault,
+    Format,
+    Level,
+    Piece,
+    Reason,
+    Refused,
+    Setting,
+    bit,
+    bits,
+)
 from shootdown.formats import Test as EntryTest
-from shootdown.formats import bit, bits
-
 from shootdown_s390._examples import examples_of
 
 MANUAL = "SA22-7832-12, chapter 3, Dynamic Address Translation"
@@ -50,7 +61,13 @@ LEVELS = (
         leaf_address=(Piece(bits(20, 63)),),
     ),
     Level(
-        "PTE", "pte", 8, leaf="always", empty=PAGE_INVALID, leaf_address=(Piece(bits(12, 63)),), present=EntryTest(PAGE_INVALID, 0)
+        "PTE",
+        "pte",
+        8,
+        leaf="always",
+        empty=PAGE_INVALID,
+        leaf_address=(Piece(bits(12, 63)),),
+        present=EntryTest(PAGE_INVALID, 0),
     ),
 )
 KINDS = {"RFTE": 3, "RSTE": 2, "RTTE": 1, "STE": 0}
@@ -77,7 +94,12 @@ def _format(name: str, summary: str, top: int, va_bits: int) -> Format:
         ),
         deny=(
             Deny(kinds=("write",), has=("protected",), why=f"{MANUAL}: DAT-protection bit"),
-            Deny(kinds=("execute",), has=("no_execute",), when=("iep",), why=f"{MANUAL}: instruction-execution protection"),
+            Deny(
+                kinds=("execute",),
+                has=("no_execute",),
+                when=("iep",),
+                why=f"{MANUAL}: instruction-execution protection",
+            ),
         ),
         refused=(
             *(
@@ -87,12 +109,18 @@ def _format(name: str, summary: str, top: int, va_bits: int) -> Format:
                 for other in range(4)
                 if other != kind
             ),
-            Refused(EntryTest(bit(11), bit(11)), levels=("PTE",), why=f"{MANUAL}: bit 52 of a valid page-table entry"),
+            Refused(
+                EntryTest(bit(11), bit(11)),
+                levels=("PTE",),
+                why=f"{MANUAL}: bit 52 of a valid page-table entry",
+            ),
         ),
         settings_known=(
             Setting("edat1", True, "enhanced DAT 1: segment-table entries map pages of 1 MiB"),
             Setting("edat2", True, "enhanced DAT 2: region-third-table entries map pages of 2 GiB"),
-            Setting("iep", True, "instruction-execution protection is enabled (bit 20 of control register 0)"),
+            Setting(
+                "iep", True, "instruction-execution protection is enabled (bit 20 of control register 0)"
+            ),
         ),
         faults=(
             Fault("protection exception", reasons=(Reason.PERMISSION,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+
 from shootdown import Change, Kernel, switch
 
 
@@ -18,8 +19,15 @@ CHANGES: tuple[Change, ...] = (
         "e06f47a16573",
         "s390/mm: try VMA lock-based page fault handling first",
         mainline="6.4",
-        sets=(("faults_lock_vmas", True),),
+        sets={"faults_lock_vmas": True},
         source="arch/s390/Kconfig of 6.4 selects ARCH_SUPPORTS_PER_VMA_LOCK",
+    ),
+    Change(
+        "53cd7a06274d",
+        "mm: make PT_RECLAIM depends on MMU_GATHER_RCU_TABLE_FREE",
+        mainline="7.0-rc1",
+        sets={"pt_reclaim": True},
+        source="mm/Kconfig of 7.0: s390 has MMU_GATHER_RCU_TABLE_FREE and no HAVE_ARCH_TLB_REMOVE_TABLE",
     ),
 )
 

@@ -49,8 +49,8 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
         strides, hi = 1, max(hi, lo + (2 if pairs else 1))
     elif "IN_PAGES" in s.how:
         strides, apart = pages, 1
-    if pairs:
-        apart = 1  # both pages of each pair go
+    if pairs or "WHOLE_STRIDES" in s.how:
+        apart = 1  # all pages of each pair or stride go
     c.strides = min(strides, w.rules.most_strides)
     c.pages = Pages(lo, hi, apart, "ONE_SIZE" in s.how, "PMD_TOO" in s.how)
     return None
