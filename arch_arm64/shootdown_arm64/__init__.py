@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer arm64."""
+    from shootdown_arm64._dumps import DUMP_ROOTS
     from shootdown_arm64._emulated import EMULATION
     from shootdown_arm64._flush import Arm64Lowering
     from shootdown_arm64._formats import FORMATS
@@ -37,6 +38,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=Arm64Lowering,
             measured=MEASURED,
             emulation=EMULATION,
+            dump_roots=DUMP_ROOTS,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer powerpc."""
+    from shootdown_powerpc._dumps import DUMP_ROOTS
     from shootdown_powerpc._formats import FORMATS
     from shootdown_powerpc._here import CPUINFO
     from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
@@ -35,6 +36,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=lower,
             measured=MEASURED,
+            dump_roots=DUMP_ROOTS,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

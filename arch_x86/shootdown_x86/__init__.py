@@ -10,6 +10,7 @@ from shootdown import Architecture, hookimpl
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer x86."""
+    from shootdown_x86._dumps import DUMP_ROOTS
     from shootdown_x86._emulated import EMULATION
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
@@ -34,6 +35,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=X86Lowering,
             measured=MEASURED,
             emulation=EMULATION,
+            dump_roots=DUMP_ROOTS,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

@@ -7,6 +7,9 @@
 
 `Format` and its parts are frozen values; `trace` walks in plain Python and keeps every step, `Walker` runs the compiled
 walk, `mappings` lists all that is mapped. A `CustomFormat` has a walk of its own, written with `shootdown.kernels`.
+
+An architecture's `dump_roots` is a `DumpRoots`: how it finds a `DumpRoot` in what a memory image says of its machine,
+its `DumpNotes`, with a `DumpNote` for each note of the file.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from shootdown._pagetables.format import (
     bits,
 )
 from shootdown._pagetables.format import FormatSetting as Setting
+from shootdown._values.dump import DumpNote, DumpNotes, DumpRoot, DumpRoots
 
 if TYPE_CHECKING:
     from shootdown._pagetables.address_space import AddressSpace
@@ -76,6 +80,10 @@ __all__ = [
     "Contiguous",
     "CustomFormat",
     "Deny",
+    "DumpNote",
+    "DumpNotes",
+    "DumpRoot",
+    "DumpRoots",
     "Example",
     "Fault",
     "Format",

@@ -14,6 +14,7 @@ from shootdown._values.errors import ShootdownError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shootdown._images.opening import Image
     from shootdown._pagetables.mappings import Mapping
     from shootdown._questions.image import PageTables, Translation
 
@@ -23,22 +24,32 @@ _LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags o
 
 @_common.command("walk")
 @click.argument("addresses", nargs=-1, metavar="[VA]...")
-@click.option("--format", "form", metavar="NAME", required=True, help="See `shootdown list formats`.")
+@click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    help="See `shootdown list formats`; what the image says of the root if not given.",
+)
 @click.option(
     "--memory",
     "image",
     metavar="IMAGE",
     required=True,
     type=click.Path(),
-    help="A raw image of physical memory, which may be sparse; or an .npz with pfn and data.",
+    help="An ELF core, a LiME image, a kdump; raw memory, which may be sparse; or an .npz with pfn and data.",
 )
 @click.option(
     "--base",
     metavar="ADDR",
     default="0",
-    help="Physical address of a raw image's first byte; an .npz carries its own frame numbers.",
+    help="Physical address of a raw image's first byte; other images carry their own addresses.",
 )
-@click.option("--root", metavar="ADDR", required=True, help="Physical address of the top-level table.")
+@click.option(
+    "--root",
+    metavar="ADDR|NAME",
+    help="Physical address of the top-level table, or a root that the image names; its only one if not given.",
+)
+@click.option("--roots", "only_roots", is_flag=True, help="List the roots that the image names.")
 @click.option("--all", "everything", is_flag=True, help="List all that is mapped, as ranges.")
 @click.option(
     "--access",
@@ -61,10 +72,11 @@ _LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags o
 @_common.json_option
 def command(
     addresses: tuple[str, ...],
-    form: str,
+    form: str | None,
     image: str,
     base: str,
-    root: str,
+    root: str | None,
+    only_roots: bool,
     everything: bool,
     access: str | None,
     supervisor: bool,
@@ -77,7 +89,7 @@ def command(
     Each VA is walked as a user-mode data read unless told otherwise. Numbers are decimal, or begin with 0x.
     """
     from shootdown._plugins.registry import registry
-    from shootdown._questions.image import page_tables, read_settings
+    from shootdown._questions.image import opened_image, page_tables, read_settings
     from shootdown._values.reading import read_address
     from shootdown._values.whatif import parse_settings
 
@@ -85,26 +97,40 @@ def command(
         raise ShootdownError(
             "--all lists what is mapped for any access: leave addresses, --access and --supervisor"
         )
-    if not everything and not addresses:
+    if only_roots and (everything or addresses):
+        raise ShootdownError("--roots walks nothing: leave addresses and --all")
+    if not everything and not addresses and not only_roots:
         raise ShootdownError("which address? Name one or more, or --all")
     if upper_half and not everything:
         raise ShootdownError("--upper-half goes with --all: a VA says itself in which half it lies")
     _refuse_recording(image)
-    chosen = registry().format(form)
-    texts = {name.partition(".")[2]: v for name, v in parse_settings(settings, ("format",)).items()}
     numbers = [read_address("VA", text) for text in addresses]
     first = read_address("--base", base)
-    if first and image.endswith(".npz"):
-        click.echo(f"{image} carries its own frame numbers: --base is not looked at", err=True)
+    opened = opened_image(image, base=first)
+    if first and (image.endswith(".npz") or opened.dumped is not None):
+        click.echo(f"{image} carries its own addresses: --base is not looked at", err=True)
+    if opened.lacks:
+        click.echo(f"{image}: {opened.lacks}", err=True)
+    if only_roots:
+        _roots(opened, as_json)
+        return
+    named = root is None or (bool(opened.roots) and not root[:1].isdigit())
+    where = root if root is None or named else read_address("--root", root)
+    found = opened.root(where) if not isinstance(where, int) else None
+    if form is None and found is not None:
+        form = found.format
+    if not form:
+        raise ShootdownError(f"--format: which? {image} does not say; `shootdown list formats` names them")
+    chosen = registry().format(form)
+    texts = {name.partition(".")[2]: v for name, v in parse_settings(settings, ("format",)).items()}
     tables = page_tables(
-        image,
+        opened,
         format=chosen,
-        root=read_address("--root", root),
-        base=first,
+        root=where,
         settings=read_settings(chosen, texts),
     )
     if everything:
-        _list(tables, upper_half, as_json)
+        _list(tables, upper_half or None, as_json)
     else:
         _walk(tables, numbers, access or "read", supervisor, as_json)
 
@@ -116,6 +142,30 @@ def _refuse_recording(image: str) -> None:
     found = taken_by(image)
     if found is not None and "shootdown read" in found[1]:
         raise ShootdownError(f"image {image}: it is no memory")
+
+
+# --- roots
+
+
+def _roots(image: Image, as_json: bool) -> None:
+    """List the roots that an image names."""
+    from shootdown._report.text import Column, lay_out, widths
+
+    if as_json:
+        rows = [{"name": root.name, "address": root.address, "format": root.format, "source": root.source,
+                 "upper_half": root.upper_half} for root in image.roots]  # fmt: skip
+        _common.write_json(rows)
+        return
+    _common.write_line(f"{image.name}: {image.kind}, {image.memory.extent}")
+    if not image.roots:
+        _common.write_line("it names no root: --root takes a physical address")
+        return
+    columns = [Column("root"), Column("at", right=True), Column("format"), Column("from", wraps=True)]
+    cells = [[root.name, f"{root.address:#x}", root.format or "-", root.source] for root in image.roots]
+    sizes = widths(columns, cells, _common.width()) or widths(columns, cells, 10_000)
+    assert sizes is not None
+    for line in lay_out(columns, cells, sizes):
+        _common.write_line(line)
 
 
 # --- some addresses
@@ -131,7 +181,8 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
     if not as_json:
         who = "supervisor" if supervisor else "user"
         what = {"read": "data read", "write": "data write", "execute": "instruction fetch"}[access]
-        _common.write_line(f"{tables.format.name}, root {tables.root:#x}, {who}-mode {what}")
+        named = f" ({tables.named.name})" if tables.named is not None else ""
+        _common.write_line(f"{tables.format.name}, root {tables.root:#x}{named}, {who}-mode {what}")
     try:
         for va in addresses:
             found = tables.translate(va, asked)
@@ -213,7 +264,7 @@ def _hint(tables: PageTables, found: Translation) -> str:
 # --- all ranges
 
 
-def _list(tables: PageTables, upper_half: bool, as_json: bool) -> None:
+def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
     """List ranges as they are found, so that memory stays small and a reader may stop early."""
     listing = tables.listing(upper_half=upper_half)
     rights: dict[frozenset[str], tuple[str, str]] = {}

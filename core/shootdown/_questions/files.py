@@ -17,7 +17,7 @@ _MOST = 1 << 20
 #: Keys of what compare, explain, history and hunt print with --json.
 _RESULTS = (b'"workload"', b'"ledger"', b'"advice"', b'"findings"')
 _FUNCTION = re.compile(rb"^(?:def|class|from|import|@)\s*\w", re.MULTILINE)
-#: What images of memory begin with that are no raw ones.
+#: What images of memory begin with that say what they are.
 _IMAGES = (
     (b"\x7fELF", "an ELF file"),
     (b"EMiL", "a LiME image"),
@@ -55,7 +55,7 @@ def taken_by(path: str | os.PathLike[str]) -> tuple[str, str] | None:
         return words, f"shootdown read {name}"
     for magic, words in _IMAGES:
         if start.startswith(magic):
-            return words, "shootdown walk --memory takes raw images and .npz of pfn and data"
+            return words, f"shootdown walk --memory {name} --roots"
     return _own(name, start)
 
 

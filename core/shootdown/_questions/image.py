@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
+from shootdown._images.opening import Image, open_image
 from shootdown._pagetables.format import Access, CustomFormat, Format, FormatSetting, Kind, Reason, Settings
 from shootdown._pagetables.mappings import Listing
 from shootdown._pagetables.mappings import Mapping as Range
 from shootdown._pagetables.memory import FRAME_BYTES, PhysicalMemory
 from shootdown._pagetables.walk_steps import Step, Trace, trace
+from shootdown._values.dump import DumpRoot
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_boolean, read_integer
 
@@ -81,6 +82,7 @@ class PageTables:
         root: physical address of the top table.
         settings: the CPU's settings.
         name: the image's name, for messages.
+        named: what the image says of the root; None if the root was given as an address.
     """
 
     format: Format | CustomFormat
@@ -88,6 +90,7 @@ class PageTables:
     root: int
     settings: Settings
     name: str = "memory"
+    named: DumpRoot | None = None
 
     def __attrs_post_init__(self) -> None:
         """Refuse a root that is not in the image or not a valid address."""
@@ -140,8 +143,14 @@ class PageTables:
             steps=tuple(attrs.evolve(step, level=number(step.level)) for step in found.steps),
         )
 
-    def listing(self, *, upper_half: bool = False) -> Listing:
-        """Return everything that is mapped; see `mappings`."""
+    def listing(self, *, upper_half: bool | None = None) -> Listing:
+        """Return everything that is mapped; see `mappings`.
+
+        Args:
+            upper_half: the root is that of the upper half of the address space; what the image says unless given.
+        """
+        if upper_half is None:
+            upper_half = self.named is not None and self.named.upper_half
         return Listing(self.format, self.memory, self.root, self.settings, upper_half=upper_half)
 
     def rights(self, attributes: frozenset[str]) -> tuple[str, str]:
@@ -175,42 +184,70 @@ def _reached_a_page(found: Trace) -> bool:
 
 
 def page_tables(
-    image: str | os.PathLike[str] | PhysicalMemory,
+    image: str | os.PathLike[str] | PhysicalMemory | Image,
     *,
-    format: str | Format | CustomFormat,
-    root: int,
+    format: str | Format | CustomFormat | None = None,
+    root: int | str | None = None,
     base: int = 0,
     settings: Mapping[str, int] | None = None,
 ) -> PageTables:
     """Open an image and return the page tables at a root in it.
 
     Args:
-        image: a raw image of physical memory, which is memory-mapped; an `.npz` with `pfn`
-            (physical address / 4096) and `data` (4096 bytes for each); or a `PhysicalMemory`.
-        format: a name of `shootdown list formats`, or a format.
-        root: physical address of the top table.
-        base: physical address of a raw image's first byte; an `.npz` carries its own frame numbers.
+        image: an ELF core, a LiME image or a kdump, whose frames are read when they are needed; a raw image of
+            physical memory, which is memory-mapped; an `.npz` with `pfn` (physical address / 4096) and `data`
+            (4096 bytes for each); an image that `image()` opened; or a `PhysicalMemory`.
+        format: a name of `shootdown list formats`, or a format; what the image says of the root unless given.
+        root: physical address of the top table, or a name that the image has for a root; unless given, the only root
+            that the image names.
+        base: physical address of a raw image's first byte; other images carry their own addresses.
         settings: the CPU's settings, such as `{"maxphyaddr": 52}`; the format's defaults for the rest.
 
     Raises:
-        ShootdownError: there is no such format, image or setting, or the root is not in the image.
+        ShootdownError: there is no such format, image, root or setting, or the root is not in the image.
     """
+    if isinstance(image, PhysicalMemory):
+        opened, name = Image(image, "memory"), "memory"
+    else:
+        opened = image if isinstance(image, Image) else opened_image(image, base=base)
+        name = opened.name
+    found = opened.root(root) if not isinstance(root, int) else None
+    address = root if isinstance(root, int) else found.address if found is not None else 0
+    if format is None:
+        format = found.format if found is not None else ""
+        if not format:
+            raise ShootdownError(
+                f"which page-table format? {name} does not say; `shootdown list formats` names them"
+            )
     if isinstance(format, str):
         from shootdown._plugins.registry import registry
 
         format = registry().format(format)
     chosen = format.settings(**(settings or {}))
-    if isinstance(image, PhysicalMemory):
-        return PageTables(format, image, root, chosen)
-    return PageTables(format, PhysicalMemory.load(image, base=base), root, chosen, str(Path(image)))
+    return PageTables(format, opened.memory, address, chosen, name, found)
+
+
+def opened_image(path: str | os.PathLike[str], *, base: int = 0) -> Image:
+    """Open a memory image, and find the roots that it names.
+
+    Args:
+        path: the file.
+        base: physical address of a raw image's first byte.
+
+    Raises:
+        ShootdownError: the file can't be read, or is damaged.
+    """
+    from shootdown._plugins.registry import registry
+
+    return open_image(path, registry().architectures().values(), base=base)
 
 
 def walk(
     image: str | os.PathLike[str] | PhysicalMemory,
     addresses: int | Iterable[int],
     *,
-    format: str | Format | CustomFormat,
-    root: int,
+    format: str | Format | CustomFormat | None = None,
+    root: int | str | None = None,
     base: int = 0,
     access: Kind = "read",
     supervisor: bool = False,
@@ -219,10 +256,12 @@ def walk(
     """Walk the page tables in a memory image, step by step.
 
     Args:
-        image: a raw image, an `.npz` or a `PhysicalMemory`; see `page_tables`.
+        image: a file with memory, or a `PhysicalMemory`: an ELF core, a LiME image, a kdump, raw bytes, or an `.npz`
+            with `pfn` (physical address / 4096) and `data` (4096 bytes for each).
         addresses: virtual addresses, in bytes; or one.
-        format: a name of `shootdown list formats`, or a format.
-        root: physical address of the top table.
+        format: a name of `shootdown list formats`, or a format; what the image says of the root unless given.
+        root: physical address of the top table, or a name that the image has for a root, such as `kernel` or `cpu0`;
+            unless given, the only root that the image names.
         base: physical address of a raw image's first byte.
         access: the access: `read`, `write` or `execute`.
         supervisor: the access is by supervisor mode; otherwise by user mode.
@@ -243,21 +282,24 @@ def walk(
 def mapped(
     image: str | os.PathLike[str] | PhysicalMemory,
     *,
-    format: str | Format | CustomFormat,
-    root: int,
+    format: str | Format | CustomFormat | None = None,
+    root: int | str | None = None,
     base: int = 0,
     settings: Mapping[str, int] | None = None,
-    upper_half: bool = False,
+    upper_half: bool | None = None,
 ) -> Iterator[Range]:
     """List everything that page tables in a memory image map, as ranges in the order of addresses.
 
     Args:
-        image: a raw image, an `.npz` or a `PhysicalMemory`; see `page_tables`.
-        format: a name of `shootdown list formats`, or a format.
-        root: physical address of the top table.
+        image: a file with memory, or a `PhysicalMemory`: an ELF core, a LiME image, a kdump, raw bytes, or an `.npz`
+            with `pfn` (physical address / 4096) and `data` (4096 bytes for each).
+        format: a name of `shootdown list formats`, or a format; what the image says of the root unless given.
+        root: physical address of the top table, or a name that the image has for a root; unless given, the only root
+            that the image names.
         base: physical address of a raw image's first byte.
         settings: the CPU's settings; the format's defaults for the rest.
-        upper_half: the root is that of the upper half of the address space, in formats with a root for each half.
+        upper_half: the root is that of the upper half of the address space, in formats with a root for each half;
+            unless given, what the image says of the root.
 
     Raises:
         ShootdownError: the format, image or a setting does not exist.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import attrs
 
 from shootdown._values.checked import UNCHECKED, checked
+from shootdown._values.dump import DumpRoots
 from shootdown._values.emulation import Emulation
 from shootdown._values.expected import Expected
 from shootdown._values.flushes import AUTO, UNLISTED_PREEMPTING_HOSTS, UNLISTED_WAYS, FlushWay
@@ -59,6 +60,7 @@ class Architecture:
         lower: returns the `Lowering` of a kernel on a platform.
         measured: how rows measured on its real kernels map to the model, for `shootdown validate`.
         emulation: how its kernels are booted under an emulator, for `shootdown measure`.
+        dump_roots: how roots of page tables are found in memory images, for `shootdown walk`.
         recorded: what its kernels write into traces, counters and logs, for `shootdown read`.
         cpuinfo: regular expressions that are searched in /proc/cpuinfo, each with the platform that such a machine is
             like; the first that is found counts. `--here` uses it.
@@ -91,6 +93,7 @@ class Architecture:
     lower: Callable[[Kernel, Platform], Lowering] | None = None
     measured: Any = None
     emulation: Emulation | None = None
+    dump_roots: DumpRoots | None = None
     recorded: Recorded = Recorded()
     cpuinfo: tuple[tuple[str, str], ...] = ()
     contradictions: tuple[Any, ...] = ()

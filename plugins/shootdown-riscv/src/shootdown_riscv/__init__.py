@@ -10,6 +10,7 @@ from shootdown import Architecture, hookimpl
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer riscv."""
+    from shootdown_riscv._dumps import DUMP_ROOTS
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
     from shootdown_riscv._here import CPUINFO
@@ -31,6 +32,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             platforms=PLATFORMS,
             lower=RiscvLowering,
             measured=MEASURED,
+            dump_roots=DUMP_ROOTS,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,
