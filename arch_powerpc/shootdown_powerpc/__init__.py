@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer powerpc."""
     from shootdown_powerpc._dumps import DUMP_ROOTS
+    from shootdown_powerpc._emulated import EMULATION
     from shootdown_powerpc._formats import FORMATS
     from shootdown_powerpc._here import CPUINFO
     from shootdown_powerpc._kernel import CHANGES, CONTRADICTIONS, PowerpcKernel, configure
@@ -37,6 +38,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=lower,
             measured=MEASURED,
             dump_roots=DUMP_ROOTS,
+            emulation=EMULATION,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

@@ -96,6 +96,14 @@ CHANGES: tuple[Change, ...] = (
         source="the patch of 1e9fdf21a433, which removes the empty macros of arch/powerpc",
     ),
     Change(
+        commit="before v5.10",
+        subject="hugetlb_free_pgd_range() of arch/powerpc/mm/hugetlbpage.c, which knows hugepd",
+        mainline="5.10",
+        sets={"hugetlb_free_keeps_page_size": True},
+        note="free_pgd_range() calls tlb_change_page_size(), and this one does not",
+        source="arch/powerpc/mm/hugetlbpage.c in v6.5; the oracle: munmap() of hugetlb memory on 6.1.176",
+    ),
+    Change(
         commit="75358ea359e7",
         subject="powerpc/mm/book3s64: Fix MADV_DONTNEED and parallel page fault race",
         mainline="5.10",
@@ -185,6 +193,14 @@ CHANGES: tuple[Change, ...] = (
         sets={"exit_flush_shoots_lazies": True},
         note="with 20045f0155ab of 6.6-rc7, which flushes everywhere after that if an accelerator is attached",
         source="the pull request of powerpc-6.6-1; the oracle: exit on 6.12.95",
+    ),
+    Change(
+        commit="0c22e4b2949b",
+        subject="powerpc/mm: remove hugepd leftovers",
+        mainline="6.11-rc1",
+        sets={"hugetlb_free_keeps_page_size": False},
+        note="arch/powerpc has no hugetlb_free_pgd_range() any more",
+        source="the pull of -mm for 6.11; the oracle: munmap() of hugetlb memory on 6.1.176 and 6.12.107",
     ),
 )
 """The changes of arch/powerpc, in the order of their mainline releases."""

@@ -48,11 +48,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "pmdp_collapse_flush": requests,
         "flush_tlb_one_kernel": kmaps,
         "instructions": {
-            "invlpg": (
-                (kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks)
-                if forks
-                else _after_kmaps(row, kmaps, whole["page_invalidations"])
-            ),
+            "invlpg": _invalidations(row, seen, kmaps),
             "mov_cr3": _loads(row, whole["full_flushes"] + whole["lazy_switches"], forks, case),
         },
     }
@@ -125,6 +121,16 @@ def _kmaps(row: Row, case: Any) -> tuple[int, int]:
     return (low if case.kernel.arch.highpte else 0), high
 
 
+def _invalidations(row: Row, seen: Seen, kmaps: tuple[int, int]) -> Prediction:
+    """Return the INVLPG of a window: those of pages that processes copy after a fork are a range."""
+    forks, exact = forks_of(row), seen.whole["page_invalidations"]
+    if not forks:
+        return _after_kmaps(row, kmaps, exact)
+    if row.workload == "program":
+        return exact, exact + _MOST_INVLPGS * forks
+    return kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks
+
+
 def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:
     """Return the INVLPG of a window without forks: those of kunmap_local() are as many as the row counted calls.
 
@@ -143,6 +149,9 @@ def _handlers(row: Row, seen: Seen, case: Any) -> Prediction:
     if row.workload == "program" and row.fields.get("actor_forked"):
         # Each flush may also find the CPU that it was forked on, where its mm may still be loaded lazily.
         return Undisturbed(hit, hit + seen.actor["flush_requests"])
+    if row.workload == "program" and forks_of(row) and hit:
+        # What the parent copies meanwhile is flushed where its threads run, as its whole mm is by each fork.
+        return Undisturbed(hit, hit + _MOST_COPIED * -(-hit // seen.actor["flush_whole_mm"]) * forks_of(row))
     return hit
 
 

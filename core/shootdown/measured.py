@@ -18,7 +18,7 @@ from shootdown._oracle.measured import Difference, Measured, Prediction, Seen, U
 from shootdown._oracle.placement import PARENT_CPU, PARENT_FIRST, actor_cpu, parent_wakes
 from shootdown._oracle.rows import Row, read_rows
 from shootdown._oracle.windows import COPIES, RACING_EXITS, forks_of, syncs_of
-from shootdown._values.emulation import SHARED_COUNTS, Counted, Emulation, Marks, Pattern
+from shootdown._values.emulation import SHARED_COUNTS, Counted, Emulation, Half, Marks, Pattern
 
 __all__ = [
     "COPIES",
@@ -29,6 +29,7 @@ __all__ = [
     "Counted",
     "Difference",
     "Emulation",
+    "Half",
     "Marks",
     "Measured",
     "Pattern",

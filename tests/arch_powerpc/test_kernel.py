@@ -32,6 +32,15 @@ def test_the_measured_kernel_has_the_switches_that_its_counts_show() -> None:
     assert kernel.arch.exit_flush_shoots_lazies
 
 
+@pytest.mark.parametrize(
+    ("release", "kept"), [("5.10", True), ("6.1.176", True), ("6.10", True), ("6.11", False), ("7.2", False)]
+)
+def test_until_6_11_hugetlb_tables_are_freed_with_the_page_size_of_the_pages(
+    release: str, kept: bool
+) -> None:
+    assert powerpc(release).hugetlb_free_keeps_page_size is kept
+
+
 @pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
 def test_no_release_shares_pmd_tables_or_frees_empty_ones(series: Series) -> None:
     """ARCH_WANT_HUGE_PMD_SHARE is not selected; PT_RECLAIM depends on !HAVE_ARCH_TLB_REMOVE_TABLE."""

@@ -33,6 +33,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--release", help="The kernel's release, where it does not say itself, such as 6.12.74.")
 @click.option("--cpus", type=_common.Whole(1, 64), default=4, show_default=True, help="CPUs of the machine.")
 @click.option(
+    "--cpu-model", help="The emulator's CPU, as its `-cpu help` names them, such as power10 or max."
+)
+@click.option(
     "--repetitions",
     type=_common.Whole(1, 100),
     default=3,
@@ -48,6 +51,7 @@ def command(
     arch: str | None,
     release: str | None,
     cpus: int,
+    cpu_model: str | None,
     repetitions: int,
     out: Path | None,
     as_json: bool,
@@ -70,7 +74,7 @@ def command(
         _append(out, [])  # before the minute that the machine takes
     known = registry().architectures().values()
     with _progress.progress("booting, then runs", len(planned.images) * repetitions) as advance:
-        found = measure(kernel, known, planned, arch=arch, release=release, cpus=cpus, ran=advance)
+        found = measure(kernel, known, planned, arch=arch, release=release, cpu_model=cpu_model, ran=advance)
     lines = [json.dumps(row) for row in found.rows]
     if out is not None:
         _append(out, lines)

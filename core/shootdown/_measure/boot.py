@@ -22,6 +22,8 @@ from shootdown._values.errors import ShootdownError
 
 #: Memory of the machine besides huge pages, in MiB, and the most that is asked for.
 _MEMORY, _MOST_MEMORY = 768, 16384
+#: MiB of which memory is a multiple: QEMU's pseries asks for it.
+_UNIT = 256
 #: What the kernel is told: the same addresses each time, no mitigations, and to end when init does.
 _TOLD = "quiet nokaslr mitigations=off panic=-1 oops=panic"
 _LAST_LINES = 5
@@ -60,6 +62,7 @@ class Booted:
         remarks: what the machine refused.
         runs: by program, its repetitions.
         failures: by program, why it did not end.
+        page_size: the kernel's, in bytes, if the programs were compiled for another one: none has run then.
     """
 
     version: str = ""
@@ -67,6 +70,7 @@ class Booted:
     remarks: list[str] = attrs.Factory(list)
     runs: dict[int, list[Ran]] = attrs.Factory(dict)
     failures: dict[int, str] = attrs.Factory(dict)
+    page_size: int | None = None
 
 
 def boot(
@@ -100,13 +104,15 @@ def boot(
             f"(Debian: apt-get install {emulation.package})"
         )
     memory = _MEMORY + max((one.huge_pages for one in programs), default=0) * (HUGE_PAGE >> 20)
+    memory += -memory % _UNIT
     if memory > _MOST_MEMORY:
         raise ShootdownError(
             f"the programs touch so many huge pages that the machine needs {memory >> 10} GiB; "
             f"{_MOST_MEMORY >> 10} at most"
         )
     files = {"init": runner, "trace": _trace(emulation.counts)}
-    files |= {f"program{number}": one.content for number, one in enumerate(programs)}
+    packed = (one.content(big_endian=emulation.big_endian) for one in programs)
+    files |= {f"program{number}": one for number, one in enumerate(packed)}
     with tempfile.TemporaryDirectory(prefix="shootdown-boot-") as folder:
         initial = Path(folder) / "initrd"
         initial.write_bytes(initramfs(files))
@@ -151,7 +157,7 @@ def _counting(emulation: Emulation, command: str, folder: Path, counted: Path) -
         Pattern(name.lower(), marks.value | number << marks.shift, marks.mask)
         for number, name in enumerate(MARKS, start=1)
     ]
-    told = [f"name={one.name}:{one.skip.hex()}:{one.value:x}:{one.mask:x}" for one in patterns]
+    told = [f"name={one.name}:{one.skip.hex()}:{one.value:x}:{one.mask:x}:{one.half}" for one in patterns]
     return ["-plugin", ",".join([str(library), f"out={counted}", *told])]
 
 
@@ -164,7 +170,7 @@ def _add_instructions(found: Booted, counted: Path) -> None:
                 run.instructions = {}
                 for part in lines[run.marked].split():
                     name, _, count = part.partition("=")
-                    if name.upper() not in MARKS:
+                    if name and name.upper() not in MARKS:
                         run.instructions[name] = run.instructions.get(name, 0) + int(count)
 
 
@@ -224,6 +230,8 @@ def _lines(lines: Iterator[bytes], found: Booted, last: list[str], ran: Callable
                 found.runs[program].append(now)
                 now = Ran()
                 ran()
+            elif word == "pages":
+                found.page_size = int(rest[0])
             elif word == "absent":
                 found.absent.add(rest[0])
             elif word == "remark":

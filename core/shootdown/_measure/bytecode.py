@@ -43,16 +43,20 @@ class Image:
     """A program as the runner takes it.
 
     Args:
-        content: the file.
+        words: the file's, each of 64 bits.
         huge_pages: how many the machine has to reserve.
         forks: how many processes are forked while the program measures.
         actor_forked: whether the process that measures was forked, so that the CPU of its parent had its mm too.
     """
 
-    content: bytes
+    words: tuple[int, ...]
     huge_pages: int
     forks: int
     actor_forked: bool
+
+    def content(self, *, big_endian: bool) -> bytes:
+        """Return the file, in the byte order of the machine that runs it."""
+        return struct.pack(f"{'>' if big_endian else '<'}{len(self.words)}q", *self.words)
 
 
 def compile_program(program: Program, cpus: int, *, page_size: int = 4096, repetitions: int = 3) -> Image:
@@ -141,7 +145,7 @@ class _Compiler:
                 f"program {self.program.name} measures nothing: put what is counted into `measure {{ ... }}`"
             )
         counts = (len(memories), len(processes), len(roles), len(self.code), len(self.pages))
-        header = (_MAGIC, *counts, huge, repetitions)
+        header = (_MAGIC, *counts, huge, repetitions, self.page_size)
         words = [*header]
         for rows in (memories, processes, roles, self.code):
             for row in rows:
@@ -149,7 +153,7 @@ class _Compiler:
         words += self.pages
         actor_forked = measured[0][0].name in self.cast.parents
         return Image(
-            struct.pack(f"<{len(words)}q", *words),
+            tuple(words),
             huge,
             sum(map(_forks, [one for _, one in measured])),
             actor_forked,

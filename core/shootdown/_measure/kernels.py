@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +17,10 @@ import attrs
 from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError
 
-#: Bytes of a file that say what it is.
-_HEAD = 4096
+#: Bytes of a file that say what it is: an image for s390 does so after those that a disk would load.
+_HEAD = 0x10020
 _DEB, _ELF = b"!<arch>\n", b"\x7fELF"
+_IMAGE = re.compile(r"vmlinu[xz]")
 
 
 @attrs.frozen
@@ -60,24 +63,45 @@ def opened(file: Path, known: Iterable[Architecture], wanted: str | None) -> Ite
 
 
 def _unpacked(file: Path, folder: Path) -> Path:
+    """Take the kernel out of a package; its thousands of modules stay there."""
     if shutil.which("dpkg-deb") is None:
         raise ShootdownError(
             f"{file} is a Debian package, and dpkg-deb is not installed: unpack it, and name its vmlinuz"
         )
-    done = subprocess.run(("dpkg-deb", "-x", file, folder), capture_output=True, text=True, check=False)
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["dpkg-deb failed"])[0]
-        raise ShootdownError(f"{file} can't be unpacked: {why}")
-    found = sorted(
-        path
-        for path in folder.glob("**/*")
-        if re.match(r"vmlinu[xz]", path.name) and path.is_file() and path.stat().st_size
-    )
-    if not found:
-        raise ShootdownError(
-            f"{file} has no kernel: it is the package linux-image-VERSION, without -dbg, that has one"
-        )
-    return found[0]
+    command = ("dpkg-deb", "--fsys-tarfile", str(file))
+    found = None
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as unpacking,
+    ):
+        assert unpacking.stdout is not None
+        with (
+            contextlib.suppress(tarfile.TarError),
+            tarfile.open(fileobj=unpacking.stdout, mode="r|") as packed,
+        ):
+            for one in packed:
+                content = packed.extractfile(one) if _IMAGE.match(Path(one.name).name) else None
+                if content is not None and one.size:
+                    found = folder / Path(one.name).name
+                    with found.open("wb") as stream:
+                        shutil.copyfileobj(content, stream)
+                    unpacking.kill()
+                    return found
+        unpacking.stdout.close()
+        if unpacking.wait():
+            said.seek(0)
+            why = (said.read().decode(errors="replace").strip().splitlines() or ["dpkg-deb failed"])[0]
+            raise ShootdownError(f"{file} can't be unpacked: {why}")
+    raise ShootdownError(f"{file} has no kernel: {_where(file)}")
+
+
+def _where(file: Path) -> str:
+    """Say which package has the kernel: since Debian's 7.x linux-image-VERSION only depends on it."""
+    done = subprocess.run(("dpkg-deb", "-f", file, "Depends"), capture_output=True, text=True, check=False)
+    other = re.search(r"linux-binary-[^\s,]+", done.stdout)
+    if other is not None:
+        return f"{other[0]} has it, on which it depends"
+    return "it is the package linux-image-VERSION or linux-binary-VERSION, without -dbg, that has one"
 
 
 def _architecture(file: Path, head: bytes, known: Iterable[Architecture], wanted: str | None) -> Architecture:
@@ -95,9 +119,8 @@ def _architecture(file: Path, head: bytes, known: Iterable[Architecture], wanted
         emulation = one.emulation
         assert emulation is not None
         offset, magic = emulation.magic
-        if head[offset : offset + len(magic)] == magic or (
-            head.startswith(_ELF) and machine == emulation.elf
-        ):
+        named = bool(magic) and head[offset : offset + len(magic)] == magic
+        if named or (head.startswith(_ELF) and machine == emulation.elf):
             return one
     kind = f"an ELF file for machine {machine}" if head.startswith(_ELF) else "no kernel image that is known"
     raise ShootdownError(f"{file} is {kind}; kernels can be booted of: {names} (--arch says which it is)")

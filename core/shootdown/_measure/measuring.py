@@ -9,15 +9,17 @@ from typing import Any
 
 import attrs
 
-from shootdown._measure.boot import boot
+from shootdown._measure.boot import Booted, boot
 from shootdown._measure.building import runner
 from shootdown._measure.bytecode import Image, compile_program
 from shootdown._measure.kernels import opened
 from shootdown._measure.rows import Asked, release_of, rows_of
+from shootdown._programs.areas import misfit
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source, read_file
 from shootdown._programs.subjects import workload_of
 from shootdown._values.architecture import Architecture
+from shootdown._values.emulation import Emulation
 from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import read_values
 
@@ -43,14 +45,39 @@ class Plan:
     """Programs, ready to run.
 
     Args:
+        programs: with values for their parameters.
         asked: what they are.
         images: what the runner takes.
         remarks: of programs that can't be measured, why.
+        cpus: of the machine.
+        repetitions: how often each is run.
     """
 
+    programs: tuple[Program, ...]
     asked: tuple[Asked, ...]
     images: tuple[Image, ...]
     remarks: tuple[str, ...]
+    cpus: int
+    repetitions: int
+
+    def for_pages(self, page_size: int) -> Plan:
+        """Return the plan for a kernel whose pages are of another size; programs that don't fit are left out.
+
+        Raises:
+            ShootdownError: none fits.
+        """
+        fit, remarks = [], [*self.remarks]
+        for program, asked in zip(self.programs, self.asked, strict=True):
+            why = misfit(program, page_size)
+            if why is None:
+                image = compile_program(program, self.cpus, page_size=page_size, repetitions=self.repetitions)
+                fit.append((program, attrs.evolve(asked, page_size=page_size), image))
+            else:
+                remarks.append(f"{asked.name} is not measured: {why}")
+        if not fit:
+            raise ShootdownError("; ".join(remarks))
+        programs, told, images = zip(*fit, strict=True)
+        return attrs.evolve(self, programs=programs, asked=told, images=images, remarks=tuple(remarks))
 
 
 def plan(
@@ -68,7 +95,7 @@ def plan(
     Raises:
         ShootdownError: a file has a mistake, or nothing can be measured.
     """
-    asked, images, remarks = [], [], []
+    programs, asked, images, remarks = [], [], [], []
     sources = [read_file(file) for file in files]
     known = {one.name for source in sources for one in source.parameters}
     for name in parameters:
@@ -87,6 +114,7 @@ def plan(
                 raise
             remarks.append(f"{source.name} is not measured: {error}")
             continue
+        programs.append(program)
         images.append(image)
         asked.append(
             Asked(
@@ -99,12 +127,19 @@ def plan(
         )
     if not images:
         raise ShootdownError("; ".join(remarks) or "there is no program to measure")
-    return Plan(tuple(asked), tuple(images), tuple(remarks))
+    return Plan(tuple(programs), tuple(asked), tuple(images), tuple(remarks), cpus, repetitions)
 
 
 def _own(source: Source, parameters: Mapping[str, str]) -> dict[str, str]:
     names = {one.name for one in source.parameters}
     return {name: value for name, value in parameters.items() if name in names}
+
+
+def _booted(
+    emulation: Emulation, kernel: Path, init: bytes, planned: Plan, ran: Callable[[], None]
+) -> Booted:
+    seconds = _BOOTING + _EACH * len(planned.images)
+    return boot(emulation, kernel, init, planned.images, cpus=planned.cpus, seconds=seconds, ran=ran)
 
 
 def measure(
@@ -114,7 +149,7 @@ def measure(
     *,
     arch: str | None,
     release: str | None,
-    cpus: int,
+    cpu_model: str | None,
     ran: Callable[[], None],
 ) -> Measured:
     """Boot a kernel, run the programs, and return rows.
@@ -125,7 +160,7 @@ def measure(
         planned: the programs.
         arch: the architecture, where the file does not say.
         release: the kernel's release, where it does not say itself.
-        cpus: of the machine.
+        cpu_model: of the emulator, instead of the architecture's own.
         ran: called after each repetition.
 
     Raises:
@@ -134,13 +169,14 @@ def measure(
     with opened(kernel, known, arch) as image:
         emulation = image.architecture.emulation
         assert emulation is not None
-        repetitions = len(planned.images)
-        booted = boot(
-            emulation, image.path, runner(emulation), planned.images, cpus=cpus,
-            seconds=_BOOTING + _EACH * repetitions, ran=ran,
-        )  # fmt: skip
+        emulation = attrs.evolve(emulation, cpu=cpu_model or emulation.cpu)
+        init = runner(emulation)
+        booted = _booted(emulation, image.path, init, planned, ran)
+        if booted.page_size is not None:
+            planned = planned.for_pages(booted.page_size)
+            booted = _booted(emulation, image.path, init, planned, ran)
     name = release or release_of(booted.version)
-    rows = rows_of(emulation, booted, planned.asked, kernel=name, cpus=cpus)
+    rows = rows_of(emulation, booted, planned.asked, kernel=name, cpus=planned.cpus)
     remarks = [*planned.remarks]
     remarks += [
         f"{planned.asked[number].name} did not run to its end: {why}"

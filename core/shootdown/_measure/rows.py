@@ -23,6 +23,7 @@ class Asked:
         parameters: its parameters' values.
         forks: how many processes its window forks.
         actor_forked: whether the process that measures was forked.
+        page_size: of the kernel that ran it, in bytes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Asked:
     parameters: dict[str, Any]
     forks: int
     actor_forked: bool
+    page_size: int = 4096
 
 
 def release_of(version: str) -> str:
@@ -54,9 +56,20 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Return a row for each program that ran to its end."""
     every = [run for runs in booted.runs.values() for run in runs]
+    named = {count.name: count for count in emulation.counts}
+
+    def missed(count: Counted, run: Ran) -> bool:
+        other = named.get(count.comes_with)
+        return (
+            other is not None
+            and bool(_value(other, run, booted.absent))
+            and not _value(count, run, booted.absent)
+        )
+
     told = [
         count for count in emulation.counts
-        if not count.inlined or any(_value(count, run, booted.absent) for run in every)
+        if not count.inlined
+        or (any(_value(count, run, booted.absent) for run in every) and not any(missed(count, run) for run in every))
     ]  # fmt: skip
     rows = []
     for number, one in enumerate(asked):
@@ -68,6 +81,7 @@ def rows_of(
         }
         if all(run.instructions is not None for run in runs):
             counts["instructions"] = _instructions(runs)
+        pages = {} if one.page_size == 4096 else {"page_size": f"{one.page_size >> 10}k"}
         rows.append(
             {
                 "arch": emulation.arch,
@@ -76,6 +90,7 @@ def rows_of(
                 "name": one.name,
                 "cpus": cpus,
                 "cpu_model": emulation.cpu,
+                **pages,
                 "forks": one.forks,
                 "actor_forked": one.actor_forked,
                 "repetitions": len(runs),
@@ -110,4 +125,4 @@ def _value(count: Counted, run: Ran, absent: set[str]) -> int | None:
     if not names:
         return None
     calls = [run.calls.get(name, (0, 0)) for name in names]
-    return sum(mine if count.by == "actor" else every for mine, every in calls)
+    return sum({"actor": mine, "others": every - mine, "all": every}[count.by] for mine, every in calls)

@@ -36,7 +36,8 @@ class Teardown(CallParts):
         last = (upper_tables - 1) << (geometry.p4d_shift - geometry.page_shift)
 
         def free() -> None:
-            self.gathers.change_page_size(OUTER, huge=False)
+            if not self.kernel.hugetlb_free_keeps_page_size:
+                self.gathers.change_page_size(OUTER, huge=False)
             for m in mappings:
                 self.hugetlb.free_exclusive(OUTER, m)
                 self._free_folded(m)

@@ -171,7 +171,7 @@ def repeated_waits(program: Program) -> dict[str, Statement]:
     """
     found: dict[str, Statement] = {}
     for _, _, one in program.statements():
-        if one.verb in ("repeat", "each") and not any(inner.verb == "fork" for inner in within(one.body)):
+        if one.verb in ("repeat", "each"):
             found |= {inner.name: inner for inner in within(one.body) if inner.verb == "wait"}
     for name, one in found.items():
         who = [

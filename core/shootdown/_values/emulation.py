@@ -8,7 +8,9 @@ import attrs
 
 from shootdown._values.checked import checked
 
-By = Literal["actor", "all"]
+By = Literal["actor", "others", "all"]
+#: Which half of the address space an instruction is in: kernels are in the upper, programs and firmware in the lower.
+Half = Literal["any", "lower", "upper"]
 
 
 @attrs.frozen(field_transformer=checked)
@@ -19,13 +21,15 @@ class Counted:
         name: of the count, as rows have it (tests/oracle/README.md).
         functions: kernel functions; the count is how often they were called, added up. A kernel that has none of them
             gives no such count.
-        by: whose calls: those of the thread that measures, or of all CPUs.
+        by: whose calls: those of the thread that measures, of all others, or of both.
         probe: instead of functions: a probe as kprobe_events takes it (Documentation/trace/kprobetrace.rst), with NAME
             for its name.
         filter: of the probe's events, those that are counted.
         row: instead of functions: a row of /proc/interrupts, added up over all CPUs.
         inlined: the compiler may inline the function where its own file calls it, so that it is missed there: a machine
             on which no program at all called it gives no such count.
+        comes_with: another count that seldom comes without this one: a machine on which a program had that and not this
+            gives no such count either, as calls may have been missed.
     """
 
     name: str
@@ -35,23 +39,28 @@ class Counted:
     filter: str = ""
     row: str = ""
     inlined: bool = False
+    comes_with: str = ""
 
 
 @attrs.frozen(field_transformer=checked)
 class Pattern:
     """How an instruction that is counted looks: bytes of which some bits are given.
 
+    An instruction is counted by the first pattern that it has.
+
     Args:
-        name: of the instruction, as rows have it.
+        name: of the instruction, as rows have it; none for one that looks like a later pattern's and is not counted.
         value: the bits that are given; of up to eight bytes, the first of them the lowest.
         mask: which bits those are.
         skip: bytes that may stand before it.
+        half: of the address space, where it lies.
     """
 
     name: str
     value: int
     mask: int
     skip: bytes = b""
+    half: Half = "any"
 
 
 @attrs.frozen(field_transformer=checked)
@@ -84,11 +93,12 @@ class Emulation:
         console: the kernel's name of the serial line.
         machine: as `uname -m` prints it; the host's own compiler is used where the host prints the same.
         compiler: the cross compiler's command, of Debian's package `gcc-...`.
-        magic: offset and bytes by which the image of such a kernel is recognised.
+        magic: offset and bytes by which the image of such a kernel is known; no bytes if only ELF files are booted.
         elf: e_machine of an ELF file for it (the ELF gABI's list of machines).
         counts: what is counted.
         instructions: instructions that are counted as they are executed, where the emulator takes plugins.
         marks: by which the plugin knows what is measured; needed for `instructions`.
+        big_endian: whether the machine stores the highest byte of a number first.
     """
 
     arch: str
@@ -104,6 +114,7 @@ class Emulation:
     counts: tuple[Counted, ...] = ()
     instructions: tuple[Pattern, ...] = ()
     marks: Marks | None = None
+    big_endian: bool = False
 
 
 #: What all kernels that share page tables count alike: mm/mmu_gather.c, mm/hugetlb.c, mm/khugepaged.c.
@@ -115,6 +126,7 @@ SHARED_COUNTS = (
         probe="r:shootdown/NAME huge_pmd_unshare ret=$retval:u32",
         filter="ret != 0",
         inlined=True,
+        comes_with="sync_broadcasts",
     ),
     Counted("shared_tables", ("huge_pmd_share",), inlined=True),
     Counted("gathers", ("tlb_gather_mmu", "tlb_gather_mmu_fullmm", "tlb_gather_mmu_vma"), by="actor"),

@@ -138,6 +138,11 @@ class Kernel:
     gather_page_size: bool = switch(
         False, "entries of one gather have one size: others are flushed first (CONFIG_MMU_GATHER_PAGE_SIZE)"
     )
+    hugetlb_free_keeps_page_size: bool = switch(
+        False,
+        "hugetlb_free_pgd_range() is the architecture's and leaves the gather's page size: one flush is for huge "
+        "pages and their tables",
+    )
     lazy_tlb_shootdown: bool = switch(
         False,
         "the last reference to an mm interrupts CPUs that are lazily on it (CONFIG_MMU_LAZY_TLB_SHOOTDOWN)",

@@ -12,7 +12,7 @@ from shootdown._measure.bytecode import Image
 from shootdown._values.errors import ShootdownError
 from shootdown.measured import Counted, Emulation, Marks, Pattern
 
-IMAGE = Image(b"", 0, 0, False)
+IMAGE = Image((), 0, 0, False)
 SAID = """
 SeaBIOS
 \x1b[2J@version Linux version 6.1.192 (x@y) #1
@@ -57,10 +57,15 @@ def test_what_the_machine_says_is_read(tmp_path: Path) -> None:
     assert "the plugin of amd64 names none" in found.remarks[0]
 
 
+def test_a_kernel_with_other_pages_says_so_and_runs_nothing(tmp_path: Path) -> None:
+    found = run(emulation(tmp_path, "@version Linux version 6.1.176\n@pages 65536\n@done"))
+    assert (found.page_size, found.runs) == (65536, {})
+
+
 def test_each_run_gets_the_line_that_the_emulators_plugin_printed_after_it(tmp_path: Path) -> None:
     # The option is PLUGIN,out=FILE,name=...
     found = 'for one in "$@"; do case "$one" in *,out=*) file=${one#*,out=};; esac; done'
-    more = f'{found}; echo "invlpg=2 invlpg=1 open=1" > ${{file%%,*}}'
+    more = f'{found}; echo "invlpg=2 =7 invlpg=1 open=1" > ${{file%%,*}}'
     told = attrs.evolve(
         emulation(tmp_path, SAID, more=more),
         instructions=(Pattern("invlpg", 1, 255),),
@@ -108,4 +113,4 @@ def test_an_emulator_that_is_missing_is_named_with_its_package() -> None:
 
 def test_too_many_huge_pages_are_refused_before_anything_is_booted(tmp_path: Path) -> None:
     with pytest.raises(ShootdownError, match="needs 196 GiB"):
-        run(emulation(tmp_path, SAID), programs=(Image(b"", 100_000, 0, False),))
+        run(emulation(tmp_path, SAID), programs=(Image((), 100_000, 0, False),))

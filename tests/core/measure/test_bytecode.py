@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ def program(do: list[str], kind: str = "anonymous", size: str = "64K", **more: A
 
 def parts(image: Image) -> dict[str, list[tuple[int, ...]]]:
     """Take an image apart, as image.h says it is made."""
-    words = struct.unpack(f"<{len(image.content) // 8}q", image.content)
-    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:8]]}
-    at = 8
+    words = image.words
+    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:9]]}
+    at = 9
     for name, count, width in zip(
         ("memories", "processes", "roles", "code", "pages"), words[1:6], (8, 6, 6, 8, 1), strict=True
     ):
@@ -52,6 +51,14 @@ def test_numbers_are_those_of_the_runners_header() -> None:
     advice = re.search(r"known\[\] = \{([^}]*)\}", HEADER.with_name("thread.c").read_text())
     assert advice is not None
     assert [name.strip() for name in advice[1].split(",")] == [f"MADV_{name}" for name in _ADVICE]
+
+
+def test_a_big_endian_machine_gets_the_words_in_its_byte_order() -> None:
+    image = program(["touch heap", "measure { munmap heap }"])
+    little, big = image.content(big_endian=False), image.content(big_endian=True)
+    assert little[:8] == image.words[0].to_bytes(8, "little")
+    assert big[:8] == image.words[0].to_bytes(8, "big")
+    assert len(little) == len(big) == 8 * len(image.words)
 
 
 def test_statements_become_instructions_in_their_order() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,12 +31,57 @@ def found(path: Path, wanted: str | None = None) -> str:
         (head(56, b"ARM\x64"), "arm64"),
         (b"\x7fELF\x02\x01" + bytes(12) + (62).to_bytes(2, "little") + bytes(4000), "x86"),
         (b"\x7fELF\x02\x01" + bytes(12) + (183).to_bytes(2, "little") + bytes(4000), "arm64"),
+        (b"\x7fELF\x02\x01" + bytes(12) + (21).to_bytes(2, "little") + bytes(4000), "powerpc"),
+        (head(56, b"RSC\x05"), "riscv"),
     ],
 )
 def test_an_image_says_what_it_is_for(tmp_path: Path, content: bytes, name: str) -> None:
     file = tmp_path / "kernel"
     file.write_bytes(content)
     assert found(file) == name
+
+
+def package(folder: Path, files: dict[str, bytes], **fields: str) -> Path:
+    """Make a Debian package."""
+    tree = folder / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    told = {
+        "Package": "linux-image-x",
+        "Version": "1",
+        "Architecture": "all",
+        "Maintainer": "x",
+        "Description": "x",
+    }
+    lines = [f"{name}: {value}\n" for name, value in (told | fields).items()]
+    (tree / "DEBIAN" / "control").write_text("".join(lines))
+    for name, content in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(content)
+    subprocess.run(("dpkg-deb", "-b", tree, folder / "x.deb"), check=True, capture_output=True)
+    return folder / "x.deb"
+
+
+NEEDS_DPKG = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="there is no dpkg-deb")
+
+
+@NEEDS_DPKG
+@pytest.mark.parametrize(
+    "place", ["boot/vmlinuz-6.1.0-50-rt-amd64", "usr/lib/modules/7.2.13+deb14-amd64/vmlinuz"]
+)
+def test_a_package_has_its_kernel_in_either_place(tmp_path: Path, place: str) -> None:
+    content = head(0x202, b"HdrS")
+    file = package(tmp_path, {"boot/System.map": b"x", place: content, "usr/share/doc/x": b"y"})
+    with opened(file, KNOWN, None) as image:
+        assert image.architecture.name == "x86"
+        assert image.path.read_bytes() == content
+
+
+@NEEDS_DPKG
+def test_a_package_without_a_kernel_says_which_has_it(tmp_path: Path) -> None:
+    depends = "linux-base-7.2 (= 1), linux-binary-7.2.13+deb14-amd64 (= 7.2.13-1), linux-modules-7.2 (= 1)"
+    file = package(tmp_path, {"usr/share/doc/x": b"y"}, Depends=depends)
+    with pytest.raises(ShootdownError, match=r"no kernel: linux-binary-7\.2\.13\+deb14-amd64 has it"):
+        found(file)
 
 
 def test_a_person_says_what_no_header_does(tmp_path: Path) -> None:

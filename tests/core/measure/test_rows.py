@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 
 from shootdown._measure.boot import Booted, Ran
@@ -57,9 +58,31 @@ def test_a_function_that_no_program_called_may_be_inlined_and_gives_no_count() -
     assert [one["unshared_tables"] for one in counts(once)] == [[0, 0], [4, 4]]
 
 
+def test_a_function_that_is_inlined_in_some_calls_alone_gives_no_count() -> None:
+    told = [attrs.evolve(one, comes_with="sync_ipis") if one.inlined else one for one in EMULATION.counts]
+    booted = Booted(runs={0: [ran(1, 3, 0)], 1: [ran(1, 3, 0, unshared=4)]})
+    rows = rows_of(attrs.evolve(EMULATION, counts=tuple(told)), booted, ASKED, kernel="6.1.192", cpus=4)
+    assert all("unshared_tables" not in row["counts"] for row in rows)
+
+
 def test_what_the_kernel_has_not_gives_no_count() -> None:
     booted = Booted(runs={0: [ran(1, 0, 0)]}, absent={"tlb_gather_mmu", "tlb_remove_table_smp_sync"})
     assert counts(booted) == [{"gathers": [1, 1], "tlb_row": [0, 0]}]
+
+
+def test_calls_of_others_are_those_that_the_actor_did_not_make() -> None:
+    others = attrs.evolve(EMULATION, counts=(Counted("gathers", ("tlb_gather_mmu",), by="others"),))
+    (row,) = rows_of(others, Booted(runs={0: [ran(2, 0, 0)]}), ASKED, kernel="6.1.192", cpus=4)
+    assert row["counts"] == {"gathers": [7, 7]}
+
+
+def test_a_row_says_the_page_size_if_it_is_not_4k() -> None:
+    booted = Booted(runs={0: [ran(1, 0, 0)]})
+    large = (attrs.evolve(ASKED[0], page_size=65536),)
+    (row,) = rows_of(EMULATION, booted, large, kernel="6.1.192", cpus=4)
+    assert row["page_size"] == "64k"
+    (row,) = rows_of(EMULATION, booted, ASKED, kernel="6.1.192", cpus=4)
+    assert "page_size" not in row
 
 
 def test_instructions_are_counted_where_every_run_was() -> None:

@@ -2,8 +2,8 @@
  *
  * A plugin of QEMU's TCG that counts chosen instructions, on all CPUs, while a program measures.
  *
- * Arguments: out=FILE, and one name=NAME:SKIP:VALUE:MASK for each pattern, in hexadecimal; SKIP lists bytes that may
- * stand before it. The names open, close and print are the runner's marks. At each print a line is added to FILE.
+ * Arguments: out=FILE, and one name=NAME:SKIP:VALUE:MASK:HALF for each pattern, in hexadecimal; SKIP lists bytes that may
+ * stand before it, HALF is any, lower or upper. The first pattern that an instruction has counts it. The names open, close and print are the runner's marks. At each print a line is added to FILE.
  *
  * The interface is version 1 of QEMU's (its manual: "TCG plugins"), tried with QEMU 7.2; what is used of it is declared
  * here.
@@ -23,6 +23,7 @@ typedef uint64_t plugin_id;
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t number);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *instruction);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *instruction);
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*call)(plugin_id, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *instruction, void (*call)(unsigned, void *),
@@ -34,6 +35,7 @@ struct pattern {
 	char name[32];
 	uint8_t skip[16];
 	int skipped;
+	char half;   /* the first letter of any, lower or upper */
 	uint64_t value, mask, count;
 };
 
@@ -60,10 +62,12 @@ static void executed(unsigned cpu, void *data)
 	}
 }
 
-static int matches(const struct pattern *pattern, const uint8_t *bytes, size_t size)
+static int matches(const struct pattern *pattern, uint64_t address, const uint8_t *bytes, size_t size)
 {
 	uint64_t value = 0;
 
+	if (pattern->half != 'a' && (address >> 63 ? 'u' : 'l') != pattern->half)
+		return 0;
 	while (size && memchr(pattern->skip, *bytes, pattern->skipped)) {
 		bytes++;
 		size--;
@@ -79,26 +83,31 @@ static void translated(plugin_id id, struct qemu_plugin_tb *block)
 		struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, n);
 		const uint8_t *bytes = qemu_plugin_insn_data(instruction);
 		size_t size = qemu_plugin_insn_size(instruction);
+		uint64_t address = qemu_plugin_insn_vaddr(instruction);
+		int p = 0;
 
-		for (int p = 0; p < known; p++)
-			if (matches(&patterns[p], bytes, size))
-				qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, 0, &patterns[p]);
+		while (p < known && !matches(&patterns[p], address, bytes, size))
+			p++;
+		if (p < known)
+			qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, 0, &patterns[p]);
 	}
 }
 
 static int add(char *text)
 {
 	struct pattern *pattern = &patterns[known];
-	char *name = strsep(&text, ":"), *skip = strsep(&text, ":"), *value = strsep(&text, ":"), *mask = text;
+	char *name = strsep(&text, ":"), *skip = strsep(&text, ":"), *value = strsep(&text, ":");
+	char *mask = strsep(&text, ":"), *half = text;
 	unsigned byte;
 
-	if (known == PATTERNS || !name || !skip || !value || !mask)
+	if (known == PATTERNS || !name || !skip || !value || !mask || !half)
 		return -1;
 	snprintf(pattern->name, sizeof(pattern->name), "%s", name);
 	for (; pattern->skipped < (int)sizeof(pattern->skip) && sscanf(skip, "%2x", &byte) == 1; skip += 2)
 		pattern->skip[pattern->skipped++] = byte;
 	pattern->value = strtoull(value, 0, 16);
 	pattern->mask = strtoull(mask, 0, 16);
+	pattern->half = *half;
 	known++;
 	return 0;
 }

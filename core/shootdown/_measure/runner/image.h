@@ -14,6 +14,7 @@ struct header {
 	int64_t magic, memories, processes, roles, instructions, pages;
 	int64_t huge_pages;   /* to reserve, of the size of a PMD entry */
 	int64_t repetitions;
+	int64_t page_size;    /* of the kernel that it was compiled for */
 };
 
 enum { ANONYMOUS, THP, FILE_PAGES, HUGETLB };

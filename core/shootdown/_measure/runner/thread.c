@@ -35,6 +35,12 @@
 #ifndef MADV_FREE
 #define MADV_FREE 8
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+extern char __executable_start[], end[];
+
 static int64_t now(void)
 {
 	struct timespec time;
@@ -95,9 +101,7 @@ static void map(const struct self *self, int64_t m)
 		if (n & 1)
 			madvise(got, each, MADV_DONTDUMP);
 	}
-	if (it->kind == ANONYMOUS)
-		madvise(address, it->size, MADV_NOHUGEPAGE);
-	if (it->kind == THP)
+	if (it->kind == THP) /* init says `madvise`: other memory has no huge pages but those that MADV_COLLAPSE makes */
 		madvise(address, it->size, MADV_HUGEPAGE);
 }
 
@@ -198,11 +202,23 @@ static void fork_one(const struct instruction *at)
 {
 	uint32_t copy = atomic_fetch_add(&shared->copies[at->a], 1);
 	const struct process *child = &processes[at->b + copy];
-	long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	cpu_set_t mine, every;
+	long pid;
 
+	/* fork() chooses among the CPUs of the parent, which otherwise has one alone. */
+	memset(&every, 0xff, sizeof(every));
+	if (sched_getaffinity(0, sizeof(mine), &mine) || sched_setaffinity(0, sizeof(every), &every))
+		die("CPUs can't be chosen: %s", strerror(errno));
+	/* s390 takes the stack before the flags. */
+#ifdef __s390x__
+	pid = syscall(SYS_clone, 0, SIGCHLD, 0, 0, 0);
+#else
+	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
 	if (pid < 0)
 		die("fork: %s", strerror(errno));
 	if (pid) {
+		sched_setaffinity(0, sizeof(mine), &mine);
 		uint32_t number = atomic_fetch_add(&shared->forked, 1) % PROCESSES;
 
 		shared->children[number].event = child->exits_event;
@@ -378,6 +394,15 @@ static void run(struct self *self, int64_t next)
 	}
 }
 
+/* Map the runner itself, so that a call that nobody made before does not fault while it is measured (since 5.14). */
+static void populate(void)
+{
+	long size = sysconf(_SC_PAGESIZE);
+
+	for (char *at = (char *)((uintptr_t)__executable_start & -size); at < end; at += size)
+		madvise(at, size, MADV_POPULATE_READ);
+}
+
 /* Start a thread on its own CPU, so that no other one ever has this address space. */
 static void start_there(const struct role *role, const struct role *self)
 {
@@ -397,6 +422,7 @@ void run_process(int64_t number)
 	if (selves == MAP_FAILED)
 		die("there is no memory for %d threads", (int)head->roles);
 	shared->window.pids[number] = getpid();
+	populate();
 	prepare(process);
 	for (int64_t n = 1; n < process->threads; n++)
 		if (roles[process->first_role + n].begins)

@@ -11,6 +11,7 @@ from shootdown import Architecture, hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer riscv."""
     from shootdown_riscv._dumps import DUMP_ROOTS
+    from shootdown_riscv._emulated import EMULATION
     from shootdown_riscv._flush import RiscvLowering
     from shootdown_riscv._formats import FORMATS
     from shootdown_riscv._here import CPUINFO
@@ -33,6 +34,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             lower=RiscvLowering,
             measured=MEASURED,
             dump_roots=DUMP_ROOTS,
+            emulation=EMULATION,
             recorded=RECORDED,
             cpuinfo=CPUINFO,
             contradictions=CONTRADICTIONS,

@@ -34,6 +34,10 @@ _COPIED_BY_CHILD = 6
 _MAPPED_PER_FORK = 100
 #: Writes of satp by context switches for each fork.
 _SWITCHES_PER_FORK = 6
+#: The same in a window of a program, whose threads have their CPUs to themselves.
+_PROGRAM_SWITCHES = 6
+#: Page tables with dirty pages that the runner's processes share: exit flushes for each of them before the end.
+_RUNNERS_TABLES = 2
 #: FENCE.I of code that another CPU loaded: only after a fork (measured: up to one).
 _NEW_CODE = 2
 #: SBI calls besides fences and the sync's IPIs: wake-ups, rescheduling, timers without Sstc. Calls of one process
@@ -46,7 +50,7 @@ _BY_ADDRESS = ("sfence_vma_addr_asid", "m_sfence_vma_addr_asid", "sinval_vma_add
 
 def _newer_qemu(row: Row) -> bool:
     """Whether a row is from the newer QEMU, whose rows count SBI calls by kind and whose CPU has Svvptc."""
-    return "sbi_rfence_calls" in row.counts
+    return "sbi_rfence_calls" in row.counts and row.workload != "program"
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
@@ -97,6 +101,12 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
     forks = forks_of(row)
     counts: dict[str, Prediction] = {name: n for name, n in seen.instructions.items() if name != "ecall"}
     counts["csr_satp"] = _switches(row, forks, case)
+    if forks and row.workload == "program":
+        for name in _FULL:
+            counts[name] = (
+                seen.instructions.get(name, 0),
+                seen.instructions.get(name, 0) + _RUNNERS_TABLES * forks,
+            )
     if forks:
         counts["fence_i"] = (0, _NEW_CODE * forks)
         for name in _BY_ADDRESS[:2]:
@@ -105,8 +115,9 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
         # Of the copies, a child alone on its CPU fences for itself where others take an SBI call.
         if "sfence_vma_addr_asid" not in counts:
             counts["sfence_vma_addr_asid"] = (0, 2 * _COPIED_BY_CHILD * forks)
-        counts["sfence_vma_addr"] = 0 if case.platform.arch.svvptc else (0, _MAPPED_PER_FORK * forks)
-    if case.platform.arch.native_ipis == "none":
+        if row.workload != "program":
+            counts["sfence_vma_addr"] = 0 if case.platform.arch.svvptc else (0, _MAPPED_PER_FORK * forks)
+    if case.platform.arch.native_ipis == "none" and row.workload != "program":
         calls = _for_copies(row, seen, seen.instructions.get("ecall", 0))
         syncs = syncs_of(row, seen.whole["sync_ipis"], case.cpus - 1, case)
         if _newer_qemu(row):
@@ -125,6 +136,8 @@ def _switches(row: Row, forks: int, case: Any) -> Prediction:
     """
     if forks:
         return 0, _SWITCHES_PER_FORK * (forks + 1)
+    if row.workload == "program":
+        return Undisturbed(0, _PROGRAM_SWITCHES)
     if row.workload == "anonymous":
         # To the process on CPU 0 and back to the one that told it to go, which shares that CPU. If that one is
         # preempted before it sleeps, it runs once more in between; where threads run everywhere, it may displace one.
@@ -224,6 +237,14 @@ OPEN: tuple[Difference, ...] = (
         "instructions.sfence_vma_addr",
         _any,
         "how many entries the first faults after a fork map: each is fenced by its address without Svvptc",
+    ),
+    *(
+        Difference(
+            f"instructions.{name}",
+            lambda row: row.workload == "program",
+            "whether children exit while it is measured, which flush for dirty pages that the runner's processes share",
+        )
+        for name in _FULL
     ),
     Difference(
         "instructions.fence_i",
