@@ -12,7 +12,16 @@ from __future__ import annotations
 AFTER = 128
 #: The first number of each family of steps; control and scheduling begin at 0, variables come next, the memory of
 #: explored programs last.
-LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES, MEMORY = 20, 30, 50, 70, 100, 104, 256
+LOCKING, TABLES, GATHERING, REQUESTING, INTERRUPTS, VARIABLES, KERNEL, MEMORY = (
+    20,
+    30,
+    50,
+    70,
+    100,
+    104,
+    126,
+    256,
+)
 
 # === operations
 
@@ -36,6 +45,7 @@ RELEASE_MM = AFTER + 14
 PARK = 15
 ON_MM = 16
 RESCHED = AFTER + 17
+USE_MM = AFTER + 18
 
 # --- locks
 LOCK_WRITE = 20
@@ -108,8 +118,6 @@ JUMP_NOT_MASKED = 96
 JUMP_NOT_DEAD = 97
 LEAVE_MASK = 98
 TARGET_CURRENT = 99
-KERNEL_BEGIN = AFTER + 71
-KERNEL_SELF = AFTER + 72
 
 # --- interrupts and lockless walks
 IRQ_OFF = 100
@@ -134,6 +142,10 @@ REACHED = 118
 CLEAR_BITS = 119
 OWN_NUMBER = 120
 TARGET_HOLDING = 121
+
+# --- a flush of kernel addresses
+KERNEL_BEGIN = AFTER + 126
+KERNEL_SELF = AFTER + 127
 
 # --- entries of page tables, frames, rights: the memory of explored programs
 ENTRY_LOAD = 256

@@ -17,6 +17,7 @@ from shootdown._machine.locks import lock_step
 from shootdown._machine.memory import memory_step
 from shootdown._machine.requests import request_step
 from shootdown._machine.sets import IRQ_OFF, LAZY, WALKING, cpu_set, put, take_out
+from shootdown._machine.switching import load_mm
 from shootdown._machine.tables import table_step
 from shootdown._machine.variables import variable_step
 
@@ -68,6 +69,10 @@ def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             S[t + T_ON] = mm + 1
         else:
             said = int64((o.NO_MM << 3) | o.FAILED)
+    elif op == o.USE_MM:
+        S[t + T_MM] = a + 1
+        S[t + T_ON] = a + 1
+        said = load_mm(S, L, cpu, int64(a + 1)) << 3
     elif op == o.RELEASE_MM:
         S[t + T_MM] = 0
         if L.lazy_tlb:
@@ -135,8 +140,10 @@ def _step(S: Cells, P: Cells, lists: Cells, L: Layout, task: int) -> int:
         said, nxt = request_step(S, P, L, task, pc)
     elif family < o.VARIABLES:
         irq_step(S, P, L, task, pc)
-    elif family < o.MEMORY:
+    elif family < o.KERNEL:
         said, nxt = variable_step(S, P, L, task, pc)
+    elif family < o.MEMORY:
+        said, nxt = request_step(S, P, L, task, pc)
     else:
         said, nxt = memory_step(S, P, L, task, pc)
     if said & 7 == o.DONE:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from shootdown._mm.barriers import Barriers
+from shootdown._mm.exec_calls import ExecCalls
 from shootdown._mm.file_calls import FileCalls
-from shootdown._mm.fork_calls import ForkCalls
 from shootdown._mm.vma_calls import VmaCalls
 
 
-class Calls(ForkCalls, VmaCalls, FileCalls, Barriers):
+class Calls(ExecCalls, VmaCalls, FileCalls, Barriers):
     """Write whole calls for one kernel on one architecture, and single kernel functions of them.
 
     Args:

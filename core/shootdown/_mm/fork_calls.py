@@ -34,15 +34,8 @@ class ForkCalls(EntryFunctions):
             cow_pages: pages of the parent that it writes soon after.
         """
         asm = self.asm
-        if self.lowering.new_mm_flushes:
-            with asm.function("mm_alloc_pgd", "kernel/fork.c"), asm.because("fork"):
-                asm.on_mm(child_mm)
-                for _ in range(self.lowering.new_mm_flushes):
-                    asm.request(
-                        SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: a table of the new mm is populated"
-                    )
-                    self.lowering.flush_mm(asm, SCRATCH)
-                asm.on_mm(parent_mm)
+        with asm.because("fork"):
+            self.alloc_mm(child_mm, parent_mm)
 
         def copy() -> None:
             asm.work("fork_ns", text="copy the process")
@@ -54,6 +47,23 @@ class ForkCalls(EntryFunctions):
         self.dup_mmap(copy)
         asm.spawn(child, text="wake_up_new_task")
         self.copy_on_write(cow_pages)
+
+    def alloc_mm(self, new: int, own: int) -> None:
+        """Write mm_alloc(): the tables of the new address space are populated, which flushes where its lowering says.
+
+        Args:
+            new, own: the new address space, and the one that this task's work is on.
+        """
+        asm = self.asm
+        if self.lowering.new_mm_flushes:
+            with asm.function("mm_alloc_pgd", "kernel/fork.c"):
+                asm.on_mm(new)
+                for _ in range(self.lowering.new_mm_flushes):
+                    asm.request(
+                        SCRATCH, flags=o.FULLMM, text="flush_tlb_mm: a table of the new mm is populated"
+                    )
+                    self.lowering.flush_mm(asm, SCRATCH)
+                asm.on_mm(own)
 
     @function("dup_mmap", "mm/mmap.c")
     def dup_mmap(self, copy: Callable[[], None]) -> None:

@@ -126,25 +126,40 @@ class Teardown(CallParts):
         asm = self.asm
         with asm.function("exit_mm", "kernel/exit.c"):
             asm.release_mm(text="current->mm = NULL; the CPU keeps the mm lazily")
-        with asm.function("exit_mmap", "mm/mmap.c"), asm.because("exit"):
-            self.gathers.begin(OUTER, fullmm=True)
-            for m in mappings:
-                self.zap_vma(OUTER, m, fullmm=True, last=True)
+
+        def unmap() -> None:
             if dirty_shared_pages:
                 self.zap_dirty(OUTER, dirty_shared_pages)
             others()
 
-            def free() -> None:
-                for m in mappings:
-                    self.hugetlb.free_exclusive(OUTER, m)
-                tables()
-                self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
-
-            self.free_pgtables(free)
-            self.gathers.finish(OUTER)
-            freed()
-            self._shoot_lazies()
+        with asm.because("exit"):
+            self.exit_mmap(mappings, unmap, tables, freed)
             asm.work("exit_ns", text="the rest of exit() and wait()")
+
+    @function("exit_mmap", "mm/mmap.c")
+    def exit_mmap(
+        self,
+        mappings: tuple[Mapping, ...],
+        others: Callable[[], None],
+        tables: Callable[[], None] = lambda: None,
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write exit_mmap(): an address space is torn down through one gather; see `exit`."""
+        self.gathers.begin(OUTER, fullmm=True)
+        for m in mappings:
+            self.zap_vma(OUTER, m, fullmm=True, last=True)
+        others()
+
+        def free() -> None:
+            for m in mappings:
+                self.hugetlb.free_exclusive(OUTER, m)
+            tables()
+            self.gathers.free_tables(OUTER, 4, o.CLEARED_PMDS)
+
+        self.free_pgtables(free)
+        self.gathers.finish(OUTER)
+        freed()
+        self._shoot_lazies()
 
     def zap_dirty(self, g: int, pages: int) -> None:
         """Write zap_pte_range() over dirty pages of a file: flush before their rmap is removed."""

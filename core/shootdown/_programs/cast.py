@@ -43,6 +43,7 @@ class Cast:
         first_mm: by a process's name, the address space of its first instance; the others follow.
         counts: by a process's name, how many there are.
         parents: by the name of a process that is forked, the name of the one that forks it.
+        spaces: by a process's name, how many address spaces each of it has in all: one, and one for each `exec`.
         forked_before: by a process's name, how many of it one instance of its parent forks.
     """
 
@@ -51,11 +52,16 @@ class Cast:
     counts: dict[str, int]
     parents: dict[str, str]
     forked_before: dict[str, int]
+    spaces: dict[str, int]
 
     @property
     def mms(self) -> int:
         """The number of address spaces."""
-        return sum(self.counts.values())
+        return sum(count * self.spaces[name] for name, count in self.counts.items())
+
+    def mm_of(self, process: str, instance: int) -> int:
+        """Return the first address space of a process; those that it gets by `exec` follow."""
+        return self.first_mm[process] + instance * self.spaces[process]
 
     def of(self, process: str, instance: int, thread: str) -> tuple[int, ...]:
         """Return the numbers of the roles of a thread's name in one process."""
@@ -138,16 +144,20 @@ def cast(program: Program, cpus: int) -> Cast:
     if total > MOST_TASKS:
         raise ShootdownError(f"program {program.name}: it has {total:,} threads; the most are {MOST_TASKS:,}")
     first_mm, mm = {}, 0
+    spaces = {
+        name: 1 + sum(_times(thread.body, "exec", "") for thread in process.threads)
+        for name, process in program.processes.items()
+    }
     for name in program.processes:
         first_mm[name] = mm
-        mm += counts[name]
-    return Cast(tuple(_roles(program, parents, counts, first_mm, cpus)), first_mm, counts, parents, each)
+        mm += counts[name] * spaces[name]
+    found = Cast((), first_mm, counts, parents, each, spaces)
+    return attrs.evolve(found, roles=tuple(_roles(program, found, cpus)))
 
 
-def _roles(
-    program: Program, parents: dict[str, str], counts: dict[str, int], first_mm: dict[str, int], cpus: int
-) -> list[Role]:
+def _roles(program: Program, cast: Cast, cpus: int) -> list[Role]:
     found: list[Role] = []
+    parents, counts = cast.parents, cast.counts
     taken = {
         thread.cpu + number
         for process in program.processes.values()
@@ -176,6 +186,6 @@ def _roles(
                         )
                     begins = not forked and (main or thread.name not in started)
                     found.append(
-                        Role(process, thread, instance, first_mm[process.name] + instance, cpu, begins)
+                        Role(process, thread, instance, cast.mm_of(process.name, instance), cpu, begins)
                     )
     return found

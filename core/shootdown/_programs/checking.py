@@ -45,6 +45,8 @@ def check(program: Program) -> None:
             raise _wrong(
                 one, f"MADV_{one.word} of {kind} memory is not known yet: only of {', '.join(advised)}"
             )
+        if one.verb == "exec":
+            _check_exec(program, process, one)
         if one.verb == "move" and thread.floats:
             raise _wrong(
                 one, 'the thread has cpu = "any", so that the scheduler moves it: leave one of the two out'
@@ -86,6 +88,22 @@ def check(program: Program) -> None:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
     repeated_waits(program)
+
+
+def _check_exec(program: Program, process: Process, one: Statement) -> None:
+    if sum(thread.count for thread in process.threads) > 1:
+        raise _wrong(one, "`exec` of a process with other threads, which it ends, is not counted yet")
+    for thread in process.threads:
+        for inner in within(thread.body):
+            if inner.verb == "khugepaged" or (inner.verb == "reclaim" and inner.word):
+                raise _wrong(one, f"`exec` of a process with `{inner.text:.40}` is not counted yet")
+    for name in used(process):
+        if program.memory[name].each == "thread":
+            raise _wrong(one, f"`exec` beside memory that each thread has one of ({name}) is not counted yet")
+    for other in program.processes.values():
+        for name in used(other):
+            if program.memory[name].kind == "hugetlb" and name in used(process):
+                raise _wrong(one, f"`exec` of a process with hugetlb memory ({name}) is not counted yet")
 
 
 def check_counted(program: Program) -> None:
@@ -219,7 +237,7 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
 
 def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
-        if inner.verb in ("start", "spin", "sleep", "exit") and one.number > 1:
+        if inner.verb in ("start", "spin", "sleep", "exit", "exec") and one.number > 1:
             raise _wrong(inner, f"`{inner.verb}` can't be repeated")
         if one.verb == "each" and inner.verb == "fork":
             raise _wrong(inner, "`fork` can't be in `each`: use `repeat`")

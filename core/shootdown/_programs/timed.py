@@ -129,10 +129,11 @@ class _Writer:
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory, in the order in which processes are in the file."""
         return tuple(
-            self.cast.first_mm[name] + instance
-            for name, process in self.program.processes.items()
+            self.cast.mm_of(name, instance) + after
+            for name in self.program.processes
             if memory in self.maps[name]
             for instance in range(self.cast.counts[name])
+            for after in range(self.cast.spaces[name])
         )
 
     def build(self) -> Machine:
@@ -196,7 +197,8 @@ class _Lines:
         self.task = writer.tasks[number]
         self.model = writer.model
         self.asm = writer.asm
-        self.shared = writer.spaces[self.role.mm]
+        self.mm = self.role.mm
+        self.shared = writer.spaces[self.mm]
         self.own = writer.own[number]
         self._maps = writer.maps[self.role.process.name]
         self._turns: dict[int, int] = {}
@@ -205,6 +207,7 @@ class _Lines:
             "khugepaged": self._by_daemon,
             "membarrier": self._membarrier,
             "fork": self._fork,
+            "exec": self._exec,
             "exit": self._exit,
             "start": self._start,
             "signal": lambda one: self.model.signal(writer.events[one.name]),
@@ -323,7 +326,7 @@ class _Lines:
                 self.asm.on_mm(mm, text="a process that maps the file")
             write(self.writer.spaces[mm])
         if len(mms) > 1:
-            self.asm.on_mm(self.role.mm, text="back to its own")
+            self.asm.on_mm(self.mm, text="back to its own")
 
     def _by_daemon(self, one: Statement) -> None:
         """Write a thread that computes until a kernel thread is through, whose task is written later."""
@@ -355,12 +358,12 @@ class _Lines:
         number = writer._forked.get(at, 0)
         writer._forked[at] = number + 1
         instance = self.role.instance * cast.forked_before[one.name] + number
-        mm = cast.first_mm[one.name] + instance
+        mm = cast.mm_of(one.name, instance)
         main = cast.of(one.name, instance, "main")[0]
         child = writer.tasks[main]
         for mine, theirs in ((self.shared, writer.spaces[mm]), (self.own, writer.own[main])):
             mine.fork(theirs)
-        self.model.calls.fork(child, mm, self.role.mm, self._mappings(), populated=True)
+        self.model.calls.fork(child, mm, self.mm, self._mappings(), populated=True)
 
     def _mappings(self) -> tuple[Mapping, ...]:
         """Return the hugetlb VMAs of the process."""
@@ -378,6 +381,12 @@ class _Lines:
         self.model.calls.exit(self._mappings(), others=clear_others)
         if self.role.process.name in self.writer.events:
             self.model.signal(self.writer.events[self.role.process.name])
+
+    def _exec(self, _: Statement) -> None:
+        old = self.shared
+        self.mm += 1
+        self.model.calls.exec(self.mm, self.mm - 1, self._mappings(), lambda: old.exit(self._maps))
+        self.shared = self.writer.spaces[self.mm]
 
     def _start(self, one: Statement) -> None:
         for number in self.writer.cast.of(self.role.process.name, self.role.instance, one.name):

@@ -16,7 +16,6 @@ ADVICE = {
 }
 #: What Linux has and no statement does yet, and why.
 UNKNOWN_CALLS = {
-    "exec": "the new mm that it switches to is not modelled",
     "userfaultfd": "write protection by userfaultfd is not modelled",
     "vmalloc": "kernel addresses and their lazy flushes are not modelled",
     "vfree": "kernel addresses and their lazy flushes are not modelled",
@@ -124,6 +123,13 @@ VERBS = {
         "fork PROCESS",
         ("process",),
         "Make the next process of that name; it begins as a copy of this one.",
+    ),
+    "exec": Verb(
+        "exec",
+        (),
+        "Begin another program: the process takes a new address space, with nothing in its memory yet, and the old one "
+        "is torn down. Of a process with one thread.",
+        explored=False,
     ),
     "exit": Verb("exit", (), "End the process: its memory is torn down."),
     "start": Verb("start THREAD", ("thread",), "Start the threads of that name of this process."),

@@ -139,6 +139,11 @@ def after_step(
                 Q[B.o_next + waiter] = Q[B.o_waiting + a]
                 Q[B.o_waiting + a] = waiter
             waiter = after
+    elif op == o.USE_MM:
+        if said >> 3:
+            count(Q, B, k.ROOT_LOADS, 1, task)
+        Q[B.o_trim + a] = now + SECOND
+        note_running(S, L, Q, B, cpu)
     elif op == o.RELEASE_MM:
         note_running(S, L, Q, B, cpu)
     elif op == o.IRQ_ON:

@@ -289,6 +289,9 @@ def addresses(
     elif part in TASK_PARTS:
         for task in range(L.tasks) if cell.of is Of.TASKS else (TASK,):
             yield L.o_task + task * TASK_CELLS + TASK_PARTS.index(part), -1
+    elif part == "asid":
+        for at in range(L.asids):
+            yield L.o_asid + cpu * L.asids + at, -1
     elif part in CPU_PARTS and cell.of is Of.CPUS:
         for other in range(L.cpus):
             yield L.o_cpu + other * CPU_CELLS + CPU_PARTS.index(part), -1

@@ -57,6 +57,8 @@ OWN_PARTS = {
     "tables",
     "on",
     "home",
+    "asid",
+    "next_asid",
     "store",
     "online",
     "owner",

@@ -120,6 +120,7 @@ MISTAKES = {
         "touch heap random": "lacks a number of pages",
         "touch heap random 0": "is no number from 1",
         "reclaim heap by magic": "'magic' is none of kswapd",
+        "exec heap": "'heap' is left over",
         "membarrier EXPEDITED": "is no command; nearest: PRIVATE_EXPEDITED",
         "madvise heap COLD": "MADV_COLD is not modelled",
         "madvise heap DONTNED": "is no advice; nearest: DONTNEED",

@@ -116,7 +116,11 @@ def drawn(draw: random.Random) -> dict[str, Any]:
     processes = {
         f"P{n}": {
             "cpu": draw.choice(kinds),
-            "do": ["signal begun", *body(draw.choice(("", "spin", "sleep", "exit" if not n % 2 else "")))],
+            "do": [
+                "signal begun",
+                *(["touch heap", "exec", "touch heap"] if not n % 2 and draw.random() < 0.5 else []),
+                *body(draw.choice(("", "spin", "sleep", "exit" if not n % 2 else ""))),
+            ],
             **(
                 {"thread": {"t": {"cpu": "any", "count": draw.randint(1, 3), "do": body("")}}}
                 if n % 2

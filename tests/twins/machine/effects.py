@@ -59,6 +59,13 @@ def migrate(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
 
 
 @_after
+def use_mm(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
+    if run.w.cpus[cpu].loaded_root:
+        run.count("root_loads", 1, task)
+    run.trims[s.mm] = run.clock[cpu] + SECOND
+
+
+@_after
 def resched(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     queue, now = run.queues[cpu], run.clock[cpu]
     if queue and run.ready_at[queue[0]] <= now and now - run.began[cpu] >= s.slice * 1000:

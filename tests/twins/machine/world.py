@@ -130,6 +130,7 @@ class Cpu:
     links: frozenset[tuple[int, int, int]] = frozenset()
     dead_translations: frozenset[tuple[int, int]] = frozenset()  # (mm, atom)
     dead_links: frozenset[tuple[int, int]] = frozenset()  # (mm, slot)
+    loaded_root: bool = False  # whether exec() loaded a page-table root, until that is counted
 
     def facts(self) -> Hashable:
         return (

@@ -135,6 +135,14 @@ class ControlSteps(Writer):
         """
         self._write(o.RESCHED, slice, cost=cost, text=text)
 
+    def use_mm(self, mm: int, *, cost: str | None = None, text: str = "") -> None:
+        """Take another mm, as exec_mmap() does: the CPU loads it.
+
+        Args:
+            mm: an mm.
+        """
+        self._write(o.USE_MM, mm, cost=cost, text=text)
+
     def release_mm(self, *, cost: str | None = None, text: str = "") -> None:
         """Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily."""
         self._write(o.RELEASE_MM, cost=cost, text=text)

@@ -125,6 +125,8 @@ CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE = (
 )
 WHOLE_CALL = (CALL, CALL_MM, CALL_GEN, CALL_STRIDES, *CALL_RANGE)
 TARGETS = Cell("targets", Of.CPU)
+#: The mms whose ASIDs the CPU keeps, and which of them goes next.
+ASIDS, NEXT_ASID = Cell("asid", Of.CPU), Cell("next_asid", Of.CPU)
 #: The task that a CPU runs.
 RUNNING = Cell("task", Of.CPUS)
 STORES = Cell("store", Of.CPU)

@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+import attrs
+
 from shootdown._machine import ops as o
-from shootdown._machine.steps.cells import CURRENT_MM, EVENT, HOME, IRQ_OFF, LAZY, ON_MM, SLOT, WALKING, When
+from shootdown._machine.steps.cells import (
+    ASIDS,
+    ATOM,
+    BEHIND,
+    CURRENT_MM,
+    EVENT,
+    FAR_BEHIND,
+    HOME,
+    IRQ_OFF,
+    LAZY,
+    LEAF,
+    LOADED,
+    LOADED_MM,
+    MASK,
+    NEXT_ASID,
+    ON_MM,
+    OWN_HELD,
+    OWN_LINKS,
+    OWNER,
+    SLOT,
+    SPAN,
+    STALE_LEAF,
+    STALE_WALK,
+    TLB,
+    WALK,
+    WALKING,
+    Of,
+    When,
+)
 from shootdown._machine.steps.row import FREE, UNUSED, Clock, Kind, Operand, Row, Shared, Whose
 
 _LABEL = Operand("label", Kind.LABEL)
@@ -14,6 +44,11 @@ _SWITCHES = (
     Shared("lazy", Whose.CPU, writes=True),
     Shared("loaded", Whose.ANY, writes=True),
     Shared("mask", Whose.ANY, writes=True),
+)
+#: Sets of all mms that a load of another mm changes.
+_SWITCHED = tuple(
+    attrs.evolve(cell, of=Of.MACHINE)
+    for cell in (LOADED, MASK, BEHIND, FAR_BEHIND, LEAF, STALE_LEAF, WALK, STALE_WALK)
 )
 _SLEEPS = When("mode", (0,))
 _IRQ = (Shared("irq", Whose.CPU, writes=True),)
@@ -154,6 +189,33 @@ CONTROL = (
         operands=(Operand("slice", says="nanoseconds", most=FREE),),
         local=True,
         words="preempted, if its slice is over and another task is ready",
+        clock=Clock.ACTS,
+    ),
+    Row(
+        name="USE_MM",
+        does="Take another mm, as exec_mmap() does: the CPU loads it.",
+        operands=(Operand("mm", Kind.MM),),
+        reads=(LAZY, LOADED_MM, ASIDS, NEXT_ASID, *_SWITCHED, OWNER, SPAN, ATOM),
+        writes=(
+            CURRENT_MM,
+            ON_MM,
+            LAZY.own.perhaps(),
+            LOADED_MM.perhaps(),
+            ASIDS.perhaps(),
+            NEXT_ASID.perhaps(),
+            *(cell.own.perhaps() for cell in _SWITCHED),
+            TLB.perhaps(),
+            OWN_HELD.perhaps(),
+            OWN_LINKS.perhaps(),
+        ),
+        touches=(
+            *_SWITCHES,
+            Shared("users", Whose.ANY, writes=True),
+            Shared("tlb", Whose.ANY, writes=True),
+            Shared("generation", Whose.ANY, writes=True),
+        ),
+        decides=True,
+        switches=True,
         clock=Clock.ACTS,
     ),
     Row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.twins.machine import flushes
 from tests.twins.machine.steps.step import (
     ENDED,
     FAILED,
@@ -121,6 +122,15 @@ def resched(w: World, task: int, s: Words) -> Answer:
 def on_mm(w: World, task: int, s: Words) -> Answer:
     t = w.tasks[task]
     t.on = s.mm + (0 if s.register is None else t.registers[s.register])
+    return None
+
+
+@step
+def use_mm(w: World, task: int, s: Words) -> Answer:
+    t = w.tasks[task]
+    t.mm = t.on = s.mm
+    assert t.home is not None
+    cpu_of(w, task).loaded_root = flushes.load(w, t.home, s.mm)
     return None
 
 
