@@ -182,6 +182,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.QEMU_TCG,
         tlb=TCG,
         itlb=TCG,
+        walk_entries=0,
         arch=_P9_GUEST,
         cpus=4,
     ),

@@ -228,6 +228,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.QEMU_TCG,
         tlb=TCG,
         itlb=TCG,
+        walk_entries=0,
         arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
         cpus=4,
     ),

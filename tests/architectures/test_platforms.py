@@ -98,8 +98,9 @@ def test_the_first_platform_is_bare_metal(arch: str) -> None:
 def test_the_entries_that_can_go_stale_are_those_of_the_geometry(platform: Platform) -> None:
     tlb = platform.tlb
     pointing = sum(cache.entries for cache in tlb.walk_caches if 1 << 30 in cache.page_sizes)
+    least = 0 if tlb.source.startswith("QEMU") else 1  # its translator has no walk cache
     huge = sum(cache.entries for cache in (*tlb.l1, *tlb.l2) if 1 << 21 in cache.page_sizes)
-    assert (platform.walk_entries, platform.huge_entries) == (max(1, pointing), huge)
+    assert (platform.walk_entries, platform.huge_entries) == (pointing or least, huge)
 
 
 def test_listing_all_platforms_imports_no_numba() -> None:
