@@ -14,6 +14,7 @@ from shootdown._programs.program import Spot
 from shootdown._programs.reading import Source, read_file, with_parameters
 from shootdown._programs.shipped import SUFFIX
 from shootdown._questions.subjects import workload_named
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
 
 _MOST_FILE = 1 << 20
@@ -41,6 +42,7 @@ def read_tables(path: str | os.PathLike[str], what: str) -> Source:
         ShootdownError: it can't be read, or is no TOML.
     """
     file = os.fspath(path)
+    inputs.note(file)
     try:
         with open(file, "rb") as opened:
             content = opened.read(_MOST_FILE + 1)

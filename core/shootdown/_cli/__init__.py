@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from shootdown._cli import _console
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest, one_line
 
 # Command to its sentence in `shootdown --help`; the command itself is `command` in the module `_NAME`.
@@ -116,6 +117,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit status: 0, what the command asked for, 2 for an error, 130 for Ctrl-C, 141 for a closed pipe.
     """
     _console.arguments.set(tuple(arguments))
+    inputs.begin()
     try:
         with _frame.make_context("shootdown", list(arguments)) as context:
             _frame.invoke(context)

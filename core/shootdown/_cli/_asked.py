@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shootdown._cli import _console
+from shootdown._values import inputs
 
 #: Options that write files: they are no part of the question.
 WRITES = frozenset(
@@ -37,7 +38,7 @@ def asked() -> dict[str, Any] | None:
 
     The keys: `command` and `arguments` as typed, without options that write files or divide work; `version`, `code`,
     `plugins` and `tables`, what the answer depends on; `machine`, whose architecture is meant where none is named;
-    `files`, digests of those that the arguments name.
+    `files`, digests of those that the arguments name, and of those that these name in turn.
     """
     words = _console.arguments.get()
     if not words:
@@ -45,6 +46,7 @@ def asked() -> dict[str, Any] | None:
     from shootdown._questions.tables import code_digest, own_version, plugin_versions, table_digests
 
     arguments = without_writing(words[1:])
+    files = dict.fromkeys((*named_files(arguments), *inputs.noted()))
     return {
         "command": words[0],
         "arguments": arguments,
@@ -53,7 +55,7 @@ def asked() -> dict[str, Any] | None:
         "plugins": plugin_versions(),
         "tables": table_digests(),
         "machine": platform.machine(),
-        "files": {path: digest for path in named_files(arguments) if (digest := file_digest(path))},
+        "files": {path: digest for path in files if (digest := file_digest(path))},
     }
 
 

@@ -184,6 +184,12 @@ def write_json(value: Any) -> None:
     write_line(json.dumps(value, indent=2, allow_nan=False))
 
 
+def asked_at_the_end() -> str:
+    """Return how a JSON object ends that was written in parts: with the key `asked`, as `write_json()` adds it."""
+    asked = _asked.asked()
+    return "\n}" if asked is None else "," + json.dumps({"asked": asked}, indent=2)[1:]
+
+
 def write_result(value: Mapping[str, Any]) -> None:
     """Write a result as JSON that `shootdown report` reads: with the version and the command that made it.
 

@@ -130,7 +130,7 @@ def _question(file: str, value: Any) -> dict[str, Any]:
 
     then = value.get("asked") if isinstance(value, Mapping) else None
     if not isinstance(then, Mapping):
-        raise ShootdownError(f"{file}: it has no `asked`, as lists of walks and older results have none")
+        raise ShootdownError(f"{file}: it has no `asked`, as older results have none")
     for name, kind in (*_TYPES.items(), *((name, dict) for name in _TABLES)):
         if not isinstance(then.get(name), kind):
             raise ShootdownError(f"{file}: its asked.{name} is missing or unusable")

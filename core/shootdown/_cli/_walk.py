@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shootdown._pagetables.mappings import Mapping
     from shootdown._questions.image import PageTables, Translation
 
+#: The version of the JSON that `--json` prints.
+SCHEMA = 1
 _ADDRESS, _SIZE, _PAGE, _RIGHTS = 18, 9, 4, 7
 _LEFT = 2 * _ADDRESS + _SIZE + _PAGE + _RIGHTS + 5  # columns before the flags of a range
 
@@ -193,7 +195,7 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_json([found.to_dict() for found in done])
+        _common.write_json({"schema": SCHEMA, "walks": [found.to_dict() for found in done]})
     if interrupted:
         raise KeyboardInterrupt
     if outside := sum(found.fault == OUTSIDE for found in done):
@@ -269,7 +271,7 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
     listing = tables.listing(upper_half=upper_half)
     rights: dict[frozenset[str], tuple[str, str]] = {}
     tails: dict[tuple[int, frozenset[str], tuple[str, ...]], str] = {}
-    count, separator = 0, "[\n"
+    count, separator = 0, f'{{\n  "schema": {SCHEMA},\n  "ranges": [\n    '
     width = _common.line_width()
     if not as_json:
         _common.write_line(
@@ -284,7 +286,7 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
                     may = rights[found.attributes] = tables.rights(found.attributes)
                 if as_json:
                     _common.write_part(separator + json.dumps(_row(tables, found, may)))
-                    separator = ",\n"
+                    separator = ",\n    "
                     continue
                 alike = (found.page_size, found.attributes, found.flags)
                 tail = tails.get(alike)
@@ -296,7 +298,9 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
                 )
     finally:  # what was printed stays JSON, whatever ends the list
         if as_json:
-            _common.write_line("[]" if separator == "[\n" else "\n]")
+            _common.write_line(
+                (separator.rstrip() if not count else "\n  ") + "]" + _common.asked_at_the_end()
+            )
     if listing.outside:
         _incomplete(tables, f"{listing.outside:,} tables, and what they map, are not in the image")
 

@@ -15,6 +15,7 @@ from shootdown._programs.checking import check
 from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time
 from shootdown._programs.program import KINDS, SLICE_NS, Memory, Process, Program, Spot, Thread
 from shootdown._programs.shipped import SUFFIX
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.parameter import Parameter, Value
 
@@ -95,6 +96,7 @@ def read_file(path: str | os.PathLike[str]) -> Source:
         ShootdownError: it can't be read, or something is wrong in it.
     """
     file = os.fspath(path)
+    inputs.note(file)
     try:
         with open(file, "rb") as opened:
             content = opened.read(_MOST_FILE + 1)

@@ -14,6 +14,7 @@ from shootdown._plugins.registry import registry
 from shootdown._plugins.vetting import vet_parameters
 from shootdown._questions.building import built
 from shootdown._questions.called import called
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.parameter import read_values
 from shootdown._values.patch import AppliedPatch, Patch, marks_of
@@ -110,6 +111,7 @@ def read_patch(path: str | os.PathLike[str]) -> PatchFile:
         raise ShootdownError(
             f"patch {file}: {'it is a folder' if os.path.isdir(file) else 'there is no such file'}"
         )
+    inputs.note(file)
     found = called(f"patch {file}", runpy.run_path, file)
     about = found.get("PATCH", Patch())
     if not isinstance(about, Patch):

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from shootdown._plugins.installed import Registry
+from shootdown._values import inputs
 from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.platform import COST_NAMES, MOST_CPUS, Cost, Platform
@@ -91,6 +92,7 @@ def written(arch: str, like: str, summary: str, platform: Platform, told: Mappin
 
 
 def _tables(file: str) -> Mapping[str, Any]:
+    inputs.note(file)
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(_MOST_FILE + 1)

@@ -10,11 +10,18 @@ import click
 import pytest
 
 from shootdown._cli import COMMANDS, _asked, _rerun, run
+from shootdown._programs.shipped import shipped
 from shootdown._report.rerun import differences
 
 ROOT = Path(__file__).parents[3]
 PATCH = ROOT / "docs" / "examples" / "patches" / "skip-redundant-sync.py"
 COMPARE = ["compare", "hugetlb-munmap", "--arch", "x86", "--kernel", "6.16,7.0", "--cpus", "4", "--json"]
+
+
+WALK = [
+    *("walk", "--format", "x86_64-4level", "--root", "0x4062000"),
+    *("--memory", str(ROOT / "tests" / "oracle" / "walks" / "amd64-4l.npz")),
+]
 
 
 def saved(path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -32,6 +39,8 @@ def saved(path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> d
         ["history", "hugetlb-munmap", "--arch", "x86", "--series", "6.12", "--json"],
         ["list", "workloads", "hugetlb-munmap", "--json"],
         ["plugins", "--json"],
+        [*WALK, "0x2c0d57f1000", "--json"],
+        [*WALK, "--all", "--json"],
     ],
     ids=lambda words: words[0],
 )
@@ -80,6 +89,30 @@ def test_a_file_that_has_changed_is_named(tmp_path: Path, capsys: pytest.Capture
         more.write("# more\n")
     assert run(["rerun", str(file)]) == 0
     assert f"{program} has changed since" in " ".join(capsys.readouterr().out.split())
+
+
+def test_files_that_a_file_names_in_turn_are_named_if_they_have_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, gate, file = (tmp_path / name for name in ("drop.toml", "gate.toml", "r.json"))
+    program.write_bytes((ROOT / "docs/examples/programs/drop.toml").read_bytes())
+    gate.write_text(
+        'arch = "x86"\nkernel = "7.0"\n[check.one]\nprogram = "drop.toml"\ncpus = 4\nmax_flush_ipis = 100\n'
+    )
+    value = saved(file, ["gate", str(gate), "--json"], capsys)
+    assert set(value["asked"]["files"]) == {str(gate), str(program)}
+    with program.open("a") as more:
+        more.write("# more\n")
+    assert run(["rerun", str(file)]) == 0
+    assert f"{program} has changed since" in " ".join(capsys.readouterr().out.split())
+
+
+def test_files_that_ship_with_shootdown_are_none_of_the_question(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = next(iter(shipped()))
+    value = saved(tmp_path / "r.json", ["list", "workloads", name, "--json"], capsys)
+    assert value["asked"]["files"] == {}
 
 
 def test_code_that_a_result_names_runs_only_if_it_is_named_too(

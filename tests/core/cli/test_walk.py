@@ -78,7 +78,7 @@ def test_every_translation_of_a_real_kernel(run: Run, name: str) -> None:
     rows = ORACLES[name]["translations"]
     status, out, err = run(*real(name), *(row["va"] for row in rows), "--json")
     assert (status, err) == (0, "")
-    found = json.loads(out)
+    found = json.loads(out)["walks"]
     assert [row["va"] for row in found] == [int(row["va"], 16) for row in rows]
     assert [row["pa"] for row in found] == [row["pa"] and int(row["pa"], 16) for row in rows]
     for row, answer in zip(rows, found, strict=True):
@@ -95,7 +95,7 @@ def test_every_translation_of_a_real_kernel(run: Run, name: str) -> None:
 def test_ranges_of_a_real_kernel_hold_the_same_translations(run: Run, name: str) -> None:
     status, out, _ = run(*real(name), "--all", "--json")
     assert status == 0
-    found = json.loads(out)
+    found = json.loads(out)["ranges"]
     ranges = np.array([(row["va"], row["va"] + row["size"] - 1, row["pa"]) for row in found], dtype=np.uint64)
     user = [row["user"][0] == "r" for row in found]
     for row in ORACLES[name]["translations"]:
@@ -147,7 +147,7 @@ def test_access_mode_and_settings_decide(
 
 def test_a_non_canonical_address_is_a_fault_of_its_own(run: Run, raw: tuple[str, AddressSpace]) -> None:
     status, out, _ = run(*options(raw), "0x800000000000", "--json")
-    (row,) = json.loads(out)
+    (row,) = json.loads(out)["walks"]
     assert status == 0
     assert (row["pa"], row["fault"], row["reason"], row["steps"]) == (
         None,
@@ -160,7 +160,7 @@ def test_a_non_canonical_address_is_a_fault_of_its_own(run: Run, raw: tuple[str,
 def test_numbers_may_be_decimal_or_have_underscores(run: Run, raw: tuple[str, AddressSpace]) -> None:
     status, out, _ = run(*options(raw), str(0x40_0000), "0x40_0000", "0X400000", "--json")
     assert status == 0
-    assert [row["va"] for row in json.loads(out)] == [0x40_0000] * 3
+    assert [row["va"] for row in json.loads(out)["walks"]] == [0x40_0000] * 3
 
 
 def test_all_lists_ranges_for_a_person_and_for_grep(run: Run, raw: tuple[str, AddressSpace]) -> None:
@@ -272,13 +272,13 @@ def test_a_truncated_image_gives_what_it_has_and_status_2(
     cut.write_bytes(content[: last - BASE])
     status, out, err = run(*options((str(cut), raw[1])), "0x400000", "0x1000000", "--json")
     assert status == 2
-    assert [row["pa"] for row in json.loads(out)] == [None, M2 * 16]
-    assert json.loads(out)[0]["fault"] == "outside of the image"
+    assert [row["pa"] for row in json.loads(out)["walks"]] == [None, M2 * 16]
+    assert json.loads(out)["walks"][0]["fault"] == "outside of the image"
     assert "1 of 2 walks need a table that is not in the image" in err
     assert len(err.splitlines()) == 1
     status, out, err = run(*options((str(cut), raw[1])), "--all", "--json")
     assert status == 2
-    assert [row["va"] for row in json.loads(out)] == [0x100_0000]
+    assert [row["va"] for row in json.loads(out)["ranges"]] == [0x100_0000]
     assert "1 tables, and what they map, are not in the image" in err
 
 
@@ -289,10 +289,10 @@ def test_a_table_that_an_npz_leaves_out_is_said_and_no_error(
     assert last is not None
     path = str(npz_image(tmp_path / "some.npz", raw[1], BASE, last))
     status, out, err = run(*options((path, raw[1]), base="0"), "0x400000", "--json")
-    assert (status, json.loads(out)[0]["fault"]) == (0, "outside of the image")
+    assert (status, json.loads(out)["walks"][0]["fault"]) == (0, "outside of the image")
     assert err.startswith("1 of 1 walks need a table that is not in the image")
     status, out, err = run(*options((path, raw[1]), base="0"), "--all", "--json")
-    assert (status, len(json.loads(out))) == (0, 1)
+    assert (status, len(json.loads(out)["ranges"])) == (0, 1)
     assert err.startswith("1 tables, and what they map, are not in the image")
 
 
@@ -300,7 +300,7 @@ def test_a_base_given_for_an_npz_is_said_to_be_of_no_use(run: Run) -> None:
     row = next(row for row in ORACLE["translations"] if row["pa"])
     status, out, err = run(*REAL, "--base", "0x40000000", row["va"], "--json")
     assert status == 0
-    assert json.loads(out)[0]["pa"] == int(row["pa"], 16)
+    assert json.loads(out)["walks"][0]["pa"] == int(row["pa"], 16)
     assert "carries its own addresses" in err
 
 
@@ -335,7 +335,7 @@ def test_an_endless_list_streams_and_stays_json_when_interrupted(endless: list[s
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "shootdown: interrupted\n"
-    rows = json.loads(Path(out.name).read_text())
+    rows = json.loads(Path(out.name).read_text())["ranges"]
     assert len(rows) > 1000
     assert [row["va"] for row in rows] == sorted(row["va"] for row in rows)
 
