@@ -120,10 +120,10 @@ def test_the_command_walks_and_lists_a_hashed_table(tmp_path, capsys):
     image.write_bytes(memory.read(table, 1 << 18))
     words = f"walk --format ppc64-hash-4k --memory {image} --base {table} --root {table}".split()
     assert _cli.run([*words, hex(ea), "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    (row,) = json.loads(capsys.readouterr().out)["walks"]
     assert (row["pa"], row["page_size"], row["user"]) == (0x7_7770_0678, 4096, "rwx")
     assert _cli.run([*words, "--all", "--json"]) == 0
-    (only,) = json.loads(capsys.readouterr().out)
+    (only,) = json.loads(capsys.readouterr().out)["ranges"]
     assert (only["va"], only["pa"], only["size"]) == (ea & ~0xFFF, 0x7_7770_0000, 4096)
     assert _cli.run([*words, "0x22345678"]) == 0
     assert "data storage interrupt, DSISR 0x40000000: not present" in capsys.readouterr().out

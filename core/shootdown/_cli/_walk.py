@@ -156,7 +156,7 @@ def _roots(image: Image, as_json: bool) -> None:
     if as_json:
         rows = [{"name": root.name, "address": root.address, "format": root.format, "source": root.source,
                  "upper_half": root.upper_half} for root in image.roots]  # fmt: skip
-        _common.write_json(rows)
+        _common.write_json({"schema": SCHEMA, "roots": rows})
         return
     _common.write_line(f"{image.name}: {image.kind}, {image.memory.extent}")
     if not image.roots:

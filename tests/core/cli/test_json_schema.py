@@ -32,6 +32,7 @@ LINES = [
     "diff 6.16 7.0 hugetlb-munmap --arch x86",
     "matrix unshare-gup --arch arm64 --kernel 6.15,7.0 --jobs 1",
     "walk --format x86_64-4level --memory tests/oracle/walks/amd64-4l.npz --root 0x4062000 0x2c0d57f1000 0x60000200001",
+    "walk --memory tests/oracle/walks/amd64-4l.npz --roots",
     "tlb docs/examples/lackey.txt --instructions",
     "reproduce A14",
     "list",

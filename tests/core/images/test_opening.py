@@ -172,7 +172,7 @@ def test_roots_are_listed(capsys, images):
     assert "cpu0    0x4062000  x86_64-4level  CR3 of CPU 0, in QEMU's note" in text
     assert "kernel  0x4062000  x86_64-4level  swapper_pg_dir, in VMCOREINFO" in text
     status, text = typed(capsys, "--memory", images["kdump"], "--roots", "--json")
-    assert [row["name"] for row in json.loads(text)] == ["kernel"]
+    assert [row["name"] for row in json.loads(text)["roots"]] == ["kernel"]
     assert "names no root" in typed(capsys, "--memory", images["lime"], "--roots")[1]
 
 
