@@ -190,6 +190,8 @@ class Words:
     def _link(self, value: int) -> str:
         if value == 0:
             return "none"
+        if value >= o.ENTRY_HUGE:
+            return self._entry(int(value) - o.ENTRY_HUGE)
         return f"table {int(value) - 1}" if self._layout.classes > 1 else "table"
 
     def _use(self, state: int) -> str:

@@ -1,7 +1,8 @@
 """What each CPU may hold: translations of a program's atoms, and links to the tables that have their entries.
 
 An explored program's addresses are cut into atoms: the largest ranges that each of its calls, each page table's end and
-each huge page treats alike. A page table has one entry for each atom of its slot. What a CPU holds is a set: the
+each huge page treats alike. A page table has one entry for each atom of its slot; an atom as large as a huge page may be
+mapped by the link of its slot in place of a table. What a CPU holds is a set: the
 translations that its TLB, and the links that its walk caches, may have read at any moment since they were flushed. A
 translation is marked dead when its frame is freed or when the right to use it has been taken away, a link when its
 table is freed or becomes another mm's; so is what is read of a frame or table that is free already. A dead one where
@@ -85,7 +86,7 @@ def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
         return False
     link = int64(S[L.o_pud + mm * L.slots + slot])
     at = links_at(L, cpu, mm, slot)
-    if link == 0 or (int64(S[at]) >> (link - 1)) & 1:
+    if link == 0 or link >= o.ENTRY_HUGE or (int64(S[at]) >> (link - 1)) & 1:
         return False
     held = int64(S[at])
     state = int64(S[L.o_state + (link - 1) * L.slots + slot])
@@ -94,6 +95,16 @@ def fill_link(S: Cells, L: Layout, cpu: int, slot: int) -> bool:
     more = held | (dead_link(L) if gone else int64(1) << (link - 1))
     S[at] = more
     return bool(more != held)
+
+
+@inlined
+def maps_huge(L: Layout, S: Cells, mm: int, atom: int) -> int:
+    """Return the link of an atom's slot if it is the entry of the huge page that the atom is; else 0."""
+    a = L.o_atom + atom * ATOM_CELLS
+    link = int64(S[L.o_pud + mm * L.slots + int64(S[a + A_SLOT])])
+    if link >= o.ENTRY_HUGE and int64(S[a + A_HI]) - int64(S[a + A_LO]) == int64(1) << L.pmd_shift:
+        return link
+    return int64(0)
 
 
 @inlined
@@ -122,10 +133,10 @@ def fill_translation(S: Cells, L: Layout, cpu: int, atom: int) -> bool:
         return False
     else:  # the handler of a miss reads the link and the entry, and nothing comes between
         link = int64(S[L.o_pud + mm * L.slots + slot])
-        links = int64(1) << (link - 1) if link else int64(0)
+        links = int64(1) << (link - 1) if 0 < link < o.ENTRY_HUGE else int64(0)
     at = held_at(L, cpu, mm, atom)
     held = int64(S[at])
-    more = held
+    more = held | translation(L, maps_huge(L, S, mm, atom))
     while links:
         more = more | translation(L, int64(S[entry_at(L, lowest(links) + 1, atom)]))
         links = links & (links - 1)
@@ -236,7 +247,9 @@ def occupants(S: Cells, L: Layout, mm: int, atom: int) -> int:
     """Return the frames, as a mask, that an atom of an mm maps or that any CPU may still reach by it."""
     slot = int64(S[L.o_atom + atom * ATOM_CELLS + A_SLOT])
     link = int64(S[L.o_pud + mm * L.slots + slot])
-    found = translation(L, int64(S[entry_at(L, link, atom)])) if link else int64(0)
+    found = translation(L, maps_huge(L, S, mm, atom))
+    if 0 < link < o.ENTRY_HUGE:
+        found = translation(L, int64(S[entry_at(L, link, atom)]))
     for cpu in range(L.cpus):
         found = found | int64(S[held_at(L, cpu, mm, atom)])
     found = found & (dead_translation(L) - 1)

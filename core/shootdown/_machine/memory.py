@@ -79,7 +79,7 @@ def memory_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int,
                 nxt = b
             frames = frames & (frames - 1)
     elif op == o.QUEUE_FRAMES:
-        frames = int64(S[regs + b]) >> o.ENTRY_PAGE_SHIFT << o.ENTRY_PAGE_SHIFT
+        frames = int64(S[regs + b]) & ((int64(1) << L.frames) - 1) << o.ENTRY_PAGE_SHIFT
         twice = (int64(S[regs + a]) & frames) >> o.ENTRY_PAGE_SHIFT
         if not has_references(S, L, twice, 2):  # one for each time that it is noted
             return int64((o.NO_REFERENCE << 3) | o.FAILED), nxt

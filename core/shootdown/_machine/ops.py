@@ -67,6 +67,8 @@ DROP = 37
 TABLE_STATE = 38
 READ_TABLE = 39
 TOUCH = 40
+STORE_PUD = 43
+XCHG_PUD = 44
 
 # --- mmu_gather
 GATHER = 50
@@ -203,6 +205,7 @@ ENTRY_PRESENT = 1
 ENTRY_WRITABLE = 2
 ENTRY_DIRTY = 4
 ENTRY_PAGE_SHIFT = 3
+ENTRY_HUGE = 1 << 15  # of a link: it maps a huge page itself; above all frames, and all numbers of classes
 
 # --- calls that a CPU can have pending at others
 CALL_NONE = 0

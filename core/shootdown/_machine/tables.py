@@ -8,7 +8,7 @@ from shootdown._machine.bits import Cells, int64
 from shootdown._machine.holding import bury_table
 from shootdown._machine.layout import G_FLAGS, GATHER_CELLS, T_CPU, T_GATHER, T_ON, T_REG, TASK_CELLS, Layout
 from shootdown._machine.sets import LEAF, WALK, mm_set, put
-from shootdown._machine.variables import load, make_stale, store
+from shootdown._machine.variables import drained, load, make_stale, store
 
 
 @inlined
@@ -56,6 +56,21 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
     elif op == o.SET_PUD:
         if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), a + 1):
             return int64(o.BLOCKED_BUFFER), nxt
+    elif op == o.STORE_PUD:
+        value = int64(S[regs + a]) if b else a
+        if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), value):
+            return int64(o.BLOCKED_BUFFER), nxt
+        if value == 0 and L.memory == o.SC:
+            make_stale(S, L, mm)
+    elif op == o.XCHG_PUD:
+        if not drained(S, L, cpu):
+            return int64(o.BLOCKED_BUFFER), nxt
+        at = L.o_pud + mm * L.slots + int64(S[regs + o.SLOT])
+        old = int64(S[at])
+        S[at] = int64(S[regs + a]) if c else a
+        if int64(S[at]) == 0:
+            make_stale(S, L, mm)
+        S[regs + b] = old
     elif op == o.JUMP_EXCLUSIVE:
         if int64(S[L.o_share + (int64(S[regs + o.CLASS]) - 1) * L.slots + int64(S[regs + o.SLOT])]) < 2:
             nxt = a

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.twins.machine import flushes
 from tests.twins.machine.steps import next_step, take_step
-from tests.twins.machine.steps.entries import cacheable
+from tests.twins.machine.steps.entries import cacheable, huge, mapped_huge
 from tests.twins.machine.steps.locks import sleeps
 from tests.twins.machine.steps.memory import write_memory
 from tests.twins.machine.steps.step import ENDED, FAILED, PARKED
@@ -84,7 +84,7 @@ def hold_all(w: World) -> None:
 def _read_link(w: World, cpu: int, mm: int, slot: int) -> None:
     """Let a walker read the link of a slot; one to a table that is freed, or another mm's, is dead."""
     c, kind = w.cpus[cpu], w.mms[mm].pud[slot]
-    if not w.rules.hardware_walks or kind is None or (mm, slot, kind) in c.links:
+    if not w.rules.hardware_walks or kind is None or huge(kind) or (mm, slot, kind) in c.links:
         return
     table = w.tables[(kind, slot)]
     if table.use == 2 or (table.use == 1 and table.owner != mm):
@@ -97,11 +97,13 @@ def _read(w: World, cpu: int, mm: int, atom: int) -> None:
     """Let a walker read an atom's entries, by the links that its CPU holds; what maps a free frame is dead."""
     c, slot = w.cpus[cpu], w.rules.atoms[atom][0]
     kinds = [kind for owner, at, kind in c.links if (owner, at) == (mm, slot)]
+    here = w.mms[mm].pud[slot]
     if not w.rules.hardware_walks:
-        here = w.mms[mm].pud[slot]
-        kinds = [] if here is None or c.lazy else [here]
-    for kind in kinds:
-        for frame, right in cacheable(w.entries[(kind, atom)]):
+        if c.lazy:
+            return
+        kinds = [] if here is None or huge(here) else [here]
+    for value in [*(w.entries[(kind, atom)] for kind in kinds), mapped_huge(w, here, atom)]:
+        for frame, right in cacheable(value):
             if w.frames[frame]:
                 c.translations |= {(mm, atom, frame, right)}
             else:

@@ -17,6 +17,7 @@ SLOT, CLASS, SCRATCH = 1, 2, 3
 #: Bits of a single page-table entry.
 PRESENT, WRITABLE, DIRTY = 1, 2, 4
 FRAMES = 3  # above them, a bit for each frame that an entry maps
+HUGE = 1 << 15  # above all frames: a link with it is the entry of a huge page
 GENERATIONS = 128  # what core keeps of a generation
 
 

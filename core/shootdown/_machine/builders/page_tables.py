@@ -33,6 +33,35 @@ class PageTablesSteps(Writer):
         """
         self._write(o.SET_PUD, table_class, cost=cost, text=text)
 
+    def store_pud(
+        self, value: int, from_register: bool = False, *, cost: str | None = None, text: str = ""
+    ) -> None:
+        """Write the link: a table's class plus one, or with `ops.ENTRY_HUGE` the entry of a huge page.
+
+        Args:
+            value: the value that is written.
+            from_register: `value` is a register that holds it.
+        """
+        self._write(o.STORE_PUD, value, int(from_register), cost=cost, text=text)
+
+    def xchg_pud(
+        self,
+        value: int,
+        register: int,
+        from_register: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
+    ) -> None:
+        """Write the link as STORE_PUD does and read its old value, fully ordered, as xchg() does.
+
+        Args:
+            value: the value that is written.
+            register: gets the old value.
+            from_register: `value` is a register that holds it.
+        """
+        self._write(o.XCHG_PUD, value, register, int(from_register), cost=cost, text=text)
+
     def jump_exclusive(self, label: Label, *, cost: str | None = None, text: str = "") -> None:
         """Jump to a label unless other processes map the table of register CLASS too.
 

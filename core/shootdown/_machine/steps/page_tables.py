@@ -22,6 +22,8 @@ from shootdown._machine.steps.cells import (
 from shootdown._machine.steps.row import Clock, Kind, Operand, Row, Shared, Whose
 
 _CLASS = Operand("table_class", Kind.CLASS)
+_FROM_REGISTER = Operand("from_register", Kind.TRUTH, "`value` is a register that holds it", default=0)
+_VALUE = Operand("value", Kind.READ_IF, "the value that is written", by="from_register")
 _READS_PUD = (Shared("pud", Whose.ON),)
 _WRITES_PUD = (Shared("pud", Whose.ON, writes=True),)
 _SHARES = (Shared("share", Whose.ONE, writes=True),)
@@ -55,6 +57,24 @@ PAGE_TABLES = (
         touches=_WRITES_PUD,
         words="write the PUD entry",
         clock=Clock.NOTED,
+    ),
+    Row(
+        name="STORE_PUD",
+        does="Write the link: a table's class plus one, or with `ops.ENTRY_HUGE` the entry of a huge page.",
+        operands=(_VALUE, _FROM_REGISTER),
+        reads=(SLOT, LEAF, WALK, STALE_LEAF, STALE_WALK, STORES),
+        writes=(PUD.perhaps(), STORES.perhaps(), STALE_LEAF.perhaps(), STALE_WALK.perhaps()),
+        touches=_WRITES_PUD + _WRITES_TLB,
+        words="write the entry",
+    ),
+    Row(
+        name="XCHG_PUD",
+        does="Write the link as STORE_PUD does and read its old value, fully ordered, as xchg() does.",
+        operands=(_VALUE, Operand("register", Kind.WRITTEN, "gets the old value"), _FROM_REGISTER),
+        reads=(SLOT, LEAF, WALK, STALE_LEAF, STALE_WALK, STORES, PUD),
+        writes=(PUD.perhaps(), STALE_LEAF.perhaps(), STALE_WALK.perhaps()),
+        touches=_WRITES_PUD + _WRITES_TLB,
+        words="exchange the entry",
     ),
     Row(
         name="JUMP_EXCLUSIVE",

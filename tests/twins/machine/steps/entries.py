@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tests.twins.machine.steps.memory import read_memory, store, stores_wait, value_of, write_memory
 from tests.twins.machine.steps.step import BUFFERED, Answer, Words, cpu_of, step
-from tests.twins.machine.world import CLASS, DIRTY, FRAMES, PRESENT, WRITABLE, Cpu, Where, World
+from tests.twins.machine.world import CLASS, DIRTY, FRAMES, HUGE, PRESENT, WRITABLE, Cpu, Where, World
 
 
 def frames_in(value: int) -> set[int]:
     """The frames that the value of an entry, or a register that notes frames, names."""
+    value &= HUGE - 1
     return {n for n in range(value.bit_length() - FRAMES) if value >> FRAMES + n & 1}
 
 
@@ -18,6 +19,17 @@ def cacheable(value: int) -> set[tuple[int, str]]:
         return set()
     rights = ["read", "write"] if value & WRITABLE and value & DIRTY else ["read"]
     return {(frame, right) for frame in frames_in(value) for right in rights}
+
+
+def huge(link: int) -> bool:
+    """Whether what is in a link in place of a table's class is the entry of a huge page."""
+    return link + 1 >= HUGE
+
+
+def mapped_huge(w: World, link: int | None, atom: int) -> int:
+    """The entry of a huge page in a link if an atom is as large as that; else one that maps nothing."""
+    _, lo, hi = w.rules.atoms[atom]
+    return link + 1 if link is not None and huge(link) and hi - lo == w.rules.spans["pmd"] else 0
 
 
 def _entry(w: World, task: int, s: Words) -> Where:
@@ -100,7 +112,10 @@ def occupants(w: World, task: int, s: Words) -> Answer:
     on = w.tasks[task].on
     assert on is not None
     kind = w.mms[on].pud[w.rules.atoms[s.atom][0]]
-    mapped = set() if kind is None else {frame for frame, _ in cacheable(w.entries[(kind, s.atom)])}
+    value = mapped_huge(w, kind, s.atom)
+    if kind is not None and not huge(kind):
+        value = w.entries[(kind, s.atom)]
+    mapped = {frame for frame, _ in cacheable(value)}
     held = {frame for c in w.cpus for mm, atom, frame, _ in c.translations if (mm, atom) == (on, s.atom)}
     _note(w, task, s.register, mapped | held)
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.twins.machine.steps.memory import read_memory, store
-from tests.twins.machine.steps.step import Answer, Words, cpu_of, mm_of, step
+from tests.twins.machine.steps.memory import read_memory, store, stores_wait, value_of, write_memory
+from tests.twins.machine.steps.step import BUFFERED, Answer, Words, cpu_of, mm_of, step
 from tests.twins.machine.world import CLASS, SCRATCH, SLOT, Table, Where, World
 
 
@@ -35,6 +35,23 @@ def clear_pud(w: World, task: int, s: Words) -> Answer:
 @step
 def set_pud(w: World, task: int, s: Words) -> Answer:
     return store(w, task, _link(w, task), s.table_class)
+
+
+@step
+def store_pud(w: World, task: int, s: Words) -> Answer:
+    value = value_of(w, task, s)
+    return store(w, task, _link(w, task), value - 1 if value else None)
+
+
+@step
+def xchg_pud(w: World, task: int, s: Words) -> Answer:
+    if stores_wait(w, task):
+        return BUFFERED
+    where, new = _link(w, task), value_of(w, task, s)
+    old = read_memory(w, None, where)
+    write_memory(w, where, new - 1 if new else None)
+    w.tasks[task].registers[s.register] = 0 if old is None else old + 1
+    return None
 
 
 @step
