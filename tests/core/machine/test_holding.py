@@ -331,3 +331,32 @@ def test_what_cpus_hold_is_what_the_slow_twin_says(happens: list[Act]) -> None:
                 assert links(machine, cpu, mm, slot) == cell | DEAD_ONE * (
                     ("links", cpu, mm, slot) in twin.dead
                 )
+
+
+HUGE_PAGE = o.ENTRY_HUGE | maps(1)
+
+
+def test_a_link_may_map_a_huge_page_in_place_of_a_table() -> None:
+    machine = machine_of_atoms()
+    machine.puds(0)[1] = HUGE_PAGE
+    machine.run(fill_all)
+    assert held(machine, 0, 0, 2) == 0b1010
+    assert links(machine, 0, 0, 1) == 0
+    assert machine.run(occupants, 0, 2) == 0b10
+
+
+def test_no_walker_reads_a_huge_page_that_is_not_present_or_of_a_small_atom() -> None:
+    machine = machine_of_atoms()
+    machine.puds(0)[0] = HUGE_PAGE
+    machine.puds(0)[1] = HUGE_PAGE & ~o.ENTRY_PRESENT
+    machine.run(fill_all)
+    assert [held(machine, 0, 0, atom) for atom in range(ATOMS)] == [0, 0, 0]
+
+
+def test_a_flush_of_any_of_its_pages_drops_a_huge_page() -> None:
+    machine = machine_of_atoms()
+    machine.puds(0)[1] = HUGE_PAGE
+    machine.run(fill_all)
+    machine.puds(0)[1] = 0
+    machine.run(drop_held, 0, 0, 1, 700, 701, 0, o.SCOPE_LEAF)
+    assert (held(machine, 0, 0, 2), held(machine, 1, 0, 2)) == (0, 0b1010)
