@@ -1,12 +1,11 @@
 """What each CPU may hold: translations of a program's atoms, and links to the tables that have their entries.
 
 An explored program's addresses are cut into atoms: the largest ranges that each of its calls, each page table's end and
-each huge page treats alike. A page table has one entry for each atom of its slot; an atom as large as a huge page may be
-mapped by the link of its slot in place of a table. What a CPU holds is a set: the
-translations that its TLB, and the links that its walk caches, may have read at any moment since they were flushed. A
-translation is marked dead when its frame is freed or when the right to use it has been taken away, a link when its
-table is freed or becomes another mm's; so is what is read of a frame or table that is free already. A dead one where
-the hardware can use it is the violation.
+each huge page treats alike. A page table has one entry for each atom of its slot. An atom as large as a huge page may
+be mapped by the link of its slot itself. What a CPU holds is a set: the translations that its TLB, and the links that
+its walk caches, may have read at any moment since they were flushed. A translation is marked dead when its frame is
+freed or when the right to use it has been taken away, a link when its table is freed or becomes another mm's; so is
+what is read of a frame or table that is free already. A dead one where the hardware can use it is the violation.
 """
 
 from __future__ import annotations

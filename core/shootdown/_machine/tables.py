@@ -57,7 +57,9 @@ def table_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, 
         if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), a + 1):
             return int64(o.BLOCKED_BUFFER), nxt
     elif op == o.STORE_PUD:
-        value = int64(S[regs + a]) if b else a
+        value = int64(S[regs + a]) if b else int64(a)
+        if c:
+            value = value | o.ENTRY_HUGE
         if not store(S, L, cpu, link_number(L, mm, int64(S[regs + o.SLOT])), value):
             return int64(o.BLOCKED_BUFFER), nxt
         if value == 0 and L.memory == o.SC:

@@ -222,14 +222,17 @@ class Anonymous:
         """
         asm = self.asm
         if huge:
-            with asm.function("zap_huge_pmd", "mm/huge_memory.c"):
+
+            def clear() -> None:
                 self.gathers.change_page_size(g, huge=True)
                 asm.work("zap_huge_ns", count, text="clear the entry")
                 self.gathers.cleared(count, huge=True)
                 if self.kernel.thp_zap_flushes:
-                    self._each(count, lambda: self._invalidate_pmd("pmdp_huge_get_and_clear_full"))
+                    self._each(count, self._clear_pmd)
                 end = at + (spread or count * self.table_pages)
                 asm.gather_add(g, at, end, cleared=o.CLEARED_PMDS, text="one huge entry")
+
+            self.calls.zap_huge_pmd(clear)
             return
         parts = zapped(
             pages,
@@ -359,20 +362,22 @@ class Anonymous:
             if self.kernel.widening_flushes or not widens:
                 asm.gather_add(OUTER, at, at + (spread or size), cleared=level, text="entries changed")
 
-    @function("__split_huge_pmd_locked", "mm/huge_memory.c")
     def split_thp(self) -> None:
         """Write __split_huge_pmd(): the huge entry is invalidated and flushed before base entries replace it."""
         asm = self.asm
-        with asm.because("THP split"):
+
+        def split() -> None:
             asm.work("zap_huge_ns", text="write the PTE table")
             self.gathers.cleared(1, huge=True, by="pmdp_invalidate")
             self._invalidate_pmd()
 
-    def _invalidate_pmd(self, name: str = "pmdp_invalidate") -> None:
-        """Write pmdp_invalidate(): flush_pmd_tlb_range() of the one huge entry."""
-        with self.asm.function(name, "mm/pgtable-generic.c"):
-            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=self.table_pages, text="flush_pmd_tlb_range")
-            self.lowering.flush_pmd_range(self.asm, SCRATCH)
+        self.calls.split_huge_pmd_locked(split)
+
+    def _invalidate_pmd(self) -> None:
+        self.calls.pmdp_invalidate(lambda: None, 0, self.table_pages)
+
+    def _clear_pmd(self) -> None:
+        self.calls.pmdp_huge_get_and_clear_full(lambda: None, 0, self.table_pages)
 
     def flush_range(self, lo: int, hi: int) -> None:
         """Write flush_tlb_range() of some base pages."""

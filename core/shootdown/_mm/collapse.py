@@ -2,9 +2,9 @@
 
 pmdp_collapse_flush() clears the PMD entry and flushes. Then the pages' references are looked at: with one that GUP-fast
 holds the table is put back. Otherwise each page is copied and let go of, and the table is deposited; it is freed,
-without a grace period, when the huge page is dropped, which may be at any time later. Where a new table is deposited
-the withdrawn one is freed after a grace period. The huge page itself is left
-out: later calls find nothing mapped there.
+without a grace period, when the huge page is dropped. Where a new table is deposited the withdrawn one is freed after a
+grace period. In thp memory the huge page is mapped then, for all calls that follow. In other memory it is left out:
+later calls find nothing mapped there, and the huge page may be dropped at any time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._mm.call_parts import SCRATCH
+from shootdown._mm.huge_faults import HugeFault
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import INVARIANTS, QUEUE
 
@@ -34,12 +35,14 @@ class Collapse:
         self.lowering = calls.lowering
 
     @function("collapse_huge_page", "mm/khugepaged.c")
-    def collapse(self, atoms: Sequence[int], vmas: Sequence[int]) -> None:
+    def collapse(self, atoms: Sequence[int], vmas: Sequence[int], huge: HugeFault | None = None) -> None:
         """Write the collapse of one table by a task that works on its mm.
 
         Args:
             atoms: all that the table maps.
             vmas: the variables that are zero once a VMA of these is gone.
+            huge: the entry of the huge page, and the class of the table that is deposited with it if that is a new one;
+                None: what is collapsed is mapped by nothing.
         """
         calls, asm, model = self.calls, self.asm, self.calls.model
         slot, mmap = model.slot_of(atoms[0]), model.locks.mmap
@@ -53,22 +56,49 @@ class Collapse:
                 asm.jump_zero(o.SCRATCH, over)
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, over)
+            if huge is not None:
+                with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+                    asm.jump(over)
             calls.lock_rmap(write=True)
             self.pmdp_collapse_flush(slot)
             if model.kernel.khugepaged_sync:
                 calls.gathers.sync("a page table was withdrawn")
             self._isolate(slot, atoms, given_up)
             with asm.if_nonzero(QUEUE):
-                asm.set_pud(calls.mm, text="pmd_populate: the table goes back")
+                if huge is None:
+                    asm.set_pud(calls.mm, text="pmd_populate: the table goes back")
+                else:
+                    asm.store_pud(o.CLASS, from_register=True, text="pmd_populate: the table goes back")
                 calls.unlock_rmap(write=True)
                 asm.jump(over)
             calls.unlock_rmap(write=True)
             self._copy(slot, atoms)
+            if huge is not None:
+                self._map_huge(slot, huge)
             asm.unlock(mmap, index=1, write=True, text="mmap_lock")
             calls.reached("returned")
             asm.user_mode(True, text="returns to user mode")
-            self._drop_later(slot)
+            if huge is None:
+                asm.set(o.CLASS, calls.mm + 1)
+            if huge is None or model.kernel.khugepaged_deposits_new_table:
+                self._drop_later(slot)
             self._end(over)
+
+    def _map_huge(self, slot: int, huge: HugeFault) -> None:
+        """Write what maps the huge page: register CLASS has the table that was withdrawn."""
+        calls, asm = self.calls, self.asm
+        deposited, atom = calls.deposited[calls.mm, slot], calls.huge_slots[slot].atom
+        calls.lock_pmd(slot)
+        if calls.model.kernel.khugepaged_deposits_new_table:
+            asm.v_store(deposited, huge.table + 1, text="pgtable_trans_huge_deposit: a new table")
+        else:
+            asm.v_store(deposited, o.CLASS, from_register=True, text="pgtable_trans_huge_deposit")
+        if atom in calls.pins:
+            asm.v_xchg(calls.pins[atom].replaced, 0, QUEUE)
+        asm.fence(text="smp_wmb: the copy is seen before its entry")
+        asm.set(o.SLOT, slot)
+        asm.store_pud(huge.value, text="set_pmd_at: the huge page")
+        calls.unlock_pmd(slot)
 
     def _end(self, over: Label) -> None:
         asm, end = self.asm, self.calls.model.label()
@@ -96,12 +126,13 @@ class Collapse:
         with asm.function("__collapse_huge_page_isolate", "mm/khugepaged.c"):
             asm.lock(lock, write=True, sleeps=False, text="page-table lock")
             for atom in atoms:
-                asm.v_load(
-                    o.SCRATCH, self.calls.pins[atom].references, text="are there references of others?"
-                )
-                with asm.if_nonzero(o.SCRATCH):
-                    asm.set(QUEUE, 1)
-                    asm.jump(given_up)
+                for one in self.calls.with_whole(atom):
+                    asm.v_load(
+                        o.SCRATCH, self.calls.pins[one].references, text="are there references of others?"
+                    )
+                    with asm.if_nonzero(o.SCRATCH):
+                        asm.set(QUEUE, 1)
+                        asm.jump(given_up)
             asm.place(given_up)
             asm.unlock(lock, write=True, text="page-table lock")
 
@@ -126,7 +157,6 @@ class Collapse:
         """Write what may happen later: the withdrawn table is freed, by RCU or with the huge page that it lies with."""
         asm, model = self.asm, self.calls.model
         asm.set(o.SLOT, slot)
-        asm.set(o.CLASS, self.calls.mm + 1)
         if model.kernel.khugepaged_deposits_new_table:
             with asm.function("pte_free_defer", "mm/pgtable-generic.c"):
                 model.free_table()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
+from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.checks import MOST_ENTRIES
 from shootdown._machine.layout import MOST_PAGES, refuse_large
@@ -76,6 +77,7 @@ class Declarations:
         self._atoms: list[tuple[int, int, str]] = []
         self._frames: list[tuple[int, str]] = []
         self._maps: list[tuple[int, int, int]] = []
+        self._maps_huge: list[tuple[int, int, int]] = []
         self._in_user_mode: set[int] = set()
         self._lazy: list[tuple[int, int]] = []
         self._variables: list[int] = []
@@ -186,6 +188,19 @@ class Declarations:
                 f"mm {mm} maps the table of slot {slot} already: populate() was called for it before"
             )
         self._populated.append((mm, slot, klass))
+
+    def maps_huge(self, mm: int, slot: int, value: int) -> None:
+        """Let a huge page map a slot of the mm when the run begins; `value` is the entry, with `ops.ENTRY_HUGE`."""
+        self._is_mm(mm)
+        whole("slot", slot, 0, self.slots - 1)
+        whole("the value of an entry of a huge page", value, o.ENTRY_HUGE, LARGEST)
+        self._maps_huge.append((mm, slot, value))
+
+    def begins_with(self, variable: int, value: int) -> None:
+        """Let a variable that was declared begin with another value."""
+        whole("variable", variable, 0, len(self._variables) - 1)
+        whole("the first value of a variable", value, 0, LARGEST)
+        self._variables[variable] = value
 
     def atom(self, lo: int, hi: int, name: str = "") -> int:
         """Declare an atom: pages that the whole program treats alike, and that one entry maps.

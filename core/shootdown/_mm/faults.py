@@ -7,27 +7,13 @@ anybody can fault (fb49c455323f). What an address mapped before the copy is gone
 
 from __future__ import annotations
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
+from shootdown._mm.huge_faults import HugeFault, HugeFaults, Rights
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import QUEUE, TAKEN
 
 _WRITES = o.ENTRY_WRITABLE | o.ENTRY_DIRTY
-
-
-@attrs.frozen
-class Rights:
-    """What a write fault on a page looks at.
-
-    Args:
-        writable: the variable that is zero while mprotect() has taken the right to write; None if none gives it back.
-        shared: the variable that says whether fork() has shared the page (no PageAnonExclusive); None if none does.
-    """
-
-    writable: int | None = None
-    shared: int | None = None
 
 
 class Faults:
@@ -51,6 +37,7 @@ class Faults:
         cached: bool = False,
         rights: Rights | None = None,
         new_table: int | None = None,
+        huge: HugeFault | None = None,
     ) -> None:
         """Write an access to an atom: its page is mapped unless one is there, or the VMA is gone.
 
@@ -61,9 +48,11 @@ class Faults:
             cached: the page is one of a file's page cache.
             rights: what a write to a page that is mapped and may only be read looks at; None: it stays undone.
             new_table: the class of the table that is allocated where there is none; None: the table stays.
+            huge: where a huge page may map the slot, what a fault does about that.
         """
         asm, calls, out = self.asm, self.calls, self.model.label()
-        changes = rights is not None and value & o.ENTRY_WRITABLE
+        changes = rights is not None and bool(value & o.ENTRY_WRITABLE)
+        slot = self.model.slot_of(atom)
         asm.user_mode(False, text="page fault")
         if changes:
             asm.set(TAKEN, 0)
@@ -72,16 +61,19 @@ class Faults:
                 if vma is not None:
                     asm.v_load(o.SCRATCH, vma, text="find_vma")
                     asm.jump_zero(o.SCRATCH, out)
-                if new_table is not None:
+                if huge is not None:
+                    HugeFaults(self).fault(slot, value, huge, rights if changes else None, out)
+                elif new_table is not None:
                     self.pte_alloc(atom, new_table)
                 frame = calls.files.frames.get(atom) if cached else None
-                with calls.files.folio_lock(frame), calls.table_of(atom):
-                    asm.entry_load(o.SCRATCH, atom, text="read the PTE")
-                    with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
-                        if changes and rights is not None:
-                            self._write_present(atom, value, frame, cached, rights)
-                        present.otherwise()
-                        self._map(atom, value, frame, cached, rights if changes else None)
+                if huge is None or calls.huge_slots[slot].splits:
+                    with calls.files.folio_lock(frame), calls.table_of(atom):
+                        asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+                        with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
+                            if changes and rights is not None:
+                                self._write_present(atom, value, frame, cached, rights)
+                            present.otherwise()
+                            self._map(atom, value, frame, cached, rights if changes else None)
                 asm.place(out)
             if changes and not cached:
                 calls.right_ends(atom)
@@ -102,6 +94,8 @@ class Faults:
             calls.files.change_mapcount(frame, 1, calls.mm)
         if rights is not None and rights.shared is not None:
             asm.v_store(rights.shared, 0, text="SetPageAnonExclusive")
+        if not cached:
+            self.belongs_to_one(atom)
         asm.entry_store(atom, value, text="set_pte_at")
         if frame is not None and value & o.ENTRY_DIRTY:
             calls.files.mark_dirty(frame, calls.mm)
@@ -142,7 +136,7 @@ class Faults:
         asm = self.asm
         with asm.function("wp_page_reuse", "mm/memory.c"):
             self.calls.gives(atom)
-            self._belongs_to_one(atom)
+            self.belongs_to_one(atom)
             asm.clear_bits(o.SCRATCH, _WRITES)
             asm.add(o.SCRATCH, _WRITES)
             asm.entry_store(atom, o.SCRATCH, from_register=True, text="ptep_set_access_flags")
@@ -157,16 +151,17 @@ class Faults:
             changed = self.model.label()
             asm.get_frames(o.SCRATCH, free, text="folio_get: the page stays while it is copied")
             calls.unlock_table(atom)
-            asm.right_is_gone(
-                o.SCRATCH, atom, writes=True, text="the page is copied: what is written to it now is lost"
-            )
+            for one in calls.with_whole(atom):
+                asm.right_is_gone(
+                    o.SCRATCH, one, writes=True, text="the page is copied: what is written to it now is lost"
+                )
             self._lock_again(atom)
             asm.entry_load(QUEUE, atom, text="pte_same: read the PTE again")
             with asm.if_same(QUEUE, o.SCRATCH) as same:
                 same.otherwise()
                 asm.jump(changed)
             calls.note(atom)
-            self._belongs_to_one(atom)
+            self.belongs_to_one(atom)
             self._replace(atom, value)
             asm.v_store(shared, 0, text="the copy is nobody else's")
             asm.put_frames(o.SCRATCH, text="folio_remove_rmap_pte: the entry's reference")
@@ -177,7 +172,7 @@ class Faults:
 
         self.model.calls.wp_page_copy(replace)
 
-    def _belongs_to_one(self, atom: int) -> None:
+    def belongs_to_one(self, atom: int) -> None:
         """Note, before GUP-fast can find the page by an entry that may be written, that fork() does not share it."""
         pins = self.calls.pins.get(atom)
         if pins is not None:

@@ -105,6 +105,8 @@ class FirstState(Declarations):
         for mm, slot, klass in self._populated:
             state[layout.o_pud + mm * layout.slots + slot] = klass + 1
             state[layout.o_share + klass * layout.slots + slot] += 1
+        for mm, slot, value in self._maps_huge:
+            state[layout.o_pud + mm * layout.slots + slot] = value
         for atom, (lo, hi, _) in enumerate(self._atoms):
             at = layout.o_atom + atom * ATOM_CELLS
             state[at : at + ATOM_CELLS] = lo // self.slot_pages, lo, hi

@@ -8,13 +8,15 @@ after that. A page that GUP-fast has pinned is not shared but copied at once; GU
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import attrs
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
+from shootdown._machine.label import Label
 from shootdown._mm.ordinary import Ordinary
-from shootdown._mm.ordinary_parts import INVARIANTS, QUEUE
+from shootdown._mm.ordinary_parts import INVARIANTS, QUEUE, Pins
 
 _GUP_FAST = INVARIANTS.index("gup-fast")
 
@@ -76,13 +78,95 @@ class Forking:
     @function("copy_pte_range", "mm/memory.c")
     def copy_pte_range(self, child: int, pages: Sequence[Shared]) -> None:
         """Write copy_pte_range(): all that is private."""
-        asm, sequence = self.asm, self.sequences.get(self.calls.mm)
+        asm, calls = self.asm, self.calls
+        sequence = self.sequences.get(calls.mm)
         if sequence is not None:
             asm.v_add(sequence, 1, o.SCRATCH, text="write_protect_seq: a copy begins")
-        for page in pages:
-            self.copy_present_pte(child, page)
+        for slot, some in groupby(pages, lambda page: self.model.slot_of(page.atom)):
+            part, copied = list(some), self.model.label()
+            if slot in calls.huge_slots:
+                self._copy_slot(child, slot, copied)
+            for page in part:
+                self.copy_present_pte(child, page)
+            asm.place(copied)
         if sequence is not None:
             asm.v_add(sequence, 1, o.SCRATCH, text="write_protect_seq: the copy has ended")
+
+    def _copy_slot(self, child: int, slot: int, copied: Label) -> None:
+        """Write what copy_pmd_range() does where a huge page may be: go on at `copied` if one was copied."""
+        asm, calls = self.asm, self.calls
+        calls.load_pmd(slot)
+        asm.jump_zero(o.CLASS, copied)
+        with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+            self.copy_huge_pmd(child, slot, copied)
+        asm.on_mm(child, text="the child")
+        calls.load_pmd(slot)
+        with asm.if_nonzero(o.CLASS) as there:
+            there.otherwise()
+            asm.set_pud(child, text="pte_alloc: a table of the child's")
+        asm.on_mm(calls.mm, text="back to the parent")
+
+    @function("copy_huge_pmd", "mm/huge_memory.c")
+    def copy_huge_pmd(self, child: int, slot: int, copied: Label) -> None:
+        """Write copy_huge_pmd(): both may only read the huge page; one that is pinned is split in place of that.
+
+        Args:
+            child: the child's mm.
+            slot: the slot.
+            copied: where to go on once it was copied.
+        """
+        asm, calls, here = self.asm, self.calls, self.calls.huge_slots[slot]
+        pinned, over = self.model.label(), self.model.label()
+        whole = calls.pins.get(here.atom)
+        mine, theirs = (calls.shared_pages[mm, here.atom] for mm in (calls.mm, child))
+        calls.lock_pmd(slot, child)
+        calls.lock_pmd(slot)
+        calls.load_pmd(slot)
+        asm.jump_no_bits(o.CLASS, o.ENTRY_HUGE, over)
+        asm.copy(o.SCRATCH, o.CLASS)
+        if whole is not None:
+            asm.v_load(QUEUE, whole.references, text="folio_try_dup_anon_rmap_pmd: page_maybe_dma_pinned")
+            with asm.if_nonzero(QUEUE):
+                asm.jump(pinned)
+        calls.note_all(here)
+        asm.get_frames(o.SCRATCH, over, text="folio_get")
+        asm.v_store(mine, 1, text="ClearPageAnonExclusive")
+        asm.v_store(theirs, 1)
+        asm.v_store(calls.deposited[child, slot], child + 1, text="pgtable_trans_huge_deposit: the child's")
+        with asm.if_bits(o.SCRATCH, o.ENTRY_WRITABLE):
+            asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
+            with asm.function("pmdp_set_wrprotect"):
+                asm.xchg_pud(o.SCRATCH, QUEUE, from_register=True, text="may only be read")
+            calls.reached("a copy was alive")
+            calls.gathers.cleared(1, huge=True)
+        asm.on_mm(child, text="the child")
+        asm.store_pud(o.SCRATCH, from_register=True, text="set_pmd_at the child's")
+        asm.on_mm(calls.mm, text="back to the parent")
+        if whole is not None:
+            self._shares_pinned(whole)
+        self._unlock_both(slot, child)
+        asm.set(QUEUE, 0)
+        asm.jump(copied)
+        asm.place(pinned)
+        self._unlock_both(slot, child)
+        asm.set(QUEUE, 0)
+        calls.split(slot)
+        done = self.model.label()
+        asm.jump(done)
+        asm.place(over)
+        self._unlock_both(slot, child)
+        asm.place(done)
+
+    def _unlock_both(self, slot: int, child: int) -> None:
+        self.calls.unlock_pmd(slot)
+        self.calls.unlock_pmd(slot, child)
+
+    def _shares_pinned(self, pins: Pins) -> None:
+        """Write that a page is shared, which is not to be pinned; register QUEUE is overwritten."""
+        asm = self.asm
+        asm.v_xchg(pins.replaced, 1, QUEUE, text="the page is shared with the child")
+        asm.v_load(QUEUE, pins.pinned)
+        self.model.fail_if(QUEUE, 1, _GUP_FAST, "a page that GUP-fast returned was shared by fork()")
 
     @function("copy_present_pte", "mm/memory.c")
     def copy_present_pte(self, child: int, page: Shared) -> None:
@@ -97,8 +181,13 @@ class Forking:
                 shared, over = self.model.label(), self.model.label()
                 pins = calls.pins.get(atom)
                 if pins is not None and page.copy is not None:
-                    asm.v_load(QUEUE, pins.references, text="page_maybe_dma_pinned")
-                    asm.jump_zero(QUEUE, shared)
+                    copies = self.model.label()
+                    for one in calls.with_whole(atom):
+                        asm.v_load(QUEUE, calls.pins[one].references, text="page_maybe_dma_pinned")
+                        with asm.if_nonzero(QUEUE):
+                            asm.jump(copies)
+                    asm.jump(shared)
+                    asm.place(copies)
                     self._store(child, atom, page.copy)
                     asm.jump(over)
                     asm.place(shared)
@@ -114,12 +203,8 @@ class Forking:
                     lo, hi = self.model.pages_of(atom)
                     calls.gathers.cleared(hi - lo, huge=False, first=lo, by="ptep_set_wrprotect")
                 self._store_register(child, atom)
-                if pins is not None:
-                    asm.v_xchg(pins.replaced, 1, QUEUE, text="the page is shared with the child")
-                    asm.v_load(QUEUE, pins.pinned)
-                    self.model.fail_if(
-                        QUEUE, 1, _GUP_FAST, "a page that GUP-fast returned was shared by fork()"
-                    )
+                for one in calls.with_whole(atom) if pins is not None else ():
+                    self._shares_pinned(calls.pins[one])
                 asm.place(over)
                 asm.set(QUEUE, 0)
         asm.unlock(lock, write=True, text="page-table lock of the child")

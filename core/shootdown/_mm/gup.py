@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._mm.ordinary import Ordinary
-from shootdown._mm.ordinary_parts import INVARIANTS, TAKEN
+from shootdown._mm.ordinary_parts import INVARIANTS, TAKEN, Pins
 
 _GUP_FAST = INVARIANTS.index("gup-fast")
 
@@ -33,6 +33,7 @@ class Gup:
         """
         asm, calls, model = self.asm, self.calls, self.calls.model
         out, drop, free = model.label(), model.label(), model.label()
+        drop_huge, free_huge = model.label(), model.label()
         pins = calls.pins.get(atom)
 
         def in_table() -> None:
@@ -53,6 +54,33 @@ class Gup:
                 asm.jump(drop)
             calls.reached("pinned")
 
+        def in_huge() -> None:
+            asm.jump_no_bits(o.CLASS, o.ENTRY_PRESENT, out)
+            if writes:
+                asm.jump_no_bits(o.CLASS, o.ENTRY_WRITABLE, out)
+            whole = calls.pins.get(calls.whole_of[atom])
+            asm.copy(o.SCRATCH, o.CLASS)
+            if whole is not None:
+                asm.v_add(whole.references, 1, o.INDEX, text="one more reference")
+            asm.get_frames(o.SCRATCH, free_huge, text="try_grab_folio_fast")
+            asm.load_pud(o.INDEX, text="read the PMD entry again")
+            with self._unless_same(o.INDEX, o.CLASS):
+                asm.jump(drop_huge)
+            if sequence is not None:
+                asm.v_load(o.INDEX, sequence, text="read_seqcount_retry: has fork() begun to copy?")
+                with self._unless_same(o.INDEX, TAKEN):
+                    asm.jump(drop_huge)
+            calls.reached("pinned")
+            if whole is not None:
+                self._returned(whole)
+            asm.jump(out)
+            asm.place(drop_huge)
+            asm.put_frames(o.SCRATCH, text="the entry changed meanwhile: gup_put_folio")
+            asm.place(free_huge)
+            if whole is not None:
+                asm.v_add(whole.references, -1, o.INDEX, text="one reference less")
+            asm.jump(out)
+
         def walk() -> None:
             if sequence is not None:
                 asm.v_load(TAKEN, sequence, text="write_protect_seq: does fork() copy now?")
@@ -60,15 +88,16 @@ class Gup:
                     asm.jump(out)
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, out)
+            if atom in calls.whole_of:
+                with asm.if_bits(o.CLASS, o.ENTRY_HUGE), asm.function("gup_fast_pmd_leaf", "mm/gup.c"):
+                    in_huge()
             model.calls.gup_fast_pte_range(in_table)
             if sequence is not None:
                 asm.v_load(o.INDEX, sequence, text="read_seqcount_retry: has fork() begun to copy?")
                 with self._unless_same(o.INDEX, TAKEN):
                     asm.jump(drop)
             if pins is not None:
-                asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
-                asm.v_load(o.INDEX, pins.replaced)
-                model.fail_if(o.INDEX, 1, _GUP_FAST, "the page that is returned was replaced")
+                self._returned(pins)
             asm.jump(out)
             asm.place(drop)
             asm.put_frames(o.SCRATCH, text="an entry changed meanwhile: gup_put_folio")
@@ -80,6 +109,12 @@ class Gup:
         calls.enter_kernel("a system call that pins user pages")
         model.calls.gup_fast(walk, model.slot_of(atom))
         asm.user_mode(True, text="returns to user mode")
+
+    def _returned(self, pins: Pins) -> None:
+        """Write that a page is returned, which nobody may have replaced."""
+        self.asm.v_xchg(pins.pinned, 1, o.INDEX, text="the page is returned")
+        self.asm.v_load(o.INDEX, pins.replaced)
+        self.calls.model.fail_if(o.INDEX, 1, _GUP_FAST, "the page that is returned was replaced")
 
     def _read_in_table(self, register: int, atom: int) -> None:
         """Write a read of an entry in a table that may have been freed meanwhile."""

@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.freed_tables import FreedTables
-from shootdown._mm.model import Model
+from shootdown._mm.huge_pages import HugePages
 from shootdown._mm.ordinary_parts import QUEUE, TAKEN
-from shootdown._mm.zapping import Zapping
 
 
-@attrs.frozen
-class Pins:
-    """The variables of an address whose page GUP-fast may pin while khugepaged replaces it.
-
-    Args:
-        references: those of GUP-fast to the page, which khugepaged looks at.
-        pinned: GUP-fast has returned the page.
-        replaced: khugepaged has replaced it by a copy.
-    """
-
-    references: int
-    pinned: int
-    replaced: int
-
-
-class Ordinary(Zapping, FreedTables):
+class Ordinary(HugePages, FreedTables):
     """Write calls on atoms.
 
     Args:
@@ -38,32 +20,6 @@ class Ordinary(Zapping, FreedTables):
         pte_clear: `xchg` or `store`, as the architecture clears an entry.
         places: those that the programs mark as reached, of `PLACES`.
     """
-
-    def __init__(self, model: Model, pte_clear: str, places: Sequence[str] = ()) -> None:
-        super().__init__(model, pte_clear, places)
-        #: By mm and address, what khugepaged or fork() and GUP-fast tell one another.
-        self._pins: dict[tuple[int, int], Pins] = {}
-
-    def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
-        """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
-        for mm in range(mms):
-            self._rmap_locks[mm] = self.model.lock()
-            for atom in atoms:
-                self.has_pins(mm, atom)
-
-    def has_pins(self, mm: int, atom: int) -> None:
-        """Declare what GUP-fast tells those who replace or share the page of an address."""
-        if (mm, atom) not in self._pins:
-            self._pins[mm, atom] = Pins(
-                self.model.variable(0, "references of GUP-fast"),
-                self.model.variable(0, "GUP-fast has returned the page"),
-                self.model.variable(0, "the page was replaced"),
-            )
-
-    @property
-    def pins(self) -> dict[int, Pins]:
-        """By address, what khugepaged and GUP-fast tell one another of the mm that calls are written for."""
-        return {atom: found for (mm, atom), found in self._pins.items() if mm == self.mm}
 
     def enter_kernel(self, text: str) -> None:
         """Write the way out of user mode: nothing is queued, and no right taken away yet."""
@@ -102,7 +58,7 @@ class Ordinary(Zapping, FreedTables):
             self.asm.function("zap_page_range_single", "mm/memory.c"),
         ):
             self._begin_gather()
-            self.zap_pte_range(atoms)
+            self.zap(atoms)
             self.finish(nested=nested)
         self.returns(atoms)
 
@@ -111,12 +67,17 @@ class Ordinary(Zapping, FreedTables):
         asm = self.asm
         flushes_locked = flushes_locked and self.model.kernel.mremap_flushes_locked
         with self.syscall("mremap", "mm/mremap.c", write=True), asm.because("mremap"):
-            self.model.calls.move_ptes(lambda: self._move_entry(old, new, flushes_locked))
+            slots = self.model.slot_of(old), self.model.slot_of(new)
+            if slots[0] in self.huge_slots:
+                self.move_huge(*slots, flushes_locked=flushes_locked)
+            else:
+                self.model.calls.move_ptes(lambda: self._move_entry(old, new, flushes_locked))
             if not flushes_locked:
-                self.model.calls.move_page_tables(lambda: self._flush([old]))
+                moved = [self.whole_of.get(old, old)]
+                self.model.calls.move_page_tables(lambda: self._flush(moved))
             with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
                 self._begin_gather()
-                self.zap_pte_range([old])
+                self.zap([old])
                 self.finish()
         self.returns([old])
 
@@ -187,11 +148,16 @@ class Ordinary(Zapping, FreedTables):
         with self.syscall("mprotect", "mm/mprotect.c", write=True), asm.because("mprotect"):
             for vma in vmas:
                 asm.v_store(vma, int(widens), text="the VMA's rights")
+            self.split_first(atoms)
             if kernel.mprotect_gather:
                 self._begin_gather()
                 self.gathers.change_page_size(OUTER, huge=False)
-            for atom in atoms:
-                self.change_pte_range(atom, gathers=kernel.mprotect_gather, widens=widens)
+            self.change_pmd_range(
+                atoms,
+                lambda atom: self.change_pte_range(atom, gathers=kernel.mprotect_gather, widens=widens),
+                gathers=kernel.mprotect_gather,
+                widens=widens,
+            )
             if kernel.mprotect_gather:
                 self.gathers.end_vma(OUTER)
                 self.gathers.finish(OUTER)
@@ -229,15 +195,24 @@ class Ordinary(Zapping, FreedTables):
                 elif not gathers:
                     asm.set(QUEUE, 1)  # nothing is flushed if nothing changed
 
-    def mmap(self, atoms: Sequence[int], vmas: Sequence[int], writable: Sequence[int] = ()) -> None:
+    def mmap(
+        self,
+        atoms: Sequence[int],
+        vmas: Sequence[int],
+        writable: Sequence[int] = (),
+        *,
+        tables: Mapping[int, Sequence[int]] | None = None,
+        klass: int = 0,
+    ) -> None:
         """Write mmap() at a fixed address: what is mapped there goes, and nothing is mapped by entries yet.
 
         Args:
             atoms: the addresses.
             vmas: the variables that say whether its VMAs are there.
             writable: those that say whether they may be written.
+            tables, klass: the page tables that go with what was mapped, as for `munmap`.
         """
-        asm, fresh = self.asm, self.model.label()
+        asm, fresh, slots = self.asm, self.model.label(), tables or {}
         with self.syscall("mmap", "mm/mmap.c", write=True), asm.because("mmap"):
             for vma in vmas:
                 asm.v_load(o.SCRATCH, vma, text="is another mapping in its place?")
@@ -246,13 +221,16 @@ class Ordinary(Zapping, FreedTables):
             asm.jump_zero(QUEUE, fresh)
             asm.set(QUEUE, 0)
             self._begin_gather()
-            self.zap_pte_range(atoms)
+            self.zap(atoms)
             self.gathers.end_vma(OUTER)
+            if slots:
+                self.model.calls.free_pgtables(lambda: self._unlink_tables(slots))
             self.finish()
             asm.place(fresh)
             for vma in (*vmas, *writable):
                 asm.v_store(vma, 1, text="the VMA is there")
         self.returns(atoms)
+        self._free_unlinked(slots, klass)
 
     def munmap(
         self,
@@ -275,8 +253,9 @@ class Ordinary(Zapping, FreedTables):
         with self.syscall("munmap", "mm/mmap.c", write=True), self.asm.because("munmap"):
             for vma in vmas:
                 self.asm.v_store(vma, 0, text="the VMA goes")
+            self.split_first(atoms)
             self._begin_gather()
-            self.zap_pte_range(atoms)
+            self.zap(atoms)
             self.gathers.end_vma(OUTER)
             self.model.calls.free_pgtables(lambda: self._unlink_tables(slots))
             self.finish()
@@ -300,7 +279,7 @@ class Ordinary(Zapping, FreedTables):
 
         self.model.calls.exit(
             (),
-            others=lambda: self.zap_pte_range(atoms),
+            others=lambda: self.zap(atoms),
             tables=lambda: self._unlink_tables(slots),
             freed=freed,
         )

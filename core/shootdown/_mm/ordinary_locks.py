@@ -65,11 +65,23 @@ class OrdinaryLocks(OrdinaryParts):
         asm, slot = self.asm, self.model.slot_of(atom)
         asm.set(o.SLOT, slot)
         asm.load_pud(o.CLASS, text="read the PMD entry")
+        no_table = self.model.label()
+        if slot in self.huge_slots:
+            with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+                asm.jump(no_table)
         with asm.if_nonzero(o.CLASS):
             asm.lock(self.table_lock(slot), write=True, sleeps=False, text="page-table lock")
             yield
             self.unlock_table(atom)
+        asm.place(no_table)
 
     def unlock_table(self, atom: int) -> None:
         """Write the release of the page-table lock of an atom's table."""
         self.asm.unlock(self.table_lock(self.model.slot_of(atom)), write=True, text="page-table lock")
+
+    def has_collapse(self, mms: int, atoms: Sequence[int]) -> None:
+        """Declare what khugepaged and GUP-fast tell one another about some addresses of so many mms."""
+        for mm in range(mms):
+            self._rmap_locks[mm] = self.model.lock()
+            for atom in atoms:
+                self.has_pins(mm, atom)

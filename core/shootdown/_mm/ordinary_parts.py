@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from shootdown._machine import ops as o
 from shootdown._mm.file_pages import FilePages
 from shootdown._mm.model import Model
@@ -24,6 +26,36 @@ PLACES = (
 )  # fmt: skip
 #: The invariants of every program, in the order in which its problem names them.
 INVARIANTS = ("walk-cache", "stale-tlb-entry", "gup-fast")
+
+
+@attrs.frozen
+class Pins:
+    """The variables of an address whose page GUP-fast may pin while khugepaged replaces it.
+
+    Args:
+        references: those of GUP-fast to the page, which khugepaged looks at.
+        pinned: GUP-fast has returned the page.
+        replaced: khugepaged has replaced it by a copy.
+    """
+
+    references: int
+    pinned: int
+    replaced: int
+
+
+@attrs.frozen
+class HugeSlot:
+    """A slot that a huge page may map.
+
+    Args:
+        atom: the huge page.
+        parts: its parts, all of them.
+        splits: some call may split it.
+    """
+
+    atom: int
+    parts: tuple[int, ...]
+    splits: bool
 
 
 class OrdinaryParts:
@@ -48,8 +80,32 @@ class OrdinaryParts:
         self.mm = 0
         #: The number of the thread that calls are written for.
         self.task = 0
+        #: By mm and address, what khugepaged or fork() and GUP-fast tell one another.
+        self._pins: dict[tuple[int, int], Pins] = {}
+        #: By slot, those that a huge page may map; by part of a huge page, the atom of the whole one.
+        self.huge_slots: dict[int, HugeSlot] = {}
+        self.whole_of: dict[int, int] = {}
+        #: By mm and slot: the lock of its entry, and the variable of the table that is deposited with a huge one.
+        self._pmd_locks: dict[tuple[int, int], int] = {}
+        self.deposited: dict[tuple[int, int], int] = {}
+        #: By mm and atom, the variable that says whether fork() has shared the page (no PageAnonExclusive).
+        self.shared_pages: dict[tuple[int, int], int] = {}
 
     def reached(self, place: str) -> None:
         """Mark a place as reached, if the programs mark it."""
         if place in self.places:
             self.asm.reached(self.places.index(place))
+
+    def has_pins(self, mm: int, atom: int) -> None:
+        """Declare what GUP-fast tells those who replace or share the page of an address."""
+        if (mm, atom) not in self._pins:
+            self._pins[mm, atom] = Pins(
+                self.model.variable(0, "references of GUP-fast"),
+                self.model.variable(0, "GUP-fast has returned the page"),
+                self.model.variable(0, "the page was replaced"),
+            )
+
+    @property
+    def pins(self) -> dict[int, Pins]:
+        """By address, what khugepaged and GUP-fast tell one another of the mm that calls are written for."""
+        return {atom: found for (mm, atom), found in self._pins.items() if mm == self.mm}

@@ -23,10 +23,15 @@ class TakenRights(OrdinaryParts):
 
     def note(self, atom: int) -> None:
         """Write that the call takes a right to what an address maps now; by the page-table lock."""
-        given = self._given.get((self.task, self.mm, atom))
-        if given is not None:
-            self.asm.v_store(given, 0, text="from here on the call takes it away")
-        self.asm.occupants(TAKEN, atom)
+        for one in self.with_whole(atom):
+            given = self._given.get((self.task, self.mm, one))
+            if given is not None:
+                self.asm.v_store(given, 0, text="from here on the call takes it away")
+            self.asm.occupants(TAKEN, one)
+
+    def with_whole(self, atom: int) -> tuple[int, ...]:
+        """Return an atom, and the huge page that it is a part of: a right to a part is held by both."""
+        return (atom, self.whole_of[atom]) if atom in self.whole_of else (atom,)
 
     def gives(self, atom: int) -> None:
         """Write that an address maps again what it mapped before, with a right that it had; by the page-table lock.
@@ -46,8 +51,9 @@ class TakenRights(OrdinaryParts):
 
     def right_ends(self, atom: int, *, writes: bool = False) -> None:
         """Write that what a call has noted of an address is gone, unless it was given again meanwhile."""
-        given = self._given.get((self.task, self.mm, atom))
-        if given is None:
-            self.asm.right_is_gone(TAKEN, atom, writes=writes)
-            return
-        self.asm.right_is_gone_unless(TAKEN, atom, given, writes=writes)
+        for one in self.with_whole(atom):
+            given = self._given.get((self.task, self.mm, one))
+            if given is None:
+                self.asm.right_is_gone(TAKEN, one, writes=writes)
+            else:
+                self.asm.right_is_gone_unless(TAKEN, one, given, writes=writes)

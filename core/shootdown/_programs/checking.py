@@ -131,6 +131,13 @@ def check_counted(program: Program) -> None:
         if own and one.verb in ("truncate", "punch", "mkclean"):
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
+    for child, parent in forks(program).items():
+        names = [name for name in used(program.processes[parent]) if program.memory[name].kind == "thp"]
+        if names:
+            raise ShootdownError(
+                f"{program.processes[child].at}: {parent} forks it and has thp memory ({names[0]}): what a write to a "
+                "shared huge page does is not counted yet"
+            )
 
 
 def reclaims(program: Program, one: Statement) -> bool:
@@ -264,12 +271,6 @@ def _check_forks(program: Program, forked: dict[str, str]) -> None:
         first = next(iter(program.processes.values()))
         raise ShootdownError(f"{first.at}: each process is forked by another, so none is there to begin")
     for child, parent in forked.items():
-        names = [name for name in used(program.processes[parent]) if program.memory[name].kind == "thp"]
-        if names:
-            raise ShootdownError(
-                f"{program.processes[child].at}: {parent} forks it and has thp memory ({names[0]}): what a write to a "
-                "shared huge page does is not counted yet"
-            )
         if parent in forked and _ordinary(program, program.processes[forked[parent]]):
             raise ShootdownError(
                 f"{program.processes[child].at}: {parent}, which was forked itself, forks it: pages of ordinary memory "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._explore.problem import Problem
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb
-from shootdown._programs.areas import misfit
+from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.checking import repeated_waits
 from shootdown._programs.explored_hugetlb import HugetlbSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
@@ -27,7 +27,7 @@ _SENTENCES = {
     "gup-fast": "GUP-fast may not read a page table that is free, nor return a page that it found in one that "
     "belongs to somebody else by then.",
 }
-_KINDS = ("anonymous", "file", "hugetlb")
+_KINDS = ("anonymous", "thp", "file", "hugetlb")
 
 
 def scenario_of(source: Source) -> Scenario:
@@ -78,7 +78,8 @@ def check(program: Program) -> None:
     for process, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
-        if one.verb == "madvise" and one.word != "DONTNEED":
+        of_thp = one.place is not None and program.memory[one.place.memory].kind == "thp"
+        if one.verb == "madvise" and one.word != "DONTNEED" and not (of_thp and one.word == "COLLAPSE"):
             raise _wrong(one, f"MADV_{one.word} is not explored yet")
         if one.verb == "reclaim" and one.word:
             raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
@@ -96,6 +97,8 @@ def _wrong(one: Statement, what: str) -> ShootdownError:
 
 def _refusal(program: Program, scene: Setup) -> str | None:
     """Return why a kernel or platform can't run a program, or None."""
+    if any(memory.kind == "thp" for memory in program.memory.values()) and scene.lowering.no_thp():
+        return scene.lowering.no_thp()
     reason = misfit(program, scene.kernel.page_size) or hugetlb.misfit(program, scene.lowering, any_size=True)
     for _, _, one in program.statements():
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
@@ -103,8 +106,10 @@ def _refusal(program: Program, scene: Setup) -> str | None:
             reason = reason or needs_madvise(scene)
         elif of_hugetlb and one.verb == "mremap":
             reason = reason or needs_mremap(scene)
-        elif one.verb == "khugepaged":
+        elif collapses(one):
             reason = reason or scene.lowering.no_thp()
+            if one.verb == "madvise" and not scene.kernel.madv_collapse:
+                reason = reason or f"{scene.kernel.release} has no MADV_COLLAPSE"
         elif one.verb == "gup" and not scene.kernel.gup_fast:
             reason = reason or (
                 f"{scene.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): nobody walks so"

@@ -10,12 +10,14 @@ from shootdown._mm.declarations import MOST_ATOMS, MOST_FRAMES
 from shootdown._mm.faults import Faults
 from shootdown._mm.freed_tables import MOST_TABLES
 from shootdown._mm.gup import Gup
+from shootdown._mm.huge_faults import HugeFault
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import PLACES
 from shootdown._mm.reclaim import Reclaim
 from shootdown._mm.writeback import Writeback
-from shootdown._programs.areas import Cut, cut, pages_of
+from shootdown._programs.areas import Cut, collapses, cut, pages_of
+from shootdown._programs.explored_huge import Huge
 from shootdown._programs.explored_rights import ExploredRights, writes
 from shootdown._programs.language import size_text
 from shootdown._programs.pages import Page, Statements
@@ -58,6 +60,7 @@ class OrdinarySpace:
         self.moved: set[tuple[int, str]] = set()
         self._frames = 0
         self._about = Statements(small, self.page_size)
+        self._huge = Huge(self._pages, self._about, self.slot_pages)
         anew = {one.place.memory for _, one in self._bodies("mmap") if one.place}
         self._anew = {name for name in anew if self.cuts[name].memory.alone}
         #: By an access, the class of the table that it allocates where munmap() has freed the one before.
@@ -67,6 +70,11 @@ class OrdinarySpace:
                 one for _, one in self._bodies("touch") if one.place and one.place.memory in self._anew
             )
         }
+        #: By thread and statement, the class of the table that is deposited with a huge page which it maps.
+        self._deposits = {
+            (number, id(one)): small.mms + len(self._new_tables) + place
+            for place, (number, one) in enumerate(self._huge.mapped_by())
+        }
         self._refuse()
 
     def _bodies(self, *verbs: str) -> Iterator[tuple[Actor, Statement]]:
@@ -75,6 +83,7 @@ class OrdinarySpace:
 
     def _refuse(self) -> None:
         """Refuse what calls can't be explored together yet."""
+        self._huge.refuse()
         forks = [one for _, one in self._bodies("fork")]
         for _, one in self._bodies("mremap", "khugepaged", "reclaim"):
             if forks:
@@ -118,25 +127,38 @@ class OrdinarySpace:
     @property
     def cut_text(self) -> tuple[str, ...]:
         """What was cut, in words."""
-        whole = sum(area.hi - area.lo for here in self.cuts.values() for area in here.areas)
-        here = len({(page.memory, page.area.number) for page in self._pages})
+        huge = {(page.memory, page.area.number) for page in self._huge.pages()}
+        whole = sum(
+            area.hi - area.lo
+            for name, here in self.cuts.items() for area in here.areas if (name, area.number) not in huge
+        )  # fmt: skip
+        here = len({(page.memory, page.area.number) for page in self._pages} - huge)
         found: tuple[str, ...] = (
             (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
         )
-        if any(one.verb == "khugepaged" for _, _, one in self.small.program.statements()):
+        found = (*self._huge.cut_text(), *found)
+        if any(
+            page.slot not in self._huge.slots for one in self._collapses() for page in self._pages_of(one)
+        ):
             found = (*found, "what is collapsed is mapped by nothing: a huge page itself is not explored")
         return found if self._hardware_walks else (*found, "page tables stay: hardware reads none")
+
+    def _collapses(self) -> Iterator[Statement]:
+        return (one for actor in self.small.actors for one in actor.body if collapses(one))
+
+    def _pages_of(self, one: Statement) -> list[Page]:
+        return [page for page in self._pages if self._about.is_about(one, page)]
 
     def model(self, cpus: int) -> Model:
         """Return the model with all that is mapped at first."""
         small, scene = self.small, self.scene
-        if len(self._pages) > MOST_ATOMS:
+        if len(self._pages) + len(self._huge.slots) > MOST_ATOMS:
             raise ShootdownError(
                 f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
             )
         model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
-            classes=small.mms + len(self._new_tables), slot_pages=self.slot_pages,
+            classes=small.mms + len(self._new_tables) + len(self._deposits), slot_pages=self.slot_pages,
         )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
@@ -156,9 +178,18 @@ class OrdinarySpace:
         self._first_entries: dict[Page, tuple[bool, ...]] = {}
         for mm in range(small.mms):
             for slot in range(self.slots):
-                model.populate(mm, slot, mm)
+                if slot not in self._huge.slots:
+                    model.populate(mm, slot, mm)
+        for slot, parts in self._huge.slots.items():
+            lo = slot * self.slot_pages
+            atom = model.atom(lo, lo + self.slot_pages, f"the huge page of {parts[0].memory}")
+            self._calls.has_huge_pages(
+                small.mms, slot, atom, [self._atoms[page] for page in parts], splits=self._huge.splits(slot)
+            )
+            if not parts[0].moved:
+                self._map_huge(slot, parts)
         for page in self._pages:
-            if not page.moved:
+            if not page.moved and page.slot not in self._huge.slots:
                 self._map(page)
         self._declare_files()
         self._declare_collapse()
@@ -167,6 +198,7 @@ class OrdinarySpace:
         for mm in range(small.mms):
             if self._anew or any(actor.mm == mm for actor, _ in self._bodies("exit")):
                 self._rights.declare_tables(mm, range(self.slots), bool(self._anew))
+            self._rights.declare_tables(mm, filter(self._huge.splits, self._huge.slots), True)
         return model
 
     @property
@@ -190,11 +222,7 @@ class OrdinarySpace:
     def _map(self, page: Page) -> None:
         """Map a page when the search begins, if a thread touches it before everything else."""
         memory = self.cuts[page.memory].memory
-        writes: dict[int, bool] = {}
-        for number, actor in enumerate(self.small.actors):
-            for one in actor.before:
-                if one.verb == "touch" and self._about.is_about(one, page) and page.owner in (-1, number):
-                    writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
+        writes = self._first_accesses([page])
         if memory.kind == "file":
             self._cached[page] = frame = self._frame(page, 1 + len(writes))
             self._first_entries[page] = tuple(writes.values())
@@ -203,6 +231,23 @@ class OrdinarySpace:
             return
         for mm, dirty in writes.items():
             self._model.maps(self._atoms[page], _entry(self._frame(page, 1), dirty), mm)
+
+    def _map_huge(self, slot: int, parts: list[Page]) -> None:
+        """Map a huge page when the search begins, as `_map`."""
+        for mm, dirty in self._first_accesses(parts).items():
+            value = o.ENTRY_HUGE | _entry(self._frame(parts[0], 1, huge=True), dirty)
+            self._calls.deposit_at_first(mm, slot, value)
+
+    def _first_accesses(self, pages: list[Page]) -> dict[int, bool]:
+        """Return the address spaces whose threads touch some pages before everything else, and whether they write."""
+        writes: dict[int, bool] = {}
+        for number, actor in enumerate(self.small.actors):
+            for one in actor.before:
+                if one.verb == "touch" and any(
+                    self._about.is_about(one, page) and page.owner in (-1, number) for page in pages
+                ):
+                    writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
+        return writes
 
     def _declare_files(self) -> None:
         """Say where pages of files can be mapped, and what writeback looks at, of memory that is written back."""
@@ -222,24 +267,21 @@ class OrdinarySpace:
             self._calls.files.has_writeback(frame, len(first), dirty=any(first))
 
     def _declare_collapse(self) -> None:
-        small = self.small
-        collapsed = [one for actor in small.actors for one in actor.body if one.verb == "khugepaged"]
-        if collapsed:
-            slots = {
-                page.slot for page in self._pages if any(self._about.is_about(one, page) for one in collapsed)
-            }
-            self._calls.has_collapse(
-                small.mms, [atom for page, atom in self._atoms.items() if page.slot in slots]
-            )
+        slots = {page.slot for one in self._collapses() for page in self._pages_of(one)}
+        if slots:
+            atoms = [atom for page, atom in self._atoms.items() if page.slot in slots]
+            wholes = [here.atom for slot, here in self._calls.huge_slots.items() if slot in slots]
+            self._calls.has_collapse(self.small.mms, [*atoms, *wholes])
 
-    def _frame(self, page: Page, references: int) -> int:
+    def _frame(self, page: Page, references: int, *, huge: bool = False) -> int:
         self._frames += 1
         if self._frames > MOST_FRAMES:
             at = self.cuts[page.memory].memory.at
             raise ShootdownError(
                 f"{at}: the program maps more than {MOST_FRAMES} pages even if each range is one: touch fewer of them"
             )
-        return self._model.frame(references, f"the page of {self._name(page)}")
+        name = f"the huge page of {page.memory}" if huge else f"the page of {self._name(page)}"
+        return self._model.frame(references, name)
 
     # --- statements
 
@@ -257,13 +299,17 @@ class OrdinarySpace:
         self._calls.mm, self._calls.task = actor.mm, number
         if one.verb == "mmap":
             self._calls.mmap(
-                atoms, self._rights.vmas(actor.mm, pages), self._rights.writable(actor.mm, pages)
+                atoms,
+                self._rights.vmas(actor.mm, pages),
+                self._rights.writable(actor.mm, pages),
+                tables=self._tables(actor, memory, [page for page in pages if page.slot in self._huge.slots]),
+                klass=actor.mm,
             )
         elif one.verb == "touch":
-            self._touch(one, actor, memory, pages)
+            self._touch(number, one, actor, memory, pages)
         elif one.verb == "munmap":
             self._munmap(one, actor, memory, pages)
-        elif one.verb == "madvise":
+        elif one.verb == "madvise" and one.word == "DONTNEED":
             self._calls.madvise(atoms)
         elif one.verb == "mprotect":
             self._calls.mprotect(
@@ -282,8 +328,8 @@ class OrdinarySpace:
             )
         elif one.verb == "reclaim":
             self._reclaim_page(one, memory, pages)
-        elif one.verb == "khugepaged":
-            self._collapse_table(one, actor, pages)
+        elif collapses(one):
+            self._collapse_table(number, one, actor, pages)
         elif one.verb == "mkclean":
             for page in pages:
                 self._writeback.write_back(
@@ -292,19 +338,25 @@ class OrdinarySpace:
         elif one.verb == "gup":
             self._gup.gup_fast(
                 atoms[0],
-                writes=self._rights.pinned_to_write(actor.mm) and memory.kind == "anonymous",
+                writes=self._rights.pinned_to_write(actor.mm) and memory.kind in ("anonymous", "thp"),
                 sequence=self._rights.sequence(actor.mm),
             )
         else:
             raise _not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
 
-    def _touch(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
+    def _touch(self, number: int, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         """Write accesses: each page that is not mapped is faulted in, a new one unless it is a file's."""
         written = {name.place.memory for _, name in self._bodies("mkclean") if name.place}
+        huge: dict[int, HugeFault] = {}
         for page in pages:
             self._refuse_unmapped(one, actor, page)
             cached = memory.kind == "file"
-            frame = self._in_file(page) if cached else self._frame(page, 1)
+            if page.slot in self._huge.slots and page.slot not in huge:
+                huge[page.slot] = self._huge_fault(number, one, actor, page)
+            if page.slot in huge and not self._huge.splits(page.slot):
+                frame = 0  # no entry of a table is ever written
+            else:
+                frame = self._in_file(page) if cached else self._frame(page, 1)
             self._faults.fault(
                 self._atoms[page],
                 _entry(frame, one.word == "write"),
@@ -312,7 +364,18 @@ class OrdinarySpace:
                 cached=cached,
                 rights=self._rights.rights(actor.mm, page, cleaned=memory.name in written),
                 new_table=self._new_tables.get(id(one)),
+                huge=huge.get(page.slot),
             )
+
+    def _huge_fault(self, number: int, one: Statement, actor: Actor, page: Page) -> HugeFault:
+        """Return the huge page that a statement maps in the slot of a page, if there is room for one."""
+        frame = self._frame(page, 1, huge=True)
+        writes = one.word == "write" or collapses(one)
+        return HugeFault(
+            o.ENTRY_HUGE | _entry(frame, writes),
+            self._deposits[number, id(one)],
+            self._rights.vmas(actor.mm, self._huge.slots[page.slot]),
+        )
 
     def _refuse_unmapped(self, one: Statement, actor: Actor, page: Page) -> None:
         """Refuse an access to memory that the thread itself has unmapped, and nobody maps again."""
@@ -342,8 +405,14 @@ class OrdinarySpace:
             page for page in self._pages
             if page.owner in (-1, number) and actor.mm in self.small.mms_of(page.memory)
         ]  # fmt: skip
-        slots = dict.fromkeys(page.slot for page in pages if self._hardware_walks)
+        slots = dict.fromkeys(
+            page.slot for page in pages if self._hardware_walks and self._has_table(page.slot)
+        )
         self._calls.exit([self._atoms[page] for page in pages], tuple(slots), actor.mm)
+
+    def _has_table(self, slot: int) -> bool:
+        """Whether a page table may ever be in a slot."""
+        return slot not in self._huge.slots or self._huge.splits(slot)
 
     def _reclaim_page(self, one: Statement, memory: Memory, pages: list[Page]) -> None:
         (page, *others) = pages
@@ -356,14 +425,15 @@ class OrdinarySpace:
             raise _not_yet(one, "reclaim of a page that several processes map")
         self._reclaim.reclaim(self._everywhere(page), frame)
 
-    def _collapse_table(self, one: Statement, actor: Actor, pages: list[Page]) -> None:
+    def _collapse_table(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
         assert one.place is not None
         lo, hi = pages_of(one.place, self.page_size)
         if lo % self.slot_pages or hi - lo != self.slot_pages:
             size = size_text(self.slot_pages * self.page_size)
             raise ShootdownError(f"{one.at}: `{one.text:.60}`: collapsed is a whole page table, of {size}")
         vmas = self._rights.vmas(actor.mm, pages)
-        self._collapse.collapse([self._atoms[page] for page in pages], vmas)
+        huge = self._huge_fault(number, one, actor, pages[0]) if pages[0].slot in self._huge.slots else None
+        self._collapse.collapse([self._atoms[page] for page in pages], vmas, huge)
 
     def _mms(self, actor: Actor, memory: Memory) -> tuple[int, ...]:
         """Return the address spaces that map a memory, the actor's own last."""
@@ -381,14 +451,9 @@ class OrdinarySpace:
         return (one.memory, one.area.number, one.owner) == (other.memory, other.area.number, other.owner)
 
     def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
-        unmaps = list(self._about.of(actor.mm, "munmap"))
-        gone = {page for page in self._pages if any(self._about.is_about(one, page) for one in unmaps)}
-        tables: dict[int, list[int]] = {}
-        for page in pages if memory.alone and self._hardware_walks else ():
-            others = [other for other in self._pages if other.slot == page.slot and other not in pages]
-            if all(other in gone for other in others):
-                tables[page.slot] = self._rights.vmas(actor.mm, others)
-        if len(tables) > MOST_TABLES and not self._anew:
+        tables = self._tables(actor, memory, pages)
+        counted = [slot for slot in tables if slot not in self._huge.slots]
+        if len(counted) > MOST_TABLES and not self._anew:
             raise _not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
         self._calls.munmap(
             [self._atoms[page] for page in pages],
@@ -396,6 +461,17 @@ class OrdinarySpace:
             klass=actor.mm,
             vmas=self._rights.vmas(actor.mm, pages),
         )
+
+    def _tables(self, actor: Actor, memory: Memory, pages: list[Page]) -> dict[int, list[int]]:
+        """Return the slots whose tables go with some pages, each with the variables of other VMAs that use it."""
+        unmaps = list(self._about.of(actor.mm, "munmap"))
+        gone = {page for page in self._pages if any(self._about.is_about(one, page) for one in unmaps)}
+        tables: dict[int, list[int]] = {}
+        for page in pages if memory.alone and self._hardware_walks else ():
+            others = [other for other in self._pages if other.slot == page.slot and other not in pages]
+            if self._has_table(page.slot) and all(other in gone for other in others):
+                tables[page.slot] = self._rights.vmas(actor.mm, others)
+        return tables
 
 
 def _entry(frame: int, writes: bool) -> int:

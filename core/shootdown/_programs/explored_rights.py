@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shootdown._machine import ops as o
-from shootdown._mm.faults import Rights
 from shootdown._mm.forking import Forking, Shared
 from shootdown._mm.freed_tables import MOST_TABLES
+from shootdown._mm.huge_faults import Rights
 from shootdown._mm.ordinary import Ordinary
 from shootdown._programs.pages import Page, Statements
 
@@ -50,16 +50,25 @@ class ExploredRights:
         narrows = of.about(page, mm, "mprotect", word="read")
         if of.about(page, mm, "mprotect", word="write") or (forks and narrows):
             self._writable[mm, page] = model.variable(1, f"{name} may be written")
-        private = self._kinds[name] == "anonymous" and not page.moved
+        private = self._kinds[name] in ("anonymous", "thp") and not page.moved
+        calls, atom = self._calls, self._pages[page]
+        whole = calls.whole_of.get(atom)
         if forks and private:
+            if whole is not None and (mm, whole) not in calls.shared_pages:
+                calls.shared_pages[mm, whole] = model.variable(
+                    0, f"fork() has shared the huge page of {name}"
+                )
             self._shared[mm, page] = model.variable(0, f"fork() has shared the page of {name}")
-            if of.about(page, mm, "gup"):
-                self._calls.has_pins(mm, self._pages[page])
+            calls.shared_pages[mm, atom] = self._shared[mm, page]
+            if of.about(page, mm, "gup") or (whole is not None and any(of.of(mm, "gup"))):
+                for one in calls.with_whole(atom):
+                    calls.has_pins(mm, one)
         given = not private and of.about(page, mm, "touch")
         if given or of.about(page, mm, "mprotect", word="write"):
             for number, actor in of.actors(mm):
                 if actor.mm == mm:
-                    self._calls.may_be_given_again(number, mm, self._pages[page])
+                    for one in calls.with_whole(atom):
+                        calls.may_be_given_again(number, mm, one)
 
     def _declare_mm(self, mm: int) -> None:
         kernel, of = self._model.kernel, self._of

@@ -34,15 +34,22 @@ class PageTablesSteps(Writer):
         self._write(o.SET_PUD, table_class, cost=cost, text=text)
 
     def store_pud(
-        self, value: int, from_register: bool = False, *, cost: str | None = None, text: str = ""
+        self,
+        value: int,
+        from_register: bool = False,
+        huge: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
     ) -> None:
         """Write the link: a table's class plus one, or with `ops.ENTRY_HUGE` the entry of a huge page.
 
         Args:
             value: the value that is written.
             from_register: `value` is a register that holds it.
+            huge: `ops.ENTRY_HUGE` is set in what is written.
         """
-        self._write(o.STORE_PUD, value, int(from_register), cost=cost, text=text)
+        self._write(o.STORE_PUD, value, int(from_register), int(huge), cost=cost, text=text)
 
     def xchg_pud(
         self,

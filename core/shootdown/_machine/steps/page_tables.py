@@ -61,7 +61,11 @@ PAGE_TABLES = (
     Row(
         name="STORE_PUD",
         does="Write the link: a table's class plus one, or with `ops.ENTRY_HUGE` the entry of a huge page.",
-        operands=(_VALUE, _FROM_REGISTER),
+        operands=(
+            _VALUE,
+            _FROM_REGISTER,
+            Operand("huge", Kind.TRUTH, "`ops.ENTRY_HUGE` is set in what is written", default=0),
+        ),
         reads=(SLOT, LEAF, WALK, STALE_LEAF, STALE_WALK, STORES),
         writes=(PUD.perhaps(), STORES.perhaps(), STALE_LEAF.perhaps(), STALE_WALK.perhaps()),
         touches=_WRITES_PUD + _WRITES_TLB,

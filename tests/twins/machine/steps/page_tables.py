@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.twins.machine.steps.memory import read_memory, store, stores_wait, value_of, write_memory
 from tests.twins.machine.steps.step import BUFFERED, Answer, Words, cpu_of, mm_of, step
-from tests.twins.machine.world import CLASS, SCRATCH, SLOT, Table, Where, World
+from tests.twins.machine.world import CLASS, HUGE, SCRATCH, SLOT, Table, Where, World
 
 
 def _table(w: World, task: int) -> Table:
@@ -39,7 +39,7 @@ def set_pud(w: World, task: int, s: Words) -> Answer:
 
 @step
 def store_pud(w: World, task: int, s: Words) -> Answer:
-    value = value_of(w, task, s)
+    value = value_of(w, task, s) | (HUGE if s.huge else 0)
     return store(w, task, _link(w, task), value - 1 if value else None)
 
 
