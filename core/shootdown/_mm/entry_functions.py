@@ -39,6 +39,11 @@ class EntryFunctions(CallParts):
         """Write the part of a walk that is inside a table of PTEs."""
         walk()
 
+    @function("gup_fast_pmd_leaf", "mm/gup.c")
+    def gup_fast_pmd_leaf(self, walk: Callable[[], None]) -> None:
+        """Write the part of a walk that finds a huge page."""
+        walk()
+
     @function("change_protection", "mm/mprotect.c")
     def change_protection(self, change: Callable[[], None]) -> None:
         """Write change_protection(): rights of entries change, and what is due is flushed.

@@ -183,6 +183,11 @@ class Gathers:
         """Write `tlb_remove_tlb_entry()`: the gather learns of an entry that was cleared, of pages `[lo, hi)`."""
         self.asm.gather_add(g, lo, hi, cleared=o.CLEARED_PTES, text="tlb_remove_tlb_entry")
 
+    @function("tlb_remove_pmd_tlb_entry", _TLB_H, named=False)
+    def remove_huge_entry(self, g: int, lo: int, hi: int) -> None:
+        """Write `tlb_remove_pmd_tlb_entry()`: it learns of a huge entry that was cleared, of pages `[lo, hi)`."""
+        self.asm.gather_add(g, lo, hi, cleared=o.CLEARED_PMDS, text="tlb_remove_pmd_tlb_entry")
+
     # --- pages and tables queued to be freed
 
     def page_queue(self) -> PageQueue:

@@ -89,8 +89,8 @@ class Gup:
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, out)
             if atom in calls.whole_of:
-                with asm.if_bits(o.CLASS, o.ENTRY_HUGE), asm.function("gup_fast_pmd_leaf", "mm/gup.c"):
-                    in_huge()
+                with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
+                    model.calls.gup_fast_pmd_leaf(in_huge)
             model.calls.gup_fast_pte_range(in_table)
             if sequence is not None:
                 asm.v_load(o.INDEX, sequence, text="read_seqcount_retry: has fork() begun to copy?")

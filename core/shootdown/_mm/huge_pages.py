@@ -120,7 +120,7 @@ class HugePages(Zapping):
             )
             asm.clear_bits(o.SCRATCH, o.ENTRY_HUGE)
             asm.queue_frames(QUEUE, o.SCRATCH, text="tlb_remove_page_size")
-            asm.gather_add(g, lo, hi, cleared=o.CLEARED_PMDS, text="tlb_remove_pmd_tlb_entry")
+            self.gathers.remove_huge_entry(g, lo, hi)
             self.drop_deposited(slot)
             self.unlock_pmd(slot)
             asm.jump(done)

@@ -41,27 +41,29 @@ class SharedTables:
         asm, model = self.asm, self.model
         out, reused = model.label(), model.label()
 
+        def leaf() -> None:
+            asm.read_table(o.SCRATCH, o.CLASS, text="read the entry in the table, take the page")
+            model.fail_if(o.SCRATCH, o.TABLE_FREED, self._invariant, "a freed table was read")
+            self.reached("walked")
+            if model.kernel.gup_rechecks_pud:
+                asm.load_pud(o.INDEX, text="read the PUD entry again")
+                same = model.label()
+                asm.jump_same(o.INDEX, o.CLASS, same)
+                asm.jump(out)
+                asm.place(same)
+            asm.read_table(o.SCRATCH2, o.CLASS, text="read the table's entry again")
+            model.fail_if(o.SCRATCH2, o.TABLE_FREED, self._invariant, "a freed table was read")
+            asm.jump_same(o.SCRATCH, o.SCRATCH2, reused)
+            asm.jump(out)
+            asm.place(reused)
+            model.fail_if(
+                o.SCRATCH, o.TABLE_REUSED, self._invariant, "the page of another process is returned"
+            )
+
         def walk() -> None:
             asm.load_pud(o.CLASS, text="read the PUD entry")
             asm.jump_zero(o.CLASS, out)
-            with asm.function("gup_fast_pmd_leaf"):
-                asm.read_table(o.SCRATCH, o.CLASS, text="read the entry in the table, take the page")
-                model.fail_if(o.SCRATCH, o.TABLE_FREED, self._invariant, "a freed table was read")
-                self.reached("walked")
-                if model.kernel.gup_rechecks_pud:
-                    asm.load_pud(o.INDEX, text="read the PUD entry again")
-                    same = model.label()
-                    asm.jump_same(o.INDEX, o.CLASS, same)
-                    asm.jump(out)
-                    asm.place(same)
-                asm.read_table(o.SCRATCH2, o.CLASS, text="read the table's entry again")
-                model.fail_if(o.SCRATCH2, o.TABLE_FREED, self._invariant, "a freed table was read")
-                asm.jump_same(o.SCRATCH, o.SCRATCH2, reused)
-                asm.jump(out)
-                asm.place(reused)
-                model.fail_if(
-                    o.SCRATCH, o.TABLE_REUSED, self._invariant, "the page of another process is returned"
-                )
+            model.calls.gup_fast_pmd_leaf(leaf)
             asm.place(out)
 
         model.calls.gup_fast(walk, slot)

@@ -36,14 +36,15 @@ class Huge:
         """Yield the parts of all huge pages."""
         return (page for parts in self.slots.values() for page in parts)
 
-    def mapped_by(self) -> Iterator[tuple[int, Statement]]:
-        """Yield the statements that may map a huge page, each with the number of its thread."""
+    def mapped_by(self) -> Iterator[tuple[int, Statement, Page]]:
+        """Yield what may map a huge page: the number of a thread, a statement, and the page that it accesses."""
         for number, actor in enumerate(self._of.small.actors):
             for one in actor.body:
-                if (one.verb == "touch" or collapses(one)) and any(
-                    self._of.is_about(one, page) for page in self.pages()
-                ):
-                    yield number, one
+                about = [page for page in self.pages() if self._of.is_about(one, page)]
+                if one.verb == "touch":
+                    yield from ((number, one, page) for page in about)
+                elif collapses(one) and about:
+                    yield number, one, about[0]
 
     def splits(self, slot: int) -> bool:
         """Whether some call may put a table in a slot: one about a part of it, or a copy of what fork() has shared."""

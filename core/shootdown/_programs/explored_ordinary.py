@@ -1,287 +1,29 @@
-"""Ordinary memory of an explored program: each range that statements treat alike is a page, mapped by one entry."""
+"""Statements about ordinary memory in explored programs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from shootdown._machine import ops as o
-from shootdown._mm.collapse import Collapse
-from shootdown._mm.declarations import MOST_ATOMS, MOST_FRAMES
-from shootdown._mm.faults import Faults
 from shootdown._mm.freed_tables import MOST_TABLES
-from shootdown._mm.gup import Gup
 from shootdown._mm.huge_faults import HugeFault
-from shootdown._mm.model import Model
-from shootdown._mm.ordinary import Ordinary
-from shootdown._mm.ordinary_parts import PLACES
-from shootdown._mm.reclaim import Reclaim
-from shootdown._mm.writeback import Writeback
-from shootdown._programs.areas import Cut, collapses, cut, pages_of
-from shootdown._programs.explored_huge import Huge
-from shootdown._programs.explored_rights import ExploredRights, writes
+from shootdown._programs.areas import collapses, pages_of
+from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet
+from shootdown._programs.explored_rights import writes
 from shootdown._programs.language import size_text
-from shootdown._programs.pages import Page, Statements
+from shootdown._programs.pages import Page
 from shootdown._programs.program import Memory, Statement
-from shootdown._programs.small import Actor, Small
+from shootdown._programs.small import Actor
 from shootdown._values.errors import ShootdownError
-from shootdown._values.setup import Setup
-
-#: The most ranges of a page table of which some are written back: bits of a register that no frame has.
-_MOST_WRITTEN_BACK = o.ENTRY_PAGE_SHIFT
 
 
-class OrdinarySpace:
-    """Write statements about ordinary memory.
-
-    Args:
-        small: the program.
-        scene: what it is explored on.
-        marks: places are marked as reached.
-    """
+class OrdinarySpace(OrdinaryMemory):
+    """Write statements about ordinary memory; see `OrdinaryMemory`."""
 
     invariants = ("walk-cache", "stale-tlb-entry", "gup-fast")
-
-    def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
-        self.places = PLACES if marks else ()
-        self.small = small
-        self.scene = scene
-        geometry = scene.lowering.geometry
-        self.page_size = scene.kernel.page_size
-        self.slot_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
-        self.cuts = cut(small.program, self.page_size, self.slot_pages)
-        self._pages: list[Page] = []
-        self.slots = 0
-        for here in self.cuts.values():
-            owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
-            for owner in owners:
-                self._lay_out(here, owner)
-        #: Where hardware reads no page tables it can't read freed ones: the model's walkers would.
-        self._hardware_walks = scene.lowering.needs_table_invalidate
-        self.moved: set[tuple[int, str]] = set()
-        self._frames = 0
-        self._about = Statements(small, self.page_size)
-        self._huge = Huge(self._pages, self._about, self.slot_pages)
-        anew = {one.place.memory for _, one in self._bodies("mmap") if one.place}
-        self._anew = {name for name in anew if self.cuts[name].memory.alone}
-        #: By an access, the class of the table that it allocates where munmap() has freed the one before.
-        self._new_tables = {
-            id(one): small.mms + number
-            for number, one in enumerate(
-                one for _, one in self._bodies("touch") if one.place and one.place.memory in self._anew
-            )
-        }
-        #: By thread and statement, the class of the table that is deposited with a huge page which it maps.
-        self._deposits = {
-            (number, id(one)): small.mms + len(self._new_tables) + place
-            for place, (number, one) in enumerate(self._huge.mapped_by())
-        }
-        self._refuse()
-
-    def _bodies(self, *verbs: str) -> Iterator[tuple[Actor, Statement]]:
-        """Yield the statements with one of some verbs, but for accesses at the beginning."""
-        return ((actor, one) for actor in self.small.actors for one in actor.body if one.verb in verbs)
-
-    def _refuse(self) -> None:
-        """Refuse what calls can't be explored together yet."""
-        self._huge.refuse()
-        forks = [one for _, one in self._bodies("fork")]
-        for _, one in self._bodies("mremap", "khugepaged", "reclaim"):
-            if forks:
-                raise _not_yet(forks[0], f"`{one.text:.40}` and fork() in one program")
-            if one.place and one.place.memory in self._anew and one.verb != "reclaim":
-                raise _not_yet(one, "memory that mmap() maps anew")
-        for here in self.cuts.values():
-            if forks and here.memory.each == "thread":
-                raise _not_yet(forks[0], f"fork() of memory that each thread has one of ({here.memory.name})")
-
-    def _lay_out(self, here: Cut, owner: int) -> None:
-        """Give each area a page: those of one table lie side by side in one slot."""
-        name = here.memory.name
-        if owner >= 0 and not any(
-            one.place and one.place.memory == name
-            for one in (*self.small.actors[owner].before, *self.small.actors[owner].body)
-        ):
-            return
-        slots: dict[tuple[int, int], int] = {}
-        used: dict[int, int] = {}
-        for area in here.areas:
-            key = (0, area.table) if area.table >= 0 else (1, area.number)
-            if key not in slots:
-                slots[key] = self.slots
-                self.slots += 1
-            at = used.get(slots[key], 0)
-            used[slots[key]] = at + 1
-            self._pages.append(Page(name, area, owner, slots[key], at))
-        moves = [one for _, _, one in self.small.program.statements() if one.verb == "mremap" and one.place]
-        for one in moves:
-            assert one.place is not None
-            if one.place.memory != name:
-                continue
-            if len(here.areas) > 1 or len(moves) > 1:
-                raise ShootdownError(
-                    f"{one.at}: `{one.text:.60}`: explored is one mremap() of memory whose parts no statement is about"
-                )
-            self._pages.append(Page(name, here.areas[0], owner, self.slots, 0, moved=True))
-            self.slots += 1
-
-    @property
-    def cut_text(self) -> tuple[str, ...]:
-        """What was cut, in words."""
-        huge = {(page.memory, page.area.number) for page in self._huge.pages()}
-        whole = sum(
-            area.hi - area.lo
-            for name, here in self.cuts.items() for area in here.areas if (name, area.number) not in huge
-        )  # fmt: skip
-        here = len({(page.memory, page.area.number) for page in self._pages} - huge)
-        found: tuple[str, ...] = (
-            (f"{here} page{'s' if here > 1 else ''} of {whole:,}",) if whole > here else ()
-        )
-        found = (*self._huge.cut_text(), *found)
-        if any(
-            page.slot not in self._huge.slots for one in self._collapses() for page in self._pages_of(one)
-        ):
-            found = (*found, "what is collapsed is mapped by nothing: a huge page itself is not explored")
-        return found if self._hardware_walks else (*found, "page tables stay: hardware reads none")
-
-    def _collapses(self) -> Iterator[Statement]:
-        return (one for actor in self.small.actors for one in actor.body if collapses(one))
-
-    def _pages_of(self, one: Statement) -> list[Page]:
-        return [page for page in self._pages if self._about.is_about(one, page)]
-
-    def model(self, cpus: int) -> Model:
-        """Return the model with all that is mapped at first."""
-        small, scene = self.small, self.scene
-        if len(self._pages) + len(self._huge.slots) > MOST_ATOMS:
-            raise ShootdownError(
-                f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
-            )
-        model = Model(
-            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
-            classes=small.mms + len(self._new_tables) + len(self._deposits), slot_pages=self.slot_pages,
-        )  # fmt: skip
-        self._model = model
-        self._calls = Ordinary(model, scene.pte_clear, self.places)
-        self._reclaim = Reclaim(self._calls)
-        self._gup = Gup(self._calls)
-        self._writeback = Writeback(self._calls)
-        self._collapse = Collapse(self._calls)
-        self._faults = Faults(self._calls)
-        self._calls.has_table_locks(small.mms, self.slots)
-        if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
-            self._calls.has_reclaim(small.mms)
-        self._atoms = {
-            page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
-            for page in self._pages
-        }
-        self._cached: dict[Page, int] = {}
-        self._first_entries: dict[Page, tuple[bool, ...]] = {}
-        for mm in range(small.mms):
-            for slot in range(self.slots):
-                if slot not in self._huge.slots:
-                    model.populate(mm, slot, mm)
-        for slot, parts in self._huge.slots.items():
-            lo = slot * self.slot_pages
-            atom = model.atom(lo, lo + self.slot_pages, f"the huge page of {parts[0].memory}")
-            self._calls.has_huge_pages(
-                small.mms, slot, atom, [self._atoms[page] for page in parts], splits=self._huge.splits(slot)
-            )
-            if not parts[0].moved:
-                self._map_huge(slot, parts)
-        for page in self._pages:
-            if not page.moved and page.slot not in self._huge.slots:
-                self._map(page)
-        self._declare_files()
-        self._declare_collapse()
-        kinds = {name: here.memory.kind for name, here in self.cuts.items()}
-        self._rights = ExploredRights(self._calls, self._about, self._atoms, kinds)
-        for mm in range(small.mms):
-            if self._anew or any(actor.mm == mm for actor, _ in self._bodies("exit")):
-                self._rights.declare_tables(mm, range(self.slots), bool(self._anew))
-            self._rights.declare_tables(mm, filter(self._huge.splits, self._huge.slots), True)
-        return model
 
     @property
     def taken(self) -> int:
         """How much statements have taken for themselves so far: one that takes something differs each time."""
         return self._frames + self._reclaim.times
-
-    def _first(self, page: Page) -> int:
-        return page.slot * self.slot_pages + page.at
-
-    def _name(self, page: Page) -> str:
-        memory = self.cuts[page.memory].memory
-        name = page.memory
-        if len(self.cuts[page.memory].areas) > 1:
-            lo, hi = (size_text(end * self.page_size) for end in (page.area.lo, page.area.hi))
-            name += f"[{lo}:{hi}]"
-        if page.owner >= 0:
-            name += f" of {self.small.actors[page.owner].name}"
-        return f"{name}, moved" if page.moved and memory else name
-
-    def _map(self, page: Page) -> None:
-        """Map a page when the search begins, if a thread touches it before everything else."""
-        memory = self.cuts[page.memory].memory
-        writes = self._first_accesses([page])
-        if memory.kind == "file":
-            self._cached[page] = frame = self._frame(page, 1 + len(writes))
-            self._first_entries[page] = tuple(writes.values())
-            for mm, dirty in writes.items():
-                self._model.maps(self._atoms[page], _entry(frame, dirty), mm)
-            return
-        for mm, dirty in writes.items():
-            self._model.maps(self._atoms[page], _entry(self._frame(page, 1), dirty), mm)
-
-    def _map_huge(self, slot: int, parts: list[Page]) -> None:
-        """Map a huge page when the search begins, as `_map`."""
-        for mm, dirty in self._first_accesses(parts).items():
-            value = o.ENTRY_HUGE | _entry(self._frame(parts[0], 1, huge=True), dirty)
-            self._calls.deposit_at_first(mm, slot, value)
-
-    def _first_accesses(self, pages: list[Page]) -> dict[int, bool]:
-        """Return the address spaces whose threads touch some pages before everything else, and whether they write."""
-        writes: dict[int, bool] = {}
-        for number, actor in enumerate(self.small.actors):
-            for one in actor.before:
-                if one.verb == "touch" and any(
-                    self._about.is_about(one, page) and page.owner in (-1, number) for page in pages
-                ):
-                    writes[actor.mm] = writes.get(actor.mm, False) or one.word == "write"
-        return writes
-
-    def _declare_files(self) -> None:
-        """Say where pages of files can be mapped, and what writeback looks at, of memory that is written back."""
-        back = {
-            one.place.memory: one
-            for actor in self.small.actors for one in actor.body if one.verb == "mkclean" and one.place
-        }  # fmt: skip
-        for page, frame in self._cached.items():
-            self._calls.files.maps(frame, self._everywhere(page))
-            if page.memory not in back:
-                continue
-            if sum(other.slot == page.slot for other in self._pages) > _MOST_WRITTEN_BACK:
-                raise _not_yet(
-                    back[page.memory], f"writeback of more than {_MOST_WRITTEN_BACK} ranges of a table"
-                )
-            first = self._first_entries[page]
-            self._calls.files.has_writeback(frame, len(first), dirty=any(first))
-
-    def _declare_collapse(self) -> None:
-        slots = {page.slot for one in self._collapses() for page in self._pages_of(one)}
-        if slots:
-            atoms = [atom for page, atom in self._atoms.items() if page.slot in slots]
-            wholes = [here.atom for slot, here in self._calls.huge_slots.items() if slot in slots]
-            self._calls.has_collapse(self.small.mms, [*atoms, *wholes])
-
-    def _frame(self, page: Page, references: int, *, huge: bool = False) -> int:
-        self._frames += 1
-        if self._frames > MOST_FRAMES:
-            at = self.cuts[page.memory].memory.at
-            raise ShootdownError(
-                f"{at}: the program maps more than {MOST_FRAMES} pages even if each range is one: touch fewer of them"
-            )
-        name = f"the huge page of {page.memory}" if huge else f"the page of {self._name(page)}"
-        return self._model.frame(references, name)
 
     # --- statements
 
@@ -342,29 +84,27 @@ class OrdinarySpace:
                 sequence=self._rights.sequence(actor.mm),
             )
         else:
-            raise _not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
+            raise not_yet(one, f"`{one.verb}` of {memory.kind} memory here")
 
     def _touch(self, number: int, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         """Write accesses: each page that is not mapped is faulted in, a new one unless it is a file's."""
         written = {name.place.memory for _, name in self._bodies("mkclean") if name.place}
-        huge: dict[int, HugeFault] = {}
         for page in pages:
             self._refuse_unmapped(one, actor, page)
             cached = memory.kind == "file"
-            if page.slot in self._huge.slots and page.slot not in huge:
-                huge[page.slot] = self._huge_fault(number, one, actor, page)
-            if page.slot in huge and not self._huge.splits(page.slot):
-                frame = 0  # no entry of a table is ever written
-            else:
+            fits = page.slot in self._huge.slots
+            huge = self._huge_fault(number, one, actor, page) if fits else None
+            frame = 0  # where no table is ever there no entry of one is written
+            if self._has_table(page.slot):
                 frame = self._in_file(page) if cached else self._frame(page, 1)
             self._faults.fault(
                 self._atoms[page],
-                _entry(frame, one.word == "write"),
+                entry(frame, one.word == "write"),
                 vma=self._rights.vma(actor.mm, page),
                 cached=cached,
                 rights=self._rights.rights(actor.mm, page, cleaned=memory.name in written),
                 new_table=self._new_tables.get(id(one)),
-                huge=huge.get(page.slot),
+                huge=huge,
             )
 
     def _huge_fault(self, number: int, one: Statement, actor: Actor, page: Page) -> HugeFault:
@@ -372,8 +112,8 @@ class OrdinarySpace:
         frame = self._frame(page, 1, huge=True)
         writes = one.word == "write" or collapses(one)
         return HugeFault(
-            o.ENTRY_HUGE | _entry(frame, writes),
-            self._deposits[number, id(one)],
+            o.ENTRY_HUGE | entry(frame, writes),
+            self._deposits[number, id(one), page],
             self._rights.vmas(actor.mm, self._huge.slots[page.slot]),
         )
 
@@ -386,7 +126,7 @@ class OrdinarySpace:
                 gone = other.verb == "munmap"
         others = (of for of, _ in self._bodies("mmap") if of is not actor and of.mm == actor.mm)
         if gone and not any(others):
-            raise _not_yet(one, "an access to memory that the thread has unmapped")
+            raise not_yet(one, "an access to memory that the thread has unmapped")
 
     def fork(self, number: int, actor: Actor, child: int) -> None:
         """Write fork() by a thread, but for its return."""
@@ -418,11 +158,11 @@ class OrdinarySpace:
         (page, *others) = pages
         frame = self._in_file(page) if memory.kind == "file" else None
         if frame in self._calls.files.written:
-            raise _not_yet(one, "reclaim of a page that is written back")
+            raise not_yet(one, "reclaim of a page that is written back")
         if others:
-            raise _not_yet(one, "reclaim of pages that other statements treat apart")
+            raise not_yet(one, "reclaim of pages that other statements treat apart")
         if len(self.small.mms_of(memory.name)) > 1 and (frame is not None or self.small.parents):
-            raise _not_yet(one, "reclaim of a page that several processes map")
+            raise not_yet(one, "reclaim of a page that several processes map")
         self._reclaim.reclaim(self._everywhere(page), frame)
 
     def _collapse_table(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
@@ -443,18 +183,11 @@ class OrdinarySpace:
         """Return the frame of a page of a file, wherever it is mapped."""
         return self._cached[next(one for one in self._cached if self._same(one, page))]
 
-    def _everywhere(self, page: Page) -> list[int]:
-        """Return the atoms of a page: where it is mapped first, and where mremap() moves it."""
-        return [atom for one, atom in self._atoms.items() if self._same(one, page)]
-
-    def _same(self, one: Page, other: Page) -> bool:
-        return (one.memory, one.area.number, one.owner) == (other.memory, other.area.number, other.owner)
-
     def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         tables = self._tables(actor, memory, pages)
         counted = [slot for slot in tables if slot not in self._huge.slots]
         if len(counted) > MOST_TABLES and not self._anew:
-            raise _not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
+            raise not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
         self._calls.munmap(
             [self._atoms[page] for page in pages],
             tables=tables,
@@ -472,13 +205,3 @@ class OrdinarySpace:
             if self._has_table(page.slot) and all(other in gone for other in others):
                 tables[page.slot] = self._rights.vmas(actor.mm, others)
         return tables
-
-
-def _entry(frame: int, writes: bool) -> int:
-    """Return the entry that an access makes: writable and dirty if it writes."""
-    flags = o.ENTRY_PRESENT | (o.ENTRY_WRITABLE | o.ENTRY_DIRTY if writes else 0)
-    return flags | 1 << o.ENTRY_PAGE_SHIFT + frame
-
-
-def _not_yet(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what} is not explored yet")

@@ -279,7 +279,6 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (_heap("touch heap", "munmap heap", kind="thp", size="2M"), "thp memory is not explored yet"),
         (_heap("fork B") | {}, "there is no process"),
         (_heap("touch heap", "move 1"), "`move` is not explored yet"),
         (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
