@@ -5,6 +5,10 @@ from __future__ import annotations
 from shootdown._mm.barriers import Barriers
 from shootdown._mm.exec_calls import ExecCalls
 from shootdown._mm.file_calls import FileCalls
+from shootdown._mm.huge_functions import HugeFunctions
+from shootdown._mm.vma_calls import VmaCalls
+
+
 class Calls(ExecCalls, VmaCalls, FileCalls, Barriers, HugeFunctions):
     """Write whole calls for one kernel on one architecture, and single kernel functions of them.
 

@@ -64,7 +64,7 @@ class HugePages(Zapping):
             asm.store_pud(o.SCRATCH, from_register=True, text=text)
             asm.copy(o.SCRATCH, o.CLASS)
         self.reached("a copy was alive")
-        self.gathers.cleared(1, huge=True)
+        self.gathers.cleared(1, huge=True, by="ptep_get_and_clear" if clears else "pmdp_invalidate")
 
     def drop_deposited(self, slot: int) -> None:
         """Write zap_deposited_table(): the table that lies with a huge entry is freed at once; CLASS is overwritten."""
