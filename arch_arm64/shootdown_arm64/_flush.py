@@ -271,6 +271,25 @@ class Arm64Lowering(Lowering):
             self._execute(asm, f"tlbi_va{last}e1is", o.PER_STRIDE)
         self._finish(asm, _LEAVES if leaf_only else _EVERY_LEVEL)
 
+    def no_kernel_ranges(self) -> str | None:
+        """Return why flushes of kernel addresses can't be counted: only in the what-if of a flush by IPIs."""
+        return None if self.way != "ipi" else "the what-if of flushes by IPIs is of user addresses alone"
+
+    @function("flush_tlb_kernel_range", _TLBFLUSH_H)
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        """Write `flush_tlb_kernel_range()` of more pages than MAX_DVM_OPS: flush_tlb_all(), one TLBI VMALLE1IS."""
+        with asm.because("TLB flush"):
+            asm.kernel_begin(0, cost="flush_ns", text="more pages than MAX_DVM_OPS: everything")
+            asm.execute(
+                "tlbi_vmalle1is",
+                2 if self._repeats == "each" else 1,
+                broadcasts=True,
+                cost="broadcast_ns",
+                text="TLBI VMALLE1IS",
+            )
+            asm.broadcast(o.SCOPE_BOTH, text="TLBI reaches every CPU")
+            self._complete(asm)
+
     @function("__tlbi", _TLBFLUSH_H, named=False)
     def _execute(self, asm: Assembler, name: str, per: int = o.PER_REQUEST) -> None:
         """Broadcast a TLBI by ASID: for both ASIDs of a pair, and twice where an erratum asks for it.

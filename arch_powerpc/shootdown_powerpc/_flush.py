@@ -304,6 +304,27 @@ class RadixLowering(PowerpcLowering):
         if not one:
             asm.execute(instruction("tlbiel", 0), TLB_SETS - 1, per, text="tlbiel by PID, each further set")
 
+    # --- kernel addresses
+
+    def no_kernel_ranges(self) -> str | None:
+        """Return why flushes of kernel addresses can't be counted: without tlbie their IPIs go to init_mm's CPUs."""
+        if self.way == "ipi":
+            return "without tlbie, flushes of kernel addresses interrupt the CPUs of init_mm, which are not known"
+        return None
+
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        """Write `radix__flush_tlb_kernel_range()`: PID 0 with RIC 2, whatever the range."""
+        with asm.function("radix__flush_tlb_kernel_range", _FILE), asm.because("TLB flush"):
+            asm.kernel_begin(0, cost="flush_ns", text="ptesync; all of PID 0")
+            if self.way == "hypercall":
+                self._ask(asm, o.SCOPE_BOTH)
+                return
+            self._broadcast(asm, 2, text="tlbie by PID 0, RIC 2")
+            self._fix_up(asm)
+            asm.execute("tlbsync")
+            asm.broadcast(o.SCOPE_BOTH, text="tlbie reaches every CPU")
+            asm.complete("eieio; tlbsync; ptesync")
+
     # --- a global flush
 
     def _everywhere(self, asm: Assembler, g: int, want: Want) -> None:

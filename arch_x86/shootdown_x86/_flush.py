@@ -227,6 +227,41 @@ class X86Lowering(Lowering):
         """Write `flush_tlb_page()`: one page, without freed_tables."""
         self._with_freed_tables(asm, g, False)
 
+    # --- kernel addresses
+
+    def no_kernel_ranges(self) -> str | None:
+        """Flushes of kernel addresses are those of bare metal, under every hypervisor."""
+        return None
+
+    @property
+    def _broadcasts_kernel(self) -> bool:
+        """Whether kernel addresses are flushed by INVLPGB: no hypervisor's own way takes its place."""
+        if self.platform.flush != "auto":
+            return self.way in ("invlpgb", "broadcast")
+        return self._cpu.invlpgb and self._own.invlpgb and (self._own.invlpgb_with_pti or not self._own.pti)
+
+    @function("flush_tlb_kernel_range", _TLB_C)
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        """Write `flush_tlb_kernel_range()` of more pages than the ceiling: do_flush_tlb_all() on all online CPUs.
+
+        Where the kernel uses INVLPGB, one invalidates everything (invlpgb_flush_all(), since 6.15).
+        """
+        with asm.because("TLB flush"):
+            asm.kernel_begin(0, cost="flush_ns", text="more pages than the ceiling: everything")
+            if self._broadcasts_kernel:
+                asm.target_every(text="all CPUs, this one too")
+                asm.send(o.CALL_BROADCAST, text="INVLPGB of everything, global entries too")
+                asm.complete("TLBSYNC")
+                return
+            asm.target_all_online()
+            with asm.if_targets() as some:
+                asm.send(o.CALL_KERNEL, text="IPI: do_flush_tlb_all")
+                asm.kernel_self(text="do_flush_tlb_all on this CPU")
+                asm.wait_for_answers()
+                some.otherwise()
+                asm.kernel_self(text="do_flush_tlb_all on this CPU")
+                asm.cancel(text="no other CPU")
+
     # --- reclaim
 
     @property

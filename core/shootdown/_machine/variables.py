@@ -5,8 +5,11 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import STORE_CELLS, T_CPU, T_ON, T_REG, TASK_CELLS, Layout
+from shootdown._machine.layout import STORE_CELLS, T_CPU, T_ON, T_REG, TASK_CELLS, WIDE, Layout
 from shootdown._machine.sets import LEAF, ONLINE, STALE_LEAF, STALE_WALK, WALK, cpu_set, has, mm_set, take_out
+
+#: The largest sum in a machine to explore: a number that counts down past 0 goes on from here.
+_SMALL = 0x7FFF
 
 
 @kernel
@@ -84,6 +87,12 @@ def access(S: Cells, L: Layout, cpu: int, entry: int, write: int) -> int:
 
 
 @inlined
+def largest(L: Layout) -> int:
+    """Return the largest sum: in a timed run any that a cell holds, in an explored one a small number."""
+    return int64(L.most) if L.bits == WIDE else int64(_SMALL)
+
+
+@inlined
 def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int, int]:
     """Read or write a variable, compute with registers, or report a broken invariant."""
     t = L.o_task + task * TASK_CELLS
@@ -115,7 +124,7 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
             if where < 0 or where >= L.variables:
                 return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
             at = L.o_variable + where
-            S[at] = (int64(S[at]) + b) & 0x7FFF
+            S[at] = (int64(S[at]) + b) & largest(L)
             S[regs + c] = S[at]
         elif op == o.V_XCHG:
             old = int64(S[L.o_variable + a])
@@ -138,7 +147,7 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
     elif op == o.COPY:
         S[regs + a] = S[regs + b]
     elif op == o.ADD:
-        S[regs + a] = (int64(S[regs + a]) + b) & 0x7FFF
+        S[regs + a] = (int64(S[regs + a]) + b) & largest(L)
     elif op == o.CLEAR_BITS:
         S[regs + a] = int64(S[regs + a]) & ~b
     elif op == o.JUMP_SAME:

@@ -17,6 +17,9 @@ from shootdown._workloads.fork_storm import glibc_rand
 #: The most areas of a program: each is a few steps of each statement about it.
 MOST_AREAS = 4096
 
+#: Kinds of memory without areas.
+_UNCUT = ("hugetlb", "vmalloc")
+
 
 @attrs.frozen
 class Area:
@@ -97,10 +100,10 @@ def collapses(one: Statement) -> bool:
 def misfit(program: Program, page_size: int) -> str | None:
     """Return why places don't fit the kernel's page size, or None if they do."""
     for memory in program.memory.values():
-        if memory.size % page_size and memory.kind != "hugetlb":
+        if memory.size % page_size and memory.kind not in _UNCUT:
             return f"{memory.at}: {size_text(memory.size)}: this kernel's pages have {size_text(page_size)}"
     for _, _, one in program.statements():
-        ordinary = one.place is not None and program.memory[one.place.memory].kind != "hugetlb"
+        ordinary = one.place is not None and program.memory[one.place.memory].kind not in _UNCUT
         if ordinary and one.place and (one.place.lo % page_size or one.place.hi % page_size):
             return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"
         if one.verb == "each" and one.number % page_size:
@@ -124,7 +127,7 @@ def cut(program: Program, page_size: int, table_pages: int) -> dict[str, Cut]:
     found: dict[str, Cut] = {}
     total = 0
     for memory in program.memory.values():
-        if memory.kind == "hugetlb":
+        if memory.kind in _UNCUT:
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
         found[memory.name] = Cut(

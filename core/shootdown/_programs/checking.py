@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shootdown._programs.areas import collapses
-from shootdown._programs.program import Process, Program, Statement, Thread, within
+from shootdown._programs.program import KINDS, Process, Program, Statement, Thread, within
 from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError, nearest
 
@@ -17,7 +17,11 @@ _KINDS = {
     "mkclean": ("file",),
     "reclaim": ("anonymous", "file"),
     "khugepaged": ("anonymous", "thp"),
+    "vmalloc": ("vmalloc",),
+    "vfree": ("vmalloc",),
 }
+#: The kinds of a process's own memory: what other verbs can be said of.
+_USER = tuple(kind for kind in KINDS if kind != "vmalloc")
 #: Kinds of memory that advice can be given about.
 _ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
@@ -35,8 +39,8 @@ def check(program: Program) -> None:
     if len(measured) > 1:
         raise _wrong(measured[1], "one statement is measured, and there was one before")
     for process, thread, one in program.statements():
-        kinds = _KINDS.get(one.verb)
-        if one.place and kinds and program.memory[one.place.memory].kind not in kinds:
+        kinds = _KINDS.get(one.verb, _USER)
+        if one.place and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
             raise _wrong(one, f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
         advised = _ADVISED.get(one.word) if one.verb == "madvise" else None
@@ -47,6 +51,8 @@ def check(program: Program) -> None:
             )
         if one.verb == "exec":
             _check_exec(program, process, one)
+        if one.verb == "vfree" and one.place and not _is_mapped(program, one.place.memory):
+            raise _wrong(one, f"no statement `vmalloc {one.place.memory}` maps it")
         if one.verb == "move" and thread.floats:
             raise _wrong(
                 one, 'the thread has cpu = "any", so that the scheduler moves it: leave one of the two out'
@@ -88,6 +94,13 @@ def check(program: Program) -> None:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
     repeated_waits(program)
+
+
+def _is_mapped(program: Program, memory: str) -> bool:
+    return any(
+        one.verb == "vmalloc" and one.place and one.place.memory == memory
+        for _, _, one in program.statements()
+    )
 
 
 def _check_exec(program: Program, process: Process, one: Statement) -> None:

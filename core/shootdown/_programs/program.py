@@ -11,6 +11,7 @@ KINDS = {
     "anonymous": "private pages of the process, mapped by base pages",
     "thp": "private pages, mapped by a huge page wherever a whole one fits (transparent huge pages)",
     "file": "pages of an ordinary file, mapped shared; each process has page tables of its own",
+    "vmalloc": "kernel addresses, which no process maps",
     "hugetlb": "huge pages of 2 MiB (the size of a PMD entry) of a hugetlb file",
 }
 

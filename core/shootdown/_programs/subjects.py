@@ -48,6 +48,8 @@ def _refusal(program: Program, setting: Setup) -> str | None:
     statements = [one for _, _, one in program.statements()]
     if any(memory.kind == "thp" for memory in program.memory.values()) or any(map(collapses, statements)):
         reason = setting.lowering.no_thp()
+    if any(one.verb == "vfree" for one in statements):
+        reason = reason or setting.lowering.no_kernel_ranges()
     for one in statements:
         if one.word == "COLLAPSE" and one.verb == "madvise" and not setting.kernel.madv_collapse:
             reason = reason or (

@@ -9,6 +9,7 @@ from shootdown._machine.machine import Machine
 from shootdown._machine.repeating import repeated
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.kernel_ranges import none_waits
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
 from shootdown._programs.areas import Area, Cut, cut, pages_of
@@ -86,6 +87,7 @@ class _Writer:
             model.task(mm=role.mm, cpu=role.cpu, ready=role.begins, floats=role.thread.floats)
             for role in self.cast.roles
         ]
+        self.lazy = model.variable(none_waits(setting.cpus, self.page_size))
         self.time = Scheduled(model, program, self.cast)
         self._forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
@@ -125,6 +127,11 @@ class _Writer:
             space.reclaiming.batched = self.model.variable()
         for role, own in zip(self.cast.roles, self.own, strict=True):
             own.reclaiming.batched = self.spaces[role.mm].reclaiming.batched
+
+    def pages_of(self, one: Statement) -> int:
+        """Return the base pages of the memory that a statement is about."""
+        assert one.place is not None
+        return -(-one.place.hi // self.page_size)
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory, in the order in which processes are in the file."""
@@ -205,6 +212,8 @@ class _Lines:
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
             "khugepaged": self._by_daemon,
+            "vmalloc": lambda one: self.model.calls.vmalloc(writer.pages_of(one)),
+            "vfree": lambda one: self.model.calls.vfree(writer.pages_of(one), writer.lazy, self.model.cpus),
             "membarrier": self._membarrier,
             "fork": self._fork,
             "exec": self._exec,

@@ -17,8 +17,6 @@ ADVICE = {
 #: What Linux has and no statement does yet, and why.
 UNKNOWN_CALLS = {
     "userfaultfd": "write protection by userfaultfd is not modelled",
-    "vmalloc": "kernel addresses and their lazy flushes are not modelled",
-    "vfree": "kernel addresses and their lazy flushes are not modelled",
 }
 #: Commands of membarrier(), and what they do.
 COMMANDS = {
@@ -60,6 +58,19 @@ VERBS = {
         ("place", "access?", "pattern?"),
         "Access pages, all of them if nothing else is said: what is not mapped yet is faulted in, what fork() shares "
         "is copied by a write. `rand` draws pages as glibc's rand() does.",
+    ),
+    "vmalloc": Verb(
+        "vmalloc MEMORY",
+        ("place",),
+        "Map kernel addresses, as a driver does for the thread. Nothing is flushed.",
+        explored=False,
+    ),
+    "vfree": Verb(
+        "vfree MEMORY",
+        ("place",),
+        "Free them: the pages go at once, and the addresses are flushed together with others once more than 32 MiB for "
+        "each bit of the number of CPUs wait (lazy_max_pages()).",
+        explored=False,
     ),
     "munmap": Verb("munmap PLACE", ("place",), "Unmap it."),
     "madvise": Verb(

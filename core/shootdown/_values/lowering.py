@@ -352,6 +352,17 @@ class Lowering:
         """Return why no TLB entry ever covers several page-table entries, or None where a contiguous bit lets it."""
         return "its plugin names no contiguous entries (Lowering.no_contiguous_entries)"
 
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        """Write `flush_tlb_kernel_range()` of a range that is too long to be flushed page by page.
+
+        It begins with `asm.kernel_begin(0)`. Only asked for where `no_kernel_ranges()` returns None.
+        """
+        raise NotImplementedError
+
+    def no_kernel_ranges(self) -> str | None:
+        """Return why flushes of kernel addresses can't be counted, or None where they can."""
+        return "flushes of kernel addresses are not modelled here"
+
     def no_hash_table(self) -> str | None:
         """Return why translations are never found in a hash table of entries, or None where they are."""
         return "hardware walks page tables here; there is no hash table of entries"

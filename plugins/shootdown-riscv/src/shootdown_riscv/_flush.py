@@ -232,6 +232,37 @@ class RiscvLowering(PlainLowering):
         """Write `arch_tlbbatch_flush()`: everything of every ASID, on the CPUs of mm_cpumask."""
         attrs.evolve(self, every_asid=True).flush(asm, g, everything=True, stride=0)
 
+    # --- kernel addresses
+
+    def no_kernel_ranges(self) -> str | None:
+        """Flushes of kernel addresses go to all harts that are online, by IPI or by SBI call."""
+        return None
+
+    @function("flush_tlb_all", source)
+    def flush_kernel_addresses(self, asm: Assembler) -> None:
+        """Write `flush_tlb_kernel_range()` of more pages than the threshold: everything, on all online harts."""
+        with asm.because("TLB flush"):
+            asm.kernel_begin(0, cost="flush_ns", text="everything")
+            if self.way == "ipi":
+                asm.target_all_online()
+                asm.execute("sfence_vma", text="SFENCE.VMA")
+                with asm.if_targets() as some:
+                    asm.execute("sfence_vma", 1, ops.PER_TARGET, text="SFENCE.VMA, for each target")
+                    asm.send(ops.CALL_KERNEL, text="IPI: __ipi_flush_tlb_all")
+                    asm.kernel_self(text="local_flush_tlb_all")
+                    asm.wait_for_answers()
+                    some.otherwise()
+                    asm.kernel_self(text="local_flush_tlb_all")
+                    asm.cancel(text="no other CPU")
+                return
+            asm.target_every(text="all online harts")
+            asm.execute(
+                "ecall", 1, ops.PER_CALL_BELOW, text="ECALL: SBI_EXT_RFENCE, for each window of hart ids"
+            )
+            asm.execute("m_sfence_vma", 1, ops.PER_TARGET, text="the firmware: SFENCE.VMA on each hart")
+            asm.send(ops.CALL_HYPERCALL, _ALL, text="SBI call: fence everything")
+            asm.wait_for_answers("all harts have fenced")
+
     # --- __flush_tlb_range()
 
     def _name(self, instruction: str, *, address: bool) -> str:

@@ -6,13 +6,13 @@ from tests.twins.machine import flushes
 from tests.twins.machine.steps.step import (
     ENDED,
     FAILED,
-    LARGEST,
     PARKED,
     STEPS,
     UNTOLD,
     Answer,
     Words,
     cpu_of,
+    largest,
     step,
 )
 from tests.twins.machine.world import SLOT, World
@@ -75,7 +75,7 @@ def copy_(w: World, task: int, s: Words) -> Answer:
 @step
 def add(w: World, task: int, s: Words) -> Answer:
     registers = w.tasks[task].registers
-    registers[s.register] = (registers[s.register] + s.number) & LARGEST
+    registers[s.register] = (registers[s.register] + s.number) & largest(w)
     return None
 
 

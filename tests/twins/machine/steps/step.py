@@ -20,7 +20,7 @@ Answer = int | Stop | None
 Words = SimpleNamespace
 Step = Callable[[World, int, Words], Answer]
 STEPS: dict[str, Step] = {}
-LARGEST = 0x7FFF  # numbers of variables and registers are taken modulo 2^15
+LARGEST = 0x7FFF  # in a search, sums of variables and registers are taken modulo 2^15
 
 
 def step(function: Step) -> Step:
@@ -31,6 +31,11 @@ def step(function: Step) -> Step:
 
 def next_step(w: World, task: int) -> Words:
     return w.rules.program[w.tasks[task].at]
+
+
+def largest(w: World) -> int:
+    """The largest sum: what a cell of a run with clocks holds, and less in a search."""
+    return w.rules.most_strides if w.rules.most_strides > 2**40 else LARGEST
 
 
 def cpu_of(w: World, task: int) -> Cpu:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.twins.machine.steps.memory import read_memory, store, stores_wait, value_of
-from tests.twins.machine.steps.step import BUFFERED, LARGEST, Answer, Words, cpu_of, step
+from tests.twins.machine.steps.step import BUFFERED, Answer, Words, cpu_of, largest, step
 from tests.twins.machine.world import DIRTY, PRESENT, WRITABLE, World
 
 
@@ -35,7 +35,7 @@ def v_add(w: World, task: int, s: Words) -> Answer:
     if stores_wait(w, task):
         return BUFFERED
     where = _variable(w, task, s)
-    w.variables[where] = (w.variables[where] + s.number) & LARGEST
+    w.variables[where] = (w.variables[where] + s.number) & largest(w)
     w.tasks[task].registers[s.register] = w.variables[where]
     return None
 
