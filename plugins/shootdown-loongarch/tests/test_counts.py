@@ -62,6 +62,20 @@ def test_a_huge_page_of_4_kib_kernels_is_256_pairs_and_one_of_16_kib_kernels_a_n
     assert found == {4096: {"invtlb_5": 256, "csrwr_asid": 0}, 16384: {"invtlb_5": 0, "csrwr_asid": 1}}
 
 
+def test_a_huge_page_whose_rights_change_is_set_by_set_pmd_at_which_flushes_on_every_cpu() -> None:
+    found = row(1, op="mprotect_ro", kind="thp", threads=2)
+    assert found.counts["flush_ipis"] == 3 + 2  # all other CPUs, then those of the process
+    assert found.instructions["invtlb_1"] == 4
+    assert row(1, op="mprotect_ro", threads=2).counts["flush_ipis"] == 2
+
+
+def test_pmd_tables_are_freed_at_once_before_7_0() -> None:
+    (verdict,) = shootdown.explore(
+        "lazy-freed-tables", arch=["loongarch"], platforms=["loongson-3a6000"], kernels=["6.19"]
+    )
+    assert verdict.verdict == "bug"
+
+
 def test_tables_are_freed_by_rcu_from_7_0_on() -> None:
     before, after = (shootdown.kernel(release, "loongarch") for release in ("6.19", "7.0"))
     assert (before.rcu_table_free, after.rcu_table_free) == (False, True)

@@ -37,6 +37,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             flush_ways=(FlushWay("ipi", "IPIs whose handlers invalidate, whichever mm their CPU runs"),),
             preempting_hosts=(),
             instructions={
+                "invtlb_1": "LoongArch Reference Manual vol. 1, 4.2.4.7: INVTLB, op 1",
                 "invtlb_5": "LoongArch Reference Manual vol. 1, 4.2.4.7: INVTLB, op 5",
                 "csrwr_asid": "LoongArch Reference Manual vol. 1, 4.2.1: CSRWR, and 7.5.4: ASID",
             },

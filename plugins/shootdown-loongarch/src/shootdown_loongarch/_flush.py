@@ -14,6 +14,8 @@ from shootdown_loongarch._formats import BY_LAYOUT, FORMATS
 from shootdown_loongarch._platforms import ASID_BITS, MTLB, STLB
 
 SMP = "arch/loongarch/kernel/smp.c"
+#: The request of a flush that belongs to no gather.
+REQUEST = 2
 
 
 class LoongarchLowering(PlainLowering):
@@ -42,6 +44,11 @@ class LoongarchLowering(PlainLowering):
     def frees_tables_as_pages(self) -> bool:
         """Page tables go with other pages until RCU frees them (asm/pgalloc.h: __pte_free_tlb(), 5.19 to 6.19)."""
         return not self.kernel.rcu_table_free
+
+    @property
+    def tables_freed_at_once(self) -> int:
+        """PMD and PUD tables, before RCU frees them: __pmd_free_tlb() is pmd_free() (asm/pgalloc.h, 5.19 and 6.4)."""
+        return 0 if self.kernel.rcu_table_free else ops.CLEARED_PUDS | ops.CLEARED_P4DS
 
     @property
     def mm(self) -> MmRules:
@@ -96,6 +103,24 @@ class LoongarchLowering(PlainLowering):
             with asm.if_in_mm_cpumask():
                 self.invalidate_here(asm)
             asm.cancel(text="no other CPU is in mm_cpumask")
+
+    def entries_set(self, asm: Assembler, count: int, *, huge: bool) -> None:
+        """Write set_pmd_at() for each huge page: flush_tlb_all() on every CPU (mm/pgtable.c, 6.4 and 7.0)."""
+        if not huge:
+            return
+        with (
+            asm.loop(count),
+            asm.function("set_pmd_at", "arch/loongarch/mm/pgtable.c"),
+            asm.because("set_pmd_at"),
+        ):
+            asm.request(REQUEST, flags=ops.FULLMM, text="flush_tlb_all")
+            self.begin(asm, REQUEST, everything=True, stride=ops.BASE_STRIDES)
+            asm.target_all_online()
+            asm.execute("invtlb_1", per=ops.PER_TARGET, text="INVTLB of everything on each other CPU")
+            asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH, text="IPI: flush_tlb_all_ipi")
+            asm.execute("invtlb_1", text="INVTLB of everything here")
+            asm.flush_here()
+            asm.wait_for_answers()
 
     def writes_of_ipis(self, cpus: int) -> tuple[int, int]:
         """One CPU for each write: kernel/smp.c: loongson3_send_ipi_mask() loops over the mask (5.19)."""
