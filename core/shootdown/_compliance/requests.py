@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from shootdown._machine import ops as o
+from shootdown._values.lowering import Lowering
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
-    from shootdown._values.lowering import EntryFunction, Lowering
+    from shootdown._values.lowering import EntryFunction
 
 #: The task's outer gather, and the request of a flush without one.
 GATHER, REQUEST = 0, 2
@@ -66,6 +67,9 @@ def requests(lowering: Lowering) -> tuple[Request, ...]:
     With a hash table, entries are flushed as they are cleared, and nothing else has to be.
     """
     found = [*_of_ranges(lowering), *_of_gathers(lowering)]
+    if type(lowering).entries_set is not Lowering.entries_set:
+        found.append(Request("the setting of entries", "entries_set", leaves=False))
+        found.append(Request("the setting of huge entries", "entries_set", huge=True, leaves=False))
     if lowering.no_hardware_walker() is not None:
         found = [attrs.evolve(request, links="") for request in found]
     if lowering.no_hash_table() is None:
@@ -208,6 +212,8 @@ def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int
     first = begun if ranged else asm.here
     if request.method == "entries_cleared":
         lowering.entries_cleared(asm, hi - lo, huge=False, first=lo)
+    elif request.method == "entries_set":
+        lowering.entries_set(asm, 1, huge=request.huge)
     elif request.method == "arch_tlbbatch_flush":
         lowering.arch_tlbbatch_add_pending(asm, REQUEST, 1)
         lowering.arch_tlbbatch_flush(asm, REQUEST)

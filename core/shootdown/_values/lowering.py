@@ -263,7 +263,7 @@ class Lowering:
         """
 
     @property
-    def tables_freed_at_once(self) -> int:
+    def tables_freed_at_once(self) -> Annotated[int, Between(0, 15)]:
         """The tables that are freed at once, before any flush, by the level of what pointed to them: `ops.CLEARED_*`.
 
         0 where all wait for the flush of their gather. LoongArch before 7.0 frees PMD tables so (CLEARED_PUDS).
