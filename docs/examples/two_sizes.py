@@ -48,6 +48,7 @@ def tlb(page_size: int, huge: int) -> TlbGeometry:
         l1=CacheGeometry(64, 64, (page_size, huge)),
         levels=(page_size, huge),
         asid_bits=10,
+        pages_in_pairs=True,
         source="estimate: imaginary",
     )
 

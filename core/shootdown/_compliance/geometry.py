@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from shootdown._compliance import capabilities
+from shootdown._compliance.lowered import Flush, machines
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, geometries, where
+from shootdown._machine import ops as o
 from shootdown._porting.geometry import LEVELS, geometry_of, sized
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.kernel import Kernel, switches_of
@@ -178,6 +180,35 @@ def _base_pages_are_held(subject: Subject) -> Iterator[Said]:
     yield Tried(count, "platforms with a page size")
 
 
+def _pairs_agree(subject: Subject) -> Iterator[Said]:
+    count = 0
+    some_hold_pairs = any(
+        tlb.pages_in_pairs for platform in subject.platforms for tlb in geometries(platform.tlb).values()
+    )
+    for machine in machines(subject)[0]:
+        held = [tlb.pages_in_pairs for tlb in geometries(machine.platform.tlb).values()]
+        flushed = [_in_pairs(flush) for flush in machine.flushes if flush.request.method == "flush_range"]
+        for pairs in {one for one in flushed if one is not None}:
+            count += 1
+            told = f"{subject.plugin}: {machine.where}: flush_tlb_range() invalidates"
+            if any(held) and not pairs:
+                yield Finding(f"{told} single pages, and an entry of the platform's TLB translates pairs")
+            if pairs and not some_hold_pairs:  # an emulator's TLB may hold single pages
+                yield Finding(
+                    f"{told} pairs of pages, and no platform's TLB says that its entries translate pairs"
+                )
+    yield Tried(count, "flushes of a range")
+
+
+def _in_pairs(flush: Flush) -> bool | None:
+    """Whether a flush of base pages invalidates them in pairs; None where it has no range."""
+    begins = [row for row in flush.rows() if row[0] == o.FLUSH_BEGIN]
+    ranged = [row[4] for row in begins if row[2] >= 0 and not row[4] & o.EVERYTHING]
+    if flush.request.huge or not ranged:
+        return None
+    return any(how & o.PAIR_STRIDES for how in ranged)
+
+
 def _each_size(subject: Subject) -> Iterator[Platform]:
     """Yield each platform, with each page size that its TLB depends on."""
     for platform in subject.platforms:
@@ -296,5 +327,13 @@ STATEMENTS = (
         "Return `mm_rules(asids)` with at most `1 << asid_bits`.",
         _asids_fit,
         (capabilities.flushes,),
+    ),
+    Statement(
+        "3.7",
+        "Flushes invalidate pairs of pages if an entry of the TLB translates a pair, and else single pages",
+        "Where an entry holds two pages, each flush of a range executes half as many instructions.",
+        "Set `TlbGeometry.pages_in_pairs` and `PlainLowering.pages_in_pairs`, or begin flushes in `ops.PAIR_STRIDES`.",
+        _pairs_agree,
+        (capabilities.flushes, capabilities.tlbs),
     ),
 )

@@ -153,6 +153,8 @@ class TlbGeometry:
         global_entries: whether an entry may match every ASID (x86 CR4.PGE, arm64 nG=0).
         inclusion: `"independent"`: a walk fills both levels and neither follows the other's evictions;
             `"inclusive"`: what leaves L2 leaves L1; `"exclusive"`: L2 holds what L1 evicted.
+        pages_in_pairs: an entry of any size translates an even page and the odd one after it (LoongArch, MIPS): a
+            miss fills both, and a flush of either drops both. `page_sizes` and `levels` are those of one page.
         source: where the sizes and `asid_bits` are from; `estimate: ...` if nothing was published.
 
     Raises:
@@ -167,6 +169,7 @@ class TlbGeometry:
     vm_bits: int = 0
     global_entries: bool = True
     inclusion: Inclusion = "independent"
+    pages_in_pairs: bool = False
     source: str = attrs.field(default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -191,6 +194,12 @@ class TlbGeometry:
                 f"a tag has 0 to {TAG_BITS} bits in all",
                 "use fewer",
             )
+        if self.pages_in_pairs and self.walk_caches:
+            raise _refuse(
+                "TLB of pairs of pages",
+                f"it has {len(self.walk_caches)} walk caches",
+                "leave them out: such TLBs are filled by software, or by walkers that begin at the root",
+            )
         self._check_inclusion()
 
     def _check_inclusion(self) -> None:
@@ -208,6 +217,11 @@ class TlbGeometry:
                 raise _refuse(
                     f"{self.inclusion} L2", f"it does not hold L1's page size {size}", "add it to an l2 cache"
                 )
+
+    @property
+    def pair_bits(self) -> int:
+        """Return log2 of the pages that an entry translates: 1 for pairs, else 0."""
+        return int(self.pages_in_pairs)
 
     @property
     def entries(self) -> int:

@@ -26,7 +26,9 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         level: list[dict[int, int]] = []
         for cache in caches:
             for i, size in enumerate(sorted(cache.page_sizes)):
-                level.append(_row_of(cache, size) | {w.BASE: base, w.FIRST_OF_CACHE: i == 0})
+                level.append(
+                    _row_of(cache, size << geometry.pair_bits) | {w.BASE: base, w.FIRST_OF_CACHE: i == 0}
+                )
             base += cache.sets * (1 + 4 * cache.ways)
         # Smallest page first: the deepest level of a walk is looked up first.
         rows += sorted(level, key=lambda row: row[w.SHIFT])
@@ -54,7 +56,7 @@ def plan_of(geometry: TlbGeometry, cpus: int) -> Plan:
         w.LOG: log,
         w.LOG_LINES: log_entries(cpus),
     }
-    levels = {i: shift_of(size) for i, size in enumerate(geometry.levels)}
+    levels = {i: shift_of(size) + geometry.pair_bits for i, size in enumerate(geometry.levels)}
     plan = np.zeros(ends[-1], dtype=np.int64)
     for row, fields in enumerate((header, levels, *rows)):
         for field, value in fields.items():
@@ -127,7 +129,7 @@ def scope_words(geometry: TlbGeometry, scope: FlushScope, *, lazy: bool = True) 
         0 if scope.start is None else scope.count,
         tag,
         mask,
-        scope.size_mask,
+        scope.size_mask << geometry.pair_bits,
         what,
     )
     return w.Scope(*(np.uint64(number) for number in numbers))

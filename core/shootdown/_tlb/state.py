@@ -34,7 +34,9 @@ ENTRY = np.dtype(
         ("data", np.uint64),
     ]
 )
-"""One listed entry: `level` is `l1`, `l2` or `walk`, `cache` its place among that level's caches."""
+"""One listed entry: `level` is `l1`, `l2` or `walk`, `cache` its place among that level's caches.
+
+Of a TLB whose entries translate pairs of pages, `va` and `page_size` are those of the pair."""
 
 
 class Access(NamedTuple):
@@ -160,7 +162,7 @@ class Tlb:
             self._size(int(size))
         marks = np.asarray(asids, np.uint64) | self._mark(0, vm, is_global, 0)
         # frexp gives the exponent exactly: page sizes are powers of two.
-        shifts = np.frexp(np.asarray(page_sizes, np.float64))[1] - 1
+        shifts = np.frexp(np.asarray(page_sizes, np.float64))[1] - 1 + self.geometry.pair_bits
         columns = (
             np.asarray(cpus, np.int64),
             marks,
@@ -183,7 +185,7 @@ class Tlb:
         if row == 0:
             return None
         size, _, data = self._entry_at(int(slot))
-        return ("l1" if row < self.plan[w.L2_ROW] else "l2"), size, data
+        return ("l1" if row < self.plan[w.L2_ROW] else "l2"), size >> self.geometry.pair_bits, data
 
     def fill(
         self,
@@ -209,7 +211,7 @@ class Tlb:
             table: frame number of the page-table page that held the leaf entry.
             data: 64 bits for the caller, such as the leaf entry.
         """
-        key = self._key(va, page_size)
+        key = self._key(va, page_size << self.geometry.pair_bits)
         mark = self._mark(asid, vm, is_global, table)
         runnable(k.on_fill)(self.words, self.plan, self._cpu(cpu), key, mark, np.uint64(data))
 
@@ -282,6 +284,7 @@ class Tlb:
     def count(self, cpu: int | None = None) -> TlbCounts:
         """Count hits, walks and references of one CPU, or of all."""
         which = range(self.cpus) if cpu is None else (self._cpu(cpu),)
+        pair = self.geometry.pair_bits
         control = sum(
             (self.words[self.control(c) :][: int(self.plan[w.SLOTS])].astype(np.int64) for c in which),
             np.zeros(int(self.plan[w.SLOTS]), np.int64),
@@ -290,9 +293,12 @@ class Tlb:
 
         def hits(first: int, last: int) -> dict[int, int]:
             rows = range(first, last, w.STEP)
-            return {1 << int(self.plan[row + w.SHIFT]): int(control[w.HITS + row // w.STEP]) for row in rows}
+            return {
+                1 << int(self.plan[row + w.SHIFT]) - pair: int(control[w.HITS + row // w.STEP])
+                for row in rows
+            }
 
-        walks = {1 << shift: int(n) for shift, n in enumerate(control[w.WALKS : w.HITS]) if n}
+        walks = {1 << shift - pair: int(n) for shift, n in enumerate(control[w.WALKS : w.HITS]) if n}
         return TlbCounts(
             hits(w.FIRST_ROW, l2), hits(l2, walk), walks, hits(walk, end), int(control[w.REFERENCES])
         )

@@ -157,7 +157,8 @@ class Passes:
         walk = [(cache, sum(size > page_size for size in cache.page_sizes)) for cache in geometry.walk_caches]
         used = [cache for cache in (l1, l2, *(c for c, held in walk if held)) if cache is not None]
         return (
-            l1 is not None  # L1 never holds such a page: each access goes to L2
+            not geometry.pages_in_pairs
+            and l1 is not None  # L1 never holds such a page: each access goes to L2
             and (geometry.inclusion == "independent" or not geometry.l2)
             and all(held <= 1 for _, held in walk)  # two levels in one cache push each other out
             and all(c.policy == "lru" and c.ways <= _MOST_GROUPS * GROUP for c in used)
@@ -252,8 +253,11 @@ class Records:
         shift = np.full(count, self._shift, np.uint8)
         if columns.shift is not None:
             shift = np.where(columns.shift == 0, shift, columns.shift).astype(np.uint8)
+        kind = _column(columns.kind, count, np.uint8)
+        if self._geometry.pages_in_pairs:  # an access fills a pair; a flush names the pages of one
+            shift = np.where(kind == r.ACCESS, shift + np.uint8(1), shift).astype(np.uint8)
         records = r.Records(
-            _column(columns.kind, count, np.uint8),
+            kind,
             cpu,
             process,
             np.ascontiguousarray(columns.address),

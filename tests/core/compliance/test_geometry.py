@@ -70,7 +70,7 @@ class Forgetful(VAX):  # type: ignore[misc, valid-type]
 
 
 @pytest.mark.parametrize(
-    "number", ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "8.1", "8.2", "8.4", "9.1", "9.2"]
+    "number", ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "8.1", "8.2", "8.4", "9.1", "9.2"]
 )
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     assert outcome(number, good()).word == "shown"
@@ -109,6 +109,16 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             "3.6",
             lowering(mm=property(lambda _: MmRules(True, True, 0, False))),
             "asids is 0; it lies between",
+        ),
+        (
+            "3.7",
+            tlb(pages_in_pairs=True, walk_caches=()),
+            "flush_tlb_range.. invalidates single pages, and an entry of the platform's TLB translates pairs",
+        ),
+        (
+            "3.7",
+            lowering(pages_in_pairs=True),
+            "invalidates pairs of pages, and no platform's TLB says that its entries translate pairs",
         ),
         (
             "8.1",

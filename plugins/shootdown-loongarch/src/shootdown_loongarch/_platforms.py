@@ -26,14 +26,14 @@ class LoongarchPlatform:
     ptw: bool = switch(False, "the core has a hardware page table walker (CPUCFG.2.HPTW)")
 
 
-# An MTLB entry says its page size; all of the STLB has the kernel's base pages (manual, 5.4.2). An entry counts as one
-# page here, though it holds a pair, so that simulated traces miss more often than the machine.
+# An MTLB entry says its page size; all of the STLB has the kernel's base pages (manual, 5.4.2). An entry holds a pair.
 BASE_PAGES, HUGE_PAGES = (4096, 16384, 65536), (2 << 20, 32 << 20, 512 << 20)
 GEOMETRY = TlbGeometry(
     l1=CacheGeometry(MTLB, MTLB, BASE_PAGES + HUGE_PAGES, policy="random"),
     l2=CacheGeometry(STLB, STLB_WAYS, BASE_PAGES, policy="random"),
     levels=(16384, 32 << 20, 64 << 30),
     asid_bits=ASID_BITS,
+    pages_in_pairs=True,
     source=TLB_SOURCE,
 )
 
