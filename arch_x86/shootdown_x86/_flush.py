@@ -275,6 +275,7 @@ class X86Lowering(Lowering):
 
         Who has left mm_cpumask until then is behind in tlb_gen, and flushes when it comes back.
         """
+        asm.note(o.NOTE_FLUSH_RANGE)  # a request that is no flush_tlb_mm_range(): rows count those
         asm.begin_flush(
             g, ceiling=0, everything=True, text="new tlb_gen; the flush waits for that of the batch"
         )

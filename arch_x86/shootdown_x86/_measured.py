@@ -32,7 +32,9 @@ def _platform(row: Row) -> tuple[str, dict[str, str]]:
 def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
     whole, actor = seen.whole, seen.actor
     forks = forks_of(row)
-    requests = actor["flush_requests"]
+    # A page that waits for its batch's flush makes a request, of everything, that calls no flush_tlb_mm_range().
+    batched = actor["flush_range_calls"]
+    requests = actor["flush_requests"] - batched
     copied = forks  # the model's copy-on-write: one page for each fork
     kmaps = _kmaps(row, case)
     return {
@@ -43,7 +45,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
         "flush_tlb_mm_range": (requests - copied, requests - copied + _MOST_COPIED * forks),
-        "flush_tlb_mm_range_all": actor["flush_whole_mm"],
+        "flush_tlb_mm_range_all": actor["flush_whole_mm"] - batched,
         "tlb_row": _handlers(row, seen, case),
         "pmdp_collapse_flush": requests,
         "flush_tlb_one_kernel": kmaps,

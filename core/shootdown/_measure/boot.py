@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -24,8 +24,8 @@ from shootdown._values.errors import ShootdownError
 _MEMORY, _MOST_MEMORY = 768, 16384
 #: MiB of which memory is a multiple: QEMU's pseries asks for it.
 _UNIT = 256
-#: What the kernel is told: the same addresses each time, no mitigations, and to end when init does.
-_TOLD = "quiet nokaslr mitigations=off panic=-1 oops=panic"
+#: What the kernel is told: the same addresses each time, no mitigations, no pages that it moves, and to end with init.
+_TOLD = "quiet nokaslr mitigations=off numa_balancing=disable panic=-1 oops=panic"
 _LAST_LINES = 5
 #: The last QEMU that the plugin is loaded into: it speaks version 1 of the interface, and was tried with 7.2 alone.
 _NEWEST = (8, 2)
@@ -82,6 +82,7 @@ def boot(
     cpus: int,
     seconds: float,
     ran: Callable[[], None],
+    modules: Mapping[str, bytes] | None = None,
 ) -> Booted:
     """Boot a kernel, run programs, and return what was counted.
 
@@ -93,6 +94,7 @@ def boot(
         cpus: of the machine.
         seconds: after which the machine is stopped.
         ran: called after each repetition.
+        modules: of the kernel, by their files' names, that the runner may load.
 
     Raises:
         ShootdownError: there is no emulator, or the machine did not come to its end.
@@ -104,7 +106,7 @@ def boot(
             f"(Debian: apt-get install {emulation.package})"
         )
     memory = _MEMORY + max((one.huge_pages for one in programs), default=0) * (HUGE_PAGE >> 20)
-    memory += -memory % _UNIT
+    memory += -memory % (2 * _UNIT)  # either node's is a multiple
     if memory > _MOST_MEMORY:
         raise ShootdownError(
             f"the programs touch so many huge pages that the machine needs {memory >> 10} GiB; "
@@ -112,7 +114,7 @@ def boot(
         )
     files = {"init": runner, "trace": _trace(emulation.counts)}
     packed = (one.content(big_endian=emulation.big_endian) for one in programs)
-    files |= {f"program{number}": one for number, one in enumerate(packed)}
+    files |= {f"program{number}": one for number, one in enumerate(packed)} | dict(modules or {})
     with tempfile.TemporaryDirectory(prefix="shootdown-boot-") as folder:
         initial = Path(folder) / "initrd"
         initial.write_bytes(initramfs(files))
@@ -121,6 +123,7 @@ def boot(
             command, *emulation.options, "-cpu", emulation.cpu, "-m", str(memory), "-smp", str(cpus),
             "-kernel", str(kernel), "-initrd", str(initial), "-append", told, "-display", "none", "-nodefaults",
             "-serial", "stdio", "-no-reboot",
+            *(_nodes(memory, cpus) if any(one.migrates for one in programs) else ()),
         ]  # fmt: skip
         counted = Path(folder) / "instructions"
         try:
@@ -132,6 +135,15 @@ def boot(
         found = _read(arguments, seconds, ran)
         _add_instructions(found, counted)
         return found
+
+
+def _nodes(memory: int, cpus: int) -> list[str]:
+    """Return the emulator's options for two nodes of memory, of which the first one has all CPUs."""
+    told = []
+    for node, where in enumerate((f",cpus=0-{cpus - 1}", "")):
+        told += ["-object", f"memory-backend-ram,id=node{node},size={memory // 2}M"]
+        told += ["-numa", f"node,nodeid={node},memdev=node{node}{where}"]
+    return told
 
 
 def _counting(emulation: Emulation, command: str, folder: Path, counted: Path) -> list[str]:

@@ -19,11 +19,14 @@ _MAGIC = 0x53484F4F54313
 _KINDS = ("anonymous", "thp", "file", "hugetlb")
 _OPS = (
     "end", "mmap", "touch", "touch_pages", "munmap", "madvise", "mprotect", "mremap", "truncate", "punch",
-    "soft_offline", "fork", "exit", "start", "signal", "wait", "reap", "lock", "unlock", "work", "spin", "sleep",
+    "soft_offline", "move_pages",
+    "fork", "exit", "start", "signal", "wait", "reap", "lock", "unlock", "work", "spin", "sleep",
     "move", "loop", "again", "measure", "measured",
 )  # fmt: skip
 OP = {name: number for number, name in enumerate(_OPS)}
-_ADVICE = ("DONTNEED", "FREE", "COLLAPSE")
+_ADVICE = ("DONTNEED", "FREE", "COLLAPSE", "PAGEOUT")
+#: Pages of one move_pages(): their addresses are on the runner's stack.
+_MOST_MOVED = 4096
 #: What a program can say and the runner can't do to a kernel, and why.
 _UNABLE = {
     "reclaim": "a kernel reclaims what it likes: nothing makes it take these pages",
@@ -47,12 +50,16 @@ class Image:
         huge_pages: how many the machine has to reserve.
         forks: how many processes are forked while the program measures.
         actor_forked: whether the process that measures was forked, so that the CPU of its parent had its mm too.
+        migrates: whether it needs a second node, to which pages go.
+        swaps: whether it needs swap.
     """
 
     words: tuple[int, ...]
     huge_pages: int
     forks: int
     actor_forked: bool
+    migrates: bool = False
+    swaps: bool = False
 
     def content(self, *, big_endian: bool) -> bytes:
         """Return the file, in the byte order of the machine that runs it."""
@@ -145,7 +152,8 @@ class _Compiler:
                 f"program {self.program.name} measures nothing: put what is counted into `measure {{ ... }}`"
             )
         counts = (len(memories), len(processes), len(roles), len(self.code), len(self.pages))
-        header = (_MAGIC, *counts, huge, repetitions, self.page_size)
+        swaps = any(one[0] == OP["madvise"] and _ADVICE[one[4]] == "PAGEOUT" for one in self.code)
+        header = (_MAGIC, *counts, huge, repetitions, self.page_size, swaps)
         words = [*header]
         for rows in (memories, processes, roles, self.code):
             for row in rows:
@@ -157,6 +165,8 @@ class _Compiler:
             huge,
             sum(map(_forks, [one for _, one in measured])),
             actor_forked,
+            any(one[0] == OP["move_pages"] for one in self.code),
+            swaps,
         )
 
     def _memory(self, one: Memory) -> tuple[int, ...]:
@@ -234,14 +244,14 @@ class _Compiler:
         verb, b = one.verb, 0
         if verb == "madvise":
             if one.word not in _ADVICE:
-                raise self._wrong(one, "the machine has no swap, so that nothing is paged out")
+                raise self._wrong(one, "the runner does not know this advice")
             b = _ADVICE.index(one.word)
         elif verb == "mprotect":
             b = int(one.word == "write")
         elif verb == "migrate":
-            if kind != "hugetlb":
-                raise self._wrong(one, "the machine has one node, so that pages have nowhere to go")
-            verb = "soft_offline"
+            verb = "soft_offline" if kind == "hugetlb" else "move_pages"
+            if verb == "move_pages" and one.place.hi - one.place.lo > _MOST_MOVED * self.page_size:
+                raise self._wrong(one, f"{_MOST_MOVED:,} pages at most are moved at once by the runner")
         piece, slot = one.place.piece, self.depth - 1
         hi = one.place.lo + piece if piece else one.place.hi
         self._write(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,20 +31,25 @@ class Image:
     Args:
         path: the image.
         architecture: what it is for; has an `emulation`.
+        modules: of the package that it is in, those that were asked for, by their files' names.
     """
 
     path: Path
     architecture: Architecture
+    modules: Mapping[str, bytes] = attrs.Factory(dict)
 
 
 @contextmanager
-def opened(file: Path, known: Iterable[Architecture], wanted: str | None) -> Iterator[Image]:
+def opened(
+    file: Path, known: Iterable[Architecture], wanted: str | None, modules: Sequence[str] = ()
+) -> Iterator[Image]:
     """Find the kernel in a file; what has to be unpacked is there until the end of the block.
 
     Args:
         file: bzImage, Image, vmlinux, or a .deb that has one.
         known: the architectures that are installed.
         wanted: the name of the architecture, if it was said.
+        modules: files of modules that are taken out of a package, if it has them.
 
     Raises:
         ShootdownError: the file is none of these, or of an architecture that no plugin can boot.
@@ -57,13 +63,14 @@ def opened(file: Path, known: Iterable[Architecture], wanted: str | None) -> Ite
         yield Image(file, _architecture(file, head, known, wanted))
         return
     with tempfile.TemporaryDirectory(prefix="shootdown-kernel-") as folder:
-        inner = _unpacked(file, Path(folder))
+        found: dict[str, bytes] = {}
+        inner = _unpacked(file, Path(folder), modules, found)
         with inner.open("rb") as stream:
-            yield Image(inner, _architecture(file, stream.read(_HEAD), known, wanted))
+            yield Image(inner, _architecture(file, stream.read(_HEAD), known, wanted), found)
 
 
-def _unpacked(file: Path, folder: Path) -> Path:
-    """Take the kernel out of a package; its thousands of modules stay there."""
+def _unpacked(file: Path, folder: Path, modules: Sequence[str], taken: dict[str, bytes]) -> Path:
+    """Take the kernel out of a package, and the modules that are asked for; its thousands of others stay there."""
     if shutil.which("dpkg-deb") is None:
         raise ShootdownError(
             f"{file} is a Debian package, and dpkg-deb is not installed: unpack it, and name its vmlinuz"
@@ -80,14 +87,25 @@ def _unpacked(file: Path, folder: Path) -> Path:
             tarfile.open(fileobj=unpacking.stdout, mode="r|") as packed,
         ):
             for one in packed:
-                content = packed.extractfile(one) if _IMAGE.match(Path(one.name).name) else None
-                if content is not None and one.size:
-                    found = folder / Path(one.name).name
+                name = Path(one.name).name
+                plain = name.removesuffix(".xz")
+                if plain not in modules and not _IMAGE.match(name):
+                    continue
+                content = packed.extractfile(one)
+                if content is None or not one.size:
+                    continue
+                if plain in modules:
+                    taken[plain] = content.read() if plain == name else lzma.decompress(content.read())
+                else:
+                    found = folder / name
                     with found.open("wb") as stream:
                         shutil.copyfileobj(content, stream)
-                    unpacking.kill()
-                    return found
+                if found is not None and len(taken) == len(modules):
+                    break
         unpacking.stdout.close()
+        if found is not None:
+            unpacking.kill()
+            return found
         if unpacking.wait():
             said.seek(0)
             why = (said.read().decode(errors="replace").strip().splitlines() or ["dpkg-deb failed"])[0]

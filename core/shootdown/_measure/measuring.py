@@ -12,6 +12,7 @@ import attrs
 from shootdown._measure.boot import Booted, boot
 from shootdown._measure.building import runner
 from shootdown._measure.bytecode import Image, compile_program
+from shootdown._measure.kernels import Image as Kernel
 from shootdown._measure.kernels import opened
 from shootdown._measure.rows import Asked, release_of, rows_of
 from shootdown._programs.areas import misfit
@@ -136,10 +137,13 @@ def _own(source: Source, parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def _booted(
-    emulation: Emulation, kernel: Path, init: bytes, planned: Plan, ran: Callable[[], None]
+    emulation: Emulation, kernel: Kernel, init: bytes, planned: Plan, ran: Callable[[], None]
 ) -> Booted:
     seconds = _BOOTING + _EACH * len(planned.images)
-    return boot(emulation, kernel, init, planned.images, cpus=planned.cpus, seconds=seconds, ran=ran)
+    return boot(
+        emulation, kernel.path, init, planned.images,
+        cpus=planned.cpus, seconds=seconds, ran=ran, modules=kernel.modules,
+    )  # fmt: skip
 
 
 def measure(
@@ -166,15 +170,16 @@ def measure(
     Raises:
         ShootdownError: something is missing, or the machine did not come to its end.
     """
-    with opened(kernel, known, arch) as image:
+    modules = ("brd.ko",) if any(one.swaps for one in planned.images) else ()
+    with opened(kernel, known, arch, modules) as image:
         emulation = image.architecture.emulation
         assert emulation is not None
         emulation = attrs.evolve(emulation, cpu=cpu_model or emulation.cpu)
         init = runner(emulation)
-        booted = _booted(emulation, image.path, init, planned, ran)
+        booted = _booted(emulation, image, init, planned, ran)
         if booted.page_size is not None:
             planned = planned.for_pages(booted.page_size)
-            booted = _booted(emulation, image.path, init, planned, ran)
+            booted = _booted(emulation, image, init, planned, ran)
     name = release or release_of(booted.version)
     rows = rows_of(emulation, booted, planned.asked, kernel=name, cpus=planned.cpus)
     remarks = [*planned.remarks]

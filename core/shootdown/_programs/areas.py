@@ -10,7 +10,7 @@ from itertools import pairwise
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.program import Memory, Pattern, Place, Program, Statement
+from shootdown._programs.program import Memory, Pattern, Place, Program, Statement, within
 from shootdown._values.errors import ShootdownError
 from shootdown._workloads.fork_storm import glibc_rand
 
@@ -68,13 +68,13 @@ class Cut:
         """Return the areas in a range of base pages, which ends where areas end."""
         return tuple(area for area in self.areas if lo <= area.lo and area.hi <= hi)
 
-    def pieces(self, lo: int, hi: int, pages: int) -> tuple[Area, ...]:
-        """Return what stands for a piece of so many base pages in each area of a range."""
+    def pieces(self, lo: int, hi: int, pages: int, *, last: bool = False) -> tuple[Area, ...]:
+        """Return what stands for a piece of so many base pages in each area of a range: its first one, or its last."""
         return tuple(
             attrs.evolve(
                 area,
-                first=area.lo,
-                last=area.lo + pages,
+                first=area.hi - pages if last else area.lo,
+                last=area.hi if last else area.lo + pages,
                 pages=pages,
                 huge=pages // self.table_pages if area.huge else 0,
                 tables=pages // self.table_pages,
@@ -110,6 +110,25 @@ def misfit(program: Program, page_size: int) -> str | None:
             return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"
         if ordinary and one.pattern.how == "every" and one.pattern.number % page_size:
             return f"{one.at}: `{one.text:.60}`: this kernel's pages have {size_text(page_size)}"
+    return None
+
+
+def unmaps_by_pieces(program: Program, each: Statement) -> bool:
+    """Whether a loop unmaps its place piece by piece, so that its last piece frees a page table."""
+    unmapped = (one.place for one in within(each.body) if one.verb == "munmap")
+    return any(place is not None and place.piece and program.memory[place.memory].alone for place in unmapped)
+
+
+def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str | None:
+    """Return which loop unmaps pieces of several tables, so that some of its turns free one and others don't."""
+    for _, _, one in program.statements():
+        if one.verb != "each" or one.place is None or not unmaps_by_pieces(program, one):
+            continue
+        lo, hi = pages_of(one.place, page_size)
+        whole = not one.number // page_size % table_pages and not lo % table_pages
+        if not whole and lo // table_pages != (hi - 1) // table_pages:
+            size = size_text(table_pages * page_size)
+            return f"{one.at}: `{one.text:.60}`: it is counted of pieces of {size}, or within one page table's {size}"
     return None
 
 

@@ -176,6 +176,15 @@ def _check_reclaimed(program: Program) -> None:
                     "which map the zero page, are not counted then; write to it",
                 )
     collapsed = {one.place.memory: one for _, _, one in program.statements() if collapses(one) and one.place}
+    for _, _, one in program.statements():
+        if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in collapsed:
+            name = one.place.memory
+            if program.memory[name].kind == "anonymous":
+                raise _wrong(
+                    one,
+                    f"{name} is collapsed by `{collapsed[name].text:.40}`: reads of it, which map the zero page, are "
+                    "not counted then, and of nothing else no huge page is made; write to it",
+                )
     for name, one in collapsed.items():
         if name in reclaimed:
             other = reclaimed[name].text

@@ -12,10 +12,11 @@ from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.kernel_ranges import none_waits
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
-from shootdown._programs.areas import Area, Cut, cut, pages_of
+from shootdown._programs.areas import Area, Cut, cut, pages_of, unmaps_by_pieces
 from shootdown._programs.cast import Cast, Role, cast, forks_of, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.daemons import Daemon, Daemons
+from shootdown._programs.mapped import GONE
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.scheduled import Scheduled
 from shootdown._programs.space import Space
@@ -201,6 +202,7 @@ class _Lines:
         self.writer = writer
         self.number = number
         self.role = writer.cast.roles[number]
+        self._last_piece = False
         self.task = writer.tasks[number]
         self.model = writer.model
         self.asm = writer.asm
@@ -284,7 +286,7 @@ class _Lines:
         lo, hi = pages_of(one.place, self.writer.page_size)
         areas = here.within(lo, hi)
         if one.place.piece:
-            areas = here.pieces(lo, hi, one.place.piece // self.writer.page_size)
+            areas = here.pieces(lo, hi, one.place.piece // self.writer.page_size, last=self._last_piece)
         if one.verb == "mmap":
             space.mmap(here)
         elif one.verb == "touch":
@@ -441,7 +443,18 @@ class _Lines:
                 restore()
                 self._body(one.body)
 
-            self.loop(cells, (one.place.hi - one.place.lo) // one.number, turn)
+            count = (one.place.hi - one.place.lo) // one.number
+            if not unmaps_by_pieces(self.writer.program, one) or not all(area.table >= 0 for area in areas):
+                self.loop(cells, count, turn)
+                return
+            if count > 1:
+                self.loop(cells, count - 1, turn)
+            restore()
+            for area in areas:  # with the last piece no VMA is left in their table
+                space.mapped.put(space.mapped.cell(GONE, area), 1)
+            self._last_piece = True
+            self._body(one.body)
+            self._last_piece = False
 
     def _cells(self, one: Statement, count: int) -> int:
         """Return the first of a statement's variables: the same ones each time that it is written."""

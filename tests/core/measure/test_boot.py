@@ -105,6 +105,17 @@ def test_a_machine_that_hangs_is_stopped(tmp_path: Path) -> None:
         run(emulation(tmp_path, SAID, more="exec sleep 30"), seconds=0.3)
 
 
+def test_a_program_that_migrates_gets_two_nodes_of_memory(tmp_path: Path) -> None:
+    told = emulation(tmp_path, SAID, more=f'echo "$@" > {tmp_path}/told')
+    run(told)
+    assert "-numa" not in (tmp_path / "told").read_text()
+    run(told, programs=(IMAGE, attrs.evolve(IMAGE, migrates=True)))
+    options = (tmp_path / "told").read_text()
+    assert "-numa node,nodeid=0,memdev=node0,cpus=0-3" in options
+    assert "memory-backend-ram,id=node1,size=512M" in options
+    assert "-m 1024" in options
+
+
 def test_an_emulator_that_is_missing_is_named_with_its_package() -> None:
     told = Emulation("amd64", "qemu-system-none", "none", (), "", "", "", "cc", (0, b""), 62)
     with pytest.raises(ShootdownError, match=r"qemu-system-none is not installed.*apt-get install"):

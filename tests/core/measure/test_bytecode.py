@@ -26,8 +26,8 @@ def program(do: list[str], kind: str = "anonymous", size: str = "64K", **more: A
 def parts(image: Image) -> dict[str, list[tuple[int, ...]]]:
     """Take an image apart, as image.h says it is made."""
     words = image.words
-    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:9]]}
-    at = 9
+    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:10]]}
+    at = 10
     for name, count, width in zip(
         ("memories", "processes", "roles", "code", "pages"), words[1:6], (8, 6, 6, 8, 1), strict=True
     ):
@@ -115,14 +115,29 @@ def test_forks_of_the_window_are_counted() -> None:
     [
         (["touch heap"], "measures nothing"),
         (["touch heap", "measure { reclaim heap }"], "a kernel reclaims what it likes"),
-        (["touch heap", "measure { madvise heap PAGEOUT }"], "no swap"),
         (["touch heap", "measure { gup heap }"], "GUP-fast alone"),
-        (["touch heap", "measure { migrate heap }"], "one node"),
     ],
 )
 def test_what_no_kernel_can_be_made_to_do_is_refused_with_its_reason(do: list[str], why: str) -> None:
     with pytest.raises(ShootdownError, match=why):
         program(do)
+
+
+def test_a_program_says_if_it_needs_swap_or_a_second_node() -> None:
+    neither = program(["touch heap", "measure { madvise heap FREE }"])
+    swaps = program(["touch heap", "measure { madvise heap PAGEOUT }"])
+    migrates = program(["touch heap", "measure { migrate heap }"])
+    assert [(one.swaps, one.migrates) for one in (neither, swaps, migrates)] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+    assert verbs(migrates)[2] == "move_pages"
+
+
+def test_more_pages_than_the_runner_moves_at_once_are_refused() -> None:
+    with pytest.raises(ShootdownError, match="4,096 pages at most are moved at once"):
+        program(["touch heap", "measure { migrate heap }"], size="32M")
 
 
 def test_only_a_parent_waits_for_its_child() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,6 +75,23 @@ def test_a_package_has_its_kernel_in_either_place(tmp_path: Path, place: str) ->
     with opened(file, KNOWN, None) as image:
         assert image.architecture.name == "x86"
         assert image.path.read_bytes() == content
+
+
+@NEEDS_DPKG
+def test_a_package_gives_the_modules_that_are_asked_for(tmp_path: Path) -> None:
+    files = {
+        "boot/vmlinuz-6.1": head(0x202, b"HdrS"),
+        "lib/modules/6.1/kernel/drivers/block/brd.ko.xz": lzma.compress(b"module"),
+        "lib/modules/6.1/kernel/drivers/block/zram.ko": b"other",
+    }
+    file = package(tmp_path, files)
+    for asked, given in (
+        ((), {}),
+        (("brd.ko",), {"brd.ko": b"module"}),
+        (("brd.ko", "no.ko"), {"brd.ko": b"module"}),
+    ):
+        with opened(file, KNOWN, None, asked) as image:
+            assert image.modules == given
 
 
 @NEEDS_DPKG

@@ -105,6 +105,10 @@ def test_the_workload_counts_the_same() -> None:
         ("madvise heap COLLAPSE; reclaim heap", "collapse of what was reclaimed is not counted yet"),
         ("each 2M of heap { madvise it COLLAPSE }", "collapse of pieces is not counted yet"),
         ("fork B; madvise heap COLLAPSE", "heap may be mapped by several processes"),
+        (
+            "touch heap read; madvise heap COLLAPSE",
+            "heap is collapsed by `madvise heap COLLAPSE`: reads of it",
+        ),
     ],
 )
 def test_what_is_not_counted_is_refused_in_a_line(do: str, told: str) -> None:

@@ -15,6 +15,7 @@ struct header {
 	int64_t huge_pages;   /* to reserve, of the size of a PMD entry */
 	int64_t repetitions;
 	int64_t page_size;    /* of the kernel that it was compiled for */
+	int64_t swaps;        /* whether it pages out */
 };
 
 enum { ANONYMOUS, THP, FILE_PAGES, HUGETLB };
@@ -34,7 +35,7 @@ struct role {
 
 enum {
 	OP_END, OP_MMAP, OP_TOUCH, OP_TOUCH_PAGES, OP_MUNMAP, OP_MADVISE, OP_MPROTECT, OP_MREMAP, OP_TRUNCATE,
-	OP_PUNCH, OP_SOFT_OFFLINE, OP_FORK, OP_EXIT, OP_START, OP_SIGNAL, OP_WAIT, OP_REAP, OP_LOCK, OP_UNLOCK,
+	OP_PUNCH, OP_SOFT_OFFLINE, OP_MOVE_PAGES, OP_FORK, OP_EXIT, OP_START, OP_SIGNAL, OP_WAIT, OP_REAP, OP_LOCK, OP_UNLOCK,
 	OP_WORK, OP_SPIN, OP_SLEEP, OP_MOVE, OP_LOOP, OP_AGAIN, OP_MEASURE, OP_MEASURED,
 };
 

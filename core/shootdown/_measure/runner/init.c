@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -76,6 +77,7 @@ static void page_size(void)
 #define THP_ENABLED "/sys/kernel/mm/transparent_hugepage/enabled"
 
 static long reserved;
+static int swaps;
 
 /* Whether the kernel has what a program's memory is of. */
 static int fits(void)
@@ -85,6 +87,10 @@ static int fits(void)
 			printf("@failed this kernel has no transparent huge pages\n");
 			return 0;
 		}
+	if (head->swaps && !swaps) {
+		printf("@failed there is no swap\n");
+		return 0;
+	}
 	if (head->huge_pages > reserved) {
 		printf("@failed there are %ld of %ld huge pages\n", reserved, (long)head->huge_pages);
 		return 0;
@@ -119,6 +125,43 @@ static void huge_pages(void)
 		printf("@remark this kernel has no hugetlbfs: %s\n", strerror(errno));
 		reserved = 0;
 	}
+}
+
+/* A block device in memory, of a module of the kernel's package, to swap to. */
+static void swap(void)
+{
+	const char *why = "the kernel's package has no brd.ko";
+	long size = sysconf(_SC_PAGESIZE);
+	int64_t wanted = 0;
+	struct stat stat;
+	int module, disk;
+
+	for (int number = 0; load(number); number++) {
+		wanted |= head->swaps;
+		unload();
+	}
+	if (!wanted)
+		return;
+	module = open("/brd.ko", O_RDONLY);
+	if (module >= 0 && !fstat(module, &stat)) {
+		uint32_t *first = calloc(1, size);
+
+		if (syscall(SYS_finit_module, module, "rd_nr=1 rd_size=65536", 0))
+			why = strerror(errno);
+		disk = open("/dev/ram0", O_RDWR);
+		/* The header of a swap area: version, last page, and its name at the end of the page. */
+		first[1024 / 4] = 1;
+		first[1024 / 4 + 1] = (65536 << 10) / size - 1;
+		memcpy((char *)first + size - 10, "SWAPSPACE2", 10);
+		if (disk >= 0 && write(disk, first, size) == size && !fsync(disk))
+			swaps = !swapon("/dev/ram0", 0);
+		if (!swaps && disk >= 0)
+			why = strerror(errno);
+		close(disk);
+		free(first);
+	}
+	if (!swaps)
+		printf("@remark there is no swap: %s\n", why);
 }
 
 static void begin_files(void)
@@ -166,9 +209,13 @@ static void reap(void)
 static void wait_until(_Atomic uint32_t *word, uint32_t least, time_t end)
 {
 	uint32_t seen;
+	int ends = 0;
 
+	/* Seldom, as it takes a CPU from the program, unless others wait for the end of init's children. */
+	for (int64_t n = 0; n < head->processes; n++)
+		ends |= !processes[n].forked && processes[n].exits_event >= 0;
 	while (!atomic_load(&shared->failed) && (seen = atomic_load(word)) < least) {
-		struct timespec moment = { 0, 500000000 };
+		struct timespec moment = { ends ? 0 : 10, ends ? 500000000 : 0 };
 
 		if (time(0) > end) {
 			printf("@failed it did not end within %d s\n", LONGEST);
@@ -223,6 +270,7 @@ int main(int arguments, char **argument)
 	share();
 	page_size();
 	huge_pages();
+	swap();
 	window_prepare();
 	for (int number = 0; load(number); number++) {
 		printf("@program %d\n", number);

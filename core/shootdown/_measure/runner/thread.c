@@ -24,6 +24,7 @@
 
 #define SLOTS 16
 #define STACK (256 << 10)
+#define MOVED 4096 /* as many pages as bytecode.py lets a call move */
 #define STACKS_AT 0x1100000000
 
 #ifndef MADV_COLLAPSE
@@ -31,6 +32,9 @@
 #endif
 #ifndef MADV_SOFT_OFFLINE
 #define MADV_SOFT_OFFLINE 101
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
 #endif
 #ifndef MADV_FREE
 #define MADV_FREE 8
@@ -265,9 +269,29 @@ static void compute(int64_t nanoseconds)
 
 static int advice(int64_t which)
 {
-	static const int known[] = { MADV_DONTNEED, MADV_FREE, MADV_COLLAPSE };
+	static const int known[] = { MADV_DONTNEED, MADV_FREE, MADV_COLLAPSE, MADV_PAGEOUT };
 
 	return known[which];
+}
+
+/* Move pages to the other one of two nodes. */
+static void move_pages_of(char *begin, int64_t length)
+{
+	int64_t size = sysconf(_SC_PAGESIZE), count = length / size;
+	int nodes[MOVED], status[MOVED];
+	void *at[MOVED];
+
+	for (int64_t n = 0; n < count; n++)
+		at[n] = begin + n * size;
+	check("move_pages", syscall(SYS_move_pages, 0, 1, at, 0, status, 0));
+	if (status[0] < 0)
+		die("move_pages: its first page is not there");
+	for (int64_t n = 0; n < count; n++)
+		nodes[n] = !status[0];
+	check("move_pages", syscall(SYS_move_pages, 0, count, at, nodes, status, 2 /* MPOL_MF_MOVE */));
+	for (int64_t n = 0; n < count; n++)
+		if (status[n] != nodes[n])
+			die("move_pages: page %d did not move: %d", (int)n, status[n]);
 }
 
 static void touch_all(const struct self *self, const struct instruction *at)
@@ -319,6 +343,9 @@ static int call(const struct self *self, const struct instruction *at)
 	case OP_SOFT_OFFLINE:
 		check("soft offline", madvise(begin, 2 << 20, MADV_SOFT_OFFLINE));
 		return 1;
+	case OP_MOVE_PAGES:
+		move_pages_of(begin, length);
+		return 1;
 	}
 	return 0;
 }
@@ -328,7 +355,7 @@ static void run(struct self *self, int64_t next)
 	for (;; next++) {
 		const struct instruction *at = &code[next];
 
-		if (at->op >= OP_MMAP && at->op <= OP_SOFT_OFFLINE && call(self, at))
+		if (at->op >= OP_MMAP && at->op <= OP_MOVE_PAGES && call(self, at))
 			continue;
 		switch (at->op) {
 		case OP_END:

@@ -53,7 +53,9 @@ static void one(char *line)
 		return;
 	*name++ = 0;
 	if (!strcmp(line, "function")) {
-		if (append("set_ftrace_filter", name)) {
+		/* Without the end of the line a name is looked up when the file is closed, and nobody hears of a mistake. */
+		snprintf(path, sizeof(path), "%s\n", name);
+		if (append("set_ftrace_filter", path)) {
 			printf("@absent %s\n", name);
 			return;
 		}

@@ -48,7 +48,6 @@ EMULATION = Emulation(
         Counted("flush_tlb_range", ("flush_tlb_range", "flush_pmd_tlb_range"), by="actor"),
         Counted("flush_tlb_page", ("flush_tlb_page",), by="actor"),
         Counted("flush_tlb_mm_range", ("flush_tlb_mm_range",), by="actor"),
-        Counted("sbi_rfence_calls", ("sbi_remote_sfence_vma_asid",)),  # arch/riscv/kernel/sbi.c
         Counted("flush_ipis", ("__ipi_flush_tlb_range_asid",), by="others"),
     ),
     instructions=(

@@ -50,7 +50,7 @@ _BY_ADDRESS = ("sfence_vma_addr_asid", "m_sfence_vma_addr_asid", "sinval_vma_add
 
 def _newer_qemu(row: Row) -> bool:
     """Whether a row is from the newer QEMU, whose rows count SBI calls by kind and whose CPU has Svvptc."""
-    return "sbi_rfence_calls" in row.counts and row.workload != "program"
+    return "sbi_rfence_calls" in row.counts
 
 
 def _platform(row: Row) -> tuple[str, dict[str, str]]:
@@ -101,6 +101,8 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
     forks = forks_of(row)
     counts: dict[str, Prediction] = {name: n for name, n in seen.instructions.items() if name != "ecall"}
     counts["csr_satp"] = _switches(row, forks, case)
+    if row.workload == "program" and row.fields.get("actor_forked"):
+        _where_it_was_forked(counts)
     if forks and row.workload == "program":
         for name in _FULL:
             counts[name] = (
@@ -126,6 +128,18 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
         else:
             counts["ecall"] = _sum(calls, syncs, _other_calls(row, forks, case))
     return counts
+
+
+def _where_it_was_forked(counts: dict[str, Prediction]) -> None:
+    """Note that the CPU that fork() chose for the actor before it moved stays in its mm_cpumask, or is its own.
+
+    Then the fences that it does for itself alone are done by the firmware, on both CPUs.
+    """
+    for own, others in (_FULL, _BY_ADDRESS[:2]):
+        alone, by_firmware = (_ends(counts.get(name, 0)) for name in (own, others))
+        if alone[1]:
+            counts[own] = (0, alone[1])
+            counts[others] = (by_firmware[0], by_firmware[1] + 2 * alone[1])
 
 
 def _switches(row: Row, forks: int, case: Any) -> Prediction:
@@ -220,7 +234,14 @@ def _any(row: Row) -> bool:
 
 _COPIES = f"{COPIES}, and where"
 _WOKEN = "which wake-ups and timers send an IPI through the firmware, besides the fences and the sync"
+_FORKED_ON = (
+    "whether fork() chose the CPU that the process moved to later: another one stays in its mm_cpumask"
+)
 OPEN: tuple[Difference, ...] = (
+    *(
+        Difference(f"instructions.{name}", lambda row: bool(row.fields.get("actor_forked")), _FORKED_ON)
+        for name in (*_FULL, *_BY_ADDRESS[:2])
+    ),
     *(
         Difference(count, _any, _COPIES)
         for count in (
