@@ -58,6 +58,8 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 
 #: Pages that the parent copies on write in a window, at most, for each fork; what child and parent invalidate by then.
 _MOST_COPIED, _MOST_INVLPGS = 3, 7
+#: Pages that children of a program, forked before its window, still copy in it at most, and the CPUs that they left.
+_COPIED_BY_CHILDREN = 4
 #: CR3 writes of context switches for each fork, at most.
 _MOST_SWITCHES = 5
 #: CR3 writes of context switches in a window of a program of its own, at most: what waits wakes now and then.
@@ -126,6 +128,8 @@ def _kmaps(row: Row, case: Any) -> tuple[int, int]:
 def _invalidations(row: Row, seen: Seen, kmaps: tuple[int, int]) -> Prediction:
     """Return the INVLPG of a window: those of pages that processes copy after a fork are a range."""
     forks, exact = forks_of(row), seen.whole["page_invalidations"]
+    if not forks and _has_children(row):
+        return Undisturbed(exact, exact + _COPIED_BY_CHILDREN)
     if not forks:
         return _after_kmaps(row, kmaps, exact)
     if row.workload == "program":
@@ -154,7 +158,12 @@ def _handlers(row: Row, seen: Seen, case: Any) -> Prediction:
     if row.workload == "program" and forks_of(row) and hit:
         # What the parent copies meanwhile is flushed where its threads run, as its whole mm is by each fork.
         return Undisturbed(hit, hit + _MOST_COPIED * -(-hit // seen.actor["flush_whole_mm"]) * forks_of(row))
-    return hit
+    return Undisturbed(hit, hit + _COPIED_BY_CHILDREN) if _has_children(row) else hit
+
+
+def _has_children(row: Row) -> bool:
+    """Whether the measured program forks before its window: a child may copy pages on write meanwhile."""
+    return row.workload == "program" and "fork " in str(row.fields.get("program"))
 
 
 def _tlb_row(whole: Mapping[str, int]) -> int:
