@@ -1,0 +1,158 @@
+"""Programs on one huge page have the verdict of a brute-force model that shares no code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations_with_replacement, product
+from random import Random
+from typing import Any
+
+import pytest
+from tests.core.programs.test_programs_are_explored import without_flush
+from twins.brute_force import Call, Small
+from twins.brute_force_thp import verdict
+
+from shootdown._explore.engine import Explorer
+from shootdown._mm.calls import Calls
+from shootdown._mm.gather import Gathers
+from shootdown._mm.huge_functions import HugeFunctions
+from shootdown._programs.explored import build
+from shootdown._programs.reading import read_values
+from shootdown._questions.hunt import Ground, grounds
+
+#: States after which brute force gives a program up.
+FEW = 6_000
+#: The calls, as statements and as brute force names them.
+CALLS = {
+    "madvise heap DONTNEED": "madvise",
+    "madvise heap[0:4K] DONTNEED": "madvise",
+    "mprotect heap read": "mprotect",
+    "mprotect heap[0:4K] read": "mprotect",
+    "mprotect heap write": "widen",
+    "munmap heap": "munmap",
+    "munmap heap[0:4K]": "munmap",
+    "touch heap[0:4K] write": "write",
+    "gup heap[0:4K]": "gup",
+    "fork child": "fork",
+}
+PART = "heap[0:4K]"
+Threads = tuple[tuple[str, ...], ...]
+
+
+def programs() -> list[Threads]:
+    """Return all programs of two threads with a call each, and those of three calls, each once."""
+    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in CALLS], 2))
+    for first in product(CALLS, repeat=2):
+        for second in CALLS:
+            found[first, (second,)] = None
+    return [one for one in found if not _segfaults(one)]
+
+
+def _segfaults(threads: Threads) -> bool:
+    """Whether a thread touches what it has unmapped itself: such programs are refused."""
+    return any(
+        first.startswith("munmap") and then.startswith("touch")
+        for calls in threads
+        for number, first in enumerate(calls)
+        for then in calls[number + 1 :]
+    )
+
+
+def _explored(threads: Threads, ground: Ground) -> str:
+    others = {f"t{number}": {"do": ["signal begun", *calls]} for number, calls in enumerate(threads[1:])}
+    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others}}
+    if any("fork child" in calls for calls in threads):
+        process["child"] = {"do": ["spin"]}
+    memory = {"heap": {"size": "2M", "kind": "thp"}}
+    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
+    return Explorer(build(program, ground.scene, idle=False, marks=False)).search().verdict
+
+
+def _small(threads: Threads, way: str, flaw: str) -> Small:
+    written, frame = [], -1
+    parts = (0, 1) if any(PART in call for calls in threads for call in calls) else (0,)
+    forks = any("fork child" in calls for calls in threads)
+    if forks and "fork child" not in threads[0]:
+        threads = (("touch heap write", *threads[0]), *threads[1:])  # who has written goes on writing
+    for calls in threads:
+        body = []
+        for call in calls:
+            name = CALLS.get(call, "write")
+            about = (0,) if PART in call else parts
+            for atoms in [(n,) for n in about] if name == "write" else [about]:
+                frame += 2 if name == "write" else 0
+                body.append(Call(name, atoms, flaws=frozenset({flaw} if flaw else ()), frame=frame))
+        written.append(tuple(body))
+    return Small(
+        parts, (0,) * len(parts), (True,) * len(parts), 0, tuple(written), way=way, ranges=True, forces=False
+    )
+
+
+def _ground(arch: str, *settings: str) -> Ground:
+    (ground,) = grounds(
+        arch=[arch],
+        kernels=["7.0"],
+        settings=("memory_model=sc", "kernel.widening_flushes=true", *settings),
+    )
+    return ground
+
+
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
+    ground, compared = _ground(arch, *settings), {"safe": 0, "bug": 0}
+    for threads in chosen:
+        small = _small(threads, arch, flaw)
+        try:
+            slow, _ = verdict(small, FEW)
+        except OverflowError:
+            continue
+        assert _explored(threads, ground) == slow, f"{threads}: {small}"
+        compared[slow] += 1
+    return compared
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_the_kernel_s_own_rules_are_safe_in_both_models(arch: str, count: int) -> None:
+    every = programs()
+    compared = _compare(arch, "", Random(7).sample(every, min(count, len(every))))
+    assert compared["bug"] == 0
+    assert compared["safe"] > min(count, len(every)) * 0.5
+
+
+def _untold(self: Gathers, g: int, lo: int, hi: int) -> None:
+    self.asm.set_flags(g, 0)
+
+
+def _unflushed(self: HugeFunctions, change: Callable[[], None], lo: int, hi: int) -> None:
+    change()
+
+
+#: What is left out, by the flaw that is the same for brute force, with a program that shows it; nothing: none does.
+LEFT_OUT: dict[str, tuple[type, str, Callable[..., None], Threads]] = {
+    "huge untold": (Gathers, "remove_huge_entry", _untold, (("madvise heap DONTNEED",), ("gup heap[0:4K]",))),
+    "split unflushed": (HugeFunctions, "pmdp_invalidate", _unflushed, ()),
+    "no fork flush": (Calls, "dup_mmap", without_flush, (("fork child",), ("gup heap[0:4K]",))),
+}
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [5, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flaw", LEFT_OUT)
+def test_a_flush_that_is_left_out_gives_both_models_the_same_verdicts(
+    flaw: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On x86, where a split is the one that flushes by pmdp_invalidate()."""
+    owner, name, instead, shows = LEFT_OUT[flaw]
+    monkeypatch.setattr(owner, name, instead)
+    every = programs()
+    chosen = Random(13).sample(every, min(count, len(every)))
+    compared = _compare("x86", flaw, [*([shows] if shows else []), *chosen])
+    assert bool(compared["bug"]) == bool(shows)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_gup_fast_that_does_not_see_fork_gives_both_models_the_same_verdict(arch: str) -> None:
+    shows = (("fork child", "touch heap[0:4K] write"), ("gup heap[0:4K]",))
+    assert _compare(arch, "no sequence", [shows], "kernel.gup_sees_fork=false") == {"safe": 0, "bug": 1}
