@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from shootdown._programs.shipped import SUFFIX
 from shootdown._questions.subjects import workload_named
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
-
-_MOST_FILE = 1 << 20
 
 
 @attrs.frozen(eq=False)
@@ -42,20 +39,7 @@ def read_tables(path: str | os.PathLike[str], what: str) -> Source:
         ShootdownError: it can't be read, or is no TOML.
     """
     file = os.fspath(path)
-    inputs.note(file)
-    try:
-        with open(file, "rb") as opened:
-            content = opened.read(_MOST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise ShootdownError(f"{what} {file}: {reason}") from None
-    if len(content) > _MOST_FILE:
-        raise ShootdownError(f"{what} {file}: it is larger than 1 MiB")
-    try:
-        text = content.decode()
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ShootdownError(f"{what} {file}: it is no TOML: {str(error) or 'too deep'}") from None
+    tables, text = inputs.read_toml(file, what)
     return Source(os.path.basename(file).removesuffix(SUFFIX), file, tuple(text.splitlines()), tables, ())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from shootdown._cli import _common, _forms, _here, _lore, _progress
 from shootdown._report.commands import command_line
 from shootdown._report.files import check_place, replacing
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import UnreadableError, read_size
 from shootdown._values.verdict import NO_ANSWER, NOT_APPLICABLE, VERDICTS
@@ -359,13 +359,7 @@ def _replay(path: Path, scenario: str | None, as_json: bool) -> None:
     from shootdown._questions.saved import read_rows, replay_row
     from shootdown._report.lanes import replay_lines
 
-    where = "standard input" if str(path) == "-" else str(path)
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ShootdownError(f"--replay {where}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ShootdownError(f"--replay {where}: it is no text") from None
+    text, where = inputs.read_text(path, "--replay"), "standard input" if str(path) == "-" else str(path)
     rows = read_rows(text, where)
     own = scenario_named(scenario) if scenario is not None else None
     bugs = [row for row in rows if row.values["verdict"] == "bug"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from shootdown._cli import _common, _lore
 from shootdown._report.files import check_place, replacing
-from shootdown._values.errors import ShootdownError
+from shootdown._values import inputs
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -70,21 +69,6 @@ def today() -> str:
 
 def _read(name: str) -> tuple[str, str]:
     """Read a file, or standard input for `-`: its text, and what it is called."""
-    from shootdown._report.results import MOST_BYTES
-
     where = "standard input" if name == "-" else name
-    try:
-        if name == "-":
-            text = sys.stdin.read(MOST_BYTES + 1)
-        else:
-            with open(name, encoding="utf-8-sig") as stream:
-                text = stream.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ShootdownError(f"{where}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        raise ShootdownError(f"{where}: it is no text") from None
-    except ValueError:
-        raise ShootdownError(f"{name!r:.60} is no name of a file") from None
-    if len(text) > MOST_BYTES:
-        raise ShootdownError(f"{where}: more than {MOST_BYTES >> 20} MiB: save fewer rows, or no events")
+    text = inputs.read_text(name, "")
     return text, where

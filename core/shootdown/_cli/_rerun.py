@@ -8,12 +8,12 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from shootdown._cli import _asked, _common
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
 
 SCHEMA = 1
@@ -23,7 +23,6 @@ DIFFERENT = 1
 _SHOWN = 10
 #: Commands whose answers are no answers to be had again: they measure, compile, write files, or are this one.
 _NEVER = ("warm", "sweep", "rerun", "serve", "measure", "calibrate", "new")
-_LARGEST = 256 << 20
 _TYPES = {"command": str, "arguments": list, "version": str, "code": str, "machine": str}
 _TABLES = ("plugins", "tables", "files")
 
@@ -109,13 +108,9 @@ def _told(same_bytes: bool, differences: int, why: list[str]) -> Iterator[str]:
 
 
 def _read(file: str) -> tuple[str, Any]:
+    text = inputs.read_text(file, "")
     try:
-        if Path(file).stat().st_size > _LARGEST:
-            raise ShootdownError(f"{file}: it is larger than 256 MiB")
-        text = Path(file).read_text(encoding="utf-8")
         return text, json.loads(text)
-    except OSError as error:
-        raise ShootdownError(f"{file}: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, RecursionError) as error:
         raise ShootdownError(f"{file}: it is no JSON: {str(error) or 'too deep'}") from None
 

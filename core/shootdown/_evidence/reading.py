@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from shootdown._evidence.quantities import (
 from shootdown._programs.program import Spot
 from shootdown._programs.reading import Source, with_parameters
 from shootdown._programs.shipped import SUFFIX
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
 
-_MOST_FILE = 1 << 20
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 _RUN = ("program", "arch", "platform", "kernel", "cpus", "parameters", "set")
 _POINT = (*_RUN, "label", "of", "per")
@@ -46,17 +45,7 @@ def read_claims(path: str | os.PathLike[str]) -> list[Claim]:
         ShootdownError: it can't be read, or something is wrong in it; the message names file, line and key.
     """
     file = os.fspath(path)
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise ShootdownError(f"claims {file}: {(error.strerror or str(error)).lower()}") from None
-    if len(content) > _MOST_FILE:
-        raise ShootdownError(f"claims {file}: it is larger than 1 MiB")
-    try:
-        text = content.decode()
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ShootdownError(f"claims {file}: it is no TOML: {str(error) or 'too deep'}") from None
+    tables, text = inputs.read_toml(file, "claims")
     whole = Source(os.path.basename(file), file, tuple(text.splitlines()), tables, ())
     _known(whole, tables, ("claim", "program"))
     claims = _table(whole, tables.get("claim", {}), "claim")

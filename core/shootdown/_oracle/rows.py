@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
 
 WORKLOADS = ("hugetlb_shared", "hugetlb_threads", "anonymous", "fork_storm", "khugepaged", "program")
@@ -88,13 +88,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         ShootdownError: the file can't be read, has no row, or a line is not a row; it names the line.
     """
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise ShootdownError(f"{path} can't be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ShootdownError(f"{path} can't be read: it is no UTF-8 text: {error.reason}") from None
+    text = inputs.read_text(path, "measured rows")
     rows = list(_parse(path, text))
     if not rows:
         name = "standard input" if str(path) == "-" else path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ SMALLEST_PAGE = 4096
 _MOST_THREADS = 10**5
 #: Longer keys, and those that can't be printed, are shown as Python writes them, and cut.
 _LONGEST_KEY = 40
-_MOST_FILE = 1 << 20
 _TABLES = ("summary", "parameters", "memory", "scheduler", "process")
 _SCHEDULER = ("slice",)
 #: What `cpu` is of a thread that a scheduler places.
@@ -96,19 +94,7 @@ def read_file(path: str | os.PathLike[str]) -> Source:
         ShootdownError: it can't be read, or something is wrong in it.
     """
     file = os.fspath(path)
-    inputs.note(file)
-    try:
-        with open(file, "rb") as opened:
-            content = opened.read(_MOST_FILE + 1)
-    except OSError as error:
-        raise ShootdownError(f"program {file}: {(error.strerror or str(error)).lower()}") from None
-    if len(content) > _MOST_FILE:
-        raise ShootdownError(f"program {file}: it is larger than 1 MiB")
-    try:
-        text = content.decode()
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ShootdownError(f"program {file}: it is no TOML: {str(error) or 'too deep'}") from None
+    tables, text = inputs.read_toml(file, "program")
     return _source(os.path.basename(file).removesuffix(SUFFIX), file, tuple(text.splitlines()), tables)
 
 

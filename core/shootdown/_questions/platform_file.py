@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -19,7 +17,6 @@ from shootdown._values.platform import COST_NAMES, MOST_CPUS, Cost, Platform
 
 #: What the name of such a file ends in: no platform's name does.
 SUFFIX = ".toml"
-_MOST_FILE = 1 << 20
 _PLATFORM = ("arch", "like", "summary", "cpus")
 _COST = ("low", "likely", "high", "source")
 #: Tables that say how costs were found; nothing here reads them.
@@ -42,7 +39,7 @@ def platform_of_file(installed: Registry, arch: Iterable[str], file: str) -> tup
     Raises:
         ShootdownError: it can't be read, or something is wrong in it; the message names the file and the key.
     """
-    tables = _tables(file)
+    tables = inputs.read_toml(file, "platform")[0]
     _known(file, tables, ("platform", "cost", *_TOLD))
     about = _known(file, _table(file, tables, "platform"), _PLATFORM, "platform")
     architecture = installed.architecture(_text(file, about, "arch"))
@@ -89,22 +86,6 @@ def written(arch: str, like: str, summary: str, platform: Platform, told: Mappin
         lines += ["", f"[cost.{name}]", *(f"{end} = {getattr(cost, end):g}" for end in _COST[:3])]
         lines.append(f"source = {_quoted(cost.source)}")
     return "\n".join([*lines, ""])
-
-
-def _tables(file: str) -> Mapping[str, Any]:
-    inputs.note(file)
-    try:
-        with Path(file).open("rb") as stream:
-            content = stream.read(_MOST_FILE + 1)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise ShootdownError(f"platform {file}: {why.lower()}") from None
-    if len(content) > _MOST_FILE:
-        raise ShootdownError(f"platform {file}: it is larger than 1 MiB")
-    try:
-        return tomllib.loads(content.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ShootdownError(f"platform {file}: it is no TOML: {str(error) or 'too deep'}") from None
 
 
 def _known(file: str, table: Mapping[str, Any], known: Iterable[str], where: str = "") -> Mapping[str, Any]:

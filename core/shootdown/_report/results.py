@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """The number of the form of saved results that this version reads."""
 
-#: The most bytes of one file.
-MOST_BYTES = 256 << 20
-
 
 @attrs.frozen
 class Saved:

@@ -227,15 +227,21 @@ def _bad_record(record: Any) -> str:
     )
 
 
+_MOST_HEADER = 1 << 20  # bytes
+
+
 class _Reader:
-    """A source with the `read` method that numpy's header reader needs."""
+    """A source with the `read` method that numpy's header reader needs.
+
+    Headers of the second version say their length in 32 bits: of a damaged one no more is read than any has.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self.taken = 0
 
     def read(self, size: int = 0, /) -> bytes:
-        room = bytearray(size)
+        room = bytearray(min(size, _MOST_HEADER))
         got = self._source.fill(memoryview(room))
         self.taken += got
         return bytes(room[:got])

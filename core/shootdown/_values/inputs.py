@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+import tomllib
 from contextvars import ContextVar
+from typing import Any
+
+from shootdown._values.errors import ShootdownError
+
+#: The most bytes of a file that a person writes, and of one that a command wrote: no device or pipe without an end is
+#: read until memory is full.
+WRITTEN_BY_HAND, WRITTEN_BY_US = 1 << 20, 256 << 20
 
 #: What ships with shootdown is no input: its version says what it is.
 _OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
@@ -25,3 +34,50 @@ def note(path: str | os.PathLike[str]) -> None:
 def noted() -> tuple[str, ...]:
     """Return the files that were noted, each once."""
     return tuple(_FILES.get() or ())
+
+
+def read_text(path: str | os.PathLike[str], what: str, most: int = WRITTEN_BY_US) -> str:
+    """Read a text.
+
+    Args:
+        path: the file; `-` is standard input.
+        what: what it is, for errors: `program`. Empty: the file's name alone.
+        most: the most bytes.
+
+    Raises:
+        ShootdownError: it can't be read, is larger, or is no UTF-8.
+    """
+    file = os.fspath(path)
+    where = " ".join(word for word in (what, "standard input" if file == "-" else file) if word)
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(most + 1)
+        else:
+            note(file)
+            with open(file, "rb") as opened:
+                content = opened.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise ShootdownError(f"{where}: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
+    if len(content) > most:
+        raise ShootdownError(f"{where}: it is larger than {most >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ShootdownError(f"{where}: it is no UTF-8 text: {error.reason}") from None
+
+
+def read_toml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], str]:
+    """Read a file of TOML that a person wrote: its tables, and its text.
+
+    Args:
+        path: the file.
+        what: what it is, for errors.
+
+    Raises:
+        ShootdownError: it can't be read, is larger than 1 MiB, or is no TOML.
+    """
+    text = read_text(path, what, WRITTEN_BY_HAND)
+    try:
+        return tomllib.loads(text), text
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ShootdownError(f"{what} {os.fspath(path)}: it is no TOML: {str(error) or 'too deep'}") from None

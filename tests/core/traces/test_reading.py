@@ -5,6 +5,7 @@ import io
 import lzma
 import struct
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -379,3 +380,15 @@ def test_a_file_that_is_no_trace_is_refused_at_once(tmp_path, name, data, messag
         open_trace(tmp_path)
     with pytest.raises(ShootdownError, match="no trace format 'lacky'; nearest: lackey"):
         open_trace(tmp_path / name, format="lacky")
+
+
+def test_a_damaged_length_of_an_npy_header_takes_no_memory(tmp_path):
+    file = tmp_path / "t.npy"
+    file.write_bytes(b"\x93NUMPY\x02\x00" + (1 << 30).to_bytes(4, "little") + b"{'descr': '<u8'")
+    tracemalloc.start()
+    try:
+        read(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20

@@ -1,0 +1,80 @@
+"""Files that commands read: never more than they may have, and one line about what is wrong."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from shootdown import ShootdownError, _cli
+from shootdown._values import inputs
+
+ENDLESS = Path("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "program {}: it is no UTF-8 text: invalid start byte"),
+        (b"#" * (1 << 20) + b"#", "program {}: it is larger than 1 MiB"),
+        (b"a = [", "program {}: it is no TOML: "),
+        (b"a = " + b"[" * 100_000, "program {}: it is no TOML: "),
+    ],
+)
+def test_a_file_that_is_no_toml_gets_one_line(tmp_path, content, said):
+    path = tmp_path / "p.toml"
+    path.write_bytes(content)
+    with pytest.raises(ShootdownError) as error:
+        inputs.read_toml(path, "program")
+    assert str(error.value).startswith(said.format(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("missing", "rows {}: no such file or directory"), ("a\0b", "rows {}: embedded null byte")],
+)
+def test_a_file_that_is_not_there_gets_one_line(tmp_path, name, said):
+    path = str(tmp_path / name)
+    with pytest.raises(ShootdownError, match=said.format(path)):
+        inputs.read_text(path, "rows")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "rows"
+    path.write_bytes(b"\xef\xbb\xbf{}")
+    assert inputs.read_text(path, "rows") == "{}"
+
+
+def test_standard_input_is_bounded_too(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"12345")))
+    with pytest.raises(ShootdownError, match="rows standard input: it is larger than 0 MiB"):
+        inputs.read_text("-", "rows", 4)
+
+
+@pytest.mark.skipif(not ENDLESS.exists(), reason="the system has no file without an end")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explore", "--replay"),
+        ("validate",),
+        ("reproduce", "--file"),
+        ("compare",),
+        ("sweep",),
+        ("gate",),
+        ("report", "--html", "x.html"),
+        ("rerun",),
+        ("compare", "hugetlb-munmap", "--platform"),
+    ],
+)
+def test_a_file_without_an_end_is_refused(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inputs, "WRITTEN_BY_US", 1 << 20)
+    monkeypatch.setattr(inputs.read_text, "__defaults__", (1 << 20,))
+    for suffix in ("toml", "json"):
+        (tmp_path / f"endless.{suffix}").symlink_to(ENDLESS)
+    file = "endless.json" if words[0] in ("explore", "validate", "report", "rerun") else "endless.toml"
+    assert _cli.run([*words, file]) == 2
+    assert "it is larger than 1 MiB" in capsys.readouterr().err
