@@ -126,6 +126,8 @@ def check_counted(program: Program) -> None:
         ShootdownError: a statement can't be counted yet; the message names file, line and key.
     """
     for _, _, one in program.statements():
+        if one.verb == "each":
+            _check_alone(program, one)
         parted = [
             other.text
             for _, _, other in program.statements()
@@ -275,6 +277,12 @@ def _check_repeated(program: Program, one: Statement) -> None:
     memory = program.memory[one.place.memory]
     if memory.kind == "hugetlb":
         raise _wrong(one, "`each` is not for hugetlb memory: a call on it goes over its tables")
+
+
+def _check_alone(program: Program, one: Statement) -> None:
+    """Refuse a loop over pieces of memory that another thread uses meanwhile."""
+    assert one.place is not None
+    memory = program.memory[one.place.memory]
     for process, thread, other in program.statements():
         if other.place and other.place.memory == memory.name and memory.each == "process":
             alone = thread.count == 1 and one in within(thread.body)

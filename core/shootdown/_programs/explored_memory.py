@@ -101,6 +101,13 @@ class OrdinaryMemory:
         slots: dict[tuple[int, int], int] = {}
         used: dict[int, int] = {}
         for area in here.areas:
+            if any(
+                place.memory == name
+                and place.lo <= area.lo * self.page_size
+                and area.hi * self.page_size <= place.hi
+                for place in self.small.left_out
+            ):
+                continue
             key = (0, area.table) if area.table >= 0 else (1, area.number)
             if key not in slots:
                 slots[key] = self.slots

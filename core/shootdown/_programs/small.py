@@ -8,7 +8,8 @@ import attrs
 
 from shootdown._programs.cast import cast
 from shootdown._programs.checking import forks, used
-from shootdown._programs.program import Process, Program, Statement, Thread
+from shootdown._programs.program import Place, Process, Program, Statement, Thread
+from shootdown._programs.unrolled import unrolled
 from shootdown._values.errors import ShootdownError
 
 #: The most like threads, and like processes, that are explored.
@@ -83,6 +84,7 @@ class Small:
         cut: what was left out, in words.
         parents: by the address space of a process that is forked, that of the process which forks it.
         children: by a statement that forks, as its `id()`, the address space of the process that it makes.
+        left_out: places that are explored as if they were not there.
     """
 
     program: Program
@@ -91,6 +93,7 @@ class Small:
     cut: tuple[str, ...]
     parents: dict[int, int] = attrs.field(factory=dict)
     children: dict[int, int] = attrs.field(factory=dict)
+    left_out: tuple[Place, ...] = ()
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory: their processes, or processes kin to them by fork(), use it."""
@@ -115,7 +118,9 @@ def small(program: Program) -> Small:
     Raises:
         ShootdownError: it has too many threads even so.
     """
-    cut: dict[str, None] = {}
+    whole = unrolled(program)
+    program = whole.program
+    cut = dict.fromkeys(whole.cut)
     forked = forks(program)
     parents: dict[int, int] = {}
     children: dict[int, int] = {}
@@ -162,7 +167,7 @@ def small(program: Program) -> Small:
                     for other in actors
                     if other.process.name == one.name and other.instance == number
                 )
-    return Small(program, _with_waits(program, actors), mms, tuple(cut), parents, children)
+    return Small(program, _with_waits(program, actors), mms, tuple(cut), parents, children, whole.left_out)
 
 
 class _Cut:

@@ -166,9 +166,8 @@ VERBS = {
     "each": Verb(
         "each SIZE of PLACE { ... }",
         ("size", "of", "place", "body"),
-        "Do what is in the braces with each piece of the place, one after another; `it` stands for the piece. Only "
-        "this thread uses the memory meanwhile.",
-        explored=False,
+        "Do what is in the braces with each piece of the place, one after another; `it` stands for the piece. Where "
+        "it is counted only this thread uses the memory meanwhile.",
     ),
     "measure": Verb(
         "measure { ... }",

@@ -272,6 +272,23 @@ def test_a_verdict_says_what_was_cut_and_what_was_reached() -> None:
     assert "a copy was alive" in reached
 
 
+@pytest.mark.parametrize("kind", ["anonymous", "thp"])
+def test_a_loop_over_pieces_has_a_turn_for_the_first_and_the_last_one(kind: str) -> None:
+    drops = "each 64K of heap { madvise it DONTNEED }"
+    (row,) = explore(_heap("touch heap write", drops, kind=kind, size="2M", other=["spin"]), arch=["x86"])
+    assert row.verdict == "safe"
+    assert "2 of 32 pieces of heap" in row.remarks[0]
+
+
+def test_a_table_goes_with_the_last_piece_and_another_part_stays() -> None:
+    unmaps = "each 4K of heap[0:16K] { munmap it }"
+    program = _heap("touch heap write", unmaps, size="32K", other=["munmap heap[16K:32K]"])
+    (row,) = explore(program, arch=["x86"])
+    assert row.verdict == "safe"
+    assert "2 of 4 pieces of heap" in row.remarks[0]
+    assert "table freed" in row.remarks[1]
+
+
 def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
     assert _verdict(_heap("touch heap", other=["gup heap"]), "x86")[0] == "vacuous"
 
