@@ -15,7 +15,7 @@ from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.calls import Calls
 from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.entries import Stretch
-from shootdown._mm.gather import PageQueue
+from shootdown._mm.gather import PageQueue, delays_rmap, dirty_pages_flush
 from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 
 
@@ -238,8 +238,8 @@ class Anonymous:
             pages,
             self.table_pages,
             queue,
-            clean=pages if clean is None else clean,
-            delays=self.kernel.delayed_rmap,
+            clean=pages if clean is None or not dirty_pages_flush(self.kernel) else clean,
+            delays=delays_rmap(self.kernel),
             frees=reclaims,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shootdown._machine import ops as o
 from shootdown._mm.entries import Batch, Entries, Stretch
+from shootdown._mm.gather import delays_rmap, dirty_pages_flush
 from shootdown._mm.ordinary_parts import QUEUE
 
 if TYPE_CHECKING:
@@ -80,14 +81,17 @@ class AtomEntry(Entries):
                 known.otherwise()
                 self.asm.add(QUEUE, mark)
             files.mark_dirty(frame, calls.mm)
-            if not calls.model.kernel.delayed_rmap:
+            if not delays_rmap(calls.model.kernel):
                 files.change_mapcount(frame, -1, calls.mm)
             if frame in files.written:
                 dirty.otherwise()
                 files.change_mapcount(frame, -1, calls.mm)
 
     def queue(self) -> None:
-        """Write that its page waits for the flush."""
+        """Write that its page waits for the flush, or is freed at once."""
+        if not self.calls.model.kernel.gather_pages:
+            self.asm.put_frames(o.SCRATCH, text="__tlb_remove_page: free the page")
+            return
         self.asm.queue_frames(QUEUE, o.SCRATCH, text="__tlb_remove_page")
 
 
@@ -157,7 +161,7 @@ class AtomStretch(Stretch):
 
     def flushed_early(self) -> AbstractContextManager[object] | None:
         """Run the steps within if some page was dirty."""
-        return self._dirty() if self.marks else None
+        return self._dirty() if self.marks and dirty_pages_flush(self.calls.model.kernel) else None
 
     def _dirty(self) -> AbstractContextManager[object]:
         return self.calls.asm.if_bits(QUEUE, sum(set(self.marks.values())))
@@ -165,7 +169,7 @@ class AtomStretch(Stretch):
     def flush_rmaps(self) -> None:
         """Write that pages which were dirty leave the reverse map now."""
         calls, asm = self.calls, self.calls.asm
-        if not (calls.model.kernel.delayed_rmap and calls.files.written):
+        if not (delays_rmap(calls.model.kernel) and calls.files.written):
             return
         with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
             for atom, mark in self.marks.items():

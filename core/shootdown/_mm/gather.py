@@ -32,6 +32,20 @@ _BUNDLE = 8
 _BATCH_HEADER = 16
 
 
+def delays_rmap(kernel: Kernel) -> bool:
+    """Whether dirty file pages leave the reverse map after the flush: tlb_delay_rmap()."""
+    return kernel.delayed_rmap and kernel.gather_pages
+
+
+def dirty_pages_flush(kernel: Kernel) -> bool:
+    """Whether dirty file pages force a flush: since 5df397dec7c4 (6.2) not where tlb_delay_rmap() is always false."""
+    return kernel.gather_pages or not kernel.delayed_rmap
+
+
+#: More pages than any gather queues.
+_UNLIMITED = 1 << 40
+
+
 @attrs.define
 class PageQueue:
     """The pages queued in a gather, to know when its batches are full: __tlb_remove_page_size().
@@ -42,6 +56,7 @@ class PageQueue:
         fails: allocating a page for a further batch fails.
         queued: pages since the last tlb_flush_mmu().
         delayed: one of them has its rmap removed after the flush (tlb_delay_rmap()): only the first batch is used.
+        frees: pages are freed at once, so that no batch is ever full (MMU_GATHER_NO_GATHER).
     """
 
     page_size: int
@@ -49,10 +64,13 @@ class PageQueue:
     fails: bool = False
     queued: int = 0
     delayed: bool = False
+    frees: bool = False
 
     @property
     def room(self) -> int:
         """The number of single pages that fit before a flush is forced."""
+        if self.frees:
+            return _UNLIMITED
         slots = (self.page_size - _BATCH_HEADER) // _POINTER
         batches = 0 if self.fails else 10000 // slots
         bundle, batch = _BUNDLE - self.spare, slots - self.spare
@@ -192,7 +210,9 @@ class Gathers:
 
     def page_queue(self) -> PageQueue:
         """Return an empty queue of pages with this kernel's rules."""
-        return PageQueue(self.kernel.page_size, int(self.kernel.folio_batches), self.batch_fails)
+        kernel = self.kernel
+        spare = int(kernel.folio_batches)
+        return PageQueue(kernel.page_size, spare, self.batch_fails, frees=not kernel.gather_pages)
 
     @function("tlb_flush_mmu", _FILE)
     def flush_and_free(self, g: int) -> None:
@@ -208,7 +228,7 @@ class Gathers:
             first, last: the range in base pages, from the first page to the end of the last one.
         """
         asm, cleared = self.asm, o.CLEARED_PMDS
-        if not self.counts_pages:
+        if not (self.counts_pages and self.kernel.gather_pages):
             asm.gather_slot(g, first, last, cleared=cleared, text="tlb_remove_huge_tlb_entry")
             return
         limit = self.page_queue().room

@@ -8,6 +8,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, CallParts
 from shootdown._mm.counted_entries import CountedEntries, CountedStretch
+from shootdown._mm.gather import dirty_pages_flush
 from shootdown._mm.hugetlb import Mapping
 
 
@@ -165,7 +166,8 @@ class Teardown(CallParts):
         """Write zap_pte_range() over dirty pages of a file: flush before their rmap is removed."""
         with self.asm.because("dirty file pages"):
             self.page_tables.zap_pte_range(
-                g, [CountedStretch(CountedEntries(self.gathers, pages), forced=True)]
+                g,
+                [CountedStretch(CountedEntries(self.gathers, pages), forced=dirty_pages_flush(self.kernel))],
             )
 
     @function("cleanup_lazy_tlbs", "kernel/fork.c")

@@ -14,12 +14,21 @@ from shootdown._plugins.installed import Origin
 from shootdown._values.errors import ShootdownError, one_line
 from shootdown._values.sites import beginning, raised
 
-_given: tuple[str, ...] = ()
+#: Names files too, with colons between them.
+VARIABLE = "SHOOTDOWN_PLUGIN"
+
+_given: tuple[str, ...] | None = None
 
 
 def given() -> tuple[str, ...]:
-    """Return the files whose plugins are loaded in this process, as absolute paths."""
-    return _given
+    """Return the files whose plugins this process loads, as absolute paths: by default those of the environment.
+
+    Raises:
+        ShootdownError: the environment names what can't be a plugin.
+    """
+    if _given is None:
+        give([path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path])
+    return _given or ()
 
 
 def give(paths: Sequence[str]) -> None:

@@ -152,6 +152,11 @@ class Kernel:
         "the rmap of dirty file pages is removed after the TLB flush (tlb_flush_rmaps); a gather with such pages "
         "begins no third batch",
     )
+    gather_pages: bool = switch(
+        True,
+        "pages wait in a gather until it has flushed; otherwise they are freed as their entries are cleared, and none "
+        "forces a flush (CONFIG_MMU_GATHER_NO_GATHER)",
+    )
     folio_batches: bool = switch(
         False,
         "a run of a folio's pages takes two slots of a batch, so that a batch is full with one slot left "

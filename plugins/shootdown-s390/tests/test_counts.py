@@ -104,6 +104,21 @@ def test_each_huge_page_that_a_process_makes_of_base_pages_is_an_idte_of_a_segme
     assert counted == {"idte_local": 2}
 
 
+def test_pages_are_freed_as_their_entries_are_cleared_so_that_no_batch_is_ever_full() -> None:
+    # 9,698 pages fill the batches of a gather, where there is one.
+    assert of_row(op="munmap", kind="isolated", pages=20_000, threads=0) == {"idte_asce": 1}
+
+
+@pytest.mark.parametrize(("kernel", "flushes"), [("6.1", 2), ("6.12", 1)])
+def test_dirty_pages_of_a_file_force_a_flush_before_6_2(kernel: str, flushes: int) -> None:
+    # 5df397dec7c4 (6.2): only where the removal of the rmap can be put off, which s390's gather has no batch for.
+    assert of_row(op="munmap", kind="file", pages=3, threads=0, kernel=kernel) == {"idte_asce": flushes}
+
+
+def test_dirty_pages_of_a_file_that_a_process_exits_with_are_cleared_by_stores() -> None:
+    assert of_program("touch heap write", "measure { exit }", kind="file") == {"idte_asce": 1}
+
+
 def test_since_7_0_discarding_all_pages_of_a_page_table_frees_it() -> None:
     whole = of_program(
         "touch heap write", "measure { madvise heap DONTNEED }", threads=True, size="1M", kernel="7.0"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import operator
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,15 @@ def test_the_environment_names_files_too(
     monkeypatch.setenv("SHOOTDOWN_PLUGIN", str(VAX))
     assert run(["list", "formats", "--arch", "vax"]) == 0
     assert "4K, 2M" in capsys.readouterr().out
+
+
+def test_python_reads_the_environment_as_well() -> None:
+    asked = "import shootdown; print(shootdown.kernel('7.0', 'vax').release)"
+    world = os.environ | {"SHOOTDOWN_PLUGIN": str(VAX)}
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=world, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("7.0\n", 0), done.stderr
 
 
 def test_a_file_that_was_edited_within_the_second_is_read_anew(tmp_path: Path) -> None:

@@ -47,7 +47,13 @@ class S390Lowering(PlainLowering):
         self, asm: Assembler, count: int, *, huge: bool, by: EntryFunction, first: int = 0
     ) -> None:
         """Write what arch/s390/mm/pgtable.c does about each entry, by the function that changes it."""
-        if by in ("ptep_get_and_clear", "ptep_set_wrprotect"):
+        if by == "ptep_get_and_clear":
+            with (
+                asm.if_mm_dead() as exits
+            ):  # ptep_get_and_clear_full(): a store, as nobody runs the mm any more
+                exits.otherwise()
+                self.flush_lazy(asm, count, huge=huge, first=first)
+        elif by == "ptep_set_wrprotect":
             self.flush_lazy(asm, count, huge=huge, first=first)
         else:  # ptep_clear_flush(), pmdp_invalidate(), huge_ptep_get_and_clear(): ptep_xchg_direct() and its like
             self.flush_direct(asm, count, huge=huge, first=first)

@@ -39,7 +39,7 @@ def configure(kernel: Kernel) -> Kernel:
         va_bits=kernel.arch.va_bits,
         pmd_sharing=False,  # ARCH_WANT_HUGE_PMD_SHARE is not selected
         merge_vmas=True,  # MMU_GATHER_MERGE_VMAS
-        delayed_rmap=False,  # __tlb_remove_page_size() drops the page at once (MMU_GATHER_NO_GATHER)
+        gather_pages=False,  # MMU_GATHER_NO_GATHER
         batched_unmap=False,  # ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH is not selected
         thp_zap_flushes=False,  # pmdp_huge_get_and_clear_full() flushes lazily
         thp_mprotect_flushes=True,  # pmdp_invalidate() is pmdp_xchg_direct()
