@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from random import Random
 
-from twins.brute_force import TABLE, Call, Small
+from twins.brute_force.program import TABLE, Call, Small
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o

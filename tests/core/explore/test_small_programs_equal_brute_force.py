@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 from tests.core.explore.small_programs import Flawed, problem_of, random_program
-from twins.brute_force import Call, Small, verdict
+from twins.brute_force.program import Call, Small
+from twins.brute_force.search import verdict
 
 from shootdown._explore.engine import Explorer
 from shootdown._machine import ops as o

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from tests.core.programs.test_programs_are_explored import without_clearing, without_flush
-from twins.brute_force import Call, Small, verdict
+from twins.brute_force.program import Call, Small
+from twins.brute_force.search import verdict
 
 from shootdown._explore.engine import Explorer
 from shootdown._mm.calls import Calls

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from twins.brute_force import TABLE, Call, Small, verdict
+from twins.brute_force.program import TABLE, Call, Small
+from twins.brute_force.search import verdict
 
 from shootdown._explore.engine import Explorer
 from shootdown._programs.explored import build

@@ -43,6 +43,7 @@ PLATFORMS = with_entries(
         "QEMU's emulation (TCG), with the local TLB clearing facility (target/s390x/gen-features.c)",
         estimated_costs(1.0),
         tlb=tcg_tlb(LEVELS),
+        walk_entries=0,
         arch=S390Platform(),
         ghz=1.0,
         cpus=4,

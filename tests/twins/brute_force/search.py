@@ -1,0 +1,180 @@
+"""The search: all orders of what tasks, flushes and the hardware do."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from twins.brute_force.daemons import Daemons
+from twins.brute_force.files import Files
+from twins.brute_force.forks import Forks
+from twins.brute_force.gup import Gup
+from twins.brute_force.mappings import Mappings
+from twins.brute_force.program import EMPTY, KEEPS_ADDRESSES, Call, FoundError, Small, State
+
+
+class Watched(Mappings, Forks, Files, Gup, Daemons):
+    """The search of a program for a violation by one CPU at one address."""
+
+    def __init__(self, program: Small, cpu: int, atom: int) -> None:
+        super().__init__(program, cpu, atom)
+        for me, calls in enumerate(program.threads):
+            self.code.append([])
+            if program.user == "sleeps" and me == 0:
+                self._set(me, self.wakes, True)
+            for call in calls:
+                self._call(me, call)
+        if program.user:
+            self.code.append([])
+            self._user(len(program.threads), program.user)
+
+    def states(self, most: int = 1 << 30) -> tuple[str, int]:
+        """Search breadth-first; return `bug` or `safe`, and the number of states."""
+        first = tuple(self.first)
+        seen, queue = {first}, deque([first])
+        try:
+            while queue:
+                for new in self._next(queue.popleft()):
+                    if new not in seen:
+                        seen.add(new)
+                        queue.append(new)
+                if len(seen) > most:
+                    raise OverflowError(f"more than {most} states")
+        except FoundError:
+            return "bug", len(seen)
+        return "safe", len(seen)
+
+    def _next(self, old: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        found = []
+        for me, code in enumerate(self.code):
+            at = old[self.pc + me]
+            if at < len(code) and not old[self.away + me]:
+                s = list(old)
+                then = code[at](s)
+                if then is not None:
+                    s[self.pc + me] = then
+                    found.append(tuple(s))
+            waiting = old[self.out + me]
+            for cpu in range(self.cpus):
+                held_off = self.p.way != "arm64" and (old[self.off + cpu] or old[self.away + cpu])
+                if waiting >> cpu & 1 and not held_off:
+                    s = list(old)
+                    s[self.out + me] ^= 1 << cpu
+                    self._arrives(s, cpu, *s[self.req + me])
+                    found.append(tuple(s))
+        for table in {self.p.table(n) for n in range(len(self.p.pages))}:
+            if old[self.grace + table] == 0:
+                s = list(old)
+                s[self.grace + table], s[self.freed + table] = None, True
+                found.append(tuple(s))
+        if self.p.way == "kvm":
+            found += [self._host(old, cpu) for cpu in self.preempted]
+        if not old[self.away + self.cpu]:
+            self._hardware(old, found)
+        return found
+
+    def _host(self, old: tuple[Any, ...], cpu: int) -> tuple[Any, ...]:
+        """Preempt a CPU, or let it run again, after a flush of all that was asked for meanwhile."""
+        s = list(old)
+        if s[self.told + cpu] and cpu == self.cpu:
+            s[self.link], s[self.tlb] = False, 0
+        s[self.away + cpu], s[self.told + cpu] = not s[self.away + cpu], False
+        return tuple(s)
+
+    def _hardware(self, old: tuple[Any, ...], found: list[tuple[Any, ...]]) -> None:
+        """Let the watched CPU fill its walk cache or its TLB, or use what it holds."""
+        held = old[self.tlb]
+        if held and old[self.user + self.cpu]:
+            frame = held // 2 - 1
+            if old[self.refs + frame] == 0:
+                raise FoundError("a freed page is used")
+            if old[self.taken] >> frame & 1:
+                raise FoundError("a right that was taken away is used")
+            if held & 1 and old[self.taken_w] >> frame & 1:
+                raise FoundError("a page is written that was made read-only")
+        if not old[self.loaded + self.cpu]:
+            return
+        if old[self.link]:
+            if old[self.freed + self.slot]:
+                raise FoundError("a walker reads a freed table")
+            value = old[self.pte + self.atom]
+            if value and not held:
+                s = list(old)
+                s[self.tlb] = value
+                found.append(tuple(s))
+        elif old[self.pmd + self.slot]:
+            s = list(old)
+            s[self.link] = True
+            found.append(tuple(s))
+
+    def _call(self, me: int, call: Call) -> None:
+        self._set(me, self.user + me, False)
+        getattr(self, f"_{call.name}")(me, call)
+
+        def back(s: State) -> None:
+            which = self.taken_w if call.name in ("mprotect", "fork") else self.taken
+            if call.name not in KEEPS_ADDRESSES:  # the right of truncation is the page, wherever it is mapped
+                s[which] |= s[self.snap + me]
+            s[self.snap + me] = s[self.got + me] = 0
+            s[self.gather + me] = EMPTY
+            s[self.user + me] = True
+
+        self._do(me, back)
+
+    def _user(self, me: int, what: str) -> None:
+        if what == "runs":
+            return
+        if self.p.way == "arm64":  # cpu_switch_mm() to the reserved table
+
+            def idle(s: State) -> None:
+                s[self.user + me] = s[self.loaded + me] = False
+
+        else:
+
+            def idle(s: State) -> None:
+                s[self.user + me], s[self.lazy + me] = False, True
+
+        if what == "idle":
+            self._do(me, idle)
+            return
+        awake: list[int] = []
+        self._or_to(me, lambda s: s[self.wakes], awake)
+        self._do(me, idle)
+        self._do(me, lambda s: s[self.wakes])
+        if self.p.way == "arm64":
+            self._set(me, self.loaded + me, True)
+        else:
+            self._wake(me)
+        self._set(me, self.user + me, True)
+        awake.append(len(self.code[me]))
+
+    def _wake(self, me: int) -> None:
+        """switch_mm_irqs_off() on x86."""
+
+        def begin(s: State) -> None:
+            s[self.off + me], s[self.lazy + me] = True, False
+            if not s[self.loaded + me]:
+                s[self.mask + me] = True
+
+        def catch_up(s: State) -> None:
+            if s[self.seen + me] != s[self.gen]:
+                s[self.seen + me] = s[self.gen]
+                if me == self.cpu:
+                    s[self.link], s[self.tlb] = False, 0
+            s[self.loaded + me] = True
+            s[self.off + me] = False
+
+        self._do(me, begin)
+        self._do(me, catch_up)
+
+
+def verdict(program: Small, most: int = 1 << 30) -> tuple[str, int]:
+    """Search a program for a violation by any CPU at any address; return `bug` or `safe`, and the states in all."""
+    total = 0
+    for cpu in range(len(program.threads) + bool(program.user)):
+        for atom in range(len(program.pages)):
+            found, states = Watched(program, cpu, atom).states(most)
+            total += states
+            if found == "bug":
+                return found, total
+    return "safe", total
