@@ -10,7 +10,7 @@ from shootdown import Architecture, hookimpl
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer s390; runs once, when anything installed is first asked for."""
-    from shootdown_s390 import _flush, _formats, _kernel, _platforms
+    from shootdown_s390 import _emulated, _flush, _formats, _kernel, _measured, _platforms
 
     return [
         Architecture(
@@ -24,6 +24,8 @@ def shootdown_architectures() -> Sequence[Architecture]:
             configure=_kernel.configure,
             platforms=_platforms.PLATFORMS,
             lower=_flush.S390Lowering,
+            measured=_measured.MEASURED,
+            emulation=_emulated.EMULATION,
             memory_model="tso",
             pte_clear="store",
             pte_clear_atomic=False,
