@@ -132,26 +132,30 @@ def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str 
     return None
 
 
-def cut(program: Program, page_size: int, table_pages: int) -> dict[str, Cut]:
+def cut(program: Program, page_size: int, table_pages: int, *, splits: bool = False) -> dict[str, Cut]:
     """Cut all memory but hugetlb.
 
     Args:
         program: the program; `misfit` of it is None.
         page_size: bytes of a base page.
         table_pages: base pages that a PTE table maps.
+        splits: cut thp memory into single huge pages where a process forks, as each may be split by a write.
 
     Raises:
         ShootdownError: two patterns touch the same pages, or there are too many areas.
     """
     found: dict[str, Cut] = {}
     total = 0
+    forks = splits and any(one.verb == "fork" for _, _, one in program.statements())
     for memory in program.memory.values():
         if memory.kind in _UNCUT:
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
         found[memory.name] = Cut(
             memory,
-            tuple(_areas(memory, about, page_size, table_pages, total)),
+            tuple(
+                _areas(memory, about, page_size, table_pages, total, splits=forks and memory.kind == "thp")
+            ),
             table_pages,
             any(collapses(one) for one in about),
         )
@@ -162,8 +166,15 @@ def cut(program: Program, page_size: int, table_pages: int) -> dict[str, Cut]:
 
 
 def _areas(
-    memory: Memory, about: Sequence[Statement], page_size: int, table_pages: int, number: int
+    memory: Memory,
+    about: Sequence[Statement],
+    page_size: int,
+    table_pages: int,
+    number: int,
+    *,
+    splits: bool,
 ) -> list[Area]:
+    """Cut one memory; `splits`: any of its huge pages may be split, as a write to one that fork() shares does."""
     end = memory.size // page_size
     edges = {0, end}
     for one in about:
@@ -172,13 +183,15 @@ def _areas(
     for edge in tuple(edges):
         if edge % table_pages:  # areas are parts of one table, or whole tables
             edges |= {edge // table_pages * table_pages, min(-(-edge // table_pages) * table_pages, end)}
+    if splits:
+        edges |= set(range(0, end, table_pages))
     touches = [one for one in about if one.verb == "touch"]
     drawn = {id(one): touched(one, page_size) for one in touches if one.pattern.how != "all"}
     ordered = sorted(edges)
     has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
     areas: list[Area] = []
     for lo, hi in pairwise(ordered):
-        whole = lo % table_pages == 0 and hi % table_pages == 0
+        whole = lo % table_pages == 0 and hi % table_pages == 0 and not splits
         pages = _population(memory, touches, drawn, lo, hi, page_size)
         huge = (hi - lo) // table_pages if whole and memory.kind == "thp" else 0
         if huge and pages:

@@ -146,12 +146,16 @@ def check_counted(program: Program) -> None:
         if own and one.verb in ("truncate", "punch", "mkclean"):
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
-    for child, parent in forks(program).items():
-        names = [name for name in used(program.processes[parent]) if program.memory[name].kind == "thp"]
-        if names:
-            raise ShootdownError(
-                f"{program.processes[child].at}: {parent} forks it and has thp memory ({names[0]}): what a write to a "
-                "shared huge page does is not counted yet"
+    for _, _, one in program.statements() if forks(program) else ():
+        if one.place is None or program.memory[one.place.memory].kind != "thp":
+            continue
+        if one.verb == "each":
+            raise _wrong(one, "`each` of thp memory where a process forks is not counted yet")
+        if one.verb == "touch" and one.pattern.how != "all":
+            raise _wrong(
+                one,
+                "where a process forks, thp memory is touched whole: how many pages of a huge one are copied is not "
+                "counted otherwise",
             )
 
 

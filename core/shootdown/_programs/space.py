@@ -106,6 +106,9 @@ class Space:
                 self.mapped.put(state, PRESENT)
         with self.mapped.if_equal(state, SHARED):
             self.mapped.put(state, PRESENT)
+            if area.folio >= 0:
+                with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
+                    self._split(here, area)
             with asm.loop(area.pages, o.SCRATCH2):
                 self.model.calls.copy_on_write(1)
 
@@ -401,13 +404,20 @@ class Space:
                     self.asm.v_load(o.SCRATCH, self.mapped.cell(part, area))
                     self.asm.v_store(child.mapped.cell(part, area), o.SCRATCH, from_register=True)
             if here.memory.kind != "file" and area.pages:
-                self._protect(area)
+                self._protect(here, area)
                 with self.mapped.if_present(area):
                     self.mapped.put(self.mapped.cell(STATE, area), SHARED)
                     self.mapped.put(child.mapped.cell(STATE, area), SHARED)
 
-    def _protect(self, area: Area) -> None:
-        """Write the effect of ptep_set_wrprotect() on the parent's entries that may be written."""
+    def _protect(self, here: Cut, area: Area) -> None:
+        """Write the effect of ptep_set_wrprotect() or pmdp_set_wrprotect() on entries that may be written."""
         state, readonly = self.mapped.cell(STATE, area), self.mapped.cell(READONLY, area)
+        done = self.model.label()
         with self.mapped.if_equal(state, PRESENT), self.mapped.if_equal(readonly, 0):
+            if area.folio >= 0:
+                with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
+                    if area == here.parts_of(area.folio)[0]:
+                        self.calls.gathers.cleared(1, huge=True, by="ptep_set_wrprotect")
+                    self.asm.jump(done)
             self.calls.gathers.cleared(area.pages, huge=False, first=area.first, by="ptep_set_wrprotect")
+        self.asm.place(done)

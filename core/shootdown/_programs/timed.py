@@ -63,7 +63,7 @@ class _Writer:
         self.asm = model.asm
         self.calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
         self.page_size = setting.kernel.page_size
-        self.cuts = cut(program, self.page_size, self.calls.table_pages)
+        self.cuts = cut(program, self.page_size, self.calls.table_pages, splits=True)
         self.memory = memory
         self.maps = {name: maps(program, process) for name, process in program.processes.items()}
         mms = {name: self.mms_of(name) for name in memory}
