@@ -1,0 +1,362 @@
+"""Write the statements of one thread of a program as steps of the timed engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from shootdown._machine import ops as o
+from shootdown._machine.repeating import repeated
+from shootdown._mm.anonymous import Anonymous
+from shootdown._mm.hugetlb import Mapping as Vma
+from shootdown._mm.model import Model
+from shootdown._programs.areas import Area, Cut, pages_of, unmaps_by_pieces
+from shootdown._programs.cast import Cast, forks_of
+from shootdown._programs.daemons import Daemons
+from shootdown._programs.hugetlb import Hugetlb, Mapped
+from shootdown._programs.mapped import GONE
+from shootdown._programs.program import Program, Statement, within
+from shootdown._programs.scheduled import Scheduled
+from shootdown._programs.space import Space
+from shootdown._programs.verbs import ENDLESS, LAST
+from shootdown._values.errors import ShootdownError
+from shootdown._values.platform import NANOSECOND
+
+#: How long GUP-fast walks if a program does not say: some entries.
+_WALK_NS = 200
+#: How often a thread that computes looks whether a kernel thread is through.
+_POLL_NS = 10_000
+
+
+class Writer(Protocol):
+    """What the threads of a program have in common: see `timed`."""
+
+    program: Program
+    cast: Cast
+    model: Model
+    calls: Anonymous
+    page_size: int
+    cuts: dict[str, Cut]
+    memory: dict[str, Mapped]
+    maps: dict[str, tuple[str, ...]]
+    hugetlb: Hugetlb
+    locks: dict[str, int]
+    events: dict[str, int]
+    daemons: Daemons
+    used_up: dict[str, Statement]
+    spaces: list[Space]
+    own: list[Space]
+    tasks: list[int]
+    lazy: int
+    time: Scheduled
+    forked: dict[tuple[str, int], int]
+
+    def mms_of(self, memory: str) -> tuple[int, ...]:
+        """Return the address spaces that map a memory."""
+
+    def pages_of(self, one: Statement) -> int:
+        """Return the base pages of the memory that a statement is about."""
+
+
+def told(one: Statement) -> str:
+    """Return a statement with its place, for the error of a program that never ends."""
+    line = f", line {one.at.line}" if one.at.line else ""
+    return f"`{one.text:.40}`{line}"
+
+
+class Lines:
+    """Write the statements of one role."""
+
+    def __init__(self, writer: Writer, number: int) -> None:
+        self.writer = writer
+        self.number = number
+        self.role = writer.cast.roles[number]
+        self._last_piece = False
+        self.task = writer.tasks[number]
+        self.model = writer.model
+        self.asm = writer.model.asm
+        self.mm = self.role.mm
+        self.shared = writer.spaces[self.mm]
+        self.own = writer.own[number]
+        self._maps = writer.maps[self.role.process.name]
+        self._turns: dict[int, int] = {}
+        self._verbs: dict[str, Callable[[Statement], None]] = {
+            "gup": self._gup,
+            "khugepaged": self._by_daemon,
+            "vmalloc": lambda one: self.model.calls.vmalloc(writer.pages_of(one)),
+            "vfree": lambda one: self.model.calls.vfree(writer.pages_of(one), writer.lazy, self.model.cpus),
+            "membarrier": self._membarrier,
+            "fork": self._fork,
+            "exec": self._exec,
+            "exit": self._exit,
+            "start": self._start,
+            "signal": lambda one: self.model.signal(writer.events[one.name]),
+            "wait": lambda one: self.asm.await_event(
+                writer.events[one.name], one.number, one.name in writer.used_up, text=told(one)
+            ),
+            "lock": lambda one: self.asm.lock(
+                writer.locks[one.name], write=True, sleeps=True, text=told(one)
+            ),
+            "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
+            "work": self._work,
+            "spin": lambda _: self.writer.time.spin(),
+            "sleep": lambda _: self.model.sleep(),
+            "move": self._move,
+            "turn": lambda _: None,
+            "repeat": self._repeat,
+            "each": self._each,
+            "measure": self._measure,
+        }
+
+    def write(self) -> None:
+        """Write all statements."""
+        body = self.role.thread.body
+        if not self.role.begins and self.role.thread.name == "main":
+            self._start_threads()
+        self._body(body)
+        if body[-1].verb not in ENDLESS:
+            self.writer.time.ends()
+            self.asm.halt()
+
+    def _body(self, body: tuple[Statement, ...]) -> None:
+        for one in body:
+            write = self._verbs.get(one.verb)
+            if write is not None:
+                write(one)
+            elif one.place is not None and one.place.memory in self.writer.memory:
+                self.writer.hugetlb.write(one)
+            else:
+                self._ordinary(one)
+            if one.verb not in LAST:
+                self.writer.time.preemptible()
+
+    def _work(self, one: Statement) -> None:
+        time = self.writer.time
+        pieces = -(-one.number // time.piece_ns)
+        if pieces < 2:
+            self.asm.work(NANOSECOND, one.number, text="compute in user mode")
+            return
+
+        def turn() -> None:
+            self.asm.work(NANOSECOND, one.number // pieces, text="compute in user mode")
+            time.preemptible()
+
+        self.loop(self._cells(one, 1), pieces, turn)
+        if one.number % pieces:
+            self.asm.work(NANOSECOND, one.number % pieces, text="compute in user mode")
+
+    def space_of(self, here: Cut) -> Space:
+        return self.own if here.memory.each == "thread" else self.shared
+
+    def _ordinary(self, one: Statement) -> None:
+        assert one.place is not None
+        here = self.writer.cuts[one.place.memory]
+        space = self.space_of(here)
+        lo, hi = pages_of(one.place, self.writer.page_size)
+        areas = here.within(lo, hi)
+        if one.place.piece:
+            areas = here.pieces(lo, hi, one.place.piece // self.writer.page_size, last=self._last_piece)
+        if one.verb == "mmap":
+            space.mmap(here)
+        elif one.verb == "touch":
+            space.touch(here, areas, write=one.word == "write")
+        elif one.verb == "munmap":
+            space.munmap(here, areas)
+        elif one.verb == "madvise" and one.word == "FREE":
+            space.reclaiming.free(here, areas)
+        elif one.verb == "madvise" and one.word == "PAGEOUT":
+            space.reclaiming.pageout(here, areas, space.reclaiming.batch(self._cells(one, 2)))
+        elif one.verb == "madvise" and one.word == "COLLAPSE":
+            with self.writer.calls.collapses():
+                space.collapsing.collapse(here, areas, by_process=True)
+        elif one.verb == "madvise":
+            space.madvise(here, areas)
+        elif one.verb == "mremap":
+            space.mremap(here)
+        elif one.verb in ("truncate", "punch"):
+            self._unmap_file(one, here)
+        elif one.verb == "mkclean":
+            self._mkclean(here, areas)
+        elif one.verb == "reclaim" and one.word:
+            self._by_daemon(one)
+        elif one.verb == "reclaim":
+            space.reclaiming.reclaim(here, areas, space.reclaiming.batch(self._cells(one, 2)))
+        elif one.verb == "migrate":
+            space.reclaiming.migrate(areas, space.reclaiming.batch(self._cells(one, 2)))
+        else:
+            assert one.verb == "mprotect"
+            space.mprotect(here, areas, writable=one.word == "write")
+
+    def _unmap_file(self, one: Statement, here: Cut) -> None:
+        """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""
+        self.asm.work("syscall_ns", text="ftruncate: entry" if one.verb == "truncate" else "fallocate: entry")
+        for _ in range(2 if one.verb == "truncate" else 1):
+            self._in_each(here, lambda space: space.unmap_file(here))
+
+    def _mkclean(self, here: Cut, areas: tuple[Area, ...]) -> None:
+        """Write fsync(): dirty pages are cleaned in every process, one after another, before they are written."""
+        self.asm.work("syscall_ns", text="fsync: entry")
+        self._in_each(here, lambda space: space.reclaiming.mkclean(areas))
+
+    def _in_each(self, here: Cut, write: Callable[[Space], None]) -> None:
+        """Write steps in each address space that maps a file, as the reverse map finds them."""
+        mms = self.writer.mms_of(here.memory.name)
+        for mm in mms:
+            if len(mms) > 1:
+                self.asm.on_mm(mm, text="a process that maps the file")
+            write(self.writer.spaces[mm])
+        if len(mms) > 1:
+            self.asm.on_mm(self.mm, text="back to its own")
+
+    def _by_daemon(self, one: Statement) -> None:
+        """Write a thread that computes until a kernel thread is through, whose task is written later."""
+        asm, daemon, again = self.asm, self.writer.daemons.of(self.number, one), self.model.label()
+        self.model.signal(daemon.starts)
+        asm.place(again)
+        asm.work(NANOSECOND, _POLL_NS, text=f"compute until {one.word or one.verb} is through")
+        self.writer.time.preemptible()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, daemon.done)
+            asm.jump_zero(o.SCRATCH, again)
+            asm.v_store(daemon.done, 0)
+
+    def _gup(self, one: Statement) -> None:
+        def walk() -> None:
+            self.asm.work(NANOSECOND, one.number or _WALK_NS, text="walk the page tables")
+
+        self.model.calls.gup_fast(walk)
+
+    def _membarrier(self, one: Statement) -> None:
+        threads = sum(thread.count for thread in self.role.process.threads)
+        self.model.calls.membarrier(one.word, alone=threads == 1)
+
+    # --- processes and threads
+
+    def _fork(self, one: Statement) -> None:
+        writer, cast = self.writer, self.writer.cast
+        at = (one.name, self.role.instance)
+        number = writer.forked.get(at, 0)
+        writer.forked[at] = number + 1
+        instance = self.role.instance * cast.forked_before[one.name] + number
+        mm = cast.mm_of(one.name, instance)
+        main = cast.of(one.name, instance, "main")[0]
+        child = writer.tasks[main]
+        for mine, theirs in ((self.shared, writer.spaces[mm]), (self.own, writer.own[main])):
+            mine.fork(theirs)
+        self.model.calls.fork(child, mm, self.mm, self._mappings(), populated=True)
+
+    def _mappings(self) -> tuple[Vma, ...]:
+        """Return the hugetlb VMAs of the process."""
+        memory = self.writer.memory
+        return tuple(m for name in self._maps if name in memory for m in memory[name].mappings)
+
+    def _exit(self, one: Statement) -> None:
+        if len(self.role.process.threads) > 1:
+            raise ShootdownError(f"{one.at}: `exit` of a process with other threads is not counted yet")
+
+        def clear_others() -> None:
+            for space in (self.shared, self.own):
+                space.exit(self._maps)
+
+        self.model.calls.exit(self._mappings(), others=clear_others)
+        if self.role.process.name in self.writer.events:
+            self.model.signal(self.writer.events[self.role.process.name])
+
+    def _exec(self, _: Statement) -> None:
+        old = self.shared
+        self.mm += 1
+        self.model.calls.exec(self.mm, self.mm - 1, self._mappings(), lambda: old.exit(self._maps))
+        self.shared = self.writer.spaces[self.mm]
+
+    def _start(self, one: Statement) -> None:
+        for number in self.writer.cast.of(self.role.process.name, self.role.instance, one.name):
+            self.asm.spawn(self.writer.tasks[number], text="a thread starts")
+
+    def _start_threads(self) -> None:
+        """Start the threads of a process that was forked, but those that a statement starts."""
+        process = self.role.process
+        named = {one.name for thread in process.threads for one in within(thread.body) if one.verb == "start"}
+        for thread in process.threads[1:]:
+            if thread.name not in named:
+                for number in self.writer.cast.of(process.name, self.role.instance, thread.name):
+                    self.asm.spawn(self.writer.tasks[number], text="a thread starts")
+
+    def _move(self, one: Statement) -> None:
+        if one.number >= self.model.cpus:
+            raise ShootdownError(f"{one.at}: `{one.text}`: there are CPUs 0 to {self.model.cpus - 1}")
+        self.model.move(one.number)
+
+    # --- blocks
+
+    def _measure(self, one: Statement) -> None:
+        with self.model.window("measured", self.task):
+            self._body(one.body)
+
+    def _repeat(self, one: Statement) -> None:
+        children = {inner.name for inner in within(one.body) if inner.verb == "fork"}
+        if children:
+            self._unrolled(one, children)
+            return
+        self.loop(self._cells(one, 1), one.number, lambda: self._body(one.body))
+
+    def _each(self, one: Statement) -> None:
+        """Write a loop over the pieces of a place, which are all as they were before it when their turn comes."""
+        assert one.place is not None
+        here = self.writer.cuts[one.place.memory]
+        areas = here.within(*pages_of(one.place, self.writer.page_size))
+        space = self.space_of(here)
+        cells = self._cells(one, 1 + space.mapped.kept_for(areas))
+        with space.mapped.as_before(areas, cells + 1) as restore:
+
+            def turn() -> None:
+                restore()
+                self._body(one.body)
+
+            count = (one.place.hi - one.place.lo) // one.number
+            if not unmaps_by_pieces(self.writer.program, one) or not all(area.table >= 0 for area in areas):
+                self.loop(cells, count, turn)
+                return
+            if count > 1:
+                self.loop(cells, count - 1, turn)
+            restore()
+            for area in areas:  # with the last piece no VMA is left in their table
+                space.mapped.put(space.mapped.cell(GONE, area), 1)
+            self._last_piece = True
+            self._body(one.body)
+            self._last_piece = False
+
+    def _cells(self, one: Statement, count: int) -> int:
+        """Return the first of a statement's variables: the same ones each time that it is written."""
+        if id(one) not in self._turns:
+            self._turns[id(one)] = self.model.variable()
+            for _ in range(count - 1):
+                self.model.variable()
+        return self._turns[id(one)]
+
+    def loop(self, turns: int, count: int, write: Callable[[], None]) -> None:
+        """Write a loop that counts in a variable, as calls use all registers."""
+        asm, start, out = self.asm, self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_store(turns, count)
+        asm.place(start)
+        write()
+        with asm.aside():
+            asm.v_add(turns, -1, o.SCRATCH)
+            asm.jump_zero(o.SCRATCH, out)
+            asm.jump(start)
+            asm.place(out)
+
+    def _unrolled(self, one: Statement, children: set[str]) -> None:
+        """Write a repetition that forks: each turn makes processes of its own."""
+        forked = self.writer.forked
+        before = {child: forked.get((child, self.role.instance), 0) for child in children}
+        each = {child: forks_of(one.body, child) for child in children}
+
+        def turn(n: int) -> None:
+            for child in children:
+                forked[child, self.role.instance] = before[child] + n * each[child]
+            self._body(one.body)
+
+        repeated(self.asm, one.number, turn)
+        for child in children:
+            forked[child, self.role.instance] = before[child] + one.number * each[child]
