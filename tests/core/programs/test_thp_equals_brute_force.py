@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tests.core.programs.test_programs_are_explored import without_flush
-from twins.brute_force import Call, Small
-from twins.brute_force_thp import verdict
+from twins.brute_force.huge_pages import verdict
+from twins.brute_force.program import Call, Small
 
 from shootdown._explore.engine import Explorer
 from shootdown._mm.calls import Calls

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tests.core.programs.test_programs_are_explored import _heap, _verdict, without_flush
 
-import shootdown
 from shootdown._mm.calls import Calls
 from shootdown._mm.huge_functions import HugeFunctions
 from shootdown._questions.explore import explore
@@ -138,8 +137,3 @@ def test_what_cannot_be_explored_yet_is_one_line(program: dict[str, Any], words:
 def test_a_machine_without_huge_pages_has_none_to_explore() -> None:
     (row,) = explore(_thp(WRITES, "munmap heap"), platforms=["power9-hash"], kernels=["7.3.4"])
     assert row.verdict == "not-applicable"
-
-
-def test_fork_of_huge_pages_is_explored_and_not_counted() -> None:
-    with pytest.raises(ShootdownError, match="is not counted yet"):
-        shootdown.compare(_thp(WRITES, "fork child", child=("spin",)), arch=["x86"])

@@ -1,7 +1,7 @@
 """Small programs on one transparent huge page, searched by brute force; nothing of the package is used.
 
-Written from mm/huge_memory.c, mm/memory.c, mm/mprotect.c and mm/gup.c of Linux 7.0, beside `brute_force`, whose
-flushes, gathers, locks and search are used. The PMD entry is 0, 1 (a page table) or a huge entry: its frame, whether it
+Written from mm/huge_memory.c, mm/memory.c, mm/mprotect.c and mm/gup.c of Linux 7.0; the flushes, gathers, locks and
+the search beside it are used. The PMD entry is 0, 1 (a page table) or a huge entry: its frame, whether it
 may be written, and whether it is present. The addresses of a program are parts of the one huge page. Tables deposited
 with a huge entry were never reached by anybody here, so that their lives don't matter; khugepaged is left out.
 """
@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from twins.brute_force import ALL, TABLE, Call, FoundError, Small, State, Watched
+from twins.brute_force.program import ALL, TABLE, Call, FoundError, Small, State
+from twins.brute_force.search import Watched
 
 
 def _is_huge(entry: Any) -> bool:
@@ -24,7 +25,7 @@ class WatchedHuge(Watched):
 
     `Small.maps` has the frame of the huge page for each address. A `write` maps the huge page `Call.frame` where
     nothing is mapped, and the base page `Call.frame + 1` where a page table is there. Flaws of `Call` besides those of
-    `brute_force`: `split unflushed`, `changed untold`, `huge untold`.
+    `program`: `split unflushed`, `changed untold`, `huge untold`.
     """
 
     def __init__(self, program: Small, cpu: int, atom: int) -> None:
@@ -487,7 +488,7 @@ class WatchedHuge(Watched):
 
 
 def verdict(program: Small, most: int = 1 << 30) -> tuple[str, int]:
-    """Search a program on one huge page as `brute_force.verdict` does."""
+    """Search a program on one huge page as `search.verdict` does."""
     total = 0
     for cpu in range(len(program.threads) + bool(program.user)):
         for atom in range(len(program.pages)):
