@@ -43,6 +43,7 @@ COUNTERS = (
     "remote_full_flushes",
     "lazy_ipis",
     "trim_ipis",
+    "interrupts_taken",
     "flush_range_calls",
     "flush_page_calls",
     "barrier_ipis",
@@ -78,6 +79,7 @@ CONTEXT_SWITCHES = COUNTERS.index("context_switches")
 REMOTE_FULL_FLUSHES = COUNTERS.index("remote_full_flushes")
 LAZY_IPIS = COUNTERS.index("lazy_ipis")
 TRIM_IPIS = COUNTERS.index("trim_ipis")
+INTERRUPTS_TAKEN = COUNTERS.index("interrupts_taken")
 FLUSH_RANGE_CALLS = COUNTERS.index("flush_range_calls")
 FLUSH_PAGE_CALLS = COUNTERS.index("flush_page_calls")
 BARRIER_IPIS = COUNTERS.index("barrier_ipis")
@@ -119,6 +121,7 @@ class Books(NamedTuple):
     o_paid: int
     o_hit: int
     o_handler: int
+    o_began: int
     o_apart: int
     o_apart_at: int
     o_answer: int
@@ -172,6 +175,7 @@ class Books(NamedTuple):
     o_taken: int
     o_whole: int
     o_ranged: int
+    o_merged: int
     o_free: int
     o_user_of: int
     o_events: int
@@ -204,6 +208,9 @@ MISC = (
     "deliveries",
     "pages_per_table",
     "all_busy",
+    "all_began",
+    "last_began",
+    "merging",
     "all_owed",
     "all_hit",
     "lost",
@@ -233,6 +240,9 @@ USER_TIME = MISC.index("user_time")
 DELIVERIES = MISC.index("deliveries")
 PAGES_PER_TABLE = MISC.index("pages_per_table")
 ALL_BUSY = MISC.index("all_busy")
+ALL_BEGAN = MISC.index("all_began")
+LAST_BEGAN = MISC.index("last_began")
+MERGING = MISC.index("merging")
 ALL_OWED = MISC.index("all_owed")
 ALL_HIT = MISC.index("all_hit")
 LOST = MISC.index("lost")
@@ -275,6 +285,7 @@ def make_books(
         ("o_paid", cpus),
         ("o_hit", cpus),
         ("o_handler", cpus),
+        ("o_began", cpus),
         ("o_apart", cpus + 1),
         ("o_apart_at", cpus),
         ("o_answer", cpus),
@@ -328,6 +339,7 @@ def make_books(
         ("o_taken", words),
         ("o_whole", words),
         ("o_ranged", words),
+        ("o_merged", words),
         ("o_free", 2 + locks + mms),
         ("o_user_of", 2 + locks + mms),
         ("o_events", pending_events),

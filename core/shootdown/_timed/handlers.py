@@ -22,6 +22,14 @@ def busy_until(Q: Cells, B: Books, cpu: int) -> int:
 
 
 @inlined
+def began(Q: Cells, B: Books, cpu: int) -> int:
+    """Return the time at which a CPU's last handler begins: until then, calls to it need no further interrupt."""
+    if Q[B.o_apart_at + cpu] >= 0:
+        return int64(Q[B.o_began + cpu])
+    return int64(Q[B.o_misc + k.ALL_BEGAN])
+
+
+@inlined
 def owed(Q: Cells, B: Books, cpu: int) -> int:
     """Return the total time that handlers have taken from a CPU."""
     return int64(Q[B.o_owed + cpu] + Q[B.o_misc + k.ALL_OWED])
@@ -52,6 +60,7 @@ def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
         n = Q[B.o_misc + k.APART]
         Q[B.o_apart + n] = cpu
         Q[B.o_apart_at + cpu] = n
+        Q[B.o_began + cpu] = Q[B.o_misc + k.ALL_BEGAN]
         Q[B.o_misc + k.APART] = n + 1
     Q[B.o_handler + cpu] = until
 
@@ -71,13 +80,31 @@ def rejoin(Q: Cells, B: Books, at: int) -> None:
 @inlined
 def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
     """Let a CPU spend time in a handler, after those that it is in; return the time at which it ends."""
-    end = max(arrival, busy_until(Q, B, cpu)) + handler
+    begin = max(arrival, busy_until(Q, B, cpu))
+    end = begin + handler
     set_apart(Q, B, cpu, end)
+    Q[B.o_began + cpu] = begin
+    Q[B.o_misc + k.LAST_BEGAN] = max(int64(Q[B.o_misc + k.LAST_BEGAN]), begin)
+    spend_in_handler(Q, B, cpu, handler)
+    return end
+
+
+@inlined
+def charge_merged(Q: Cells, B: Books, cpu: int, handler: int) -> int:
+    """Let a CPU spend time on a further call in the handler that begins next; return the time at which that ends."""
+    end = busy_until(Q, B, cpu) + handler
+    set_apart(Q, B, cpu, end)
+    spend_in_handler(Q, B, cpu, handler)
+    return end
+
+
+@inlined
+def spend_in_handler(Q: Cells, B: Books, cpu: int, handler: int) -> None:
+    """Take the time of a handler from a CPU."""
     Q[B.o_owed + cpu] += handler
     Q[B.o_hit + cpu] += handler
     Q[B.o_misc + k.SYSTEM] += handler
     Q[B.o_misc + k.LOST] += handler
-    return end
 
 
 @inlined
@@ -119,6 +146,7 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, h
     before = int64(Q[B.o_misc + k.ALL_BUSY])
     set_apart(Q, B, sender, busy_until(Q, B, sender))
     common = max(arrival, before) + handler
+    latest = common - handler
     end = arrival
     if Q[B.o_misc + k.APART] < cpus:
         end = common
@@ -132,8 +160,12 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, h
                 rejoin(Q, B, at)
                 continue
             Q[B.o_handler + cpu] = ends
+            Q[B.o_began + cpu] = ends - handler
+            latest = max(latest, ends - handler)
         at += 1
     Q[B.o_misc + k.ALL_BUSY] = common
+    Q[B.o_misc + k.ALL_BEGAN] = common - handler
+    Q[B.o_misc + k.LAST_BEGAN] = max(int64(Q[B.o_misc + k.LAST_BEGAN]), latest)
     Q[B.o_misc + k.ALL_OWED] += handler
     Q[B.o_owed + sender] -= handler
     Q[B.o_misc + k.ALL_HIT] += handler

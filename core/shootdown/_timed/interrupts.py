@@ -33,11 +33,19 @@ from shootdown._timed.costs import (
     IPI_SEND,
     IPI_SEND_EACH,
     IPI_WRITE,
+    LINE,
     PAGE_FLUSH,
     PREEMPTED_FOR,
 )
 from shootdown._timed.entries import count, log
-from shootdown._timed.handlers import busy_until, can_step, charge, charge_everybody
+from shootdown._timed.handlers import (
+    began,
+    busy_until,
+    can_step,
+    charge,
+    charge_everybody,
+    charge_merged,
+)
 from shootdown._timed.heap import push
 from shootdown._timed.served import begins
 
@@ -123,6 +131,32 @@ def answer(S: Cells, L: Layout, costs: Cells, sender: int, target: int) -> int:
 
 
 @internal
+def note_merged(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, queued: int) -> int:
+    """Find the targets of a call whose queue is not empty, keep them as a set, and return how many there are.
+
+    kernel/smp.c: __smp_call_single_queue() and smp_call_function_many_cond() interrupt a CPU only if llist_add() found
+    its queue empty. __flush_smp_call_function_queue() empties it as the handler begins.
+    """
+    Q[B.o_misc + k.MERGING] = 0
+    if queued >= Q[B.o_misc + k.LAST_BEGAN]:
+        return int64(0)
+    merged = int64(0)
+    for w in range(L.words):
+        rest = S[L.o_out + sender * L.words + w]
+        there = int64(0)
+        while rest:
+            bit = rest & -rest
+            cpu = w * L.bits + lowest(rest)
+            rest &= rest - 1
+            if began(Q, B, cpu) > queued:
+                there |= bit
+                merged += 1
+        Q[B.o_merged + w] = there
+    Q[B.o_misc + k.MERGING] = merged
+    return merged
+
+
+@internal
 def spend(
     S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells, sender: int, word: int, arrival: int
 ) -> int:
@@ -130,16 +164,25 @@ def spend(
     kind = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     taken = B.o_syncs_taken if kind == o.CALL_SYNC else B.o_flushes_taken
+    task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
     whole = Q[B.o_whole + word]
     ranged = Q[B.o_ranged + word]
     rest = Q[B.o_taken + word]
+    merged = int64(0)
+    if Q[B.o_misc + k.MERGING]:
+        merged = rest & Q[B.o_merged + word]
+    count(Q, B, k.INTERRUPTS_TAKEN, popcount(rest & ~merged), task)
     end = arrival
     while rest:
         bit = rest & -rest
         cpu = word * L.bits + lowest(rest)
         rest &= rest - 1
         handler = handler_time(costs, strides, whole & bit != 0, ranged & bit != 0)
-        ends = charge(Q, B, cpu, arrival, handler)
+        if merged & bit:
+            handler += costs[LINE] - costs[IPI_HANDLER]
+            ends = charge_merged(Q, B, cpu, handler)
+        else:
+            ends = charge(Q, B, cpu, arrival, handler)
         Q[taken + cpu] += 1
         if events.shape[0] > 0:
             log(Q, B, events, k.LOG_HANDLER, ends - handler, ends, cpu, sender, kind)
@@ -177,10 +220,13 @@ def deliver(
     """Let all targets of a call that can take it do so, 64 CPUs at a time; return when the last handler ends."""
     row = L.o_out + cpu * L.words
     everybody = targets == L.cpus - 1 and events.shape[0] == 0 and all_can_take(S, L)
+    everybody = everybody and Q[B.o_misc + k.MERGING] == 0
+    task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     if everybody and S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC:
         take_sync(S, L, cpu)
         Q[B.o_misc + k.ALL_SYNCS] += 1
         Q[B.o_syncs_taken + cpu] -= 1
+        count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
         return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[IPI_HANDLER])
     for w in range(L.words):
         pending = S[row + w]
@@ -197,6 +243,7 @@ def deliver(
         if handler >= 0:
             Q[B.o_misc + k.ALL_FLUSHES] += 1
             Q[B.o_flushes_taken + cpu] -= 1
+            count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
             return charge_everybody(Q, B, L.cpus, cpu, arrival, handler)
     end = arrival
     for w in range(L.words):
@@ -323,7 +370,11 @@ def broadcasts(S: Cells, P: Cells, L: Layout, cpu: int, pc: int) -> int:
 
 @inlined
 def writes_of(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, targets: int) -> int:
-    """Count the words that a CPU writes to the interrupt controller for its targets: those of each cluster at once."""
+    """Count the words that a CPU writes to the interrupt controller: one write for the targets of each cluster.
+
+    Args:
+        targets: those that are interrupted. The rest, of `note_merged`, are left out.
+    """
     cluster = Q[B.o_misc + k.CLUSTER]
     if cluster == 0:
         return int64(0)
@@ -333,6 +384,8 @@ def writes_of(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, targets: int) -
         mask = (int64(1) << cluster) - 1
         for w in range(L.words):
             word = S[L.o_out + cpu * L.words + w]
+            if Q[B.o_misc + k.MERGING]:
+                word &= ~Q[B.o_merged + w]
             shift = int64(0)
             while word and shift < L.bits:
                 writes += int64((word >> shift) & mask != 0)
@@ -373,9 +426,10 @@ def begin_call(
         Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
     elif kind != o.CALL_RCU and targets:
         arrival += costs[IPI_SEND] + targets * costs[IPI_SEND_EACH]
-        arrival += writes_of(S, L, Q, B, cpu, targets) * costs[IPI_WRITE]
+        interrupted = targets - note_merged(S, L, Q, B, cpu, arrival)
+        arrival += writes_of(S, L, Q, B, cpu, interrupted) * costs[IPI_WRITE]
         if Q[B.o_misc + k.SCAN_MISSES]:
-            arrival += targets * costs[IPI_SCAN]
+            arrival += interrupted * costs[IPI_SCAN]
         Q[B.o_clock + cpu] = arrival
         Q[B.o_collect + cpu] = targets * costs[IPI_ANSWER_EACH]
         arrival += costs[IPI_LATENCY]
@@ -470,9 +524,12 @@ def take_late(
     """Let a CPU whose interrupts are on again, or which runs again, take the calls that became pending meanwhile."""
     word = cpu // L.bits
     bit = int64(1) << (cpu % L.bits)
+    Q[B.o_misc + k.MERGING] = 0
+    Q[B.o_merged + word] = bit
     for sender in range(L.cpus):
         if S[L.o_out + sender * L.words + word] & bit and takeable(S, L, sender, word) & bit:
             take_by_word(S, L, Q, B, sender, word, bit)
             end = spend(S, L, Q, B, costs, events, sender, word, now)
+            Q[B.o_misc + k.MERGING] = 1  # one interrupt for all that are queued
             Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)
             can_step(Q, B, sender)

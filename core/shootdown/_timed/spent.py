@@ -135,9 +135,9 @@ class _Ledger:
     def handlers(self) -> Numbers:
         """Return how often handlers on other CPUs than the sender paid each cost."""
         found = np.zeros(len(self.ns))
-        found[c.IPI_HANDLER] = self.targets[
-            (self.op == o.SEND) & np.isin(self.kind, o.INTERRUPTING_CALLS)
-        ].sum()
+        calls = self.targets[(self.op == o.SEND) & np.isin(self.kind, o.INTERRUPTING_CALLS)].sum()
+        found[c.IPI_HANDLER] = taken = min(calls, self.counts["interrupts_taken"])
+        found[c.LINE] = calls - taken  # those that were merged into a handler that had not begun
         found[c.FULL_FLUSH] = self.counts["remote_full_flushes"]
         if not self._broadcasts():
             self._add(found, c.PAGE_FLUSH, self._lost() - float(self.ns @ found))

@@ -26,6 +26,7 @@ COUNTS = (
     "sync_ipis",
     "redundant_sync_ipis",
     "transition_ipis",
+    "interrupts_taken",
     "interrupted_cpus",
     "hypercalls",
     "broadcast_invalidations",

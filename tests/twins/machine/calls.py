@@ -40,17 +40,20 @@ def calls_below(run: Run, cpu: int) -> int:
     return calls
 
 
-def interrupt(run: Run, sender: int, cpu: int, arrival: int) -> int:
-    """Let a CPU take an interrupt; returns when its handler ends."""
+def interrupt(run: Run, sender: int, cpu: int, arrival: int, *, merged: bool = False) -> int:
+    """Let a CPU take a call, in the handler that begins next if it is merged; returns when the handler ends."""
     strides = run.w.cpus[sender].strides
     did = flushes.take(run.w, sender, cpu)
     count_flush(run, sender, did)
-    handler = run.costs["ipi_handler_ns"]
+    handler = run.costs["line_ns" if merged else "ipi_handler_ns"]
     if "range" in did:
         handler += strides * run.costs["page_flush_ns"]
     elif did:
         handler += run.costs["full_flush_ns"]
-    run.busy[cpu] = max(arrival, run.busy[cpu]) + handler
+    if not merged:
+        run.began[cpu] = max(arrival, run.busy[cpu])
+        run.count("interrupts_taken", 1, run.w.cpus[sender].task)
+    run.busy[cpu] = (run.busy[cpu] if merged else run.began[cpu]) + handler
     run.stolen[cpu] += handler
     run.handled[cpu] += handler
     run.lost += handler
@@ -61,9 +64,11 @@ def interrupt(run: Run, sender: int, cpu: int, arrival: int) -> int:
 
 def take_late(run: Run, cpu: int) -> None:
     """Take the calls that became pending while interrupts were off, or while the vCPU did not run."""
+    merged = False
     for sender in range(len(run.w.cpus)):
         if flushes.can_take(run.w, sender, cpu):
-            end = interrupt(run, sender, cpu, run.clock[cpu])
+            end = interrupt(run, sender, cpu, run.clock[cpu], merged=merged)
+            merged = True
             run.answered[sender] = max(run.answered[sender], end)
             run.can_step(sender)
 
@@ -150,15 +155,18 @@ def send(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if n == 0:
         return
     run.clock[cpu] += run.costs["ipi_send_ns"] + n * run.costs["ipi_send_each_ns"]
+    merged = {other for other in c.targets if run.began[other] > run.clock[cpu]}  # their queues are not empty
     cluster, words = run.hardware.writes
     if cluster:
-        run.clock[cpu] += words * len({other // cluster for other in c.targets}) * run.costs["ipi_write_ns"]
+        run.clock[cpu] += (
+            words * len({other // cluster for other in c.targets - merged}) * run.costs["ipi_write_ns"]
+        )
     if run.hardware.scan_misses:
-        run.clock[cpu] += n * run.costs["ipi_scan_ns"]
+        run.clock[cpu] += len(c.targets - merged) * run.costs["ipi_scan_ns"]
     run.collecting[cpu] = n * run.costs["ipi_answer_each_ns"]
     arrival = run.clock[cpu] + run.costs["ipi_latency_ns"]
     end = arrival
     for other in sorted(c.targets):
         if flushes.can_take(run.w, cpu, other):
-            end = max(end, interrupt(run, cpu, other, arrival))
+            end = max(end, interrupt(run, cpu, other, arrival, merged=other in merged))
     run.answered[cpu] = max(run.answered[cpu], end)

@@ -285,7 +285,7 @@ CONTROL = (
         primitive="mask",
         clock=Clock.ACTS,
         # The CPU takes the calls that became pending meanwhile.
-        counts=("full_flushes", "remote_full_flushes", "page_invalidations", "lazy_switches"),
+        counts=("interrupts_taken", "full_flushes", "remote_full_flushes", "page_invalidations", "lazy_switches"),
     ),
     Row(
         name="EXECUTE",

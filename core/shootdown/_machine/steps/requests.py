@@ -341,6 +341,7 @@ REQUESTS = (
             "flush_ipis",
             "lazy_ipis",
             "trim_ipis",
+            "interrupts_taken",
             "sync_broadcasts",
             "sync_ipis",
             "redundant_sync_ipis",
