@@ -289,12 +289,14 @@ class _Runner:
                 "elapsed_ns": run.elapsed_ns,
                 "system_ns": run.system_ns + run.spin_ns[0],
                 "lost_ns": run.lost_ns,
+                "user_ns": run.user_ns,
             }
         else:
             times = {
                 "elapsed_ns": run.window_ns[0],
                 "system_ns": run.window_system_ns[0] + run.window_spin_ns[0][0],
                 "lost_ns": run.window_lost_ns[0],
+                "user_ns": run.window_user_ns[0],
             }
         return round(float(times[self._of]), 1)
 

@@ -63,6 +63,9 @@ class Point:
         run: what is run.
         base: what the run is divided by, or None.
         minus: what is subtracted from the run, or None.
+        instead: the same runs (`run`, `base`, `minus`) on as many CPUs as the machine may have had too, where the
+            source doesn't say; they are in the interval.
+        onto: a time in the claim's unit that was measured, to which the run's is added; 0 for none.
     """
 
     label: str
@@ -72,6 +75,8 @@ class Point:
     run: Run
     base: Run | None
     minus: Run | None
+    instead: tuple[tuple[Run, Run | None, Run | None], ...] = ()
+    onto: float = 0.0
 
 
 @attrs.frozen(eq=False)

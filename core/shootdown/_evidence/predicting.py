@@ -109,7 +109,8 @@ def platform_of(claim: Claim) -> Platform:
 
 
 def _runs(point: Point) -> tuple[Run, ...]:
-    return tuple(run for run in (point.run, point.base, point.minus) if run is not None)
+    sets = ((point.run, point.base, point.minus), *point.instead)
+    return tuple(run for runs in sets for run in runs if run is not None)
 
 
 def _prepared(claim: Claim, point: Point, run: Run) -> _Asked:
@@ -179,10 +180,13 @@ class _Runs:
 
 def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], runs: _Runs) -> Range:
     """Return the value of a point: what is likely, and its interval."""
-    run, base, minus = (
-        None if one is None else asked[id(one)] for one in (point.run, point.base, point.minus)
-    )
-    assert run is not None
+
+    def of_point(three: tuple[Run, Run | None, Run | None]) -> tuple[_Asked, _Asked | None, _Asked | None]:
+        run, base, minus = (None if one is None else asked[id(one)] for one in three)
+        assert run is not None
+        return run, base, minus
+
+    run, base, minus = of_point((point.run, point.base, point.minus))
 
     def ends(one: _Asked, quantity: Quantity) -> Range:
         result, turns = runs.result(one)
@@ -194,19 +198,28 @@ def _value(claim: Claim, point: Point, asked: Mapping[int, _Asked], runs: _Runs)
     if base is not None:
         found = found.over(ends(base, of).over(ends(base, per)))
     if found.low != found.high and (runs.given or not found.counted):
-        low, high = _interval(runs, point.quotient, run, base, minus)
+        low, high = _interval(
+            runs, point.quotient, [(run, base, minus), *(of_point(three) for three in point.instead)]
+        )
         found = attrs.evolve(found, low=min(low, found.likely), high=max(high, found.likely))
-    return found.times(1 / claim.scale)
+    found = found.times(1 / claim.scale)
+    if not point.onto:
+        return found
+    return Range(found.low + point.onto, found.likely + point.onto, found.high + point.onto, found.counted)
 
 
 def _interval(
-    runs: _Runs, quotient: Quotient, run: _Asked, base: _Asked | None, minus: _Asked | None
+    runs: _Runs, quotient: Quotient, sets: list[tuple[_Asked, _Asked | None, _Asked | None]]
 ) -> tuple[float, float]:
-    """Return what 80 % of the draws lie within; each draw has the same luck in all runs of a point."""
+    """Return what 80 % of the draws lie within; each draw has the same luck in all runs of a point.
+
+    Of several sets of runs, where the source doesn't say on how many CPUs, each draw takes the next one.
+    """
     import numpy as np
 
     values = []
     for number, where in enumerate(runs.places):
+        run, base, minus = sets[number % len(sets)]
 
         def one(asked: _Asked, quantity: Quantity, number: int = number, where: list[float] = where) -> float:
             values = runs.drawn(asked)[number]

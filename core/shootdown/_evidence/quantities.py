@@ -13,7 +13,7 @@ from shootdown._values.platform import COST_NAMES, Costs
 from shootdown._values.result import COUNTS, TIMING_DECIDES, Result
 
 #: Times of a run, by the names that claims use.
-TIMES = {"elapsed": "elapsed_ns", "system": "system_ns", "lost": "lost_ns"}
+TIMES = {"elapsed": "elapsed_ns", "system": "system_ns", "lost": "lost_ns", "user": "user_ns"}
 TURNS = "turns"
 #: Nanoseconds of one unit; for `cycles` the claim says `ghz`.
 TIME_UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}

@@ -31,7 +31,7 @@ _POINT = (*_RUN, "label", "of", "per")
 _CLAIM = (
     *_RUN,
     *("what", "machine", "source", "measure", "subject", "of", "per", "unit", "ghz", "values"),
-    *("vary", "at", "points", "base", "minus", "facts", "assumed", "used_by", "needs", "stands"),
+    *("vary", "at", "points", "base", "minus", "onto", "cpus_or", "facts", "assumed", "used_by", "needs", "stands"),
 )
 _NUMBER_UNITS = {"": 1.0, "percent": 0.01}
 #: What `vary` can name besides a parameter.
@@ -200,18 +200,51 @@ class _Reader:
         for number, table in enumerate(tables):
             merged = self._merged(about, table)
             quotient = self._quotient(merged)
-            bases = [
+            base, minus = (
                 self._run(
                     self._merged(merged, _known(self._whole, about[key], _RUN, *self._keys, key)), {}, key
                 )
                 if key in about
                 else None
                 for key in ("base", "minus")
-            ]
+            )
             needed = not quotient.of_costs
             run = self._run({}, merged, needed=needed)
             label = str(table.get("label", "" if len(tables) == 1 else number + 1))
-            yield Point(label, values[number], decimals[number], quotient, run, *bases)
+            yield Point(
+                label,
+                values[number],
+                decimals[number],
+                quotient,
+                run,
+                base,
+                minus,
+                instead=tuple(self._instead((run, base, minus))),
+                onto=self._onto(),
+            )
+
+    def _instead(
+        self, runs: tuple[Run, Run | None, Run | None]
+    ) -> Iterable[tuple[Run, Run | None, Run | None]]:
+        """Return the same runs on each number of CPUs that the machine may have had too."""
+        given = self._about.get("cpus_or", [])
+        if not isinstance(given, list) or not all(type(one) is int and one > 0 for one in given):
+            raise self._wrong("it is a list of numbers from 1: what `cpus` may have been too", "cpus_or")
+        if given and "cpus" not in self._about:
+            raise self._wrong("it needs `cpus`, what is taken as likely", "cpus_or")
+        for cpus in given:
+            run, base, minus = (None if one is None else attrs.evolve(one, cpus=cpus) for one in runs)
+            assert run is not None
+            yield run, base, minus
+
+    def _onto(self) -> float:
+        """Return the measured time to which a difference is added."""
+        onto = self._about.get("onto", 0)
+        if isinstance(onto, bool) or not isinstance(onto, int | float) or onto < 0:
+            raise self._wrong(f"it is a measured time in the claim's unit, not {onto!r:.40}", "onto")
+        if onto and ("minus" not in self._about or "base" in self._about):
+            raise self._wrong("a measured time is one of `minus`, to which the difference is added", "onto")
+        return float(onto)
 
     def _merged(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
         """Return the first with what the second changes; of parameters and what-ifs each by its name."""

@@ -60,9 +60,17 @@ class Assembler(Branches, FlushForms):
         """
         super().note(what, times, section or c, cost=cost, text=text)
 
-    def work(self, cost: str, times: int = 1, text: str = "") -> None:
-        """Let time pass."""
-        self._write(o.WORK, 0, times, cost=cost, text=text)
+    def work(self, cost: str, times: int = 1, text: str = "", *, keeps: bool = False) -> None:
+        """Let time pass.
+
+        Args:
+            cost: the name of the platform's cost.
+            times: how often.
+            text: what the step does, for stories.
+            keeps: of `small_fault_ns` and `zap_ns`: no page comes from a zone or goes back to it, as where rights
+                change, or where a file's page stays in the page cache.
+        """
+        self._write(o.WORK, int(keeps), times, cost=cost, text=text)
 
     def execute(
         self,

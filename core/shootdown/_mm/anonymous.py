@@ -90,15 +90,20 @@ class Anonymous:
         self.table_pages = table_pages
 
     @function("handle_mm_fault", "mm/memory.c")
-    def touch(self, pages: int, *, huge: bool, count: int = 1) -> None:
-        """Write first accesses: one fault for each of `pages` base pages, or for each of `count` THPs."""
+    def touch(self, pages: int, *, huge: bool, count: int = 1, cached: bool = False) -> None:
+        """Write first accesses: one fault for each of `pages` base pages, or for each of `count` THPs.
+
+        Args:
+            pages, huge, count: what is accessed.
+            cached: the pages are a file's, in the page cache.
+        """
         asm = self.asm
         if huge:
             asm.work("zero_ns", count, text="allocate and clear a huge page")
             self.lowering.entries_set(asm, count, huge=True)
             self.lowering.entries_mapped(asm, count)
         elif pages:
-            asm.work("small_fault_ns", pages, text="fault the pages in")
+            asm.work("small_fault_ns", pages, text="fault the pages in", keeps=cached)
             self.lowering.entries_set(asm, pages, huge=False)
             self.lowering.entries_mapped(asm, pages)
         asm.touch(text="the TLB and walk caches may hold the translation")
@@ -247,7 +252,7 @@ class Anonymous:
             lo, hi = (at + end * (spread or pages) // max(pages, 1) for end in (part.lo, part.hi))
             count = part.hi - part.lo
             return CountedStretch(
-                CountedEntries(self.gathers, count, lo, hi) if count else None,
+                CountedEntries(self.gathers, count, lo, hi, cached=clean is not None) if count else None,
                 forced=part.forced,
                 table=(lambda: self.free_empty_tables(g, 1, hi - self.table_pages, queue))
                 if part.frees_table
@@ -348,7 +353,7 @@ class Anonymous:
         asm = self.asm
         if huge and self.kernel.thp_mprotect_flushes:
             self._each(count, self._invalidate_pmd)
-        asm.work("zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries")
+        asm.work("zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries", keeps=True)
         at_once = huge and self.kernel.thp_mprotect_flushes
         changed = count if huge else pages
         self.gathers.cleared(changed, huge=huge, by="pmdp_invalidate" if at_once else "ptep_get_and_clear")

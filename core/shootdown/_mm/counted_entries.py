@@ -24,6 +24,7 @@ class CountedEntries(Entries):
         lo, hi: the base pages that they lie among; more than `count` where there are some between them.
         of_folio: the first one's page of the large folio that they are a part of, where that may be mapped by a
             contiguous block; None where it isn't.
+        cached: their pages are a file's, which stay in the page cache.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class CountedEntries(Entries):
         hi: int | None = None,
         *,
         of_folio: int | None = None,
+        cached: bool = False,
     ) -> None:
         super().__init__(lo, lo + count if hi is None else hi)
         self.gathers = gathers
         self.count = count
         self.of_folio = of_folio
+        self.cached = cached
 
     @property
     def asm(self) -> Assembler:
@@ -49,7 +52,7 @@ class CountedEntries(Entries):
         """Write that time passes: they are cleared."""
         del name
         what = "the entry" if self.count == 1 else f"{self.count} entries"
-        self.asm.work("zap_ns", self.count, text=f"clear {what}")
+        self.asm.work("zap_ns", self.count, text=f"clear {what}", keeps=self.cached)
 
     def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
         """Write what an architecture does at once, and the conversion of contiguous blocks."""

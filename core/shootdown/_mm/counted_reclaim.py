@@ -192,7 +192,7 @@ class Reclaim:
     def mkclean(self, pages: int) -> None:
         """Write page_vma_mkclean_one() of dirty pages: each entry is flushed by itself."""
         with self.asm.because("writeback"):
-            self.page_tables.page_vma_mkclean_one(CountedEntries(self.gathers, pages))
+            self.page_tables.page_vma_mkclean_one(CountedEntries(self.gathers, pages, cached=True))
 
     # --- migration
 

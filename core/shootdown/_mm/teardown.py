@@ -167,7 +167,12 @@ class Teardown(CallParts):
         with self.asm.because("dirty file pages"):
             self.page_tables.zap_pte_range(
                 g,
-                [CountedStretch(CountedEntries(self.gathers, pages), forced=dirty_pages_flush(self.kernel))],
+                [
+                    CountedStretch(
+                        CountedEntries(self.gathers, pages, cached=True),
+                        forced=dirty_pages_flush(self.kernel),
+                    )
+                ],
             )
 
     @function("cleanup_lazy_tlbs", "kernel/fork.c")

@@ -88,7 +88,7 @@ class Space:
             if area.huge:
                 self.calls.touch(0, huge=True, count=area.huge)
             else:
-                self.calls.touch(area.pages, huge=False)
+                self.calls.touch(area.pages, huge=False, cached=here.memory.kind == "file")
             self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
             self.mapped.put(state, DIRTY if write and here.memory.kind == "file" else PRESENT)
         asm.place(done)
@@ -98,7 +98,8 @@ class Space:
         asm, state = self.asm, self.mapped.cell(STATE, area)
         if here.memory.kind == "file":
             with self.mapped.if_equal(state, PRESENT):
-                asm.work("small_fault_ns", area.pages, text="the file's pages become writable and dirty")
+                text = "the file's pages become writable and dirty"
+                asm.work("small_fault_ns", area.pages, text=text, keeps=True)
                 self.mapped.put(state, DIRTY)
             return
         if self.reclaiming.batched is not None:
@@ -375,7 +376,7 @@ class Space:
             for area in areas:
                 if area.pages:
                     with self.mapped.if_present(area):
-                        self.asm.work("zap_ns", area.pages, text="move the entries")
+                        self.asm.work("zap_ns", area.pages, text="move the entries", keeps=True)
                         self.calls.gathers.cleared(area.pages, huge=False, first=area.first)
                         self.asm.set(moved, 1)
 

@@ -141,7 +141,8 @@ def _with_rest(machine: Machine, platform: Platform, run: Run, factor: float) ->
 
     elapsed, system = _times(machine, run)
     lost = run.window_lost_ns[0] if machine.windows else run.lost_ns
-    times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
+    user = run.window_user_ns[0] if machine.windows else run.user_ns
+    times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost, "user_ns": user}
     said = {
         name: min(float(numbers[-1]), times[name]) for name, numbers in spent(machine, platform, run).items()
     }

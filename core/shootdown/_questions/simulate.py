@@ -178,7 +178,7 @@ class _Found:
 
     Args:
         counted: the counts of each run.
-        times: elapsed, system and lost time.
+        times: elapsed, system, lost and user time.
         drawn: the same in draws of all costs.
         interrupts: of each CPU, in the likely run.
         instructions: executions of each named instruction, in the likely run.
@@ -222,15 +222,16 @@ def counts_of(machine: Machine, run: Run) -> dict[str, int]:
 
 
 def times_of(machine: Machine, runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
-    """Return elapsed, system and lost time of each run in ns; of a lock's waiting writers one or all may spin."""
-    elapsed, system, lost = {}, {}, {}
+    """Return elapsed, system, lost and user time of each run in ns; of a lock's waiting writers one or all may spin."""
+    elapsed, system, lost, user = {}, {}, {}, {}
     for which, run in runs.items():
         one, every = run.window_spin_ns[0] if machine.windows else run.spin_ns
         spinning = {"low": 0.0, "likely": one, "high": every}[which]
         elapsed[which] = float(run.window_ns[0] if machine.windows else run.elapsed_ns)
         system[which] = float((run.window_system_ns[0] if machine.windows else run.system_ns) + spinning)
         lost[which] = float(run.window_lost_ns[0] if machine.windows else run.lost_ns)
-    return {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost}
+        user[which] = float(run.window_user_ns[0] if machine.windows else run.user_ns)
+    return {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost, "user_ns": user}
 
 
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:

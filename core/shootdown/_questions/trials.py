@@ -74,7 +74,7 @@ class Outcome:
 
     Args:
         counts: integers by name; empty for a scenario, and where the kernel can't run the program.
-        times: `elapsed_ns`, `system_ns` and `lost_ns`; empty likewise.
+        times: `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`; empty likewise.
         timed: the counts that timing decides.
         verdict: of a scenario; None for a workload.
         invariant: the one that a bug breaks.

@@ -159,6 +159,7 @@ class Books(NamedTuple):
     o_window_end: int
     o_window_system: int
     o_window_lost: int
+    o_window_user: int
     o_window_spin_one: int
     o_window_spin_all: int
     o_step_count: int
@@ -323,6 +324,7 @@ def make_books(
         ("o_window_end", windows),
         ("o_window_system", windows),
         ("o_window_lost", windows),
+        ("o_window_user", windows),
         ("o_window_spin_one", windows),
         ("o_window_spin_all", windows),
         ("o_step_count", steps),

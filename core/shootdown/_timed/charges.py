@@ -95,7 +95,7 @@ def _served(
     """Return for each step the kind of what serves it, and for how long.
 
     Taking and releasing a lock writes its line, for reading too (kernel/locking/rwsem.c: the count); a flush increments
-    the mm's tlb_gen. Pages come from a zone and go back to it in batches.
+    the mm's tlb_gen. Pages come from a zone and go back to it in batches; WORK says where none does.
     """
     kind, service = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
     work = table[:, 0] == ops.WORK
@@ -103,7 +103,7 @@ def _served(
     for where, what, time in (
         (locks, LOCK_LINE, costs[LINE]),
         (table[:, 0] == ops.FLUSH_BEGIN, MM_LINE, costs[LINE]),
-        (work & np.isin(cost_of, (SMALL_FAULT, ZAP)), NODE, costs[ZONE] * table[:, 2] // ZONE_BATCH),
+        (work & np.isin(cost_of, (SMALL_FAULT, ZAP)) & (table[:, 1] == 0), NODE, costs[ZONE] * table[:, 2] // ZONE_BATCH),
         (work & (cost_of == LRU), NODE, costs[LRU]),
     ):
         kind = np.where(where, what, kind)

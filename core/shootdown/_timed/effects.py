@@ -375,6 +375,7 @@ def since_before(Q: Cells, B: Books, window: int) -> None:
     """Turn a window's sums of CPU time into what they lack of the totals: at its end, what was added within it."""
     Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
     Q[B.o_window_lost + window] = Q[B.o_misc + k.LOST] - Q[B.o_window_lost + window]
+    Q[B.o_window_user + window] = Q[B.o_misc + k.USER_TIME] - Q[B.o_window_user + window]
     Q[B.o_window_spin_one + window] = Q[B.o_misc + k.SPIN_ONE] - Q[B.o_window_spin_one + window]
     Q[B.o_window_spin_all + window] = Q[B.o_misc + k.SPIN_ALL] - Q[B.o_window_spin_all + window]
 

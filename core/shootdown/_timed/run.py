@@ -58,7 +58,8 @@ class Run:
             sleeping locks.
         spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
         lost_ns: CPU time that calls took from CPUs other than their sender: handlers, and broadcast invalidations.
-        window_spin_ns, window_lost_ns: the same in each window.
+        user_ns: CPU time in user mode on all CPUs: what programs compute.
+        window_spin_ns, window_lost_ns, window_user_ns: the same in each window.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,); in the last window, where there are some.
         step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
             times in ns.
@@ -83,6 +84,8 @@ class Run:
     lost_ns: float
     window_spin_ns: tuple[tuple[float, float], ...]
     window_lost_ns: tuple[float, ...]
+    user_ns: float
+    window_user_ns: tuple[float, ...]
     flushes_taken: npt.NDArray[np.int64]
     syncs_taken: npt.NDArray[np.int64]
     step_counts: npt.NDArray[np.int64]
@@ -289,6 +292,8 @@ def _collect(
             )
         ),
         window_lost_ns=tuple(part(B.o_window_lost, windows) / 1000),
+        user_ns=int(Q[B.o_misc + k.USER_TIME]) / 1000,
+        window_user_ns=tuple(part(B.o_window_user, windows) / 1000),
         flushes_taken=part(B.o_flushes_kept, L.cpus) if windows else of_all(B.o_flushes_taken, k.ALL_FLUSHES),
         syncs_taken=part(B.o_syncs_kept, L.cpus) if windows else of_all(B.o_syncs_taken, k.ALL_SYNCS),
         step_counts=part(ledger, B.steps),

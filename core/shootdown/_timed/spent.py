@@ -25,7 +25,7 @@ _USER = (c.USER, c.START)
 
 
 def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Numbers]:
-    """Return how often each cost is in `elapsed_ns`, `system_ns` and `lost_ns`, in the order of `COST_NAMES`.
+    """Return how often each cost is in `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`, in the order of `COST_NAMES`.
 
     The last number of each is nanoseconds that no cost decides.
 
@@ -39,6 +39,8 @@ def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Number
     others = handlers + broadcasts
     system = own + waited + handlers
     system[[*_USER, -1]] = 0
+    user = np.zeros(len(own))
+    user[[c.USER, -1]] = own[[c.USER, -1]]
     cpu_time = float(ledger.ns @ (own + waited))
     elapsed = run.window_ns[0] if machine.windows else run.elapsed_ns
     at_once = max(cpu_time / elapsed, 1.0) if elapsed else 1.0
@@ -46,6 +48,7 @@ def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Number
         "elapsed_ns": (own + waited) / at_once + others / machine.layout.cpus,
         "system_ns": system,
         "lost_ns": others,
+        "user_ns": user,
     }
 
 

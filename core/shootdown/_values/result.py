@@ -99,7 +99,7 @@ class Result(Displayed):
         set: the what-ifs that were asked for, by name.
         supported: whether the kernel and platform can run the workload; if not, `reason` says why.
         counts: integers by name, see `COUNTS`; empty if not supported.
-        times: `elapsed_ns`, `system_ns` and `lost_ns`; empty if not supported.
+        times: `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`; empty if not supported.
         remarks: unverified facts, what-ifs, counts that timing decides.
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
         instructions: how often each instruction that the lowering names was executed, on all CPUs, in the

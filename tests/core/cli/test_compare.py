@@ -70,7 +70,7 @@ def test_a_row_has_the_promised_names_and_counts_that_are_integers(rows: Rows) -
     assert all(type(count) is int for count in counts.values())
     times = row["times"]
     assert isinstance(times, dict)
-    assert list(times) == ["elapsed_ns", "system_ns", "lost_ns"]
+    assert list(times) == ["elapsed_ns", "system_ns", "lost_ns", "user_ns"]
     assert times["elapsed_ns"]["low"] > 0
     assert times["system_ns"]["low"] > 0
     for span in times.values():

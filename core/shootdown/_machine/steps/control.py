@@ -94,7 +94,10 @@ CONTROL = (
     Row(
         name="WORK",
         does="Let time pass: a cost, so many times.",
-        operands=(UNUSED, Operand("times", default=1, most=FREE)),
+        operands=(
+            Operand("keeps", Kind.TRUTH, "no page comes from a zone or goes back to it", default=0),
+            Operand("times", default=1, most=FREE),
+        ),
         local=True,
         varies=True,
         builder="",
