@@ -23,6 +23,7 @@ from shootdown._batches.reading import (
     known,
     names_in,
     one_line_of,
+    platforms_beside,
     program_in,
     read_tables,
     setting_text,
@@ -287,6 +288,9 @@ class _Reader:
     def _names(self, run: Mapping[str, Any], key: str) -> tuple[str, ...]:
         return names_in(self._source, run[key], *self._place(key)) if key in run else ()
 
+    def _platforms(self, run: Mapping[str, Any]) -> tuple[str, ...]:
+        return platforms_beside(self._source, self._names(run, "platform"))
+
     def _table(self, run: Mapping[str, Any], key: str) -> dict[str, Any]:
         value = run.get(key, {})
         if not isinstance(value, Mapping):
@@ -389,7 +393,7 @@ class _Reader:
                 prepare(question)
                 for question in questions(
                     program,
-                    machines(registry(), self._names(run, "arch"), self._names(run, "platform")),
+                    machines(registry(), self._names(run, "arch"), self._platforms(run)),
                     self._names(run, "kernel") or (newest_known(),),
                     parameters=self._table(run, "parameters"),
                     settings=self._settings(run),
@@ -434,7 +438,7 @@ class _Reader:
         found: list[tuple[tuple[Any, ...], tuple[Any, ...] | None]] = []
         try:
             for architecture, platform in machines(
-                registry(), self._names(self._run, "arch"), self._names(self._run, "platform")
+                registry(), self._names(self._run, "arch"), self._platforms(self._run)
             ):
                 for kernel in self._names(self._run, "kernel") or (newest_known(),):
                     at = (architecture.name, platform.name, kernel)

@@ -15,7 +15,7 @@ from shootdown._batches.reading import setting_text
 from shootdown._plugins.registry import registry
 from shootdown._programs.reading import Source
 from shootdown._programs.subjects import workload_of
-from shootdown._questions.case import PATCH_GROUP, Question, prepare
+from shootdown._questions.case import PATCH_GROUP, Question, machines, prepare
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import workload_named
 from shootdown._values.errors import MistakeError, ShootdownError
@@ -102,7 +102,7 @@ class Point:
         """Return the question that it asks."""
         arch, _, platform = self.machine.partition("/")
         installed = registry()
-        place = installed.platform(arch, platform)
+        ((owner, place),) = machines(installed, [arch], [platform])
         settings = {
             name: setting_text(value)
             for name, value in self.settings
@@ -112,7 +112,7 @@ class Point:
             settings[f"cost.{name}"] = f"{cost_at(getattr(place.costs, name), at):g}"
         return Question(
             _workload(self.program),
-            installed.architecture(arch),
+            owner,
             place,
             self.kernel,
             dict(self.parameters),

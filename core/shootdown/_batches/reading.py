@@ -12,6 +12,7 @@ import attrs
 from shootdown._programs.program import Spot
 from shootdown._programs.reading import Source, read_file, with_parameters
 from shootdown._programs.shipped import SUFFIX
+from shootdown._questions.platform_file import is_file
 from shootdown._questions.subjects import workload_named
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
@@ -123,6 +124,11 @@ def program_in(source: Source, given: str, *keys: str) -> str | Source:
 def beside(source: Source, name: str) -> str:
     """Return the path of a file that another one names: relative to the folder of that one."""
     return str(Path(source.file).parent / name)
+
+
+def platforms_beside(source: Source, names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of platforms; of one in a file the path, relative to the folder of the file that names it."""
+    return tuple(beside(source, name) if is_file(name) else name for name in names)
 
 
 def setting_text(value: object) -> str:

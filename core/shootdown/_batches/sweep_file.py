@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from shootdown._batches.axes import COST_ENDS, Axis, read_axis
@@ -15,6 +16,7 @@ from shootdown._batches.reading import (
     known,
     names_in,
     one_line_of,
+    platforms_beside,
     program_in,
     read_tables,
     setting_text,
@@ -24,6 +26,7 @@ from shootdown._plugins.registry import registry
 from shootdown._programs.reading import Source
 from shootdown._questions.case import PATCH_GROUP, machines, prepare
 from shootdown._questions.patching import refuse_unreached
+from shootdown._questions.platform_file import is_file
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.platform import COST_NAMES, MOST_CPUS
 from shootdown._values.releases import resolve
@@ -69,6 +72,7 @@ class _Reader:
         self._tables = known(source, source.tables, KEYS, what="a sweep")
         self._programs: dict[str, str | Source] = {}
         self._patches: dict[str, PatchText] = {}
+        self._platforms: list[str] = []
 
     def plan(self) -> Plan:
         source, tables = self._source, self._tables
@@ -117,6 +121,7 @@ class _Reader:
         return {
             source.file: digest(own),
             **programs,
+            **{file: digest(Path(file).read_text(errors="replace")) for file in self._platforms},
             **{one.file: digest(one.text) for one in self._patches.values()},
         }
 
@@ -155,11 +160,13 @@ class _Reader:
             key: names_in(source, self._tables[key], key) if key in self._tables else ()
             for key in ("arch", "platform")
         }
+        given["platform"] = platforms_beside(source, given["platform"])
         try:
             pairs = machines(registry(), given["arch"], given["platform"])
         except ShootdownError as error:
             key = "platform" if given["platform"] else "arch"
             raise source.wrong(str(error), key) from None
+        self._platforms = [platform.name for _, platform in pairs if is_file(platform.name)]
         values = tuple(dict.fromkeys(machine_text(owner, platform) for owner, platform in pairs))
         return Axis("machine", "", values, keys=("platform",))
 

@@ -31,7 +31,20 @@ _POINT = (*_RUN, "label", "of", "per")
 _CLAIM = (
     *_RUN,
     *("what", "machine", "source", "measure", "subject", "of", "per", "unit", "ghz", "values"),
-    *("vary", "at", "points", "base", "minus", "onto", "cpus_or", "facts", "assumed", "used_by", "needs", "stands"),
+    *(
+        "vary",
+        "at",
+        "points",
+        "base",
+        "minus",
+        "onto",
+        "cpus_or",
+        "facts",
+        "assumed",
+        "used_by",
+        "needs",
+        "stands",
+    ),
 )
 _NUMBER_UNITS = {"": 1.0, "percent": 0.01}
 #: What `vary` can name besides a parameter.

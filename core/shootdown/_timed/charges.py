@@ -99,11 +99,12 @@ def _served(
     """
     kind, service = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
     work = table[:, 0] == ops.WORK
+    pages = work & np.isin(cost_of, (SMALL_FAULT, ZAP)) & (table[:, 1] == 0)
     locks = (_WHAT[table[:, 0]] & (LOCKS | RELEASES)) != 0
     for where, what, time in (
         (locks, LOCK_LINE, costs[LINE]),
         (table[:, 0] == ops.FLUSH_BEGIN, MM_LINE, costs[LINE]),
-        (work & np.isin(cost_of, (SMALL_FAULT, ZAP)) & (table[:, 1] == 0), NODE, costs[ZONE] * table[:, 2] // ZONE_BATCH),
+        (pages, NODE, costs[ZONE] * table[:, 2] // ZONE_BATCH),
         (work & (cost_of == LRU), NODE, costs[LRU]),
     ):
         kind = np.where(where, what, kind)

@@ -25,9 +25,9 @@ _USER = (c.USER, c.START)
 
 
 def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Numbers]:
-    """Return how often each cost is in `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`, in the order of `COST_NAMES`.
+    """Return how often each cost is in `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`.
 
-    The last number of each is nanoseconds that no cost decides.
+    In the order of `COST_NAMES`. The last number of each is nanoseconds that no cost decides.
 
     Args:
         machine, platform: what was run.

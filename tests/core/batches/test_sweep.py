@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import signal
@@ -248,3 +249,24 @@ def test_the_command_tells_progress_result_and_mistakes(
     assert run(["sweep", "s.toml"]) == 2
     assert "s.csv.journal has points of another sweep: s.toml has changed" in capsys.readouterr().err
     assert os.path.exists("s.csv")
+
+
+def test_a_platform_may_be_a_file_beside_the_sweep(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        '[platform]\narch = "x86"\nlike = "intel-client"\n[cost.ipi_latency_ns]\n'
+        'low = 9000\nlikely = 9000\nhigh = 9000\nsource = "a test"\n'
+    )
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        'program = "anonymous"\nplatform = ["mine.toml", "intel-client"]\nkernel = "7.0"\ncpus = 2\n'
+        "parameters = { threads = 1 }\n"
+    )
+    plan = read_sweep(file)
+    assert str(tmp_path / "mine.toml") in plan.digests, "another file is another sweep"
+    out = tmp_path / "out.csv"
+    swept(plan, str(out), workers=1)
+    with out.open(newline="") as rows:
+        slow, fast = csv.DictReader(rows)
+    assert slow["platform"] == str(tmp_path / "mine.toml")
+    likely = "times.elapsed_ns.likely"
+    assert float(slow[likely]) > float(fast[likely]) + 8000

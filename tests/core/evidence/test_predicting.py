@@ -11,6 +11,7 @@ from shootdown._evidence.predicting import predict
 from shootdown._evidence.quantities import Range
 from shootdown._evidence.reading import read_claims
 from shootdown._questions import draws
+from shootdown._values.errors import ShootdownError
 
 TEXT = """
 [claim.mine]
@@ -94,3 +95,32 @@ def test_draws_are_the_same_each_time_and_differ_among_costs() -> None:
     assert first == draws.places(3, 1)
     assert first != draws.places(3, 2)
     assert len(set(first[0])) == len(first[0])
+
+
+def test_a_difference_is_added_to_what_was_measured(tmp_path: Path) -> None:
+    minus = 'minus = { set = { "platform.flush" = "ipi" }, parameters = { size = "8K" } }\nunit = "us"\n'
+    alone = ranged(claim(tmp_path, "time", minus), 0)
+    onto = ranged(claim(tmp_path, "time", minus + "onto = 7"), 0)
+    assert (onto.low, onto.likely, onto.high) == pytest.approx(
+        (alone.low + 7, alone.likely + 7, alone.high + 7)
+    )
+
+
+def test_cpus_that_a_source_does_not_say_are_in_the_interval(tmp_path: Path) -> None:
+    one = ranged(claim(tmp_path, "time", 'unit = "us"'), 0)
+    more = ranged(claim(tmp_path, "time", 'unit = "us"\ncpus_or = [2, 8]'), 0)
+    assert more.likely == one.likely
+    assert more.high >= one.high * 0.9
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ('unit = "us"\ncpus_or = [0]', "a list of numbers from 1"),
+        ('unit = "us"\nonto = 7', "a measured time is one of `minus`"),
+        ('unit = "us"\nonto = "7"\nminus = {}', "a measured time in the claim's unit"),
+    ],
+)
+def test_what_is_wrong_about_them_is_told(tmp_path: Path, rest: str, said: str) -> None:
+    with pytest.raises(ShootdownError, match=said):
+        claim(tmp_path, "time", rest)

@@ -8,10 +8,12 @@ from tests.core.timed.clocked import Clocked
 
 from shootdown._timed import books as k
 from shootdown._timed.handlers import (
+    began,
     busy_until,
     can_step,
     charge,
     charge_everybody,
+    charge_merged,
     owed,
     pay_at_once,
     rejoin,
@@ -156,3 +158,20 @@ def drawn(found: Clocked) -> list[int]:
         order.append(int(found.cells("heap")[0]))
         found.book(remove, order[-1])
     return order
+
+
+def test_a_further_call_is_taken_by_the_handler_that_has_not_begun() -> None:
+    found = machine()
+    found.book(charge, 1, 100, 30)
+    found.book(charge, 1, 110, 30)
+    assert found.book(began, 1) == 130
+    assert found.book(charge_merged, 1, 5) == 165
+    assert (found.book(began, 1), taken(found)) == (130, [0, 65, 0, 0])
+
+
+def test_after_a_broadcast_all_handlers_began_at_once_but_the_senders() -> None:
+    found = machine()
+    found.book(charge, 3, 90, 30)
+    found.book(charge_everybody, CPUS, 2, 100, 30)
+    assert [found.book(began, cpu) for cpu in range(CPUS)] == [100, 100, 0, 120]
+    assert found.misc(k.LAST_BEGAN) == 120

@@ -365,3 +365,37 @@ def test_invalidations_do_not_put_off_when_the_host_runs_an_idle_vcpu_again() ->
     sent = IN + COST["broadcast_ns"] + 3 * COST["fork_ns"]
     handled = sent + preempted_ns + COST["ipi_handler_ns"]
     assert clocks(found)[0] == handled + 2 * COST["ipi_answer_each_ns"]
+
+
+# --- one interrupt for several calls
+
+
+def test_a_call_to_a_cpu_whose_queue_is_not_empty_needs_no_interrupt() -> None:
+    """kernel/smp.c, __smp_call_single_queue(): only who finds the queue empty interrupts."""
+    second = attrs.evolve(flushing(), cpu=1)
+    slow = platform(costs=costs(ipi_latency_ns=50_000))
+    found = run(flushing(), second, busy(2), on=slow)
+    assert counted(found, "flush_ipis", "interrupts_taken") == [4, 3]
+    assert found.flushes_taken.tolist() == [1, 1, 2], "the function runs as often as it was called"
+    alone = IN + SPIN * COST["user_ns"]
+    handler = COST["ipi_handler_ns"] + COST["line_ns"] + 2 * COST["page_flush_ns"]
+    assert clocks(found)[2] == alone + handler
+
+
+def test_a_call_after_the_handler_has_begun_is_an_interrupt_of_its_own() -> None:
+    def later(asm: Assembler) -> None:
+        asm.work("fork_ns", 20)
+        flushing().write(asm)
+
+    found = run(flushing(), Doing(later, cpu=1), busy(2))
+    assert counted(found, "flush_ipis", "interrupts_taken")[1] == counted(found, "flush_ipis")[0]
+
+
+def test_a_cpu_that_had_interrupts_off_takes_all_calls_in_one_interrupt() -> None:
+    def off(asm: Assembler) -> None:
+        asm.irq_off(lockless=True)
+        asm.work("user_ns", 50)
+        asm.irq_on(lockless=True)
+
+    found = run(flushing(), attrs.evolve(flushing(), cpu=1), Doing(off, cpu=2))
+    assert counted(found, "flush_ipis", "interrupts_taken") == [4, 3]

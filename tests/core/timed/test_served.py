@@ -67,6 +67,16 @@ def test_what_a_second_cpu_uses_too_serves_it_after_the_first(
     assert clocks(*both, **{switch: False}) == [alone, alone], "as if each CPU had one of its own"
 
 
+def test_where_no_page_comes_or_goes_a_zone_makes_nobody_wait() -> None:
+    """mprotect() changes entries, and a file's pages stay in the page cache."""
+
+    def changes(asm: Assembler) -> None:
+        asm.work("zap_ns", 63, keeps=True)
+
+    alone = 63 * COST["zap_ns"]
+    assert clocks(Doing(changes, mm=0), Doing(changes, cpu=1, mm=0)) == [alone, alone]
+
+
 def test_many_wait_as_long_as_all_before_them_are_served() -> None:
     many = [Doing(faults, cpu=cpu) for cpu in range(4)]
     alone = 63 * COST["small_fault_ns"]

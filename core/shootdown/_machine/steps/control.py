@@ -34,7 +34,7 @@ from shootdown._machine.steps.cells import (
     Of,
     When,
 )
-from shootdown._machine.steps.row import FREE, UNUSED, Clock, Kind, Operand, Row, Shared, Whose
+from shootdown._machine.steps.row import FREE, Clock, Kind, Operand, Row, Shared, Whose
 
 _LABEL = Operand("label", Kind.LABEL)
 #: The largest number of an occurrence.
@@ -288,7 +288,13 @@ CONTROL = (
         primitive="mask",
         clock=Clock.ACTS,
         # The CPU takes the calls that became pending meanwhile.
-        counts=("interrupts_taken", "full_flushes", "remote_full_flushes", "page_invalidations", "lazy_switches"),
+        counts=(
+            "interrupts_taken",
+            "full_flushes",
+            "remote_full_flushes",
+            "page_invalidations",
+            "lazy_switches",
+        ),
     ),
     Row(
         name="EXECUTE",
