@@ -1,4 +1,4 @@
-"""What `--benchmark-json` writes of these benchmarks: what is compared, and nothing that names the machine or a folder."""
+"""What `--benchmark-json` writes of these benchmarks: what is compared, and nothing that names the machine."""
 
 from __future__ import annotations
 

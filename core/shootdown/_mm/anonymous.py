@@ -353,7 +353,9 @@ class Anonymous:
         asm = self.asm
         if huge and self.kernel.thp_mprotect_flushes:
             self._each(count, self._invalidate_pmd)
-        asm.work("zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries", keeps=True)
+        asm.work(
+            "zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries", keeps=True
+        )
         at_once = huge and self.kernel.thp_mprotect_flushes
         changed = count if huge else pages
         self.gathers.cleared(changed, huge=huge, by="pmdp_invalidate" if at_once else "ptep_get_and_clear")

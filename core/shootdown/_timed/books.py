@@ -121,7 +121,7 @@ class Books(NamedTuple):
     o_paid: int
     o_hit: int
     o_handler: int
-    o_began: int
+    o_entered: int
     o_apart: int
     o_apart_at: int
     o_answer: int
@@ -286,7 +286,7 @@ def make_books(
         ("o_paid", cpus),
         ("o_hit", cpus),
         ("o_handler", cpus),
-        ("o_began", cpus),
+        ("o_entered", cpus),
         ("o_apart", cpus + 1),
         ("o_apart_at", cpus),
         ("o_answer", cpus),

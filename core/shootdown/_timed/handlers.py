@@ -25,7 +25,7 @@ def busy_until(Q: Cells, B: Books, cpu: int) -> int:
 def began(Q: Cells, B: Books, cpu: int) -> int:
     """Return the time at which a CPU's last handler begins: until then, calls to it need no further interrupt."""
     if Q[B.o_apart_at + cpu] >= 0:
-        return int64(Q[B.o_began + cpu])
+        return int64(Q[B.o_entered + cpu])
     return int64(Q[B.o_misc + k.ALL_BEGAN])
 
 
@@ -60,7 +60,7 @@ def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
         n = Q[B.o_misc + k.APART]
         Q[B.o_apart + n] = cpu
         Q[B.o_apart_at + cpu] = n
-        Q[B.o_began + cpu] = Q[B.o_misc + k.ALL_BEGAN]
+        Q[B.o_entered + cpu] = Q[B.o_misc + k.ALL_BEGAN]
         Q[B.o_misc + k.APART] = n + 1
     Q[B.o_handler + cpu] = until
 
@@ -83,7 +83,7 @@ def charge(Q: Cells, B: Books, cpu: int, arrival: int, handler: int) -> int:
     begin = max(arrival, busy_until(Q, B, cpu))
     end = begin + handler
     set_apart(Q, B, cpu, end)
-    Q[B.o_began + cpu] = begin
+    Q[B.o_entered + cpu] = begin
     Q[B.o_misc + k.LAST_BEGAN] = max(int64(Q[B.o_misc + k.LAST_BEGAN]), begin)
     spend_in_handler(Q, B, cpu, handler)
     return end
@@ -160,7 +160,7 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, h
                 rejoin(Q, B, at)
                 continue
             Q[B.o_handler + cpu] = ends
-            Q[B.o_began + cpu] = ends - handler
+            Q[B.o_entered + cpu] = ends - handler
             latest = max(latest, ends - handler)
         at += 1
     Q[B.o_misc + k.ALL_BUSY] = common

@@ -51,9 +51,9 @@ def interrupt(run: Run, sender: int, cpu: int, arrival: int, *, merged: bool = F
     elif did:
         handler += run.costs["full_flush_ns"]
     if not merged:
-        run.began[cpu] = max(arrival, run.busy[cpu])
+        run.entered[cpu] = max(arrival, run.busy[cpu])
         run.count("interrupts_taken", 1, run.w.cpus[sender].task)
-    run.busy[cpu] = (run.busy[cpu] if merged else run.began[cpu]) + handler
+    run.busy[cpu] = (run.busy[cpu] if merged else run.entered[cpu]) + handler
     run.stolen[cpu] += handler
     run.handled[cpu] += handler
     run.lost += handler
@@ -155,7 +155,9 @@ def send(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if n == 0:
         return
     run.clock[cpu] += run.costs["ipi_send_ns"] + n * run.costs["ipi_send_each_ns"]
-    merged = {other for other in c.targets if run.began[other] > run.clock[cpu]}  # their queues are not empty
+    merged = {
+        other for other in c.targets if run.entered[other] > run.clock[cpu]
+    }  # their queues are not empty
     cluster, words = run.hardware.writes
     if cluster:
         run.clock[cpu] += (

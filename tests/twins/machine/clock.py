@@ -57,7 +57,7 @@ class Run:
         ] = {}  # when a task began to spin, and the time in handlers then
         self.lost = 0  # what calls took from CPUs other than their sender
         self.busy = [0] * cpus  # when the last handler ends
-        self.began = [0] * cpus  # when it begins: until then, a further call needs no interrupt
+        self.entered = [0] * cpus  # when it begins: until then, a further call needs no interrupt
         self.answered = [0] * cpus  # when the sender of a call has its answers
         self.collecting = [0] * cpus
         self.able: set[int] = set()  # CPUs with a step to take
