@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -84,9 +84,11 @@ def summary(found: Sequence[Row]) -> dict[str, Any]:
         "free_intervals_that_hold": _holding(intervals),
         "free_intervals_of_times": len(timed),
         "free_intervals_of_times_that_hold": _holding(timed),
+        "free_intervals_that_hold_by_source": _by_source(free),
         "free_intervals_median_width": _median([_width(one) for _, one in intervals]),
         "fitted_intervals": len(fitted),
         "fitted_intervals_that_hold": _holding(fitted),
+        "fitted_intervals_that_hold_by_source": _by_source(row for row in run if row.claim.in_sample),
         "fitted_intervals_median_width": _median([_width(one) for _, one in fitted]),
     }
 
@@ -103,6 +105,15 @@ def _intervals(rows: Iterable[Row]) -> list[tuple[float, Range]]:
 
 def _holding(intervals: Iterable[tuple[float, Range]]) -> int:
     return sum(one.low <= value <= one.high for value, one in intervals)
+
+
+def _by_source(rows: Iterable[Row]) -> float | None:
+    """Return the share of the intervals that hold, each source counting once: the points of a curve miss together."""
+    found: defaultdict[str, list[tuple[float, Range]]] = defaultdict(list)
+    for row in rows:
+        found[row.claim.source.removeprefix("derived from ")] += _intervals([row])
+    shares = [_holding(intervals) / len(intervals) for intervals in found.values() if intervals]
+    return round(statistics.mean(shares), 2) if shares else None
 
 
 def _tally(rows: Iterable[Row]) -> dict[str, int]:
@@ -212,13 +223,20 @@ def _sums(found: Sequence[Row]) -> list[str]:
         width = _widest(facts["free_intervals_median_width"])
         texts.append(
             f"Free intervals, which are to hold four of five: {held} hold what was published, of times and rates "
-            f"{timed}; their median width is {width}."
+            f"{timed}; their median width is {width}{_sources(facts['free_intervals_that_hold_by_source'])}."
         )
     if facts["fitted_intervals"]:
         held = f"{facts['fitted_intervals_that_hold']} of {facts['fitted_intervals']}"
         width = _widest(facts["fitted_intervals_median_width"])
-        texts.append(f"Fitted intervals: {held} hold what was published; their median width is {width}.")
+        by_source = _sources(facts["fitted_intervals_that_hold_by_source"])
+        texts.append(
+            f"Fitted intervals: {held} hold what was published; their median width is {width}{by_source}."
+        )
     return texts
+
+
+def _sources(share: float | None) -> str:
+    return "" if share is None else f"; with each source counting once, {share:.0%} hold"
 
 
 def _widest(width: float | None) -> str:
