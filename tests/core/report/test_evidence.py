@@ -30,3 +30,8 @@ def test_a_curve_of_many_points_counts_once_among_sources() -> None:
 def test_what_was_derived_from_a_source_is_of_that_source() -> None:
     found = summary([row("A01", holds=False), row("A04", holds=True), row("A17", holds=True)])
     assert found["free_intervals_that_hold_by_source"] == 0.75
+
+
+def test_each_source_is_left_out_in_turn() -> None:
+    rows = [row("A09", holds=True), row("C04", holds=False), row("C05", holds=True)]
+    assert summary(rows)["fitted_times_that_hold_without_a_source"] == [0.8, 1.0]
