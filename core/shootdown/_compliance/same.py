@@ -68,6 +68,7 @@ def _steps(lowering: Any, name: str) -> bytes:
     asm.functions.fields, _ = Fields.apart()
     try:
         lowering.entries_changed(asm, 1, huge=False, by="ptep_get_and_clear")
+        lowering.entries_cleared(asm, 1, huge=False)
         getattr(lowering, name)(asm, 0)
         found = asm.finish()
     except Exception:  # section 4 is about flushes that can't be written

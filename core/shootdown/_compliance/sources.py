@@ -92,6 +92,7 @@ def _names(lowering: Lowering) -> Iterator[str]:
     """Yield the names of the instructions that a lowering counts."""
     entry: tuple[Callable[[Assembler], None], ...] = (
         lambda asm: lowering.entries_mapped(asm, 1),
+        lambda asm: lowering.entries_cleared(asm, 1, huge=False),
         *(
             functools.partial(lowering.entries_changed, count=1, huge=huge, by=by)
             for huge in (False, True)

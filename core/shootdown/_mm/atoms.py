@@ -62,7 +62,11 @@ class AtomEntry(Entries):
         """Write that it is read and cleared."""
         self.calls.clear_entry(self.atom, name)
 
-    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
+    def changed(self, by: EntryFunction) -> None:
+        """Write what an architecture does in the function that cleared it."""
+        self.calls.gathers.changed(self.pages, huge=False, first=self.lo, by=by)
+
+    def cleared(self, by: EntryFunction | None = "ptep_get_and_clear") -> None:
         """Write what an architecture does at once: its entry of a hash table goes."""
         self.calls.gathers.cleared(self.pages, huge=False, first=self.lo, by=by)
 

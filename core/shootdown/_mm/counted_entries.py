@@ -54,10 +54,17 @@ class CountedEntries(Entries):
         what = "the entry" if self.count == 1 else f"{self.count} entries"
         self.asm.work("zap_ns", self.count, text=f"clear {what}", keeps=self.cached)
 
-    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
+    @property
+    def _first(self) -> int:
+        return self.lo if self.of_folio is None else 0
+
+    def changed(self, by: EntryFunction) -> None:
+        """Write what an architecture does in the function that cleared them."""
+        self.gathers.changed(self.count, huge=False, first=self._first, by=by)
+
+    def cleared(self, by: EntryFunction | None = "ptep_get_and_clear") -> None:
         """Write what an architecture does at once, and the conversion of contiguous blocks."""
-        first = self.lo if self.of_folio is None else 0
-        self.gathers.cleared(self.count, huge=False, first=first, by=by)
+        self.gathers.cleared(self.count, huge=False, first=self._first, by=by)
         if self.of_folio is not None:
             self.gathers.lowering.folio_entries_changed(
                 self.asm, self.count, first=self.of_folio, clears=True

@@ -65,11 +65,14 @@ class Entries:
         """Write that they are read and cleared by a function of this name."""
         raise NotImplementedError
 
-    def cleared(self, by: EntryFunction = "ptep_get_and_clear") -> None:
+    def changed(self, by: EntryFunction) -> None:
+        """Write what an architecture does in the function that cleared them."""
+
+    def cleared(self, by: EntryFunction | None = "ptep_get_and_clear") -> None:
         """Write what an architecture does before their table is unlocked: entries of a hash table go.
 
         Args:
-            by: the function that cleared or changed them.
+            by: the function that cleared or changed them; None: `changed` was called.
         """
 
     def leave_rmap(self) -> None:
@@ -181,8 +184,9 @@ class PageTables:
                     some.note()
                     with some.present():
                         some.take("ptep_get_and_clear_full")
+                        some.changed("ptep_get_and_clear")
                         some.leave_rmap()
-                        some.cleared()
+                        some.cleared(None)
                         some.queue()
                         self.gathers.remove_entry(g, some.lo, some.hi)
                 early = stretch.flushed_early()

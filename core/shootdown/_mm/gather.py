@@ -177,16 +177,23 @@ class Gathers:
         self.asm.set_flags(g, size, text="page_size of what follows")
 
     def cleared(
-        self, count: int, *, huge: bool, first: int = 0, by: EntryFunction = "ptep_get_and_clear"
+        self, count: int, *, huge: bool, first: int = 0, by: EntryFunction | None = "ptep_get_and_clear"
     ) -> None:
-        """Write the immediate effect of clearing or changing entries, if the architecture has one.
+        """Write what an architecture does as entries are cleared or changed, and before their table is unlocked.
 
         Args:
             count: the number of entries.
             huge: they are huge PMD entries.
             first: for base pages, the number of the first one in the mapping.
-            by: the kernel function.
+            by: the kernel function; None: `changed` was called for it.
         """
+        if by is not None:
+            self.changed(count, huge=huge, first=first, by=by)
+        if count:
+            self.lowering.entries_cleared(self.asm, count, huge=huge, first=first)
+
+    def changed(self, count: int, *, huge: bool, by: EntryFunction, first: int = 0) -> None:
+        """Write what a kernel function that changes entries does besides; arguments as for `cleared`."""
         if count:
             self.lowering.entries_changed(self.asm, count, huge=huge, by=by, first=first)
 

@@ -175,6 +175,7 @@ def _written(lowering: Lowering, flush: str) -> Any:
     for huge in (False, True):
         for by in get_args(EntryFunction):
             lowering.entries_changed(asm, 1, huge=huge, by=by)
+        lowering.entries_cleared(asm, 1, huge=huge)
     lowering.tables_freed(asm, 0)
     getattr(lowering, flush)(asm, 0)
     return tuple(

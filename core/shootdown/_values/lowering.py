@@ -224,7 +224,7 @@ class Lowering:
         self.flush_range(asm, g)
 
     def entries_cleared(self, asm: Assembler, count: int, *, huge: bool, first: int = 0) -> None:
-        """Write the immediate effect of clearing entries, if there is one (hash-table entries are flushed).
+        """Write what is done about cleared entries before their table is unlocked (hash-table entries are flushed).
 
         If these are base pages, they begin at page `first` of the mapping, which begins where a page table does. The
         method may use request 2.
@@ -233,10 +233,10 @@ class Lowering:
     def entries_changed(
         self, asm: Assembler, count: int, *, huge: bool, by: EntryFunction, first: int = 0
     ) -> None:
-        """Write the immediate effect of one kernel function on entries; by default that of `entries_cleared()`.
+        """Write what the kernel function that changes entries does besides, if it does (s390 flushes in it).
 
-        For kernels that flush entries as they change them, in other ways in other functions (s390). The flush that is
-        asked for afterwards, or before, is that of `by`.
+        Reverse map and page know nothing of the change yet. The flush that is asked for afterwards, or before, is that
+        of `by`.
 
         Args:
             asm: the assembler.
@@ -248,7 +248,6 @@ class Lowering:
                 `ptep_set_wrprotect`, as by fork(): `flush_mm()` follows.
             first: as for `entries_cleared()`.
         """
-        self.entries_cleared(asm, count, huge=huge, first=first)
 
     def entries_set(self, asm: Assembler, count: int, *, huge: bool) -> None:
         """Write what `set_ptes()` or, of huge pages, `set_pmd_at()` does besides writing (LoongArch's flushes).
