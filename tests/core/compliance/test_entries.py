@@ -46,9 +46,7 @@ def test_tables_that_are_freed_before_any_flush_while_hardware_walks_break_a_sce
     assert re.search("lazy-freed-tables.* breaks walk-cache", text), text
 
 
-@pytest.mark.parametrize(
-    "lowering", [one for one in wrong.wrong() if one.__name__ in NAMED], ids=lambda one: one.__name__
-)
+@pytest.mark.parametrize("name", NAMED)
 def test_a_wrong_lowering_is_found_and_its_mistake_named(name: str) -> None:
     number, words = NAMED[name]
     found = outcomes([number], narrow(getattr(wrong, name)))
