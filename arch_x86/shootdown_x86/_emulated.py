@@ -37,6 +37,8 @@ EMULATION = Emulation(
         # MOV CR3, r64: 0F 22 /3 (SDM volume 2, MOV - Move to/from control registers)
         Pattern("mov_cr3", 0x18220F, 0x38FFFF, _PREFIXES),
     ),
+    # On a host that is busy the timer's interrupts come late, and the kernel panics: "IO-APIC + timer doesn't work!"
+    parameters="no_timer_check",
     # NOP r/m32 of eight bytes with a displacement (SDM volume 2, NOP)
     marks=Marks(".byte 0x0f, 0x1f, 0x84, 0, MARK, 0, 0x0b, 0x5d", 0x5D0B000000841F0F, (1 << 64) - 1, 32),
 )

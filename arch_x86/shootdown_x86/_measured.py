@@ -51,7 +51,9 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "flush_tlb_one_kernel": kmaps,
         "instructions": {
             "invlpg": _invalidations(row, seen, kmaps),
-            "mov_cr3": _loads(row, whole["full_flushes"] + whole["lazy_switches"], forks, case),
+            "mov_cr3": _loads(
+                row, whole["full_flushes"] + whole["lazy_switches"], _tlb_row(whole), forks, case
+            ),
         },
     }
 
@@ -66,7 +68,7 @@ _MOST_SWITCHES = 5
 _PROGRAM_SWITCHES = 6
 
 
-def _loads(row: Row, flushes: int, forks: int, case: Any) -> Prediction:
+def _loads(row: Row, flushes: int, hits: int, forks: int, case: Any) -> Prediction:
     """Return the CR3 writes of a window: the flushes' own, and those of context switches between its processes.
 
     The process that waits for the others runs on CPU 0. Where the actor runs there too, that is a switch to it and one
@@ -77,7 +79,8 @@ def _loads(row: Row, flushes: int, forks: int, case: Any) -> Prediction:
     if forks:
         return flushes, flushes + _MOST_SWITCHES * forks
     if row.workload == "program":
-        return Undisturbed(flushes, flushes + _PROGRAM_SWITCHES)
+        # A CPU that runs a kernel thread meanwhile is lazy, takes no IPI, and flushes when it comes back.
+        return Undisturbed(flushes, flushes + _PROGRAM_SWITCHES, max(flushes - hits, 0))
     if row.workload == "anonymous":
         # Threads on all CPUs: a process that wakes up displaces one of them, which has to come back.
         full = row.integer("T") >= case.cpus - 1 and row.word("threads") != "lazy"

@@ -42,6 +42,12 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="How often each program is run.",
 )
+@click.option(
+    "--stale",
+    type=_common.Whole(0, 1000),
+    default=0,
+    help="Run each program so often besides, while threads that spin read what it takes away; count stale reads.",
+)
 @click.option("--out", type=_FILE, help="Add the rows to this file, which `shootdown validate` reads.")
 @_common.json_option
 def command(
@@ -53,6 +59,7 @@ def command(
     cpus: int,
     cpu_model: str | None,
     repetitions: int,
+    stale: int,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -69,11 +76,13 @@ def command(
     from shootdown._oracle.validate import validate
 
     files = list(programs) or shipped()
-    planned = plan(files, parameters, cpus=cpus, repetitions=repetitions, all_of_them=bool(programs))
+    planned = plan(
+        files, parameters, cpus=cpus, repetitions=repetitions, all_of_them=bool(programs), watched=stale
+    )
     if out is not None:
         _append(out, [])  # before the minute that the machine takes
     known = registry().architectures().values()
-    with _progress.progress("booting, then runs", len(planned.images) * repetitions) as advance:
+    with _progress.progress("booting, then runs", len(planned.images) * (repetitions + stale)) as advance:
         found = measure(kernel, known, planned, arch=arch, release=release, cpu_model=cpu_model, ran=advance)
     lines = [json.dumps(row) for row in found.rows]
     if out is not None:

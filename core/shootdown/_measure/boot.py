@@ -62,6 +62,8 @@ class Booted:
         remarks: what the machine refused.
         runs: by program, its repetitions.
         failures: by program, why it did not end.
+        stale: by program: repetitions in which threads read what it takes away, reads that still found it after that,
+            and all reads after that.
         page_size: the kernel's, in bytes, if the programs were compiled for another one: none has run then.
     """
 
@@ -70,6 +72,7 @@ class Booted:
     remarks: list[str] = attrs.Factory(list)
     runs: dict[int, list[Ran]] = attrs.Factory(dict)
     failures: dict[int, str] = attrs.Factory(dict)
+    stale: dict[int, tuple[int, int, int]] = attrs.Factory(dict)
     page_size: int | None = None
 
 
@@ -118,7 +121,7 @@ def boot(
     with tempfile.TemporaryDirectory(prefix="shootdown-boot-") as folder:
         initial = Path(folder) / "initrd"
         initial.write_bytes(initramfs(files))
-        told = f"console={emulation.console} {_TOLD}"
+        told = f"console={emulation.console} {_TOLD} {emulation.parameters}".rstrip()
         arguments = [
             command, *emulation.options, "-cpu", emulation.cpu, "-m", str(memory), "-smp", str(cpus),
             "-kernel", str(kernel), "-initrd", str(initial), "-append", told, "-display", "none", "-nodefaults",
@@ -244,6 +247,10 @@ def _lines(lines: Iterator[bytes], found: Booted, last: list[str], ran: Callable
                 ran()
             elif word == "pages":
                 found.page_size = int(rest[0])
+            elif word == "stale":
+                told = found.stale.get(program, (0, 0, 0))
+                found.stale[program] = (told[0] + 1, told[1] + int(rest[0]), told[2] + int(rest[1]))
+                ran()
             elif word == "absent":
                 found.absent.add(rest[0])
             elif word == "remark":

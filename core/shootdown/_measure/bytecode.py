@@ -66,7 +66,9 @@ class Image:
         return struct.pack(f"{'>' if big_endian else '<'}{len(self.words)}q", *self.words)
 
 
-def compile_program(program: Program, cpus: int, *, page_size: int = 4096, repetitions: int = 3) -> Image:
+def compile_program(
+    program: Program, cpus: int, *, page_size: int = 4096, repetitions: int = 3, watched: int = 0
+) -> Image:
     """Compile a program.
 
     Args:
@@ -74,11 +76,12 @@ def compile_program(program: Program, cpus: int, *, page_size: int = 4096, repet
         cpus: of the machine.
         page_size: of the kernel, in bytes.
         repetitions: how often the program is run.
+        watched: how often it is run besides, while threads that spin read what its calls take away.
 
     Raises:
         ShootdownError: it does what can't be done to a real kernel, or is too large.
     """
-    return _Compiler(program, cast(program, cpus), page_size).image(repetitions)
+    return _Compiler(program, cast(program, cpus), page_size, watched).image(repetitions)
 
 
 def _huge_pages(program: Program, members: Cast) -> int:
@@ -114,7 +117,8 @@ def _offsets(one: Statement, unit: int) -> Sequence[int]:
 class _Compiler:
     """Write the tables of one program."""
 
-    def __init__(self, program: Program, members: Cast, page_size: int) -> None:
+    def __init__(self, program: Program, members: Cast, page_size: int, watched: int) -> None:
+        self.watched = watched
         self.program = program
         self.cast = members
         self.page_size = page_size
@@ -153,7 +157,7 @@ class _Compiler:
             )
         counts = (len(memories), len(processes), len(roles), len(self.code), len(self.pages))
         swaps = any(one[0] == OP["madvise"] and _ADVICE[one[4]] == "PAGEOUT" for one in self.code)
-        header = (_MAGIC, *counts, huge, repetitions, self.page_size, swaps)
+        header = (_MAGIC, *counts, huge, repetitions, self.page_size, swaps, self.watched)
         words = [*header]
         for rows in (memories, processes, roles, self.code):
             for row in rows:

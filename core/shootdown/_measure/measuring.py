@@ -52,6 +52,7 @@ class Plan:
         remarks: of programs that can't be measured, why.
         cpus: of the machine.
         repetitions: how often each is run.
+        watched: how often each is run besides, for stale reads.
     """
 
     programs: tuple[Program, ...]
@@ -60,6 +61,7 @@ class Plan:
     remarks: tuple[str, ...]
     cpus: int
     repetitions: int
+    watched: int = 0
 
     def for_pages(self, page_size: int) -> Plan:
         """Return the plan for a kernel whose pages are of another size; programs that don't fit are left out.
@@ -71,7 +73,13 @@ class Plan:
         for program, asked in zip(self.programs, self.asked, strict=True):
             why = misfit(program, page_size)
             if why is None:
-                image = compile_program(program, self.cpus, page_size=page_size, repetitions=self.repetitions)
+                image = compile_program(
+                    program,
+                    self.cpus,
+                    page_size=page_size,
+                    repetitions=self.repetitions,
+                    watched=self.watched,
+                )
                 fit.append((program, attrs.evolve(asked, page_size=page_size), image))
             else:
                 remarks.append(f"{asked.name} is not measured: {why}")
@@ -82,7 +90,13 @@ class Plan:
 
 
 def plan(
-    files: Sequence[Path], parameters: Mapping[str, str], *, cpus: int, repetitions: int, all_of_them: bool
+    files: Sequence[Path],
+    parameters: Mapping[str, str],
+    *,
+    cpus: int,
+    repetitions: int,
+    all_of_them: bool,
+    watched: int = 0,
 ) -> Plan:
     """Read and compile programs.
 
@@ -91,6 +105,7 @@ def plan(
         parameters: values by name; each program takes those that are its own.
         cpus: of the machine.
         repetitions: how often each is run.
+        watched: how often each is run besides, while threads that spin read what its calls take away.
         all_of_them: a program that can't be measured is an error, not a remark.
 
     Raises:
@@ -109,7 +124,7 @@ def plan(
         try:
             workload_of(source)
             program: Program = source.chosen(values)
-            image = compile_program(program, cpus, repetitions=repetitions)
+            image = compile_program(program, cpus, repetitions=repetitions, watched=watched)
         except ShootdownError as error:
             if all_of_them:
                 raise
@@ -128,12 +143,18 @@ def plan(
         )
     if not images:
         raise ShootdownError("; ".join(remarks) or "there is no program to measure")
-    return Plan(tuple(programs), tuple(asked), tuple(images), tuple(remarks), cpus, repetitions)
+    return Plan(tuple(programs), tuple(asked), tuple(images), tuple(remarks), cpus, repetitions, watched)
 
 
 def _own(source: Source, parameters: Mapping[str, str]) -> dict[str, str]:
     names = {one.name for one in source.parameters}
     return {name: value for name, value in parameters.items() if name in names}
+
+
+def _stale(name: str, runs: int, stale: int, reads: int) -> str:
+    if not reads:
+        return f"{name}: no thread that spins reads what it takes away"
+    return f"{name}: {stale:,} of {reads:,} reads after its calls had returned were stale, in {runs} runs"
 
 
 def _booted(
@@ -187,6 +208,7 @@ def measure(
         f"{planned.asked[number].name} did not run to its end: {why}"
         for number, why in sorted(booted.failures.items())
     ]
+    remarks += [_stale(planned.asked[number].name, *told) for number, told in sorted(booted.stale.items())]
     remarks += [f"the machine says: {line}" for line in dict.fromkeys(booted.remarks)]
     if booted.absent:
         remarks.append(

@@ -98,6 +98,7 @@ class Emulation:
         counts: what is counted.
         instructions: instructions that are counted as they are executed, where the emulator takes plugins.
         marks: by which the plugin knows what is measured; needed for `instructions`.
+        parameters: what such a kernel is told besides.
         big_endian: whether the machine stores the highest byte of a number first.
     """
 
@@ -114,6 +115,7 @@ class Emulation:
     counts: tuple[Counted, ...] = ()
     instructions: tuple[Pattern, ...] = ()
     marks: Marks | None = None
+    parameters: str = ""
     big_endian: bool = False
 
 

@@ -62,6 +62,11 @@ def test_a_kernel_with_other_pages_says_so_and_runs_nothing(tmp_path: Path) -> N
     assert (found.page_size, found.runs) == (65536, {})
 
 
+def test_stale_reads_are_added_up_over_repetitions(tmp_path: Path) -> None:
+    said = "@program 0\n@stale 0 120\n@stale 3 80\n@program 1\n@stale 0 0\n@done"
+    assert run(emulation(tmp_path, said)).stale == {0: (2, 3, 200), 1: (1, 0, 0)}
+
+
 def test_each_run_gets_the_line_that_the_emulators_plugin_printed_after_it(tmp_path: Path) -> None:
     # The option is PLUGIN,out=FILE,name=...
     found = 'for one in "$@"; do case "$one" in *,out=*) file=${one#*,out=};; esac; done'

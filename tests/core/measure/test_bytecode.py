@@ -26,8 +26,8 @@ def program(do: list[str], kind: str = "anonymous", size: str = "64K", **more: A
 def parts(image: Image) -> dict[str, list[tuple[int, ...]]]:
     """Take an image apart, as image.h says it is made."""
     words = image.words
-    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:10]]}
-    at = 10
+    found: dict[str, list[tuple[int, ...]]] = {"header": [words[:11]]}
+    at = 11
     for name, count, width in zip(
         ("memories", "processes", "roles", "code", "pages"), words[1:6], (8, 6, 6, 8, 1), strict=True
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shootdown._measure.measuring import Plan, plan
+from shootdown._measure.measuring import Plan, _stale, plan
 from shootdown._values.errors import ShootdownError
 
 
@@ -29,6 +29,14 @@ def test_programs_that_fit_the_pages_are_compiled_for_them_and_the_others_named(
     assert large.images[0].words != whole.images[1].words
     assert "p132K is not measured" in large.remarks[0]
     assert "this kernel's pages have 64K" in large.remarks[0]
+
+
+def test_stale_reads_are_told_with_how_many_reads_there_were() -> None:
+    assert (
+        _stale("drop", 5, 0, 12_000)
+        == "drop: 0 of 12,000 reads after its calls had returned were stale, in 5 runs"
+    )
+    assert _stale("fork", 5, 0, 0) == "fork: no thread that spins reads what it takes away"
 
 
 def test_if_no_program_fits_the_pages_that_is_an_error(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ struct header {
 	int64_t repetitions;
 	int64_t page_size;    /* of the kernel that it was compiled for */
 	int64_t swaps;        /* whether it pages out */
+	int64_t watched;      /* further repetitions, in which threads that spin read what goes */
 };
 
 enum { ANONYMOUS, THP, FILE_PAGES, HUGETLB };

@@ -233,6 +233,7 @@ static void once(int number, int repetition)
 	time_t end = time(0) + LONGEST;
 
 	memset(shared, 0, sizeof(*shared));
+	atomic_store(&shared->watching, repetition >= head->repetitions);
 	begin_files();
 	window_reset();
 	for (int64_t n = 0; n < head->roles; n++) {
@@ -245,12 +246,14 @@ static void once(int number, int repetition)
 	atomic_store(&shared->go, 1);
 	syscall(SYS_futex, &shared->go, FUTEX_WAKE, 1 << 30, 0, 0, 0);
 	wait_until(&shared->finished, ends, end);
-	usleep(100000);
+	usleep(atomic_load(&shared->watching) ? 1000000 : 100000);
 	kill(-1, SIGKILL);
 	while (wait(0) > 0)
 		;
 	window_mark();
-	if (!atomic_load(&shared->failed))
+	if (!atomic_load(&shared->failed) && atomic_load(&shared->watching))
+		printf("@stale %ld %ld\n", (long)shared->stale, (long)shared->reads);
+	else if (!atomic_load(&shared->failed))
 		window_print(&shared->window, repetition);
 }
 
@@ -279,7 +282,7 @@ int main(int arguments, char **argument)
 			continue;
 		}
 		open_files();
-		for (int repetition = 0; repetition < head->repetitions; repetition++) {
+		for (int repetition = 0; repetition < head->repetitions + head->watched; repetition++) {
 			once(number, repetition);
 			if (atomic_load(&shared->failed))
 				break;

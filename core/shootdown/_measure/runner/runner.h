@@ -16,6 +16,7 @@
 #define LOCKS 256
 #define CLASSES 256
 #define MEMORIES 64
+#define ROUNDS 50   /* of reading, by each thread, once the calls have returned */
 
 /* What all processes of a program share: futexes, and who measures. */
 struct shared {
@@ -25,6 +26,9 @@ struct shared {
 	_Atomic uint32_t forked;
 	struct { pid_t pid; int64_t event; } children[PROCESSES];
 	_Atomic uint32_t arrived, go, finished, failed;
+	_Atomic uint32_t watching, over;   /* whether who spins reads, and whether the calls that are measured have returned */
+	_Atomic int64_t reads, stale;
+	int64_t process;                   /* that measures */
 	struct window window;
 };
 
@@ -53,6 +57,9 @@ void futex_wait_until(_Atomic uint32_t *word, uint32_t least);
 void futex_add(_Atomic uint32_t *word);
 void futex_lock(_Atomic uint32_t *word);
 void futex_unlock(_Atomic uint32_t *word);
+
+/* Read what measured calls take away, until some time after they returned. */
+void watch(int64_t process);
 
 void run_process(int64_t number) __attribute__((noreturn));
 

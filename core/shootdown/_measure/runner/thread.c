@@ -394,6 +394,8 @@ static void run(struct self *self, int64_t next)
 			compute(at->a);
 			break;
 		case OP_SPIN:
+			if (atomic_load(&shared->watching))
+				watch(self->role->process);
 			for (;;)
 				__asm__ volatile("" ::: "memory");
 		case OP_SLEEP:
@@ -410,9 +412,11 @@ static void run(struct self *self, int64_t next)
 				next = at->a - 1;
 			break;
 		case OP_MEASURE:
+			shared->process = self->role->process;
 			window_open(&shared->window);
 			break;
 		case OP_MEASURED:
+			atomic_store(&shared->over, 1);
 			window_close(&shared->window);
 			break;
 		default:
