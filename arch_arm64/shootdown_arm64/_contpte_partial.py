@@ -9,7 +9,19 @@ dirty bits, flushes the block, and writes them again without the bit. The block 
 
 from __future__ import annotations
 
-from shootdown.scenarios import OUTER, Expect, Leaf, Model, Parameter, Problem, Scenario, Scene, maps
+from shootdown.scenarios import (
+    OUTER,
+    Expect,
+    Leaf,
+    LeafEntry,
+    LeafStretch,
+    Model,
+    Parameter,
+    Problem,
+    Scenario,
+    Scene,
+    maps,
+)  # fmt: skip
 from shootdown.scenarios import ops as o
 
 _FIRST, _SECOND = 0, 1
@@ -63,14 +75,10 @@ def _unmap(
 ) -> None:
     """Write munmap() of the second page: its dirty bit decides whether the page is written back or dropped."""
     asm, gathers = model.asm, model.gathers
-    with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"), leaf.mmap_locked(write=True):
+    second = _Second(model, leaf, entries, unfolded, unfolds=unfolds)
+    with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
-        with asm.function("zap_pte_range", "mm/memory.c"), leaf.locked():
-            if unfolds:
-                _unfold(model, leaf, entries, unfolded)
-            leaf.exchange(entries[_SECOND], 0, o.INDEX, "ptep_get_and_clear: one entry")
-            asm.gather_add(OUTER, _SECOND, _SECOND + 1, cleared=o.CLEARED_PTES, text="one entry cleared")
-            leaf.changed()
+        model.calls.page_tables.zap_pte_range(OUTER, [LeafStretch(leaf, second)])
         gathers.finish(OUTER)
         with asm.if_bits(o.INDEX, o.ENTRY_DIRTY) as dirty:
             leaf.exchange(freed, 1, o.SCRATCH, "the page is dirty: it is written back, then freed")
@@ -81,6 +89,19 @@ def _unmap(
             leaf.load(o.SCRATCH, wrote, "had anybody written to it?")
             model.fail_if(o.SCRATCH, 1, _LOST, "the page was written, and dropped as clean")
     model.spin()
+
+
+class _Second(LeafEntry):
+    """The entry of the second page; clearing it unfolds the block first (contpte_try_unfold())."""
+
+    def __init__(self, model: Model, leaf: Leaf, entries: list[int], unfolded: int, *, unfolds: bool) -> None:
+        super().__init__(leaf, entries[_SECOND], o.INDEX, lo=_SECOND)
+        self.model, self.all, self.unfolded, self.unfolds = model, entries, unfolded, unfolds
+
+    def take(self, name: str) -> None:
+        if self.unfolds:
+            _unfold(self.model, self.leaf, self.all, self.unfolded)
+        super().take(f"{name}: one entry")
 
 
 def _unfold(model: Model, leaf: Leaf, entries: list[int], unfolded: int) -> None:

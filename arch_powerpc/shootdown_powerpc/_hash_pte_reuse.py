@@ -9,7 +9,23 @@ protocol keeps a Linux entry and its HPTE together: `hash_page()` takes no lock,
 
 from __future__ import annotations
 
-from shootdown.scenarios import OUTER, Expect, Leaf, Model, Parameter, Problem, Scenario, Scene, maps, page
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shootdown.scenarios import (
+    OUTER,
+    Expect,
+    Leaf,
+    LeafEntry,
+    LeafStretch,
+    Model,
+    Parameter,
+    Problem,
+    Scenario,
+    Scene,
+    maps,
+    page,
+)  # fmt: skip
 from shootdown.scenarios import ops as o
 
 _OLD, _NEW = 0, 1
@@ -51,38 +67,72 @@ def _build(scene: Scene) -> Problem:
 def _zap(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int, *, locked: bool) -> None:
     """Write MADV_DONTNEED of one page; the batch is flushed inside the page-table lock, or by the gather after it."""
     asm, gathers = model.asm, model.gathers
+    with model.calls.syscall("madvise", "mm/madvise.c", write=False), asm.because("MADV_DONTNEED"):
+        gathers.begin(OUTER)
+        stretch = _Table(leaf, _Pte(model, leaf, pte), hpte, locked=locked)
+        model.calls.page_tables.zap_pte_range(OUTER, [stretch])
+        gathers.finish(OUTER)
+        leaf.exchange(freed, 1, o.SCRATCH, "the old page is freed")
+        asm.reached(_GONE)
+    model.spin()
 
-    def flush_batch() -> None:
+
+class _Pte(LeafEntry):
+    """Linux' entry, which is not cleared while somebody hashes it."""
+
+    def __init__(self, model: Model, leaf: Leaf, pte: int) -> None:
+        super().__init__(leaf, pte, o.INDEX)
+        self.model = model
+
+    def take(self, name: str) -> None:
+        asm, again = self.asm, self.model.label()
+        with asm.function("hash__pte_update", _HASH_H):
+            asm.place(again)
+            self.leaf.load(o.INDEX, self.entry, "ldarx: read the entry")
+            with asm.if_bits(o.INDEX, _BUSY):
+                asm.jump(again)
+            asm.set(o.CLASS, 0)
+            asm.v_cas(self.entry, o.INDEX, o.CLASS, again, text="stdcx.: clear the entry")
+        with asm.if_bits(o.INDEX, _HASHED):
+            asm.reached(_BATCHED)
+
+    def cleared(self, by: str | None = None) -> None:
+        """Write nothing: the batch goes at the end of lazy MMU mode, see `_Table`."""
+
+
+class _Table(LeafStretch):
+    """The table, with the CPU's batch of entries of the hash table.
+
+    Args:
+        leaf, entry: as for `LeafStretch`.
+        hpte: the entry of the hash table.
+        locked: lazy MMU mode ends before the lock drops, else after it.
+    """
+
+    def __init__(self, leaf: Leaf, entry: _Pte, hpte: int, *, locked: bool) -> None:
+        super().__init__(leaf, entry)
+        self.hpte, self.within = hpte, locked
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with self.leaf.locked():
+            yield
+            if self.within:
+                self._flush_batch()
+
+    def free_flushed(self) -> None:
+        if not self.within:
+            self._flush_batch()
+
+    def _flush_batch(self) -> None:
+        asm = self.leaf.asm
         with (
             asm.if_bits(o.INDEX, _HASHED),
             asm.function("__flush_tlb_pending", "arch/powerpc/mm/book3s64/hash_tlb.c"),
         ):
             with asm.function("native_flush_hash_range", _NATIVE):
-                leaf.store(hpte, 0, "the HPTE is invalid")
-            leaf.changed()
-
-    with asm.function("madvise", "mm/madvise.c"), asm.because("MADV_DONTNEED"), leaf.mmap_locked(write=False):
-        gathers.begin(OUTER)
-        with asm.function("zap_pte_range", "mm/memory.c"), leaf.locked():
-            again = model.label()
-            with asm.function("hash__pte_update", _HASH_H):
-                asm.place(again)
-                leaf.load(o.INDEX, pte, "ldarx: read the entry")
-                with asm.if_bits(o.INDEX, _BUSY):
-                    asm.jump(again)
-                asm.set(o.CLASS, 0)
-                asm.v_cas(pte, o.INDEX, o.CLASS, again, text="stdcx.: clear the entry")
-            with asm.if_bits(o.INDEX, _HASHED):
-                asm.reached(_BATCHED)
-            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry cleared")
-            if locked:
-                flush_batch()
-        if not locked:
-            flush_batch()
-        gathers.finish(OUTER)
-        leaf.exchange(freed, 1, o.SCRATCH, "the old page is freed")
-        asm.reached(_GONE)
-    model.spin()
+                self.leaf.store(self.hpte, 0, "the HPTE is invalid")
+            self.leaf.changed()
 
 
 def _use(model: Model, leaf: Leaf, hpte: int, pte: int, freed: int) -> None:

@@ -415,7 +415,12 @@ class X86Lowering(Lowering):
         asm.send_flush_ipis(self._page_scope)
         if self._own.flushes_concurrently:
             self._flush_here(asm, own_handler=own_handler)
-        asm.wait_for_answers()
+        asm.wait_for_answers(preemptible=self._waits_preemptibly)
+
+    @property
+    def _waits_preemptibly(self) -> bool:
+        """Whether flush_tlb_mm_range() waits with preemption on; kvm_flush_tlb_multi() turns it off (ae397bb32d2a)."""
+        return self.kernel.ipi_waits_preemptible and self._own.flush_waits_preemptible and self.way != "kvm"
 
     def _flush_here(self, asm: Assembler, *, own_handler: bool) -> None:
         with asm.if_loaded_here():

@@ -56,6 +56,11 @@ class X86Kernel:
     initiator_in_flush_mask: bool = switch(
         True, "without freed_tables the initiator runs the remote handler too: one more in its TLB row"
     )
+    flush_waits_preemptible: bool = switch(
+        False,
+        "flush_tlb_mm_range() has preemption on while it waits, but in guests of KVM, if kernel.ipi_waits_preemptible "
+        "is set too; its flush_tlb_info lies on the task's stack",
+    )
     flushes_concurrently: bool = switch(
         False,
         "the initiator flushes its own TLB while it waits for others; otherwise before it interrupts them",
@@ -228,6 +233,15 @@ CHANGES: tuple[Change, ...] = (
         note="the commit is that of a stable tree; whether 6.18, 7.0 and 7.1 got it is UNVERIFIED, and no "
         "result says so: it matters where platform.tlbi_erratum is set alone",
         source="the source of 7.3.4; Debian's changelog, under 7.2.11; no changelog of 7.3.1 to 7.3.4 has it",
+    ),
+    Change(
+        commit="a5a162fe1ae1",
+        subject="x86/mm: Re-enable preemption before flush_tlb_multi()",
+        mainline="7.3-rc1",
+        sets={"flush_waits_preemptible": True},
+        note="with ed15468787dd (flush_tlb_info is on the stack again) and ae397bb32d2a (kvm_flush_tlb_multi() has "
+        "preemption off) of the same series",
+        source="tip's x86/mm; in the source of 7.3.4, whose counts are those of before in 205 measured windows",
     ),
     Change(
         commit="v10",

@@ -10,7 +10,8 @@
   `model.gathers` and `model.hugetlb` their parts, `model.asm` single steps (`ops`). `Mapping` is a hugetlb
   mapping or a part of one.
 * `Leaf` writes what kernel code does to single page-table entries: `maps()` gives their values, `page()` the bit to
-  test for a page. `OUTER` is the gather of a call.
+  test for a page. `OUTER` is the gather of a call. Kernel functions (`model.calls.page_tables`) take such an entry as a
+  `LeafEntry`, and those under one lock as a `LeafStretch`.
 * `Group` declares like parts of the machine, `Table` variables that hold records in interchangeable rows.
 
 `docs/how-to/explore-a-race.md` has an example that runs.
@@ -25,7 +26,7 @@ from shootdown._mm.call_parts import OUTER
 from shootdown._mm.gather import Gathers
 from shootdown._mm.hugetlb import Mapping
 from shootdown._mm.model import Model
-from shootdown._scenarios.pte import Leaf, maps, page
+from shootdown._scenarios.pte import Leaf, LeafEntry, LeafStretch, maps, page
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup as Scene
@@ -36,6 +37,8 @@ __all__ = [
     "Gathers",
     "Group",
     "Leaf",
+    "LeafEntry",
+    "LeafStretch",
     "Mapping",
     "Model",
     "Parameter",

@@ -53,7 +53,7 @@ def cpus_without(problem: Problem, first: npt.NDArray[Any], entries: int) -> npt
     text = text_of(machine.code)
     if "waited for" not in text.memory:
         text.memory["waited for"] = waits_for_each_call(text)
-    if layout.words != 1 or not text.memory["waited for"]:
+    if layout.words != 1 or layout.by_task or not text.memory["waited for"]:
         return None
     key = ("without", first.tobytes(), layout, problem.scheduler, entries)
     if key not in text.memory:

@@ -310,14 +310,20 @@ class Words:
             yield from self._members(self._set(before, at), self._set(after, at), enters, leaves)
         for cpu in range(layout.cpus):
             base = layout.o_cpu + cpu * CPU_CELLS
-            if before[base + CPU_TASK] and not after[base + CPU_TASK]:
+            if before[base + CPU_TASK] and not after[base + CPU_TASK] and not self._in_user_mode(after, cpu):
                 yield f"CPU {cpu} idles"
             yield from self._calls(before, after, cpu)
+
+    def _in_user_mode(self, state: State, cpu: int) -> bool:
+        at = self._layout.o_sets + CPU_SETS.index("user") * self._layout.words
+        return cpu in self._bits(self._set(state, at))
 
     def _calls(self, before: State, after: State, sender: int) -> Iterator[str]:
         """Describe the changes of a CPU's call: its targets, where it is pending, which CPUs have answered."""
         layout = self._layout
         base, out = layout.o_cpu + sender * CPU_CELLS, layout.o_out + sender * layout.words
+        if layout.by_task and sender < layout.tasks:
+            sender = int(after[layout.o_task + sender * TASK_CELLS + T_CPU])
         was, now = self._bits(self._set(before, out)), self._bits(self._set(after, out))
         old, new = (int(state[base + CPU_CALL]) & o.CALL_MASK for state in (before, after))
         if new and not old:

@@ -49,7 +49,7 @@ def check(problem: Problem) -> None:
     for what, many in (("tasks", layout.tasks), ("CPUs", layout.cpus), ("variables", layout.variables)):
         if many > _MOST:
             raise mistake(f"{many} {what} cannot be explored: there are at most {_MOST}")
-    for agent in ("walkers", "entries", "hypervisor", "scheduler"):
+    for agent in ("walkers", "entries", "hypervisor", "scheduler", "preemption"):
         if getattr(problem, agent) not in (True, False):
             raise mistake(f"{agent} of a problem: True or False, not {shown(getattr(problem, agent))}")
     if (problem.walkers or layout.walks) and layout.classes > _MOST_CLASSES:

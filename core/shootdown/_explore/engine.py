@@ -171,8 +171,11 @@ class Explorer:
         self.rules = Rules(
             entries=users(problem, self.first, fuse=fuse) if problem.entries and layout.entries > 0 else 0,
             hypervisor=int(problem.hypervisor),
-            preemptible=preemptible(problem, self.first, fuse=fuse) if problem.hypervisor else 0,
+            preemptible=preemptible(problem, self.first, fuse=fuse and not layout.by_task)
+            if problem.hypervisor
+            else 0,
             scheduler=int(problem.scheduler),
+            preemption=layout.by_task,
             choices=int(bool(np.any(code.steps[::5] == o.CHOICE))),
             fuse=int(fuse),
             dead=int(self.reductions.dead),
@@ -186,7 +189,7 @@ class Explorer:
         self._without = np.zeros(1, np.int64) if without is None else without
         self.symmetry = (
             symmetry_of(layout, problem.groups, problem.mm_locks, problem.tables)
-            if self.reductions.symmetry and not problem.machine.indexed
+            if self.reductions.symmetry and not problem.machine.indexed and not layout.by_task
             else no_symmetry()
         )
         check_groups(problem, self.first)
@@ -206,6 +209,7 @@ class Explorer:
             hypervisor=problem.hypervisor,
             scheduler=problem.scheduler,
             tlbs=layout.walks > 0 or layout.entries > 0,
+            preemption=layout.by_task != 0,
         )
         quiet = quiet_steps(code, layout, self.first, around, scheduler=problem.scheduler, taken=taken)
         flow = flow_of(code, quiet)
@@ -471,7 +475,10 @@ class Explorer:
         """Return the most moves that `search.candidates` may list: who calls it has room for so many labels."""
         layout = self.problem.machine.layout
         fills = layout.slots + layout.atoms if layout.walks else 0
-        return layout.tasks * 5 + layout.cpus * (layout.cpus + 2 + layout.entries + layout.stores + fills)
+        away = 2 + layout.mms + layout.cpus if layout.by_task else 0
+        return layout.tasks * (5 + away) + layout.cpus * (
+            layout.cpus + 2 + layout.entries + layout.stores + fills
+        )
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.renaming import room_for_keys

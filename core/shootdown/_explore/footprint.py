@@ -51,6 +51,8 @@ TOUCHES_NOTHING = steps_that(lambda row: not row.touches)
 _TARGETING_WALKERS = frozenset({o.TARGET_WALKERS})
 #: What nobody changes on a machine that stands still.
 STANDING = ("lazy", "loaded", "mask")
+#: What belongs to the CPU that a task runs on, other than its request.
+_OF_A_CPU = ("irq", "lazy", "user")
 #: Steps that wait for something that stays true once it is: local as soon as they can be taken.
 AWAITING = steps_that(lambda row: row.awaits)
 
@@ -130,12 +132,21 @@ def _lock(first: int, index: int, on: int, slots: int) -> int:
     return first
 
 
-def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, tlbs: bool) -> list[Touch]:
+def agents(
+    *,
+    walkers: bool,
+    entries: bool,
+    hypervisor: bool,
+    scheduler: bool,
+    tlbs: bool,
+    preemption: bool = False,
+) -> list[Touch]:
     """List what agents touch.
 
     Args:
         walkers: each CPU holds whatever its walker could read, and uses translations in user mode.
         entries, hypervisor, scheduler: the other agents that exist.
+        preemption: tasks that wait may be preempted.
         tlbs: CPUs hold something; otherwise the flush of a vCPU that enters the guest is unobservable.
     """
     found: list[Touch] = []
@@ -151,6 +162,10 @@ def agents(*, walkers: bool, entries: bool, hypervisor: bool, scheduler: bool, t
     if scheduler:
         found += [
             Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "lock")
+        ]
+    if preemption:
+        found += [
+            Touch(what, ANY, _WRITE) for what in ("lazy", "loaded", "mask", "tlb", "generation", "user")
         ]
     return found
 
@@ -291,17 +306,38 @@ def quiet_steps(
     cells = state.tolist() if isinstance(state, np.ndarray) else list(state)
     text = text_of(code)
     chosen = frozenset(taken)
-    still = not scheduler and _switches(text).isdisjoint(chosen) and stands_still(layout, cells)
+    still = (
+        not (scheduler or layout.by_task)
+        and _switches(text).isdisjoint(chosen)
+        and stands_still(layout, cells)
+    )
     places = tuple(
         tuple(cells[row + part] for part in (T_PC, T_ON, T_CPU))
         for row in range(layout.o_task, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
     )
-    key = ("quiet", places, layout.slots, layout.memory, tuple(around), scheduler, still, chosen)
+    key = (
+        "quiet",
+        places,
+        layout.slots,
+        layout.memory,
+        layout.by_task,
+        tuple(around),
+        scheduler,
+        still,
+        chosen,
+    )
     if key not in text.memory:
         accesses = _accesses(text, code, layout, cells, places)
         text.memory[key] = _quiet(text, layout, accesses, around, scheduler, still, chosen)
     found: list[int] = text.memory[key]
     return found
+
+
+def _anywhere(found: tuple[Touch, ...], layout: Layout) -> tuple[Touch, ...]:
+    """Say of what belongs to a CPU that it may be that of any, where tasks may go on elsewhere."""
+    if not layout.by_task:
+        return found
+    return tuple(Touch(one.what, ANY, one.writes) if one.what in _OF_A_CPU else one for one in found)
 
 
 #: A step as one task reaches it: task, step, locks held, and what it touches.
@@ -312,12 +348,17 @@ def _accesses(
     text: Text, code: Code, layout: Layout, cells: Sequence[int], places: tuple[tuple[int, ...], ...]
 ) -> tuple[frozenset[int], list[_Access]]:
     """Return the steps that some task can reach, and what each task touches, where it touches something."""
-    key = ("accesses", places, layout.slots)
+    key = ("accesses", places, layout.slots, layout.by_task)
     if key not in text.memory:
         every = [visits_of(code, layout, cells, task) for task in range(len(places))]
         touching = frozenset(range(len(text.steps))) - text.places(TOUCHES_NOTHING)
         found = [
-            (task, pc, visits[pc].held, touches(text.steps[pc], visits[pc].on, cpu, layout.slots))
+            (
+                task,
+                pc,
+                visits[pc].held,
+                _anywhere(touches(text.steps[pc], visits[pc].on, cpu, layout.slots), layout),
+            )
             for task, ((_, _, cpu), visits) in enumerate(zip(places, every, strict=True))
             for pc in sorted(touching.intersection(visits))
         ]

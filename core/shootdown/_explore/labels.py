@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.moves import (
+    AWAY,
+    BACK,
     CHOOSE,
     COPY,
     DRAIN,
@@ -33,11 +35,13 @@ MOVES = {
     IDLE: ("idle", "scheduler"),
     GRANT: ("grant", "scheduler"),
     SWITCH: ("switch", "scheduler"),
+    AWAY: ("away", "scheduler"),
+    BACK: ("back", "scheduler"),
 }
 
 
 #: Moves with two numbers; the others have one.
-_PAIRS = (TAKE, FILL, COPY, DRAIN)
+_PAIRS = (TAKE, FILL, COPY, DRAIN, AWAY, BACK)
 
 
 def parts(label: int) -> tuple[int, int, int]:

@@ -186,5 +186,14 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
     if does & CHOOSES:
         choices = int64(1)
     return Rules(
-        int64(0), int64(R.hypervisor), mask, int64(0), choices, int64(1), int64(1), int64(arrive), int64(1)
+        int64(0),
+        int64(R.hypervisor),
+        mask,
+        int64(0),
+        int64(0),
+        choices,
+        int64(1),
+        int64(1),
+        int64(arrive),
+        int64(1),
     )

@@ -93,6 +93,7 @@ class Many:
             hypervisor=int(hypervisor),
             preemptible=0,
             scheduler=0,
+            preemption=0,
             choices=1,
             fuse=1,
             dead=1,

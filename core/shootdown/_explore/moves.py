@@ -19,8 +19,10 @@ from shootdown._machine.agents import (
     drain_store,
     fill_entry,
     go_idle,
+    go_on_at,
     preempt,
     resume,
+    step_aside,
 )
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.flushes import take, takeable
@@ -55,7 +57,9 @@ RESUME = 7  # the host lets vCPU x run
 IDLE = 8  # task x waits, and its CPU idles meanwhile
 GRANT = 9  # task x, off its CPU, gets the lock or event that it waits for
 SWITCH = 10  # the CPU of task x switches to it
-KINDS = 11
+AWAY = 11  # task x, which waits for answers, is preempted; its CPU runs y, see `agents.step_aside`
+BACK = 12  # task x, which was preempted so, goes on, on CPU y
+KINDS = 13
 #: The most steps in one move: a loop of local steps alone, which no other CPU can observe, would never end.
 LONGEST = 4096
 _X = 4
@@ -77,6 +81,7 @@ class Rules(NamedTuple):
         hypervisor: vCPUs may be preempted.
         preemptible: the vCPUs whose preemption makes a difference, as a mask.
         scheduler: a CPU whose task waits may idle.
+        preemption: a task that waits for answers may be preempted, where its step says so.
         choices: programs have CHOICE steps.
         fuse: local steps belong to the move before them, or to the one that they begin.
         dead: values of dead registers are cleared.
@@ -88,6 +93,7 @@ class Rules(NamedTuple):
     hypervisor: int
     preemptible: int
     scheduler: int
+    preemption: int
     choices: int
     fuse: int
     dead: int
@@ -145,7 +151,11 @@ def runs(S: Cells, L: Layout, task: int) -> bool:
 
 @inlined
 def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
-    """Return the task of a CPU, which may go on because its wait may be over; -1 for none."""
+    """Return the task of a CPU, or of a request, which may go on because its wait may be over; -1 for none."""
+    if L.by_task:  # the request is that of a task, which may be on another CPU, or on none
+        if R.fuse == 0 or cpu >= L.tasks or not runs(S, L, cpu):
+            return int64(-1)
+        return int64(cpu)
     task = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) - 1
     if R.fuse == 0 or task < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
         return int64(-1)
@@ -266,7 +276,9 @@ def _move(
         done = (R.preemptible >> x) & 1 != 0 and preempt(S, L, x)
     elif kind == RESUME:
         done = resume(S, L, x)
-        if done:
+        if done and L.by_task:
+            task = int64(S[L.o_cpu + x * CPU_CELLS + CPU_TASK]) - 1 if R.fuse else int64(-1)
+        elif done:
             task = woken(S, L, F, R, x)
     elif kind == IDLE:
         done = go_idle(S, P, L, x)
@@ -278,6 +290,12 @@ def _move(
         must = True
     elif kind == SWITCH:
         done = come_back(S, P, L, x)
+    elif kind == AWAY:
+        done = step_aside(S, P, L, x, y)
+    elif kind == BACK:
+        done = go_on_at(S, P, L, x, y)
+        if done and R.fuse:
+            task = x
     if not done:
         return int64(REFUSED)
     said = int64(MOVED)

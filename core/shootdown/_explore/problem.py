@@ -20,6 +20,8 @@ class Problem:
         places: the names of the places that REACHED steps mark.
         walkers: each CPU holds the links to tables that its walker could read, as it always does where there are atoms.
         entries, hypervisor, scheduler: the other agents that act; see `Rules`.
+        preemption: a task that waits for interrupts to be answered may be preempted, and go on elsewhere, where its
+            kernel lets it (`asm.wait_for_answers(preemptible=True)`).
         groups: the like parts of the machine.
         tables: tables of records whose rows may be permuted.
         mm_locks: the number of the first lock that belongs to an mm.
@@ -34,6 +36,7 @@ class Problem:
     entries: bool = False
     hypervisor: bool = False
     scheduler: bool = False
+    preemption: bool = False
     groups: tuple[Group, ...] = ()
     tables: tuple[Table, ...] = ()
     mm_locks: tuple[int, ...] = ()
@@ -45,6 +48,10 @@ class Problem:
         check(self)
         if self.walkers and not self.machine.layout.walks:
             object.__setattr__(self, "machine", _keeping_links(self.machine))
+        if self.preemption:
+            from shootdown._explore.away import letting_tasks_wait  # numpy, only when needed
+
+            object.__setattr__(self, "machine", letting_tasks_wait(self.machine))
 
 
 def _keeping_links(machine: Machine) -> Machine:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from shootdown._compilation.instructions import BLOCK, differing, prefetch, raw
 from shootdown._compilation.kernels import inlined, kernel
 from shootdown._explore.moves import (
+    AWAY,
+    BACK,
     CHOOSE,
     COPY,
     DRAIN,
@@ -117,7 +119,7 @@ _AHEAD = 16
 def is_progress(label: int) -> bool:
     """Whether a move lets any task progress; fills of caches, preemptions and sleeping don't."""
     kind = label & 15
-    return kind not in (FILL, COPY, PREEMPT, IDLE)
+    return kind not in (FILL, COPY, PREEMPT, IDLE, AWAY)
 
 
 @inlined
@@ -367,6 +369,14 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
             labels[n + 1] = label_of(GRANT, task, 0)
             labels[n + 2] = label_of(SWITCH, task, 0)
             n += 3
+    if R.preemption:
+        for task in range(L.tasks):
+            for what in range(2 + L.mms):
+                labels[n] = label_of(AWAY, task, what)
+                n += 1
+            for cpu in range(L.cpus):
+                labels[n] = label_of(BACK, task, cpu)
+                n += 1
     return n
 
 

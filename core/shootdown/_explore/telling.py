@@ -21,6 +21,8 @@ from shootdown._explore.concrete import concrete
 from shootdown._explore.engine import Explorer, Outcome
 from shootdown._explore.labels import MOVES, move_words, parts
 from shootdown._explore.moves import (
+    AWAY,
+    BACK,
     CHOOSE,
     COPY,
     DRAIN,
@@ -156,7 +158,7 @@ class _Teller:
         cpu = self._cpu(label)
         begins = kind == STEP and runnable(goes_on)(*self.explorer.program[3:], self._pc(x))
         atoms = [self._first(label)]
-        task = x if kind in _OF_A_TASK else self._task_on(x) if kind in _OF_A_CPU else -1
+        task = x if kind in _OF_A_TASK else self._task_after(kind, x)
         if (
             self._failed and task >= 0 and self._fails_next(task)
         ):  # a check right after the move belongs to it
@@ -272,7 +274,20 @@ class _Teller:
         kind, x, y = parts(label)
         if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
             return int(self.state[self.layout.o_task + x * TASK_CELLS + T_CPU])
-        return y if kind == TAKE else x
+        if kind == AWAY:
+            return int(self.state[self.layout.o_task + x * TASK_CELLS + T_CPU])
+        return y if kind in (TAKE, BACK) else x
+
+    def _task_after(self, kind: int, x: int) -> int:
+        """Return the task that continues after a move of an agent; -1 for none."""
+        if kind == BACK:
+            return x if self.explorer.rules.fuse else -1
+        if kind == TAKE and self.layout.by_task:  # x is the task whose call was taken
+            cpu = (
+                int(self.state[self.layout.o_task + x * TASK_CELLS + T_CPU]) if x < self.layout.tasks else -1
+            )
+            return x if cpu >= 0 and self._task_on(cpu) == x else -1
+        return self._task_on(x) if kind in _OF_A_CPU else -1
 
     def _task_on(self, cpu: int) -> int:
         """Return the task of a CPU that continues once its call is answered, or once its vCPU runs again."""
@@ -286,7 +301,8 @@ class _Teller:
         kind, x, y = parts(label)
         if kind == TAKE:
             function, text = _HANDLERS[int(before[layout.o_cpu + x * CPU_CELLS + CPU_CALL]) & o.CALL_MASK]
-            return function, text.format(x)
+            at = layout.o_task + x * TASK_CELLS + T_CPU
+            return function, text.format(int(before[at]) if layout.by_task else x)
         if kind == FILL:
             atom = y - layout.slots
             what = "the link to the table" if atom < 0 else f"the translation of {self.words.atom(atom)}"
@@ -296,6 +312,16 @@ class _Teller:
         if kind == DRAIN:
             variable = int(before[layout.o_store + (x * layout.stores + y) * STORE_CELLS]) - 1
             return "", f"the store to {self.words.variable(variable)} reaches memory"
+        if kind == AWAY:
+            what = (
+                ("idles", "runs another thread of the process")[y]
+                if y < 2
+                else f"runs a thread of mm {y - 2}"
+            )
+            return "", f"task {x} is preempted while it waits; the CPU {what}"
+        if kind == BACK:
+            old = int(before[layout.o_task + x * TASK_CELLS + T_CPU])
+            return "", f"task {x} goes on here" + (f"; it has waited on CPU {old}" if old != y else "")
         return "", {
             PREEMPT: "the host preempts the vCPU",
             RESUME: "the host lets the vCPU run",

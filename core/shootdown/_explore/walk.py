@@ -6,6 +6,8 @@ import numpy as np
 
 from shootdown._compilation.kernels import inlined, instruction, kernel
 from shootdown._explore.moves import (
+    AWAY,
+    BACK,
     CHOOSE,
     COPY,
     DRAIN,
@@ -56,10 +58,14 @@ def any_label(L: Layout, R: Rules, x: int) -> int:
     x = x // 24
     if kind >= 17:
         kind = int64(STEP)
-    elif kind >= KINDS:
+    elif kind >= KINDS or (kind >= AWAY and R.preemption == 0):
         kind = int64(TAKE)
     if kind in (STEP, CHOOSE, IDLE, GRANT, SWITCH):
         return label_of(kind, x % L.tasks, int64(0))
+    if kind == AWAY:
+        return label_of(kind, x % L.tasks, x // L.tasks % (2 + L.mms))
+    if kind == BACK:
+        return label_of(kind, x % L.tasks, x // L.tasks % L.cpus)
     cpu = x % L.cpus
     x = x // L.cpus
     if kind == TAKE:
@@ -87,6 +93,8 @@ def allowed(L: Layout, R: Rules, label: int) -> bool:
         return R.hypervisor != 0
     if kind in (IDLE, GRANT, SWITCH):
         return R.scheduler != 0
+    if kind in (AWAY, BACK):
+        return R.preemption != 0
     return True
 
 

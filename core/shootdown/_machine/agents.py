@@ -15,14 +15,15 @@ from shootdown._machine.layout import (
     CPU_TASK,
     STORE_CELLS,
     T_CPU,
+    T_MM,
     T_PC,
     TASK_CELLS,
     Layout,
 )
 from shootdown._machine.locks import sleeps
-from shootdown._machine.sets import LAZY, PREEMPTED, cpu_set, has, put
-from shootdown._machine.switching import enter_guest, switch_to
-from shootdown._machine.variables import make_stale
+from shootdown._machine.sets import LAZY, PREEMPTED, USER, cpu_set, has, put, take_out
+from shootdown._machine.switching import enter_guest, load_mm, switch_to
+from shootdown._machine.variables import drained, make_stale
 
 
 @kernel
@@ -101,5 +102,81 @@ def come_back(S: Cells, P: Cells, L: Layout, task: int) -> bool:
         return False
     if op == o.HALT or op == o.PARK or has(S, cpu_set(L, PREEMPTED), L, cpu) or sleeps(S, P, L, task):
         return False
+    switch_to(S, L, cpu, task)
+    return True
+
+
+@kernel
+def waits_for_answers(S: Cells, P: Cells, L: Layout, task: int) -> bool:
+    """Whether a task waits for answers, and its kernel lets it be preempted meanwhile."""
+    pc = int64(S[L.o_task + task * TASK_CELLS + T_PC])
+    if P[pc * 5] != o.WAIT or P[pc * 5 + 1] == 0:
+        return False
+    waits = False
+    for w in range(L.words):
+        waits = waits or int64(S[L.o_out + task * L.words + w]) != 0
+    return waits
+
+
+@kernel
+def step_aside(S: Cells, P: Cells, L: Layout, task: int, what: int) -> bool:
+    """Let a task that waits for answers be preempted, or let the CPU that it has left do something else.
+
+    Args:
+        S, P, L: the machine.
+        task: the task; its request stays its own.
+        what: what its CPU does then: 0, it idles; 1, it runs another thread of the mm in user mode, if the mm has one;
+            2 + mm, it runs a thread of another mm in user mode.
+    """
+    t = L.o_task + task * TASK_CELLS
+    cpu = int64(S[t + T_CPU])
+    base = L.o_cpu + cpu * CPU_CELLS
+    there = int64(S[base + CPU_TASK])
+    if (there != 0 and there != task + 1) or has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return False
+    if not waits_for_answers(S, P, L, task) or not drained(S, L, cpu):
+        return False
+    mm = int64(S[t + T_MM])
+    if what == 0:
+        if there == 0 and not has(S, cpu_set(L, USER), L, cpu):
+            return False
+        take_out(S, cpu_set(L, USER), L, cpu)
+        switch_to(S, L, cpu, int64(-1))
+        return True
+    wanted = mm if what == 1 else what - 1
+    if wanted == 0 or (what > 1 and wanted == mm) or (has(S, cpu_set(L, USER), L, cpu) and there == 0):
+        return False
+    found = what > 1
+    for other in range(L.tasks):
+        if other != task and int64(S[L.o_task + other * TASK_CELLS + T_MM]) == wanted:
+            found = True
+    if not found:
+        return False
+    S[base + CPU_TASK] = 0
+    load_mm(S, L, cpu, wanted)
+    put(S, cpu_set(L, USER), L, cpu)
+    return True
+
+
+@kernel
+def go_on_at(S: Cells, P: Cells, L: Layout, task: int, cpu: int) -> bool:
+    """Let a task that was preempted while it waited go on, on a CPU that no other task runs on or comes back to."""
+    t = L.o_task + task * TASK_CELLS
+    pc = int64(S[t + T_PC])
+    home = int64(S[t + T_CPU])
+    if P[pc * 5] != o.WAIT or P[pc * 5 + 1] == 0:
+        return False
+    if int64(S[L.o_cpu + home * CPU_CELLS + CPU_TASK]) == task + 1:
+        return False
+    if int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
+        return False
+    for other in range(L.tasks):  # who sleeps comes back to its own CPU, which is kept for it
+        if other != task and int64(S[L.o_task + other * TASK_CELLS + T_CPU]) == cpu:
+            there = int64(S[L.o_task + other * TASK_CELLS + T_PC])
+            op = P[there * 5]
+            if op != o.HALT and op != o.PARK and (op != o.WAIT or P[there * 5 + 1] == 0):
+                return False
+    take_out(S, cpu_set(L, USER), L, cpu)
+    S[t + T_CPU] = cpu
     switch_to(S, L, cpu, task)
     return True

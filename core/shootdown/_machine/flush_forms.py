@@ -88,9 +88,9 @@ class FlushForms(Builders):
         """Send the flush IPI to the targets; ranged flushes drop what `scope` says."""
         self.send(o.CALL_FLUSH, scope, text="IPI: flush_tlb_func")
 
-    def wait_for_answers(self, text: str = "wait for all targets") -> None:
-        """Wait until all targets have answered."""
-        self.wait(text=text)
+    def wait_for_answers(self, text: str = "wait for all targets", *, preemptible: bool = False) -> None:
+        """Wait until all targets have answered; `preemptible`: the kernel lets the task be preempted meanwhile."""
+        self.wait(preemptible=preemptible, text=text)
 
     def complete(self, text: str) -> None:
         """Wait until broadcast invalidations have completed everywhere (TLBSYNC, DSB, tlbsync)."""

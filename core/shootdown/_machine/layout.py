@@ -114,6 +114,8 @@ class Layout(NamedTuple):
             a handler walks with interrupts off: only where the mm runs, and no link outlives it.
         stores: the capacity of a CPU's store buffer.
         memory: `ops.SC`, `TSO` or `WEAK`.
+        by_task: a request in progress belongs to its task: its cells are those of the CPU of that number, wherever the
+            task runs. Otherwise it belongs to the CPU.
         most: the largest number that a cell holds; larger numbers of strides are stored as this one.
     """
 
@@ -144,6 +146,7 @@ class Layout(NamedTuple):
     hardware_walks: int
     stores: int
     memory: int
+    by_task: int
     most: int
     o_cpu: int
     o_asid: int
@@ -259,6 +262,7 @@ def make_layout(
         hardware_walks=int(hardware_walks),
         stores=stores,
         memory=memory,
+        by_task=0,
         most=_most(bits),
         size=padded(offset),
         **starts,

@@ -77,8 +77,9 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
     mm = int64(S[t + T_ON]) - 1
     nxt = pc + 1
     said = int64(0)
-    base = L.o_cpu + cpu * CPU_CELLS
-    out = L.o_out + cpu * L.words
+    row = task if L.by_task else cpu
+    base = L.o_cpu + row * CPU_CELLS
+    out = L.o_out + row * L.words
     if op == o.WAIT:
         for w in range(L.words):
             if int64(S[out + w]) != 0:
@@ -248,12 +249,12 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         partial = int64(0)
         left = int64(0)
         if c == 0:
-            full, partial, left = handle_flush(S, L, cpu, word, bit, a, 1)
+            full, partial, left = handle_flush(S, L, row, word, bit, a, 1)
         else:
             flushed = int64(S[base + CPU_CALL_MM]) - 1
             if c == 2:
                 leave_idle_mm(S, L, flushed, word, bit)
-            drop_called(S, L, flushed, word, bit, cpu, a)
+            drop_called(S, L, flushed, word, bit, row, a)
             catch_up(S, L, flushed, word, bit)
             if int64(S[base + CPU_CALL_STRIDES]) == 0:
                 full = bit
@@ -287,7 +288,7 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             drop_all_mms(S, L, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)))
         said = strides << 3
     elif op == o.FLUSH_LOCAL_PAGES:
-        drop_called(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), cpu, b)
+        drop_called(S, L, mm, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)), row, b)
     elif op == o.JUMP_STRIDES:
         g = t + T_GATHER + a * GATHER_CELLS
         if strides_of(S, L, g) <= b:

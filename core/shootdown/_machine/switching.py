@@ -59,9 +59,11 @@ def load_mm(S: Cells, L: Layout, cpu: int, mm: int) -> int:
     old = int64(S[base + CPU_MM])
     word = cpu >> L.shift
     bit = int64(1) << (cpu & (L.bits - 1))
+    # From one thread of a process to another nothing is looked at: tlb_gen is, after lazy mode.
+    looks = L.lazy_tlb == 0 or has(S, cpu_set(L, LAZY), L, cpu)
     take_out(S, cpu_set(L, LAZY), L, cpu)
     if old == mm:
-        if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
+        if looks and has(S, mm_set(L, mm - 1, BEHIND), L, cpu):
             catch_up(S, L, mm - 1, word, bit)
             drop_translations(S, L, mm - 1, word, bit, o.SCOPE_BOTH)
             return 3

@@ -154,9 +154,10 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
         if int64(S[regs + a]) == int64(S[regs + b]):
             nxt = c
     elif op == o.TARGET_RCU:
+        out = L.o_out + (task if L.by_task else cpu) * L.words
         for w in range(L.words):
-            S[L.o_out + cpu * L.words + w] = S[cpu_set(L, ONLINE) + w]
-        take_out(S, L.o_out + cpu * L.words, L, cpu)
+            S[out + w] = S[cpu_set(L, ONLINE) + w]
+        take_out(S, out, L, cpu)
     elif op == o.OWN_NUMBER:
         if b == o.OF_CPU:
             S[regs + a] = cpu
@@ -167,7 +168,7 @@ def variable_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[in
     elif op == o.TARGET_HOLDING:
         if a + L.cpus > L.variables:
             return int64((o.NO_VARIABLE << 3) | o.FAILED), nxt
-        out = L.o_out + cpu * L.words
+        out = L.o_out + (task if L.by_task else cpu) * L.words
         wanted = int64(S[regs + b])
         for other in range(L.cpus):
             if has(S, out, L, other) and load(S, L, cpu, a + other) != wanted:

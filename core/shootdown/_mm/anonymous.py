@@ -13,7 +13,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.calls import Calls
-from shootdown._mm.counted_entries import CountedEntries, CountedStretch
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch, CountedTable
 from shootdown._mm.entries import Stretch
 from shootdown._mm.gather import PageQueue, delays_rmap, dirty_pages_flush
 from shootdown._mm.khugepaged import SUCCEEDED, Attempt
@@ -436,7 +436,7 @@ class Anonymous:
             asm.work("skip_ns", text=f"order {attempt.order}: {attempt.outcome}, before anything is flushed")
             return
         asm.lock(self.calls.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
-        self.pmdp_collapse_flush()
+        self.calls.page_tables.pmdp_collapse_flush(CountedTable(self.table_pages))
         if self.kernel.khugepaged_sync:
             self.gathers.sync("a page table was withdrawn")
         if attempt.outcome != SUCCEEDED:
@@ -451,9 +451,3 @@ class Anonymous:
             )
             self.lowering.entries_mapped(asm, 1, entries=size)
         asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")
-
-    @function("pmdp_collapse_flush", "mm/pgtable-generic.c")
-    def pmdp_collapse_flush(self) -> None:
-        """Write pmdp_collapse_flush(): the entry that points to the PTE table is cleared, and its range flushed."""
-        flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
-        self._flush_range(self.table_pages, flush)

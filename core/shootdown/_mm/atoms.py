@@ -153,6 +153,7 @@ class AtomStretch(Stretch):
         counted = bool(calls.files.written)
         #: For each address of a file the bit of QUEUE, that no frame has, which says that it was dirty.
         self.marks = {atom: 1 << (number if counted else 0) for number, atom in enumerate(of_file)}
+        self.delays_rmap = delays_rmap(calls.model.kernel) and counted
         super().__init__([AtomEntry(calls, atom, self.marks) for atom in atoms])
 
     def locked(self) -> AbstractContextManager[object]:
@@ -173,12 +174,9 @@ class AtomStretch(Stretch):
     def flush_rmaps(self) -> None:
         """Write that pages which were dirty leave the reverse map now."""
         calls, asm = self.calls, self.calls.asm
-        if not (delays_rmap(calls.model.kernel) and calls.files.written):
-            return
-        with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
-            for atom, mark in self.marks.items():
-                with asm.if_bits(QUEUE, mark):
-                    calls.files.change_mapcount(calls.files.frames[atom], -1, calls.mm)
+        for atom, mark in self.marks.items():
+            with asm.if_bits(QUEUE, mark):
+                calls.files.change_mapcount(calls.files.frames[atom], -1, calls.mm)
 
     def free_flushed(self) -> None:
         """Write that what was flushed is freed."""

@@ -14,12 +14,31 @@ from collections.abc import Sequence
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
-from shootdown._mm.call_parts import SCRATCH
+from shootdown._mm.entries import Entries
 from shootdown._mm.huge_faults import HugeFault
 from shootdown._mm.ordinary import Ordinary
 from shootdown._mm.ordinary_parts import INVARIANTS, QUEUE
 
 _GUP_FAST = INVARIANTS.index("gup-fast")
+
+
+class TableEntry(Entries):
+    """The entry of a page table of an explored program, in the slot of register SLOT.
+
+    Args:
+        calls: the calls of the program.
+        slot: the slot.
+    """
+
+    def __init__(self, calls: Ordinary, slot: int) -> None:
+        pages = calls.model.slot_pages
+        super().__init__(slot * pages, (slot + 1) * pages)
+        self.calls = calls
+
+    def take(self, name: str) -> None:
+        """Write that it is cleared."""
+        self.calls.asm.clear_pud(text=name)
+        self.calls.reached("a copy was alive")
 
 
 class Collapse:
@@ -60,7 +79,7 @@ class Collapse:
                 with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
                     asm.jump(over)
             calls.lock_rmap(write=True)
-            self.pmdp_collapse_flush(slot)
+            model.calls.page_tables.pmdp_collapse_flush(TableEntry(calls, slot))
             if model.kernel.khugepaged_sync:
                 calls.gathers.sync("a page table was withdrawn")
             self._isolate(slot, atoms, given_up)
@@ -107,17 +126,6 @@ class Collapse:
         asm.unlock(self.calls.model.locks.mmap, index=1, write=True, text="mmap_lock")
         asm.user_mode(True, text="returns to user mode")
         asm.place(end)
-
-    @function("pmdp_collapse_flush", "mm/pgtable-generic.c")
-    def pmdp_collapse_flush(self, slot: int) -> None:
-        """Write the clearing of the PMD entry and its flush."""
-        asm, pages = self.asm, self.calls.model.slot_pages
-        asm.clear_pud(text="pmdp_huge_get_and_clear")
-        self.calls.reached("a copy was alive")
-        asm.request(
-            SCRATCH, cleared=o.CLEARED_PTES, lo=slot * pages, hi=(slot + 1) * pages, text="the table's range"
-        )
-        self.lowering.flush_collapsed_pmd(asm, SCRATCH)
 
     def _isolate(self, slot: int, atoms: Sequence[int], given_up: Label) -> None:
         """Write __collapse_huge_page_isolate(): register QUEUE says whether GUP-fast holds a page."""

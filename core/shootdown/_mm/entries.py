@@ -93,7 +93,11 @@ class Stretch:
 
     Args:
         entries: the entries.
+
+    `delays_rmap`: pages of them leave the reverse map after the flush.
     """
+
+    delays_rmap = False
 
     def __init__(self, entries: Sequence[Entries]) -> None:
         self.entries = entries
@@ -110,7 +114,7 @@ class Stretch:
         return None
 
     def flush_rmaps(self) -> None:
-        """Write tlb_flush_rmaps(): pages whose rmap is removed after the flush."""
+        """Write that those pages leave the reverse map."""
 
     def free_flushed(self) -> None:
         """Write that pages which were flushed are freed, after the lock was released."""
@@ -149,6 +153,25 @@ class Batched:
     def forget(self) -> None:
         """Write that they are flushed."""
         raise NotImplementedError
+
+
+class CleanedPage:
+    """A page that is cleaned to be written to its file."""
+
+    def mapped(self) -> AbstractContextManager[object]:
+        """Run the steps within if the page is mapped (folio_mapped())."""
+        raise NotImplementedError
+
+    def entries(self) -> Iterable[Entries]:
+        """Yield the entries that may map it; what is written to find one comes before it is yielded."""
+        raise NotImplementedError
+
+    def cleaned(self) -> AbstractContextManager[object]:
+        """Clear its dirty flag, and run the steps within if it was set (folio_test_clear_dirty())."""
+        raise NotImplementedError
+
+    def written(self) -> None:
+        """Write that the page is written to its file."""
 
 
 class PageTables:
@@ -193,9 +216,29 @@ class PageTables:
                 if early is not None:
                     with early:
                         self.gathers.flush(g)
-                        stretch.flush_rmaps()
+                        if stretch.delays_rmap:
+                            self.tlb_flush_rmaps(stretch)
             stretch.free_flushed()
             stretch.free_table()
+
+    @function("tlb_flush_rmaps", "mm/mmu_gather.c")
+    def tlb_flush_rmaps(self, stretch: Stretch) -> None:
+        """Write tlb_flush_rmaps(): dirty pages of a file leave the reverse map after the flush (5df397dec7c4)."""
+        stretch.flush_rmaps()
+
+    # --- mm/pgtable-generic.c
+
+    @function("pmdp_collapse_flush", "mm/pgtable-generic.c")
+    def pmdp_collapse_flush(self, table: Entries) -> None:
+        """Write pmdp_collapse_flush(): the entry that leads to a table is cleared, and the table's range flushed.
+
+        Args:
+            table: the entry of the table; it maps the table's range.
+        """
+        table.take("pmdp_huge_get_and_clear")
+        self.asm.request(_REQUEST, cleared=o.CLEARED_PTES, lo=table.lo, hi=table.hi, text="the table's range")
+        flush = getattr(self.lowering, "flush_collapsed_pmd", self.lowering.flush_range)
+        flush(self.asm, _REQUEST)
 
     # --- mm/rmap.c
 
@@ -283,6 +326,24 @@ class PageTables:
             self.asm.request(_REQUEST, flags=o.FULLMM, text="reclaim may not have flushed yet")
             self.lowering.arch_flush_tlb_batched_pending(self.asm, _REQUEST)
             batched.forget()
+
+    @function("folio_clear_dirty_for_io", "mm/page-writeback.c")
+    def folio_clear_dirty_for_io(self, page: CleanedPage) -> None:
+        """Write folio_clear_dirty_for_io(): a page is cleaned wherever it is mapped, then it is dirty no more.
+
+        Args:
+            page: the page.
+        """
+        with page.mapped():
+            self.folio_mkclean(page)
+        with page.cleaned():
+            page.written()
+
+    @function("folio_mkclean", "mm/rmap.c")
+    def folio_mkclean(self, page: CleanedPage) -> None:
+        """Write folio_mkclean(): the entries of a page that the reverse map knows are cleaned, one by one."""
+        for entries in page.entries():
+            self.page_vma_mkclean_one(entries)
 
     @function("page_vma_mkclean_one", "mm/rmap.c")
     def page_vma_mkclean_one(self, entries: Entries) -> None:

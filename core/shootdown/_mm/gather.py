@@ -383,4 +383,6 @@ class Gathers:
                 if kernel.sync_targets == "walkers":
                     asm.keep_walking_targets()
             asm.send(o.CALL_SYNC, text=f"IPI: empty handler ({why})")
-            asm.wait_for_answers("wait until no CPU is inside a lockless walk")
+            asm.wait_for_answers(
+                "wait until no CPU is inside a lockless walk", preemptible=kernel.ipi_waits_preemptible
+            )

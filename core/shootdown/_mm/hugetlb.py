@@ -268,10 +268,9 @@ class Hugetlb:
     def fork(self, m: Mapping, child_mm: int, parent_mm: int, populated: tuple[int, ...]) -> None:
         """Write dup_mmap() for this VMA: link it to the file, and before v6.0 share the parent's tables."""
         asm = self.asm
-        with asm.function("dup_mmap", "mm/mmap.c"):
-            asm.lock(self.locks.i_mmap + m.file, write=True, sleeps=True, text="i_mmap_rwsem")
-            asm.work("vma_fork_ns", text="link the child's VMA to the file")
-            asm.unlock(self.locks.i_mmap + m.file, write=True, text="i_mmap_rwsem")
+        asm.lock(self.locks.i_mmap + m.file, write=True, sleeps=True, text="i_mmap_rwsem")
+        asm.work("vma_fork_ns", text="link the child's VMA to the file")
+        asm.unlock(self.locks.i_mmap + m.file, write=True, text="i_mmap_rwsem")
         if self.kernel.fork_shares_pmd:
             self.copy_hugetlb_page_range(m, child_mm, parent_mm, populated)
 

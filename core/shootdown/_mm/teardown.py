@@ -185,4 +185,4 @@ class Teardown(CallParts):
             asm.target_mm_cpumask()
             with asm.if_targets():
                 asm.send(o.CALL_LEAVE, 0, text="IPI: do_shoot_lazy_tlb")
-                asm.wait_for_answers()
+                asm.wait_for_answers(preemptible=self.kernel.ipi_waits_preemptible)

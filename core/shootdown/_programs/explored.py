@@ -48,7 +48,7 @@ def scenario_of(source: Source) -> Scenario:
         name=source.name,
         summary=source.summary,
         source=source.file,
-        build=lambda scene: build(program(scene), scene),
+        build=lambda scene: build(program(scene), scene, preemption=True),
         parameters=source.parameters,
         refuse=lambda scene: _refusal(program(scene), scene),
         shares_tables=any(memory.kind == "hugetlb" and memory.shared for memory in first.memory.values()),
@@ -117,7 +117,9 @@ def _refusal(program: Program, scene: Setup) -> str | None:
     return reason
 
 
-def build(program: Program, scene: Setup, *, idle: bool = True, marks: bool = True) -> Problem:
+def build(
+    program: Program, scene: Setup, *, idle: bool = True, marks: bool = True, preemption: bool = False
+) -> Problem:
     """Return the problem of a program that `check` has passed.
 
     Args:
@@ -125,11 +127,13 @@ def build(program: Program, scene: Setup, *, idle: bool = True, marks: bool = Tr
         scene: what it is explored on.
         idle: one more CPU idles, unless a thread sleeps.
         marks: places are marked as reached, which takes some states more.
+        preemption: tasks that wait for interrupts to be answered may be preempted, where the kernel lets them, unless a
+            thread waits for another one.
 
     Raises:
         ShootdownError: something in it can't be explored yet.
     """
-    return _Writer(small(program), scene, idle=idle, marks=marks).problem()
+    return _Writer(small(program), scene, idle=idle, marks=marks).problem(preemption=preemption)
 
 
 class _Writer:
@@ -151,7 +155,7 @@ class _Writer:
         self.events = {name: self.model.event() for name in dict.fromkeys(waits)}
         self._beginnings: dict[tuple[int, str], int] = {}
 
-    def problem(self) -> Problem:
+    def problem(self, *, preemption: bool) -> Problem:
         """Write everything."""
         model, actors = self.model, self.small.actors
         lanes = [f"{actor.name}: {_what(actor)}" for actor in actors]
@@ -172,6 +176,7 @@ class _Writer:
             walkers=not ordinary,
             hypervisor=self.scene.preempts,
             scheduler=synchronises(actors),
+            preemption=preemption and not synchronises(actors),
             lanes=tuple(lanes),
             remarks=(self._remark(),),
         )

@@ -39,7 +39,7 @@ def _key_of_searches(case: Case[Scenario]) -> bytes:
     found = b""
     for way, setup in ways(case):
         problem = built(case, setup, Problem)
-        agents = (problem.entries, problem.hypervisor, problem.scheduler)
+        agents = (problem.entries, problem.hypervisor, problem.scheduler, problem.preemption)
         like = (problem.groups, problem.tables, problem.mm_locks)
         found += problem.machine.digest(way, agents, problem.invariants, problem.places, like)
     return found

@@ -172,7 +172,9 @@ def explored(ground: Ground, sketch: Sketch, most_states: int = MOST_STATES) -> 
     except ShootdownError:
         return worst
     for problem in problems:
-        key = problem.machine.digest(problem.hypervisor, problem.scheduler, problem.walkers)
+        key = problem.machine.digest(
+            problem.hypervisor, problem.scheduler, problem.walkers, problem.preemption
+        )
         found = prepared.known.get(key)
         if found is None:
             outcome = Explorer(problem).search(most_states=most_states)

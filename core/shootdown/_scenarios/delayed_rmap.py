@@ -9,11 +9,15 @@ clean, the write is lost. Since 5df397dec7c4 (v6.2) the page stays in the revers
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.call_parts import OUTER
+from shootdown._mm.entries import CleanedPage
 from shootdown._mm.model import Model
-from shootdown._scenarios.pte import Leaf, maps
+from shootdown._scenarios.pte import Leaf, LeafEntry, LeafStretch, maps
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -38,9 +42,13 @@ def _build(scene: Setup) -> Problem:
     flusher = model.task(mm=None, cpu=1, ready=True)
     writer = model.task(mm=0, cpu=2, ready=True)
     model.starts(unmapper)
-    _unmap(model, leaf, entry, mapcount, dirty, delayed=scene["fix"])
+    _unmap(model, _FilePte(leaf, entry, mapcount, dirty, delayed=scene["fix"]))
     model.starts(flusher)
-    _write_back(model, leaf, entry, mapcount, dirty, cleaned)
+    model.concern(0)
+    with model.asm.because("writeback"):
+        page = _Page(_FilePte(leaf, entry, mapcount, dirty), cleaned)
+        model.calls.page_tables.folio_clear_dirty_for_io(page)
+    model.spin()
     model.starts(writer)
     leaf.load(o.SCRATCH, cleaned, "was the page cleaned?")
     leaf.access(o.CLASS, entry, write=True)
@@ -58,54 +66,93 @@ def _build(scene: Setup) -> Problem:
     )
 
 
-def _unmap(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int, *, delayed: bool) -> None:
-    """Write munmap() of one file page; a dirty one is flushed before the page-table lock is released (1cf35d47712d)."""
+class _FilePte(LeafEntry):
+    """The entry of a page of a file.
+
+    Args:
+        leaf, entry: as for `LeafEntry`.
+        mapcount, dirty: the page's variables.
+        delayed: a dirty page leaves the reverse map after the flush.
+    """
+
+    def __init__(self, leaf: Leaf, entry: int, mapcount: int, dirty: int, *, delayed: bool = True) -> None:
+        super().__init__(leaf, entry, o.INDEX)
+        self.mapcount, self.dirty, self.delayed = mapcount, dirty, delayed
+
+    def remove_rmap(self) -> None:
+        """Write that the page is mapped by one entry less."""
+        self.asm.v_add(self.mapcount, -1, o.SCRATCH2, text="folio_remove_rmap_pte: mapcount--")
+
+    def leave_rmap(self) -> None:
+        with self.asm.if_bits(self.register, o.ENTRY_DIRTY) as found:
+            self.asm.reached(_CLEARED)
+            self.leaf.exchange(self.dirty, 1, o.SCRATCH2, "folio_mark_dirty")
+            if not self.delayed:
+                self.remove_rmap()
+            found.otherwise()
+            self.remove_rmap()
+
+    @contextmanager
+    def writable(self) -> Iterator[None]:
+        self.leaf.load(self.register, self.entry, "read the entry")
+        with self.asm.if_bits(self.register, o.ENTRY_PRESENT):
+            yield
+
+    def clean(self) -> None:
+        self.leaf.store(self.entry, maps(_PAGE, writable=False), "set_pte_at: clean, not writable")
+        self.leaf.exchange(self.dirty, 1, o.SCRATCH2, "folio_mark_dirty")
+
+
+class _FilePages(LeafStretch):
+    """The table with that entry: a dirty page is flushed before the table is unlocked (1cf35d47712d)."""
+
+    def __init__(self, leaf: Leaf, entry: _FilePte) -> None:
+        super().__init__(leaf, entry)
+        self.entry = entry
+        self.delays_rmap = entry.delayed
+
+    def flushed_early(self) -> AbstractContextManager[object]:
+        return self.leaf.asm.if_bits(self.entry.register, o.ENTRY_DIRTY)
+
+    def flush_rmaps(self) -> None:
+        self.entry.remove_rmap()
+
+
+class _Page(CleanedPage):
+    """The page that is written back."""
+
+    def __init__(self, entry: _FilePte, cleaned: int) -> None:
+        self.entry, self.asm, self.leaf = entry, entry.asm, entry.leaf
+        self.variable = cleaned
+
+    @contextmanager
+    def mapped(self) -> Iterator[None]:
+        self.leaf.load(o.SCRATCH, self.entry.mapcount, "folio_mapped: read the mapcount")
+        with self.asm.if_nonzero(o.SCRATCH):
+            yield
+
+    def entries(self) -> tuple[_FilePte, ...]:
+        return (self.entry,)
+
+    @contextmanager
+    def cleaned(self) -> Iterator[None]:
+        self.leaf.exchange(self.entry.dirty, 0, o.CLASS, "folio_test_clear_dirty")
+        with self.asm.if_nonzero(o.CLASS):
+            yield
+
+    def written(self) -> None:
+        self.leaf.exchange(self.variable, 1, o.SCRATCH2, "the page is written to the file")
+        self.asm.reached(_CLEANED)
+
+
+def _unmap(model: Model, entry: _FilePte) -> None:
+    """Write munmap() of one file page."""
     asm, gathers = model.asm, model.gathers
-
-    def remove_rmap() -> None:
-        asm.v_add(mapcount, -1, o.SCRATCH2, text="folio_remove_rmap_pte: mapcount--")
-
-    with asm.function("munmap", "mm/mmap.c"), asm.because("munmap"), leaf.mmap_locked(write=True):
+    with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
-        with asm.function("zap_pte_range", "mm/memory.c"), leaf.locked():
-            gathers.change_page_size(OUTER, huge=False)
-            leaf.exchange(entry, 0, o.INDEX, "ptep_get_and_clear_full")
-            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="one entry cleared")
-            with asm.if_bits(o.INDEX, o.ENTRY_DIRTY) as found:
-                asm.reached(_CLEARED)
-                leaf.exchange(dirty, 1, o.SCRATCH2, "folio_mark_dirty")
-                if not delayed:
-                    remove_rmap()
-                leaf.changed()
-                gathers.flush(OUTER)
-                if delayed:
-                    with asm.function("tlb_flush_rmaps", "mm/mmu_gather.c"):
-                        remove_rmap()
-                found.otherwise()
-                remove_rmap()
-                leaf.changed()
+        model.calls.page_tables.zap_pte_range(OUTER, [_FilePages(entry.leaf, entry)])
         gathers.finish(OUTER)
         asm.reached(_UNMAPPED)
-    model.spin()
-
-
-def _write_back(model: Model, leaf: Leaf, entry: int, mapcount: int, dirty: int, cleaned: int) -> None:
-    """Write folio_clear_dirty_for_io(): clean the page in every mm that maps it, then clear its dirty flag."""
-    asm = model.asm
-    model.concern(0)
-    with asm.function("folio_clear_dirty_for_io", "mm/page-writeback.c"), asm.because("writeback"):
-        with asm.function("folio_mkclean", "mm/rmap.c"):
-            leaf.load(o.SCRATCH, mapcount, "folio_mapped: read the mapcount")
-            with asm.if_nonzero(o.SCRATCH), asm.function("page_vma_mkclean_one"), leaf.locked():
-                leaf.load(o.INDEX, entry, "read the entry")
-                with asm.if_bits(o.INDEX, o.ENTRY_PRESENT):
-                    leaf.clear_flush(entry, o.INDEX)
-                    leaf.store(entry, maps(_PAGE, writable=False), "set_pte_at: clean, not writable")
-                    leaf.exchange(dirty, 1, o.SCRATCH2, "folio_mark_dirty")
-        leaf.exchange(dirty, 0, o.CLASS, "folio_test_clear_dirty")
-        with asm.if_nonzero(o.CLASS):
-            leaf.exchange(cleaned, 1, o.SCRATCH2, "the page is written to the file")
-            asm.reached(_CLEANED)
     model.spin()
 
 

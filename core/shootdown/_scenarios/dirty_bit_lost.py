@@ -12,7 +12,7 @@ from __future__ import annotations
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
-from shootdown._scenarios.pte import Leaf, maps
+from shootdown._scenarios.pte import Leaf, LeafEntry, maps
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -58,17 +58,8 @@ def _reclaim(
     """Write try_to_unmap_one() of a page that is dropped if it is clean."""
     asm = model.asm
     model.concern(0)
-    with asm.function("try_to_unmap_one", "mm/rmap.c"), asm.because("reclaim"), leaf.locked():
-        with asm.function("ptep_clear_flush", "mm/pgtable-generic.c"):
-            if atomic:
-                leaf.exchange(entry, 0, o.INDEX, "ptep_get_and_clear: read and clear at once")
-            else:
-                leaf.load(o.INDEX, entry, "read the entry")
-                leaf.store(entry, 0, "clear the entry")
-            leaf.changed()
-            leaf.flush_page()
-        with asm.if_bits(o.INDEX, o.ENTRY_DIRTY):
-            leaf.exchange(dirty, 1, o.SCRATCH, "folio_mark_dirty")
+    with asm.because("reclaim"):
+        model.calls.page_tables.try_to_unmap_one(_Reclaimed(leaf, entry, o.INDEX, dirty, atomic=atomic), None)
     with asm.function("shrink_folio_list", "mm/vmscan.c"):
         leaf.load(o.SCRATCH, dirty, "folio_test_dirty")
         with asm.if_nonzero(o.SCRATCH) as kept:
@@ -79,6 +70,25 @@ def _reclaim(
             leaf.load(o.SCRATCH, wrote, "had anybody written to it?")
             model.fail_if(o.SCRATCH, 1, _LOST, "the page was written, and dropped as clean")
     model.spin()
+
+
+class _Reclaimed(LeafEntry):
+    """The entry of the page, whose dirty bit becomes the page's dirty flag."""
+
+    def __init__(self, leaf: Leaf, entry: int, register: int, dirty: int, *, atomic: bool) -> None:
+        super().__init__(leaf, entry, register)
+        self.dirty, self.atomic = dirty, atomic
+
+    def take(self, name: str) -> None:
+        if self.atomic:
+            self.leaf.exchange(self.entry, 0, self.register, f"{name}: read and clear at once")
+        else:
+            self.leaf.load(self.register, self.entry, "read the entry")
+            self.leaf.store(self.entry, 0, "clear the entry")
+
+    def unmapped(self, *, deferred: bool) -> None:
+        with self.asm.if_bits(self.register, o.ENTRY_DIRTY):
+            self.leaf.exchange(self.dirty, 1, o.SCRATCH, "folio_mark_dirty")
 
 
 def _use(model: Model, leaf: Leaf, entry: int, wrote: int, dropped: int) -> None:

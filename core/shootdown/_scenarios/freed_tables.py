@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
-from shootdown._mm.call_parts import OUTER, SCRATCH
+from shootdown._mm.call_parts import OUTER
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, walk_table
+from shootdown._scenarios.pte import PmdEntry
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -41,10 +43,7 @@ def _build_gup(scene: Setup) -> Problem:
     model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
     with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
-        gathers.change_page_size(OUTER, huge=False)
-        with asm.function("zap_pte_range", "mm/memory.c"):
-            gathers.cleared(1, huge=False)
-            asm.gather_add(OUTER, 0, 1, cleared=o.CLEARED_PTES, text="clear the PTE")
+        model.calls.page_tables.zap_pte_range(OUTER, [CountedStretch(CountedEntries(gathers, 1))])
         gathers.end_vma(OUTER)
 
         def free() -> None:
@@ -131,10 +130,8 @@ def _withdraw(scene: Setup, model: Model) -> None:
         asm.lock(model.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
         asm.set(o.SLOT, 0)
         asm.set(o.CLASS, 1)
-        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
-            asm.clear_pud(text="pmdp_huge_get_and_clear: the PMD entry is none")
-            asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="the table's range")
-            scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
+        table = PmdEntry(pages, lambda text: asm.clear_pud(text=text))
+        model.calls.page_tables.pmdp_collapse_flush(table)
         if scene.kernel.khugepaged_sync:
             model.gathers.sync("a page table was withdrawn")
         with asm.function("pte_free", "include/asm-generic/pgalloc.h"):

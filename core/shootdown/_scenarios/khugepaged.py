@@ -20,9 +20,9 @@ from collections.abc import Callable
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
-from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.model import Model
 from shootdown._scenarios.gup import no_gup_fast, recheck, walk, walk_table
+from shootdown._scenarios.pte import PmdEntry
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
@@ -87,17 +87,18 @@ def _collapse(scene: Setup, model: Model, pmd: int, then: Callable[[], None]) ->
     """
     asm = model.asm
     pages = 1 << (scene.lowering.geometry.pmd_shift - scene.lowering.geometry.page_shift)
+
+    def clear(text: str) -> None:
+        if scene.pte_clear == "xchg":
+            asm.v_xchg(pmd, 0, o.SCRATCH, text=text)
+        else:
+            asm.v_store(pmd, 0, text=text)
+
     model.starts(model.task(mm=None, cpu=_KHUGEPAGED, ready=True))
     model.concern(0)
     with asm.function("collapse_huge_page", "mm/khugepaged.c"), asm.because("khugepaged"):
         asm.lock(model.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
-        with asm.function("pmdp_collapse_flush", "mm/pgtable-generic.c"):
-            if scene.pte_clear == "xchg":
-                asm.v_xchg(pmd, 0, o.SCRATCH, text="pmdp_huge_get_and_clear: the PMD entry is none")
-            else:
-                asm.v_store(pmd, 0, text="pmdp_huge_get_and_clear: the PMD entry is none")
-            asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text="the table's range")
-            scene.lowering.flush_collapsed_pmd(asm, SCRATCH)
+        model.calls.page_tables.pmdp_collapse_flush(PmdEntry(pages, clear))
         if _syncs(scene):
             model.gathers.sync("a page table was withdrawn")
         then()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._machine.branches import Branch
 from shootdown._mm.call_parts import SCRATCH
+from shootdown._mm.entries import Entries, Stretch
 from shootdown._mm.model import Model
 from shootdown._values.lowering import EntryFunction
 
@@ -21,6 +22,68 @@ def maps(number: int, *, writable: bool = True, dirty: bool = False, bits: int =
     """Return the value of a present entry."""
     flags = o.ENTRY_PRESENT | (o.ENTRY_WRITABLE if writable else 0) | (o.ENTRY_DIRTY if dirty else 0)
     return flags | page(number) | bits
+
+
+class LeafEntry(Entries):
+    """A single page-table entry, which kernel functions (`model.calls.page_tables`) work on.
+
+    Args:
+        leaf: writes what is done to it.
+        entry: the entry.
+        register: gets its value when it is read.
+        lo: its page.
+    """
+
+    def __init__(self, leaf: Leaf, entry: int, register: int, lo: int = 0) -> None:
+        super().__init__(lo, lo + 1)
+        self.leaf, self.entry, self.register = leaf, entry, register
+        self.asm = leaf.asm
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Hold the page-table lock within."""
+        return self.leaf.locked()
+
+    def take(self, name: str) -> None:
+        """Write that it is read and cleared at once."""
+        self.leaf.exchange(self.entry, 0, self.register, name)
+
+    def cleared(self, by: EntryFunction | None = "ptep_get_and_clear") -> None:
+        """Write what an architecture does at once: its entry of a hash table goes."""
+        self.leaf.changed(self.pages, by)
+
+
+class LeafStretch(Stretch):
+    """Single entries that are zapped under the page-table lock.
+
+    Args:
+        leaf: writes what is done to them.
+        entries: the entries.
+    """
+
+    def __init__(self, leaf: Leaf, *entries: LeafEntry) -> None:
+        super().__init__(entries)
+        self.leaf = leaf
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Hold the page-table lock within."""
+        return self.leaf.locked()
+
+
+class PmdEntry(Entries):
+    """The PMD entry of a table.
+
+    Args:
+        pages: base pages that the table maps.
+        clear: writes that it is cleared; gets the words for it.
+    """
+
+    def __init__(self, pages: int, clear: Callable[[str], None]) -> None:
+        super().__init__(0, pages)
+        self.clear = clear
+
+    def take(self, name: str) -> None:
+        """Write that it is cleared."""
+        self.clear(f"{name}: the PMD entry is none")
 
 
 class Leaf:
@@ -60,28 +123,23 @@ class Leaf:
         """Write a plain store."""
         self.asm.v_store(variable, value, text=text)
 
-    def changed(self, entries: int = 1, by: EntryFunction = "ptep_get_and_clear") -> None:
+    def changed(self, entries: int = 1, by: EntryFunction | None = "ptep_get_and_clear") -> None:
         """Write what an architecture does before the page-table lock is released: hash-table entries are flushed."""
         self.model.gathers.cleared(entries, huge=False, by=by)
 
     def flush_page(self) -> None:
         """Write flush_tlb_page()."""
-        with self.asm.function("flush_tlb_page"):
-            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
-            self.model.lowering.flush_page(self.asm, SCRATCH)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=1, text="one page")
+        self.model.lowering.flush_page(self.asm, SCRATCH)
 
     def flush_range(self, pages: int) -> None:
         """Write flush_tlb_range()."""
-        with self.asm.function("flush_tlb_range"):
-            self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text=f"{pages} pages")
-            self.model.lowering.flush_range(self.asm, SCRATCH)
+        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, hi=pages, text=f"{pages} pages")
+        self.model.lowering.flush_range(self.asm, SCRATCH)
 
     def clear_flush(self, entry: int, register: int) -> None:
         """Write ptep_clear_flush(): the register gets the entry's last value."""
-        with self.asm.function("ptep_clear_flush", "mm/pgtable-generic.c"):
-            self.exchange(entry, 0, register, "ptep_get_and_clear")
-            self.changed(by="ptep_clear_flush")
-            self.flush_page()
+        self.model.calls.page_tables.ptep_clear_flush(LeafEntry(self, entry, register))
 
     @contextmanager
     def unless_same(self, x: int, y: int) -> Iterator[None]:

@@ -53,6 +53,7 @@ def _problem(scene: Setup, model: Model, places: tuple[str, ...], lanes: tuple[s
         invariants=_INVARIANTS,
         places=places,
         hypervisor=scene.preempts,
+        preemption=True,
         lanes=lanes,
     )
 

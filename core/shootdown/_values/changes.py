@@ -264,6 +264,15 @@ CHANGES: tuple[Change, ...] = (
         "in 7.0's; the oracle: 7.3.4",
     ),
     Change(
+        commit="8df8a6028309",
+        subject="smp: Enable preemption early in smp_call_function_many_cond()",
+        mainline="7.3-rc1",
+        sets={"ipi_waits_preemptible": True},
+        note="with 66344732b058 (smp_call_function()) and 947c397f5991 (on_each_cpu_cond_mask()) of the same series; "
+        "the interrupts are sent with preemption off",
+        source="v9 of 2026-06-30 (Chuyi Zhou); tip's smp/core; in the source of 7.3.4",
+    ),
+    Change(
         commit="v4",
         subject="targeted TLB sync IPIs for lockless page table walkers (Lance Yang, 2026-02-02)",
         mainline=None,

@@ -264,6 +264,13 @@ class Kernel:
     )
     hugetlb_vma_lock: bool = switch(False, "PMD sharing is serialised by a per-VMA lock besides i_mmap_rwsem")
 
+    # --- interrupts to other CPUs (kernel/smp.c)
+    ipi_waits_preemptible: bool = switch(
+        False,
+        "a task that waits for other CPUs to answer an interrupt may be preempted, and go on elsewhere: exploration "
+        "tries it, timed runs don't",
+    )
+
     # --- unmapping by reclaim and migration (mm/rmap.c, mm/vmscan.c, mm/migrate.c)
     batched_unmap: bool = switch(
         False,

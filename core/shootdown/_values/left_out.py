@@ -25,9 +25,9 @@ class LeftOut:
     why: str
 
 
-_PREEMPTIBLE = (
-    "205 measured windows have the same counts; an initiator that migrates while it waits is not modelled"
-)
+_WITH_SMP = "part of what 8df8a6028309 does, which has a switch: ipi_waits_preemptible"
+_WITH_FLUSH = "part of what a5a162fe1ae1 does, which has a switch: flush_waits_preemptible"
+_PREPARES = "prepares a5a162fe1ae1: neither what is flushed nor who waits changes"
 _DEVICE = "the walker is a device (SVA), which no program here has"
 _KERNEL_RANGES = "flushes of kernel ranges are not modelled"
 
@@ -60,14 +60,12 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "7.2",
         "names only",
     ),
-    LeftOut(
-        "947c397f5991", "smp: Remove preempt_disable() from on_each_cpu_cond_mask()", "7.3", _PREEMPTIBLE
-    ),
-    LeftOut("33c179b50205", "x86/mm: Factor out flush_tlb_info initialization", "7.3", _PREEMPTIBLE),
-    LeftOut("c86f522bb57b", "x86/mm: Cap flush_tlb_info alignment at 64 bytes", "7.3", _PREEMPTIBLE),
-    LeftOut("ed15468787dd", "x86/mm: Move flush_tlb_info back to the stack", "7.3", _PREEMPTIBLE),
-    LeftOut("ae397bb32d2a", "x86/kvm: Disable preemption in kvm_flush_tlb_multi()", "7.3", _PREEMPTIBLE),
-    LeftOut("a5a162fe1ae1", "x86/mm: Re-enable preemption before flush_tlb_multi()", "7.3", _PREEMPTIBLE),
+    LeftOut("66344732b058", "smp: Remove preempt_disable() from smp_call_function()", "7.3", _WITH_SMP),
+    LeftOut("947c397f5991", "smp: Remove preempt_disable() from on_each_cpu_cond_mask()", "7.3", _WITH_SMP),
+    LeftOut("33c179b50205", "x86/mm: Factor out flush_tlb_info initialization", "7.3", _PREPARES),
+    LeftOut("c86f522bb57b", "x86/mm: Cap flush_tlb_info alignment at 64 bytes", "7.3", _PREPARES),
+    LeftOut("ed15468787dd", "x86/mm: Move flush_tlb_info back to the stack", "7.3", _WITH_FLUSH),
+    LeftOut("ae397bb32d2a", "x86/kvm: Disable preemption in kvm_flush_tlb_multi()", "7.3", _WITH_FLUSH),
     LeftOut(
         "",
         "userfaultfd: read-write protection (RWP)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from random import Random
 
 from twins.brute_force.program import TABLE, Call, Small
@@ -40,6 +41,8 @@ SHAPES = (
 )
 
 
+#: A patch whose flushes reach their own CPU after the wait for the others.
+HERE_LAST = Path(__file__).with_name("here_last.py")
 #: What calls may get wrong about pages that reclaim has unmapped.
 RECLAIM_FLAWS = ("no look at reclaim", "waits for its own")
 
@@ -195,11 +198,22 @@ class Flawed(Ordinary):
 
 
 @cache
-def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool, own_only: bool = False) -> Setup:
+def _setup(
+    way: str,
+    *,
+    ranges: bool,
+    rcu: bool,
+    rechecks: bool,
+    own_only: bool = False,
+    preempts: bool = False,
+    here_last: bool = False,
+) -> Setup:
     """Return what a scenario's build gets on 7.0."""
     settings = [] if rcu else ["kernel.rcu_table_free=false"]
     settings += [] if rechecks else ["kernel.gup_rechecks_pmd=false"]
     settings += ["kernel.batched_pending_flushes_mm=false"] if own_only else []
+    if preempts:
+        settings += ["kernel.ipi_waits_preemptible=true", "kernel.flush_waits_preemptible=true"]
     arch = "arm64" if way == "arm64" else "x86"
     platform = {
         "x86": "intel-server",
@@ -207,7 +221,12 @@ def _setup(way: str, *, ranges: bool, rcu: bool, rechecks: bool, own_only: bool 
         "arm64": "neoverse-v2" if ranges else "neoverse-n1",
     }[way]
     (case,) = explorations(
-        "nested-flush", arch=[arch], platforms=[platform], kernels=["7.0"], settings=settings
+        "nested-flush",
+        arch=[arch],
+        platforms=[platform],
+        kernels=["7.0"],
+        settings=settings,
+        patch=HERE_LAST if here_last else None,
     )
     return case.setup()
 
@@ -216,7 +235,15 @@ def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
     """Write a program for the explorer."""
     every = [call for thread in small.threads for call in thread]
     own_only = any("waits for its own" in call.flaws for call in every)
-    scene = _setup(small.way, ranges=small.ranges, rcu=small.rcu, rechecks=small.rechecks, own_only=own_only)
+    scene = _setup(
+        small.way,
+        ranges=small.ranges,
+        rcu=small.rcu,
+        rechecks=small.rechecks,
+        own_only=own_only,
+        preempts=small.preempts,
+        here_last=small.here_last,
+    )
     cpus = len(small.threads) + bool(small.user)
     slots = 1 + max(small.table(n) for n in range(len(small.pages)))
     model = Model(scene.kernel, scene.lowering, cpus=cpus, mms=1, slots=slots, slot_pages=TABLE)
@@ -255,4 +282,6 @@ def problem_of(small: Small, writer: type[Flawed] = Flawed) -> Problem:
             model.asm.user_mode(True)
         model.spin()
     machine = model.build(bits=16, memory=scene.memory)
-    return Problem(machine=machine, invariants=INVARIANTS, hypervisor=scene.preempts)
+    return Problem(
+        machine=machine, invariants=INVARIANTS, hypervisor=scene.preempts, preemption=small.preempts
+    )

@@ -135,7 +135,7 @@ MORE = {
     ),
     "contpte-partial": (
         _under("unfolding", "contpte_convert"),
-        _under("the flush while unfolding", "flush_tlb_range"),
+        _under("the flush while unfolding", "__flush_tlb_range"),
         _under("the flush of the unmapping", "tlb_finish_mmu"),
     ),
     "hash-pte-reuse": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -63,6 +64,37 @@ def test_random_small_programs_that_reclaim_have_the_verdict_of_brute_force() ->
     counts = compared(RECLAIMING, FEW, reclaims=True)
     assert counts["safe"]
     assert counts["bug"]
+
+
+#: Calls that flush, and what another thread of the process does meanwhile.
+FLUSHING = (
+    Call("madvise", (0,)),
+    Call("munmap", (0,)),
+    Call("munmap", (0,), tables=(0,)),
+    Call("mprotect", (0,)),
+    Call("truncate", (0,)),
+)
+MEANWHILE = ((), (Call("gup", (0,)),))
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("here_last", [False, True], ids=["as in 7.3", "its own CPU is flushed last"])
+def test_tasks_that_are_preempted_while_they_wait_have_the_verdict_of_brute_force(here_last: bool) -> None:
+    counts = {"safe": 0, "bug": 0}
+    for call, other in itertools.product(FLUSHING, MEANWHILE):
+        for user in ("idle", ""):
+            small = Small(
+                pages=(0,), maps=(0,), writable=(True,), file=0, threads=((call,), other), user=user,
+                preempts=True, here_last=here_last,
+            )  # fmt: skip
+            try:
+                slow, _ = verdict(small, FEW)
+            except OverflowError:
+                continue
+            assert explored(small) == VERDICTS[slow], small
+            counts[slow] += 1
+    assert counts["safe"] >= 5
+    assert (counts["bug"] >= 4) is here_last
 
 
 @pytest.mark.long

@@ -57,6 +57,8 @@ class Flushes(Machine):
         def consider(cpu: int) -> Callable[[State], None]:
             def action(s: State) -> None:
                 walk = s[self.req + me][2]
+                if cpu == s[self.home + me]:
+                    return
                 in_mask = s[self.sent + me] >> cpu & 1 if p.way == "kvm" else s[self.mask + cpu]
                 if in_mask and (walk or (s[self.loaded + cpu] and not s[self.lazy + cpu])):
                     s[self.out + me] |= 1 << cpu
@@ -69,7 +71,13 @@ class Flushes(Machine):
             s[self.req + me], s[self.sent + me] = None, 0
             return None
 
-        others = [cpu for cpu in range(self.cpus) if cpu != me]
+        def here(s: State) -> None:
+            if p.here_last:
+                s[self.gen] += 1
+                s[self.req + me] = (0, ALL, True, 1, s[self.gen])
+            self._arrives(s, s[self.home + me], *s[self.req + me])
+
+        others = [cpu for cpu in range(self.cpus) if cpu != me or p.preempts]
         if p.way == "kvm":  # kvm_flush_tlb_multi()
             self._do(me, copy)
             for cpu in others:
@@ -77,8 +85,17 @@ class Flushes(Machine):
         if p.way != "arm64":
             for cpu in others:
                 self._do(me, consider(cpu))
-            self._do(me, lambda s: self._arrives(s, me, *s[self.req + me]))
+            if p.here_last:
+                self._may_be_preempted(me)
+                self._do(me, lambda s: None if not s[self.out + me] else False)
+            self._do(me, here)
+        self._may_be_preempted(me)
         self._do(me, wait)
+
+    def _may_be_preempted(self, me: int) -> None:
+        """Say that the next action is a wait during which the task may be preempted."""
+        if not self.spins[me]:
+            self.waits[me].add(len(self.code[me]))
 
     def _arrives(self, s: State, cpu: int, lo: int, hi: int, walk: bool, stride: int, gen: int) -> None:
         """Take a broadcast, or the interrupt of flush_tlb_func()."""

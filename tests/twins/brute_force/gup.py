@@ -49,7 +49,7 @@ class Gup(Machine):
         def same(s: State) -> bool:
             return read(s) != s[self.got + me]
 
-        self._set(me, self.off + me, True)
+        self._set_here(me, self.off, True)
         if self.forks:
             self._or_to(me, begins, out)
         self._or_to(me, lambda s: not s[self.pmd + table], out)
@@ -66,9 +66,9 @@ class Gup(Machine):
         out.append(len(self.code[me]))
 
         def leave(s: State) -> None:
-            s[self.off + me] = False
+            s[self.off + s[self.home + me]] = False
             for t in range(self.freed - self.pmd):
                 if s[self.grace + t]:
-                    s[self.grace + t] &= ~(1 << me)
+                    s[self.grace + t] &= ~(1 << s[self.home + me])
 
         self._do(me, leave)

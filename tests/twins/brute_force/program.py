@@ -65,6 +65,9 @@ class Small:
         rcu: page tables are freed after a grace period, else after the flush.
         rechecks: GUP-fast reads the PMD entry again.
         forces: a page of the file that could be written is flushed before its table is unlocked.
+        preempts: a task that waits for a flush by IPIs may be preempted if it holds no page-table lock, and go on on
+            another CPU (x86 since 7.3).
+        here_last: the flush of the task's own CPU comes after that wait.
     """
 
     pages: tuple[int, ...]
@@ -78,6 +81,8 @@ class Small:
     rcu: bool = True
     rechecks: bool = True
     forces: bool = False
+    preempts: bool = False
+    here_last: bool = False
 
     def table(self, atom: int) -> int:
         """Return the table that has the entry of an address."""

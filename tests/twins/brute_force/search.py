@@ -48,7 +48,9 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
         found = []
         for me, code in enumerate(self.code):
             at = old[self.pc + me]
-            if at < len(code) and not old[self.away + me]:
+            if self.p.preempts:
+                found += self._scheduled(old, me)
+            if at < len(code) and not old[self.away + old[self.home + me]] and not old[self.gone + me]:
                 s = list(old)
                 then = code[at](s)
                 if then is not None:
@@ -72,6 +74,45 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
         if not old[self.away + self.cpu]:
             self._hardware(old, found)
         return found
+
+    def _scheduled(self, old: tuple[Any, ...], me: int) -> list[tuple[Any, ...]]:
+        """Preempt a task that waits, let its CPU do something else, or let it go on anywhere."""
+        if old[self.pc + me] not in self.waits[me]:
+            return []
+        found, gone, cpu = [], old[self.gone + me], old[self.home + me]
+        if old[self.out + me] and (not gone or self._is_free(old, cpu)):
+            for runs in (False, True) if len(self.p.threads) + (self.p.user == "runs") > 1 else (False,):
+                s = list(old)
+                s[self.gone + me], s[self.user + cpu] = True, runs
+                if runs:
+                    self._switch(s, cpu)
+                else:
+                    s[self.lazy + cpu] = s[self.loaded + cpu]
+                found.append(tuple(s))
+        for cpu in range(self.cpus):
+            if gone and self._is_free(old, cpu):
+                s = list(old)
+                s[self.gone + me], s[self.home + me], s[self.user + cpu] = False, cpu, False
+                self._switch(s, cpu)
+                found.append(tuple(s))
+        return found
+
+    def _is_free(self, s: tuple[Any, ...], cpu: int) -> bool:
+        """Whether a CPU runs no task of the program."""
+        for task in range(self.cpus):
+            idle = task == len(self.p.threads) and self.p.user == "idle" and s[self.pc + task] > 0
+            if s[self.home + task] == cpu and not s[self.gone + task] and not idle:
+                return False
+        return True
+
+    def _switch(self, s: State, cpu: int) -> None:
+        """switch_mm_irqs_off(): from thread to thread of one mm nothing is looked at."""
+        looks = s[self.lazy + cpu] or not s[self.loaded + cpu]
+        s[self.lazy + cpu], s[self.loaded + cpu], s[self.mask + cpu] = False, True, True
+        if looks and s[self.seen + cpu] != s[self.gen]:
+            s[self.seen + cpu] = s[self.gen]
+            if cpu == self.cpu:
+                s[self.link], s[self.tlb] = False, 0
 
     def _host(self, old: tuple[Any, ...], cpu: int) -> tuple[Any, ...]:
         """Preempt a CPU, or let it run again, after a flush of all that was asked for meanwhile."""
@@ -108,7 +149,7 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
             found.append(tuple(s))
 
     def _call(self, me: int, call: Call) -> None:
-        self._set(me, self.user + me, False)
+        self._set_here(me, self.user, False)
         getattr(self, f"_{call.name}")(me, call)
 
         def back(s: State) -> None:
@@ -117,7 +158,7 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
             s[self.gather + me] = EMPTY
-            s[self.user + me] = True
+            s[self.user + s[self.home + me]] = True
 
         self._do(me, back)
 

@@ -22,6 +22,10 @@ class Machine:
         frames = max([frames, *(call.frame + 1 for calls in program.threads for call in calls)])
         fields = Fields()
         add = fields.add
+        self.home, self.gone = add(0, self.cpus), add(False, self.cpus)
+        #: For each task: where it waits and may be preempted, and how many page-table locks it holds there.
+        self.waits: list[set[int]] = [set() for _ in range(self.cpus)]
+        self.spins = [0] * self.cpus
         self.pc, self.req, self.out = add(0, self.cpus), add(None, self.cpus), add(0, self.cpus)
         self.got, self.gather = add(0, self.cpus), add(EMPTY, self.cpus)
         self.queue, self.snap = add((), self.cpus), add(0, self.cpus)
@@ -48,6 +52,7 @@ class Machine:
         self.seq, self.saw, self.vmas = add(0), add(0, self.cpus), add(0)
         self.forks = any(call.name == "fork" for calls in program.threads for call in calls)
         self.first = fields.first
+        self.first[self.home : self.home + self.cpus] = list(range(self.cpus))
         self.first[self.cached] = True
         self.first[self.refs + program.file] = 1
         for n, frame in enumerate(program.maps):
@@ -72,7 +77,13 @@ class Machine:
         after = len(self.code[me]) + 1
         self.code[me].append(lambda s: None if action(s) is False else after)
 
+    def _set_here(self, me: int, places: int, value: Any) -> None:
+        """Set what belongs to the CPU that the task is on."""
+        self._do(me, lambda s: s.__setitem__(places + s[self.home + me], value))
+
     def _set(self, me: int, place: int, value: Any) -> None:
+        self.spins[me] -= self.ptl <= place < self.grace
+
         def action(s: State) -> None:
             s[place] = value
 
@@ -115,6 +126,8 @@ class Machine:
         return not any(s[self.mask + c] for c in range(self.cpus) if c != me)
 
     def _take_ptl(self, me: int, table: int) -> None:
+        self.spins[me] += 1
+
         def action(s: State) -> bool | None:
             if s[self.ptl + table]:
                 return False

@@ -13,6 +13,7 @@ class Tables(Flushes):
 
     def _lock_table(self, me: int, table: int, ends: list[int]) -> None:
         """pte_offset_map_lock(): the PMD entry is read again under the lock, so both are one action."""
+        self.spins[me] += 1
 
         def action(s: State) -> bool | None:
             if not s[self.pmd + table]:

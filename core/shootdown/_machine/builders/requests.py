@@ -226,9 +226,13 @@ class RequestsSteps(Writer):
         """
         self._write(o.SEND, call, scope, each, cost=cost, text=text)
 
-    def wait(self, *, cost: str | None = None, text: str = "") -> None:
-        """Wait until no target has the call pending any more."""
-        self._write(o.WAIT, cost=cost, text=text)
+    def wait(self, preemptible: bool = False, *, cost: str | None = None, text: str = "") -> None:
+        """Wait until no target has the call pending any more.
+
+        Args:
+            preemptible: the task may be preempted meanwhile, and go on elsewhere, unless it holds a lock that spins.
+        """
+        self._write(o.WAIT, int(preemptible), cost=cost, text=text)
 
     def cancel(self, *, cost: str | None = None, text: str = "") -> None:
         """Cancel the request, which has not been sent: it has no targets any more."""

@@ -358,6 +358,14 @@ REQUESTS = (
     Row(
         name="WAIT",
         does="Wait until no target has the call pending any more.",
+        operands=(
+            Operand(
+                "preemptible",
+                Kind.TRUTH,
+                "the task may be preempted meanwhile, and go on elsewhere, unless it holds a lock that spins",
+                default=0,
+            ),
+        ),
         reads=(TARGETS,),
         writes=WHOLE_CALL,
         awaits=True,

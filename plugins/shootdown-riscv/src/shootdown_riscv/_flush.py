@@ -172,8 +172,7 @@ class RiscvLowering(PlainLowering):
     def flush_collapsed_pmd(self, asm: Assembler, g: int) -> None:
         """Write the flush of `pmdp_collapse_flush()`: a non-leaf entry went, so all of the mm since f0293cd1f4fc."""
         flush = self.flush_mm if self._own.collapse_flushes_mm else self.flush_range
-        with asm.function("pmdp_collapse_flush", "arch/riscv/mm/pgtable.c"):
-            flush(asm, g)
+        flush(asm, g)
 
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()`: PAGE_SIZE by the address, of a huge page too (huge_ptep_clear_flush())."""
