@@ -204,10 +204,9 @@ class _Cut:
             before, body = flat[:first], flat[first:]
             if not begins and self.forks and not any(one.verb == "fork" for one in body):
                 body = (*_again(before), *body)
-            found += [
-                Actor(self.process, thread, instance, mm, before, body, number, begins)
-                for number in range(count)
-            ]
+            for number in range(count):
+                own = tuple(map(attrs.evolve, body))  # each like thread's statement is another one
+                found.append(Actor(self.process, thread, instance, mm, before, own, number, begins))
         return found
 
 

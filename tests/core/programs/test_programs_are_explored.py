@@ -289,6 +289,13 @@ def test_a_table_goes_with_the_last_piece_and_another_part_stays() -> None:
     assert "table freed" in row.remarks[1]
 
 
+def test_like_threads_that_map_anew_have_a_table_each() -> None:
+    program = _heap("touch heap write", "spin")
+    maps = ["signal begun", "munmap heap", "mmap heap", "touch heap write"]
+    program["process"]["A"]["thread"] = {"worker": {"count": 2, "do": maps}}
+    assert _verdict(program, "x86")[0] == "safe"
+
+
 def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
     assert _verdict(_heap("touch heap", other=["gup heap"]), "x86")[0] == "vacuous"
 
