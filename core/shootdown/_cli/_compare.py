@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @_common.command("compare")
-@click.argument("workload", default=HEADLINE_WORKLOAD)
+@click.argument("workload", default=HEADLINE_WORKLOAD, shell_complete=_offered.workloads)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _forms, _lore, _progress
+from shootdown._cli import _common, _forms, _lore, _offered, _progress
 
 SCHEMA = 1
 
@@ -14,7 +14,7 @@ SCHEMA = 1
 @_common.command("diff")
 @click.argument("before", metavar="RELEASE")
 @click.argument("after", metavar="RELEASE")
-@click.argument("programs", nargs=-1, metavar="[PROGRAM]...")
+@click.argument("programs", nargs=-1, metavar="[PROGRAM]...", shell_complete=_offered.programs)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

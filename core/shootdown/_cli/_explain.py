@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _here
+from shootdown._cli import _common, _here, _offered
 from shootdown._questions.compare import cases
 from shootdown._report.files import check_place
 from shootdown._values.series import newest_known
@@ -21,7 +21,7 @@ _MOST_KEPT = 10**8
 
 
 @_common.command("explain")
-@click.argument("workload")
+@click.argument("workload", shell_complete=_offered.workloads)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

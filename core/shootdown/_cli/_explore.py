@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress
 from shootdown._report.commands import command_line
 from shootdown._report.files import check_place, replacing
 from shootdown._values import inputs
@@ -92,7 +92,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 
 
 @_common.command("explore")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=_offered.scenarios)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _forms, _lore, _progress
+from shootdown._cli import _common, _forms, _lore, _offered, _progress
 from shootdown._report.commands import command_line
 from shootdown._values.verdict import NO_ANSWER
 
@@ -21,7 +21,7 @@ SCHEMA = 1
 
 
 @_common.command("history")
-@click.argument("program")
+@click.argument("program", shell_complete=_offered.programs)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _offered, _progress
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SCHEMA = 1
 
 
 @_common.command("matrix")
-@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...", shell_complete=_offered.scenarios)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

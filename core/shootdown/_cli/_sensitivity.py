@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _offered, _progress
 from shootdown._values.errors import ShootdownError, nearest
 
 SCHEMA = 1
@@ -15,7 +15,7 @@ _SHOWN = 12
 
 
 @_common.command("sensitivity")
-@click.argument("workload")
+@click.argument("workload", shell_complete=_offered.workloads)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

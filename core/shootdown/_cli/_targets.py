@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _offered, _progress
 from shootdown._questions.targets import Cell, Target, cells, judge_cell
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
@@ -15,7 +15,7 @@ from shootdown._values.errors import ShootdownError
 
 
 @_common.command("targets")
-@click.argument("subject", required=False, metavar="[PROGRAM]")
+@click.argument("subject", required=False, metavar="[PROGRAM]", shell_complete=_offered.programs)
 @_common.parameter_option
 @_common.arch_option
 @_common.platform_option

@@ -397,7 +397,7 @@ def test_what_a_shell_needs_to_complete_is_printed(shell: str, capsys: pytest.Ca
     assert f"{_cli.COMPLETE}={shell}_complete" in capsys.readouterr().out
 
 
-def test_commands_and_options_are_completed_and_what_is_no_command_has_none(
+def test_commands_options_and_programs_are_completed_and_what_is_no_command_has_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def asked(words: str, at: int) -> str:
@@ -413,3 +413,7 @@ def test_commands_and_options_are_completed_and_what_is_no_command_has_none(
     assert "plain,compare" in asked("shootdown comp", 1)
     assert "plain,--kernel" in asked("shootdown compare --ker", 2)
     assert asked("shootdown nothing --ker", 2) == ""
+    assert "plain,hugetlb-munmap" in asked("shootdown compare huge", 2)
+    assert asked("shootdown explore unshare-g", 2) == "plain,unshare-gup\n"
+    assert {"plain,fork-storm", "plain,unshare-gup"} <= set(asked("shootdown history ", 2).splitlines())
+    assert asked("shootdown compare drop.t", 2) == "file,drop.t\n"
