@@ -96,6 +96,9 @@ class _Pte(LeafEntry):
         with asm.if_bits(o.INDEX, _HASHED):
             asm.reached(_BATCHED)
 
+    def changed(self, by: str) -> None:
+        """Write nothing, as `cleared`."""
+
     def cleared(self, by: str | None = None) -> None:
         """Write nothing: the batch goes at the end of lazy MMU mode, see `_Table`."""
 

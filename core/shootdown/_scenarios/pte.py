@@ -47,6 +47,10 @@ class LeafEntry(Entries):
         """Write that it is read and cleared at once."""
         self.leaf.exchange(self.entry, 0, self.register, name)
 
+    def changed(self, by: EntryFunction) -> None:
+        """Write what an architecture does in the function that cleared it."""
+        self.leaf.model.gathers.changed(self.pages, huge=False, by=by)
+
     def cleared(self, by: EntryFunction | None = "ptep_get_and_clear") -> None:
         """Write what an architecture does at once: its entry of a hash table goes."""
         self.leaf.changed(self.pages, by)
