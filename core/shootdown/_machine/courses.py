@@ -8,7 +8,7 @@ What only a run can tell, steps say themselves (`ops.MISTAKES`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from shootdown._machine import ops as o
 from shootdown._machine.checks import Sizes, lies_between, wrong
@@ -99,6 +99,36 @@ def rows_of(code: Code) -> list[list[int]]:
     return rows
 
 
+class _Rows(Sequence[list[int]]):
+    """The same list, in which steps that were derived become numbers only where they are looked at: few are."""
+
+    def __init__(self, code: Code) -> None:
+        self._array = code.steps.reshape(-1, 5)
+        self._rows: list[list[int] | None] = []
+        for run in code.derived:
+            self._rows += self._array[len(self._rows) : run.start].tolist()
+            self._rows += [None] * (run.end - run.start)
+        self._rows += self._array[len(self._rows) :].tolist()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> list[int]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[list[int]]: ...
+
+    def __getitem__(self, at: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(at, slice):
+            rows: list[list[int]] = self._array[at].tolist()
+            return rows
+        row = self._rows[at]
+        if row is None:
+            row = self._rows[at] = self._array[at].tolist()
+        return row
+
+
 def reachable(steps: Sequence[Sequence[int]], start: int) -> set[int]:
     """List the steps that a task which begins there may get to."""
     found, work = {start}, [start]
@@ -122,7 +152,7 @@ def check(code: Code, sizes: Sizes, starts: Sequence[Start], *, timed: bool) -> 
     Raises:
         ShootdownError: something is wrong; it names the line.
     """
-    steps = rows_of(code)
+    steps = _Rows(code)
     if any(wrong(step, sizes) for step in {tuple(steps[pc]) for pc in _to_look_at(code, steps)}):
         for pc, step in enumerate(steps):
             if bad := wrong(step, sizes):
