@@ -149,7 +149,7 @@ def with_arrivals(explorer: Explorer, path: list[int]) -> list[int]:
     """
     from shootdown._explore.moves import TAKE, label_of, move, unnoticed
 
-    layout, (*_, marks, _) = explorer.problem.machine.layout, explorer.program
+    layout, (*_, marks, rules) = explorer.problem.machine.layout, explorer.program
     state = explorer.start.copy()
     found = []
     for label in path:
@@ -160,7 +160,7 @@ def with_arrivals(explorer: Explorer, path: list[int]) -> list[int]:
                 runnable(label_of)(TAKE, sender, cpu)
                 for sender in range(layout.cpus)
                 if int(state[layout.o_out + sender])
-                for mask in (int(runnable(unnoticed)(state, layout, marks, sender)),)
+                for mask in (int(runnable(unnoticed)(state, layout, marks, rules, sender)),)
                 for cpu in range(layout.cpus)
                 if mask >> cpu & 1
             ]

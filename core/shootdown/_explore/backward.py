@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shootdown._compilation.kernels import kernel
-from shootdown._explore.moves import REFUSED, Marks, Rules, move
+from shootdown._explore.marks import Marks, Rules
+from shootdown._explore.moves import REFUSED, move
 from shootdown._explore.packing import Plan
 from shootdown._explore.search import Scratch, Store, candidates, keep, restart, slot_of
 from shootdown._explore.symmetry import Symmetry

@@ -159,7 +159,7 @@ class Explorer:
 
     def __init__(self, problem: Problem, reductions: Reductions | None = None) -> None:
         from shootdown._explore.arrivals import cpus_without
-        from shootdown._explore.moves import Rules
+        from shootdown._explore.marks import Rules
         from shootdown._explore.symmetry import no_symmetry, symmetry_of
         from shootdown._machine.holding import fill_all
 
@@ -181,6 +181,7 @@ class Explorer:
             dead=int(self.reductions.dead),
             arrive=0,
             eager=int(self.reductions.eager),
+            later=0,
         )
         if layout.walks and self.rules.eager:
             runnable(fill_all)(self.first, layout)
@@ -199,7 +200,9 @@ class Explorer:
 
     def _assume(self, taken: set[int]) -> bool:
         """Compute the local steps, assuming that only these steps are ever taken; return whether they changed."""
-        from shootdown._explore.moves import Marks, settle
+        from shootdown._explore.acting import acting
+        from shootdown._explore.marks import Marks
+        from shootdown._explore.moves import settle
 
         problem = self.problem
         code, layout = problem.machine.code, problem.machine.layout
@@ -222,6 +225,9 @@ class Explorer:
             np.zeros(max(len(problem.places), 1), np.uint8),
             np.zeros(len(code.cost), np.uint8),
             self._without,
+            acting(code.steps),
+            np.zeros(1, np.int16),
+            np.zeros(1, np.uint64),
         )
         self.start = self.first.copy()
         runnable(settle)(self.start, *self.program)

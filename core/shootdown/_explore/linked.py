@@ -7,14 +7,15 @@ for steps that meet. `linking` puts the answers together for each program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from shootdown._explore import footprint
+from shootdown._explore.acting import acting
 from shootdown._explore.arrivals import USING_MMS, looks_at_generations, tracks, waits_for_each_call
 from shootdown._explore.flow import LABELS, LOCAL, THINGS, reads_and_writes, text_of
 from shootdown._explore.footprint import ANY, Touch
@@ -24,6 +25,15 @@ from shootdown._explore.relevance import FLUSHING, may_leave_out_anybody
 from shootdown._machine import ops as o
 from shootdown._machine.code import Code
 from shootdown._machine.layout import Layout
+from shootdown._machine.steps.cells import STORES
+from shootdown._machine.steps.table import steps_that
+
+#: Kinds of steps that others meet: a bit for each.
+MOST_KINDS = 64
+#: Steps that read memory, and change at most what no buffer holds back.
+_READING = frozenset({o.V_LOAD, o.LOAD_PUD, o.ENTRY_LOAD})
+#: Steps whose stores may wait in a buffer.
+_STORING = steps_that(lambda row: any(cell.part == STORES.part for cell in row.writes))
 
 
 class CannotBeLinkedError(Exception):
@@ -92,8 +102,12 @@ class Linked:
             steps=code.steps,
             label=np.array([1 + LABELS[step[0]] if step[0] in LABELS else 0 for step in steps], np.int64),
             dead=self._dead(),
-            local=np.concatenate([local for local, _ in moving]),
-            clash=np.concatenate([clash for _, clash in moving]),
+            local=np.concatenate([found.local for found in moving]),
+            clash=np.concatenate([found.clash for found in moving]),
+            meets=np.concatenate([found.meets for found in moving]),
+            future=np.concatenate([found.future for found in moving]),
+            stays=np.concatenate([found.stays for found in moving]),
+            acts=acting(code.steps),
             begin=np.array([part.begin for part in parts], np.int64),
             end=np.array([part.end for part in parts], np.int64),
             does=np.array([self._does(part, own) for part, own in zip(parts, every, strict=True)], np.int64),
@@ -163,8 +177,8 @@ class Linked:
 
     # --- local steps
 
-    def _local(self, *, still: bool, walkers: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
-        """Return how local each step is by itself, and beside which parts it is not; see `footprint`."""
+    def _local(self, *, still: bool, walkers: bool) -> _Found:
+        """Return how local each step is by itself, and what makes it observable; see `footprint`."""
         text, layout = self._text, self._layout
         steps = text.steps
         count = len(steps)
@@ -172,12 +186,16 @@ class Linked:
         for number, visits in enumerate(self._visits):
             for pc, visit in visits.items():
                 for touch in self._touches(pc, visit.on, 1, still=still):
-                    others.add(number, visit.held, touch)
+                    others.add(number, visit.held, touch, pc)
                     if steps[pc][0] == o.TRY_WRITE:
-                        tries.add(number, visit.held, touch)
+                        tries.add(number, visit.held, touch, pc)
         local = np.zeros(count, np.uint8)
         clash = np.zeros(count, np.uint64)
-        seen = footprint.ALWAYS_SEEN if layout.memory == o.SC else footprint.ALWAYS_SEEN | footprint.ON_MEMORY
+        kinds: dict[Any, list[int]] = {}
+        seen = footprint.ALWAYS_SEEN
+        if layout.memory != o.SC:
+            # A release of a lock waits for the stores of its critical section: a read by the lock meets none of them.
+            seen = footprint.ALWAYS_SEEN | (footprint.ON_MEMORY - _READING)
         for visits in self._visits:
             for pc, visit in visits.items():
                 op = steps[pc][0]
@@ -201,6 +219,8 @@ class Linked:
                 if observed or (op == o.IRQ_ON and walkers):
                     continue
                 clash[pc] = mask
+                if mask:
+                    kinds.setdefault((releasing, visit.held, tuple(found)), []).append(pc)
                 local[pc] = (
                     QUIET_ONCE_POSSIBLE
                     if op in footprint.AWAITING
@@ -214,7 +234,61 @@ class Linked:
             back = op in LABELS and steps[pc][1 + LABELS[op]] <= pc and op not in footprint.PROGRESS
             if quiet[pc] and (op == o.V_LOAD or back) and footprint.polls(text, quiet, pc):
                 local[pc] = SEEN
-        return local, clash
+        return self._yet_to_meet(local, clash, kinds, others, tries)
+
+    def _yet_to_meet(
+        self,
+        local: npt.NDArray[np.uint8],
+        clash: npt.NDArray[np.uint64],
+        kinds: dict[Any, list[int]],
+        others: _Others,
+        tries: _Others,
+    ) -> _Found:
+        """Return for each kind of step that some other step meets which steps those are, and which come before them.
+
+        What a call does to other CPUs it does until it was waited for; a store may wait in its buffer for long.
+        """
+        steps, after = self._text.steps, self._text.after
+        count = len(steps)
+        meets, future = np.zeros(count, np.int16), [0] * count
+        chosen = sorted(kinds.items(), key=lambda item: -len(item[1]))[:MOST_KINDS]
+        for number, ((releasing, held, touches), places) in enumerate(chosen):
+            for pc in places:
+                if local[pc]:
+                    meets[pc] = number << 2 | int(local[pc])
+            asked = tries if releasing else others
+            for touch in touches:
+                for pc in asked.steps_beside(held, touch):
+                    future[pc] |= 1 << number
+        own = list(future)
+        for pc in range(count):
+            if steps[pc][0] == o.SEND and own[pc]:
+                work, known = list(after[pc]), set()
+                while work:
+                    then = work.pop()
+                    if then not in known:
+                        known.add(then)
+                        future[then] |= own[pc]
+                        if steps[then][0] != o.WAIT:
+                            work += after[then]
+        stays = []
+        for part in self._parts:
+            inside = range(part.begin, part.end)
+            stays.append(0)
+            for pc in inside:
+                if steps[pc][0] in _STORING:
+                    stays[-1] |= own[pc]
+            changed = True
+            while changed:
+                changed = False
+                for pc in reversed(inside):
+                    now = future[pc]
+                    for then in after[pc]:
+                        if then in inside:
+                            now |= future[then]
+                    changed = changed or now != future[pc]
+                    future[pc] = now
+        return _Found(local, clash, meets, np.array(future, np.uint64), np.array(stays, np.uint64))
 
     def _touches(self, pc: int, on: int, cpu: int, *, still: bool) -> Sequence[Touch]:
         step = self._text.steps[pc]
@@ -224,17 +298,35 @@ class Linked:
         return [one for one in found if one.what not in footprint.STANDING] if still else found
 
 
+class _Found(NamedTuple):
+    """What is known of the steps; see `Parts`."""
+
+    local: npt.NDArray[np.uint8]
+    clash: npt.NDArray[np.uint64]
+    meets: npt.NDArray[np.int16]
+    future: npt.NDArray[np.uint64]
+    stays: npt.NDArray[np.uint64]
+
+
 class _Others:
     """What parts touch on another CPU, and the locks that they hold meanwhile."""
 
     def __init__(self) -> None:
         self._of: dict[str, dict[tuple[Any, Touch], int]] = {}
         self._known: dict[tuple[Any, Touch], int] = {}
+        self._steps: dict[tuple[Any, Touch], list[int]] = {}
 
-    def add(self, part: int, held: Any, touch: Touch) -> None:
-        """Record that a part touches something."""
+    def add(self, part: int, held: Any, touch: Touch, pc: int) -> None:
+        """Record that a part touches something in a step."""
         of_kind = self._of.setdefault(touch.what, {})
         of_kind[held, touch] = of_kind.get((held, touch), 0) | 1 << part
+        self._steps.setdefault((held, touch), []).append(pc)
+
+    def steps_beside(self, held: Any, touch: Touch) -> Iterator[int]:
+        """Yield the steps of these parts that do so."""
+        for other_held, other in self._of.get(touch.what, {}):
+            if footprint.meet(touch, other) and not footprint.exclude(held, other_held):
+                yield from self._steps[other_held, other]
 
     def beside(self, held: Any, touch: Touch) -> int:
         """Return the parts that may touch the same thing at the same time, where one of the two writes it."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._compilation.kernels import kernel
-from shootdown._explore.moves import Marks, Rules
+from shootdown._explore.marks import ARRIVE_FRESH, Marks, Rules
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import T_PC, TASK_CELLS, Layout
 
@@ -35,6 +35,11 @@ class Parts(NamedTuple):
             then the same on one that does; uint8, 2 * total.
         clash: for each step, the parts that, on another CPU, make it observable, as a mask; then on a machine that
             stands still; uint64, 2 * total.
+        meets, future: of each step, as in `Marks`, but `future` as far as its part goes; then on a machine that stands
+            still; int16 and uint64, 2 * total.
+        stays: of each part, the kinds that may come to pass when it has ended: stores in the buffer; the same twice;
+            uint64.
+        acts: of each step, as in `Marks`.
         begin, end: the steps of each part, int64.
         does: of each part, what it may do; int64.
         flushes, uses: of each part, the mms that it flushes, and those of which it uses translations, as masks; int64.
@@ -46,6 +51,10 @@ class Parts(NamedTuple):
     dead: npt.NDArray[np.int64]
     local: npt.NDArray[np.uint8]
     clash: npt.NDArray[np.uint64]
+    meets: npt.NDArray[np.int16]
+    future: npt.NDArray[np.uint64]
+    stays: npt.NDArray[np.uint64]
+    acts: npt.NDArray[np.uint8]
     begin: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
     does: npt.NDArray[np.int64]
@@ -90,7 +99,11 @@ def no_work() -> Work:
     """Return no programs."""
     none = np.zeros(0, np.int64)
     bytes_ = np.zeros(0, np.uint8)
-    parts = Parts(none, none, none, bytes_, np.zeros(0, np.uint64), none, none, none, none, none, 0)
+    words = np.zeros(0, np.uint64)
+    meets = np.zeros(0, np.int16)
+    parts = Parts(
+        none, none, none, bytes_, words, meets, words, words, bytes_, none, none, none, none, none, 0
+    )
     return Work(parts, np.zeros(0, np.uint32), none, none, none, none, bytes_, 0, 0, 0, 0, 0)
 
 
@@ -126,10 +139,20 @@ def link(W: Work, number: int, S: Cells, P: Cells, L: Layout, F: Marks) -> int:
             if part >= 0 and i // W.width != task:
                 others |= np.uint64(1) << np.uint64(part)
         S[L.o_task + task * TASK_CELLS + T_PC] = n
+        stays = np.uint64(0)
+        for i in range(W.width):
+            part = int64(W.rows[at + task * W.width + i])
+            if part >= 0:
+                stays |= Q.stays[int64(known > 0) * len(Q.begin) + part]
         for i in range(W.width):
             part = int64(W.rows[at + task * W.width + i])
             if part < 0:
                 break
+            ahead = stays
+            for later in range(i + 1, W.width):
+                then = int64(W.rows[at + task * W.width + later])
+                if then >= 0:
+                    ahead |= Q.future[known + int64(Q.begin[then])]
             first = int64(Q.begin[part])
             for pc in range(first, int64(Q.end[part])):
                 for operand in range(5):
@@ -139,8 +162,12 @@ def link(W: Work, number: int, S: Cells, P: Cells, L: Layout, F: Marks) -> int:
                     P[n * 5 + label] = int64(P[n * 5 + label]) + n - pc
                 F.dead[n] = Q.dead[pc]
                 F.local[n] = Q.local[known + pc]
+                F.meets[n] = 0
+                F.acts[n] = Q.acts[pc]
+                F.future[n] = Q.future[known + pc] | ahead
                 if np.uint64(Q.clash[known + pc]) & others:
                     F.local[n] = 0
+                    F.meets[n] = Q.meets[known + pc]
                 n += 1
     everybody = (int64(1) << L.cpus) - 1
     for mm in range(L.mms):
@@ -182,6 +209,8 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
                     mask |= int64(1) << cpu
         if does & LEAVES_OUT:
             mask = everybody
+    if arrive and (does & TRACKS == 0 or does & LOOKS == 0):
+        arrive = int64(ARRIVE_FRESH)
     choices = int64(0)
     if does & CHOOSES:
         choices = int64(1)
@@ -196,4 +225,5 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
         int64(1),
         int64(arrive),
         int64(1),
+        int64(R.later),
     )

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.running import runnable
+from shootdown._compilation.running import runnable, will_run_compiled
 from shootdown._compilation.slices import Slices
 from shootdown._explore.engine import begin, new_scratch, new_store
 from shootdown._explore.footprint import stands_still
 from shootdown._explore.linked import Linked
 from shootdown._explore.linking import MOST_STEPS, RESULT, Work, link, rules_of
-from shootdown._explore.moves import Marks, Rules
+from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.packing import plan_for
 from shootdown._explore.search import CELL, VALUE
 from shootdown._explore.searches import _FIRST_ROOM, _LARGER, search
+from shootdown._explore.searches_plain import (
+    search_plain as search_plain,
+)  # runs while `search` is not compiled
 from shootdown._explore.symmetry import no_symmetry
 from shootdown._explore.walk import sample
 from shootdown._machine.layout import CPU_CELLS, CPU_MM, MM_SETS, T_CPU, T_MM, TASK_CELLS, Layout
@@ -57,6 +60,9 @@ def _room(mms: int) -> tuple[npt.NDArray[np.int64], Marks]:
         seen=np.zeros(1 << 8, np.uint8),
         taken=np.zeros(MOST_STEPS, np.uint8),
         without=np.zeros(mms, np.int64),
+        acts=np.zeros(MOST_STEPS, np.uint8),
+        meets=np.zeros(MOST_STEPS, np.int16),
+        future=np.zeros(MOST_STEPS, np.uint64),
     )
 
 
@@ -77,7 +83,7 @@ class Many:
         hypervisor: vCPUs may be preempted.
         most: states of a search.
 
-    `room` is where the steps and marks of a program are linked.
+    `room` is where the steps and marks of a program are linked, `rules` are those for all programs.
     """
 
     def __init__(self, linked: Linked, machine: Machine, *, hypervisor: bool, most: int) -> None:
@@ -88,7 +94,7 @@ class Many:
         layout = machine.layout
         self._first = begin(machine)
         runnable(fill_all)(self._first, layout)
-        self._rules = Rules(
+        self.rules = Rules(
             entries=0,
             hypervisor=int(hypervisor),
             preemptible=0,
@@ -99,9 +105,11 @@ class Many:
             dead=1,
             arrive=int(layout.words == 1 and linked.waits),
             eager=1,
+            later=1,
         )
         self._most = most
         self._width: npt.NDArray[np.int64] | None = None
+        self._has_guessed = False
         self._holding, self._inside = _by_mm(layout, self._first)
         self._still = stands_still(layout, self._first.tolist())
         self.room = _room(max(layout.mms, 1))
@@ -130,8 +138,10 @@ class Many:
         """Explore programs given as an array; see `rows_of` and `explore`."""
         work = self.work(rows)
         count = work.end
-        if self._width is None:
-            self._width = self._guessed(work)
+        if self._width is None:  # plain Python packs no states
+            guess = will_run_compiled(search)
+            self._width = self._guessed(work) if guess else np.zeros(len(self._first), np.int64)
+            self._has_guessed = guess
         steps, marks = self.room
         plan: Any = None
         slices = Slices(_FIRST_PROGRAMS)
@@ -151,11 +161,15 @@ class Many:
                 self._linked.code.lists,
                 self.layout,
                 marks,
-                self._rules,
+                self.rules,
                 work._replace(begin=at, end=end),
             )
             slices.end()
-            if at < end:
+            if at < end and not self._has_guessed:
+                plan = None
+                self._width = self._guessed(work)
+                self._has_guessed = True
+            elif at < end:
                 plan = None
                 cell, value = int(store.at[CELL]), int(store.at[VALUE])
                 self._width[cell] = max(
@@ -185,7 +199,7 @@ class Many:
         """Guess from random walks of some programs which cells vary; a wrong guess only costs time."""
         largest, varies = self._first.copy(), np.zeros_like(self._first)
         state, there = self._first.copy(), self._first.copy()
-        (steps, marks), lists, layout, rules = self.room, self._linked.code.lists, self.layout, self._rules
+        (steps, marks), lists, layout, rules = self.room, self._linked.code.lists, self.layout, self.rules
         labels = np.zeros(self._moves(), np.int64)
         for number in range(0, work.end, max(work.end // _GUESSES, 1)):
             state[:] = self._first

@@ -6,12 +6,9 @@ moves here.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-
 from shootdown._compilation.kernels import inlined, inlined_copy, kernel
+from shootdown._explore.locality import locality, runs
+from shootdown._explore.marks import ARRIVE_FRESH, Marks, Rules
 from shootdown._explore.quiet import QUIET_AND_ENABLING, SEEN
 from shootdown._machine import ops as o
 from shootdown._machine.agents import (
@@ -24,9 +21,9 @@ from shootdown._machine.agents import (
     resume,
     step_aside,
 )
-from shootdown._machine.bits import Cells, int64
+from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.flushes import take, takeable
-from shootdown._machine.holding import fill, fill_all, usable_dead
+from shootdown._machine.holding import fill, fill_all, is_fresh, usable_dead
 from shootdown._machine.layout import (
     CPU_CALL,
     CPU_CALL_MM,
@@ -73,51 +70,6 @@ VIOLATED = 2  # an invariant is broken; its number is above the low 2 bits
 LONG = 4 | MOVED  # it took as many steps as a move can, and may go on
 
 
-class Rules(NamedTuple):
-    """Which agents act, and how steps are grouped into moves.
-
-    Args:
-        entries: hardware walkers of these CPUs copy entries that stand alone, as a mask.
-        hypervisor: vCPUs may be preempted.
-        preemptible: the vCPUs whose preemption makes a difference, as a mask.
-        scheduler: a CPU whose task waits may idle.
-        preemption: a task that waits for answers may be preempted, where its step says so.
-        choices: programs have CHOICE steps.
-        fuse: local steps belong to the move before them, or to the one that they begin.
-        dead: values of dead registers are cleared.
-        arrive: calls that change nothing where they arrive are taken at once.
-        eager: each CPU holds at once all that its walker could read; else each fill is a move.
-    """
-
-    entries: int
-    hypervisor: int
-    preemptible: int
-    scheduler: int
-    preemption: int
-    choices: int
-    fuse: int
-    dead: int
-    arrive: int
-    eager: int
-
-
-class Marks(NamedTuple):
-    """Facts about a program's steps, and marks of where the search has been.
-
-    Args:
-        local, dead: the program's `Flow`.
-        seen: uint8, by place: a REACHED step was taken.
-        taken: uint8, by step: it was taken, or is the next step of some task.
-        without: int64, by mm: the CPUs that never hold a translation of it, as a mask; see `arrivals`.
-    """
-
-    local: npt.NDArray[np.uint8]
-    dead: npt.NDArray[np.int64]
-    seen: npt.NDArray[np.uint8]
-    taken: npt.NDArray[np.uint8]
-    without: npt.NDArray[np.int64]
-
-
 @inlined
 def label_of(kind: int, x: int, y: int) -> int:
     """Name a move."""
@@ -141,15 +93,6 @@ def forget_dead(S: Cells, dead: Cells, L: Layout, task: int) -> None:
 
 
 @inlined
-def runs(S: Cells, L: Layout, task: int) -> bool:
-    """Whether a task has its CPU, and its CPU runs."""
-    cpu = int64(S[L.o_task + task * TASK_CELLS + T_CPU])
-    if int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) != task + 1:
-        return False
-    return not has(S, cpu_set(L, PREEMPTED), L, cpu)
-
-
-@inlined
 def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
     """Return the task of a CPU, or of a request, which may go on because its wait may be over; -1 for none."""
     if L.by_task:  # the request is that of a task, which may be on another CPU, or on none
@@ -163,17 +106,31 @@ def woken(S: Cells, L: Layout, F: Marks, R: Rules, cpu: int) -> int:
 
 
 @kernel
-def unnoticed(S: Cells, L: Layout, F: Marks, sender: int) -> int:
-    """Return the CPUs that can take a call now and that it changes nothing on, as a mask; one word holds all CPUs."""
+def unnoticed(S: Cells, L: Layout, F: Marks, R: Rules, sender: int) -> int:
+    """Return the CPUs that can take a call now and that it changes nothing on, as a mask; one word holds all CPUs.
+
+    An invalidation changes nothing on a CPU that holds what its walker could read now and nothing else: it would hold
+    that again at once. Taken later it could only drop more (ADR 51).
+    """
     base = L.o_cpu + sender * CPU_CELLS
     call = int64(S[base + CPU_CALL])
     kind = call & o.CALL_MASK
     if kind == o.CALL_SYNC or kind == o.CALL_RCU or call == o.CALL_INVALIDATE:
         return takeable(S, L, sender, int64(0))
     mm = int64(S[base + CPU_CALL_MM]) - 1
-    if mm >= 0 and (kind == o.CALL_BROADCAST or kind == o.CALL_HYPERCALL or kind == o.CALL_INVALIDATE):
-        return takeable(S, L, sender, int64(0)) & int64(F.without[mm])
-    return int64(0)
+    if mm < 0 or (kind != o.CALL_BROADCAST and kind != o.CALL_HYPERCALL and kind != o.CALL_INVALIDATE):
+        return int64(0)
+    there = takeable(S, L, sender, int64(0))
+    found = there & int64(F.without[mm])
+    rest = int64(0)
+    if R.arrive == ARRIVE_FRESH:
+        rest = there & ~found
+    while rest:
+        cpu = lowest(rest)
+        rest = rest & (rest - 1)
+        if is_fresh(S, L, cpu, mm):
+            found = found | int64(1) << cpu
+    return found
 
 
 @kernel
@@ -185,7 +142,7 @@ def let_arrive(S: Cells, L: Layout, F: Marks, R: Rules) -> int:
     """
     for sender in range(L.cpus):
         if int64(S[L.o_out + sender]):
-            cpus = unnoticed(S, L, F, sender)
+            cpus = unnoticed(S, L, F, R, sender)
             if cpus:
                 take(S, L, sender, int64(0), cpus)
                 if int64(S[L.o_out + sender]) == 0:
@@ -250,6 +207,8 @@ def _move(
     task = int64(-1)  # the task that goes on after it
     must = False  # a step of that task, or no move
     begun = False  # it took a step
+    acts = kind != STEP and kind != CHOOSE  # it may have changed what CPUs hold or can use
+    alone = int64(kind != STEP or y != 0)  # at a local step, nothing but local ones
     done = True
     if kind == STEP:
         done = runs(S, L, x)
@@ -306,7 +265,8 @@ def _move(
             while taken < LONGEST:
                 pc = int64(S[t + T_PC])
                 op = P[pc * 5]
-                if not must and op != o.FAIL and (F.local[pc] == 0 or R.fuse == 0):
+                how = locality(S, L, F, R, task, pc)
+                if not must and op != o.FAIL and (how == SEEN or R.fuse == 0):
                     break
                 if begun and op == o.CHOICE:  # both branches are open to a move that begins at a CHOICE
                     break
@@ -316,6 +276,7 @@ def _move(
                 why = why & 7
                 if must and (why == o.HALTED or (why == o.PARKED and P[pc * 5 + 1] == 0)):
                     switch_to(S, L, int64(S[t + T_CPU]), -1)
+                    acts = True
                     break
                 if why != o.DONE:
                     if must and not begun:
@@ -324,7 +285,8 @@ def _move(
                 F.taken[pc] = 1
                 if op == o.REACHED:
                     F.seen[P[pc * 5 + 1]] = 1
-                must = must and kind == STEP and goes_on(F, R, pc)
+                acts = acts or F.acts[pc] != 0
+                must = must and alone == 0 and R.fuse != 0 and how != SEEN and how != QUIET_AND_ENABLING
                 begun = True
                 taken += 1
             F.taken[int64(S[t + T_PC])] = 1
@@ -334,10 +296,18 @@ def _move(
                 said = int64(LONG)
         if R.arrive == 0:
             break
+        before = int64(0)
+        for cpu in range(L.cpus):
+            before += int64(S[L.o_out + cpu])
         task = let_arrive(S, L, F, R)
+        for cpu in range(L.cpus):
+            before -= int64(S[L.o_out + cpu])
+        acts = acts or before != 0
         if task < 0:
             break
         must = False
+    if not acts:
+        return said
     after = after_move(S, L, R)
     return said if after == MOVED else after
 

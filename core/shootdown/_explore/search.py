@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from shootdown._compilation.instructions import BLOCK, differing, prefetch, raw
 from shootdown._compilation.kernels import inlined, kernel
+from shootdown._explore.locality import next_local, runs
+from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.moves import (
     AWAY,
     BACK,
@@ -30,8 +32,6 @@ from shootdown._explore.moves import (
     SWITCH,
     TAKE,
     VIOLATED,
-    Marks,
-    Rules,
     label_of,
     move_inlined,
 )
@@ -41,7 +41,7 @@ from shootdown._explore.symmetry import Symmetry
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.flushes import takeable
-from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_PC, TASK_CELLS, Layout
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, STORE_CELLS, T_CPU, T_PC, TASK_CELLS, Layout
 
 # Cells of `Store.at`.
 HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
@@ -333,6 +333,8 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
     """List the moves that may be possible in a state, and return how many; `move` refuses those that aren't."""
     n = int64(0)
     for task in range(L.tasks):
+        if not runs(S, L, task):
+            continue
         labels[n] = label_of(STEP, task, 0)
         n += 1
         if R.choices:
@@ -357,8 +359,9 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
                 n += 1
         if L.memory:
             for which in range(L.stores):
-                labels[n] = label_of(DRAIN, cpu, which)
-                n += 1
+                if int64(S[L.o_store + (cpu * L.stores + which) * STORE_CELLS]):
+                    labels[n] = label_of(DRAIN, cpu, which)
+                    n += 1
         if R.hypervisor and (R.preemptible >> cpu) & 1:
             labels[n] = label_of(PREEMPT, cpu, 0)
             labels[n + 1] = label_of(RESUME, cpu, 0)
@@ -458,10 +461,24 @@ def expand(
         moved = False
         n = int64(0)
         why = int64(ALL)
-        for i in range(candidates(scratch.here, L, R, scratch.labels)):
+        only = int64(-1)
+        if R.later:
+            only = next_local(scratch.here, L, F, R)
+        if only >= 0:
+            scratch.labels[0] = label_of(STEP, only, 1)
+            end = int64(1)
+        else:
+            end = int64(candidates(scratch.here, L, R, scratch.labels))
+        i = int64(0)
+        while i < end:
             label = int64(scratch.labels[i])
+            i += 1
             said = move_inlined(scratch.there, P, lists, L, F, R, label)
             if said == REFUSED:
+                if only >= 0:  # it waits after all
+                    only = int64(-1)
+                    i = int64(0)
+                    end = int64(candidates(scratch.here, L, R, scratch.labels))
                 continue
             if said & 3 == VIOLATED:
                 at[LABEL] = label

@@ -11,12 +11,12 @@ from shootdown._compilation.instructions import raw
 from shootdown._compilation.kernels import kernel
 from shootdown._explore.backward import spread
 from shootdown._explore.linking import BROKEN, MOVES, RESULT, STATES, WHY, Work, link, rules_of
-from shootdown._explore.moves import Marks, Rules, settle
+from shootdown._explore.marks import Marks, Rules
+from shootdown._explore.moves import settle
 from shootdown._explore.packing import Plan, raw_plan
 from shootdown._explore.renaming import raw_symmetry
 from shootdown._explore.search import (
     ALL,
-    BUG,
     CELL,
     COUNT,
     GROW,
@@ -95,8 +95,8 @@ def search(
                 W.results[at + BROKEN] = store.at[INVARIANT]
                 W.results[at + STATES] = store.at[COUNT]
                 W.results[at + MOVES] = store.at[TRANSITIONS]
-            if arrive == 0 or (why != BUG and why != TRAPPED):
-                break  # else a bug is told as it is found where calls don't arrive early
+            if arrive == 0 or why != TRAPPED:
+                break  # else it is told as it is found where calls don't arrive early
     return int64(W.end)
 
 
@@ -121,7 +121,16 @@ def expanded(
         raw(P),
         raw(lists),
         L,
-        Marks(raw(F.local), raw(F.dead), raw(F.seen), raw(F.taken), raw(F.without)),
+        Marks(
+            raw(F.local),
+            raw(F.dead),
+            raw(F.seen),
+            raw(F.taken),
+            raw(F.without),
+            raw(F.acts),
+            raw(F.meets),
+            raw(F.future),
+        ),
         R,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shootdown._compilation.kernels import inlined, instruction, kernel
+from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.moves import (
     AWAY,
     BACK,
@@ -23,8 +24,6 @@ from shootdown._explore.moves import (
     SWITCH,
     TAKE,
     VIOLATED,
-    Marks,
-    Rules,
     label_of,
     move,
 )
@@ -221,6 +220,8 @@ def sample(
                 if found == 0:
                     found = candidates(S, L, R, labels)
                     left = found
+                if found == 0:
+                    break
                 drawn = int64((x >> 8) % found)
                 label = int64(labels[drawn])
             last = int64(-1)

@@ -23,7 +23,7 @@ from shootdown._machine.layout import (
     Layout,
 )
 from shootdown._machine.ranges import SHIFT, invalidates, reaches
-from shootdown._machine.sets import LAZY, PREEMPTED, USER, cpu_set, has
+from shootdown._machine.sets import LAZY, LEAF, PREEMPTED, STALE_WALK, USER, cpu_set, has, mm_set
 
 #: What is violated, if anything, as numbers of invariants from one.
 NOTHING, DEAD_LINK, DEAD_TRANSLATION = 0, 1, 2
@@ -107,6 +107,17 @@ def maps_huge(L: Layout, S: Cells, mm: int, atom: int) -> int:
 
 
 @inlined
+def readable(L: Layout, S: Cells, mm: int, atom: int) -> int:
+    """Return the translation of an atom that the link of its slot leads to now."""
+    link = int64(S[L.o_pud + mm * L.slots + int64(S[L.o_atom + atom * ATOM_CELLS + A_SLOT])])
+    if link == 0:
+        return int64(0)
+    if link >= o.ENTRY_HUGE:
+        return translation(L, maps_huge(L, S, mm, atom))
+    return translation(L, int64(S[entry_at(L, link, atom)]))
+
+
+@inlined
 def free_frames(S: Cells, L: Layout) -> int:
     """Return the frames that have no references, as a mask."""
     found = int64(0)
@@ -160,10 +171,30 @@ def fill(S: Cells, L: Layout, cpu: int, what: int) -> bool:
 def fill_all(S: Cells, L: Layout) -> None:
     """Let every CPU hold all that its walker could read now. To hold more never makes a move impossible."""
     for cpu in range(L.cpus):
-        for slot in range(L.slots):
-            fill_link(S, L, cpu, slot)
+        mm = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) - 1
+        if mm < 0 or has(S, cpu_set(L, PREEMPTED), L, cpu):
+            continue
+        pud = L.o_pud + mm * L.slots
+        links = links_at(L, cpu, mm, int64(0))
+        if L.hardware_walks:
+            for slot in range(L.slots):
+                link = int64(S[pud + slot])
+                if 0 < link < o.ENTRY_HUGE and (int64(S[links + slot]) >> (link - 1)) & 1 == 0:
+                    fill_link(S, L, cpu, slot)
+        elif has(S, cpu_set(L, LAZY), L, cpu):
+            continue
+        first = held_at(L, cpu, mm, int64(0))
         for atom in range(L.atoms):
-            fill_translation(S, L, cpu, atom)
+            # Most often it has all that the one link leads to already.
+            others = int64(0)
+            if L.hardware_walks:
+                slot = int64(S[L.o_atom + atom * ATOM_CELLS + A_SLOT])
+                link = int64(S[pud + slot])
+                others = int64(S[links + slot]) & (dead_link(L) - 1)
+                if 0 < link < o.ENTRY_HUGE:
+                    others = others & ~(int64(1) << (link - 1))
+            if others or readable(L, S, mm, atom) & ~int64(S[first + atom]):
+                fill_translation(S, L, cpu, atom)
 
 
 @kernel
@@ -184,6 +215,34 @@ def usable_dead(S: Cells, L: Layout) -> int:
                 if int64(S[held_at(L, cpu, mm, atom)]) & dead_translation(L):
                     return int64(DEAD_TRANSLATION)
     return int64(NOTHING)
+
+
+@kernel
+def is_fresh(S: Cells, L: Layout, cpu: int, mm: int) -> bool:
+    """Whether a CPU holds nothing of an mm but what its walker could read now, and has again when it drops it."""
+    bit = int64(1) << cpu  # one word holds all CPUs
+    for name in range(LEAF, STALE_WALK + 1):
+        if int64(S[mm_set(L, mm, name)]) & bit:
+            return False
+    reads = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_MM]) == mm + 1 and not has(
+        S, cpu_set(L, PREEMPTED), L, cpu
+    )
+    if L.hardware_walks == 0 and has(S, cpu_set(L, LAZY), L, cpu):
+        reads = False
+    for slot in range(L.slots):
+        link = int64(S[L.o_pud + mm * L.slots + slot])
+        now = int64(0)
+        if reads and 0 < link < o.ENTRY_HUGE and L.hardware_walks:
+            now = int64(1) << (link - 1)
+        if int64(S[links_at(L, cpu, mm, slot)]) & ~now:
+            return False
+    for atom in range(L.atoms):
+        held = int64(S[held_at(L, cpu, mm, atom)])
+        if held == 0:
+            continue
+        if not reads or held & ~readable(L, S, mm, atom):
+            return False
+    return True
 
 
 @kernel

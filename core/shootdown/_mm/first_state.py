@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -127,20 +127,20 @@ class FirstState(Declarations):
         return state
 
     def explored_with(
-        self, homes: Sequence[int], *, lazy: int | None, user: bool, memory: int
+        self, homes: Sequence[int], *, lazy: int | None, user: Iterable[int], memory: int
     ) -> tuple[Layout, npt.NDArray[Any]]:
         """Return layout and first state of a machine to explore that has these tasks in place of the model's own.
 
         Args:
             homes: for each task its mm; its CPU is the one of its number, and nobody has said where it begins.
             lazy: the mm that one more CPU idles with; None: there is no such CPU.
-            user: the CPUs of the tasks are in user mode.
+            user: the CPUs that are in user mode.
             memory: the memory model.
         """
         other = copy(self)
         other.cpus = len(homes) + (lazy is not None)
         other._tasks = [Task(mm, cpu, 0, True, None) for cpu, mm in enumerate(homes)]
-        other._in_user_mode = set(range(len(homes))) if user else set()
+        other._in_user_mode = set(user)
         other._lazy = [] if lazy is None else [(len(homes), lazy)]
         layout = other._layout(EXPLORED_BITS, memory)
         return layout, other._first_state(layout)

@@ -37,8 +37,6 @@ class HugetlbSpace:
     """
 
     invariants = ("walk-cache", "gup-fast")
-    #: Statements on hugetlb memory take nothing for themselves; see `OrdinarySpace`.
-    taken = 0
 
     def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
         self.places = PLACES if marks else ()
@@ -52,6 +50,8 @@ class HugetlbSpace:
         touches = (one for actor in small.actors for one in actor.body if one.verb == "touch")
         #: By an access, the class of the table that it allocates where there is none to share.
         self._new_tables = {id(one): 1 + number for number, one in enumerate(touches)}
+        #: Which use of a statement is written; see `OrdinarySpace`.
+        self.use = 0
         self._vmas: dict[tuple[int, int], int] = {}
         self._freed: dict[tuple[int, int], int] = {}
         self._refuse()
@@ -120,9 +120,10 @@ class HugetlbSpace:
     def model(self, cpus: int) -> Model:
         """Return the model with all that is mapped at first."""
         small, scene = self.small, self.scene
+        new = len(self._new_tables)
         self._model = model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=max(self.slots, 1),
-            files=max(len(self._memory), 1), classes=1 + len(self._new_tables),
+            files=max(len(self._memory), 1), classes=1 + (min(small.uses, new) if small.uses else new),
         )  # fmt: skip
         model.hugetlb.notes_freed = _FREED
         model.hugetlb.table_classes = model.classes
@@ -192,6 +193,10 @@ class HugetlbSpace:
             self._model.asm.on_mm(actor.mm, text="back to the own mm")
         self._free(tuple(slot for m in mappings for slot in m.used))
 
+    def takes(self, one: Statement) -> bool:
+        """Whether a statement takes a table of its own; see `OrdinarySpace`."""
+        return one.verb == "touch"
+
     def fork(self, number: int, actor: Actor, child: int) -> None:
         """Write fork() by a thread, up to where the child may begin."""
         calls, hugetlb = self._model.calls, self._model.hugetlb
@@ -216,7 +221,8 @@ class HugetlbSpace:
             for slot in m.used:
                 part = attrs.evolve(m, used=(slot,))
                 others = [(mm, self._vmas.get((mm, slot))) for mm in (*mms, actor.mm)]
-                self._tables.fault(part, slot, others, self._new_tables[id(one)])
+                new = 1 + self.use if self.small.uses else self._new_tables[id(one)]
+                self._tables.fault(part, slot, others, new)
 
     def _works_on(self, number: int, mm: int) -> None:
         """Say for which thread and address space the next call is written."""

@@ -66,6 +66,9 @@ class OrdinaryMemory:
                 one for _, one in self._bodies("touch") if one.place and one.place.memory in self._anew
             )
         }
+        #: Which use of a statement is written, where they are written for many programs; equal uses take the same page.
+        self.use = 0
+        self._taken: dict[tuple[str, Page, int], int] = {}
         #: By thread, statement and page, the class of the table that is deposited with a huge page which it maps.
         self._deposits = {
             (number, id(one), page): small.mms + len(self._new_tables) + place
@@ -116,6 +119,8 @@ class OrdinaryMemory:
             used[slots[key]] = at + 1
             self._pages.append(Page(name, area, owner, slots[key], at))
         moves = [one for _, _, one in self.small.program.statements() if one.verb == "mremap" and one.place]
+        if self.small.uses:  # of those that can be written a program has one
+            moves = moves[:1]
         for one in moves:
             assert one.place is not None
             if one.place.memory != name:
@@ -159,9 +164,10 @@ class OrdinaryMemory:
             raise ShootdownError(
                 f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
             )
+        new = len(self._new_tables) if small.uses == 0 else min(small.uses, len(self._new_tables))
         model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
-            classes=small.mms + len(self._new_tables) + len(self._deposits), slot_pages=self.slot_pages,
+            classes=small.mms + new + len(self._deposits), slot_pages=self.slot_pages,
         )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)

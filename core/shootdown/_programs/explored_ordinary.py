@@ -20,10 +20,10 @@ class OrdinarySpace(OrdinaryMemory):
 
     invariants = ("walk-cache", "stale-tlb-entry", "gup-fast")
 
-    @property
-    def taken(self) -> int:
-        """How much statements have taken for themselves so far: one that takes something differs each time."""
-        return self._frames + self._reclaim.times
+    def takes(self, one: Statement) -> bool:
+        """Whether a statement takes something for itself, so that it differs each time that a program has it."""
+        file = one.place is not None and self.cuts[one.place.memory].memory.kind == "file"
+        return one.verb == "reclaim" or (one.verb == "touch" and (not file or id(one) in self._new_tables))
 
     # --- statements
 
@@ -96,16 +96,31 @@ class OrdinarySpace(OrdinaryMemory):
             huge = self._huge_fault(number, one, actor, page) if fits else None
             frame = 0  # where no table is ever there no entry of one is written
             if self._has_table(page.slot):
-                frame = self._in_file(page) if cached else self._frame(page, 1)
+                frame = self._in_file(page) if cached else self._own_frame(one, page)
             self._faults.fault(
                 self._atoms[page],
                 entry(frame, one.word == "write"),
                 vma=self._rights.vma(actor.mm, page),
                 cached=cached,
                 rights=self._rights.rights(actor.mm, page, cleaned=memory.name in written),
-                new_table=self._new_tables.get(id(one)),
+                new_table=self._new_table(one),
                 huge=huge,
             )
+
+    def _own_frame(self, one: Statement, page: Page) -> int:
+        """Return the page that an access maps."""
+        if self.small.uses == 0:
+            return self._frame(page, 1)
+        key = (one.text, page, self.use)
+        if key not in self._taken:
+            self._taken[key] = self._frame(page, 1)
+        return self._taken[key]
+
+    def _new_table(self, one: Statement) -> int | None:
+        """Return the class of the table that an access allocates."""
+        if id(one) not in self._new_tables or self.small.uses == 0:
+            return self._new_tables.get(id(one))
+        return self.small.mms + self.use
 
     def _huge_fault(self, number: int, one: Statement, actor: Actor, page: Page) -> HugeFault:
         """Return the huge page that a statement maps in the slot of a page, if there is room for one."""
@@ -163,6 +178,8 @@ class OrdinarySpace(OrdinaryMemory):
             raise not_yet(one, "reclaim of pages that other statements treat apart")
         if len(self.small.mms_of(memory.name)) > 1 and (frame is not None or self.small.parents):
             raise not_yet(one, "reclaim of a page that several processes map")
+        if self.small.uses:
+            self._reclaim.times = self.use
         self._reclaim.reclaim(self._everywhere(page), frame)
 
     def _collapse_table(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:

@@ -19,21 +19,26 @@ from shootdown._explore.linked import Linked, Part, first_alike
 from shootdown._explore.linking import MOST_STEPS
 from shootdown._machine.layout import Layout, with_walkers
 from shootdown._mm.model import Model
+from shootdown._programs.checking import forks
 from shootdown._programs.explored_hugetlb import HugetlbSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
 from shootdown._programs.program import Program, Statement
 from shootdown._programs.reading import read_values
-from shootdown._programs.sketch import MEMORY, RUNS, Sketch
+from shootdown._programs.sketch import FORK, MEMORY, RUNS, START, Sketch, signals_first
 from shootdown._programs.small import Actor, Small
 from shootdown._programs.worlds import EXIT, World
 from shootdown._values.setup import Setup
 
 #: Calls that move the memory: what a thread calls after one is about the new place, and a program has at most one.
 _MOVES = "mremap"
-#: Calls that a thread may not make after it has unmapped what they are about.
-_ACCESSES, _UNMAPS = "touch", "munmap"
+#: Calls that a thread may not make after it has unmapped what they are about, unless it has mapped it again.
+_ACCESSES, _UNMAPS, _MAPS = "touch", "munmap", "mmap"
+#: Calls with which a right may be given again: each thread that takes one notes for itself whether it was.
+_GIVES = ("touch", "mmap", "mprotect @ write")
 #: Calls for the sake of which others take more steps: programs without one are linked from parts without these steps.
 ASKS_MORE = ("reclaim", "mkclean", "khugepaged")
+#: The same where what is touched is no page of the thread's own: rights are given again, and tables shared.
+ASKS_MORE_OF_SHARED = (*ASKS_MORE, "touch")
 #: The most parts: a bit of a word for each.
 MOST_PARTS = 64
 
@@ -48,19 +53,22 @@ class Key:
 
     Args:
         mm: the address space of its process.
-        call: the call, or what the task does at the end: "runs", "runs, pins" and "halts".
+        call: the call, or what the task does at the beginning or the end: "begins", "runs", "keeps", and others.
         moved: its thread has moved the memory before.
         use: which use of the call in its program, where each takes something for itself; else 0.
+        thread: which of the process's threads that call something makes it, where each notes something; else 0.
     """
 
     mm: int
     call: str
     moved: bool = False
     use: int = 0
+    thread: int = 0
 
 
-#: What tasks do in the end: run in user mode, having nothing; keep the table, which GUP-fast of the own threads may
-#: read or not; nothing any more.
+#: What tasks do in the beginning that are forked or started; and in the end: run in user mode, having nothing; keep the
+#: table, which GUP-fast of the own threads may read or not; nothing any more.
+_BEGINS = "begins"
 _GIVEN_UP, _KEEPS, _PINS, _HALTS = "runs", "keeps", "keeps, pins", "halts"
 
 
@@ -72,11 +80,22 @@ class Row:
         homes: for each task its mm.
         lazy: the mm with which one more CPU idles, or -1.
         parts: for each task the numbers of its parts, in their order.
+        begun: the tasks that another one makes, as a mask: their CPUs are not in user mode at first.
     """
 
     homes: tuple[int, ...]
     lazy: int
     parts: tuple[tuple[int, ...], ...]
+    begun: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        """What programs have in common that can be explored in one batch."""
+        return self.homes, self.lazy, self.begun
+
+
+#: The mms of tasks, the one of the CPU that idles, the tasks that others make; see `Row`.
+Shape = tuple[tuple[int, ...], int, int]
 
 
 class Linkable:
@@ -96,19 +115,34 @@ class Linkable:
         self.scene = scene
         self._huge = world.sketch.kind == "hugetlb"
         self._most = most
-        program = _universe(world)
+        self._threads = most if _notes(world) else 1
+        program = _universe(world, self._threads)
         self._actors = _actors(program)
-        small = Small(program, self._actors, world.processes, ())
+        forks = [one for _, _, one in program.statements() if one.verb == FORK]
+        small = Small(
+            program,
+            self._actors,
+            world.processes,
+            (),
+            parents={1: 0} if forks else {},
+            children={id(one): 1 for one in forks},
+            uses=most,
+        )
         self._space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if self._huge else OrdinarySpace)(
             small, scene, marks=False
         )
         self._model: Model = self._space.model(1)
+        self._begins = self._model.event() if world.makes else 0
         self.invariants = self._space.invariants
         self._parts: list[Part] = []
         self._numbers: dict[Key, int] = {}
         self._many: set[tuple[int, str]] = set()  # calls that take something for themselves
         for mm in range(world.processes):
             self._write(mm)
+        if forks:
+            self._part(Key(0, FORK), lambda: self._fork(forks[0]))
+        elif world.makes == START:
+            self._part(Key(0, START), self._start)
         fields = self._model.asm.functions.fields
         if fields is not None and fields.indexed:
             raise DoesNotFitError  # each program has CPUs of its own, and a patch keeps a variable for each
@@ -119,8 +153,8 @@ class Linkable:
         same = first_alike(code, self._parts)
         self._numbers = {key: same[number] for key, number in self._numbers.items()}
         self._memory = 0 if self._huge else scene.memory
-        self._shapes: dict[tuple[tuple[int, ...], int], tuple[Layout, npt.NDArray[Any]]] = {}
-        layout, _ = self._model.explored_with((0,), lazy=None, user=True, memory=self._memory)
+        self._shapes: dict[Shape, tuple[Layout, npt.NDArray[Any]]] = {}
+        layout, _ = self._model.explored_with((0,), lazy=None, user=(0,), memory=self._memory)
         self.linked = Linked(
             code,
             self._with_links(layout),
@@ -131,7 +165,7 @@ class Linkable:
     @cached_property
     def digest(self) -> bytes:
         """Equal for worlds in which equal rows are equal programs: of other kernels, or on other platforms."""
-        layout, state = self.shape(tuple(range(self.world.processes)), 0)
+        layout, state = self.shape((tuple(range(self.world.processes)), 0, 0))
         numbers = tuple((key, self._numbers[key]) for key in self._numbers)
         found = blake2b(digest_size=16)
         for array in (self.linked.code.steps, self.linked.code.lists, state):
@@ -145,33 +179,48 @@ class Linkable:
 
     def _write(self, mm: int) -> None:
         space = self._space
-        mine = [(number, one) for number, one in enumerate(self._actors) if one.mm == mm]
-        for number, actor in mine:
+        main, *threads = [(number, one) for number, one in enumerate(self._actors) if one.mm == mm]
+        for thread, (number, actor) in enumerate(threads):
             for statement in actor.body:
-                self._write_call(mm, number, statement, moved=self._has_moved(number))
-        main = mine[0][1]
+                self._write_call(mm, thread, number, statement, moved=self._has_moved(number))
+        if self.world.makes and mm == self.world.processes - 1:
+            self._part(Key(mm, _BEGINS), self._begin)
+        if EXIT in self.world.calls:
+            self._part(Key(mm, EXIT), lambda: space.exit(main[1]))
         if isinstance(space, HugetlbSpace):
-            if EXIT in self.world.calls:
-                self._part(Key(mm, EXIT), lambda: space.exit(main))
-            gup = [one for _, actor in mine for one in actor.body if one.verb == "gup"]
-            self._part(Key(mm, _KEEPS), lambda: space.keeps(main, ()), end="spin")
+            gup = [one for _, actor in threads for one in actor.body if one.verb == "gup"]
+            self._part(Key(mm, _KEEPS), lambda: space.keeps(main[1], ()), end="spin")
             if gup:
-                self._part(Key(mm, _PINS), lambda: space.keeps(main, gup), end="spin")
+                self._part(Key(mm, _PINS), lambda: space.keeps(main[1], gup), end="spin")
         self._part(Key(mm, _GIVEN_UP), lambda: None, end="spin")
         self._part(Key(mm, _HALTS), lambda: None, end="halt")
 
     def _has_moved(self, number: int) -> bool:
         return isinstance(self._space, OrdinarySpace) and (number, MEMORY) in self._space.moved
 
-    def _write_call(self, mm: int, number: int, one: Statement, *, moved: bool) -> None:
+    def _write_call(self, mm: int, thread: int, number: int, one: Statement, *, moved: bool) -> None:
         """Write a call, as often as one program may have it where each use takes something for itself."""
         space = self._space
-        for use in range(self._most):
-            before = space.taken
-            self._part(Key(mm, one.text, moved, use), lambda: space.write(number, one))
-            if space.taken == before:
-                break
+        takes = space.takes(one)
+        if takes:
             self._many.add((mm, one.text))
+        for use in range(self._most if takes else 1):
+            space.use = use
+            self._part(Key(mm, one.text, moved, use, thread), lambda: space.write(number, one))
+
+    def _begin(self) -> None:
+        self._model.asm.await_event(self._begins, 1, text="it is not there yet")
+        if not self._huge:
+            self._model.asm.user_mode(True, text="it begins")
+
+    def _fork(self, one: Statement) -> None:
+        self._space.fork(0, self._actors[0], 1)
+        self._model.asm.signal(self._begins, text="wake_up_new_task")
+        if not self._huge:
+            self._model.asm.user_mode(True, text="returns to user mode")
+
+    def _start(self) -> None:
+        self._model.asm.signal(self._begins, text="wake_up_new_task: a thread begins")
 
     def _part(self, key: Key, write: Any, end: str = "") -> None:
         asm = self._model.asm
@@ -188,16 +237,22 @@ class Linkable:
 
     # --- programs
 
-    def shape(self, homes: tuple[int, ...], lazy: int) -> tuple[Layout, npt.NDArray[Any]]:
-        """Return layout and first state of programs whose tasks have these mms."""
-        key = (homes, lazy)
-        if key not in self._shapes:
+    def shape(self, shape: Shape) -> tuple[Layout, npt.NDArray[Any]]:
+        """Return layout and first state of programs of a shape."""
+        if shape not in self._shapes:
+            homes, lazy, begun = shape
             layout, state = self._model.explored_with(
-                homes, lazy=lazy if lazy >= 0 else None, user=not self._huge, memory=self._memory
+                homes,
+                lazy=lazy if lazy >= 0 else None,
+                user=[task for task in range(len(homes)) if not self._huge and not begun >> task & 1],
+                memory=self._memory,
             )
             wide = self._with_links(layout)
-            self._shapes[key] = wide, state[: wide.size] if wide.size <= len(state) else _padded(state, wide)
-        return self._shapes[key]
+            self._shapes[shape] = (
+                wide,
+                state[: wide.size] if wide.size <= len(state) else _padded(state, wide),
+            )
+        return self._shapes[shape]
 
     def _with_links(self, layout: Layout) -> Layout:
         return layout if layout.walks else with_walkers(layout)
@@ -212,45 +267,48 @@ class Linkable:
         tasks: list[tuple[int, ...]] = []
         uses: dict[str, int] = {}
         weights = [0] * self.world.processes
-        moves = 0
+        begun = moves = 0
+        makes = self.world.makes
         for mm, threads in enumerate(sketch.processes):
-            pins = gone = False
-            for thread in threads:
-                for call in thread:
-                    verb = call.partition(" ")[0]
-                    pins = pins or verb == "gup"
-                    gone = gone or verb in (_UNMAPS, _MOVES)
+            verbs = {call.partition(" ")[0] for thread in threads for call in thread}
+            pins, gone = "gup" in verbs, bool(verbs & {_UNMAPS, _MOVES})
+            forked = makes == FORK and mm > 0
+            calling = 0
             for place, thread in enumerate(threads):
-                parts: list[int] = []
+                starts = forked or (makes == START and place == len(threads) - 1)
+                parts = [self._numbers[Key(mm, _BEGINS)]] if starts else []
+                begun |= starts << len(homes)
+                weights[mm] += not forked and signals_first(thread)
                 moved = exits = False
-                unmapped: list[str] = []
+                unmapped = False
+                thread_number = min(calling, self._threads - 1)
+                calling += any(call not in (RUNS, EXIT, FORK, START) for call in thread)
                 for call in thread:
+                    weights[mm] += 1
                     if call == RUNS:
-                        weights[mm] += 1
                         break
                     text = call.replace("@", MEMORY)
                     verb = call.partition(" ")[0]
-                    if verb == _ACCESSES and not parts:
-                        continue
-                    weights[mm] += 1
                     if verb == _ACCESSES and unmapped:
                         raise DoesNotFitError
-                    if verb == EXIT:
-                        exits = True
                     use = uses.get(text, 0)
-                    number = self._numbers.get(Key(mm, text, moved, use if (mm, text) in self._many else 0))
+                    if verb in (EXIT, FORK, START):
+                        key = Key(mm, verb)
+                        exits = verb == EXIT
+                    else:
+                        key = Key(mm, text, moved, use if (mm, text) in self._many else 0, thread_number)
+                    number = self._numbers.get(key)
                     if number is None:
                         raise DoesNotFitError
                     uses[text] = use + 1
                     parts.append(number)
-                    if verb == _UNMAPS:
-                        unmapped.append(text)
+                    unmapped = verb == _UNMAPS or (unmapped and verb != _MAPS)
                     if verb == _MOVES and not self._huge:
                         moved = True
                         moves += 1
                 if exits:
                     end = _HALTS
-                elif not self._huge or place > 0 or gone:
+                elif not self._huge or place > 0 or gone or (forked and verbs <= {RUNS}):
                     end = _GIVEN_UP
                 else:
                     end = _PINS if pins else _KEEPS
@@ -260,7 +318,7 @@ class Linkable:
         if moves > 1:
             raise DoesNotFitError
         lazy = weights.index(max(weights)) if idle else -1
-        return Row(tuple(homes), lazy, tuple(tasks))
+        return Row(tuple(homes), lazy, tuple(tasks), begun)
 
 
 def _padded(state: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
@@ -269,31 +327,43 @@ def _padded(state: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
     return found
 
 
-def _universe(world: World) -> Program:
-    """Return a program in which each process makes every call: each in a thread of its own, and all after a move."""
+def _notes(world: World) -> bool:
+    """Whether threads note something of their own: whether a right was given again, or the table that they free."""
+    given = (call for call in world.calls if call.startswith(_GIVES))
+    return any(world.sketch.kind != "anonymous" or not call.startswith(_ACCESSES) for call in given)
+
+
+def _universe(world: World, threads: int) -> Program:
+    """Return a program in which some threads of each process make every call, and those after a move once more."""
     touch = f"touch {MEMORY} {'write' if world.sketch.writes else 'read'}"
     calls = [call.replace("@", MEMORY) for call in world.calls if call != EXIT]
-    huge = world.sketch.kind == "hugetlb"
+    first = [call for call in calls if call.split(" ")[0] == _ACCESSES]
+    moves = [call for call in calls if call.split(" ")[0] == _MOVES]
+    others = [call for call in calls if call not in first and call not in moves]
+    does = [*first, *others, *moves]
+    if moves and world.sketch.kind != "hugetlb":
+        does += others
     processes = {}
     for number in range(world.processes):
-        threads = {}
-        for at, call in enumerate(calls):
-            does = [call]
-            if call.split(" ")[0] == _MOVES and not huge:
-                does += [other for other in calls if other.split(" ")[0] not in (_MOVES, _ACCESSES)]
-            threads[f"t{at}"] = {"do": does}
-        processes["ABCDEFGH"[number]] = {"do": [touch], "thread": threads}
+        begins = [touch]
+        if world.makes == FORK:
+            begins = [touch, f"{FORK} B"] if number == 0 else [RUNS]
+        those = {f"t{at}": {"do": does} for at in range(threads)}
+        processes["ABCDEFGH"[number]] = {"do": begins, "thread": those}
     tables = world.sketch.tables()
     return read_values({**tables, "summary": "all calls of a world", "process": processes}).program({})
 
 
 def _actors(program: Program) -> tuple[Actor, ...]:
     """Return the threads: what the first one of each process touches is mapped when a search begins."""
+    forked = forks(program)
     found = []
     for mm, process in enumerate(program.processes.values()):
+        begins = FORK if process.name in forked else ""
         for thread in process.threads:
-            main = thread.name == "main"
-            found.append(
-                Actor(process, thread, 0, mm, thread.body if main else (), () if main else thread.body, 0)
+            before = (
+                tuple(one for one in thread.body if one.verb == _ACCESSES) if thread.name == "main" else ()
             )
+            body = tuple(one for one in thread.body if one not in before)
+            found.append(Actor(process, thread, 0, mm, before, body, 0, begins))
     return tuple(found)

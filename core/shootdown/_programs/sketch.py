@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -17,13 +17,17 @@ _THREADS = ("second", "third", "fourth")
 MEMORY = "heap"
 #: A thread that does nothing but run.
 RUNS = "spin"
+#: Calls that name nobody: the process after that of the caller is forked, the last thread of its process started.
+FORK, START = "fork", "start"
+#: Accesses and mappings that come first are done when a search begins; after some other statement they are not.
+_MAPS, _BEGUN = ("touch", "mmap"), "signal begun"
 
 Calls = tuple[str, ...]
 
 
 @attrs.frozen
 class Sketch:
-    """A program over one memory, which every process touches first.
+    """A program over one memory, which every process touches first, but for one that is forked.
 
     Args:
         kind: of the memory.
@@ -53,9 +57,14 @@ class Sketch:
         """Return the program as values."""
         touch = f"touch {MEMORY} {'write' if self.writes else 'read'}"
         found: dict[str, Any] = {}
-        for name, threads in zip(_PROCESSES, self.processes, strict=False):
-            bodies = [[call.replace("@", MEMORY) for call in thread] for thread in threads]
-            found[name] = {"do": [touch, *bodies[0]]}
+        for number, (name, threads) in enumerate(zip(_PROCESSES, self.processes, strict=False)):
+            names = {FORK: f"{FORK} {_PROCESSES[number + 1]}", START: f"{START} {_started(threads)}"}
+            bodies = [[names.get(call, call.replace("@", MEMORY)) for call in thread] for thread in threads]
+            forked = number > 0 and _makes(self.processes[number - 1], FORK)
+            for body in () if forked else bodies:
+                if signals_first(body):
+                    body.insert(0, _BEGUN)
+            found[name] = {"do": bodies[0] if forked else [touch, *bodies[0]]}
             others = {one: {"do": body} for one, body in zip(_THREADS, bodies[1:], strict=False)}
             if others:
                 found[name]["thread"] = others
@@ -100,13 +109,13 @@ class Sketch:
         """Return the sketch that stands for all that differ by the order of threads and processes alone.
 
         A thread that only runs is the main one, which goes on when it has done everything: others make calls meanwhile.
+        A thread that forks is the main one too, and one that is started the last; a process that is forked follows its
+        parent.
         """
-        ordered = [
-            tuple(sorted(threads, key=lambda calls: (calls != (RUNS,), calls))) for threads in self.processes
-        ]
-        return attrs.evolve(
-            self, processes=tuple(sorted(ordered, key=lambda one: (-sum(map(len, one)), one)))
-        )
+        ordered = [_ordered(threads) for threads in self.processes]
+        if not self.has(FORK):
+            ordered = sorted(ordered, key=lambda one: (-sum(map(len, one)), one))
+        return attrs.evolve(self, processes=tuple(ordered))
 
     def smaller(self) -> Iterator[Sketch]:
         """Yield sketches with one thing less: a process, a thread, a call, a part of the memory."""
@@ -149,3 +158,23 @@ class Sketch:
             if word in self.parts
         )
         return self.calls, self.threads, len(self.processes), parts
+
+
+def signals_first(calls: Sequence[str]) -> bool:
+    """Whether a thread signals something before its calls, so that an access or a mapping is not done beforehand."""
+    return calls[0].split(" ")[0] in _MAPS
+
+
+def _makes(threads: tuple[Calls, ...], call: str) -> bool:
+    return any(call in thread for thread in threads)
+
+
+def _started(threads: tuple[Calls, ...]) -> str:
+    """Return the name of the thread that is started: the last one."""
+    return _THREADS[len(threads) - 2] if len(threads) > 1 else "nobody"
+
+
+def _ordered(threads: tuple[Calls, ...]) -> tuple[Calls, ...]:
+    last = threads[-1:] if _makes(threads, START) else ()
+    rest = threads[: len(threads) - len(last)]
+    return (*sorted(rest, key=lambda calls: (FORK not in calls, calls != (RUNS,), calls)), *last)

@@ -85,6 +85,8 @@ class Small:
         parents: by the address space of a process that is forked, that of the process which forks it.
         children: by a statement that forks, as its `id()`, the address space of the process that it makes.
         left_out: places that are explored as if they were not there.
+        uses: how often a program uses a statement, where statements are written for many programs; 0: each is written
+            once, for this program.
     """
 
     program: Program
@@ -94,6 +96,7 @@ class Small:
     parents: dict[int, int] = attrs.field(factory=dict)
     children: dict[int, int] = attrs.field(factory=dict)
     left_out: tuple[Place, ...] = ()
+    uses: int = 0
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory: their processes, or processes kin to them by fork(), use it."""

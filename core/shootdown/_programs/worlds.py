@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations_with_replacement, product
+from itertools import accumulate, combinations_with_replacement, pairwise, product
 from random import Random
 
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.sketch import RUNS, Calls, Sketch
+from shootdown._programs.sketch import FORK, RUNS, START, Calls, Sketch
 from shootdown._values.setup import Setup
 from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
 
 #: What the last call of a thread is that ends its process.
 EXIT = "exit"
+#: Calls that a world of two processes which map a file goes without: they are of pages that one process maps alone.
+_OF_ONE = ("reclaim", "mremap")
+#: Calls besides fork() from which on no further thread runs: what one fault copies another CPU may still write to.
+_ONE_MORE_RUNS = 2
 
 
 @attrs.frozen
@@ -25,11 +29,14 @@ class World:
         sketch: the memory, without any process.
         calls: what a thread of a process can call.
         processes: how many processes map it.
+        makes: `fork` or `start` where each program has one such call: the second process is forked by the first one, or
+            the last thread started; else empty.
     """
 
     sketch: Sketch
     calls: tuple[str, ...]
     processes: int
+    makes: str = ""
 
     def program(self, *processes: tuple[Calls, ...]) -> Sketch | None:
         """Return a program in which other processes only run; None for one that can't be."""
@@ -64,6 +71,7 @@ def worlds(scene: Setup) -> tuple[World, ...]:
         ),
         1,
     )
+    pins = ["gup @"] if gup else []
     file = World(
         Sketch("file", page, ()),
         (
@@ -74,18 +82,33 @@ def worlds(scene: Setup) -> tuple[World, ...]:
             "truncate @",
             "reclaim @",
             "mkclean @",
-            *(["gup @"] if gup else []),
+            "touch @ write",
+            *pins,
         ),
         1,
     )
-    found = [file, anonymous]
+    mapped_twice = World(
+        file.sketch, tuple(call for call in (*file.calls, EXIT) if call.split(" ")[0] not in _OF_ONE), 2
+    )
+    own = Sketch("anonymous", page, ())
+    returns = ("touch @ write", "mprotect @ read", "mprotect @ write", "madvise @ DONTNEED", "munmap @")
+    again = World(own, (*returns, "mmap @", "reclaim @", *pins, EXIT), 1)
+    starts = World(own, (*returns, *pins), 1, START)
+    forks = World(own, (*returns, "mmap @", *pins, EXIT), 2, FORK)
+    found = [file, anonymous, again, mapped_twice, starts, forks]
     if lowering.no_pmd_sharing() is None:
         calls = ["munmap @", "mprotect @ read", EXIT]
         calls += [] if needs_madvise(scene) else ["madvise @ DONTNEED"]
         calls += [] if needs_mremap(scene) else ["mremap @"]
-        calls += ["gup @"] if gup else []
+        calls += pins
         memory = Sketch("hugetlb", 1 << geometry.pud_shift, ())
-        found = [World(memory, tuple(calls), 2), *found, World(memory, tuple(calls), 3)]
+        touched = (*calls, "touch @ write")
+        found = [
+            World(memory, touched, 2),
+            *found,
+            World(memory, tuple(calls), 3),
+            World(memory, touched, 2, FORK),
+        ]
     return tuple(found)
 
 
@@ -103,19 +126,59 @@ def programs(scene: Setup, most: int) -> Iterator[Sketch]:
 
 def _of(world: World, count: int) -> Iterator[Sketch | None]:
     """Yield the programs of a world with so many calls, in each way to divide them among threads and processes."""
+    if world.makes:
+        for calls in product(world.calls, repeat=count - 1):
+            for sizes in _made_shapes(count - 1):
+                yield _making(world, calls, *sizes)
+        return
     for shape in _shapes(count):
         for calls in product(world.calls, repeat=count):
-            threads: list[Calls] = []
-            at = 0
-            for many in shape:
-                threads.append(calls[at : at + many])
-                at += many
+            threads = _divided(calls, shape)
             if len(threads) == 1:
                 yield world.program((threads[0], (RUNS,)) if EXIT not in threads[0] else (threads[0],))
                 continue
             yield world.program(tuple(threads))
             if world.processes > 1:
                 yield from (world.program(*split) for split in _apart(threads, world.processes))
+
+
+def _divided(calls: Calls, shape: Sequence[int]) -> list[Calls]:
+    """Return calls as threads of so many each."""
+    ends = list(accumulate(shape, initial=0))
+    return [calls[lo:hi] for lo, hi in pairwise(ends)]
+
+
+def _making(
+    world: World, calls: Calls, before: int, after: int, others: Sequence[int], made: Sequence[int]
+) -> Sketch | None:
+    """Return a program whose first thread forks or starts another one.
+
+    Args:
+        world: its world.
+        calls: all its other calls.
+        before, after: how many of them the thread makes before that and after it.
+        others: of its process's other threads, the calls of each.
+        made: of the threads of the process that is forked; or of the thread that is started.
+    """
+    ends = list(accumulate((before, after, sum(others), sum(made)), initial=0))
+    first, second, third, fourth = (calls[lo:hi] for lo, hi in pairwise(ends))
+    main = (*first, world.makes, *second)
+    there = [main, *_divided(third, others)]
+    begun = tuple(_divided(fourth, made)) or ((RUNS,),)
+    if world.makes == START:
+        return None if len(begun) > 1 else world.program((*there, *begun))
+    small = world.sketch.kind == "anonymous" and len(calls) < _ONE_MORE_RUNS
+    if EXIT not in main and (len(there) == 1 or (small and len(there) < _ONE_MORE_RUNS + 1)):
+        there.append((RUNS,))
+    return world.program(tuple(there), begun)
+
+
+def _made_shapes(count: int) -> Iterator[tuple[int, int, tuple[int, ...], tuple[int, ...]]]:
+    """Yield the ways to divide calls around one that forks or starts; see `_making`."""
+    for before, after, others in product(range(count + 1), repeat=3):
+        made = count - before - after - others
+        if made >= 0:
+            yield from ((before, after, *shapes) for shapes in product(_shapes(others), _shapes(made)))
 
 
 def _apart(threads: Sequence[Calls], processes: int) -> Iterator[tuple[tuple[Calls, ...], ...]]:
@@ -126,6 +189,8 @@ def _apart(threads: Sequence[Calls], processes: int) -> Iterator[tuple[tuple[Cal
 
 def _shapes(count: int) -> Iterator[tuple[int, ...]]:
     """Yield the ways to divide calls among threads: `(2,)` for two of one thread, `(1, 1)` for one each."""
+    if count == 0:
+        yield ()
     for threads in range(1, count + 1):
         for shape in combinations_with_replacement(range(1, count + 1), threads):
             if sum(shape) == count:
@@ -139,6 +204,12 @@ def random_program(scene: Setup, seed: int, number: int, calls: int = 3) -> Sket
     while True:
         world = rng.choice(there)
         chosen = [rng.choice(world.calls) for _ in range(calls)]
+        if world.makes:
+            shapes = list(_made_shapes(calls - 1))
+            found = _making(world, tuple(chosen[1:]), *rng.choice(shapes))
+            if found is not None:
+                return found
+            continue
         threads: list[Calls] = [(call,) for call in chosen]
         if rng.random() < 0.25:
             threads = [tuple(chosen[:2]), *threads[2:]]

@@ -14,12 +14,15 @@ from shootdown._explore.search import ALL, BUG, DEADLOCK
 from shootdown._explore.searches import TRAPPED
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
-from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable, Row
-from shootdown._programs.sketch import Sketch
+from shootdown._programs.linkable import ASKS_MORE, ASKS_MORE_OF_SHARED, DoesNotFitError, Linkable, Row, Shape
+from shootdown._programs.sketch import FORK, START, Sketch
 from shootdown._programs.worlds import World, worlds
 from shootdown._values import verdict as verdicts
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
+
+#: Calls of which each program of some worlds has one.
+MADE_BY = (FORK, START)
 
 
 @attrs.frozen
@@ -46,43 +49,43 @@ class _Explored:
     Args:
         linkable: its calls.
         most: states of a search.
-        many: the machines, by the mms of their tasks and of the CPU that idles.
+        many: the machines, by their shapes.
         known: what was found, by rows.
     """
 
     linkable: Linkable
     most: int
-    many: dict[tuple[tuple[int, ...], int], Many] = attrs.field(factory=dict)
+    many: dict[Shape, Many] = attrs.field(factory=dict)
     known: dict[Row, Found | None] = attrs.field(factory=dict)
 
-    def machine(self, homes: tuple[int, ...], lazy: int) -> Many:
-        """Return the machine of programs whose tasks have these mms."""
-        if (homes, lazy) not in self.many:
+    def machine(self, shape: Shape) -> Many:
+        """Return the machine of programs of a shape."""
+        if shape not in self.many:
             linkable = self.linkable
-            layout, state = linkable.shape(homes, lazy)
+            layout, state = linkable.shape(shape)
             machine = Machine(
                 code=linkable.linked.code,
                 layout=layout,
                 state=state,
-                ready=tuple(range(len(homes))),
+                ready=tuple(range(layout.tasks)),
                 sections=1,
                 windows=0,
                 pages_per_table=1,
-                tasks_expected=len(homes),
+                tasks_expected=layout.tasks,
             )
-            self.many[homes, lazy] = Many(
+            self.many[shape] = Many(
                 linkable.linked, machine, hypervisor=linkable.scene.preempts, most=self.most
             )
-        return self.many[homes, lazy]
+        return self.many[shape]
 
     def explore(self, rows: Sequence[Row]) -> None:
         """Explore programs that were not explored before."""
-        shapes: dict[tuple[tuple[int, ...], int], dict[Row, None]] = {}
+        shapes: dict[Shape, dict[Row, None]] = {}
         for row in rows:
             if row not in self.known:
-                shapes.setdefault((row.homes, row.lazy), {})[row] = None
-        for (homes, lazy), some in shapes.items():
-            results = self.machine(homes, lazy).explore([row.parts for row in some])
+                shapes.setdefault(row.shape, {})[row] = None
+        for shape, some in shapes.items():
+            results = self.machine(shape).explore([row.parts for row in some])
             for row, result in zip(some, results.tolist(), strict=True):
                 key = self.linkable.digest + repr(row).encode()
                 self.known[row] = _found(self.linkable.invariants, result, key)
@@ -117,7 +120,8 @@ class Batches:
         self._calls = calls
         self._most = most
         self._whole = {
-            (world.sketch.kind, world.sketch.size, world.processes): world for world in worlds(scene)
+            (world.sketch.kind, world.sketch.size, world.processes, world.makes): world
+            for world in worlds(scene)
         }
         self._worlds: dict[tuple[World, tuple[str, ...]], _Explored | None] = {}
 
@@ -145,12 +149,14 @@ class Batches:
 
         None if its calls can't be written for all programs at once.
         """
-        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes)))
+        makes = next((call for call in MADE_BY if sketch.has(call)), "")
+        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes), makes))
         if whole is None:
             return None
-        key = (whole, tuple(filter(sketch.has, ASKS_MORE)))
+        asks = ASKS_MORE if sketch.kind == "anonymous" else ASKS_MORE_OF_SHARED
+        key = (whole, tuple(filter(sketch.has, asks)))
         if key not in self._worlds:
-            without = set(ASKS_MORE).difference(key[1])
+            without = set(asks).difference(key[1])
             calls = tuple(call for call in whole.calls if call.split(" ")[0] not in without)
             try:
                 linkable = Linkable(attrs.evolve(whole, calls=calls), self._scene, self._calls)

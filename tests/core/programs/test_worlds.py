@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from shootdown._programs.reading import read_file, read_values
-from shootdown._programs.sketch import Sketch
+from shootdown._programs.sketch import FORK, START, Sketch
 from shootdown._programs.worlds import programs, random_program, worlds
 from shootdown._questions.hunt import grounds
 from shootdown._values.setup import Setup
@@ -26,7 +26,7 @@ def test_programs_of_fewer_calls_come_first_and_each_is_there_once(scene: Setup)
     assert [one.calls for one in found] == sorted(one.calls for one in found)
     assert len(set(found)) == len(found)
     for one in found:
-        for order in permutations(one.processes):
+        for order in permutations(one.processes) if not one.has(FORK) else ():
             assert attrs.evolve(one, processes=tuple(order)).canonical() == one
     assert all(one.calls == 1 for one in programs(scene, 1))
 
@@ -47,6 +47,26 @@ def test_a_program_written_to_a_file_is_the_same(scene: Setup, tmp_path: Path) -
 def test_tables_are_shared_only_where_the_architecture_shares_them(scene: Setup) -> None:
     shares = scene.lowering.no_pmd_sharing() is None
     assert any(world.sketch.kind == "hugetlb" for world in worlds(scene)) == shares
+
+
+def test_processes_are_forked_and_threads_started(scene: Setup) -> None:
+    """Each such program has one fork, of its second process, or starts its last thread."""
+    found = list(programs(scene, 2))
+    for call in (FORK, START):
+        making = [one for one in found if one.has(call)]
+        for verb in ("touch", "munmap", "mprotect", "madvise"):
+            assert any(one.has(verb) for one in making)
+        for one in making:
+            everything = [call for threads in one.processes for thread in threads for call in thread]
+            assert everything.count(call) == 1
+            assert call in one.processes[0][0]
+            assert len(one.processes) == 2 - (call == START)
+
+
+def test_a_thread_whose_first_call_maps_memory_signals_something_before(scene: Setup) -> None:
+    """Otherwise the memory would be mapped when a search begins."""
+    one = next(one for one in programs(scene, 2) if one.said == "madvise heap DONTNEED | touch heap write")
+    assert one.tables()["process"]["A"]["thread"]["second"]["do"] == ["signal begun", "touch heap write"]
 
 
 def test_a_random_program_has_so_many_calls_and_is_that_of_its_seed(scene: Setup) -> None:
