@@ -86,8 +86,8 @@ def direct_calls(module: ModuleType, source: str) -> list[str]:
 
 
 #: Modules that run kernels as plain Python on purpose: a plugin's flush is carried out step by step before anything of
-#: it is compiled.
-PLAIN = ("shootdown._compliance.stage", "shootdown._compliance.spaces")
+#: it is compiled, and a search has a plain twin.
+PLAIN = ("shootdown._compliance.stage", "shootdown._compliance.spaces", "shootdown._explore.searches_plain")
 
 
 def test_python_code_calls_no_kernel_itself() -> None:
