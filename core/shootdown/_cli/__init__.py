@@ -116,7 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit status: 0, what the command asked for, 2 for an error, 130 for Ctrl-C, 141 for a closed pipe.
     """
-    _console.arguments.set(tuple(arguments))
+    typed = _console.arguments.set(tuple(arguments))
     inputs.begin()
     try:
         with _frame.make_context("shootdown", list(arguments)) as context:
@@ -145,6 +145,7 @@ def run(arguments: Sequence[str]) -> int:
             return _fail(f"the report can't be written: {error.strerror}" if nameless else str(error))
         raise
     finally:
+        _console.arguments.reset(typed)
         if files := sys.modules.get("shootdown._plugins.files"):
             files.give(())  # `--plugin` is for one command line
     return 0

@@ -114,7 +114,7 @@ def tcg_tlb(levels: tuple[int, ...]) -> TlbGeometry:
     It keeps translations of single pages in a direct-mapped table of each MMU mode, 256 entries at first
     (accel/tcg/cputlb.c; the table grows with use), without ASIDs, and nothing of the tables' upper levels: a platform
     with it says `walk_entries=0`. A vCPU takes other vCPUs' flushes between blocks of code, never in the middle of a
-    walk (docs/devel/multi-thread-tcg.rst, "Memory maps and TLBs").
+    walk (QEMU, multi-thread-tcg.rst, "Memory maps and TLBs").
 
     Args:
         levels: bytes covered by one entry at each level of the page table, leaf level first.

@@ -214,7 +214,7 @@ def test_a_replay_takes_nothing_but_its_file(capsys: pytest.CaptureFixture[str],
     _, errors = run(capsys, "explore", "--replay", str(path), status=2)
     assert "its schema is 99; this version of shootdown reads schema 1" in errors
     path.write_bytes(b"\xff\xfe\xff")
-    assert "it is no text" in run(capsys, "explore", "--replay", str(path), status=2)[1]
+    assert "it is no UTF-8 text" in run(capsys, "explore", "--replay", str(path), status=2)[1]
     path.write_text(run(capsys, *SAFE, "--json")[0])
     assert "no verdict is bug" in run(capsys, "explore", "--replay", str(path), status=2)[1]
 

@@ -51,7 +51,7 @@ def test_standard_input_is_read_and_told_as_text_or_markdown(
     saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for options in ([], ["-"], ["--markdown"], ["--lore"]):
-        monkeypatch.setattr("sys.stdin", io.StringIO(saved.read_text()))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(saved.read_bytes())))
         assert _cli.run(["report", *options]) == 0
         assert "What does hugetlb-munmap cost on 6.16 and 7.0?" in " ".join(capsys.readouterr().out.split())
 
@@ -78,7 +78,7 @@ def test_what_is_no_result_is_refused(
     assert _cli.run(["report", str(path)]) == 2
     written = capsys.readouterr()
     assert written.out == ""
-    assert (said if text != "\xff" else "no text") in written.err
+    assert (said if text != "\xff" else "no UTF-8 text") in written.err
 
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,7 +209,7 @@ def test_a_mistake_is_one_line_that_says_what_was_written_and_what_there_is(
     [
         (lambda path: path.mkdir(), "is a directory"),
         (lambda path: None, "no such file"),
-        (lambda path: path.write_bytes(b"\xff\xfe"), "it is no TOML"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "it is no UTF-8 text"),
         (lambda path: path.write_text("a = "), "it is no TOML"),
         (lambda path: path.write_text("#" * (2 << 20)), "it is larger than 1 MiB"),
         (lambda path: path.write_text(""), "a program has a process"),
