@@ -59,13 +59,20 @@ def test_the_ledger_gives_the_interval_that_runs_with_drawn_costs_give(asked: Ca
 
 @pytest.mark.compiled
 def test_a_row_has_its_times_in_every_draw_and_its_interval_is_what_most_of_them_lie_within() -> None:
-    row = simulate(case("anonymous", "x86", "intel-server", 4, threads=3))
+    row = simulate(case("fork-storm", "x86", "intel-server", 16, children=4, gib=2))
     assert set(row.drawn) == set(row.times)
     for name, span in row.times.items():
         assert len(row.drawn[name]) == DRAWS
         inside = sum(span.low - 0.1 <= one <= span.high + 0.1 for one in row.drawn[name])
         assert inside / DRAWS == pytest.approx(0.8, abs=0.01)
         assert span.low <= span.likely <= span.high
+
+
+@pytest.mark.compiled
+def test_a_time_that_nothing_takes_is_zero_in_every_draw() -> None:
+    row = simulate(case("anonymous", "x86", "intel-server", 4, threads=3))
+    assert row.times["user_ns"] == Span(0.0, 0.0, 0.0)  # madvise() alone: no program computes
+    assert set(row.drawn["user_ns"]) == {0.0}
 
 
 def test_costs_in_all_draws_are_those_that_one_place_gives() -> None:

@@ -60,3 +60,5 @@ class Window:
     instructions: Counter[int] = field(default_factory=Counter)
     begun: int = 0
     ended: int = 0
+    user: int = 0  # the time in user mode on all CPUs
+    before: int = 0  # what there had been of it when the window opened

@@ -214,11 +214,13 @@ def _differences(machine: Machine, mine: clock.Run, theirs: Run, end: World) -> 
         yield from differ(
             f"length of window {number}", (window.ended - window.begun) / 1000, theirs.window_ns[number]
         )
+        yield from differ(f"user in window {number}", window.user / 1000, theirs.window_user_ns[number])
     taken = mine.interrupts_until_closed if mine.windows else mine.interrupts
     yield from differ("interrupts", taken, (theirs.flushes_taken + theirs.syncs_taken).tolist())
     yield from differ("steps", mine.steps, theirs.steps)
     yield from differ("elapsed", mine.elapsed / 1000, theirs.elapsed_ns)
     yield from differ("system", mine.system / 1000, theirs.system_ns)
+    yield from differ("user", mine.user / 1000, theirs.user_ns)
     yield from differ("lost", mine.lost / 1000, theirs.lost_ns)
     yield from differ("clocks", mine.clock, theirs.clocks.tolist())
     if mine.w.facts() != end.facts():

@@ -52,6 +52,7 @@ class Run:
         self.stolen = [0] * cpus  # handlers' time that puts the next step off
         self.handled = [0] * cpus  # all time in handlers
         self.system = 0  # kernel time on all CPUs, but for sleeping waiters
+        self.user = 0  # time in user mode on all CPUs
         self.since: dict[
             int, tuple[int, int]
         ] = {}  # when a task began to spin, and the time in handlers then
@@ -135,7 +136,10 @@ class Run:
         if s.charge is not None and not (s.charge == "lru_ns" and "node" in self.hardware.serial):
             time = self.costs[s.charge] * (s.times if s.name == "WORK" else 1)
             self.clock[cpu] += time
-            self.system += 0 if s.charge in USER else time
+            if s.charge in USER:
+                self.user += time
+            else:
+                self.system += time
         before = self.clock[cpu]
         if lock >= 0 and s.name.startswith("UNLOCK"):
             self.hand_over(lock, self.clock[cpu])
@@ -153,7 +157,7 @@ class Run:
             on = self.w.tasks[task].on
             assert on is not None
             kind, which, service = "mm", on, self.costs["line_ns"]
-        elif s.name == "WORK" and s.charge in ("small_fault_ns", "zap_ns"):
+        elif s.name == "WORK" and s.charge in ("small_fault_ns", "zap_ns") and not s.keeps:
             kind, service = "node", self.costs["zone_ns"] * s.times // 63
         elif s.name == "WORK" and s.charge == "lru_ns":
             kind, service = "node", self.costs["lru_ns"]

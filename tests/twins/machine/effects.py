@@ -122,9 +122,11 @@ def mark(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     if not s.opens:
         run.open = None
         window.ended = run.clock[cpu]
+        window.user += run.user - window.before
         run.interrupts_until_closed = list(run.interrupts)
         return
     run.open, run.actor = s.window, s.actor
+    window.before = run.user
     window.begun = run.clock[cpu] - (window.ended - window.begun)
     run.interrupts = list(run.interrupts_until_closed) if window.ended else [0] * len(run.w.cpus)
 

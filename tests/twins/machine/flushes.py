@@ -187,12 +187,18 @@ def switch(w: World, cpu: int, task: int | None) -> bool:
 
 
 def load(w: World, cpu: int, mm: int) -> bool:
-    """switch_mm_irqs_off()."""
+    """switch_mm_irqs_off().
+
+    A CPU that ran the mm until now has its calls still to come, so that it looks at no tlb_gen. One that was lazy, or
+    that ran another mm, was left out of calls and looks.
+    """
     c, m = w.cpus[cpu], w.mms[mm]
-    before = c.loaded
+    before, was_lazy = c.loaded, c.lazy
     c.lazy = False
     stale = m.flushed[cpu] < m.generation
     if before == mm:
+        if not was_lazy and w.rules.lazy_tlb:  # from one thread to another
+            return False
         if stale:
             catch_up(w, cpu, mm)
             drop(w, cpu, mm, ALL)

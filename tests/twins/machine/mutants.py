@@ -40,6 +40,7 @@ class Mutant(NamedTuple):
 
 LAZY = {"threads": 3, "state": "lazy"}
 SWITCHED = {"threads": 4, "state": "switched", "callers": 3, "times": 3}
+THREADS = {"op": "mprotect_rw", "threads": 3, "times": 2}
 AT_ONCE = {"op": "madv_dontneed", "kind": "isolated", "pages": 4, "threads": 5, "callers": 5}
 TABLES = {"tables": 4, "covers": "private", "sharers": 4, "allocation_fails": True, "walkers": 1}
 PREEMPTED = {"threads": 3, "preempted": 2}
@@ -84,9 +85,27 @@ MUTANTS = {
     ),
     "a switch back to an mm misses its flushes": Mutant(
         "_machine.switching",
-        "    if old == mm:\n        if has(S, mm_set(L, mm - 1, BEHIND), L, cpu):",
+        "    if old == mm:\n        if looks and has(S, mm_set(L, mm - 1, BEHIND), L, cpu):",
         "    if old == mm:\n        if False:",
         *("anonymous", "x86", "intel-server", "7.0", {"op": "mprotect_rw", "kind": "thp", **SWITCHED}),
+    ),
+    "a switch from one thread to another looks at tlb_gen": Mutant(
+        "_machine.switching",
+        "    looks = L.lazy_tlb == 0 or has(",
+        "    looks = True or has(",
+        *("anonymous", "x86", "hyper-v-guest", "6.4", {"processes": 2, "callers": 4, **THREADS}),
+    ),
+    "rights that change take a zone's lock": Mutant(
+        "_timed.charges",
+        "np.isin(cost_of, (SMALL_FAULT, ZAP)) & (table[:, 1] == 0)",
+        "np.isin(cost_of, (SMALL_FAULT, ZAP))",
+        *("anonymous", "x86", "intel-server", "7.0", {**AT_ONCE, "op": "mprotect_ro", "pages": 512}),
+    ),
+    "what programs compute is no time in user mode": Mutant(
+        "_timed.scheduler",
+        "                    Q[B.o_misc + k.USER_TIME] += time\n",
+        "                    pass\n",
+        *("fork-storm", "x86", "intel-server", "7.0", {"children": 3, "gib": 1}),
     ),
     "a reset gather keeps freed_tables": Mutant(
         "_machine.gathers",
