@@ -270,12 +270,14 @@ def make_layout(
 
 
 def with_cells(layout: Layout, bits: int) -> Layout:
-    """Return the layout with wider cells at unchanged places: each word of a set still holds as many CPUs as before."""
+    """Return the layout with wider cells at unchanged places.
+
+    Each word of a set still holds as many CPUs as before, which also says that it is a machine to explore: sums stay as
+    small as they are there (`variables.largest`).
+    """
     if bits < layout.bits:
         raise AssertionError("cells only get wider")
-    if layout.words != 1:
-        return layout._replace(most=_most(bits))
-    return layout._replace(bits=bits, shift=bits.bit_length() - 1, most=_most(bits))
+    return layout._replace(most=_most(bits))
 
 
 def with_walkers(layout: Layout) -> Layout:

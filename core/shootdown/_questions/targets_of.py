@@ -84,10 +84,10 @@ def targets(
     arch: Names = (),
     platforms: Names = (),
     kernels: Names = (),
+    cpus: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
     settings: Settings = (),
     patch: str | os.PathLike[str] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    cpus: int | None = None,
 ) -> list[Target]:
     """Return the verdicts on unsharing for every platform of the architectures and each kernel.
 
@@ -97,9 +97,9 @@ def targets(
         arch: names of architectures; all installed ones if empty.
         platforms: names of platforms; all of each architecture if empty.
         kernels: releases; `KERNELS` and the newest known one if empty.
+        cpus, parameters: of the subject; the number of online CPUs is that of each platform if None.
         settings: what-ifs such as `kernel.honour_unshared_tables=true`.
         patch: a file that replaces kernel functions.
-        parameters, cpus: of the subject; the number of online CPUs is that of each platform if None.
 
     Raises:
         ShootdownError: something is unknown, out of range or contradictory.

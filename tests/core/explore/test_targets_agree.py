@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from shootdown._questions.explore import explorations, explore_case
-from shootdown._questions.targets import ALL, LAZY, NONE, PATHS, Target, targets
+from shootdown._questions.targets import ALL, LAZY, NONE, PATHS, Target
+from shootdown._questions.targets_of import targets
 from shootdown._report.targets import Group, groups
 
 #: What-ifs in which something else than by default flushes or waits.

@@ -22,6 +22,7 @@ from shootdown._machine.layout import (
     with_walkers,
 )
 from shootdown._machine.sets import cpu_set, has, mm_set, put, take_out
+from shootdown._machine.variables import largest
 
 SIZES = st.fixed_dictionaries({
     "cpus": st.integers(1, 200), "tasks": st.integers(1, 9), "mms": st.integers(1, 5), "slots": st.integers(1, 4),
@@ -76,17 +77,17 @@ def test_the_largest_number_of_a_cell_is_one_that_it_holds() -> None:
     assert laid_out(bits=64).most < np.iinfo(np.int64).max
 
 
-def test_wider_cells_leave_everything_where_it_lay() -> None:
+@pytest.mark.parametrize(("cpus", "words"), [(8, 1), (40, 3)])
+def test_wider_cells_leave_everything_where_it_lay(cpus: int, words: int) -> None:
+    narrow = laid_out(cpus=cpus, bits=16)
+    wide = with_cells(narrow, 64)
+    assert (wide.bits, wide.shift, wide.words, wide.most) == (16, 4, words, (1 << 62) - 1)
+    assert wide._replace(most=narrow.most) == narrow
+
+
+def test_sums_wrap_around_in_wider_cells_as_they_did_and_later_in_a_timed_run() -> None:
     narrow = laid_out(bits=16)
-    wide = with_cells(narrow, 64)
-    assert (wide.bits, wide.shift, wide.most) == (64, 6, (1 << 62) - 1)
-    assert wide._replace(bits=16, shift=4, most=narrow.most) == narrow
-
-
-def test_a_set_of_several_words_keeps_its_cpus_in_their_words() -> None:
-    narrow = laid_out(cpus=40, bits=16)
-    wide = with_cells(narrow, 64)
-    assert (wide.bits, wide.shift, wide.words) == (16, 4, 3)
+    assert largest(with_cells(narrow, 64)) == largest(narrow) < largest(laid_out(bits=64))
 
 
 def test_cells_never_get_narrower() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,36 +12,52 @@ from twins.brute_force.search import verdict
 from shootdown._explore.engine import Explorer
 from shootdown._programs.explored import build
 from shootdown._programs.reading import read_values
-from shootdown._programs.sketch import RUNS, Sketch
-from shootdown._programs.worlds import programs
+from shootdown._programs.sketch import FORK, RUNS, START, Sketch
+from shootdown._programs.worlds import EXIT, programs
 from shootdown._questions.hunt import grounds
+from shootdown._values.setup import Setup
 
 #: States after which brute force gives a program up.
 FEW = 15_000
 #: A frame that no address maps.
 _NONE = 9
+#: The size of the memory of one page.
+_PAGE = 4096
 
 
 def _small(sketch: Sketch, way: str, flaw: str) -> Small | None:
-    """Return a program for brute force; None for one that it does not know."""
-    (threads,) = sketch.processes
+    """Return a program for brute force; None for one that it does not know.
+
+    It knows no hugetlb memory, no second process but a forked one that does nothing, no thread that is started, no
+    exit(), and no page tables that come back: neither mmap() nor, after reclaim, an access. Accesses are of one page.
+    """
+    threads, *others = sketch.processes
     calls = [call.split(" ")[0] for thread in threads for call in thread]
-    if "touch" in calls or calls.count("munmap") > 1 or calls.count("mremap") > 1:
+    forked = [((RUNS,),)] if FORK in calls else []
+    if sketch.kind == "hugetlb" or others != forked or {START, EXIT, "mmap"} & set(calls):
         return None
+    if any(calls.count(call) > 1 for call in ("munmap", "mremap")):
+        return None
+    if "touch" in calls and (sketch.size > _PAGE or sketch.kind == "file" or "reclaim" in calls):
+        return None
+    if any("munmap @" in thread[:-1] and thread[-1].startswith("touch") for thread in threads):
+        return None  # programs refuse it: the thread would be killed
+    pages: tuple[int, ...]
+    maps: tuple[int | None, ...]
     if sketch.kind == "file":
-        pages: tuple[int, ...] = (0, TABLE)
-        atoms = {"@": (0,)}
-        maps: tuple[int | None, ...] = (0, None)
+        pages, maps, atoms = (0, TABLE), (0, None), {"@": (0,)}
+    elif sketch.size == _PAGE:
+        pages, maps, atoms = (0,), (0,), {"@": (0,)}
     else:
         pages, maps = (0, 1, TABLE), (0, 1, 2)
         first, last, both, whole = sketch.parts
         atoms = {first: (0,), last: (2,), both: (0, 1), whole: (0, 1, 2)}
-    written = []
+    frame, written = 0, []
     for thread in threads:
         moved = False
         body = []
         for call in thread if thread != (RUNS,) else ():
-            name, *words = call.split(" ")
+            name, *words = (call if call != FORK else f"{FORK} @").split(" ")
             part = (1,) if moved else atoms[words[0]]
             flaws = frozenset(
                 flaw.split(" + ") if flaw and (name == "mremap" or flaw != "late flush") else ()
@@ -60,13 +77,15 @@ def _small(sketch: Sketch, way: str, flaw: str) -> Small | None:
                     and all(n in part for n, page in enumerate(pages) if page // TABLE == table)
                 )
             )
-            body.append(Call(name, part, tables, flaws))
+            frame += name == "touch"
+            named = "write" if name == "touch" else "widen" if words[1:] == ["write"] else name
+            body.append(Call(named, part, tables, flaws, frame=frame if name == "touch" else -1))
         written.append(tuple(body))
     return Small(
         pages=pages,
         maps=maps,
         writable=(True,) * len(pages),
-        file=0 if sketch.kind == "file" else _NONE,
+        file=0 if sketch.kind == "file" else frame + _NONE,
         threads=tuple(body for body in written if body),
         user="runs" if () in written else "",
         way=way,
@@ -81,19 +100,38 @@ _OFF = {
     "no look at reclaim": "flush_batched_pending",
     "rmap first": "delayed_rmap",
     "no sync": "khugepaged_sync",
+    "faults meanwhile": "fork_locks_vmas",
+    "no sequence": "gup_sees_fork",
 }
 #: The call that a flaw is about, if not every program of a file shows it.
-_ABOUT = {"no look at reclaim": "reclaim", "rmap first": "mkclean", "no sync": "khugepaged"}
+_ABOUT = {
+    "no look at reclaim": "reclaim",
+    "rmap first": "mkclean",
+    "no sync": "khugepaged",
+    "faults meanwhile": FORK,
+    "no sequence": FORK,
+}
 
 
 def _is_chosen(sketch: Sketch, number: int, flaw: str, every: int) -> bool:
     """Whether a program is compared: those that a flaw is about, and some others."""
     about = _ABOUT.get(flaw, "")
-    if sketch.kind == "hugetlb" or (sketch.has("mkclean") and sketch.has("reclaim")):
+    if sketch.has("mkclean") and sketch.has("reclaim"):
         return False
     if about:
-        return sketch.has(about) and (sketch.kind == "file" or sketch.has("gup") or not number % 4)
-    return not number % (every if sketch.kind == "file" else 14)
+        small = sketch.kind == "file" or sketch.has(FORK) or sketch.has("gup")
+        return sketch.has(about) and (small or not number % 2)
+    return not number % (every if sketch.size == _PAGE else 14)
+
+
+def _translated(scene: Setup, way: str, flaw: str) -> Iterator[tuple[int, Sketch, Small]]:
+    """Number the programs that brute force knows."""
+    number = 0
+    for sketch in programs(scene, 2):
+        small = _small(sketch, way, flaw)
+        if small is not None:
+            yield number, sketch, small
+            number += 1
 
 
 @pytest.mark.compiled
@@ -102,12 +140,12 @@ def _is_chosen(sketch: Sketch, number: int, flaw: str, every: int) -> bool:
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
 def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str, every: int) -> None:
     """One in so many, or all, on a file, and some on anonymous memory."""
-    settings = (f"kernel.{_OFF[flaw]}=false", "memory_model=sc") if flaw else ("memory_model=sc",)
+    settings = [f"kernel.{_OFF[flaw]}=false"] if flaw else []
+    settings += ["memory_model=sc", "kernel.widening_flushes=true"]  # brute force always flushes then
     (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=settings)
     compared = {"safe": 0, "bug": 0}
-    for number, sketch in enumerate(programs(ground.scene, 2)):
-        small = _small(sketch, arch, flaw) if _is_chosen(sketch, number, flaw, every) else None
-        if small is None:
+    for number, sketch, small in _translated(ground.scene, arch, flaw):
+        if not _is_chosen(sketch, number, flaw, every):
             continue
         try:
             slow, _ = verdict(small, FEW)
@@ -134,11 +172,8 @@ def test_khugepaged_needs_no_sync_if_it_deposits_a_new_table_and_gup_fast_reads_
     settings += ["kernel.khugepaged_deposits_new_table=true", "memory_model=sc"]
     (ground,) = grounds(arch=["arm64"], kernels=["7.0"], settings=settings)
     verdicts = set()
-    for sketch in programs(ground.scene, 2):
-        if not (sketch.kind == "anonymous" and sketch.has("khugepaged") and sketch.has("gup")):
-            continue
-        small = _small(sketch, "arm64", "no sync + new table")
-        if small is None or len(small.threads) < 2:
+    for _, sketch, small in _translated(ground.scene, "arm64", "no sync + new table"):
+        if not (sketch.has("khugepaged") and sketch.has("gup")) or len(small.threads) < 2:
             continue
         try:
             slow, _ = verdict(replace(small, rechecks=rechecks), FEW)

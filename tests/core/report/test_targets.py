@@ -54,16 +54,16 @@ def test_neighbouring_kernels_that_do_the_same_share_a_row_and_others_do_not() -
     ],
 )
 def test_a_cell_says_after_which_calls_entries_survive_and_where(left: dict[str, Left], said: str) -> None:
-    assert cells(target(left=left))[2] == said
+    assert cells(target(left=left))[-2] == said
 
 
 def test_a_missing_sync_is_shouted_and_what_does_not_apply_is_a_dash() -> None:
-    assert cells(target(sync="missing"))[3] == "MISSING"
+    assert cells(target(sync="missing"))[-1] == "MISSING"
     nothing = target(
         flush_differs_with_freed_tables=None, honours_unshared_tables=None, walk_cache_dropped=None,
         sync="not-applicable",
     )  # fmt: skip
-    assert cells(nothing) == ("-", "-", "-", "not-applicable")
+    assert cells(nothing)[-4:] == ("-", "-", "-", "not-applicable")
 
 
 def test_a_reason_that_several_rows_have_is_one_footnote() -> None:
