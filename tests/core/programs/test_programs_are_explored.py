@@ -349,11 +349,13 @@ def test_the_bug_report_s_reproducer_is_explored(
     assert _verdict(str(PROGRAMS / "fork_storm.toml"), arch, kernel) == found
 
 
-def test_a_table_is_shared_again_after_it_was_given_up() -> None:
+@pytest.mark.parametrize("kernel", ["7.0", pytest.param("7.3.4", marks=pytest.mark.long)])
+def test_a_table_is_shared_again_after_it_was_given_up(kernel: str) -> None:
+    """Since 7.3 a task that waits for a flush may be preempted: the search takes much longer."""
     program = _huge("madvise pool DONTNEED", "touch pool")
     honoured = ("kernel.honour_unshared_tables=true",)
-    assert _verdict(program, "x86") == ("bug", "walk-cache")
-    assert _verdict(program, "x86", settings=honoured)[0] == "safe"
+    assert _verdict(program, "x86", kernel) == ("bug", "walk-cache")
+    assert _verdict(program, "x86", kernel, settings=honoured)[0] == "safe"
     assert _verdict(program, "arm64")[0] == "safe"
 
 
