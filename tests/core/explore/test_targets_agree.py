@@ -56,7 +56,14 @@ def name(entry: object) -> str:
     return "-".join((target.arch, target.platform, target.kernel, *settings))
 
 
-@pytest.mark.parametrize("entry", judged(), ids=name)
+#: One in four runs in the short tests.
+ENTRIES = [
+    pytest.param(entry, id=name(entry), marks=[pytest.mark.long] if number % 4 else [])
+    for number, entry in enumerate(judged())
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_the_sync_is_needed_where_gup_fast_goes_wrong_without_it(
     entry: tuple[Group, Target, tuple[str, ...]],
 ) -> None:
@@ -72,7 +79,7 @@ def test_the_sync_is_needed_where_gup_fast_goes_wrong_without_it(
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("entry", judged(), ids=name)
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_an_entry_is_left_where_a_hardware_walker_can_use_it(
     entry: tuple[Group, Target, tuple[str, ...]], path: str
 ) -> None:
