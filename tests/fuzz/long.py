@@ -33,6 +33,8 @@ COUNTS = {
     "recordings, gz": 100_000,
     "images, npz": 100_000,
     "images, raw": 100_000,
+    "images, ELF": 20_000,
+    "images, LiME": 20_000,
     "scenario files": 100_000,
     "scenarios explored": 20_000,
 }

@@ -75,5 +75,5 @@ def _size(files: Sequence[str]) -> int:
     """Return the bytes of all files that can be looked at; 0 if any can't."""
     try:
         return sum(os.stat(file).st_size for file in files if file != "-")
-    except OSError:
+    except (OSError, ValueError):
         return 0

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shootdown._images.frames import Dump
-from shootdown._pagetables.memory import FRAME_BYTES, Bytes, MemoryView, PhysicalMemory, Words
+from shootdown._pagetables.memory import ADDRESS_BITS, FRAME_BYTES, Bytes, MemoryView, PhysicalMemory, Words
 from shootdown._values.errors import ShootdownError
 
 
@@ -38,23 +38,24 @@ class FetchedMemory(PhysicalMemory):
         rest = f" and {len(extents) - 3} ranges more" if len(extents) > 3 else ""
         return ", ".join((first, *others)) + rest
 
-    def _fetch(self, address: int) -> None:
-        frame = address & -FRAME_BYTES
-        if super().holds(frame):
-            return
-        content = self._dump.read(frame)
-        if content is not None:
-            super().write(frame, content)
-
-    def _place(self, address: int, size: int, *, create: bool) -> Bytes | None:
-        if not create:
-            self._fetch(address)
-        return super()._place(address, size, create=create)
+    def _fetch(self, address: int, size: int = 1) -> None:
+        """Copy the frames of a range that were not looked at before."""
+        for frame in range(address & -FRAME_BYTES, address + size, FRAME_BYTES):
+            if not 0 <= frame < 1 << ADDRESS_BITS or super().holds(frame):
+                continue
+            content = self._dump.read(frame)
+            if content is not None:
+                super().write(frame, content)
 
     def holds(self, address: int) -> bool:
         """Whether the frame of a physical address is in the dump."""
         self._fetch(address)
         return super().holds(address)
+
+    def reaches(self, address: int) -> bool:
+        """Whether there is memory at a physical address; see `PhysicalMemory.reaches`."""
+        self._fetch(address)
+        return super().reaches(address)
 
     def held_frames(self, address: int, size: int) -> Iterator[int]:
         """Yield the addresses of the whole frames of a range that are in the dump, in order."""
@@ -64,10 +65,22 @@ class FetchedMemory(PhysicalMemory):
                 if self.holds(frame):
                     yield frame
 
+    def read(self, address: int, size: int) -> bytes:
+        """Read bytes; zeros where the dump has none."""
+        self._fetch(address, size)
+        return super().read(address, size)
+
     def gather(self, addresses: Words, size: int) -> tuple[Bytes, npt.NDArray[np.bool_]]:
         """Read many tables of one size at once; see `PhysicalMemory.gather`."""
-        for first in np.unique(addresses & np.uint64(-FRAME_BYTES & (1 << 64) - 1)).tolist():
-            for frame in range(first, first + max(size, FRAME_BYTES), FRAME_BYTES):
-                if 0 <= frame < 1 << 56:
-                    self._fetch(frame)
+        for first in np.unique(addresses).tolist():
+            self._fetch(first, size)
         return super().gather(addresses, size)
+
+    def write(self, address: int, content: bytes | Bytes) -> None:
+        """Write bytes into the copy; the file stays as it is."""
+        self._fetch(address, len(content))
+        super().write(address, content)
+
+    def allocate(self, size: int = FRAME_BYTES) -> int:
+        """Not there: which frames are free is not known."""
+        raise ShootdownError(f"{self._dump.kind} has no free frames")

@@ -40,6 +40,8 @@ def open_kdump(path: Path) -> Dump:
             return bytes(program.read(address, FRAME_BYTES, physical=True))
         except (drgn.FaultError, ValueError):
             return None
+        except Exception as problem:  # a page that does not unpack, a disk that fails
+            raise ShootdownError(f"memory image {path}: at {address:#x}: {_first_line(problem)}") from None
 
     everything = (
         Extent(0, 1 << ADDRESS_BITS),

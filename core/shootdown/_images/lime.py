@@ -25,9 +25,9 @@ def open_lime(path: Path) -> Dump:
     """
     size = path.stat().st_size
     found = list(_ranges(path, size))
-    held = in_order(Extent(each.first, min(each.size, size - each.at), each.at) for each in found)
-    missing = max((each.at + each.size - size for each in found), default=0)
-    lacks = f"it is cut off: {missing:,} bytes of its last range are missing" if missing > 0 else ""
+    held = in_order(each.within(size) for each in found)
+    missing = sum(each.size - each.within(size).size for each in found)
+    lacks = f"it is cut off: {missing:,} bytes of its last range are missing" if missing else ""
     return Dump("a LiME image", held, FileFrames(path, held).read, lacks=lacks)
 
 

@@ -23,6 +23,17 @@ from shootdown._values.errors import ShootdownError
 
 #: What raw bytes and an `.npz` of frames are.
 RAW = "an image that says nothing of its machine"
+#: What else begins with these bytes: it is no memory, as raw bytes are.
+_OTHERS = (
+    (b"\x1f\x8b\x08", "packed with gzip: unpack it first"),
+    (b"\xfd7zXZ\0", "packed with xz: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd: unpack it first"),
+    (b"BZh", "packed with bzip2: unpack it first"),
+    (b"AVML", "compressed by AVML: `avml-convert` makes a LiME image of it"),
+    (b"QFI\xfb", "a disk image of QEMU, whose `dump-guest-memory` writes an ELF core"),
+    (b"PAGEDU64", "a crash dump of Windows"),
+    (b"PAGEDUMP", "a crash dump of Windows"),
+)
 
 
 @attrs.frozen(eq=False)
@@ -102,6 +113,9 @@ def _dump(path: Path) -> Dump | None:
             return open_elf(path)
         if start.startswith(LIME):
             return open_lime(path)
+        for magic, words in _OTHERS:
+            if start.startswith(magic):
+                raise ShootdownError(f"memory image {path}: it is {words}")
         return open_kdump(path) if start.startswith(KDUMPS) else None
     except OSError as problem:
         raise ShootdownError(f"memory image {path}: {problem.strerror or problem}") from None

@@ -96,6 +96,7 @@ def _integer(text: str | None, base: int) -> int | None:
     if text is None:
         return None
     try:
-        return int(text, base)
+        number = int(text, base)
     except ValueError:
         return None
+    return number if abs(number) < 1 << 64 else None  # a damaged one may have any number of digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tomllib
 from contextvars import ContextVar
@@ -36,6 +37,27 @@ def noted() -> tuple[str, ...]:
     return tuple(_FILES.get() or ())
 
 
+def refusal(path: str | os.PathLike[str]) -> str | None:
+    """Say why a path can't be read as a file: a device may have no end, and a named pipe nobody who writes.
+
+    A pipe without a name, as a shell's `<(...)` makes one, is read.
+
+    Args:
+        path: of what is there, or is not: then None.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None  # opening it says so
+    if stat.S_ISFIFO(mode):
+        # /dev/fd/63 leads to the name of no file
+        named = os.path.lexists(os.path.realpath(path))
+        return "it is a named pipe: `cat` it into standard input" if named else None
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "it is a device, and no file"
+    return "it is a socket, and no file" if stat.S_ISSOCK(mode) else None
+
+
 def read_text(path: str | os.PathLike[str], what: str, most: int = WRITTEN_BY_US) -> str:
     """Read a text.
 
@@ -53,6 +75,8 @@ def read_text(path: str | os.PathLike[str], what: str, most: int = WRITTEN_BY_US
         if file == "-":
             content = sys.stdin.buffer.read(most + 1)
         else:
+            if (problem := refusal(file)) is not None:
+                raise ShootdownError(f"{where}: {problem}")
             note(file)
             with open(file, "rb") as opened:
                 content = opened.read(most + 1)

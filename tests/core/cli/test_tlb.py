@@ -290,6 +290,20 @@ def test_a_file_that_is_not_packed_as_its_name_says_is_refused(
     assert "it is not packed with" in refused(capsys, str(path), "--format", "bin")
 
 
+@pytest.mark.parametrize(
+    ("start", "packer"),
+    [(b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh91AY&SY", "bzip2"), (b"\x04\x22\x4d\x18", "lz4")],
+)
+def test_a_file_that_is_packed_otherwise_is_refused_with_what_to_do(capsys, tmp_path, start, packer):
+    path = tmp_path / "trace"
+    path.write_bytes(start + bytes(100))
+    assert f"it is packed with {packer}: give what `{packer} -dc` makes of it" in refused(capsys, str(path))
+
+
+def test_a_name_that_is_too_long_gets_one_line(capsys):
+    assert "too long" in refused(capsys, "x" * 300)
+
+
 def test_text_without_a_line_of_drmemtrace_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -54,27 +55,47 @@ def test_standard_input_is_bounded_too(monkeypatch):
         inputs.read_text("-", "rows", 4)
 
 
+FILES = [
+    ("explore", "--replay"),
+    ("validate",),
+    ("reproduce", "--file"),
+    ("compare",),
+    ("sweep",),
+    ("gate",),
+    ("report", "--html", "x.html"),
+    ("rerun",),
+    ("compare", "hugetlb-munmap", "--platform"),
+    ("read",),
+    ("tlb",),
+]
+
+
 @pytest.mark.skipif(not ENDLESS.exists(), reason="the system has no file without an end")
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("explore", "--replay"),
-        ("validate",),
-        ("reproduce", "--file"),
-        ("compare",),
-        ("sweep",),
-        ("gate",),
-        ("report", "--html", "x.html"),
-        ("rerun",),
-        ("compare", "hugetlb-munmap", "--platform"),
-    ],
-)
-def test_a_file_without_an_end_is_refused(words, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("words", FILES, ids=" ".join)
+def test_neither_a_device_nor_a_named_pipe_is_read(words, tmp_path, monkeypatch, capsys):
+    """A device may have no end, and a pipe that nobody writes into would never answer."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(inputs, "WRITTEN_BY_US", 1 << 20)
-    monkeypatch.setattr(inputs.read_text, "__defaults__", (1 << 20,))
     for suffix in ("toml", "json"):
         (tmp_path / f"endless.{suffix}").symlink_to(ENDLESS)
-    file = "endless.json" if words[0] in ("explore", "validate", "report", "rerun") else "endless.toml"
-    assert _cli.run([*words, file]) == 2
-    assert "it is larger than 1 MiB" in capsys.readouterr().err
+        os.mkfifo(tmp_path / f"pipe.{suffix}")
+    suffix = "json" if words[0] in ("explore", "validate", "report", "rerun") else "toml"
+    assert _cli.run([*words, f"endless.{suffix}"]) == 2
+    assert "it is a device, and no file" in capsys.readouterr().err
+    assert _cli.run([*words, f"pipe.{suffix}"]) == 2
+    assert "it is a named pipe" in capsys.readouterr().err
+
+
+def test_a_pipe_without_a_name_is_read(tmp_path):
+    """As a shell's `<(...)` makes it."""
+    end, begin = os.pipe()
+    os.write(begin, b"{}")
+    os.close(begin)
+    assert inputs.read_text(f"/dev/fd/{end}", "rows") == "{}"
+    os.close(end)
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path):
+    path = tmp_path / "rows"
+    path.write_bytes(b"12345")
+    with pytest.raises(ShootdownError, match="it is larger than 0 MiB"):
+        inputs.read_text(path, "rows", 4)
