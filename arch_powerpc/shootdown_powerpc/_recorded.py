@@ -9,6 +9,10 @@ _ROWS = (
     InterruptRow(
         "DBL", "Doorbell interrupts", "call", "a CPU was called by a doorbell: function calls and wake-ups"
     ),
+    # arch/powerpc/sysdev/xive/common.c:xive_ipi_chip, xics/xics-common.c:xics_request_ipi(): rows with the interrupt's
+    # number, which the kernel chooses
+    InterruptRow("", "XIVE-IPI", "call", "a CPU was called by the XIVE: function calls and wake-ups"),
+    InterruptRow("", "XICS 2 Edge IPI", "call", "a CPU was called by the XICS: function calls and wake-ups"),
 )
 
 _FUNCTIONS = (

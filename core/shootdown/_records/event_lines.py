@@ -1,4 +1,4 @@
-"""Lines of trace events: of trace-cmd report, of ftrace's text and latency format, and of perf script."""
+"""Lines of trace events: of trace-cmd report and ftrace's text, their latency formats, and of perf script."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import attrs
 
 TRACE, LATENCY, PERF = "ftrace text", "ftrace latency format", "perf script"
+TRACE_CMD_LATENCY = "trace-cmd latency format"
 
 # comm-pid [(tgid)] [cpu] [flags] seconds: rest. The comm may hold blanks and hyphens.
 _TRACE = re.compile(
@@ -18,11 +19,21 @@ _TRACE = re.compile(
 _LATENCY = re.compile(
     r"\s*(\S.{0,40}?)-(\d{1,10})\s+(\d{1,5})([^\s\d][^\s:]{3,8})\s+(\d{1,20})us[^\s\w]?\s*:\s+(.*)$"
 )
+# comm-pid cpu flags seconds: rest, where newer versions have no flags (trace-cmd report -l)
+_TRACE_CMD_LATENCY = re.compile(
+    r"\s*(\S.{0,40}?)-(\d{1,10})\s+(\d{1,5})(?:[^\s\d:][^\s:]{2,8})?\s+(\d{1,12}\.\d{1,9}):\s+([A-Za-z_].*)$"
+)
 # comm pid[/tid] [cpu] [flags] seconds: [period] system:event: rest
 _PERF = re.compile(
     r"\s*(\S.{0,40}?)\s+(-?\d{1,10})(?:/(-?\d{1,10}))?\s+(?:\[(\d{1,5})\]\s+)?(?:[^\s:]{4,9}\s+)?"
     r"(\d{1,12}\.\d{1,9}):\s+(?:\d+\s+)?([A-Za-z_][\w\-]*:[A-Za-z_][\w\-]*):\s*(.*)$"
 )
+# [comm [pid]] [[cpu]] [seconds:] system:event: rest, as perf script -F leaves fields out
+_PERF_FEW = re.compile(
+    r"\s*(?:(\S.{0,40}?)\s+)??(?:\[(\d{1,5})\]\s+)?(?:(\d{1,12}\.\d{1,9}):\s+)?(?:\d+\s+)?"
+    r"(?:tlb|ipi|csd|syscalls|raw_syscalls|sched|irq_vectors):([a-z_]+):\s*(.*)$"
+)
+_TASK = re.compile(r"(.*?)\s*(?:\d{1,10}/)?(\d{1,10})$")
 _NAMED = re.compile(r"([A-Za-z_][\w.\-]*)(?::\s*|\s+(?=<stack trace)|$)(.*)$")
 _CALL = re.compile(r"sys_(\w+)\s*(\(|->)(.*)$")
 # ffffffff810a1b2c flush_tlb_mm_range+0x1c ([kernel.kallsyms])
@@ -100,7 +111,7 @@ def _latency(line: str) -> Event | None:
 def _perf(line: str) -> Event | None:
     found = _PERF.match(line)
     if found is None:
-        return None
+        return _perf_few(line)
     comm, pid, tid, cpu, time, name, payload = found.groups()
     task = int(tid if tid is not None else pid)
     return Event(
@@ -108,7 +119,29 @@ def _perf(line: str) -> Event | None:
     )
 
 
-_OF = {TRACE: _trace, LATENCY: _latency, PERF: _perf}
+def _perf_few(line: str) -> Event | None:
+    """Read an event with some of its fields; without a time it can't be put in order with other CPUs'."""
+    found = _PERF_FEW.match(line)
+    if found is None:
+        return None
+    who, cpu, time, name, payload = found.groups()
+    task = _TASK.fullmatch(who or "")
+    comm, pid = (task[1], int(task[2])) if task is not None else (who or "", -1)
+    if time is None:
+        return Event(comm, pid, -1, "", 0, name, payload)
+    return Event(comm, pid, -1 if cpu is None else int(cpu), "", nanoseconds(time), name, payload)
+
+
+def _trace_cmd_latency(line: str) -> Event | None:
+    found = _TRACE_CMD_LATENCY.match(line)
+    if found is None:
+        return None
+    comm, pid, cpu, time, rest = found.groups()
+    # Which flags there are depends on trace-cmd's version, and tells nothing of the kernel.
+    return _event(comm, int(pid), int(cpu), "", nanoseconds(time), rest)
+
+
+_OF = {TRACE: _trace, LATENCY: _latency, PERF: _perf, TRACE_CMD_LATENCY: _trace_cmd_latency}
 
 
 def _event(comm: str, pid: int, cpu: int, flags: str, ns: int, rest: str) -> Event | None:

@@ -314,7 +314,7 @@ class EventsPart:
                 "from which system call or kernel path: the trace has no stacks and no sys_enter events of its senders"
             )
         if self.no_cpu:
-            found.append("who answered whom: the events have no CPU column")
+            found.append("who answered whom: the events have no CPU column, or no time")
         if groups.headless:
             found.append(f"who sent what {groups.headless:,} answers are for: before the trace, or lost")
         if groups.ambiguous:

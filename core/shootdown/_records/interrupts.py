@@ -13,7 +13,7 @@ from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check
 from shootdown._values.recorded import InterruptRow
 
 _HEADER = re.compile(r"\s*(?:CPU\d{1,6}\s+)*CPU\d{1,6}\s*$")
-_ROW = re.compile(r"\s*([A-Za-z0-9_\-]{1,16}):\s+(\S.*)$")
+_ROW = re.compile(r"\s*([A-Za-z0-9_\-/]{1,16}):\s+(\S.*)$")
 _FURTHER = re.compile(r"\s*\d[\d\s]*(?:\s[A-Za-z].*)?$")
 _NUMBERS = re.compile(r"\s*\d+\s+\d+[\d\s]*(?:\s[A-Za-z].*)?$")
 #: Rows that any machine may have, by name or words; an architecture adds what is special.
@@ -32,6 +32,7 @@ COMMON: tuple[InterruptRow, ...] = (
 _WRAPS = 1 << 32
 _MOST_CPUS = 1 << 14
 _MOST_SNAPSHOTS = 1 << 12
+_DIGITS = "0123456789 \t"
 
 
 @attrs.define
@@ -83,10 +84,12 @@ class Interrupts:
         if not self._wanted(name, rest):
             if here is None or here.cpus is None or not rest[0].isdecimal():
                 return OTHER if status is None else DAMAGED
-            if name in here.names:  # the next snapshot begins without its header
+            # powerpc has two rows LOC (arch/powerpc/kernel/irq.c:arch_show_interrupts()); their words differ
+            label = f"{name} {rest.lstrip(_DIGITS)}"
+            if label in here.names:  # the next snapshot begins without its header
                 here = self._begin(here.cpus)
             here.others += 1
-            here.names.add(name)
+            here.names.add(label)
             return READ if status is None else DAMAGED
         if here is None or name in here.names:
             here = self._begin(None if here is None else here.cpus)
@@ -105,7 +108,11 @@ class Interrupts:
     def _wanted(self, name: str, rest: str) -> bool:
         if name in self._names:
             return rest[0].isdecimal()
-        return bool(re.fullmatch(r"IPI-?\d{1,3}", name)) and rest[0].isdecimal()
+        if not rest[0].isdecimal():
+            return False
+        if re.fullmatch(r"IPI-?\d{1,3}", name):
+            return True
+        return name.isdecimal() and self.kind_of(name, " ".join(rest.lstrip(_DIGITS).split())) is not None
 
     def _fill(self, name: str, numbers: list[int], text: str) -> int:
         """Read the numbers of a row, or of the next line of one that a mailer wrapped."""
@@ -166,9 +173,7 @@ class Interrupts:
     def kind_of(self, name: str, words: str) -> InterruptRow | None:
         """Return what a row counts, by its name or its words."""
         for row in self._known:
-            if (row.name == name and row.name) or (
-                not row.name and row.words and words.startswith(row.words)
-            ):
+            if (row.name == name and row.name) or (not row.name and row.words and row.words in words):
                 return row
         return None
 
@@ -299,7 +304,8 @@ class InterruptsPart:
                 "how many shootdowns there were: the row counts the CPUs that answered; how many pages, by whom, from "
                 "which call"
             )
-        found.append("how long the snapshots are apart: /proc/interrupts has no time")
+        if self.snapshots > 1:
+            found.append("how long the snapshots are apart: /proc/interrupts has no time")
         return tuple(found)
 
     def cells(self) -> tuple[Cell, ...]:

@@ -155,7 +155,8 @@ class Stacks:
             self._map(line)
             return DAMAGED
         found = _FRAME.match(line)
-        if found is None and line.strip() not in ("", ","):
+        if found is None and line.strip() not in ("", ",") and not line[:1].isspace():
+            # Frames are indented, and those of programs have any text: `main+9 (/usr/bin/x)`, `[unknown]`.
             self._open = None
             return DAMAGED
         if found is not None and len(self._open) < _MOST_FRAMES:

@@ -17,7 +17,10 @@ def interrupts(part: InterruptsPart, width: int) -> Iterator[str]:
     tlb = part.row("shootdown")
     since = "since boot" if part.snapshots == 1 else f"{part.snapshots} snapshots"
     if tlb is None:
-        first = f"/proc/interrupts of {part.cpus} CPUs, {since}: no row counts shootdowns alone."
+        none = (
+            "no row counts shootdowns alone" if part.rows else "no row is known to tell of flushes or calls"
+        )
+        first = f"/proc/interrupts of {part.cpus} CPUs, {since}: {none}."
     elif tlb.delta is None:
         first = (
             f"/proc/interrupts of {part.cpus} CPUs, {since}: CPUs were asked {_sums(tlb)} times to flush ({tlb.name}), "
@@ -50,7 +53,8 @@ def interrupts(part: InterruptsPart, width: int) -> Iterator[str]:
         Column("difference", right=True),
         Column("most", right=True),
     ]
-    yield from draw_table(columns, rows, width)
+    if rows:
+        yield from draw_table(columns, rows, width)
     for row in part.rows:
         if row.went_back and len(row.sums) > 1 and row.sums[0]:
             change = 100 * (row.sums[-1] / row.sums[0] - 1)

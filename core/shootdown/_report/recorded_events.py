@@ -77,8 +77,8 @@ def _shootdowns(part: EventsPart) -> str:
         sent = count_of(part.of_reason(reasons.SEND), "shootdown")
         got = count_of(part.of_reason(reasons.REMOTE, reasons.WRONG), "answer")
         return (
-            f"{sent} sent and {got} in {time(part.span_ns)} ({part.form}); there is no CPU column, so that nothing "
-            "tells which belong together."
+            f"{sent} sent and {got} in {time(part.span_ns)} ({part.form}); there is no CPU column, or no time, so that "
+            "nothing tells which belong together."
         )
     answers = sum(cell.count * (cell.targets or 0) for cell in part.cells())
     found = [

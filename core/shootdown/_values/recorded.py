@@ -26,8 +26,9 @@ class InterruptRow:
     """A row of /proc/interrupts that tells of flushes.
 
     Args:
-        name: what stands before the colon; empty where the number differs between releases (`IPI1`).
-        words: what stands behind the columns, or the beginning of it.
+        name: what stands before the colon; empty where it has a number that differs between releases or
+            machines (`IPI1`).
+        words: what stands behind the columns, or a part of it, with single blanks.
         kind: what it counts.
         doc: one sentence on what is in it and what is not.
     """

@@ -14,6 +14,7 @@ from shootdown._records.perf_stat import PerfStatPart
 from shootdown._records.recording import Recording
 from shootdown._records.shares import SharesPart
 from shootdown._records.vmstat import VmstatPart
+from shootdown._report.recorded import lines
 from shootdown._values.errors import ShootdownError
 
 Read = Callable[..., Recording]
@@ -310,3 +311,54 @@ def test_a_file_of_something_else_is_refused_with_its_first_line(recorded: Read)
     with pytest.raises(ShootdownError) as refused:
         recorded("\ufffd" * 60)
     assert str(refused.value).partition("its first line is ")[2] == "'" + r"\ufffd" * 11 + r"\u..."
+
+
+POWERPC = """\
+           CPU0       CPU8
+ {ipi}
+LOC:     101010     101011   Local timer interrupts for timer event device
+BCT:          0          0   Broadcast timer interrupts for timer event device
+LOC:         10         11   Local timer interrupts for others
+SPU:          0          0   Spurious interrupts
+DBL:       3100       3200   Doorbell interrupts
+"""
+
+
+@pytest.mark.parametrize(
+    "ipi",
+    [
+        "16:       1800       1700  XIVE-IPI   0 Edge      IPI-0",
+        "16:       1800       1700  XICS   2 Edge      IPI",
+    ],
+)
+def test_powerpc_has_two_rows_of_one_name_and_its_ipis_among_devices(recorded: Read, ipi: str) -> None:
+    """arch/powerpc/kernel/irq.c:arch_show_interrupts() prints LOC twice."""
+    found = recorded(POWERPC.format(ipi=ipi))
+    part = rows(found)
+    assert (part.snapshots, [(row.name, row.total) for row in part.rows]) == (
+        1,
+        [("16", 3500), ("DBL", 6300)],
+    )
+    assert found.archs == ("powerpc",)
+    assert not any("how long the snapshots are apart" in text for text in found.unknown)
+    both = POWERPC.format(ipi=ipi) + POWERPC.format(ipi=ipi).partition("\n")[2].replace("3200", "3207")
+    again = rows(recorded(both))
+    assert (again.snapshots, [(row.name, row.total) for row in again.rows]) == (2, [("16", 0), ("DBL", 7)])
+
+
+def test_the_words_of_a_row_may_stand_behind_its_chip(recorded: Read) -> None:
+    """arch/loongarch/kernel/smp.c:show_ipi_list()."""
+    found = recorded(
+        "           CPU0       CPU1\nIPI0:        11         12 LoongArch  1  Rescheduling interrupts\n"
+        "IPI1:      2011       2012 LoongArch  2  Function call interrupts\n"
+    )
+    assert [(row.kind, row.total) for row in rows(found).rows] == [("reschedule", 23), ("call", 4023)]
+
+
+def test_a_file_without_any_row_that_matters_says_so(recorded: Read) -> None:
+    """s390 has a row I/O, whose name is no word."""
+    found = recorded("           CPU0       CPU1\nEXT:       3000       2900\nI/O:        200        210\n")
+    assert found.files[0].understood == 3
+    text = "\n".join(lines(found, 80))
+    assert "no row is known to tell of flushes or calls" in " ".join(text.split())
+    assert "sum" not in text

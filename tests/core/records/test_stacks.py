@@ -200,3 +200,23 @@ def test_a_change_that_is_no_number_is_no_row(recorded: Read, change: str) -> No
     (one,) = found.parts
     assert isinstance(one, BenchmarksPart)
     assert (len(one.rows), found.files[0].others) == (1, 1)
+
+
+def test_frames_of_programs_end_no_stack(recorded: Read) -> None:
+    """`@[kstack, ustack, comm]` of bpftrace: what a program's frames look like depends on what it knows of the file."""
+    found = recorded(
+        """\
+        @[
+            flush_tlb_mm_range+1
+            tlb_finish_mmu+99
+            __x64_sys_munmap+27
+        ,
+            munmap+11
+            [unknown]
+            std::vector<int, std::allocator<int> >::~vector() const+12
+            main+100 (/usr/bin/foo)
+        , stress-ng]: 17
+        """
+    )
+    assert part(found).by_path == {("munmap", True): 17}
+    assert found.files[0].damaged == found.files[0].others == 0

@@ -395,3 +395,43 @@ def test_events_without_a_cpu_are_counted_and_not_put_together(recorded: Read) -
     )
     assert cells(found) == {("", 2, None): 1}
     assert any("no CPU column" in text for text in found.unknown)
+
+
+SENT = {
+    "cpu, time": ("[003] {}: tlb:tlb_flush: ", "[001] {}: tlb:tlb_flush: "),
+    "comm, cpu, time": ("my task [003] {}: tlb:tlb_flush: ", "<...> [001] {}: tlb:tlb_flush: "),
+    "comm, pid, time, period": (
+        "my task 12/34 [003] {}: 1 tlb:tlb_flush: ",
+        "x 5 [001] {}: 1 tlb:tlb_flush: ",
+    ),
+    "trace-cmd report -l, old": (
+        " my task-34      3d..2.   {}: tlb_flush:     ",
+        "       x-5       1d.h2.  {}: tlb_flush:    ",
+    ),
+    "trace-cmd report -l": (
+        " my task-34      3   {}: tlb_flush:     ",
+        "       x-5       1   {}: tlb_flush:    ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sender", "target"), SENT.values(), ids=SENT)
+def test_fields_may_be_left_out_of_a_trace(recorded: Read, sender: str, target: str) -> None:
+    found = recorded(
+        f"{sender.format('7.000001')}pages:1 reason:remote IPI send (4)\n"
+        f"{target.format('7.000003')}pages:1 reason:remote shootdown (1)\n"
+        f"{sender.format('7.000004')}pages:1 reason:local MM shootdown (3)\n"
+        f"{sender.format('7.000900')}pages:1 reason:local MM shootdown (3)\n"
+    )
+    part = events(found)
+    assert (part.groups.whole, part.groups.most_targets, part.groups.last.most) == (1, 1, 2000)
+    assert found.files[0].understood == 4
+
+
+def test_events_without_a_time_are_counted_and_not_put_together(recorded: Read) -> None:
+    found = recorded(
+        "tlb:tlb_flush: pages:1 reason:remote IPI send (4)\nx 5 [001] tlb:tlb_flush: pages:1 reason:remote shootdown (1)\n"
+    )
+    part = events(found)
+    assert (part.of_reason(4), part.of_reason(1), part.groups.whole, part.groups.headless) == (1, 1, 0, 0)
+    assert any("or no time" in text for text in found.unknown)
