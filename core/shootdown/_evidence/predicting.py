@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import attrs
 
 from shootdown._evidence.claim import Claim, Point, Run
-from shootdown._evidence.quantities import Quantity, Quotient, Range
+from shootdown._evidence.quantities import TURNS, Quantity, Quotient, Range
 from shootdown._plugins.registry import registry
 from shootdown._programs.reading import Source
 from shootdown._programs.subjects import workload_of
@@ -18,7 +18,7 @@ from shootdown._questions.called import called
 from shootdown._questions.case import Case, Question, machines, prepare
 from shootdown._questions.simulate import simulate
 from shootdown._questions.subjects import workload_named
-from shootdown._values.errors import ShootdownError
+from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.parameter import SEED
 from shootdown._values.platform import Platform
 from shootdown._values.result import Result
@@ -62,7 +62,11 @@ def lacks(claim: Claim) -> str:
         return f"needs {claim.needs}"
     there = registry().architectures()
     gone = [run.arch for point in claim.points for run in _runs(point) if run.arch not in there]
-    return f"needs the architecture {gone[0]}: no plugin that is installed has it" if gone else ""
+    if gone:
+        return (
+            f"needs the architecture {gone[0]}: no plugin that is installed has it; {nearest(gone[0], there)}"
+        )
+    return ""
 
 
 def check(claim: Claim) -> None:
@@ -94,7 +98,12 @@ def predict(claim: Claim, draws: int = 0) -> Predicted:
         if refusal:
             return Predicted((), refusal)
     runs = _Runs(draws)
-    return Predicted(tuple(_value(claim, point, asked, runs) for point in claim.points))
+    try:
+        return Predicted(tuple(_value(claim, point, asked, runs) for point in claim.points))
+    except ZeroDivisionError:
+        return Predicted(
+            (), "in a run here it is divided by zero: `per`, or what `base` measures, does not happen"
+        )
 
 
 def platform_of(claim: Claim) -> Platform:
@@ -114,28 +123,34 @@ def _runs(point: Point) -> tuple[Run, ...]:
 
 
 def _prepared(claim: Claim, point: Point, run: Run) -> _Asked:
+    within = ("base",) if run is point.base else ("minus",) if run is point.minus else ()
+    key: tuple[str, ...] = ("platform",)  # what a mistake is in
     try:
         ((architecture, platform),) = machines(registry(), [run.arch], [run.platform])
         if point.quotient.of_costs or run.program is None:
             return _Asked(None, platform)
+        key = ("program",)
         workload = (
             workload_of(run.program) if isinstance(run.program, Source) else workload_named(run.program)
         )
+        key = ("set",)
+        settings = parse_settings(run.settings)
+        key = ()
         # What is written by hand, parse_settings() reads; what it read, a case takes.
         case = prepare(
-            Question(
-                workload,
-                architecture,
-                platform,
-                run.kernel,
-                run.parameters,
-                parse_settings(run.settings),
-                run.cpus,
-            )
+            Question(workload, architecture, platform, run.kernel, run.parameters, settings, run.cpus)
         )
+        if TURNS in point.quotient.names() and not case.refusal() and not _turns(case):
+            key = ("of",)
+            raise ShootdownError("the program counts no turns: `turn` counts one")
     except ShootdownError as error:
-        raise claim.at.wrong(str(error), "claim", claim.name) from None
+        raise claim.at.wrong(str(error), "claim", claim.name, *(within if key else ()), *key) from None
     return _Asked(case, case.platform)
+
+
+def _turns(case: Case[Workload]) -> int:
+    """Return how many turns a program counts."""
+    return called(f"workload {case.program.name}: turns()", case.program.turns, case.setup())
 
 
 class _Runs:
@@ -155,8 +170,7 @@ class _Runs:
         if case is None:
             return None, 0
         if key not in self._results:
-            turns = called(f"workload {case.program.name}: turns()", case.program.turns, case.setup())
-            self._results[key] = (simulate(case), turns)
+            self._results[key] = (simulate(case), _turns(case))
         return self._results[key]
 
     def drawn(self, asked: _Asked) -> list[dict[str, float]]:

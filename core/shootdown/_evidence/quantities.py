@@ -38,7 +38,13 @@ class Range:
     counted: bool = False
 
     def over(self, other: Range) -> Range:
-        """Divide end by end: both have the same costs, which are low or high together."""
+        """Divide end by end: both have the same costs, which are low or high together.
+
+        Raises:
+            ZeroDivisionError: what is likely of the other is zero.
+        """
+        if not other.likely:
+            raise ZeroDivisionError
         quotients = [
             a / b if b else float("inf")
             for a, b in ((self.low, other.low), (self.likely, other.likely), (self.high, other.high))

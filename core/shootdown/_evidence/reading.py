@@ -26,6 +26,7 @@ from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
+_COST = re.compile(r"[\w-]+/[\w.-]+\.\w+")
 _RUN = ("program", "arch", "platform", "kernel", "cpus", "parameters", "set")
 _POINT = (*_RUN, "label", "of", "per")
 _CLAIM = (
@@ -128,6 +129,7 @@ class _Reader:
                 raise self._wrong(f"{len(values)} values have as many paths, not {len(facts)}", "facts")
         elif not needs:
             points = tuple(self._points(values, decimals))
+            self._above_zero(points)
             scale = self._scale(unit, points)
             self._fits(measure, points)
         if measure == "fact" and not needs:
@@ -145,7 +147,7 @@ class _Reader:
             points,
             facts,
             tuple(self._texts("assumed")),
-            tuple(self._texts("used_by")),
+            tuple(self._used_by()),
             needs,
             stands,
             self._whole,
@@ -167,6 +169,18 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
             raise self._wrong("it is a list of texts", key)
         return value
+
+    def _used_by(self) -> Iterable[str]:
+        for one in self._texts("used_by"):
+            if not _COST.fullmatch(one):
+                raise self._wrong(f"{one!r:.60} is no cost: ARCH/PLATFORM.COST", "used_by")
+            yield one
+
+    def _above_zero(self, points: Iterable[Point]) -> None:
+        """Refuse what no run measures: a count is at least zero, and all else is above it."""
+        for point in points:
+            if point.published < 0 or (point.published == 0 and not point.quotient.counted):
+                raise self._wrong(f"{point.published:g} is no measurement: it is above zero", "values")
 
     def _word(self, key: str, words: Iterable[str], default: str | None = None) -> str:
         value = self._text(key, default)
@@ -223,7 +237,10 @@ class _Reader:
             )
             needed = not quotient.of_costs
             run = self._run({}, merged, needed=needed)
-            label = str(table.get("label", "" if len(tables) == 1 else number + 1))
+            label = table.get("label", "" if len(tables) == 1 else number + 1)
+            if not isinstance(label, str | int | float):
+                raise self._wrong(f"a label is a text, not {label!r:.40}", "points")
+            label = str(label)
             yield Point(
                 label,
                 values[number],
