@@ -97,7 +97,7 @@ def digest(state: State, layout: Layout) -> str:
     cells = np.minimum(state[:used].astype("<i8"), 0xFFFF_FFFF)
     tasks = np.arange(layout.tasks) * TASK_CELLS + layout.o_task + T_REG
     cells = np.delete(cells, [*(tasks + o.OWN), *(tasks + o.VALUE)])
-    cells.resize(padded(len(cells)))
+    cells = np.pad(cells, (0, padded(len(cells)) - len(cells)))
     return hashlib.sha256(cells.tobytes()).hexdigest()[:16]
 
 

@@ -83,6 +83,16 @@ def test_outside_of_forks_only_what_scheduling_adds_to_is_a_range(validated: Ans
             assert ranges <= set(SCHEDULING), row.number
 
 
+def test_each_range_says_what_decides_it_but_those_of_children_that_race(validated: Answers) -> None:
+    for row, answer in zip(ROWS, validated, strict=True):
+        counts = {
+            f"instructions.{name}": value for name, value in answer["predicted"]["instructions"].items()
+        }
+        counts |= {name: value for name, value in answer["predicted"].items() if name != "instructions"}
+        ranges = {name for name, value in counts.items() if not isinstance(value, int)}
+        assert {name for name in ranges if not name.startswith("sync_")} <= set(answer["open"]), row.number
+
+
 @pytest.mark.parametrize("name", ["satp_mode", "svinval", "aia", "cpus", "hart_ids"])
 def test_rows_were_measured_on_machines_that_differ(name: str) -> None:
     assert len({str(row.fields.get(name)) for row in ROWS}) > 1

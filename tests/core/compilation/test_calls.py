@@ -52,7 +52,7 @@ def _calls(tree: ast.AST, kernels: set[str]) -> Iterator[ast.Call]:
 
 def _called(module: ModuleType, call: ast.Call) -> object:
     """Give what a module's code calls, where a name of the module or of a module in it tells."""
-    world = dict(vars(module))
+    world = vars(module)
     match call.func:
         case ast.Name(name):
             return world.get(name)

@@ -15,7 +15,7 @@ def cells(*names: str, **choices: list[str]) -> list[m.Verdict]:
 
 
 def test_a_cell_has_the_verdict_that_exploring_it_alone_has() -> None:
-    for row in cells("unshare-gup", "unshare-walk-cache", arch=["arm64", "x86"]):
+    for row in cells("unshare-gup", "unshare-walk-cache", arch=["arm64", "x86"], kernels=["7.0"]):
         (case,) = explorations(row.scenario, arch=[row.arch], platforms=[row.platform], kernels=[row.kernel])
         alone = explore_case(case)
         assert (alone.verdict, alone.invariant, alone.states, alone.reason) == (
@@ -35,7 +35,8 @@ def test_all_scenarios_architectures_and_default_kernels_are_in_it() -> None:
     assert named == {(arch, kernel) for arch in owners for kernel in m.default_kernels()}
 
 
-def test_platforms_that_flush_alike_stand_for_one_another() -> None:
+@pytest.mark.parametrize("kernels", [["7.0"], pytest.param(m.default_kernels(), marks=pytest.mark.long)])
+def test_platforms_that_flush_alike_stand_for_one_another(kernels: list[str]) -> None:
     for arch, owner in registry().architectures().items():
         if owner.lower is None:
             continue
@@ -45,13 +46,14 @@ def test_platforms_that_flush_alike_stand_for_one_another() -> None:
         for group in groups:
             if len(group) > 1:
                 first, other = (
-                    cells("unshare-walk-cache", arch=[arch], platforms=[name]) for name in group[:2]
+                    cells("unshare-walk-cache", arch=[arch], platforms=[name], kernels=kernels)
+                    for name in group[:2]
                 )
                 assert [row.verdict for row in first] == [row.verdict for row in other]
 
 
 def test_processes_find_what_one_finds() -> None:
-    prepared = m.jobs(["unshare-gup", "unshare-walk-cache"], arch=["arm64", "x86"])
+    prepared = m.jobs(["unshare-gup", "unshare-walk-cache"], arch=["arm64", "x86"], kernels=["7.0"])
     key = m.by_place(["unshare-gup", "unshare-walk-cache"])
 
     def ordered(rows: list[m.Verdict]) -> list[dict[str, object]]:
