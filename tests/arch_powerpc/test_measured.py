@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.measured_rows import ONE_PROCESS, compared
 
 from shootdown._oracle.validate import validate
-from shootdown.measured import Row
+from shootdown.measured import Row, read_rows
 
-pytestmark = ONE_PROCESS
+ORACLE = Path(__file__).parents[1] / "oracle" / "measured.jsonl"
 
 
 def predicted(workload: str, kernel: str = "6.12.95", cpus: int = 4, **fields: Any) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def predicted(workload: str, kernel: str = "6.12.95", cpus: int = 4, **fields: A
 
 
 def test_every_measured_count_is_predicted_as_one_number_but_for_pages_copied_after_a_fork() -> None:
-    comparisons = compared("measured.jsonl", "ppc64el")
-    assert len(comparisons) == 128
-    for comparison in comparisons:
+    rows = [row for row in read_rows(ORACLE) if row.arch == "ppc64el"]
+    assert len(rows) == 128
+    for comparison in validate(rows):
         row = comparison.row
         forks = row.workload == "fork_storm" or row.fields.get("step") == "fork"
         for verdict in comparison.verdicts:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-from tests.measured_rows import ONE_PROCESS, ORACLE, compared, rows_of
 
 from shootdown import ShootdownError
 from shootdown._compilation import announcing
@@ -16,16 +15,19 @@ from shootdown._oracle.rows import Row, read_rows
 from shootdown._oracle.validate import validate
 from shootdown._plugins.registry import registry
 
-pytestmark = ONE_PROCESS
-
+ORACLE = Path(__file__).parents[2] / "oracle"
 MEASURED = "measured.jsonl"
 ROWS = read_rows(ORACLE / MEASURED)
 #: Those of two or more architectures; other files are an architecture's own.
 FILES = (MEASURED, "measured-more.jsonl")
 KNOWN = {name for a in registry().architectures().values() if a.measured for name in (a.name, *a.aliases)}
 INSTALLED = sorted({row.arch for row in ROWS} & KNOWN)
+#: tests/arch_powerpc/test_measured.py says more of each of its rows.
+OWN = {"ppc64el"}
 PARTS = [
-    (file, arch) for file in FILES for arch in sorted({row.arch for row in read_rows(ORACLE / file)} & KNOWN)
+    (file, arch)
+    for file in FILES
+    for arch in sorted({row.arch for row in read_rows(ORACLE / file)} & (KNOWN - OWN))
 ]
 EXACT = (
     "sync_broadcasts",
@@ -38,45 +40,29 @@ EXACT = (
 )
 
 
+def rows_of(arch: str) -> list[Row]:
+    return [row for row in ROWS if row.arch == arch]
+
+
 def test_x86_was_measured() -> None:
     assert "amd64" in INSTALLED
 
 
 @pytest.mark.parametrize(("file", "arch"), PARTS)
-def test_every_measured_count_is_predicted_or_the_difference_is_documented(file: str, arch: str) -> None:
-    undocumented = [
-        f"line {c.row.number}: {v.count} measured {v.measured}, predicted {v.predicted}"
-        for c in compared(file, arch)
-        for v in c.verdicts
-        if not v.agrees and v.reason is None
-    ]
-    assert undocumented == []
-
-
-@pytest.mark.parametrize(("file", "arch"), PARTS)
-def test_every_measured_row_can_be_run(file: str, arch: str) -> None:
-    assert [c.reason for c in compared(file, arch) if c.predicted is None] == []
-
-
-@pytest.mark.parametrize(("file", "arch"), PARTS)
-def test_counts_of_the_mechanism_are_one_number_unless_children_race(file: str, arch: str) -> None:
-    for comparison in compared(file, arch):
-        if comparison.row.fields.get("conc", 1) > 1:
-            continue
-        for verdict in comparison.verdicts:
-            if verdict.count in EXACT:
-                assert verdict.predicted is not None
-                assert verdict.predicted[0] == verdict.predicted[1], (comparison.row.number, verdict)
-
-
-@pytest.mark.parametrize(("file", "arch"), PARTS)
-def test_each_range_says_what_decides_it_but_those_of_children_that_race(file: str, arch: str) -> None:
-    for comparison in compared(file, arch):
-        for verdict in comparison.verdicts:
-            assert verdict.predicted is not None
-            is_range = verdict.predicted[0] != verdict.predicted[1]
-            racing = verdict.count.startswith("sync_")
-            assert (verdict.open is not None) == is_range or racing, (comparison.row.number, verdict)
+def test_each_measured_row_runs_and_its_counts_are_numbers_or_ranges_with_a_reason(
+    file: str, arch: str
+) -> None:
+    """Differences are documented, a count of the mechanism is a number, and nine of ten counts are."""
+    compared = list(validate(row for row in read_rows(ORACLE / file) if row.arch == arch))
+    assert [c.reason for c in compared if c.predicted is None] == []
+    told = [(comparison.row, verdict) for comparison in compared for verdict in comparison.verdicts]
+    assert [(row.number, v) for row, v in told if not v.agrees and v.reason is None] == []
+    ranges = [(row, v) for row, v in told if v.predicted is not None and v.predicted[0] != v.predicted[1]]
+    one_by_one = [(row, v) for row, v in ranges if row.fields.get("conc", 1) == 1]
+    assert [(row.number, v) for row, v in one_by_one if v.count in EXACT] == []
+    assert [(row.number, v) for row, v in one_by_one if v.open is None] == []
+    assert len(ranges) <= len(told) / 10
+    assert all(v.predicted[1] <= 18 for _, v in ranges if v.count == "tlb_row" and v.predicted)
 
 
 def test_a_wrong_count_is_seen(tmp_path: Path) -> None:
@@ -177,9 +163,7 @@ def test_other_cpu_counts_and_releases_are_predicted_too(cpus: int, kernel: str)
 @pytest.mark.parametrize("cpus", [1, 2, 4, 8])
 def test_more_threads_than_cpus_share_them_and_interrupt_nobody_twice(threads: int, cpus: int) -> None:
     """Both flushes, that of the unsharing and that of freed tables, reach each other CPU that has a thread."""
-    measured = next(
-        r for r in rows_of(MEASURED, "amd64") if (r.workload, r.kernel) == ("hugetlb_threads", "6.12.74")
-    )
+    measured = next(r for r in rows_of("amd64") if (r.workload, r.kernel) == ("hugetlb_threads", "6.12.74"))
     (comparison,) = validate([changed(measured, T=threads, cpus=cpus)])
     assert comparison.predicted is not None
     assert comparison.predicted["tlb_row"] == 2 * (min(threads, cpus) - 1)
@@ -191,7 +175,7 @@ def test_rows_that_nobody_measured_are_predicted_too(arch: str) -> None:
     """Other numbers of CPUs, tables and threads: no run hangs, and every broadcast reaches everybody else."""
     choose = random.Random(arch)
     rows = []
-    for row in choose.choices(rows_of(MEASURED, arch), k=50):
+    for row in choose.choices(rows_of(arch), k=50):
         other = {
             "cpus": choose.choice((1, 2, 3, 5, 16)),
             "N": choose.choice((1, 2, 3, 5)),
