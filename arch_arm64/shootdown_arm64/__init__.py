@@ -51,7 +51,9 @@ def shootdown_architectures() -> Sequence[Architecture]:
 
 @hookimpl
 def shootdown_scenarios() -> Sequence[Scenario]:
-    """Offer the scenario about entries with the Contiguous bit."""
+    """Offer the scenarios about entries with the Contiguous bit, ASIDs that run out, and an erratum of SME."""
+    from shootdown_arm64._asid_rollover import ASID_ROLLOVER
     from shootdown_arm64._contpte_partial import CONTPTE_PARTIAL
+    from shootdown_arm64._sme_dvmsync import SME_DVMSYNC
 
-    return [CONTPTE_PARTIAL]
+    return [CONTPTE_PARTIAL, ASID_ROLLOVER, SME_DVMSYNC]

@@ -2,7 +2,7 @@
 
 Read in v5.10, v7.0, v7.2 and v7.3; what differs between releases are switches of `Arm64Kernel`. A flush is DSB
 ISHST, TLBIs that the hardware broadcasts to all CPUs, and DSB ISH, which waits for them. mm_cpumask is not used, no
-CPU is left out, no interrupt is sent.
+CPU is left out, no interrupt is sent, but for erratum 4193714.
 """
 
 from __future__ import annotations
@@ -187,6 +187,7 @@ class Arm64Lowering(Lowering):
                 self._interrupt(asm, _LEAVES)
             else:
                 self._complete(asm)
+                self._sme_do_dvmsync(asm)
 
     def arch_flush_tlb_batched_pending(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`; before 4b634918384c DSB ISH, which does not wait for another CPU's TLBIs."""
@@ -318,6 +319,24 @@ class Arm64Lowering(Lowering):
             return
         asm.broadcast(scope, text="TLBI reaches every CPU")
         self._complete(asm)
+        self._sme_do_dvmsync(asm)
+
+    def _sme_do_dvmsync(self, asm: Assembler) -> None:
+        """Interrupt the CPUs whose SME unit may still access what was invalidated; taking that completes it.
+
+        The kernel keeps those in mm_cpumask that run the mm in user mode with SME (0baba94a9779). Here all that run a
+        thread of it do.
+        """
+        if not (self._own.erratum_4193714 and self._cpu.sme_erratum):
+            return
+        with asm.function("sme_do_dvmsync", "arch/arm64/kernel/fpsimd.c"):
+            asm.target_mm_cpumask()
+            asm.target_current(text="those that run the mm in user mode with SME")
+            with asm.if_targets() as some:
+                asm.send(o.CALL_INVALIDATE, 0, text="IPI: sme_dvmsync_ipi, which does nothing")
+                asm.wait_for_answers(preemptible=self.kernel.ipi_waits_preemptible)
+                some.otherwise()
+                asm.cancel(text="no other CPU")
 
     def _complete(self, asm: Assembler) -> None:
         asm.complete("DSB ISH")

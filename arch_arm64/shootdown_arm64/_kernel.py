@@ -86,6 +86,11 @@ class Arm64Kernel:
         False,
         "CONFIG_ARM64_ERRATUM_4118414: Cortex-A76 to Neoverse-V3 and others count as CPUs with the erratum",
     )
+    erratum_4193714: bool = switch(
+        False,
+        "CONFIG_ARM64_ERRATUM_4193714: after the DSB the CPUs that run the mm in user mode with SME are interrupted, "
+        "where they have that erratum (platform.sme_erratum)",
+    )
 
 
 CHANGES: tuple[Change, ...] = (
@@ -163,11 +168,10 @@ CHANGES: tuple[Change, ...] = (
         subject="arm64: tlb: Optimize ARM64_WORKAROUND_REPEAT_TLBI",
         mainline="7.0",
         sets={"repeat_tlbi": "once"},
-        stable={"5.10": 259, "5.15": 210, "6.1": 176, "6.6": 143, "6.12": 94},
-        unverified=("6.18",),
-        note="6.18 has it too, from a release before 6.18.36 on",
+        stable={"5.10": 259, "5.15": 210, "6.1": 176, "6.6": 143, "6.12": 94, "6.18": 25},
         source="Rutland's backports of 2026-06-11 (20260611134024.1700323-1-mark.rutland@arm.com: upstream since "
-        "v7.0, already in 6.18.y); Debian's changelogs (5.10.259-1, 6.1.176-1, 6.12.94-1)",
+        "v7.0, already in 6.18.y); Debian's changelogs (5.10.259-1, 6.1.176-1, 6.12.94-1); the stable review "
+        "6.18.25-rc1 of 2026-04-24",
     ),
     Change(
         commit="53cd7a06274d",
@@ -211,6 +215,17 @@ CHANGES: tuple[Change, ...] = (
             "7.0": 12,
         },
         source="CVE-2026-63875; Debian's changelogs; the oracle: 6.12.74 without, 6.12.95 with it",
+    ),
+    Change(
+        commit="0baba94a9779",
+        subject="arm64: errata: Work around early CME DVMSync acknowledgement",
+        mainline="7.1-rc1",
+        sets={"erratum_4193714": True},
+        stable={"6.18": 25},
+        note="CVE-2026-0995; whether 7.0 and 6.12 got it is UNVERIFIED, and no result says so: it matters where "
+        "platform.sme_erratum is set alone",
+        source="20260421100018.335793-7-catalin.marinas@arm.com, which names it; the stable review 6.18.25-rc1 of "
+        "2026-04-24; absent in the source of 7.0",
     ),
     Change(
         commit="cfd391e74134",

@@ -61,6 +61,11 @@ class Arm64Platform:
         "that CVE-2025-10263 is about (4118414)",
         choices=("none", "1286807", "4118414"),
     )
+    sme_erratum: bool = switch(
+        False,
+        "erratum 4193714 of C1-Pro up to r1p2: TLBI and DSB don't wait for accesses of the SME unit; every thread that "
+        "computes uses it",
+    )
 
 
 KIB4, KIB16, KIB64 = 1 << 12, 1 << 14, 1 << 16

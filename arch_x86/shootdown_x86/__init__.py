@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shootdown import Architecture, hookimpl
+
+if TYPE_CHECKING:
+    from shootdown.scenarios import Scenario
 
 
 @hookimpl
@@ -46,3 +50,11 @@ def shootdown_architectures() -> Sequence[Architecture]:
             pte_clear="xchg",  # native_ptep_get_and_clear(), arch/x86/include/asm/pgtable_64.h, on SMP
         )
     ]
+
+
+@hookimpl
+def shootdown_scenarios() -> Sequence[Scenario]:
+    """Offer the scenario about a CPU that switches to an mm while another one flushes it."""
+    from shootdown_x86._switch_mm import SWITCH_MM
+
+    return [SWITCH_MM]

@@ -298,6 +298,7 @@ class X86Lowering(Lowering):
         should_flush_tlb() is true for a flush without an mm (6db2526c1d69).
         """
         asm.target_mm_cpumask()
+        done = self._own.flush_without_gen_is_done
         with asm.if_targets() as branch:
             if self.way == "hypercall":
                 self._hypercall(asm, g)
@@ -305,12 +306,18 @@ class X86Lowering(Lowering):
                 if self.way == "kvm":
                     self._kvm_flush_multi(asm)
                 asm.drop_lazy_targets()
-                asm.send_flush_ipis(self._page_scope)
-                self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
+                if done:
+                    asm.send_flush_ipis(self._page_scope)
+                    self._flush_here(asm, own_handler=self._own.initiator_in_flush_mask)
+                else:
+                    asm.send(
+                        o.CALL_INVALIDATE, 0, text="IPI: flush_tlb_func takes tlb_gen 0 for an old flush"
+                    )
                 asm.wait_for_answers()
             branch.otherwise()
-            with asm.if_loaded_here():
-                asm.flush_this_cpu(self._page_scope)
+            if done:
+                with asm.if_loaded_here():
+                    asm.flush_this_cpu(self._page_scope)
             asm.cancel(text="no other CPU")
 
     def _with_freed_tables(self, asm: Assembler, g: int, freed: bool) -> None:
@@ -333,7 +340,9 @@ class X86Lowering(Lowering):
     @function("flush_tlb_mm_range", _TLB_C)
     def _flush_mm_range(self, asm: Assembler, g: int) -> None:
         with asm.because("TLB flush"):
-            asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
+            if not self._own.flush_orders_cpumask:
+                self.target_cpumask(asm)
+            self.begin_flush(asm, g)
             if self.way in ("invlpgb", "broadcast"):
                 with asm.if_global_asid() as branch:
                     self._broadcast(asm)
@@ -341,6 +350,20 @@ class X86Lowering(Lowering):
                     self._interrupt(asm, g)
             else:
                 self._interrupt(asm, g)
+
+    # --- what a flush reads of other CPUs; a scenario in which one of them switches has cells of its own for it
+
+    def begin_flush(self, asm: Assembler, g: int) -> None:
+        """Write inc_mm_tlb_gen(), a full barrier, and the choice of how much to flush."""
+        asm.begin_flush(g, ceiling=self._own.tlb_single_page_flush_ceiling)
+
+    def target_cpumask(self, asm: Assembler) -> None:
+        """Write the reading of mm_cpumask."""
+        asm.target_mm_cpumask()
+
+    def drop_targets_not_loaded(self, asm: Assembler) -> None:
+        """Write should_flush_tlb(): what other CPUs have in cpu_tlbstate.loaded_mm."""
+        asm.drop_targets_not_loaded()
 
     @function("broadcast_tlb_flush", _TLB_C)
     def _broadcast(self, asm: Assembler) -> None:
@@ -367,7 +390,8 @@ class X86Lowering(Lowering):
 
     def _interrupt(self, asm: Assembler, g: int) -> None:
         """Interrupt other CPUs in mm_cpumask if there are any, else flush here if the mm is loaded."""
-        asm.target_mm_cpumask()
+        if self._own.flush_orders_cpumask:
+            self.target_cpumask(asm)
         with asm.if_targets() as branch:
             self._flush_multi(asm, g)
             if self.way == "invlpgb":
@@ -405,7 +429,7 @@ class X86Lowering(Lowering):
         """on_each_cpu_cond_mask(): CPUs that are not lazy, since v6.14 only those that loaded the mm."""
         asm.drop_lazy_targets()
         if self._own.flush_checks_loaded_mm:
-            asm.drop_targets_not_loaded()
+            self.drop_targets_not_loaded(asm)
         self._flush_there_and_here(asm, own_handler=self._own.initiator_in_flush_mask)
 
     def _flush_there_and_here(self, asm: Assembler, *, own_handler: bool) -> None:

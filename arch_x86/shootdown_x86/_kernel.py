@@ -81,6 +81,19 @@ class X86Kernel:
     flush_while_switching: bool = switch(
         True, "a CPU between loading CR3 and writing loaded_mm is interrupted by a flush"
     )
+    switch_mm_orders_tlb_gen: bool = switch(
+        False,
+        "switch_mm_irqs_off() has a barrier between loaded_mm and tlb_gen also where the CPU is in the mm_cpumask "
+        "already, and sets no bit",
+    )
+    flush_orders_cpumask: bool = switch(
+        False, "a flush reads the mm_cpumask after the change of the page table is visible to all CPUs"
+    )
+    flush_without_gen_is_done: bool = switch(
+        True,
+        "the flush of a batch, which names no tlb_gen, is done; otherwise every CPU takes it for an old one and drops "
+        "nothing",
+    )
     invlpgb: bool = switch(False, "multi-threaded processes are flushed by INVLPGB where the CPU has it")
     invlpgb_with_pti: bool = switch(True, "INVLPGB stays in use with page-table isolation")
     tlbsync_twice: bool = switch(
@@ -109,6 +122,14 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 5.10.262",
     ),
     Change(
+        commit="71b3c126e611",
+        subject="x86/mm: Add barriers and document switch_mm()-vs-flush synchronization",
+        mainline="5.10",
+        sets={"flush_orders_cpumask": True},
+        note="in 4.5 already; later the increment of tlb_gen is the barrier",
+        source="the source of 5.10.262",
+    ),
+    Change(
         commit="4ce94eabac16",
         subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
         mainline="5.13-rc1",
@@ -122,6 +143,21 @@ CHANGES: tuple[Change, ...] = (
         sets={"ipi_scan_misses": False},
         note="a broadcast to 256 CPUs of two sockets takes 11 us instead of 33",
         source="tip-bot of 29 Oct 2021: the x86/apic branch that was pulled for 5.16",
+    ),
+    Change(
+        commit="aa44284960d5",
+        subject="x86/mm/tlb: Avoid reading mm_tlb_gen when possible",
+        mainline="6.0-rc1",
+        sets={"flush_without_gen_is_done": False},
+        note="no release has it without the next one, which came to the same branch six weeks later",
+        source="tip's x86/mm of June 2022",
+    ),
+    Change(
+        commit="8f1d56f64f8d",
+        subject="x86/mm/tlb: Ignore f->new_tlb_gen when zero",
+        mainline="6.0-rc1",
+        sets={"flush_without_gen_is_done": True},
+        source="tip's x86/mm of 2022-07-19; v2 20220710232837.3618-1-namit@vmware.com",
     ),
     Change(
         commit="0bff0aaea03e",
@@ -223,6 +259,15 @@ CHANGES: tuple[Change, ...] = (
         sets={"pmd_sharing_on_32bit": False},
         stable={"5.10": 240, "5.15": 189, "6.1": 146, "6.6": 99, "6.12": 39, "6.15": 7},
         source="the stable reviews of 2025-07-15; Debian's changelogs (5.10.244-1, 6.1.147-1, 6.12.41-1)",
+    ),
+    Change(
+        commit="83b0177a6c48",
+        subject="x86/mm: Fix SMP ordering in switch_mm_irqs_off()",
+        mainline="6.18",
+        sets={"switch_mm_orders_tlb_gen": True},
+        stable={"6.17": 5},
+        note="fixes 209954cbc7d0; before 6.14 a CPU sets its bit in mm_cpumask in each switch",
+        source="CVE-2025-40174: 6.14 to 6.17.4; the log of the push of 6.17.5",
     ),
     Change(
         commit="87db7795cbaa",

@@ -120,8 +120,12 @@ def test_the_tlbi_errata_came_to_all_series_in_june_2026() -> None:
     assert arm64("6.19").arch.repeat_tlbi == "each"
 
 
-def test_a_release_whose_backports_are_not_known_says_so() -> None:
-    assert any("a8f78680ee6b" in remark for remark in arm64("6.18.20").remarks)
+def test_tlbis_are_repeated_once_in_6_18_from_6_18_25_on_and_c1_pro_is_interrupted() -> None:
+    """a8f78680ee6b and 0baba94a9779: the stable review 6.18.25-rc1."""
+    before, after = arm64("6.18.24"), arm64("6.18.25")
+    assert (before.arch.repeat_tlbi, after.arch.repeat_tlbi) == ("each", "once")
+    assert (before.arch.erratum_4193714, after.arch.erratum_4193714) == (False, True)
+    assert not before.remarks
 
 
 # --- configuration

@@ -198,9 +198,16 @@ class Gathers:
             self.lowering.entries_changed(self.asm, count, huge=huge, by=by, first=first)
 
     @function("tlb_end_vma", _TLB_H)
-    def end_vma(self, g: int, *, fullmm: bool = False) -> None:
-        """Write `tlb_end_vma()`: flush here unless one flush may serve several VMAs."""
-        if not (self.kernel.merge_vmas or fullmm):
+    def end_vma(self, g: int, *, fullmm: bool = False, pfn_map: bool = False) -> None:
+        """Write `tlb_end_vma()`: flush here unless one flush may serve several VMAs.
+
+        Args:
+            g: the gather.
+            fullmm: all of the mm goes.
+            pfn_map: the VMA is VM_PFNMAP and goes (b67fbebd4cf9).
+        """
+        early = pfn_map and self.kernel.pfn_maps_flush_early
+        if not (self.kernel.merge_vmas or fullmm) or early:
             self.flush(g)
 
     @function("tlb_remove_tlb_entry", _TLB_H, named=False)
@@ -321,9 +328,14 @@ class Gathers:
     @function("tlb_table_flush", _FILE)
     def tlb_table_flush(self, g: int) -> None:
         """Write `tlb_table_flush()`: flush, then hand the batch of tables to RCU."""
-        if self.lowering.needs_table_invalidate:
-            self.flush(g)
+        self.tlb_table_invalidate(g)
         self.asm.note(o.NOTE_RCU, text="call_rcu for a batch of tables")
+
+    @function("tlb_table_invalidate", _FILE, named=False)
+    def tlb_table_invalidate(self, g: int) -> None:
+        """Write `tlb_table_invalidate()`: a flush where hardware walks tables, since d86564a2f085 (4.19)."""
+        if self.lowering.needs_table_invalidate and self.kernel.table_free_flushes:
+            self.flush(g)
 
     def _queue_as_pages(self, g: int, count: int) -> None:
         """Queue tables with other pages; they are counted only where enough are queued to fill the batches."""
@@ -340,8 +352,7 @@ class Gathers:
     def _free_one_by_one(self, g: int, count: int) -> None:
         """Write tlb_remove_table_one() for each table: it is freed without a batch."""
         with self.asm.loop(count, o.SCRATCH2):
-            if self.lowering.needs_table_invalidate:
-                self.flush(g)
+            self.tlb_table_invalidate(g)
             if self.kernel.pt_reclaim or self.kernel.batch_failure == "rcu":
                 self.asm.note(o.NOTE_RCU, text="the table waits for a grace period of its own")
             else:

@@ -74,7 +74,7 @@ class Ordinary(HugePages, FreedTables):
                 self.model.calls.move_ptes(lambda: self._move_entry(old, new, flushes_locked))
             if not flushes_locked:
                 moved = [self.whole_of.get(old, old)]
-                self.model.calls.move_page_tables(lambda: self._flush(moved))
+                self.model.calls.move_page_tables(lambda: self.flush_atoms(moved))
             with asm.function("unmap_region", "mm/mmap.c"):  # move_vma() unmaps the old place
                 self._begin_gather()
                 self.zap([old])
@@ -97,10 +97,10 @@ class Ordinary(HugePages, FreedTables):
                 asm.entry_store(new, o.SCRATCH, from_register=True, text="set_pte_at the new address")
                 self.reached("moved")
                 if flushes_locked:
-                    self._flush([old])
+                    self.flush_atoms([old])
             asm.unlock(other, write=True, text="page-table lock of the new address")
 
-    def _flush(self, atoms: Sequence[int]) -> None:
+    def flush_atoms(self, atoms: Sequence[int]) -> None:
         """Write flush_tlb_range() from the first page of some atoms to their last."""
         lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
@@ -165,7 +165,7 @@ class Ordinary(HugePages, FreedTables):
 
                 def flush() -> None:
                     with asm.if_nonzero(QUEUE):
-                        self._flush(atoms)
+                        self.flush_atoms(atoms)
 
                 self.model.calls.change_protection(flush)
         if widens:

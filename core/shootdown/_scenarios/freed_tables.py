@@ -1,13 +1,14 @@
 """Page tables that are freed while GUP-fast is inside one, or while a lazy CPU's walk cache leads into one.
 
-`free-pgtables-gup`: free_pgtables() clears the PMD entry, flushes, and frees the PTE table. GUP-fast on another CPU may
-be in that table. A flush by IPIs waits for it; a grace period waits for it whatever flushes
+`free-pgtables-gup`: free_pgtables() clears the PMD entry, flushes, and frees the PTE table. GUP-fast on another CPU
+may be in that table. A flush by IPIs waits for it; a grace period waits for it whatever flushes
 (CONFIG_MMU_GATHER_RCU_TABLE_FREE; on x86 9e52fc2b50de selected it where hypercalls flush, a37259732a7d always).
 
 `lazy-freed-tables`: the other CPU idles and keeps the mm loaded. It makes no accesses, but its walker may speculate
 through a cached entry that leads into the table, after the table was freed. Therefore flushes that free tables reach
-lazy CPUs too, and drop walk-cache entries. On x86 freed_tables requests that; flush_tlb_range(), with which khugepaged
-withdraws a table, passes it only since 3ef938c35035 (CVE-2025-22045).
+lazy CPUs too, and drop walk-cache entries. A table for which no batch can be had is freed at once, and needs its
+flush before that (d86564a2f085, merged by 706a1ea65e). On x86 freed_tables requests that; flush_tlb_range(), with
+which khugepaged withdraws a table, passes it only since 3ef938c35035 (CVE-2025-22045).
 """
 
 from __future__ import annotations
@@ -79,13 +80,13 @@ _PATHS = ("munmap", "collapse")
 
 def _build_lazy(scene: Setup) -> Problem:
     collapse = scene["path"] == "collapse"
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
+    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1, batch_fails=not scene["batch"])
     model.populate(0)
     model.starts(model.task(mm=None if collapse else 0, cpu=_UNMAPPER, ready=True))
     if collapse:
         _withdraw(scene, model)
     else:
-        _unmap(model)
+        _unmap(model, batch=bool(scene["batch"]))
     model.asm.reached(0)
     model.spin()
     if scene["lazy"]:
@@ -103,9 +104,15 @@ def _build_lazy(scene: Setup) -> Problem:
     )
 
 
-def _unmap(model: Model) -> None:
-    """Write munmap() of an ordinary mapping that frees a PMD table; the PUD entry pointed to it."""
-    asm, gathers = model.asm, model.gathers
+def _unmap(model: Model, *, batch: bool) -> None:
+    """Write munmap() of an ordinary mapping that frees a PMD table; the PUD entry pointed to it.
+
+    Args:
+        model: the model.
+        batch: the table waits in a batch for the flush; otherwise tlb_remove_table_one() frees it.
+    """
+    asm, gathers, kernel = model.asm, model.gathers, model.kernel
+    alone = not batch and not gathers.tables_as_pages
     with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
         gathers.change_page_size(OUTER, huge=False)
@@ -114,10 +121,13 @@ def _unmap(model: Model) -> None:
             asm.set(o.CLASS, 1)
             asm.clear_pud(text="pud_clear")
             gathers.free_tables(OUTER, 1, o.CLEARED_PUDS)
-            if at_once := gathers.at_once(o.CLEARED_PUDS):
+            at_once = gathers.at_once(o.CLEARED_PUDS)
+            if at_once or (alone and not kernel.pt_reclaim and kernel.batch_failure == "sync"):
                 asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
+            elif alone:
+                model.free_table()
         gathers.finish(OUTER)
-        if not at_once:
+        if not at_once and not alone:
             model.free_table()
 
 
@@ -148,6 +158,8 @@ def _refuse_lazy(scene: Setup) -> str | None:
 _NO_RCU = ("kernel.rcu_table_free=false",)
 _IGNORED = ("kernel.honour_freed_tables=false",)
 _COLLAPSE = {"path": "collapse"}
+_ALONE = {"batch": False}
+_NO_FLUSH = ("kernel.table_free_flushes=false",)
 
 FREED_TABLES = (
     Scenario(
@@ -174,7 +186,7 @@ FREED_TABLES = (
     Scenario(
         name="lazy-freed-tables",
         summary="the walker of a lazy CPU remembers a page table that is freed",
-        source="3ef938c35035",
+        source="3ef938c35035, d86564a2f085 (merged by 706a1ea65e)",
         build=_build_lazy,
         sentences=_SENTENCES,
         parameters=(
@@ -182,6 +194,7 @@ FREED_TABLES = (
                 "path", "munmap", "who frees the table: munmap(), or khugepaged, which withdraws it", choices=_PATHS
             ),
             Parameter("lazy", True, "the other CPU is in lazy TLB mode; false: it runs the mm"),
+            Parameter("batch", True, "munmap() has a batch for the table; false: there is no page for one"),
         ),
         refuse=_refuse_lazy,
         window=("freed",),
@@ -200,6 +213,12 @@ FREED_TABLES = (
             Expect("bug", arch="x86", kernel="6.14.1", parameters=_COLLAPSE, why="CVE-2025-22045"),
             Expect("safe", arch="x86", kernel="6.14.2", parameters=_COLLAPSE),
             Expect("safe", "arm64", kernel="6.14.1", parameters=_COLLAPSE),
+            *(Expect("safe", arch, kernel="6.12", parameters=_ALONE) for arch in ("x86", "arm64", "powerpc")),
+            *(Expect("bug", arch, "", "6.12", _NO_FLUSH, _ALONE) for arch in ("arm64", "powerpc")),
+            Expect("bug", "x86", "kvm-guest", "6.12", parameters=_ALONE, settings=_NO_FLUSH, why="706a1ea65e"),
+            Expect("safe", "x86", parameters=_ALONE),
+            Expect("bug", "x86", parameters=_ALONE, settings=_NO_FLUSH),
+            Expect("safe", "x86", settings=_NO_FLUSH, why="a batch that is not full waits for the flush"),
         ),
     ),
 )  # fmt: skip

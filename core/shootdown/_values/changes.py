@@ -59,7 +59,7 @@ CHANGES: tuple[Change, ...] = (
         mainline="5.11-rc1",
         sets={"gup_sees_fork": True},
         stable={"5.10": 4},
-        source="its 5.10 backport is 537946556cc9; that 5.10.4 is the first release with it is not verified",
+        source="its 5.10 backport is 537946556cc9, in the log of the push of 5.10.4",
     ),
     Change(
         commit="550a7d60bd5e",
@@ -98,6 +98,17 @@ CHANGES: tuple[Change, ...] = (
         source="78fc63ffa781, a fix of it, says 5.19",
     ),
     Change(
+        commit="b67fbebd4cf9",
+        subject="mmu_gather: Force tlb-flush VM_PFNMAP vmas",
+        mainline="5.19-rc8",
+        sets={"pfn_maps_flush_early": True},
+        stable={"5.10": 141, "5.15": 65},
+        note='CVE-2022-39188; the backports flush in unmap_region(), "mm: Force TLB flush for PFNMAP mappings before '
+        'unlink_file_vma()"',
+        source="merged after net-5.19-rc8, by the log of the push to mainline; the announcements of 5.10.141 and "
+        "5.15.65",
+    ),
+    Change(
         commit="bcd51a3c679d",
         subject="hugetlb: lazy page table copies in fork()",
         mainline="6.0-rc1",
@@ -117,8 +128,18 @@ CHANGES: tuple[Change, ...] = (
         subject="mm: gup: fix the fast GUP race against THP collapse",
         mainline="6.0-rc8",
         sets={"gup_rechecks_pmd": True},
-        stable={"5.10": 148, "5.15": 73, "5.19": 13},
-        source="mm-hotfixes-stable-2022-09-26; Debian's changelog (5.10.148-1); 5.15.73-rc1; 5.19.13-rc1",
+        stable={"5.10": 148, "5.15": 73, "5.19": 14},
+        source="mm-hotfixes-stable-2022-09-26; Debian's changelog (5.10.148-1); 5.15.73-rc1; the log of the push of "
+        "5.19.14, which 5.19.13-rc1 became",
+    ),
+    Change(
+        commit="60bae7370896",
+        subject="mm/migrate_device.c: flush TLB while holding PTL",
+        mainline="6.0-rc8",
+        sets={"migrate_device_flushes_locked": True},
+        stable={"5.10": 147, "5.15": 72, "5.19": 14},
+        source="mm-hotfixes-stable-2022-09-26; the announcements of 5.10.147 and 5.15.72; the log of the push of "
+        "5.19.14",
     ),
     Change(
         commit="8d9bfb260814",
@@ -323,6 +344,12 @@ OLDER: tuple[Older, ...] = (
         "mm, mprotect: flush TLB if potentially racing with a parallel reclaim leaving stale TLB entries",
         "4.13",
         "flush_batched_pending",
+    ),
+    Older(
+        "d86564a2f085",
+        "mm/tlb, x86/mm: Support invalidating TLB caches for RCU_TABLE_FREE",
+        "4.19",
+        "table_free_flushes",
     ),
     Older(
         "eb66ae030829",

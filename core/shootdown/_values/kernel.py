@@ -177,6 +177,11 @@ class Kernel:
         "munmap(), madvise(), mprotect(), mremap() and truncation flush what reclaim has unmapped and not flushed yet "
         "(3ea277194daa, 4.13)",
     )
+    table_free_flushes: bool = switch(
+        True,
+        "a batch of page tables, or one that finds no batch, is freed after a flush where hardware walks tables "
+        "(d86564a2f085, 4.19)",
+    )
 
     # --- hugetlb PMD sharing (mm/hugetlb.c)
     pmd_sharing: bool = switch(
@@ -290,7 +295,17 @@ class Kernel:
         "mm->tlb_flush_batched counts: who flushes what reclaim has unmapped does not forget what it unmaps meanwhile",
     )
 
+    migrate_device_flushes_locked: bool = switch(
+        False,
+        "migrate_vma_setup() flushes what it has cleared before it releases the page-table lock; otherwise after it",
+    )
+
     # --- who flushes through a gather, and which operations exist
+    pfn_maps_flush_early: bool = switch(
+        False,
+        "munmap() of a VM_PFNMAP mapping flushes before the VMA leaves the file's tree (tlb_end_vma(), later "
+        "tlb_free_vmas()), so that unmap_mapping_range() finds it until then",
+    )
     mprotect_gather: bool = switch(False, "ordinary mprotect() flushes through an mmu_gather")
     widening_flushes: bool = switch(
         True, "mprotect() through a gather flushes entries that it only widens (pte_needs_flush() says so)"

@@ -123,6 +123,19 @@ def test_a_call_that_does_not_look_at_reclaim_is_found(
     assert found.findings[0].explained
 
 
+def test_a_flush_of_a_batch_that_is_taken_for_an_old_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _hunt(
+        monkeypatch,
+        "x86",
+        "7.3.4",
+        ("kernel.flush_without_gen_is_done=false",),
+        size=1,
+        only=lambda one: one.has("reclaim"),
+    )
+    assert _fixes(found) == [("stale-tlb-entry", ["8f1d56f64f8d"])]
+    assert found.findings[0].explained
+
+
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
 @pytest.mark.parametrize(
     ("kernel", "settings"), [("7.3.4", ("kernel.delayed_rmap=false",)), ("6.1", ())], ids=["off", "before"]

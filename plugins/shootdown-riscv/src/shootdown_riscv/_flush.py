@@ -264,6 +264,22 @@ class RiscvLowering(PlainLowering):
 
     # --- __flush_tlb_range()
 
+    @property
+    def _refused(self) -> bool:
+        """Whether the firmware refuses each remote fence: a hart of the mask is offline (before ae9e9f3d67dc)."""
+        stays = self._cpu.hart_went_offline and not self._own.offline_leaves_cpumask
+        return self.way == "hypercall" and self._cpu.sbi_checks_harts and stays
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        """Write a flush; where the firmware refuses it the kernel does not look at what the call returns."""
+        if not self._refused:
+            PlainLowering.flush(self, asm, g, everything=everything, stride=stride)
+            return
+        with asm.because("TLB flush"):
+            self.call_below(asm, g, everything=everything, stride=stride)
+
     def _name(self, instruction: str, *, address: bool) -> str:
         """Name a fence by what it is told: `_addr` where rs1 is not x0, `_asid` where rs2 is not."""
         return (
@@ -339,6 +355,9 @@ class RiscvLowering(PlainLowering):
                 ops.PER_CALL_BELOW,
                 text="ECALL: SBI_EXT_RFENCE, REMOTE_SFENCE_VMA_ASID, for each window of hart ids",
             )
+            if self._refused:
+                asm.cancel(text="SBI_ERR_INVALID_PARAM, as a hart of the mask is offline: nothing is fenced")
+                return
             with asm.function("sbi_tlb_request", "lib/sbi/sbi_tlb.c (OpenSBI)"):
                 with asm.if_in_mm_cpumask(), asm.if_ranged() as ranged:
                     self._firmware_fences(asm, ops.PER_REQUEST, address=True)

@@ -55,6 +55,10 @@ class RiscvKernel:
         "where fences are IPIs, a CPU that has another mm loaded is not interrupted: it flushes when it switches",
     )
 
+    offline_leaves_cpumask: bool = switch(
+        False, "a hart that goes offline leaves the mm_cpumask of every process"
+    )
+
     # --- how much is flushed
     gather_flushes_range: bool = switch(
         False, "tlb_flush() flushes the gather's range by its smallest stride; otherwise all of the mm"
@@ -271,6 +275,16 @@ CHANGES: tuple[Change, ...] = (
         stable={"6.17": 6},
         note="with f3243bed39c2, which gives the mode of no4lvl and no5lvl; before, only the command line did",
         source="the announcement of 6.17.6; absent in 6.12.118",
+    ),
+    Change(
+        commit="ae9e9f3d67dc",
+        subject="RISC-V: clear hot-unplugged cores from all task mm_cpumasks to avoid rfence errors",
+        mainline="6.18-rc1",
+        sets={"offline_leaves_cpumask": True},
+        stable={"6.1": 159, "6.12": 59},
+        note="picked for all series from 5.10 on (20251028003940.884625-8-sashal@kernel.org); which other ones have it "
+        "is UNVERIFIED, and no result says so: it matters where platform.hart_went_offline is set alone",
+        source="the logs of the pushes of mainline before net-6.18-rc1, of 6.12.59, and of 6.1.159-cip50",
     ),
     Change(
         commit="53cd7a06274d",

@@ -73,6 +73,13 @@ class RiscvPlatform:
         "of a longer range, in bytes, the firmware makes a fence of everything (OpenSBI's get_tlbr_flush_limit)",
         minimum=0,
     )
+    sbi_checks_harts: bool = switch(
+        False,
+        "the firmware refuses a remote fence whose mask has a hart that is offline, and fences nowhere (OpenSBI 1.7)",
+    )
+    hart_went_offline: bool = switch(
+        False, "a hart on which the process has run is offline, and no process has run there since"
+    )
     cip_1200: bool = switch(
         False, "SiFive's erratum CIP-1200: a fence by address can fail (mimpid[23:0] up to 0x200630)"
     )
