@@ -160,10 +160,10 @@ CHANGES: tuple[Change, ...] = (
         subject="powerpc/64s/radix: don't need to broadcast IPI for radix pmd collapse flush",
         mainline="6.0-rc8",
         sets={"collapse_serializes": False},
-        stable={"5.10": 148, "5.15": 73},
-        unverified=("5.19",),
+        stable={"5.10": 148, "5.15": 73, "5.19": 14},
         note="GUP-fast rechecks the PMD entry since 70cbc3cc78a9; the withdrawn table had nothing until 2ba99c5e0881",
-        source="behind 70cbc3cc78a9 in the pull of 6.0-rc8 and in the stable queues of 2022-10-07",
+        source="behind 70cbc3cc78a9 in the pull of 6.0-rc8 and in the stable queues of 2022-10-07; the log of the push "
+        "of 5.19.14",
     ),
     Change(
         commit="b11931e9adc1",
