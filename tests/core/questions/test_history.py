@@ -12,6 +12,7 @@ import pytest
 import shootdown
 from shootdown import Change, ShootdownError
 from shootdown._plugins.registry import registry
+from shootdown._questions import history as history_module
 from shootdown._questions import trials as t
 from shootdown._questions.history import History, Span, history
 from shootdown._questions.trials import Trials, program_named, sizes
@@ -121,18 +122,25 @@ def test_a_release_that_cannot_run_the_program_says_why_and_is_a_range_too() -> 
     assert found.rows[1].blame.commits == ("550a7d60bd5e",)
 
 
-def test_a_doubt_is_told_where_it_would_make_a_difference() -> None:
-    """Nobody knows whether 6.1 has f0293cd1f4fc: it matters where a table is withdrawn and ranges are long."""
-    quiet = history("hugetlb-munmap", arch=["riscv"], platforms=["rva23-server"], series=["6.1"])
+def test_a_doubt_is_told_where_it_would_make_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If nobody knew whether 6.18 has a8f78680ee6b, it would matter on CPUs with the erratum alone."""
+
+    def doubtful(name: str, architecture: Any) -> tuple[tuple[Change, ...], tuple[tuple[Change, str], ...]]:
+        has, doubts = changes_of(name, architecture)
+        repeat = next(one for one in architecture.changes if one.commit == "a8f78680ee6b")
+        return tuple(one for one in has if one is not repeat), (*doubts, (repeat, "UNVERIFIED: a8f78680ee6b"))
+
+    monkeypatch.setattr(history_module, "changes_of", doubtful)
+    quiet = history("hugetlb-munmap", arch=["arm64"], platforms=["neoverse-v2"], series=["6.18"])
     assert [row.remarks for row in quiet.rows] == [()] * len(quiet.rows)
     told = history(
-        "thp-collapse",
-        arch=["riscv"],
-        platforms=["rva23-server"],
-        settings=["kernel.tlb_flush_all_threshold=1024"],
-        series=["6.1"],
+        "hugetlb-munmap",
+        arch=["arm64"],
+        platforms=["neoverse-v2"],
+        settings=["platform.tlbi_erratum=1286807"],
+        series=["6.18"],
     )
-    assert any("UNVERIFIED: whether 6.1 has f0293cd1f4fc" in remark for remark in told.rows[0].remarks)
+    assert "UNVERIFIED: a8f78680ee6b" in told.rows[0].remarks
 
 
 def test_the_advice_for_a_workload_is_the_lowest_release_that_interrupts_no_more_than_the_newest() -> None:
