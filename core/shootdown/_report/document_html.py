@@ -55,6 +55,7 @@ table { border-collapse: collapse; }
 .plain .deep { display: block; }
 .plain .w { white-space: nowrap; }
 .plain .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.plain th.n { white-space: normal; }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .9em; }
 .picture { background: #ffffff; border: 1px solid var(--rule); border-radius: 6px; padding: .4rem; overflow-x: auto; }
 .picture svg { display: block; width: 100%; min-width: 34rem; height: auto; }

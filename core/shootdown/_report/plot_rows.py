@@ -209,7 +209,7 @@ def _band(
 def _draw_sent(axis: Any, curves: Sequence[_Curve], looks: Mapping[str, Any]) -> None:
     for curve in curves:
         _band(axis, curve, [_sent(row) for row in curve.rows], looks[curve.name])
-    _counted(axis, "IPIs sent", "IPIs, exact")
+    _counted(axis, "IPIs sent", f"IPIs, {_exactness(row for curve in curves for row in curve.rows)}")
 
 
 def _draw_redundant(axis: Any, curves: Sequence[_Curve], looks: Mapping[str, Any]) -> None:
@@ -220,7 +220,14 @@ def _draw_redundant(axis: Any, curves: Sequence[_Curve], looks: Mapping[str, Any
         if any(needed) or any(spare):
             axis.plot(curve.at, needed, **look)
             axis.plot(curve.at, spare, **{**look, "linestyle": ":"}, fillstyle="none")
-    _counted(axis, "needed (full) and redundant (hollow)", "sync IPIs, exact")
+    rows = (row for curve in curves for row in curve.rows)
+    _counted(axis, "needed (full) and redundant (hollow)", f"sync IPIs, {_exactness(rows)}")
+
+
+def _exactness(rows: Iterable[Row]) -> str:
+    """Say whether counts are exact, or those of the likely costs, where timing decides."""
+    spans = [_sent(row) for row in rows]
+    return "exact" if all(low == high for low, _, high in spans) else "by the likely costs"
 
 
 def _counted(axis: Any, title: str, unit: str) -> None:
@@ -289,7 +296,7 @@ def _draw_parts(axis: Any, rows: Sequence[Row], heights: Sequence[int]) -> list[
     axis.set_xlim(0, most * 1.25)
     axis.grid(axis="y", visible=False)
     axis.set_title("IPIs by what they are for", fontsize="medium")
-    axis.set_xlabel("IPIs, exact")
+    axis.set_xlabel(f"IPIs, {_exactness(rows)}")
     axis.tick_params(axis="x", rotation=20)
     grouped_digits(axis.xaxis)
     return shown

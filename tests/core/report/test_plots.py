@@ -142,3 +142,13 @@ def test_a_sweep_has_a_panel_for_each_platform_and_a_line_for_each_kernel_and_si
     picture = picture_of_rows(rows(*given))
     assert (picture.columns, picture.rows) == (2, 2)
     assert "6.16 8 CPUs" in svg(picture)
+
+
+def test_counts_that_timing_decides_are_not_called_exact() -> None:
+    remark = "timing decides, over the range of costs: sync_ipis 1000 to 3000"
+    kept = rows(*(of_counts(2_000, cpus=cpus, remarks=(remark,)) for cpus in (2, 4, 8)))
+    for shown in (kept, kept[:2]):  # curves, and bars
+        text = svg(picture_of_rows(shown))
+        assert "IPIs, by the likely costs" in text
+        assert "exact" not in text
+    assert "IPIs, exact" in svg(picture_of_rows(rows(of_counts(1), of_counts(2, kernel="7.1"))))
