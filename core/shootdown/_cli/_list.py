@@ -179,9 +179,12 @@ KINDS: dict[str, Callable[[Registry, list[Architecture]], list[Row]]] = {
 @_common.command("list")
 @click.argument("kind", required=False, metavar="[KIND]")
 @click.argument("name", required=False, metavar="[NAME]")
+@click.option("--series", metavar="NAME", help="Of kernels: the changes of a series, as its NAME alone.")
 @_common.arch_option
 @_common.json_option
-def command(kind: str | None, name: str | None, arch: tuple[str, ...], as_json: bool) -> None:
+def command(
+    kind: str | None, name: str | None, series: str | None, arch: tuple[str, ...], as_json: bool
+) -> None:
     """List what there is to choose from; without a kind, how much there is of each.
 
     KIND is architectures, platforms, kernels, workloads, scenarios, switches, formats, settings or reports. With the
@@ -190,6 +193,10 @@ def command(kind: str | None, name: str | None, arch: tuple[str, ...], as_json: 
     """
     if kind is not None and kind not in KINDS:
         raise ShootdownError(f"there is nothing called {kind!r} to list; {nearest(kind, KINDS)}")
+    if series is not None:
+        if kind not in (None, "kernels") or name is not None:
+            raise ShootdownError("--series is of kernels: write shootdown list kernels --series 6.1")
+        kind, name = "kernels", series
     installed = registry()
     chosen = [installed.architecture(name) for name in arch] or list(installed.architectures().values())
     if kind is not None and name is not None:

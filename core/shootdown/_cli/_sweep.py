@@ -66,8 +66,11 @@ def command(
     _common.refuse_both("--workers", "--scheduler", workers is not None, scheduler is not None)
     from shootdown._batches.sweep import swept
     from shootdown._batches.sweep_file import read_sweep
+    from shootdown._batches.writing import check_out
     from shootdown._report.sweep import check_lines, lines, summary
 
+    if out is not None:
+        check_out(out)
     plan = read_sweep(file, patches)
     if check:
         if as_json:

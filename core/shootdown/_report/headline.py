@@ -100,9 +100,13 @@ def _one_size(pairs: Sequence[Pair]) -> bool:
 
 def _facts(group: Sequence[Pair]) -> Iterator[str]:
     """Return what each generation of kernels did, from its counts."""
-    for case, row in group:
-        if _generation(case) == "per-table" and row.counts["sync_broadcasts"]:
+    per_table = [pair for pair in group if _generation(pair[0]) == "per-table"]
+    for case, row in per_table:
+        if row.counts["sync_broadcasts"]:
             yield _per_table(case, row, group)
+    idle = [pair for pair in per_table if not pair[1].counts["unshared_tables"]]
+    if idle and not any(row.counts["sync_broadcasts"] for _, row in idle):
+        yield f"{_names(idle)}: no broadcast: no two processes used a table at the same time, so none was unshared."
     told: tuple[tuple[str, Callable[[Sequence[Pair]], str]], ...] = (
         ("last-sharer", _last_sharer),
         ("none", _never),

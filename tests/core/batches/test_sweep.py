@@ -224,6 +224,11 @@ def test_a_place_where_nothing_can_be_written_is_refused_at_once(tmp_path: Path,
         shootdown.sweep(TABLES, tmp_path / out)
 
 
+def test_the_command_refuses_a_place_before_it_reads_the_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sweep", "no-such-file.toml", "--out", "s.xls", "--check"]) == 2
+    assert "its name ends in" in capsys.readouterr().err
+
+
 def test_the_command_tells_progress_result_and_mistakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_the_changes_of_a_series_say_what_they_set(capsys: pytest.CaptureFixture
     text = written(capsys, "kernels", "6.1")
     assert "unshare_sync=last-sharer, unshare_gather=true" in text
     assert written(capsys, "kernels", "6.1.158") == text
+    assert written(capsys, "kernels", "--series", "6.1") == text
     assert written(capsys, "kernels", "proposal:targeted-sync").startswith(
         "proposal:targeted-sync, proposal\n"
     )
@@ -75,6 +76,7 @@ def test_every_series_has_such_a_page(series: str, capsys: pytest.CaptureFixture
         (("workloads", "fork-strom"), "there is no workload 'fork-strom'; nearest: fork-storm"),
         (("scenarios", "unshare"), "unknown scenario 'unshare'; nearest: unshare-gup"),
         (("kernels", "6.20"), "there is no series 6.20"),
+        (("workloads", "--series", "6.1"), "--series is of kernels"),
         (("kernels", "proposal:x"), "there is no 'proposal:x'; nearest: proposal:"),
         (("platforms", "emag"), "list platforms has no more to say of one; of these there is: workloads"),
     ],

@@ -103,6 +103,11 @@ def test_a_kernel_after_the_rework_broadcasts_at_most_once_for_each_child() -> N
     assert "1,000 for 1,000 children, 1.00 a child" in text
 
 
+def test_a_storm_in_which_nothing_was_shared_says_why_there_is_no_broadcast() -> None:
+    told = " ".join(" ".join(story([pair("6.1.158"), pair("6.1.180")], 80)).split())
+    assert "6.1.158: no broadcast: no two processes used a table at the same time" in told
+
+
 def test_kernels_of_one_generation_share_a_sentence() -> None:
     assert "6.19 and 7.0: at most one broadcast" in told(pair("6.19", 1000), pair("7.0", 2000))
 
