@@ -125,9 +125,10 @@ def command(
 def _together(done: list[Hunted]) -> dict[str, object]:
     """Return all hunts as JSON has them."""
     rows = [one.to_dict() for one in done]
-    names = ("programs", "equal", "inconclusive", "states", "seconds")
+    names = ("programs", "preempted", "equal", "inconclusive", "states", "seconds")
     return {
         "findings": [finding for row in rows for finding in row["findings"]],
         **{name: round(sum(row[name] for row in rows), 2) for name in names},
         "interrupted": any(row["interrupted"] for row in rows),
+        "remarks": list(dict.fromkeys(remark for row in rows for remark in row["remarks"])),
     }

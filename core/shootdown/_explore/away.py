@@ -6,11 +6,14 @@ branch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 import numpy as np
 
 from shootdown._explore.flow import Text, text_of
 from shootdown._machine import ops as o
+from shootdown._machine.code import Code
 from shootdown._machine.layout import T_PC, TASK_CELLS
 from shootdown._machine.machine import Machine
 from shootdown._machine.steps.row import Kind, Use
@@ -27,27 +30,41 @@ _SLEEPS = {
 
 
 def letting_tasks_wait(machine: Machine) -> Machine:
-    """Return the machine with requests that belong to tasks, if some task may be preempted while it waits.
+    """Return the machine with requests that belong to tasks, if some task may be preempted while it waits."""
+    layout = machine.layout
+    places = range(layout.o_task + T_PC, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
+    code = with_waits(machine.code, {int(machine.state[at]) for at in places})
+    return machine if code is None else attrs.evolve(machine, code=code, layout=layout._replace(by_task=1))
+
+
+def with_waits(code: Code, starts: Iterable[int]) -> Code | None:
+    """Return a text in which all waits that say so let their task be preempted; None if there are no such waits.
 
     Waits by which a task holds a lock that spins are no such waits any more.
+
+    Args:
+        code: the text.
+        starts: the steps that tasks begin with, or that something begins with which they come to without a lock.
     """
-    layout, text = machine.layout, text_of(machine.code)
-    places = range(layout.o_task + T_PC, layout.o_task + layout.tasks * TASK_CELLS, TASK_CELLS)
-    spinning = _spinning(text, {int(machine.state[at]) for at in places})
-    steps = machine.code.steps.reshape(-1, 5).copy()
-    for pc in spinning:
+    if not may_wait(code):
+        return None
+    steps = code.steps.reshape(-1, 5).copy()
+    for pc in _spinning(text_of(code), starts):
         if steps[pc][0] == o.WAIT:
             steps[pc][1] = 0
-    if not any(step[0] == o.WAIT and step[1] for step in steps.tolist()):
-        return machine
-    code = attrs.evolve(machine.code, steps=np.ascontiguousarray(steps.reshape(-1)))
-    return attrs.evolve(machine, code=code, layout=layout._replace(by_task=1))
+    found = attrs.evolve(code, steps=np.ascontiguousarray(steps.reshape(-1)))
+    return found if may_wait(found) else None
 
 
-def _spinning(text: Text, starts: set[int]) -> set[int]:
+def may_wait(code: Code) -> bool:
+    """Whether some wait of a text says that its task may be preempted."""
+    return bool(np.any((code.steps[::5] == o.WAIT) & (code.steps[1::5] != 0)))
+
+
+def _spinning(text: Text, starts: Iterable[int]) -> set[int]:
     """Return the steps at which a task may hold a lock that spins."""
     held: dict[int, frozenset[tuple[int, ...]]] = dict.fromkeys(starts, frozenset())
-    work = list(starts)
+    work = list(held)
     while work:
         pc = work.pop()
         step, now = text.steps[pc], held[pc]

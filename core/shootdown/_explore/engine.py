@@ -479,12 +479,9 @@ class Explorer:
 
     def most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list: who calls it has room for so many labels."""
-        layout = self.problem.machine.layout
-        fills = layout.slots + layout.atoms if layout.walks else 0
-        away = 2 + layout.mms + layout.cpus if layout.by_task else 0
-        return layout.tasks * (5 + away) + layout.cpus * (
-            layout.cpus + 2 + layout.entries + layout.stores + fills
-        )
+        from shootdown._explore.search import most_moves
+
+        return most_moves(self.problem.machine.layout, eager=False)
 
     def _scratch(self, words: int) -> Any:
         from shootdown._explore.renaming import room_for_keys

@@ -333,7 +333,7 @@ def quiet_steps(
     return found
 
 
-def _anywhere(found: tuple[Touch, ...], layout: Layout) -> tuple[Touch, ...]:
+def anywhere(found: tuple[Touch, ...], layout: Layout) -> tuple[Touch, ...]:
     """Say of what belongs to a CPU that it may be that of any, where tasks may go on elsewhere."""
     if not layout.by_task:
         return found
@@ -357,7 +357,7 @@ def _accesses(
                 task,
                 pc,
                 visits[pc].held,
-                _anywhere(touches(text.steps[pc], visits[pc].on, cpu, layout.slots), layout),
+                anywhere(touches(text.steps[pc], visits[pc].on, cpu, layout.slots), layout),
             )
             for task, ((_, _, cpu), visits) in enumerate(zip(places, every, strict=True))
             for pc in sorted(touching.intersection(visits))

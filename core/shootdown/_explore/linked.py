@@ -76,7 +76,8 @@ class Linked:
 
     Args:
         code: the text.
-        layout: of a machine that runs it; how many CPUs and tasks that has makes no difference.
+        layout: of a machine that runs it; how many CPUs and tasks that has makes no difference. With `by_task` tasks
+            that wait may be preempted.
         parts: its parts; at most 64.
         hypervisor: vCPUs may be preempted.
 
@@ -90,7 +91,12 @@ class Linked:
         self._text = text = text_of(code)
         self._parts = parts
         self._around = footprint.agents(
-            walkers=True, entries=False, hypervisor=hypervisor, scheduler=False, tlbs=True
+            walkers=True,
+            entries=False,
+            hypervisor=hypervisor,
+            scheduler=False,
+            tlbs=True,
+            preemption=layout.by_task != 0,
         )
         self._visits = [self._visits_of(part) for part in parts]
         steps = text.steps
@@ -294,7 +300,7 @@ class Linked:
         step = self._text.steps[pc]
         if step[0] in footprint.TOUCHES_NOTHING:
             return ()
-        found = footprint.touches(step, on, cpu, self._layout.slots)
+        found = footprint.anywhere(footprint.touches(step, on, cpu, self._layout.slots), self._layout)
         return [one for one in found if one.what not in footprint.STANDING] if still else found
 
 

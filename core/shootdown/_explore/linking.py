@@ -207,7 +207,7 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
             for cpu in range(L.cpus):
                 if (int64(W.inside[mm]) >> cpu) & 1 and flushers & ~(int64(1) << cpu):
                     mask |= int64(1) << cpu
-        if does & LEAVES_OUT:
+        if does & LEAVES_OUT or L.by_task:
             mask = everybody
     if arrive and (does & TRACKS == 0 or does & LOOKS == 0):
         arrive = int64(ARRIVE_FRESH)
@@ -219,7 +219,7 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
         int64(R.hypervisor),
         mask,
         int64(0),
-        int64(0),
+        int64(R.preemption),
         choices,
         int64(1),
         int64(1),

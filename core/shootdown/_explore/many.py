@@ -17,7 +17,7 @@ from shootdown._explore.linked import Linked
 from shootdown._explore.linking import MOST_STEPS, RESULT, Work, link, rules_of
 from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.packing import plan_for
-from shootdown._explore.search import CELL, VALUE
+from shootdown._explore.search import CELL, VALUE, most_moves
 from shootdown._explore.searches import _FIRST_ROOM, _LARGER, search
 from shootdown._explore.searches_plain import (
     search_plain as search_plain,
@@ -99,11 +99,11 @@ class Many:
             hypervisor=int(hypervisor),
             preemptible=0,
             scheduler=0,
-            preemption=0,
+            preemption=layout.by_task,
             choices=1,
             fuse=1,
             dead=1,
-            arrive=int(layout.words == 1 and linked.waits),
+            arrive=int(layout.words == 1 and linked.waits and not layout.by_task),
             eager=1,
             later=1,
         )
@@ -111,7 +111,7 @@ class Many:
         self._width: npt.NDArray[np.int64] | None = None
         self._has_guessed = False
         self._holding, self._inside = _by_mm(layout, self._first)
-        self._still = stands_still(layout, self._first.tolist())
+        self._still = not layout.by_task and stands_still(layout, self._first.tolist())
         self.room = _room(max(layout.mms, 1))
 
     def explore(self, programs: Sequence[Sequence[Sequence[int]]]) -> npt.NDArray[np.int64]:
@@ -225,8 +225,7 @@ class Many:
         return np.where(varies != 0, bits, 0).astype(np.int64)
 
     def _moves(self) -> int:
-        layout = self.layout
-        return layout.tasks * 5 + layout.cpus * (layout.cpus + 2 + layout.entries + layout.stores)
+        return most_moves(self.layout, eager=True)
 
 
 def _by_mm(layout: Layout, first: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -383,6 +383,13 @@ def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
     return n
 
 
+def most_moves(L: Layout, *, eager: bool) -> int:
+    """Return the most moves that `candidates` may list; `eager`: fills are none, see `Rules`."""
+    fills = L.slots + L.atoms if L.walks and not eager else 0
+    away = 2 + L.mms + L.cpus if L.by_task else 0
+    return L.tasks * (5 + away) + L.cpus * (L.cpus + 2 + L.entries + L.stores + fills)
+
+
 @kernel
 def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
     """Whether any task has not finished."""

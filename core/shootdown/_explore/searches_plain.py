@@ -39,6 +39,7 @@ from shootdown._explore.search import (
     Store,
     candidates,
     is_progress,
+    most_moves,
     somebody_waits,
 )
 from shootdown._explore.searches import TRAPPED, search
@@ -106,9 +107,7 @@ def _judged(
     known = {array(_CELL, first).tobytes(): 0}
     rows = list(known)
     before: list[list[int]] = [[]]  # by row, those that it was reached from
-    labels: Any = [0] * (
-        2 * L.tasks + L.cpus * (L.cpus + 2 + L.entries + L.stores + L.slots + L.atoms) + 3 * L.tasks
-    )
+    labels: Any = [0] * most_moves(L, eager=R.eager != 0)
     moves = 0
     head = 0
     while head < len(rows):

@@ -76,6 +76,11 @@ class Fields:
         """Whether programs use a field by CPU or by mm: CPUs and mms then are not alike."""
         return any(self._declared[name].by != MACHINE for name in self._first)
 
+    @property
+    def by_cpu(self) -> bool:
+        """Whether programs use a field by CPU."""
+        return any(self._declared[name].by == CPU for name in self._first)
+
     def of(self, name: str, asm: Assembler) -> PlacedField:
         """Return a field.
 

@@ -68,7 +68,7 @@ class OrdinaryMemory:
         }
         #: Which use of a statement is written, where they are written for many programs; equal uses take the same page.
         self.use = 0
-        self._taken: dict[tuple[str, Page, int], int] = {}
+        self._taken: dict[tuple[str, Page, int, bool], int] = {}
         #: By thread, statement and page, the class of the table that is deposited with a huge page which it maps.
         self._deposits = {
             (number, id(one), page): small.mms + len(self._new_tables) + place
@@ -167,7 +167,7 @@ class OrdinaryMemory:
         new = len(self._new_tables) if small.uses == 0 else min(small.uses, len(self._new_tables))
         model = Model(
             scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
-            classes=small.mms + new + len(self._deposits), slot_pages=self.slot_pages,
+            classes=small.mms + new + max(small.uses, 1) * len(self._deposits), slot_pages=self.slot_pages,
         )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)

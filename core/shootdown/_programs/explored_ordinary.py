@@ -22,8 +22,10 @@ class OrdinarySpace(OrdinaryMemory):
 
     def takes(self, one: Statement) -> bool:
         """Whether a statement takes something for itself, so that it differs each time that a program has it."""
-        file = one.place is not None and self.cuts[one.place.memory].memory.kind == "file"
-        return one.verb == "reclaim" or (one.verb == "touch" and (not file or id(one) in self._new_tables))
+        kind = self.cuts[one.place.memory].memory.kind if one.place is not None else ""
+        if one.verb == "touch":
+            return kind != "file" or id(one) in self._new_tables
+        return one.verb == "reclaim" or (collapses(one) and kind == "thp")
 
     # --- statements
 
@@ -109,11 +111,15 @@ class OrdinarySpace(OrdinaryMemory):
 
     def _own_frame(self, one: Statement, page: Page) -> int:
         """Return the page that an access maps."""
+        return self._taken_frame(one, page)
+
+    def _taken_frame(self, one: Statement, page: Page, *, huge: bool = False) -> int:
+        """Return a page that a statement takes: where it is written for many programs, each use has one."""
         if self.small.uses == 0:
-            return self._frame(page, 1)
-        key = (one.text, page, self.use)
+            return self._frame(page, 1, huge=huge)
+        key = (one.text, page, self.use, huge)
         if key not in self._taken:
-            self._taken[key] = self._frame(page, 1)
+            self._taken[key] = self._frame(page, 1, huge=huge)
         return self._taken[key]
 
     def _new_table(self, one: Statement) -> int | None:
@@ -124,13 +130,17 @@ class OrdinarySpace(OrdinaryMemory):
 
     def _huge_fault(self, number: int, one: Statement, actor: Actor, page: Page) -> HugeFault:
         """Return the huge page that a statement maps in the slot of a page, if there is room for one."""
-        frame = self._frame(page, 1, huge=True)
+        frame = self._taken_frame(one, page, huge=True)
         writes = one.word == "write" or collapses(one)
         return HugeFault(
             o.ENTRY_HUGE | entry(frame, writes),
-            self._deposits[number, id(one), page],
+            self._deposited(number, one, page),
             self._rights.vmas(actor.mm, self._huge.slots[page.slot]),
         )
+
+    def _deposited(self, number: int, one: Statement, page: Page) -> int:
+        """Return the class of the table that is deposited with a huge page which a statement maps."""
+        return self._deposits[number, id(one), page] + self.use * len(self._deposits)
 
     def _refuse_unmapped(self, one: Statement, actor: Actor, page: Page) -> None:
         """Refuse an access to memory that the thread itself has unmapped, and nobody maps again."""

@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from shootdown._explore.away import may_wait, with_waits
 from shootdown._explore.linked import Linked, Part, first_alike
 from shootdown._explore.linking import MOST_STEPS
 from shootdown._machine.layout import Layout, with_walkers
@@ -105,12 +106,13 @@ class Linkable:
         world: the memory and the calls.
         scene: the kernel and platform.
         most: calls of the largest program.
+        preempts: tasks that wait for interrupts to be answered may be preempted, where the kernel lets them.
 
     Raises:
         ShootdownError, DoesNotFitError: some call of it can't be written for all programs at once.
     """
 
-    def __init__(self, world: World, scene: Setup, most: int) -> None:
+    def __init__(self, world: World, scene: Setup, most: int, *, preempts: bool = False) -> None:
         self.world = world
         self.scene = scene
         self._huge = world.sketch.kind == "hugetlb"
@@ -144,9 +146,14 @@ class Linkable:
         elif world.makes == START:
             self._part(Key(0, START), self._start)
         fields = self._model.asm.functions.fields
-        if fields is not None and fields.indexed:
-            raise DoesNotFitError  # each program has CPUs of its own, and a patch keeps a variable for each
+        if fields is not None and fields.by_cpu:
+            raise DoesNotFitError  # each program has CPUs of its own, and somebody keeps a variable for each
         code = self._model.asm.finish()
+        #: Some wait lets its task be preempted, unless a lock that spins is held.
+        self.may_wait = may_wait(code)
+        waiting = with_waits(code, [part.begin for part in self._parts]) if preempts else None
+        self._by_task = int(waiting is not None)
+        code = waiting or code
         longest = max(part.end - part.begin for part in self._parts)
         if len(self._parts) > MOST_PARTS or longest * (2 * most + world.processes) > MOST_STEPS:
             raise DoesNotFitError
@@ -255,7 +262,7 @@ class Linkable:
         return self._shapes[shape]
 
     def _with_links(self, layout: Layout) -> Layout:
-        return layout if layout.walks else with_walkers(layout)
+        return (layout if layout.walks else with_walkers(layout))._replace(by_task=self._by_task)
 
     def row(self, sketch: Sketch, *, idle: bool) -> Row:
         """Return a program as numbers.

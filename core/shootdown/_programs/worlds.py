@@ -95,7 +95,7 @@ def worlds(scene: Setup) -> tuple[World, ...]:
     again = World(own, (*returns, "mmap @", "reclaim @", *pins, EXIT), 1)
     starts = World(own, (*returns, *pins), 1, START)
     forks = World(own, (*returns, "mmap @", *pins, EXIT), 2, FORK)
-    found = [file, anonymous, again, mapped_twice, starts, forks]
+    found = [file, anonymous, again, mapped_twice, starts, forks, *_huge_pages(scene, table)]
     if lowering.no_pmd_sharing() is None:
         calls = ["munmap @", "mprotect @ read", EXIT]
         calls += [] if needs_madvise(scene) else ["madvise @ DONTNEED"]
@@ -110,6 +110,35 @@ def worlds(scene: Setup) -> tuple[World, ...]:
             World(memory, touched, 2, FORK),
         ]
     return tuple(found)
+
+
+def _huge_pages(scene: Setup, table: int) -> list[World]:
+    """Return the worlds of memory that a huge page maps.
+
+    What can't be explored together is apart: moves are of memory of which no call is about a part, collapses of memory
+    whose rights stay, and neither is explored beside fork().
+
+    Args:
+        scene: the kernel and platform.
+        table: bytes that a page table maps.
+    """
+    if scene.lowering.no_thp() is not None:
+        return []
+    places = (f"@[0:{size_text(scene.kernel.page_size)}]", "@")
+    part, whole = places
+    memory = Sketch("thp", table, (), places)
+    goes = [f"madvise {one} DONTNEED" for one in places]
+    pins, pins_any = ([f"gup {one}"] if scene.kernel.gup_fast else [] for one in places)
+    splits = [*(f"munmap {one}" for one in places), *goes, *(f"mprotect {one} read" for one in places), *pins]
+    moves = [f"munmap {whole}", goes[1], f"mprotect {whole} read", f"mremap {whole}", *pins_any]
+    collapses = [*goes, f"munmap {whole}", f"khugepaged {whole}", f"touch {whole} write", *pins]
+    forks = [*goes, f"munmap {whole}", f"mprotect {part} read", *pins, EXIT]
+    return [
+        World(memory, tuple(splits), 1),
+        World(memory, tuple(moves), 1),
+        World(memory, tuple(collapses), 1),
+        World(memory, tuple(forks), 2, FORK),
+    ]
 
 
 def programs(scene: Setup, most: int) -> Iterator[Sketch]:

@@ -25,9 +25,11 @@ from shootdown._questions.hunt_ground import (
     explored_all,
     run_batch,
     shrunk,
+    uncalled_by,
     verdict_of,
 )
 from shootdown._questions.matrix import alike
+from shootdown._questions.patching import never_called
 from shootdown._questions.workers import divided
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE
@@ -122,31 +124,37 @@ class Hunted:
     Args:
         findings: in the order in which they were found.
         programs: how many programs were explored; of equal machines one.
+        preempted: how many of them were explored once more, with tasks that are preempted while a flush waits.
         equal: how many had a machine that had been explored before.
         inconclusive: how many had too many states.
         states: found in all searches.
         seconds: that it took.
         interrupted: somebody ended it.
+        remarks: what a reader must know: functions of the patch that no program calls.
     """
 
     findings: list[Finding] = attrs.field(factory=list)
     programs: int = 0
+    preempted: int = 0
     equal: int = 0
     inconclusive: int = 0
     states: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
         return {
             "findings": [finding.to_dict() for finding in self.findings],
             "programs": self.programs,
+            "preempted": self.preempted,
             "equal": self.equal,
             "inconclusive": self.inconclusive,
             "states": self.states,
             "seconds": round(self.seconds, 2),
             "interrupted": self.interrupted,
+            "remarks": list(self.remarks),
         }
 
 
@@ -214,13 +222,18 @@ class Hunt:
         self._calls = max(_RANDOM_CALLS, size + 1)
 
     def run(self) -> Hunted:
-        """Hunt; what was found stays found if somebody interrupts it."""
+        """Hunt; what was found stays found if somebody interrupts it.
+
+        Raises:
+            ShootdownError: something is wrong in the patch, or no program calls any of its functions.
+        """
+        self.found.remarks = self._uncalled()
         try:
             for calls in range(1, self.size + 1):
                 if self.found.interrupted:
                     break
                 some = [sketch for sketch in programs(self.ground.scene, calls) if sketch.calls == calls]
-                self._explain(self._broken(some, f"all programs of {calls} call{'s' if calls > 1 else ''}"))
+                self._try_all(some, f"all programs of {calls} call{'s' if calls > 1 else ''}")
             parts = 1
             while self._has_time and not self.found.interrupted:
                 some = self._random(_AT_ONCE * parts)
@@ -230,6 +243,23 @@ class Hunt:
             self.found.interrupted = True
         self.found.seconds = time.monotonic() - self._began
         return self.found
+
+    def _try_all(self, sketches: Sequence[Sketch], what: str) -> None:
+        """Explore programs, and then with tasks that are preempted while they wait, if the kernel lets them."""
+        self._explain(self._broken(sketches, what))
+        if not self.ground.case.kernel.ipi_waits_preemptible or self.found.interrupted:
+            return
+        self.ground = attrs.evolve(self.ground, preempts=True)
+        self._explain(self._broken(sketches, f"{what}, preempted while a flush waits"))
+        self.ground = attrs.evolve(self.ground, preempts=False)
+
+    def _uncalled(self) -> tuple[str, ...]:
+        """Return a remark on functions of the patch that no program of these sizes calls, if any."""
+        patch = self.ground.case.kernel.patch
+        if patch is None:
+            return ()
+        self._say(f"looking for what patch {patch.name} replaces")
+        return never_called(patch.name, uncalled_by(self.ground, programs(self.ground.scene, self.size)))
 
     @property
     def _has_time(self) -> bool:
@@ -286,10 +316,15 @@ class Hunt:
         if result.verdict == NOT_APPLICABLE:
             return
         if result.key in self._seen:
-            self.found.equal += 1
+            self.found.equal += (
+                not self.ground.preempts
+            )  # else it waits for nothing by which it can be preempted
             return
         self._seen.add(result.key)
-        self.found.programs += 1
+        if self.ground.preempts:
+            self.found.preempted += 1
+        else:
+            self.found.programs += 1
         self.found.states += result.states
         self.found.inconclusive += result.verdict == INCONCLUSIVE
 

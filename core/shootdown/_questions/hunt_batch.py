@@ -15,7 +15,7 @@ from shootdown._explore.searches import TRAPPED
 from shootdown._machine import ops as o
 from shootdown._machine.machine import Machine
 from shootdown._programs.linkable import ASKS_MORE, ASKS_MORE_OF_SHARED, DoesNotFitError, Linkable, Row, Shape
-from shootdown._programs.sketch import FORK, START, Sketch
+from shootdown._programs.sketch import FORK, RUNS, START, Sketch
 from shootdown._programs.worlds import World, worlds
 from shootdown._values import verdict as verdicts
 from shootdown._values.errors import ShootdownError
@@ -23,6 +23,8 @@ from shootdown._values.setup import Setup
 
 #: Calls of which each program of some worlds has one.
 MADE_BY = (FORK, START)
+#: Kind and size of a memory, the processes that map it, and what makes the last thread or process.
+_Kind = tuple[str, int, int, str]
 
 
 @attrs.frozen
@@ -113,16 +115,18 @@ class Batches:
         scene: what programs are built for.
         calls: of the largest program.
         most: states of a search.
+        before: the same without preemption, if tasks that wait may be preempted.
     """
 
-    def __init__(self, scene: Setup, calls: int, most: int) -> None:
+    def __init__(self, scene: Setup, calls: int, most: int, *, before: Batches | None = None) -> None:
         self._scene = scene
+        self._before = before
         self._calls = calls
         self._most = most
-        self._whole = {
-            (world.sketch.kind, world.sketch.size, world.processes, world.makes): world
-            for world in worlds(scene)
-        }
+        self._whole: dict[_Kind, list[tuple[frozenset[str], World]]] = {}
+        for world in worlds(scene):
+            kind = (world.sketch.kind, world.sketch.size, world.processes, world.makes)
+            self._whole.setdefault(kind, []).append((frozenset((*world.calls, world.makes, RUNS)), world))
         self._worlds: dict[tuple[World, tuple[str, ...]], _Explored | None] = {}
 
     def explore(self, sketches: Sequence[Sketch], *, idle: Sequence[bool]) -> list[Found | None]:
@@ -149,8 +153,14 @@ class Batches:
 
         None if its calls can't be written for all programs at once.
         """
+        if self._before is not None:
+            plain = self._before.world(sketch)
+            if plain is None or not plain.linkable.may_wait:
+                return plain
         makes = next((call for call in MADE_BY if sketch.has(call)), "")
-        whole = self._whole.get((sketch.kind, sketch.size, len(sketch.processes), makes))
+        made = {call for threads in sketch.processes for thread in threads for call in thread}
+        there = self._whole.get((sketch.kind, sketch.size, len(sketch.processes), makes), ())
+        whole = next((world for calls, world in there if made <= calls), None)
         if whole is None:
             return None
         asks = ASKS_MORE if sketch.kind == "anonymous" else ASKS_MORE_OF_SHARED
@@ -159,7 +169,12 @@ class Batches:
             without = set(asks).difference(key[1])
             calls = tuple(call for call in whole.calls if call.split(" ")[0] not in without)
             try:
-                linkable = Linkable(attrs.evolve(whole, calls=calls), self._scene, self._calls)
+                linkable = Linkable(
+                    attrs.evolve(whole, calls=calls),
+                    self._scene,
+                    self._calls,
+                    preempts=self._before is not None,
+                )
                 self._worlds[key] = _shared(linkable, self._most)
             except (ShootdownError, DoesNotFitError, CannotBeLinkedError):
                 self._worlds[key] = None

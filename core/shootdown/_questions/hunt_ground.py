@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from shootdown._programs.reading import read_values
 from shootdown._programs.sketch import Sketch
 from shootdown._questions.case import Case
 from shootdown._questions.explore import explorations, explore_case, ways
-from shootdown._values.errors import ShootdownError
+from shootdown._questions.patching import Reached
+from shootdown._values.errors import MistakeError, ShootdownError
 from shootdown._values.releases import evolve
 from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import BUG, LIVELOCK, NOT_APPLICABLE, SAFE
@@ -61,6 +63,7 @@ class Ground:
     Args:
         arch, platform, kernel, settings, patch: as in `explorations`.
         fixes: what is turned on beyond that.
+        preempts: tasks that wait for interrupts to be answered may be preempted, where the kernel lets them.
     """
 
     arch: str
@@ -69,6 +72,7 @@ class Ground:
     settings: tuple[str, ...] = ()
     patch: str | None = None
     fixes: tuple[Fix, ...] = ()
+    preempts: bool = False
 
     def having(self, *fixes: Fix) -> Ground:
         """Return the ground with more fixes."""
@@ -168,7 +172,12 @@ def explored(ground: Ground, sketch: Sketch, most_states: int = MOST_STATES) -> 
         program = read_values(sketch.tables()).program({})
         check(program)
         idle = sketch.calls < _NO_IDLE
-        problems = [build(program, setup, idle=idle, marks=False) for _, setup in prepared.setups]
+        problems = [
+            build(program, setup, idle=idle, marks=False, preemption=ground.preempts)
+            for _, setup in prepared.setups
+        ]
+    except MistakeError:  # of a patch or plugin
+        raise
     except ShootdownError:
         return worst
     for problem in problems:
@@ -206,16 +215,11 @@ def explored_all(ground: Ground, sketches: Sequence[Sketch], most_states: int = 
     A linked program's memory is cut as all calls of its world cut it, and no step is assumed never to be taken: it has
     more states, and the same verdict.
     """
-    from shootdown._questions.hunt_batch import Batches
-
     if len(sketches) < _MANY:
         return [explored(ground, sketch, most_states) for sketch in sketches]
-    prepared = _prepared(ground)
-    key = (max(sketch.calls for sketch in sketches), most_states)
-    if key not in prepared.batches:
-        prepared.batches[key] = [Batches(setup, *key) for _, setup in prepared.setups]
+    there_are = _batches(ground, max(sketch.calls for sketch in sketches), most_states)
     idle = [sketch.calls < _NO_IDLE for sketch in sketches]
-    ways = [way.explore(sketches, idle=idle) for way in prepared.batches[key]]
+    ways = [way.explore(sketches, idle=idle) for way in there_are]
     found = []
     for sketch, each in zip(sketches, zip(*ways, strict=True), strict=True):
         there = [one for one in each if one is not None]
@@ -227,6 +231,52 @@ def explored_all(ground: Ground, sketches: Sequence[Sketch], most_states: int = 
         bounded = next((one for one in results if one.verdict != SAFE), results[-1])
         found.append(broken or bounded)
     return found
+
+
+def _batches(ground: Ground, calls: int, most_states: int) -> list[Batches]:
+    """Return the worlds of a ground, for each way of flushing."""
+    from shootdown._questions.hunt_batch import Batches
+
+    prepared = _prepared(ground)
+    key = (calls, most_states)
+    if key not in prepared.batches:
+        before: Sequence[Batches | None] = [None] * len(prepared.setups)
+        if ground.preempts:
+            before = _batches(attrs.evolve(ground, preempts=False), *key)
+        prepared.batches[key] = [
+            Batches(setup, *key, before=other)
+            for (_, setup), other in zip(prepared.setups, before, strict=True)
+        ]
+    return prepared.batches[key]
+
+
+def uncalled_by(ground: Ground, sketches: Iterable[Sketch]) -> list[str]:
+    """Return the functions of a ground's patch that no program calls.
+
+    Args:
+        ground: where; nothing is returned if it has no patch.
+        sketches: programs, which are written until all functions were called.
+
+    Raises:
+        ShootdownError: no program calls any of them, or there is no kernel function of that name.
+    """
+    prepared = _prepared(ground)
+    patch, reached = prepared.case.kernel.patch, Reached()
+    if patch is None:
+        return []
+    for sketch in sketches:
+        if reached.all_of(patch) or not reached.wanted <= reached.known:
+            break
+        try:
+            program = read_values(sketch.tables()).program({})
+            check(program)
+            for _, setup in prepared.setups:
+                reached.add(patch, build(program, setup, marks=False).machine.code, setup)
+        except MistakeError:
+            raise
+        except ShootdownError:  # it can't be explored
+            continue
+    return reached.refuse()
 
 
 def verdict_of(ground: Ground, sketch: Sketch) -> Verdict:

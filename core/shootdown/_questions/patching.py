@@ -155,31 +155,47 @@ def refuse_unreached(cases: Iterable[Case[Any]]) -> None:
     Raises:
         ShootdownError: the functions are never called.
     """
-    file, missing = "", set[str]()
-    found = _Found()
+    found = Reached()
     for case in cases:
         patch = case.kernel.patch
-        if patch is None or set(patch.functions) <= found.called or case.refusal() is not None:
+        if patch is None or found.all_of(patch) or case.refusal() is not None:
             continue
         setup = case.setup()
-        found.add(code_of(case, setup), type(setup.lowering).__module__.partition(".")[0])
-        file, missing = patch.file, missing | set(patch.functions)
-    nothing = not missing & found.called
-    for name in sorted(missing - found.called):
-        if nothing or name not in found.known:
-            raise ShootdownError(f"patch {file}: {found.why(name)}")
+        found.add(patch, code_of(case, setup), setup)
+    found.refuse()
 
 
 @attrs.define
-class _Found:
+class Reached:
     """What building found: the functions called by name, those only opened in place, those that could be called."""
 
     called: set[str] = attrs.field(factory=set)
     opened: set[str] = attrs.field(factory=set)
     known: set[str] = attrs.field(factory=set)
+    file: str = ""
+    wanted: set[str] = attrs.field(factory=set)
 
-    def add(self, code: Code, package: str) -> None:
-        """Add what the programs of a machine call; `package` is the architecture's."""
+    def all_of(self, patch: AppliedPatch) -> bool:
+        """Whether all functions of a patch were called."""
+        return set(patch.functions) <= self.called
+
+    def refuse(self) -> list[str]:
+        """Return the functions of the patches that were never called.
+
+        Raises:
+            ShootdownError: there is no kernel function of that name, or none of them was called.
+        """
+        nothing = not self.wanted & self.called
+        missing = sorted(self.wanted - self.called)
+        for name in missing:
+            if nothing or name not in self.known:
+                raise ShootdownError(f"patch {self.file}: {self.why(name)}")
+        return missing
+
+    def add(self, patch: AppliedPatch, code: Code, setup: Setup) -> None:
+        """Add what the programs of a machine call that was built with a patch."""
+        package = type(setup.lowering).__module__.partition(".")[0]
+        self.file, self.wanted = patch.file, self.wanted | set(patch.functions)
         self.called |= code.functions
         self.opened |= {name for note in code.notes for name in note.path}
         self.known |= {

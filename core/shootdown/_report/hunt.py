@@ -60,9 +60,13 @@ def summary_lines(done: Sequence[Hunted], width: int) -> Iterator[str]:
         f"{found} bug{'s' if found != 1 else ''}: {programs:,} programs, {states:,} states, {seconds:.1f} s; "
         f"{equal:,} more had equal machines"
     )
+    if preempted := sum(one.preempted for one in done):
+        text += f"; {preempted:,} again, with tasks preempted while a flush waits"
     if late:
         text += f"; {late:,} had too many states"
     yield from wrap(text, width, subsequent_indent=_INDENT)
+    for remark in dict.fromkeys(remark for one in done for remark in one.remarks):
+        yield from wrap(remark, width, subsequent_indent=_INDENT)
 
 
 def write_programs(folder: str, findings: Sequence[Finding]) -> list[str]:

@@ -130,6 +130,7 @@ def tell_hunt(value: Mapping[str, Any]) -> Iterator[Block]:
     facts = [f"{exact(value['equal'])} more programs had equal machines"]
     facts += [f"{exact(value['inconclusive'])} had too many states"] if value["inconclusive"] else []
     facts += ["the hunt was interrupted: what follows is what it had found"] if value["interrupted"] else []
+    facts += value.get("remarks", [])  # results of earlier versions have none
     yield Facts(facts)
     if found:
         yield Table(

@@ -429,13 +429,7 @@ def test_a_mistake_in_a_scenario_of_ones_own_is_one_line_and_status_2(
         ("pass", '("nowhere",)', "VACUOUS", 3),
         ("asm.place(label); asm.jump(label)", '("there",)', "LIVELOCK", 0),
         ("asm.place(label); asm.add(0, 1); asm.jump(label)", '("there",)', "LIVELOCK", 0),
-        pytest.param(
-            "exec('with asm.loop(9): asm.set(ops.INDEX, 1)')",
-            '("there",)',
-            "LIVELOCK",
-            0,
-            marks=pytest.mark.long,
-        ),
+        ("exec('with asm.loop(9): asm.set(ops.INDEX, 1)')", '("there",)', "LIVELOCK", 0),
     ],
 )
 def test_nothing_that_gets_nowhere_is_safe(

@@ -49,6 +49,16 @@ def test_tables_are_shared_only_where_the_architecture_shares_them(scene: Setup)
     assert any(world.sketch.kind == "hugetlb" for world in worlds(scene)) == shares
 
 
+def test_huge_pages_are_split_moved_collapsed_and_forked_where_there_are_any(scene: Setup) -> None:
+    verbs = {
+        call.split(" ")[0] for world in worlds(scene) for call in world.calls if world.sketch.kind == "thp"
+    }
+    assert {"munmap", "madvise", "mprotect", "mremap", "khugepaged", "touch", "exit"} <= verbs
+    assert len({world.makes for world in worlds(scene) if world.sketch.kind == "thp"}) == 2
+    (guest,) = grounds(platforms=["xen-pv-guest"], kernels=["7.3.4"])
+    assert not any(world.sketch.kind == "thp" for world in worlds(guest.scene))
+
+
 def test_processes_are_forked_and_threads_started(scene: Setup) -> None:
     """Each such program has one fork, of its second process, or starts its last thread."""
     found = list(programs(scene, 2))

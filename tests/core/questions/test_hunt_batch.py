@@ -29,9 +29,11 @@ from shootdown._values.setup import Setup
 from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE, SAFE
 
 _MOST = 300_000
-#: Grounds: today's kernels, an old one, a guest whose vCPUs are preempted, and old fixes turned off.
+#: Grounds: today's kernels, with tasks that are preempted while a flush waits too, an old one, a guest whose vCPUs are
+#: preempted, and old fixes turned off.
 _GROUNDS = {
     "x86": ("x86", "intel-server", "7.3.4", ()),
+    "preempted": ("x86", "intel-server", "7.3.4", ()),
     "arm64": ("arm64", "neoverse-v2", "7.3.4", ()),
     "powerpc": ("powerpc", "power9", "7.3.4", ()),
     "old arm64": ("arm64", "neoverse-v2", "6.15", ()),
@@ -44,7 +46,7 @@ _GROUNDS = {
 def _ground(name: str) -> Ground:
     arch, platform, kernel, settings = _GROUNDS[name]
     (ground,) = grounds(arch=[arch], platforms=[platform], kernels=[kernel], settings=settings)
-    return ground
+    return attrs.evolve(ground, preempts=name == "preempted")
 
 
 def _compared(ground: Ground, sketches: Sequence[Sketch]) -> dict[str, int]:
@@ -52,7 +54,10 @@ def _compared(ground: Ground, sketches: Sequence[Sketch]) -> dict[str, int]:
     calls = max(sketch.calls for sketch in sketches)
     idle = [sketch.calls < 3 for sketch in sketches]
     found: dict[str, int] = {}
-    linked = Batches(ground.scene, calls, _MOST).explore(sketches, idle=idle)
+    batches = Batches(ground.scene, calls, _MOST)
+    if ground.preempts:
+        batches = Batches(ground.scene, calls, _MOST, before=batches)
+    linked = batches.explore(sketches, idle=idle)
     for sketch, one in zip(sketches, linked, strict=True):
         written = explored(ground, sketch, _MOST)
         if one is None:
@@ -68,7 +73,8 @@ def _compared(ground: Ground, sketches: Sequence[Sketch]) -> dict[str, int]:
 
 @pytest.mark.compiled
 @pytest.mark.parametrize(
-    ("name", "step"), [("x86", 40), ("arm64", 40), ("powerpc", 60), ("nested gathers", 40)]
+    ("name", "step"),
+    [("x86", 50), ("preempted", 120), ("arm64", 50), ("powerpc", 70), ("nested gathers", 50)],
 )
 def test_linked_programs_have_the_verdicts_of_written_ones(name: str, step: int) -> None:
     ground = _ground(name)
@@ -128,7 +134,7 @@ def test_all_linked_programs_of_two_calls_have_the_verdicts_of_written_ones(
     every = list(programs(ground.scene, 2))
     found = _compared(ground, every)
     assert found["safe"] > 300
-    assert ("bug" in found) == (name != "powerpc")
+    assert ("bug" in found) == (name != "powerpc")  # a bug of shared tables, whatever else is turned off
     record_property("sample", json.dumps({
         "what": f"linked programs of two calls: {name}", "against": "the same programs, written",
         "seed": 0, "count": len(every), "result": "equal", "seconds": round(time.process_time() - began),

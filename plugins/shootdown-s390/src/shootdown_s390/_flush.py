@@ -27,6 +27,8 @@ PGTABLE, TLBFLUSH, TLB = (
     "arch/s390/include/asm/tlb.h",
 )
 REQUEST = 2
+#: mm->context.lock: in the kernel one of each address space, here one of the machine.
+CONTEXT_LOCK = 0
 
 
 class S390Lowering(PlainLowering):
@@ -40,6 +42,11 @@ class S390Lowering(PlainLowering):
     def mm(self) -> MmRules:
         """CPUs stay in mm_cpumask until a flush of the mm resets it; switching keeps translations, tagged by ASCE."""
         return mm_rules(1 << self.platform.tlb.asid_bits, clear_on_switch=False)
+
+    @property
+    def machine_locks(self) -> int:
+        """One, which stands for the context.lock of each address space."""
+        return 1
 
     # --- entries, as they are cleared or changed
 
@@ -119,11 +126,17 @@ class S390Lowering(PlainLowering):
         asm.field("flush_mm").store(1)
 
     def tlb_flush(self, asm: Assembler, g: int) -> None:
-        """Write tlb_flush() (include/asm/tlb.h), flush_tlb_range() and flush_tlb_mm(): __tlb_flush_mm_lazy()."""
-        with asm.function("__tlb_flush_mm_lazy", TLBFLUSH), asm.field("flush_mm").if_equal(0) as nothing_due:
-            nothing_due.otherwise()
-            asm.field("flush_mm").store(0)
-            self.flush_space(asm, g)
+        """Write tlb_flush() (include/asm/tlb.h), flush_tlb_range() and flush_tlb_mm(): __tlb_flush_mm_lazy().
+
+        Who finds flush_mm cleared by somebody else has waited by the lock until that one's flush was over.
+        """
+        with asm.function("__tlb_flush_mm_lazy", TLBFLUSH):
+            asm.lock(CONTEXT_LOCK, write=True, sleeps=False, text="mm->context.lock")
+            with asm.field("flush_mm").if_equal(0) as nothing_due:
+                nothing_due.otherwise()
+                asm.field("flush_mm").store(0)
+                self.flush_space(asm, g)
+            asm.unlock(CONTEXT_LOCK, write=True, text="mm->context.lock")
 
     flush_range = flush_mm = flush_hugetlb_range = tlb_flush
 
