@@ -16,6 +16,7 @@ import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from shootdown._compliance.additions import Additions
     from shootdown._compliance.statement import Statement
     from shootdown._compliance.subject import Subject
 
@@ -63,23 +64,23 @@ class ArchitectureCompliance:
             pytest.fail(str(error), pytrace=False)
         reasons = []
         for subject in subjects:
-            (outcome,) = check(subject, (statement,))
-            if outcome.findings:
-                pytest.fail(
-                    "\n".join([statement.title, *outcome.findings, f"to do: {statement.todo}"]), pytrace=False
-                )
-            if outcome.unevidenced and self.evidence_required:
-                pytest.fail(
-                    "\n".join([f"no evidence: {statement.title}", *outcome.unevidenced]), pytrace=False
-                )
-            if outcome.word != "shown":
-                reasons.append(f"{outcome.word.upper()}: {'; '.join(outcome.unevidenced) or outcome.why}")
+            for outcome in check(subject, (statement,)):
+                if outcome.findings:
+                    told = [statement.title, *outcome.findings, f"to do: {statement.todo}"]
+                    pytest.fail("\n".join(told), pytrace=False)
+                if outcome.unevidenced and self.evidence_required:
+                    told = [f"no evidence: {statement.title}", *outcome.unevidenced]
+                    pytest.fail("\n".join(told), pytrace=False)
+                if outcome.word != "shown":
+                    reasons.append(f"{outcome.word.upper()}: {'; '.join(outcome.unevidenced) or outcome.why}")
+        if not any(statement.about == subject.about for subject in subjects):
+            reasons.append(f"NOT APPLICABLE: {self.architecture} offers nothing that it is about")
         if reasons:
             pytest.skip("; ".join(reasons))
 
 
 @functools.cache
-def _subjects(name: str, long: bool, seed: int) -> tuple[Subject, ...]:
+def _subjects(name: str, long: bool, seed: int) -> tuple[Subject | Additions, ...]:
     """Find what is checked, once for all tests of a class; a refused plugin is an error."""
     from shootdown._compliance.asked import asked
     from shootdown._values.errors import ShootdownError

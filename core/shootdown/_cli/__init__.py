@@ -96,6 +96,10 @@ def main() -> NoReturn:
     _open_what_is_closed()
     if COMPLETE in os.environ:
         sys.exit(_complete(os.environ[COMPLETE]))
+    if sys.argv[1:2] == ["check"]:  # of all commands, this one is for plugins that may do anything
+        from shootdown._cli import _apart
+
+        _apart.apart()
     _keep_stdout()
     with contextlib.suppress(ValueError):  # not the main thread: nobody presses Ctrl-C here
         signal.signal(signal.SIGINT, _interrupt)

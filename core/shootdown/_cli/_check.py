@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _apart, _common, _progress
 
 if TYPE_CHECKING:
-    from shootdown._compliance.statement import Outcome
+    from shootdown._compliance.statement import Outcome, Statement
 
 #: The exit status where something was found, or a plugin was refused.
 FOUND = 1
@@ -58,13 +60,13 @@ def command(
     badge: str | None,
     as_json: bool,
 ) -> None:
-    """Check an architecture's plugin: what every plugin must hold to.
+    """Check a plugin: what every plugin must hold to.
 
     NAME is an architecture, a plugin or a distribution. docs/compliance.md has the statements. The exit status is 1
     where something was found wrong or the plugin was refused. What has no evidence is named, and is no error.
     """
     from shootdown._compliance.asked import asked
-    from shootdown._compliance.checking import PATIENCE, check
+    from shootdown._compliance.checking import PATIENCE, check, fitting
     from shootdown._compliance.registry import chosen
     from shootdown._report import compliance as report
     from shootdown._report.files import check_place
@@ -74,7 +76,8 @@ def command(
             check_place(option, Path(file))
     wanted = chosen(numbers)
     found = asked(name, long=long, seed=seed)
-    total = len(wanted) * len(found.subjects)
+    there = [fitting(subject, wanted) for subject in found.subjects]
+    total = sum(map(len, there))
     done: list[Outcome] = list(found.refused)
     interrupted = False
     try:
@@ -83,7 +86,7 @@ def command(
                 for outcome in check(
                     subject,
                     wanted,
-                    begun=lambda statement: advance(0, f"{statement.number} {statement.title}"),
+                    begun=functools.partial(_begun, advance),
                     ticked=_progress.now.tick,
                     patience=patience or PATIENCE,
                 ):
@@ -92,14 +95,13 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     checked = {one.statement.number for one in done if not one.interrupted}
-    left = [one.number for one in wanted if one.number not in checked] if interrupted else []
+    about = dict.fromkeys(one.number for some in there for one in some)
+    left = [number for number in about if number not in checked] if interrupted else []
     if as_json:
         _common.write_json(report.to_dict(name, done, left))
     else:
         for text, rest in report.lines(done):
             _common.write_wrapped(text, rest=rest)
-        if found.unchecked:
-            _common.write_wrapped(f"      {found.unchecked}", rest="      ")
         _common.write_line(report.badge(name, done, left))
     _write(junit, report.junit(name, done))
     text = report.badge(name, done, left)
@@ -108,6 +110,11 @@ def command(
         raise KeyboardInterrupt
     if any(one.findings for one in done):
         raise click.exceptions.Exit(FOUND)
+
+
+def _begun(advance: Callable[..., None], statement: Statement) -> None:
+    advance(0, f"{statement.number} {statement.title}")
+    _apart.note(statement=statement.number, doing=f"{statement.number} was checked: {statement.title}")
 
 
 def _write(file: str | None, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a person means by a name: architectures to be checked, and plugins that were refused."""
+"""What a person means by a name: what is to be checked, and plugins that were refused."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import attrs
 
+from shootdown._compliance.additions import Additions
 from shootdown._compliance.statement import Outcome, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
 from shootdown._plugins.installed import Origin, Plugin, Registry
 from shootdown._plugins.registry import registry
+from shootdown._values.errors import nearest
 
 
 def _it_loads(subject: Subject) -> Iterator[Said]:
@@ -33,15 +35,13 @@ class Asked:
 
     Args:
         name: as it was typed.
-        subjects: the architectures.
-        refused: an outcome for each plugin of that name that was not loaded.
-        unchecked: what its plugin provides besides and no statement is about, one line; empty for nothing.
+        subjects: the architectures, and what their plugins offer besides.
+        refused: an outcome for each plugin of that name that was not loaded, or offers what nobody can use.
     """
 
     name: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[Subject | Additions, ...]
     refused: tuple[Outcome, ...]
-    unchecked: str = ""
 
 
 def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
@@ -63,7 +63,7 @@ def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
     )
     aliases = {alias for value in installed.architectures().values() for alias in value.aliases}
     found = list(_plugins(installed, name))
-    subjects: list[Subject] = []
+    subjects: list[Subject | Additions] = []
     if name in installed.architectures() or name in aliases:
         owner = installed.architecture(name)
         (plugin,) = (one for one in installed.plugins if owner.name in {a.name for a in one.architectures})
@@ -75,7 +75,12 @@ def asked(name: str, *, long: bool = False, seed: int = 1) -> Asked:
             subjects += _subjects(installed, plugin, long, seed)
     elif not refused:
         installed.architecture(name)  # raises the error that lists what there is
-    return Asked(name, tuple(subjects), refused, "; ".join(filter(None, map(_unchecked, found))))
+    for plugin in found:
+        if plugin.workloads or plugin.scenarios or plugin.reports:
+            offered = (plugin.workloads, plugin.scenarios, plugin.reports)
+            subjects.append(Additions(str(plugin.origin), *offered, long, seed))
+        refused += tuple(Outcome(LOADS, findings=(text,)) for text in _of_nobody(installed, plugin))
+    return Asked(name, tuple(subjects), refused)
 
 
 def _plugins(installed: Registry, name: str) -> Iterator[Plugin]:
@@ -98,12 +103,13 @@ def _subjects(installed: Registry, plugin: Plugin, long: bool, seed: int) -> Ite
             yield Subject(installed.architecture(name), tuple(added), str(plugin.origin), long, seed)
 
 
-def _unchecked(plugin: Plugin) -> str:
-    parts = [f"workload {value.name}" for value in plugin.workloads]
-    parts += [f"scenario {value.name}" for value in plugin.scenarios]
-    parts += [f"report {value.name}" for value in plugin.reports]
-    return (
-        f"vetted when {plugin.origin} was loaded, and not checked further: {', '.join(parts)}"
-        if parts
-        else ""
-    )
+def _of_nobody(installed: Registry, plugin: Plugin) -> Iterator[str]:
+    """Yield what is wrong with platforms of architectures that there are not."""
+    known = installed.architectures()
+    for name, platforms in plugin.platforms.items():
+        if name not in known:
+            named = ", ".join(platform.name for platform in platforms)
+            yield (
+                f"{plugin.origin}: its platforms ({named}) are of {name!r}, which no loaded plugin describes; "
+                f"{nearest(name, known)}"
+            )

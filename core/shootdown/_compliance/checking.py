@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from shootdown._compliance.additions import Additions
 from shootdown._compliance.statement import Finding, Outcome, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject
 from shootdown._values.errors import ShootdownError, one_line
@@ -26,18 +27,18 @@ class _TooLongError(BaseException):
 
 
 def check(
-    subject: Subject,
+    subject: Subject | Additions,
     wanted: Iterable[Statement],
     *,
     begun: Callable[[Statement], None] = lambda statement: None,
     ticked: Callable[[], None] = lambda: None,
     patience: float = PATIENCE,
 ) -> Iterator[Outcome]:
-    """Check statements about one architecture.
+    """Check statements about one architecture, or about what a plugin offers besides.
 
     Args:
         subject: what is checked.
-        wanted: the statements.
+        wanted: the statements; those about something else are left out.
         begun: called with each statement before it is checked.
         ticked: called each time a statement has tried something.
         patience: the most seconds that one statement may take.
@@ -45,7 +46,7 @@ def check(
     Yields:
         What each says. Ctrl-C is raised after the outcome of the statement that it interrupted.
     """
-    for statement in wanted:
+    for statement in fitting(subject, wanted):
         begun(statement)
         outcome, interruption = _check(subject, statement, ticked, patience)
         yield outcome
@@ -53,8 +54,13 @@ def check(
             raise interruption
 
 
+def fitting(subject: Subject | Additions, wanted: Iterable[Statement]) -> list[Statement]:
+    """Return the statements that are about such a subject."""
+    return [one for one in wanted if one.about == subject.about]
+
+
 def _check(
-    subject: Subject, statement: Statement, ticked: Callable[[], None], patience: float
+    subject: Subject | Additions, statement: Statement, ticked: Callable[[], None], patience: float
 ) -> tuple[Outcome, KeyboardInterrupt | None]:
     started = time.monotonic()
     found: dict[str, None] = {}

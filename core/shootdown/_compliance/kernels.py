@@ -103,6 +103,13 @@ def _switches_agree_with_core(subject: Subject) -> Iterator[Said]:
                 f"{type(field.default).__name__}; the switch of "
                 f"that name in Kernel is of type {type(core[name].default).__name__}"
             )
+    own = dict(switches_of(subject.architecture.switches))
+    for field in attrs.fields(subject.architecture.switches):
+        if field.name not in own:
+            yield Finding(
+                f"{subject.plugin}: {subject.architecture.switches.__name__}.{field.name} is no switch, so that nobody "
+                "can set it: write switch(default, sentence)"
+            )
     for kernel in subject.kernels:
         for name in core:
             if hasattr(kernel.arch, name) and getattr(kernel.arch, name) != getattr(kernel, name):

@@ -26,6 +26,9 @@ SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "8": (("same",), "Determinism"),
     "9": (("sources",), "Sources"),
     "10": (("absent",), "What is not there"),
+    "11": (("workloads",), "Workloads"),
+    "12": (("scenarios",), "Scenarios"),
+    "13": (("reports",), "Reports"),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,10 +15,14 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, where
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.fields import Fields
+from shootdown._plugins import files
 from shootdown._plugins.registry import registry
+from shootdown._porting.geometry import sized
 from shootdown._questions.case import Question, prepare
 from shootdown._questions.compare import run_cases
-from shootdown._values.releases import resolve
+from shootdown._values.errors import ShootdownError
+from shootdown._values.releases import resolve, starts_later
+from shootdown._values.series import newest_known
 from shootdown._values.workload import Workload
 
 #: What is written twice: of short checks, the first three.
@@ -29,6 +36,10 @@ _WRITTEN = (
     "flush_hugetlb_range",
     "arch_tlbbatch_flush",
 )
+#: By which other processes hash texts: the order of a small set is the same by chance.
+_HASH_SEEDS = (1, 2)
+#: On how many platforms flushes are compared with those of other processes, of short checks.
+_PLATFORMS = 2
 #: Small programs, and their parameters: one that is random by its seed, and one that unshares tables.
 _PROGRAMS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("anonymous", {"threads": 3, "pages": 5, "op": "madv_dontneed"}),
@@ -74,6 +85,60 @@ def _steps(lowering: Any, name: str) -> bytes:
     except Exception:  # section 4 is about flushes that can't be written
         return b""
     return found.steps.tobytes() + repr(found.instructions).encode()
+
+
+def _another_process_writes_the_same(subject: Subject) -> Iterator[Said]:
+    if registry().architectures().get(subject.name) is not subject.architecture:
+        return  # another process would load another one
+    most = len(subject.platforms) if subject.long else _PLATFORMS
+    here = digests(subject.name, most)
+    for seed in _HASH_SEEDS:
+        there = _asked_elsewhere(subject.name, most, seed)
+        for (platform, method), digest in here.items():
+            if there.get((platform, method)) != digest:
+                yield Finding(
+                    f"{subject.plugin}: {where(subject.newest, registry().platform(subject.name, platform))}: "
+                    f"{method}() writes other steps in another process: something depends on the order of a set, on "
+                    "the environment, or on the process"
+                )
+        yield Tried(len(here), "flushes written in another process")
+
+
+def digests(name: str, most: int) -> dict[tuple[str, str], str]:
+    """Return digests of the newest kernel's flushes on an architecture's first platforms, by platform and method."""
+    architecture = registry().architecture(name)
+    kernel = resolve(newest_known(), architecture)
+    found = {}
+    for platform in list(registry().platforms(name).values())[:most]:
+        if architecture.lower is None or starts_later(platform, kernel.release):
+            continue
+        lowering = architecture.lower(kernel, sized(platform, kernel.page_size))
+        for method in _WRITTEN:
+            found[platform.name, method] = _digest(_steps(lowering, method))
+    return found
+
+
+def _asked_elsewhere(name: str, most: int, seed: int) -> dict[tuple[str, str], str]:
+    """Return the digests of another process, which hashes texts otherwise."""
+    code = f"from shootdown._compliance import same; same.tell({name!r}, {most})"
+    given = os.pathsep.join(files.given())
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": str(seed), files.VARIABLE: given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said.returncode:
+        raise ShootdownError(f"another process can't load it: {said.stderr.strip()[-300:]}")
+    return {
+        (platform, method): digest for platform, method, digest in json.loads(said.stdout.splitlines()[-1])
+    }
+
+
+def tell(name: str, most: int) -> None:
+    """Print the digests of an architecture's flushes, for the process that asked."""
+    print(json.dumps([[*key, digest] for key, digest in digests(name, most).items()]))
 
 
 def _runs_are_the_same(subject: Subject) -> Iterator[Said]:
@@ -164,6 +229,14 @@ STATEMENTS = (
         "Take random numbers from the seed of the program alone.",
         _runs_are_the_same,
         (_has_kernels,),
+    ),
+    Statement(
+        "8.5",
+        "A flush is written in the same steps in another process",
+        "Who asks the same question tomorrow starts another process, in which sets have another order.",
+        "Sort what a set has before steps are written; look neither at the environment nor at the process.",
+        _another_process_writes_the_same,
+        (capabilities.flushes,),
     ),
     Statement(
         "8.4",

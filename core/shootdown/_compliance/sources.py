@@ -11,6 +11,7 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried, Une
 from shootdown._compliance.subject import Subject, geometries
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.fields import Fields
+from shootdown._porting.costs import estimated_costs
 from shootdown._porting.geometry import sized
 from shootdown._values.errors import nearest
 from shootdown._values.lowering import EntryFunction, Lowering
@@ -18,6 +19,8 @@ from shootdown._values.platform import COST_NAMES, Cost
 
 #: A source that begins so says that there is none.
 ESTIMATE = "estimate:"
+#: How many times more, or less, than the ends of an estimate a cost may be; another unit is a thousand times.
+_FAR = 30
 
 _WRITTEN = (
     "tlb_flush",
@@ -52,6 +55,24 @@ def _costs_have_sources(subject: Subject) -> Iterator[Said]:
                     f"{title}: {cost.low:g} to {cost.high:g} ns, measured, is no range that says anything"
                 )
     yield Tried(count, "costs")
+
+
+def _costs_have_a_size(subject: Subject) -> Iterator[Said]:
+    count = 0
+    for platform in subject.platforms:
+        usual = estimated_costs(platform.ghz)
+        for name in COST_NAMES:
+            cost, other = getattr(platform.costs, name), getattr(usual, name)
+            if not cost.high or not other.high:
+                continue
+            count += 1
+            low, high = other.low / _FAR, other.high * _FAR
+            if cost.low > high or cost.high < low:
+                yield Finding(
+                    f"{subject.plugin}: platform {platform.name}, cost {name}: {cost.low:g} to {cost.high:g} ns; at "
+                    f"{platform.ghz:g} GHz {other.low:g} to {other.high:g} ns are usual: costs are in nanoseconds"
+                )
+    yield Tried(count, "costs beside usual ones")
 
 
 def _tlbs_have_sources(subject: Subject) -> Iterator[Said]:
@@ -137,6 +158,16 @@ STATEMENTS = (
         "A time without a source can't be checked by anybody. Counts don't depend on it, decisions do.",
         "Write `Cost(low, likely, high, source)`: a publication, a machine and its measurement, or `estimate: why`.",
         _costs_have_sources,
+        (capabilities.platforms,),
+    ),
+    Statement(
+        "9.4",
+        "Each cost is of the size that such a thing takes",
+        "A cost in another unit - seconds, picoseconds, clocks of another machine - decides races and makes all times "
+        "wrong.",
+        f"Write nanoseconds. A cost may be {_FAR} times more or less than `estimated_costs(ghz)` says; if yours is "
+        "further away, look at `ghz` and at what was measured.",
+        _costs_have_a_size,
         (capabilities.platforms,),
     ),
     Statement(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import attrs
-
-if TYPE_CHECKING:
-    from shootdown._compliance.subject import Subject
 
 Word = Literal["shown", "finding", "unevidenced", "not applicable", "interrupted"]
 
@@ -50,9 +47,10 @@ class Tried:
 
 
 Said = Finding | Unevidenced | Tried
+About = Literal["architecture", "additions"]
 
 #: What a plugin may lack: returns why it does, or None where it has it.
-Capability = Callable[["Subject"], "str | None"]
+Capability = Callable[[Any], "str | None"]
 
 
 @attrs.frozen
@@ -66,14 +64,17 @@ class Statement:
         todo: what an author does about a finding.
         check: yields what it finds, and what it tried. An exception that it raises is a finding too.
         needs: what a plugin must have for the statement to apply.
+        about: what is checked: an architecture on its platforms (a `Subject`), or what a plugin offers besides
+            (`Additions`).
     """
 
     number: str
     title: str
     reason: str
     todo: str
-    check: Callable[[Subject], Iterator[Said]]
+    check: Callable[[Any], Iterator[Said]]
     needs: tuple[Capability, ...] = ()
+    about: About = "architecture"
 
     @property
     def section(self) -> str:

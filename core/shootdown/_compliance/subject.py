@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import attrs
 
@@ -30,6 +31,8 @@ class Subject:
         long: take larger samples.
         seed: of everything random.
     """
+
+    about: ClassVar[str] = "architecture"
 
     architecture: Architecture
     platforms: tuple[Platform, ...]

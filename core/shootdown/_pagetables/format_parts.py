@@ -14,6 +14,7 @@ import attrs
 
 from shootdown._values.checked import Between, checked
 from shootdown._values.errors import ShootdownError, nearest
+from shootdown._values.sites import mistake
 
 Kind = Literal["read", "write", "execute"]
 Slot = Literal["any", "table", "leaf"]
@@ -28,7 +29,13 @@ def bit(position: int) -> int:
 
 
 def bits(low: int, high: int) -> int:
-    """Return the mask of the bits from `low` to `high`, both included."""
+    """Return the mask of the bits from `low` to `high`, both included.
+
+    Raises:
+        MistakeError: `high` is below `low`.
+    """
+    if high < low:
+        raise mistake(f"bits({low}, {high}): the lower bit comes first, and both are included")
     return (1 << (high + 1)) - (1 << low)
 
 

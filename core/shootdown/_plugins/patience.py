@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -64,6 +65,7 @@ class _Watched:
         abandoned: set when nobody waits for the thread any more.
         outer: who waits for the code: what it was called from is not looked at.
         stopped: where it was then.
+        woken: it was in a call of the system, which a signal has ended.
     """
 
     what: str
@@ -73,6 +75,7 @@ class _Watched:
     abandoned: threading.Event | None
     outer: FrameType
     stopped: Site | None = None
+    woken: bool = False
 
 
 _watched: list[_Watched] = []
@@ -128,18 +131,24 @@ def patience(what: str) -> Iterator[None]:
     except _EnoughError:
         if one.stopped is None:
             raise  # an outer call was stopped
-        raise TooLongError(
-            f"{what} runs for {seconds:g} s without writing a step: it was in {one.stopped} "
-            f"({SECONDS}={seconds * 10:g} waits longer)",
-            one.stopped,
-        ) from None
+        raise _too_long(what, seconds, one.stopped) from None
     except KeyboardInterrupt as interrupt:
+        if one.woken and one.stopped is not None:  # nobody pressed Ctrl-C
+            raise _too_long(what, seconds, one.stopped) from None
         site = raised(interrupt)
         if site is not None and not _interrupted:
             _interrupted.append((what, site))
         raise
     finally:
         _end(one)
+
+
+def _too_long(what: str, seconds: float, site: Site) -> TooLongError:
+    return TooLongError(
+        f"{what} runs for {seconds:g} s without writing a step: it was in {site} "
+        f"({SECONDS}={seconds * 10:g} waits longer)",
+        site,
+    )
 
 
 def _begin(one: _Watched) -> None:
@@ -173,7 +182,9 @@ def _watch() -> None:
             now = time.monotonic()
             for one in _watched:
                 alone = one.abandoned is not None and one.abandoned.is_set()
-                if (alone or one.deadline <= now) and _stop(one):
+                if one.deadline <= now and _wakes(one):
+                    one.deadline = now + _AGAIN
+                elif (alone or one.deadline <= now) and _stop(one):
                     if alone and one.stopped is not None:
                         _interrupted.append((one.what, one.stopped))
                     one.deadline = now + _AGAIN  # a plugin may catch everything: it is stopped again
@@ -187,6 +198,22 @@ def _stop(one: _Watched) -> bool:
         return False
     one.stopped = site
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.thread), ctypes.py_object(_EnoughError))
+    return True
+
+
+def _wakes(one: _Watched) -> bool:
+    """End a call of the system, such as sleep(), in which the main thread has not noticed that it is stopped.
+
+    A signal raises KeyboardInterrupt there; nothing else may be raised besides.
+    """
+    main = threading.main_thread().ident
+    if one.stopped is None or one.woken or one.thread != main:
+        return False
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+        return False
+    one.woken = True
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.thread), None)
+    signal.pthread_kill(main, signal.SIGINT)
     return True
 
 

@@ -16,7 +16,7 @@ from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.architecture import API, Architecture
 from shootdown._values.changes import Change
 from shootdown._values.checked import judge_of
-from shootdown._values.errors import ShootdownError, nearest, one_line, typed
+from shootdown._values.errors import ShootdownError, nearest, one_line, shown, typed
 from shootdown._values.flushes import AUTO, FlushWay
 from shootdown._values.kernel import Kernel, out_of_place, switches_of
 from shootdown._values.parameter import SEED, Parameter
@@ -33,6 +33,9 @@ SUPPORTED_APIS = frozenset({API})
 
 # A name is typed on a command line, in comma-separated lists.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]*")
+_EXTENSION = re.compile(r"(\.[A-Za-z0-9]+)+")
+#: Of a name and a summary; tables have a column for each.
+_LONGEST_NAME, _LONGEST_SUMMARY = 80, 200
 
 
 def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
@@ -62,6 +65,7 @@ def vet_architectures(hook: str, answer: Any) -> tuple[Any, ...]:
                 )
         for form in _each(what, "formats", value.formats, Format, CustomFormat):
             _check_name(hook, "format", form.name)
+            _text(f"{what}: format {form.name}", "summary", form.summary)
         _each(what, "contradictions", value.contradictions, Contradiction)
         if value.measured is not None and "Measured" not in {
             cls.__name__ for cls in type(value.measured).__mro__
@@ -219,6 +223,8 @@ def vet_reports(hook: str, answer: Any) -> tuple[Any, ...]:
         _require(hook, what, value, Report)
         _text(what, "summary", value.summary)
         _text(what, "extension", value.extension)
+        if not _EXTENSION.fullmatch(value.extension):
+            raise RefusedError("broken", f"{what}: extension is {shown(value.extension)}; write it as .html")
         vet_callable(what, "write", value.write, "rows")
         for name in _each(what, "commands", value.commands, str):
             if name not in REPORTED:
@@ -286,6 +292,12 @@ def vet_parameters(what: str, taken: Collection[str], **fields: Any) -> None:
 def _text(what: str, field: str, value: object) -> None:
     if not isinstance(value, str):
         raise RefusedError("broken", f"{what}: {field} is {typed(value)}, not a str")
+    if field == "summary" and not (value.isprintable() and len(value) <= _LONGEST_SUMMARY):
+        raise RefusedError(
+            "broken",
+            f"{what}: summary is {shown(value)}, of {len(value):,} characters: one printable line of at most "
+            f"{_LONGEST_SUMMARY} is expected",
+        )
 
 
 def _each(what: str, field: str, values: Any, *kinds: type[Any]) -> Iterable[Any]:
@@ -319,7 +331,13 @@ def _vet_name(begins: str, what: str, name: str) -> str:
     if not isinstance(name, str):
         raise RefusedError("broken", f"{begins} {typed(name)} as {what}")
     if not _NAME.fullmatch(name):
-        raise RefusedError("broken", f"{begins} the {what} {name!r}: use letters, digits and . _ + : -")
+        raise RefusedError(
+            "broken", f"{begins} the {what} {shown(name, 80)}: use letters, digits and . _ + : -"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise RefusedError(
+            "broken", f"{begins} a {what} of {len(name):,} characters; {_LONGEST_NAME} are the most"
+        )
     return name
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from shootdown._plugins.patience import TooLongError, patience
 from shootdown._plugins.registry import registry
-from shootdown._values.errors import MistakeError, ShootdownError, one_line
+from shootdown._values.errors import ShootdownError, one_line
 from shootdown._values.sites import beginning, mistake, raised
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def called(what: str, function: Callable[..., T], *args: Any) -> T:
         raise
     except TooLongError as error:
         origin = registry().origin_of(error.site.package)
-        raise error if origin is None else MistakeError(f"plugin {origin}: {error}") from None
+        raise error if origin is None else TooLongError(f"plugin {origin}: {error}", error.site) from None
     except ShootdownError as error:
         if str(error).strip():
             raise

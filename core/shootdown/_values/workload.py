@@ -24,8 +24,8 @@ class Workload:
         name: as typed.
         summary: one line.
         parameters: what can be chosen.
-        build: writes the programs and returns the machine. If they open a window named `measured`, only what
-            happens inside it is counted; otherwise everything is.
+        build: writes the programs and returns the machine. If they open windows, only what happens inside the first
+            one is counted, which is called `measured`; otherwise everything is.
         refuse: returns why a kernel or platform can't run it, or None.
         remarks: returns caveats for the reader of the row.
         shares_tables: it is about hugetlb PMD sharing; where there is none it is not supported.

@@ -111,3 +111,28 @@ def test_ctrl_c_keeps_what_was_found(
     assert status == _cli.INTERRUPTED
     assert found["shown"] == ["2.1"]
     assert found["not_checked"] == ["2.2", "2.3", "2.4", "2.5", "2.6", "2.7"]
+
+
+@pytest.mark.parametrize(
+    ("end", "how"), [("os._exit(0)", "by os._exit(0)"), ("os.kill(os.getpid(), 11)", "by SIGSEGV")]
+)
+def test_a_plugin_that_ends_the_process_is_told_of(shell: Shell, plug: Plug, end: str, how: str) -> None:
+    code = PLUGIN.replace("{fields}", "configure=ends")
+    ends = f"\ndef ends(kernel):\n    import os\n    {end}\n"
+    plug("toy", code + ends)
+    done = shell("check", "toy", "--json")
+    assert done.returncode == 1
+    assert f"a plugin ended the process {how} while plugins were loaded" in done.stderr
+    assert ("plugged_toy.py, line" in done.stderr) == ("SIGSEGV" in how)
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert how in finding["message"]
+
+
+def test_platforms_of_an_architecture_that_there_is_not_are_a_finding(shell: Shell, plug: Plug) -> None:
+    code = PLUGIN.replace("shootdown_architectures", "shootdown_platforms").replace(
+        'return [Architecture(api=1, name="toy", summary="a toy", {fields})]', 'return {"riskv": []}'
+    )
+    plug("toy", code)
+    done = shell("check", "toy")
+    assert done.returncode == 1
+    assert "are of 'riskv', which no loaded plugin describes; nearest: riscv" in " ".join(done.stdout.split())

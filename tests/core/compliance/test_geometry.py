@@ -70,7 +70,7 @@ class Forgetful(VAX):  # type: ignore[misc, valid-type]
 
 
 @pytest.mark.parametrize(
-    "number", ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "8.1", "8.2", "8.4", "9.1", "9.2"]
+    "number", ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "8.1", "8.2", "8.4", "9.1", "9.2", "9.4"]
 )
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     assert outcome(number, good()).word == "shown"
@@ -124,6 +124,16 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             "8.1",
             good(configure=lambda kernel: attrs.evolve(kernel, pmd_sharing=bool(next(_turns) % 3))),
             "is another",
+        ),
+        (
+            "9.4",
+            costing(page_flush_ns=Cost(40e-9, 60e-9, 90e-9, "in seconds")),
+            "page_flush_ns: 4e-08 to 9e-08 ns; at .* GHz .* are usual",
+        ),
+        (
+            "9.4",
+            costing(page_flush_ns=Cost(40_000, 60_000, 90_000, "in picoseconds")),
+            "page_flush_ns: 40000 to",
         ),
         ("8.2", good(lower=Forgetful), "flush.. writes other steps a second time|tlb_flush.. writes"),
         ("8.4", good(formats=(HASHLESS,)), "format vax can't be hashed"),

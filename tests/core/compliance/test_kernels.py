@@ -51,6 +51,14 @@ class OtherType:
     pt_reclaim: int = switch(1, "a number where core has a boolean")
 
 
+@attrs.frozen
+class Bare:
+    """A field that nobody can set."""
+
+    most_pages: int = switch(16, "the most pages", minimum=1)
+    extra: int = 3
+
+
 @pytest.mark.parametrize("number", ["2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7"])
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     rule = Contradiction(("kernel.most_pages",), lambda kernel, platform: False, "none")
@@ -62,6 +70,7 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     [
         ("2.1", {"configure": lambda kernel: 1 // 0}, "kernel 5.10 and .* more releases can't be resolved"),
         ("2.1", {"configure": lambda kernel: None}, "can't be resolved"),
+        ("2.3", {"switches": Bare}, "Bare.extra is no switch, so that nobody can set it"),
         ("2.2", {"switches": FreeSwitches}, "the default of kernel.most_pages is 0; allowed: 1 to"),
         (
             "2.2",

@@ -30,6 +30,7 @@ def somebodys(code: str) -> Any:
         "while True: time.sleep(0.001)",
         "while True:\n        try: time.sleep(0.001)\n        except Exception: pass",
         "for _ in iter(int, 1): sorted([3, 1])",
+        "time.sleep(10**6)",
     ],
 )
 def test_code_that_loops_is_stopped_with_its_line(body: str) -> None:
