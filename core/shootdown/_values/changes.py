@@ -183,7 +183,7 @@ CHANGES: tuple[Change, ...] = (
         mainline="6.3-rc1",
         sets={"batched_migration": True},
         note="lists of NR_MAX_BATCHED_MIGRATION pages come with 5dfab109d519 of the same series",
-        source="20230213123444.155149-1-ying.huang@intel.com; merged for 6.3",
+        source="20230213123444.155149-1-ying.huang@intel.com; merged by mm-stable-2023-02-20-13-37",
     ),
     Change(
         commit="fb49c455323f",
@@ -199,7 +199,7 @@ CHANGES: tuple[Change, ...] = (
         subject="mm: madvise: pageout: ignore references rather than clearing young",
         mainline="6.9-rc1",
         sets={"pageout_clears_young": False},
-        source="20240226005739.24350-1-21cnbao@gmail.com; listed among the commits of 6.9-rc1",
+        source="20240226005739.24350-1-21cnbao@gmail.com; merged by mm-stable-2024-03-13-20-04",
     ),
     Change(
         commit="d7f861b9c43a",
@@ -222,7 +222,8 @@ CHANGES: tuple[Change, ...] = (
         subject="mm: remove unnecessary calls to lru_add_drain",
         mainline="6.14-rc1",
         sets={"zap_drains_lru": False},
-        source="mm-stable of January 2025; 4afeb0ed1753 measures with and without it",
+        source="mm-stable of January 2025, in the log of a push of mainline before f2fs-for-6.14-rc1; 4afeb0ed1753 "
+        "measures with and without it",
     ),
     Change(
         commit="081056dc00a2",

@@ -204,7 +204,7 @@ CHANGES: tuple[Change, ...] = (
         subject="riscv: Add support for BATCHED_UNMAP_TLB_FLUSH",
         mainline="6.8-rc1",
         sets={"batched_unmap": True},
-        source="riscv's for-next before 6.8; Documentation/features/vm/TLB/arch-support.txt",
+        source="merged by riscv-for-linus-6.8-mw4 (2024-01-20); Documentation/features/vm/TLB/arch-support.txt",
     ),
     Change(
         commit="97cf301fa42e",
