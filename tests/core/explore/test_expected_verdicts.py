@@ -1,4 +1,4 @@
-"""Scenarios of the museum have the verdicts that they expect on every platform, and safe ones have seen their window."""
+"""Scenarios of the museum have the verdicts that they expect on every platform, and safe ones saw their window."""
 
 from __future__ import annotations
 
