@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -41,7 +42,7 @@ def assumptions(
     yield Heading("What this rests on")
     yield Facts(facts)
     names = dict.fromkeys((*kernels, *(str(row["kernel"]) for row in found if "kernel" in row)))
-    left = _left_out(list(names))
+    left = _left_out(list(names), {str(row["arch"]) for row in found if row.get("arch")})
     if left:
         yield Heading(
             "Changes that these releases have, that were read, and that move no switch of the model"
@@ -92,12 +93,16 @@ def _of_costs(platforms: Iterable[tuple[str, str]]) -> Iterator[str]:
         )
 
 
-def _left_out(kernels: Sequence[str]) -> list[list[str]]:
+def _left_out(kernels: Sequence[str], archs: Collection[str]) -> list[list[str]]:
+    """Return a row for each change of these releases; without those of architectures that are not asked about."""
     releases = [found for name in kernels if (found := _release(name)) is not None]
+    others = set(registry().architectures()) - set(archs) if archs else set()
     return [
         [one.commit or "not found", one.subject, one.first, one.why]
         for one in LEFT_OUT
-        if any(_has(release, one.first) for release in releases)
+        # A subject begins with the part of the kernel that it is about: `riscv: ...`, `x86/mm: ...`, `arm64 mm: ...`.
+        if re.split("[/: ]", one.subject, maxsplit=1)[0] not in others
+        and any(_has(release, one.first) for release in releases)
     ]
 
 
