@@ -127,6 +127,13 @@ CHANGES: tuple[Change, ...] = (
         "6.18.5 where one entry of a split THP changes",
     ),
     Change(
+        commit="5b32510af77b",
+        subject="arm64/mm: Add uffd write-protect support",
+        mainline="6.10-rc1",
+        sets={"userfaultfd_wp": True},
+        source="arch/arm64/Kconfig: HAVE_ARCH_USERFAULTFD_WP if USERFAULTFD; arm64's for-next/mm of May 2024",
+    ),
+    Change(
         commit="73301e464a72",
         subject="arm64: tlb: Allow range operation for MAX_TLBI_RANGE_PAGES",
         mainline="6.10-rc1",

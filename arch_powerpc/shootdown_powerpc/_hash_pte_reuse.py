@@ -167,13 +167,13 @@ def _hash_page(model: Model, leaf: Leaf, hpte: int, pte: int, *, write: bool) ->
         leaf.load(o.INDEX, pte, "read the Linux entry")
         with asm.if_bits(o.INDEX, _PRESENT):
             asm.jump(insert)
-    with (
-        asm.function("do_page_fault", "arch/powerpc/mm/fault.c"),
-        leaf.mmap_locked(write=False),
-        asm.function("do_anonymous_page", "mm/memory.c"),
-        leaf.locked(),
-    ):
-        leaf.store(pte, _PRESENT | page(_NEW), "set_pte_at: a new page")
+
+    def map_new_page() -> None:
+        with leaf.locked():
+            leaf.store(pte, _PRESENT | page(_NEW), "set_pte_at: a new page")
+
+    with asm.function("do_page_fault", "arch/powerpc/mm/fault.c"), leaf.mmap_locked(write=False):
+        model.calls.do_anonymous_page(map_new_page)
     asm.jump(again)
     asm.place(insert)
     with asm.function("__hash_page_4K", "arch/powerpc/mm/book3s64/hash_4k.c"):

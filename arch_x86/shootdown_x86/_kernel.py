@@ -106,6 +106,14 @@ class X86Kernel:
 
 CHANGES: tuple[Change, ...] = (
     Change(
+        commit="5a281062af1d",
+        subject="userfaultfd: wp: add WP pagetable tracking to x86",
+        mainline="5.10",
+        sets={"userfaultfd_wp": True},
+        note="in 5.7 already",
+        source="arch/x86/Kconfig: HAVE_ARCH_USERFAULTFD_WP if X86_64 && USERFAULTFD",
+    ),
+    Change(
         commit="before v5.10",
         subject="tlb_start_vma() and tlb_end_vma() are empty on x86",
         mainline="5.10",

@@ -24,6 +24,7 @@ class StepNote(NamedTuple):
         path: the kernel functions around it, outermost first; the last one is `function`.
         reasons: the causes around it, outermost first, such as `("exit", "TLB flush")`.
         aside: it is bookkeeping of the model; stories leave it out.
+        files: the source file of each function in `path`.
     """
 
     function: str
@@ -33,6 +34,7 @@ class StepNote(NamedTuple):
     path: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     aside: bool = False
+    files: tuple[str, ...] = ()
 
 
 class Derived(NamedTuple):

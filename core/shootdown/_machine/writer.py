@@ -50,6 +50,7 @@ class Writer:
         self._where = ("", "")
         self._why = "none"
         self._path: tuple[str, ...] = ()
+        self._files: tuple[str, ...] = ()
         self._reasons: tuple[str, ...] = ()
         self._aside = False
         self._scope: int | None = None
@@ -108,7 +109,9 @@ class Writer:
         if self._why not in self._causes:
             self._causes.append(self._why)
         self._cause.append(self._causes.index(self._why))
-        self._notes.append(StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside))
+        self._notes.append(
+            StepNote(*self._where, self._why, text, self._path, self._reasons, self._aside, self._files)
+        )
 
     def expect(self, steps: int) -> None:
         """Refuse to write so many steps.
@@ -177,11 +180,12 @@ class Writer:
             raise mistake(
                 f"function() takes the names of a function and a file, not {name!r:.40}, {where!r:.40}"
             )
-        before, path = self._where, self._path
-        self._where, self._path = (name, where or before[1]), (*path, name)
+        before, path, files = self._where, self._path, self._files
+        file = where or before[1]
+        self._where, self._path, self._files = (name, file), (*path, name), (*files, file)
         with self._within(f"function({name!r})"):
             yield
-        self._where, self._path = before, path
+        self._where, self._path, self._files = before, path, files
 
     @contextmanager
     def aside(self) -> Iterator[None]:

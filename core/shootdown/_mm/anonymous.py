@@ -317,16 +317,26 @@ class Anonymous:
             change: writes how its entries change.
             flush: writes the flush at the end, in kernels without a gather.
         """
-        asm = self.asm
-        with self.calls.syscall("mprotect", "mm/mprotect.c"), asm.because("mprotect"):
-            if self.kernel.mprotect_gather:
-                self.gathers.begin(OUTER)
-                change()
-                self.gathers.end_vma(OUTER)
-                self.gathers.finish(OUTER)
-            else:
-                change()
-                self.calls.change_protection(flush)
+        with self.calls.syscall("mprotect", "mm/mprotect.c"), self.asm.because("mprotect"):
+            self._change_rights(change, flush)
+
+    def write_protect(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
+        """Write UFFDIO_WRITEPROTECT; arguments as of `protect`. A gather came to both with 4a18419f71cd (5.19)."""
+        with (
+            self.calls.syscall("mwriteprotect_range", "mm/userfaultfd.c", write=False),
+            self.asm.because("userfaultfd"),
+        ):
+            self._change_rights(change, flush)
+
+    def _change_rights(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
+        if self.kernel.mprotect_gather:
+            self.gathers.begin(OUTER)
+            change()
+            self.gathers.end_vma(OUTER)
+            self.gathers.finish(OUTER)
+        else:
+            change()
+            self.calls.change_protection(flush)
 
     def change_entries(
         self,

@@ -54,7 +54,9 @@ class Collapse:
         self.lowering = calls.lowering
 
     @function("collapse_huge_page", "mm/khugepaged.c")
-    def collapse(self, atoms: Sequence[int], vmas: Sequence[int], huge: HugeFault | None = None) -> None:
+    def collapse(
+        self, atoms: Sequence[int], vmas: Sequence[int], huge: HugeFault | None = None, *, drops: bool = True
+    ) -> None:
         """Write the collapse of one table by a task that works on its mm.
 
         Args:
@@ -62,6 +64,7 @@ class Collapse:
             vmas: the variables that are zero once a VMA of these is gone.
             huge: the entry of the huge page, and the class of the table that is deposited with it if that is a new one;
                 None: what is collapsed is mapped by nothing.
+            drops: the withdrawn table may be freed later on.
         """
         calls, asm, model = self.calls, self.asm, self.calls.model
         slot, mmap = model.slot_of(atoms[0]), model.locks.mmap
@@ -99,7 +102,7 @@ class Collapse:
             asm.user_mode(True, text="returns to user mode")
             if huge is None:
                 asm.set(o.CLASS, calls.mm + 1)
-            if huge is None or model.kernel.khugepaged_deposits_new_table:
+            if drops and (huge is None or model.kernel.khugepaged_deposits_new_table):
                 self._drop_later(slot)
             self._end(over)
 

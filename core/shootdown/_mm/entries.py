@@ -7,6 +7,7 @@ else: what is done to them, in which order and under which lock is here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _REQUEST = 2
 
 
-class Entries:
+class Entries(ABC):
     """Entries of one page table that a kernel function treats alike.
 
     Args:
@@ -61,9 +62,9 @@ class Entries:
     def note(self) -> None:
         """Write that a call takes the right to them."""
 
+    @abstractmethod
     def take(self, name: str) -> None:
         """Write that they are read and cleared by a function of this name."""
-        raise NotImplementedError
 
     def changed(self, by: EntryFunction) -> None:
         """Write what an architecture does in the function that cleared them."""
@@ -143,32 +144,32 @@ class Batch:
         """Write that nothing is pending any more."""
 
 
-class Batched:
+class Batched(ABC):
     """What an mm knows of it: mm->tlb_flush_batched."""
 
+    @abstractmethod
     def pending(self) -> AbstractContextManager[object]:
         """Run the steps within if pages of the mm were unmapped, and may not have been flushed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self) -> None:
         """Write that they are flushed."""
-        raise NotImplementedError
 
 
-class CleanedPage:
+class CleanedPage(ABC):
     """A page that is cleaned to be written to its file."""
 
+    @abstractmethod
     def mapped(self) -> AbstractContextManager[object]:
         """Run the steps within if the page is mapped (folio_mapped())."""
-        raise NotImplementedError
 
+    @abstractmethod
     def entries(self) -> Iterable[Entries]:
         """Yield the entries that may map it; what is written to find one comes before it is yielded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cleaned(self) -> AbstractContextManager[object]:
         """Clear its dirty flag, and run the steps within if it was set (folio_test_clear_dirty())."""
-        raise NotImplementedError
 
     def written(self) -> None:
         """Write that the page is written to its file."""

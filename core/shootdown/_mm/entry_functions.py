@@ -44,6 +44,15 @@ class EntryFunctions(CallParts):
         """Write the part of a walk that finds a huge page."""
         walk()
 
+    @function("do_anonymous_page", "mm/memory.c")
+    def do_anonymous_page(self, fault: Callable[[], None]) -> None:
+        """Write do_anonymous_page(): a page of private memory that was never there, or is no more.
+
+        Args:
+            fault: writes what it does.
+        """
+        fault()
+
     @function("change_protection", "mm/mprotect.c")
     def change_protection(self, change: Callable[[], None]) -> None:
         """Write change_protection(): rights of entries change, and what is due is flushed.

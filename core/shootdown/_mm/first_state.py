@@ -78,7 +78,7 @@ class FirstState(Declarations):
             atoms=len(self._atoms),
             frames=len(self._frames),
             walk_cache=getattr(getattr(self.lowering, "platform", None), "walk_entries", 1) > 0,
-            hardware_walks=self.lowering.no_hardware_walker() is None,
+            hardware_walks=self._hardware_walks(),
             stores=_STORES if memory else 0,
             memory=memory,
         )
@@ -88,6 +88,14 @@ class FirstState(Declarations):
                 "races show with few mms, slots and files"
             )
         return layout
+
+    def _hardware_walks(self) -> bool:
+        """Whether hardware walks the tables that are modelled: not those of Linux where it has a hash table instead.
+
+        Of ordinary memory each entry is modelled; a miss then traps, and a handler reads it.
+        """
+        walks = self.lowering.no_hardware_walker() is None
+        return walks and not (self._atoms and not self.lowering.needs_table_invalidate)
 
     def _first_state(self, layout: Layout) -> npt.NDArray[Any]:
         """Return the state in which everything that was declared begins."""

@@ -373,8 +373,8 @@ class Hugetlb:
         """Write flush and sync after i_mmap_rwsem was dropped: the order that tlb_finish_mmu() warns of."""
         if self.kernel.unshare_flush != "after-unlock":
             return
-        with self.asm.if_flags(g, o.FULLY_UNSHARED), self.asm.function("tlb_finish_mmu", "mm/mmu_gather.c"):
-            self.asm.note(o.NOTE_WARNING, text="WARN: fully_unshared_tables is still set")
+        with self.asm.if_flags(g, o.FULLY_UNSHARED):
+            self.asm.note(o.NOTE_WARNING, text="tlb_finish_mmu() WARNs: fully_unshared_tables is still set")
         if self.kernel.unshare_sync == "per-table":
             with self.asm.if_flags(g, self._marks), self.flushing():
                 flush()

@@ -20,6 +20,9 @@ def shootdown_workloads() -> Sequence[Workload]:
 @hookimpl
 def shootdown_scenarios() -> Sequence[Scenario]:
     """Offer the scenarios of this package; architectures offer those about features that only they have."""
+    from shootdown._programs.explored import scenario_of
+    from shootdown._programs.reading import read_file
+    from shootdown._programs.shipped import scenario_files
     from shootdown._scenarios import SCENARIOS
 
-    return SCENARIOS
+    return (*SCENARIOS, *(scenario_of(read_file(path)) for path in scenario_files().values()))

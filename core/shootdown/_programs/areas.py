@@ -185,7 +185,7 @@ def _areas(
             edges |= {edge // table_pages * table_pages, min(-(-edge // table_pages) * table_pages, end)}
     if splits:
         edges |= set(range(0, end, table_pages))
-    touches = [one for one in about if one.verb == "touch"]
+    touches = [one for one in about if one.verb == "touch" or one.word == "COPY"]
     drawn = {id(one): touched(one, page_size) for one in touches if one.pattern.how != "all"}
     ordered = sorted(edges)
     has_huge = memory.kind == "thp" or any(collapses(one) for one in about)

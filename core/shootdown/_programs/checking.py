@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shootdown._programs.areas import collapses
+from shootdown._programs.monitored import check_monitored
 from shootdown._programs.program import KINDS, Process, Program, Statement, Thread, within
 from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError, nearest
@@ -17,6 +18,7 @@ _KINDS = {
     "mkclean": ("file",),
     "reclaim": ("anonymous", "file"),
     "khugepaged": ("anonymous", "thp"),
+    "userfaultfd": ("anonymous",),
     "vmalloc": ("vmalloc",),
     "vfree": ("vmalloc",),
 }
@@ -146,6 +148,7 @@ def check_counted(program: Program) -> None:
         if own and one.verb in ("truncate", "punch", "mkclean"):
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
+    check_monitored(program)
     for _, _, one in program.statements() if forks(program) else ():
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue

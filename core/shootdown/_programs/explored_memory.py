@@ -51,8 +51,6 @@ class OrdinaryMemory:
             owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
             for owner in owners:
                 self._lay_out(here, owner)
-        #: Where hardware reads no page tables it can't read freed ones: the model's walkers would.
-        self._hardware_walks = scene.lowering.needs_table_invalidate
         self.moved: set[tuple[int, str]] = set()
         self._frames = 0
         self._about = Statements(small, self.page_size)
@@ -149,7 +147,7 @@ class OrdinaryMemory:
             page.slot not in self._huge.slots for one in self._collapses() for page in self._pages_of(one)
         ):
             found = (*found, "what is collapsed is mapped by nothing: a huge page itself is not explored")
-        return found if self._hardware_walks else (*found, "page tables stay: hardware reads none")
+        return found
 
     def _collapses(self) -> Iterator[Statement]:
         return (one for actor in self.small.actors for one in actor.body if collapses(one))

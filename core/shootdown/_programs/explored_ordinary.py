@@ -170,9 +170,7 @@ class OrdinarySpace(OrdinaryMemory):
             page for page in self._pages
             if page.owner in (-1, number) and actor.mm in self.small.mms_of(page.memory)
         ]  # fmt: skip
-        slots = dict.fromkeys(
-            page.slot for page in pages if self._hardware_walks and self._has_table(page.slot)
-        )
+        slots = dict.fromkeys(page.slot for page in pages if self._has_table(page.slot))
         self._calls.exit([self._atoms[page] for page in pages], tuple(slots), actor.mm)
 
     def _has_table(self, slot: int) -> bool:
@@ -227,7 +225,7 @@ class OrdinarySpace(OrdinaryMemory):
         unmaps = list(self._about.of(actor.mm, "munmap"))
         gone = {page for page in self._pages if any(self._about.is_about(one, page) for one in unmaps)}
         tables: dict[int, list[int]] = {}
-        for page in pages if memory.alone and self._hardware_walks else ():
+        for page in pages if memory.alone else ():
             others = [other for other in self._pages if other.slot == page.slot and other not in pages]
             if self._has_table(page.slot) and all(other in gone for other in others):
                 tables[page.slot] = self._rights.vmas(actor.mm, others)

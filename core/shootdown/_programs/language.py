@@ -9,10 +9,11 @@ from shootdown._programs.program import Memory, Pattern, Place, Spot, Statement
 from shootdown._programs.verbs import (
     ADVICE,
     COMMANDS,
+    IOCTLS,
     LAST,
     UNCOUNTED_ADVICE,
     UNCOUNTED_COMMANDS,
-    UNKNOWN_CALLS,
+    UNCOUNTED_IOCTLS,
     VERBS,
 )
 from shootdown._values.errors import ShootdownError, nearest
@@ -110,8 +111,6 @@ class Reader:
     def _statement(self, depth: int) -> Statement:
         first = self._next
         verb = self._take()
-        if verb in UNKNOWN_CALLS:
-            raise self._wrong(f"there is no statement `{verb}`: {UNKNOWN_CALLS[verb]}")
         if verb not in VERBS:
             raise self._wrong(f"there is no statement {verb!r:.40}; {nearest(verb, VERBS)}")
         parts: dict[str, object] = {}
@@ -163,6 +162,7 @@ class Reader:
             "of": lambda verb: {"word": self._word(verb, ("of",))},
             "rights": lambda verb: {"word": self._word(verb, ("read", "write"))},
             "advice": self._advice,
+            "ioctl": self._ioctl,
         }
         optional: dict[str, Callable[[str], dict[str, object]]] = {
             "access?": lambda verb: {"word": self._take() if self._peek() in ("read", "write") else "write"},
@@ -239,6 +239,14 @@ class Reader:
             raise self._wrong(f"MADV_{word} is not modelled; there is: {', '.join(ADVICE)}")
         if word not in ADVICE:
             raise self._wrong(f"{word!r:.40} is no advice; {nearest(word, ADVICE)}", verb)
+        return {"word": word}
+
+    def _ioctl(self, verb: str) -> dict[str, object]:
+        word = self._argument(verb, "an ioctl").removeprefix("UFFDIO_")
+        if word in UNCOUNTED_IOCTLS:
+            raise self._wrong(f"UFFDIO_{word} is not counted yet: {UNCOUNTED_IOCTLS[word]}")
+        if word not in IOCTLS:
+            raise self._wrong(f"{word!r:.40} is none that is counted; {nearest(word, IOCTLS)}", verb)
         return {"word": word}
 
     def _piece(self, verb: str) -> dict[str, object]:

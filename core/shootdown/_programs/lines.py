@@ -10,6 +10,7 @@ from shootdown._machine.repeating import repeated
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.hugetlb import Mapping as Vma
 from shootdown._mm.model import Model
+from shootdown._programs import userfaultfd
 from shootdown._programs.areas import Area, Cut, pages_of, unmaps_by_pieces
 from shootdown._programs.cast import Cast, forks_of
 from shootdown._programs.daemons import Daemons
@@ -173,6 +174,10 @@ class Lines:
             space.madvise(here, areas)
         elif one.verb == "mremap":
             space.mremap(here)
+        elif one.word == "COPY":
+            userfaultfd.copy_in(space, here, areas)
+        elif one.verb == "userfaultfd":
+            userfaultfd.write_protect(space, here, areas)
         elif one.verb in ("truncate", "punch"):
             self._unmap_file(one, here)
         elif one.verb == "mkclean":

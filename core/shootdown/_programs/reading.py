@@ -6,17 +6,21 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from shootdown._programs.checking import check
-from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time
+from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time, size_text
 from shootdown._programs.program import KINDS, SLICE_NS, Memory, Process, Program, Spot, Thread
 from shootdown._programs.shipped import SUFFIX
+from shootdown._programs.told import choices, word
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.parameter import Parameter, Value
+
+if TYPE_CHECKING:
+    from shootdown._values.setup import Setup
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*")
 _USE = re.compile(r"\$([A-Za-z_]\w*)")
@@ -25,7 +29,8 @@ SMALLEST_PAGE = 4096
 _MOST_THREADS = 10**5
 #: Longer keys, and those that can't be printed, are shown as Python writes them, and cut.
 _LONGEST_KEY = 40
-_TABLES = ("summary", "parameters", "memory", "scheduler", "process")
+_OF_SCENARIOS = ("source", "reaches", "idle", "switches", "expected")
+_TABLES = ("summary", "parameters", "memory", "scheduler", "process", *_OF_SCENARIOS)
 _SCHEDULER = ("slice",)
 #: What `cpu` is of a thread that a scheduler places.
 ANY = "any"
@@ -37,6 +42,8 @@ _ORDINARY = ("anonymous", "thp", "file")
 _OF_KINDS = {"shared": ("hugetlb",), "vmas": ("hugetlb",), "alone": _ORDINARY, "each": _ORDINARY}
 _THREAD = ("do", "cpu", "count", "repeat")
 _PROCESS = (*_THREAD, "thread")
+#: What stands for sizes of the kernel that a program runs on, and their values where no kernel is known yet.
+SIZES = {"PAGE_SIZE": "4K", "PMD_SIZE": "2M"}
 
 
 @attrs.frozen(eq=False)
@@ -62,17 +69,35 @@ class Source:
         """What the program says of itself, in one line."""
         return str(self.tables.get("summary", f"the program of {self.file}"))
 
-    def program(self, values: Mapping[str, Value]) -> Program:
+    def program(self, values: Mapping[str, Value], sizes: Mapping[str, str] = SIZES) -> Program:
         """Return the program with values for its parameters.
+
+        Args:
+            values: by the names of its parameters.
+            sizes: what `$PAGE_SIZE` and `$PMD_SIZE` stand for.
 
         Raises:
             ShootdownError: something is wrong in it; the message names file, line and key.
         """
-        return _Filled(self, values).program()
+        return _Filled(self, {**sizes, **values}).program()
 
-    def chosen(self, values: Mapping[str, Value]) -> Program:
+    def chosen(self, values: Mapping[str, Value], sizes: Mapping[str, str] = SIZES) -> Program:
         """Return the program with those values that are its own parameters', and defaults for what is left out."""
-        return self.program({one.name: values.get(one.name, one.default) for one in self.parameters})
+        return self.program({one.name: values.get(one.name, one.default) for one in self.parameters}, sizes)
+
+    def chosen_for(self, setup: Setup) -> Program:
+        """Return the program for a kernel on a platform, with what was chosen of its parameters."""
+        geometry = setup.lowering.geometry
+        sizes = {
+            "PAGE_SIZE": size_text(1 << geometry.page_shift),
+            "PMD_SIZE": size_text(1 << geometry.pmd_shift),
+        }
+        return self.chosen(setup.values, sizes)
+
+    def stands_for(self, name: str, value: Value) -> str:
+        """Return the text that a parameter's value stands for: itself, or what the file says of a choice."""
+        texts = self.tables.get("parameters", {}).get(name)
+        return str(texts[word(value)]) if isinstance(texts, Mapping) else str(value)
 
     def spot(self, *keys: str, text: str = "") -> Spot:
         """Say where a value was written: the line that has the text, else that of its key, else of its table."""
@@ -138,11 +163,20 @@ def _parameters(source: Source) -> Iterable[Parameter]:
                 "parameters",
                 str(name),
             )
+        doc = f"what ${name} stands for in {Path(str(source.file)).name}"
+        if isinstance(value, Mapping):
+            default, words = choices(source, value, "parameters", name)
+            if not all(isinstance(text, int | str) for text in value.values()):
+                raise source.wrong("each choice stands for a number or a text", "parameters", name)
+            yield Parameter(name, default, doc, choices=words)
+            continue
         if not isinstance(value, int | str) or (isinstance(value, int) and not 0 <= value <= 10**9):
             raise source.wrong(
-                "it is a number from 0 to 1,000,000,000, true, false or a text", "parameters", name
+                "it is a number from 0 to 1,000,000,000, true, false, a text, or a table of choices",
+                "parameters",
+                name,
             )
-        yield Parameter(name, value, f"what ${name} stands for in {Path(str(source.file)).name}")
+        yield Parameter(name, value, doc)
 
 
 def _keys(source: Source, table: object, known: Iterable[str], *keys: str) -> Mapping[str, Any]:
@@ -212,7 +246,7 @@ class _Filled:
                 raise self._source.wrong(
                     f"there is no parameter ${found[1]}; {nearest(found[1], known)}", *keys, text=found[0]
                 )
-            return str(self._values[found[1]])
+            return self._source.stands_for(found[1], self._values[found[1]])
 
         return _USE.sub(put, value)
 

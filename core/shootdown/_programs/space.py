@@ -6,7 +6,7 @@ and clears so many pages in one step as the area has.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import attrs
 
@@ -297,6 +297,12 @@ class Space:
 
     def mprotect(self, here: Cut, areas: tuple[Area, ...], *, writable: bool) -> None:
         """Write mprotect() of some areas; nothing happens where the rights are those already."""
+        self.calls.protect(*self.changes(here, areas, writable=writable))
+
+    def changes(
+        self, here: Cut, areas: tuple[Area, ...], *, writable: bool
+    ) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Return what writes the change of rights of some areas, and the flush of kernels without a gather."""
         changed = o.SCRATCH2
 
         def change() -> None:
@@ -313,7 +319,7 @@ class Space:
             with self.asm.if_nonzero(changed):
                 self.calls.flush_range(areas[0].lo, areas[-1].hi)
 
-        self.calls.protect(change, flush)
+        return change, flush
 
     def _change(self, here: Cut, area: Area, areas: tuple[Area, ...], *, widens: bool) -> None:
         pages, spread = here.table_pages, area.last - area.first

@@ -22,7 +22,7 @@ def workload_of(source: Source) -> Workload:
     check_counted(first)
 
     def program(setting: Setup) -> Program:
-        found = source.chosen(setting.values)
+        found = source.chosen_for(setting)
         check_counted(found)
         return found
 
@@ -65,6 +65,10 @@ def _refusal(program: Program, setting: Setup) -> str | None:
                     f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
                     f"{size_text(table)} here: whole tables are moved as they are, not everywhere"
                 )
+        if one.word == "WRITEPROTECT" and not setting.kernel.userfaultfd_wp:
+            reason = reason or (
+                f"{one.at}: {setting.kernel.release} has no CONFIG_HAVE_ARCH_USERFAULTFD_WP on this architecture"
+            )
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
             reason = reason or needs_madvise(setting)

@@ -14,9 +14,16 @@ ADVICE = {
     "PAGEOUT": "reclaims them at once",
     "COLLAPSE": "makes huge pages of them",
 }
-#: What Linux has and no statement does yet, and why.
-UNKNOWN_CALLS = {
-    "userfaultfd": "write protection by userfaultfd is not modelled",
+#: What a monitor asks of userfaultfd, and what that does.
+IOCTLS = {
+    "COPY": "maps new pages where there are none",
+    "WRITEPROTECT": "takes the right to write away from pages that are mapped, which one flush of the place ends",
+}
+#: What Linux has besides, and why it is not counted.
+UNCOUNTED_IOCTLS = {
+    "MOVE": "how many pages it moves by one flush depends on the release (since 6.18 on several)",
+    "ZEROPAGE": "a write to the zero page, which copies and flushes it, is not counted",
+    "UNPROTECT": "whether it flushes depends on which entries the kernel makes writable at once",
 }
 #: Commands of membarrier(), and what they do.
 COMMANDS = {
@@ -37,8 +44,8 @@ class Verb:
     Args:
         form: what follows it, as the reference shows it.
         takes: the parts, in order: `place`, `process`, `thread`, `event`, `lock`, `cpu`, `count`, `time`, `rights`,
-            `advice`, `size`, `of`, `body`, and those that may be left out: `count?` (one), `time?`, `access?` (write),
-            `pattern?`, `daemon?` (the thread itself), `command?` (PRIVATE_EXPEDITED).
+            `advice`, `ioctl`, `size`, `of`, `body`, and those that may be left out: `count?` (one), `time?`,
+            `access?` (write), `pattern?`, `daemon?` (the thread itself), `command?` (PRIVATE_EXPEDITED).
         says: what it does, in a sentence or two.
         explored: whether `explore` knows it too.
     """
@@ -82,6 +89,14 @@ VERBS = {
         "mprotect PLACE read|write",
         ("place", "rights"),
         "Change the rights: `read` takes the right to write away.",
+    ),
+    "userfaultfd": Verb(
+        "userfaultfd PLACE " + "|".join(IOCTLS),
+        ("place", "ioctl"),
+        "Do what a monitor of anonymous memory asks by an ioctl: "
+        + "; ".join(f"{ioctl} {does}" for ioctl, does in IOCTLS.items())
+        + ".",
+        explored=False,
     ),
     "mremap": Verb("mremap MEMORY", ("place",), "Move the whole mapping to another address."),
     "truncate": Verb(

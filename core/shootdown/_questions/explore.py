@@ -12,7 +12,7 @@ import attrs
 from shootdown._plugins.refusing import RefusedError
 from shootdown._plugins.registry import registry
 from shootdown._plugins.vetting import vet_scenario
-from shootdown._programs.shipped import SUFFIX
+from shootdown._programs.shipped import SUFFIX, shipped
 from shootdown._questions.building import built
 from shootdown._questions.called import called
 from shootdown._questions.case import Case, machines, prepare, questions
@@ -115,6 +115,8 @@ def scenario_named(name: Subject) -> Scenario:
     assert isinstance(name, str)
     if name.endswith(".py"):
         return _from_file(Path(name))
+    if name in shipped() and name not in registry().scenarios():
+        return program_explored(str(shipped()[name]))
     try:
         return registry().scenario(name)
     except ShootdownError as error:

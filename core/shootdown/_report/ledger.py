@@ -134,8 +134,7 @@ def tree(code: Code, run: Run) -> Node:
         if not note.text:
             continue
         at = root
-        for depth, name in enumerate(note.path):
-            where = note.where if depth == len(note.path) - 1 else ""
+        for name, where in zip(note.path, note.files, strict=True):
             at = at.children.setdefault((True, name), Node(name))
             at.where = at.where or where
         step = at.children.setdefault((False, note.text), Node(note.text))

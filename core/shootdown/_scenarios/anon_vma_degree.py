@@ -17,6 +17,7 @@ All operations run under one lock, so that each is one move: the length of a sto
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from shootdown._explore.alike import Table
 from shootdown._explore.problem import Problem
@@ -172,14 +173,14 @@ class _World(Writer):
         asm, model = self.asm, self.model
         reuse, link = model.label(), model.label()
         self.look(o.CLASS, self.rows + _CHAIN, o.INDEX)
-        with asm.function("anon_vma_clone"):
+        with self._anon_vma_clone():
             for k in range(_ANON_VMAS):
                 with self.if_bits(o.CLASS, 1 << k):
                     self._consider(k, reuse)
         self._make()
         asm.jump(link)
         asm.place(reuse)
-        with asm.function("anon_vma_clone"):
+        with self._anon_vma_clone():
             for other in range(_VMAS):
                 self.look(o.SCRATCH, self.row(other, _ANON))
                 with self.if_same(o.SCRATCH, o.SCRATCH2):
@@ -190,6 +191,10 @@ class _World(Writer):
         with asm.function("anon_vma_chain_link"):
             self._count_links()
             self._fill_row()
+
+    def _anon_vma_clone(self) -> AbstractContextManager[None]:
+        """Run the steps within in anon_vma_clone()."""
+        return self.asm.function("anon_vma_clone", "mm/rmap.c")
 
     def _consider(self, k: int, reuse: Label) -> None:
         """Write: set SCRATCH2 to k if anon_vma k, which is in the chain, may be reused."""
@@ -313,7 +318,7 @@ class _World(Writer):
                 asm.jump(start)
             asm.jump(over)
         asm.place(over)
-        with asm.function("anon_vma_clone", "mm/rmap.c"):
+        with self._anon_vma_clone():
             self.look(o.CLASS, self.rows + _CHAIN, o.SLOT)
             self._count_links()
             self.look(o.SCRATCH2, self.rows + _ANON, o.SLOT)

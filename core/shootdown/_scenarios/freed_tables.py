@@ -1,8 +1,4 @@
-"""Page tables that are freed while GUP-fast is inside one, or while a lazy CPU's walk cache leads into one.
-
-`free-pgtables-gup`: free_pgtables() clears the PMD entry, flushes, and frees the PTE table. GUP-fast on another CPU
-may be in that table. A flush by IPIs waits for it; a grace period waits for it whatever flushes
-(CONFIG_MMU_GATHER_RCU_TABLE_FREE; on x86 9e52fc2b50de selected it where hypercalls flush, a37259732a7d always).
+"""Page tables that are freed while a lazy CPU's walk cache leads into one.
 
 `lazy-freed-tables`: the other CPU idles and keeps the mm loaded. It makes no accesses, but its walker may speculate
 through a cached entry that leads into the table, after the table was freed. Therefore flushes that free tables reach
@@ -16,64 +12,14 @@ from __future__ import annotations
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.call_parts import OUTER
-from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.model import Model
-from shootdown._scenarios.gup import no_gup_fast, walk_table
 from shootdown._scenarios.pte import PmdEntry
 from shootdown._values.parameter import Parameter
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.setup import Setup
 
-_GUP = 1
-_INVARIANTS = ("walk-cache", "gup-fast")
-_SENTENCES = {
-    "gup-fast": "GUP-fast may not read a page table that is free.",
-}
+_INVARIANTS = ("walk-cache",)
 _UNMAPPER, _OTHER = range(2)
-
-# --- GUP-fast is inside the table
-
-_WALKED, _FREED = range(2)
-
-
-def _build_gup(scene: Setup) -> Problem:
-    model = Model(scene.kernel, scene.lowering, cpus=2, mms=1)
-    asm, gathers = model.asm, model.gathers
-    pmd = model.variable(1, "the PMD entry")
-    at_once = gathers.at_once(o.CLEARED_PMDS)
-    model.starts(model.task(mm=0, cpu=_UNMAPPER, ready=True))
-    with model.calls.syscall("munmap"), asm.because("munmap"):
-        gathers.begin(OUTER)
-        model.calls.page_tables.zap_pte_range(OUTER, [CountedStretch(CountedEntries(gathers, 1))])
-        gathers.end_vma(OUTER)
-
-        def free() -> None:
-            asm.set(o.SLOT, 0)
-            asm.set(o.CLASS, 1)
-            asm.v_store(pmd, 0, text="pmd_clear")
-            gathers.free_tables(OUTER, 1, o.CLEARED_PMDS)
-            if at_once:
-                asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
-
-        model.calls.free_pgtables(free)
-        gathers.finish(OUTER)
-        if not at_once:
-            model.free_table()
-        asm.reached(_FREED)
-    model.spin()
-    model.starts(model.task(mm=0, cpu=_OTHER, ready=True))
-    walk_table(model, pmd, rechecks=scene.kernel.gup_rechecks_pmd, walked=_WALKED, invariant=_GUP)
-    model.spin()
-    return Problem(
-        machine=model.build(bits=16, memory=scene.memory),
-        invariants=_INVARIANTS,
-        places=("walked", "freed"),
-        hypervisor=scene.preempts,
-        lanes=("munmap", "GUP-fast"),
-    )
-
-
-# --- a lazy CPU's walk cache leads into the table
 
 _PATHS = ("munmap", "collapse")
 
@@ -96,7 +42,7 @@ def _build_lazy(scene: Setup) -> Problem:
         model.spin()
     return Problem(
         machine=model.build(bits=16),
-        invariants=_INVARIANTS[:1],
+        invariants=_INVARIANTS,
         places=("freed",),
         walkers=True,
         hypervisor=scene.preempts,
@@ -155,7 +101,6 @@ def _refuse_lazy(scene: Setup) -> str | None:
     return scene.lowering.no_thp() if scene["path"] == "collapse" else None
 
 
-_NO_RCU = ("kernel.rcu_table_free=false",)
 _IGNORED = ("kernel.honour_freed_tables=false",)
 _COLLAPSE = {"path": "collapse"}
 _ALONE = {"batch": False}
@@ -163,32 +108,10 @@ _NO_FLUSH = ("kernel.table_free_flushes=false",)
 
 FREED_TABLES = (
     Scenario(
-        name="free-pgtables-gup",
-        summary="GUP-fast is inside a page table that munmap() frees",
-        source="9e52fc2b50de, a37259732a7d",
-        build=_build_gup,
-        sentences=_SENTENCES,
-        refuse=no_gup_fast,
-        window=("walked", "freed"),
-        expected=(
-            *(Expect("safe", arch) for arch in ("x86", "arm64", "powerpc", "riscv")),
-            *(Expect("safe", "x86", name) for name in ("amd-server", "kvm-guest", "hyper-v-guest", "xen-pv-guest")),
-            Expect("safe", arch="x86", settings=_NO_RCU, why="the flush IPI waits for the walk"),
-            *(Expect("bug", "x86", name, settings=_NO_RCU) for name in ("amd-server", "kvm-guest", "hyper-v-guest")),
-            Expect("bug", "x86", "xen-pv-guest", settings=_NO_RCU, why="a hypercall interrupts no vCPU"),
-            Expect("bug", "arm64", settings=_NO_RCU, why="TLBI waits for nobody's walk in software"),
-            Expect("bug", "powerpc", settings=_NO_RCU, why="tlbie"),
-            Expect("bug", "riscv", "rva23-server-sbi", settings=_NO_RCU, why="the firmware fences, not the kernel"),
-            Expect("safe", "riscv", "rva23-server", settings=_NO_RCU, why="IPIs"),
-            Expect("not-applicable", "riscv", kernel="6.6", why="no GUP-fast before 6.9"),
-        ),
-    ),
-    Scenario(
         name="lazy-freed-tables",
         summary="the walker of a lazy CPU remembers a page table that is freed",
         source="3ef938c35035, d86564a2f085 (merged by 706a1ea65e)",
         build=_build_lazy,
-        sentences=_SENTENCES,
         parameters=(
             Parameter(
                 "path", "munmap", "who frees the table: munmap(), or khugepaged, which withdraws it", choices=_PATHS

@@ -15,6 +15,8 @@ zeros where the device wrote, and the device does not write to a freed page.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
@@ -101,10 +103,9 @@ def _read_by_direct_io(model: Model, state: _State) -> None:
         asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
         asm.v_load(o.CLASS, state.pte, text="read the PTE")
         asm.jump_equal(o.CLASS, _PAGE, present)
-        with asm.function("do_anonymous_page", "mm/memory.c"):
-            asm.v_store(state.pte, _FRESH, text="map a fresh page")
+        model.calls.do_anonymous_page(lambda: asm.v_store(state.pte, _FRESH, text="map a fresh page"))
         asm.unlock(model.locks.ptl, write=True, text="page-table lock")
-        with asm.function("bio_endio", "block/bio.c"):
+        with _bio_endio(model):
             asm.v_store(state.fresh, 1, text="the device wrote to the fresh page")
         asm.jump(read)
         asm.place(present)
@@ -113,7 +114,7 @@ def _read_by_direct_io(model: Model, state: _State) -> None:
             asm.v_xchg(state.dirty, 1, o.SCRATCH, text="set_page_dirty: it will be written")
         asm.unlock(model.locks.ptl, write=True, text="page-table lock")
     asm.place(got)
-    with asm.function("bio_endio", "block/bio.c"):
+    with _bio_endio(model):
         asm.v_load(o.SCRATCH, state.freed, text="the device writes to the page")
         model.fail_if(o.SCRATCH, 1, _FREED_PAGE, "the device writes to a freed page")
         asm.v_store(state.data, 1, text="the device wrote to the page")
@@ -122,6 +123,11 @@ def _read_by_direct_io(model: Model, state: _State) -> None:
         _put_page(model, state)
     asm.place(read)
     _read_in_user_mode(model, state)
+
+
+def _bio_endio(model: Model) -> AbstractContextManager[None]:
+    """Run the steps within where the device has written and says so."""
+    return model.asm.function("bio_endio", "block/bio.c")
 
 
 def _read_in_user_mode(model: Model, state: _State) -> None:
@@ -138,7 +144,8 @@ def _read_in_user_mode(model: Model, state: _State) -> None:
         asm.v_load(o.CLASS, state.fresh, text="read the fresh page")
         asm.jump(over)
         asm.place(fault)
-        with asm.function("do_anonymous_page", "mm/memory.c"):
+
+        def map_zeros() -> None:
             asm.lock(model.locks.ptl, write=True, sleeps=False, text="page-table lock")
             asm.v_load(o.SLOT, state.pte, text="read the PTE")
             asm.unlock(model.locks.ptl, write=True, text="page-table lock")
@@ -147,6 +154,8 @@ def _read_in_user_mode(model: Model, state: _State) -> None:
             asm.jump(page)
             asm.place(zero)
             asm.set(o.CLASS, 0)  # the data of the zero page, which is mapped now
+
+        model.calls.do_anonymous_page(map_zeros)
         asm.place(over)
         model.fail_if(o.CLASS, 0, _DATA, "the user reads zeros where the device wrote")
 

@@ -213,7 +213,8 @@ class _Page(Writer):
         asm, model = self.asm, self.model
         last, over = model.label(), model.label()
         self.clear_mlock()
-        with asm.function("__split_huge_pmd_locked", "mm/huge_memory.c"):
+
+        def split() -> None:
             asm.v_store(self.how, _BY_PTES, index=at, text="the PMD becomes a table of PTEs")
             self.count(self.ptes, 1, text="one more")
             self.count(self.pmds, -1, text="one less")
@@ -223,6 +224,8 @@ class _Page(Writer):
             asm.place(last)
             asm.v_store(self.double_map, 0, text="ClearPageDoubleMap: no PMD maps it")
             asm.place(over)
+
+        model.calls.split_huge_pmd_locked(split)
 
     def munmap(self, refused: Label) -> None:
         """Write munmap() or exit(): VM_LOCKED VMAs are munlocked first."""

@@ -339,6 +339,9 @@ class Kernel:
     khugepaged_mthp: bool = switch(
         False, "khugepaged also collapses to the enabled orders below PMD order, in anonymous mappings"
     )
+    userfaultfd_wp: bool = switch(
+        False, "userfaultfd can write-protect pages on this architecture (CONFIG_HAVE_ARCH_USERFAULTFD_WP)"
+    )
     madv_collapse: bool = switch(False, "madvise(MADV_COLLAPSE) exists: a process collapses for itself")
 
 

@@ -108,19 +108,20 @@ CELLS = (
 NO_TLB = "GUP-fast uses no TLB: nothing depends on when an invalidation that interrupts nobody is over"
 ONE_GATHER = "no other gather of the mm is pending"
 NO_GUP = "nobody walks without a lock here: hardware walkers know nothing of interrupts and of RCU"
-_BROADCASTS = {
-    "mmap_lock": "nobody else wants it: GUP-fast takes no lock",
-    "__flush_tlb_range: DSB ISH": NO_TLB,
+_LOCKS = ("mmap_lock", "anon_vma->root->rwsem", "page-table lock")
+_COLLAPSED = {
+    **dict.fromkeys(_LOCKS, "nobody else wants it: GUP-fast takes no lock"),
     "native_flush_hash_range: eieio; tlbsync; ptesync": NO_TLB,
 }
 REDUNDANT: dict[str, dict[str, str]] = {
-    "khugepaged-gup-page": {**_BROADCASTS, "hyperv_flush_tlb_multi: the hypervisor has flushed": NO_TLB},
-    "khugepaged-gup-table": _BROADCASTS,
+    "khugepaged-gup-page": _COLLAPSED,
+    "khugepaged-gup-table": _COLLAPSED,
     "free-pgtables-gup": {
         "mmap_lock": "nobody else wants it: GUP-fast takes no lock",
-        "__flush_tlb_range: DSB ISH": NO_TLB,
-        "native_hpte_invalidate: eieio; tlbsync; ptesync": NO_TLB,
+        "page-table lock": "nobody else wants it: GUP-fast takes no lock",
         "the nested check": ONE_GATHER,
+        "call_rcu: what came before a grace period is seen by who comes after it": "explored programs free tables "
+        "once mmap_lock is released, and that lets no store wait",
     },
     "lazy-freed-tables": {
         "mmap_lock": "nobody else wants it: hardware walkers take no lock",

@@ -17,24 +17,15 @@ SOURCES = {
 #: Names that are opened in more places than one, how many, and why. What they do to page-table entries is in one place
 #: (`_mm/entries.py`); these do something else in the scenario than in the model.
 OTHER_STATE = "the scenario counts references and maps of one page, which the model does not have"
-TWO_WAYS = "two ways of one scenario's program come to it, and each does another part"
 RESULT = "counted runs know the outcome beforehand; explored ones and the scenario find it out"
 ALLOWED: dict[str, tuple[int, str]] = {
-    "__collapse_huge_page_copy": (2, RESULT),
-    "__collapse_huge_page_isolate": (2, RESULT),
-    "__split_huge_pmd_locked": (2, OTHER_STATE),
     "__tlbi_sync_s1ish": (2, "stories name only what the erratum adds, the barrier is told as its caller's"),
     "__unmap_hugepage_range": (2, OTHER_STATE),
-    "anon_vma_clone": (3, TWO_WAYS),
-    "bio_endio": (2, TWO_WAYS),
-    "collapse_huge_page": (3, RESULT),
+    "collapse_huge_page": (2, RESULT),
     "contpte_convert": (2, "timed runs flush once for each block; the scenario has both entries of one"),
-    "do_anonymous_page": (3, TWO_WAYS),
     "huge_pmd_unshare": (2, OTHER_STATE),
     "shrink_folio_list": (3, RESULT),
-    "tlb_finish_mmu": (2, "its warning is written where the wrong order of a what-if is"),
     "try_to_unmap_one": (2, OTHER_STATE),
-    "zap_deposited_table": (2, RESULT),
 }
 
 

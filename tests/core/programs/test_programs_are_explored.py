@@ -49,38 +49,6 @@ def _heap(
     return {"memory": {"heap": {"kind": kind, "size": size}}, "process": process}
 
 
-@pytest.mark.parametrize("arch", ["x86", "arm64"])
-@pytest.mark.parametrize(
-    ("name", "switch"),
-    [("nested-flush", "nested_gathers_flush"), ("mremap-stale", "mremap_flushes_locked")],
-)
-def test_a_program_has_the_verdict_of_its_scenario_with_the_fix_and_without(
-    name: str, switch: str, arch: str
-) -> None:
-    program = str(PROGRAMS / f"{name}.toml")
-    for fixed in (True, False):
-        settings = () if fixed else (f"kernel.{switch}=false",)
-        as_scenario = () if fixed else ("scenario.fix=false",)
-        assert _verdict(program, arch, settings=settings) == _verdict(name, arch, settings=as_scenario)
-
-
-@pytest.mark.parametrize(
-    ("arch", "kernel", "verdict"),
-    [
-        ("arm64", "5.10.100", "bug"),
-        ("arm64", "5.10.148", "bug"),
-        ("arm64", "5.10.159", "safe"),
-        ("powerpc", "5.10.147", "safe"),
-        ("powerpc", "5.10.148", "bug"),
-        ("powerpc", "5.10.159", "safe"),
-    ],
-)
-def test_khugepaged_against_gup_fast_is_as_its_scenarios(arch: str, kernel: str, verdict: str) -> None:
-    """2ba99c5e0881; bedf03416913 took powerpc's own IPI out."""
-    program = _heap("touch heap write", "khugepaged heap", size="2M", other=["gup heap"])
-    assert _verdict(program, arch, kernel)[0] == verdict
-
-
 @pytest.mark.parametrize(
     ("new_table", "rechecks", "verdict"),
     [(False, True, "bug"), (True, True, "safe"), (True, False, "bug")],
@@ -373,4 +341,4 @@ def test_a_page_table_that_no_hardware_walks_may_be_freed_without_a_flush() -> N
     (case,) = explorations(program, platforms=["power9-hash"], kernels=["7.3.4"])
     found = explore_case(case)
     assert found.verdict == "safe"
-    assert any("hardware reads none" in remark for remark in found.remarks)
+    assert "table freed" in found.reached

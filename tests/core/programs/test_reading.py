@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shootdown._programs.program import Pattern, Place
 from shootdown._programs.reading import read_file, read_values
-from shootdown._programs.shipped import shipped
+from shootdown._programs.shipped import scenario_files, shipped
 from shootdown._programs.verbs import VERBS
 from shootdown._values.errors import ShootdownError
 
@@ -100,7 +100,9 @@ def test_values_in_python_have_the_form_of_a_file() -> None:
     assert [one.verb for one in found.program({}).processes["A"].threads[0].body] == ["touch", "spin"]
 
 
-@pytest.mark.parametrize("path", [*EXAMPLES, *shipped().values()], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*EXAMPLES, *shipped().values(), *scenario_files().values()], ids=lambda path: path.stem
+)
 def test_each_example_and_each_shipped_program_can_be_read(path: Path) -> None:
     assert read_file(path).summary != ""
 

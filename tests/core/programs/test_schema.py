@@ -11,11 +11,15 @@ import pytest
 
 from shootdown._programs import reading
 from shootdown._programs.program import KINDS
-from shootdown._programs.shipped import shipped
+from shootdown._programs.shipped import scenario_files, shipped
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "reference" / "program.schema.json").read_text())
-PROGRAMS = [*sorted((ROOT / "docs" / "examples" / "programs").glob("*.toml")), *shipped().values()]
+PROGRAMS = [
+    *sorted((ROOT / "docs" / "examples" / "programs").glob("*.toml")),
+    *shipped().values(),
+    *scenario_files().values(),
+]
 
 
 def test_the_schema_is_one() -> None:

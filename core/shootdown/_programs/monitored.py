@@ -1,0 +1,41 @@
+"""What may not stand beside `userfaultfd` in a program: what is not counted of memory that a monitor fills."""
+
+from __future__ import annotations
+
+from shootdown._programs.program import Place, Program, Statement, within
+from shootdown._values.errors import ShootdownError
+
+
+def check_monitored(program: Program) -> None:
+    """Refuse what is not counted of `userfaultfd`.
+
+    Raises:
+        ShootdownError: it names file, line and statement.
+    """
+    statements = [one for _, _, one in program.statements()]
+    asked = [(one, one.place) for one in statements if one.verb == "userfaultfd" and one.place]
+    for one, place in asked:
+        for other in statements:
+            if other.verb == "fork":
+                raise _wrong(other, f"`{one.text:.40}` in a program that forks is not counted yet")
+            if other.verb in ("mprotect", "each") and other.place and other.place.memory == place.memory:
+                raise _wrong(other, f"`{other.verb}` of memory of `{one.text:.40}` is not counted yet")
+    for process in program.processes.values() if asked else ():
+        for thread in process.threads:
+            _check_writes(list(within(thread.body)))
+
+
+def _check_writes(body: list[Statement]) -> None:
+    """Refuse a write to what its own thread has write-protected: it would wait for a monitor."""
+    taken: list[tuple[Statement, Place]] = []
+    for one in body:
+        if one.word == "WRITEPROTECT" and one.place:
+            taken.append((one, one.place))
+        for by, place in taken if one.verb == "touch" and one.word == "write" and one.place else ():
+            assert one.place is not None
+            if one.place.memory == place.memory and one.place.lo < place.hi and place.lo < one.place.hi:
+                raise _wrong(one, f"after `{by.text:.40}` it waits for a monitor, which is not counted yet")
+
+
+def _wrong(one: Statement, what: str) -> ShootdownError:
+    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")
