@@ -27,8 +27,8 @@ def _passes(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-def test_rows_that_were_counted_by_hand_and_walks_hold(tmp_path: Path) -> None:
-    _passes(tmp_path, "tests/test_counts.py", "tests/test_walks.py")
+def test_rows_that_were_counted_by_hand_or_measured_and_walks_hold(tmp_path: Path) -> None:
+    _passes(tmp_path, "tests/test_counts.py", "tests/test_walks.py", "tests/test_measured.py")
 
 
 @pytest.mark.long

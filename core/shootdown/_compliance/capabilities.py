@@ -31,8 +31,13 @@ def tlbs(subject: Subject) -> str | None:
     return None if known else "no platform of it describes a TLB"
 
 
-def flushes(subject: Subject) -> str | None:
+def lowering(subject: Subject) -> str | None:
     """Whether it says how its kernels flush, and has a platform to do it on."""
     if subject.architecture.lower is None:
         return "it does not say how its kernels flush (Architecture.lower)"
     return platforms(subject)
+
+
+def flushes(subject: Subject) -> str | None:
+    """Whether its flushes can be tried: it has some, and none ran out of time before."""
+    return lowering(subject) or subject.gave_up or None

@@ -20,6 +20,8 @@ MOST_FINDINGS = 12
 
 #: Seconds after which a statement is given up, unless asked for otherwise.
 PATIENCE = 300.0
+#: How many times longer a statement may take by the clock.
+_BUSY = 4
 
 
 class _TooLongError(BaseException):
@@ -96,6 +98,8 @@ def _check(
         interruption = error
     except _TooLongError as error:
         found[f"{subject.plugin}: not done after {patience:g} s, at {_place(error)}"] = None
+        if isinstance(subject, Subject) and _outside(error):
+            subject.gave_up = f"statement {statement.number} was not done in time, at {_place(error)}"
     except ShootdownError as error:
         found[f"{subject.plugin}: {' '.join(str(error).split())}"] = None
     except Exception as error:
@@ -117,20 +121,35 @@ def _few(messages: Iterable[str]) -> list[str]:
 
 def _place(error: BaseException) -> str:
     """Return the innermost place of an error that lies outside of shootdown's own code, else the innermost."""
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if "/shootdown/_" not in frame.filename.replace("\\", "/")]
-    frame = (outside or frames)[-1]
+    frame = (_outside(error) or traceback.extract_tb(error.__traceback__))[-1]
     return f"{frame.filename}:{frame.lineno}"
+
+
+def _outside(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the places of an error that lie outside of shootdown's own code and its command."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if "/shootdown/_" not in frame.filename.replace("\\", "/")]
 
 
 @contextlib.contextmanager
 def _limit(seconds: float) -> Iterator[None]:
-    """Raise an error in code that is not done in time; only the main thread of a system with timers can."""
+    """Raise an error in code that is not done in time; only the main thread of a system with timers can.
+
+    Time is that of this process on its CPUs, as far as a busy machine leaves it some: by the clock it is at most
+    `_BUSY` times as long.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(_number: int, _frame: Any) -> None:
+    spent, begun = time.process_time(), time.monotonic()
+
+    def stop(_number: int, frame: Any) -> None:
+        left = seconds - (time.process_time() - spent)
+        works = frame is not None and "/shootdown/_" in frame.f_code.co_filename.replace("\\", "/")
+        if works and left > 0 and time.monotonic() - begun < _BUSY * seconds:
+            signal.setitimer(signal.ITIMER_REAL, max(left, seconds / 10))
+            return
         raise _TooLongError
 
     before = signal.signal(signal.SIGALRM, stop)

@@ -137,7 +137,7 @@ STATEMENTS = (
         "needs it.",
         "Define the method that the message names, or look at what it raises there.",
         _all_can_be_written,
-        (capabilities.flushes,),
+        (capabilities.lowering,),
     ),
     Statement(
         "4.2",

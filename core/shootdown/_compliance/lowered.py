@@ -18,6 +18,7 @@ from shootdown._machine.courses import Start, check
 from shootdown._machine.fields import Fields
 from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS
+from shootdown._plugins.patience import TooLongError, patience
 from shootdown._porting.geometry import sized
 from shootdown._values.errors import ShootdownError, one_line
 from shootdown._values.flushes import AUTO
@@ -133,7 +134,7 @@ def machines(subject: Subject) -> tuple[tuple[Machine, ...], int]:
         count = 0
         for platform, native in _platforms(subject):
             looked: list[dict[tuple[str, str], Any]] = []
-            for kernel in subject.kernels:
+            for kernel in subject.kernels if not subject.gave_up else ():
                 if _ruled_out(subject, kernel, platform, native):
                     continue
                 count += 1
@@ -142,6 +143,8 @@ def machines(subject: Subject) -> tuple[tuple[Machine, ...], int]:
                 looked.append({})
                 machine = _machine(subject, kernel, platform, native, looked[-1])
                 known.setdefault(_key(machine), machine)
+                if subject.gave_up:
+                    break  # it would take as long for each kernel
         kept = subject.__dict__["machines of flushes"] = (tuple(known.values()), count)
     found: tuple[tuple[Machine, ...], int] = kept
     return found
@@ -236,9 +239,13 @@ def _machine(
         asked = requests(lowering)
         for request in asked:
             try:
-                found.append(written(request, lowering, preempts, there, *WRITTEN))
+                with patience(f"{request.method}()"):
+                    found.append(written(request, lowering, preempts, there, *WRITTEN))
             except Exception as error:
                 failed.append((f"{request.name} ({request.method})", _why(error)))
+                if isinstance(error, TooLongError):
+                    subject.gave_up = f"{request.method}() runs for too long: 4.1 says where"
+                    break
         what = "its properties mm and geometry"
         _rules(lowering)
     except Exception as error:

@@ -30,6 +30,7 @@ class Subject:
         plugin: how messages name the plugin: `vax (shootdown-vax 0.1)`.
         long: take larger samples.
         seed: of everything random.
+        gave_up: why its flushes are not tried any more: some code of the plugin ran out of time.
     """
 
     about: ClassVar[str] = "architecture"
@@ -39,6 +40,7 @@ class Subject:
     plugin: str
     long: bool = False
     seed: int = 1
+    gave_up: str = ""
 
     @property
     def name(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.core.compliance.toys import good, subject
+from tests.core.compliance.narrow import narrow
+from tests.core.compliance.toys import good, subject, vax
 
 from shootdown._compliance.checking import MOST_FINDINGS, check
 from shootdown._compliance.registry import SECTIONS, chosen, statements
@@ -86,3 +87,19 @@ def test_statements_are_chosen_by_number_or_section() -> None:
     assert {one.section for one in chosen(["2"])} == {"2"}
     with pytest.raises(ShootdownError, match="there is no statement"):
         chosen(["2.99"])
+
+
+def test_what_depends_on_a_function_that_never_ends_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loops(vax.VaxLowering):  # type: ignore[name-defined,misc]
+        def flush_range(self, asm: object, g: int) -> None:
+            while True:
+                pass
+
+    monkeypatch.setenv("SHOOTDOWN_PLUGIN_SECONDS", "0.05")
+    about = narrow(Loops)
+    found = {one.statement.number: one for one in check(about, chosen(["4", "8.2", "2.1"]))}
+    (message,) = found["4.1"].findings
+    assert "runs for 0.05 s without writing a step: it was in" in message
+    assert "test_checking.py, line" in message
+    assert found["4.2"].why == found["8.2"].why == "flush_range() runs for too long: 4.1 says where"
+    assert found["2.1"].word == "shown"
