@@ -10,9 +10,10 @@ CPU goes on with what its TLB has kept under the PCID of the mm.
 * 83b0177a6c48: since 209954cbc7d0 the CPU is in mm_cpumask most often, sets no bit, and has no barrier between the
   store to loaded_mm and the load of tlb_gen.
 * 71b3c126e611: the flush of an mm that the CPU did not run read mm_cpumask with no barrier after it had changed the
-  entry. It takes a plain store to the entry (`-p clear=store`), as those that unlink tables are.
+  entry. It takes a plain store to the entry (`-p clear=store`), as those are that unlink tables. Kernels of that time
+  used no PCIDs: a load of CR3 flushed everything.
 
-Caches of the two are variables here, the flush is the kernel's own: what it reads of other CPUs it reads from them.
+What the two CPUs say of themselves are variables here. The flush is the kernel's own, and reads those.
 """
 
 from __future__ import annotations
@@ -85,20 +86,6 @@ class _Switching(X86Lowering):
         asm.target_holding(variable, o.VALUE, text=text)
 
 
-class _Entry(LeafEntry):
-    """The entry of the page, which may be cleared by a plain store."""
-
-    ordered = True
-
-    def take(self, name: str) -> None:
-        """Write that it is read and cleared."""
-        if self.ordered:
-            super().take(name)
-            return
-        self.leaf.load(self.register, self.entry, "read the entry")
-        self.leaf.store(self.entry, 0, "clear the entry by a plain store")
-
-
 def _build(scene: Scene) -> Problem:
     cells = _Cells()
     model = Model(scene.kernel, _Switching(scene.kernel, scene.platform, cells), cpus=2, mms=1)
@@ -113,9 +100,7 @@ def _build(scene: Scene) -> Problem:
     freed = model.variable(0, "page freed")
     flusher, switcher = (model.task(mm=0, cpu=cpu, ready=True) for cpu in range(2))
     model.starts(flusher)
-    page = _Entry(leaf, entry, o.INDEX)
-    page.ordered = scene["clear"] == "xchg"
-    _unmap(model, leaf, page, freed)
+    _unmap(model, leaf, entry, freed, plain=scene["clear"] == "store")
     model.starts(switcher)
     _switch_mm(model, cells, scene)
     _use(model, leaf, entry, freed)
@@ -129,12 +114,21 @@ def _build(scene: Scene) -> Problem:
     )
 
 
-def _unmap(model: Model, leaf: Leaf, entry: LeafEntry, freed: int) -> None:
-    """Write munmap() of one page."""
+def _unmap(model: Model, leaf: Leaf, entry: int, freed: int, *, plain: bool) -> None:
+    """Write munmap() of one page; `plain`: its entry is cleared as those that lead to tables are, without a lock."""
     asm, gathers = model.asm, model.gathers
+
+    def clear() -> None:
+        leaf.store(entry, 0, "clear the entry by a plain store")
+        gathers.remove_entry(OUTER, 0, 1)
+
     with model.calls.syscall("munmap"), asm.because("munmap"):
         gathers.begin(OUTER)
-        model.calls.page_tables.zap_pte_range(OUTER, [LeafStretch(leaf, entry)])
+        if plain:
+            model.calls.free_pgtables(clear)
+        else:
+            stretch = LeafStretch(leaf, LeafEntry(leaf, entry, o.INDEX))
+            model.calls.page_tables.zap_pte_range(OUTER, [stretch])
         gathers.finish(OUTER)
         leaf.exchange(freed, 1, o.SCRATCH, "the page is freed")
         asm.reached(_FREED)
