@@ -82,7 +82,8 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "",
         "userfaultfd: read-write protection (RWP)",
         "7.3",
-        "no statement of a program is userfaultfd's; PMD tables of such mappings are not shared either",
+        "write protection by userfaultfd is counted; the right to read that RWP takes away is not, and PMD tables of "
+        "such mappings are not shared",
     ),
     LeftOut(
         "228200f695c0",
