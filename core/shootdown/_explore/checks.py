@@ -25,7 +25,6 @@ _MOST_CLASSES = 31
 _TIMED_ONLY = {
     o.SPAWN: "forks a task",
     o.MIGRATE: "moves a task",
-    o.USE_MM: "takes another mm",
     o.RESCHED: "gives way to another task",
     o.KERNEL_BEGIN: "flushes kernel addresses",
 }

@@ -194,6 +194,8 @@ def visits_from(text: Text, start: int, first_on: int, slots: int) -> dict[int, 
         on, held = visit
         if op == o.ON_MM:
             on = a if b < 0 else ANY
+        elif op == o.USE_MM:
+            on = a
         elif op in _LOCKS:
             lock = (_lock(a, b, on, slots), _LOCKS[op])
             if op not in RELEASING:

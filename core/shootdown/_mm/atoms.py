@@ -70,6 +70,12 @@ class AtomEntry(Entries):
         """Write what an architecture does at once: its entry of a hash table goes."""
         self.calls.gathers.cleared(self.pages, huge=False, first=self.lo, by=by)
 
+    def make_clean(self) -> None:
+        """Write it again, clean, with the rights that it had."""
+        self.calls.take_entry(self.atom, "ptep_get_and_clear_full")
+        self.asm.clear_bits(o.SCRATCH, o.ENTRY_DIRTY)
+        self.asm.entry_store(self.atom, o.SCRATCH, from_register=True, text="set_pte_at: old and clean")
+
     def leave_rmap(self) -> None:
         """Write what happens to a page of a file.
 

@@ -31,8 +31,8 @@ class TableEntry(Entries):
     """
 
     def __init__(self, calls: Ordinary, slot: int) -> None:
-        pages = calls.model.slot_pages
-        super().__init__(slot * pages, (slot + 1) * pages)
+        lo = calls.model.first_page(slot)
+        super().__init__(lo, lo + calls.model.table_pages)
         self.calls = calls
 
     def take(self, name: str) -> None:

@@ -70,6 +70,11 @@ class CountedEntries(Entries):
                 self.asm, self.count, first=self.of_folio, clears=True
             )
 
+    def make_clean(self) -> None:
+        """Write that time passes: they become old and clean."""
+        self.asm.work("zap_ns", self.count, text="make the entries old and clean")
+        self.gathers.cleared(self.count, huge=False, first=self._first)
+
     @contextmanager
     def each(self) -> Iterator[Entries]:
         """Run the steps within once for each: in a loop, of which one is as the next."""

@@ -14,7 +14,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.call_parts import OUTER, SCRATCH
-from shootdown._mm.counted_entries import CountedEntries
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.entries import Batch, Batched
 from shootdown._values.lowering import Lowering
 
@@ -227,18 +227,15 @@ class Reclaim:
             self.gathers.end_vma(OUTER)
             self.gathers.finish(OUTER)
 
-    @function("madvise_free_pte_range", "mm/madvise.c")
     def madvise_free(self, pages: int, first: int, last: int) -> None:
-        """Write madvise_free_pte_range() of pages that are young or dirty: their entries become old and clean."""
-        self._change(pages, first, last, "make the entries old and clean")
+        """Write madvise_free_pte_range() of so many pages among those from `first` to before `last`."""
+        entries = CountedEntries(self.gathers, pages, first, last)
+        self.page_tables.madvise_free_pte_range(OUTER, [CountedStretch(entries)])
 
     @function("madvise_cold_or_pageout_pte_range", "mm/madvise.c")
     def make_old(self, pages: int, first: int, last: int) -> None:
         """Write what MADV_PAGEOUT does to young entries before 2864f3d0f583: they become old, through the gather."""
-        self._change(pages, first, last, "make the entries old")
-
-    def _change(self, pages: int, first: int, last: int, text: str) -> None:
         asm = self.asm
-        asm.work("zap_ns", pages, text=text)
+        asm.work("zap_ns", pages, text="make the entries old")
         self.gathers.cleared(pages, huge=False, first=first)
         asm.gather_add(OUTER, first, last, cleared=o.CLEARED_PTES, text=f"{pages} entries changed")

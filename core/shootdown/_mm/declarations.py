@@ -67,6 +67,8 @@ class Declarations:
         self.slot_pages = slot_pages or 1 << (geometry.pud_shift - geometry.page_shift)
         huge_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
         self.slot_huge_pages = self.slot_pages // huge_pages
+        #: Base pages that a PTE table translates.
+        self.table_pages = huge_pages
         self.asm = Assembler(kernel.patch)
         own = lowering.machine_locks
         self.locks = Locks(i_mmap=own, mmap=own + files, vma=own + files + mms, ptl=own + files + 2 * mms)
@@ -225,6 +227,10 @@ class Declarations:
     def slot_of(self, atom: int) -> int:
         """Return the slot of an atom."""
         return self._atoms[atom][0] // self.slot_pages
+
+    def first_page(self, slot: int) -> int:
+        """Return the first base page of a slot."""
+        return slot * self.slot_pages
 
     def pages_of(self, atom: int) -> tuple[int, int]:
         """Return the base pages of an atom, `(lo, hi)`."""

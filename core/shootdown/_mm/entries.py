@@ -82,6 +82,10 @@ class Entries(ABC):
     def queue(self) -> None:
         """Write __tlb_remove_page(): their pages wait for the gather's flush."""
 
+    def make_clean(self) -> None:
+        """Write that they map the same pages again, old and clean, with the rights that they had."""
+        raise NotImplementedError
+
     def clean(self) -> None:
         """Write that they map the same pages again, clean and not writable."""
 
@@ -221,6 +225,26 @@ class PageTables:
                             self.tlb_flush_rmaps(stretch)
             stretch.free_flushed()
             stretch.free_table()
+
+    @function("madvise_free_pte_range", "mm/madvise.c")
+    def madvise_free_pte_range(self, g: int, stretches: Iterable[Stretch]) -> None:
+        """Write madvise_free_pte_range(): entries of pages that are young or dirty become old and clean.
+
+        Reclaim drops a page that is still clean: who writes to it has to set its entry's dirty bit again, so that no
+        TLB may keep an entry that is dirty.
+
+        Args:
+            g: the gather.
+            stretches: the entries, by the lock that guards them.
+        """
+        for stretch in stretches:
+            with stretch.locked():
+                stretch.look_at_reclaim()
+                for some in stretch.entries:
+                    some.note()
+                    with some.present():
+                        some.make_clean()
+                        self.gathers.remove_entry(g, some.lo, some.hi)
 
     @function("tlb_flush_rmaps", "mm/mmu_gather.c")
     def tlb_flush_rmaps(self, stretch: Stretch) -> None:

@@ -7,7 +7,7 @@ after that. A page that GUP-fast has pinned is not shared but copied at once; GU
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import attrs
@@ -52,18 +52,28 @@ class Forking:
         self.model = calls.model
         self.sequences: dict[int, int] = {}
 
-    def fork(self, child: int, pages: Sequence[Shared], inherited: Sequence[tuple[int, int]]) -> None:
+    def fork(
+        self,
+        child: int,
+        pages: Sequence[Shared],
+        inherited: Sequence[tuple[int, int]],
+        others: Callable[[], None] | None = None,
+    ) -> None:
         """Write fork() up to where the child may begin.
 
         Args:
             child: the child's mm, whose tables are those of its class.
             pages: the private pages of the parent.
             inherited: variables of the parent's VMAs, each with that of the child's.
+            others: writes how memory of other kinds is copied, if there is some; it uses all registers but TAKEN.
         """
         asm, calls = self.asm, self.calls
         calls.enter_kernel("fork()")
 
         def copy() -> None:
+            if others is not None:
+                others()
+                asm.set(QUEUE, 0)
             for mine, theirs in inherited:
                 asm.v_load(o.SCRATCH, mine, text="the VMA")
                 asm.v_store(theirs, o.SCRATCH, from_register=True, text="the child's VMA")

@@ -9,7 +9,7 @@ from shootdown._mm.call_parts import OUTER
 from shootdown._mm.model import Model
 from shootdown._mm.ordinary_parts import TAKEN, OrdinaryParts
 
-#: The most tables that one munmap() frees: bits of a register that no frame has.
+#: The most tables that one call frees: bits of a register that no frame has.
 MOST_TABLES = o.ENTRY_PAGE_SHIFT
 
 
@@ -20,6 +20,13 @@ class FreedTables(OrdinaryParts):
         super().__init__(model, pte_clear, places)
         #: By thread, mm and slot: the table that a call has unlinked, where there may be several.
         self._unlinked: dict[tuple[int, int, int], int] = {}
+        #: The first bit of register TAKEN that says that a call frees a table: lower ones are those of hugetlb tables.
+        self.first_freed = 0
+
+    @property
+    def most_freed(self) -> int:
+        """The most tables that one call frees without variables that say which."""
+        return MOST_TABLES - self.first_freed
 
     def has_other_tables(self, task: int, mm: int, slot: int) -> None:
         """Declare that a thread may free a table of a slot that is not the first one there."""
@@ -31,7 +38,7 @@ class FreedTables(OrdinaryParts):
         A bit that no frame has says in register TAKEN that this call frees the table; where a slot may have others
         than its first one, a variable says which.
         """
-        asm, pages = self.asm, self.model.slot_pages
+        asm = self.asm
         for number, (slot, others) in enumerate(slots.items()):
             kept = self.model.label()
             for vma in others:
@@ -42,7 +49,8 @@ class FreedTables(OrdinaryParts):
             asm.load_pud(o.CLASS, text="read the PMD entry")
             asm.jump_zero(o.CLASS, kept)
             asm.clear_pud(text="pmd_clear")
-            self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=slot * pages, hi=slot * pages + 1)
+            lo = self.model.first_page(slot)
+            self.gathers.free_tables(OUTER, 1, o.CLEARED_PMDS, lo=lo, hi=lo + 1)
             which = self._unlinked.get((self.task, self.mm, slot))
             if self.gathers.at_once(o.CLEARED_PMDS):
                 asm.table_state(o.TABLE_FREED, text="the table's page is freed at once")
@@ -51,7 +59,7 @@ class FreedTables(OrdinaryParts):
                 continue
             with asm.aside():
                 if which is None:
-                    asm.add(TAKEN, 1 << number)
+                    asm.add(TAKEN, 1 << self.first_freed + number)
                 else:
                     asm.v_store(which, o.CLASS, from_register=True)
             asm.place(kept)
@@ -63,7 +71,11 @@ class FreedTables(OrdinaryParts):
             which = self._unlinked.get((self.task, self.mm, slot))
             if which is not None:
                 asm.v_load(o.CLASS, which)
-            with asm.if_bits(TAKEN, 1 << number) if which is None else asm.if_nonzero(o.CLASS):
+            with (
+                asm.if_bits(TAKEN, 1 << self.first_freed + number)
+                if which is None
+                else asm.if_nonzero(o.CLASS)
+            ):
                 asm.set(o.SLOT, slot)
                 if which is None:
                     asm.set(o.CLASS, klass + 1)

@@ -152,11 +152,19 @@ class Model(FirstState):
         """Write: free the table of registers CLASS and SLOT, after a grace period if the kernel waits for one."""
         if self.kernel.rcu_table_free:
             with self.asm.function("call_rcu", "mm/mmu_gather.c"):
-                self.asm.fence(text="what came before a grace period is seen by who comes after it")
-                self.asm.target_rcu(text="a grace period begins")
-                self.asm.send(o.CALL_RCU, 0, text="wait for a quiescent state of each CPU")
-                self.asm.wait_for_answers("the grace period is over")
+                self._grace_period()
         self.asm.table_state(o.TABLE_FREED, text="the table's page is freed")
+
+    def synchronize_rcu(self) -> None:
+        """Write: wait for a grace period."""
+        with self.asm.function("synchronize_rcu", "kernel/rcu/tree.c"):
+            self._grace_period()
+
+    def _grace_period(self) -> None:
+        self.asm.fence(text="what came before a grace period is seen by who comes after it")
+        self.asm.target_rcu(text="a grace period begins")
+        self.asm.send(o.CALL_RCU, 0, text="wait for a quiescent state of each CPU")
+        self.asm.wait_for_answers("the grace period is over")
 
     # --- the end
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import attrs
+
 from shootdown._machine import ops as o
+from shootdown._mm import hugetlb
+from shootdown._mm.atoms import stretches
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.freed_tables import FreedTables
 from shootdown._mm.huge_pages import HugePages
 from shootdown._mm.ordinary_parts import QUEUE, TAKEN
+
+
+@attrs.frozen
+class TornDown:
+    """What is written when a process is torn down: entries go, page tables go, what was queued is freed."""
+
+    others: Callable[[], None]
+    tables: Callable[[], None]
+    freed: Callable[[], None]
 
 
 class Ordinary(HugePages, FreedTables):
@@ -61,6 +74,15 @@ class Ordinary(HugePages, FreedTables):
             self.zap(atoms)
             self.finish(nested=nested)
         self.returns(atoms)
+
+    def madvise_free(self, atoms: Sequence[int]) -> None:
+        """Write madvise(MADV_FREE): who writes later has to mark the page dirty again."""
+        with self.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_FREE"):
+            self._begin_gather()
+            self.model.calls.page_tables.madvise_free_pte_range(OUTER, stretches(self, atoms))
+            self.gathers.end_vma(OUTER)
+            self.finish()
+        self.returns(atoms, writes=True)
 
     def mremap(self, old: int, new: int, *, flushes_locked: bool = True) -> None:
         """Write mremap() of an atom to another; `flushes_locked`: it flushes under the locks, if the kernel does."""
@@ -262,25 +284,64 @@ class Ordinary(HugePages, FreedTables):
         self.returns(atoms)
         self._free_unlinked(slots, klass)
 
-    def exit(self, atoms: Sequence[int], tables: Sequence[int], klass: int) -> None:
+    def exit(
+        self,
+        atoms: Sequence[int],
+        tables: Sequence[int],
+        klass: int,
+        *,
+        mappings: tuple[hugetlb.Mapping, ...] = (),
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Write exit() of a process of one thread: exit_mmap() tears down everything by one gather.
 
         Args:
             atoms: all addresses of the process.
             tables: the slots of its page tables.
             klass: the class of the tables.
+            mappings: its hugetlb VMAs.
+            freed: writes how the tables of those are freed after the flush.
         """
-        slots: dict[int, Sequence[int]] = dict.fromkeys(tables, ())
         self.enter_kernel("exit()")
+        torn = self._torn_down(atoms, tables, klass, mappings, freed)
+        self.model.calls.exit(mappings, others=torn.others, tables=torn.tables, freed=torn.freed)
+        self.reached("returned")
 
-        def freed() -> None:
+    def exec(self, atoms: Sequence[int], tables: Sequence[int], klass: int, new_mm: int) -> None:
+        """Write execve() of a process of one thread, which goes on in another mm; other arguments as for `exit`."""
+        self.enter_kernel("execve()")
+        torn = self._torn_down(atoms, tables, klass, (), lambda: None)
+        self.model.calls.exec(new_mm, self.mm, (), torn.others, tables=torn.tables, freed=torn.freed)
+        self.reached("returned")
+        self.asm.user_mode(True, text="the new program begins")
+
+    def _torn_down(
+        self,
+        atoms: Sequence[int],
+        tables: Sequence[int],
+        klass: int,
+        mappings: tuple[hugetlb.Mapping, ...],
+        freed: Callable[[], None],
+    ) -> TornDown:
+        """Return how the entries and tables of a process go; arguments as for `exit`.
+
+        Work on hugetlb VMAs uses the registers, so that a variable has the frames that wait for the flush.
+        """
+        asm, slots = self.asm, dict[int, Sequence[int]].fromkeys(tables, ())
+        queued = self.model.variable(0, "pages that wait for the flush") if mappings else None
+
+        def zap() -> None:
+            asm.set(QUEUE, 0)
+            self.zap(atoms)
+            if queued is not None:
+                asm.v_store(queued, QUEUE, from_register=True)
+
+        def free() -> None:
+            if queued is not None:
+                asm.v_load(QUEUE, queued)
+                asm.v_store(queued, 0)
             self.tlb_batch_pages_flush()
             self._free_unlinked(slots, klass)
+            freed()
 
-        self.model.calls.exit(
-            (),
-            others=lambda: self.zap(atoms),
-            tables=lambda: self._unlink_tables(slots),
-            freed=freed,
-        )
-        self.reached("returned")
+        return TornDown(zap, lambda: self._unlink_tables(slots), free)

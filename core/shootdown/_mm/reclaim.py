@@ -9,7 +9,8 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
@@ -33,36 +34,76 @@ class Reclaim:
         self.lowering = calls.lowering
         self.times = 0
 
+    def reclaim(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
+        """Write direct reclaim by a task of the mm, a page after another; each is what `shrink_folio_list` takes."""
+        self.calls.enter_kernel("memory is short")
+        for atoms, frame in pages:
+            self.shrink_folio_list(atoms, frame)
+        self.asm.user_mode(True, text="returns to user mode")
+
+    def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
+        """Write madvise(MADV_PAGEOUT), as `reclaim`."""
+        with self.calls.syscall("madvise", "mm/madvise.c", write=False):
+            for atoms, frame in pages:
+                with self.calls.table_of(atoms[0]):
+                    self.calls.look_at_reclaim()
+                self.shrink_folio_list(atoms, frame)
+        self.asm.user_mode(True, text="returns to user mode")
+
+    def move_pages(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
+        """Write move_pages(), as `reclaim`: the next access maps the page where it is then."""
+        self.calls.enter_kernel("move_pages()")
+        for atoms, frame in pages:
+            self.migrate_pages_batch(atoms, frame)
+        self.asm.user_mode(True, text="returns to user mode")
+
     @function("shrink_folio_list", "mm/vmscan.c")
-    def reclaim(self, atoms: Sequence[int], frame: int | None = None) -> None:
-        """Write reclaim of one page by a task of the mm that maps it: direct reclaim.
+    def shrink_folio_list(self, atoms: Sequence[int], frame: int | None = None) -> None:
+        """Write shrink_folio_list() of one page.
 
         Args:
             atoms: the addresses that may map it, at most one of them at a time.
             frame: the page, if it is one of a file; a dirty one stays in the page cache.
         """
+        with self.asm.because("reclaim"), self._unmapped(atoms, "try_to_unmap"):
+            if frame is not None:
+                with self.asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
+                    dirty.otherwise()
+                    self.calls.leave_page_cache(frame, "__remove_mapping", "mm/vmscan.c")
+
+    @function("migrate_pages_batch", "mm/migrate.c")
+    def migrate_pages_batch(self, atoms: Sequence[int], frame: int | None = None) -> None:
+        """Write migrate_pages_batch() of one page; arguments as for `shrink_folio_list`."""
+        del frame
+        with self.asm.because("migration"), self._unmapped(atoms, "try_to_migrate"):
+            pass
+
+    @contextmanager
+    def _unmapped(self, atoms: Sequence[int], name: str) -> Iterator[None]:
+        """Write the unmapping of a page, and its flush, before the steps within; register SCRATCH has its entry."""
         calls, asm = self.calls, self.asm
         waits, flushed = calls.model.label(), calls.model.label()
         page_tables, batch = calls.model.calls.page_tables, AtomBatch(lambda: calls.note_batched(self.times))
-        calls.enter_kernel("memory is short")
-        with asm.because("reclaim"):
-            with asm.function("try_to_unmap", "mm/rmap.c"):
-                calls.lock_rmap(write=False)
-                for atom in atoms:
-                    page_tables.try_to_unmap_one(UnmappedEntry(calls, atom, waits, flushed), batch)
-                calls.unlock_rmap(write=False)
-                asm.set(o.SCRATCH, 0)
-                asm.jump(flushed)
-            asm.place(waits)
-            if self.lowering.defers_unmaps != "never":
-                page_tables.try_to_unmap_flush(batch)
-            asm.place(flushed)
-            asm.put_frames(QUEUE, text="the page's mapping lets go of it")
-            asm.set(QUEUE, 0)
-            if frame is not None:
-                with asm.if_bits(o.SCRATCH, o.ENTRY_DIRTY) as dirty:
-                    dirty.otherwise()
-                    calls.leave_page_cache(frame, "__remove_mapping", "mm/vmscan.c")
-            calls.reached("freed")
-        asm.user_mode(True, text="returns to user mode")
+        migrates = name == "try_to_migrate"
+        with asm.function(name, "mm/rmap.c"):
+            calls.lock_rmap(write=False)
+            for atom in atoms:
+                entry = UnmappedEntry(calls, atom, waits, flushed)
+                if migrates:
+                    page_tables.try_to_migrate_one(entry, batch)
+                else:
+                    page_tables.try_to_unmap_one(entry, batch)
+            calls.unlock_rmap(write=False)
+            asm.set(o.SCRATCH, 0)
+            asm.jump(flushed)
+        asm.place(waits)
+        if self.lowering.defers_unmaps != "never" and not (
+            migrates and not calls.model.kernel.batched_migration
+        ):
+            page_tables.try_to_unmap_flush(batch)
+        asm.place(flushed)
+        asm.put_frames(QUEUE, text="the page's mapping lets go of it")
+        asm.set(QUEUE, 0)
+        yield
+        calls.reached("freed")
         self.times += 1

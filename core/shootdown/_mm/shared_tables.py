@@ -137,6 +137,7 @@ class SharedTables:
             asm.place(gone)
             hugetlb.unlock_vma(write=True)
             hugetlb.unlock_file(mapping)
+            asm.gather_end(OUTER, text="nothing was cleared")
             asm.jump(over)
             asm.place(shared)
             hugetlb.leave((slot,))

@@ -76,24 +76,16 @@ def check(program: Program) -> None:
     for kind, memory in kinds.items():
         if kind not in _KINDS:
             raise ShootdownError(f"{memory.at}: {kind} memory is not explored yet: only {', '.join(_KINDS)}")
-    if "hugetlb" in kinds and len(kinds) > 1:
-        other = next(kind for kind in kinds if kind != "hugetlb")
-        raise ShootdownError(
-            f"{kinds['hugetlb'].at}: hugetlb memory beside {other} memory is not explored yet: the tables of one "
-            "explored program have one size"
-        )
     for name, one in repeated_waits(program).items():
         raise _wrong(one, f"waiting for {name} again and again is not explored yet")
     for process, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
-        of_thp = one.place is not None and program.memory[one.place.memory].kind == "thp"
-        if one.verb == "madvise" and one.word != "DONTNEED" and not (of_thp and one.word == "COLLAPSE"):
-            raise _wrong(one, f"MADV_{one.word} is not explored yet")
+        kind = program.memory[one.place.memory].kind if one.place else ""
+        if one.verb == "madvise" and one.word == "COLLAPSE" and kind != "thp":
+            raise _wrong(one, f"MADV_{one.word} of {kind} memory is not explored yet")
         if one.verb == "reclaim" and one.word:
             raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
-        if one.verb in ("migrate", "punch") and "hugetlb" not in kinds:
-            raise _wrong(one, f"`{one.verb}` is explored of hugetlb memory alone")
         if one.verb == "exit" and len(process.threads) > 1:
             raise _wrong(one, "`exit` of a process with other threads is not explored yet")
         if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
 import attrs
@@ -18,7 +19,6 @@ from shootdown._programs.small import Actor, Small
 from shootdown._values.errors import ShootdownError
 from shootdown._values.setup import Setup
 
-_GUP_FAST = 1
 #: The register that gets a bit for each table that a call frees.
 _FREED = o.SCRATCH2
 #: The most tables: a bit of that register for each.
@@ -34,12 +34,24 @@ class HugetlbSpace:
         small: the program.
         scene: what it is explored on.
         marks: places are marked as reached.
+        places, invariants: those of the whole program, by their numbers.
     """
 
-    invariants = ("walk-cache", "gup-fast")
+    #: Whether it matters here when CPUs are in user mode, and whether stores wait in buffers.
+    user_mode = False
+    buffers = False
 
-    def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
-        self.places = PLACES if marks else ()
+    def __init__(
+        self,
+        small: Small,
+        scene: Setup,
+        *,
+        marks: bool,
+        places: Sequence[str] = PLACES,
+        invariants: Sequence[str] = ("walk-cache", "gup-fast"),
+    ) -> None:
+        self.places = tuple(places) if marks else ()
+        self.invariants = tuple(invariants)
         self.small = small
         self.scene = scene
         self._span = 1 << scene.lowering.geometry.pud_shift
@@ -47,14 +59,18 @@ class HugetlbSpace:
         self._kept: dict[str, tuple[int, ...]] = {}
         self._whole = 0
         self.slots = 0
-        touches = (one for actor in small.actors for one in actor.body if one.verb == "touch")
+        names = {name for name, memory in small.program.memory.items() if memory.kind == "hugetlb"}
+        touches = (
+            one for actor in small.actors for one in actor.body
+            if one.verb == "touch" and one.place and one.place.memory in names
+        )  # fmt: skip
         #: By an access, the class of the table that it allocates where there is none to share.
         self._new_tables = {id(one): 1 + number for number, one in enumerate(touches)}
         #: Which use of a statement is written; see `OrdinarySpace`.
         self.use = 0
         self._vmas: dict[tuple[int, int], int] = {}
         self._freed: dict[tuple[int, int], int] = {}
-        self._refuse()
+        self._refuse(names)
         for name, whole in huge.mapped(small.program, scene.lowering).items():
             self._cut(name, whole)
         if self.slots > _MOST_TABLES:
@@ -63,11 +79,13 @@ class HugetlbSpace:
                 f"at most {_MOST_TABLES}"
             )
 
-    def _refuse(self) -> None:
+    def _refuse(self, names: Collection[str]) -> None:
         """Refuse accesses that can't be explored yet."""
         for actor in self.small.actors:
             gone: list[Statement] = []
             for one in actor.body:
+                if one.place is None or one.place.memory not in names:
+                    continue
                 if one.verb == "touch" and gone:
                     raise _not_yet(one, f"an access after `{gone[0].text:.40}`, which takes the mapping away")
                 if one.verb in ("munmap", "mremap"):
@@ -117,23 +135,40 @@ class HugetlbSpace:
             return ()
         return (f"{self.slots} PMD table{'s' if self.slots > 1 else ''} of {self._whole:,}",)
 
+    @property
+    def classes(self) -> int:
+        """How many tables a slot may have one after another."""
+        new = len(self._new_tables)
+        return 1 + (min(self.small.uses, new) if self.small.uses else new)
+
+    @property
+    def files(self) -> int:
+        """How many files there are."""
+        return max(len(self._memory), 1)
+
     def model(self, cpus: int) -> Model:
         """Return the model with all that is mapped at first."""
         small, scene = self.small, self.scene
-        new = len(self._new_tables)
-        self._model = model = Model(
-            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=max(self.slots, 1),
-            files=max(len(self._memory), 1), classes=1 + (min(small.uses, new) if small.uses else new),
+        model = Model(
+            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=max(self.slots, 1), files=self.files,
+            classes=self.classes,
         )  # fmt: skip
+        self.declare(model)
+        return model
+
+    def declare(self, model: Model) -> None:
+        """Declare all that is mapped at first."""
+        small = self.small
+        self._model = model
         model.hugetlb.notes_freed = _FREED
-        model.hugetlb.table_classes = model.classes
+        model.hugetlb.table_classes = self.classes
         if self._new_tables:
             for slot in range(self.slots):
                 for mm in range(small.mms):
                     self._vmas[mm, slot] = model.variable(1, "the VMA")
                 for number in range(len(small.actors)):
                     self._freed[number, slot] = model.variable(0, "the table that the call frees")
-        self._tables = SharedTables(model, self.places, _GUP_FAST)
+        self._tables = SharedTables(model, self.places, self.invariants.index("gup-fast"))
         for mm in range(small.mms):
             for slot in range(self.slots):
                 if any(
@@ -143,7 +178,6 @@ class HugetlbSpace:
                     for one in actor.before
                 ):
                     model.populate(mm, slot)
-        return model
 
     def _slots(self, one: Statement) -> tuple[int, ...]:
         """Return the tables that a statement is about."""
@@ -191,7 +225,11 @@ class HugetlbSpace:
         huge.write_call(self._model, one.verb, mappings, here.tables if whole else 0, mms)
         if one.verb in ("punch", "truncate", "migrate"):
             self._model.asm.on_mm(actor.mm, text="back to the own mm")
-        self._free(tuple(slot for m in mappings for slot in m.used))
+        self.free(mappings)
+
+    def in_kernel(self, number: int, actor: Actor, text: str) -> AbstractContextManager[None]:
+        """Write what a thread does in the kernel within, about other memory."""
+        return nullcontext()
 
     def takes(self, one: Statement) -> bool:
         """Whether a statement takes a table of its own; see `OrdinarySpace`."""
@@ -199,14 +237,13 @@ class HugetlbSpace:
 
     def fork(self, number: int, actor: Actor, child: int) -> None:
         """Write fork() by a thread, up to where the child may begin."""
-        calls, hugetlb = self._model.calls, self._model.hugetlb
+        self._model.calls.dup_mmap(lambda: self.copy_vmas(actor.mm, child))
 
-        def copy() -> None:
-            for name in self._mapped_by(actor.mm):
-                for m in self._memory[name].mappings:
-                    hugetlb.fork(m, child, actor.mm, m.shareable)
-
-        calls.dup_mmap(copy)
+    def copy_vmas(self, mm: int, child: int) -> None:
+        """Write what fork() copies."""
+        for name in self._mapped_by(mm):
+            for m in self._memory[name].mappings:
+                self._model.hugetlb.fork(m, child, mm, m.shareable)
 
     def _touch(self, one: Statement, actor: Actor, mappings: tuple[Mapping, ...]) -> None:
         """Write an access: where nothing is mapped a table is shared, or allocated."""
@@ -235,11 +272,23 @@ class HugetlbSpace:
 
     def exit(self, actor: Actor) -> None:
         """Write exit() of a process."""
-        number = next((n for n, other in enumerate(self.small.actors) if other is actor), 0)
-        self._works_on(number, actor.mm)
-        mappings = tuple(m for name in self._mapped_by(actor.mm) for m in self._memory[name].mappings)
+        mappings = self.leaves(actor)
         self._model.asm.set(_FREED, 0)
         self._model.calls.exit(mappings)
+        self.free(mappings)
+
+    def exec(self, actor: Actor, new_mm: int) -> None:
+        """Write execve() of a process, which hugetlb memory is refused beside."""
+        raise AssertionError(actor.name, new_mm)
+
+    def leaves(self, actor: Actor) -> tuple[Mapping, ...]:
+        """Return all VMAs of a process, whose tables the next call takes away."""
+        number = next((n for n, other in enumerate(self.small.actors) if other is actor), 0)
+        self._works_on(number, actor.mm)
+        return tuple(m for name in self._mapped_by(actor.mm) for m in self._memory[name].mappings)
+
+    def free(self, mappings: Sequence[Mapping]) -> None:
+        """Write the freeing of the tables of some VMAs that a call noted."""
         self._free(tuple(slot for m in mappings for slot in m.used))
 
     def _free(self, slots: tuple[int, ...]) -> None:
@@ -257,8 +306,15 @@ class HugetlbSpace:
                 self._model.free_table()
                 self._tables.reached("freed", "a copy was alive")
 
-    def goes_on(self, actor: Actor) -> None:
-        """Write what a process may do later on: a table that is its alone may come to map memory of its own."""
+    def goes_on(self, actor: Actor, ends: str) -> None:
+        """Write what a process may do later on: a table that is its alone may come to map memory of its own.
+
+        Args:
+            actor: its thread.
+            ends: the verb of its last statement.
+        """
+        if actor.thread.name != "main" or ends in ("exit", "sleep"):
+            return
         self.keeps(actor, [one for other in self.small.actors if other.mm == actor.mm for one in other.body])
 
     def keeps(self, actor: Actor, calls: Sequence[Statement]) -> None:
@@ -267,6 +323,8 @@ class HugetlbSpace:
         number = next((n for n, other in enumerate(self.small.actors) if other is actor), 0)
         self._works_on(number, actor.mm)
         for name in used(actor.process):
+            if name not in self._memory:
+                continue
             gone = [
                 slot
                 for one in calls

@@ -35,9 +35,10 @@ class OrdinaryMemory:
         small: the program.
         scene: what it is explored on.
         marks: places are marked as reached.
+        first_slot: slots that come before its own.
     """
 
-    def __init__(self, small: Small, scene: Setup, *, marks: bool) -> None:
+    def __init__(self, small: Small, scene: Setup, *, marks: bool, first_slot: int = 0) -> None:
         self.places = PLACES if marks else ()
         self.small = small
         self.scene = scene
@@ -46,7 +47,7 @@ class OrdinaryMemory:
         self.slot_pages = 1 << (geometry.pmd_shift - geometry.page_shift)
         self.cuts = cut(small.program, self.page_size, self.slot_pages)
         self._pages: list[Page] = []
-        self.slots = 0
+        self.first_slot = self.slots = first_slot
         for here in self.cuts.values():
             owners = range(len(small.actors)) if here.memory.each == "thread" else (-1,)
             for owner in owners:
@@ -75,17 +76,22 @@ class OrdinaryMemory:
         self._refuse()
 
     def _bodies(self, *verbs: str) -> Iterator[tuple[Actor, Statement]]:
-        """Yield the statements with one of some verbs, but for accesses at the beginning."""
-        return ((actor, one) for actor in self.small.actors for one in actor.body if one.verb in verbs)
+        """Yield the statements with one of some verbs, but for accesses at the beginning and other kinds of memory."""
+        return (
+            (actor, one) for actor in self.small.actors for one in actor.body
+            if one.verb in verbs and (one.place is None or one.place.memory in self.cuts)
+        )  # fmt: skip
 
     def _refuse(self) -> None:
         """Refuse what calls can't be explored together yet."""
         self._huge.refuse()
         forks = [one for _, one in self._bodies("fork")]
-        for _, one in self._bodies("mremap", "khugepaged", "reclaim"):
+        for _, one in self._bodies("mremap", "khugepaged", "reclaim", "migrate", "madvise"):
+            if one.verb == "madvise" and one.word not in ("FREE", "PAGEOUT"):
+                continue
             if forks:
                 raise not_yet(forks[0], f"`{one.text:.40}` and fork() in one program")
-            if one.place and one.place.memory in self._anew and one.verb != "reclaim":
+            if one.place and one.place.memory in self._anew and one.verb in ("mremap", "khugepaged"):
                 raise not_yet(one, "memory that mmap() maps anew")
         for here in self.cuts.values():
             if forks and here.memory.each == "thread":
@@ -95,8 +101,9 @@ class OrdinaryMemory:
         """Give each area a page: those of one table lie side by side in one slot."""
         name = here.memory.name
         if owner >= 0 and not any(
-            one.place and one.place.memory == name
-            for one in (*self.small.actors[owner].before, *self.small.actors[owner].body)
+            one.place and one.place.memory == name and self.small.parts_of(number)[0] == owner
+            for number, actor in enumerate(self.small.actors)
+            for one in (*actor.before, *actor.body)
         ):
             return
         slots: dict[tuple[int, int], int] = {}
@@ -116,13 +123,14 @@ class OrdinaryMemory:
             at = used.get(slots[key], 0)
             used[slots[key]] = at + 1
             self._pages.append(Page(name, area, owner, slots[key], at))
-        moves = [one for _, _, one in self.small.program.statements() if one.verb == "mremap" and one.place]
+        moves = [
+            one
+            for _, _, one in self.small.program.statements()
+            if one.verb == "mremap" and one.place and one.place.memory == name
+        ]
         if self.small.uses:  # of those that can be written a program has one
             moves = moves[:1]
         for one in moves:
-            assert one.place is not None
-            if one.place.memory != name:
-                continue
             if len(here.areas) > 1 or len(moves) > 1:
                 raise ShootdownError(
                     f"{one.at}: `{one.text:.60}`: explored is one mremap() of memory whose parts no statement is about"
@@ -155,27 +163,39 @@ class OrdinaryMemory:
     def _pages_of(self, one: Statement) -> list[Page]:
         return [page for page in self._pages if self._about.is_about(one, page)]
 
+    @property
+    def classes(self) -> int:
+        """How many tables a slot may have: one for each address space, and those that accesses allocate."""
+        new = len(self._new_tables)
+        uses = self.small.uses
+        return self.small.mms + (min(uses, new) if uses else new) + max(uses, 1) * len(self._deposits)
+
     def model(self, cpus: int) -> Model:
         """Return the model with all that is mapped at first."""
+        model = Model(
+            self.scene.kernel, self.scene.lowering, cpus=cpus, mms=self.small.mms, slots=self.slots,
+            classes=self.classes, slot_pages=self.slot_pages,
+        )  # fmt: skip
+        self.declare(model)
+        return model
+
+    def declare(self, model: Model, *, first_freed: int = 0) -> None:
+        """Declare all that is mapped at first; `first_freed`: bits that say of other tables that they are freed."""
         small, scene = self.small, self.scene
         if len(self._pages) + len(self._huge.slots) > MOST_ATOMS:
             raise ShootdownError(
                 f"{small.program.name}: statements cut its memory into {len(self._pages)} ranges"
             )
-        new = len(self._new_tables) if small.uses == 0 else min(small.uses, len(self._new_tables))
-        model = Model(
-            scene.kernel, scene.lowering, cpus=cpus, mms=small.mms, slots=self.slots,
-            classes=small.mms + new + max(small.uses, 1) * len(self._deposits), slot_pages=self.slot_pages,
-        )  # fmt: skip
         self._model = model
         self._calls = Ordinary(model, scene.pte_clear, self.places)
+        self._calls.first_freed = first_freed
         self._reclaim = Reclaim(self._calls)
         self._gup = Gup(self._calls)
         self._writeback = Writeback(self._calls)
         self._collapse = Collapse(self._calls)
         self._faults = Faults(self._calls)
         self._calls.has_table_locks(small.mms, self.slots)
-        if any(one.verb == "reclaim" for actor in small.actors for one in actor.body):
+        if any(unmaps_by_rmap(one) for actor in small.actors for one in actor.body):
             self._calls.has_reclaim(small.mms)
         self._atoms = {
             page: model.atom(self._first(page), self._first(page) + 1, self._name(page))
@@ -184,11 +204,11 @@ class OrdinaryMemory:
         self._cached: dict[Page, int] = {}
         self._first_entries: dict[Page, tuple[bool, ...]] = {}
         for mm in range(small.mms):
-            for slot in range(self.slots):
+            for slot in range(self.first_slot, self.slots):
                 if slot not in self._huge.slots:
                     model.populate(mm, slot, mm)
         for slot, parts in self._huge.slots.items():
-            lo = slot * self.slot_pages
+            lo = model.first_page(slot)
             atom = model.atom(lo, lo + self.slot_pages, f"the huge page of {parts[0].memory}")
             self._calls.has_huge_pages(
                 small.mms, slot, atom, [self._atoms[page] for page in parts], splits=self._huge.splits(slot)
@@ -204,12 +224,11 @@ class OrdinaryMemory:
         self._rights = ExploredRights(self._calls, self._about, self._atoms, kinds)
         for mm in range(small.mms):
             if self._anew or any(actor.mm == mm for actor, _ in self._bodies("exit")):
-                self._rights.declare_tables(mm, range(self.slots), bool(self._anew))
+                self._rights.declare_tables(mm, range(self.first_slot, self.slots), bool(self._anew))
             self._rights.declare_tables(mm, filter(self._huge.splits, self._huge.slots), True)
-        return model
 
     def _first(self, page: Page) -> int:
-        return page.slot * self.slot_pages + page.at
+        return self._model.first_page(page.slot) + page.at
 
     def _name(self, page: Page) -> str:
         memory = self.cuts[page.memory].memory
@@ -291,6 +310,11 @@ class OrdinaryMemory:
             )
         name = f"the huge page of {page.memory}" if huge else f"the page of {self._name(page)}"
         return self._model.frame(references, name)
+
+
+def unmaps_by_rmap(one: Statement) -> bool:
+    """Whether a statement unmaps pages through the reverse map: flushes of that may wait."""
+    return one.verb in ("reclaim", "migrate") or (one.verb == "madvise" and one.word == "PAGEOUT")
 
 
 def entry(frame: int, writes: bool) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from shootdown._machine import ops as o
-from shootdown._mm.freed_tables import MOST_TABLES
 from shootdown._mm.huge_faults import HugeFault
+from shootdown._mm.hugetlb import Mapping
 from shootdown._programs.areas import collapses, pages_of
-from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet
+from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet, unmaps_by_rmap
 from shootdown._programs.explored_rights import writes
 from shootdown._programs.language import size_text
 from shootdown._programs.pages import Page
@@ -19,6 +22,8 @@ class OrdinarySpace(OrdinaryMemory):
     """Write statements about ordinary memory; see `OrdinaryMemory`."""
 
     invariants = ("walk-cache", "stale-tlb-entry", "gup-fast")
+    user_mode = True
+    buffers = True
 
     def takes(self, one: Statement) -> bool:
         """Whether a statement takes something for itself, so that it differs each time that a program has it."""
@@ -33,10 +38,11 @@ class OrdinarySpace(OrdinaryMemory):
         """Write a statement of a thread, by its number."""
         assert one.place is not None
         actor = self.small.actors[number]
-        moved = (number, one.place.memory) in self.moved
+        thread = self.small.parts_of(number)[0]
+        moved = (thread, one.place.memory) in self.moved
         pages = [
             page for page in self._pages
-            if page.moved == moved and page.owner in (-1, number) and self._about.is_about(one, page)
+            if page.moved == moved and page.owner in (-1, thread) and self._about.is_about(one, page)
         ]  # fmt: skip
         atoms = [self._atoms[page] for page in pages]
         memory = self.cuts[one.place.memory].memory
@@ -55,23 +61,25 @@ class OrdinarySpace(OrdinaryMemory):
             self._munmap(one, actor, memory, pages)
         elif one.verb == "madvise" and one.word == "DONTNEED":
             self._calls.madvise(atoms)
+        elif one.verb == "madvise" and one.word == "FREE":
+            self._calls.madvise_free(atoms)
         elif one.verb == "mprotect":
             self._calls.mprotect(
                 atoms, widens=one.word == "write", vmas=self._rights.writable(actor.mm, pages)
             )
         elif one.verb == "mremap":
-            self.moved.add((number, one.place.memory))
+            self.moved.add((thread, one.place.memory))
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
             self._calls.mremap(atoms[0], self._atoms[new])
-        elif one.verb == "truncate":
+        elif one.verb in ("truncate", "punch"):
             every = [atom for page, atom in self._atoms.items() if page.memory == memory.name]
             self._calls.truncate(
                 every,
                 *(frame for page, frame in self._cached.items() if page.memory == memory.name),
                 mms=self._mms(actor, memory),
             )
-        elif one.verb == "reclaim":
-            self._reclaim_page(one, memory, pages)
+        elif unmaps_by_rmap(one):
+            self._unmap_by_rmap(one, memory, pages)
         elif collapses(one):
             self._collapse_table(number, one, actor, pages)
         elif one.verb == "mkclean":
@@ -92,7 +100,7 @@ class OrdinarySpace(OrdinaryMemory):
         """Write accesses: each page that is not mapped is faulted in, a new one unless it is a file's."""
         written = {name.place.memory for _, name in self._bodies("mkclean") if name.place}
         for page in pages:
-            self._refuse_unmapped(one, actor, page)
+            self._refuse_unmapped(number, one, page)
             cached = memory.kind == "file"
             fits = page.slot in self._huge.slots
             huge = self._huge_fault(number, one, actor, page) if fits else None
@@ -142,53 +150,88 @@ class OrdinarySpace(OrdinaryMemory):
         """Return the class of the table that is deposited with a huge page which a statement maps."""
         return self._deposits[number, id(one), page] + self.use * len(self._deposits)
 
-    def _refuse_unmapped(self, one: Statement, actor: Actor, page: Page) -> None:
+    def _refuse_unmapped(self, number: int, one: Statement, page: Page) -> None:
         """Refuse an access to memory that the thread itself has unmapped, and nobody maps again."""
-        earlier = actor.body[: next((n for n, other in enumerate(actor.body) if other is one), 0)]
+        actor = self.small.actors[number]
+        body = [other for part in self.small.parts_of(number) for other in self.small.actors[part].body]
         gone = False
-        for other in earlier:
+        for other in body[: next((n for n, other in enumerate(body) if other is one), 0)]:
             if self._about.is_about(other, page) and other.verb in ("munmap", "mmap"):
                 gone = other.verb == "munmap"
         others = (of for of, _ in self._bodies("mmap") if of is not actor and of.mm == actor.mm)
         if gone and not any(others):
             raise not_yet(one, "an access to memory that the thread has unmapped")
 
-    def fork(self, number: int, actor: Actor, child: int) -> None:
-        """Write fork() by a thread, but for its return."""
+    @contextmanager
+    def in_kernel(self, number: int, actor: Actor, text: str) -> Iterator[None]:
+        """Write what a thread does in the kernel within, about other memory."""
+        self._calls.mm, self._calls.task = actor.mm, number
+        self._calls.enter_kernel(text)
+        yield
+        self._model.asm.user_mode(True, text="returns to user mode")
+
+    def goes_on(self, actor: Actor, ends: str) -> None:
+        """Write what a process may do later on: nothing."""
+
+    def fork(self, number: int, actor: Actor, child: int, others: Callable[[], None] | None = None) -> None:
+        """Write fork() by a thread, but for its return; `others` writes how other memory is copied, if any."""
         self._calls.mm, self._calls.task = actor.mm, number
         pinned = [
             page for page, atom in self._atoms.items()
             if atom in self._calls.pins and actor.mm in self.small.mms_of(page.memory)
         ]  # fmt: skip
-        self._rights.fork(actor.mm, child, {page: writes(self._frame(page, 1)) for page in pinned})
+        copies = {page: writes(self._frame(page, 1)) for page in pinned}
+        self._rights.fork(actor.mm, child, copies, others)
 
-    def exit(self, actor: Actor) -> None:
-        """Write exit() of a process."""
+    def exit(
+        self, actor: Actor, mappings: tuple[Mapping, ...] = (), freed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write exit() of a process.
+
+        Args:
+            actor: its thread.
+            mappings: its hugetlb VMAs.
+            freed: writes how their tables are freed after the flush.
+        """
+        self._calls.exit(*self._mapped_by(actor), mappings=mappings, freed=freed)
+
+    def exec(self, actor: Actor, new_mm: int) -> None:
+        """Write execve() of a process."""
+        self._calls.exec(*self._mapped_by(actor), new_mm)
+
+    def _mapped_by(self, actor: Actor) -> tuple[list[int], tuple[int, ...], int]:
+        """Return what a process maps, which its thread tears down now: addresses, slots of tables, their class."""
         number = next(n for n, other in enumerate(self.small.actors) if other is actor)
         self._calls.mm, self._calls.task = actor.mm, number
         pages = [
             page for page in self._pages
-            if page.owner in (-1, number) and actor.mm in self.small.mms_of(page.memory)
+            if page.owner in (-1, self.small.parts_of(number)[0]) and actor.mm in self.small.mms_of(page.memory)
         ]  # fmt: skip
         slots = dict.fromkeys(page.slot for page in pages if self._has_table(page.slot))
-        self._calls.exit([self._atoms[page] for page in pages], tuple(slots), actor.mm)
+        return [self._atoms[page] for page in pages], tuple(slots), actor.mm
 
     def _has_table(self, slot: int) -> bool:
         """Whether a page table may ever be in a slot."""
         return slot not in self._huge.slots or self._huge.splits(slot)
 
-    def _reclaim_page(self, one: Statement, memory: Memory, pages: list[Page]) -> None:
-        (page, *others) = pages
-        frame = self._in_file(page) if memory.kind == "file" else None
-        if frame in self._calls.files.written:
+    def _unmap_by_rmap(self, one: Statement, memory: Memory, pages: list[Page]) -> None:
+        """Write reclaim or migration of pages."""
+        frames = [self._in_file(page) if memory.kind == "file" else None for page in pages]
+        if any(frame in self._calls.files.written for frame in frames):
             raise not_yet(one, "reclaim of a page that is written back")
-        if others:
-            raise not_yet(one, "reclaim of pages that other statements treat apart")
-        if len(self.small.mms_of(memory.name)) > 1 and (frame is not None or self.small.parents):
+        if one.verb == "migrate" and memory.kind == "file":
+            raise not_yet(one, "migration of a file's page, which stays in the page cache,")
+        if len(self.small.mms_of(memory.name)) > 1 and (memory.kind == "file" or self.small.parents):
             raise not_yet(one, "reclaim of a page that several processes map")
         if self.small.uses:
             self._reclaim.times = self.use
-        self._reclaim.reclaim(self._everywhere(page), frame)
+        every = [(self._everywhere(page), frame) for page, frame in zip(pages, frames, strict=True)]
+        if one.verb == "migrate":
+            self._reclaim.move_pages(every)
+        elif one.verb == "madvise":
+            self._reclaim.page_out(every)
+        else:
+            self._reclaim.reclaim(every)
 
     def _collapse_table(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
         assert one.place is not None
@@ -211,8 +254,9 @@ class OrdinarySpace(OrdinaryMemory):
     def _munmap(self, one: Statement, actor: Actor, memory: Memory, pages: list[Page]) -> None:
         tables = self._tables(actor, memory, pages)
         counted = [slot for slot in tables if slot not in self._huge.slots]
-        if len(counted) > MOST_TABLES and not self._anew:
-            raise not_yet(one, f"a munmap() that frees more than {MOST_TABLES} page tables")
+        most = self._calls.most_freed
+        if len(counted) > most and not self._anew:
+            raise not_yet(one, f"a munmap() that frees more than {most} page tables")
         self._calls.munmap(
             [self._atoms[page] for page in pages],
             tables=tables,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from shootdown._machine import ops as o
 from shootdown._mm.forking import Forking, Shared
-from shootdown._mm.freed_tables import MOST_TABLES
 from shootdown._mm.huge_faults import Rights
 from shootdown._mm.ordinary import Ordinary
 from shootdown._programs.pages import Page, Statements
@@ -83,7 +82,7 @@ class ExploredRights:
         """Declare which tables threads free, where bits of a register do not say it."""
         there = list(slots)
         for number, actor in enumerate(self._of.small.actors):
-            if actor.mm == mm and (anew or len(there) > MOST_TABLES):
+            if actor.mm == mm and (anew or len(there) > self._calls.most_freed):
                 for slot in there:
                     self._calls.has_other_tables(number, mm, slot)
 
@@ -136,8 +135,14 @@ class ExploredRights:
             return None
         return Rights(writable, shared)
 
-    def fork(self, mm: int, child: int, copies: dict[Page, int]) -> None:
-        """Write fork() of an address space; `copies` are the entries of the copies that pinned pages get."""
+    def fork(self, mm: int, child: int, copies: dict[Page, int], others: Callable[[], None] | None) -> None:
+        """Write fork() of an address space.
+
+        Args:
+            mm, child: the address space, and the copy.
+            copies: the entries of the copies that pinned pages get.
+            others: writes how other memory is copied, if there is some.
+        """
         mine: Sequence[tuple[int, Page]] = [key for key in self._shared if key[0] == mm]
         inherited = [
             (variable, there[child, page])
@@ -152,6 +157,7 @@ class ExploredRights:
                 for _, page in mine
             ],
             inherited,
+            others,
         )
 
     def sequence(self, mm: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shootdown._explore.problem import Problem
 from shootdown._mm.model import Model
 from shootdown._programs.explored_hugetlb import HugetlbSpace
+from shootdown._programs.explored_mixed import MixedSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
 from shootdown._programs.program import Statement
 from shootdown._programs.small import Actor, Small, synchronises
@@ -23,38 +24,39 @@ class Writer:
     def __init__(self, cut: Small, scene: Setup, *, idle: bool, marks: bool) -> None:
         self.small = cut
         self.scene = scene
-        huge = any(memory.kind == "hugetlb" for memory in cut.program.memory.values())
-        self.space: HugetlbSpace | OrdinarySpace = (HugetlbSpace if huge else OrdinarySpace)(
-            cut, scene, marks=marks
-        )
+        huge = {memory.kind == "hugetlb" for memory in cut.program.memory.values()}
+        space = MixedSpace if len(huge) > 1 else HugetlbSpace if True in huge else OrdinarySpace
+        self.space: HugetlbSpace | OrdinarySpace | MixedSpace = space(cut, scene, marks=marks)
         ends = [actor.thread.body[-1].verb if actor.thread.body else "" for actor in cut.actors]
         self.idle = idle and "sleep" not in ends
-        self.model: Model = self.space.model(len(cut.actors) + self.idle)
+        tasks = [number for number, actor in enumerate(cut.actors) if actor.begins != "exec"]
+        #: By actor that is a task of its own, the number of its CPU.
+        self.cpus = {number: cpu for cpu, number in enumerate(tasks)}
+        self.model: Model = self.space.model(len(tasks) + self.idle)
         names = [one.name for actor in cut.actors for one in actor.body if one.verb == "lock"]
         self.locks = {name: self.model.lock() for name in dict.fromkeys(names)}
         waits = [one.name for actor in cut.actors for one in actor.body if one.verb in ("wait", "signal")]
         self.events = {name: self.model.event() for name in dict.fromkeys(waits)}
-        self._beginnings: dict[tuple[int, str], int] = {}
+        self._beginnings: dict[tuple[int, str, str], int] = {}
 
     def problem(self, *, preemption: bool) -> Problem:
         """Write everything, and return what is searched; `preemption` as for `explored.build`."""
         model, actors = self.model, self.small.actors
-        lanes = [f"{actor.name}: {_what(actor)}" for actor in actors]
-        for number, actor in enumerate(actors):
-            model.starts(model.task(mm=actor.mm, cpu=number, ready=True))
-            self._begin(number, actor)
-            self._write(number, actor)
+        lanes = [f"{actors[number].name}: {_what(self._whole(number))}" for number in self.cpus]
+        for number, cpu in self.cpus.items():
+            model.starts(model.task(mm=actors[number].mm, cpu=cpu, ready=True))
+            self._begin(cpu, number, actors[number])
+            self._write(number, actors[number])
         if self.idle:
             busy = max(range(self.small.mms), key=lambda mm: sum(len(a.body) for a in actors if a.mm == mm))
-            model.keep_lazy(len(actors), busy)
+            model.keep_lazy(len(self.cpus), busy)
             whose = next(actor.process.name for actor in actors if actor.mm == busy)
             lanes.append(f"idle, with the mm of {whose}" if self.small.mms > 1 else "idle")
-        ordinary = isinstance(self.space, OrdinarySpace)
         return Problem(
-            machine=model.build(bits=16, memory=self.scene.memory if ordinary else 0),
+            machine=model.build(bits=16, memory=self.scene.memory if self.space.buffers else 0),
             invariants=self.space.invariants,
             places=self.space.places,
-            walkers=not ordinary,
+            walkers=not self.space.user_mode,
             hypervisor=self.scene.preempts,
             scheduler=synchronises(actors),
             preemption=preemption and not synchronises(actors),
@@ -69,19 +71,24 @@ class Writer:
             cut = (*cut, "each thread on a CPU of its own")
         return f"explored small, and a verdict for this size: {'; '.join((cpus, *cut))}"
 
-    def _begin(self, number: int, actor: Actor) -> None:
-        """Write what comes before a thread's first statement: one that is not there at first waits until it is."""
-        ordinary = isinstance(self.space, OrdinarySpace)
-        if actor.begins:
-            self.model.asm.await_event(self._beginning(actor), 1, text=f"there is no {actor.name} yet")
-            if ordinary:
-                self.model.asm.user_mode(True, text=f"{actor.name} begins")
-        elif ordinary:
-            self.model.user_mode(number)
+    def _whole(self, number: int) -> tuple[Statement, ...]:
+        """Return the statements of a task: those of an actor, and after each `exec` of the one that follows."""
+        body = self.small.actors[number].body
+        return (*body, *self._whole(number + 1)) if body and body[-1].verb == "exec" else body
 
-    def _beginning(self, actor: Actor) -> int:
-        """Return the event that a thread begins with."""
-        key = (actor.mm, actor.thread.name if actor.begins == "start" else "")
+    def _begin(self, cpu: int, number: int, actor: Actor) -> None:
+        """Write what comes before a thread's first statement: one that is not there at first waits until it is."""
+        if actor.begins:
+            event = self._beginning(actor, f"{number}" if actor.begins == "move" else "")
+            self.model.asm.await_event(event, 1, text=f"there is no {actor.name} yet")
+            if self.space.user_mode:
+                self.model.asm.user_mode(True, text=f"{actor.name} begins")
+        elif self.space.user_mode:
+            self.model.user_mode(cpu)
+
+    def _beginning(self, actor: Actor, number: str = "") -> int:
+        """Return the event that a thread begins with; `number`: the actor's, if a thread has come from another CPU."""
+        key = (actor.mm, actor.thread.name if actor.begins == "start" else "", number)
         if key not in self._beginnings:
             self._beginnings[key] = self.model.event()
         return self._beginnings[key]
@@ -91,7 +98,7 @@ class Writer:
         self.space.fork(number, actor, child)
         begins = next(other for other in self.small.actors if other.mm == child and other.begins == "fork")
         self.model.asm.signal(self._beginning(begins), text="wake_up_new_task")
-        if isinstance(self.space, OrdinarySpace):
+        if self.space.user_mode:
             self.model.asm.user_mode(True, text="returns to user mode")
 
     def _start(self, actor: Actor, one: Statement) -> None:
@@ -99,6 +106,21 @@ class Writer:
             other for other in self.small.actors if other.mm == actor.mm and other.thread.name == one.name
         )
         self.model.asm.signal(self._beginning(begins), text="wake_up_new_task: a thread begins")
+
+    def _membarrier(self, number: int, actor: Actor, one: Statement) -> None:
+        threads = sum(other.mm == actor.mm and other.begins != "move" for other in self.small.actors)
+        with self.space.in_kernel(number, actor, "membarrier()"):
+            self.model.calls.membarrier(one.word, alone=threads == 1)
+            if one.word == "GLOBAL":
+                self.model.synchronize_rcu()
+
+    def _move(self, number: int) -> None:
+        """Write sched_setaffinity(): the thread goes on elsewhere, and its CPU idles and keeps the mm lazily."""
+        if self.space.user_mode:
+            self.model.asm.user_mode(False, text="sched_setaffinity()")
+        event = self._beginning(self.small.actors[number + 1], f"{number + 1}")
+        self.model.asm.signal(event, text="the thread goes on, on another CPU")
+        self.model.sleep()
 
     def _write(self, number: int, actor: Actor) -> None:
         model, asm = self.model, self.model.asm
@@ -119,16 +141,24 @@ class Writer:
                 self._fork(number, actor, one)
             elif one.verb == "start":
                 self._start(actor, one)
+            elif one.verb == "membarrier":
+                self._membarrier(number, actor, one)
+            elif one.verb == "exec":
+                then = self.small.actors[number + 1]
+                self.space.exec(actor, then.mm)
+                self._write(number + 1, then)
+                return
+            elif one.verb == "move":
+                self._move(number)
+                return
             elif one.verb == "exit":
                 self.space.exit(actor)
                 if actor.process.name in self.events:
                     model.signal(self.events[actor.process.name])
             else:
                 self.space.write(number, one)
-        if isinstance(self.space, HugetlbSpace):
-            if actor.thread.name == "main" and ends not in ("exit", "sleep"):
-                self.space.goes_on(actor)
-        elif ends == "sleep":
+        self.space.goes_on(actor, ends)
+        if self.space.user_mode and ends == "sleep":
             asm.user_mode(False, text="the thread leaves user mode")
         if ends == "exit":
             asm.halt()
@@ -138,8 +168,8 @@ class Writer:
             model.spin()
 
 
-def _what(actor: Actor) -> str:
+def _what(body: tuple[Statement, ...]) -> str:
     """Say what a thread does, in few words."""
-    names = [one.text for one in actor.body if one.verb not in ("spin", "sleep")]
-    last = actor.body[-1].verb if actor.body and actor.body[-1].verb == "sleep" else ""
+    names = [one.text for one in body if one.verb not in ("spin", "sleep")]
+    last = body[-1].verb if body and body[-1].verb == "sleep" else ""
     return ", ".join(names) or ("sleeps" if last else "runs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -33,7 +33,10 @@ TAKES = (
     "khugepaged",
     "fork",
     "exit",
+    "exec",
 )
+#: Statements after which a thread is explored as another actor.
+_SPLITS = ("exec", "move")
 #: Statements that an explored program does without: they take time, or count.
 _IGNORED = ("work", "turn")
 #: Statements that hold a thread up, or let another one go on.
@@ -51,7 +54,9 @@ class Actor:
         before: the accesses that come before everything else: what they touch is mapped when the search begins.
         body: what it does then, without braces.
         number: among the like threads that do the same.
-        begins: what it begins with: nothing, if it is there at first, `fork` of its process, or `start`.
+        begins: what it begins with: nothing, if it is there at first, `fork` of its process, `start`, or what splits a
+            thread in two: `exec`, from which on its address space is another one, and `move`, its CPU.
+        earlier: of such a second part, the number of the actor that is the first one; else -1.
     """
 
     process: Process
@@ -62,15 +67,17 @@ class Actor:
     body: tuple[Statement, ...]
     number: int
     begins: str = ""
+    earlier: int = -1
 
     @property
     def name(self) -> str:
         """What stories call it."""
         several = self.process.count > 1 or self.instance > 0
         whose = self.process.name + (str(self.instance + 1) if several else "")
+        moved = ", moved" if self.begins == "move" else ""
         if self.thread.name == "main":
-            return whose
-        return f"{whose} {self.thread.name}{self.number + 1 if self.thread.count > 1 else ''}"
+            return whose + moved
+        return f"{whose} {self.thread.name}{self.number + 1 if self.thread.count > 1 else ''}{moved}"
 
 
 @attrs.frozen
@@ -103,6 +110,13 @@ class Small:
         own = {actor.mm for actor in self.actors if memory in used(actor.process)}
         roots = {self.root(mm) for mm in own}
         return tuple(dict.fromkeys(actor.mm for actor in self.actors if self.root(actor.mm) in roots))
+
+    def parts_of(self, number: int) -> list[int]:
+        """Return the numbers of the actors that are one thread in one address space, up to this one: it moves."""
+        found = [number]
+        while self.actors[found[0]].begins == "move":
+            found.insert(0, self.actors[found[0]].earlier)
+        return found
 
     def root(self, mm: int) -> int:
         """Return the address space that an address space is a copy of, or a copy of a copy; itself if it is none."""
@@ -143,12 +157,15 @@ def small(program: Program) -> Small:
             mine = made.actors(instance, mms)
             if parent is not None:
                 parents[mms] = parent
-            actors += mine
-            for actor in mine:
-                for one in actor.body:
-                    if one.verb == "fork":
-                        homes.setdefault(one.name, []).append(mms)
             mms += 1
+            for actor in mine:
+                parts = _parts(actor, mms)
+                mms = max(mms, parts[-1].mm + 1)
+                actors += parts
+                for part in parts:
+                    for one in part.body:
+                        if one.verb == "fork":
+                            homes.setdefault(one.name, []).append(part.mm)
         waiting += [
             child for child in program.processes.values()
             if forked.get(child.name) == process.name and child.name in homes
@@ -170,7 +187,29 @@ def small(program: Program) -> Small:
                     for other in actors
                     if other.process.name == one.name and other.instance == number
                 )
-    return Small(program, _with_waits(program, actors), mms, tuple(cut), parents, children, whole.left_out)
+    return Small(
+        program, _with_waits(program, _in_order(actors)), mms, tuple(cut), parents, children, whole.left_out
+    )
+
+
+def _parts(actor: Actor, mms: int) -> list[Actor]:
+    """Split a thread where it takes another address space, the first one `mms`, or another CPU."""
+    found = [attrs.evolve(actor, body=())]
+    for one in actor.body:
+        found[-1] = attrs.evolve(found[-1], body=(*found[-1].body, one))
+        if one.verb in _SPLITS:
+            mm = mms if one.verb == "exec" else found[-1].mm
+            mms += one.verb == "exec"
+            found.append(attrs.evolve(actor, mm=mm, before=(), body=(), begins=one.verb, earlier=0))
+    return found
+
+
+def _in_order(actors: list[Actor]) -> list[Actor]:
+    """Say of each second part of a thread where the first one is: the actor before it."""
+    return [
+        attrs.evolve(actor, earlier=number - 1) if actor.earlier >= 0 else actor
+        for number, actor in enumerate(actors)
+    ]
 
 
 class _Cut:
@@ -252,7 +291,7 @@ def _first(flat: tuple[Statement, ...]) -> int:
     return len(flat)
 
 
-def _with_waits(program: Program, actors: list[Actor]) -> tuple[Actor, ...]:
+def _with_waits(program: Program, actors: Sequence[Actor]) -> tuple[Actor, ...]:
     """Return the actors with waits for as many signals as there are now."""
     whole: dict[str, int] = {}
     counts = cast(program, MOST_CPUS).counts
@@ -287,6 +326,6 @@ def _signals(process: Process, body: tuple[Statement, ...], times: int) -> Itera
         yield from _signals(process, one.body, times * (one.number if one.verb == "repeat" else 1))
 
 
-def synchronises(actors: tuple[Actor, ...]) -> bool:
+def synchronises(actors: Sequence[Actor]) -> bool:
     """Whether a thread waits for another one in some statement."""
     return any(one.verb in _SYNCHRONISES[:2] for actor in actors for one in actor.body)

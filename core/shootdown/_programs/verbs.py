@@ -138,7 +138,6 @@ VERBS = {
         "Let others execute a memory barrier; nothing is flushed: "
         + "; ".join(f"{command} {does}" for command, does in COMMANDS.items())
         + ".",
-        explored=False,
     ),
     "gup": Verb(
         "gup PLACE [for TIME]",
@@ -155,7 +154,6 @@ VERBS = {
         (),
         "Begin another program: the process takes a new address space, with nothing in its memory yet, and the old one "
         "is torn down. Of a process with one thread.",
-        explored=False,
     ),
     "exit": Verb("exit", (), "End the process: its memory is torn down."),
     "start": Verb("start THREAD", ("thread",), "Start the threads of that name of this process."),
@@ -171,7 +169,7 @@ VERBS = {
     "work": Verb("work TIME", ("time",), "Compute in user mode for so long."),
     "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
-    "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity()).", explored=False),
+    "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity())."),
     "turn": Verb(
         "turn [N]",
         ("count?",),

@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "collapse_huge_page": (2, RESULT),
     "contpte_convert": (2, "timed runs flush once for each block; the scenario has both entries of one"),
     "huge_pmd_unshare": (2, OTHER_STATE),
+    "migrate_pages_batch": (2, RESULT),
     "shrink_folio_list": (3, RESULT),
     "try_to_unmap_one": (2, OTHER_STATE),
 }

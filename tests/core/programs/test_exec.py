@@ -77,8 +77,3 @@ def test_what_is_not_counted_is_refused_in_one_line(process: dict[str, Any], sai
         )
     assert said in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_explore_says_that_it_does_not_know_it() -> None:
-    with pytest.raises(shootdown.ShootdownError, match="`exec` is not explored yet"):
-        shootdown.explore({"process": {"A": {"do": "exec"}}}, arch=["x86"], kernels=["7.0"])

@@ -74,9 +74,3 @@ def test_another_command_is_refused_in_one_line(do: str, said: str) -> None:
         row(do, threads={"a": OTHER})
     assert said in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_explore_says_that_it_does_not_know_it() -> None:
-    program = {"memory": {"heap": {"size": "64K"}}, "process": {"A": {"do": "membarrier"}}}
-    with pytest.raises(shootdown.ShootdownError, match="`membarrier` is not explored yet"):
-        shootdown.explore(program, arch=["x86"], kernels=["7.0"])

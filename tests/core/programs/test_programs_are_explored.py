@@ -264,6 +264,49 @@ def test_like_threads_that_map_anew_have_a_table_each() -> None:
     assert _verdict(program, "x86")[0] == "safe"
 
 
+def _beside_a_pool(*calls: str, other: Sequence[str] = ("spin",)) -> dict[str, Any]:
+    """Return a program of two processes that share a hugetlb table; the first one has other memory too."""
+    program = _huge("touch heap write", *calls)
+    program["memory"]["heap"] = {"size": "4K"}
+    program["process"]["B"]["do"] = ["touch pool", *other]
+    return program
+
+
+def test_what_a_call_on_hugetlb_memory_leaves_is_found_beside_other_memory() -> None:
+    """c2ff4764e03e."""
+    for call in ("munmap pool", "exit"):
+        program = _beside_a_pool("munmap heap", call)
+        assert _verdict(program, "arm64", "7.0") == ("bug", "walk-cache")
+        assert _verdict(program, "arm64", "7.1")[0] == ("safe" if call == "munmap pool" else "bug")
+
+
+def test_page_tables_beside_hugetlb_memory_are_said_to_lie_apart() -> None:
+    program = _beside_a_pool("munmap heap")
+    program["memory"]["heap"] = {"size": "4M"}
+    program["process"]["A"]["do"] = ["touch pool", "touch heap write", "munmap heap[0:2M]"]
+    (row,) = explore(program, arch=["arm64"], kernels=["7.1"])
+    assert row.verdict == "safe"
+    assert "each page table of ordinary memory in a PUD entry of its own" in row.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        _heap("touch heap write", "move 3", "munmap heap", other=["spin"]),
+        _heap("touch heap write", "move 3", "exec", "touch heap write"),
+        _heap("touch heap write", "membarrier GLOBAL", "munmap heap", other=["gup heap"]),
+        _heap("touch heap write", "madvise heap PAGEOUT", size="8K", other=["munmap heap[0:4K]"]),
+        _heap("touch heap write", "migrate heap", "touch heap write", other=["madvise heap FREE"]),
+        _heap("touch heap write", "punch heap", kind="file", other=["spin"]),
+    ],
+)
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_today_s_kernels_move_migrate_and_begin_other_programs_safely(
+    program: dict[str, Any], arch: str
+) -> None:
+    assert _verdict(program, arch, "7.1")[0] == "safe"
+
+
 def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
     assert _verdict(_heap("touch heap", other=["gup heap"]), "x86")[0] == "vacuous"
 
@@ -272,26 +315,14 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
     ("program", "words"),
     [
         (_heap("fork B") | {}, "there is no process"),
-        (_heap("touch heap", "move 1"), "`move` is not explored yet"),
         (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
         (_heap("touch heap", "munmap heap", "touch heap"), "unmapped is not explored yet"),
         (_heap("touch heap", "khugepaged heap[0:4K]", size="2M"), "collapsed is a whole page table, of 2M"),
-        (
-            _heap("touch heap", "reclaim heap", size="8K", other=["munmap heap[0:4K]"]),
-            "reclaim of pages that other statements treat apart is not explored yet",
-        ),
         (
             _heap("touch heap", "mkclean heap", kind="file", other=["reclaim heap"]),
             "reclaim of a page that is written back is not explored yet",
         ),
         (_huge("munmap pool", "touch pool"), "an access after `munmap pool`, which takes the mapping away"),
-        (
-            {
-                "memory": {"heap": {"size": "4K"}, "pool": {"kind": "hugetlb", "size": "1G"}},
-                "process": {"A": {"do": ["touch heap", "touch pool", "munmap pool"]}},
-            },
-            "the tables of one explored program have one size",
-        ),
     ],
 )
 def test_what_cannot_be_explored_yet_is_one_line(program: dict[str, Any], words: str) -> None:

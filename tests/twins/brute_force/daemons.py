@@ -60,6 +60,18 @@ class Daemons(Tables):
 
         self._do(me, lets_go)
 
+    def _pageout(self, me: int, call: Call) -> None:
+        """MADV_PAGEOUT: reclaim with the lock of the mappings held, after a look at what others have put off."""
+        self._shared(me, self.mmap, write=False)
+        for n in call.atoms:
+            ends: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            self._look_at_reclaim(me, call)
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+            self._reclaim(me, Call("reclaim", (n,), flaws=call.flaws))
+        self._release(me, self.mmap, write=False)
+
     def _unmaps(self, me: int, n: int) -> Callable[[State], bool]:
         def action(s: State) -> bool:
             s[self.got + me], s[self.pte + n] = s[self.pte + n], 0

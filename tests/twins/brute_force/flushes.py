@@ -106,8 +106,8 @@ class Flushes(Machine):
             if cpu == self.cpu:
                 if everything or named:
                     s[self.tlb] = 0
-                slot = self.slot * TABLE
-                if everything or (walk and lo < slot + TABLE and hi > slot):
+                first, end = self.span()
+                if everything or (walk and lo < end and hi > first):
                     s[self.link] = False
             return
         if not s[self.loaded + cpu]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twins.brute_force.program import Call, State
+from twins.brute_force.program import ALL, EMPTY, Call, State
 from twins.brute_force.tables import Tables
 
 
@@ -68,6 +68,26 @@ class Mappings(Tables):
         if "faults meanwhile" in call.flaws:
             self._release(me, self.vmas, write=True)
         self._release(me, self.mmap, write=True)
+
+    def _lazyfree(self, me: int, call: Call) -> None:
+        """MADV_FREE: entries become clean. One that is clean counts as one that is not writable: it walks again."""
+        self._shared(me, self.mmap, write=False)
+        self._begin(me)
+        for table in sorted({self.p.table(n) for n in call.atoms}):
+            ends: list[int] = []
+            self._lock_table(me, table, ends)
+            self._look_at_reclaim(me, call)
+            for n in call.atoms:
+                if self.p.table(n) == table:
+                    skip: list[int] = []
+                    self._or_to(me, self._starts(me, n), skip)
+                    self._do(me, self._commit(me, call, n))
+                    skip.append(len(self.code[me]))
+            self._set(me, self.ptl + table, False)
+            ends.append(len(self.code[me]))
+        self._end_vma(me)
+        self._finish(me, call)
+        self._release(me, self.mmap, write=False)
 
     def _rights(self, s: State, call: Call, *, narrow: bool) -> None:
         for n in call.atoms:
@@ -142,6 +162,32 @@ class Mappings(Tables):
 
         self._do(me, maps)
         self._release(me, self.mmap, write=True)
+
+    def _exec(self, me: int, call: Call) -> None:
+        """exec_mmap(): the CPU loads another address space, and the old one goes with its tables."""
+
+        def leaves(s: State) -> None:
+            s[self.loaded + me] = False
+            if me == self.cpu:  # what it holds has another tag, and it never comes back
+                s[self.link], s[self.tlb] = False, 0
+
+        self._do(me, leaves)
+        self._begin(me)
+        self._zap(me, call, call.atoms, checks_vma=False)
+        for table in call.tables:
+            self._do(me, self._unlink(me, table))
+        tells = bool(call.tables) and "tables untold" not in call.flaws
+        if tells or self.p.way != "arm64":  # there an address space that goes is flushed for its tables alone
+            self._do(me, lambda s: s.__setitem__(self.gather + me, (0, ALL, tells, True)))
+        else:
+            self._set(me, self.gather + me, EMPTY)
+        self._finish(me, call, call.tables)
+
+    def _membarrier(self, me: int, call: Call) -> None:
+        """PRIVATE_EXPEDITED: every CPU that runs another thread answers an interrupt."""
+        for cpu in range(self.cpus):
+            if cpu != me:
+                self._do(me, lambda s, cpu=cpu: None if not s[self.off + cpu] else False)  # type: ignore[misc]
 
     def _mremap(self, me: int, call: Call) -> None:
         old, new = call.atoms

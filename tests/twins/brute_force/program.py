@@ -15,7 +15,7 @@ TABLE = 512
 CEILING = {"x86": 33, "kvm": 33, "arm64": TABLE - 1}
 ALL = 1 << 30
 #: Calls that take no right to an address.
-KEEPS_ADDRESSES = ("truncate", "reclaim", "mkclean", "khugepaged")
+KEEPS_ADDRESSES = ("truncate", "reclaim", "pageout", "mkclean", "khugepaged")
 #: A gather: its first page, its end, whether it freed tables, whether it cleared entries that map pages.
 EMPTY = (ALL, 0, False, False)
 
@@ -30,13 +30,15 @@ class Call:
 
     Args:
         name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean, khugepaged,
-            fork, write (an access), widen (an mprotect() that gives a right) or mmap.
+            fork, write (an access), widen (an mprotect() that gives a right), mmap, lazyfree (MADV_FREE), pageout
+            (MADV_PAGEOUT), exec or membarrier.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
             `no look at reclaim`, `rmap first` (before 5df397dec7c4), `no sync` (before 2ba99c5e0881),
             `waits for its own` (arm64 before 4b634918384c), `no fork flush`, `no copy flush`, `faults meanwhile`
-            (before fb49c455323f), `no sequence` (before 57efa1fe5957). No flaw is `new table`: khugepaged frees the
+            (before fb49c455323f), `no sequence` (before 57efa1fe5957),
+            `tables untold` (a gather does not say that it freed some). No flaw is `new table`: khugepaged frees the
             table that it has withdrawn after a grace period.
         frame: the page that a `write` maps.
     """
@@ -59,7 +61,7 @@ class Small:
         file: the frame that is also in the page cache.
         threads: the calls of each thread, each on a CPU of its own.
         user: one more CPU that only computes: `""` for none, `runs`, `sleeps` (and
-            wakes when the first thread has begun) or `idle` (for ever).
+            wakes when the first thread has begun), `idle` (for ever) or `lazy` (idle from the beginning).
         way: `x86`, `kvm` (an x86 guest whose CPUs the host may preempt at any moment) or `arm64`.
         ranges: the CPU has instructions that flush ranges.
         rcu: page tables are freed after a grace period, else after the flush.

@@ -153,7 +153,7 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
         getattr(self, f"_{call.name}")(me, call)
 
         def back(s: State) -> None:
-            which = self.taken_w if call.name in ("mprotect", "fork") else self.taken
+            which = self.taken_w if call.name in ("mprotect", "fork", "lazyfree") else self.taken
             if call.name not in KEEPS_ADDRESSES:  # the right of truncation is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0
@@ -163,7 +163,7 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
         self._do(me, back)
 
     def _user(self, me: int, what: str) -> None:
-        if what == "runs":
+        if what in ("runs", "lazy"):
             return
         if self.p.way == "arm64":  # cpu_switch_mm() to the reserved table
 

@@ -40,7 +40,9 @@ class Machine:
         self.away, self.told, self.sent = add(False, self.cpus), add(False, self.cpus), add(0, self.cpus)
         self.link, self.tlb = add(False), add(0)
         self.ever, self.taken, self.taken_w = add(0), add(0), add(0)
-        self.reclaims = any(call.name == "reclaim" for calls in program.threads for call in calls)
+        self.reclaims = any(
+            call.name in ("reclaim", "pageout") for calls in program.threads for call in calls
+        )
         self.batched, self.looked, self.later = add(0), add(0, self.cpus), add(False, self.cpus)
         self.bits = 0
         self.mapped, self.dirty, self.folio = add(0), add(False), add(0)
@@ -53,6 +55,9 @@ class Machine:
         self.forks = any(call.name == "fork" for calls in program.threads for call in calls)
         self.first = fields.first
         self.first[self.home : self.home + self.cpus] = list(range(self.cpus))
+        if program.user == "lazy":
+            self.first[self.user + self.cpus - 1] = False
+            self.first[self.lazy + self.cpus - 1] = program.way != "arm64"
         self.first[self.cached] = True
         self.first[self.refs + program.file] = 1
         for n, frame in enumerate(program.maps):
@@ -71,6 +76,10 @@ class Machine:
         }
         self.preempted = sorted({cpu} | walkers)
         self.code: list[list[Action]] = []
+
+    def span(self) -> tuple[int, int]:
+        """Return the pages of the table whose link is watched: the first one, and the end."""
+        return self.slot * TABLE, (self.slot + 1) * TABLE
 
     def _do(self, me: int, action: Callable[[State], bool | None]) -> None:
         """Add an action that goes on with the next one; it waits while it returns False."""

@@ -1,0 +1,127 @@
+"""Programs with MADV_FREE, MADV_PAGEOUT, membarrier() and execve() have the verdict of a brute-force model."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement, product
+from random import Random
+from typing import Any
+
+import pytest
+from twins.brute_force.program import Call, Small
+from twins.brute_force.search import verdict
+
+from shootdown._explore.engine import Explorer
+from shootdown._mm.gather import Gathers
+from shootdown._programs.explored import build
+from shootdown._programs.reading import read_values
+from shootdown._questions.hunt import grounds
+
+#: States after which brute force gives a program up.
+FEW = 15_000
+#: The calls, as statements and as brute force names them.
+CALLS = {
+    "madvise heap FREE": "lazyfree",
+    "madvise heap PAGEOUT": "pageout",
+    "membarrier": "membarrier",
+    "madvise heap DONTNEED": "madvise",
+    "mprotect heap read": "mprotect",
+    "reclaim heap": "reclaim",
+    "gup heap": "gup",
+    "exec": "exec",
+}
+_NEW = ("lazyfree", "pageout", "membarrier")
+#: What comes before `exec`, in a process of one thread.
+BEFORE_EXEC = ((), ("madvise heap DONTNEED",), ("mprotect heap read",), ("madvise heap PAGEOUT",))
+Threads = tuple[tuple[str, ...], ...]
+
+
+def programs() -> list[Threads]:
+    """Return the programs of two threads with a call each, and of three calls, that have a new one."""
+    calls = [call for call in CALLS if call != "exec"]
+    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in calls], 2))
+    for first in product(calls, repeat=2):
+        for second in calls:
+            found[first, (second,)] = None
+    return [one for one in found if any(CALLS[call] in _NEW for thread in one for call in thread)]
+
+
+def _explored(threads: Threads, arch: str, *settings: str, idle: bool = False) -> str:
+    others = {f"t{number}": {"do": ["signal begun", *calls]} for number, calls in enumerate(threads[1:])}
+    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others}}
+    memory = {"heap": {"size": "4K"}}
+    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
+    (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=("memory_model=sc", *settings))
+    return Explorer(build(program, ground.scene, idle=idle, marks=False)).search().verdict
+
+
+def _small(threads: Threads, way: str, flaw: str, user: str = "") -> Small:
+    flaws = frozenset({flaw} if flaw else ())
+    written = tuple(
+        tuple(Call(CALLS[call], (0,), (0,) if call == "exec" else (), flaws) for call in calls)
+        for calls in threads
+    )
+    return Small((0,), (0,), (True,), 1, written, user=user, way=way, ranges=True)
+
+
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
+    compared = {"safe": 0, "bug": 0}
+    for threads in chosen:
+        try:
+            slow, _ = verdict(_small(threads, arch, flaw), FEW)
+        except OverflowError:
+            continue
+        assert _explored(threads, arch, *settings) == slow, f"{threads}"
+        compared[slow] += 1
+    return compared
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [8, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_the_kernel_s_own_rules_are_safe_in_both_models(arch: str, count: int) -> None:
+    every = programs()
+    compared = _compare(arch, "", Random(3).sample(every, min(count, len(every))))
+    assert compared["bug"] == 0
+    assert compared["safe"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [3, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_reclaim_that_nobody_waits_for_gives_both_models_the_same_verdicts(arch: str, count: int) -> None:
+    every = [one for one in programs() if any("PAGEOUT" in call for thread in one for call in thread)]
+    shows: Threads = (("madvise heap PAGEOUT",), ("mprotect heap read",))
+    chosen = [shows, *Random(5).sample(every, min(count, len(every)))]
+    compared = _compare(arch, "no look at reclaim", chosen, "kernel.flush_batched_pending=false")
+    assert compared["bug"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [3, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_an_entry_that_no_gather_learns_of_gives_both_models_the_same_verdicts(
+    arch: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gathers, "remove_entry", lambda *_: None)
+    every = [one for one in programs() if not any("mprotect" in call for thread in one for call in thread)]
+    shows: Threads = (("madvise heap FREE",), ("membarrier",))
+    compared = _compare(arch, "forgotten", [shows, *Random(7).sample(every, min(count, len(every)))])
+    assert compared["bug"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("flaw", ["", "tables untold"])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_a_cpu_that_idles_keeps_the_old_address_space_of_exec_until_its_tables_go(
+    arch: str, flaw: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no table goes x86 leaves lazy CPUs out, and arm64 does not flush a gather of a whole address space."""
+    if flaw:
+        monkeypatch.setattr(Gathers, "freed_flags", lambda *_: 0)
+    found = set()
+    for before in BEFORE_EXEC:
+        threads = ((*before, "exec"),)
+        slow, _ = verdict(_small(threads, arch, flaw, user="lazy"), FEW)
+        assert _explored(threads, arch, idle=True) == slow, f"{threads}"
+        found.add(slow)
+    assert ("bug" in found) is (flaw != "")
