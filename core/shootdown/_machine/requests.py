@@ -140,9 +140,8 @@ def request_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
             lo = int64(0)
             hi = int64(0)
             shift = int64(0)
-        elif n < 1:
+        elif n < 1:  # the first address of what is less than a stride is invalidated, none of an empty range
             n = int64(1)
-            hi = max(hi, lo + (2 if d & o.PAIR_STRIDES else 1))
         elif d & o.IN_PAGES:
             n = pages
             shift = int64(0)

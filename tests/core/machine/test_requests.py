@@ -102,7 +102,7 @@ def test_a_range_that_is_too_long_is_not_the_flush_of_a_whole_mm() -> None:
     assert with_range(34).step(o.FLUSH_BEGIN, 0, 33).about == 0
 
 
-def test_an_empty_range_is_flushed_as_one_stride() -> None:
+def test_an_empty_range_is_counted_as_one_stride() -> None:
     assert strides(with_range(0), 33) == 1
 
 
@@ -142,8 +142,14 @@ def test_a_rounded_flush_names_pages_outside_the_range_too() -> None:
     assert executed(machine, 33, 0, o.ROUNDED) == (0, 1024, 9)
 
 
-def test_an_empty_range_names_its_first_page() -> None:
-    assert executed(with_range(0), 33) == (10 * 512, 10 * 512 + 1, 9)
+def test_an_empty_range_names_no_page() -> None:
+    assert executed(with_range(0), 33) == (10 * 512, 10 * 512, 9)
+
+
+def test_a_range_below_a_stride_names_its_first_page() -> None:
+    machine = with_range(0)
+    machine.gather(0)[G_HI] += 1
+    assert executed(machine, 33) == (10 * 512, 10 * 512 + 1, 9)
 
 
 def test_a_flush_of_everything_keeps_no_range() -> None:

@@ -48,6 +48,16 @@ def test_a_flush_that_is_missing_in_writeback_alone_is_found(monkeypatch: pytest
     assert found.remarks == ()
 
 
+def test_a_range_that_ends_a_page_early_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from shootdown.patches import replaces\n@replaces('tlb_remove_tlb_entry')\n"
+        "def f(call, g, lo, hi): call.original(hi=hi - 1)\n"
+    )
+    _only(monkeypatch, lambda one: one.said == "spin | madvise heap DONTNEED" and len(one.parts) == 1)
+    assert _of_the_patch(_hunt("intel-server", "7.2", path, 1)) == ["stale-tlb-entry"]
+
+
 @pytest.mark.long
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", _DEFECTS)

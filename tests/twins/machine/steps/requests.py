@@ -46,7 +46,7 @@ def flush_begin(w: World, task: int, s: Words) -> Answer:
         c.strides, c.pages = 0, NO_PAGES
         return None
     if strides < 1:
-        strides, hi = 1, max(hi, lo + (2 if pairs else 1))
+        strides = 1
     elif "IN_PAGES" in s.how:
         strides, apart = pages, 1
     if pairs or "WHOLE_STRIDES" in s.how:
