@@ -22,7 +22,7 @@ _QUESTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no_hardware_dirty": ("scenario", "dirty-bit-lost", {}),
     "no_break_before_make": ("scenario", "break-before-make", {}),
 }
-_SAID = (*_QUESTIONS, "no_contiguous_entries", "no_hash_table")
+_SAID = (*_QUESTIONS, "no_contiguous_entries", "no_hash_table", "no_hardware_walker", "no_kernel_ranges")
 
 
 def _reasons_are_sentences(subject: Subject) -> Iterator[Said]:

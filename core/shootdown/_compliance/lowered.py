@@ -226,7 +226,7 @@ def _machine(
     lower = subject.architecture.lower
     assert lower is not None
     known = watched(kernel, read)
-    lowering = Lowering()
+    lowering: Any = None
     found, failed, what = [], [], "the platform"
     try:
         if isinstance(platform.tlb, Mapping) or isinstance(platform.itlb, Mapping):
@@ -255,8 +255,6 @@ def _machine(
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, NotImplementedError):
-        return str(error) or "the lowering does not define it"
     return " ".join(str(error).split()) if isinstance(error, ShootdownError) else one_line(error)
 
 

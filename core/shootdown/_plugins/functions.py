@@ -20,8 +20,6 @@ from shootdown._values.lowering import Geometry, Lowering, MmRules
 from shootdown._values.platform import Platform
 from shootdown._values.releases import newest_known, resolve
 
-#: Methods without which there is no lowering; `PlainLowering` has all of them.
-REQUIRED = ("tlb_flush", "flush_range", "flush_mm", "flush_page")
 #: The types of a lowering's properties that are no plain values.
 _OWN_TYPES = {"mm": MmRules, "geometry": Geometry}
 
@@ -86,15 +84,24 @@ def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> N
         what: which, for the message.
         lower, kernel, platform: what makes it.
     """
+    if missing := getattr(lower, "__abstractmethods__", None):
+        lacks = next(name for owner in reversed(lower.__mro__) for name in vars(owner) if name in missing)
+        member = (
+            f"method {lacks}(asm, g)" if inspect.isfunction(getattr(lower, lacks)) else f"property {lacks}"
+        )
+        raise RefusedError("broken", f"{what}: {lower.__name__} has no {member}")
     try:
         lowering = lower(kernel, platform)
     except Exception as error:
         raise RefusedError("broken", f"{what}: {failed(error)}") from None
     if not isinstance(lowering, Lowering):
         raise RefusedError("broken", f"{what} returned {typed(lowering)}, not a Lowering")
-    for name in REQUIRED:
-        if getattr(type(lowering), name) is getattr(Lowering, name):
-            raise RefusedError("broken", f"{what}: {type(lowering).__name__} has no method {name}(asm, g)")
+    if lowering.no_kernel_ranges() is None and (
+        type(lowering).flush_kernel_addresses is Lowering.flush_kernel_addresses
+    ):
+        raise RefusedError(
+            "broken", f"{what}: {type(lowering).__name__} has no method flush_kernel_addresses(asm)"
+        )
     for name, judge in _properties(type(lowering)):
         try:
             found = getattr(lowering, name)

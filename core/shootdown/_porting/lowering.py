@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -92,9 +93,9 @@ class PlainLowering(Lowering):
     # --- set by an architecture
 
     @property
+    @abstractmethod
     def format(self) -> Format:
         """The page-table format, from which `geometry` follows."""
-        raise NotImplementedError(f"{type(self).__name__} has no format: it is the Format that it flushes")
 
     @property
     def source(self) -> str:

@@ -228,7 +228,7 @@ def _search(
         )
         with small_work():
             verdict = explore_case(case, most_states=_MOST_STATES, verdict_only=True)
-    except (ShootdownError, NotImplementedError):  # of a plugin that only workloads can use so far
+    except ShootdownError:  # of a plugin that only workloads can use so far
         return None
     return _Found(verdict.verdict, sharers, verdict.way) if verdict.verdict in (BUG, SAFE) else None
 

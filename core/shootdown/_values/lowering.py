@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -69,7 +70,7 @@ class Geometry:
                 )
 
 
-class Lowering:
+class Lowering(ABC):
     """How one kernel on one platform of an architecture flushes: the part of mm/ that `asm/tlb.h` decides.
 
     Most architectures subclass `shootdown.porting.PlainLowering`, a lowering that attributes describe. Others subclass
@@ -96,9 +97,6 @@ class Lowering:
     `docs/reference/plugins.md` has a table.
     `asm.execute(name, times, per)` counts an instruction that results list by name; with `ops.PER_TARGET`, those that
     the targets will execute. `asm.if_flags(g, flags)` tests `ops.FULLMM`, `ops.FREED_TABLES`... of the gather.
-
-    Raises:
-        NotImplementedError: a method that every architecture has to define.
     """
 
     kernel: Kernel
@@ -107,30 +105,30 @@ class Lowering:
     # --- what every architecture has to define
 
     @property
+    @abstractmethod
     def mm(self) -> MmRules:
         """How context switches treat address spaces."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def geometry(self) -> Geometry:
         """The levels of the page tables."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tlb_flush(self, asm: Assembler, g: int) -> None:
         """Write the architecture's `tlb_flush()` for a gather that recorded something."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flush_range(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_range()` for the range of request `g`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flush_mm(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_mm()`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flush_page(self, asm: Assembler, g: int) -> None:
         """Write `flush_tlb_page()` for the one page of request `g`."""
-        raise NotImplementedError
 
     # --- with defaults that suit most architectures
 
@@ -356,7 +354,7 @@ class Lowering:
 
         It begins with `asm.kernel_begin(0)`. Only asked for where `no_kernel_ranges()` returns None.
         """
-        raise NotImplementedError
+        raise mistake(f"{type(self).__name__} has no method flush_kernel_addresses(asm)")
 
     def no_kernel_ranges(self) -> str | None:
         """Return why flushes of kernel addresses can't be counted, or None where they can."""

@@ -83,7 +83,7 @@ NAMED = {
     "EndsTheTask": ("4.2", "ends, stops or moves the task"),
     "EndsTheGather": ("4.2", "begins or ends a gather"),
     "Raises": ("4.1", "flush_hugetlb_range.*KeyError: 'vax-9000'"),
-    "Undefined": ("4.1", "Undefined has no format"),
+    "Undefined": ("4.1", "lower.*: TypeError: .*abstract.*Undefined.*format"),
     "UnknownCost": ("4.1", "there is no cost 'tbia_ns'"),
     "OddName": ("4.5", "an instruction is called 'TBIA .all.'"),
     "CountsAfterTheWait": ("4.5", "counts for each target, and there are none at this point"),

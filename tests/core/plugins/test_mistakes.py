@@ -204,8 +204,16 @@ MISTAKES = [
     ("Assembler().lock(0, write=True, sleeps=True, text=3)", "lock() takes the name of the lock in words, not 3"),
     # --- lowerings
     (
-        "class Half(Lowering):\n    def __init__(self, k, p): pass\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
+        "class Half(Lowering):\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
+        "lower() for p: Half has no property mm",
+    ),
+    (
+        "class Half(Lowering):\n    mm = geometry = 1\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
         "lower() for p: Half has no method flush_range(asm, g)",
+    ),
+    (
+        "class Bad(Flushes):\n    def no_kernel_ranges(self): return None\noffers(arch(lower=Bad))",
+        "lower() for p: Bad has no method flush_kernel_addresses(asm)",
     ),
     (
         "class Bad(Flushes):\n    def flush_range(self, asm): pass\noffers(arch(lower=Bad))",
@@ -232,7 +240,7 @@ MISTAKES = [
         "class Bad(Flushes):\n    ceiling = '16'\noffers(arch(lower=Bad))",
         "lower() for p: ceiling is a str, not an int: '16'",
     ),
-    ("class Bad(PlainLowering):\n    pass\noffers(arch(lower=Bad))", "lower() for p: geometry: NotImplementedError: Bad has no format"),
+    ("class Bad(PlainLowering):\n    pass\noffers(arch(lower=Bad))", "lower() for p: Bad has no property format"),
     # --- hooks
     ("@hookimpl\ndef shootdown_architectures(): pass", "shootdown_architectures returned None, not a list or tuple"),
     ("@hookimpl\ndef shootdown_platforms(): pass", "shootdown_platforms returned None, not a dict"),
