@@ -103,6 +103,16 @@ def test_the_tree_has_steps_under_the_functions_that_they_stand_for(known: tuple
     assert (0, "user mode") in names
 
 
+def test_each_function_has_its_file_also_one_without_a_step_of_its_own() -> None:
+    def writes(asm: Assembler) -> None:
+        with asm.function("exit_mmap", "mm/mmap.c"), asm.function("unmap_vmas", "mm/memory.c"):
+            asm.work("fork_ns", text="unmap")
+
+    machine = scripted(Doing(writes))
+    files = {node.name: node.where for _, node in walk(tree(machine.code, run_machine(machine, platform())))}
+    assert (files["exit_mmap"], files["unmap_vmas"]) == ("mm/mmap.c", "mm/memory.c")
+
+
 def test_a_step_says_how_often_it_was_taken_and_to_how_many_cpus(known: tuple[Code, Run]) -> None:
     by_name = {node.name: node for _, node in walk(tree(*known))}
     assert (by_name["IPI: flush_tlb_func"].count, by_name["IPI: flush_tlb_func"].targets) == (1, 1)
