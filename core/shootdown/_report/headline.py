@@ -100,25 +100,30 @@ def _one_size(pairs: Sequence[Pair]) -> bool:
 
 def _facts(group: Sequence[Pair]) -> Iterator[str]:
     """Return what each generation of kernels did, from its counts."""
-    per_table = [pair for pair in group if _generation(pair[0]) == "per-table"]
-    for case, row in per_table:
-        if row.counts["sync_broadcasts"]:
-            yield _per_table(case, row, group)
-    idle = [pair for pair in per_table if not pair[1].counts["unshared_tables"]]
-    if idle and not any(row.counts["sync_broadcasts"] for _, row in idle):
+    idle = [
+        pair for pair in group if _generation(pair[0]) in ("per-table", "last-sharer") and _is_idle(pair[1])
+    ]
+    if idle:
         yield f"{_names(idle)}: no broadcast: no two processes used a table at the same time, so none was unshared."
+    for case, row in group:
+        if _generation(case) == "per-table" and row.counts["sync_broadcasts"]:
+            yield _per_table(case, row, group)
     told: tuple[tuple[str, Callable[[Sequence[Pair]], str]], ...] = (
         ("last-sharer", _last_sharer),
         ("none", _never),
         ("proposal", _proposal),
     )
     for generation, tell in told:
-        rows = [pair for pair in group if _generation(pair[0]) == generation]
+        rows = [pair for pair in group if _generation(pair[0]) == generation and pair not in idle]
         if rows:
             yield tell(rows)
     by_asid = [pair for pair in group if _global_asid_instruction(pair[0])]
     if by_asid:
         yield _by_global_asid(by_asid)
+
+
+def _is_idle(row: Result) -> bool:
+    return not (row.counts["sync_broadcasts"] or row.counts["unshared_tables"])
 
 
 def _generation(case: Case[Workload]) -> str:
@@ -153,7 +158,8 @@ def _last_sharer(rows: Sequence[Pair]) -> str:
     each = [f"{count / children:.2f}" for count in counts]
     return (
         f"{_names(rows)}: at most one broadcast for each exiting child, if a table became exclusive (8ce720d5bd91): "
-        f"{_listed([exact(count) for count in counts])} for {exact(children)} children, "
+        f"{_listed([exact(count) for count in counts])} for {exact(children)} "
+        f"{'child' if children == 1 else 'children'}, "
         f"{_listed(each)} a child."
     )
 

@@ -82,7 +82,10 @@ class Watch:
         more = 0
         until = time.process_time() + max(_LEAST, _PART * so_far)
         while len(path) < _MANY and time.process_time() < until:
-            key = blake2b(state.data, digest_size=16).digest()
+            seen_now = blake2b(state.data, digest_size=16)
+            # A CPU that begins to wait may leave the state as it is, but goes on no longer.
+            seen_now.update(np.sort(self._running(books)).data)
+            key = seen_now.digest()
             clocks = self._clocks(books)
             before = seen.get(key)
             if before is not None and self._all_went_on(books, before, clocks):
@@ -107,8 +110,13 @@ class Watch:
         B = self._books
         if books[B.o_resume : B.o_resume + len(now)].any():
             return False
-        running = books[B.o_heap : B.o_heap + int(books[B.o_misc + k.HEAP_SIZE])]
+        running = self._running(books)
         return bool((now == before).all() or (now[running] > before[running]).all())
+
+    def _running(self, books: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the CPUs that have a step to take."""
+        start = self._books.o_heap
+        return books[start : start + int(books[self._books.o_misc + k.HEAP_SIZE])]
 
     def _next_step(self, state: npt.NDArray[np.int64], books: npt.NDArray[np.int64]) -> tuple[int, int]:
         L = self._machine.layout

@@ -42,7 +42,7 @@ def upstream(text: str) -> tuple[str, str] | None:
     if form is None:
         return None
     series, point, candidate, rest = form.groups()
-    if rest.endswith(("-", "~", ".")) or (rest.startswith("+") and not _PLUS.match(rest)):
+    if rest.endswith(("-", "~", ".")) or ".." in rest or (rest.startswith("+") and not _PLUS.match(rest)):
         return None
     if candidate is not None:
         release = f"{series}-rc{candidate}"

@@ -312,6 +312,17 @@ def _mremap_remarks(setting: Setup) -> list[str]:
     ]
 
 
+def _fork_remarks(setting: Setup) -> list[str]:
+    """Return a remark if fork() itself has nothing to do with shared tables."""
+    if setting.kernel.fork_shares_pmd:
+        return _remarks(setting)
+    return [
+        *_remarks(setting),
+        "fork() leaves hugetlb tables alone since v6.0 (bcd51a3c679d): a child shares one when it touches it, and "
+        "unshares it when it exits: ask fork-storm",
+    ]
+
+
 def _needs_gup_fast(setting: Setup) -> str | None:
     if setting["walkers"] and not setting.kernel.gup_fast:
         return f"{setting.kernel.release} has no GUP-fast on this architecture (CONFIG_HAVE_GUP_FAST): no walkers"
@@ -328,6 +339,11 @@ HUGETLB: tuple[Workload, ...] = (
     _workload("hugetlb-uffd", "it registers the mapping with userfaultfd, which unshares all of it", _uffd),
     _workload("hugetlb-punch", "it punches a hole over the whole file", _punch),
     _workload("hugetlb-truncate", "it truncates the file to nothing", _truncate),
-    _workload("hugetlb-fork", "it forks; before v6.0 the child then shares all its tables", _fork),
+    _workload(
+        "hugetlb-fork",
+        "it forks; before v6.0 the child then shares all its tables",
+        _fork,
+        notes=_fork_remarks,
+    ),
     _workload("hugetlb-migrate", "one page is migrated: the reverse map visits every sharer", _migrate),
 )

@@ -45,6 +45,11 @@ def test_where_no_table_becomes_exclusive_a_row_says_why_nobody_synchronised() -
     assert "no sync" not in remarks("hugetlb-munmap", "intel-server", "6.15", sharers=3)
 
 
+def test_a_fork_that_shares_nothing_says_where_the_cost_is() -> None:
+    assert "since v6.0 (bcd51a3c679d)" in remarks("hugetlb-fork", "intel-server", "6.1.158")
+    assert "v6.0" not in remarks("hugetlb-fork", "intel-server", "5.10")
+
+
 def test_where_invlpgb_could_have_served_a_row_says_why_ipis_did() -> None:
     assert (
         "no INVLPGB: it needs a global ASID; a flush gives an mm one if it runs on 4 CPUs or more"

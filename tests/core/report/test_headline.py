@@ -105,7 +105,7 @@ def test_a_kernel_after_the_rework_broadcasts_at_most_once_for_each_child() -> N
 
 def test_a_storm_in_which_nothing_was_shared_says_why_there_is_no_broadcast() -> None:
     told = " ".join(" ".join(story([pair("6.1.158"), pair("6.1.180")], 80)).split())
-    assert "6.1.158: no broadcast: no two processes used a table at the same time" in told
+    assert "6.1.158 and 6.1.180: no broadcast: no two processes used a table at the same time" in told
 
 
 def test_kernels_of_one_generation_share_a_sentence() -> None:

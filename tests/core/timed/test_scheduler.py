@@ -9,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.core.timed.clocked import COST, Doing, costs, platform, run, scripted
 
+import shootdown
+from shootdown._compilation.slices import Slices
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK
@@ -96,6 +98,16 @@ def test_a_run_that_is_looked_at_while_it_runs_counts_each_step(monkeypatch: pyt
     monkeypatch.setattr(endless, "_SOON", 0.0)
     found = run(Doing(long))
     assert found.steps == found.step_counts.sum() > 3_000
+
+
+def test_a_task_that_begins_to_wait_is_no_sign_of_a_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step at which it waits leaves the machine's state, and in that moment every clock, as they were."""
+    monkeypatch.setattr(endless, "_SOON", 0.0)
+    monkeypatch.setattr(Slices, "begin", lambda _: 1)
+    (row,) = shootdown.compare(
+        "hugetlb-munmap", arch="x86", kernels=["7.0"], parameters={"threads": 3}, cpus=4
+    )
+    assert row.counts["sync_ipis"] == 3
 
 
 def test_a_run_leaves_the_machine_as_it_was() -> None:

@@ -227,6 +227,7 @@ def test_a_release_after_the_end_of_its_series_is_its_last_with_a_remark() -> No
         ("7.2.999", "nearest: 7.2.13"),
         ("6.12.99999999999", f"nearest: 6.12.{BY_NAME['6.12'].newest}"),
         ("07.0", "is not a release"),
+        ("6.1.158..6.1.180", "is not a release"),
         ("7.00", "is not a release"),
         ("7.0+late_flush", "nearest: 7.0"),
         ("\uff16.12", "is not a release"),
