@@ -204,11 +204,11 @@ MISTAKES = [
     ("Assembler().lock(0, write=True, sleeps=True, text=3)", "lock() takes the name of the lock in words, not 3"),
     # --- lowerings
     (
-        "class Half(Lowering):\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
+        "class Half(Lowering):\n    def __init__(self, k, p): pass\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
         "lower() for p: Half has no property mm",
     ),
     (
-        "class Half(Lowering):\n    mm = geometry = 1\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
+        "class Half(Lowering):\n    mm = geometry = 1\n    def __init__(self, k, p): pass\n    def tlb_flush(self, asm, g): pass\noffers(arch(lower=Half))",
         "lower() for p: Half has no method flush_range(asm, g)",
     ),
     (
