@@ -81,9 +81,6 @@ def check(program: Program) -> None:
     for process, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
-        kind = program.memory[one.place.memory].kind if one.place else ""
-        if one.verb == "madvise" and one.word == "COLLAPSE" and kind != "thp":
-            raise _wrong(one, f"MADV_{one.word} of {kind} memory is not explored yet")
         if one.verb == "reclaim" and one.word:
             raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
         if one.verb == "exit" and len(process.threads) > 1:

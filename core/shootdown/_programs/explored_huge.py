@@ -43,8 +43,9 @@ class Huge:
                 about = [page for page in self.pages() if self._of.is_about(one, page)]
                 if one.verb == "touch":
                     yield from ((number, one, page) for page in about)
-                elif collapses(one) and about:
-                    yield number, one, about[0]
+                elif collapses(one):
+                    first = {page.slot: page for page in reversed(about)}
+                    yield from ((number, one, page) for page in reversed(first.values()))
 
     def splits(self, slot: int) -> bool:
         """Whether some call may put a table in a slot: one about a part of it, or a copy of what fork() has shared."""

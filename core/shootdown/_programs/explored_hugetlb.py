@@ -278,8 +278,8 @@ class HugetlbSpace:
         self.free(mappings)
 
     def exec(self, actor: Actor, new_mm: int) -> None:
-        """Write execve() of a process, which hugetlb memory is refused beside."""
-        raise AssertionError(actor.name, new_mm)
+        """Write execve() of a process that has no hugetlb memory."""
+        self._model.calls.exec(new_mm, actor.mm, (), lambda: None)
 
     def leaves(self, actor: Actor) -> tuple[Mapping, ...]:
         """Return all VMAs of a process, whose tables the next call takes away."""

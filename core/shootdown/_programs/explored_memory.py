@@ -87,11 +87,12 @@ class OrdinaryMemory:
         self._huge.refuse()
         forks = [one for _, one in self._bodies("fork")]
         for _, one in self._bodies("mremap", "khugepaged", "reclaim", "migrate", "madvise"):
-            if one.verb == "madvise" and one.word not in ("FREE", "PAGEOUT"):
+            of_thp = one.place is not None and self.cuts[one.place.memory].memory.kind == "thp"
+            if one.verb == "madvise" and (one.word == "DONTNEED" or (of_thp and one.word == "COLLAPSE")):
                 continue
             if forks:
                 raise not_yet(forks[0], f"`{one.text:.40}` and fork() in one program")
-            if one.place and one.place.memory in self._anew and one.verb in ("mremap", "khugepaged"):
+            if one.place and one.place.memory in self._anew and (one.verb == "mremap" or collapses(one)):
                 raise not_yet(one, "memory that mmap() maps anew")
         for here in self.cuts.values():
             if forks and here.memory.each == "thread":

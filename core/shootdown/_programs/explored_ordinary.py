@@ -81,7 +81,7 @@ class OrdinarySpace(OrdinaryMemory):
         elif unmaps_by_rmap(one):
             self._unmap_by_rmap(one, memory, pages)
         elif collapses(one):
-            self._collapse_table(number, one, actor, pages)
+            self._collapse_tables(number, one, actor, pages)
         elif one.verb == "mkclean":
             for page in pages:
                 self._writeback.write_back(
@@ -233,15 +233,18 @@ class OrdinarySpace(OrdinaryMemory):
         else:
             self._reclaim.reclaim(every)
 
-    def _collapse_table(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
+    def _collapse_tables(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
+        """Write the collapse of a place's page tables, one after another: mmap_lock is released between them."""
         assert one.place is not None
         lo, hi = pages_of(one.place, self.page_size)
-        if lo % self.slot_pages or hi - lo != self.slot_pages:
+        if lo % self.slot_pages or hi % self.slot_pages:
             size = size_text(self.slot_pages * self.page_size)
-            raise ShootdownError(f"{one.at}: `{one.text:.60}`: collapsed is a whole page table, of {size}")
-        vmas = self._rights.vmas(actor.mm, pages)
-        huge = self._huge_fault(number, one, actor, pages[0]) if pages[0].slot in self._huge.slots else None
-        self._collapse.collapse([self._atoms[page] for page in pages], vmas, huge)
+            raise ShootdownError(f"{one.at}: `{one.text:.60}`: collapsed are whole page tables, of {size}")
+        for slot in dict.fromkeys(page.slot for page in pages):
+            here = [page for page in pages if page.slot == slot]
+            huge = self._huge_fault(number, one, actor, here[0]) if slot in self._huge.slots else None
+            vmas = self._rights.vmas(actor.mm, here)
+            self._collapse.collapse([self._atoms[page] for page in here], vmas, huge)
 
     def _mms(self, actor: Actor, memory: Memory) -> tuple[int, ...]:
         """Return the address spaces that map a memory, the actor's own last."""

@@ -296,8 +296,9 @@ def test_page_tables_beside_hugetlb_memory_are_said_to_lie_apart() -> None:
         _heap("touch heap write", "move 3", "exec", "touch heap write"),
         _heap("touch heap write", "membarrier GLOBAL", "munmap heap", other=["gup heap"]),
         _heap("touch heap write", "madvise heap PAGEOUT", size="8K", other=["munmap heap[0:4K]"]),
-        _heap("touch heap write", "migrate heap", "touch heap write", other=["madvise heap FREE"]),
+        _heap("touch heap write", "migrate heap", other=["madvise heap FREE"]),
         _heap("touch heap write", "punch heap", kind="file", other=["spin"]),
+        _heap("touch heap write", "madvise heap COLLAPSE", size="4M", other=["munmap heap[0:2M]"]),
     ],
 )
 @pytest.mark.parametrize("arch", ["x86", "arm64"])
@@ -317,7 +318,7 @@ def test_a_program_that_takes_nothing_away_is_vacuous() -> None:
         (_heap("fork B") | {}, "there is no process"),
         (_heap("touch heap", "truncate heap"), "not known yet: only of hugetlb, file"),
         (_heap("touch heap", "munmap heap", "touch heap"), "unmapped is not explored yet"),
-        (_heap("touch heap", "khugepaged heap[0:4K]", size="2M"), "collapsed is a whole page table, of 2M"),
+        (_heap("touch heap", "khugepaged heap[0:4K]", size="2M"), "collapsed are whole page tables, of 2M"),
         (
             _heap("touch heap", "mkclean heap", kind="file", other=["reclaim heap"]),
             "reclaim of a page that is written back is not explored yet",
