@@ -14,7 +14,7 @@ from shootdown._programs.sketch import RUNS, Sketch
 from shootdown._programs.worlds import programs, random_program
 from shootdown._questions.case import machines
 from shootdown._questions.explore import Verdict
-from shootdown._questions.hunt_causes import cause_of, since
+from shootdown._questions.hunt_causes import cause_of, expected_of, since
 from shootdown._questions.hunt_ground import (
     MOST_STATES,
     Batch,
@@ -64,6 +64,7 @@ class Finding:
         after: how many programs had been tried when the first of them was, and the seconds by then.
         verdict: of the program, with its story.
         ground: where, with the fixes of earlier finds.
+        expected: why the architecture's plugin expects it; empty if it does not.
     """
 
     bug: str
@@ -79,6 +80,7 @@ class Finding:
     after: tuple[int, float]
     verdict: Verdict
     ground: Ground = attrs.field(repr=False)
+    expected: str = ""
 
     @property
     def command(self) -> str:
@@ -91,7 +93,11 @@ class Finding:
 
     @property
     def explained(self) -> bool:
-        """Whether it is understood: a commit closes it, the question made it, or a page explains it."""
+        """Whether it is understood: a commit closes it, the question made it, a page explains it, or it is expected."""
+        return bool(self.expected) or self._is_closed
+
+    @property
+    def _is_closed(self) -> bool:
         return bool(self.fixed_by) and all(fix.origin != "guess" for fix in self.fixed_by)
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +113,7 @@ class Finding:
             "calls": self.sketch.said,
             "explore": self.command,
             "explained": self.explained,
+            "expected": self.expected or None,
             "fixed_by": [fix.name for fix in self.fixed_by],
             "since": self.since,
             "platforms": list(self.platforms),
@@ -409,6 +416,9 @@ class Hunt:
             after=min((one.after for one in rest if one.invariant == first.invariant), default=first.after),
             verdict=verdict,
             ground=ground,
+            expected=""
+            if any(fix.origin != "guess" for fix in fixes)
+            else expected_of(ground, first.invariant),
         )
         self.found.findings.append(finding)
         self._told(finding)

@@ -18,6 +18,9 @@ from shootdown._values.series import Release, parse_release
 from shootdown._values.timelines import MAINLINE
 from shootdown._values.verdict import BUG, LIVELOCK
 
+#: The statement of the compliance suite that hunts, as `Expected.statements` names it.
+HUNTS = "7.2"
+
 
 def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
     """Return the fewest fixes with which a program is safe; none if there are none.
@@ -44,6 +47,15 @@ def cause_of(ground: Ground, sketch: Sketch) -> tuple[Fix, ...]:
         if fixes([fix]):
             return (fix,)
     return ()
+
+
+def expected_of(ground: Ground, invariant: str) -> str:
+    """Return why the architecture's plugin expects hunts to break an invariant here, or nothing."""
+    case = ground.case
+    for one in case.architecture.expected:
+        if HUNTS in one.statements and one.about in ("", invariant) and one.when(case.kernel, case.platform):
+            return one.why
+    return ""
 
 
 def _fewest(chosen: Sequence[Fix], fixes: Callable[[Sequence[Fix]], bool]) -> list[Fix]:

@@ -41,6 +41,8 @@ def finding_lines(finding: Finding, width: int) -> Iterator[str]:
 
 
 def _because(finding: Finding) -> str:
+    if finding.expected:
+        return f"expected of {finding.arch}: {finding.expected}"
     names = " and ".join(fix.name for fix in finding.fixed_by)
     if not finding.fixed_by:
         return "UNEXPLAINED: no commit and no switch makes it go away"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
+from shootdown import Expected
 from shootdown._programs.sketch import Sketch
 from shootdown._programs.worlds import programs
 from shootdown._questions import hunt as hunting
 from shootdown._questions import hunt_causes
 from shootdown._questions.hunt import Finding, Hunt, Hunted, grounds
-from shootdown._questions.hunt_ground import explored, shrunk
+from shootdown._questions.hunt_ground import Ground, explored, shrunk
 
 _16K = ("kernel.page_size=16k", "kernel.va_bits=47")
 
@@ -250,6 +252,19 @@ def test_what_only_some_other_switch_makes_go_away_is_unexplained(monkeypatch: p
     )
     assert _fixes(found)[0][1] == ["kernel.nested_gathers_flush=true"]
     assert not found.findings[0].explained
+
+
+def test_what_the_plugin_expects_of_hunts_is_explained_by_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the invariant that it names alone, and where its condition holds."""
+    (ground,) = grounds(arch=["arm64"], kernels=["7.0"])
+    why = "a walk that nobody waits for"
+    one = Expected(
+        ("7.2",), why, about="walk-cache", when=lambda kernel, platform: platform.name == "neoverse-v2"
+    )
+    architecture = attrs.evolve(ground.case.architecture, expected=(one,))
+    monkeypatch.setattr(Ground, "case", attrs.evolve(ground.case, architecture=architecture))
+    assert hunt_causes.expected_of(ground, "walk-cache") == why
+    assert hunt_causes.expected_of(ground, "gup-fast") == ""
 
 
 def test_what_nothing_makes_go_away_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
