@@ -158,7 +158,7 @@ def _roots(image: Image, as_json: bool) -> None:
                  "upper_half": root.upper_half} for root in image.roots]  # fmt: skip
         _common.write_json({"schema": SCHEMA, "roots": rows})
         return
-    _common.write_line(f"{image.name}: {image.kind}, {image.memory.extent}")
+    _common.write_wrapped(f"{image.name}: {image.kind}, {image.memory.extent}", rest="  ")
     if not image.roots:
         _common.write_line("it names no root: --root takes a physical address")
         return
