@@ -174,7 +174,7 @@ def _use(model: Model, leaf: Leaf, entry: int, freed: int) -> None:
 
 
 def _refuse(scene: Scene) -> str | None:
-    return None if isinstance(scene.lowering, X86Lowering) else "switch_mm_irqs_off() with tlb_gen is x86's"
+    return None if isinstance(scene.lowering, X86Lowering) else "only x86 switches by loaded_mm and tlb_gen"
 
 
 _PLAIN = {"clear": "store"}
