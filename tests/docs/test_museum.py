@@ -21,8 +21,15 @@ ROWS = [
     for line in TABLE.splitlines()
     if re.match(r"\| [0-9a-f]{10}", line)
 ]
-#: Cells whose search takes more than a second or two.
-SLOW = {"asid-rollover"}
+#: Programs whose search takes a moment, or that other tests explore too.
+SLOW = {
+    "asid-rollover",
+    "mremap-stale",
+    "nested-flush",
+    "reclaim-dontneed.toml",
+    "unshare-gup",
+    "unshare-walk-cache",
+}
 
 
 class Run(NamedTuple):
