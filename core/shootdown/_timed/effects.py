@@ -25,15 +25,10 @@ from shootdown._timed.books import Books
 from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
 from shootdown._timed.entries import count, log
 from shootdown._timed.handlers import owed, pay_at_once
-from shootdown._timed.interrupts import (
-    all_answered,
-    begin_call,
-    calls_below,
-    send_calls,
-    take_late,
-    targets_of,
-)
+from shootdown._timed.interrupts import send_calls
+from shootdown._timed.sending import all_answered, begin_call, calls_below, targets_of
 from shootdown._timed.served import begins
+from shootdown._timed.taking import take_late
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
 
 SECOND = 10**12

@@ -28,8 +28,9 @@ from shootdown._timed import books as k
 from shootdown._timed import costs as c
 from shootdown._timed.charges import charges
 from shootdown._timed.effects import charge_step
-from shootdown._timed.interrupts import all_answered, answer
 from shootdown._timed.run import books_of, cost_array, number_cpus
+from shootdown._timed.sending import all_answered
+from shootdown._timed.taking import answer
 from shootdown._values.platform import Platform
 
 #: Moves whose first number is a task; that of the others is a CPU.

@@ -34,9 +34,9 @@ from shootdown._timed.effects import after_step, before_step
 from shootdown._timed.entries import log
 from shootdown._timed.handlers import owed
 from shootdown._timed.heap import earlier, remove, second, sift_down
-from shootdown._timed.interrupts import take_late
 from shootdown._timed.randomness import after
 from shootdown._timed.served import serve
+from shootdown._timed.taking import take_late
 from shootdown._timed.tasks import blocked, give_way, make_ready, next_task, note_running, slice_is_over
 
 
