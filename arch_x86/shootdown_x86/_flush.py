@@ -5,13 +5,13 @@ Read in v5.10 to v7.0; what differs between releases are switches of `X86Kernel`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
 
 from shootdown import Geometry, Kernel, Lowering, MmRules, Platform
-from shootdown.porting import Assembler, function, geometry_of, scope_of, table_flags
+from shootdown.porting import Assembler, Place, function, geometry_of, scope_of, table_flags
 from shootdown.porting import ops as o
 from shootdown_x86._formats import X86_64_4LEVEL, X86_64_5LEVEL, X86_PAE
 from shootdown_x86._kernel import X86Kernel
@@ -129,19 +129,30 @@ class X86Lowering(Lowering):
         return any(way.global_asid for way in FLUSH_WAYS if way.name == self.platform.flush)
 
     def writes_of_ipis(self, cpus: int) -> tuple[int, int]:
-        """One MSR for each cluster of 16 x2APICs; without x2APIC two words for each CPU, or for all of up to eight.
+        """One MSR for each cluster of 16 x2APICs, or CPU; without x2APIC two words for each CPU, or for up to eight.
 
         arch/x86/kernel/apic/x2apic_cluster.c: __x2apic_send_IPI_mask(); apic_flat_64.c: flat_send_IPI_mask() in logical
         flat mode, which can name eight CPUs; default_send_IPI_mask_sequence_phys() with more.
         """
         if self._cpu.x2apic:
-            return X2APIC_CLUSTER, 1
+            return 1 if self._cpu.x2apic_phys else X2APIC_CLUSTER, 1
         return (XAPIC_FLAT, 2) if cpus <= XAPIC_FLAT else (1, 2)
+
+    def controller_ids(self, places: Sequence[Place]) -> tuple[int, ...]:
+        """APIC ids: bits of the thread, of the core, of the socket (Intel SDM vol. 3A, 9.9.1)."""
+        threads = max(place.thread for place in places).bit_length()
+        cores = max(place.core for place in places).bit_length()
+        return tuple((place.socket << cores | place.core) << threads | place.thread for place in places)
+
+    @property
+    def interrupts_all_at_once(self) -> bool:
+        """arch/x86/kernel/apic/ipi.c: native_send_call_func_ipi(), if all present CPUs were booted once (since 5.4)."""
+        return self._cpu.ipi_shorthand
 
     @property
     def ipi_scan_misses(self) -> bool:
         """Before cc95a07fef06, where IPIs go by x2APIC clusters."""
-        return self._own.ipi_scan_misses and self._cpu.x2apic
+        return self._own.ipi_scan_misses and self._cpu.x2apic and not self._cpu.x2apic_phys
 
     @property
     def global_asid_rule(self) -> str:

@@ -43,6 +43,15 @@ class X86Platform:
     )
     la57: bool = switch(False, "CPUID.7.0:ECX.LA57: the CPU can walk five levels")
     x2apic: bool = switch(True, "IPIs are sent by writing one MSR rather than two memory-mapped words")
+    x2apic_phys: bool = switch(
+        False,
+        "x2APIC in physical mode: a write for each CPU, not for each cluster of 16 (by that boot parameter, by the "
+        "firmware's FADT, and in guests that have no interrupt remapping)",
+    )
+    ipi_shorthand: bool = switch(
+        False,
+        "one write interrupts all CPUs but the sender (apic_use_ipi_shorthand); costs are those of machines without",
+    )
 
 
 KIB4, MIB2, GIB1, GIB512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39

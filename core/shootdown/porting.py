@@ -8,13 +8,13 @@
 * Stage 3, platforms: `estimated_costs()` from a clock rate, `costs_like()` and `costs_times()` from another platform's,
   `COST_NAMES`, the fields of `Costs`; `TlbGeometry` and `CacheGeometry`, `typical_tlb()` if nothing is known of a
   CPU's caches, `tcg_tlb()` for QEMU's translator, and `with_entries()`, which counts entries from a geometry.
-* Stage 4, flushes: `PlainLowering`, a ready lowering of the usual shape; or `Assembler`, with which any
-  `Lowering` writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps; `PlacedField`, a variable
-  that the architecture keeps; `EntryFunction`, the kernel functions that change entries; `function()` declares that a
-  method writes a kernel function, which a patch may then replace. `geometry_of()` a format,
-  `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`, `WalkScope` and `NOTHING`,
-  what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to try it out; `FlushWay`, a way
-  of flushing that `--set platform.flush=` can force.
+* Stage 4, flushes: `PlainLowering`, a ready lowering of the usual shape; or `Assembler`, with which any `Lowering`
+  writes its steps, its `Branch` and `Label`, and `ops`, the constants of steps; `PlacedField`, a variable that the
+  architecture keeps; `Place`, the socket, core and thread of a CPU; `EntryFunction`, the kernel functions that change
+  entries; `function()` declares that a method writes a kernel function, which a patch may then replace.
+  `geometry_of()` a format, `mm_rules()`, `table_flags()`, the ceilings `EVERYTHING` and `NO_LIMIT`; `FlushScope`,
+  `WalkScope` and `NOTHING`, what an instruction drops, `scope_of()` for the scope of that in a program, and `Tlb` to
+  try it out; `FlushWay`, a way of flushing that `--set platform.flush=` can force.
 * `shootdown read`: `Recorded`, with `InterruptRow`, `StackName`, `Evidence` and `Silent`: what the
   architecture's kernels write into traces, counters and logs, and what they don't.
 * Trying things out: `shootdown.kernel()`, `shootdown.compare()` and `shootdown.targets()` take names, as the command
@@ -44,6 +44,7 @@ from shootdown._values.changes import SKIP_REDUNDANT_SYNC
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import NoSwitches, switches_of
 from shootdown._values.lowering import EntryFunction
+from shootdown._values.places import Place
 from shootdown._values.platform import COST_NAMES
 from shootdown._values.recorded import GENERIC_SYSCALLS, Evidence, InterruptRow, Recorded, Silent, StackName
 from shootdown._values.series import BY_NAME
@@ -72,6 +73,7 @@ __all__ = [
     "InterruptRow",
     "Label",
     "NoSwitches",
+    "Place",
     "PlacedField",
     "PlainLowering",
     "Recorded",

@@ -43,6 +43,7 @@ class Assembler(Branches, FlushForms):
         what: int,
         times: int = 1,
         section: int = 0,
+        computes: bool = False,
         *,
         c: int = 0,
         cost: str | None = None,
@@ -54,13 +55,16 @@ class Assembler(Branches, FlushForms):
             what: `ops.NOTE_*`.
             times: the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it.
             section: for `NOTE_SECTION`, its i_mmap_rwsem.
+            computes: for `NOTE_USES`: the task computes meanwhile.
             c: the first name of `section`, which plugins of api 1 may use.
             cost: the name of the platform's cost.
             text: what the step does, for stories.
         """
-        super().note(what, times, section or c, cost=cost, text=text)
+        super().note(what, times, section or c, computes, cost=cost, text=text)
 
-    def work(self, cost: str, times: int = 1, text: str = "", *, keeps: bool = False) -> None:
+    def work(
+        self, cost: str, times: int = 1, text: str = "", *, keeps: bool = False, elsewhere: bool = False
+    ) -> None:
         """Let time pass.
 
         Args:
@@ -69,8 +73,9 @@ class Assembler(Branches, FlushForms):
             text: what the step does, for stories.
             keeps: of `small_fault_ns` and `zap_ns`: no page comes from a zone or goes back to it, as where rights
                 change, or where a file's page stays in the page cache.
+            elsewhere: of so many nanoseconds: neither the program's work nor what is modelled of the kernel.
         """
-        self._write(o.WORK, int(keeps), times, cost=cost, text=text)
+        self._write(o.WORK, int(keeps), times, int(elsewhere), cost=cost, text=text)
 
     def execute(
         self,

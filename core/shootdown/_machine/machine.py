@@ -37,6 +37,8 @@ class Machine:
         reach: one call of it reaches CPUs whose numbers lie within so many; 0: any.
         writes: CPUs that one write to the interrupt controller can interrupt, 0 if that is not told apart, and the
             words of such a write.
+        controller_ids: by which the interrupt controller knows each CPU; 0, 1, 2... if empty.
+        shorthand: one write interrupts all CPUs but the sender.
         floating: tasks that the scheduler may move to any CPU.
         scan_misses: who sends an IPI reads a cache line of its own for each target.
     """
@@ -58,6 +60,8 @@ class Machine:
     indexed: bool = False
     writes: tuple[int, int] = (0, 1)
     scan_misses: bool = False
+    controller_ids: tuple[int, ...] = ()
+    shorthand: bool = False
     floating: tuple[int, ...] = ()
 
     def digest(self, *others: Any) -> bytes:

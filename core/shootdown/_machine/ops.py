@@ -288,6 +288,7 @@ NOTE_RCU = 11  # a grace period was requested
 NOTE_AUDIT = 12  # i_mmap_rwsem is about to drop: look for stale entries
 NOTE_FLUSH_RANGE = 13  # flush_tlb_range() or flush_pmd_tlb_range() was called
 NOTE_FLUSH_PAGE = 14  # flush_tlb_page() was called
+NOTE_USES = 15  # the task uses so many translations over and over from now on; d=1: it computes meanwhile
 
 # --- results of step()
 DONE = 0  # the step was taken

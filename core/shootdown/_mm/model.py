@@ -21,6 +21,7 @@ from shootdown._mm.vetting import LARGEST, whole
 from shootdown._values.kernel import Kernel
 from shootdown._values.lowering import Lowering
 from shootdown._values.patch import CPU, MACHINE, MM
+from shootdown._values.places import places_of
 from shootdown._values.sites import mistake
 
 #: The most steps of the programs of a machine that exploration takes.
@@ -208,6 +209,8 @@ class Model(FirstState):
             indexed=self.asm.functions.fields is not None and self.asm.functions.fields.indexed,
             writes=self.lowering.writes_of_ipis(self.cpus),
             scan_misses=self.lowering.ipi_scan_misses,
+            controller_ids=self.lowering.controller_ids(places_of(self.lowering.platform, self.cpus)),
+            shorthand=self.lowering.interrupts_all_at_once,
             floating=tuple(n for n, task in enumerate(self._tasks) if task.floats),
         )
 

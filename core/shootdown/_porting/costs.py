@@ -76,6 +76,10 @@ TYPICAL: dict[str, Typical] = {
     "migrate_ns": Typical(3_000, 8_500, 45_000, "stopper wake-up and two switches"),
     "collapse_ns": Typical(200_000, 730_000, 2_400_000, "2 MiB copied, 512 entries", clocked=False),
     "user_ns": Typical(10, 50, 500, "a call such as rand() and a cache miss"),
+    "far_line_ns": Typical(30, 80, 200, "a cache line over the link between sockets", clocked=False),
+    "far_ipi_ns": Typical(20, 100, 700, "a message over the link between sockets", clocked=False),
+    "refill_ns": Typical(2, 7, 20, "a walk whose entries are in the nearest caches"),
+    "refill_line_ns": Typical(4, 20, 100, "a cache line from the last cache", clocked=False),
 }
 
 

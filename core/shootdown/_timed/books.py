@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from shootdown._compilation.typed import compiled_type, words_of
 
 #: The counters: machine-wide, for the open window, and for the window's actor.
@@ -50,6 +47,9 @@ COUNTERS = (
     "kernel_flushes",
     "preemptions",
     "migrations",
+    "far_calls",
+    "far_targets",
+    "far_lines",
 )
 GATHERS = COUNTERS.index("gathers")
 GATHERS_VMA = COUNTERS.index("gathers_vma")
@@ -86,6 +86,10 @@ BARRIER_IPIS = COUNTERS.index("barrier_ipis")
 KERNEL_FLUSHES = COUNTERS.index("kernel_flushes")
 PREEMPTIONS = COUNTERS.index("preemptions")
 MIGRATIONS = COUNTERS.index("migrations")
+# Of calls that interrupt: those with a target on another socket, and such targets; lines that came from another socket.
+FAR_CALLS = COUNTERS.index("far_calls")
+FAR_TARGETS = COUNTERS.index("far_targets")
+FAR_LINES = COUNTERS.index("far_lines")
 
 #: The fields of an event of the timeline; `about` is a step, or the sender of an interrupt.
 LOG_PARTS = ("kind", "begin", "end", "cpu", "about", "targets")
@@ -97,6 +101,11 @@ STALE_PARTS = ("times", "step", "mm", "tables")
 STALE_CELLS = len(STALE_PARTS)
 STALE_TIMES, STALE_STEP, STALE_MM, STALE_TABLES = range(STALE_CELLS)
 
+#: What a window keeps of the thread that opened it: exact work, and what its CPU lost to handlers, to all that others
+#: did, to translations that were dropped, and to handlers on the same core.
+OWN_PARTS = ("exact", "handlers", "stolen", "refill", "shared")
+OWN_EXACT, OWN_HANDLERS, OWN_STOLEN, OWN_REFILL, OWN_SHARED = range(len(OWN_PARTS))
+
 
 @compiled_type("shootdown._compilation.backend.sizes_type:teach")
 class Books(NamedTuple):
@@ -106,6 +115,7 @@ class Books(NamedTuple):
         counters, windows, steps, instructions: the number of each in the programs.
         walk_entries, huge_entries: a CPU's walk-cache entries that can point to a PMD table, and its TLB entries that
             can hold a huge page.
+        sockets, siblings: sockets, and further CPUs on a CPU's core.
         o_*: the offsets of the parts.
     """
 
@@ -116,6 +126,8 @@ class Books(NamedTuple):
     walk_entries: int
     huge_entries: int
     sections: int
+    sockets: int
+    siblings: int
     o_clock: int
     o_owed: int
     o_paid: int
@@ -179,6 +191,30 @@ class Books(NamedTuple):
     o_merged: int
     o_free: int
     o_user_of: int
+    o_all_busy: int
+    o_all_began: int
+    o_apart_in: int
+    o_socket_size: int
+    o_socket_set: int
+    o_socket: int
+    o_core: int
+    o_sibling: int
+    o_called: int
+    o_shared: int
+    o_cluster: int
+    o_cluster_size: int
+    o_piece_of: int
+    o_piece_word: int
+    o_piece_set: int
+    o_uses: int
+    o_computes: int
+    o_pending: int
+    o_cold: int
+    o_refilled: int
+    o_exact: int
+    o_window_other: int
+    o_window_refill: int
+    o_window_own: int
     o_events: int
     o_stale: int
     o_misc: int
@@ -208,8 +244,6 @@ MISC = (
     "user_time",
     "deliveries",
     "pages_per_table",
-    "all_busy",
-    "all_began",
     "last_began",
     "merging",
     "all_owed",
@@ -223,6 +257,14 @@ MISC = (
     "write_words",
     "scan_misses",
     "serial",
+    "slowed",
+    "cores_full",
+    "pieces",
+    "clusters",
+    "shorthand",
+    "refill_time",
+    "other_time",
+    "refills",
 )
 HEAP_SIZE = MISC.index("heap_size")
 WINDOW = MISC.index("window")
@@ -240,8 +282,6 @@ UNFINISHED = MISC.index("unfinished")
 USER_TIME = MISC.index("user_time")
 DELIVERIES = MISC.index("deliveries")
 PAGES_PER_TABLE = MISC.index("pages_per_table")
-ALL_BUSY = MISC.index("all_busy")
-ALL_BEGAN = MISC.index("all_began")
 LAST_BEGAN = MISC.index("last_began")
 MERGING = MISC.index("merging")
 ALL_OWED = MISC.index("all_owed")
@@ -255,128 +295,13 @@ CLUSTER = MISC.index("cluster")
 WRITE_WORDS = MISC.index("write_words")
 SCAN_MISSES = MISC.index("scan_misses")
 SERIAL = MISC.index("serial")
+SLOWED = MISC.index("slowed")
+CORES_FULL = MISC.index("cores_full")
+PIECES = MISC.index("pieces")
+CLUSTERS = MISC.index("clusters")
+SHORTHAND = MISC.index("shorthand")
+REFILL_TIME = MISC.index("refill_time")
+OTHER_TIME = MISC.index("other_time")
+REFILLS = MISC.index("refills")
 #: The first things that serve one CPU after another; all locks and then all mms follow.
 MACHINE, NODE, LOCKS = 0, 1, 2
-
-
-def make_books(
-    *,
-    cpus: int,
-    words: int,
-    tasks: int,
-    mms: int,
-    locks: int,
-    events: int,
-    slots: int,
-    sections: int,
-    steps: int,
-    instructions: int,
-    windows: int,
-    walk_entries: int,
-    huge_entries: int,
-    pending_events: int,
-) -> Books:
-    """Lay out the timed engine's array for a machine of the given sizes."""
-    count = len(COUNTERS)
-    offset = 0
-    starts = {}
-    for name, cells in (
-        ("o_clock", cpus),
-        ("o_owed", cpus),
-        ("o_paid", cpus),
-        ("o_hit", cpus),
-        ("o_handler", cpus),
-        ("o_entered", cpus),
-        ("o_apart", cpus + 1),
-        ("o_apart_at", cpus),
-        ("o_answer", cpus),
-        ("o_collect", cpus),
-        ("o_heap", cpus + 1),
-        ("o_place", cpus),
-        ("o_queue", cpus),
-        ("o_queue_end", cpus),
-        ("o_next", tasks),
-        ("o_ready", tasks),
-        ("o_since", tasks),
-        ("o_since_hit", tasks),
-        ("o_parked", tasks),
-        ("o_floats", tasks),
-        ("o_began", cpus),
-        ("o_section_of", tasks),
-        ("o_unshared_of", tasks),
-        ("o_lock", locks),
-        ("o_lock_end", locks),
-        ("o_lock_at", locks),
-        ("o_waiting", events),
-        ("o_flushes_taken", cpus),
-        ("o_syncs_taken", cpus),
-        ("o_user", words),
-        ("o_resume", cpus),
-        ("o_idles", cpus),
-        ("o_trim", mms),
-        ("o_asked", cpus),
-        ("o_number", cpus),
-        ("o_total", count),
-        ("o_all", windows * count),
-        ("o_actor", windows * count),
-        ("o_instructions", (windows + 1) * instructions),
-        ("o_window_begin", windows),
-        ("o_window_end", windows),
-        ("o_window_system", windows),
-        ("o_window_lost", windows),
-        ("o_window_user", windows),
-        ("o_window_spin_one", windows),
-        ("o_window_spin_all", windows),
-        ("o_step_count", steps),
-        ("o_step_targets", steps),
-        ("o_step_time", steps),
-        ("o_step_kept", 3 * steps if windows else 0),
-        ("o_flushes_kept", cpus if windows else 0),
-        ("o_syncs_kept", cpus if windows else 0),
-        ("o_section_flushed", sections * words),
-        ("o_section_needed", sections * cpus),
-        ("o_section_slots", sections * slots),
-        ("o_section_count", sections),
-        ("o_section_waits", sections),
-        ("o_taken", words),
-        ("o_whole", words),
-        ("o_ranged", words),
-        ("o_merged", words),
-        ("o_free", 2 + locks + mms),
-        ("o_user_of", 2 + locks + mms),
-        ("o_events", pending_events),
-        ("o_stale", STALE_CELLS + 3 * words),
-        ("o_misc", len(MISC)),
-    ):
-        starts[name] = offset
-        offset += cells
-    return Books(
-        counters=count,
-        windows=windows,
-        steps=steps,
-        instructions=instructions,
-        walk_entries=walk_entries,
-        huge_entries=huge_entries,
-        sections=sections,
-        size=offset,
-        **starts,
-    )
-
-
-def blank(books: Books, *, seed: int) -> npt.NDArray[np.int64]:
-    """Initialise the books: all clocks at zero, no open window, all queues empty."""
-    array = np.zeros(books.size, np.int64)
-    for start, end in (
-        (books.o_apart_at, books.o_answer),
-        (books.o_place, books.o_queue),
-        (books.o_queue, books.o_next),
-        (books.o_next, books.o_ready),
-        (books.o_lock, books.o_lock_at),
-        (books.o_waiting, books.o_flushes_taken),
-        (books.o_user_of, books.o_events),
-    ):
-        array[start:end] = -1
-    array[books.o_section_of : books.o_unshared_of] = books.sections - 1
-    array[books.o_misc + WINDOW] = -1
-    array[books.o_misc + RANDOM] = (seed * 2654435761 + 88172645463325252) & 0x7FFFFFFFFFFFFFFF or 1
-    return array

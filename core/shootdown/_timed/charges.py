@@ -14,6 +14,8 @@ from shootdown._timed.costs import (
     ACTS,
     ASKS_TIME,
     CHARGED,
+    ELSEWHERE,
+    EXACT,
     LINE,
     LOCK_LINE,
     LOCKS,
@@ -82,9 +84,11 @@ def charges(
     time = np.where(charged, costs[cost_of], 0)
     time = np.where(what & VARIES, time * table[:, 2], time)
     exact = cost_of == len(COST_NAMES)  # so many nanoseconds, no more and no less
-    what = (
-        (what & ~(VARIES * exact)) + CHARGED * charged + USER_MODE * (np.isin(cost_of, (USER, START)) | exact)
-    )
+    elsewhere = exact & (table[:, 0] == ops.WORK) & (table[:, 3] != 0)
+    user = (np.isin(cost_of, (USER, START)) | exact) & ~elsewhere
+    what = (what & ~(VARIES * exact)) + CHARGED * charged + USER_MODE * user
+    what = what + EXACT * exact + ELSEWHERE * elsewhere
+    what = what | ACTS * ((table[:, 0] == ops.NOTE) & (table[:, 1] == ops.NOTE_USES))
     what = what + SERVED * (kind != NOTHING)
     return np.column_stack((time, what, kind, service)).astype(np.int64).ravel()
 

@@ -30,6 +30,10 @@ SWITCH = COST_NAMES.index("switch_ns")
 MIGRATE = COST_NAMES.index("migrate_ns")
 START = COST_NAMES.index("start_ns")
 USER = COST_NAMES.index("user_ns")
+FAR_LINE = COST_NAMES.index("far_line_ns")
+FAR_IPI = COST_NAMES.index("far_ipi_ns")
+REFILL = COST_NAMES.index("refill_ns")
+REFILL_LINE = COST_NAMES.index("refill_line_ns")
 
 # How the engine treats a step: flags.
 CHARGED = 1  # it takes a time that is known beforehand
@@ -42,6 +46,8 @@ SPENDS = 64  # and takes a time that is known only then
 RELEASES = 128  # it has an effect only if a task waits for the lock that it releases
 NOTED = 256  # it changes only the books: the order of CPUs stays as it is
 SERVED = 512  # it uses something that serves one CPU after another
+EXACT = 1024  # its time is what the program says: no cost decides it
+ELSEWHERE = 2048  # that time is neither the program's nor of what is modelled of the kernel
 
 # What serves one CPU after another, by kind; a lock and an mm are as many as there are.
 NOTHING, LOCK_LINE, MM_LINE, NODE = 0, 1, 2, 3

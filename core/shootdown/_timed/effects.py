@@ -26,10 +26,12 @@ from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
 from shootdown._timed.entries import count, log
 from shootdown._timed.handlers import owed, pay_at_once
 from shootdown._timed.interrupts import send_calls
+from shootdown._timed.refill import drop, note_uses
 from shootdown._timed.sending import all_answered, begin_call, calls_below, targets_of
 from shootdown._timed.served import begins
 from shootdown._timed.taking import take_late
 from shootdown._timed.tasks import make_ready, note_running, wake_waiters
+from shootdown._timed.windows import mark
 
 SECOND = 10**12
 #: The first process number of tasks; the policy for global ASIDs compares it with the jiffies.
@@ -83,7 +85,7 @@ def after_step(
     if op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
         wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
     elif op == o.NOTE:
-        note(S, P, L, Q, B, task, pc)
+        note(S, P, L, Q, B, cpu, task, pc)
     elif op == o.SEND:
         send_calls(S, P, L, Q, B, costs, ever, events, cpu, task, pc, slow)
     elif op == o.WAIT:
@@ -102,7 +104,7 @@ def after_step(
     elif op == o.KERNEL_BEGIN:
         count(Q, B, k.KERNEL_FLUSHES, 1, task)
     elif op == o.KERNEL_SELF:
-        flush_kernel_here(Q, B, costs, cpu, task, said)
+        flush_kernel_here(S, L, Q, B, costs, cpu, task, said)
     elif op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.UNSHARE:
@@ -144,7 +146,7 @@ def after_step(
     elif op == o.IRQ_ON:
         take_late(S, L, Q, B, costs, events, cpu, now)
     elif op == o.MARK:
-        mark(L, Q, B, a, b, P[pc * 5 + 3], now)
+        mark(S, L, Q, B, a, b, P[pc * 5 + 3], now)
         if events.shape[0] > 0:
             log(Q, B, events, k.LOG_STEP, now, now, cpu, pc, task)
     elif op == o.EXECUTE:
@@ -180,7 +182,7 @@ def charge_step(
     if op == o.FLUSH_SELF:
         flush_here(S, P, L, Q, B, costs, cpu, task, pc, said)
     elif op == o.KERNEL_SELF:
-        flush_kernel_here(Q, B, costs, cpu, task, said)
+        flush_kernel_here(S, L, Q, B, costs, cpu, task, said)
     elif op == o.FLUSH_LOCAL_PAGES:
         flush_pages_here(P, Q, B, costs, cpu, task, pc)
     elif op == o.EXECUTE:
@@ -207,6 +209,8 @@ def flush_here(
     if what & 1:
         count(Q, B, k.FULL_FLUSHES, 1, task)
         Q[B.o_clock + cpu] += costs[FULL_FLUSH]
+        if Q[B.o_misc + k.REFILLS]:
+            drop(S, L, Q, B, costs, cpu, S[L.o_task + task * TASK_CELLS + T_ON] - 1, Q[B.o_clock + cpu], cpu)
     elif what & 2:
         count(Q, B, k.PAGE_INVALIDATIONS, strides, task)
         Q[B.o_clock + cpu] += strides * costs[PAGE_FLUSH]
@@ -220,11 +224,15 @@ def flush_here(
 
 
 @inlined
-def flush_kernel_here(Q: Cells, B: Books, costs: Cells, cpu: int, task: int, said: int) -> None:
+def flush_kernel_here(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int, said: int
+) -> None:
     """Count and charge a CPU's own part of a flush of kernel addresses."""
     pages = said >> 3
     count(Q, B, k.PAGE_INVALIDATIONS if pages else k.FULL_FLUSHES, max(pages, 1), task)
     Q[B.o_clock + cpu] += pages * costs[PAGE_FLUSH] if pages else costs[FULL_FLUSH]
+    if not pages and Q[B.o_misc + k.REFILLS]:
+        drop(S, L, Q, B, costs, cpu, int64(-1), Q[B.o_clock + cpu], cpu)
 
 
 @inlined
@@ -287,7 +295,7 @@ def broadcast(L: Layout, Q: Cells, B: Books, cpu: int, times: int, each: int) ->
 
 
 @internal
-def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
+def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, cpu: int, task: int, pc: int) -> None:
     """Record an occurrence that only the ledger has."""
     what = P[pc * 5 + 1]
     times = P[pc * 5 + 2]
@@ -306,6 +314,8 @@ def note(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) 
             Q[B.o_section_of + task] = B.sections - 1
     elif what == o.NOTE_AUDIT:
         audit(S, L, Q, B, task, pc)
+    elif what == o.NOTE_USES:
+        note_uses(Q, B, cpu, task, times, P[pc * 5 + 4])
     else:
         count(Q, B, note_counter(what), times, task)
 
@@ -363,45 +373,3 @@ def audit(S: Cells, L: Layout, Q: Cells, B: Books, task: int, pc: int) -> None:
                     Q[at + L.words] = S[mm_set(L, mm, STALE_LEAF) + w] & usable
                     Q[at + 2 * L.words] = S[cpu_set(L, LAZY) + w] & usable
             Q[B.o_stale + k.STALE_TIMES] += 1
-
-
-@inlined
-def since_before(Q: Cells, B: Books, window: int) -> None:
-    """Turn a window's sums of CPU time into what they lack of the totals: at its end, what was added within it."""
-    Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
-    Q[B.o_window_lost + window] = Q[B.o_misc + k.LOST] - Q[B.o_window_lost + window]
-    Q[B.o_window_user + window] = Q[B.o_misc + k.USER_TIME] - Q[B.o_window_user + window]
-    Q[B.o_window_spin_one + window] = Q[B.o_misc + k.SPIN_ONE] - Q[B.o_window_spin_one + window]
-    Q[B.o_window_spin_all + window] = Q[B.o_misc + k.SPIN_ALL] - Q[B.o_window_spin_all + window]
-
-
-@internal
-def mark(L: Layout, Q: Cells, B: Books, window: int, opens: int, actor: int, now: int) -> None:
-    """Open or close a counting window; interrupts and time of each CPU count while it is open.
-
-    A window that opens again goes on where it was closed. The ledger by step is that of the first window.
-    """
-    again = Q[B.o_window_end + window] != 0
-    if window == 0:
-        for i in range(3 * B.steps):
-            if opens:
-                Q[B.o_step_count + i] = Q[B.o_step_kept + i]
-            else:
-                Q[B.o_step_kept + i] = Q[B.o_step_count + i]
-    if not opens:
-        for cpu in range(L.cpus):
-            Q[B.o_flushes_kept + cpu] = Q[B.o_flushes_taken + cpu] + Q[B.o_misc + k.ALL_FLUSHES]
-            Q[B.o_syncs_kept + cpu] = Q[B.o_syncs_taken + cpu] + Q[B.o_misc + k.ALL_SYNCS]
-        Q[B.o_misc + k.WINDOW] = -1
-        Q[B.o_window_end + window] = now
-        since_before(Q, B, window)
-        return
-    Q[B.o_misc + k.WINDOW] = window
-    Q[B.o_misc + k.ACTOR] = actor
-    Q[B.o_window_begin + window] = now - (Q[B.o_window_end + window] - Q[B.o_window_begin + window])
-    since_before(Q, B, window)
-    Q[B.o_misc + k.ALL_FLUSHES] = 0
-    Q[B.o_misc + k.ALL_SYNCS] = 0
-    for cpu in range(L.cpus):
-        Q[B.o_flushes_taken + cpu] = Q[B.o_flushes_kept + cpu] if again else int64(0)
-        Q[B.o_syncs_taken + cpu] = Q[B.o_syncs_kept + cpu] if again else int64(0)

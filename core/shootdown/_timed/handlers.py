@@ -18,7 +18,7 @@ def busy_until(Q: Cells, B: Books, cpu: int) -> int:
     """Return the time at which a CPU's last handler ends."""
     if Q[B.o_apart_at + cpu] >= 0:
         return int64(Q[B.o_handler + cpu])
-    return int64(Q[B.o_misc + k.ALL_BUSY])
+    return int64(Q[B.o_all_busy + Q[B.o_socket + cpu]])
 
 
 @inlined
@@ -26,7 +26,7 @@ def began(Q: Cells, B: Books, cpu: int) -> int:
     """Return the time at which a CPU's last handler begins: until then, calls to it need no further interrupt."""
     if Q[B.o_apart_at + cpu] >= 0:
         return int64(Q[B.o_entered + cpu])
-    return int64(Q[B.o_misc + k.ALL_BEGAN])
+    return int64(Q[B.o_all_began + Q[B.o_socket + cpu]])
 
 
 @inlined
@@ -60,7 +60,9 @@ def set_apart(Q: Cells, B: Books, cpu: int, until: int) -> None:
         n = Q[B.o_misc + k.APART]
         Q[B.o_apart + n] = cpu
         Q[B.o_apart_at + cpu] = n
-        Q[B.o_entered + cpu] = Q[B.o_misc + k.ALL_BEGAN]
+        socket = Q[B.o_socket + cpu]
+        Q[B.o_entered + cpu] = Q[B.o_all_began + socket]
+        Q[B.o_apart_in + socket] += 1
         Q[B.o_misc + k.APART] = n + 1
     Q[B.o_handler + cpu] = until
 
@@ -70,6 +72,7 @@ def rejoin(Q: Cells, B: Books, at: int) -> None:
     """Let a CPU that was set apart share the common values again; `at` is its place in the list."""
     n = Q[B.o_misc + k.APART] - 1
     Q[B.o_apart_at + Q[B.o_apart + at]] = -1
+    Q[B.o_apart_in + Q[B.o_socket + Q[B.o_apart + at]]] -= 1
     if at < n:
         last = Q[B.o_apart + n]
         Q[B.o_apart + at] = last
@@ -141,30 +144,44 @@ def pay_at_once(Q: Cells, B: Books, sender: int, time: int) -> None:
 
 
 @internal
-def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, handler: int) -> int:
-    """Let every CPU but the sender spend time in a handler, as `charge` does; return when the last one ends."""
-    before = int64(Q[B.o_misc + k.ALL_BUSY])
+def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, far: int, handler: int) -> int:
+    """Let every CPU but the sender spend time in a handler, as `charge` does; return when the last one ends.
+
+    Args:
+        Q, B: the books.
+        cpus, sender: how many CPUs there are, and who called.
+        arrival: when the call arrives on the sender's socket.
+        far: how much later it arrives on others.
+        handler: how long the handler takes.
+    """
     set_apart(Q, B, sender, busy_until(Q, B, sender))
-    common = max(arrival, before) + handler
-    latest = common - handler
+    home = Q[B.o_socket + sender]
+    latest = int64(0)
     end = arrival
-    if Q[B.o_misc + k.APART] < cpus:
-        end = common
+    for socket in range(B.sockets):
+        arrives = arrival if socket == home else arrival + far
+        begins = max(arrives, int64(Q[B.o_all_busy + socket]))
+        Q[B.o_all_busy + socket] = begins + handler
+        Q[B.o_all_began + socket] = begins
+        size = cpus if B.sockets == 1 else Q[B.o_socket_size + socket]
+        if Q[B.o_apart_in + socket] < size:
+            end = max(end, begins + handler)
+            latest = max(latest, begins)
     at = int64(0)
     while at < Q[B.o_misc + k.APART]:
         cpu = Q[B.o_apart + at]
         if cpu != sender:
-            ends = max(arrival, Q[B.o_handler + cpu]) + handler
+            socket = Q[B.o_socket + cpu]
+            arrives = arrival if socket == home else arrival + far
+            ends = max(arrives, int64(Q[B.o_handler + cpu])) + handler
             end = max(end, ends)
-            if ends == common:
+            latest = max(latest, ends - handler)
+            if ends == Q[B.o_all_busy + socket]:
                 rejoin(Q, B, at)
                 continue
             Q[B.o_handler + cpu] = ends
             Q[B.o_entered + cpu] = ends - handler
-            latest = max(latest, ends - handler)
         at += 1
-    Q[B.o_misc + k.ALL_BUSY] = common
-    Q[B.o_misc + k.ALL_BEGAN] = common - handler
     Q[B.o_misc + k.LAST_BEGAN] = max(int64(Q[B.o_misc + k.LAST_BEGAN]), latest)
     Q[B.o_misc + k.ALL_OWED] += handler
     Q[B.o_owed + sender] -= handler

@@ -18,8 +18,9 @@ from shootdown._machine.sets import LAZY, LOADED, cpu_set, mm_set
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
 from shootdown._timed.entries import count
+from shootdown._timed.refill import drop_on
 from shootdown._timed.sending import begin_call, broadcasts, calls_below, targets_of
-from shootdown._timed.taking import account, deliver, deliver_one_by_one, wake_preempted
+from shootdown._timed.taking import account, called_mm, deliver, deliver_one_by_one, wake_preempted
 
 
 @internal
@@ -107,6 +108,8 @@ def send_without_interrupts(
             full, partial, left = take(S, L, cpu, w, pending)
             if kind == o.CALL_HYPERCALL:
                 account(Q, B, L, S, cpu, task, full, partial, left)
+            if full and Q[B.o_misc + k.REFILLS]:
+                drop_on(S, L, Q, B, costs, w, full, called_mm(S, L, cpu), Q[B.o_clock + cpu], cpu)
     begin_call(S, P, L, Q, B, costs, cpu, pc, targets, calls)
 
 
@@ -146,6 +149,9 @@ def send_calls(
     else:
         send_flush(S, L, Q, B, cpu, task, n)
     Q[B.o_misc + k.DELIVERIES] += n
+    if B.siblings:
+        for w in range(L.words):
+            Q[B.o_called + w] = S[L.o_out + cpu * L.words + w]
     if n:
         wake_preempted(S, L, Q, B, costs, cpu)
     arrival = begin_call(S, P, L, Q, B, costs, cpu, pc, n, int64(1))

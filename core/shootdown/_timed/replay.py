@@ -28,7 +28,9 @@ from shootdown._timed import books as k
 from shootdown._timed import costs as c
 from shootdown._timed.charges import charges
 from shootdown._timed.effects import charge_step
-from shootdown._timed.run import books_of, cost_array, number_cpus
+from shootdown._timed.opening import blank
+from shootdown._timed.placing import place_cpus
+from shootdown._timed.run import books_of, cost_array
 from shootdown._timed.sending import all_answered
 from shootdown._timed.taking import answer
 from shootdown._values.platform import Platform
@@ -127,8 +129,8 @@ class _Replay:
         self.state = machine.state.copy()
         cpus = self.layout.cpus
         self.books = books_of(machine, platform)
-        self.book = k.blank(self.books, seed=1)
-        number_cpus(machine, self.books, self.book)
+        self.book = blank(self.books, seed=1)
+        place_cpus(machine, platform, self.books, self.book)
         self.clock = self.book[self.books.o_clock : self.books.o_clock + cpus]
         self.arrives = [0] * cpus  # when the call of this CPU arrives
         self.completes = [0] * cpus  # the time from the last arrival to completion

@@ -12,10 +12,12 @@ from shootdown._machine import ops
 from shootdown._machine.layout import T_PC, TASK_CELLS, Layout
 from shootdown._machine.machine import Machine
 from shootdown._timed import books as k
-from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
+from shootdown._timed.books import COUNTERS, LOG_CELLS, OWN_PARTS, Books
 from shootdown._timed.charges import charges
 from shootdown._timed.costs import LOCK_LINE, MM_LINE, NODE
 from shootdown._timed.endless import Watch, refuse_mistakes
+from shootdown._timed.opening import blank, make_books
+from shootdown._timed.placing import place_cpus
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
 
@@ -59,7 +61,11 @@ class Run:
         spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
         lost_ns: CPU time that calls took from CPUs other than their sender: handlers, and broadcast invalidations.
         user_ns: CPU time in user mode on all CPUs: what programs compute.
-        window_spin_ns, window_lost_ns, window_user_ns: the same in each window.
+        other_ns: CPU time in neither, that programs say.
+        refill_ns: CPU time of walks for translations that flushes dropped and tasks used again; part of none of these.
+        window_spin_ns, window_lost_ns, window_user_ns, window_other_ns, window_refill_ns: the same in each window.
+        window_own_ns: of the thread that each window counts apart, by part (`books.OWN_PARTS`).
+        exact_ns: the longest time that one task's program says itself, to which no cost is added.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,); in the last window, where there are some.
         step_counts, step_targets, step_times: by step of the programs, in the first window where there is one;
             times in ns.
@@ -86,6 +92,12 @@ class Run:
     window_lost_ns: tuple[float, ...]
     user_ns: float
     window_user_ns: tuple[float, ...]
+    other_ns: float
+    window_other_ns: tuple[float, ...]
+    refill_ns: float
+    window_refill_ns: tuple[float, ...]
+    window_own_ns: tuple[dict[str, float], ...]
+    exact_ns: float
     flushes_taken: npt.NDArray[np.int64]
     syncs_taken: npt.NDArray[np.int64]
     step_counts: npt.NDArray[np.int64]
@@ -141,7 +153,7 @@ def run_machine(
     B = books_of(machine, platform, one_by_one=one_by_one)
     S = machine.state.copy()
     Q = blank(B, seed=seed)
-    number_cpus(machine, B, Q)
+    place_cpus(machine, platform, B, Q)
     Q[B.o_trim : B.o_trim + L.mms] = _ONE_SECOND
     Q[B.o_misc + k.UNFINISHED] = machine.tasks_expected
     Q[B.o_misc + k.PAGES_PER_TABLE] = machine.pages_per_table
@@ -154,6 +166,7 @@ def run_machine(
     tuning = np.array([platform.jitter, 10**12 // platform.tick_hz, int(one_by_one)], np.int64)
     table = charges(machine.code.steps, machine.code.cost, costs, serial_of(platform))
     Q[B.o_misc + k.SERIAL] = platform.serial_machine
+    Q[B.o_misc + k.REFILLS] = platform.refill
     steps, slices, watch = 0, Slices(), Watch(machine, B)
     while True:
         limit = slices.begin()
@@ -203,9 +216,11 @@ def fingerprint(machine: Machine, platform: Platform, seed: int) -> bytes:
     return machine.digest(
         machine.code.cost, machine.sections, machine.windows, machine.pages_per_table, machine.tasks_expected,
         machine.floating, machine.numbers, machine.reach, machine.writes, machine.scan_misses,
+        machine.controller_ids, machine.shorthand,
         machine.code.instructions, seed,
         platform.jitter, platform.tick_hz, platform.serial_machine, serial_of(platform),
         platform.walk_entries, platform.huge_entries,
+        platform.sockets, platform.smt, platform.smt_adjacent, platform.smt_slowed, platform.refill,
         *(cost_array(platform.costs, which) for which in ("low", "likely", "high")),
     )  # fmt: skip
 
@@ -214,14 +229,6 @@ def serial_of(platform: Platform) -> tuple[int, ...]:
     """Return the kinds of things that serve one CPU after another on a platform, those of broadcasts left out."""
     kinds = (LOCK_LINE, platform.serial_lock), (MM_LINE, platform.serial_mm), (NODE, platform.serial_node)
     return tuple(kind for kind, serial in kinds if serial)
-
-
-def number_cpus(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:
-    """Write into the books how CPUs are called: numbers and reach of what runs below, clusters of IPIs."""
-    Q[B.o_number : B.o_number + machine.layout.cpus] = machine.numbers or range(machine.layout.cpus)
-    Q[B.o_misc + k.REACH] = machine.reach
-    Q[B.o_misc + k.CLUSTER], Q[B.o_misc + k.WRITE_WORDS] = machine.writes
-    Q[B.o_misc + k.SCAN_MISSES] = machine.scan_misses
 
 
 def books_of(machine: Machine, platform: Platform, *, one_by_one: bool = False) -> Books:
@@ -242,6 +249,8 @@ def books_of(machine: Machine, platform: Platform, *, one_by_one: bool = False) 
         walk_entries=platform.walk_entries,
         huge_entries=platform.huge_entries,
         pending_events=L.cpus if one_by_one else 1,
+        sockets=platform.sockets,
+        siblings=platform.smt - 1,
     )
 
 
@@ -271,6 +280,10 @@ def _collect(
         start = B.o_instructions + row * B.instructions
         return {name: int(Q[start + i]) for i, name in enumerate(machine.code.instructions)}
 
+    def own(window: int) -> dict[str, float]:
+        values = part(B.o_window_own + window * len(OWN_PARTS), len(OWN_PARTS)) / 1000
+        return dict(zip(OWN_PARTS, values.tolist(), strict=True))
+
     logged = int(Q[B.o_misc + k.LOG_SIZE])
     return Run(
         counts=counts(B.o_total),
@@ -294,6 +307,12 @@ def _collect(
         window_lost_ns=tuple(part(B.o_window_lost, windows) / 1000),
         user_ns=int(Q[B.o_misc + k.USER_TIME]) / 1000,
         window_user_ns=tuple(part(B.o_window_user, windows) / 1000),
+        other_ns=int(Q[B.o_misc + k.OTHER_TIME]) / 1000,
+        window_other_ns=tuple(part(B.o_window_other, windows) / 1000),
+        refill_ns=int(Q[B.o_misc + k.REFILL_TIME]) / 1000,
+        window_refill_ns=tuple(part(B.o_window_refill, windows) / 1000),
+        window_own_ns=tuple(own(window) for window in range(windows)),
+        exact_ns=int(part(B.o_exact, L.tasks).max(initial=0)) / 1000,
         flushes_taken=part(B.o_flushes_kept, L.cpus) if windows else of_all(B.o_flushes_taken, k.ALL_FLUSHES),
         syncs_taken=part(B.o_syncs_kept, L.cpus) if windows else of_all(B.o_syncs_taken, k.ALL_SYNCS),
         step_counts=part(ledger, B.steps),

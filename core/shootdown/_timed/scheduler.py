@@ -21,6 +21,8 @@ from shootdown._timed.costs import (
     ACTS,
     ASKS_TIME,
     CHARGED,
+    ELSEWHERE,
+    EXACT,
     LOCKS,
     MIGRATE,
     NOTED,
@@ -137,7 +139,7 @@ def run(
                 break
             if what & SERVED:
                 begin = Q[B.o_clock + cpu]
-                time = serve(S, P, L, Q, B, cpu, task, pc, charges[4 * pc + 2], charges[4 * pc + 3])
+                time = serve(S, P, L, Q, B, costs, cpu, task, pc, charges[4 * pc + 2], charges[4 * pc + 3])
                 Q[B.o_step_time + pc] += time
                 Q[B.o_misc + k.SYSTEM] += time
                 if time and events.shape[0] > 0:
@@ -151,8 +153,12 @@ def run(
                 begin = Q[B.o_clock + cpu]
                 Q[B.o_clock + cpu] = begin + time
                 Q[B.o_step_time + pc] += time
+                if what & EXACT:
+                    Q[B.o_exact + task] += time
                 if what & USER_MODE:
                     Q[B.o_misc + k.USER_TIME] += time
+                elif what & ELSEWHERE:
+                    Q[B.o_misc + k.OTHER_TIME] += time
                 else:
                     Q[B.o_misc + k.SYSTEM] += time
                 if events.shape[0] > 0:

@@ -9,6 +9,7 @@ from shootdown._machine.layout import (
     CPU_CALL_MM,
     CPU_CALL_STRIDES,
     CPU_CELLS,
+    CPU_TASK,
     Layout,
 )
 from shootdown._machine.sets import MASK, mm_set
@@ -18,6 +19,7 @@ from shootdown._timed.costs import (
     BROADCAST,
     COMPLETION,
     COMPLETION_EACH,
+    FAR_LINE,
     HYPERCALL,
     HYPERCALL_EACH,
     IPI_ANSWER_EACH,
@@ -27,11 +29,12 @@ from shootdown._timed.costs import (
     IPI_SEND_EACH,
     IPI_WRITE,
 )
-from shootdown._timed.handlers import (
-    began,
-    busy_until,
-)
+from shootdown._timed.entries import count
+from shootdown._timed.handlers import began, busy_until
 from shootdown._timed.served import begins
+
+#: Cache lines that queueing a call moves: the target's queue, and the call (kernel/smp.c, call_single_data_t).
+CALL_LINES = 2
 
 
 @inlined
@@ -117,21 +120,37 @@ def writes_of(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int, targets: int) -
         targets: those that are interrupted. The rest, of `note_merged`, are left out.
     """
     cluster = Q[B.o_misc + k.CLUSTER]
-    if cluster == 0:
+    if cluster == 0 or targets == 0:
         return int64(0)
+    everybody = targets == L.cpus - 1
+    if everybody and Q[B.o_misc + k.SHORTHAND]:
+        return int64(1)
     writes = int64(targets)
-    if cluster > 1:
+    if cluster > 1 and everybody:
+        writes = Q[B.o_misc + k.CLUSTERS] - int64(Q[B.o_cluster_size + Q[B.o_cluster + cpu]] == 1)
+    elif cluster > 1:
         writes = int64(0)
-        mask = (int64(1) << cluster) - 1
-        for w in range(L.words):
-            word = S[L.o_out + cpu * L.words + w]
+        last = int64(-1)
+        for piece in range(Q[B.o_misc + k.PIECES]):
+            w = Q[B.o_piece_word + piece]
+            word = S[L.o_out + cpu * L.words + w] & Q[B.o_piece_set + piece]
             if Q[B.o_misc + k.MERGING]:
                 word &= ~Q[B.o_merged + w]
-            shift = int64(0)
-            while word and shift < L.bits:
-                writes += int64((word >> shift) & mask != 0)
-                shift += cluster
+            if word != 0 and Q[B.o_piece_of + piece] != last:
+                last = int64(Q[B.o_piece_of + piece])
+                writes += 1
     return int64(writes * Q[B.o_misc + k.WRITE_WORDS])
+
+
+@inlined
+def far_targets(S: Cells, L: Layout, Q: Cells, B: Books, cpu: int) -> int:
+    """Count the targets of a CPU that are on other sockets."""
+    far = int64(0)
+    if B.sockets > 1:
+        near = B.o_socket_set + Q[B.o_socket + cpu] * L.words
+        for w in range(L.words):
+            far += popcount(S[L.o_out + cpu * L.words + w] & ~Q[near + w])
+    return far
 
 
 @internal
@@ -147,12 +166,13 @@ def begin_call(
     targets: int,
     calls: int,
 ) -> int:
-    """Charge a CPU for sending a call, in so many `calls` of what runs below; returns when it arrives.
+    """Charge a CPU for sending a call, in so many `calls` of what runs below; returns when it arrives on its socket.
 
     The books get the time at which the sender will have all answers if the call sends no interrupts, as that time does
     not depend on the targets; otherwise only the duration of collecting the answers.
     """
     kind = P[pc * 5 + 1]
+    task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     arrival = int64(Q[B.o_clock + cpu])
     Q[B.o_collect + cpu] = 0
     Q[B.o_answer + cpu] = arrival
@@ -166,13 +186,17 @@ def begin_call(
             Q[B.o_free + k.MACHINE] = arrival + targets * costs[COMPLETION_EACH]
         Q[B.o_answer + cpu] = arrival + costs[COMPLETION] + targets * costs[COMPLETION_EACH]
     elif kind != o.CALL_RCU and targets:
-        arrival += costs[IPI_SEND] + targets * costs[IPI_SEND_EACH]
+        far = far_targets(S, L, Q, B, cpu)
+        arrival += costs[IPI_SEND] + targets * costs[IPI_SEND_EACH] + far * CALL_LINES * costs[FAR_LINE]
         interrupted = targets - note_merged(S, L, Q, B, cpu, arrival)
         arrival += writes_of(S, L, Q, B, cpu, interrupted) * costs[IPI_WRITE]
-        if Q[B.o_misc + k.SCAN_MISSES]:
+        if Q[B.o_misc + k.SCAN_MISSES] and not (Q[B.o_misc + k.SHORTHAND] and interrupted == L.cpus - 1):
             arrival += interrupted * costs[IPI_SCAN]
         Q[B.o_clock + cpu] = arrival
-        Q[B.o_collect + cpu] = targets * costs[IPI_ANSWER_EACH]
+        Q[B.o_collect + cpu] = targets * costs[IPI_ANSWER_EACH] + far * costs[FAR_LINE]
+        if far:
+            count(Q, B, k.FAR_CALLS, 1, task)
+            count(Q, B, k.FAR_TARGETS, far, task)
         arrival += costs[IPI_LATENCY]
     return arrival
 

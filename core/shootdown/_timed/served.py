@@ -12,7 +12,9 @@ from shootdown._machine.layout import T_ON, TASK_CELLS, Layout
 from shootdown._machine.locks import lock_of
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
-from shootdown._timed.costs import LOCK_LINE, MM_LINE
+from shootdown._timed.cores import same_core
+from shootdown._timed.costs import FAR_LINE, LOCK_LINE, MM_LINE, NODE
+from shootdown._timed.entries import count
 
 
 @inlined
@@ -23,11 +25,22 @@ def begins(Q: Cells, B: Books, thing: int, time: int) -> int:
 
 @internal
 def serve(
-    S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, cpu: int, task: int, pc: int, kind: int, service: int
+    S: Cells,
+    P: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    cpu: int,
+    task: int,
+    pc: int,
+    kind: int,
+    service: int,
 ) -> int:
     """Let what a step uses serve its CPU; return how long that took, waiting included.
 
-    What the CPU itself used last is in its cache: that costs nothing more.
+    What the CPU itself used last, or another thread of its core, is in its cache: that costs nothing more. A line that
+    a CPU of another socket used last takes longer.
     """
     thing = int64(k.NODE)
     if kind == LOCK_LINE:
@@ -39,8 +52,11 @@ def serve(
         thing = k.LOCKS + L.locks + S[L.o_task + task * TASK_CELLS + T_ON] - 1
     before = Q[B.o_user_of + thing]
     Q[B.o_user_of + thing] = cpu
-    if before == cpu or before < 0:
+    if before == cpu or before < 0 or same_core(Q, B, before, cpu):
         return int64(0)
+    if B.sockets > 1 and kind != NODE and Q[B.o_socket + before] != Q[B.o_socket + cpu]:
+        service += costs[FAR_LINE]
+        count(Q, B, k.FAR_LINES, 1, task)
     now = Q[B.o_clock + cpu]
     end = begins(Q, B, thing, now) + service
     Q[B.o_free + thing] = end

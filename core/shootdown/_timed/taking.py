@@ -8,6 +8,7 @@ from shootdown._machine.bits import Cells, int64, lowest, popcount
 from shootdown._machine.flushes import take, take_sync, takeable
 from shootdown._machine.layout import (
     CPU_CALL,
+    CPU_CALL_MM,
     CPU_CALL_STRIDES,
     CPU_CELLS,
     CPU_TASK,
@@ -16,7 +17,9 @@ from shootdown._machine.layout import (
 from shootdown._machine.sets import IRQ_OFF, PREEMPTED, cpu_set
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
+from shootdown._timed.cores import slow_core, slower_by
 from shootdown._timed.costs import (
+    FAR_IPI,
     FULL_FLUSH,
     IPI_HANDLER,
     LINE,
@@ -31,6 +34,7 @@ from shootdown._timed.handlers import (
     charge_merged,
 )
 from shootdown._timed.heap import push
+from shootdown._timed.refill import drop_on
 
 
 @internal
@@ -50,15 +54,26 @@ def account(
 
 
 @internal
-def take_by_word(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, word: int, cpus: int) -> None:
+def take_by_word(
+    S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, sender: int, word: int, cpus: int
+) -> None:
     """Let a set of CPUs take the call of `sender`, and record which of them flush everything and which a range."""
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
     full, partial, left = take(S, L, sender, word, cpus)
     if full | partial | left:
         account(Q, B, L, S, sender, task, full, partial, left)
+    if full and Q[B.o_misc + k.REFILLS]:
+        drop_on(S, L, Q, B, costs, word, full, called_mm(S, L, sender), Q[B.o_clock + sender], sender)
     Q[B.o_taken + word] = cpus
     Q[B.o_whole + word] = full | (left & ~partial)
     Q[B.o_ranged + word] = partial & ~full
+
+
+@inlined
+def called_mm(S: Cells, L: Layout, sender: int) -> int:
+    """Return the mm that the call of a CPU flushes, -1 if it is all of them."""
+    kernel = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_KERNEL
+    return int64(-1) if kernel else S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_MM] - 1
 
 
 @inlined
@@ -89,6 +104,7 @@ def spend(
     strides = S[L.o_cpu + sender * CPU_CELLS + CPU_CALL_STRIDES]
     taken = B.o_syncs_taken if kind == o.CALL_SYNC else B.o_flushes_taken
     task = S[L.o_cpu + sender * CPU_CELLS + CPU_TASK] - 1
+    home = Q[B.o_socket + sender]
     whole = Q[B.o_whole + word]
     ranged = Q[B.o_ranged + word]
     rest = Q[B.o_taken + word]
@@ -104,9 +120,13 @@ def spend(
         handler = handler_time(costs, strides, whole & bit != 0, ranged & bit != 0)
         if merged & bit:
             handler += costs[LINE] - costs[IPI_HANDLER]
+        if B.siblings:
+            handler += slow_core(S, L, Q, B, sender, cpu, handler)
+        if merged & bit:
             ends = charge_merged(Q, B, cpu, handler)
         else:
-            ends = charge(Q, B, cpu, arrival, handler)
+            far = costs[FAR_IPI] if Q[B.o_socket + cpu] != home else int64(0)
+            ends = charge(Q, B, cpu, arrival + far, handler)
         Q[taken + cpu] += 1
         if events.shape[0] > 0:
             log(Q, B, events, k.LOG_HANDLER, ends - handler, ends, cpu, sender, kind)
@@ -145,19 +165,23 @@ def deliver(
     row = L.o_out + cpu * L.words
     everybody = targets == L.cpus - 1 and events.shape[0] == 0 and all_can_take(S, L)
     everybody = everybody and Q[B.o_misc + k.MERGING] == 0
+    everybody = everybody and (B.siblings == 0 or Q[B.o_misc + k.CORES_FULL] != 0)
     task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
     if everybody and S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC:
         take_sync(S, L, cpu)
         Q[B.o_misc + k.ALL_SYNCS] += 1
         Q[B.o_syncs_taken + cpu] -= 1
         count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
-        return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[IPI_HANDLER])
+        handler = costs[IPI_HANDLER]
+        if B.siblings:
+            handler += slower_by(Q, B, handler)
+        return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[FAR_IPI], handler)
     for w in range(L.words):
         pending = S[row + w]
         if pending:
             if not everybody:
                 pending = takeable(S, L, cpu, w)
-            take_by_word(S, L, Q, B, cpu, w, pending)
+            take_by_word(S, L, Q, B, costs, cpu, w, pending)
         else:
             Q[B.o_taken + w] = 0
             Q[B.o_whole + w] = 0
@@ -168,7 +192,9 @@ def deliver(
             Q[B.o_misc + k.ALL_FLUSHES] += 1
             Q[B.o_flushes_taken + cpu] -= 1
             count(Q, B, k.INTERRUPTS_TAKEN, targets, task)
-            return charge_everybody(Q, B, L.cpus, cpu, arrival, handler)
+            if B.siblings:
+                handler += slower_by(Q, B, handler)
+            return charge_everybody(Q, B, L.cpus, cpu, arrival, costs[FAR_IPI], handler)
     end = arrival
     for w in range(L.words):
         if Q[B.o_taken + w]:
@@ -192,7 +218,7 @@ def deliver_one_by_one(
     for i in range(n):
         target = Q[B.o_events + i]
         word = target // L.bits
-        take_by_word(S, L, Q, B, cpu, word, int64(1) << (target % L.bits))
+        take_by_word(S, L, Q, B, costs, cpu, word, int64(1) << (target % L.bits))
         end = max(end, spend(S, L, Q, B, costs, events, cpu, word, arrival))
     return end
 
@@ -223,9 +249,11 @@ def take_late(
     bit = int64(1) << (cpu % L.bits)
     Q[B.o_misc + k.MERGING] = 0
     Q[B.o_merged + word] = bit
+    for w in range(L.words):
+        Q[B.o_called + w] = 0
     for sender in range(L.cpus):
         if S[L.o_out + sender * L.words + word] & bit and takeable(S, L, sender, word) & bit:
-            take_by_word(S, L, Q, B, sender, word, bit)
+            take_by_word(S, L, Q, B, costs, sender, word, bit)
             end = spend(S, L, Q, B, costs, events, sender, word, now)
             Q[B.o_misc + k.MERGING] = 1  # one interrupt for all that are queued
             Q[B.o_answer + sender] = max(Q[B.o_answer + sender], end)

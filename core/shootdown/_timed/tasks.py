@@ -15,6 +15,7 @@ from shootdown._timed.entries import count
 from shootdown._timed.handlers import busy_until, can_step, hit, outside, owed
 from shootdown._timed.heap import leave, steps_later
 from shootdown._timed.randomness import after
+from shootdown._timed.refill import drop
 
 
 @internal
@@ -40,6 +41,8 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
         count(Q, B, k.CONTEXT_SWITCHES, 1, task)
         if said:
             count(Q, B, k.ROOT_LOADS, 1, task)
+        if said == 3 and Q[B.o_misc + k.REFILLS]:
+            drop(S, L, Q, B, costs, cpu, int64(-1), Q[B.o_clock + cpu], cpu)
         can_step(Q, B, cpu)
 
 

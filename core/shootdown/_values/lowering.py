@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +16,7 @@ from shootdown._values.sites import mistake
 
 if TYPE_CHECKING:
     from shootdown._machine.assembler import Assembler
+    from shootdown._values.places import Place
 
 #: Kernel functions that change entries; see `Lowering.entries_changed()`.
 EntryFunction = Literal[
@@ -305,6 +306,21 @@ class Lowering(ABC):
             cpus: online CPUs.
         """
         return 0, 1
+
+    def controller_ids(self, places: Sequence[Place]) -> tuple[int, ...]:
+        """Return the numbers by which the interrupt controller knows the CPUs.
+
+        A write that can interrupt 16 CPUs reaches those whose numbers are equal but for the last four bits.
+
+        Args:
+            places: where each CPU is: its socket, its core there, its thread there.
+        """
+        return tuple(range(len(places)))
+
+    @property
+    def interrupts_all_at_once(self) -> bool:
+        """Whether one write interrupts all CPUs but the sender; otherwise as many as `writes_of_ipis` says."""
+        return False
 
     @property
     def ipi_scan_misses(self) -> bool:

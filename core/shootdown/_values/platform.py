@@ -127,6 +127,33 @@ class Costs:
     migrate_ns: Cost = _cost("moving a task to another CPU")
     collapse_ns: Cost = _cost("khugepaged copying one 2 MiB range")
     user_ns: Cost = _cost("user-mode work between two accesses")
+    far_line_ns: Cost = _cost(
+        "how much longer a cache line takes from another socket",
+        Cost(
+            30,
+            80,
+            200,
+            "estimate: a line takes some 50 ns within a socket and 120 ns from the other one on Xeons, on EPYC twice "
+            "that; no published figure was used",
+        ),
+    )
+    far_ipi_ns: Cost = _cost(
+        "how much later an interrupt arrives on another socket",
+        Cost(20, 100, 700, "estimate: one message over the link between sockets; high: several links"),
+    )
+    refill_ns: Cost = _cost(
+        "walking for a translation that a flush dropped, where its entry is in the nearest cache",
+        Cost(2, 7, 20, "estimate: one to four loads that hit the first or second cache, 5 to 14 cycles each"),
+    )
+    refill_line_ns: Cost = _cost(
+        "fetching the cache line of eight such entries of a page table",
+        Cost(
+            4,
+            20,
+            100,
+            "estimate: from the last cache (50 to 70 cycles); low: the second one (14 cycles); high: memory",
+        ),
+    )
 
 
 COST_NAMES = tuple(field.name for field in attrs.fields(Costs))
@@ -214,6 +241,26 @@ class Platform:
     )
     serial_mm: bool = switch(True, "the cache line of an mm's tlb_gen goes from one CPU to the next")
     serial_node: bool = switch(True, "a node's page allocator and its lru_lock serve one CPU after another")
+    sockets: int = switch(
+        1,
+        "sockets that the CPUs are spread over; with one, costs are those of an average line and interrupt",
+        minimum=1,
+        maximum=64,
+    )
+    smt: int = switch(1, "threads of a core: CPUs that share its TLBs and its time", minimum=1, maximum=8)
+    smt_adjacent: bool = switch(
+        False,
+        "threads of a core have CPU numbers that follow one another; otherwise all first threads come first",
+    )
+    smt_slowed: int = switch(
+        30,
+        "percent by which a handler takes longer while another thread of its core is busy, which loses as much",
+        minimum=0,
+        maximum=400,
+    )
+    refill: bool = switch(
+        True, "threads of a program walk again for translations that flushes dropped and that they use again"
+    )
     jitter: int = switch(
         5, "percent by which the time of ordinary work varies at random", minimum=0, maximum=100
     )

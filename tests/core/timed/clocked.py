@@ -16,7 +16,8 @@ from tests.core.machine.tiny import Tiny, laid_out
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.layout import T_CPU, T_MM, T_ON, T_PC, TASK_CELLS, empty_state, set_cpu
 from shootdown._machine.machine import Machine
-from shootdown._timed.books import COUNTERS, LOG_CELLS, Books, blank, make_books
+from shootdown._timed.books import COUNTERS, LOG_CELLS, Books
+from shootdown._timed.opening import blank, make_books
 from shootdown._timed.run import Run, cost_array, run_machine
 from shootdown._values.platform import COST_NAMES, Cost, Costs, Platform
 

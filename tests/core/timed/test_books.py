@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tests.core.timed.clocked import Clocked
 
 from shootdown._timed import books as k
-from shootdown._timed.books import COUNTERS, Books, blank, make_books
+from shootdown._timed.books import COUNTERS, Books
 from shootdown._timed.entries import count, log
+from shootdown._timed.opening import blank, make_books
 
 SIZES = {name: st.integers(1, 9) for name in ("cpus", "words", "tasks", "mms", "locks", "events", "slots")}
 SIZES |= {name: st.integers(0, 4) for name in ("sections", "steps", "instructions", "windows")}
@@ -37,7 +38,7 @@ def test_books_open_with_clocks_at_zero_nothing_queued_and_no_window(books: Book
     assert (array[books.o_place : books.o_ready] == -1).all()
     assert (array[books.o_lock : books.o_lock_at] == -1).all()
     assert (array[books.o_waiting : books.o_flushes_taken] == -1).all()
-    assert (array[books.o_user_of : books.o_events] == -1).all()
+    assert (array[books.o_user_of : books.o_all_busy] == -1).all()
     assert not array[books.o_total : books.o_free].any()
     assert not array[books.o_events : books.o_misc].any()
     assert array[books.o_misc + k.WINDOW] == -1

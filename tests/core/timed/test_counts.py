@@ -16,6 +16,7 @@ from shootdown._machine.steps.table import ROWS, STEPS
 from shootdown._timed import books as k
 from shootdown._timed import effects, interrupts, scheduler
 from shootdown._timed.charges import charges
+from shootdown._timed.opening import blank
 from shootdown._timed.run import books_of, cost_array
 
 
@@ -207,7 +208,7 @@ def counted_by_step(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> set[tu
             books_of(machine, platform()),
             cost_array(platform().costs, "likely"),
         )
-        state, book = machine.state.copy(), k.blank(books, seed=1)
+        state, book = machine.state.copy(), blank(books, seed=1)
         book[books.o_misc + k.UNFINISHED] = machine.tasks_expected
         book[books.o_misc + k.PAGES_PER_TABLE] = machine.pages_per_table
         ever = np.ones(layout.mms * layout.slots, np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,30 @@ from shootdown._timed.run import Run, run_machine
 
 pytestmark = pytest.mark.compiled
 
+NONE: Mapping[str, str] = MappingProxyType({})
+#: Sockets, threads of a core, and whether these have numbers that follow one another.
+MACHINES = st.tuples(st.sampled_from((1, 2, 3)), st.sampled_from((1, 2, 4)), st.booleans())
+
+
+def machine_of(where: tuple[int, int, bool]) -> Mapping[str, str]:
+    """Return the settings of such a machine."""
+    names = ("platform.sockets", "platform.smt", "platform.smt_adjacent")
+    return {name: str(value).lower() for name, value in zip(names, where, strict=True)}
+
+
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True
 )
 
 
 def both(
-    workload: str, kernel: str, platform: str, cpus: int, which: str = "likely", **parameters: Any
+    workload: str,
+    kernel: str,
+    platform: str,
+    cpus: int,
+    which: str = "likely",
+    settings: Mapping[str, str] = NONE,
+    **parameters: Any,
 ) -> tuple[Machine, Run, Run]:
     """Run a case the fast way and the slow way."""
     known = registry()
@@ -36,6 +55,7 @@ def both(
             kernel,
             parameters=parameters,
             cpus=cpus,
+            settings=settings,
         )
     )
     machine = case.program.build(case.setup())
@@ -61,6 +81,8 @@ def assert_equal(fast: Run, slow: Run) -> None:
         slow.spin_ns,
     )
     assert (fast.window_ns, fast.window_system_ns) == (slow.window_ns, slow.window_system_ns)
+    assert (fast.lost_ns, fast.window_lost_ns) == (slow.lost_ns, slow.window_lost_ns)
+    assert (fast.refill_ns, fast.window_own_ns) == (slow.refill_ns, slow.window_own_ns)
     for name in (
         "clocks",
         "state",
@@ -81,14 +103,21 @@ def assert_equal(fast: Run, slow: Run) -> None:
     st.integers(1, 40),
     st.integers(1, 40),
     st.sampled_from(("low", "likely", "high")),
-    st.integers(1, 5),
+    st.tuples(st.integers(1, 5), MACHINES),
 )
 def test_children_that_exit_at_once_take_the_same_time_either_way(
-    kernel: str, platform: str, cpus: int, children: int, pages: int, which: str, seed: int
+    kernel: str,
+    platform: str,
+    cpus: int,
+    children: int,
+    pages: int,
+    which: str,
+    drawn: tuple[int, tuple[int, int, bool]],
 ) -> None:
     _, fast, slow = both(
-        "fork-storm", kernel, platform, cpus, which, children=children, gib=50, pages=pages, seed=seed
-    )
+        "fork-storm", kernel, platform, cpus, which, machine_of(drawn[1]),
+        children=children, gib=50, pages=pages, seed=drawn[0],
+    )  # fmt: skip
     assert_equal(fast, slow)
 
 
@@ -103,6 +132,7 @@ def test_children_that_exit_at_once_take_the_same_time_either_way(
     st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 3)),
     st.tuples(st.integers(0, 70), st.sampled_from(("spin", "lazy", "switched"))),
     st.tuples(st.integers(0, 4), st.integers(0, 5)),
+    MACHINES,
 )
 def test_a_call_takes_the_same_time_either_way(
     call: str,
@@ -112,6 +142,7 @@ def test_a_call_takes_the_same_time_either_way(
     sizes: tuple[int, int, int],
     threads: tuple[int, str],
     late: tuple[int, int],
+    where: tuple[int, int, bool],
 ) -> None:
     """With CPUs that are lazy, that run another process, that have interrupts off, that are preempted."""
     tables, sharers, actors = sizes
@@ -120,6 +151,7 @@ def test_a_call_takes_the_same_time_either_way(
         kernel,
         platform,
         cpus,
+        settings=machine_of(where),
         tables=tables,
         sharers=sharers,
         actors=min(actors, sharers),
@@ -140,9 +172,17 @@ def test_a_call_takes_the_same_time_either_way(
     st.sampled_from(("spin", "lazy", "switched")),
     st.sampled_from((1, 33, 34)),
     st.integers(1, 40),
+    MACHINES,
 )
 def test_flushes_of_many_threads_take_the_same_time_either_way(
-    kernel: str, platform: str, cpus: int, threads: int, state: str, pages: int, times: int
+    kernel: str,
+    platform: str,
+    cpus: int,
+    threads: int,
+    state: str,
+    pages: int,
+    times: int,
+    where: tuple[int, int, bool],
 ) -> None:
     """With ranges and whole flushes, all CPUs alike and some not, with INVLPGB once the mm has a global ASID."""
     _, fast, slow = both(
@@ -150,6 +190,7 @@ def test_flushes_of_many_threads_take_the_same_time_either_way(
         kernel,
         platform,
         cpus,
+        settings=machine_of(where),
         threads=min(threads, cpus - 1),
         state=state,
         pages=pages,

@@ -80,7 +80,14 @@ class ControlSteps(Writer):
         self._write(o.MARK, window, int(opens), actor, cost=cost, text=text)
 
     def note(
-        self, what: int, times: int = 1, section: int = 0, *, cost: str | None = None, text: str = ""
+        self,
+        what: int,
+        times: int = 1,
+        section: int = 0,
+        computes: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
     ) -> None:
         """Record an occurrence in the ledger that no other step shows, such as a printed warning.
 
@@ -88,8 +95,9 @@ class ControlSteps(Writer):
             what: `ops.NOTE_*`.
             times: the number of occurrences; for `NOTE_SECTION`, 1 opens and 0 closes it.
             section: for `NOTE_SECTION`, its i_mmap_rwsem.
+            computes: for `NOTE_USES`: the task computes meanwhile.
         """
-        self._write(o.NOTE, what, times, section, cost=cost, text=text)
+        self._write(o.NOTE, what, times, section, int(computes), cost=cost, text=text)
 
     def spawn(self, task: int, *, cost: str | None = None, text: str = "") -> None:
         """Make a task runnable on its home CPU.

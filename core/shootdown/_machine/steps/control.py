@@ -97,6 +97,12 @@ CONTROL = (
         operands=(
             Operand("keeps", Kind.TRUTH, "no page comes from a zone or goes back to it", default=0),
             Operand("times", default=1, most=FREE),
+            Operand(
+                "elsewhere",
+                Kind.TRUTH,
+                "of so many nanoseconds: neither the program's work nor what is modelled of the kernel",
+                default=0,
+            ),
         ),
         local=True,
         varies=True,
@@ -126,6 +132,7 @@ CONTROL = (
                 most=FREE,
             ),
             Operand("section", Kind.SECTION, "for `NOTE_SECTION`, its i_mmap_rwsem", default=0),
+            Operand("computes", Kind.TRUTH, "for `NOTE_USES`: the task computes meanwhile", default=0),
         ),
         local=True,
         aside=When("what", (o.NOTE_WARNING,), other=True),

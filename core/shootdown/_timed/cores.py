@@ -1,0 +1,44 @@
+"""Threads of one core: a handler on one of them slows what the others do."""
+
+from __future__ import annotations
+
+from shootdown._compilation.kernels import inlined, internal
+from shootdown._machine.bits import Cells, int64
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, Layout
+from shootdown._timed import books as k
+from shootdown._timed.books import Books
+
+
+@inlined
+def same_core(Q: Cells, B: Books, one: int, other: int) -> bool:
+    """Whether two CPUs are threads of one core."""
+    return bool(B.siblings > 0 and Q[B.o_core + one] == Q[B.o_core + other])
+
+
+@inlined
+def slower_by(Q: Cells, B: Books, time: int) -> int:
+    """Return how much longer something takes while another thread of the core is busy."""
+    return int64(time * Q[B.o_misc + k.SLOWED] // 100)
+
+
+@internal
+def slow_core(S: Cells, L: Layout, Q: Cells, B: Books, sender: int, cpu: int, handler: int) -> int:
+    """Return how much longer a handler takes on a CPU because of its core's other threads, and slow these.
+
+    A thread is busy if it was called too, or if it runs a task. One that was called is in a handler, which is slowed by
+    its own turn; another loses as much of its time as the handler is slowed by. The sender only waits for answers.
+    """
+    extra = slower_by(Q, B, handler)
+    busy = False
+    for i in range(B.siblings):
+        other = Q[B.o_sibling + cpu * B.siblings + i]
+        if other < 0:
+            continue
+        called = (Q[B.o_called + other // L.bits] >> (other % L.bits)) & 1 != 0
+        runs = S[L.o_cpu + other * CPU_CELLS + CPU_TASK] != 0
+        busy = busy or called or runs
+        if runs and not called and other != sender:
+            Q[B.o_owed + other] += extra
+            Q[B.o_shared + other] += extra
+            Q[B.o_misc + k.LOST] += extra
+    return extra if busy else int64(0)
