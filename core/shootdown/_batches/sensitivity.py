@@ -12,6 +12,7 @@ from shootdown._batches.axes import Between, cost_at
 from shootdown._batches.gate_file import TIMES
 from shootdown._questions.building import built
 from shootdown._questions.case import Case, Question, prepare
+from shootdown._questions.ranges import times_of
 from shootdown._questions.simulate import counts_of
 from shootdown._values.errors import ShootdownError, nearest
 from shootdown._values.frames import needed
@@ -284,21 +285,7 @@ class _Runner:
         )
         if self._of in COUNTS:
             return float(counts_of(machine, run)[self._of])
-        if not machine.windows:
-            times = {
-                "elapsed_ns": run.elapsed_ns,
-                "system_ns": run.system_ns + run.spin_ns[0],
-                "lost_ns": run.lost_ns,
-                "user_ns": run.user_ns,
-            }
-        else:
-            times = {
-                "elapsed_ns": run.window_ns[0],
-                "system_ns": run.window_system_ns[0] + run.window_spin_ns[0][0],
-                "lost_ns": run.window_lost_ns[0],
-                "user_ns": run.window_user_ns[0],
-            }
-        return round(float(times[self._of]), 1)
+        return round(times_of(run)[self._of], 1)
 
     def _machine(self, parameters: tuple[tuple[str, Any], ...]) -> tuple[Case[Workload], Machine]:
         from shootdown._machine.machine import Machine

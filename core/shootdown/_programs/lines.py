@@ -20,6 +20,7 @@ from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.scheduled import Scheduled
 from shootdown._programs.space import Space
 from shootdown._programs.verbs import ENDLESS, LAST
+from shootdown._programs.working_set import WorkingSet
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import NANOSECOND
 
@@ -73,6 +74,7 @@ class Lines:
         self.number = number
         self.role = writer.cast.roles[number]
         self._last_piece = False
+        self._uses = WorkingSet(writer.model, writer.cuts, writer.page_size)
         self.task = writer.tasks[number]
         self.model = writer.model
         self.asm = writer.model.asm
@@ -100,6 +102,7 @@ class Lines:
             ),
             "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
             "work": self._work,
+            "other": self._other,
             "spin": lambda _: self.writer.time.spin(),
             "sleep": lambda _: self.model.sleep(),
             "move": self._move,
@@ -121,6 +124,7 @@ class Lines:
 
     def _body(self, body: tuple[Statement, ...]) -> None:
         for one in body:
+            self._uses.before(one)
             write = self._verbs.get(one.verb)
             if write is not None:
                 write(one)
@@ -128,6 +132,7 @@ class Lines:
                 self.writer.hugetlb.write(one)
             else:
                 self._ordinary(one)
+            self._uses.after(one)
             if one.verb not in LAST:
                 self.writer.time.preemptible()
 
@@ -145,6 +150,9 @@ class Lines:
         self.loop(self._cells(one, 1), pieces, turn)
         if one.number % pieces:
             self.asm.work(NANOSECOND, one.number % pieces, text="compute in user mode")
+
+    def _other(self, one: Statement) -> None:
+        self.asm.work(NANOSECOND, one.number, elsewhere=True, text="something that is not modelled")
 
     def space_of(self, here: Cut) -> Space:
         return self.own if here.memory.each == "thread" else self.shared
@@ -344,7 +352,9 @@ class Lines:
         with asm.aside():
             asm.v_store(turns, count)
         asm.place(start)
+        self._uses.unknown()
         write()
+        self._uses.unknown()
         with asm.aside():
             asm.v_add(turns, -1, o.SCRATCH)
             asm.jump_zero(o.SCRATCH, out)

@@ -38,7 +38,7 @@ TAKES = (
 #: Statements after which a thread is explored as another actor.
 _SPLITS = ("exec", "move")
 #: Statements that an explored program does without: they take time, or count.
-_IGNORED = ("work", "turn")
+_IGNORED = ("work", "other", "turn")
 #: Statements that hold a thread up, or let another one go on.
 _SYNCHRONISES = ("wait", "lock", "signal")
 

@@ -167,6 +167,12 @@ VERBS = {
     "lock": Verb("lock NAME", ("lock",), "Take a lock of the program's own; who finds it taken sleeps."),
     "unlock": Verb("unlock NAME", ("lock",), "Release it."),
     "work": Verb("work TIME", ("time",), "Compute in user mode for so long."),
+    "other": Verb(
+        "other TIME",
+        ("time",),
+        "Spend so long on what is neither the program's computing nor modelled of the kernel: I/O, other system calls. "
+        "Results have it as `other_ns`.",
+    ),
     "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity())."),

@@ -11,7 +11,7 @@ from shootdown._questions.building import built
 from shootdown._questions.case import Case
 from shootdown._questions.draws import END, NINTH, TENTH, at, factors, places
 from shootdown._values.platform import COST_NAMES, Costs, Platform
-from shootdown._values.result import Span
+from shootdown._values.result import TIMES, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ def widths(case: Case[Workload], after_run: Callable[[], None] = lambda: None) -
         ends = []
         for end in (-END, END):
             places = [end if other == index else 0.0 for other in range(len(COST_NAMES))]
-            ends.append(_times(machine, _run(case, machine, _costs_at(case.platform.costs, places)))[0])
+            ends.append(_run(case, machine, _costs_at(case.platform.costs, places)).times["elapsed_ns"])
         after_run()
         found.append(Width(name, *ends))
     return sorted(found, key=lambda one: one.low - one.high)
@@ -129,23 +129,18 @@ def _run(case: Case[Workload], machine: Machine, costs: npt.NDArray[np.int64]) -
     return run_machine(machine, case.platform, seed=int(case.parameters["seed"]), costs=costs)
 
 
-def _times(machine: Machine, run: Run) -> tuple[float, float]:
-    if machine.windows:
-        return run.window_ns[0], run.window_system_ns[0] + run.window_spin_ns[0][0]
-    return run.elapsed_ns, run.system_ns + run.spin_ns[0]
+def times_of(run: Run) -> dict[str, float]:
+    """Return a run's times; those that a row has only if there are some are left out where there are none."""
+    found = {name: time for name, time in run.times.items() if time or name in TIMES}
+    return found | {"system_ns": found["system_ns"] + run.spun_ns[0]}
 
 
 def _with_rest(machine: Machine, platform: Platform, run: Run, factor: float) -> dict[str, float]:
     """Return a run's times, multiplied for what the model leaves out, but not those that the program says."""
     from shootdown._timed.spent import spent
 
-    elapsed, system = _times(machine, run)
-    lost = run.window_lost_ns[0] if machine.windows else run.lost_ns
-    user = run.window_user_ns[0] if machine.windows else run.user_ns
-    times = {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost, "user_ns": user}
-    said = {
-        name: min(float(numbers[-1]), times[name]) for name, numbers in spent(machine, platform, run).items()
-    }
+    times, numbers = times_of(run), spent(machine, platform, run)
+    said = {name: min(float(numbers[name][-1]), time) for name, time in times.items()}
     return {name: said[name] + (time - said[name]) * factor for name, time in times.items()}
 
 

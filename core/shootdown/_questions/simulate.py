@@ -19,7 +19,16 @@ from shootdown._values.errors import ShootdownError
 from shootdown._values.given import Settings, one_name, what_ifs
 from shootdown._values.kernel import Kernel
 from shootdown._values.releases import resolve
-from shootdown._values.result import ALL_COUNTS, COUNTS, RARE_COUNTS, TIMING_DECIDES, Result, Span
+from shootdown._values.result import (
+    ALL_COUNTS,
+    COUNTS,
+    RARE_COUNTS,
+    RARE_TIMES,
+    TIMES,
+    TIMING_DECIDES,
+    Result,
+    Span,
+)
 from shootdown._values.whatif import parse_settings, set_kernel
 
 if TYPE_CHECKING:
@@ -142,6 +151,7 @@ def _simulated(case: Case[Workload], setup: Setup, machine: Machine, after_run: 
             *remarks,
             *uncalled(case.kernel.patch, machine.code),
             *_races(counted),
+            *_lost_by_cause(found),
             *_no_sync(case, counted["likely"]),
             *_no_global_asid(setup, counted["likely"]),
             *_warnings(counted["likely"]),
@@ -182,6 +192,7 @@ class _Found:
         drawn: the same in draws of all costs.
         interrupts: of each CPU, in the likely run.
         instructions: executions of each named instruction, in the likely run.
+        own: of the thread that is measured, what it computes and what it loses (`books.OWN_PARTS`), in the likely run.
     """
 
     counted: Mapping[str, Mapping[str, int]]
@@ -189,6 +200,7 @@ class _Found:
     drawn: Mapping[str, Sequence[float]]
     interrupts: tuple[int, ...]
     instructions: Mapping[str, int]
+    own: Mapping[str, float]
 
 
 #: What was found before, by what it depends on: several kernels often have the same steps, and runs have no chance.
@@ -202,7 +214,7 @@ def _found(machine: Machine, platform: Platform, runs: Mapping[str, Run]) -> _Fo
     from shootdown._timed.spent import spent
 
     likely = runs["likely"]
-    ends = times_of(machine, runs)
+    ends = times_of(runs)
     numbers = spent(machine, platform, likely)
     drawn = {name: drawn_times(platform.costs, numbers[name], ends[name]) for name in ends}
     return _Found(
@@ -211,6 +223,7 @@ def _found(machine: Machine, platform: Platform, runs: Mapping[str, Run]) -> _Fo
         drawn=drawn,
         interrupts=tuple((likely.flushes_taken + likely.syncs_taken).tolist()),
         instructions=likely.window_instructions[0] if machine.windows else likely.instructions,
+        own=likely.window_own_ns[0] if machine.windows else {},
     )
 
 
@@ -221,17 +234,14 @@ def counts_of(machine: Machine, run: Run) -> dict[str, int]:
     return found | {name: counted[name] for name in RARE_COUNTS if counted[name]}
 
 
-def times_of(machine: Machine, runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
-    """Return elapsed, system, lost and user time of each run in ns; of a lock's waiting writers one or all may spin."""
-    elapsed, system, lost, user = {}, {}, {}, {}
+def times_of(runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
+    """Return the times of each run in ns, by their names; of a lock's waiting writers one or all may spin."""
+    found = {which: dict(run.times) for which, run in runs.items()}
     for which, run in runs.items():
-        one, every = run.window_spin_ns[0] if machine.windows else run.spin_ns
-        spinning = {"low": 0.0, "likely": one, "high": every}[which]
-        elapsed[which] = float(run.window_ns[0] if machine.windows else run.elapsed_ns)
-        system[which] = float((run.window_system_ns[0] if machine.windows else run.system_ns) + spinning)
-        lost[which] = float(run.window_lost_ns[0] if machine.windows else run.lost_ns)
-        user[which] = float(run.window_user_ns[0] if machine.windows else run.user_ns)
-    return {"elapsed_ns": elapsed, "system_ns": system, "lost_ns": lost, "user_ns": user}
+        one, every = run.spun_ns
+        found[which]["system_ns"] += {"low": 0.0, "likely": one, "high": every}[which]
+    rare = [name for name in RARE_TIMES if found["likely"][name]]
+    return {name: {which: found[which][name] for which in runs} for name in (*TIMES, *rare)}
 
 
 def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -242,6 +252,31 @@ def _races(counted: Mapping[str, Mapping[str, int]]) -> list[str]:
         if len(values) > 1:
             ranges.append(f"{name} {values[0]} to {values[-1]}")
     return [TIMING_DECIDES + ", ".join(ranges)] if ranges else []
+
+
+#: What a measured thread loses time to.
+_CAUSES = {
+    "handlers": "interrupts",
+    "broadcasts": "invalidations that others broadcast",
+    "shared": "handlers on its core's other threads",
+    "refill": "walks for translations that were dropped",
+}
+
+
+def _lost_by_cause(found: _Found) -> list[str]:
+    """Return a remark on what a measured thread that only computes loses, by cause; none if it loses nothing."""
+    from shootdown._timed.spent import is_all
+
+    own, elapsed = found.own, found.times["elapsed_ns"].likely
+    if not own or not own["exact"] or not own["stolen"] or not is_all(own, elapsed):
+        return []
+    lost = {name: own.get(name, 0.0) for name in _CAUSES}
+    lost["broadcasts"] = own["stolen"] - sum(lost.values())
+    parts = ", ".join(f"{_CAUSES[name]} ~{time / 1000:,.3g} us" for name, time in lost.items() if time >= 1)
+    return [
+        f"the measured thread takes ~{elapsed / 1000:,.4g} us for {own['exact'] / 1000:,.4g} us of its own work; it "
+        f"lost to {parts}"
+    ]
 
 
 def _no_sync(case: Case[Workload], counts: Mapping[str, int]) -> list[str]:

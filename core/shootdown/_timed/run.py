@@ -20,6 +20,7 @@ from shootdown._timed.opening import blank, make_books
 from shootdown._timed.placing import place_cpus
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import COST_NAMES, Costs, Platform
+from shootdown._values.result import RARE_TIMES, TIMES
 
 _ONE_SECOND = 10**12
 
@@ -110,6 +111,35 @@ class Run:
     state: npt.NDArray[np.int64]
     clocks: npt.NDArray[np.int64]
     stale: Stale | None = None
+
+    @property
+    def times(self) -> dict[str, float]:
+        """The times in nanoseconds, of the first window where there is one: spinning on sleeping locks is in none."""
+        if self.window_ns:
+            own = (
+                self.window_ns,
+                self.window_system_ns,
+                self.window_lost_ns,
+                self.window_user_ns,
+                self.window_other_ns,
+                self.window_refill_ns,
+            )
+            found = tuple(float(times[0]) for times in own)
+        else:
+            found = (
+                self.elapsed_ns,
+                self.system_ns,
+                self.lost_ns,
+                self.user_ns,
+                self.other_ns,
+                self.refill_ns,
+            )
+        return dict(zip((*TIMES, *RARE_TIMES), found, strict=True))
+
+    @property
+    def spun_ns(self) -> tuple[float, float]:
+        """`spin_ns`, of the first window where there is one."""
+        return self.window_spin_ns[0] if self.window_spin_ns else self.spin_ns
 
     @property
     def interrupted_cpus(self) -> int:

@@ -56,6 +56,11 @@ def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Number
     }
 
 
+def is_all(own: Mapping[str, float], elapsed: float) -> bool:
+    """Whether a thread's own work and what it lost (`books.OWN_PARTS`) are all of its elapsed time."""
+    return own["exact"] + own["stolen"] >= _ALL * elapsed
+
+
 def _elapsed(ledger: _Ledger, work: Numbers, others: Numbers, refill: Numbers) -> Numbers:
     """Return how often each cost is in the elapsed time.
 
@@ -67,11 +72,10 @@ def _elapsed(ledger: _Ledger, work: Numbers, others: Numbers, refill: Numbers) -
     exact = run.exact_ns
     if machine.windows:
         own = run.window_own_ns[0]
-        exact, stolen = own["exact"], own["stolen"]
-        lost = others + refill
+        exact, lost = own["exact"], others + refill
         taken = float(ledger.ns @ lost)
-        if exact and taken and exact + stolen >= _ALL * elapsed:
-            found = lost * (stolen / taken)
+        if exact and taken and is_all(own, elapsed):
+            found = lost * (own["stolen"] / taken)
             found[-1] = exact
             return found
     at_once = max(float(ledger.ns @ work) / elapsed, 1.0) if elapsed else 1.0

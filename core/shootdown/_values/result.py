@@ -45,6 +45,12 @@ COUNTS = (
 RARE_COUNTS = ("barrier_ipis", "kernel_flushes", "preemptions", "migrations")
 ALL_COUNTS = (*COUNTS, *RARE_COUNTS)
 
+#: The times of a row.
+TIMES = ("elapsed_ns", "system_ns", "lost_ns", "user_ns")
+
+#: Times that a row has only if there are some: what a program spends elsewhere, and walks for what flushes dropped.
+RARE_TIMES = ("other_ns", "refill_ns")
+
 #: How the remark on counts that differ between the low, likely and high costs begins; `NAME LOW to HIGH, ...` follows.
 TIMING_DECIDES = "timing decides, over the range of costs: "
 
@@ -99,7 +105,8 @@ class Result(Displayed):
         set: the what-ifs that were asked for, by name.
         supported: whether the kernel and platform can run the workload; if not, `reason` says why.
         counts: integers by name, see `COUNTS`; empty if not supported.
-        times: `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`; empty if not supported.
+        times: `elapsed_ns`, `system_ns`, `lost_ns` and `user_ns`, and `RARE_TIMES` if there are some; empty if not
+            supported.
         remarks: unverified facts, what-ifs, counts that timing decides.
         interrupts: how many IPIs each CPU took, by its number; empty if not supported. Not part of the JSON.
         instructions: how often each instruction that the lowering names was executed, on all CPUs, in the

@@ -13,6 +13,8 @@ from shootdown._timed.costs import (
     ACTS,
     ASKS_TIME,
     CHARGED,
+    ELSEWHERE,
+    EXACT,
     LOCKS,
     NODE,
     NOTED,
@@ -58,7 +60,15 @@ def test_work_is_charged_so_many_times_and_varies() -> None:
 
 
 def test_so_many_nanoseconds_are_the_processs_own_and_do_not_vary() -> None:
-    assert charged(o.WORK, 0, 250, cost="ns") == (250_000, CHARGED | USER_MODE)
+    assert charged(o.WORK, 0, 250, cost="ns") == (250_000, CHARGED | USER_MODE | EXACT)
+
+
+def test_so_many_nanoseconds_elsewhere_are_neither_the_processs_nor_the_kernels() -> None:
+    assert charged(o.WORK, 0, 250, 1, cost="ns") == (250_000, CHARGED | ELSEWHERE | EXACT)
+
+
+def test_what_a_task_uses_may_change_whose_turn_it_is() -> None:
+    assert charged(o.NOTE, o.NOTE_USES, 9)[1] == NOTED | ACTS
 
 
 @pytest.mark.parametrize("name", ["user_ns", "start_ns"])

@@ -14,7 +14,7 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.machine import Machine
 from shootdown._machine.steps.table import ROWS, STEPS
 from shootdown._timed import books as k
-from shootdown._timed import effects, interrupts, scheduler
+from shootdown._timed import effects, interrupts, scheduler, sending, taking
 from shootdown._timed.charges import charges
 from shootdown._timed.opening import blank
 from shootdown._timed.run import books_of, cost_array
@@ -201,7 +201,8 @@ def counted_by_step(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> set[tu
 
     with monkeypatch.context() as patched, np.errstate(over="ignore"):
         patched.setattr(effects, "count", count)
-        patched.setattr(interrupts, "count", count)
+        for module in (interrupts, sending, taking):
+            patched.setattr(module, "count", count)
         patched.setattr(scheduler, "after_step", after_step)
         layout, books, costs = (
             machine.layout,

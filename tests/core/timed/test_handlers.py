@@ -52,16 +52,16 @@ def test_a_second_interrupt_waits_until_the_first_handler_ends() -> None:
 
 def test_a_broadcast_takes_time_from_everybody_but_its_sender() -> None:
     found = machine()
-    assert found.book(charge_everybody, CPUS, 2, 100, 30) == 130
+    assert found.book(charge_everybody, CPUS, 2, 100, 0, 30) == 130
     assert busy(found) == [130, 130, 0, 130]
     assert taken(found) == [30, 30, 0, 30]
 
 
 def test_only_cpus_that_differ_are_written_down_one_by_one() -> None:
     found = machine()
-    found.book(charge_everybody, CPUS, 2, 100, 30)
+    found.book(charge_everybody, CPUS, 2, 100, 0, 30)
     assert found.misc(k.APART) == 1
-    found.book(charge_everybody, CPUS, 3, 500, 30)
+    found.book(charge_everybody, CPUS, 3, 500, 0, 30)
     assert found.misc(k.APART) == 1, "CPU 2 has been in the same last handler as all others but CPU 3"
 
 
@@ -103,7 +103,7 @@ def test_a_broadcast_to_everybody_is_one_interrupt_for_each(
             ends[cpu] = max(now, ends[cpu]) + handler
             lost[cpu] += handler
         if targets is None:
-            last = found.book(charge_everybody, CPUS, sender, now, handler)
+            last = found.book(charge_everybody, CPUS, sender, now, 0, handler)
             assert last == max([now, *(ends[cpu] for cpu in everybody)])
         else:
             for cpu in targets:
@@ -172,6 +172,6 @@ def test_a_further_call_is_taken_by_the_handler_that_has_not_begun() -> None:
 def test_after_a_broadcast_all_handlers_began_at_once_but_the_senders() -> None:
     found = machine()
     found.book(charge, 3, 90, 30)
-    found.book(charge_everybody, CPUS, 2, 100, 30)
+    found.book(charge_everybody, CPUS, 2, 100, 0, 30)
     assert [found.book(began, cpu) for cpu in range(CPUS)] == [100, 100, 0, 120]
     assert found.misc(k.LAST_BEGAN) == 120

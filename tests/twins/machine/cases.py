@@ -173,7 +173,7 @@ def hardware_of(machine: Machine, platform: Platform, which: str) -> clock.Hardw
 
 def compare_run(machine: Machine, platform: Platform, which: str) -> list[str] | None:
     """Run a machine in core and in the twin; None if it is too long for the twin."""
-    rules = read_rules(machine)
+    rules, platform = read_rules(machine), attrs.evolve(platform, refill=False)
     hardware = hardware_of(machine, platform, which)
     mine: clock.Run | None = None
     try:

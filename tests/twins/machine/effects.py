@@ -141,6 +141,8 @@ def note(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
             run.section_of[task] = run.hardware.sections
     elif s.what == "NOTE_AUDIT":
         audit(run, task)
+    elif s.what == "NOTE_USES":  # walks for what was dropped are not here: runs are compared without them
+        return
     else:
         run.count(NOTED[s.what], s.times, task)
 
