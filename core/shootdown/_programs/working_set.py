@@ -37,8 +37,14 @@ def reach(platform: Platform, page_size: int) -> int:
     return max(held, default=0) // platform.smt
 
 
+def _gives_up(one: Statement) -> bool:
+    return one.verb in _GIVES_UP or (one.verb == "madvise" and one.word in _ADVICE)
+
+
 class WorkingSet:
     """Write what a thread uses, where it changes (`ops.NOTE_USES`).
+
+    What it goes through piece by piece (`each`) it does not use over and over.
 
     Args:
         model: the model.
@@ -58,14 +64,14 @@ class WorkingSet:
         """Write what is left of it when a statement begins."""
         if one.verb in _ENDS:
             self._used.clear()
-        elif one.place and (one.verb in _GIVES_UP or (one.verb == "madvise" and one.word in _ADVICE)):
+        elif one.place and (_gives_up(one) or one.place.piece):
             for part in self._parts(one):
                 self._used.pop(part, None)
         self._tell(computes=one.verb in _COMPUTES)
 
     def after(self, one: Statement) -> None:
         """Write what a statement added."""
-        if one.verb == "touch":
+        if one.verb == "touch" and one.place and not one.place.piece:
             self._used |= self._parts(one)
             self._tell(computes=False)
 
