@@ -13,11 +13,12 @@ from shootdown._plugins.installed import Registry
 from shootdown._values import inputs
 from shootdown._values.architecture import Architecture
 from shootdown._values.errors import ShootdownError, nearest
-from shootdown._values.platform import COST_NAMES, MOST_CPUS, Cost, Platform
+from shootdown._values.kernel import switches_of
+from shootdown._values.platform import COST_NAMES, Cost, Platform
 
 #: What the name of such a file ends in: no platform's name does.
 SUFFIX = ".toml"
-_PLATFORM = ("arch", "like", "summary", "cpus")
+_PLATFORM = ("arch", "like", "summary", "cpus", "sockets", "smt", "smt_adjacent")
 _COST = ("low", "likely", "high", "source")
 #: Tables that say how costs were found; nothing here reads them.
 _TOLD = ("machine", "measured", "refill")
@@ -51,15 +52,18 @@ def platform_of_file(installed: Registry, arch: Iterable[str], file: str) -> tup
         _name(file, name): _cost(file, name, one)
         for name, one in _table(file, tables, "cost", needed=False).items()
     }
-    cpus = about.get("cpus", like.cpus)
-    if isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= MOST_CPUS:
-        raise ShootdownError(f"platform {file}: platform.cpus is a whole number from 1 to {MOST_CPUS}")
+    adjacent = about.get("smt_adjacent", like.smt_adjacent)
+    if not isinstance(adjacent, bool):
+        raise ShootdownError(f"platform {file}: platform.smt_adjacent is true or false")
     return architecture, attrs.evolve(
         like,
         name=file,
         summary=str(about.get("summary", f"as {like.name}, with the costs of {file}")),
         costs=attrs.evolve(like.costs, **costs),
-        cpus=cpus,
+        cpus=_whole(file, about, like, "cpus"),
+        sockets=_whole(file, about, like, "sockets"),
+        smt=_whole(file, about, like, "smt"),
+        smt_adjacent=adjacent,
     )
 
 
@@ -77,7 +81,8 @@ def written(arch: str, like: str, summary: str, platform: Platform, told: Mappin
         f"arch = {_quoted(arch)}",
         f"like = {_quoted(like)}",
         f"summary = {_quoted(summary)}",
-        f"cpus = {platform.cpus}",
+        *(f"{name} = {getattr(platform, name)}" for name in ("cpus", "sockets", "smt")),
+        f"smt_adjacent = {str(platform.smt_adjacent).lower()}",
     ]
     for name, table in told.items():
         lines += ["", f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in table.items())]
@@ -109,6 +114,15 @@ def _text(file: str, table: Mapping[str, Any], name: str) -> str:
     found = table.get(name)
     if not isinstance(found, str):
         raise ShootdownError(f"platform {file}: platform.{name} is a name")
+    return found
+
+
+def _whole(file: str, about: Mapping[str, Any], like: Platform, name: str) -> int:
+    """Return a number of the platform, or that of the one that it is like."""
+    declared = dict(switches_of(Platform))[name].metadata
+    found, least, most = about.get(name, getattr(like, name)), declared["minimum"], declared["maximum"]
+    if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+        raise ShootdownError(f"platform {file}: platform.{name} is a whole number from {least} to {most}")
     return found
 
 

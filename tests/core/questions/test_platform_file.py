@@ -48,7 +48,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     like = registry().platform("x86", "amd-server")
     new = attrs.evolve(
         like,
-        cpus=7,
+        cpus=8,
+        sockets=2,
+        smt=4,
+        smt_adjacent=True,
         costs=attrs.evolve(like.costs, lock_ns=Cost(1, 2.5, 30, 'a "quoted" source; C:\\ \u00e9')),
     )
     told = {
@@ -59,7 +62,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = file(tmp_path, written("x86", "amd-server", 'one "line"', new, told))
     _, found = platform_of_file(registry(), ["x86"], path)
     assert found.costs == new.costs
-    assert (found.cpus, found.summary) == (7, 'one "line"')
+    assert (found.cpus, found.summary) == (8, 'one "line"')
+    assert (found.sockets, found.smt, found.smt_adjacent) == (2, 4, True)
 
 
 def test_a_row_has_the_costs_and_cpus_of_the_file_beside_a_platform(tmp_path: Path) -> None:
@@ -84,6 +88,9 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
         (('like = "kvm-guest"', 'like = "kvm-gast"'), "kvm-gast"),
         (("cpus = 3", "cpus = 0"), "platform.cpus is a whole number from 1"),
         (("cpus = 3", "cpus = true"), "platform.cpus is a whole number from 1"),
+        (("cpus = 3", "sockets = 65"), "platform.sockets is a whole number from 1 to 64"),
+        (("cpus = 3", "smt = 0"), "platform.smt is a whole number from 1 to 8"),
+        (("cpus = 3", "smt_adjacent = 1"), "platform.smt_adjacent is true or false"),
         (("cpus = 3", "cpu = 3"), r"\[platform\] has no 'cpu'; nearest: cpus"),
         (("cost.syscall_ns", "cost.sycall_ns"), "there is no cost 'sycall_ns'; nearest: syscall_ns"),
         (("likely = 400.5", ""), "has low, likely and high in ns, and a source"),
