@@ -34,12 +34,18 @@ class Reclaim:
         self.lowering = calls.lowering
         self.times = 0
 
-    def reclaim(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
-        """Write direct reclaim by a task of the mm, a page after another; each is what `shrink_folio_list` takes."""
-        self.calls.enter_kernel("memory is short")
+    def reclaim(self, pages: Sequence[tuple[Sequence[int], int | None]], *, by_kswapd: bool = False) -> None:
+        """Write reclaim of a page after another, each what `shrink_folio_list` takes.
+
+        Args:
+            pages: the pages.
+            by_kswapd: by a kernel thread; otherwise direct reclaim by a task of the mm.
+        """
+        self.calls.enter_kernel("kswapd runs" if by_kswapd else "memory is short")
         for atoms, frame in pages:
             self.shrink_folio_list(atoms, frame)
-        self.asm.user_mode(True, text="returns to user mode")
+        if not by_kswapd:
+            self.asm.user_mode(True, text="returns to user mode")
 
     def page_out(self, pages: Sequence[tuple[Sequence[int], int | None]]) -> None:
         """Write madvise(MADV_PAGEOUT), as `reclaim`."""

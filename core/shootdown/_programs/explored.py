@@ -81,8 +81,6 @@ def check(program: Program) -> None:
     for process, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
-        if one.verb == "reclaim" and one.word:
-            raise _wrong(one, f"reclaim by {one.word} is not explored yet: leave that out")
         if one.verb == "exit" and len(process.threads) > 1:
             raise _wrong(one, "`exit` of a process with other threads is not explored yet")
         if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":

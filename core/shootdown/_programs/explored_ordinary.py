@@ -231,7 +231,7 @@ class OrdinarySpace(OrdinaryMemory):
         elif one.verb == "madvise":
             self._reclaim.page_out(every)
         else:
-            self._reclaim.reclaim(every)
+            self._reclaim.reclaim(every, by_kswapd=bool(one.word))
 
     def _collapse_tables(self, number: int, one: Statement, actor: Actor, pages: list[Page]) -> None:
         """Write the collapse of a place's page tables, one after another: mmap_lock is released between them."""

@@ -32,7 +32,10 @@ class Writer:
         tasks = [number for number, actor in enumerate(cut.actors) if actor.begins != "exec"]
         #: By actor that is a task of its own, the number of its CPU.
         self.cpus = {number: cpu for cpu, number in enumerate(tasks)}
-        self.model: Model = self.space.model(len(tasks) + self.idle)
+        daemons = sum(_by_daemon(one) for actor in cut.actors for one in actor.body)
+        self.model: Model = self.space.model(len(tasks) + daemons + self.idle)
+        #: What kswapd does: the number of the thread that asks, the statement, the events at its beginning and end.
+        self._daemons: list[tuple[int, Statement, int, int]] = []
         names = [one.name for actor in cut.actors for one in actor.body if one.verb == "lock"]
         self.locks = {name: self.model.lock() for name in dict.fromkeys(names)}
         waits = [one.name for actor in cut.actors for one in actor.body if one.verb in ("wait", "signal")]
@@ -47,9 +50,12 @@ class Writer:
             model.starts(model.task(mm=actors[number].mm, cpu=cpu, ready=True))
             self._begin(cpu, number, actors[number])
             self._write(number, actors[number])
+        for cpu, daemon in enumerate(self._daemons, len(self.cpus)):
+            self._write_daemon(cpu, *daemon)
+            lanes.append("kswapd")
         if self.idle:
             busy = max(range(self.small.mms), key=lambda mm: sum(len(a.body) for a in actors if a.mm == mm))
-            model.keep_lazy(len(self.cpus), busy)
+            model.keep_lazy(len(self.cpus) + len(self._daemons), busy)
             whose = next(actor.process.name for actor in actors if actor.mm == busy)
             lanes.append(f"idle, with the mm of {whose}" if self.small.mms > 1 else "idle")
         return Problem(
@@ -114,6 +120,22 @@ class Writer:
             if one.word == "GLOBAL":
                 self.model.synchronize_rcu()
 
+    def _wake_daemon(self, number: int, one: Statement) -> None:
+        """Write that a thread computes in user mode until kswapd is through."""
+        begins, ends = self.model.event(), self.model.event()
+        self._daemons.append((number, one, begins, ends))
+        self.model.asm.signal(begins, text="memory is short: kswapd wakes up")
+        self.model.asm.await_event(ends, 1, text="computes until kswapd is through")
+
+    def _write_daemon(self, cpu: int, number: int, one: Statement, begins: int, ends: int) -> None:
+        model = self.model
+        model.starts(model.task(mm=None, cpu=cpu, ready=True))
+        model.asm.await_event(begins, 1, text="kswapd sleeps")
+        model.asm.on_mm(self.small.actors[number].mm, text="the reverse map leads to this mm")
+        self.space.write(number, one)
+        model.asm.signal(ends, text="kswapd is through")
+        model.asm.halt()
+
     def _move(self, number: int) -> None:
         """Write sched_setaffinity(): the thread goes on elsewhere, and its CPU idles and keeps the mm lazily."""
         if self.space.user_mode:
@@ -141,6 +163,8 @@ class Writer:
                 self._fork(number, actor, one)
             elif one.verb == "start":
                 self._start(actor, one)
+            elif _by_daemon(one):
+                self._wake_daemon(number, one)
             elif one.verb == "membarrier":
                 self._membarrier(number, actor, one)
             elif one.verb == "exec":
@@ -166,6 +190,11 @@ class Writer:
             model.sleep()
         else:
             model.spin()
+
+
+def _by_daemon(one: Statement) -> bool:
+    """Whether kswapd does what a statement says, on a CPU of its own."""
+    return one.verb == "reclaim" and bool(one.word)
 
 
 def _what(body: tuple[Statement, ...]) -> str:

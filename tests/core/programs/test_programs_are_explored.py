@@ -280,6 +280,14 @@ def test_what_a_call_on_hugetlb_memory_leaves_is_found_beside_other_memory() -> 
         assert _verdict(program, "arm64", "7.1")[0] == ("safe" if call == "munmap pool" else "bug")
 
 
+def test_a_call_that_does_not_look_what_kswapd_has_put_off_is_found() -> None:
+    """3ea277194daa."""
+    program = _heap("touch heap write", "reclaim heap by kswapd", other=["madvise heap DONTNEED"])
+    off = ("kernel.flush_batched_pending=false",)
+    assert _verdict(program, "x86", "7.0")[0] == "safe"
+    assert _verdict(program, "x86", "7.0", settings=off) == ("bug", "stale-tlb-entry")
+
+
 def test_page_tables_beside_hugetlb_memory_are_said_to_lie_apart() -> None:
     program = _beside_a_pool("munmap heap")
     program["memory"]["heap"] = {"size": "4M"}
@@ -297,6 +305,7 @@ def test_page_tables_beside_hugetlb_memory_are_said_to_lie_apart() -> None:
         _heap("touch heap write", "membarrier GLOBAL", "munmap heap", other=["gup heap"]),
         _heap("touch heap write", "madvise heap PAGEOUT", size="8K", other=["munmap heap[0:4K]"]),
         _heap("touch heap write", "migrate heap", other=["madvise heap FREE"]),
+        _heap("touch heap write", "reclaim heap by kswapd", "munmap heap"),
         _heap("touch heap write", "punch heap", kind="file", other=["spin"]),
         _heap("touch heap write", "madvise heap COLLAPSE", size="4M", other=["munmap heap[0:2M]"]),
     ],
