@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.core.compliance import wrong_lowerings as wrong
+from tests.core.compliance import right_lowerings as right
+from tests.core.compliance import wrong_targets
 from tests.core.compliance.narrow import narrow, outcomes
 
 from shootdown import Expected
@@ -32,11 +33,11 @@ def said(number: str, about: Subject) -> Outcome:
 
 @pytest.mark.parametrize("number", ["7.1", "7.2"])
 def test_a_right_lowering_is_shown(number: str) -> None:
-    found = said(number, narrow(wrong.Good))
+    found = said(number, narrow(right.Good))
     assert (found.findings, found.word) == ((), "shown")
 
 
-class LosesDirtyBits(wrong.Good):  # type: ignore[misc]
+class LosesDirtyBits(right.Good):  # type: ignore[misc]
     """The hardware of one platform sets dirty bits, and the kernel clears entries without looking."""
 
     def no_hardware_dirty(self) -> str | None:
@@ -72,25 +73,25 @@ def test_an_expected_bug_is_set_aside_and_one_that_does_not_come_is_told() -> No
 
 
 def test_a_scenario_finds_a_lowering_that_forgets_lazy_cpus() -> None:
-    (finding,) = said("7.1", narrow(wrong.ForgetsLazy)).findings
+    (finding,) = said("7.1", narrow(wrong_targets.ForgetsLazy)).findings
     assert "lazy-freed-tables on vax-9000" in finding
     assert "breaks walk-cache" in finding
 
 
 def test_a_hunt_finds_a_lowering_that_flushes_only_here_and_names_the_smallest_program() -> None:
-    found = said("7.2", narrow(wrong.OnlyHere)).findings
+    found = said("7.2", narrow(wrong_targets.OnlyHere)).findings
     assert any("breaks stale-tlb-entry" in finding for finding in found)
     assert all("shootdown hunt --arch vax --platform vax-9000" in finding for finding in found)
 
 
 @pytest.mark.long
 def test_a_hunt_is_the_same_each_time() -> None:
-    first, second = (said("7.2", narrow(wrong.OnlyHere)) for _ in range(2))
+    first, second = (said("7.2", narrow(wrong_targets.OnlyHere)) for _ in range(2))
     assert (first.findings, first.tried) == (second.findings, second.tried)
 
 
 def test_a_lowering_that_raises_is_a_finding_of_each_scenario() -> None:
-    class Raises(wrong.Good):  # type: ignore[misc]
+    class Raises(right.Good):  # type: ignore[misc]
         def flush_page(self, asm: Any, g: int) -> None:
             raise KeyError("page")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.core.compliance import wrong_lowerings as wrong
+from tests.core.compliance import right_lowerings as right
+from tests.core.compliance import wrong_amounts, wrong_steps, wrong_targets
 from tests.core.compliance.narrow import findings, narrow, outcomes
 from tests.core.compliance.toys import good
 
@@ -15,8 +16,16 @@ from shootdown import Expected
 from shootdown._compliance.lowered import machines
 from shootdown._compliance.reading import agrees, watched
 from shootdown._values.releases import resolve
+from shootdown.porting import PlainLowering
 
 SECTIONS = ["4", "5", "6"]
+#: The wrong lowerings by name.
+WRONG = {
+    name: value
+    for module in (wrong_amounts, wrong_targets, wrong_steps)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, PlainLowering) and value.__module__ == module.__name__
+}
 
 #: For each wrong lowering the statement that is the first to find it, and what its message says.
 NAMED = {
@@ -96,19 +105,19 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("lowering", wrong.FLAWLESS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("lowering", right.FLAWLESS, ids=lambda one: one.__name__)
 def test_a_right_lowering_is_shown(lowering: Any) -> None:
     for number, found in outcomes(SECTIONS, narrow(lowering)).items():
         assert (number, found.findings) == (number, ())
-        no_walks = number == "5.3" and lowering is wrong.Alone
+        no_walks = number == "5.3" and lowering is right.Alone
         assert found.word == ("not applicable" if no_walks else "shown")
 
 
 def test_each_wrong_lowering_has_a_message_that_names_its_mistake() -> None:
-    assert {one.__name__ for one in wrong.wrong()} == set(NAMED)
+    assert set(WRONG) == set(NAMED)
 
 
-@pytest.mark.parametrize("lowering", wrong.wrong(), ids=lambda one: one.__name__)
+@pytest.mark.parametrize("lowering", WRONG.values(), ids=WRONG)
 def test_a_wrong_lowering_is_found_and_its_mistake_named(lowering: Any) -> None:
     number, words = NAMED[lowering.__name__]
     found = outcomes([number], narrow(lowering))
@@ -117,20 +126,20 @@ def test_a_wrong_lowering_is_found_and_its_mistake_named(lowering: Any) -> None:
 
 
 def test_a_mistake_of_one_statement_is_told_once_for_each_kind_of_flush() -> None:
-    told = findings("5.2", wrong.OnlyHere).splitlines()
+    told = findings("5.2", wrong_targets.OnlyHere).splitlines()
     kinds = [line.split(": ")[2] for line in told]
     assert len(kinds) == len(set(kinds)) > 3
 
 
 def test_a_message_names_the_line_of_the_plugin_that_wrote_the_step() -> None:
-    assert "wrong_lowerings.py, line " in findings("4.2", wrong.CancelsWhatWasSent)
+    assert "wrong_steps.py, line " in findings("4.2", wrong_steps.CancelsWhatWasSent)
 
 
 def test_more_asids_than_the_tlb_has_are_found() -> None:
-    about = narrow(wrong.Tagged)
+    about = narrow(right.Tagged)
     (machine,) = about.platforms
     for bits, words in ((8, ""), (4, "count on 256 ASIDs, and TlbGeometry.asid_bits is 4")):
-        about = narrow(wrong.Tagged)
+        about = narrow(right.Tagged)
         about.platforms = (attrs.evolve(machine, tlb=attrs.evolve(machine.tlb, asid_bits=bits)),)
         assert words in "\n".join(outcomes(["6.4"], about)["6.4"].findings)
         assert bool(outcomes(["6.4"], about)["6.4"].findings) == bool(words)
@@ -141,19 +150,19 @@ def test_more_asids_than_the_tlb_has_are_found() -> None:
 
 def test_an_expected_finding_is_set_aside() -> None:
     expected = (Expected(("6.1",), "0123456789ab: idle CPUs are left out"),)
-    assert findings("6.1", wrong.ForgetsLazy, expected=expected) == ""
+    assert findings("6.1", wrong_targets.ForgetsLazy, expected=expected) == ""
 
 
 def test_an_expected_finding_that_does_not_come_is_a_finding() -> None:
     expected = (Expected(("6.1",), "0123456789ab: idle CPUs are left out"),)
-    text = findings("6.1", wrong.Good, expected=expected)
+    text = findings("6.1", right.Good, expected=expected)
     assert "of statement 6.1 is expected (0123456789ab: idle CPUs are left out), and none was found" in text
 
 
 def test_an_expectation_of_another_kind_of_flush_or_another_kernel_sets_nothing_aside() -> None:
     for more in ({"about": "flush_page"}, {"when": lambda kernel, platform: kernel.name != "7.0"}):
         expected = (Expected(("5.2",), "0123456789ab: a reason", **more),)  # type: ignore[arg-type]
-        assert "tlb_flush()" in findings("5.2", wrong.OnlyHere, expected=expected)
+        assert "tlb_flush()" in findings("5.2", wrong_targets.OnlyHere, expected=expected)
 
 
 # --- which kernels are the same to a lowering
@@ -173,7 +182,7 @@ def test_kernels_that_agree_in_what_was_read_are_the_same() -> None:
 
 
 def test_a_kernel_that_flushes_otherwise_is_looked_at_too() -> None:
-    class FromSixteen(wrong.Good):  # type: ignore[misc]
+    class FromSixteen(right.Good):  # type: ignore[misc]
         @property
         def ceiling(self) -> int:
             return 16 if self.kernel.madv_collapse else 8

@@ -1,0 +1,136 @@
+"""Lowerings of the toy with one mistake in which CPUs they reach."""
+
+from __future__ import annotations
+
+from tests.core.compliance.right_lowerings import Alone, Good, Tracks
+
+from shootdown import MmRules
+from shootdown.porting import EVERYTHING, Assembler, mm_rules, ops
+
+
+class OnlyHere(Good):
+    """Only this CPU invalidates."""
+
+    def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        self.begin(asm, g, everything=everything, stride=stride)
+        self.invalidate_here(asm)
+        asm.cancel()
+
+
+class OnlyThere(Good):
+    """This CPU is forgotten."""
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH)
+        asm.wait_for_answers()
+
+
+class AloneNothing(Good):
+    """Without other CPUs nothing is invalidated."""
+
+    def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        asm.target_mm_cpumask()
+        with asm.if_targets():
+            self.begin(asm, g, everything=everything, stride=stride)
+            self.interrupt(asm)
+
+
+class ForgetsLazy(Good):
+    """Lazy CPUs are left out, and nothing tells them."""
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.drop_lazy_targets()
+        super().interrupt(asm)
+
+
+class ForgetsWhoIsAway(Good):
+    """ASIDs outlive a switch, and CPUs leave mm_cpumask at it: nobody ever flushes them."""
+
+    mm = mm_rules(256)
+
+
+class AsidsWithoutTracking(Good):
+    """CPUs that loaded another mm are left out, and nothing tells them."""
+
+    mm = mm_rules(256, clear_on_switch=False)
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.drop_targets_not_loaded()
+        super().interrupt(asm)
+
+
+class AloneWithItsThreads(Alone):
+    """Nobody is interrupted where the flushed mm is this task's, whoever else runs it."""
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        with asm.if_own_mm() as own:
+            self.here_alone(asm, g, everything, stride)
+            own.otherwise()
+            Good.flush(self, asm, g, everything=everything, stride=stride)
+
+
+class AloneIfOthersSleep(Alone):
+    """Nobody is interrupted where no other CPU runs the mm, though a thread that sleeps may wake meanwhile."""
+
+    def flush(
+        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
+    ) -> None:
+        asm.target_mm_cpumask()
+        asm.drop_targets_not_loaded()
+        asm.drop_lazy_targets()
+        with asm.if_targets() as running:
+            Good.flush(self, asm, g, everything=everything, stride=stride)
+            running.otherwise()
+            with asm.if_own_mm() as own:
+                self.here_alone(asm, g, everything, stride)
+                own.otherwise()
+                Good.flush(self, asm, g, everything=everything, stride=stride)
+
+
+class TracksWithoutSaying(Tracks):
+    """Lazy CPUs are left out as if they caught up, and the flush is not tracked."""
+
+    def choose(self, asm: Assembler, g: int, everything: bool, stride: int) -> None:
+        asm.begin_flush(g, ceiling=EVERYTHING if everything else self.ceiling, stride=stride, tracked=False)
+
+
+class HandlerChecks(Good):
+    """The handler does nothing where another mm is loaded, though ASIDs keep translations."""
+
+    mm = mm_rules(256, clear_on_switch=False)
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_LEAVE, 0)
+        with asm.if_in_mm_cpumask():
+            self.invalidate_here(asm)
+        asm.wait_for_answers()
+
+
+class BroadcastToTheMask(Good):
+    """A broadcast that is said to reach mm_cpumask without this CPU."""
+
+    mm = mm_rules(256)
+
+    def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        self.begin(asm, g, everything=everything, stride=stride)
+        asm.target_mm_cpumask()
+        asm.send(ops.CALL_BROADCAST, ops.SCOPE_BOTH)
+        asm.complete("done")
+
+
+class SendsToNobody(Good):
+    """No targets are chosen."""
+
+    def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        self.begin(asm, g, everything=everything, stride=stride)
+        asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH)
+        self.invalidate_here(asm)
+        asm.wait_for_answers()
+
+
+class TaggedWithoutAsids(Good):
+    """Translations are tagged, and there is one ASID."""
+
+    mm = MmRules(clear_on_switch=True, lazy_tlb=True, asids=1, tagged=True)
