@@ -219,7 +219,7 @@ class Space:
                 zap(0, queue)
                 self.asm.jump(done)
         with self.mapped.if_present(area):
-            zap(None, clean_queue if dirty else queue)
+            zap(area.pages if dirty else None, clean_queue if dirty else queue)
         self.asm.place(done)
 
     def _zap_folio(self, here: Cut, parts: list[Area], queue: PageQueue) -> None:

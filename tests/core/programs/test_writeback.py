@@ -39,3 +39,22 @@ def test_clean_pages_are_not_flushed() -> None:
 def test_each_process_is_flushed_on_its_own_cpu() -> None:
     assert run("mkclean f") == (16, (0, 16, 16, 0))
     assert run("mkclean f", processes=3) == (48, (0, 16, 16, 0))
+
+
+def test_pages_of_a_file_stay_in_the_page_cache_and_take_no_zones_lock_whether_dirty_or_clean() -> None:
+    worker = "wait go; mmap data; touch data[0:64K] write; touch data[64K:] read; munmap data; signal done"
+    program = {
+        "memory": {"data": {"kind": "file", "size": "128K", "alone": False}},
+        "process": {
+            "parent": {"do": "measure { signal go; wait done 3 }"},
+            "worker": {"count": 3, "do": worker},
+        },
+    }
+
+    def elapsed(serial: str) -> float:
+        (row,) = shootdown.compare(
+            program, arch=["x86"], kernels=["7.0"], cpus=[4], settings=[f"platform.serial_node={serial}"]
+        )
+        return row.times["elapsed_ns"].likely
+
+    assert elapsed("true") == elapsed("false")
