@@ -148,7 +148,8 @@ class Forking:
             with asm.function("pmdp_set_wrprotect"):
                 asm.xchg_pud(o.SCRATCH, QUEUE, from_register=True, text="may only be read")
             calls.reached("a copy was alive")
-            calls.gathers.cleared(1, huge=True, by="ptep_set_wrprotect")
+            first, _ = self.model.pages_of(here.atom)
+            calls.gathers.cleared(1, huge=True, first=first, by="ptep_set_wrprotect")
         asm.on_mm(child, text="the child")
         asm.store_pud(o.SCRATCH, from_register=True, text="set_pmd_at the child's")
         asm.on_mm(calls.mm, text="back to the parent")

@@ -8,12 +8,16 @@ each huge entry: a split uses it, and it is freed with the entry, without a grac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._mm.call_parts import OUTER
 from shootdown._mm.ordinary_parts import QUEUE, HugeSlot
 from shootdown._mm.zapping import Zapping
+
+if TYPE_CHECKING:
+    from shootdown._values.lowering import EntryFunction
 
 
 class HugePages(Zapping):
@@ -47,10 +51,11 @@ class HugePages(Zapping):
         self.asm.set(o.SLOT, slot)
         self.asm.load_pud(o.CLASS, text=text)
 
-    def exchange_pmd(self, text: str, *, clears: bool) -> None:
+    def exchange_pmd(self, here: HugeSlot, text: str, *, clears: bool) -> None:
         """Write the change of an entry under its lock, as the architecture does it; SCRATCH gets its old value.
 
         Args:
+            here: its slot, which register SLOT names.
             text: what it is.
             clears: it is cleared; otherwise register SCRATCH has the new value, and gets the old one.
         """
@@ -64,7 +69,9 @@ class HugePages(Zapping):
             asm.store_pud(o.SCRATCH, from_register=True, text=text)
             asm.copy(o.SCRATCH, o.CLASS)
         self.reached("a copy was alive")
-        self.gathers.cleared(1, huge=True, by="ptep_get_and_clear" if clears else "pmdp_invalidate")
+        first, _ = self.model.pages_of(here.atom)
+        by: EntryFunction = "ptep_get_and_clear" if clears else "pmdp_invalidate"
+        self.gathers.cleared(1, huge=True, first=first, by=by)
 
     def drop_deposited(self, slot: int) -> None:
         """Write zap_deposited_table(): the table that lies with a huge entry is freed at once; CLASS is overwritten."""
@@ -116,7 +123,7 @@ class HugePages(Zapping):
         with asm.if_bits(o.CLASS, o.ENTRY_HUGE):
             self.note_all(here)
             self.model.calls.pmdp_huge_get_and_clear_full(
-                lambda: self.exchange_pmd("read and clear the PMD entry", clears=True), lo, hi
+                lambda: self.exchange_pmd(here, "read and clear the PMD entry", clears=True), lo, hi
             )
             asm.clear_bits(o.SCRATCH, o.ENTRY_HUGE)
             asm.queue_frames(QUEUE, o.SCRATCH, text="tlb_remove_page_size")
@@ -170,7 +177,7 @@ class HugePages(Zapping):
         asm.copy(o.SCRATCH, o.CLASS)
         asm.clear_bits(o.SCRATCH, o.ENTRY_PRESENT)
         self.model.calls.pmdp_invalidate(
-            lambda: self.exchange_pmd("pmd_mkinvalid: not present", clears=False),
+            lambda: self.exchange_pmd(here, "pmd_mkinvalid: not present", clears=False),
             *self.model.pages_of(here.atom),
         )
         asm.clear_bits(o.SCRATCH, o.ENTRY_HUGE)
@@ -227,7 +234,7 @@ class HugePages(Zapping):
                 asm.clear_bits(o.SCRATCH, o.ENTRY_PRESENT)
 
                 def invalidate() -> None:
-                    self.exchange_pmd("pmd_mkinvalid: not present", clears=False)
+                    self.exchange_pmd(here, "pmd_mkinvalid: not present", clears=False)
 
                 if kernel.thp_mprotect_flushes:
                     self.model.calls.pmdp_invalidate(invalidate, lo, hi)
@@ -251,7 +258,7 @@ class HugePages(Zapping):
 
         def move() -> None:
             asm.set(o.SLOT, old)
-            self.exchange_pmd("read and clear the PMD entry", clears=True)
+            self.exchange_pmd(here, "read and clear the PMD entry", clears=True)
             asm.v_xchg(self.deposited[self.mm, old], 0, o.CLASS, text="pgtable_trans_huge_withdraw")
             asm.v_store(self.deposited[self.mm, new], o.CLASS, from_register=True, text="deposit it there")
             asm.set(o.SLOT, new)
