@@ -125,6 +125,7 @@ def test_a_call_that_does_not_look_at_reclaim_is_found(
     assert found.findings[0].explained
 
 
+@pytest.mark.long
 def test_a_flush_of_a_batch_that_is_taken_for_an_old_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _hunt(
         monkeypatch,
