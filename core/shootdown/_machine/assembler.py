@@ -107,11 +107,25 @@ class Assembler(Branches, FlushForms):
         per |= o.BROADCASTS if broadcasts else 0
         self._write(o.EXECUTE, self._instructions.index(name), times, per, price, text=text or name)
 
-    def lock(self, first: int, *, index: int = 0, write: bool, sleeps: bool, text: str) -> None:
-        """Take a lock for reading or writing; wait while it is held."""
+    def lock(
+        self, first: int, *, index: int = 0, write: bool, sleeps: bool, at_once: bool = False, text: str
+    ) -> None:
+        """Take a lock for reading or writing; wait while it is held.
+
+        Args:
+            first, index: the lock; see `lock_write`.
+            write: for writing.
+            sleeps: who waits may leave its CPU.
+            at_once: and does: a writer spins otherwise while another one holds the lock, as for a rwsem or a mutex.
+            text: its name.
+        """
         _text("lock()", text)
-        take = self.lock_write if write else self.lock_read
-        take(first, index=index, sleeps=sleeps, cost="lock_ns", text=f"take {text}")
+        if write:
+            self.lock_write(
+                first, index=index, sleeps=sleeps, at_once=at_once, cost="lock_ns", text=f"take {text}"
+            )
+        else:
+            self.lock_read(first, index=index, sleeps=sleeps, cost="lock_ns", text=f"take {text}")
 
     def if_locked(self, first: int, *, index: int = 0, text: str) -> AbstractContextManager[Branch]:
         """Take a lock for writing and run the steps within; the other arm runs if the lock is held."""

@@ -66,7 +66,7 @@ class FilePages:
         if page is None:
             yield
             return
-        self.model.asm.lock(page.lock, write=True, sleeps=True, text="the folio lock")
+        self.model.asm.lock(page.lock, write=True, sleeps=True, at_once=True, text="the folio lock")
         yield
         self.model.asm.unlock(page.lock, write=True, text="the folio lock")
 

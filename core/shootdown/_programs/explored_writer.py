@@ -156,7 +156,7 @@ class Writer:
             elif one.verb == "wait":
                 model.wait(self.events[one.name], one.number)
             elif one.verb == "lock":
-                asm.lock(self.locks[one.name], write=True, sleeps=True, text=one.name)
+                asm.lock(self.locks[one.name], write=True, sleeps=True, at_once=True, text=one.name)
             elif one.verb == "unlock":
                 asm.unlock(self.locks[one.name], write=True, text=one.name)
             elif one.verb == "fork":

@@ -98,7 +98,7 @@ class Lines:
                 writer.events[one.name], one.number, one.name in writer.used_up, text=told(one)
             ),
             "lock": lambda one: self.asm.lock(
-                writer.locks[one.name], write=True, sleeps=True, text=told(one)
+                writer.locks[one.name], write=True, sleeps=True, at_once=True, text=told(one)
             ),
             "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
             "work": self._work,

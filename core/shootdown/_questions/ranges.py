@@ -131,8 +131,7 @@ def _run(case: Case[Workload], machine: Machine, costs: npt.NDArray[np.int64]) -
 
 def times_of(run: Run) -> dict[str, float]:
     """Return a run's times; those that a row has only if there are some are left out where there are none."""
-    found = {name: time for name, time in run.times.items() if time or name in TIMES}
-    return found | {"system_ns": found["system_ns"] + run.spun_ns[0]}
+    return {name: time for name, time in run.times.items() if time or name in TIMES}
 
 
 def _with_rest(machine: Machine, platform: Platform, run: Run, factor: float) -> dict[str, float]:

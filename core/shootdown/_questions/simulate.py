@@ -235,11 +235,8 @@ def counts_of(machine: Machine, run: Run) -> dict[str, int]:
 
 
 def times_of(runs: Mapping[str, Run]) -> dict[str, dict[str, float]]:
-    """Return the times of each run in ns, by their names; of a lock's waiting writers one or all may spin."""
+    """Return the times of each run in ns, by their names."""
     found = {which: dict(run.times) for which, run in runs.items()}
-    for which, run in runs.items():
-        one, every = run.spun_ns
-        found[which]["system_ns"] += {"low": 0.0, "likely": one, "high": every}[which]
     rare = [name for name in RARE_TIMES if found["likely"][name]]
     return {name: {which: found[which][name] for which in runs} for name in (*TIMES, *rare)}
 

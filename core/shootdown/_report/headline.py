@@ -297,7 +297,7 @@ def _beside_the_report(group: Sequence[Pair], width: int) -> list[str]:
         f"exec and the start of the program, its user-mode work ({_USER_WITHOUT} s of user time reported), setting up "
         f"and reserving the mapping. With the predicted addition on top of the reported {_WALL.without} s the wall "
         f"time is {ratio(min(on_top), on_top[1], max(on_top))} beside the reported x{_WALL.slowdown:.2f}. System "
-        "time has the interrupt handlers on the CPUs that they hit, and the first writer that spins for i_mmap_rwsem.",
+        "time has the interrupt handlers on the CPUs that they hit, and all writers that spin for i_mmap_rwsem.",
         width,
     )
     return [*lines, *paragraph(_which_kernel(case, before.times["elapsed_ns"]), width)]

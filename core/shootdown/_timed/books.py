@@ -146,6 +146,7 @@ class Books(NamedTuple):
     o_ready: int
     o_since: int
     o_since_hit: int
+    o_spins: int
     o_parked: int
     o_floats: int
     o_began: int
@@ -153,7 +154,7 @@ class Books(NamedTuple):
     o_unshared_of: int
     o_lock: int
     o_lock_end: int
-    o_lock_at: int
+    o_spinning: int
     o_waiting: int
     o_flushes_taken: int
     o_syncs_taken: int
@@ -172,8 +173,6 @@ class Books(NamedTuple):
     o_window_system: int
     o_window_lost: int
     o_window_user: int
-    o_window_spin_one: int
-    o_window_spin_all: int
     o_step_count: int
     o_step_targets: int
     o_step_time: int
@@ -234,8 +233,6 @@ MISC = (
     "random",
     "elapsed",
     "system",
-    "spin_one",
-    "spin_all",
     "log_size",
     "log_lost",
     "last_cpu",
@@ -272,8 +269,6 @@ ACTOR = MISC.index("actor")
 RANDOM = MISC.index("random")
 ELAPSED = MISC.index("elapsed")
 SYSTEM = MISC.index("system")
-SPIN_ONE = MISC.index("spin_one")
-SPIN_ALL = MISC.index("spin_all")
 LOG_SIZE = MISC.index("log_size")
 LOG_LOST = MISC.index("log_lost")
 LAST_CPU = MISC.index("last_cpu")

@@ -57,14 +57,12 @@ class Run:
         instructions, window_instructions: executions of each named instruction, in total and by window.
         window_ns, window_system_ns: the duration of each window, and the kernel's CPU time in it.
         elapsed_ns: from the start to the last step.
-        system_ns: CPU time in the kernel on all CPUs, handlers on those that are hit included, without spinning on
-            sleeping locks.
-        spin_ns: CPU time of waiting writers if only the first one spins, and if all do.
+        system_ns: CPU time in the kernel on all CPUs, handlers on those that are hit and spinning included.
         lost_ns: CPU time that calls took from CPUs other than their sender: handlers, and broadcast invalidations.
         user_ns: CPU time in user mode on all CPUs: what programs compute.
         other_ns: CPU time in neither, that programs say.
         refill_ns: CPU time of walks for translations that flushes dropped and tasks used again; part of none of these.
-        window_spin_ns, window_lost_ns, window_user_ns, window_other_ns, window_refill_ns: the same in each window.
+        window_lost_ns, window_user_ns, window_other_ns, window_refill_ns: the same in each window.
         window_own_ns: of the thread that each window counts apart, by part (`books.OWN_PARTS`).
         exact_ns: the longest time that one task's program says itself, to which no cost is added.
         flushes_taken, syncs_taken: interrupts by CPU, shape (CPUs,); in the last window, where there are some.
@@ -87,9 +85,7 @@ class Run:
     window_system_ns: tuple[float, ...]
     elapsed_ns: float
     system_ns: float
-    spin_ns: tuple[float, float]
     lost_ns: float
-    window_spin_ns: tuple[tuple[float, float], ...]
     window_lost_ns: tuple[float, ...]
     user_ns: float
     window_user_ns: tuple[float, ...]
@@ -114,7 +110,7 @@ class Run:
 
     @property
     def times(self) -> dict[str, float]:
-        """The times in nanoseconds, of the first window where there is one: spinning on sleeping locks is in none."""
+        """The times in nanoseconds, of the first window where there is one."""
         if self.window_ns:
             own = (
                 self.window_ns,
@@ -135,11 +131,6 @@ class Run:
                 self.refill_ns,
             )
         return dict(zip((*TIMES, *RARE_TIMES), found, strict=True))
-
-    @property
-    def spun_ns(self) -> tuple[float, float]:
-        """`spin_ns`, of the first window where there is one."""
-        return self.window_spin_ns[0] if self.window_spin_ns else self.spin_ns
 
     @property
     def interrupted_cpus(self) -> int:
@@ -325,15 +316,7 @@ def _collect(
         window_system_ns=tuple(part(B.o_window_system, windows) / 1000),
         elapsed_ns=int(Q[B.o_misc + k.ELAPSED]) / 1000,
         system_ns=int(Q[B.o_misc + k.SYSTEM]) / 1000,
-        spin_ns=(int(Q[B.o_misc + k.SPIN_ONE]) / 1000, int(Q[B.o_misc + k.SPIN_ALL]) / 1000),
         lost_ns=int(Q[B.o_misc + k.LOST]) / 1000,
-        window_spin_ns=tuple(
-            zip(
-                part(B.o_window_spin_one, windows) / 1000,
-                part(B.o_window_spin_all, windows) / 1000,
-                strict=True,
-            )
-        ),
         window_lost_ns=tuple(part(B.o_window_lost, windows) / 1000),
         user_ns=int(Q[B.o_misc + k.USER_TIME]) / 1000,
         window_user_ns=tuple(part(B.o_window_user, windows) / 1000),

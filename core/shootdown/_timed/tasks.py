@@ -5,7 +5,17 @@ from __future__ import annotations
 from shootdown._compilation.kernels import inlined, internal
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, T_MM, T_PC, TASK_CELLS, Layout
+from shootdown._machine.layout import (
+    CPU_CELLS,
+    CPU_TASK,
+    K_WRITER,
+    LOCK_CELLS,
+    T_CPU,
+    T_MM,
+    T_PC,
+    TASK_CELLS,
+    Layout,
+)
 from shootdown._machine.step import step
 from shootdown._machine.switching import place, switch_to
 from shootdown._timed import books as k
@@ -16,6 +26,9 @@ from shootdown._timed.handlers import busy_until, can_step, hit, outside, owed
 from shootdown._timed.heap import leave, steps_later
 from shootdown._timed.randomness import after
 from shootdown._timed.refill import drop
+
+#: Picoseconds for which who waits for a rwsem lets those that spin overtake it (kernel/locking/rwsem.c: HZ / 250).
+WAIT_TIMEOUT = 4 * 10**9
 
 
 @internal
@@ -73,10 +86,13 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
             cpu = other
             current = int64(-1)
             time += move_to(S, L, Q, B, costs, task, cpu)
+    gives_up = current >= 0 and Q[B.o_spins + current] != 0
+    if gives_up:  # need_resched(): who spins for a lock sleeps from now on
+        stops_spinning(Q, B, cpu, current, time)
     spins = current >= 0 and Q[B.o_parked + current] != 0
     if spins:  # the running task spins for ever: the one that wakes up takes its place, and it is queued
         enqueue(Q, B, cpu, current, time)
-    if spins or current < 0:
+    if spins or gives_up or current < 0:
         if steps_later(Q, B, cpu):  # it is still switching to the task that spins: handlers put that off
             Q[B.o_clock + cpu] += owed(Q, B, cpu) - Q[B.o_paid + cpu]
         Q[B.o_clock + cpu] = max(max(Q[B.o_clock + cpu], time), busy_until(Q, B, cpu))
@@ -222,37 +238,75 @@ def spin_for_good(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: in
     next_task(S, L, Q, B, costs, cpu)
 
 
+@inlined
+def stops_spinning(Q: Cells, B: Books, cpu: int, task: int, time: int) -> None:
+    """Count the kernel time for which a task span for a lock, until it gets the lock or sleeps."""
+    Q[B.o_misc + k.SYSTEM] += outside(Q, B, cpu, time - Q[B.o_since + task], Q[B.o_since_hit + task])
+    if Q[B.o_spins + task]:
+        Q[B.o_spinning + Q[B.o_spins + task] - 1] -= 1
+        Q[B.o_spins + task] = 0
+
+
+@internal
+def next_holder(Q: Cells, B: Books, lock: int, time: int) -> tuple[int, int]:
+    """Return who stands before the next holder in a lock's queue, and who that is; -1 for nobody.
+
+    A writer that spins sees the lock free before who sleeps is awake: rwsem_try_write_lock_unqueued(), which
+    rwsem_mark_wake() gives way to, until the longest waiter has waited for RWSEM_WAIT_TIMEOUT.
+    """
+    first = Q[B.o_lock + lock]
+    if first >= 0 and Q[B.o_spinning + lock] and time - Q[B.o_since + first] < WAIT_TIMEOUT:
+        before, task = int64(-1), first
+        while Q[B.o_spins + task] == 0:
+            before = task
+            task = Q[B.o_next + task]
+        return int64(before), int64(task)
+    return int64(-1), int64(first)
+
+
 @internal
 def wake_waiters(
     S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
 ) -> None:
-    """Hand a released lock to the longest waiter: to one writer, or to all readers before the next writer."""
+    """Hand a released lock to a writer that spins or to the longest waiter: one writer, or all readers before it."""
     while True:
-        task = Q[B.o_lock + lock]
+        before, task = next_holder(Q, B, lock, time)
         if task < 0:
             return
         t = L.o_task + task * TASK_CELLS
         pc = S[t + T_PC]
         if step(S, P, lists, L, task) & 7 != o.DONE:
             return
-        Q[B.o_lock + lock] = Q[B.o_next + task]
+        if before < 0:
+            Q[B.o_lock + lock] = Q[B.o_next + task]
+        else:
+            Q[B.o_next + before] = Q[B.o_next + task]
         if Q[B.o_next + task] < 0:
-            Q[B.o_lock_end + lock] = -1
+            Q[B.o_lock_end + lock] = before
         cpu = S[t + T_CPU]
-        if P[pc * 5] == o.LOCK_WRITE:
-            waited = outside(Q, B, cpu, time - Q[B.o_since + task], Q[B.o_since_hit + task])
-            first = time - max(Q[B.o_since + task], Q[B.o_lock_at + lock])
-            Q[B.o_misc + k.SPIN_ALL] += waited
-            Q[B.o_misc + k.SPIN_ONE] += min(waited, first)
-        Q[B.o_lock_at + lock] = time
-        if P[pc * 5 + 3]:
+        if P[pc * 5 + 3] and Q[B.o_spins + task] == 0:
             make_ready(S, L, Q, B, costs, task, time + costs[LOCK_WAKE])
         else:
             Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
-            spun = Q[B.o_clock + cpu] - Q[B.o_since + task]
-            Q[B.o_misc + k.SYSTEM] += outside(Q, B, cpu, spun, Q[B.o_since_hit + task])
+            stops_spinning(Q, B, cpu, task, Q[B.o_clock + cpu])
             Q[B.o_paid + cpu] = owed(Q, B, cpu)
             can_step(Q, B, cpu)
+
+
+@inlined
+def spins_first(S: Cells, P: Cells, L: Layout, Q: Cells, B: Books, cpu: int, pc: int, lock: int) -> bool:
+    """Whether a task that wants a sleeping lock spins first: rwsem_optimistic_spin(), mutex_optimistic_spin().
+
+    A writer does while another one holds the lock and no other task wants its CPU, since 3.16 (4fc828e24cd9). It is
+    taken as spinning until it gets the lock, whether the holder sleeps meanwhile or not. Readers sleep, as they do
+    since 5.12 (617f3ef95177) and did until 5.2.
+    """
+    return bool(
+        P[pc * 5] == o.LOCK_WRITE
+        and P[pc * 5 + 4] == 0
+        and Q[B.o_queue + cpu] < 0
+        and S[L.o_lock + lock * LOCK_CELLS + K_WRITER] != 0
+    )
 
 
 @internal
@@ -275,9 +329,12 @@ def blocked(
             Q[B.o_next + last] = task
         Q[B.o_lock_end + lock] = task
         count(Q, B, k.LOCK_WAITS, 1, task)
-        if P[pc * 5 + 3]:
+        if P[pc * 5 + 3] and not spins_first(S, P, L, Q, B, cpu, pc, lock):
             next_task(S, L, Q, B, costs, cpu)
         else:
+            if P[pc * 5 + 3]:
+                Q[B.o_spins + task] = lock + 1
+                Q[B.o_spinning + lock] += 1
             leave(Q, B, cpu)
     elif why == o.BLOCKED_ACK:
         leave(Q, B, cpu)

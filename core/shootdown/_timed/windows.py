@@ -18,8 +18,6 @@ def since_before(S: Cells, L: Layout, Q: Cells, B: Books, window: int, actor: in
     Q[B.o_window_system + window] = Q[B.o_misc + k.SYSTEM] - Q[B.o_window_system + window]
     Q[B.o_window_lost + window] = Q[B.o_misc + k.LOST] - Q[B.o_window_lost + window]
     Q[B.o_window_user + window] = Q[B.o_misc + k.USER_TIME] - Q[B.o_window_user + window]
-    Q[B.o_window_spin_one + window] = Q[B.o_misc + k.SPIN_ONE] - Q[B.o_window_spin_one + window]
-    Q[B.o_window_spin_all + window] = Q[B.o_misc + k.SPIN_ALL] - Q[B.o_window_spin_all + window]
     Q[B.o_window_other + window] = Q[B.o_misc + k.OTHER_TIME] - Q[B.o_window_other + window]
     Q[B.o_window_refill + window] = Q[B.o_misc + k.REFILL_TIME] - Q[B.o_window_refill + window]
     cpu = S[L.o_task + actor * TASK_CELLS + T_CPU]

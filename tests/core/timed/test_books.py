@@ -36,7 +36,7 @@ def test_books_open_with_clocks_at_zero_nothing_queued_and_no_window(books: Book
     array = blank(books, seed=seed)
     assert not array[books.o_clock : books.o_apart_at].any()
     assert (array[books.o_place : books.o_ready] == -1).all()
-    assert (array[books.o_lock : books.o_lock_at] == -1).all()
+    assert (array[books.o_lock : books.o_spinning] == -1).all()
     assert (array[books.o_waiting : books.o_flushes_taken] == -1).all()
     assert (array[books.o_user_of : books.o_all_busy] == -1).all()
     assert not array[books.o_total : books.o_free].any()

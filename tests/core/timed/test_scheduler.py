@@ -35,13 +35,24 @@ def clocks(found: Run) -> list[float]:
     return [clock / 1000 for clock in found.clocks.tolist()]
 
 
-def locking(cpu: int, *, write: bool = True, sleeps: bool = False, before: int = 0) -> Doing:
-    """Work a while, take lock 0, hold it for `HELD`, release it."""
+def locking(
+    cpu: int,
+    *,
+    write: bool = True,
+    sleeps: bool = False,
+    at_once: bool = False,
+    before: int = 0,
+    held: int = 20,
+) -> Doing:
+    """Work a while, take lock 0, hold it for `HELD` or so many steps of work, release it."""
 
     def write_it(asm: Assembler) -> None:
         asm.work("skip_ns", before)
-        (asm.lock_write if write else asm.lock_read)(0, sleeps=sleeps)
-        asm.work("zap_ns", 20)
+        if write:
+            asm.lock_write(0, sleeps=sleeps, at_once=at_once)
+        else:
+            asm.lock_read(0, sleeps=sleeps)
+        asm.work("zap_ns", held)
         (asm.unlock_write if write else asm.unlock_read)(0)
 
     return Doing(write_it, cpu=cpu, mm=None)
@@ -255,18 +266,59 @@ def test_a_waiter_that_spins_gets_the_lock_a_handoff_after_its_release() -> None
     assert found.counts["lock_waits"] == 1
 
 
-def test_a_waiter_that_sleeps_is_woken_and_switched_to() -> None:
-    found = run(locking(0), locking(1, sleeps=True, before=1))
+@pytest.mark.parametrize("write", [True, False])
+def test_a_waiter_that_sleeps_is_woken_and_switched_to(write: bool) -> None:
+    found = run(locking(0), locking(1, write=write, sleeps=True, at_once=True, before=1))
     assert clocks(found)[1] == IN + HELD + COST["lock_wake_ns"] + IN + HELD
 
 
-def test_waiting_writers_are_told_from_the_first_of_them() -> None:
-    """If all spin, each wastes its whole wait; if only the first does, what has passed since the last handover."""
-    late = [locking(cpu, sleeps=True, before=1) for cpu in (1, 2)]
-    one, every = run(locking(0), *late).spin_ns
-    asked, first = IN + COST["skip_ns"], IN + HELD
-    second = first + COST["lock_wake_ns"] + IN + HELD
-    assert (one, every) == ((first - asked) + (second - first), (first - asked) + (second - asked))
+def test_a_writer_spins_for_a_sleeping_lock_while_another_one_holds_it() -> None:
+    found = run(*(locking(cpu, sleeps=True, before=cpu) for cpu in range(3)))
+    handed = COST["lock_handoff_ns"] + HELD
+    assert clocks(found) == [IN + HELD + n * handed for n in range(3)]
+    assert found.counts["context_switches"] == 3, "nobody left its CPU"
+    assert found.system_ns == found.clocks.sum() / 1000 - 3 * IN, "and each was in the kernel all the time"
+
+
+def test_a_writer_sleeps_while_readers_hold_the_lock() -> None:
+    found = run(locking(0, write=False), locking(1, sleeps=True, before=1))
+    assert clocks(found)[1] == IN + HELD + COST["lock_wake_ns"] + IN + HELD
+
+
+@pytest.mark.parametrize(("held", "overtakes"), [(20, True), (4_000, False)])
+def test_a_writer_that_spins_overtakes_a_reader_that_sleeps_until_that_one_has_waited_4_ms(
+    held: int, overtakes: bool
+) -> None:
+    found = run(
+        locking(0, held=held),
+        locking(1, write=False, sleeps=True, before=1),
+        locking(2, sleeps=True, before=2),
+    )
+    reader, writer = clocks(found)[1:]
+    assert (writer < reader) == overtakes
+
+
+def test_who_spins_for_a_sleeping_lock_leaves_its_cpu_to_a_task_that_wakes_up() -> None:
+    def wakes(asm: Assembler) -> None:
+        asm.work("zap_ns", 2)
+        asm.signal(0)
+
+    def woken(asm: Assembler) -> None:
+        asm.await_event(0, 1)
+        asm.work("skip_ns")
+
+    found = run(
+        locking(0, held=40),
+        Doing(woken, cpu=1),
+        locking(1, sleeps=True, before=1),
+        Doing(wakes, cpu=2),
+        events=1,
+    )
+    released = IN + 40 * COST["zap_ns"]
+    assert found.counts["context_switches"] == 6, (
+        "the other one in, the writer in, that one again, the writer again"
+    )
+    assert clocks(found)[1] == released + COST["lock_wake_ns"] + IN + HELD
 
 
 def test_readers_do_not_wait_for_one_another() -> None:

@@ -51,7 +51,7 @@ class Run:
         self.began = [0] * cpus  # when its task began to run
         self.stolen = [0] * cpus  # handlers' time that puts the next step off
         self.handled = [0] * cpus  # all time in handlers
-        self.system = 0  # kernel time on all CPUs, but for sleeping waiters
+        self.system = 0  # kernel time on all CPUs
         self.user = 0  # time in user mode on all CPUs
         self.since: dict[
             int, tuple[int, int]
@@ -69,6 +69,7 @@ class Run:
         self.lock_queues: dict[int, list[int]] = defaultdict(list)
         self.event_queues: dict[int, list[int]] = defaultdict(list)
         self.spins: set[int] = set()  # tasks that are done and spin
+        self.hopes: dict[int, int] = {}  # tasks that spin for a lock for which others sleep, and that lock
         self.unfinished = len(w.tasks)
         self.last_cpu = 0
         self.drawn = (hardware.seed * 2654435761 + 88172645463325252) % 2**63 or 1
@@ -196,10 +197,13 @@ class Run:
             self.lock_queues[lock_of(self.w, task, s)].append(task)
             self.since[task] = self.clock[cpu], self.handled[cpu]
             self.count("lock_waits", 1, task)
-            if s.sleeps:
-                self.next_task(cpu)
-            else:
+            if not s.sleeps:
                 self.leave(cpu)
+            elif self.may_hope(cpu, task, s):
+                self.hopes[task] = lock_of(self.w, task, s)
+                self.leave(cpu)
+            else:
+                self.next_task(cpu)
         elif stop is UNANSWERED:
             self.leave(cpu)
         elif stop is UNTOLD:
@@ -218,6 +222,18 @@ class Run:
                 self.unfinished -= 1
                 self.spins.add(task)
             self.spin(cpu, task)
+
+    def may_hope(self, cpu: int, task: int, s: SimpleNamespace) -> bool:
+        """Optimistic spinning: a writer, while a writer holds the lock, on a CPU that nobody else wants."""
+        if s.name != "LOCK_WRITE" or s.at_once or self.queues[cpu]:
+            return False
+        return self.w.locks[lock_of(self.w, task, s)][0]
+
+    def gives_hope_up(self, cpu: int, task: int, time: int) -> None:
+        """A task gets the lock for which it span, or sleeps from now on: until then it was in the kernel."""
+        self.hopes.pop(task, None)
+        began, handled = self.since[task]
+        self.system += max(time - began - (self.handled[cpu] - handled), 0)
 
     def spin(self, cpu: int, task: int) -> None:
         """Leave a CPU to a task that spins; those of its queue that don't spin run first."""
@@ -278,12 +294,16 @@ class Run:
             if idle:
                 cpu, current = idle[0], None
                 time += self.moved(task, cpu)
+        hopes = current is not None and current in self.hopes
+        if hopes:
+            assert current is not None
+            self.gives_hope_up(cpu, current, time)
         spins = current is not None and current in self.spins
         if spins:
             assert current is not None
             self.queues[cpu].append(current)
             self.ready_at[current] = time
-        if spins or current is None:
+        if spins or hopes or current is None:
             if cpu in self.able and cpu not in self.only_resumes:
                 self.clock[cpu] += self.stolen[cpu]  # it is still switching to the task that spins
             self.clock[cpu] = max(self.clock[cpu], time, self.busy[cpu])
@@ -333,22 +353,27 @@ class Run:
         return self.last_cpu
 
     def hand_over(self, lock: int, time: int) -> None:
-        """Give a released lock to who waits longest, and to further readers behind a reader."""
+        """Give a released lock to the first who spins, else to who waits longest, and to readers behind a reader.
+
+        Who has waited for 4 ms is not overtaken.
+        """
         queue = self.lock_queues[lock]
         while queue:
-            task = queue[0]
+            hoping = [
+                task for task in queue if task in self.hopes and time - self.since[queue[0]][0] < 4 * 10**9
+            ]
+            task = (hoping or queue)[0]
             s = next_step(self.w, task)
             if take_step(self.w, task) is not None:
                 return
-            queue.pop(0)
-            if s.sleeps:
+            queue.remove(task)
+            if s.sleeps and task not in self.hopes:
                 self.make_ready(task, time + self.costs["lock_wake_ns"])
                 continue
             cpu = self.w.tasks[task].home
             assert cpu is not None
             self.clock[cpu] = max(self.clock[cpu], time + self.costs["lock_handoff_ns"])
-            began, handled = self.since[task]
-            self.system += max(self.clock[cpu] - began - (self.handled[cpu] - handled), 0)
+            self.gives_hope_up(cpu, task, self.clock[cpu])
             self.stolen[cpu] = 0
             self.can_step(cpu)
 

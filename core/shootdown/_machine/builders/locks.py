@@ -14,7 +14,14 @@ class LocksSteps(Writer):
     """
 
     def lock_write(
-        self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""
+        self,
+        lock: int,
+        index: int = 0,
+        sleeps: bool = False,
+        at_once: bool = False,
+        *,
+        cost: str | None = None,
+        text: str = "",
     ) -> None:
         """Take a lock for writing; wait while it is held.
 
@@ -22,8 +29,9 @@ class LocksSteps(Writer):
             lock: the first of its kind.
             index: 0: that one; 1: that of the mm; 2: that of the table of register SLOT.
             sleeps: who waits may leave its CPU meanwhile.
+            at_once: who waits sleeps at once: it does not spin before.
         """
-        self._write(o.LOCK_WRITE, lock, index, int(sleeps), cost=cost, text=text)
+        self._write(o.LOCK_WRITE, lock, index, int(sleeps), int(at_once), cost=cost, text=text)
 
     def lock_read(
         self, lock: int, index: int = 0, sleeps: bool = False, *, cost: str | None = None, text: str = ""

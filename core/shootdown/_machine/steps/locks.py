@@ -13,13 +13,14 @@ _INDEX = Operand(
     default=0,
 )
 _SLEEPS = Operand("sleeps", Kind.TRUTH, "who waits may leave its CPU meanwhile", default=0)
+_AT_ONCE = Operand("at_once", Kind.TRUTH, "who waits sleeps at once: it does not spin before", default=0)
 _TOUCHES = (Shared("lock", Whose.LOCK, writes=True),)
 
 LOCKS = (
     Row(
         name="LOCK_WRITE",
         does="Take a lock for writing; wait while it is held.",
-        operands=(_LOCK, _INDEX, _SLEEPS),
+        operands=(_LOCK, _INDEX, _SLEEPS, _AT_ONCE),
         reads=(WRITER, READERS, STORES),
         writes=(WRITER,),
         touches=_TOUCHES,
