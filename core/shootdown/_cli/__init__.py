@@ -96,7 +96,8 @@ def main() -> NoReturn:
     _open_what_is_closed()
     if COMPLETE in os.environ:
         sys.exit(_complete(os.environ[COMPLETE]))
-    if sys.argv[1:2] == ["check"]:  # of all commands, this one is for plugins that may do anything
+    # Of all commands this one is for plugins that may do anything. Where the output is another's, so is the process.
+    if sys.argv[1:2] == ["check"] and sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:
         from shootdown._cli import _apart
 
         _apart.apart()
