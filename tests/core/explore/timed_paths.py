@@ -20,7 +20,7 @@ from shootdown._explore.engine import Explorer, Reductions
 from shootdown._machine import ops as o
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, TASK_CELLS
 from shootdown._questions.explore import explorations
-from shootdown._timed import effects, interrupts, scheduler, tasks
+from shootdown._timed import effects, interrupts, scheduler, taking, tasks
 from shootdown._timed.replay import wide
 from shootdown._timed.run import run_machine
 from shootdown._values.platform import COST_NAMES, Cost, Costs
@@ -29,7 +29,8 @@ WATCHED = {
     scheduler: ("step_inlined", "enter_guest"),
     effects: ("step",),
     tasks: ("step", "switch_to"),
-    interrupts: ("take", "take_sync"),
+    interrupts: ("take",),
+    taking: ("take", "take_sync"),
 }
 
 
