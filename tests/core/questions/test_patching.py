@@ -85,7 +85,8 @@ def test_a_function_can_be_left_out_called_twice_or_called_with_another_argument
 
 
 def test_a_function_can_call_another_kernel_function_by_name(tmp_path: Path) -> None:
-    text = '@replaces("tlb_end_vma")\ndef end(call, g, fullmm):\n    call.function("tlb_remove_table_sync_one")\n'
+    head = '@replaces("tlb_end_vma")\ndef end(call, g, fullmm, pfn_map):\n'
+    text = head + '    call.function("tlb_remove_table_sync_one")\n'
     assert row(written(tmp_path, text)).counts["sync_broadcasts"] == row(None).counts["sync_broadcasts"] + 1
 
 
