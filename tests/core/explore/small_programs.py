@@ -171,7 +171,7 @@ class Flawed(Ordinary):
         if "no look at reclaim" not in self.flaws:
             super().look_at_reclaim()
 
-    def _flush(self, atoms: Sequence[int]) -> None:
+    def flush_atoms(self, atoms: Sequence[int]) -> None:
         lo, hi = self._pages_from_to(atoms)
         late = "next page" in self.flaws
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + late, hi=hi + late)
@@ -192,7 +192,7 @@ class Flawed(Ordinary):
             self.truncate(call.atoms, file)
         elif call.name == "reclaim":
             assert self.reclaims is not None
-            self.reclaims.reclaim(call.atoms, file if call.atoms[0] in self.of_file else None)
+            self.reclaims.reclaim([(call.atoms, file if call.atoms[0] in self.of_file else None)])
         else:
             Gup(self).gup_fast(*call.atoms)
 

@@ -146,7 +146,7 @@ def test_without_rcu_table_freeing_gup_fast_relies_on_flushes_that_interrupt(arc
 class FlushesTheNextPage(Ordinary):
     """The range that mremap() flushes begins and ends a page too late."""
 
-    def _flush(self, atoms: Sequence[int]) -> None:
+    def flush_atoms(self, atoms: Sequence[int]) -> None:
         lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + 1, hi=hi + 1, text="one page too late")
         self.lowering.flush_range(self.asm, SCRATCH)

@@ -125,7 +125,7 @@ def test_many_random_small_programs_have_the_verdict_of_brute_force(  # type: ig
 class FlushesTheNextPage(Flawed):
     """mremap() flushes one page too late, and the brute-force model is not told."""
 
-    def _flush(self, atoms: Sequence[int]) -> None:
+    def flush_atoms(self, atoms: Sequence[int]) -> None:
         lo, hi = self._pages_from_to(atoms)
         self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo + 1, hi=hi + 1)
         self.lowering.flush_range(self.asm, SCRATCH)
