@@ -28,6 +28,7 @@ from shootdown._values.setup import Setup
 _PLACES = ("walked", "pinned", "freed")
 _SENTENCES = {
     "gup-fast": "GUP-fast may not return a page that was replaced by its copy.",
+    "stale-tlb-entry": "User mode may not use a TLB entry that leads to a page which was freed after it was copied.",
 }
 _AUTO = ("auto", "true", "false")
 _SWITCHES = (
