@@ -14,6 +14,7 @@ from shootdown._compliance.asked import asked
 from shootdown._compliance.checking import check
 from shootdown._compliance.otherwise import unshown
 from shootdown._compliance.registry import chosen
+from shootdown._compliance.subject import Subject
 from shootdown._plugins.registry import registry
 from shootdown.formats import (
     AddressExample,
@@ -220,6 +221,8 @@ def test_settings_of_an_example_are_those_under_which_it_is_read() -> None:
 
 @pytest.mark.parametrize("name", sorted(registry().architectures()))
 def test_every_part_of_the_installed_formats_is_shown(name: str) -> None:
-    (subject,) = asked(name).subjects
+    subject, *others = asked(name).subjects
+    assert isinstance(subject, Subject)
+    assert not any(isinstance(other, Subject) for other in others), "scenarios and the like have no formats"
     (found,) = check(subject, chosen(["1.11"]))
     assert found.word == "shown", [*found.findings, *found.unevidenced]
