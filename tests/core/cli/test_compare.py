@@ -129,7 +129,10 @@ def test_a_release_means_its_first_point_release_and_counts_follow_the_release(r
         ("hugetlb-munmap -p tables=0", "it lies between 1 and"),
         ("hugetlb-munmap -p tables=1e3", "-p tables=1e3: it is a whole number"),
         ("hugetlb-munmap --cpus 99999999999999999999999", "a machine has between 1 and 8192"),
-        ("hugetlb-munmap --set kernel.rcu_table_fre=off", "nearest: kernel.rcu_table_free\n"),
+        (
+            "hugetlb-munmap --set kernel.rcu_table_fre=off",
+            "nearest: kernel.rcu_table_free, kernel.table_free_flushes\n",
+        ),
         ("hugetlb-munmap --set platform.walk_entries=99999999999999999999", "from 0 to 1048576"),
         ("hugetlb-munmap --set platform.hypervisor=foo", "platform.hypervisor=foo is not possible on"),
         ("hugetlb-munmap --cpus 4 --set platform.cpus=8", "platform.cpus=8 and 4 CPUs cannot both hold"),
