@@ -46,6 +46,14 @@ def test_a_switch_that_moved_has_its_values_and_its_commit() -> None:
             "commits": ["8ce720d5bd91"],
             "arch": ["x86"],
         },
+        {
+            "name": "switch_mm_orders_tlb_gen",
+            "from": False,
+            "to": True,
+            "commit": "83b0177a6c48",
+            "commits": ["83b0177a6c48"],
+            "arch": ["x86"],
+        },
     ]
 
 
