@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,6 +18,22 @@ from shootdown._compilation.running import compiled, compiles, plain, runnable
 pytestmark = pytest.mark.skipif(not compiles(), reason="this process compiles nothing")
 
 OFFSET = np.uint64(2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The kernels of this file are compiled by its tests: who loads one from disk sees nothing of how it was made."""
+    from shootdown._compilation.backend import disk
+
+    kept = disk.folder_of
+    empty = tmp_path_factory.mktemp("kept")
+
+    def folder_of(source: str) -> Path | None:
+        return empty if Path(source) == Path(__file__) else kept(source)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "folder_of", folder_of)
+        yield
 
 
 @inlined
