@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import count, islice, pairwise
 from typing import Any
 
@@ -18,12 +19,12 @@ from shootdown._explore.many import Many, _store
 from shootdown._explore.searches import _FIRST_ROOM, _LARGER
 from shootdown._explore.searches_plain import search_plain
 from shootdown._programs.explored import build
-from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable
+from shootdown._programs.linkable import ASKS_MORE, DoesNotFitError, Linkable, Row
 from shootdown._programs.reading import read_values
 from shootdown._programs.sketch import RUNS, Sketch
 from shootdown._programs.worlds import World, programs, random_program, worlds
 from shootdown._questions.hunt import grounds
-from shootdown._questions.hunt_batch import Batches
+from shootdown._questions.hunt_batch import Batches, _Explored
 from shootdown._questions.hunt_ground import Ground, explored
 from shootdown._values.setup import Setup
 from shootdown._values.verdict import INCONCLUSIVE, NOT_APPLICABLE, SAFE
@@ -92,16 +93,25 @@ def test_programs_that_fork_start_threads_and_map_anew_have_the_verdicts_of_writ
     assert found["safe"] > 4
 
 
+def _rows(batches: Batches, sketches: Iterable[Sketch]) -> Iterator[tuple[Sketch, _Explored, Row]]:
+    """Yield the programs that can be linked, with their worlds and their numbers."""
+    for sketch in sketches:
+        world = batches.world(sketch)
+        if world is not None:
+            with suppress(DoesNotFitError):
+                yield sketch, world, world.linkable.row(sketch, idle=True)
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", ["x86", "old arm64"])
 def test_plain_python_finds_the_same_states_and_moves(name: str) -> None:
     """It searches on lists, without packing states, and finds as many states, by as many moves, in the same order."""
     ground = _ground(name)
-    sketches = list(islice(programs(ground.scene, 2), 5, None, 70))
-    for sketch in sketches:
-        world = Batches(ground.scene, 2, _MOST).world(sketch)
-        assert world is not None
-        row = world.linkable.row(sketch, idle=True)
+    batches = Batches(ground.scene, 2, _MOST)
+    sample = list(islice(_rows(batches, programs(ground.scene, 2)), 5, None, 70))
+    assert len(sample) > 14
+    assert {sketch.kind for sketch, _, _ in sample} == {"hugetlb", "file", "anonymous", "thp"}
+    for sketch, world, row in sample:
         many = world.machine(row.shape)
         compiled = many.explore([row.parts])
         work = many.work(many.rows_of([row.parts]))
