@@ -107,6 +107,9 @@ CELLS = (
 #: Primitives that no cell of a scenario needs, and why.
 NO_TLB = "GUP-fast uses no TLB: nothing depends on when an invalidation that interrupts nobody is over"
 ONE_GATHER = "no other gather of the mm is pending"
+FLUSHED = (
+    "the page is dirty and a file's: who clears an entry of it flushes before the page-table lock is dropped"
+)
 NO_GUP = "nobody walks without a lock here: hardware walkers know nothing of interrupts and of RCU"
 _LOCKS = ("mmap_lock", "anon_vma->root->rwsem", "page-table lock")
 _COLLAPSED = {
@@ -136,6 +139,8 @@ REDUNDANT: dict[str, dict[str, str]] = {
         "mmap_lock": "a truncation comes by the file and does not take it",
         "page-table lock of the new address": "a truncation visits the old address first, whose lock mremap() holds "
         "until it has flushed",
+        "the nested check": FLUSHED,
+        "flush_tlb_mm: DSB ISH": f"the nested check alone asks for it; {FLUSHED}",
     },
     "nested-flush": {
         "mmap_lock": "both take it for reading",
