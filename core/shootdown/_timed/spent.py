@@ -24,7 +24,7 @@ Numbers = npt.NDArray[np.float64]
 
 #: Costs of user mode, which are no kernel time.
 _USER = (c.USER, c.START)
-#: A thread whose own work and losses are so much of its time did nothing else.
+#: A thread that lost so much of the time beyond its own work did nothing else.
 _ALL = 0.99
 
 
@@ -58,7 +58,7 @@ def spent(machine: Machine, platform: Platform, run: Run) -> Mapping[str, Number
 
 def is_all(own: Mapping[str, float], elapsed: float) -> bool:
     """Whether a thread's own work and what it lost (`books.OWN_PARTS`) are all of its elapsed time."""
-    return own["exact"] + own["stolen"] >= _ALL * elapsed
+    return own["stolen"] >= _ALL * (elapsed - own["exact"])
 
 
 def _elapsed(ledger: _Ledger, work: Numbers, others: Numbers, refill: Numbers) -> Numbers:

@@ -10,7 +10,7 @@ from shootdown._plugins.registry import registry
 from shootdown._questions.building import built
 from shootdown._questions.case import Question, prepare
 from shootdown._timed.run import Run, cost_array, run_machine
-from shootdown._timed.spent import spent
+from shootdown._timed.spent import is_all, spent
 from shootdown._values.platform import COST_NAMES, Platform
 
 CASES = (
@@ -60,3 +60,10 @@ def test_the_ipis_of_a_flush_are_told_apart_by_what_they_cost() -> None:
     assert numbers["ipi_handler_ns"] == 1 + 9, "the wait for the last one, and each on its own CPU"
     assert numbers["ipi_write_ns"] == pytest.approx(1), "all targets are in the cluster of the sender"
     assert numbers["broadcast_ns"] == numbers["hypercall_ns"] == 0
+
+
+def test_a_thread_that_called_the_kernel_too_did_not_only_lose_time() -> None:
+    """However little that is of all its time: else no draw would change what the calls took."""
+    assert is_all({"exact": 1000.0, "stolen": 5.0}, 1005)
+    assert not is_all({"exact": 1000.0, "stolen": 0.0}, 1005)
+    assert not is_all({"exact": 1000.0, "stolen": 1.0}, 1005)
