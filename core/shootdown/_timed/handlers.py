@@ -183,6 +183,32 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, f
             Q[B.o_entered + cpu] = ends - handler
         at += 1
     Q[B.o_misc + k.LAST_BEGAN] = max(int64(Q[B.o_misc + k.LAST_BEGAN]), latest)
+    owe_everybody(Q, B, cpus, sender, handler)
+    return end
+
+
+@internal
+def charge_everybody_merged(Q: Cells, B: Books, cpus: int, sender: int, handler: int) -> int:
+    """Let the next handler of every CPU but the sender last longer, as `charge_merged` does; return when it ends."""
+    set_apart(Q, B, sender, busy_until(Q, B, sender))
+    end = int64(0)
+    for socket in range(B.sockets):
+        Q[B.o_all_busy + socket] += handler
+        size = cpus if B.sockets == 1 else Q[B.o_socket_size + socket]
+        if Q[B.o_apart_in + socket] < size:
+            end = max(end, int64(Q[B.o_all_busy + socket]))
+    for at in range(Q[B.o_misc + k.APART]):
+        cpu = Q[B.o_apart + at]
+        if cpu != sender:
+            Q[B.o_handler + cpu] += handler
+            end = max(end, int64(Q[B.o_handler + cpu]))
+    owe_everybody(Q, B, cpus, sender, handler)
+    return end
+
+
+@inlined
+def owe_everybody(Q: Cells, B: Books, cpus: int, sender: int, handler: int) -> None:
+    """Take the time of a handler from every CPU but the sender."""
     Q[B.o_misc + k.ALL_OWED] += handler
     Q[B.o_owed + sender] -= handler
     Q[B.o_misc + k.ALL_HIT] += handler
@@ -190,4 +216,3 @@ def charge_everybody(Q: Cells, B: Books, cpus: int, sender: int, arrival: int, f
     Q[B.o_misc + k.SYSTEM] += handler * (cpus - 1)
     Q[B.o_misc + k.LOST] += handler * (cpus - 1)
     pay_at_once(Q, B, sender, handler)
-    return end

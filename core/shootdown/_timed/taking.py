@@ -31,6 +31,7 @@ from shootdown._timed.handlers import (
     can_step,
     charge,
     charge_everybody,
+    charge_everybody_merged,
     charge_merged,
 )
 from shootdown._timed.heap import push
@@ -164,10 +165,19 @@ def deliver(
     """Let all targets of a call that can take it do so, 64 CPUs at a time; return when the last handler ends."""
     row = L.o_out + cpu * L.words
     everybody = targets == L.cpus - 1 and events.shape[0] == 0 and all_can_take(S, L)
-    everybody = everybody and Q[B.o_misc + k.MERGING] == 0
     everybody = everybody and (B.siblings == 0 or Q[B.o_misc + k.CORES_FULL] != 0)
     task = S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK] - 1
-    if everybody and S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC:
+    syncs = S[L.o_cpu + cpu * CPU_CELLS + CPU_CALL] & o.CALL_MASK == o.CALL_SYNC
+    if everybody and syncs and Q[B.o_misc + k.MERGING] == targets:
+        take_sync(S, L, cpu)
+        Q[B.o_misc + k.ALL_SYNCS] += 1
+        Q[B.o_syncs_taken + cpu] -= 1
+        handler = costs[LINE]
+        if B.siblings:
+            handler += slower_by(Q, B, handler)
+        return max(arrival, charge_everybody_merged(Q, B, L.cpus, cpu, handler))
+    everybody = everybody and Q[B.o_misc + k.MERGING] == 0
+    if everybody and syncs:
         take_sync(S, L, cpu)
         Q[B.o_misc + k.ALL_SYNCS] += 1
         Q[B.o_syncs_taken + cpu] -= 1
