@@ -51,6 +51,8 @@ class Forking:
         self.asm = calls.asm
         self.model = calls.model
         self.sequences: dict[int, int] = {}
+        #: By thread and address, of parts of a huge page: whether the child got a copy of this part.
+        self._copied: dict[tuple[int, int], int] = {}
 
     def fork(
         self,
@@ -82,7 +84,7 @@ class Forking:
 
         self.model.calls.dup_mmap(copy)
         for page in pages:
-            calls.right_ends(page.atom, writes=True)
+            calls.right_ends(page.atom, writes=True, unless=self._copied.get((calls.task, page.atom)))
         calls.reached("returned")
 
     @function("copy_pte_range", "mm/memory.c")
@@ -193,12 +195,15 @@ class Forking:
                 pins = calls.pins.get(atom)
                 if pins is not None and page.copy is not None:
                     copies = self.model.label()
+                    part_copied = self._copied_part(atom)
                     for one in calls.with_whole(atom):
                         asm.v_load(QUEUE, calls.pins[one].references, text="page_maybe_dma_pinned")
                         with asm.if_nonzero(QUEUE):
                             asm.jump(copies)
                     asm.jump(shared)
                     asm.place(copies)
+                    if part_copied is not None:
+                        asm.v_xchg(part_copied, 1, QUEUE, text="the parent keeps its right to this part")
                     self._store(child, atom, page.copy)
                     asm.jump(over)
                     asm.place(shared)
@@ -219,6 +224,20 @@ class Forking:
                 asm.place(over)
                 asm.set(QUEUE, 0)
         asm.unlock(lock, write=True, text="page-table lock of the child")
+
+    def _copied_part(self, atom: int) -> int | None:
+        """Write that no copy of a part of a huge page was made yet, and return the variable; None for other pages.
+
+        All parts lead to one frame, so that what is noted of one that is shared would end the right to one that is not.
+        Register QUEUE is overwritten.
+        """
+        if atom not in self.calls.whole_of:
+            return None
+        key = self.calls.task, atom
+        if key not in self._copied:
+            self._copied[key] = self.model.variable(0, "the child got a copy of this part")
+        self.asm.v_xchg(self._copied[key], 0, QUEUE)
+        return self._copied[key]
 
     def _store(self, child: int, atom: int, value: int) -> None:
         self.asm.set(o.CLASS, child + 1)

@@ -49,10 +49,16 @@ class TakenRights(OrdinaryParts):
         self.reached("returned")
         self.asm.user_mode(True, text="returns to user mode")
 
-    def right_ends(self, atom: int, *, writes: bool = False) -> None:
-        """Write that what a call has noted of an address is gone, unless it was given again meanwhile."""
+    def right_ends(self, atom: int, *, writes: bool = False, unless: int | None = None) -> None:
+        """Write that what a call has noted of an address is gone, unless it was given again meanwhile.
+
+        Args:
+            atom: the address.
+            writes: whether it is only the right to write.
+            unless: a variable that says of an address which never is given again that the call has left it its right.
+        """
         for one in self.with_whole(atom):
-            given = self._given.get((self.task, self.mm, one))
+            given = self._given.get((self.task, self.mm, one), unless if one == atom else None)
             if given is None:
                 self.asm.right_is_gone(TAKEN, one, writes=writes)
             else:

@@ -45,6 +45,12 @@ def test_today_s_kernels_are_safe(program: dict[str, Any], arch: str) -> None:
     assert _verdict(program, arch)[0] == "safe"
 
 
+def test_fork_takes_no_right_to_a_part_that_it_copies_as_it_is_pinned() -> None:
+    """The other part is shared, and both lead to one huge page."""
+    program = _thp(WRITES, "fork child", child=("spin",), other=["gup heap[0:4K]"])
+    assert _verdict(program, "arm64")[0] == "safe"
+
+
 COLLAPSES = _thp(WRITES, DROPS_PART, "khugepaged heap", "madvise heap DONTNEED", other=["gup heap[4K:2M]"])
 
 
