@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from shootdown._traces.source import Source, TraceError
 _AT_ONCE = 1 << 20  # bytes in a block of a binary trace
 
 
-class Trace:
+class Trace(ABC):
     """A trace that is read once, from its beginning to its end."""
 
     format: ClassVar[str] = ""
@@ -43,8 +44,9 @@ class Trace:
         finally:
             self.source.close()
 
+    @abstractmethod
     def _blocks(self) -> Iterator[Columns]:
-        raise NotImplementedError
+        """Yield the blocks of the file."""
 
 
 class FixedTrace(Trace):
