@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from shootdown._pagetables.walk_many import ManyWalks
     from shootdown._plugins.markers import hookimpl
     from shootdown._questions.compare import compare
-    from shootdown._questions.difference import Difference, diff
+    from shootdown._questions.difference import diff
+    from shootdown._questions.differing import Difference
     from shootdown._questions.explore import Verdict, explore
     from shootdown._questions.history import History, history
     from shootdown._questions.image import Translation, mapped, walk
@@ -104,7 +105,7 @@ _HOMES = {
     "Change": "_values.changes",
     "Cost": "_values.platform",
     "Costs": "_values.platform",
-    "Difference": "_questions.difference",
+    "Difference": "_questions.differing",
     "Explanation": "_report.explanation",
     "Expected": "_values.expected",
     "Geometry": "_values.lowering",

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from shootdown._plugins.registry import registry
-from shootdown._questions.blame import Blame, Changes, blame, called, moved, turned_back
+from shootdown._questions.blame import Changes, blame, called, moved, turned_back
 from shootdown._questions.case import Case, machines
+from shootdown._questions.differing import Difference, Differs, SwitchMoved, Tried
 from shootdown._questions.explore import MOST_STATES
 from shootdown._questions.patching import PatchFile, read_patch
 from shootdown._questions.trials import Outcome, Program, Trials, program_named, refuse_unreached_by, sizes
 from shootdown._values.changes import CHANGES, Change
-from shootdown._values.displayed import Displayed
 from shootdown._values.errors import ShootdownError, with_line
 from shootdown._values.given import Names, Numbers, Settings, one_name, one_number, what_ifs
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.releases import changes_of, kernel_with, resolve
-from shootdown._values.result import Span
 from shootdown._values.scenario import Scenario
 from shootdown._values.verdict import INCONCLUSIVE
 from shootdown._values.workload import Workload
@@ -30,153 +29,6 @@ if TYPE_CHECKING:
 
 #: The bounds of a search where no program was named.
 QUICK_STATES, QUICK_SECONDS = 20_000, 2.0
-
-
-@attrs.frozen
-class SwitchMoved:
-    """A switch that two kernels have otherwise.
-
-    Args:
-        name: as typed after `--set kernel.`.
-        before, after: its values.
-        commit: the last one that moved it.
-        commits: all of them that lie between the kernels; those that select it, where it follows from others.
-        arch: the architectures on which it moved so.
-    """
-
-    name: str
-    before: Any
-    after: Any
-    commit: str
-    commits: tuple[str, ...]
-    arch: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
-        return {
-            "name": self.name,
-            "from": self.before,
-            "to": self.after,
-            "commit": self.commit,
-            "commits": list(self.commits),
-            "arch": list(self.arch),
-        }
-
-
-@attrs.frozen
-class Differs:
-    """One count, time or verdict that two kernels have otherwise.
-
-    Args:
-        program, arch, platform: what ran where.
-        name: of a count or time; or `verdict`, or `supported`.
-        before, after: its values: integers, times as `shootdown` has them, words, or booleans.
-        blame: the commits that make the difference.
-        alone: what the later kernel has with only this commit turned back, by commit.
-        timing: timing decides the count.
-    """
-
-    program: str
-    arch: str
-    platform: str
-    name: str
-    before: Any
-    after: Any
-    blame: Blame
-    alone: Mapping[str, Any] = attrs.field(factory=dict)
-    timing: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
-        return {
-            "program": self.program,
-            "arch": self.arch,
-            "platform": self.platform,
-            "name": self.name,
-            "from": _json(self.before),
-            "to": _json(self.after),
-            "commits": list(self.blame.commits),
-            "together": self.blame.together,
-            "alone": {name: _json(value) for name, value in self.alone.items()},
-            "timing": self.timing,
-        }
-
-
-@attrs.frozen
-class Tried:
-    """A program that was tried on both kernels.
-
-    Args:
-        program, kind, arch, platform: what ran where.
-        parameters: all of them, as used.
-        cpus: online CPUs.
-        differs: whether a count, a time or the verdict does; None if a search was given up.
-        verdict: what a scenario has on both kernels, if it was searched and does not differ.
-        reason: why neither kernel can run it, or why nothing had to be run, or was.
-    """
-
-    program: str
-    kind: str
-    arch: str
-    platform: str
-    parameters: Mapping[str, Any]
-    cpus: int
-    differs: bool | None
-    verdict: str | None = None
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
-        return {**attrs.asdict(self, recurse=False), "parameters": dict(self.parameters)}
-
-
-@attrs.frozen
-class Difference(Displayed):
-    """All that is different between two kernels.
-
-    Args:
-        before, after: the kernels, as they were named; `7.0+FILE` with a patch.
-        switches: those that moved.
-        rows: the counts, times and verdicts that differ.
-        tried: the programs that were tried.
-        changes: the changes that the others name, by what they are called.
-        set: the what-ifs.
-        remarks: what is not certain of one of the kernels, and what the patch replaces.
-        patch: the patch of one kernel or both, as JSON has it; None, and not part of the JSON, without one.
-    """
-
-    before: str
-    after: str
-    switches: tuple[SwitchMoved, ...]
-    rows: tuple[Differs, ...]
-    tried: tuple[Tried, ...]
-    changes: Mapping[str, Change] = attrs.field(factory=dict, repr=False)
-    set: Mapping[str, str] = attrs.field(factory=dict)
-    remarks: tuple[str, ...] = ()
-    patch: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
-
-    @property
-    def headings(self) -> tuple[str, str]:
-        """What the kernels are called above columns: `7.0`, `7.0 patched`."""
-        suffix = "" if self.patch is None else f"+{self.patch['name']}"
-        one, other = (
-            f"{name.removesuffix(suffix)} patched" if suffix and name.endswith(suffix) else name
-            for name in (self.before, self.after)
-        )
-        return one, other
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
-        return {
-            "from": self.before,
-            "to": self.after,
-            "set": dict(self.set),
-            "switches": [switch.to_dict() for switch in self.switches],
-            "rows": [row.to_dict() for row in self.rows],
-            "tried": [row.to_dict() for row in self.tried],
-            "remarks": list(self.remarks),
-            **({} if self.patch is None else {"patch": dict(self.patch)}),
-        }
 
 
 def diff(
@@ -482,7 +334,3 @@ def _switch_names(holder: Any) -> tuple[str, ...]:
 
 def _switch(kernel: Kernel, name: str) -> Any:
     return getattr(kernel.arch, name) if hasattr(kernel.arch, name) else getattr(kernel, name)
-
-
-def _json(value: Any) -> Any:
-    return value.to_dict() if isinstance(value, Span) else value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from shootdown._questions.difference import Difference, Differs, Tried
+from shootdown._questions.differing import Difference, Differs, Tried
 from shootdown._report.history import EACH, TOGETHER, blamed, commits, words
 from shootdown._report.text import Column, about, exact, lay_out, paragraph, widths
 from shootdown._values.result import Span

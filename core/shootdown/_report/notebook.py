@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from shootdown._questions.difference import Difference
+from shootdown._questions.differing import Difference
 from shootdown._questions.explore import Verdict
 from shootdown._questions.history import History
 from shootdown._report import told_compare, told_explain, told_explore, told_history

@@ -11,7 +11,8 @@ import pytest
 import shootdown
 from shootdown import ShootdownError
 from shootdown._questions import trials as t
-from shootdown._questions.difference import Difference, Differs, diff
+from shootdown._questions.difference import diff
+from shootdown._questions.differing import Difference, Differs
 
 QEMU = {"arch": ("x86",), "platforms": ("qemu-tcg",)}
 
