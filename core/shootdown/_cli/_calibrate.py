@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 
 _DEFAULT = "this-machine.toml"
@@ -67,17 +67,17 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
             _, platform = platform_of_file(registry(), (found.arch,), file)
             told |= report.to_dict(result)
             if not as_json:
-                for line in report.lines(result, _common.width()):
-                    _common.write_line(line)
-                _common.write_line("")
+                for line in report.lines(result, _writing.width()):
+                    _writing.write_line(line)
+                _writing.write_line("")
         if checks:
             compared = check(found.arch, platform, found.kernel, say)
             told |= report.checks_to_dict(compared)
             if not as_json:
-                for line in report.of_check(compared, _common.width()):
-                    _common.write_line(line)
+                for line in report.of_check(compared, _writing.width()):
+                    _writing.write_line(line)
     if as_json:
-        _common.write_json(told)
+        _writing.write_json(told)
     elif "measured" in told:
         click.echo(f"{file} is written: shootdown compare ... --platform {file}", err=True)
 

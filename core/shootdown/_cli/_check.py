@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _apart, _common, _progress
+from shootdown._cli import _apart, _common, _progress, _writing
 
 if TYPE_CHECKING:
     from shootdown._compliance.statement import Outcome, Statement
@@ -98,11 +98,11 @@ def command(
     about = dict.fromkeys(one.number for some in there for one in some)
     left = [number for number in about if number not in checked] if interrupted else []
     if as_json:
-        _common.write_json(report.to_dict(name, done, left))
+        _writing.write_json(report.to_dict(name, done, left))
     else:
         for text, rest in report.lines(done):
-            _common.write_wrapped(text, rest=rest)
-        _common.write_line(report.badge(name, done, left))
+            _writing.write_wrapped(text, rest=rest)
+        _writing.write_line(report.badge(name, done, left))
     _write(junit, report.junit(name, done))
     text = report.badge(name, done, left)
     _write(badge, json.dumps(report.shield(name, done, left)) if badge and badge.endswith(".json") else text)

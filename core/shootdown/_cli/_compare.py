@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress, _writing
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
@@ -108,12 +108,12 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _writing.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif own is not None:
         _forms.write_report(own, (row.to_dict() for row in done))
     elif form == "markdown" and done:
         for line in _markdown(chosen, done):
-            _common.write_line(line)
+            _writing.write_line(line)
     elif form in ("csv", "jsonl"):
         _forms.write(form, (row.to_dict() for row in done))
     elif done and lore:
@@ -135,8 +135,8 @@ def command(
         )
         _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:
-        for line in _lines(chosen, done, _common.width()):
-            _common.write_line(line)
+        for line in _lines(chosen, done, _writing.width()):
+            _writing.write_line(line)
     if done and not interrupted:
         _forms.draw(functools.partial(_picture, done), plot)
     if interrupted:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _writing
 from shootdown._values.errors import ShootdownError, nearest
 
 SHELLS = ("bash", "zsh", "fish")
@@ -37,5 +37,5 @@ def command(shell: str | None) -> None:
 
     found = get_completion_class(asked)
     assert found is not None
-    _common.write_line(f"# {_HOW[asked]}")
-    _common.write_line(found(frame(), {}, "shootdown", COMPLETE).source())
+    _writing.write_line(f"# {_HOW[asked]}")
+    _writing.write_line(found(frame(), {}, "shootdown", COMPLETE).source())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _forms, _lore, _offered, _progress
+from shootdown._cli import _common, _forms, _lore, _offered, _progress, _writing
 
 SCHEMA = 1
 
@@ -60,7 +60,7 @@ def command(
             tried=lambda name: say(f"{before} and {after}: {name}"),
         )
     if as_json:
-        _common.write_json({"schema": SCHEMA, **found.to_dict()})
+        _writing.write_json({"schema": SCHEMA, **found.to_dict()})
     else:
         from shootdown._report.commands import command_line
         from shootdown._report.difference import lines
@@ -69,7 +69,7 @@ def command(
             program_named(name) for name in programs or dict.fromkeys(row.program for row in found.tried)
         ]
         defaults = {what.name: what.read({}) for what in asked}
-        text = list(lines(found, _lore.WIDTH if lore else _common.width(), defaults=defaults))
+        text = list(lines(found, _lore.WIDTH if lore else _writing.width(), defaults=defaults))
         if lore:
             again = command_line(
                 "diff",
@@ -86,6 +86,6 @@ def command(
             _lore.write(text, again)
         else:
             for line in text:
-                _common.write_line(line)
+                _writing.write_line(line)
     if programs and any(row.differs is None for row in found.tried):
         raise click.exceptions.Exit(_common.UNANSWERED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _here, _offered
+from shootdown._cli import _common, _here, _offered, _writing
 from shootdown._questions.compare import cases
 from shootdown._report.files import check_place
 from shootdown._values.series import newest_known
@@ -89,13 +89,13 @@ def command(
     if perfetto is not None:
         _write(found, perfetto)
     if as_json:
-        _common.write_result(found.to_dict(events=events))
+        _writing.write_result(found.to_dict(events=events))
         return
-    for line in explanation(found, _common.width()):
-        _common.write_line(line)
+    for line in explanation(found, _writing.width()):
+        _writing.write_line(line)
     if events:
         for line in event_lines(found):
-            _common.write_line(line)
+            _writing.write_line(line)
 
 
 def _write(found: Explanation, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress
+from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress, _writing
 from shootdown._report.commands import command_line
 from shootdown._report.files import check_place, replacing
 from shootdown._values import inputs
@@ -210,7 +210,7 @@ def command(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _writing.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif lore:
         again = command_line(
             "explore",
@@ -288,7 +288,7 @@ def _show(done: Sequence[Verdict]) -> None:
     from shootdown._report.lanes import verdict_lines
 
     if len(done) > 1:
-        _common.write_table(
+        _writing.write_table(
             ("arch", "platform", "kernel", "verdict", "invariant", "states", "depth", "reason"),
             [
                 (v.arch, v.platform, v.kernel, v.verdict, v.invariant, f"{v.states:,}", v.depth, v.reason)
@@ -300,9 +300,9 @@ def _show(done: Sequence[Verdict]) -> None:
         done = [row for row in done if row.story is not None]
     for number, row in enumerate(done):
         if number or len(done) > 1:
-            _common.write_line("")
-        for line in verdict_lines(row, _common.width()):
-            _common.write_line(line)
+            _writing.write_line("")
+        for line in verdict_lines(row, _writing.width()):
+            _writing.write_line(line)
 
 
 def _mail(done: Sequence[Verdict], command: str) -> None:
@@ -328,7 +328,7 @@ def _draw(done: Sequence[Verdict], html: Path | None, perfetto: Path | None) -> 
 
         now = version("shootdown")
         value = {"rows": [row.to_dict() for row in done]}
-        saved = Saved("explore", value, "this run", _common.command_line(), now)
+        saved = Saved("explore", value, "this run", _writing.command_line(), now)
         with replacing(html) as stream:
             stream.write(page(report([saved], version=now, date=today())))
         click.echo(f"{html}: {len(done)} row{'s' if len(done) != 1 else ''}", err=True)
@@ -367,13 +367,13 @@ def _replay(path: Path, scenario: str | None, as_json: bool) -> None:
         raise ShootdownError(f"{where}: no row has a story to replay: no verdict is bug")
     found = [replay_row(row, where, own) for row in bugs]
     if as_json:
-        _common.write_json({"schema": SCHEMA, "replays": [one.to_dict() for one in found]})
+        _writing.write_json({"schema": SCHEMA, "replays": [one.to_dict() for one in found]})
         return
     for number, one in enumerate(found):
         if number:
-            _common.write_line("")
-        for line in replay_lines(one, _common.width()):
-            _common.write_line(line)
+            _writing.write_line("")
+        for line in replay_lines(one, _writing.width()):
+            _writing.write_line(line)
     if len(bugs) < len(rows):
         rest = len(rows) - len(bugs)
         click.echo(f"{rest} other row{'s have' if rest > 1 else ' has'} no story to replay", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _writing
 from shootdown._values.errors import ShootdownError, typed
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def write(form: str, rows: Iterable[Mapping[str, Any]]) -> None:
     from shootdown._report.flat import lines
 
     for line in lines(form, rows):
-        _common.write_line(line)
+        _writing.write_line(line)
 
 
 def asked(name: str | None, command: str) -> Report | None:
@@ -117,4 +117,4 @@ def write_report(report: Report, rows: Iterable[Mapping[str, Any]]) -> None:
     text = called(what, report.write, tuple(rows))
     if not isinstance(text, str):
         raise ShootdownError(f"{what} returned {typed(text)}, not a str")
-    _common.write_line(text.removesuffix("\n"))
+    _writing.write_line(text.removesuffix("\n"))

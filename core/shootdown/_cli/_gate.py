@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 
 SCHEMA = 1
 #: The exit status where something does not hold.
@@ -66,13 +66,13 @@ def command(
     with _progress.working() as say:
         found.extend(run_gate(gate, say, jobs or free_cores()))
     if as_json:
-        _common.write_json({"schema": SCHEMA, **report.to_dict(gate, found)})
+        _writing.write_json({"schema": SCHEMA, **report.to_dict(gate, found)})
     else:
-        for line in report.lines(found, _common.width()):
-            _common.write_line(line)
+        for line in report.lines(found, _writing.width()):
+            _writing.write_line(line)
     if github:
         for line in report.github_lines(found):
-            _common.write_line(line)
+            _writing.write_line(line)
     texts = (
         (junit, report.junit(gate, found)),
         (sarif, json.dumps(report.sarif(found, own_version()), indent=2)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _forms, _lore, _offered, _progress
+from shootdown._cli import _common, _forms, _lore, _offered, _progress, _writing
 from shootdown._report.commands import command_line
 from shootdown._values.verdict import NO_ANSWER
 
@@ -96,7 +96,7 @@ def command(
             tried=tried,
         )
     if as_json:
-        _common.write_result({"schema": SCHEMA, **found.to_dict()})
+        _writing.write_result({"schema": SCHEMA, **found.to_dict()})
     elif own is not None:
         _forms.write_report(own, found.to_dict()["rows"])
     elif form is not None:
@@ -105,7 +105,7 @@ def command(
         from shootdown._report.history import advice_lines, lines
 
         write = advice_lines if advise else lines
-        text = list(write(found, _lore.WIDTH if lore else _common.width(), defaults=what.read({})))
+        text = list(write(found, _lore.WIDTH if lore else _writing.width(), defaults=what.read({})))
         if lore:
             _lore.write(
                 text,
@@ -123,7 +123,7 @@ def command(
             )
         else:
             for line in text:
-                _common.write_line(line)
+                _writing.write_line(line)
     _forms.draw(functools.partial(_picture, found), plot)
     if any(row.outcome.verdict in NO_ANSWER for row in found.rows):
         raise click.exceptions.Exit(_common.UNANSWERED)

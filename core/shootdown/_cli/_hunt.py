@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def command(
     def told(finding: Finding) -> None:
         findings.append(finding)
         if not as_json:
-            for line in finding_lines(finding, _common.width()):
-                _common.write_line(line)
-            _common.write_line("")
+            for line in finding_lines(finding, _writing.width()):
+                _writing.write_line(line)
+            _writing.write_line("")
 
     with _progress.working() as say:
         for ground in there:
@@ -106,10 +106,10 @@ def command(
             if done[-1].interrupted:
                 break
     if as_json:
-        _common.write_result({"schema": SCHEMA, **_together(done)})
+        _writing.write_result({"schema": SCHEMA, **_together(done)})
     else:
-        for line in summary_lines(done, _common.width()):
-            _common.write_line(line)
+        for line in summary_lines(done, _writing.width()):
+            _writing.write_line(line)
     if keep is not None:
         try:
             for path in write_programs(keep, findings):

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _writing
 from shootdown._cli._list_one import write_one
 from shootdown._plugins.installed import Registry
 from shootdown._plugins.registry import registry
@@ -205,9 +205,9 @@ def command(
     listed = {one: rows(installed, chosen) for one, rows in KINDS.items() if kind in (None, one)}
     if as_json:
         as_of = {"kernels_as_of": {"date": AS_OF, "newest": newest_known()}} if "kernels" in listed else {}
-        _common.write_json({"schema": 1, **as_of, **listed})
+        _writing.write_json({"schema": 1, **as_of, **listed})
     elif kind is None:
-        _common.write_table(
+        _writing.write_table(
             ("kind", "count", "such as"),
             [(one, len(rows), _examples(rows)) for one, rows in listed.items()],
             right=("count",),
@@ -216,7 +216,7 @@ def command(
         _write(kind, listed[kind])
         if kind == "kernels":
             read = ", ".join(row["read"] for row in listed[kind] if row["read"])
-            _common.write_wrapped(
+            _writing.write_wrapped(
                 f"As of {AS_OF}: the newest release known is {newest_known()}. The last releases whose sources were "
                 f"read: {read}. Others are known from announcements, stable reviews and CVE records.",
                 rest="",
@@ -227,12 +227,12 @@ def command(
 
 def _write(kind: str, rows: list[Row]) -> None:
     if not rows:
-        _common.write_line(f"no {kind}")
+        _writing.write_line(f"no {kind}")
         return
     rows = [_as_text(kind, row) for row in rows]
     # An empty column would only take width.
     headings = [name for name in rows[0] if any(row[name] for row in rows)]
-    _common.write_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
+    _writing.write_table(headings, [[_cell(row[name]) for name in headings] for row in rows])
 
 
 def _as_text(kind: str, row: Row) -> Row:

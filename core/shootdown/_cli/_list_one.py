@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from shootdown._cli import _common
+from shootdown._cli import _writing
 from shootdown._plugins.installed import Registry
 from shootdown._values.architecture import Architecture
 from shootdown._values.changes import Change
@@ -74,12 +74,12 @@ def _range(one: Parameter) -> str:
 def _write_workload(workload: Any, *, as_json: bool) -> None:
     rows = parameter_rows((*workload.parameters, SEED))
     if as_json:
-        _common.write_json(
+        _writing.write_json(
             {"schema": 1, "workload": workload.name, "summary": workload.summary, "parameters": rows}
         )
         return
-    _common.write_wrapped(f"{workload.name}: {workload.summary}", rest="  ")
-    _common.write_line("")
+    _writing.write_wrapped(f"{workload.name}: {workload.summary}", rest="  ")
+    _writing.write_line("")
     _write_parameters("-p NAME=", rows)
 
 
@@ -94,7 +94,7 @@ def _write_scenario(scenario: Scenario, *, as_json: bool) -> None:
     }
     switches.append(model)
     if as_json:
-        _common.write_json(
+        _writing.write_json(
             {
                 "schema": 1,
                 "scenario": scenario.name,
@@ -106,19 +106,19 @@ def _write_scenario(scenario: Scenario, *, as_json: bool) -> None:
             }
         )
         return
-    _common.write_wrapped(f"{scenario.name}: {scenario.summary}", rest="  ")
-    _common.write_wrapped(f"Source: {scenario.source}", rest="  ")
-    _common.write_line("")
+    _writing.write_wrapped(f"{scenario.name}: {scenario.summary}", rest="  ")
+    _writing.write_wrapped(f"Source: {scenario.source}", rest="  ")
+    _writing.write_line("")
     for name, sentence in scenario.sentences.items():
-        _common.write_wrapped(f"{name}: {sentence}", rest="  ")
+        _writing.write_wrapped(f"{name}: {sentence}", rest="  ")
     for heading, rows in (("-p NAME=", parameters), ("--set NAME=", switches)):
         if rows:
-            _common.write_line("")
+            _writing.write_line("")
             _write_parameters(heading, rows)
 
 
 def _write_parameters(heading: str, rows: list[dict[str, Any]]) -> None:
-    _common.write_table(
+    _writing.write_table(
         (heading, "default", "values", "meaning"),
         [(row["name"], row["default"], ", ".join(row["values"]), row["meaning"]) for row in rows],
     )
@@ -143,16 +143,16 @@ def _write_series(name: str, chosen: list[Architecture], *, as_json: bool) -> No
     ]
     if as_json:
         kernel = {"series": known.name, "newest": known.newest, "read": known.read, "state": known.state}
-        _common.write_json({"schema": 1, **kernel, "changes": rows})
+        _writing.write_json({"schema": 1, **kernel, "changes": rows})
         return
     read = f", its source read up to {known.read}" if known.read else ""
     newest = "" if known.state == "proposal" else f": newest {known.newest}"
-    _common.write_wrapped(f"{known.name}{newest}, {known.state}{read}", rest="  ")
+    _writing.write_wrapped(f"{known.name}{newest}, {known.state}{read}", rest="  ")
     if not rows:
-        _common.write_line("It moved no switch.")
+        _writing.write_line("It moved no switch.")
         return
-    _common.write_line("")
-    _common.write_table(
+    _writing.write_line("")
+    _writing.write_table(
         ("since", "commit", "what it sets, and why"),
         [(arrival.release, arrival.change.commit, _what(arrival.change)) for arrival in known.arrivals],
         whole=("since", "commit"),

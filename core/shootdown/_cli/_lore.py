@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _writing
 
 WIDTH = 72
 """Columns of a mail."""
@@ -21,4 +21,4 @@ def write(lines: Iterable[str], command: str) -> None:
     from shootdown._report.lore import mail
 
     for line in mail(lines, command, WIDTH):
-        _common.write_line(line)
+        _writing.write_line(line)

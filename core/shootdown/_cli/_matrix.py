@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _offered, _progress
+from shootdown._cli import _common, _offered, _progress, _writing
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def command(
     names = _names(prepared)
     done = m.sorted_rows(done, names)  # processes end in any order
     if as_json:
-        _common.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
+        _writing.write_json({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif markdown:
         from shootdown._report.matrix_page import page
 
-        _common.write_line(page(done, names, columns).rstrip())
+        _writing.write_line(page(done, names, columns).rstrip())
     elif done:
         _show(done, names, columns)
     if interrupted:
@@ -113,9 +113,9 @@ def _show(done: Sequence[Verdict], names: Sequence[str], kernels: Sequence[str])
             )
         )
         shown = line.scenario
-    _common.write_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
+    _writing.write_table(("scenario", "platforms", *kernels), rows, whole=("scenario", *kernels))
     found = reasons(done, names)
     if found:
-        _common.write_line("")
+        _writing.write_line("")
         for reason, where in found.items():
-            _common.write_wrapped(f"- {reason}: {', '.join(where)}", rest="  ")
+            _writing.write_wrapped(f"- {reason}: {', '.join(where)}", rest="  ")

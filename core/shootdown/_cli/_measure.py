@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._plugins.registry import registry
 from shootdown._values.errors import ShootdownError
 
@@ -90,11 +90,11 @@ def command(
     compared = list(validate(parse_rows("\n".join(lines)))) if lines else []
     if as_json:
         rows: list[Any] = [one.to_dict() for one in compared]
-        _common.write_json({"schema": 1, "rows": rows, "remarks": list(found.remarks)})
+        _writing.write_json({"schema": 1, "rows": rows, "remarks": list(found.remarks)})
     else:
         _report(compared)
         for remark in found.remarks:
-            _common.write_wrapped(f"* {remark}", rest="  ")
+            _writing.write_wrapped(f"* {remark}", rest="  ")
     if not compared:
         raise ShootdownError("nothing was measured")
     if any(not v.agrees and v.reason is None for c in compared for v in c.verdicts):
@@ -126,14 +126,14 @@ def _report(compared: list[Comparison]) -> None:
         return
     row = compared[0].row
     title = f"{row.arch} {row.kernel}, {row.cpus} CPUs, {_times(row.fields.get('repetitions'))}"
-    _common.write_table(
+    _writing.write_table(
         ("program", "count", "measured", "model", ""), rows, title=title, right=("measured", "model")
     )
     verdicts = [v for c in compared for v in c.verdicts]
     agree = sum(v.agrees for v in verdicts)
-    _common.write_line(f"\n{agree} of {len(verdicts)} counts agree.")
+    _writing.write_line(f"\n{agree} of {len(verdicts)} counts agree.")
     for reason in dict.fromkeys(v.reason for v in verdicts if not v.agrees and v.reason):
-        _common.write_wrapped(f"* {reason}", rest="  ")
+        _writing.write_wrapped(f"* {reason}", rest="  ")
 
 
 def _times(count: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _writing
 from shootdown._plugins.registry import registry
 from shootdown._plugins.skeleton import FLUSHES, KINDS, skeleton, write
 from shootdown._questions.case import of_this_machine
@@ -44,15 +44,15 @@ def command(name: str, folder: str | None, kind: str, flush: str | None, arch: s
     what = skeleton(installed, name, kind, flush or "ipi", owner)
     place = Path(folder if folder is not None else what.distribution)
     written = write(what, place)
-    _common.write_line(f"{place}: the {kind} {name}, as the distribution {what.distribution}")
+    _writing.write_line(f"{place}: the {kind} {name}, as the distribution {what.distribution}")
     for path in written:
-        _common.write_line(f"  {path}")
+        _writing.write_line(f"  {path}")
     module = place / "src" / what.values["package"] / "__init__.py"
-    _common.write_line("")
-    _common.write_line("Try it as it is, then edit _values.py; README.md says how to go on:")
-    _common.write_line(f"  {_first(what.kind, name, what.values.get('arch', 'x86'))} --plugin {module}")
+    _writing.write_line("")
+    _writing.write_line("Try it as it is, then edit _values.py; README.md says how to go on:")
+    _writing.write_line(f"  {_first(what.kind, name, what.values.get('arch', 'x86'))} --plugin {module}")
     beside = place if place.is_absolute() else f"./{place}"
-    _common.write_line(f"  pip install -e '{beside}[test]' && shootdown check {_checked(kind, name)}")
+    _writing.write_line(f"  pip install -e '{beside}[test]' && shootdown check {_checked(kind, name)}")
 
 
 def _first(kind: str, name: str, arch: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from shootdown._cli import _common
+from shootdown._cli import _common, _writing
 from shootdown._plugins.installed import Origin, Plugin, Registry
 from shootdown._plugins.registry import registry
 
@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
     installed = registry()
     refused = any(one.kind != "disabled" for one in installed.refusals)
     if as_json:
-        _common.write_json(to_dict(installed))
+        _writing.write_json(to_dict(installed))
     else:
         _write(installed)
     if refused:
@@ -32,7 +32,7 @@ def command(as_json: bool) -> None:
 
 
 def _write(installed: Registry) -> None:
-    _common.write_table(
+    _writing.write_table(
         ("plugin", "distribution", "version", "provides"),
         [
             (plugin.origin.name, plugin.origin.distribution, plugin.origin.version, _provides(plugin))
@@ -40,7 +40,7 @@ def _write(installed: Registry) -> None:
         ],
     )
     for line in (*installed.refusals, *installed.notes):
-        _common.write_line(str(line))
+        _writing.write_line(str(line))
 
 
 def to_dict(installed: Registry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 
 if TYPE_CHECKING:
     from shootdown._records.recording import Recording
@@ -60,15 +60,15 @@ def reading(files: Sequence[str]) -> Iterator[Callable[[int], None]]:
 
 def _write(found: Recording, as_json: bool) -> None:
     if as_json:
-        _common.write_json(found.to_dict())
+        _writing.write_json(found.to_dict())
         return
     from shootdown._report.recorded import lines
 
-    text = list(lines(found, min(_common.width(), _WIDTH)))
+    text = list(lines(found, min(_writing.width(), _WIDTH)))
     while text and not text[-1]:
         text.pop()
     for line in text:
-        _common.write_line(line)
+        _writing.write_line(line)
 
 
 def _size(files: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 
 _WIDTH = 80
 
@@ -94,9 +94,9 @@ def command(
     with _progress.progress("replay", len(prepared.cases) * len(RUNS)) as advance:
         rows = run(prepared, advance)
     if as_json:
-        _common.write_json(to_dict(prepared, rows))
+        _writing.write_json(to_dict(prepared, rows))
         return
-    for line in lines(prepared, rows, min(_common.width(), _WIDTH)):
-        _common.write_line(line)
+    for line in lines(prepared, rows, min(_writing.width(), _WIDTH)):
+        _writing.write_line(line)
     if write is not None:
-        _common.write_line(f"\nThe program is in {write}: shootdown compare {write}")
+        _writing.write_line(f"\nThe program is in {write}: shootdown compare {write}")

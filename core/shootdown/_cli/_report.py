@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _lore
+from shootdown._cli import _common, _lore, _writing
 from shootdown._report.files import check_place, replacing
 from shootdown._values import inputs
 
@@ -53,10 +53,10 @@ def command(results: tuple[str, ...], html: Path | None, form: str | None) -> No
         from shootdown._report.document_text import plain
         from shootdown._report.lore import ascii_only
 
-        width = _lore.WIDTH if form == "lore" else min(_common.width(), 100)
+        width = _lore.WIDTH if form == "lore" else min(_writing.width(), 100)
         lines = map(ascii_only, plain(found, width)) if form == "lore" else plain(found, width)
     for line in lines:
-        _common.write_line(line)
+        _writing.write_line(line)
 
 
 def today() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _forms, _progress
+from shootdown._cli import _common, _forms, _progress, _writing
 from shootdown._evidence.judging import Row, reproduce
 from shootdown._evidence.predicting import check
 from shootdown._evidence.reading import read_claims
@@ -78,10 +78,12 @@ def command(
 
         _forms.draw(functools.partial(picture, found), plot)
     if as_json:
-        _common.write_json({"schema": 1, "summary": summary(found), "rows": [row.to_dict() for row in found]})
+        _writing.write_json(
+            {"schema": 1, "summary": summary(found), "rows": [row.to_dict() for row in found]}
+        )
     elif found:
-        for line in markdown(found) if as_markdown else lines(found, _common.width()):
-            _common.write_line(line)
+        for line in markdown(found) if as_markdown else lines(found, _writing.width()):
+            _writing.write_line(line)
     if interrupted:
         click.echo(f"{len(done)} of {len(asked)} claims are done", err=True)
         raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from shootdown._cli import _asked, _common
+from shootdown._cli import _asked, _common, _writing
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
 
@@ -69,7 +69,7 @@ def command(file: str, patches: tuple[str, ...], scenarios: tuple[str, ...], as_
     same_bytes = printed == text
     if as_json:
         rows = [{"at": at, "then": before, "now": after} for at, before, after in found]
-        _common.write_json(
+        _writing.write_json(
             {
                 "schema": SCHEMA,
                 "result": file,
@@ -80,13 +80,13 @@ def command(file: str, patches: tuple[str, ...], scenarios: tuple[str, ...], as_
             }
         )
     else:
-        _common.write_line(line)
+        _writing.write_line(line)
         for sentence in _told(same_bytes, len(found), why):
-            _common.write_wrapped(sentence, rest="  ")
+            _writing.write_wrapped(sentence, rest="  ")
         for at, before, after in found[:_SHOWN]:
-            _common.write_line(f"  {at}: {shown(before)} then, {shown(after)} now")
+            _writing.write_line(f"  {at}: {shown(before)} then, {shown(after)} now")
         if len(found) > _SHOWN:
-            _common.write_line(f"  and {len(found) - _SHOWN:,} more")
+            _writing.write_line(f"  and {len(found) - _SHOWN:,} more")
     if found:
         raise click.exceptions.Exit(DIFFERENT)
 

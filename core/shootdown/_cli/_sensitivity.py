@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from shootdown._cli import _common, _offered, _progress
+from shootdown._cli import _common, _offered, _progress, _writing
 from shootdown._values.errors import ShootdownError, nearest
 
 SCHEMA = 1
@@ -114,14 +114,14 @@ def command(
             after_run=after_run,
         )
     if as_json:
-        _common.write_json({"schema": SCHEMA, **result.to_dict()})
+        _writing.write_json({"schema": SCHEMA, **result.to_dict()})
         return
     from shootdown._report.sensitivity import lines
 
     head, columns, rows, foot = lines(result, _SHOWN)
     for text in head:
-        _common.write_wrapped(text, rest="  ")
+        _writing.write_wrapped(text, rest="  ")
     if rows:
-        _common.write_table(columns, rows, right=columns[1:])
+        _writing.write_table(columns, rows, right=columns[1:])
     for text in foot:
-        _common.write_wrapped(text, rest="  ")
+        _writing.write_wrapped(text, rest="  ")

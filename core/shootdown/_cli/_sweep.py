@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _forms, _progress
+from shootdown._cli import _common, _forms, _progress, _writing
 
 if TYPE_CHECKING:
     from shootdown._batches.sweep import Sweep
@@ -74,10 +74,10 @@ def command(
     plan = read_sweep(file, patches)
     if check:
         if as_json:
-            _common.write_json({"schema": SCHEMA, **summary(plan)})
+            _writing.write_json({"schema": SCHEMA, **summary(plan)})
         else:
-            for line in check_lines(plan, _common.width()):
-                _common.write_line(line)
+            for line in check_lines(plan, _writing.width()):
+                _writing.write_line(line)
         return
     target = out if out is not None else f"{Path(file).stem}.csv"
     total = len(plan.points)
@@ -117,10 +117,10 @@ def command(
         )
     _forms.draw(functools.partial(_picture, found), plot)
     if as_json:
-        _common.write_json({"schema": SCHEMA, **summary(plan, found), "out": os.fspath(target)})
+        _writing.write_json({"schema": SCHEMA, **summary(plan, found), "out": os.fspath(target)})
         return
-    for line in lines(found, _common.width()):
-        _common.write_line(line)
+    for line in lines(found, _writing.width()):
+        _writing.write_line(line)
 
 
 def _picture(found: Sweep) -> Picture:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shootdown._cli import _common, _offered, _progress
+from shootdown._cli import _common, _offered, _progress, _writing
 from shootdown._questions.targets import Cell, Target, cells, judge_cell
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
@@ -77,16 +77,16 @@ def command(
         interrupted = True
     rows = [target for number in sorted(done) for target in done[number]]
     if as_json:
-        _common.write_json({"schema": 1, "rows": [target.to_dict() for target in rows]})
+        _writing.write_json({"schema": 1, "rows": [target.to_dict() for target in rows]})
     elif rows:
         of_subject = subject is not None
         write = (
             markdown(rows, of_subject=of_subject)
             if as_markdown
-            else lines(rows, _common.width(), of_subject=of_subject)
+            else lines(rows, _writing.width(), of_subject=of_subject)
         )
         for line in write:
-            _common.write_line(line)
+            _writing.write_line(line)
     if interrupted:
         click.echo(f"{len(rows)} of {count} targets are done", err=True)
         raise KeyboardInterrupt

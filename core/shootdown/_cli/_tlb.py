@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 from shootdown._values.reading import read_integer, read_size, write_size
 
@@ -162,12 +162,12 @@ def _region(text: str) -> Region:
 
 def _report(results: list[TraceResult], as_json: bool) -> None:
     if as_json:
-        _common.write_json({"schema": 1, "rows": [result.to_dict() for result in results]})
+        _writing.write_json({"schema": 1, "rows": [result.to_dict() for result in results]})
         return
     if not results:
         return
     columns = ("trace", "accesses", "L1 hits", "L2 hits", "walks", "references", "% L1, L2, walks")
-    _common.write_table(columns, [_row(result) for result in results], right=columns[1:], whole=columns[1:])
+    _writing.write_table(columns, [_row(result) for result in results], right=columns[1:], whole=columns[1:])
     for result in results:
         _details(result)
 
@@ -186,7 +186,7 @@ def _row(result: TraceResult) -> tuple[str, ...]:
 def _details(result: TraceResult) -> None:
     totals = result.totals()
     if result.fetches_left_out:
-        _common.write_wrapped(
+        _writing.write_wrapped(
             f"{result.trace}: {result.fetches_left_out:,} instruction fetches left out (--instructions)",
             rest="  ",
         )
@@ -210,11 +210,11 @@ def _details(result: TraceResult) -> None:
         ]
         _part(result.trace, what, shown, rows)
         if len(tallies) > _SHOWN:
-            _common.write_line(f"... and {len(tallies) - _SHOWN} more; --json has all")
+            _writing.write_line(f"... and {len(tallies) - _SHOWN} more; --json has all")
 
 
 def _part(trace: str, what: str, counts: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
     """Write the counts of a trace apart: by page size, CPU or process."""
     headings = tuple(re.sub(r"^l(\d)", r"L\1", name).replace("_", " ") for name in counts)
-    _common.write_line("")
-    _common.write_table((what, *headings), rows, title=f"{trace} by {what}", right=headings)
+    _writing.write_line("")
+    _writing.write_table((what, *headings), rows, title=f"{trace} by {what}", right=headings)

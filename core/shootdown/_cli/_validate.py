@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._oracle.rows import read_rows
 from shootdown._values.errors import ShootdownError
 
@@ -47,7 +47,7 @@ def command(file: Path, as_json: bool) -> None:
             interrupted = True
     if as_json:
         answers = [comparison.to_dict() for comparison in compared]
-        _common.write_json({"schema": 1, "summary": summarise(compared), "rows": answers})
+        _writing.write_json({"schema": 1, "summary": summarise(compared), "rows": answers})
     else:
         _report(compared, len(rows))
     if interrupted:
@@ -63,14 +63,14 @@ def _report(compared: list[Comparison], total: int) -> None:
     judged = [(c, v) for c in compared for v in c.verdicts]
     if judged:
         _tabulate("kernel", judged, lambda c, v: f"{c.row.arch} {c.row.kernel}")
-        _common.write_line("")
+        _writing.write_line("")
         _tabulate("count", judged, lambda c, v: _ATTEMPTS if v.count.startswith(f"{_ATTEMPTS}.") else v.count)
-        _common.write_line("")
+        _writing.write_line("")
     from shootdown._oracle.validate import summarise
 
     summary = summarise(compared)
     rows = f"{len(compared)} of {total} row{'' if total == 1 else 's'}"
-    _common.write_line(f"{rows}: {summary['agree']} of {summary['compared']} counts agree.")
+    _writing.write_line(f"{rows}: {summary['agree']} of {summary['compared']} counts agree.")
     if judged:
         _list_exact(summary)
     _list_open(compared)
@@ -87,7 +87,7 @@ def _tabulate(
     tally: dict[str, Counter[str]] = {}
     for comparison, verdict in judged:
         tally.setdefault(key(comparison, verdict), Counter())[verdict.kind] += 1
-    _common.write_table(
+    _writing.write_table(
         (what, "compared", *KINDS),
         [(name, sum(c.values()), *(c[kind] or None for kind in KINDS)) for name, c in tally.items()],
         right=("compared", *KINDS),
@@ -99,12 +99,12 @@ def _list_exact(summary: dict[str, int]) -> None:
     compared, exact = summary["compared"], summary["exact"]
     more = summary["exact_unless_scheduling_interferes"]
     added = f" ({more} of them a number unless scheduling interferes, which it did not)" if more else ""
-    _common.write_wrapped(
+    _writing.write_wrapped(
         f"{exact} ({_percent(exact, compared)}) are exact: one number was predicted, and every run gave it{added}.",
         rest="  ",
     )
     if (differ := summary["varies"]) + (left := summary["open"]):
-        _common.write_wrapped(
+        _writing.write_wrapped(
             f"{differ} ({_percent(differ, compared)}) agree where the runs themselves differ; {left} "
             f"({_percent(left, compared)}) are open: every run gave the same number, of which only a range is "
             "predicted.",
@@ -127,12 +127,12 @@ def _list_open(comparisons: list[Comparison]) -> None:
     reasons: dict[str, list[Verdict]] = {}
     for verdict in left:
         reasons.setdefault(verdict.open or "", []).append(verdict)
-    _common.write_line(f"\n{len(left)} of these are ranges, decided by what no row says:")
+    _writing.write_line(f"\n{len(left)} of these are ranges, decided by what no row says:")
     for reason, verdicts in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
         names = Counter(verdict.count for verdict in verdicts)
         still = sum(verdict.kind == "open" for verdict in verdicts)
         listed = ", ".join(f"{times} of {name}" for name, times in names.most_common())
-        _common.write_wrapped(f"  {listed} ({still} open): {reason}", rest="    ")
+        _writing.write_wrapped(f"  {listed} ({still} open): {reason}", rest="    ")
 
 
 def _list_unrun(comparisons: list[Comparison]) -> None:
@@ -141,35 +141,35 @@ def _list_unrun(comparisons: list[Comparison]) -> None:
     lines: dict[str | None, list[int]] = {}
     for comparison in comparisons:
         lines.setdefault(comparison.reason, []).append(comparison.row.number)
-    _common.write_line(f"\n{len(comparisons)} row{'' if len(comparisons) == 1 else 's'} can't be run:")
+    _writing.write_line(f"\n{len(comparisons)} row{'' if len(comparisons) == 1 else 's'} can't be run:")
     for reason, numbers in sorted(lines.items(), key=lambda pair: -len(pair[1]))[:_SHOWN]:
         more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
         named = ", ".join(map(str, numbers[:_NAMED]))
-        _common.write_wrapped(
+        _writing.write_wrapped(
             f"  line{'' if len(numbers) == 1 else 's'} {named}{more}: {reason}", rest="    "
         )
     if len(lines) > _SHOWN:
-        _common.write_line(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
+        _writing.write_line(f"  ... and {len(lines) - _SHOWN} more reasons; --json has all")
 
 
 def _list_differences(compared: list[Comparison]) -> None:
     differing = [(c, v) for c in compared for v in c.verdicts if not v.agrees]
     if not differing:
         if any(c.verdicts for c in compared):
-            _common.write_line("No count disagrees.")
+            _writing.write_line("No count disagrees.")
         return
     known = sum(v.reason is not None for _, v in differing)
-    _common.write_line(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
+    _writing.write_line(f"\n{len(differing)} disagree, {known} of them for a documented reason:")
     for comparison, verdict in differing[:_SHOWN]:
-        _common.write_wrapped(
+        _writing.write_wrapped(
             f"  line {comparison.row.number}, {comparison.row.arch} {comparison.row.kernel}, "
             f"{_case(comparison)}: {verdict.count} measured {_pair(verdict.measured)}, "
             f"predicted {_pair(verdict.predicted)}",
             rest="    ",
         )
-        _common.write_wrapped(f"    {_why(verdict)}", rest="    ")
+        _writing.write_wrapped(f"    {_why(verdict)}", rest="    ")
     if len(differing) > _SHOWN:
-        _common.write_line(f"  ... and {len(differing) - _SHOWN} more; --json has all")
+        _writing.write_line(f"  ... and {len(differing) - _SHOWN} more; --json has all")
 
 
 def _case(comparison: Comparison) -> str:

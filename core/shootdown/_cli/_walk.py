@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
@@ -156,18 +156,18 @@ def _roots(image: Image, as_json: bool) -> None:
     if as_json:
         rows = [{"name": root.name, "address": root.address, "format": root.format, "source": root.source,
                  "upper_half": root.upper_half} for root in image.roots]  # fmt: skip
-        _common.write_json({"schema": SCHEMA, "roots": rows})
+        _writing.write_json({"schema": SCHEMA, "roots": rows})
         return
-    _common.write_wrapped(f"{image.name}: {image.kind}, {image.memory.extent}", rest="  ")
+    _writing.write_wrapped(f"{image.name}: {image.kind}, {image.memory.extent}", rest="  ")
     if not image.roots:
-        _common.write_line("it names no root: --root takes a physical address")
+        _writing.write_line("it names no root: --root takes a physical address")
         return
     columns = [Column("root"), Column("at", right=True), Column("format"), Column("from", wraps=True)]
     cells = [[root.name, f"{root.address:#x}", root.format or "-", root.source] for root in image.roots]
-    sizes = widths(columns, cells, _common.width()) or widths(columns, cells, 10_000)
+    sizes = widths(columns, cells, _writing.width()) or widths(columns, cells, 10_000)
     assert sizes is not None
     for line in lay_out(columns, cells, sizes):
-        _common.write_line(line)
+        _writing.write_line(line)
 
 
 # --- some addresses
@@ -184,18 +184,18 @@ def _walk(tables: PageTables, addresses: list[int], access: Any, supervisor: boo
         who = "supervisor" if supervisor else "user"
         what = {"read": "data read", "write": "data write", "execute": "instruction fetch"}[access]
         named = f" ({tables.named.name})" if tables.named is not None else ""
-        _common.write_line(f"{tables.format.name}, root {tables.root:#x}{named}, {who}-mode {what}")
+        _writing.write_line(f"{tables.format.name}, root {tables.root:#x}{named}, {who}-mode {what}")
     try:
         for va in addresses:
             found = tables.translate(va, asked)
             done.append(found)
             if not as_json:
                 for line in _story(tables, found, asked):
-                    _common.write_line(line)
+                    _writing.write_line(line)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _common.write_json({"schema": SCHEMA, "walks": [found.to_dict() for found in done]})
+        _writing.write_json({"schema": SCHEMA, "walks": [found.to_dict() for found in done]})
     if interrupted:
         raise KeyboardInterrupt
     if outside := sum(found.fault == OUTSIDE for found in done):
@@ -238,7 +238,7 @@ def _story(tables: PageTables, found: Translation, asked: Any) -> Iterator[str]:
         for step in found.steps
     ]
     if rows:
-        sizes = widths(columns, rows, _common.width()) or widths(columns, rows, 10_000)
+        sizes = widths(columns, rows, _writing.width()) or widths(columns, rows, 10_000)
         assert sizes is not None
         yield from lay_out(columns, rows, sizes)
     yield from (f"{step.name}: {step.note}" for step in found.steps if step.note)
@@ -272,9 +272,9 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
     rights: dict[frozenset[str], tuple[str, str]] = {}
     tails: dict[tuple[int, frozenset[str], tuple[str, ...]], str] = {}
     count, separator = 0, f'{{\n  "schema": {SCHEMA},\n  "ranges": [\n    '
-    width = _common.line_width()
+    width = _writing.line_width()
     if not as_json:
-        _common.write_line(
+        _writing.write_line(
             f"{'VA':<{_ADDRESS}} {'PA':<{_ADDRESS}} {'size':>{_SIZE}} {'page':>{_PAGE}} {'usr/sup':<{_RIGHTS}} flags"
         )
     try:
@@ -285,7 +285,7 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
                 if may is None:
                     may = rights[found.attributes] = tables.rights(found.attributes)
                 if as_json:
-                    _common.write_part(separator + json.dumps(_row(tables, found, may)))
+                    _writing.write_part(separator + json.dumps(_row(tables, found, may)))
                     separator = ",\n    "
                     continue
                 alike = (found.page_size, found.attributes, found.flags)
@@ -293,13 +293,13 @@ def _list(tables: PageTables, upper_half: bool | None, as_json: bool) -> None:
                 if tail is None:
                     tail = tails[alike] = _tail(found, may, width)
                 size = _common.short_size(found.size)
-                _common.write_line(
+                _writing.write_line(
                     f"{found.va:#0{_ADDRESS}x} {found.pa:#0{_ADDRESS}x} {size:>{_SIZE}} {tail}"
                 )
     finally:  # what was printed stays JSON, whatever ends the list
         if as_json:
-            _common.write_line(
-                (separator.rstrip() if not count else "\n  ") + "]" + _common.asked_at_the_end()
+            _writing.write_line(
+                (separator.rstrip() if not count else "\n  ") + "]" + _writing.asked_at_the_end()
             )
     if listing.outside:
         _incomplete(tables, f"{listing.outside:,} tables, and what they map, are not in the image")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress
+from shootdown._cli import _common, _progress, _writing
 
 if TYPE_CHECKING:
     from shootdown._questions.warm import Warmed
@@ -38,15 +38,15 @@ def command(parts: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         names = ("part", "name", "kernels", "seconds")
         rows = [{name: getattr(job, name) for name in names} for job in done]
-        _common.write_json({"schema": 1, "rows": rows})
+        _writing.write_json({"schema": 1, "rows": rows})
     elif new:
-        _common.write_table(
+        _writing.write_table(
             ("compiled", "kernels", "seconds"),
             [(job.name, job.kernels, f"{job.seconds:.1f}") for job in new],
             right=("kernels", "seconds"),
         )
     elif not interrupted:
-        _common.write_line("nothing to do: all kernels are compiled")
+        _writing.write_line("nothing to do: all kernels are compiled")
     if interrupted:
         click.echo(f"{len(done)} of {len(waiting)} parts are done; what was compiled is kept", err=True)
         raise KeyboardInterrupt
