@@ -125,8 +125,8 @@ def patience(what: str) -> Iterator[None]:
     deadline = time.monotonic() + seconds if seconds else math.inf
     outer = sys._getframe(2)  # beyond this generator and contextlib
     one = _Watched(what, threading.get_ident(), seconds, deadline, abandonment(), outer)
-    _begin(one)
     try:
+        _begin(one)
         yield
     except _EnoughError:
         if one.stopped is None:
@@ -140,7 +140,11 @@ def patience(what: str) -> Iterator[None]:
             _interrupted.append((what, site))
         raise
     finally:
-        _end(one)
+        while one in _watched:
+            with contextlib.suppress(_EnoughError), _change:  # it was stopped as it ended: too late to matter
+                _watched.remove(one)
+                if one.stopped is not None:
+                    _stop_no_more(one.thread)
 
 
 def _too_long(what: str, seconds: float, site: Site) -> TooLongError:
@@ -162,12 +166,6 @@ def _begin(one: _Watched) -> None:
         _change.notify()
 
 
-def _end(one: _Watched) -> None:
-    with _change:
-        if one in _watched:
-            _watched.remove(one)
-
-
 def _alive() -> None:
     """Give the code of this thread its time again: it has written steps."""
     here = threading.get_ident()
@@ -180,15 +178,25 @@ def _watch() -> None:
     while True:
         with _change:
             now = time.monotonic()
-            for one in _watched:
+            for one in tuple(_watched):
                 alone = one.abandoned is not None and one.abandoned.is_set()
-                if one.deadline <= now and _wakes(one):
+                if (alone or one.deadline <= now) and _is_over(one):
+                    _watched.remove(one)
+                elif one.deadline <= now and _wakes(one):
                     one.deadline = now + _AGAIN
                 elif (alone or one.deadline <= now) and _stop(one):
                     if alone and one.stopped is not None:
                         _interrupted.append((one.what, one.stopped))
                     one.deadline = now + _AGAIN  # a plugin may catch everything: it is stopped again
             _change.wait(_AGAIN if _watched else None)
+
+
+def _is_over(one: _Watched) -> bool:
+    """Say whether the code has ended unnoticed: what a signal's handler raises may end `patience` at any line."""
+    frame = sys._current_frames().get(one.thread)
+    while frame is not None and frame is not one.outer:
+        frame = frame.f_back
+    return frame is None
 
 
 def _stop(one: _Watched) -> bool:
@@ -212,9 +220,14 @@ def _wakes(one: _Watched) -> bool:
     if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         return False
     one.woken = True
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.thread), None)
+    _stop_no_more(one.thread)
     signal.pthread_kill(main, signal.SIGINT)
     return True
+
+
+def _stop_no_more(thread: int) -> None:
+    """Take back what `_stop` did, if the thread has not noticed yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
 
 
 def _somebodys(frame: FrameType | None, outer: FrameType | None = None) -> Site | None:

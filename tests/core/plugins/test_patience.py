@@ -66,3 +66,16 @@ def test_the_limit_is_that_of_the_environment(
 ) -> None:
     monkeypatch.setenv(SECONDS, text)
     assert limit() == seconds
+
+
+def test_code_that_a_signal_ended_unnoticed_is_forgotten() -> None:
+    """What a signal's handler raises can end the wait at any line, before it is noted that the code has ended."""
+
+    def begins() -> Any:
+        waiting = patience("mine")
+        waiting.__enter__()
+        return waiting
+
+    kept = begins()
+    somebodys("def loop():\n    for _ in range(1500): time.sleep(0.001)\n")()
+    kept.__exit__(None, None, None)
