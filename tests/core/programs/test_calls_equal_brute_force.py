@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, product
+from collections import Counter
 from random import Random
 from typing import Any
 
 import pytest
+from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
 from twins.brute_force.program import Call, Small
 from twins.brute_force.search import verdict
 
-from shootdown._explore.engine import Explorer
 from shootdown._mm.gather import Gathers
-from shootdown._programs.explored import build
-from shootdown._programs.reading import read_values
-from shootdown._questions.hunt import grounds
+from shootdown._questions.hunt import Ground
 
 #: States after which brute force gives a program up.
 FEW = 15_000
@@ -32,26 +30,17 @@ CALLS = {
 _NEW = ("lazyfree", "pageout", "membarrier")
 #: What comes before `exec`, in a process of one thread.
 BEFORE_EXEC = ((), ("madvise heap DONTNEED",), ("mprotect heap read",), ("madvise heap PAGEOUT",))
-Threads = tuple[tuple[str, ...], ...]
 
 
 def programs() -> list[Threads]:
     """Return the programs of two threads with a call each, and of three calls, that have a new one."""
-    calls = [call for call in CALLS if call != "exec"]
-    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in calls], 2))
-    for first in product(calls, repeat=2):
-        for second in calls:
-            found[first, (second,)] = None
+    found = two_or_three([call for call in CALLS if call != "exec"])
     return [one for one in found if any(CALLS[call] in _NEW for thread in one for call in thread)]
 
 
-def _explored(threads: Threads, arch: str, *settings: str, idle: bool = False) -> str:
-    others = {f"t{number}": {"do": ["signal begun", *calls]} for number, calls in enumerate(threads[1:])}
-    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others}}
-    memory = {"heap": {"size": "4K"}}
-    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
-    (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=("memory_model=sc", *settings))
-    return Explorer(build(program, ground.scene, idle=idle, marks=False)).search().verdict
+def _explored(threads: Threads, on: Ground, *, idle: bool = False) -> str:
+    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others(threads)}}
+    return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process}, idle=idle)
 
 
 def _small(threads: Threads, way: str, flaw: str, user: str = "") -> Small:
@@ -63,16 +52,9 @@ def _small(threads: Threads, way: str, flaw: str, user: str = "") -> Small:
     return Small((0,), (0,), (True,), 1, written, user=user, way=way, ranges=True)
 
 
-def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
-    compared = {"safe": 0, "bug": 0}
-    for threads in chosen:
-        try:
-            slow, _ = verdict(_small(threads, arch, flaw), FEW)
-        except OverflowError:
-            continue
-        assert _explored(threads, arch, *settings) == slow, f"{threads}"
-        compared[slow] += 1
-    return compared
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
+    on = ground(arch, *settings)
+    return compare(chosen, lambda one: verdict(_small(one, arch, flaw), FEW), lambda one: _explored(one, on))
 
 
 @pytest.mark.compiled
@@ -122,6 +104,6 @@ def test_a_cpu_that_idles_keeps_the_old_address_space_of_exec_until_its_tables_g
     for before in BEFORE_EXEC:
         threads = ((*before, "exec"),)
         slow, _ = verdict(_small(threads, arch, flaw, user="lazy"), FEW)
-        assert _explored(threads, arch, idle=True) == slow, f"{threads}"
+        assert _explored(threads, ground(arch), idle=True) == slow, f"{threads}"
         found.add(slow)
     assert ("bug" in found) is (flaw != "")

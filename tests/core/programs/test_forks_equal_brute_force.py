@@ -5,21 +5,19 @@ The child keeps what it got and does nothing: what matters to the parent are the
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, product
+from collections import Counter
 from random import Random
 from typing import Any
 
 import pytest
+from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
 from tests.core.programs.test_programs_are_explored import without_clearing, without_flush
 from twins.brute_force.program import Call, Small
 from twins.brute_force.search import verdict
 
-from shootdown._explore.engine import Explorer
 from shootdown._mm.calls import Calls
 from shootdown._mm.faults import Faults
-from shootdown._programs.explored import build
-from shootdown._programs.reading import read_values
-from shootdown._questions.hunt import Ground, grounds
+from shootdown._questions.hunt import Ground
 
 #: States after which brute force gives a program up.
 FEW = 15_000
@@ -42,16 +40,11 @@ OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     ),
     "no sequence": ("gup_sees_fork", (("fork child",), ("gup heap",))),
 }
-Threads = tuple[tuple[str, ...], ...]
 
 
 def programs() -> list[Threads]:
     """Return all programs of two threads with a call each, and random ones of three calls, each once."""
-    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in CALLS], 2))
-    for first in product(CALLS, repeat=2):
-        for second in CALLS:
-            found[first, (second,)] = None
-    return [one for one in found if not _segfaults(one)]
+    return [one for one in two_or_three(CALLS) if not _segfaults(one)]
 
 
 def _segfaults(threads: Threads) -> bool:
@@ -61,17 +54,14 @@ def _segfaults(threads: Threads) -> bool:
     )
 
 
-def _explored(threads: Threads, ground: Ground) -> str:
-    others = {
-        f"t{number}": {"do": ["signal begun", *calls] if calls else ["spin"]}
-        for number, calls in enumerate(threads[1:])
+def _explored(threads: Threads, on: Ground) -> str:
+    process: dict[str, Any] = {
+        "A": {"do": ["touch heap write", *threads[0]], "thread": others(threads, nothing="spin")}
     }
-    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others}}
     if any("fork child" in calls for calls in threads):
         process["child"] = {"do": ["spin"]}
     memory = {"heap": {"size": "4K", "alone": False}}
-    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
-    return Explorer(build(program, ground.scene, idle=False, marks=False)).search().verdict
+    return explored(on, {"memory": memory, "process": process})
 
 
 def _small(threads: Threads, way: str, flaw: str) -> Small:
@@ -89,26 +79,9 @@ def _small(threads: Threads, way: str, flaw: str) -> Small:
     return Small((0,), (0,), (True,), frame + 1, made, user=runs, way=way, ranges=True, forces=False)
 
 
-def _ground(arch: str, *settings: str) -> Ground:
-    (ground,) = grounds(
-        arch=[arch],
-        kernels=["7.0"],
-        settings=("memory_model=sc", "kernel.widening_flushes=true", *settings),
-    )
-    return ground
-
-
-def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
-    ground, compared = _ground(arch, *settings), {"safe": 0, "bug": 0}
-    for threads in chosen:
-        small = _small(threads, arch, flaw)
-        try:
-            slow, _ = verdict(small, FEW)
-        except OverflowError:
-            continue
-        assert _explored(threads, ground) == slow, f"{threads}: {small}"
-        compared[slow] += 1
-    return compared
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
+    on = ground(arch, "kernel.widening_flushes=true", *settings)
+    return compare(chosen, lambda one: verdict(_small(one, arch, flaw), FEW), lambda one: _explored(one, on))
 
 
 @pytest.mark.compiled

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
+from tests.core.programs.comparing import compare, explored, ground
 from twins.brute_force.program import TABLE, Call, Small
 from twins.brute_force.search import verdict
 
-from shootdown._explore.engine import Explorer
-from shootdown._programs.explored import build
-from shootdown._programs.reading import read_values
 from shootdown._programs.sketch import FORK, RUNS, START, Sketch
 from shootdown._programs.worlds import EXIT, programs
-from shootdown._questions.hunt import grounds
+from shootdown._questions.hunt import Ground
 from shootdown._values.setup import Setup
 
 #: States after which brute force gives a program up.
@@ -135,6 +134,10 @@ def _translated(scene: Setup, way: str, flaw: str) -> Iterator[tuple[int, Sketch
             number += 1
 
 
+def _compare(on: Ground, chosen: Iterable[tuple[Sketch, Small]]) -> Counter[str]:
+    return compare(chosen, lambda one: verdict(one[1], FEW), lambda one: explored(on, one[0].tables()))
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("flaw", ["", *_OFF])
@@ -142,20 +145,16 @@ def _translated(scene: Setup, way: str, flaw: str) -> Iterator[tuple[int, Sketch
 def test_hunted_programs_have_the_verdict_of_brute_force(arch: str, flaw: str, every: int) -> None:
     """One in so many, or all, on a file, and some on anonymous memory."""
     settings = [f"kernel.{_OFF[flaw]}=false"] if flaw else []
-    settings += ["memory_model=sc", "kernel.widening_flushes=true"]  # brute force always flushes then
-    (ground,) = grounds(arch=[arch], kernels=["7.0"], settings=settings)
-    compared = {"safe": 0, "bug": 0}
-    for number, sketch, small in _translated(ground.scene, arch, flaw):
-        if not _is_chosen(sketch, number, flaw, every):
-            continue
-        try:
-            slow, _ = verdict(small, FEW)
-        except OverflowError:
-            continue
-        program = read_values(sketch.tables()).program({})
-        found = Explorer(build(program, ground.scene, idle=False, marks=False)).search()
-        assert found.verdict == slow, f"{sketch.said}: {small}"
-        compared[slow] += 1
+    settings.append("kernel.widening_flushes=true")  # brute force always flushes then
+    on = ground(arch, *settings)
+    compared = _compare(
+        on,
+        (
+            (sketch, small)
+            for number, sketch, small in _translated(on.scene, arch, flaw)
+            if _is_chosen(sketch, number, flaw, every)
+        ),
+    )
     assert compared["safe"] > (16 if flaw in _ABOUT else 60 if every > 1 else 120)
     flushes_wait = (flaw, arch) == ("no sync", "x86")  # for GUP-fast, which they interrupt
     assert bool(compared["bug"]) == bool(flaw and not flushes_wait)
@@ -170,18 +169,15 @@ def test_khugepaged_needs_no_sync_if_it_deposits_a_new_table_and_gup_fast_reads_
     settings = [
         f"kernel.{name}=false" for name in ("khugepaged_sync", *([] if rechecks else ["gup_rechecks_pmd"]))
     ]
-    settings += ["kernel.khugepaged_deposits_new_table=true", "memory_model=sc"]
-    (ground,) = grounds(arch=["arm64"], kernels=["7.0"], settings=settings)
-    verdicts = set()
-    for _, sketch, small in _translated(ground.scene, "arm64", "no sync + new table"):
-        if not (sketch.has("khugepaged") and sketch.has("gup")) or len(small.threads) < 2:
-            continue
-        try:
-            slow, _ = verdict(replace(small, rechecks=rechecks), FEW)
-        except OverflowError:
-            continue
-        program = read_values(sketch.tables()).program({})
-        found = Explorer(build(program, ground.scene, idle=False, marks=False)).search()
-        assert found.verdict == slow, f"{sketch.said}: {small}"
-        verdicts.add(slow)
-    assert ("bug" in verdicts) == (not rechecks)
+    settings.append("kernel.khugepaged_deposits_new_table=true")
+    on = ground("arm64", *settings)
+    compared = _compare(
+        on,
+        (
+            (sketch, replace(small, rechecks=rechecks))
+            for _, sketch, small in _translated(on.scene, "arm64", "no sync + new table")
+            if sketch.has("khugepaged") and sketch.has("gup") and len(small.threads) > 1
+        ),
+    )
+    assert compared["safe"]
+    assert bool(compared["bug"]) == (not rechecks)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement, product
+from collections import Counter
+from itertools import product
 from random import Random
 from typing import Any
 
 import pytest
+from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
 from twins.brute_force.pools import verdict
 from twins.brute_force.program import Call, Small
 
-from shootdown._explore.engine import Explorer
-from shootdown._programs.explored import build
-from shootdown._programs.reading import read_values
-from shootdown._questions.hunt import Ground, grounds
+from shootdown._questions.hunt import Ground
 
 #: States after which brute force gives a program up.
 FEW = 20_000
@@ -37,16 +36,11 @@ OFF = {
 }
 #: On x86 a flush that unshares leaves lazy CPUs out otherwise.
 _HONOURED = "kernel.honour_unshared_tables=true"
-Threads = tuple[tuple[str, ...], ...]
 
 
 def programs() -> list[Threads]:
     """Return the programs of two threads with a call each, and of three calls, in which both memories are named."""
-    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in CALLS], 2))
-    for first in product(CALLS, repeat=2):
-        for second in CALLS:
-            found[first, (second,)] = None
-    return [one for one in found if _is_mixed(one)]
+    return [one for one in two_or_three(CALLS) if _is_mixed(one)]
 
 
 def _is_mixed(threads: Threads) -> bool:
@@ -54,15 +48,13 @@ def _is_mixed(threads: Threads) -> bool:
     return {"pool", "heap"} <= {call.split(" ")[1] for call in calls} and calls.count("munmap pool") < 2
 
 
-def _explored(threads: Threads, other: str, ground: Ground) -> str:
-    others = {f"t{number}": {"do": ["signal begun", *calls]} for number, calls in enumerate(threads[1:])}
+def _explored(threads: Threads, other: str, on: Ground) -> str:
     process: dict[str, Any] = {
-        "A": {"do": ["touch pool", "touch heap write", *threads[0]], "thread": others},
+        "A": {"do": ["touch pool", "touch heap write", *threads[0]], "thread": others(threads)},
         "B": {"do": ["touch pool", *OTHERS[other]]},
     }
     memory = {"heap": {"size": "4K", "alone": False}, "pool": {"kind": "hugetlb", "size": "1G"}}
-    program = read_values({"summary": "random", "memory": memory, "process": process}).program({})
-    return Explorer(build(program, ground.scene, idle=False, marks=False)).search().verdict
+    return explored(on, {"memory": memory, "process": process})
 
 
 def _small(threads: Threads, way: str, flaw: str) -> Small:
@@ -74,21 +66,13 @@ def _small(threads: Threads, way: str, flaw: str) -> Small:
     return Small((0,), (0,), (True,), 1, tuple(map(tuple, written)), way=way, ranges=True)
 
 
-def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> dict[str, int]:
-    (ground,) = grounds(
-        arch=[arch],
-        kernels=["7.1"],
-        settings=("memory_model=sc", *(settings or (_HONOURED,))),
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
+    on = ground(arch, *(settings or (_HONOURED,)), kernel="7.1")
+    return compare(
+        product(chosen, OTHERS),
+        lambda one: verdict(_small(one[0], arch, flaw), one[1], FEW),
+        lambda one: _explored(*one, on),
     )
-    compared = {"safe": 0, "bug": 0}
-    for threads, other in product(chosen, OTHERS):
-        try:
-            slow, _ = verdict(_small(threads, arch, flaw), other, FEW)
-        except OverflowError:
-            continue
-        assert _explored(threads, other, ground) == slow, f"{threads}, the other process {other}"
-        compared[slow] += 1
-    return compared
 
 
 def _chosen(count: int, seed: int) -> list[Threads]:

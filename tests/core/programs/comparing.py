@@ -1,0 +1,66 @@
+"""Explore programs that brute force knows too, and hold the verdicts side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import combinations_with_replacement, product
+from typing import Any, TypeVar
+
+from shootdown._explore.engine import Explorer
+from shootdown._programs.explored import build
+from shootdown._programs.reading import read_values
+from shootdown._questions.hunt import Ground, grounds
+
+Case = TypeVar("Case")
+#: The calls of each thread.
+Threads = tuple[tuple[str, ...], ...]
+
+
+def two_or_three(calls: Collection[str]) -> list[Threads]:
+    """Return all programs of two threads with a call each, and those of three calls, each once."""
+    found: dict[Threads, None] = dict.fromkeys(combinations_with_replacement([(call,) for call in calls], 2))
+    for first in product(calls, repeat=2):
+        for second in calls:
+            found[first, (second,)] = None
+    return list(found)
+
+
+def ground(arch: str, *settings: str, kernel: str = "7.0") -> Ground:
+    """Return the default platform of an architecture, with the only memory model that brute force has."""
+    (one,) = grounds(arch=[arch], kernels=[kernel], settings=("memory_model=sc", *settings))
+    return one
+
+
+def others(threads: Threads, *, nothing: str = "") -> dict[str, Any]:
+    """Return all threads but the first, as a program's file has them.
+
+    Args:
+        threads: what each does.
+        nothing: the statement of one that does nothing.
+    """
+    return {
+        f"t{number}": {"do": ["signal begun", *calls] if calls or not nothing else [nothing]}
+        for number, calls in enumerate(threads[1:])
+    }
+
+
+def explored(on: Ground, values: Mapping[str, Any], *, idle: bool = False) -> str:
+    """Return the verdict of a program, without the CPU that idles unless it is asked for."""
+    program = read_values({"summary": "compared", **values}).program({})
+    return Explorer(build(program, on.scene, idle=idle, marks=False)).search().verdict
+
+
+def compare(
+    cases: Iterable[Case], brute_force: Callable[[Case], tuple[str, Any]], ours: Callable[[Case], str]
+) -> Counter[str]:
+    """Count the verdicts of the cases that brute force does not give up; both have to say the same of each."""
+    compared: Counter[str] = Counter()
+    for case in cases:
+        try:
+            slow, _ = brute_force(case)
+        except OverflowError:
+            continue
+        assert ours(case) == slow, f"{case}"
+        compared[slow] += 1
+    return compared
