@@ -171,6 +171,13 @@ CHANGES: tuple[Change, ...] = (
         source="v6.19 by its lore threads (v6 of 2025-11-14); the oracle: VALE1 on 7.2.13, none on 6.12",
     ),
     Change(
+        commit="c320dbb7c80d",
+        subject="arm64/mm: Elide TLB flush in certain pte protection transitions",
+        mainline="6.19-rc1",
+        sets={"unchanged_flushes": False},
+        source="its version 2 is based on 6.18-rc1; arch/arm64/include/asm/tlbflush.h: __pte_flags_need_flush()",
+    ),
+    Change(
         commit="a8f78680ee6b",
         subject="arm64: tlb: Optimize ARM64_WORKAROUND_REPEAT_TLBI",
         mainline="7.0",

@@ -169,7 +169,7 @@ CHANGES: tuple[Change, ...] = (
         commit="b11931e9adc1",
         subject="powerpc/64s: add pte_needs_flush and huge_pmd_needs_flush",
         mainline="6.1-rc1",
-        sets={"widening_flushes": False},
+        sets={"widening_flushes": False, "unchanged_flushes": False},
         source="a fix of it names v6.1 (20230302225947.81083-1-bgray@linux.ibm.com); the oracle: none on 6.12.95",
     ),
     Change(

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 @hookimpl
 def shootdown_architectures() -> Sequence[Architecture]:
     """Offer x86."""
+    from shootdown_x86._changes import CHANGES
     from shootdown_x86._dumps import DUMP_ROOTS
     from shootdown_x86._emulated import EMULATION
     from shootdown_x86._flush import X86Lowering
     from shootdown_x86._formats import FORMATS
     from shootdown_x86._here import CPUINFO
-    from shootdown_x86._kernel import CHANGES, CONTRADICTIONS, EXPECTED, X86Kernel, configure
+    from shootdown_x86._kernel import CONTRADICTIONS, EXPECTED, X86Kernel, configure
     from shootdown_x86._measured import MEASURED
     from shootdown_x86._platforms import FLUSH_WAYS, PLATFORMS
     from shootdown_x86._recorded import RECORDED

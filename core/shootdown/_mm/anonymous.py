@@ -1,22 +1,18 @@
-"""Calls on ordinary anonymous mappings, base pages and THP (mm/memory.c, mm/mprotect.c, mm/huge_memory.c)."""
+"""Calls on ordinary anonymous mappings, base pages and THP (mm/memory.c, mm/huge_memory.c)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
-from shootdown._mm.call_parts import OUTER, SCRATCH
-from shootdown._mm.calls import Calls
-from shootdown._mm.counted_entries import CountedEntries, CountedStretch, CountedTable
-from shootdown._mm.entries import Stretch
+from shootdown._mm.anonymous_collapses import AnonymousCollapses
+from shootdown._mm.anonymous_rights import AnonymousRights
+from shootdown._mm.call_parts import OUTER
+from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.gather import PageQueue, delays_rmap, dirty_pages_flush
-from shootdown._mm.khugepaged import SUCCEEDED, Attempt
 
 
 @attrs.frozen
@@ -73,21 +69,8 @@ def zapped(
         yield Part(lo, pages, forced=False)
 
 
-class Anonymous:
-    """Write calls on an anonymous mapping of `pages` base pages, or one THP.
-
-    Args:
-        calls: what to write with.
-        table_pages: base pages that one PTE table maps.
-    """
-
-    def __init__(self, calls: Calls, table_pages: int) -> None:
-        self.calls = calls
-        self.asm = calls.asm
-        self.kernel = calls.kernel
-        self.gathers = calls.gathers
-        self.lowering = calls.lowering
-        self.table_pages = table_pages
+class Anonymous(AnonymousRights, AnonymousCollapses):
+    """Write calls on an anonymous mapping of `pages` base pages, or one THP; see `AnonymousParts`."""
 
     @function("handle_mm_fault", "mm/memory.c")
     def touch(self, pages: int, *, huge: bool, count: int = 1, cached: bool = False) -> None:
@@ -248,7 +231,7 @@ class Anonymous:
             frees=reclaims,
         )
 
-        def stretch(part: Part) -> Stretch:
+        def stretch(part: Part) -> CountedStretch:
             lo, hi = (at + end * (spread or pages) // max(pages, 1) for end in (part.lo, part.hi))
             count = part.hi - part.lo
             return CountedStretch(
@@ -260,14 +243,6 @@ class Anonymous:
             )
 
         self.calls.page_tables.zap_pte_range(g, map(stretch, parts))
-
-    def _each(self, count: int, write: Callable[[], None]) -> None:
-        """Write some steps once, or so many times in a loop."""
-        if count == 1:
-            write()
-            return
-        with self.asm.loop(count, o.SCRATCH2):
-            write()
 
     @function("try_get_and_clear_pmd", "mm/pt_reclaim.c")
     def free_empty_tables(self, g: int, count: int, lo: int, queue: PageQueue) -> None:
@@ -289,175 +264,3 @@ class Anonymous:
         lo = part.start if first is None else first
         entries = CountedEntries(self.gathers, len(part), lo, of_folio=part.start)
         self.calls.page_tables.zap_pte_range(OUTER, [CountedStretch(entries)])
-
-    def mprotect(self, pages: int, *, huge: bool, part: range | None = None, widens: bool = False) -> None:
-        """Write mprotect(): through a gather where the kernel has it, else one flush_tlb_range() at the end.
-
-        Args:
-            pages: how many base pages change.
-            huge: a THP maps them.
-            part: only these base pages of the THP change, which splits it first.
-            widens: the new permissions include the old ones.
-        """
-        whole = huge and part is None
-
-        def change() -> None:
-            if part is not None:
-                self.split_thp()
-            self.change_entries(len(part) if part else pages, huge=whole, part=part, widens=widens)
-
-        self.protect(
-            change, lambda: self._flush_range(self.table_pages if whole else len(part) if part else pages)
-        )
-
-    def protect(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
-        """Write mprotect().
-
-        Args:
-            change: writes how its entries change.
-            flush: writes the flush at the end, in kernels without a gather.
-        """
-        with self.calls.syscall("mprotect", "mm/mprotect.c"), self.asm.because("mprotect"):
-            self._change_rights(change, flush)
-
-    def write_protect(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
-        """Write UFFDIO_WRITEPROTECT; arguments as of `protect`. A gather came to both with 4a18419f71cd (5.19)."""
-        with (
-            self.calls.syscall("mwriteprotect_range", "mm/userfaultfd.c", write=False),
-            self.asm.because("userfaultfd"),
-        ):
-            self._change_rights(change, flush)
-
-    def _change_rights(self, change: Callable[[], None], flush: Callable[[], None]) -> None:
-        if self.kernel.mprotect_gather:
-            self.gathers.begin(OUTER)
-            change()
-            self.gathers.end_vma(OUTER)
-            self.gathers.finish(OUTER)
-        else:
-            change()
-            self.calls.change_protection(flush)
-
-    def change_entries(
-        self,
-        pages: int,
-        *,
-        huge: bool,
-        part: range | None = None,
-        widens: bool = False,
-        at: int = 0,
-        count: int = 1,
-        spread: int | None = None,
-    ) -> None:
-        """Write change_pte_range() or change_huge_pmd().
-
-        Args:
-            pages: how many base pages change.
-            huge: THPs map them.
-            part: they are these base pages of a large folio.
-            widens: the new permissions include the old ones.
-            at: the first page.
-            count: how many THPs.
-            spread: the base pages that they are spread over, where there are some between them.
-        """
-        asm = self.asm
-        if huge and self.kernel.thp_mprotect_flushes:
-            self._each(count, self._invalidate_pmd)
-        asm.work(
-            "zap_huge_ns" if huge else "zap_ns", count if huge else pages, text="change entries", keeps=True
-        )
-        at_once = huge and self.kernel.thp_mprotect_flushes
-        changed = count if huge else pages
-        self.gathers.cleared(changed, huge=huge, by="pmdp_invalidate" if at_once else "ptep_get_and_clear")
-        if part is not None:
-            self.lowering.folio_entries_changed(asm, pages, first=part.start, clears=False)
-        if changed:
-            self.lowering.entries_set(asm, changed, huge=huge)
-        if self.kernel.mprotect_gather:
-            self.gathers.change_page_size(OUTER, huge=huge)
-            size, level = (count * self.table_pages, o.CLEARED_PMDS) if huge else (pages, o.CLEARED_PTES)
-            if self.kernel.widening_flushes or not widens:
-                asm.gather_add(OUTER, at, at + (spread or size), cleared=level, text="entries changed")
-
-    def split_thp(self) -> None:
-        """Write __split_huge_pmd(): the huge entry is invalidated and flushed before base entries replace it."""
-        asm = self.asm
-
-        def split() -> None:
-            asm.work("zap_huge_ns", text="write the PTE table")
-            self.gathers.cleared(1, huge=True, by="pmdp_invalidate")
-            self._invalidate_pmd()
-
-        self.calls.split_huge_pmd_locked(split)
-
-    def _invalidate_pmd(self) -> None:
-        self.calls.pmdp_invalidate(lambda: None, 0, self.table_pages)
-
-    def _clear_pmd(self) -> None:
-        self.calls.pmdp_huge_get_and_clear_full(lambda: None, 0, self.table_pages)
-
-    def flush_range(self, lo: int, hi: int) -> None:
-        """Write flush_tlb_range() of some base pages."""
-        self._flush_range(hi, lo=lo)
-
-    def _flush_range(
-        self, hi: int, flush: Callable[[Assembler, int], None] | None = None, *, lo: int = 0
-    ) -> None:
-        self.asm.request(SCRATCH, cleared=o.CLEARED_PTES, lo=lo, hi=hi, text="flush_tlb_range")
-        (flush or self.lowering.flush_range)(self.asm, SCRATCH)
-
-    @contextmanager
-    def collapses(self) -> Iterator[None]:
-        """Write madvise(MADV_COLLAPSE) around the collapses within."""
-        with self.asm.function("madvise", "mm/madvise.c"):
-            self.asm.work("syscall_ns", text="madvise: entry and VMA work")
-            yield
-
-    def collapse(
-        self, attempts: Sequence[Attempt], ranges: int, *, pmd_order: int, why: str = "khugepaged"
-    ) -> None:
-        """Write the collapses of some equal PMD ranges, as khugepaged or MADV_COLLAPSE attempts them.
-
-        Args:
-            attempts: the attempts in one range, in their order.
-            ranges: the number of ranges.
-            pmd_order: HPAGE_PMD_ORDER.
-            why: the cause that its IPIs are counted under.
-        """
-        asm = self.asm
-        runs = [(attempt, len(tuple(alike))) for attempt, alike in groupby(attempts)]
-        with asm.function("collapse_huge_page", "mm/khugepaged.c"), asm.because(why):
-            if len(runs) == 1 and runs[0][1] == 1:
-                with asm.loop(ranges):
-                    self._collapse_one(runs[0][0], pmd_order)
-            elif runs:
-                with asm.loop(ranges, o.SCRATCH2):
-                    for attempt, count in runs:
-                        with asm.loop(count):
-                            self._collapse_one(attempt, pmd_order)
-
-    def _collapse_one(self, attempt: Attempt, pmd_order: int) -> None:
-        """Write one collapse_huge_page(): pmdp_collapse_flush() of the whole range, then the sync (2ba99c5e0881).
-
-        Both come before the pages are checked; below PMD order too, where the table is put back afterwards.
-        """
-        asm, size = self.asm, 1 << attempt.order
-        if not attempt.flushes:
-            asm.work("skip_ns", text=f"order {attempt.order}: {attempt.outcome}, before anything is flushed")
-            return
-        asm.lock(self.calls.locks.mmap, index=1, write=True, sleeps=True, text="mmap_lock")
-        self.calls.page_tables.pmdp_collapse_flush(CountedTable(self.table_pages))
-        if self.kernel.khugepaged_sync:
-            self.gathers.sync("a page table was withdrawn")
-        if attempt.outcome != SUCCEEDED:
-            asm.work("skip_ns", size, text=f"order {attempt.order}: {attempt.outcome}; the table comes back")
-        elif attempt.order == pmd_order:
-            asm.work("collapse_ns", text="copy the pages, map the huge one")
-            self.lowering.entries_set(asm, 1, huge=True)
-            self.lowering.entries_mapped(asm, 1)
-        else:
-            asm.work(
-                "small_fault_ns", size, text=f"copy {size} pages; the table comes back with the new ones"
-            )
-            self.lowering.entries_mapped(asm, 1, entries=size)
-        asm.unlock(self.calls.locks.mmap, index=1, write=True, text="mmap_lock")

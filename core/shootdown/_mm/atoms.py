@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from shootdown._machine import ops as o
-from shootdown._mm.entries import Batch, Entries, Stretch
+from shootdown._mm.entries import Batch, FreeableEntries, Stretch
 from shootdown._mm.gather import delays_rmap, dirty_pages_flush
 from shootdown._mm.ordinary_parts import QUEUE
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shootdown._values.lowering import EntryFunction
 
 
-class AtomEntry(Entries):
+class AtomEntry(FreeableEntries):
     """The entry of an atom; register SCRATCH gets it.
 
     Args:
@@ -145,7 +145,7 @@ class UnmappedEntry(AtomEntry):
         self.asm.jump(self.waits if deferred else self.flushed)
 
 
-class AtomStretch(Stretch):
+class AtomStretch(Stretch[AtomEntry]):
     """The atoms of one table.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from shootdown._machine import ops as o
-from shootdown._mm.entries import Entries, Stretch
+from shootdown._mm.entries import Entries, FreeableEntries, Stretch
 from shootdown._mm.gather import Gathers
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shootdown._values.lowering import EntryFunction
 
 
-class CountedEntries(Entries):
+class CountedEntries(FreeableEntries):
     """So many entries that a timed run clears in one step.
 
     Args:
@@ -85,7 +85,7 @@ class CountedEntries(Entries):
             yield CountedEntries(self.gathers, 1)
 
 
-class CountedStretch(Stretch):
+class CountedStretch(Stretch[CountedEntries]):
     """Entries of a timed run between two flushes. Timed runs have no page-table locks of ordinary memory.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
@@ -82,10 +82,6 @@ class Entries(ABC):
     def queue(self) -> None:
         """Write __tlb_remove_page(): their pages wait for the gather's flush."""
 
-    def make_clean(self) -> None:
-        """Write that they map the same pages again, old and clean, with the rights that they had."""
-        raise NotImplementedError
-
     def clean(self) -> None:
         """Write that they map the same pages again, clean and not writable."""
 
@@ -93,7 +89,18 @@ class Entries(ABC):
         """Write what try_to_unmap_one() does after it has cleared them; `deferred`: their flush waits."""
 
 
-class Stretch:
+class FreeableEntries(Entries):
+    """Entries of pages that reclaim may drop once MADV_FREE has made them clean."""
+
+    @abstractmethod
+    def make_clean(self) -> None:
+        """Write that they map the same pages again, old and clean, with the rights that they had."""
+
+
+E = TypeVar("E", bound=Entries, covariant=True)
+
+
+class Stretch(Generic[E]):
     """Entries that are zapped under one page-table lock, or tables in a row of which nothing differs.
 
     Args:
@@ -104,7 +111,7 @@ class Stretch:
 
     delays_rmap = False
 
-    def __init__(self, entries: Sequence[Entries]) -> None:
+    def __init__(self, entries: Sequence[E]) -> None:
         self.entries = entries
 
     def locked(self) -> AbstractContextManager[object]:
@@ -197,7 +204,7 @@ class PageTables:
     # --- mm/memory.c
 
     @function("zap_pte_range", "mm/memory.c")
-    def zap_pte_range(self, g: int, stretches: Iterable[Stretch]) -> None:
+    def zap_pte_range(self, g: int, stretches: Iterable[Stretch[Entries]]) -> None:
         """Write zap_pte_range(): clear present entries and queue their pages.
 
         Args:
@@ -227,7 +234,7 @@ class PageTables:
             stretch.free_table()
 
     @function("madvise_free_pte_range", "mm/madvise.c")
-    def madvise_free_pte_range(self, g: int, stretches: Iterable[Stretch]) -> None:
+    def madvise_free_pte_range(self, g: int, stretches: Iterable[Stretch[FreeableEntries]]) -> None:
         """Write madvise_free_pte_range(): entries of pages that are young or dirty become old and clean.
 
         Reclaim drops a page that is still clean: who writes to it has to set its entry's dirty bit again, so that no
@@ -247,7 +254,7 @@ class PageTables:
                         self.gathers.remove_entry(g, some.lo, some.hi)
 
     @function("tlb_flush_rmaps", "mm/mmu_gather.c")
-    def tlb_flush_rmaps(self, stretch: Stretch) -> None:
+    def tlb_flush_rmaps(self, stretch: Stretch[Entries]) -> None:
         """Write tlb_flush_rmaps(): dirty pages of a file leave the reverse map after the flush (5df397dec7c4)."""
         stretch.flush_rmaps()
 

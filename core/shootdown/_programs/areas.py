@@ -57,12 +57,14 @@ class Cut:
         areas: in the order of addresses.
         table_pages: base pages that a PTE table maps, and a huge page.
         collapses: some statement collapses its pages into huge ones.
+        reads: some statement may read a page, or map the zero page, before the page is written.
     """
 
     memory: Memory
     areas: tuple[Area, ...]
     table_pages: int
     collapses: bool = False
+    reads: bool = False
 
     def within(self, lo: int, hi: int) -> tuple[Area, ...]:
         """Return the areas in a range of base pages, which ends where areas end."""
@@ -158,6 +160,7 @@ def cut(program: Program, page_size: int, table_pages: int, *, splits: bool = Fa
             ),
             table_pages,
             any(collapses(one) for one in about),
+            any((one.verb == "touch" and one.word == "read") or one.word == "ZEROPAGE" for one in about),
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:
@@ -185,7 +188,7 @@ def _areas(
             edges |= {edge // table_pages * table_pages, min(-(-edge // table_pages) * table_pages, end)}
     if splits:
         edges |= set(range(0, end, table_pages))
-    touches = [one for one in about if one.verb == "touch" or one.word == "COPY"]
+    touches = [one for one in about if one.verb == "touch" or one.word in ("COPY", "ZEROPAGE")]
     drawn = {id(one): touched(one, page_size) for one in touches if one.pattern.how != "all"}
     ordered = sorted(edges)
     has_huge = memory.kind == "thp" or any(collapses(one) for one in about)

@@ -175,15 +175,6 @@ def _check_reclaimed(program: Program) -> None:
         one.place.memory: one for _, _, one in program.statements() if reclaims(program, one) and one.place
     }
     forked = forks(program)
-    for _, _, one in program.statements():
-        if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in reclaimed:
-            name = one.place.memory
-            if program.memory[name].kind == "anonymous":
-                raise _wrong(
-                    one,
-                    f"{name} is reclaimed, migrated or freed lazily by `{reclaimed[name].text:.40}`: reads of it, "
-                    "which map the zero page, are not counted then; write to it",
-                )
     collapsed = {one.place.memory: one for _, _, one in program.statements() if collapses(one) and one.place}
     for _, _, one in program.statements():
         if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in collapsed:

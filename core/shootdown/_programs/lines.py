@@ -168,7 +168,7 @@ class Lines:
         if one.verb == "mmap":
             space.mmap(here)
         elif one.verb == "touch":
-            space.touch(here, areas, write=one.word == "write")
+            space.faulting.touch(here, areas, write=one.word == "write")
         elif one.verb == "munmap":
             space.munmap(here, areas)
         elif one.verb == "madvise" and one.word == "FREE":
@@ -182,8 +182,8 @@ class Lines:
             space.madvise(here, areas)
         elif one.verb == "mremap":
             space.mremap(here)
-        elif one.word == "COPY":
-            userfaultfd.copy_in(space, here, areas)
+        elif one.word in ("COPY", "ZEROPAGE"):
+            userfaultfd.fill(space, here, areas, zero=one.word == "ZEROPAGE")
         elif one.verb == "userfaultfd":
             userfaultfd.write_protect(space, here, areas)
         elif one.verb in ("truncate", "punch"):
@@ -195,10 +195,10 @@ class Lines:
         elif one.verb == "reclaim":
             space.reclaiming.reclaim(here, areas, space.reclaiming.batch(self._cells(one, 2)))
         elif one.verb == "migrate":
-            space.reclaiming.migrate(areas, space.reclaiming.batch(self._cells(one, 2)))
+            space.reclaiming.migrate(here, areas, space.reclaiming.batch(self._cells(one, 2)))
         else:
             assert one.verb == "mprotect"
-            space.mprotect(here, areas, writable=one.word == "write")
+            space.rights.mprotect(here, areas, writable=one.word == "write")
 
     def _unmap_file(self, one: Statement, here: Cut) -> None:
         """Write what takes a file's pages out of every process; truncation looks a second time, after it freed them."""

@@ -10,8 +10,9 @@ from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
 
 #: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file; present,
-#: old and clean since MADV_FREE. Pages of anonymous memory that are just present are dirty.
-NONE, PRESENT, SHARED, DIRTY, FREED = range(5)
+#: old and clean since MADV_FREE; the zero page in place of each. Pages of anonymous memory that are just present are
+#: dirty.
+NONE, PRESENT, SHARED, DIRTY, FREED, ZERO = range(6)
 #: The variables of an area: its pages, whether its VMA is gone, whether it may not be written, its page tables, and
 #: the huge page of several areas.
 CELLS = 5
@@ -24,6 +25,11 @@ SMALL, HUGE, BASE = 1, 2, 3
 def has_base(here: Cut) -> bool:
     """Whether pages of a memory may be base pages until a statement collapses them."""
     return here.collapses and here.memory.kind == "anonymous"
+
+
+def has_zero(here: Cut) -> bool:
+    """Whether the zero page may be mapped somewhere in a memory: where anonymous memory is read first."""
+    return here.reads and here.memory.kind == "anonymous"
 
 
 class Mapped:
@@ -76,6 +82,17 @@ class Mapped:
             self.asm.v_load(o.SCRATCH, self.cell(STATE, area), text="are its pages mapped?")
         with self.asm.if_nonzero(o.SCRATCH):
             yield
+
+    @contextmanager
+    def if_pages(self, here: Cut, area: Area) -> Iterator[None]:
+        """Run the steps within if an area's own pages are mapped, and not the zero page in their place."""
+        out = self.model.label()
+        if has_zero(here):
+            with self.if_equal(self.cell(STATE, area), ZERO):
+                self.asm.jump(out)
+        with self.if_present(area):
+            yield
+        self.asm.place(out)
 
     @contextmanager
     def if_equal(self, variable: int, value: int) -> Iterator[None]:

@@ -58,7 +58,7 @@ class Reclaiming:
                 self.mapped.put(state, NONE)
                 self._reclaim.shrink_folio_list(pages, batch, dirty=True, limit=limit)
                 self.asm.jump(done)
-        with self.mapped.if_present(area):
+        with self.mapped.if_pages(here, area):
             self.mapped.put(state, NONE)
             self._reclaim.shrink_folio_list(pages, batch, dirty=False, limit=limit)
         self.asm.place(done)
@@ -95,7 +95,7 @@ class Reclaiming:
             with self.mapped.if_equal(state, PRESENT):
                 tables(dirty=True)
                 self.asm.jump(done)
-        with self.mapped.if_present(area):
+        with self.mapped.if_pages(here, area):
             tables(dirty=False)
         self.asm.place(done)
 
@@ -130,11 +130,11 @@ class Reclaiming:
                     self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
                     self._reclaim.mkclean(area.pages)
 
-    def migrate(self, areas: tuple[Area, ...], batch: CountedBatch) -> None:
+    def migrate(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write move_pages() of what is mapped in some areas."""
         self.asm.work("syscall_ns", text="move_pages: entry, isolate the pages")
         for area in areas:
             if area.pages:
-                with self.mapped.if_present(area):
+                with self.mapped.if_pages(here, area):
                     self._reclaim.migrate_pages(area.pages, batch)
         self._reclaim.end_migration(batch)

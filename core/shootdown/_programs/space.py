@@ -6,7 +6,7 @@ and clears so many pages in one step as the area has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 
@@ -17,24 +17,27 @@ from shootdown._mm.gather import PageQueue
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
 from shootdown._programs.collapsing import Collapsing
+from shootdown._programs.faulting import Faulting
+from shootdown._programs.folios import split
 from shootdown._programs.mapped import (
     BASE,
     CELLS,
     DIRTY,
     FOLIO,
-    FREED,
     GONE,
     HUGE,
     NONE,
     PRESENT,
     READONLY,
     SHARED,
-    SMALL,
     STATE,
+    ZERO,
     Mapped,
     has_base,
+    has_zero,
 )
 from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.rights import Rights
 
 
 class Space:
@@ -55,6 +58,8 @@ class Space:
         self.mapped = Mapped(model, cuts, first)
         self.collapsing = Collapsing(self.mapped, calls)
         self.reclaiming = Reclaiming(self.mapped, calls)
+        self.faulting = Faulting(self.mapped, calls, self.reclaiming)
+        self.rights = Rights(self.mapped, calls, self.reclaiming)
 
     # --- statements
 
@@ -64,73 +69,6 @@ class Space:
             for area in here.areas:
                 self.mapped.put(self.mapped.cell(GONE, area), 0)
                 self.mapped.put(self.mapped.cell(READONLY, area), 0)
-
-    def touch(self, here: Cut, areas: tuple[Area, ...], *, write: bool) -> None:
-        """Write accesses to the touched pages of some areas."""
-        for area in areas:
-            if area.pages:
-                self._touch_one(here, area, write=write)
-        self.asm.touch(text="the TLB and walk caches may hold the translations")
-
-    def _touch_one(self, here: Cut, area: Area, *, write: bool) -> None:
-        asm, state = self.asm, self.mapped.cell(STATE, area)
-        there, done = self.model.label(), self.model.label()
-        with asm.aside():
-            asm.v_load(o.SCRATCH, state, text="are its pages mapped?")
-            asm.jump_zero(o.SCRATCH, there)
-        if write:
-            self._write_present(here, area)
-        asm.jump(done)
-        asm.place(there)
-        if area.folio >= 0:
-            self._fault_folio(here, area)
-        else:
-            if area.huge:
-                self.calls.touch(0, huge=True, count=area.huge)
-            else:
-                self.calls.touch(area.pages, huge=False, cached=here.memory.kind == "file")
-            self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
-            self.mapped.put(state, DIRTY if write and here.memory.kind == "file" else PRESENT)
-        asm.place(done)
-
-    def _write_present(self, here: Cut, area: Area) -> None:
-        """Write a write to mapped pages: it copies them if fork() shares them, or makes a file's pages dirty."""
-        asm, state = self.asm, self.mapped.cell(STATE, area)
-        if here.memory.kind == "file":
-            with self.mapped.if_equal(state, PRESENT):
-                text = "the file's pages become writable and dirty"
-                asm.work("small_fault_ns", area.pages, text=text, keeps=True)
-                self.mapped.put(state, DIRTY)
-            return
-        if self.reclaiming.batched is not None:
-            with self.mapped.if_equal(state, FREED):
-                self.mapped.put(state, PRESENT)
-        with self.mapped.if_equal(state, SHARED):
-            self.mapped.put(state, PRESENT)
-            if area.folio >= 0:
-                with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
-                    self._split(here, area)
-            with asm.loop(area.pages, o.SCRATCH2):
-                self.model.calls.copy_on_write(1)
-
-    def _fault_folio(self, here: Cut, area: Area) -> None:
-        """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
-        asm, folio, done = self.asm, self.mapped.folio_of(here, area), self.model.label()
-        if has_base(here):
-            with self.mapped.if_equal(folio, BASE):
-                self.calls.touch(area.pages, huge=False)
-                self.mapped.put(self.mapped.table_of(here, area), 1)
-                self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
-                asm.jump(done)
-        with self.mapped.if_equal(folio, SMALL):
-            self.calls.touch(area.pages, huge=False)
-            self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
-            asm.jump(done)
-        self.calls.touch(0, huge=True)
-        self.mapped.put(folio, HUGE)
-        for part in here.parts_of(area.folio):
-            self.mapped.put(self.mapped.cell(STATE, part), PRESENT)
-        asm.place(done)
 
     def munmap(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write munmap() of some areas, which frees the page tables that nothing else uses."""
@@ -213,6 +151,10 @@ class Space:
                     OUTER, pages, attrs.evolve(queue), huge=True, at=at, count=area.tables, spread=end - at
                 )
                 self.asm.jump(done)
+        if has_zero(here):
+            with self.mapped.if_equal(self.mapped.cell(STATE, area), ZERO):
+                zap(None, attrs.evolve(queue, frees=True))  # the zero page is not queued
+                self.asm.jump(done)
         clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
         if dirty:
             with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
@@ -239,7 +181,7 @@ class Space:
                 self.calls.zap(OUTER, pages, queue, huge=True, at=parts[0].folio * pages)
                 self.asm.jump(done)
             else:
-                self._split(here, parts[0])
+                split(self.mapped, self.calls, here, parts[0])
         for part in parts:
             with self.mapped.if_present(part):
                 self.mapped.put(self.mapped.cell(STATE, part), NONE)
@@ -247,11 +189,6 @@ class Space:
                     range(part.lo - part.folio * pages, part.hi - part.folio * pages), first=part.lo
                 )
         self.asm.place(done)
-
-    def _split(self, here: Cut, part: Area) -> None:
-        self.mapped.put(self.mapped.folio_of(here, part), SMALL)
-        self.mapped.put(self.mapped.table_of(here, part), 1)
-        self.calls.split_thp()
 
     # --- page tables
 
@@ -292,83 +229,6 @@ class Space:
     def _queue_tables(self, count: int, lo: int, queue: PageQueue) -> None:
         last = lo + (count - 1) * self.calls.table_pages
         self.calls.gathers.free_tables(OUTER, count, o.CLEARED_PMDS, lo=lo, hi=last + 1, queue=queue)
-
-    # --- rights
-
-    def mprotect(self, here: Cut, areas: tuple[Area, ...], *, writable: bool) -> None:
-        """Write mprotect() of some areas; nothing happens where the rights are those already."""
-        self.calls.protect(*self.changes(here, areas, writable=writable))
-
-    def changes(
-        self, here: Cut, areas: tuple[Area, ...], *, writable: bool
-    ) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Return what writes the change of rights of some areas, and the flush of kernels without a gather."""
-        changed = o.SCRATCH2
-
-        def change() -> None:
-            self.asm.set(changed, 0)
-            for area in areas:
-                with self.mapped.if_equal(self.mapped.cell(READONLY, area), int(writable)):
-                    self.reclaiming.flush_batched(here, area)
-                    self.mapped.put(self.mapped.cell(READONLY, area), int(not writable))
-                    with self.mapped.if_present(area):
-                        self._change(here, area, areas, widens=writable)
-                        self.asm.set(changed, 1)
-
-        def flush() -> None:
-            with self.asm.if_nonzero(changed):
-                self.calls.flush_range(areas[0].lo, areas[-1].hi)
-
-        return change, flush
-
-    def _change(self, here: Cut, area: Area, areas: tuple[Area, ...], *, widens: bool) -> None:
-        pages, spread = here.table_pages, area.last - area.first
-        if has_base(here) and area.table < 0:
-            self._change_whole(here, area, widens=widens)
-            return
-        if area.folio < 0:
-            self.calls.change_entries(
-                area.pages, huge=bool(area.huge), widens=widens, at=area.first, count=max(area.huge, 1),
-                spread=None if spread == area.pages else spread,
-            )  # fmt: skip
-            return
-        whole, done = all(part in areas for part in here.parts_of(area.folio)), self.model.label()
-        if has_base(here):
-            with self.mapped.if_equal(self.mapped.folio_of(here, area), BASE):
-                self._change_base(area, widens=widens)
-                self.asm.jump(done)
-        with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
-            if not whole:
-                self._split(here, area)
-            else:
-                if area == here.parts_of(area.folio)[0]:
-                    self.calls.change_entries(pages, huge=True, widens=widens, at=area.folio * pages)
-                self.asm.jump(done)
-        part = range(area.lo - area.folio * pages, area.hi - area.folio * pages)
-        self.calls.change_entries(len(part), huge=False, part=part, widens=widens, at=area.lo)
-        self.asm.place(done)
-
-    def _change_whole(self, here: Cut, area: Area, *, widens: bool) -> None:
-        """Write the change of an area of whole tables that may have been collapsed."""
-        pages, done = here.table_pages, self.model.label()
-        with self.mapped.if_equal(self.mapped.cell(FOLIO, area), HUGE):
-            at, end = area.first // pages * pages, -(-area.last // pages) * pages
-            self.calls.change_entries(
-                area.tables * pages, huge=True, widens=widens, at=at, count=area.tables, spread=end - at
-            )
-            self.asm.jump(done)
-        self._change_base(area, widens=widens)
-        self.asm.place(done)
-
-    def _change_base(self, area: Area, *, widens: bool) -> None:
-        spread = area.last - area.first
-        self.calls.change_entries(
-            area.pages,
-            huge=False,
-            widens=widens,
-            at=area.first,
-            spread=None if spread == area.pages else spread,
-        )
 
     # --- moving
 
@@ -412,7 +272,7 @@ class Space:
                     self.asm.v_store(child.mapped.cell(part, area), o.SCRATCH, from_register=True)
             if here.memory.kind != "file" and area.pages:
                 self._protect(here, area)
-                with self.mapped.if_present(area):
+                with self.mapped.if_pages(here, area):
                     self.mapped.put(self.mapped.cell(STATE, area), SHARED)
                     self.mapped.put(child.mapped.cell(STATE, area), SHARED)
 

@@ -17,12 +17,12 @@ ADVICE = {
 #: What a monitor asks of userfaultfd, and what that does.
 IOCTLS = {
     "COPY": "maps new pages where there are none",
+    "ZEROPAGE": "maps the zero page there",
     "WRITEPROTECT": "takes the right to write away from pages that are mapped, which one flush of the place ends",
 }
 #: What Linux has besides, and why it is not counted.
 UNCOUNTED_IOCTLS = {
     "MOVE": "how many pages it moves by one flush depends on the release (since 6.18 on several)",
-    "ZEROPAGE": "a write to the zero page, which copies and flushes it, is not counted",
     "UNPROTECT": "whether it flushes depends on which entries the kernel makes writable at once",
 }
 #: Commands of membarrier(), and what they do.

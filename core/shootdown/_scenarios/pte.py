@@ -56,7 +56,7 @@ class LeafEntry(Entries):
         self.leaf.changed(self.pages, by)
 
 
-class LeafStretch(Stretch):
+class LeafStretch(Stretch[LeafEntry]):
     """Single entries that are zapped under the page-table lock.
 
     Args:

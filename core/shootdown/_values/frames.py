@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,11 +30,11 @@ class HasRows(Protocol):
         """Return it as JSON has it."""
 
 
-class Framed:
+class Framed(ABC):
     """What can be handed to pyarrow and pandas: `_framed` returns its rows as JSON has them."""
 
-    def _framed(self) -> Iterable[Mapping[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _framed(self) -> Iterable[Mapping[str, Any]]: ...
 
     def to_arrow(self) -> pyarrow.Table:
         """Return the rows as a `pyarrow.Table`: a nested value is a column named by its path, `counts.sync_ipis`.

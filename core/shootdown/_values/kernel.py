@@ -310,6 +310,9 @@ class Kernel:
     widening_flushes: bool = switch(
         True, "mprotect() through a gather flushes entries that it only widens (pte_needs_flush() says so)"
     )
+    unchanged_flushes: bool = switch(
+        True, "mprotect() through a gather flushes entries that stay as they are (pte_needs_flush() says so)"
+    )
     thp_zap_flushes: bool = switch(
         False,
         "clearing a THP's PMD flushes it at once, besides the gather's flush (unless all of the mm goes)",

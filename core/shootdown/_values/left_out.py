@@ -52,12 +52,6 @@ LEFT_OUT: tuple[LeftOut, ...] = (
         "a flush of the own CPU for an mm that it does not have loaded, which printed a warning; counts were not read",
     ),
     LeftOut(
-        "c320dbb7c80d",
-        "arm64/mm: Elide TLB flush in certain pte protection transitions",
-        "6.19",
-        "only where nothing but software bits changes; programs here change what hardware reads",
-    ),
-    LeftOut(
         "5ba2f0a15564", "mm: introduce deferred freeing for kernel page tables", "7.0 or earlier", _DEVICE
     ),
     LeftOut(

@@ -27,20 +27,27 @@ class Twin:
     def __init__(self, *, merges: bool, reclaims: bool, widens: bool) -> None:
         self.merges, self.reclaims, self.widens = merges, reclaims, widens
         self.present: set[int] = set()
+        self.zero: set[int] = set()
         self.mapped = set(range(_PAGES))
         self.readonly: set[int] = set()
         self.tables: set[int] = set()
         self.flushes = 0
         self.gathers = 0
 
-    def touch(self, place: set[int]) -> None:
+    def touch(self, place: set[int], *, writes: bool) -> None:
         self.tables |= {page // _TABLE for page in place}
+        if writes:  # each zero page is replaced by a copy, and flushed
+            self.flushes += len(self.zero & place)
+            self.zero -= place
+        else:
+            self.zero |= place - self.present
         self.present |= place
 
     def madvise(self, place: set[int]) -> None:
         self.gathers += 1
         gone = self.present & place
         self.present -= gone
+        self.zero -= gone
         freed: set[int] = set()
         if self.reclaims:  # a table that the call covers whole goes even if nothing was in it
             freed = {n for n in self.tables if set(range(n * _TABLE, (n + 1) * _TABLE)) <= place}
@@ -51,6 +58,7 @@ class Twin:
         self.gathers += 1
         gone = self.present & place
         self.present -= gone
+        self.zero -= gone
         self.mapped -= place
         self.readonly -= place
         freed = {
@@ -68,7 +76,8 @@ class Twin:
         self.gathers += 1
         changes = place & self.readonly if writable else place - self.readonly
         self.readonly = self.readonly - place if writable else self.readonly | place
-        self.flushes += bool(changes & self.present and (self.widens or not writable))
+        written = changes & self.present - self.zero  # the zero page can't be written anyhow
+        self.flushes += bool(written and (self.widens or not writable))
 
     def mmap(self) -> None:
         self.mapped = set(range(_PAGES))
@@ -95,8 +104,9 @@ def _sequence(rng: Random, twin: Twin) -> list[str]:
             if not place or (verb in ("protect", "allow", "madvise")):
                 continue  # the call would fail in the hole
         if verb == "touch":
-            done.append(f"touch {name} read")
-            twin.touch(place)
+            writes = rng.random() < 0.5 and not place & twin.readonly
+            done.append(f"touch {name} {'write' if writes else 'read'}")
+            twin.touch(place, writes=writes)
         elif verb == "madvise":
             done.append(f"madvise {name} DONTNEED")
             twin.madvise(place)

@@ -53,6 +53,16 @@ def test_a_copy_maps_pages_without_a_flush_and_munmap_flushes_them() -> None:
     assert [row.counts for row in copied] == [row.counts for row in touched]
 
 
+def test_a_write_to_what_zeropage_maps_is_a_copy_with_a_flush_of_each_page() -> None:
+    """do_wp_page() finds no page of the process, and wp_page_copy() calls ptep_clear_flush()."""
+    zero, read = (
+        _rows("touch heap write", "7.3.4", first)
+        for first in ("userfaultfd heap ZEROPAGE", "touch heap read")
+    )
+    assert [row.counts for row in zero] == [row.counts for row in read]
+    assert [(row.counts["flush_requests"], row.counts["flush_ipis"]) for row in zero] == [(10, 30), (10, 0)]
+
+
 def test_arm64_can_write_protect_since_6_10() -> None:
     """5b32510af77b."""
     rows = [_rows("userfaultfd heap WRITEPROTECT", kernel)[1] for kernel in ("6.9", "6.10")]
@@ -63,7 +73,6 @@ def test_arm64_can_write_protect_since_6_10() -> None:
     ("do", "words"),
     [
         (["userfaultfd heap MOVE"], "UFFDIO_MOVE is not counted yet: how many pages"),
-        (["userfaultfd heap ZEROPAGE"], "UFFDIO_ZEROPAGE is not counted yet"),
         (["userfaultfd heap UNPROTECT"], "UFFDIO_UNPROTECT is not counted yet"),
         (["userfaultfd heap WAKE"], "'WAKE' is none that is counted"),
         (["userfaultfd heap WRITEPROTECT", "touch heap write"], "waits for a monitor"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shootdown
 from shootdown._plugins.registry import registry
 from shootdown._values.changes import CHANGES, Change
 from shootdown._values.errors import ShootdownError
@@ -137,6 +138,17 @@ def test_mprotect_flushes_through_a_gather_from_5_19_and_thp_needs_no_flush_of_i
     assert (before.mprotect_gather, before.thp_mprotect_flushes) == (False, True)
     assert (after.mprotect_gather, after.thp_mprotect_flushes) == (True, False)
     assert not plain("5.15.222").mprotect_gather
+
+
+def test_mprotect_flushes_no_entries_that_stay_as_they_are_where_the_architecture_says_so() -> None:
+    """pte_needs_flush(): c9fe66560bf2 with x86's, b11931e9adc1 of powerpc, c320dbb7c80d of arm64; riscv has none."""
+    for arch, before, after in (
+        ("x86", "5.18.19", "5.19"),
+        ("powerpc", "6.0", "6.1"),
+        ("arm64", "6.18", "6.19"),
+    ):
+        assert shootdown.kernel(before, arch).unchanged_flushes
+        assert not shootdown.kernel(after, arch).unchanged_flushes
 
 
 def test_munmap_did_not_flush_unshared_tables_before_cve_2021_4002_was_fixed() -> None:

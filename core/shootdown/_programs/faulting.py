@@ -1,0 +1,114 @@
+"""Accesses to a program's ordinary memory: what is not mapped is faulted in, what may only be read is copied."""
+
+from __future__ import annotations
+
+from shootdown._machine import ops as o
+from shootdown._mm.anonymous import Anonymous
+from shootdown._programs.areas import Area, Cut
+from shootdown._programs.folios import split
+from shootdown._programs.mapped import (
+    BASE,
+    DIRTY,
+    FREED,
+    HUGE,
+    PRESENT,
+    SHARED,
+    SMALL,
+    STATE,
+    ZERO,
+    Mapped,
+    has_base,
+    has_zero,
+)
+from shootdown._programs.reclaiming import Reclaiming
+
+
+class Faulting:
+    """Write accesses to the ordinary memory of one address space.
+
+    Args:
+        mapped: what is mapped of it.
+        calls: the kernel's calls.
+        reclaiming: reclaim of its pages.
+    """
+
+    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming) -> None:
+        self.mapped = mapped
+        self.model = mapped.model
+        self.asm = mapped.asm
+        self.calls = calls
+        self.reclaiming = reclaiming
+
+    def touch(self, here: Cut, areas: tuple[Area, ...], *, write: bool) -> None:
+        """Write accesses to the touched pages of some areas."""
+        for area in areas:
+            if area.pages:
+                self._touch_one(here, area, write=write)
+        self.asm.touch(text="the TLB and walk caches may hold the translations")
+
+    def _touch_one(self, here: Cut, area: Area, *, write: bool) -> None:
+        asm, state = self.asm, self.mapped.cell(STATE, area)
+        there, done = self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, state, text="are its pages mapped?")
+            asm.jump_zero(o.SCRATCH, there)
+        if write:
+            self._write_present(here, area)
+        asm.jump(done)
+        asm.place(there)
+        if area.folio >= 0:
+            self._fault_folio(here, area)
+        else:
+            if area.huge:
+                self.calls.touch(0, huge=True, count=area.huge)
+            else:
+                self.calls.touch(area.pages, huge=False, cached=here.memory.kind == "file")
+            self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
+            self.mapped.put(state, self._faulted(here, write=write))
+        asm.place(done)
+
+    def _faulted(self, here: Cut, *, write: bool) -> int:
+        """Return what pages are that were faulted in: a read of anonymous memory maps the zero page."""
+        if here.memory.kind == "file" and write:
+            return DIRTY
+        return ZERO if has_zero(here) and not write else PRESENT
+
+    def _write_present(self, here: Cut, area: Area) -> None:
+        """Write a write to mapped pages: it copies them if fork() shares them, or makes a file's pages dirty."""
+        asm, state = self.asm, self.mapped.cell(STATE, area)
+        if here.memory.kind == "file":
+            with self.mapped.if_equal(state, PRESENT):
+                text = "the file's pages become writable and dirty"
+                asm.work("small_fault_ns", area.pages, text=text, keeps=True)
+                self.mapped.put(state, DIRTY)
+            return
+        if self.reclaiming.batched is not None:
+            with self.mapped.if_equal(state, FREED):
+                self.mapped.put(state, PRESENT)
+        for copied in (SHARED, ZERO) if has_zero(here) else (SHARED,):
+            with self.mapped.if_equal(state, copied):
+                self.mapped.put(state, PRESENT)
+                if area.folio >= 0:
+                    with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
+                        split(self.mapped, self.calls, here, area)
+                with asm.loop(area.pages, o.SCRATCH2):
+                    self.model.calls.copy_on_write(1)
+
+    def _fault_folio(self, here: Cut, area: Area) -> None:
+        """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
+        asm, folio, done = self.asm, self.mapped.folio_of(here, area), self.model.label()
+        if has_base(here):
+            with self.mapped.if_equal(folio, BASE):
+                self.calls.touch(area.pages, huge=False)
+                self.mapped.put(self.mapped.table_of(here, area), 1)
+                self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
+                asm.jump(done)
+        with self.mapped.if_equal(folio, SMALL):
+            self.calls.touch(area.pages, huge=False)
+            self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
+            asm.jump(done)
+        self.calls.touch(0, huge=True)
+        self.mapped.put(folio, HUGE)
+        for part in here.parts_of(area.folio):
+            self.mapped.put(self.mapped.cell(STATE, part), PRESENT)
+        asm.place(done)
