@@ -1,53 +1,21 @@
 """What each TLBI drops and what it leaves, sentence by sentence from the Arm ARM."""
 
 import pytest
+from tests.held import G1, G512, K4, M2, VA, filled, geometry, gone, left, walk
 
-from shootdown import CacheGeometry, TlbGeometry
-from shootdown.porting import Tlb, ops, scope_of
+from shootdown.porting import ops, scope_of
 from shootdown_arm64._tlb_rules import aside1, vae1, vale1
 
-K4, K16, K64, M2, M32, G1, G512 = (1 << n for n in (12, 14, 16, 21, 25, 30, 39))
-VA = 5 * G1 + 3 * M2
+K16, K64, M32 = 1 << 14, 1 << 16, 1 << 25
 FAR = 900 * G1
 SIZES = (K4, K64, M2, M32, G1)
-GEOMETRY = TlbGeometry(
-    l1=CacheGeometry(256, 16, SIZES),
-    l2=CacheGeometry(256, 16, SIZES),
-    walk_caches=(CacheGeometry(16, 16, (M2,)), CacheGeometry(16, 16, (G1,)), CacheGeometry(8, 8, (G512,))),
-    levels=(K4, M2, G1, G512),
-    asid_bits=16,
-    vm_bits=1,
-)
+GEOMETRY = geometry(l1=SIZES, asid_bits=16)
 
 
 @pytest.fixture(params=[True, False], ids=["lazy", "eager"])
 def tlb(request):
     """Two CPUs that have VA and FAR in ASIDs 1 and 2, and a global page behind VA's."""
-    tlb = Tlb(GEOMETRY, 2, lazy=request.param)
-    for cpu in (0, 1):
-        for asid in (1, 2):
-            for va in (VA, FAR):
-                tlb.access(cpu, asid, va, K4)
-        tlb.access(cpu, 1, VA + K4, K4, is_global=True)
-    return tlb
-
-
-def left(tlb, cpu=0):
-    return {
-        (str(e["level"]), int(e["va"]), int(e["page_size"]), "G" if e["is_global"] else int(e["asid"]))
-        for e in tlb.entries(cpu)
-        if e["level"] != "l2"
-    }
-
-
-def gone(tlb, scope, cpus=0):
-    before = left(tlb)
-    tlb.flush(cpus, scope)
-    return before - left(tlb)
-
-
-def walk(asid, *vas, sizes=(M2, G1, G512)):
-    return {("walk", va // size * size, size, asid) for va in vas for size in sizes}
+    return filled(GEOMETRY, VA, FAR, cpus=2, lazy=request.param)
 
 
 def pages(asid, *vas):

@@ -1,51 +1,19 @@
 """What each x86 invalidation drops and what it leaves, sentence by sentence from the manuals."""
 
 import pytest
+from tests.held import G1, K4, M2, VA, filled, geometry, gone, walk
 
-from shootdown import CacheGeometry, TlbGeometry
-from shootdown.porting import Tlb, ops, scope_of
+from shootdown.porting import ops, scope_of
 from shootdown_x86._tlb_rules import invlpg, invlpgb
 
-K4, M2, G1, G512 = 1 << 12, 1 << 21, 1 << 30, 1 << 39
-VA = 5 * G1 + 3 * M2
 FAR = 900 * G1
-GEOMETRY = TlbGeometry(
-    l1=CacheGeometry(256, 16, (K4, M2)),
-    l2=CacheGeometry(256, 16, (K4, M2)),
-    walk_caches=(CacheGeometry(16, 16, (M2,)), CacheGeometry(16, 16, (G1,)), CacheGeometry(8, 8, (G512,))),
-    levels=(K4, M2, G1, G512),
-    asid_bits=12,
-    vm_bits=1,
-)
+GEOMETRY = geometry(l1=(K4, M2), asid_bits=12)
 
 
 @pytest.fixture(params=[True, False], ids=["lazy", "eager"])
 def tlb(request):
     """One CPU that has VA and FAR with PCIDs 1 and 2, and a global page behind VA's."""
-    tlb = Tlb(GEOMETRY, 1, lazy=request.param)
-    for pcid in (1, 2):
-        for va in (VA, FAR):
-            tlb.access(0, pcid, va, K4)
-    tlb.access(0, 1, VA + K4, K4, is_global=True)
-    return tlb
-
-
-def left(tlb):
-    return {
-        (str(e["level"]), int(e["va"]), int(e["page_size"]), "G" if e["is_global"] else int(e["asid"]))
-        for e in tlb.entries(0)
-        if e["level"] != "l2"
-    }
-
-
-def gone(tlb, scope):
-    before = left(tlb)
-    tlb.flush(0, scope)
-    return before - left(tlb)
-
-
-def walk(pcid, *vas):
-    return {("walk", va // size * size, size, pcid) for va in vas for size in (M2, G1, G512)}
+    return filled(GEOMETRY, VA, FAR, cpus=1, lazy=request.param)
 
 
 def pages(pcid, *vas):

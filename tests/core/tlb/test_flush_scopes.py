@@ -1,52 +1,20 @@
 """What the scopes mean that arm64, powerpc and riscv need, as facts about what is left."""
 
 import pytest
+from tests.held import G1, G512, K4, M2, VA, filled, geometry, gone, left, walk
 
-from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, Tlb, TlbGeometry
+from shootdown._tlb import NOTHING, FlushScope, Tlb
 from shootdown._values.errors import ShootdownError
 
-K4, K64, M2, G1, G512 = 1 << 12, 1 << 16, 1 << 21, 1 << 30, 1 << 39
-VA = 5 * G1 + 3 * M2
+K64 = 1 << 16
 OTHER = VA + 7 * G1
-GEOMETRY = TlbGeometry(
-    l1=CacheGeometry(256, 16, (K4, K64, M2)),
-    l2=CacheGeometry(256, 16, (K4, M2)),
-    walk_caches=(CacheGeometry(16, 16, (M2,)), CacheGeometry(16, 16, (G1,)), CacheGeometry(8, 8, (G512,))),
-    levels=(K4, M2, G1, G512),
-    asid_bits=16,
-    vm_bits=2,
-)
+GEOMETRY = geometry(l1=(K4, K64, M2), l2=(K4, M2), asid_bits=16, vm_bits=2)
 
 
 @pytest.fixture(params=[True, False], ids=["lazy", "eager"])
 def tlb(request):
     """Two CPUs that have VA and OTHER in ASIDs 1 and 2, and a global page each."""
-    tlb = Tlb(GEOMETRY, 2, lazy=request.param)
-    for cpu in (0, 1):
-        for asid in (1, 2):
-            for va in (VA, OTHER):
-                tlb.access(cpu, asid, va, K4)
-        tlb.access(cpu, 1, VA + K4, K4, is_global=True)
-    return tlb
-
-
-def left(tlb, cpu=0):
-    """Give what a CPU holds in L1 and in walk caches: (level, address, bytes, ASID)."""
-    return {
-        (str(e["level"]), int(e["va"]), int(e["page_size"]), "G" if e["is_global"] else int(e["asid"]))
-        for e in tlb.entries(cpu)
-        if e["level"] != "l2"
-    }
-
-
-def gone(tlb, scope, cpus=0):
-    before = left(tlb)
-    tlb.flush(cpus, scope)
-    return before - left(tlb)
-
-
-def path(va, asid):
-    return {("walk", va // size * size, size, asid) for size in (M2, G1, G512)}
+    return filled(GEOMETRY, VA, OTHER, cpus=2, lazy=request.param)
 
 
 def test_arm64_vale_drops_the_leaf_and_no_table_entry(tlb):
@@ -56,7 +24,7 @@ def test_arm64_vale_drops_the_leaf_and_no_table_entry(tlb):
 
 def test_arm64_vae_drops_the_leaf_and_the_table_entries_on_the_way_to_it(tlb):
     scope = FlushScope(start=VA, asid=1, global_entries=True, walk_cache="leading-to-va")
-    assert gone(tlb, scope) == {("l1", VA, K4, 1)} | path(VA, 1)
+    assert gone(tlb, scope) == {("l1", VA, K4, 1)} | walk(1, VA)
 
 
 def test_arm64_ttl_2_drops_level_2_leaves_and_table_entries_of_levels_0_and_1(tlb):
@@ -73,7 +41,7 @@ def test_arm64_ttl_3_covers_contiguous_leaves_as_well(tlb):
 
 
 def test_arm64_aside1_drops_all_of_an_asid_but_global_entries(tlb):
-    tables = path(VA, 1) | path(OTHER, 1)
+    tables = walk(1, VA) | walk(1, OTHER)
     assert gone(tlb, FlushScope(asid=1)) == {("l1", VA, K4, 1), ("l1", OTHER, K4, 1)} | tables
 
 
@@ -92,13 +60,13 @@ def test_powerpc_ric_0_leaves_the_walk_cache_and_ric_1_the_tlb(tlb):
     ric0 = gone(tlb, FlushScope(asid=1, walk_cache="none"))
     ric1 = gone(tlb, FlushScope(asid=1, leaf=False))
     assert ric0 == {("l1", VA, K4, 1), ("l1", OTHER, K4, 1)}
-    assert ric1 == path(VA, 1) | path(OTHER, 1)
+    assert ric1 == walk(1, VA) | walk(1, OTHER)
 
 
 def test_riscv_sfence_vma_with_an_address_covers_leaves_only(tlb):
     """Privileged architecture, SFENCE.VMA: leaf PTEs with rs1 != x0, every level with rs1 = x0."""
     assert gone(tlb, FlushScope(start=VA, asid=2, walk_cache="none")) == {("l1", VA, K4, 2)}
-    assert gone(tlb, FlushScope(asid=2)) == {("l1", OTHER, K4, 2)} | path(VA, 2) | path(OTHER, 2)
+    assert gone(tlb, FlushScope(asid=2)) == {("l1", OTHER, K4, 2)} | walk(2, VA) | walk(2, OTHER)
 
 
 def test_a_stride_names_one_address_in_each_step_and_nothing_between(tlb):
