@@ -73,10 +73,35 @@ class Faults:
                             if changes and rights is not None:
                                 self._write_present(atom, value, frame, cached, rights)
                             present.otherwise()
+                            if rights is not None and rights.protected is not None:
+                                asm.v_store(
+                                    rights.protected, 0, text="a page that is new is not write-protected"
+                                )
                             self._map(atom, value, frame, cached, rights if changes else None)
                 asm.place(out)
             if changes and not cached:
                 calls.right_ends(atom)
+        asm.user_mode(True, text="returns to user mode")
+
+    def fill(self, atom: int, value: int, *, vma: int | None = None, new_table: int | None = None) -> None:
+        """Write UFFDIO_COPY or UFFDIO_ZEROPAGE: a page is mapped where there is none; arguments as for `fault`."""
+        asm, calls, out = self.asm, self.calls, self.model.label()
+        asm.user_mode(False, text="userfaultfd")
+        with asm.function("mfill_atomic_install_pte", "mm/userfaultfd.c"), calls.faulting():
+            if vma is not None:
+                asm.v_load(o.SCRATCH, vma, text="find_dst_vma")
+                asm.jump_zero(o.SCRATCH, out)
+            if new_table is not None:
+                self.pte_alloc(atom, new_table)
+            with calls.table_of(atom):
+                asm.entry_load(o.SCRATCH, atom, text="read the PTE")
+                with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
+                    present.otherwise()
+                    protected = calls.protected.get((calls.mm, atom))
+                    if protected is not None:
+                        asm.v_store(protected, 0, text="a page that is new is not write-protected")
+                    self._map(atom, value, None, cached=False, rights=None)
+            asm.place(out)
         asm.user_mode(True, text="returns to user mode")
 
     def _map(self, atom: int, value: int, frame: int | None, cached: bool, rights: Rights | None) -> None:
@@ -117,6 +142,10 @@ class Faults:
     ) -> None:
         """Write do_wp_page(): register SCRATCH has the entry, which may not be written, and the table is locked."""
         asm, reuse, done = self.asm, self.model.label(), self.model.label()
+        if rights.protected is not None:
+            asm.v_load(QUEUE, rights.protected, text="userfaultfd_pte_wp: is it for a monitor to answer?")
+            with asm.if_nonzero(QUEUE):
+                asm.jump(done)
         if not cached and rights.shared is not None:
             copy = self.model.label()
             asm.v_load(QUEUE, rights.shared, text="PageAnonExclusive: has fork() shared the page?")

@@ -166,40 +166,56 @@ class Ordinary(HugePages, FreedTables):
             widens: it gives the right to write; otherwise it takes it away.
             vmas: the variables that say whether its VMAs may be written, where others look at them.
         """
-        asm, kernel = self.asm, self.model.kernel
+        asm = self.asm
         with self.syscall("mprotect", "mm/mprotect.c", write=True), asm.because("mprotect"):
             for vma in vmas:
                 asm.v_store(vma, int(widens), text="the VMA's rights")
             self.split_first(atoms)
-            if kernel.mprotect_gather:
-                self._begin_gather()
-                self.gathers.change_page_size(OUTER, huge=False)
-            self.change_pmd_range(
-                atoms,
-                lambda atom: self.change_pte_range(atom, gathers=kernel.mprotect_gather, widens=widens),
-                gathers=kernel.mprotect_gather,
-                widens=widens,
-            )
-            if kernel.mprotect_gather:
-                self.gathers.end_vma(OUTER)
-                self.gathers.finish(OUTER)
-            else:
-
-                def flush() -> None:
-                    with asm.if_nonzero(QUEUE):
-                        self.flush_atoms(atoms)
-
-                self.model.calls.change_protection(flush)
+            self._change_rights(atoms, widens=widens)
         if widens:
             asm.user_mode(True, text="returns to user mode")
         else:
             self.returns(atoms, writes=True)
 
-    def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
-        """Write change_pte_range() of one entry; where a right is given it stays as it is, and a write faults."""
-        self.model.calls.change_pte_range(lambda: self._change_entry(atom, gathers, widens))
+    def write_protect(self, atoms: Sequence[int]) -> None:
+        """Write UFFDIO_WRITEPROTECT: other threads fault meanwhile, as mmap_lock is held for reading, and VMAs stay."""
+        with (
+            self.syscall("mwriteprotect_range", "mm/userfaultfd.c", write=False),
+            self.asm.because("userfaultfd"),
+        ):
+            self._change_rights(atoms, protects=True)
+        self.returns(atoms, writes=True)
 
-    def _change_entry(self, atom: int, gathers: bool, widens: bool) -> None:
+    def _change_rights(self, atoms: Sequence[int], *, widens: bool = False, protects: bool = False) -> None:
+        """Write the change of entries, and their flush; `protects`: who writes to a page waits for a monitor."""
+        asm, gathers = self.asm, self.model.kernel.mprotect_gather
+        if gathers:
+            self._begin_gather()
+            self.gathers.change_page_size(OUTER, huge=False)
+        self.change_pmd_range(
+            atoms,
+            lambda atom: self.change_pte_range(atom, gathers=gathers, widens=widens, protects=protects),
+            gathers=gathers,
+            widens=widens,
+        )
+        if gathers:
+            self.gathers.end_vma(OUTER)
+            self.gathers.finish(OUTER)
+            return
+
+        def flush() -> None:
+            with asm.if_nonzero(QUEUE):
+                self.flush_atoms(atoms)
+
+        self.model.calls.change_protection(flush)
+
+    def change_pte_range(
+        self, atom: int, *, gathers: bool, widens: bool = False, protects: bool = False
+    ) -> None:
+        """Write change_pte_range() of one entry; where a right is given it stays as it is, and a write faults."""
+        self.model.calls.change_pte_range(lambda: self._change_entry(atom, gathers, widens, protects))
+
+    def _change_entry(self, atom: int, gathers: bool, widens: bool, protects: bool) -> None:
         asm = self.asm
         with self.table_of(atom):
             self.look_at_reclaim()
@@ -211,6 +227,8 @@ class Ordinary(HugePages, FreedTables):
                 if not widens:
                     asm.clear_bits(o.SCRATCH, o.ENTRY_WRITABLE)
                 asm.entry_store(atom, o.SCRATCH, from_register=True, text="ptep_modify_prot_commit")
+                if protects:
+                    asm.v_store(self.protected[self.mm, atom], 1, text="pte_mkuffd_wp")
                 if gathers and not (widens and not self.model.kernel.widening_flushes):
                     lo, hi = self.model.pages_of(atom)
                     asm.gather_add(OUTER, lo, hi, cleared=o.CLEARED_PTES, text="tlb_flush_pte_range")

@@ -90,6 +90,8 @@ class OrdinaryParts:
         self.deposited: dict[tuple[int, int], int] = {}
         #: By mm and atom, the variable that says whether fork() has shared the page (no PageAnonExclusive).
         self.shared_pages: dict[tuple[int, int], int] = {}
+        #: By mm and atom, the variable that says whether userfaultfd has write-protected the page (pte_uffd_wp()).
+        self.protected: dict[tuple[int, int], int] = {}
 
     def reached(self, place: str) -> None:
         """Mark a place as reached, if the programs mark it."""

@@ -7,6 +7,7 @@ from shootdown._mm import ordinary_parts, shared_tables
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.checking import repeated_waits
+from shootdown._programs.monitored import misfit_of_monitor
 from shootdown._programs.program import Program, Statement
 from shootdown._programs.reading import Source
 from shootdown._programs.small import small
@@ -97,6 +98,7 @@ def _refusal(program: Program, scene: Setup) -> str | None:
         return scene.lowering.no_thp()
     reason = misfit(program, scene.kernel.page_size) or hugetlb.misfit(program, scene.lowering, any_size=True)
     for _, _, one in program.statements():
+        reason = reason or misfit_of_monitor(one, scene.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
             reason = reason or needs_madvise(scene)

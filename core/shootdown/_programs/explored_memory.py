@@ -62,7 +62,9 @@ class OrdinaryMemory:
         self._new_tables = {
             id(one): small.mms + number
             for number, one in enumerate(
-                one for _, one in self._bodies("touch") if one.place and one.place.memory in self._anew
+                one
+                for _, one in self._bodies("touch", "userfaultfd")
+                if one.place and one.place.memory in self._anew
             )
         }
         #: Which use of a statement is written, where they are written for many programs; equal uses take the same page.
@@ -86,7 +88,7 @@ class OrdinaryMemory:
         """Refuse what calls can't be explored together yet."""
         self._huge.refuse()
         forks = [one for _, one in self._bodies("fork")]
-        for _, one in self._bodies("mremap", "khugepaged", "reclaim", "migrate", "madvise"):
+        for _, one in self._bodies("mremap", "khugepaged", "reclaim", "migrate", "madvise", "userfaultfd"):
             of_thp = one.place is not None and self.cuts[one.place.memory].memory.kind == "thp"
             if one.verb == "madvise" and (one.word == "DONTNEED" or (of_thp and one.word == "COLLAPSE")):
                 continue

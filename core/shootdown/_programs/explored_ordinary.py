@@ -67,6 +67,10 @@ class OrdinarySpace(OrdinaryMemory):
             self._calls.mprotect(
                 atoms, widens=one.word == "write", vmas=self._rights.writable(actor.mm, pages)
             )
+        elif one.word == "WRITEPROTECT":
+            self._calls.write_protect(atoms)
+        elif one.verb == "userfaultfd":
+            self._fill(one, actor, pages)
         elif one.verb == "mremap":
             self.moved.add((thread, one.place.memory))
             new = next(page for page in self._pages if page.memory == one.place.memory and page.moved)
@@ -115,6 +119,16 @@ class OrdinarySpace(OrdinaryMemory):
                 rights=self._rights.rights(actor.mm, page, cleaned=memory.name in written),
                 new_table=self._new_table(one),
                 huge=huge,
+            )
+
+    def _fill(self, one: Statement, actor: Actor, pages: list[Page]) -> None:
+        """Write that a monitor maps new pages where there are none, or the zero page."""
+        for page in pages:
+            self._faults.fill(
+                self._atoms[page],
+                entry(self._own_frame(one, page), one.word == "COPY"),
+                vma=self._rights.vma(actor.mm, page),
+                new_table=self._new_table(one),
             )
 
     def _own_frame(self, one: Statement, page: Page) -> int:

@@ -33,6 +33,7 @@ class ExploredRights:
         self._vmas: dict[tuple[int, Page], int] = {}
         self._writable: dict[tuple[int, Page], int] = {}
         self._shared: dict[tuple[int, Page], int] = {}
+        self._protected: dict[tuple[int, Page], int] = {}
         for mm in range(statements.small.mms):
             for page in pages:
                 self._declare(mm, page)
@@ -47,8 +48,12 @@ class ExploredRights:
             self._vmas[mm, page] = model.variable(first, f"the VMA of {name}")
         forks = any(of.of(mm, "fork"))
         narrows = of.about(page, mm, "mprotect", word="read")
-        if of.about(page, mm, "mprotect", word="write") or (forks and narrows):
+        protects = of.about(page, mm, "userfaultfd", word="WRITEPROTECT")
+        if of.about(page, mm, "mprotect", word="write") or ((forks or protects) and narrows):
             self._writable[mm, page] = model.variable(1, f"{name} may be written")
+        if protects:
+            protected = model.variable(0, f"{name} is write-protected for a monitor")
+            self._protected[mm, page] = self._calls.protected[mm, self._pages[page]] = protected
         private = self._kinds[name] in ("anonymous", "thp") and not page.moved
         calls, atom = self._calls, self._pages[page]
         whole = calls.whole_of.get(atom)
@@ -105,7 +110,7 @@ class ExploredRights:
         if page.moved or not of.about(page, mm, "munmap"):
             return False
         beside = [other for other in self._pages if other.slot == page.slot]
-        return of.about(page, mm, "touch", "khugepaged") or any(
+        return of.about(page, mm, "touch", "khugepaged", "userfaultfd") or any(
             of.is_about(one, here) != of.is_about(one, page) for one in of.of(mm, "munmap") for here in beside
         )
 
@@ -130,10 +135,8 @@ class ExploredRights:
             mm, page: the address space and the page.
             cleaned: writeback takes the right to write to it.
         """
-        writable, shared = self._writable.get((mm, page)), self._shared.get((mm, page))
-        if writable is None and shared is None and not cleaned:
-            return None
-        return Rights(writable, shared)
+        found = Rights(*(there.get((mm, page)) for there in (self._writable, self._shared, self._protected)))
+        return found if cleaned or found != Rights() else None
 
     def fork(self, mm: int, child: int, copies: dict[Page, int], others: Callable[[], None] | None) -> None:
         """Write fork() of an address space.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shootdown._programs.program import Place, Program, Statement, within
 from shootdown._values.errors import ShootdownError
+from shootdown._values.kernel import Kernel
 
 
 def check_monitored(program: Program) -> None:
@@ -35,6 +36,13 @@ def _check_writes(body: list[Statement]) -> None:
             assert one.place is not None
             if one.place.memory == place.memory and one.place.lo < place.hi and place.lo < one.place.hi:
                 raise _wrong(one, f"after `{by.text:.40}` it waits for a monitor, which is not counted yet")
+
+
+def misfit_of_monitor(one: Statement, kernel: Kernel) -> str | None:
+    """Return why a kernel can't do what a monitor asks for, or None if it can."""
+    if one.word == "WRITEPROTECT" and not kernel.userfaultfd_wp:
+        return f"{one.at}: {kernel.release} has no CONFIG_HAVE_ARCH_USERFAULTFD_WP on this architecture"
+    return None
 
 
 def _wrong(one: Statement, what: str) -> ShootdownError:

@@ -30,6 +30,7 @@ TAKES = (
     "migrate",
     "reclaim",
     "mkclean",
+    "userfaultfd",
     "khugepaged",
     "fork",
     "exit",

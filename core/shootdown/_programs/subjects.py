@@ -8,6 +8,7 @@ from shootdown._programs.areas import collapses, misfit, misfit_of_pieces
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
 from shootdown._programs.language import size_text
+from shootdown._programs.monitored import misfit_of_monitor
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
@@ -65,10 +66,7 @@ def _refusal(program: Program, setting: Setup) -> str | None:
                     f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
                     f"{size_text(table)} here: whole tables are moved as they are, not everywhere"
                 )
-        if one.word == "WRITEPROTECT" and not setting.kernel.userfaultfd_wp:
-            reason = reason or (
-                f"{one.at}: {setting.kernel.release} has no CONFIG_HAVE_ARCH_USERFAULTFD_WP on this architecture"
-            )
+        reason = reason or misfit_of_monitor(one, setting.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
         if of_hugetlb and one.verb == "madvise":
             reason = reason or needs_madvise(setting)

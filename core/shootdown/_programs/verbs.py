@@ -96,7 +96,6 @@ VERBS = {
         "Do what a monitor of anonymous memory asks by an ioctl: "
         + "; ".join(f"{ioctl} {does}" for ioctl, does in IOCTLS.items())
         + ".",
-        explored=False,
     ),
     "mremap": Verb("mremap MEMORY", ("place",), "Move the whole mapping to another address."),
     "truncate": Verb(

@@ -164,8 +164,11 @@ class Flawed(Ordinary):
             self.asm.set(o.INDEX, 0)
         super().finish(g, nested=nested)
 
-    def change_pte_range(self, atom: int, *, gathers: bool, widens: bool = False) -> None:
-        super().change_pte_range(atom, gathers=gathers and "forgotten" not in self.flaws, widens=widens)
+    def change_pte_range(
+        self, atom: int, *, gathers: bool, widens: bool = False, protects: bool = False
+    ) -> None:
+        gathers = gathers and "forgotten" not in self.flaws
+        super().change_pte_range(atom, gathers=gathers, widens=widens, protects=protects)
 
     def look_at_reclaim(self) -> None:
         if "no look at reclaim" not in self.flaws:

@@ -63,7 +63,7 @@ class Forks(Tables):
         def first(s: State) -> bool:
             value = s[self.pte + n]
             frame = value // 2 - 1
-            if value & 1 or s[self.narrow + n]:
+            if value & 1 or s[self.narrow + n] or (value and s[self.protected + n]):
                 return True
             if value and s[self.cow + n] and s[self.refs + frame] > 1:
                 s[self.refs + frame] += 1
@@ -119,6 +119,7 @@ class Forks(Tables):
         """Map a page that nobody shares."""
         s[self.pte + n], s[self.cow + n], s[self.replaced + n] = value | 1, False, False
         if new:
+            s[self.protected + n] = False
             s[self.refs + value // 2 - 1] = 1
             if n == self.atom:
                 s[self.ever] |= 1 << value // 2 - 1

@@ -89,6 +89,51 @@ class Mappings(Tables):
         self._finish(me, call)
         self._release(me, self.mmap, write=False)
 
+    def _writeprotect(self, me: int, call: Call) -> None:
+        """UFFDIO_WRITEPROTECT: who faults meanwhile finds some entries changed, and the flush yet to come."""
+
+        def protects(n: int) -> Callable[[State], None]:
+            commit = self._commit(me, call, n)
+
+            def action(s: State) -> None:
+                commit(s)
+                s[self.protected + n] = True
+
+            return action
+
+        self._shared(me, self.mmap, write=False)
+        self._begin(me)
+        for n in call.atoms:
+            ends: list[int] = []
+            skip: list[int] = []
+            self._lock_table(me, self.p.table(n), ends)
+            self._look_at_reclaim(me, call)
+            self._or_to(me, self._starts(me, n), skip)
+            self._do(me, protects(n))
+            skip.append(len(self.code[me]))
+            self._set(me, self.ptl + self.p.table(n), False)
+            ends.append(len(self.code[me]))
+        self._end_vma(me)
+        self._finish(me, call)
+        self._release(me, self.mmap, write=False)
+
+    def _copy(self, me: int, call: Call) -> None:
+        """UFFDIO_COPY: a page where there is none."""
+        (n,) = call.atoms
+        ends: list[int] = []
+        out: list[int] = []
+        there: list[int] = []
+        self._shared(me, self.mmap, write=False)
+        self._or_to(me, lambda s: not s[self.vma] >> n & 1, out)
+        self._lock_table(me, self.p.table(n), ends)
+        self._or_to(me, lambda s: bool(s[self.pte + n]), there)
+        self._do(me, lambda s: self._is_its_own(s, n, 2 * (call.frame + 1), new=True))
+        there.append(len(self.code[me]))
+        self._set(me, self.ptl + self.p.table(n), False)
+        ends.append(len(self.code[me]))
+        out.append(len(self.code[me]))
+        self._release(me, self.mmap, write=False)
+
     def _rights(self, s: State, call: Call, *, narrow: bool) -> None:
         for n in call.atoms:
             s[self.narrow + n] = narrow

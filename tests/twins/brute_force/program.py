@@ -31,7 +31,7 @@ class Call:
     Args:
         name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean, khugepaged,
             fork, write (an access), widen (an mprotect() that gives a right), mmap, lazyfree (MADV_FREE), pageout
-            (MADV_PAGEOUT), exec or membarrier.
+            (MADV_PAGEOUT), writeprotect and copy (a monitor's ioctls of userfaultfd), exec or membarrier.
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,

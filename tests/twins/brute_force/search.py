@@ -153,7 +153,9 @@ class Watched(Mappings, Forks, Files, Gup, Daemons):
         getattr(self, f"_{call.name}")(me, call)
 
         def back(s: State) -> None:
-            which = self.taken_w if call.name in ("mprotect", "fork", "lazyfree") else self.taken
+            which = (
+                self.taken_w if call.name in ("mprotect", "writeprotect", "fork", "lazyfree") else self.taken
+            )
             if call.name not in KEEPS_ADDRESSES:  # the right of truncation is the page, wherever it is mapped
                 s[which] |= s[self.snap + me]
             s[self.snap + me] = s[self.got + me] = 0

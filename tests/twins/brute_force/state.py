@@ -51,6 +51,7 @@ class Machine:
         self.pinned, self.replaced = add(False, len(program.pages)), add(False, len(program.pages))
         self.d = add(False, len(program.pages))  # read-only entries whose page was written by them
         self.narrow, self.cow = add(False, len(program.pages)), add(False, len(program.pages))
+        self.protected = add(False, len(program.pages))
         self.seq, self.saw, self.vmas = add(0), add(0, self.cpus), add(0)
         self.forks = any(call.name == "fork" for calls in program.threads for call in calls)
         self.first = fields.first

@@ -1,0 +1,96 @@
+"""Programs with userfaultfd have the verdict of a brute-force model that shares no code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
+from twins.brute_force.program import Call, Small
+from twins.brute_force.search import verdict
+
+from shootdown._mm.ordinary import Ordinary
+from shootdown._questions.hunt import Ground
+
+#: States after which brute force gives a program up.
+FEW = 15_000
+#: The calls, as statements and as brute force names them.
+CALLS = {
+    "userfaultfd heap WRITEPROTECT": "writeprotect",
+    "userfaultfd heap COPY": "copy",
+    "touch heap write": "write",
+    "madvise heap DONTNEED": "madvise",
+    "mprotect heap read": "mprotect",
+    "reclaim heap": "reclaim",
+    "gup heap": "gup",
+}
+WRITE_PROTECTS: Threads = (("userfaultfd heap WRITEPROTECT",), ("touch heap write",))
+
+
+def programs() -> list[Threads]:
+    """Return the programs of two threads with a call each, and of three calls, in which a monitor does something."""
+    return [
+        one for one in two_or_three(CALLS) if any("userfaultfd" in call for calls in one for call in calls)
+    ]
+
+
+def _explored(threads: Threads, on: Ground) -> str:
+    process: dict[str, Any] = {"A": {"do": ["touch heap write", *threads[0]], "thread": others(threads)}}
+    return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process})
+
+
+def _small(threads: Threads, way: str, flaw: str) -> Small:
+    written, frame = [], 0
+    for calls in threads:
+        body = []
+        for call in calls:
+            frame += CALLS[call] in ("write", "copy")
+            body.append(Call(CALLS[call], (0,), flaws=frozenset({flaw} if flaw else ()), frame=max(frame, 1)))
+        written.append(tuple(body))
+    return Small((0,), (0,), (True,), frame + 1, tuple(written), way=way, ranges=True)
+
+
+def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
+    on = ground(arch, *settings)
+    return compare(chosen, lambda one: verdict(_small(one, arch, flaw), FEW), lambda one: _explored(one, on))
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [12, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_the_kernel_s_own_rules_are_safe_in_both_models(arch: str, count: int) -> None:
+    every = programs()
+    compared = _compare(arch, "", [WRITE_PROTECTS, *Random(3).sample(every, min(count, len(every)))])
+    assert compared["bug"] == 0
+    assert compared["safe"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_an_entry_that_no_gather_learns_of_gives_both_models_the_same_verdicts(
+    arch: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = Ordinary.change_pte_range
+    monkeypatch.setattr(
+        Ordinary,
+        "change_pte_range",
+        lambda calls, atom, *, gathers, **more: change(calls, atom, gathers=False, **more),
+    )
+    every = [one for one in programs() if not any("DONTNEED" in call for calls in one for call in calls)]
+    compared = _compare(arch, "forgotten", [WRITE_PROTECTS, *Random(7).sample(every, min(count, len(every)))])
+    assert compared["bug"]
+    assert compared["safe"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("count", [3, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("arch", ["x86", "arm64"])
+def test_reclaim_that_nobody_waits_for_gives_both_models_the_same_verdicts(arch: str, count: int) -> None:
+    shows: Threads = (("reclaim heap",), ("userfaultfd heap WRITEPROTECT",))
+    every = [one for one in programs() if any("reclaim" in call for calls in one for call in calls)]
+    chosen = [shows, *Random(5).sample(every, min(count, len(every)))]
+    compared = _compare(arch, "no look at reclaim", chosen, "kernel.flush_batched_pending=false")
+    assert compared["bug"]
