@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from shootdown._plugins.names import unasked
 from shootdown._plugins.refusing import RefusedError, failed
 from shootdown._porting.geometry import sized
 from shootdown._porting.lowering import PLAIN_WAYS, PlainLowering
@@ -96,6 +97,8 @@ def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> N
         raise RefusedError("broken", f"{what}: {failed(error)}") from None
     if not isinstance(lowering, Lowering):
         raise RefusedError("broken", f"{what} returned {typed(lowering)}, not a Lowering")
+    if problem := unasked(type(lowering)):
+        raise RefusedError("broken", f"{what}: {problem}")
     if lowering.no_kernel_ranges() is None and (
         type(lowering).flush_kernel_addresses is Lowering.flush_kernel_addresses
     ):

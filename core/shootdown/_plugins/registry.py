@@ -22,6 +22,7 @@ import pluggy
 
 from shootdown._plugins import files, hookspecs
 from shootdown._plugins.installed import PROJECT, Origin, Plugin, Refusal, Registry, without_duplicates
+from shootdown._plugins.names import unmarked
 from shootdown._plugins.patience import patience
 from shootdown._plugins.refusing import RefusedError, failed
 from shootdown._plugins.vetting import (
@@ -225,6 +226,10 @@ def _load(manager: pluggy.PluginManager, origin: Origin, load: Callable[[], obje
         if unknown := sorted(hooks - offered):
             about = getattr(module, unknown[0])
             raise RefusedError("broken", f"{unknown[0]} is no hook; {nearest(unknown[0], offered)}", about)
+        if (function := unmarked(module, PROJECT)) is not None:
+            raise RefusedError(
+                "broken", f"{function.__name__} is not marked with shootdown.hookimpl", function
+            )
         for hook in sorted(hooks):
             _vet_arguments(hook, getattr(module, hook), getattr(manager.hook, hook).spec.argnames)
         if any(module is other for other in manager.get_plugins()):

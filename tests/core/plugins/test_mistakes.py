@@ -240,8 +240,25 @@ MISTAKES = [
         "class Bad(Flushes):\n    ceiling = '16'\noffers(arch(lower=Bad))",
         "lower() for p: ceiling is a str, not an int: '16'",
     ),
+    (
+        "class Bad(Flushes):\n    def flush_rnage(self, asm, g): pass\noffers(arch(lower=Bad))",
+        "lower() for p: Bad has flush_rnage (",
+    ),
+    ("class Bad(Flushes):\n    celing = 32\noffers(arch(lower=Bad))", "Bad has celing, which nothing asks for; nearest: ceiling"),
+    (
+        "class Bad(Flushes):\n    @property\n    def nativeway(self): return 'broadcast'\noffers(arch(lower=Bad))",
+        "which nothing asks for; nearest: native_way",
+    ),
+    (
+        "class Bad(Flushes):\n    def flush_rnage(self, asm, g): super().flush_rnage(asm, g)\noffers(arch(lower=Bad))",
+        "which nothing asks for; nearest: flush_range",
+    ),
     ("class Bad(PlainLowering):\n    pass\noffers(arch(lower=Bad))", "lower() for p: Bad has no property format"),
     # --- hooks
+    (
+        "offers(arch())\ndef shootdown_workloads(): return []",
+        "shootdown_workloads is not marked with shootdown.hookimpl",
+    ),
     ("@hookimpl\ndef shootdown_architectures(): pass", "shootdown_architectures returned None, not a list or tuple"),
     ("@hookimpl\ndef shootdown_platforms(): pass", "shootdown_platforms returned None, not a dict"),
     ("@hookimpl\ndef shootdown_workloads(): return None", "shootdown_workloads returned None, not a list or tuple"),

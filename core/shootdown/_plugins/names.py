@@ -1,0 +1,99 @@
+"""Names in a plugin that nobody asks for: a misspelt method changes nothing, and what it was meant for goes on."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from shootdown._values.errors import nearest
+from shootdown._values.sites import beginning
+
+_OWN = "shootdown"
+
+
+@functools.cache
+def unasked(cls: type[Any]) -> str:
+    """Say which public name of a plugin's class no class of shootdown's has and no code of the plugin uses.
+
+    Args:
+        cls: the class; it inherits from one of shootdown's, which has the names that it is asked for.
+
+    Returns:
+        A line about the first such name; empty if there is none.
+    """
+    known = {name for owner in cls.__mro__ if _package(owner) in (_OWN, "builtins") for name in vars(owner)}
+    owners = [owner for owner in cls.__mro__ if _package(owner) not in (_OWN, "builtins", "abc", "typing")]
+    left = {name: member for owner in owners for name, member in _strangers(owner, known)}
+    for member, code in _codes_of(owners) if left else ():
+        for word in _words(code):
+            if word in left and left[word] is not member:
+                del left[word]
+        if not left:
+            break
+    for name, member in left.items():
+        site = beginning(getattr(member, "fget", None) or member)
+        at = "" if site is None else f" ({site})"
+        asked = [other for other in known if not other.startswith("_")]
+        return f"{cls.__name__} has {name}{at}, which nothing asks for; {nearest(name, asked)}"
+    return ""
+
+
+def unmarked(module: ModuleType, prefix: str) -> FunctionType | None:
+    """Return a function of a module that is called as hooks are and is not marked as one; None if there is none."""
+    for name, value in vars(module).items():
+        hook = name.startswith(f"{prefix}_") and isinstance(value, FunctionType)
+        if hook and not hasattr(value, f"{prefix}_impl"):
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def _package(value: Any) -> str:
+    return str(getattr(value, "__module__", "")).partition(".")[0]
+
+
+def _strangers(owner: type[Any], known: set[str]) -> Iterator[tuple[str, object]]:
+    """Yield the public names of a class that are no known ones, nor stand for the same as one of these."""
+    same = {id(value) for name, value in vars(owner).items() if name in known}
+    for name, value in vars(owner).items():
+        if not name.startswith("_") and name not in known and id(value) not in same:
+            yield name, value
+
+
+def _codes_of(owners: list[type[Any]]) -> Iterator[tuple[object, CodeType]]:
+    """Yield the functions of some classes, then those of their packages, each with its code."""
+    seen: set[int] = set()
+    for owner in owners:
+        yield from _codes(owner, seen)
+    packages = {_package(owner) for owner in owners}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in packages:
+            for value in list(vars(module).values()):
+                if _package(value) in packages:
+                    yield from _codes(value, seen)
+
+
+def _codes(value: Any, seen: set[int]) -> Iterator[tuple[object, CodeType]]:
+    """Yield what is a member of a class, or a function, with the code of each function that it is made of."""
+    members = list(vars(value).values()) if isinstance(value, type) else [value]
+    for member in members:
+        part: Any = member
+        while part is not None and id(part) not in seen:
+            seen.add(id(part))
+            if isinstance(part, FunctionType):
+                yield member, part.__code__
+            inner = (getattr(part, name, None) for name in ("__wrapped__", "__func__", "func", "fget"))
+            part = next((one for one in inner if one is not None), None)
+
+
+def _words(code: CodeType) -> Iterator[str]:
+    """Yield the names that code looks up or passes, and its texts: `getattr()` takes some."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _words(constant)
+        for one in constant if isinstance(constant, tuple) else (constant,):
+            if isinstance(one, str):
+                yield one
