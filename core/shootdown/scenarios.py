@@ -24,7 +24,7 @@ from shootdown._explore.problem import Problem
 from shootdown._machine import ops
 from shootdown._mm.call_parts import OUTER
 from shootdown._mm.gather import Gathers
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._scenarios.pte import Leaf, LeafEntry, LeafStretch, maps, page
 from shootdown._values.parameter import Parameter

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from shootdown._machine.functions import function
 from shootdown._mm.fork_calls import ForkCalls
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.teardown import Teardown
 
 

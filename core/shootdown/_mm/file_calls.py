@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import INNER, OUTER, SCRATCH
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.unsharing import Unsharing
 
 

@@ -8,7 +8,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import SCRATCH
 from shootdown._mm.entry_functions import EntryFunctions
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 
 
 class ForkCalls(EntryFunctions):

@@ -16,48 +16,12 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._mm.gather import Gathers
+from shootdown._mm.mapping import Mapping
 from shootdown._values.kernel import Kernel
 from shootdown._values.lowering import Lowering
+from shootdown._values.sites import mistake
 
 _FILE = "mm/hugetlb.c"
-
-
-@attrs.frozen
-class Mapping:
-    """One hugetlb VMA: the slots that it covers, and those that its process uses.
-
-    Args:
-        used: slots whose tables the process touches, ascending.
-        order: the same in the order in which they are touched; ascending if empty.
-        pages: huge pages touched in each table.
-        first, last: the range of pages touched in a table: the first one, and the one after the last.
-        klass: the class of the tables: mappings share a table only within a class.
-        file: the number of its file, and of the i_mmap_rwsem.
-        own: the slots of `used` whose tables are never shared: the VMA does not cover the PUD entry, or is private.
-        private: it is MAP_PRIVATE: each process that touches a page gets one of its own.
-        span: the number of slots that the VMA covers, those that nobody uses included; 0: those of `used`.
-    """
-
-    used: tuple[int, ...]
-    order: tuple[int, ...] = ()
-    pages: int = 2
-    first: int = 0
-    last: int = 1
-    klass: int = 0
-    file: int = 0
-    own: tuple[int, ...] = ()
-    private: bool = False
-    span: int = 0
-
-    @property
-    def unused(self) -> int:
-        """The number of slots that the VMA covers and its process never uses."""
-        return max(self.span - len(self.used), 0)
-
-    @property
-    def shareable(self) -> tuple[int, ...]:
-        """The slots of `used` whose tables other processes can share."""
-        return tuple(slot for slot in self.used if slot not in self.own) if self.own else self.used
 
 
 @attrs.frozen
@@ -180,6 +144,9 @@ class Hugetlb:
     def touch(self, m: Mapping, *, zeroes: bool = True) -> None:
         """Write an access to each page of a mapping: faults where nothing is mapped, which share tables if possible."""
         asm = self.asm
+        room = self.slot_pages // self.huge_pages
+        if max(m.pages, m.last) > room:
+            raise mistake(f"mapping: {max(m.pages, m.last)} pages in each table: one maps {room} huge pages")
         order = m.order or m.used
         for slots, shares in ((tuple(s for s in order if s not in m.own), True), (m.own, False)):
             if not slots:

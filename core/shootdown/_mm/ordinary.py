@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._mm import hugetlb
+from shootdown._mm import mapping
 from shootdown._mm.atoms import stretches
 from shootdown._mm.call_parts import OUTER, SCRATCH
 from shootdown._mm.freed_tables import FreedTables
@@ -308,7 +308,7 @@ class Ordinary(HugePages, FreedTables):
         tables: Sequence[int],
         klass: int,
         *,
-        mappings: tuple[hugetlb.Mapping, ...] = (),
+        mappings: tuple[mapping.Mapping, ...] = (),
         freed: Callable[[], None] = lambda: None,
     ) -> None:
         """Write exit() of a process of one thread: exit_mmap() tears down everything by one gather.
@@ -338,7 +338,7 @@ class Ordinary(HugePages, FreedTables):
         atoms: Sequence[int],
         tables: Sequence[int],
         klass: int,
-        mappings: tuple[hugetlb.Mapping, ...],
+        mappings: tuple[mapping.Mapping, ...],
         freed: Callable[[], None],
     ) -> TornDown:
         """Return how the entries and tables of a process go; arguments as for `exit`.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._mm.call_parts import OUTER
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 
 #: What programs can mark as reached: a process used a table for other memory; a table was freed; GUP-fast was inside a

@@ -9,7 +9,7 @@ from shootdown._machine.functions import function
 from shootdown._mm.call_parts import OUTER, CallParts
 from shootdown._mm.counted_entries import CountedEntries, CountedStretch
 from shootdown._mm.gather import dirty_pages_flush
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 
 
 class Teardown(CallParts):

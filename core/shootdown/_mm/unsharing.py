@@ -5,7 +5,7 @@ from __future__ import annotations
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import INNER, SCRATCH, CallParts
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 
 
 class Unsharing(CallParts):

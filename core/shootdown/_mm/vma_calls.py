@@ -7,7 +7,7 @@ import attrs
 from shootdown._machine import ops as o
 from shootdown._machine.functions import function
 from shootdown._mm.call_parts import INNER, OUTER
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.teardown import Teardown
 from shootdown._mm.unsharing import Unsharing
 

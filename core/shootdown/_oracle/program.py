@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from shootdown._machine.machine import Machine
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._values.errors import ShootdownError
 
 #: Which huge pages of a table are touched: the first, and this one (measured: a flush from one to the other on arm64

@@ -120,10 +120,24 @@ def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> N
         )
     for name, method in _methods():
         own = getattr(type(lowering), name, None)
-        if own is not method and inspect.isfunction(own):
+        if own is method:
+            continue
+        if not callable(own):
+            raise RefusedError("broken", f"{what}: {name} is {typed(own)}, not a method")
+        if inspect.isfunction(own):
             takes, problem = _misfit(own, method, inspect.ismethod(getattr(lowering, name)))
             if problem:
                 raise RefusedError("broken", f"{what}: {name}() is to take ({takes}): {problem}")
+            if _runs_later(own):
+                raise RefusedError(
+                    "broken", f"{what}: {name}() has a yield or is async: a call of it does nothing"
+                )
+
+
+def _runs_later(own: Callable[..., Any]) -> bool:
+    """Whether a call only makes a generator or coroutine."""
+    code = inspect.unwrap(own).__code__
+    return bool(code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from itertools import groupby
 import attrs
 
 from shootdown._machine import ops as o
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._mm.shared_tables import PLACES, SharedTables
 from shootdown._programs import hugetlb as huge

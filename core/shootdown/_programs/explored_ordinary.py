@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from shootdown._machine import ops as o
 from shootdown._mm.huge_faults import HugeFault
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._programs.areas import collapses, pages_of
 from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet, unmaps_by_rmap
 from shootdown._programs.explored_rights import writes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._programs.areas import draws
 from shootdown._programs.language import size_text

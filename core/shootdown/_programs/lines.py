@@ -8,7 +8,7 @@ from typing import Protocol
 from shootdown._machine import ops as o
 from shootdown._machine.repeating import repeated
 from shootdown._mm.anonymous import Anonymous
-from shootdown._mm.hugetlb import Mapping as Vma
+from shootdown._mm.mapping import Mapping as Vma
 from shootdown._mm.model import Model
 from shootdown._programs import userfaultfd
 from shootdown._programs.areas import Area, Cut, pages_of, unmaps_by_pieces

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from shootdown._explore.alike import Group
 from shootdown._explore.problem import Problem
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._mm.shared_tables import SharedTables
 from shootdown._values.parameter import Parameter

@@ -187,7 +187,7 @@ class Lowering(ABC):
         return {}
 
     @property
-    def machine_locks(self) -> int:
+    def machine_locks(self) -> Annotated[int, Between(0, 64)]:
         """The number of machine-wide locks that flushes take; they are locks 0, 1, ... of a program."""
         return 0
 

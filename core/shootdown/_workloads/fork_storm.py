@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from shootdown._machine.machine import Machine
 from shootdown._machine.repeating import repeated
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.parameter import Parameter
 from shootdown._values.setup import Setup

@@ -11,7 +11,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.label import Label
 from shootdown._machine.machine import Machine
 from shootdown._mm.gather import PageQueue
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.errors import ShootdownError
 from shootdown._values.parameter import Parameter

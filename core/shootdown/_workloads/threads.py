@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shootdown._machine import ops as o
-from shootdown._mm.hugetlb import Mapping
+from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
 from shootdown._values.setup import Setup
 

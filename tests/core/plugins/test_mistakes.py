@@ -253,6 +253,15 @@ MISTAKES = [
         "class Bad(Flushes):\n    def flush_rnage(self, asm, g): super().flush_rnage(asm, g)\noffers(arch(lower=Bad))",
         "which nothing asks for; nearest: flush_range",
     ),
+    (
+        "class Bad(Flushes):\n    no_thp = 'there are none'\noffers(arch(lower=Bad))",
+        "lower() for p: no_thp is a str, not a method",
+    ),
+    (
+        "class Bad(Flushes):\n    def flush_mm(self, asm, g): yield super().flush_mm(asm, g)\noffers(arch(lower=Bad))",
+        "flush_mm() has a yield or is async: a call of it does nothing",
+    ),
+    ("class Bad(Flushes):\n    machine_locks = -1\noffers(arch(lower=Bad))", "machine_locks is -1; it lies between 0 and 64"),
     ("class Bad(PlainLowering):\n    pass\noffers(arch(lower=Bad))", "lower() for p: Bad has no property format"),
     # --- hooks
     (
