@@ -16,7 +16,7 @@ from shootdown._machine.layout import T_CPU, T_MM, T_ON, T_PC, T_REG, TASK_CELLS
 from shootdown._machine.locks import lock_step
 from shootdown._machine.memory import memory_step
 from shootdown._machine.requests import request_step
-from shootdown._machine.sets import IRQ_OFF, LAZY, WALKING, cpu_set, put, take_out
+from shootdown._machine.sets import IRQ_OFF, LAZY, PREEMPTED, WALKING, cpu_set, put, take_out
 from shootdown._machine.switching import load_mm
 from shootdown._machine.tables import table_step
 from shootdown._machine.variables import variable_step
@@ -77,6 +77,8 @@ def control_step(S: Cells, P: Cells, L: Layout, task: int, pc: int) -> tuple[int
         S[t + T_MM] = 0
         if L.lazy_tlb:
             put(S, cpu_set(L, LAZY), L, cpu)
+    elif op == o.HOST_PREEMPT:
+        put(S, cpu_set(L, PREEMPTED), L, cpu)
     elif op == o.PARK:
         said = int64(o.PARKED)
     elif op == o.HALT:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from shootdown._programs.areas import collapses
 from shootdown._programs.monitored import check_monitored
 from shootdown._programs.program import KINDS, Process, Program, Statement, Thread, within
-from shootdown._programs.verbs import ENDLESS
+from shootdown._programs.verbs import ENDLESS, LAST
 from shootdown._values.errors import ShootdownError, nearest
 
 #: What each verb can be said of, where it is not all memory.
@@ -55,9 +55,10 @@ def check(program: Program) -> None:
             _check_exec(program, process, one)
         if one.verb == "vfree" and one.place and not _is_mapped(program, one.place.memory):
             raise _wrong(one, f"no statement `vmalloc {one.place.memory}` maps it")
-        if one.verb == "move" and thread.floats:
+        if one.verb in ("move", "preempted") and thread.floats:
             raise _wrong(
-                one, 'the thread has cpu = "any", so that the scheduler moves it: leave one of the two out'
+                one,
+                'the thread has cpu = "any", so that the scheduler chooses its CPU: leave one of the two out',
             )
         if one.verb == "fork" and one.name not in program.processes:
             raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
@@ -266,7 +267,7 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
 
 def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
-        if inner.verb in ("start", "spin", "sleep", "exit", "exec") and one.number > 1:
+        if inner.verb in ("start", "exec", *LAST) and one.number > 1:
             raise _wrong(inner, f"`{inner.verb}` can't be repeated")
         if one.verb == "each" and inner.verb == "fork":
             raise _wrong(inner, "`fork` can't be in `each`: use `repeat`")

@@ -9,6 +9,7 @@ from shootdown._programs.explored_mixed import MixedSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
 from shootdown._programs.program import Statement
 from shootdown._programs.small import Actor, Small, synchronises
+from shootdown._programs.verbs import ENDLESS
 from shootdown._values.setup import Setup
 
 
@@ -149,7 +150,7 @@ class Writer:
         ends = ""
         for one in actor.body:
             ends = one.verb
-            if one.verb in ("spin", "sleep"):
+            if one.verb in ENDLESS:
                 break
             if one.verb == "signal":
                 model.signal(self.events[one.name])
@@ -199,6 +200,6 @@ def _by_daemon(one: Statement) -> bool:
 
 def _what(body: tuple[Statement, ...]) -> str:
     """Say what a thread does, in few words."""
-    names = [one.text for one in body if one.verb not in ("spin", "sleep")]
+    names = [one.text for one in body if one.verb not in ENDLESS]
     last = body[-1].verb if body and body[-1].verb == "sleep" else ""
     return ", ".join(names) or ("sleeps" if last else "runs")

@@ -50,6 +50,7 @@ class Writer(Protocol):
     own: list[Space]
     tasks: list[int]
     lazy: int
+    hosted: bool
     time: Scheduled
     forked: dict[tuple[str, int], int]
 
@@ -104,6 +105,7 @@ class Lines:
             "work": self._work,
             "other": self._other,
             "spin": lambda _: self.writer.time.spin(),
+            "preempted": lambda _: self._preempted(),
             "sleep": lambda _: self.model.sleep(),
             "move": self._move,
             "turn": lambda _: None,
@@ -293,6 +295,11 @@ class Lines:
             if thread.name not in named:
                 for number in self.writer.cast.of(process.name, self.role.instance, thread.name):
                     self.asm.spawn(self.writer.tasks[number], text="a thread starts")
+
+    def _preempted(self) -> None:
+        if self.writer.hosted:
+            self.asm.host_preempt()
+        self.model.spin()
 
     def _move(self, one: Statement) -> None:
         if one.number >= self.model.cpus:

@@ -76,6 +76,7 @@ class _Writer:
             for role in self.cast.roles
         ]
         self.lazy = model.variable(none_waits(setting.cpus, self.page_size))
+        self.hosted = setting.platform.hypervisor != "none"
         self.time = Scheduled(model, program, self.cast)
         self.forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)

@@ -173,6 +173,13 @@ VERBS = {
         "Results have it as `other_ns`.",
     ),
     "spin": Verb("spin", (), "Run in user mode for ever, without a system call."),
+    "preempted": Verb(
+        "preempted",
+        (),
+        "Run in user mode for ever on a vCPU that its host has preempted: a guest of KVM leaves it out of flushes, and "
+        "it flushes itself when it runs again; what interrupts it waits until the host runs it. Without a hypervisor "
+        "it is as `spin`.",
+    ),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity())."),
     "turn": Verb(
@@ -194,5 +201,6 @@ VERBS = {
     ),
 }
 #: Verbs that end a thread: nothing can follow them.
-ENDLESS = ("spin", "sleep")
+COMPUTING = ("spin", "preempted")
+ENDLESS = (*COMPUTING, "sleep")
 LAST = (*ENDLESS, "exit")

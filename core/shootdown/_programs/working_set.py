@@ -8,11 +8,12 @@ from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Cut, draws, pages_of
 from shootdown._programs.program import Statement
+from shootdown._programs.verbs import COMPUTING
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.platform import Platform
 
 #: Statements after which a thread computes for a while.
-_COMPUTES = ("work", "spin", "khugepaged")
+_COMPUTES = ("work", *COMPUTING, "khugepaged")
 #: Statements after which it does not use again what their place mapped.
 _GIVES_UP = ("munmap", "truncate", "punch", "reclaim", "migrate", "mremap", "khugepaged", "vfree")
 #: Advice of that kind.

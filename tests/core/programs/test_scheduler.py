@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_counts() -> None:
         ({"scheduler": {"slice": "3"}}, "scheduler.slice: '3' is no time from 10us to 1s"),
         ({"scheduler": {"slices": "3ms"}}, "[scheduler] has no 'slices'; nearest: slice"),
         ({"process": {"A": {"cpu": "some", "do": "spin"}}}, "process.A.cpu: it is a number from 0"),
-        ({"process": {"A": {"cpu": "any", "do": "move 1"}}}, "the scheduler moves it"),
+        ({"process": {"A": {"cpu": "any", "do": "move 1"}}}, "the scheduler chooses its CPU"),
     ],
 )
 def test_a_mistake_is_told_with_its_key(change: dict[str, Any], said: str) -> None:

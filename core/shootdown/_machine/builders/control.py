@@ -155,6 +155,10 @@ class ControlSteps(Writer):
         """Release the task's mm, as exit_mm() does; its CPU keeps it loaded lazily."""
         self._write(o.RELEASE_MM, cost=cost, text=text)
 
+    def host_preempt(self, *, cost: str | None = None, text: str = "") -> None:
+        """Let the host preempt the task's vCPU, until another CPU interrupts it."""
+        self._write(o.HOST_PREEMPT, cost=cost, text=text)
+
     def park(self, mode: int, *, cost: str | None = None, text: str = "") -> None:
         """Do nothing more: sleep for ever, so that the CPU turns lazy, or spin in user mode.
 

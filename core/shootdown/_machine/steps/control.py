@@ -24,6 +24,7 @@ from shootdown._machine.steps.cells import (
     OWN_HELD,
     OWN_LINKS,
     OWNER,
+    PREEMPTED,
     SLOT,
     SPAN,
     STALE_LEAF,
@@ -237,6 +238,14 @@ CONTROL = (
         decides=True,
         switches=True,
         clock=Clock.ACTS,
+    ),
+    Row(
+        name="HOST_PREEMPT",
+        does="Let the host preempt the task's vCPU, until another CPU interrupts it.",
+        reads=(PREEMPTED,),
+        writes=(PREEMPTED.own,),
+        touches=(Shared("preempted", Whose.CPU, writes=True),),
+        words="the host preempts the vCPU",
     ),
     Row(
         name="PARK",

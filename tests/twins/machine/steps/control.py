@@ -144,6 +144,12 @@ def release_mm(w: World, task: int, s: Words) -> Answer:
 
 
 @step
+def host_preempt(w: World, task: int, s: Words) -> Answer:
+    cpu_of(w, task).preempted = True
+    return None
+
+
+@step
 def park(w: World, task: int, s: Words) -> Answer:
     return PARKED
 
