@@ -32,7 +32,14 @@ class Part:
 
 
 def zapped(
-    pages: int, table_pages: int, queue: PageQueue, *, clean: int, delays: bool, frees: bool
+    pages: int,
+    table_pages: int,
+    queue: PageQueue,
+    *,
+    clean: int,
+    delays: bool,
+    frees: bool,
+    forces: bool = True,
 ) -> Iterator[Part]:
     """Yield the parts of zap_pte_range() between flushes: at full batches, and after tables with dirty file pages.
 
@@ -43,6 +50,7 @@ def zapped(
         clean: pages before this one need no flush of their own.
         delays: the rmap of dirty file pages is removed after the flush.
         frees: PTE tables that become wholly empty are freed at once.
+        forces: a table with dirty file pages is flushed where it ends here.
     """
     lo = 0
     for start in range(0, pages, table_pages):
@@ -58,10 +66,11 @@ def zapped(
                 yield Part(lo, at, forced=True)
                 lo = at
         whole = frees and end - start == table_pages
-        if end > clean:
+        forced = forces and end > clean
+        if forced:
             queue.flushed()
-        if lo < end and (whole or end > clean):
-            yield Part(lo, end, forced=end > clean, frees_table=whole)
+        if lo < end and (whole or forced):
+            yield Part(lo, end, forced=forced, frees_table=whole)
             lo = end
         elif whole:
             yield Part(end, end, forced=False, frees_table=True)
@@ -193,6 +202,7 @@ class Anonymous(AnonymousRights, AnonymousCollapses):
         at: int = 0,
         count: int = 1,
         spread: int | None = None,
+        forces: bool = True,
     ) -> None:
         """Write zap_pte_range() or zap_huge_pmd(): clear entries, queue pages, flush when the batches are full.
 
@@ -207,6 +217,7 @@ class Anonymous(AnonymousRights, AnonymousCollapses):
             at: the first page; where tables are freed, the first one of a table.
             count: how many THPs.
             spread: the base pages that they are spread over, where there are some between them.
+            forces: a page table with dirty pages of a file is flushed at its end.
         """
         asm = self.asm
         if huge:
@@ -229,6 +240,7 @@ class Anonymous(AnonymousRights, AnonymousCollapses):
             clean=pages if clean is None or not dirty_pages_flush(self.kernel) else clean,
             delays=delays_rmap(self.kernel),
             frees=reclaims,
+            forces=forces,
         )
 
         def stretch(part: Part) -> CountedStretch:
@@ -243,6 +255,18 @@ class Anonymous(AnonymousRights, AnonymousCollapses):
             )
 
         self.calls.page_tables.zap_pte_range(g, map(stretch, parts))
+
+    def flush_dirty(self, g: int, queue: PageQueue) -> None:
+        """Write the flush that dirty pages of a file force at the end of a page table, in kernels that do."""
+        if dirty_pages_flush(self.kernel):
+            queue.flushed()
+            self.calls.page_tables.zap_pte_range(g, [CountedStretch(None, forced=True)])
+
+    def begin_again(self) -> None:
+        """Write the end of the gather of one VMA, and the beginning of the next one's."""
+        self.gathers.finish(OUTER)
+        self.drain_lru()
+        self.gathers.begin(OUTER)
 
     @function("try_get_and_clear_pmd", "mm/pt_reclaim.c")
     def free_empty_tables(self, g: int, count: int, lo: int, queue: PageQueue) -> None:

@@ -227,6 +227,14 @@ class Reclaim:
             self.gathers.end_vma(OUTER)
             self.gathers.finish(OUTER)
 
+    def next_vma(self, *, batched: bool = False) -> None:
+        """Write the end of what advice does to one VMA, before the next one; `batched`: both have one gather."""
+        self.gathers.end_vma(OUTER)
+        if not batched:
+            self.gathers.finish(OUTER)
+            self.gathers.begin(OUTER)
+            self.gathers.change_page_size(OUTER, huge=False)
+
     def madvise_free(self, pages: int, first: int, last: int) -> None:
         """Write madvise_free_pte_range() of so many pages among those from `first` to before `last`."""
         entries = CountedEntries(self.gathers, pages, first, last)

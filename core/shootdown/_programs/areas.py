@@ -57,6 +57,7 @@ class Cut:
         areas: in the order of addresses.
         table_pages: base pages that a PTE table maps, and a huge page.
         collapses: some statement collapses its pages into huge ones.
+        splits: some statement splits its VMA: it unmaps a part, or changes the rights to one.
         reads: some statement may read a page, or map the zero page, before the page is written.
     """
 
@@ -65,6 +66,7 @@ class Cut:
     table_pages: int
     collapses: bool = False
     reads: bool = False
+    splits: bool = False
 
     def within(self, lo: int, hi: int) -> tuple[Area, ...]:
         """Return the areas in a range of base pages, which ends where areas end."""
@@ -161,6 +163,10 @@ def cut(program: Program, page_size: int, table_pages: int, *, splits: bool = Fa
             table_pages,
             any(collapses(one) for one in about),
             any((one.verb == "touch" and one.word == "read") or one.word == "ZEROPAGE" for one in about),
+            any(
+                one.verb in ("munmap", "mprotect") and one.place and one.place.hi - one.place.lo < memory.size
+                for one in about
+            ),
         )
         total += len(found[memory.name].areas)
         if total > MOST_AREAS:

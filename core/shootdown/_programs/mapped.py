@@ -94,6 +94,31 @@ class Mapped:
             yield
         self.asm.place(out)
 
+    def where_vma_ends(self, here: Cut, area: Area, after: Area | None, write: Callable[[], None]) -> None:
+        """Write steps that are taken if a VMA ends between two areas; none where none can."""
+        if after is not None and here.splits:
+            with self.if_vma_ends(area, after):
+                write()
+
+    @contextmanager
+    def if_vma_ends(self, area: Area, after: Area) -> Iterator[None]:
+        """Run the steps within if a VMA ends between two areas: one of them is unmapped, or their rights differ."""
+        asm, ends, out = self.asm, self.model.label(), self.model.label()
+        with asm.aside():
+            asm.v_load(o.SCRATCH, self.cell(GONE, area), text="does a VMA end here?")
+            asm.v_load(o.SCRATCH2, self.cell(GONE, after))
+            with asm.if_same(o.SCRATCH, o.SCRATCH2) as alike:
+                alike.otherwise()
+                asm.jump(ends)
+            with asm.if_nonzero(o.SCRATCH):
+                asm.jump(out)
+            asm.v_load(o.SCRATCH, self.cell(READONLY, area))
+            asm.v_load(o.SCRATCH2, self.cell(READONLY, after))
+            asm.jump_same(o.SCRATCH, o.SCRATCH2, out)
+            asm.place(ends)
+        yield
+        asm.place(out)
+
     @contextmanager
     def if_equal(self, variable: int, value: int) -> Iterator[None]:
         """Run the steps within if a variable has a value."""

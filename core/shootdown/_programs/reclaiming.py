@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections.abc import Sequence
+from itertools import groupby, pairwise
 
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.counted_reclaim import LIST_PAGES, CountedBatch, Reclaim
@@ -65,17 +66,30 @@ class Reclaiming:
 
     def pageout(self, here: Cut, areas: tuple[Area, ...], batch: CountedBatch) -> None:
         """Write madvise(MADV_PAGEOUT): each PTE table's pages are a list of their own, which is reclaimed whole."""
+        following = dict(pairwise(areas))
         with self._reclaim.advice("MADV_PAGEOUT"):
             for _, some in groupby(areas, lambda area: area.table if area.table >= 0 else ~area.number):
-                part = [area for area in some if area.pages]
-                if part and part[0].table < 0:
+                part = list(some)
+                if part[0].table < 0:
                     self._page_out_tables(here, part[0], batch)
-                elif part:
-                    self.flush_batched(here, part[0])
-                    for area in part:
-                        self._make_old(here, area)
-                        self._shrink(here, area, area.pages, batch, limit=0)
-                    self._reclaim.end_list(batch)
+                elif any(area.pages for area in part):
+                    self._page_out_parts(here, part, batch)
+                self.mapped.where_vma_ends(here, part[-1], following.get(part[-1]), self._reclaim.next_vma)
+
+    def _page_out_parts(self, here: Cut, part: Sequence[Area], batch: CountedBatch) -> None:
+        """Write MADV_PAGEOUT of areas in one page table: what lies in one VMA is a list."""
+
+        def next_vma() -> None:
+            self._reclaim.end_list(batch)
+            self._reclaim.next_vma()
+
+        self.flush_batched(here, part[0])
+        for area, after in zip(part, (*part[1:], None), strict=True):
+            if area.pages:
+                self._make_old(here, area)
+                self._shrink(here, area, area.pages, batch, limit=0)
+            self.mapped.where_vma_ends(here, area, after, next_vma)
+        self._reclaim.end_list(batch)
 
     def _page_out_tables(self, here: Cut, area: Area, batch: CountedBatch) -> None:
         """Write MADV_PAGEOUT of an area of whole tables, one after another."""
@@ -115,12 +129,18 @@ class Reclaiming:
     def free(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write madvise(MADV_FREE): entries become old and clean, if they are not already."""
         with self._reclaim.advice("MADV_FREE"):
-            for area in areas:
+            for area, after in zip(areas, (*areas[1:], None), strict=True):
                 self.flush_batched(here, area)
                 if area.pages:
                     with self.mapped.if_equal(self.mapped.cell(STATE, area), PRESENT):
                         self.mapped.put(self.mapped.cell(STATE, area), FREED)
                         self._reclaim.madvise_free(area.pages, area.first, area.last)
+                self.mapped.where_vma_ends(
+                    here,
+                    area,
+                    after,
+                    lambda: self._reclaim.next_vma(batched=self.model.kernel.madvise_gather),
+                )
 
     def mkclean(self, areas: tuple[Area, ...]) -> None:
         """Write folio_mkclean() of some areas of a file in this address space: dirty pages can be written no more."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import attrs
-
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.call_parts import OUTER
@@ -18,26 +16,20 @@ from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
 from shootdown._programs.collapsing import Collapsing
 from shootdown._programs.faulting import Faulting
-from shootdown._programs.folios import split
 from shootdown._programs.mapped import (
-    BASE,
     CELLS,
     DIRTY,
-    FOLIO,
     GONE,
     HUGE,
-    NONE,
     PRESENT,
     READONLY,
     SHARED,
     STATE,
-    ZERO,
     Mapped,
-    has_base,
-    has_zero,
 )
 from shootdown._programs.reclaiming import Reclaiming
 from shootdown._programs.rights import Rights
+from shootdown._programs.zapping import Zapping
 
 
 class Space:
@@ -60,6 +52,7 @@ class Space:
         self.reclaiming = Reclaiming(self.mapped, calls)
         self.faulting = Faulting(self.mapped, calls, self.reclaiming)
         self.rights = Rights(self.mapped, calls, self.reclaiming)
+        self.zapping = Zapping(self.mapped, calls, self.reclaiming)
 
     # --- statements
 
@@ -73,18 +66,27 @@ class Space:
     def munmap(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write munmap() of some areas, which frees the page tables that nothing else uses."""
         self.calls.unmap(
-            lambda queue: self._zap(here, areas, queue), lambda queue: self._free_tables(here, areas, queue)
+            lambda queue: self.zapping.zap(
+                here, areas, queue, between=lambda: self.calls.gathers.end_vma(OUTER)
+            ),
+            lambda queue: self._free_tables(here, areas, queue),
         )
         for area in areas:
             self.mapped.put(self.mapped.cell(GONE, area), 1)
 
     def madvise(self, here: Cut, areas: tuple[Area, ...]) -> None:
         """Write madvise(MADV_DONTNEED) of some areas."""
-        self.calls.discard(lambda queue: self._zap(here, areas, queue, reclaims=self.model.kernel.pt_reclaim))
+        kernel = self.model.kernel
+        between = (lambda: None) if kernel.madvise_gather else self.calls.begin_again
+        self.calls.discard(
+            lambda queue: self.zapping.zap(here, areas, queue, reclaims=kernel.pt_reclaim, between=between)
+        )
 
     def unmap_file(self, here: Cut) -> None:
         """Write the unmapping of a file's pages, which truncation and punching a hole free, in this address space."""
-        self.calls.unmap_mapping_range(lambda queue: self._zap(here, here.areas, queue))
+        self.calls.unmap_mapping_range(
+            lambda queue: self.zapping.zap(here, here.areas, queue, between=self.calls.begin_again)
+        )
 
     def exit(self, used: Collection[str]) -> None:
         """Write what exit_mmap() clears of dirty pages of the files named; other pages wait for its one flush."""
@@ -95,100 +97,6 @@ class Space:
                     if area.pages:
                         with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
                             self.model.calls.zap_dirty(OUTER, area.pages)
-
-    def _zap(self, here: Cut, areas: tuple[Area, ...], queue: PageQueue, *, reclaims: bool = False) -> None:
-        """Write the clearing of what is mapped in some areas."""
-        done: set[int] = set()
-        for area in areas:
-            self.reclaiming.flush_batched(here, area)
-            if area.folio < 0:
-                self._zap_area(here, area, queue, reclaims=reclaims)
-            elif area.folio not in done:
-                done.add(area.folio)
-                self._zap_folio(here, [part for part in areas if part.folio == area.folio], queue)
-            if reclaims:
-                self._free_empty(here, area, areas, queue)
-
-    def _free_empty(self, here: Cut, area: Area, areas: tuple[Area, ...], queue: PageQueue) -> None:
-        """Write the freeing of tables that a call covers whole, once it is past the last of their areas.
-
-        zap_pte_range() frees a table that it covers whole even if it found nothing in it.
-        """
-        if area.table < 0:
-            count, lo = area.tables, area.lo
-        else:
-            lo = area.table * here.table_pages
-            count = int(area.hi == lo + here.table_pages and any(one.lo == lo for one in areas))
-        if count and not area.huge:
-            with self.mapped.if_equal(self.mapped.table_of(here, area), 1):
-                self.mapped.put(self.mapped.table_of(here, area), 0)
-                self.calls.free_empty_tables(OUTER, count, lo, queue)
-
-    def _zap_area(self, here: Cut, area: Area, queue: PageQueue, *, reclaims: bool) -> None:
-        if not area.pages:
-            return
-        spread = area.last - area.first
-        sparse = None if spread == area.pages else spread
-        dirty, done = here.memory.kind == "file", self.model.label()
-
-        def zap(clean: int | None, queue: PageQueue) -> None:
-            self.mapped.put(self.mapped.cell(STATE, area), NONE)
-            whole = reclaims and area.table < 0 and area.tables > 0 and not area.huge
-            self.calls.zap(
-                OUTER, area.pages, queue, huge=bool(area.huge), clean=clean, reclaims=whole and sparse is None,
-                at=area.first, count=max(area.huge, 1), spread=sparse,
-            )  # fmt: skip
-            if whole and sparse is None:
-                self.mapped.put(self.mapped.table_of(here, area), 0)
-
-        if has_base(here) and area.table < 0:
-            with self.mapped.if_equal(self.mapped.cell(FOLIO, area), HUGE):
-                self.mapped.put(self.mapped.cell(FOLIO, area), BASE)
-                self.mapped.put(self.mapped.cell(STATE, area), NONE)
-                pages, at = area.tables * here.table_pages, area.first // here.table_pages * here.table_pages
-                end = -(-area.last // here.table_pages) * here.table_pages
-                self.calls.zap(
-                    OUTER, pages, attrs.evolve(queue), huge=True, at=at, count=area.tables, spread=end - at
-                )
-                self.asm.jump(done)
-        if has_zero(here):
-            with self.mapped.if_equal(self.mapped.cell(STATE, area), ZERO):
-                zap(None, attrs.evolve(queue, frees=True))  # the zero page is not queued
-                self.asm.jump(done)
-        clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
-        if dirty:
-            with self.mapped.if_equal(self.mapped.cell(STATE, area), DIRTY):
-                zap(0, queue)
-                self.asm.jump(done)
-        with self.mapped.if_present(area):
-            zap(area.pages if dirty else None, clean_queue if dirty else queue)
-        self.asm.place(done)
-
-    def _zap_folio(self, here: Cut, parts: list[Area], queue: PageQueue) -> None:
-        """Write the clearing of parts of a huge page, which is split unless all of it goes."""
-        folio, done = self.mapped.folio_of(here, parts[0]), self.model.label()
-        pages = here.table_pages
-        if has_base(here):
-            with self.mapped.if_equal(folio, BASE):
-                for part in parts:
-                    self._zap_area(here, part, queue, reclaims=False)
-                self.asm.jump(done)
-        with self.mapped.if_equal(folio, HUGE):
-            if parts == list(here.parts_of(parts[0].folio)):
-                self.mapped.put(folio, BASE if has_base(here) else NONE)
-                for part in parts:
-                    self.mapped.put(self.mapped.cell(STATE, part), NONE)
-                self.calls.zap(OUTER, pages, queue, huge=True, at=parts[0].folio * pages)
-                self.asm.jump(done)
-            else:
-                split(self.mapped, self.calls, here, parts[0])
-        for part in parts:
-            with self.mapped.if_present(part):
-                self.mapped.put(self.mapped.cell(STATE, part), NONE)
-                self.calls.zap_folio_part(
-                    range(part.lo - part.folio * pages, part.hi - part.folio * pages), first=part.lo
-                )
-        self.asm.place(done)
 
     # --- page tables
 

@@ -18,14 +18,17 @@ _PAGES = _EDGES[-1]
 class Twin:
     """What one process maps, page by page, and how often its calls flush.
 
+    A call is about one VMA after another: one ends where rights differ.
+
     Args:
+        batches: MADV_DONTNEED has one gather for all of them.
         merges: one flush of munmap() may serve entries and tables.
         reclaims: MADV_DONTNEED frees tables that became wholly empty.
         widens: mprotect() flushes too where it gives a right.
     """
 
-    def __init__(self, *, merges: bool, reclaims: bool, widens: bool) -> None:
-        self.merges, self.reclaims, self.widens = merges, reclaims, widens
+    def __init__(self, *, batches: bool, merges: bool, reclaims: bool, widens: bool) -> None:
+        self.batches, self.merges, self.reclaims, self.widens = batches, merges, reclaims, widens
         self.present: set[int] = set()
         self.zero: set[int] = set()
         self.mapped = set(range(_PAGES))
@@ -43,16 +46,30 @@ class Twin:
             self.zero |= place - self.present
         self.present |= place
 
+    def _vmas(self, place: set[int]) -> list[set[int]]:
+        """Return the parts of a place that lie in one VMA each."""
+        found: list[set[int]] = []
+        for page in sorted(place):
+            if page - 1 not in place or (page in self.readonly) != (page - 1 in self.readonly):
+                found.append(set())
+            found[-1].add(page)
+        return found
+
     def madvise(self, place: set[int]) -> None:
-        self.gathers += 1
-        gone = self.present & place
-        self.present -= gone
-        self.zero -= gone
-        freed: set[int] = set()
-        if self.reclaims:  # a table that the call covers whole goes even if nothing was in it
-            freed = {n for n in self.tables if set(range(n * _TABLE, (n + 1) * _TABLE)) <= place}
-        self.tables -= freed
-        self.flushes += bool(gone or freed)
+        changes = []
+        for vma in self._vmas(place):
+            gone = self.present & vma
+            self.present -= gone
+            self.zero -= gone
+            freed: set[int] = set()
+            if (
+                self.reclaims
+            ):  # a table that the call covers whole, in one VMA, goes even if nothing was in it
+                freed = {n for n in self.tables if set(range(n * _TABLE, (n + 1) * _TABLE)) <= vma}
+            self.tables -= freed
+            changes.append(bool(gone or freed))
+        self.gathers += 1 if self.batches else len(changes)
+        self.flushes += any(changes) if self.batches else sum(changes)
 
     def munmap(self, place: set[int]) -> None:
         self.gathers += 1
@@ -124,7 +141,12 @@ def _sequence(rng: Random, twin: Twin) -> list[str]:
 def test_calls_flush_exactly_where_something_was_mapped(seed: int, kernel: str) -> None:
     """Two threads compute meanwhile, so that each flush of x86 interrupts two CPUs."""
     switches = shootdown.kernel(kernel, "x86")
-    twin = Twin(merges=switches.merge_vmas, reclaims=switches.pt_reclaim, widens=switches.widening_flushes)
+    twin = Twin(
+        batches=switches.madvise_gather,
+        merges=switches.merge_vmas,
+        reclaims=switches.pt_reclaim,
+        widens=switches.widening_flushes,
+    )
     do = _sequence(Random(seed), twin)
     program = {
         "memory": {"heap": {"size": f"{_PAGES * 4}K"}},
