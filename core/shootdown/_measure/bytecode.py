@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import attrs
 
-from shootdown._programs.areas import draws
 from shootdown._programs.cast import Cast, cast
 from shootdown._programs.checking import maps, repeated_waits
 from shootdown._programs.language import ends
 from shootdown._programs.program import Memory, Program, Statement
+from shootdown._programs.touches import draws
 from shootdown._programs.verbs import ENDLESS
 from shootdown._values.errors import ShootdownError
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.program import Memory, Pattern, Place, Program, Statement, within
+from shootdown._programs.program import Memory, Program, Statement, within
+from shootdown._programs.touches import Touches, Way, pages_of, way_of
 from shootdown._values.errors import ShootdownError
-from shootdown._workloads.fork_storm import glibc_rand
 
 #: The most areas of a program: each is a few steps of each statement about it.
 MOST_AREAS = 4096
@@ -34,6 +32,7 @@ class Area:
         tables: PTE tables that it has, where it is whole tables; else 0.
         table: the number of its table within the memory, where it is a part of one; else -1.
         folio: the huge page that it is a part of; -1 for none.
+        ways: the accesses that touch its pages, where others touch other pages of the same range; empty: all do.
     """
 
     number: int
@@ -46,6 +45,7 @@ class Area:
     tables: int = 0
     table: int = -1
     folio: int = -1
+    ways: frozenset[Way] = frozenset()
 
 
 @attrs.frozen
@@ -72,8 +72,16 @@ class Cut:
         """Return the areas in a range of base pages, which ends where areas end."""
         return tuple(area for area in self.areas if lo <= area.lo and area.hi <= hi)
 
-    def pieces(self, lo: int, hi: int, pages: int, *, last: bool = False) -> tuple[Area, ...]:
-        """Return what stands for a piece of so many base pages in each area of a range: its first one, or its last."""
+    def about(self, one: Statement, page_size: int) -> tuple[Area, ...]:
+        """Return the areas that a statement is about: an access only those whose pages it touches."""
+        assert one.place is not None
+        areas = self.within(*pages_of(one.place, page_size))
+        if one.verb != "touch":
+            return areas
+        return tuple(area for area in areas if not area.ways or way_of(one) in area.ways)
+
+    def pieces(self, areas: Sequence[Area], pages: int, *, last: bool = False) -> tuple[Area, ...]:
+        """Return what stands for a piece of so many base pages in each of some areas: its first one, or its last."""
         return tuple(
             attrs.evolve(
                 area,
@@ -83,17 +91,12 @@ class Cut:
                 huge=pages // self.table_pages if area.huge else 0,
                 tables=pages // self.table_pages,
             )
-            for area in self.within(lo, hi)
+            for area in areas
         )
 
     def parts_of(self, folio: int) -> tuple[Area, ...]:
         """Return the areas that are parts of a huge page."""
         return tuple(area for area in self.areas if area.folio == folio)
-
-
-def pages_of(place: Place, page_size: int) -> tuple[int, int]:
-    """Return a place's base pages, `(lo, hi)`."""
-    return place.lo // page_size, place.hi // page_size
 
 
 def collapses(one: Statement) -> bool:
@@ -136,30 +139,32 @@ def misfit_of_pieces(program: Program, page_size: int, table_pages: int) -> str 
     return None
 
 
-def cut(program: Program, page_size: int, table_pages: int, *, splits: bool = False) -> dict[str, Cut]:
+def cut(program: Program, page_size: int, table_pages: int, *, counts: bool = False) -> dict[str, Cut]:
     """Cut all memory but hugetlb.
 
     Args:
         program: the program; `misfit` of it is None.
         page_size: bytes of a base page.
         table_pages: base pages that a PTE table maps.
-        splits: cut thp memory into single huge pages where a process forks, as each may be split by a write.
+        counts: how many pages are mapped is counted: those are apart that other accesses touch, and single huge pages
+            where a process forks, as each may be split by a write.
 
     Raises:
-        ShootdownError: two patterns touch the same pages, or there are too many areas.
+        ShootdownError: patterns touch the same pages in a way that is not counted, or there are too many areas.
     """
     found: dict[str, Cut] = {}
     total = 0
-    forks = splits and any(one.verb == "fork" for _, _, one in program.statements())
+    forks = counts and any(one.verb == "fork" for _, _, one in program.statements())
     for memory in program.memory.values():
         if memory.kind in _UNCUT:
             continue
         about = [one for _, _, one in program.statements() if one.place and one.place.memory == memory.name]
+        cutter = _Cutter(
+            memory, about, page_size, table_pages, counts=counts, splits=forks and memory.kind == "thp"
+        )
         found[memory.name] = Cut(
             memory,
-            tuple(
-                _areas(memory, about, page_size, table_pages, total, splits=forks and memory.kind == "thp")
-            ),
+            tuple(cutter.areas(total)),
             table_pages,
             any(collapses(one) for one in about),
             any((one.verb == "touch" and one.word == "read") or one.word == "ZEROPAGE" for one in about),
@@ -174,104 +179,89 @@ def cut(program: Program, page_size: int, table_pages: int, *, splits: bool = Fa
     return found
 
 
-def _areas(
-    memory: Memory,
-    about: Sequence[Statement],
-    page_size: int,
-    table_pages: int,
-    number: int,
-    *,
-    splits: bool,
-) -> list[Area]:
-    """Cut one memory; `splits`: any of its huge pages may be split, as a write to one that fork() shares does."""
-    end = memory.size // page_size
-    edges = {0, end}
-    for one in about:
-        assert one.place is not None
-        edges |= set(pages_of(one.place, page_size))
-    for edge in tuple(edges):
-        if edge % table_pages:  # areas are parts of one table, or whole tables
-            edges |= {edge // table_pages * table_pages, min(-(-edge // table_pages) * table_pages, end)}
-    if splits:
-        edges |= set(range(0, end, table_pages))
-    touches = [one for one in about if one.verb == "touch" or one.word in ("COPY", "ZEROPAGE")]
-    drawn = {id(one): touched(one, page_size) for one in touches if one.pattern.how != "all"}
-    ordered = sorted(edges)
-    has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
-    areas: list[Area] = []
-    for lo, hi in pairwise(ordered):
-        whole = lo % table_pages == 0 and hi % table_pages == 0 and not splits
-        pages = _population(memory, touches, drawn, lo, hi, page_size)
-        huge = (hi - lo) // table_pages if whole and memory.kind == "thp" else 0
-        if huge and pages:
-            touched_huge = sorted({page // table_pages for page in pages})
+class _Cutter:
+    """Cut one memory.
+
+    Args:
+        memory: it.
+        about: the statements that are about it.
+        page_size, table_pages, counts: as for `cut`.
+        splits: any of its huge pages may be split, as a write to one that fork() shares does.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        about: Sequence[Statement],
+        page_size: int,
+        table_pages: int,
+        *,
+        counts: bool,
+        splits: bool,
+    ) -> None:
+        self.memory = memory
+        self.about = about
+        self.page_size = page_size
+        self.table_pages = table_pages
+        self.splits = splits
+        self.end = memory.size // page_size
+        self.has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
+        self.touches = Touches(about, page_size, told_apart=counts)
+
+    def areas(self, number: int) -> list[Area]:
+        """Return its areas; the first one has a number."""
+        found: list[Area] = []
+        for lo, hi in pairwise(self._edges()):
+            several = self.touches.several(lo, hi)
+            if several is None:
+                found.append(self._one(number + len(found), lo, hi))
+                continue
+            if self.has_huge or any(one.verb == "each" for one in self.about):
+                raise ShootdownError(
+                    f"{several.at}: `{several.text:.60}`: {self.memory.name} is touched in another pattern too, and "
+                    "which pages are mapped then is not counted of huge pages and of pieces: touch it in one way, or "
+                    "other parts of it"
+                )
+            size = self.table_pages
+            for start in range(lo // size * size, hi, size):
+                part = max(start, lo), min(start + size, hi)
+                for ways, some in self.touches.groups(*part):
+                    at, ends = number + len(found), (some.first, some.last, some.count)
+                    found.append(Area(at, *part, *ends, table=start // size, ways=ways))
+        return found
+
+    def _edges(self) -> list[int]:
+        end, size = self.end, self.table_pages
+        edges = {0, end}
+        for one in self.about:
+            assert one.place is not None
+            edges |= set(pages_of(one.place, self.page_size))
+        for edge in tuple(edges):
+            if edge % size:  # areas are parts of one table, or whole tables
+                edges |= {edge // size * size, min(-(-edge // size) * size, end)}
+        return sorted(edges | set(range(0, end, size)) if self.splits else edges)
+
+    def _one(self, number: int, lo: int, hi: int) -> Area:
+        """Return an area of which every access touches the same pages."""
+        size = self.table_pages
+        whole = lo % size == 0 and hi % size == 0 and not self.splits
+        pages = self.touches.pages(lo, hi)
+        huge = 0
+        if whole and self.memory.kind == "thp" and pages:
+            touched_huge = sorted({page // size for page in pages})
             huge = len(touched_huge)
-            pages = range(touched_huge[0] * table_pages, (touched_huge[-1] + 1) * table_pages)
-        count = huge * table_pages if huge else len(pages)
-        start = lo // table_pages
-        is_full = (start + 1) * table_pages <= end
-        areas.append(
-            Area(
-                number + len(areas),
-                lo,
-                hi,
-                pages[0] if pages else lo,
-                pages[-1] + 1 if pages else hi,
-                count,
-                huge if pages else 0,
-                len({page // table_pages for page in pages}) if whole else 0,
-                -1 if whole else start,
-                start if not whole and has_huge and is_full else -1,
-            )
+            pages = range(touched_huge[0] * size, (touched_huge[-1] + 1) * size)
+        start = lo // size
+        is_full = (start + 1) * size <= self.end
+        return Area(
+            number,
+            lo,
+            hi,
+            pages[0] if pages else lo,
+            pages[-1] + 1 if pages else hi,
+            huge * size if huge else len(pages),
+            huge,
+            len({page // size for page in pages}) if whole else 0,
+            -1 if whole else start,
+            start if not whole and self.has_huge and is_full else -1,
         )
-    return areas
-
-
-def _population(
-    memory: Memory,
-    touches: Sequence[Statement],
-    drawn: dict[int, Sequence[int]],
-    lo: int,
-    hi: int,
-    page_size: int,
-) -> Sequence[int]:
-    """Return the pages of an area that are touched."""
-    ways: dict[Pattern | tuple[Pattern, Place], Statement] = {}
-    for one in touches:
-        assert one.place is not None
-        first, end = pages_of(one.place, page_size)
-        if first <= lo and hi <= end:
-            ways.setdefault(one.pattern if one.pattern.how == "all" else (one.pattern, one.place), one)
-    if not ways:
-        return ()
-    if len(ways) > 1:
-        one = list(ways.values())[1]
-        raise ShootdownError(
-            f"{one.at}: `{one.text:.60}`: {memory.name} is touched in another pattern too, and which pages are "
-            "mapped then is not counted: touch it in one way, or other parts of it"
-        )
-    ((_, one),) = ways.items()
-    if one.pattern.how == "all":
-        return range(lo, hi)
-    pages = drawn[id(one)]
-    return pages[bisect_left(pages, lo) : bisect_left(pages, hi)]
-
-
-def touched(one: Statement, page_size: int) -> Sequence[int]:
-    """Return the base pages that a statement touches, ascending, each once."""
-    assert one.place is not None
-    lo, hi = pages_of(one.place, page_size)
-    pattern = one.pattern
-    if pattern.how == "all":
-        return range(lo, hi)
-    if pattern.how == "every":
-        return range(lo, hi, pattern.number // page_size)
-    return sorted({lo + page for page in draws(pattern, hi - lo)})
-
-
-def draws(pattern: Pattern, pages: int) -> list[int]:
-    """Return the pages that a random pattern draws, in its order."""
-    if pattern.how == "rand":
-        return [value % pages for value in glibc_rand(pattern.seed, pattern.number)]
-    chosen = random.Random(pattern.seed)
-    return [chosen.randrange(pages) for _ in range(pattern.number)]

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from shootdown._machine import ops as o
 from shootdown._mm.huge_faults import HugeFault
 from shootdown._mm.mapping import Mapping
-from shootdown._programs.areas import collapses, pages_of
+from shootdown._programs.areas import collapses
 from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet, unmaps_by_rmap
 from shootdown._programs.explored_rights import writes
 from shootdown._programs.language import size_text
 from shootdown._programs.pages import Page
 from shootdown._programs.program import Memory, Statement
 from shootdown._programs.small import Actor
+from shootdown._programs.touches import pages_of
 from shootdown._values.errors import ShootdownError
 
 

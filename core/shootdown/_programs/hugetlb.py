@@ -6,9 +6,9 @@ import attrs
 
 from shootdown._mm.mapping import Mapping
 from shootdown._mm.model import Model
-from shootdown._programs.areas import draws
 from shootdown._programs.language import size_text
 from shootdown._programs.program import Memory, Place, Program, Statement
+from shootdown._programs.touches import draws
 from shootdown._values.lowering import Lowering
 from shootdown._workloads.hugetlb import split_into_vmas, upper_tables
 

@@ -11,7 +11,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.mapping import Mapping as Vma
 from shootdown._mm.model import Model
 from shootdown._programs import userfaultfd
-from shootdown._programs.areas import Area, Cut, pages_of, unmaps_by_pieces
+from shootdown._programs.areas import Area, Cut, unmaps_by_pieces
 from shootdown._programs.cast import Cast, forks_of
 from shootdown._programs.daemons import Daemons
 from shootdown._programs.hugetlb import Hugetlb, Mapped
@@ -163,10 +163,9 @@ class Lines:
         assert one.place is not None
         here = self.writer.cuts[one.place.memory]
         space = self.space_of(here)
-        lo, hi = pages_of(one.place, self.writer.page_size)
-        areas = here.within(lo, hi)
+        areas = here.about(one, self.writer.page_size)
         if one.place.piece:
-            areas = here.pieces(lo, hi, one.place.piece // self.writer.page_size, last=self._last_piece)
+            areas = here.pieces(areas, one.place.piece // self.writer.page_size, last=self._last_piece)
         if one.verb == "mmap":
             space.mmap(here)
         elif one.verb == "touch":
@@ -323,7 +322,7 @@ class Lines:
         """Write a loop over the pieces of a place, which are all as they were before it when their turn comes."""
         assert one.place is not None
         here = self.writer.cuts[one.place.memory]
-        areas = here.within(*pages_of(one.place, self.writer.page_size))
+        areas = here.about(one, self.writer.page_size)
         space = self.space_of(here)
         cells = self._cells(one, 1 + space.mapped.kept_for(areas))
         with space.mapped.as_before(areas, cells + 1) as restore:

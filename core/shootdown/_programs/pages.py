@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import attrs
 
-from shootdown._programs.areas import Area, pages_of
+from shootdown._programs.areas import Area
 from shootdown._programs.program import Statement
 from shootdown._programs.small import Actor, Small
+from shootdown._programs.touches import pages_of
 
 
 @attrs.frozen

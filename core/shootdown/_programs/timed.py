@@ -7,7 +7,7 @@ from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.kernel_ranges import none_waits
 from shootdown._mm.model import Model
 from shootdown._programs import hugetlb as huge
-from shootdown._programs.areas import cut, pages_of
+from shootdown._programs.areas import cut
 from shootdown._programs.cast import Cast, Role, cast, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.daemons import Daemon, Daemons
@@ -50,7 +50,7 @@ class _Writer:
         self.asm = model.asm
         self.calls = Anonymous(model.calls, 1 << (geometry.pmd_shift - geometry.page_shift))
         self.page_size = setting.kernel.page_size
-        self.cuts = cut(program, self.page_size, self.calls.table_pages, splits=True)
+        self.cuts = cut(program, self.page_size, self.calls.table_pages, counts=True)
         self.memory = memory
         self.maps = {name: maps(program, process) for name, process in program.processes.items()}
         mms = {name: self.mms_of(name) for name in memory}
@@ -94,7 +94,7 @@ class _Writer:
         lines = Lines(self, daemon.role)
         assert one.place is not None
         here = self.cuts[one.place.memory]
-        areas, space = here.within(*pages_of(one.place, self.page_size)), lines.space_of(here)
+        areas, space = here.about(one, self.page_size), lines.space_of(here)
         model.starts(daemon.task)
 
         def turn() -> None:

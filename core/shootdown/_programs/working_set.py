@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
-from shootdown._programs.areas import Cut, draws, pages_of
+from shootdown._programs.areas import Cut
 from shootdown._programs.program import Statement
+from shootdown._programs.touches import draws
 from shootdown._programs.verbs import COMPUTING
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.platform import Platform
@@ -97,7 +98,7 @@ class WorkingSet:
         if here is None:  # hugetlb, or the kernel's own
             return {(name, -1): (0, self._huge_pages(one))}
         found = {}
-        for area in here.within(*pages_of(one.place, self._page_size)):
+        for area in here.about(one, self._page_size):
             if area.folio >= 0:
                 found[name, -2 - area.folio] = (0, 1)
             else:
