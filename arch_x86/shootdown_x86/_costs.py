@@ -110,6 +110,13 @@ INTEL_SERVER = Costs(
         f"pages ({CEILING})",
     ),
     lock_ns=Cost(15, 40, 250, "estimate: two atomics; high when the line is on the other socket"),
+    lru_ns=Cost(
+        300,
+        1_000,
+        1_900,
+        f"estimate: below the 1.28 us a loop of all 55 threads, which drains once ({STORM}); low: two handoffs of a "
+        "spinlock, one for a page's way to the list and one for its way off; high: amd-server's",
+    ),
     lock_handoff_ns=Cost(
         80,
         250,
@@ -199,6 +206,12 @@ AMD_SERVER = costs_like(
     ),
     completion_each_ns=Cost(
         0, 2, 15, f"estimate: 32 threads still do 1.37 million flushes a second ({INVLPGB})"
+    ),
+    lru_ns=Cost(
+        500,
+        1_900,
+        4_000,
+        f"estimate: {INVLPGB}: 527,000 loops a second of 36 threads, and 731,000 or 1,157,000 without lru_add_drain()",
     ),
     zero_ns=Cost(
         89_000, 178_000, 400_000, f"{CLEAR}: 2 MiB at 11.76 GB/s; low at the 23.58 GB/s that it brought"

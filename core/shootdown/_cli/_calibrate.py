@@ -35,6 +35,7 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
     follow.
     """
     from shootdown._calibrate.calibrating import calibrate, check, prepare
+    from shootdown._calibrate.topology import placed
     from shootdown._cli._here import this_machine
     from shootdown._plugins.registry import registry
     from shootdown._questions.platform_file import SUFFIX, platform_of_file, written
@@ -59,8 +60,11 @@ def command(file: str, checks: bool, like: str | None, force: bool, as_json: boo
         else:
             assert found.platform is not None
             base = registry().platform(found.arch, found.platform)
-            result = calibrate(found.arch, base, found.kernel, say)
-            platform = attrs.evolve(base, costs=result.costs.costs, cpus=found.cpus)
+            here, unknown = placed(attrs.evolve(base, cpus=found.cpus))
+            result = calibrate(found.arch, here, found.kernel, say)
+            if unknown:
+                result = attrs.evolve(result, not_possible=(*result.not_possible, unknown))
+            platform = attrs.evolve(here, costs=result.costs.costs)
             summary = f"measured: {found.cpu}, {found.cpus} CPUs, Linux {found.kernel}, like {base.name}"
             text = written(found.arch, base.name, summary, platform, _how(found, result))
             _write(file, text)

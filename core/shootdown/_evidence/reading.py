@@ -27,6 +27,11 @@ from shootdown._values.errors import ShootdownError, nearest
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 _COST = re.compile(r"[\w-]+/[\w.-]+\.\w+")
+#: What a source may leave open of a run, so that a claim lists what it may have been too: of which type, in words.
+_ALTERNATIVES: tuple[tuple[str, type[int] | type[str], str], ...] = (
+    ("cpus", int, "numbers from 1"),
+    ("kernel", str, "releases"),
+)
 _RUN = ("program", "arch", "platform", "kernel", "cpus", "parameters", "set")
 _POINT = (*_RUN, "label", "of", "per")
 _CLAIM = (
@@ -39,7 +44,7 @@ _CLAIM = (
         "base",
         "minus",
         "onto",
-        "cpus_or",
+        *(f"{key}_or" for key, _, _ in _ALTERNATIVES),
         "facts",
         "assumed",
         "used_by",
@@ -256,16 +261,22 @@ class _Reader:
     def _instead(
         self, runs: tuple[Run, Run | None, Run | None]
     ) -> Iterable[tuple[Run, Run | None, Run | None]]:
-        """Return the same runs on each number of CPUs that the machine may have had too."""
-        given = self._about.get("cpus_or", [])
-        if not isinstance(given, list) or not all(type(one) is int and one > 0 for one in given):
-            raise self._wrong("it is a list of numbers from 1: what `cpus` may have been too", "cpus_or")
-        if given and "cpus" not in self._about:
-            raise self._wrong("it needs `cpus`, what is taken as likely", "cpus_or")
-        for cpus in given:
-            run, base, minus = (None if one is None else attrs.evolve(one, cpus=cpus) for one in runs)
-            assert run is not None
-            yield run, base, minus
+        """Return the same runs on whatever else the machine may have been: numbers of CPUs, kernels."""
+        for key, kind, what in _ALTERNATIVES:
+            given = self._about.get(f"{key}_or", [])
+            if not isinstance(given, list) or not all(type(one) is kind and kind() < one for one in given):
+                raise self._wrong(f"it is a list of {what}: what `{key}` may have been too", f"{key}_or")
+            if given and key not in self._about:
+                raise self._wrong(f"it needs `{key}`, what is taken as likely", f"{key}_or")
+            for other in given:
+                run, base, minus = (
+                    one
+                    if one is None or getattr(one, key) != self._about[key]
+                    else attrs.evolve(one, **{key: other})
+                    for one in runs
+                )
+                assert run is not None
+                yield run, base, minus
 
     def _onto(self) -> float:
         """Return the measured time to which a difference is added."""

@@ -43,8 +43,13 @@ class CallParts:
     @contextmanager
     def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:
         """Write a system call around the steps within: entry, mmap_lock, return."""
-        with self.asm.function(name, where):
-            self.asm.lock(self.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
+        with self.asm.function(name, where), self.mmap_locked(write=write):
             self.asm.work("syscall_ns", text=f"{name}: entry and VMA work")
             yield
-            self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")
+
+    @contextmanager
+    def mmap_locked(self, *, write: bool) -> Iterator[None]:
+        """Hold the mmap_lock of the task's mm within."""
+        self.asm.lock(self.locks.mmap, index=1, write=write, sleeps=True, text="mmap_lock")
+        yield
+        self.asm.unlock(self.locks.mmap, index=1, write=write, text="mmap_lock")

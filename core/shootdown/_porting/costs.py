@@ -55,7 +55,7 @@ TYPICAL: dict[str, Typical] = {
     "lock_ns": Typical(10, 40, 300, "two atomic instructions; high when the line is far"),
     "line_ns": Typical(40, 130, 400, "one cache line from another core", clocked=False),
     "zone_ns": Typical(500, 1_500, 5_000, "63 pages, each unlinked and linked"),
-    "lru_ns": Typical(500, 1_900, 4_000, "a batch of pages moves to the list under lru_lock"),
+    "lru_ns": Typical(300, 1_400, 4_000, "a batch of pages moves to the list under lru_lock"),
     "lock_handoff_ns": Typical(80, 250, 1_200, "two or three cache-line transfers", clocked=False),
     "lock_wake_ns": Typical(1_500, 3_500, 100_000, "an IPI and a switch; high from a deep idle state"),
     "switch_ns": Typical(600, 1_700, 13_000, "registers, page tables and the scheduler"),

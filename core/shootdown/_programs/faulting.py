@@ -30,14 +30,17 @@ class Faulting:
         mapped: what is mapped of it.
         calls: the kernel's calls.
         reclaiming: reclaim of its pages.
+        threads: the threads that have the address space.
     """
 
-    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming) -> None:
+    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming, threads: int) -> None:
         self.mapped = mapped
         self.model = mapped.model
         self.asm = mapped.asm
         self.calls = calls
         self.reclaiming = reclaiming
+        #: Whether a fault takes mmap_lock, where that can make somebody wait.
+        self._locks = threads > 1 and not self.model.kernel.faults_lock_vmas
 
     def touch(self, here: Cut, areas: tuple[Area, ...], *, write: bool) -> None:
         """Write accesses to the touched pages of some areas."""
@@ -62,10 +65,14 @@ class Faulting:
             if area.huge:
                 self.calls.touch(0, huge=True, count=area.huge)
             else:
-                self.calls.touch(area.pages, huge=False, cached=here.memory.kind == "file")
+                self.fault_in(area.pages, cached=here.memory.kind == "file")
             self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
             self.mapped.put(state, self._faulted(here, write=write))
         asm.place(done)
+
+    def fault_in(self, pages: int, *, cached: bool = False) -> None:
+        """Write first accesses to base pages, which are a file's if `cached`."""
+        self.calls.touch(pages, huge=False, cached=cached, locks=self._locks)
 
     def _faulted(self, here: Cut, *, write: bool) -> int:
         """Return what pages are that were faulted in: a read of anonymous memory maps the zero page."""
@@ -79,7 +86,7 @@ class Faulting:
         if here.memory.kind == "file":
             with self.mapped.if_equal(state, PRESENT):
                 text = "the file's pages become writable and dirty"
-                asm.work("small_fault_ns", area.pages, text=text, keeps=True)
+                self.calls.faults(area.pages, text, keeps=True, locks=self._locks)
                 self.mapped.put(state, DIRTY)
             return
         if self.reclaiming.batched is not None:
@@ -99,12 +106,12 @@ class Faulting:
         asm, folio, done = self.asm, self.mapped.folio_of(here, area), self.model.label()
         if has_base(here):
             with self.mapped.if_equal(folio, BASE):
-                self.calls.touch(area.pages, huge=False)
+                self.fault_in(area.pages)
                 self.mapped.put(self.mapped.table_of(here, area), 1)
                 self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
                 asm.jump(done)
         with self.mapped.if_equal(folio, SMALL):
-            self.calls.touch(area.pages, huge=False)
+            self.fault_in(area.pages)
             self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
             asm.jump(done)
         self.calls.touch(0, huge=True)

@@ -40,9 +40,12 @@ class Space:
         calls: the kernel's calls.
         cuts: the areas of each memory, by its name.
         first: its first variable; it has `mapped.cells` of them.
+        threads: the threads that have it.
     """
 
-    def __init__(self, model: Model, calls: Anonymous, cuts: Mapping[str, Cut], first: int) -> None:
+    def __init__(
+        self, model: Model, calls: Anonymous, cuts: Mapping[str, Cut], first: int, threads: int
+    ) -> None:
         self.model = model
         self.asm = model.asm
         self.calls = calls
@@ -50,7 +53,7 @@ class Space:
         self.mapped = Mapped(model, cuts, first)
         self.collapsing = Collapsing(self.mapped, calls)
         self.reclaiming = Reclaiming(self.mapped, calls)
-        self.faulting = Faulting(self.mapped, calls, self.reclaiming)
+        self.faulting = Faulting(self.mapped, calls, self.reclaiming, threads)
         self.rights = Rights(self.mapped, calls, self.reclaiming)
         self.zapping = Zapping(self.mapped, calls, self.reclaiming)
 

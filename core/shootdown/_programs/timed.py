@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from shootdown._machine.machine import Machine
 from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.kernel_ranges import none_waits
@@ -67,8 +69,9 @@ class _Writer:
         self.mapped = {
             one.place.memory for _, _, one in program.statements() if one.verb == "mmap" and one.place
         }
-        self.spaces = [self._space("process") for _ in range(self.cast.mms)]
-        self.own = [self._space("thread") for _ in self.cast.roles]
+        threads = Counter(role.mm for role in self.cast.roles)
+        self.spaces = [self._space("process", threads[mm]) for mm in range(self.cast.mms)]
+        self.own = [self._space("thread", threads[role.mm]) for role in self.cast.roles]
         if any(reclaims(program, one) for _, _, one in program.statements()):
             self._declare_batches()
         self.tasks = [
@@ -81,10 +84,10 @@ class _Writer:
         self.forked: dict[tuple[str, int], int] = {}
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
 
-    def _space(self, each: str) -> Space:
-        """Declare the ordinary memory that each process has, or each thread."""
+    def _space(self, each: str, threads: int) -> Space:
+        """Declare the ordinary memory that each process has, or each thread, of so many threads."""
         cuts = {name: here for name, here in self.cuts.items() if here.memory.each == each}
-        space = Space(self.model, self.calls, cuts, self._declared)
+        space = Space(self.model, self.calls, cuts, self._declared, threads)
         space.mapped.declare(self.mapped)
         self._declared += space.mapped.cells
         return space

@@ -13,8 +13,8 @@ _SHARED = 0.3
 #: Costs that were there first. Later ones are drawn apart, so that a time that has none of these keeps its interval.
 _FIRST = COST_NAMES.index("user_ns") + 1
 #: What the model leaves out, as a standard deviation of a time's logarithm: one factor that all times of a draw have.
-#: With it 54 of the 65 times and rates to which costs were fitted lie within their intervals, and, whichever of their
-#: sources is left out, 78 to 89 % of the rest; no other was looked at.
+#: With it 60 of the 69 times and rates to which costs were fitted lie within their intervals, and, whichever of their
+#: sources is left out, 80 to 93 % of the rest; no other was looked at.
 _LEFT_OUT = 0.25
 #: What an interval holds: from the tenth part of the draws to the ninth.
 TENTH, NINTH = 10, 90

@@ -22,7 +22,7 @@ from shootdown._machine.sets import FLUSH_ON_ENTRY, LAZY, LOADED, STALE_LEAF, ST
 from shootdown._machine.step import step
 from shootdown._timed import books as k
 from shootdown._timed.books import Books
-from shootdown._timed.costs import FULL_FLUSH, LOCK_WAKE, PAGE_FLUSH, START
+from shootdown._timed.costs import FULL_FLUSH, PAGE_FLUSH, START
 from shootdown._timed.entries import count, log
 from shootdown._timed.handlers import owed, pay_at_once
 from shootdown._timed.interrupts import send_calls
@@ -30,7 +30,7 @@ from shootdown._timed.refill import drop, note_uses
 from shootdown._timed.sending import all_answered, begin_call, calls_below, targets_of
 from shootdown._timed.served import begins
 from shootdown._timed.taking import take_late
-from shootdown._timed.tasks import make_ready, note_running, wake_waiters
+from shootdown._timed.tasks import make_ready, note_running, wake, wake_waiters
 from shootdown._timed.windows import mark
 
 SECOND = 10**12
@@ -83,7 +83,7 @@ def after_step(
     now = Q[B.o_clock + cpu]
     mm = S[t + T_ON] - 1
     if op == o.UNLOCK_WRITE or op == o.UNLOCK_READ:
-        wake_waiters(S, P, lists, L, Q, B, costs, said >> 3, now)
+        wake_waiters(S, P, lists, L, Q, B, costs, cpu, said >> 3, now)
     elif op == o.NOTE:
         note(S, P, L, Q, B, cpu, task, pc)
     elif op == o.SEND:
@@ -131,7 +131,7 @@ def after_step(
         while waiter >= 0:
             after = Q[B.o_next + waiter]
             if step(S, P, lists, L, waiter) & 7 == o.DONE:
-                make_ready(S, L, Q, B, costs, waiter, now + costs[LOCK_WAKE])
+                wake(S, L, Q, B, costs, cpu, waiter, now)
             else:
                 Q[B.o_next + waiter] = Q[B.o_waiting + a]
                 Q[B.o_waiting + a] = waiter

@@ -64,9 +64,10 @@ def resume(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, events: Cells,
 
 @kernel
 def begin(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, ready: Cells) -> None:
-    """Make tasks runnable at time zero."""
+    """Make tasks runnable at time zero; that each is switched to is no part of what they do."""
     for i in range(len(ready)):
         make_ready(S, L, Q, B, costs, ready[i], int64(0))
+    Q[B.o_misc + k.SYSTEM] = 0
     for cpu in range(L.cpus):
         note_running(S, L, Q, B, cpu)
 

@@ -50,6 +50,7 @@ def run_on(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task
     note_running(S, L, Q, B, cpu)
     if task >= 0:
         Q[B.o_clock + cpu] += costs[SWITCH]
+        Q[B.o_misc + k.SYSTEM] += costs[SWITCH]
         Q[B.o_began + cpu] = Q[B.o_clock + cpu]
         count(Q, B, k.CONTEXT_SWITCHES, 1, task)
         if said:
@@ -100,6 +101,17 @@ def make_ready(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, task: int,
         run_on(S, L, Q, B, costs, cpu, task)
     else:
         enqueue(Q, B, cpu, task, time)
+
+
+@internal
+def wake(S: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, cpu: int, task: int, time: int) -> None:
+    """Let a CPU wake a task that sleeps.
+
+    On another CPU an interrupt and the way out of idle come first. On its own the task is queued, no more
+    (ttwu_queue(), kernel/sched/core.c): `switch_ns` has that.
+    """
+    stays = S[L.o_task + task * TASK_CELLS + T_CPU] == cpu and Q[B.o_floats + task] == 0
+    make_ready(S, L, Q, B, costs, task, time if stays else time + costs[LOCK_WAKE])
 
 
 @inlined
@@ -266,9 +278,21 @@ def next_holder(Q: Cells, B: Books, lock: int, time: int) -> tuple[int, int]:
 
 @internal
 def wake_waiters(
-    S: Cells, P: Cells, lists: Cells, L: Layout, Q: Cells, B: Books, costs: Cells, lock: int, time: int
+    S: Cells,
+    P: Cells,
+    lists: Cells,
+    L: Layout,
+    Q: Cells,
+    B: Books,
+    costs: Cells,
+    releases: int,
+    lock: int,
+    time: int,
 ) -> None:
-    """Hand a released lock to a writer that spins or to the longest waiter: one writer, or all readers before it."""
+    """Hand a lock that a CPU releases to a writer that spins or to the longest waiter.
+
+    That is one writer, or all readers before it.
+    """
     while True:
         before, task = next_holder(Q, B, lock, time)
         if task < 0:
@@ -285,7 +309,7 @@ def wake_waiters(
             Q[B.o_lock_end + lock] = before
         cpu = S[t + T_CPU]
         if P[pc * 5 + 3] and Q[B.o_spins + task] == 0:
-            make_ready(S, L, Q, B, costs, task, time + costs[LOCK_WAKE])
+            wake(S, L, Q, B, costs, releases, task, time)
         else:
             Q[B.o_clock + cpu] = max(Q[B.o_clock + cpu], time + costs[LOCK_HANDOFF])
             stops_spinning(Q, B, cpu, task, Q[B.o_clock + cpu])

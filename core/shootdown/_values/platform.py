@@ -96,10 +96,11 @@ class Costs:
     lru_ns: Cost = _cost(
         "lru_add_drain(): holding a node's lru_lock while a CPU's new pages move to the list",
         Cost(
-            500,
-            1_900,
+            300,
+            1_400,
             4_000,
-            "estimate: 527,000 loops a second of 36 threads, and 731,000 without it (commit 4afeb0ed1753, AMD Milan)",
+            "estimate: between the two machines that were measured: 1 us (56-core Skylake, commit aa44284960d5) and "
+            "1.9 us (AMD Milan, commit 4afeb0ed1753)",
         ),
     )
     lock_handoff_ns: Cost = _cost("a lock's way to a waiter that spins")

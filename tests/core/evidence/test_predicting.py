@@ -113,10 +113,25 @@ def test_cpus_that_a_source_does_not_say_are_in_the_interval(tmp_path: Path) -> 
     assert more.high >= one.high * 0.9
 
 
+def test_a_kernel_that_a_source_does_not_say_is_in_the_interval_and_not_in_what_is_likely(
+    tmp_path: Path,
+) -> None:
+    kernels = 'kernel_or = ["5.10"]\nunit = "us"\nset = { "platform.jitter" = 0 }'
+    base = 'base = { kernel = "6.12" }\nset = { "platform.jitter" = 0 }'
+    one, more = (ranged(claim(tmp_path, "time", text), 0) for text in (kernels.partition("\n")[2], kernels))
+    assert more.likely == one.likely
+    assert (more.low, more.high) != (one.low, one.high)
+    alone, both = (
+        ranged(claim(tmp_path, "ratio", text), 0) for text in (base, f'{base}\nkernel_or = ["6.12"]')
+    )
+    assert both.low <= 1 <= both.high < alone.high * 1.01, "a base that names its own kernel keeps it"
+
+
 @pytest.mark.parametrize(
     ("rest", "said"),
     [
         ('unit = "us"\ncpus_or = [0]', "a list of numbers from 1"),
+        ('unit = "us"\nkernel_or = [7]', "a list of releases"),
         ('unit = "us"\nonto = 7', "a measured time is one of `minus`"),
         ('unit = "us"\nonto = "7"\nminus = {}', "a measured time in the claim's unit"),
     ],

@@ -169,6 +169,21 @@ def test_who_awaits_an_event_is_woken_by_its_signal() -> None:
     assert clocks(found)[0] == told + COST["lock_wake_ns"] + IN + COST["zap_ns"]
 
 
+def test_who_is_woken_on_the_same_cpu_needs_no_interrupt() -> None:
+    """It is queued, and switched to once the one that wakes it leaves the CPU."""
+
+    def waits(asm: Assembler) -> None:
+        asm.await_event(1, 1)
+        asm.work("zap_ns")
+
+    def tells(asm: Assembler) -> None:
+        asm.signal(1)
+        asm.work("skip_ns", 7)
+
+    found = run(Doing(waits), Doing(tells))
+    assert clocks(found)[0] == 3 * IN + 7 * COST["skip_ns"] + COST["zap_ns"]
+
+
 def test_a_signal_that_is_not_enough_wakes_nobody() -> None:
     def waits(asm: Assembler) -> None:
         asm.await_event(1, 2)

@@ -79,3 +79,14 @@ def test_who_spins_for_a_lock_does_not_spin_while_it_is_in_a_handler() -> None:
 
     found = run(Doing(holds), Doing(wants, cpu=1), locks=1)
     assert found.system_ns == found.clocks.sum() / 1000 - 2 * IN, "each CPU is in the kernel all the time"
+
+
+def test_a_switch_is_kernel_time_but_not_the_one_that_begins_a_run() -> None:
+    def waits(asm: Assembler) -> None:
+        asm.await_event(1, 1)
+
+    def tells(asm: Assembler) -> None:
+        asm.signal(1)
+
+    assert run(Doing(idles)).system_ns == 0
+    assert run(Doing(waits), Doing(tells)).system_ns == 2 * COST["switch_ns"], "to who tells, and back"

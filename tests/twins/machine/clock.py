@@ -87,6 +87,7 @@ class Run:
         self.elapsed = 0
         for task in ready:
             self.make_ready(task, 0)
+        self.system = 0  # how each came to its CPU is not asked
         self.run()
         if self.unfinished > 0:
             raise HangsError
@@ -143,7 +144,7 @@ class Run:
                 self.system += time
         before = self.clock[cpu]
         if lock >= 0 and s.name.startswith("UNLOCK"):
-            self.hand_over(lock, self.clock[cpu])
+            self.hand_over(cpu, lock, self.clock[cpu])
         if s.name in EFFECTS:
             EFFECTS[s.name](self, cpu, task, s)
         if s.name in SPENDING:
@@ -270,6 +271,7 @@ class Run:
     def run_on(self, cpu: int, task: int) -> None:
         root = flushes.switch(self.w, cpu, task)
         self.clock[cpu] += self.costs["switch_ns"]
+        self.system += self.costs["switch_ns"]
         self.began[cpu] = self.clock[cpu]
         self.count("context_switches", 1, task)
         if root:
@@ -281,6 +283,11 @@ class Run:
             self.stolen[cpu] = 0
         self.able.add(cpu)
         self.only_resumes.discard(cpu)
+
+    def wake(self, waker: int, task: int, time: int) -> None:
+        """A task of the same CPU is queued; another CPU has to be interrupted, and to wake up itself."""
+        far = self.w.tasks[task].home != waker or task in self.hardware.floating
+        self.make_ready(task, time + far * self.costs["lock_wake_ns"])
 
     def make_ready(self, task: int, time: int) -> None:
         w = self.w
@@ -352,7 +359,7 @@ class Run:
         self.last_cpu = (idle or short or turn)[0]
         return self.last_cpu
 
-    def hand_over(self, lock: int, time: int) -> None:
+    def hand_over(self, releases: int, lock: int, time: int) -> None:
         """Give a released lock to the first who spins, else to who waits longest, and to readers behind a reader.
 
         Who has waited for 4 ms is not overtaken.
@@ -368,7 +375,7 @@ class Run:
                 return
             queue.remove(task)
             if s.sleeps and task not in self.hopes:
-                self.make_ready(task, time + self.costs["lock_wake_ns"])
+                self.wake(releases, task, time)
                 continue
             cpu = self.w.tasks[task].home
             assert cpu is not None

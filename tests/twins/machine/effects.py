@@ -46,7 +46,7 @@ def signal(run: Run, cpu: int, task: int, s: SimpleNamespace) -> None:
     waiting, run.event_queues[s.event] = run.event_queues[s.event], []
     for waiter in waiting:
         if take_step(run.w, waiter) is None:
-            run.make_ready(waiter, run.clock[cpu] + run.costs["lock_wake_ns"])
+            run.wake(cpu, waiter, run.clock[cpu])
         else:
             run.event_queues[s.event].insert(0, waiter)
 

@@ -1,0 +1,50 @@
+"""Faults of threads that share an address space: which lock they take, and for whom they wait."""
+
+from __future__ import annotations
+
+import pytest
+
+import shootdown
+from shootdown import Result
+
+
+def run(kernel: str, *, threads: int, do: str = "touch heap write", each: str = "thread") -> Result:
+    """Run threads that fault 16 pages of their own in at once."""
+    worker = {"count": threads, "do": f"wait go; {do}; signal done"}
+    program = {
+        "memory": {"heap": {"size": "64K", "alone": False, "each": each}},
+        "process": {
+            "A": {"do": f"measure {{ signal go; wait done {threads} }}", "thread": {"worker": worker}}
+        },
+    }
+    (row,) = shootdown.compare(program, arch=["x86"], kernels=[kernel], cpus=[threads + 1], settings=NODE)
+    return row
+
+
+#: Each CPU has pages of its own, so that locks alone make threads wait.
+NODE = {"platform.serial_node": False, "platform.jitter": 0}
+
+
+def elapsed(row: Result) -> float:
+    return row.times["elapsed_ns"].likely
+
+
+def test_faults_of_threads_wait_for_the_line_of_mmap_lock_until_vmas_have_locks() -> None:
+    """0bff0aaea03e, 6.4: do_user_addr_fault() takes the lock of the VMA, which no other thread uses here."""
+    before, since = (elapsed(run(kernel, threads=16)) for kernel in ("6.3", "6.4"))
+    assert before > 1.5 * since
+    alone = elapsed(run("6.4", threads=1))
+    assert since == pytest.approx(alone, rel=0.01), "and sixteen take as long as one"
+
+
+def test_a_fault_waits_for_who_maps_memory() -> None:
+    do = "mmap heap; touch heap[0:4K] write; munmap heap"
+    before, since = (run(kernel, threads=4, do=do) for kernel in ("6.3", "6.4"))
+    assert before.counts["lock_waits"] > since.counts["lock_waits"]
+
+
+def test_counts_are_the_same_whichever_lock_a_fault_takes() -> None:
+    """Only how often somebody waits, which timing decides, is not."""
+    do = "mmap heap; touch heap write; madvise heap DONTNEED; touch heap[0:8K] write; munmap heap"
+    before, since = (run(kernel, threads=1, do=do).counts for kernel in ("6.3", "6.4"))
+    assert before == since
