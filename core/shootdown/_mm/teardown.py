@@ -125,8 +125,7 @@ class Teardown(CallParts):
             freed: writes what is freed after the flush, where that is single pages and tables.
         """
         asm = self.asm
-        with asm.function("exit_mm", "kernel/exit.c"):
-            asm.release_mm(text="current->mm = NULL; the CPU keeps the mm lazily")
+        self.exit_mm()
 
         def unmap() -> None:
             if dirty_shared_pages:
@@ -136,6 +135,11 @@ class Teardown(CallParts):
         with asm.because("exit"):
             self.exit_mmap(mappings, unmap, tables, freed)
             asm.work("exit_ns", text="the rest of exit() and wait()")
+
+    @function("exit_mm", "kernel/exit.c")
+    def exit_mm(self) -> None:
+        """Write exit_mm(): the task leaves its address space, which its CPU keeps lazily."""
+        self.asm.release_mm(text="current->mm = NULL; the CPU keeps the mm lazily")
 
     @function("exit_mmap", "mm/mmap.c")
     def exit_mmap(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shootdown._programs.areas import collapses
+from shootdown._programs.exits import check_counted_exits, check_exits
 from shootdown._programs.monitored import check_monitored
 from shootdown._programs.program import KINDS, Process, Program, Statement, Thread, within
 from shootdown._programs.verbs import ENDLESS, LAST
@@ -96,6 +97,7 @@ def check(program: Program) -> None:
         for thread in process.threads:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
+    check_exits(program)
     repeated_waits(program)
 
 
@@ -150,6 +152,7 @@ def check_counted(program: Program) -> None:
             raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
     check_monitored(program)
+    check_counted_exits(program)
     for _, _, one in program.statements() if forks(program) else ():
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue

@@ -79,11 +79,9 @@ def check(program: Program) -> None:
             raise ShootdownError(f"{memory.at}: {kind} memory is not explored yet: only {', '.join(_KINDS)}")
     for name, one in repeated_waits(program).items():
         raise _wrong(one, f"waiting for {name} again and again is not explored yet")
-    for process, _, one in program.statements():
+    for _, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")
-        if one.verb == "exit" and len(process.threads) > 1:
-            raise _wrong(one, "`exit` of a process with other threads is not explored yet")
         if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":
             raise _wrong(one, "there is no file behind anonymous memory")
 

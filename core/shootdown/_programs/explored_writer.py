@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shootdown._explore.problem import Problem
 from shootdown._mm.model import Model
+from shootdown._programs.exits import exits
 from shootdown._programs.explored_hugetlb import HugetlbSpace
 from shootdown._programs.explored_mixed import MixedSpace
 from shootdown._programs.explored_ordinary import OrdinarySpace
@@ -42,6 +43,19 @@ class Writer:
         waits = [one.name for actor in cut.actors for one in actor.body if one.verb in ("wait", "signal")]
         self.events = {name: self.model.event() for name in dict.fromkeys(waits)}
         self._beginnings: dict[tuple[int, str, str], int] = {}
+        #: By address space, of processes of which a thread ends others: it has killed them, and one has left.
+        self._ends = {
+            actor.mm: (self.model.event(), self.model.event())
+            for actor in cut.actors
+            if exits(actor.thread) and self._others(actor)
+        }
+
+    def _others(self, actor: Actor) -> int:
+        """Return how many other threads the process of an actor has."""
+        actors = self.small.actors
+        moved = {other.earlier for other in actors if other.begins == "move"}
+        alike = [n for n, other in enumerate(actors) if other.mm == actor.mm and n not in moved]
+        return len(alike) - 1
 
     def problem(self, *, preemption: bool) -> Problem:
         """Write everything, and return what is searched; `preemption` as for `explored.build`."""
@@ -145,6 +159,25 @@ class Writer:
         self.model.asm.signal(event, text="the thread goes on, on another CPU")
         self.model.sleep()
 
+    def _kill_others(self, actor: Actor) -> None:
+        """Write that exit() kills the other threads of the process, if any, and waits until they have left."""
+        if actor.mm in self._ends:
+            told, left = self._ends[actor.mm]
+            if self.space.user_mode:
+                self.model.asm.user_mode(False, text="exit_group()")
+            self.model.asm.signal(told, text="zap_other_threads")
+            self.model.asm.await_event(left, self._others(actor), text="the other threads have left")
+
+    def _leave(self, actor: Actor) -> None:
+        """Write the end of a thread that another one kills; until then it runs in user mode, or sleeps."""
+        asm, (told, left) = self.model.asm, self._ends[actor.mm]
+        asm.await_event(told, 1, text=f"{actor.name} is killed")
+        if self.space.user_mode:
+            asm.user_mode(False, text="do_exit()")
+        self.model.calls.exit_mm()
+        asm.signal(left, text="the thread has left")
+        asm.halt()
+
     def _write(self, number: int, actor: Actor) -> None:
         model, asm = self.model, self.model.asm
         ends = ""
@@ -177,15 +210,19 @@ class Writer:
                 self._move(number)
                 return
             elif one.verb == "exit":
+                self._kill_others(actor)
                 self.space.exit(actor)
                 if actor.process.name in self.events:
                     model.signal(self.events[actor.process.name])
             else:
                 self.space.write(number, one)
         self.space.goes_on(actor, ends)
+        killed = actor.mm in self._ends and not exits(actor.thread)
         if self.space.user_mode and ends == "sleep":
             asm.user_mode(False, text="the thread leaves user mode")
-        if ends == "exit":
+        if killed:
+            self._leave(actor)
+        elif ends == "exit":
             asm.halt()
         elif ends == "sleep":
             model.sleep()

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from shootdown._machine import ops as o
 from shootdown._machine.repeating import repeated
-from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.mapping import Mapping as Vma
-from shootdown._mm.model import Model
 from shootdown._programs import userfaultfd
 from shootdown._programs.areas import Area, Cut, unmaps_by_pieces
-from shootdown._programs.cast import Cast, forks_of
-from shootdown._programs.daemons import Daemons
-from shootdown._programs.hugetlb import Hugetlb, Mapped
+from shootdown._programs.cast import forks_of
+from shootdown._programs.exits import exits
 from shootdown._programs.mapped import GONE
-from shootdown._programs.program import Program, Statement, within
-from shootdown._programs.scheduled import Scheduled
+from shootdown._programs.program import Statement, within
 from shootdown._programs.space import Space
 from shootdown._programs.verbs import ENDLESS, LAST
 from shootdown._programs.working_set import WorkingSet
+from shootdown._programs.writing import Writer, told
 from shootdown._values.errors import ShootdownError
 from shootdown._values.platform import NANOSECOND
 
@@ -30,43 +26,6 @@ _WALK_NS = 200
 _POLL_NS = 10_000
 
 
-class Writer(Protocol):
-    """What the threads of a program have in common: see `timed`."""
-
-    program: Program
-    cast: Cast
-    model: Model
-    calls: Anonymous
-    page_size: int
-    cuts: dict[str, Cut]
-    memory: dict[str, Mapped]
-    maps: dict[str, tuple[str, ...]]
-    hugetlb: Hugetlb
-    locks: dict[str, int]
-    events: dict[str, int]
-    daemons: Daemons
-    used_up: dict[str, Statement]
-    spaces: list[Space]
-    own: list[Space]
-    tasks: list[int]
-    lazy: int
-    hosted: bool
-    time: Scheduled
-    forked: dict[tuple[str, int], int]
-
-    def mms_of(self, memory: str) -> tuple[int, ...]:
-        """Return the address spaces that map a memory."""
-
-    def pages_of(self, one: Statement) -> int:
-        """Return the base pages of the memory that a statement is about."""
-
-
-def told(one: Statement) -> str:
-    """Return a statement with its place, for the error of a program that never ends."""
-    line = f", line {one.at.line}" if one.at.line else ""
-    return f"`{one.text:.40}`{line}"
-
-
 class Lines:
     """Write the statements of one role."""
 
@@ -74,7 +33,7 @@ class Lines:
         self.writer = writer
         self.number = number
         self.role = writer.cast.roles[number]
-        self._last_piece = False
+        self._last_piece = self._measures = False
         self._uses = WorkingSet(writer.model, writer.cuts, writer.page_size)
         self.task = writer.tasks[number]
         self.model = writer.model
@@ -84,6 +43,8 @@ class Lines:
         self.own = writer.own[number]
         self._maps = writer.maps[self.role.process.name]
         self._turns: dict[int, int] = {}
+        #: Where a thread goes on that another one's exit() has killed; None: none does.
+        self._killed = writer.model.label() if self._is_killed() else None
         self._verbs: dict[str, Callable[[Statement], None]] = {
             "gup": self._gup,
             "khugepaged": self._by_daemon,
@@ -104,9 +65,9 @@ class Lines:
             "unlock": lambda one: self.asm.unlock(writer.locks[one.name], write=True, text=one.name),
             "work": self._work,
             "other": self._other,
-            "spin": lambda _: self.writer.time.spin(),
+            "spin": lambda _: self._spin(),
             "preempted": lambda _: self._preempted(),
-            "sleep": lambda _: self.model.sleep(),
+            "sleep": lambda _: self._sleep(),
             "move": self._move,
             "turn": lambda _: None,
             "repeat": self._repeat,
@@ -120,9 +81,16 @@ class Lines:
         if not self.role.begins and self.role.thread.name == "main":
             self._start_threads()
         self._body(body)
-        if body[-1].verb not in ENDLESS:
+        if self._killed is not None:
+            self.asm.place(self._killed)
+            self.writer.endings[self.mm].leave()
+        elif body[-1].verb not in ENDLESS:
             self.writer.time.ends()
             self.asm.halt()
+
+    def _is_killed(self) -> bool:
+        """Whether another thread of the process exits."""
+        return self.mm in self.writer.endings and not exits(self.role.thread)
 
     def _body(self, body: tuple[Statement, ...]) -> None:
         for one in body:
@@ -137,6 +105,8 @@ class Lines:
             self._uses.after(one)
             if one.verb not in LAST:
                 self.writer.time.preemptible()
+                if self._killed is not None and not self._measures:
+                    self.writer.endings[self.mm].look(self._killed)
 
     def _work(self, one: Statement) -> None:
         time = self.writer.time
@@ -264,12 +234,16 @@ class Lines:
         memory = self.writer.memory
         return tuple(m for name in self._maps if name in memory for m in memory[name].mappings)
 
-    def _exit(self, one: Statement) -> None:
-        if len(self.role.process.threads) > 1:
-            raise ShootdownError(f"{one.at}: `exit` of a process with other threads is not counted yet")
+    def _exit(self, _: Statement) -> None:
+        if self.mm in self.writer.endings:
+            self.writer.endings[self.mm].kill()
 
         def clear_others() -> None:
-            for space in (self.shared, self.own):
+            writer = self.writer
+            own = [
+                there for role, there in zip(writer.cast.roles, writer.own, strict=True) if role.mm == self.mm
+            ]
+            for space in (self.shared, *own):
                 space.exit(self._maps)
 
         self.model.calls.exit(self._mappings(), others=clear_others)
@@ -295,6 +269,18 @@ class Lines:
                 for number in self.writer.cast.of(process.name, self.role.instance, thread.name):
                     self.asm.spawn(self.writer.tasks[number], text="a thread starts")
 
+    def _spin(self) -> None:
+        if self._killed is not None:
+            self.writer.endings[self.mm].spin(self._killed)
+        else:
+            self.writer.time.spin()
+
+    def _sleep(self) -> None:
+        if self._killed is not None:
+            self.writer.endings[self.mm].sleep()
+        else:
+            self.model.sleep()
+
     def _preempted(self) -> None:
         if self.writer.hosted:
             self.asm.host_preempt()
@@ -308,8 +294,10 @@ class Lines:
     # --- blocks
 
     def _measure(self, one: Statement) -> None:
+        self._measures = True
         with self.model.window("measured", self.task):
             self._body(one.body)
+        self._measures = False
 
     def _repeat(self, one: Statement) -> None:
         children = {inner.name for inner in within(one.body) if inner.verb == "fork"}

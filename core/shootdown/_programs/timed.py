@@ -13,10 +13,13 @@ from shootdown._programs.areas import cut
 from shootdown._programs.cast import Cast, Role, cast, times_of
 from shootdown._programs.checking import maps, reclaims, repeated_waits
 from shootdown._programs.daemons import Daemon, Daemons
-from shootdown._programs.lines import Lines, told
+from shootdown._programs.ending import Ending
+from shootdown._programs.exits import exits, others_of
+from shootdown._programs.lines import Lines
 from shootdown._programs.program import Program, Statement, within
 from shootdown._programs.scheduled import Scheduled
 from shootdown._programs.space import Space
+from shootdown._programs.writing import told
 from shootdown._values.setup import Setup
 
 
@@ -82,6 +85,12 @@ class _Writer:
         self.hosted = setting.platform.hypervisor != "none"
         self.time = Scheduled(model, program, self.cast)
         self.forked: dict[tuple[str, int], int] = {}
+        #: By address space, how the threads end of a process of several that one of them ends.
+        self.endings = {
+            role.mm: Ending(model, role.process)
+            for role in self.cast.roles
+            if others_of(role.process) and exits(role.thread)
+        }
         self._pages = max((m.pages for one in memory.values() for m in one.mappings), default=1)
 
     def _space(self, each: str, threads: int) -> Space:
@@ -158,7 +167,7 @@ class _Writer:
 def _needs_its_own(writer: _Writer, role: Role) -> bool:
     """Whether the steps of a role name variables or tasks of its own, so that others like it can't share them."""
     memory = writer.program.memory
-    if writer.program.scheduled:
+    if writer.program.scheduled or role.mm in writer.endings:
         return True
     for one in within(role.thread.body):
         if one.verb in ("repeat", "each", "fork", "start", "measure"):

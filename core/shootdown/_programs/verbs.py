@@ -154,7 +154,12 @@ VERBS = {
         "Begin another program: the process takes a new address space, with nothing in its memory yet, and the old one "
         "is torn down. Of a process with one thread.",
     ),
-    "exit": Verb("exit", (), "End the process: its memory is torn down."),
+    "exit": Verb(
+        "exit",
+        (),
+        "End the process, and its other threads between two statements of theirs: the last one that leaves, taken as "
+        "this one, tears the memory down.",
+    ),
     "start": Verb("start THREAD", ("thread",), "Start the threads of that name of this process."),
     "signal": Verb("signal EVENT", ("event",), "Signal an event."),
     "wait": Verb(
