@@ -19,7 +19,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
     from shootdown_arm64._flush import Arm64Lowering
     from shootdown_arm64._formats import FORMATS
     from shootdown_arm64._here import CPUINFO
-    from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, Arm64Kernel, configure
+    from shootdown_arm64._kernel import CHANGES, CONTRADICTIONS, EXPECTED, Arm64Kernel, configure
     from shootdown_arm64._measured import MEASURED
     from shootdown_arm64._platforms import FLUSH_WAYS, INSTRUCTIONS, PLATFORMS
     from shootdown_arm64._recorded import RECORDED
@@ -44,6 +44,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             contradictions=CONTRADICTIONS,
             flush_ways=FLUSH_WAYS,
             instructions=INSTRUCTIONS,
+            expected=EXPECTED,
             preempting_hosts=(),
         )
     ]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from shootdown import Change, Kernel, ShootdownError, switch
+from shootdown import Change, Expected, Kernel, ShootdownError, switch
 from shootdown.porting import Contradiction
 
 #: Address bits that each page size can be built with (arch/arm64/Kconfig, "Virtual address space size").
@@ -323,3 +323,13 @@ CONTRADICTIONS: tuple[Contradiction, ...] = (
     ),
 )
 """Settings that cannot hold on arm64, alone or together."""
+
+EXPECTED: tuple[Expected, ...] = (
+    Expected(
+        ("5.1", "5.2", "6.1"),
+        "4b634918384c: DSB ISH waits for the TLBIs of its own CPU, not for those of the CPU that reclaims",
+        about="arch_flush_tlb_batched_pending",
+        when=lambda kernel, platform: not kernel.arch.batched_pending_flushes_mm,
+    ),
+)
+"""What the compliance suite finds on real arm64 kernels."""

@@ -41,11 +41,9 @@ class Arm64Platform:
     """What only an arm64 platform has: the features that decide how Linux flushes."""
 
     tlbirange: bool = switch(True, "FEAT_TLBIRANGE: one TLBI names a range of up to 2^21 pages")
-    ttl: bool = switch(True, "FEAT_TTL: a TLBI by address may say at which level its leaf is")
     asid_bits: int = switch(
         16, "ID_AA64MMFR0_EL1.ASIDBits: address spaces that the TLB tells apart", choices=(8, 16)
     )
-    cnp: bool = switch(True, "FEAT_TTCNP: threads of a core share TLB entries of one address space")
     hafdbs: bool = switch(True, "FEAT_HAFDBS: walkers set the access flag and the dirty state of entries")
     bbm: Literal["never", "bbml2", "bbml3"] = switch(
         "never",
@@ -147,7 +145,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.NEOVERSE_N1,
         tlb=NEOVERSE_N1,
         itlb=NEOVERSE_N1,
-        arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
+        arch=Arm64Platform(tlbirange=False, tlbi_erratum="4118414"),
         cpus=64,
     ),
     Platform(
@@ -156,7 +154,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.EMAG,
         tlb=EMAG,
         itlb=EMAG_I,
-        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        arch=Arm64Platform(tlbirange=False, hafdbs=False),
         cpus=32,
     ),
     Platform(
@@ -165,7 +163,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.THUNDERX2,
         tlb=THUNDERX2,
         itlb=THUNDERX2,
-        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        arch=Arm64Platform(tlbirange=False, hafdbs=False),
         cpus=224,
     ),
     Platform(
@@ -174,7 +172,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.CORTEX_A78,
         tlb=CORTEX_A78,
         itlb=CORTEX_A78,
-        arch=Arm64Platform(tlbirange=False, ttl=False, tlbi_erratum="4118414"),
+        arch=Arm64Platform(tlbirange=False, tlbi_erratum="4118414"),
         cpus=8,
     ),
     Platform(
@@ -193,7 +191,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         tlb=TCG,
         itlb=TCG,
         walk_entries=0,
-        arch=Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False),
+        arch=Arm64Platform(tlbirange=False, hafdbs=False),
         cpus=4,
     ),
     Platform(

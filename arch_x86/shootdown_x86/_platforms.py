@@ -27,7 +27,6 @@ class X86Platform:
     """What only an x86 platform has: the CPUID features that decide how Linux flushes."""
 
     pcid: bool = switch(True, "CPUID.1:ECX.PCID: translations carry a process-context identifier")
-    invpcid: bool = switch(True, "CPUID.7.0:EBX.INVPCID: what another PCID cached can be invalidated")
     invlpgb: bool = switch(False, "CPUID 0x80000008 EBX[3]: INVLPGB and TLBSYNC invalidate on all CPUs")
     invlpgb_max_pages: int = switch(
         1,
@@ -184,7 +183,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.AMD_SERVER_ZEN2,
         tlb=_untagged(ZEN2),
         itlb=_untagged(ZEN_I),
-        arch=X86Platform(pcid=False, invpcid=False, tce=True),
+        arch=X86Platform(pcid=False, tce=True),
         cpus=196,
     ),
     Platform(
@@ -226,7 +225,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         costs=_costs.XEN_PV_GUEST,
         tlb=_untagged(GOLDEN_COVE),
         itlb=_untagged(GOLDEN_COVE_I),
-        arch=X86Platform(pcid=False, invpcid=False),
+        arch=X86Platform(pcid=False),
         cpus=128,
         hypervisor="xen",
     ),
@@ -238,7 +237,7 @@ PLATFORMS: tuple[Platform, ...] = with_entries(
         tlb=TCG,
         itlb=TCG,
         walk_entries=0,
-        arch=X86Platform(pcid=False, invpcid=False, x2apic=False),
+        arch=X86Platform(pcid=False, x2apic=False),
         cpus=4,
     ),
 )

@@ -67,16 +67,10 @@ def test_there_are_servers_and_clients_with_and_without_range_operations() -> No
     assert kinds == {(kind, ranges) for kind in ("server", "client") for ranges in (True, False)}
 
 
-@every_platform
-def test_range_operations_and_level_hints_came_together_with_armv8_4(platform: Platform) -> None:
-    assert platform.arch.tlbirange == platform.arch.ttl
-    assert platform.arch.cnp or not platform.arch.tlbirange
-
-
 def test_the_oracles_machines_have_4_cpus_and_differ_by_extensions_alone() -> None:
     plain, newest = by_name("qemu-tcg"), by_name("qemu-tcg-max")
     assert (plain.cpus, newest.cpus) == (4, 4)
-    assert plain.arch == Arm64Platform(tlbirange=False, ttl=False, cnp=False, hafdbs=False)
+    assert plain.arch == Arm64Platform(tlbirange=False, hafdbs=False)
     assert newest.arch == Arm64Platform()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shootdown._compliance import capabilities
+from shootdown._compliance.lowered import machines
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, where
 from shootdown._plugins.registry import registry
@@ -83,6 +84,25 @@ def _unlisted_ways_are_refused(subject: Subject) -> Iterator[Said]:
                 f"{subject.plugin}: the way of flushing {way.name} has no sentence that says how it flushes"
             )
 
+    for one, other in _same_ways(subject):
+        yield Finding(
+            f"{subject.plugin}: the way of flushing {one} flushes as {other} does, on every kernel and platform: "
+            "nothing looks at it"
+        )
+
+
+def _same_ways(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Yield ways of flushing that are written in the same steps as another one wherever they can be forced."""
+    steps: dict[str, dict[tuple[str, str], int]] = {way.name: {} for way in subject.architecture.flush_ways}
+    for number, machine in enumerate(machines(subject)[0]):
+        for _, kernel, platform in machine.alike:
+            if platform.flush in steps:
+                steps[platform.flush][kernel.name, platform.name] = number
+    for n, (way, there) in enumerate(steps.items()):
+        for other, its in list(steps.items())[:n]:
+            if there and there.items() <= its.items():
+                yield way, other
+
 
 def _has_kernels(subject: Subject) -> str | None:
     return capabilities.flushes(subject) or (None if subject.kernels else "no release resolves")
@@ -107,7 +127,7 @@ STATEMENTS = (
     ),
     Statement(
         "10.3",
-        "A way of flushing that is not listed is refused, and each that is has a sentence",
+        "A way of flushing that is not listed is refused, and each that is has a sentence and steps of its own",
         "`--set platform.flush=` must not take a word that changes nothing.",
         "List in `flush_ways` what `lower` knows, and nothing else.",
         _unlisted_ways_are_refused,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shootdown._compliance import capabilities
 from shootdown._compliance.casts import CASTS, SCENES, threads
 from shootdown._compliance.expecting import Expectations
-from shootdown._compliance.lowered import Flush, flushes, without_pace
+from shootdown._compliance.lowered import Flush, apart, flushes, without_pace
 from shootdown._compliance.requests import table_pages
 from shootdown._compliance.stage import ATOMS, Place, Stage, StuckError
 from shootdown._compliance.statement import Said, Statement, Tried
@@ -116,12 +116,10 @@ _BRANCHES = (o.JUMP_STRIDES, o.JUMP_FLAGS)
 _RANGES = (o.FLUSH_BEGIN, o.REQUEST, o.COPY_RANGE, o.SEND, o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES, o.SET_FLAGS)
 
 
-def _swept(subject: Subject) -> Iterator[Flush]:
-    """Yield flushes that differ in how they treat ranges."""
-    seen = set()
-    for flush in flushes(subject):
-        if not flush.request.leaves:
-            continue
+def _swept(subject: Subject) -> list[Flush]:
+    """Return flushes that differ in how they treat ranges."""
+
+    def key(flush: Flush) -> object:
         geometry = flush.lowering.geometry
         shifts = (geometry.pmd_shift - geometry.page_shift, geometry.pud_shift - geometry.page_shift)
         steps = tuple(
@@ -129,10 +127,9 @@ def _swept(subject: Subject) -> Iterator[Flush]:
             for row in without_pace(flush)
             if row[0] in _RANGES or row[0] in _BRANCHES
         )
-        key = (flush.request, shifts, steps)
-        if key not in seen:
-            seen.add(key)
-            yield flush
+        return flush.request, shifts, steps
+
+    return apart((flush for flush in flushes(subject) if flush.request.leaves), key)
 
 
 def _starts(flush: Flush, n: int) -> tuple[int, ...]:

@@ -8,18 +8,19 @@ from shootdown._compliance import capabilities
 from shootdown._compliance.examples import disagreements, named
 from shootdown._compliance.formats import title_of
 from shootdown._compliance.otherwise import unshown
+from shootdown._compliance.sources import names_source
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject
 
 
 def _examples_agree(subject: Subject) -> Iterator[Said]:
     for format_ in subject.formats:
-        if not format_.source.strip():
+        if not names_source(format_.source):
             yield Unevidenced(f"{title_of(subject, format_)} names no manual (Format.source)")
         for example in format_.examples:
             for wrong in disagreements(format_, example):
                 yield Finding(f"{title_of(subject, format_)}: {named(example)}: {wrong}")
-            if not example.source.strip():
+            if not names_source(example.source):
                 yield Unevidenced(f"{title_of(subject, format_)}: {named(example)} names no source")
         if not format_.examples:
             yield Unevidenced(

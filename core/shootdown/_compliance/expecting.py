@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shootdown._compliance.lowered import Flush
-from shootdown._compliance.statement import Finding, Said, Tried
+from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
+from shootdown._values.errors import nearest
 
 
 class Expectations:
@@ -22,32 +23,38 @@ class Expectations:
         self._statement = statement
         self._all = [one for one in subject.architecture.expected if statement in one.statements]
         self._came: set[int] = set()
-        self._told: set[tuple[str, str]] = set()
-        self._kinds: dict[str, set[str]] = {}
+        self._told: set[str] = set()
+        #: Where a flush is not expected to be wrong.
+        self._places: dict[Flush, str | None] = {}
 
     def found(self, flush: Flush, text: str) -> Iterator[Said]:
-        """Yield a finding about a flush, unless it is expected or was told of another kernel or platform already."""
-        for number, one in enumerate(self._all):
-            if one.about in ("", flush.request.method) and one.when(
-                flush.lowering.kernel, flush.lowering.platform
-            ):
-                self._came.add(number)
-                return
-        if (flush.request.name, flush.where) in self._told:
-            return
-        self._told.add((flush.request.name, flush.where))
-        there = self._kinds.setdefault(flush.request.name, set())
-        there.add(flush.where)
-        if len(there) == 1:
-            yield Finding(f"{self._subject.plugin}: {flush.where}: {flush.request.name}: {text}")
+        """Yield a finding about a flush, unless it is expected wherever that is written, or its kind was told."""
+        if flush not in self._places:
+            self._places[flush] = self._unexpected(flush)
+        there = self._places[flush]
+        if there is not None and flush.request.name not in self._told:
+            self._told.add(flush.request.name)
+            yield Finding(f"{self._subject.plugin}: {there}: {flush.request.name}: {text}")
 
-    def bug(self, about: str, kernel: object, platform: object, message: str) -> Iterator[Said]:
-        """Yield a finding about something named, unless it is expected."""
+    def _unexpected(self, flush: Flush) -> str | None:
+        """Return the first kernel on a platform with this flush on which nothing is expected; None if there is none."""
+        found = None
+        for there, kernel, platform in flush.alike:
+            if not self._is_expected(flush.request.method, kernel, platform) and found is None:
+                found = there
+        return found
+
+    def _is_expected(self, about: str, kernel: object, platform: object) -> bool:
         for number, one in enumerate(self._all):
             if one.about in ("", about) and one.when(kernel, platform):
                 self._came.add(number)
-                return
-        yield Finding(message)
+                return True
+        return False
+
+    def bug(self, about: str, kernel: object, platform: object, message: str) -> Iterator[Said]:
+        """Yield a finding about something named, unless it is expected."""
+        if not self._is_expected(about, kernel, platform):
+            yield Finding(message)
 
     def missing(self) -> Iterator[Said]:
         """Yield a finding for each expectation that nothing came of, and count the others."""
@@ -60,3 +67,29 @@ class Expectations:
                 )
         if self._came:
             yield Tried(len(self._came), "expected findings, which came")
+
+
+def _statements_exist(subject: Subject) -> Iterator[Said]:
+    from shootdown._compliance.registry import statements
+
+    known = [one.number for one in statements()]
+    for one in subject.architecture.expected:
+        title = f"{subject.plugin}: the expected finding ({one.why})"
+        if not one.statements:
+            yield Finding(f"{title} names no statement, so that nothing has to find it")
+        for number in one.statements:
+            if number not in known:
+                yield Finding(f"{title} names {number!r}, which is no statement; {nearest(number, known)}")
+    yield Tried(len(subject.architecture.expected), "expected findings")
+
+
+STATEMENTS = (
+    Statement(
+        "0.2",
+        "What the author expects to be found names statements that there are",
+        "A finding that is expected of no statement is looked for by nobody.",
+        "Give the numbers of the statements that find it; this page has them.",
+        _statements_exist,
+        (lambda subject: None if subject.architecture.expected else "its author expects no finding",),
+    ),
+)

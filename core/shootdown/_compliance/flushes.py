@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from shootdown._compliance import capabilities
 from shootdown._compliance.casts import CASTS
 from shootdown._compliance.lowered import Machine, flushes, machines
-from shootdown._compliance.protocol import mistakes
+from shootdown._compliance.protocol import followed
 from shootdown._compliance.stage import Stage, StuckError
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
@@ -48,7 +50,7 @@ def _of(about: str, subject: Subject) -> Iterator[Said]:
     for machine in machines(subject)[0]:
         for flush in machine.flushes:
             count += 1
-            for mistake in mistakes(flush):
+            for mistake in followed(flush).mistakes:
                 if mistake.about == about:
                     seen.setdefault((flush.request.name, mistake.text), []).append(machine.where)
     yield from _told(subject, seen)
@@ -72,6 +74,36 @@ def _steps_are_in_order(subject: Subject) -> Iterator[Said]:
 
 def _locks_balance(subject: Subject) -> Iterator[Said]:
     yield from _of("locks", subject)
+    seen: set[str] = set()
+    for machine in machines(subject)[0]:
+        nested: dict[tuple[int, int], str] = {}
+        for flush in machine.flushes:
+            for pair, step in followed(flush).nested.items():
+                nested.setdefault(pair, f"{flush.request.name}: {step}")
+        text = _crossed(nested)
+        if text and text not in seen:
+            seen.add(text)
+            yield Finding(f"{subject.plugin}: {machine.where}: {text}")
+
+
+def _crossed(nested: Mapping[tuple[int, int], str]) -> str:
+    """Say which locks are taken in a circle; empty if there is none.
+
+    Args:
+        nested: by a lock that is held and one that is taken then, who does so.
+    """
+    graph: dict[int, set[int]] = {}
+    for held, taken in nested:
+        graph.setdefault(taken, set()).add(held)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        steps = [
+            f"lock {taken} while it holds {held} ({nested[held, taken]})" for held, taken in pairwise(circle)
+        ]
+        return f"CPUs can wait for one another: one takes {', and another one '.join(steps)}: take locks in one order"
+    return ""
 
 
 def _each_ends(subject: Subject) -> Iterator[Said]:
@@ -151,9 +183,9 @@ STATEMENTS = (
     ),
     Statement(
         "4.3",
-        "A flush releases each lock that it takes, on every path, and takes none twice",
-        "A lock that stays held stops the next flush of any CPU.",
-        "Release the lock on each arm of a branch, and count it in `machine_locks`.",
+        "A flush releases each lock that it takes, on every path, and takes none twice; all take them in one order",
+        "A lock that stays held stops the next flush of any CPU. Two that are taken the other way round stop both.",
+        "Release the lock on each arm of a branch, and count it in `machine_locks`; take lock 0 before lock 1.",
         _locks_balance,
         (capabilities.flushes,),
     ),

@@ -12,6 +12,7 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject, geometries, where
 from shootdown._machine import ops as o
 from shootdown._porting.geometry import LEVELS, geometry_of, sized
+from shootdown._porting.lowering import PlainLowering
 from shootdown._tlb.geometry import TlbGeometry
 from shootdown._values.kernel import Kernel, switches_of
 from shootdown._values.lowering import Geometry, Lowering, MmRules
@@ -95,8 +96,13 @@ def _levels_agree_with_a_format(subject: Subject) -> Iterator[Said]:
             )
     count = 0
     seen: set[Geometry] = set()
+    unlisted: set[str] = set()
     for kernel, platform, lowering in _lowerings(subject):
         shape = lowering.geometry
+        if isinstance(lowering, PlainLowering) and lowering.format not in subject.architecture.formats:
+            unlisted.add(lowering.format.name)
+        if not shapes:
+            continue
         count += 1
         if shape in seen or shape in shapes.values() or lowering.no_hash_table() is None:
             continue  # a hash table has Linux's own levels beside it, which no hardware walks
@@ -106,6 +112,11 @@ def _levels_agree_with_a_format(subject: Subject) -> Iterator[Said]:
             f"{subject.plugin}: {where(kernel, platform)}: the geometry {_text(shape)} is that of no "
             "format; the nearest is "
             f"{near} with {_text(shapes[near])}: write geometry_of(FORMAT)"
+        )
+    for name in sorted(unlisted):
+        yield Finding(
+            f"{subject.plugin}: flushes are of the format {name}, which is none of Architecture.formats: nobody can "
+            "walk its tables, and section 1 says nothing of them"
         )
     yield Tried(count, "geometries")
 
@@ -275,10 +286,6 @@ def _sizes(sizes: tuple[int, ...]) -> str:
     return ", ".join(map(_size, sizes))
 
 
-def _has_formats(subject: Subject) -> str | None:
-    return capabilities.formats(subject) or capabilities.flushes(subject)
-
-
 STATEMENTS = (
     Statement(
         "3.1",
@@ -294,7 +301,7 @@ STATEMENTS = (
         "The flush and the walk are to speak of the same tables.",
         "Return `geometry_of(FORMAT)`; if Linux folds levels, it folds them from the top.",
         _levels_agree_with_a_format,
-        (_has_formats,),
+        (capabilities.flushes,),
     ),
     Statement(
         "3.3",

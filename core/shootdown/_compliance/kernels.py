@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from shootdown._compliance import capabilities
+from shootdown._compliance.sources import names_source
 from shootdown._compliance.statement import Finding, Said, Statement, Tried, Unevidenced
 from shootdown._compliance.subject import Subject, where
 from shootdown._values.changes import Change
@@ -186,6 +187,7 @@ def _contradictions_are_real(subject: Subject) -> Iterator[Said]:
 def _changes_are_in_order(subject: Subject) -> Iterator[Said]:
     last: tuple[tuple[tuple[int, int], int | None], Change] | None = None
     seen: dict[str, Change] = {}
+    held: dict[str, Any] = {name: field.default for name, field in switches_of(subject.architecture.switches)}
     for change in subject.architecture.changes:
         title = f"{subject.plugin}: the change {change.commit} {change.subject!r}"
         if not change.sets:
@@ -197,6 +199,11 @@ def _changes_are_in_order(subject: Subject) -> Iterator[Said]:
         ):
             yield Finding(f"{title} is there twice")
         seen[change.commit] = change
+        if change.proposal is None:
+            if change.sets and all(name in held and held[name] == value for name, value in change.sets):
+                sets = ", ".join(f"{name}={value}" for name, value in change.sets)
+                yield Finding(f"{title} sets {sets}, which holds already, so that it changes nothing")
+            held |= {name: value for name, value in change.sets if name in held}
         yield from _releases_of(title, change)
         if change.mainline is None:
             continue
@@ -247,7 +254,7 @@ def _changes_name_sources(subject: Subject) -> Iterator[Said]:
             yield Finding(f"{title}: a commit is abbreviated to 12 lower-case hexadecimal digits")
         elif change.proposal is None and change.mainline != _BEFORE and not _COMMIT.fullmatch(change.commit):
             yield Unevidenced(f"{title} of {change.mainline} names no commit")
-        if change.stable and not change.source.strip():
+        if change.stable and not names_source(change.source):
             names = ", ".join(f"{series}.{point}" for series, point in change.stable)
             yield Unevidenced(f"{title}: nothing says where the backports {names} are from (Change.source)")
     yield Tried(len(subject.architecture.changes), "changes")

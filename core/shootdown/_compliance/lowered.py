@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -54,6 +54,19 @@ class _Limited(Assembler):
         super()._write(*args, **named)  # type: ignore[arg-type]
 
 
+class Alike(NamedTuple):
+    """A kernel on a platform that flushes as another one does.
+
+    Args:
+        where: in words.
+        kernel, platform: which.
+    """
+
+    where: str
+    kernel: Kernel
+    platform: Platform
+
+
 @attrs.frozen(eq=False)
 class Flush:
     """One kind of flush on a kernel and a platform.
@@ -68,6 +81,7 @@ class Flush:
         at: the step that has the range.
         ranged: other steps have it too, as what flushes entries as they change.
         firsts: the first values of the variables that the lowering keeps (`Assembler.field`).
+        alike: where it is written in the same steps: each such kernel on a platform.
     """
 
     request: Request
@@ -79,6 +93,7 @@ class Flush:
     at: int
     ranged: bool = False
     firsts: tuple[int, ...] = ()
+    alike: tuple[Alike, ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,6 +126,7 @@ class Machine:
         native: the way of flushing is what kernel and platform choose, not a what-if.
         flushes: each kind of flush.
         failed: what the kinds are called that can't be written, and why.
+        alike: each kernel on a platform that flushes so.
     """
 
     where: str
@@ -121,6 +137,7 @@ class Machine:
     native: bool
     flushes: tuple[Flush, ...]
     failed: tuple[tuple[str, str], ...]
+    alike: tuple[Alike, ...] = ()
 
 
 def machines(subject: Subject) -> tuple[tuple[Machine, ...], int]:
@@ -131,35 +148,53 @@ def machines(subject: Subject) -> tuple[tuple[Machine, ...], int]:
     kept = subject.__dict__.get("machines of flushes")
     if kept is None:
         known: dict[object, Machine] = {}
+        alike: dict[object, list[Alike]] = {}
         count = 0
         for platform, native in _platforms(subject):
-            looked: list[dict[tuple[str, str], Any]] = []
+            looked: list[tuple[dict[tuple[str, str], Any], object]] = []
             for kernel in subject.kernels if not subject.gave_up else ():
                 if _ruled_out(subject, kernel, platform, native):
                     continue
                 count += 1
-                if any(agrees(kernel, read) for read in looked):
-                    continue
-                looked.append({})
-                machine = _machine(subject, kernel, platform, native, looked[-1])
-                known.setdefault(_key(machine), machine)
+                key = next((key for read, key in looked if agrees(kernel, read)), None)
+                if key is None:
+                    read: dict[tuple[str, str], Any] = {}
+                    machine = _machine(subject, kernel, platform, native, read)
+                    key = _key(machine)
+                    looked.append((read, key))
+                    known.setdefault(key, machine)
+                alike.setdefault(key, []).append(Alike(_there(kernel, platform, native), kernel, platform))
                 if subject.gave_up:
                     break  # it would take as long for each kernel
-        kept = subject.__dict__["machines of flushes"] = (tuple(known.values()), count)
+        different = tuple(_with_alike(machine, tuple(alike[key])) for key, machine in known.items())
+        kept = subject.__dict__["machines of flushes"] = (different, count)
     found: tuple[tuple[Machine, ...], int] = kept
     return found
 
 
-def flushes(subject: Subject) -> Iterator[Flush]:
-    """Yield each kind of flush that differs from all others in what it does, not only in what it counts."""
-    seen: set[object] = set()
-    for machine in machines(subject)[0]:
-        rules = what_matters(machine.lowering) if machine.flushes else ()
-        for flush in machine.flushes:
-            key = (flush.request, rules, machine.preempts, without_pace(flush))
-            if key not in seen:
-                seen.add(key)
-                yield flush
+def _with_alike(machine: Machine, alike: tuple[Alike, ...]) -> Machine:
+    flushes = tuple(attrs.evolve(flush, alike=alike) for flush in machine.flushes)
+    return attrs.evolve(machine, flushes=flushes, alike=alike)
+
+
+def flushes(subject: Subject) -> list[Flush]:
+    """Return each kind of flush that differs from all others in what it does, not only in what it counts."""
+    every = (flush for machine in machines(subject)[0] for flush in machine.flushes)
+    return apart(
+        every,
+        lambda flush: (flush.request, what_matters(flush.lowering), flush.preempts, without_pace(flush)),
+    )
+
+
+def apart(every: Iterable[Flush], key: Callable[[Flush], object]) -> list[Flush]:
+    """Return the first flush of each key, with the kernels and platforms of all that have it."""
+    first: dict[object, Flush] = {}
+    alike: dict[object, list[Alike]] = {}
+    for flush in every:
+        its = key(flush)
+        first.setdefault(its, flush)
+        alike.setdefault(its, []).extend(flush.alike)
+    return [attrs.evolve(flush, alike=tuple(alike[its])) for its, flush in first.items()]
 
 
 def without_pace(flush: Flush) -> tuple[tuple[int, ...], ...]:
@@ -221,7 +256,7 @@ def _machine(
     subject: Subject, kernel: Kernel, platform: Platform, native: bool, read: dict[tuple[str, str], Any]
 ) -> Machine:
     """Write all flushes of a kernel on a platform; `read` gets the switches that decide on them."""
-    there = where(kernel, platform) + ("" if native else f" with flush={platform.flush}")
+    there = _there(kernel, platform, native)
     preempts = subject.architecture.preempts(platform)
     lower = subject.architecture.lower
     assert lower is not None
@@ -252,6 +287,10 @@ def _machine(
         failed.append((what, _why(error)))
         found = []
     return Machine(there, kernel, platform, lowering, preempts, native, tuple(found), tuple(failed))
+
+
+def _there(kernel: Kernel, platform: Platform, native: bool) -> str:
+    return where(kernel, platform) + ("" if native else f" with flush={platform.flush}")
 
 
 def _why(error: Exception) -> str:

@@ -59,6 +59,7 @@ class _Known(NamedTuple):
         held: the locks that are held, each with whether for writing.
         asked: the gathers that have a range, as a mask.
         done: something was sent, or invalidated on this CPU.
+        waited: the call that was waited for last; 0 for none.
     """
 
     begun: bool
@@ -68,6 +69,7 @@ class _Known(NamedTuple):
     held: frozenset[tuple[int, bool]]
     asked: int
     done: bool
+    waited: int
 
 
 class Mistake(NamedTuple):
@@ -82,12 +84,26 @@ class Mistake(NamedTuple):
     about: str
 
 
-def mistakes(flush: Flush) -> list[Mistake]:
-    """List what is wrong with the order of a flush's steps, each mistake once."""
+class Followed(NamedTuple):
+    """What the paths of a flush are like.
+
+    Args:
+        mistakes: what is wrong on them, each mistake once.
+        nested: by a lock that is held and one that is taken then, the step that does so.
+    """
+
+    mistakes: list[Mistake]
+    nested: dict[tuple[int, int], str]
+
+
+def followed(flush: Flush) -> Followed:
+    """Follow a flush's steps along every path."""
     found: dict[Mistake, None] = {}
+    nested: dict[tuple[int, int], str] = {}
+    waits: dict[int, bool] = {}
     rows, own = flush.rows(), flush.own
     gather = rows[flush.at][1]
-    start = (own.start, _Known(False, False, 0, False, frozenset(), 1 << gather, False))
+    start = (own.start, _Known(False, False, 0, False, frozenset(), 1 << gather, False, 0))
     seen = {start}
     work = [start]
     leads: dict[tuple[int, _Known], list[tuple[int, _Known]]] = {}
@@ -109,6 +125,10 @@ def mistakes(flush: Flush) -> list[Mistake]:
             found[Mistake(f"{_place(flush, pc)} {text}", about)] = None
         if rows[pc][0] in _ALIEN:
             continue
+        if STEPS[rows[pc][0]].lock not in (None, Use.RELEASE):
+            nested |= {(number, rows[pc][1]): _place(flush, pc) for number, _ in known.held}
+        if rows[pc][0] == o.WAIT:
+            waits[pc] = waits.get(pc, False) or bool(known.sent) or known.aimed or _completes(rows[pc + 1])
         for then, now in _next(rows, pc, known):
             leads.setdefault((then, now), []).append(state)
             if (then, now) not in seen:
@@ -118,10 +138,18 @@ def mistakes(flush: Flush) -> list[Mistake]:
             found[
                 Mistake(f"its steps have more than {_MOST:,} states: too many branches to follow", "order")
             ] = None
-            return list(found)
+            return Followed(list(found), nested)
     if not found and (stuck := _never_ends(seen, leads, ends)):
         found[Mistake(f"{_place(flush, min(stuck))} begins a loop that never ends", "order")] = None
-    return list(found)
+    for pc in (pc for pc, asked in waits.items() if not asked):
+        found[
+            Mistake(f"{_place(flush, pc)} waits for answers, and no path to it sends anything", "order")
+        ] = None
+    return Followed(list(found), nested)
+
+
+def _completes(step: list[int]) -> bool:
+    return step[0] == o.NOTE and step[1] == o.NOTE_COMPLETION
 
 
 def _never_ends(
@@ -173,6 +201,12 @@ def _wrong(flush: Flush, step: list[int], known: _Known) -> Iterator[tuple[str, 
             yield "waits for answers before anything is sent to the targets", "order"
         if known.counted:
             yield "waits for broadcasts that were counted but never sent: broadcast() sends them", "counts"
+    elif _completes(step):
+        if known.waited not in (0, *_BROADCASTS):
+            yield (
+                f"completes broadcasts, and {CALLS.get(known.waited)} was sent: wait_for_answers() waits for that",
+                "counts",
+            )
     elif op == o.CANCEL:
         if known.sent:
             yield f"cancels {CALLS.get(known.sent)}, which was sent: wait for its answers", "order"
@@ -254,7 +288,7 @@ def _next(rows: list[list[int]], pc: int, known: _Known) -> Iterator[tuple[int, 
         broadcast = step[1] == o.CALL_BROADCAST
         now = known._replace(aimed=False, sent=step[1], counted=known.counted and not broadcast, done=True)
     elif op in (o.WAIT, o.CANCEL):
-        now = known._replace(begun=False, aimed=False, sent=0)
+        now = known._replace(begun=False, aimed=False, sent=0, waited=known.sent)
     elif op in (o.FLUSH_SELF, o.FLUSH_LOCAL_PAGES):
         now = known._replace(done=True)
     elif op == o.EXECUTE and step[3] & o.BROADCASTS:

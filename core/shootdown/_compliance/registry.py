@@ -15,10 +15,10 @@ from shootdown._values.errors import ShootdownError, nearest
 
 #: The sections, by number: the modules of each, whose `STATEMENTS` are numbered within it, and what it is about.
 SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
-    "0": (("asked",), "Loading"),
+    "0": (("asked", "expecting"), "Loading"),
     "1": (("formats", "rules", "walks", "evidence", "custom"), "Page-table formats"),
-    "2": (("kernels",), "Kernels"),
-    "3": (("geometry",), "Geometry"),
+    "2": (("kernels", "switches"), "Kernels"),
+    "3": (("geometry", "platforms"), "Geometry"),
     "4": (("flushes",), "Flushes"),
     "5": (("coverage",), "Coverage"),
     "6": (("spaces",), "Address spaces"),

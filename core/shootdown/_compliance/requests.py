@@ -80,7 +80,7 @@ def requests(lowering: Lowering) -> tuple[Request, ...]:
         found.append(Request("a flush that reclaim puts off", "arch_tlbbatch_flush", others=remote))
         found.append(
             Request(
-                "the flush of what other CPUs have put off", "arch_flush_tlb_batched_pending", leaves=False
+                "the flush of what other CPUs have put off", "arch_flush_tlb_batched_pending", others=remote
             )
         )
     return tuple(found)
@@ -175,6 +175,7 @@ _BY: dict[str, EntryFunction] = {
     "flush_pmd_range": "pmdp_invalidate",
     "flush_mm": "ptep_set_wrprotect",
     "arch_tlbbatch_flush": "ptep_get_and_clear",
+    "arch_flush_tlb_batched_pending": "ptep_get_and_clear",
 }
 
 
@@ -216,7 +217,13 @@ def write(asm: Assembler, lowering: Lowering, request: Request, lo: int, hi: int
         lowering.entries_set(asm, 1, huge=request.huge)
     elif request.method == "arch_tlbbatch_flush":
         lowering.arch_tlbbatch_add_pending(asm, REQUEST, 1)
+        # A batch has pages of many places and no range: by now the request has that of a page far away.
+        far = 2 * table_pages(lowering)
+        asm.request(REQUEST, cleared=request.cleared, lo=far, hi=far + 1)
         lowering.arch_tlbbatch_flush(asm, REQUEST)
+    elif request.method == "arch_flush_tlb_batched_pending":
+        asm.request(REQUEST, flags=o.FULLMM)
+        lowering.arch_flush_tlb_batched_pending(asm, REQUEST)
     else:
         getattr(lowering, request.method)(asm, REQUEST)
     return range(first, asm.here), at, ranged or request.method == "entries_cleared"

@@ -22,6 +22,11 @@ ESTIMATE = "estimate:"
 #: How many times more, or less, than the ends of an estimate a cost may be; another unit is a thousand times.
 _FAR = 30
 
+#: What authors write where they know no source yet.
+_NOTHING = frozenset(
+    {"", "todo", "unknown", "?", "-", "n/a", "none", "tbd", "fixme", "xxx", "source", "manual", "the manual"}
+)
+
 _WRITTEN = (
     "tlb_flush",
     "flush_range",
@@ -34,6 +39,11 @@ _WRITTEN = (
 )
 
 
+def names_source(text: str) -> bool:
+    """Whether a text names where something is from: more than a word that stands for nothing."""
+    return text.strip().strip(".:").lower() not in _NOTHING
+
+
 def _costs_have_sources(subject: Subject) -> Iterator[Said]:
     count = 0
     for platform in subject.platforms:
@@ -42,7 +52,7 @@ def _costs_have_sources(subject: Subject) -> Iterator[Said]:
             count += 1
             title = f"{subject.plugin}: platform {platform.name}, cost {name}"
             source = cost.source.strip()
-            if not source or source.lower() in ("todo", "unknown", "?", "-", "n/a", "none", "tbd"):
+            if not names_source(source):
                 yield Unevidenced(
                     f"{title}: its source is {cost.source!r}; who measured it, or `estimate: why`"
                 )
@@ -81,7 +91,7 @@ def _tlbs_have_sources(subject: Subject) -> Iterator[Said]:
         for name in ("tlb", "itlb"):
             for tlb in geometries(getattr(platform, name)).values():
                 count += 1
-                if not tlb.source.strip():
+                if not names_source(tlb.source):
                     yield Unevidenced(
                         f"{subject.plugin}: platform {platform.name}, {name}: nothing says where its sizes and its "
                         f"{tlb.asid_bits} asid_bits are from (TlbGeometry.source)"
@@ -95,7 +105,7 @@ def _instructions_have_references(subject: Subject) -> Iterator[Said]:
     for _, _, lowering in subject.lowerings():
         used |= dict.fromkeys(_names(lowering))
     for name in used:
-        if not referred.get(name, "").strip():
+        if not names_source(referred.get(name, "")):
             yield Unevidenced(
                 f"{subject.plugin}: flushes count the instruction {name!r}; nothing says where a manual has it "
                 "(Architecture.instructions)"

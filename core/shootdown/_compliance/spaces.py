@@ -8,7 +8,7 @@ from shootdown._compliance import capabilities
 from shootdown._compliance.casts import CASTS, SCENES, moved, sleeper, stranger, threads
 from shootdown._compliance.coverage import places
 from shootdown._compliance.expecting import Expectations
-from shootdown._compliance.lowered import Flush, flushes, machines, what_matters, without_pace
+from shootdown._compliance.lowered import Flush, apart, flushes, machines, what_matters, without_pace
 from shootdown._compliance.stage import BUDGET, MM, OTHER, Stage, StuckError
 from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._compliance.subject import Subject
@@ -67,12 +67,11 @@ _EVENTS: dict[Callable[[Stage], None], tuple[tuple[str, int, Callable[[Stage, in
 }
 
 
-def _apart(subject: Subject) -> Iterator[Flush]:
-    """Yield flushes that differ in what they do about CPUs, whatever the range: of kinds with equal steps one."""
-    seen = set()
-    for flush in flushes(subject):
-        request = flush.request
-        steps = without_pace(flush)
+def _apart(subject: Subject) -> list[Flush]:
+    """Return flushes that differ in what they do about CPUs, whatever the range: of kinds with equal steps one."""
+
+    def key(flush: Flush) -> object:
+        request, steps = flush.request, without_pace(flush)
         about = (
             request.leaves,
             request.everything,
@@ -80,10 +79,9 @@ def _apart(subject: Subject) -> Iterator[Flush]:
             request.flags,
             what_matters(flush.lowering),
         )
-        key = (about, flush.preempts, steps[: flush.at], steps[flush.at + 1 :])
-        if key not in seen:
-            seen.add(key)
-            yield flush
+        return about, flush.preempts, steps[: flush.at], steps[flush.at + 1 :]
+
+    return apart(flushes(subject), key)
 
 
 def _asked(flush: Flush, stage: Stage) -> bool:

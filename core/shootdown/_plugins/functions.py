@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+import attrs
+
 from shootdown._plugins.names import unasked
 from shootdown._plugins.refusing import RefusedError, failed
 from shootdown._porting.geometry import sized
@@ -97,6 +99,13 @@ def vet_lowering(what: str, lower: Any, kernel: Kernel, platform: Platform) -> N
         raise RefusedError("broken", f"{what}: {failed(error)}") from None
     if not isinstance(lowering, Lowering):
         raise RefusedError("broken", f"{what} returned {typed(lowering)}, not a Lowering")
+    # Not equal to what was asked before: a lowering that somebody kept is of another kernel.
+    other = attrs.evolve(kernel, name=f"{kernel.name} again")
+    made = getattr(lower(other, platform), "kernel", other)
+    if isinstance(made, Kernel) and made.name != other.name:
+        raise RefusedError(
+            "broken", f"{what} returned the lowering of another kernel: make a new one each time"
+        )
     if problem := unasked(type(lowering)):
         raise RefusedError("broken", f"{what}: {problem}")
     if lowering.no_kernel_ranges() is None and (

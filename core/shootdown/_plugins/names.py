@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -12,6 +12,8 @@ from shootdown._values.errors import nearest
 from shootdown._values.sites import beginning
 
 _OWN = "shootdown"
+#: Where the methods are from that attrs writes: they mention each field.
+_GENERATED = "<attrs generated"
 
 
 @functools.cache
@@ -26,19 +28,26 @@ def unasked(cls: type[Any]) -> str:
     """
     known = {name for owner in cls.__mro__ if _package(owner) in (_OWN, "builtins") for name in vars(owner)}
     owners = [owner for owner in cls.__mro__ if _package(owner) not in (_OWN, "builtins", "abc", "typing")]
-    left = {name: member for owner in owners for name, member in _strangers(owner, known)}
-    for member, code in _codes_of(owners) if left else ():
-        for word in _words(code):
-            if word in left and left[word] is not member:
-                del left[word]
-        if not left:
-            break
-    for name, member in left.items():
+    strangers = {name: member for owner in owners for name, member in _strangers(owner, known)}
+    for name, member in _unmentioned(strangers, owners).items():
         site = beginning(getattr(member, "fget", None) or member)
         at = "" if site is None else f" ({site})"
         asked = [other for other in known if not other.startswith("_")]
         return f"{cls.__name__} has {name}{at}, which nothing asks for; {nearest(name, asked)}"
     return ""
+
+
+def unread(cls: type[Any], names: Iterable[str], functions: Iterable[object]) -> list[str]:
+    """Return those of some fields of a plugin's class that no code of the plugin mentions.
+
+    Args:
+        cls: the class.
+        names: of its fields.
+        functions: of the plugin, besides those of its modules and classes: what its values have.
+    """
+    seen: set[int] = set()
+    told = {word for one in functions for _, code in _codes(one, seen) for word in _words(code)}
+    return list(_unmentioned({name: None for name in names if name not in told}, [cls]))
 
 
 def unmarked(module: ModuleType, prefix: str) -> FunctionType | None:
@@ -48,6 +57,18 @@ def unmarked(module: ModuleType, prefix: str) -> FunctionType | None:
         if hook and not hasattr(value, f"{prefix}_impl"):
             return value  # type: ignore[no-any-return]
     return None
+
+
+def _unmentioned(names: Mapping[str, object], owners: list[type[Any]]) -> dict[str, object]:
+    """Return the names that no code has of the packages of some classes, but for that of what each name stands for."""
+    left = dict(names)
+    for member, code in _codes_of(owners) if left else ():
+        for word in _words(code):
+            if word in left and left[word] is not member:
+                del left[word]
+        if not left:
+            break
+    return left
 
 
 def _package(value: Any) -> str:
@@ -82,7 +103,7 @@ def _codes(value: Any, seen: set[int]) -> Iterator[tuple[object, CodeType]]:
         part: Any = member
         while part is not None and id(part) not in seen:
             seen.add(id(part))
-            if isinstance(part, FunctionType):
+            if isinstance(part, FunctionType) and not part.__code__.co_filename.startswith(_GENERATED):
                 yield member, part.__code__
             inner = (getattr(part, name, None) for name in ("__wrapped__", "__func__", "func", "fget"))
             part = next((one for one in inner if one is not None), None)

@@ -203,11 +203,14 @@ class Lowering(ABC):
         """Write `arch_tlbbatch_add_pending()` for pages, of request `g`; their flush is `arch_tlbbatch_flush()`."""
 
     def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
-        """Write `arch_tlbbatch_flush()`: the flush that was put off, of request `g`."""
+        """Write `arch_tlbbatch_flush()`: the flush that was put off, of all pages that were added.
+
+        Request `g` has the range of one of them: whoever knows no more flushes everything.
+        """
         self.flush_mm(asm, g)
 
     def arch_flush_tlb_batched_pending(self, asm: Assembler, g: int) -> None:
-        """Write what `flush_tlb_batched_pending()` does about flushes that other CPUs have put off."""
+        """Write what `flush_tlb_batched_pending()` does: flushes that other CPUs have put off are due now."""
         self.flush_mm(asm, g)
 
     def flush_pmd_range(self, asm: Assembler, g: int) -> None:

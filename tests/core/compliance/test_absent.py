@@ -36,6 +36,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             "no_thp.. returns ''; it returns None where there is such a thing",
         ),
         ("10.1", lowering(no_pmd_sharing=lambda _: True), "no_pmd_sharing.. returns True"),
+        (
+            "10.3",
+            good(flush_ways=(FlushWay("ipi", "IPIs"), FlushWay("magic", "by magic"))),
+            "the way of flushing magic flushes as ipi does",
+        ),
         ("10.3", good(flush_ways=(FlushWay("ipi", ""),)), "the way of flushing ipi has no sentence"),
     ],
 )

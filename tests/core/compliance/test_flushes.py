@@ -80,11 +80,17 @@ NAMED = {
     "TargetsBeforeTheFlag": ("4.2", "comes after the targets were chosen"),
     "CancelsWhatWasSent": ("4.2", "cancels CALL_INVALIDATE, which was sent"),
     "SendsTwice": ("4.2", "sends CALL_INVALIDATE before it has waited for CALL_INVALIDATE"),
+    "WaitsTwice": ("4.2", "waits for answers, and no path to it sends anything"),
+    "CompletesInterrupts": ("4.5", "completes broadcasts, and CALL_INVALIDATE was sent"),
     "InvalidatesAfterTheWait": ("4", "no flush has begun|before a flush has begun"),
     "KeepsTheLock": ("4.3", "a path ends with lock 0 held"),
     "KeepsTheLockOnOneArm": ("4.3", "a path ends with lock 0 held"),
     "ReleasesTwice": ("4", "releases lock 0, which is not held|never took it"),
     "TakesTwice": ("4.3", "takes lock 0 a second time"),
+    "TakesTwoEitherWayRound": (
+        "4.3",
+        "one takes lock . while it holds . .*and another one lock .* in one order",
+    ),
     "NoSuchLock": ("4.1", "lock 0: there is none"),
     "LoopsForEver": ("4.1", "never ends"),
     "LoopsWhileThereAreTargets": ("4.4", "it is not over after 5,000 steps"),
@@ -102,6 +108,8 @@ NAMED = {
     "CountsNothing": ("4.5", "counts 0 instructions"),
     "PutsOffAndForgets": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
     "PutsOffToThisCpu": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
+    "PutsOffARange": ("5.1", "a flush that reclaim puts off.* keeps the translation"),
+    "IgnoresWhatOthersPutOff": ("5.1", "what other CPUs have put off.* keeps the translation"),
 }
 
 
@@ -163,6 +171,26 @@ def test_an_expectation_of_another_kind_of_flush_or_another_kernel_sets_nothing_
     for more in ({"about": "flush_page"}, {"when": lambda kernel, platform: kernel.name != "7.0"}):
         expected = (Expected(("5.2",), "0123456789ab: a reason", **more),)  # type: ignore[arg-type]
         assert "tlb_flush()" in findings("5.2", wrong_targets.OnlyHere, expected=expected)
+
+
+def test_an_expectation_of_one_kernel_hides_nothing_on_another_that_flushes_alike() -> None:
+    expected = (Expected(("5.2",), "0123456789ab", when=lambda kernel, platform: kernel.name == "6.16"),)
+    about = narrow(wrong_targets.OnlyHere, expected=expected)
+    kernels = tuple(resolve(name, about.architecture) for name in ("6.16", "7.0"))
+    for every, told in ((kernels[:1], False), (kernels, True)):
+        about = narrow(wrong_targets.OnlyHere, expected=expected)
+        about.__dict__["kernels"] = every
+        text = "\n".join(outcomes(["5.2"], about)["5.2"].findings)
+        assert ("kernel 7.0 on vax-9000: tlb_flush()" in text) == told
+        assert "kernel 6.16" not in text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [(("5.22",), "names '5.22', which is no statement; nearest: 5.2"), ((), "names no statement")],
+)
+def test_an_expectation_of_no_statement_is_found(numbers: tuple[str, ...], named: str) -> None:
+    assert named in findings("0.2", right.Good, expected=(Expected(numbers, "0123456789ab"),))
 
 
 # --- which kernels are the same to a lowering

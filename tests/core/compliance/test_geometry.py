@@ -70,7 +70,8 @@ class Forgetful(VAX):  # type: ignore[misc, valid-type]
 
 
 @pytest.mark.parametrize(
-    "number", ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "8.1", "8.2", "8.4", "9.1", "9.2", "9.4"]
+    "number",
+    ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "8.1", "8.2", "8.4", "9.1", "9.2", "9.4"],
 )
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     assert outcome(number, good()).word == "shown"
@@ -120,6 +121,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             lowering(pages_in_pairs=True),
             "invalidates pairs of pages, and no platform's TLB says that its entries translate pairs",
         ),
+        ("3.2", good(formats=()), "flushes are of the format vax, which is none of Architecture.formats"),
+        ("3.8", machine(cpus=8, sockets=3, smt=2), "8 CPUs can't be 3 sockets of cores with 2 threads each"),
+        ("3.8", machine(itlb=attrs.evolve(TLB, asid_bits=9)), "asid_bits is 0 in tlb and 9 in itlb"),
+        ("3.8", tlb(l2=CacheGeometry(8, 8, (4096,))), "l2 has 8 entries, fewer than l1 with 64"),
+        ("3.8", good(preempting_hosts=("kvmm",)), "names 'kvmm', which no platform has as its hypervisor"),
         (
             "8.1",
             good(configure=lambda kernel: attrs.evolve(kernel, pmd_sharing=bool(next(_turns) % 3))),
@@ -158,6 +164,12 @@ def test_a_question_that_is_answered_otherwise_the_second_time_is_found() -> Non
         ("9.1", costing(ipi_send_ns=Cost(1, 2, 3, "TODO")), "cost ipi_send_ns: its source is 'TODO'"),
         ("9.1", costing(ipi_send_ns=Cost(1, 2, 3, "estimate:")), "an estimate without a reason"),
         ("9.2", tlb(source=""), "nothing says where its sizes and its 0 asid_bits are from"),
+        ("9.2", tlb(source="TBD"), "nothing says where its sizes"),
+        (
+            "9.3",
+            good(instructions={"tbis": "todo", "tbia": "VAX manual"}),
+            "the instruction 'tbis'; nothing says",
+        ),
         ("9.3", good(), "flushes count the instruction 'tbis'; nothing says where a manual has it"),
     ],
 )

@@ -52,6 +52,14 @@ class OtherType:
 
 
 @attrs.frozen
+class Unread:
+    """A switch that no code looks at."""
+
+    most_pages: int = switch(16, "the most pages", minimum=1)
+    odd_pages: int = switch(3, "how odd they are")
+
+
+@attrs.frozen
 class Bare:
     """A field that nobody can set."""
 
@@ -59,7 +67,7 @@ class Bare:
     extra: int = 3
 
 
-@pytest.mark.parametrize("number", ["2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7"])
+@pytest.mark.parametrize("number", ["2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8"])
 def test_each_statement_is_shown_of_the_toy(number: str) -> None:
     rule = Contradiction(("kernel.most_pages",), lambda kernel, platform: False, "none")
     assert outcome(number, good(changes=(ROW,), contradictions=(rule,))).word == "shown"
@@ -126,6 +134,8 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ),
         ("2.6", {"changes": changed(sets={})}, "sets no switch"),
         ("2.6", {"changes": (ROW, ROW)}, "is there twice"),
+        ("2.6", {"changes": changed(sets={"most_pages": 16})}, "sets most_pages=16, which holds already"),
+        ("2.8", {"switches": Unread}, "nothing reads the switch kernel.odd_pages of Unread"),
         ("2.7", {"changes": changed(commit="0123456")}, "abbreviated to 12"),
         ("2.7", {"changes": changed(subject="")}, "has no subject"),
     ],

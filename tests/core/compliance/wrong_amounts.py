@@ -223,3 +223,21 @@ class PutsOffToThisCpu(Good):
         asm.begin_flush(g, ceiling=NO_LIMIT, tracked=False)
         self.invalidate_here(asm)
         asm.cancel()
+
+
+class PutsOffARange(Good):
+    """The batch's flush is of the range of the request, which is that of one of its pages."""
+
+    defers_unmaps = "always"
+
+    def arch_tlbbatch_flush(self, asm: Assembler, g: int) -> None:
+        self.flush_range(asm, g)
+
+
+class IgnoresWhatOthersPutOff(Good):
+    """Who finds entries gone does not ask whether their flush was put off."""
+
+    defers_unmaps = "always"
+
+    def arch_flush_tlb_batched_pending(self, asm: Assembler, g: int) -> None:
+        asm.work("flush_ns")

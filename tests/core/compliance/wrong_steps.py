@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tests.core.compliance.right_lowerings import Broadcasts, Good, Tracks
 
 from shootdown.porting import Assembler, Label, PlainLowering, ops
@@ -107,6 +110,24 @@ class SendsTwice(Good):
         asm.wait_for_answers()
 
 
+class WaitsTwice(Good):
+    """After the wait there is another one, for nothing."""
+
+    def interrupt(self, asm: Assembler) -> None:
+        super().interrupt(asm)
+        asm.wait_for_answers()
+
+
+class CompletesInterrupts(Good):
+    """Interrupts are waited for as broadcasts are."""
+
+    def interrupt(self, asm: Assembler) -> None:
+        asm.send(ops.CALL_INVALIDATE, ops.SCOPE_BOTH)
+        with asm.if_in_mm_cpumask():
+            self.invalidate_here(asm)
+        asm.complete("wait until every CPU has invalidated")
+
+
 class InvalidatesAfterTheWait(Good):
     """This CPU invalidates after the wait, when the request is forgotten."""
 
@@ -166,6 +187,28 @@ class TakesTwice(Good):
         super().interrupt(asm)
         asm.unlock(0, write=True, text="tlb lock")
         asm.unlock(0, write=True, text="tlb lock")
+
+
+class TakesTwoEitherWayRound(Good):
+    """flush_tlb_mm() takes two locks, and flush_tlb_range() the same two the other way round."""
+
+    machine_locks = 2
+
+    def flush_mm(self, asm: Assembler, g: int) -> None:
+        with self.both(asm, 0, 1):
+            super().flush_mm(asm, g)
+
+    def flush_range(self, asm: Assembler, g: int) -> None:
+        with self.both(asm, 1, 0):
+            super().flush_range(asm, g)
+
+    @contextmanager
+    def both(self, asm: Assembler, first: int, second: int) -> Iterator[None]:
+        asm.lock(first, write=True, sleeps=False, text="one lock")
+        asm.lock(second, write=True, sleeps=False, text="the other one")
+        yield
+        asm.unlock(second, write=True, text="the other one")
+        asm.unlock(first, write=True, text="one lock")
 
 
 class NoSuchLock(Good):

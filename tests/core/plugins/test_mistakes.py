@@ -95,6 +95,10 @@ MISTAKES = [
     ("offers(arch(configure=lambda k: attrs.evolve(k, pmd_sharing='no')))", "pmd_sharing is a str, not a bool: 'no'"),
     ("offers(arch(lower=lambda kernel: None))", "lower is to take (kernel, platform)"),
     ("offers(arch(lower=lambda k, p: None))", "lower() for p returned a NoneType, not a Lowering"),
+    (
+        "kept = []\ndef lower(k, p):\n    kept.append(Flushes(k, p))\n    return kept[0]\noffers(arch(lower=lower))",
+        "lower() for p returned the lowering of another kernel: make a new one each time",
+    ),
     ("offers(arch(lower=lambda k, p: 1 // 0))", "lower() for p: ZeroDivisionError"),
     ("offers(arch(changes=change()))", "changes is a Change, not a list or tuple"),
     ("offers(arch(flush_ways={}))", "flush_ways is a dict, not a list or tuple"),
