@@ -114,9 +114,9 @@ class Model(FirstState):
         """Write: signal the event."""
         self.asm.signal(event, text="tell who waits")
 
-    def wait(self, event: int, count: int = 1) -> None:
-        """Write: sleep until the event was signalled `count` times."""
-        self.asm.await_event(event, count, text="sleep until told")
+    def wait(self, event: int, count: int = 1, *, takes: bool = False) -> None:
+        """Write: sleep until the event was signalled `count` times; `takes`: these signals are used up."""
+        self.asm.await_event(event, count, takes, text="sleep until told")
 
     def concern(self, mm: int) -> None:
         """Write: kernel work of this task is on that mm from now on."""

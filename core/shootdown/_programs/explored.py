@@ -6,7 +6,6 @@ from shootdown._explore.problem import Problem
 from shootdown._mm import ordinary_parts, shared_tables
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
-from shootdown._programs.checking import repeated_waits
 from shootdown._programs.monitored import misfit_of_monitor
 from shootdown._programs.program import Program, Statement
 from shootdown._programs.reading import Source
@@ -77,8 +76,6 @@ def check(program: Program) -> None:
     for kind, memory in kinds.items():
         if kind not in _KINDS:
             raise ShootdownError(f"{memory.at}: {kind} memory is not explored yet: only {', '.join(_KINDS)}")
-    for name, one in repeated_waits(program).items():
-        raise _wrong(one, f"waiting for {name} again and again is not explored yet")
     for _, _, one in program.statements():
         if not VERBS[one.verb].explored:
             raise _wrong(one, f"`{one.verb}` is not explored yet")

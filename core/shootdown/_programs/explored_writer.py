@@ -188,7 +188,7 @@ class Writer:
             if one.verb == "signal":
                 model.signal(self.events[one.name])
             elif one.verb == "wait":
-                model.wait(self.events[one.name], one.number)
+                model.wait(self.events[one.name], one.number, takes=one.name in self.small.used_up)
             elif one.verb == "lock":
                 asm.lock(self.locks[one.name], write=True, sleeps=True, at_once=True, text=one.name)
             elif one.verb == "unlock":

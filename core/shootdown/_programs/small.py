@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import attrs
 
 from shootdown._programs.cast import cast
-from shootdown._programs.checking import forks, used
+from shootdown._programs.checking import forks, repeated_waits, used
 from shootdown._programs.program import Place, Process, Program, Statement, Thread
 from shootdown._programs.unrolled import unrolled
 from shootdown._values.errors import ShootdownError
@@ -95,6 +96,7 @@ class Small:
         left_out: places that are explored as if they were not there.
         uses: how often a program uses a statement, where statements are written for many programs; 0: each is written
             once, for this program.
+        used_up: the events whose signals a wait uses up.
     """
 
     program: Program
@@ -105,6 +107,7 @@ class Small:
     children: dict[int, int] = attrs.field(factory=dict)
     left_out: tuple[Place, ...] = ()
     uses: int = 0
+    used_up: frozenset[str] = frozenset()
 
     def mms_of(self, memory: str) -> tuple[int, ...]:
         """Return the address spaces that map a memory: their processes, or processes kin to them by fork(), use it."""
@@ -136,6 +139,7 @@ def small(program: Program) -> Small:
     Raises:
         ShootdownError: it has too many threads even so.
     """
+    used_up = frozenset(repeated_waits(program))
     whole = unrolled(program)
     program = whole.program
     cut = dict.fromkeys(whole.cut)
@@ -153,7 +157,7 @@ def small(program: Program) -> Small:
     order = {name: number for number, name in enumerate(program.processes)}
     while waiting:
         process = waiting.pop(0)
-        made = _Cut(program, process, process.name in forked, cut)
+        made = _Cut(program, process, process.name in forked, cut, used_up)
         for instance, parent in enumerate(homes[process.name]):
             mine = made.actors(instance, mms)
             if parent is not None:
@@ -189,7 +193,14 @@ def small(program: Program) -> Small:
                     if other.process.name == one.name and other.instance == number
                 )
     return Small(
-        program, _with_waits(program, _in_order(actors)), mms, tuple(cut), parents, children, whole.left_out
+        program,
+        _with_waits(program, _in_order(actors), used_up),
+        mms,
+        tuple(cut),
+        parents,
+        children,
+        whole.left_out,
+        used_up=used_up,
     )
 
 
@@ -221,12 +232,16 @@ class _Cut:
         process: it.
         forked: another one forks it.
         cut: gets what was left out.
+        used_up: the events whose signals a wait uses up: of loops about one there are as many turns.
     """
 
-    def __init__(self, program: Program, process: Process, forked: bool, cut: dict[str, None]) -> None:
+    def __init__(
+        self, program: Program, process: Process, forked: bool, cut: dict[str, None], used_up: frozenset[str]
+    ) -> None:
         self.process = process
         self.forked = forked
         self.cut = cut
+        self.used_up = used_up
         self.forks = any(one.verb == "fork" for other, _, one in program.statements() if other is process)
         self.started = {
             one.name for other, _, one in program.statements() if other is process and one.verb == "start"
@@ -242,7 +257,7 @@ class _Cut:
                     None
                 )
             begins = "start" if thread.name in self.started else "fork" if self.forked else ""
-            flat = tuple(_flat(thread.body, self.cut))
+            flat = tuple(_flat(thread.body, self.cut, self.used_up))
             first = 0 if begins else _first(flat)
             before, body = flat[:first], flat[first:]
             if not begins and self.forks and not any(one.verb == "fork" for one in body):
@@ -260,7 +275,7 @@ def _again(before: tuple[Statement, ...]) -> Iterator[Statement]:
             yield attrs.evolve(one)
 
 
-def _flat(body: tuple[Statement, ...], cut: dict[str, None]) -> Iterator[Statement]:
+def _flat(body: tuple[Statement, ...], cut: dict[str, None], used_up: frozenset[str]) -> Iterator[Statement]:
     """Yield statements without braces, each turn of a loop that is explored."""
     for one in body:
         if one.verb in _IGNORED:
@@ -270,15 +285,15 @@ def _flat(body: tuple[Statement, ...], cut: dict[str, None]) -> Iterator[Stateme
             continue
         turns = 1
         if one.verb == "repeat" and one.number > 1:
-            inner = list(_flat(one.body, {}))
-            differs = any(each.verb == "fork" for each in inner) or (
+            inner = list(_flat(one.body, {}, used_up))
+            differs = any(each.verb == "fork" or each.name in used_up for each in inner) or (
                 any(each.verb in _MAPS for each in inner) and any(each.verb in TAKES for each in inner)
             )
             turns = min(one.number, ALIKE) if differs else 1
             if turns < one.number:
                 cut[f"{'two turns' if turns > 1 else 'one turn'} of {one.number:,} of a loop"] = None
         for _ in range(turns):
-            yield from _flat(one.body, cut)
+            yield from _flat(one.body, cut, used_up)
 
 
 def _first(flat: tuple[Statement, ...]) -> int:
@@ -292,8 +307,11 @@ def _first(flat: tuple[Statement, ...]) -> int:
     return len(flat)
 
 
-def _with_waits(program: Program, actors: Sequence[Actor]) -> tuple[Actor, ...]:
-    """Return the actors with waits for as many signals as there are now."""
+def _with_waits(program: Program, actors: Sequence[Actor], used_up: frozenset[str]) -> tuple[Actor, ...]:
+    """Return the actors with waits for as many signals as there are now.
+
+    Where waits use signals up each waits for its share of them.
+    """
     whole: dict[str, int] = {}
     counts = cast(program, MOST_CPUS).counts
     for process in program.processes.values():
@@ -307,10 +325,14 @@ def _with_waits(program: Program, actors: Sequence[Actor]) -> tuple[Actor, ...]:
             if name:
                 left[name] = left.get(name, 0) + 1
 
+    waits = Counter(one.name for actor in actors for one in actor.body if one.verb == "wait")
+
     def awaited(one: Statement) -> Statement:
         if one.verb != "wait":
             return one
         there = max(left.get(one.name, 0), 1)
+        if one.name in used_up:
+            return attrs.evolve(one, number=min(one.number, max(there // waits[one.name], 1)))
         number = there if one.number >= whole.get(one.name, 0) else min(one.number, there)
         return attrs.evolve(one, number=number)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import shootdown
+from shootdown import explore
 
 
 def count(**processes: Any) -> dict[str, int]:
@@ -50,3 +51,26 @@ def test_several_who_would_share_signals_are_refused() -> None:
     ) as error:
         count(A={"do": "repeat 3 { wait go }", "thread": {"b": {"do": "signal go; wait go"}}})
     assert "\n" not in str(error.value)
+
+
+def _explored(first: list[str], others: list[str], count: int = 1) -> str:
+    threads = {"other": {"count": count, "do": others}}
+    program = {
+        "memory": {"heap": {"size": "4K"}},
+        "process": {"A": {"do": first, "thread": threads}},
+    }
+    (row,) = explore(program, arch=["x86"], kernels=["7.0"])
+    return row.verdict
+
+
+def test_threads_that_wait_for_one_another_in_loops_are_explored_with_as_many_turns() -> None:
+    produce = ["repeat 5 { touch heap write; signal full; wait empty }"]
+    consume = ["repeat 5 { wait full; madvise heap DONTNEED; signal empty }"]
+    assert _explored(produce, consume) == "safe"
+    each_first = ["repeat 5 { wait empty; touch heap write; signal full }"]
+    assert _explored(each_first, consume) == "bug"  # both wait for ever
+
+
+def test_a_barrier_in_a_loop_waits_for_the_threads_that_are_left() -> None:
+    gather = ["touch heap write", "repeat 9 { wait done 6; madvise heap DONTNEED }"]
+    assert _explored(gather, ["repeat 9 { touch heap write; signal done }"], 6) == "safe"
