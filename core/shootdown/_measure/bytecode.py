@@ -174,6 +174,8 @@ class _Compiler:
         )
 
     def _memory(self, one: Memory) -> tuple[int, ...]:
+        if one.begin:
+            raise ShootdownError(f"{one.at}: memory with an offset can't be measured on a real kernel yet")
         part = _UPPER if one.kind == "hugetlb" else _GIB
         room = -(-(one.size + (0 if one.kind == "hugetlb" else 8 << 20)) // part) * part
         # Of a huge page's memory the PMD table is freed too, and another part of the PUD table's keeps that.

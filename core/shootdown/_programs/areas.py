@@ -107,8 +107,9 @@ def collapses(one: Statement) -> bool:
 def misfit(program: Program, page_size: int) -> str | None:
     """Return why places don't fit the kernel's page size, or None if they do."""
     for memory in program.memory.values():
-        if memory.size % page_size and memory.kind not in _UNCUT:
-            return f"{memory.at}: {size_text(memory.size)}: this kernel's pages have {size_text(page_size)}"
+        odd = next((size for size in (memory.size, memory.begin) if size % page_size), None)
+        if odd is not None and memory.kind not in _UNCUT:
+            return f"{memory.at}: {size_text(odd)}: this kernel's pages have {size_text(page_size)}"
     for _, _, one in program.statements():
         ordinary = one.place is not None and program.memory[one.place.memory].kind not in _UNCUT
         if ordinary and one.place and (one.place.lo % page_size or one.place.hi % page_size):
@@ -204,7 +205,7 @@ class _Cutter:
         self.page_size = page_size
         self.table_pages = table_pages
         self.splits = splits
-        self.end = memory.size // page_size
+        self.begin, self.end = pages_of(memory.whole, page_size)
         self.has_huge = memory.kind == "thp" or any(collapses(one) for one in about)
         self.touches = Touches(about, page_size, told_apart=counts)
 
@@ -231,15 +232,15 @@ class _Cutter:
         return found
 
     def _edges(self) -> list[int]:
-        end, size = self.end, self.table_pages
-        edges = {0, end}
+        begin, end, size = self.begin, self.end, self.table_pages
+        edges = {begin, end}
         for one in self.about:
             assert one.place is not None
             edges |= set(pages_of(one.place, self.page_size))
         for edge in tuple(edges):
             if edge % size:  # areas are parts of one table, or whole tables
-                edges |= {edge // size * size, min(-(-edge // size) * size, end)}
-        return sorted(edges | set(range(0, end, size)) if self.splits else edges)
+                edges |= {max(edge // size * size, begin), min(-(-edge // size) * size, end)}
+        return sorted(edges | {max(at, begin) for at in range(0, end, size)} if self.splits else edges)
 
     def _one(self, number: int, lo: int, hi: int) -> Area:
         """Return an area of which every access touches the same pages."""
@@ -252,7 +253,7 @@ class _Cutter:
             huge = len(touched_huge)
             pages = range(touched_huge[0] * size, (touched_huge[-1] + 1) * size)
         start = lo // size
-        is_full = (start + 1) * size <= self.end
+        is_full = self.begin <= start * size and (start + 1) * size <= self.end
         return Area(
             number,
             lo,

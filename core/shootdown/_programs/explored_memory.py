@@ -237,7 +237,7 @@ class OrdinaryMemory:
         memory = self.cuts[page.memory].memory
         name = page.memory
         if len(self.cuts[page.memory].areas) > 1:
-            lo, hi = (size_text(end * self.page_size) for end in (page.area.lo, page.area.hi))
+            lo, hi = (size_text(end * self.page_size - memory.begin) for end in (page.area.lo, page.area.hi))
             name += f"[{lo}:{hi}]"
         if page.owner >= 0:
             name += f" of {self.small.actors[page.owner].name}"

@@ -266,9 +266,10 @@ class Reader:
         name = found[1]
         if name not in self._memory:
             raise self._wrong(f"there is no memory {name!r:.40}; {nearest(name, self._memory)}")
-        size = self._memory[name].size
+        whole = self._memory[name].whole
+        size, begin = self._memory[name].size, whole.lo
         if found[2] is None:
-            return {"place": Place(name, 0, size)}
+            return {"place": whole}
         if VERBS[verb].form.split()[1] == "MEMORY":
             raise self._wrong(f"`{verb}` is for a whole memory, not for {text}", verb)
         lo, hi = (
@@ -282,7 +283,7 @@ class Reader:
             )
         if lo % self._page or hi % self._page:
             raise self._wrong(f"{text:.60}: its ends are multiples of {size_text(self._page)}")
-        return {"place": Place(name, lo, hi)}
+        return {"place": Place(name, begin + lo, begin + hi)}
 
     def _pattern(self, verb: str) -> dict[str, object]:
         how = self._peek()

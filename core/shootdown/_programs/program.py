@@ -51,6 +51,7 @@ class Memory:
         vmas: of `hugetlb`: VMAs that the mapping consists of, each of whole PUD entries.
         alone: no other mapping uses its page tables, which are freed with it.
         each: who has one of his own: `process`, or `thread`.
+        begin: bytes from the beginning of what a page table maps to its own; places count from there too.
         at: where it was said.
     """
 
@@ -62,6 +63,12 @@ class Memory:
     alone: bool
     each: str
     at: Spot
+    begin: int = 0
+
+    @property
+    def whole(self) -> Place:
+        """All of it."""
+        return Place(self.name, self.begin, self.begin + self.size)
 
 
 @attrs.frozen
@@ -70,7 +77,7 @@ class Place:
 
     Args:
         memory: its name.
-        lo, hi: bytes from its beginning, `[lo, hi)`.
+        lo, hi: bytes, `[lo, hi)`, counted from where the first page table of its addresses begins.
         piece: bytes of one piece of it, where a statement in `each` is about `it`; else 0.
     """
 

@@ -36,10 +36,18 @@ _SCHEDULER = ("slice",)
 ANY = "any"
 #: The shortest slice in ns, and the longest.
 _SLICES = (10_000, 10**9)
-_MEMORY = ("kind", "size", "shared", "vmas", "alone", "each")
+_MEMORY = ("kind", "size", "offset", "shared", "vmas", "alone", "each")
 _ORDINARY = ("anonymous", "thp", "file")
 #: Keys that only some kinds of memory have.
-_OF_KINDS = {"shared": ("hugetlb",), "vmas": ("hugetlb",), "alone": _ORDINARY, "each": _ORDINARY}
+_OF_KINDS = {
+    "shared": ("hugetlb",),
+    "vmas": ("hugetlb",),
+    "alone": _ORDINARY,
+    "each": _ORDINARY,
+    "offset": _ORDINARY,
+}
+#: The largest offset of a memory: what a PUD entry maps, with pages of 4K.
+_MOST_OFFSET = 1 << 30
 _THREAD = ("do", "cpu", "count", "repeat")
 _PROCESS = (*_THREAD, "thread")
 #: What stands for sizes of the kernel that a program runs on, and their values where no kernel is known yet.
@@ -278,7 +286,17 @@ class _Filled:
             self._truth(values.get("alone", True), *keys, "alone"),
             self._one_of(values.get("each", "process"), ("process", "thread"), *keys, "each"),
             source.spot(*keys),
+            self._offset(values.get("offset", "0"), *keys, "offset"),
         )
+
+    def _offset(self, value: object, *keys: str) -> int:
+        text = self._text(str(value), *keys)
+        found = None if isinstance(value, bool) else read_size(text)
+        if found is None or not 0 <= found < _MOST_OFFSET or found % SMALLEST_PAGE:
+            raise self._source.wrong(
+                f"{text!r:.40} is no offset such as 0, 4K or 1M: a multiple of 4K, less than 1G", *keys
+            )
+        return found
 
     def _one_of(self, value: object, words: tuple[str, ...], *keys: str) -> str:
         if not isinstance(value, str) or value not in words:

@@ -61,10 +61,11 @@ def _refusal(program: Program, setting: Setup) -> str | None:
             )
         if one.verb == "mremap" and one.place and program.memory[one.place.memory].kind != "hugetlb":
             table = 1 << setting.lowering.geometry.pmd_shift
-            if program.memory[one.place.memory].size >= table:
+            memory = program.memory[one.place.memory]
+            if memory.size >= table or memory.begin % table + memory.size > table:
                 reason = reason or (
                     f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
-                    f"{size_text(table)} here: whole tables are moved as they are, not everywhere"
+                    f"{size_text(table)} here, and within one: whole tables are moved as they are, not everywhere"
                 )
         reason = reason or misfit_of_monitor(one, setting.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from shootdown._programs.language import size_text
-from shootdown._programs.program import Place, Process, Program, Statement
+from shootdown._programs.program import Memory, Place, Process, Program, Statement
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ def unrolled(program: Program) -> Unrolled:
     loops = [one for _, _, one in program.statements() if one.verb == "each" and one.place]
     if not loops:
         return Unrolled(program, (), ())
-    processes = {name: _process(process) for name, process in program.processes.items()}
+    processes = {name: _process(process, program.memory) for name, process in program.processes.items()}
     made = attrs.evolve(program, processes=processes)
     left_out: dict[Place, None] = {}
     cut: dict[str, None] = {}
@@ -56,28 +56,29 @@ def _is_cut(program: Program, between: Place) -> bool:
     )
 
 
-def _process(process: Process) -> Process:
+def _process(process: Process, memory: Mapping[str, Memory]) -> Process:
     threads = tuple(
-        attrs.evolve(thread, body=tuple(_without_each(thread.body))) for thread in process.threads
+        attrs.evolve(thread, body=tuple(_without_each(thread.body, memory))) for thread in process.threads
     )
     return attrs.evolve(process, threads=threads)
 
 
-def _without_each(body: tuple[Statement, ...]) -> Iterator[Statement]:
+def _without_each(body: tuple[Statement, ...], memory: Mapping[str, Memory]) -> Iterator[Statement]:
     for one in body:
         if one.verb != "each" or one.place is None:
-            yield attrs.evolve(one, body=tuple(_without_each(one.body)))
+            yield attrs.evolve(one, body=tuple(_without_each(one.body, memory)))
             continue
         lo, hi, size = one.place.lo, one.place.hi, one.number
         for start in dict.fromkeys((lo, hi - size)):
             piece = Place(one.place.memory, start, start + size)
-            yield from (_with(inner, piece) for inner in _without_each(one.body))
+            begin = memory[piece.memory].begin
+            name = f"{piece.memory}[{size_text(start - begin)}:{size_text(start + size - begin)}]"
+            yield from (_with(inner, piece, name) for inner in _without_each(one.body, memory))
 
 
-def _with(one: Statement, piece: Place) -> Statement:
-    """Return a statement of a turn, with the piece in place of `it`."""
-    body = tuple(_with(inner, piece) for inner in one.body)
+def _with(one: Statement, piece: Place, name: str) -> Statement:
+    """Return a statement of a turn, with the piece, and its name, in place of `it`."""
+    body = tuple(_with(inner, piece, name) for inner in one.body)
     if one.place is None or not one.place.piece:
         return attrs.evolve(one, body=body)
-    name = f"{piece.memory}[{size_text(piece.lo)}:{size_text(piece.hi)}]"
     return attrs.evolve(one, body=body, place=piece, text=re.sub(r"\bit\b", name, one.text))
