@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -86,8 +85,3 @@ def overhead(area: Area, calls: int) -> float:
     nothing = area.statement("")
     found = measure([nothing] * max(calls, 1), None)
     return found.likely if found else 0.0
-
-
-def cpus_here() -> list[int]:
-    """Return the CPUs that this process may use."""
-    return sorted(os.sched_getaffinity(0))

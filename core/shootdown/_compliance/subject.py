@@ -17,7 +17,7 @@ from shootdown._values.kernel import Kernel
 from shootdown._values.lowering import Lowering
 from shootdown._values.platform import Platform
 from shootdown._values.releases import proposals, resolve, starts_later
-from shootdown._values.series import BY_NAME, SERIES, Release, newest_known
+from shootdown._values.series import SERIES, Release, newest_known
 
 
 @attrs.define(eq=False, slots=False)
@@ -107,10 +107,6 @@ class Subject:
             for platform in self.platforms:
                 machine = sized(platform, kernel.page_size)
                 yield kernel, machine, lower(kernel, machine)
-
-    def last_of(self, series: str) -> str:
-        """Return the newest known release of a series."""
-        return str(Release(series, BY_NAME[series].newest))
 
 
 def geometries(held: object) -> dict[int, TlbGeometry]:

@@ -7,7 +7,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from shootdown._values.errors import ShootdownError
 
@@ -21,13 +21,6 @@ BOOLEAN, INTEGER, NUMBER, TEXT = "boolean", "integer", "number", "text"
 _KNOWN = {"counts.": INTEGER, "times.": NUMBER}
 #: What-ifs are texts; a column of them that are all numbers is one of numbers.
 _WHAT_IFS = "set."
-
-
-class HasRows(Protocol):
-    """What a table is made of."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
 
 
 class Framed(ABC):
