@@ -174,6 +174,8 @@ class _Compiler:
         )
 
     def _memory(self, one: Memory) -> tuple[int, ...]:
+        if one.kind not in _KINDS:
+            raise ShootdownError(f"{one.at}: {one.kind} memory can't be measured on a real kernel yet")
         if one.begin:
             raise ShootdownError(f"{one.at}: memory with an offset can't be measured on a real kernel yet")
         part = _UPPER if one.kind == "hugetlb" else _GIB

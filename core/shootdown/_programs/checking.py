@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from shootdown._programs.areas import collapses
 from shootdown._programs.exits import check_counted_exits, check_exits
 from shootdown._programs.monitored import check_monitored
-from shootdown._programs.program import KINDS, Process, Program, Statement, Thread, within
+from shootdown._programs.program import (
+    KINDS,
+    PRIVATE,
+    PRIVATE_FILE,
+    Process,
+    Program,
+    Statement,
+    Thread,
+    within,
+)
 from shootdown._programs.verbs import ENDLESS, LAST
 from shootdown._values.errors import ShootdownError, nearest
 
@@ -24,7 +33,7 @@ _KINDS = {
     "vfree": ("vmalloc",),
 }
 #: The kinds of a process's own memory: what other verbs can be said of.
-_USER = tuple(kind for kind in KINDS if kind != "vmalloc")
+_USER = (*(kind for kind in KINDS if kind != "vmalloc"), PRIVATE_FILE)
 #: Kinds of memory that advice can be given about.
 _ADVISED = {"FREE": ("anonymous",), "PAGEOUT": ("anonymous", "file"), "COLLAPSE": ("anonymous", "thp")}
 
@@ -98,6 +107,12 @@ def check(program: Program) -> None:
             _check_thread(program, process, thread)
     _check_forks(program, forked)
     check_exits(program)
+    touched = {one.place.memory for _, _, one in program.statements() if one.verb == "touch" and one.place}
+    for memory in program.memory.values():
+        if memory.kind == "hugetlb" and memory.name not in touched:
+            raise ShootdownError(
+                f"{memory.at}: no statement touches it, so that it has no page tables: touch it, or leave it out"
+            )
     repeated_waits(program)
 
 
@@ -312,7 +327,7 @@ def _check_forks(program: Program, forked: dict[str, str]) -> None:
 
 def _ordinary(program: Program, process: Process) -> bool:
     return any(
-        one.place is not None and program.memory[one.place.memory].kind in ("anonymous", "thp")
+        one.place is not None and program.memory[one.place.memory].kind in PRIVATE
         for thread in process.threads
         for one in within(thread.body)
     )

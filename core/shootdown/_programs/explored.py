@@ -7,7 +7,7 @@ from shootdown._mm import ordinary_parts, shared_tables
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.monitored import misfit_of_monitor
-from shootdown._programs.program import Program, Statement
+from shootdown._programs.program import PRIVATE, Program, Statement
 from shootdown._programs.reading import Source
 from shootdown._programs.small import small
 from shootdown._programs.told import told
@@ -26,7 +26,7 @@ _SENTENCES = {
     "gup-fast": "GUP-fast may not read a page table that is free, nor return a page that it found in one that "
     "belongs to somebody else by then.",
 }
-_KINDS = ("anonymous", "thp", "file", "hugetlb")
+_KINDS = (*PRIVATE, "file", "hugetlb")
 
 
 def scenario_of(source: Source) -> Scenario:

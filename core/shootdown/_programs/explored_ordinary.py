@@ -13,7 +13,7 @@ from shootdown._programs.explored_memory import OrdinaryMemory, entry, not_yet, 
 from shootdown._programs.explored_rights import writes
 from shootdown._programs.language import size_text
 from shootdown._programs.pages import Page
-from shootdown._programs.program import Memory, Statement
+from shootdown._programs.program import PRIVATE, Memory, Statement
 from shootdown._programs.small import Actor
 from shootdown._programs.touches import pages_of
 from shootdown._values.errors import ShootdownError
@@ -95,7 +95,7 @@ class OrdinarySpace(OrdinaryMemory):
         elif one.verb == "gup":
             self._gup.gup_fast(
                 atoms[0],
-                writes=self._rights.pinned_to_write(actor.mm) and memory.kind in ("anonymous", "thp"),
+                writes=self._rights.pinned_to_write(actor.mm) and memory.kind in PRIVATE,
                 sequence=self._rights.sequence(actor.mm),
             )
         else:

@@ -9,6 +9,7 @@ from shootdown._mm.forking import Forking, Shared
 from shootdown._mm.huge_faults import Rights
 from shootdown._mm.ordinary import Ordinary
 from shootdown._programs.pages import Page, Statements
+from shootdown._programs.program import PRIVATE
 
 
 class ExploredRights:
@@ -54,7 +55,7 @@ class ExploredRights:
         if protects:
             protected = model.variable(0, f"{name} is write-protected for a monitor")
             self._protected[mm, page] = self._calls.protected[mm, self._pages[page]] = protected
-        private = self._kinds[name] in ("anonymous", "thp") and not page.moved
+        private = self._kinds[name] in PRIVATE and not page.moved
         calls, atom = self._calls, self._pages[page]
         whole = calls.whole_of.get(atom)
         if forks and private:

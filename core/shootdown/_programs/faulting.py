@@ -20,6 +20,7 @@ from shootdown._programs.mapped import (
     has_base,
     has_zero,
 )
+from shootdown._programs.program import PRIVATE_FILE
 from shootdown._programs.reclaiming import Reclaiming
 
 
@@ -65,7 +66,8 @@ class Faulting:
             if area.huge:
                 self.calls.touch(0, huge=True, count=area.huge)
             else:
-                self.fault_in(area.pages, cached=here.memory.kind == "file")
+                kind = here.memory.kind
+                self.fault_in(area.pages, cached=kind == "file" or (kind == PRIVATE_FILE and not write))
             self.mapped.put(self.mapped.table_of(here, area), int(not area.huge))
             self.mapped.put(state, self._faulted(here, write=write))
         asm.place(done)
@@ -75,7 +77,7 @@ class Faulting:
         self.calls.touch(pages, huge=False, cached=cached, locks=self._locks)
 
     def _faulted(self, here: Cut, *, write: bool) -> int:
-        """Return what pages are that were faulted in: a read of anonymous memory maps the zero page."""
+        """Return what pages are that were faulted in: a read of private memory maps what a write copies."""
         if here.memory.kind == "file" and write:
             return DIRTY
         return ZERO if has_zero(here) and not write else PRESENT

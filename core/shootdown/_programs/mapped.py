@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
 from shootdown._programs.areas import Area, Cut
+from shootdown._programs.program import PRIVATE_FILE
 
 #: What an area's pages are: absent; present; present and shared since fork(); present and dirty in a file; present,
-#: old and clean since MADV_FREE; the zero page in place of each. Pages of anonymous memory that are just present are
-#: dirty.
+#: old and clean since MADV_FREE; the zero page in place of each, or a page of the file that is mapped privately. Pages
+#: of anonymous memory that are just present are dirty.
 NONE, PRESENT, SHARED, DIRTY, FREED, ZERO = range(6)
 #: The variables of an area: its pages, whether its VMA is gone, whether it may not be written, its page tables, and
 #: the huge page of several areas.
@@ -28,8 +29,8 @@ def has_base(here: Cut) -> bool:
 
 
 def has_zero(here: Cut) -> bool:
-    """Whether the zero page may be mapped somewhere in a memory: where anonymous memory is read first."""
-    return here.reads and here.memory.kind == "anonymous"
+    """Whether pages may be mapped that a write copies: the zero page, or those of a file that is mapped privately."""
+    return here.reads and here.memory.kind in ("anonymous", PRIVATE_FILE)
 
 
 class Mapped:

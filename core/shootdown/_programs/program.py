@@ -10,10 +10,14 @@ import attrs
 KINDS = {
     "anonymous": "private pages of the process, mapped by base pages",
     "thp": "private pages, mapped by a huge page wherever a whole one fits (transparent huge pages)",
-    "file": "pages of an ordinary file, mapped shared; each process has page tables of its own",
+    "file": "pages of an ordinary file, mapped shared or privately; each process has page tables of its own",
     "vmalloc": "kernel addresses, which no process maps",
     "hugetlb": "huge pages of 2 MiB (the size of a PMD entry) of a hugetlb file",
 }
+#: What a file's memory is that is mapped privately: what is written are copies of its pages, as of the zero page.
+PRIVATE_FILE = "private file"
+#: Kinds of which a process has pages of its own.
+PRIVATE = ("anonymous", "thp", PRIVATE_FILE)
 
 #: The slice of a scheduler if a program does not say: kernel/sched/fair.c has 0.75 ms, times four from eight CPUs on.
 SLICE_NS = 3_000_000
@@ -45,9 +49,9 @@ class Memory:
 
     Args:
         name: as statements call it.
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or `PRIVATE_FILE`.
         size: bytes.
-        shared: of `hugetlb`: mapped shared, so that processes can share its PMD tables.
+        shared: of files: mapped shared, so that processes can share PMD tables of `hugetlb`.
         vmas: of `hugetlb`: VMAs that the mapping consists of, each of whole PUD entries.
         alone: no other mapping uses its page tables, which are freed with it.
         each: who has one of his own: `process`, or `thread`.

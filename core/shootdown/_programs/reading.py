@@ -12,7 +12,7 @@ import attrs
 
 from shootdown._programs.checking import check
 from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time, size_text
-from shootdown._programs.program import KINDS, SLICE_NS, Memory, Process, Program, Spot, Thread
+from shootdown._programs.program import KINDS, PRIVATE_FILE, SLICE_NS, Memory, Process, Program, Spot, Thread
 from shootdown._programs.shipped import SUFFIX
 from shootdown._programs.told import choices, word
 from shootdown._values import inputs
@@ -40,7 +40,7 @@ _MEMORY = ("kind", "size", "offset", "shared", "vmas", "alone", "each")
 _ORDINARY = ("anonymous", "thp", "file")
 #: Keys that only some kinds of memory have.
 _OF_KINDS = {
-    "shared": ("hugetlb",),
+    "shared": ("hugetlb", "file"),
     "vmas": ("hugetlb",),
     "alone": _ORDINARY,
     "each": _ORDINARY,
@@ -277,11 +277,12 @@ class _Filled:
         for key, kinds in _OF_KINDS.items():
             if key in values and kind not in kinds:
                 raise source.wrong(f"only {' and '.join(kinds)} memory has it", *keys, key)
+        shared = self._truth(values.get("shared", True), *keys, "shared")
         return Memory(
             name,
-            kind,
+            PRIVATE_FILE if kind == "file" and not shared else kind,
             size,
-            self._truth(values.get("shared", True), *keys, "shared"),
+            shared,
             self._number(values.get("vmas", 1), 1, 10**5, *keys, "vmas"),
             self._truth(values.get("alone", True), *keys, "alone"),
             self._one_of(values.get("each", "process"), ("process", "thread"), *keys, "each"),

@@ -24,6 +24,7 @@ from shootdown._programs.mapped import (
     has_base,
     has_zero,
 )
+from shootdown._programs.program import PRIVATE_FILE
 from shootdown._programs.reclaiming import Reclaiming
 
 
@@ -149,7 +150,10 @@ class Zapping:
                 self.asm.jump(done)
         if has_zero(here):
             with self.mapped.if_equal(self.mapped.cell(STATE, area), ZERO):
-                zap(None, attrs.evolve(queue, frees=True))  # the zero page is not queued
+                if here.memory.kind == PRIVATE_FILE:
+                    zap(area.pages, attrs.evolve(queue))
+                else:
+                    zap(None, attrs.evolve(queue, frees=True))  # the zero page is not queued
                 self.asm.jump(done)
         clean_queue = attrs.evolve(queue)  # one of the two is taken: batches fill up as if pages were dirty
         if dirty:

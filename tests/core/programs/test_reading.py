@@ -157,7 +157,7 @@ MISTAKES = {
         'kind = "anonymus"': "memory.heap.kind: there is no kind 'anonymus'; nearest: anonymous",
         "kind = 7": "there is no kind",
         'knid = "thp"': "[memory.heap] has no 'knid'; nearest: kind",
-        "shared = true": "only hugetlb memory has it",
+        "shared = true": "only hugetlb and file memory has it",
         "alone = 3": "it is true or false, not 3",
         'each = "cpu"': "it is process or thread, not 'cpu'",
     },
@@ -287,3 +287,9 @@ def test_the_reference_has_each_statement_as_the_reader_has_it() -> None:
     page = (ROOT / "docs" / "programs.md").read_text()
     shown = page.partition("verbs.py -->\n")[2].partition("<!-- statements end")[0].splitlines()[2:]
     assert shown == ["| `" + verb.form.replace("|", "\\|") + f"` | {verb.says} |" for verb in VERBS.values()]
+
+
+def test_hugetlb_memory_that_nobody_touches_is_told_with_its_place() -> None:
+    values = {"memory": {"pool": {"kind": "hugetlb", "size": "1G"}}, "process": {"A": {"do": "munmap pool"}}}
+    with pytest.raises(ShootdownError, match=r"memory\.pool: no statement touches it"):
+        read_values(values)
