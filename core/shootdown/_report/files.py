@@ -63,7 +63,8 @@ def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 def _opened(path: Path, packed: bool, how: str = "w") -> io.TextIOWrapper:
     raw = gzip.GzipFile(path, f"{how}b", 6) if packed else path.open(f"{how}b")
-    return io.TextIOWrapper(raw, encoding="utf-8")
+    # A name in the text may be no UTF-8, such as that of a file on the command line.
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace")
 
 
 def check_place(option: str, path: Path) -> None:

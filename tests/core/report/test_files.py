@@ -83,6 +83,16 @@ def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "new.gz").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_name_that_is_no_utf_8_is_written_with_its_bytes(tmp_path: Path, packed: bool) -> None:
+    """The command that a page shows may name such a file."""
+    path = tmp_path / os.fsdecode(b"\xed\xb3.html")
+    with replacing(path, packed=packed) as stream:
+        stream.write(path.name)
+    read = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    assert read == rb"\udced\udcb3.html"
+
+
 def test_a_device_is_written_and_not_replaced() -> None:
     with replacing(Path("/dev/null")) as stream:
         stream.write(LONG)
