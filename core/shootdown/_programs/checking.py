@@ -108,10 +108,11 @@ def check(program: Program) -> None:
     _check_forks(program, forked)
     check_exits(program)
     touched = {one.place.memory for _, _, one in program.statements() if one.verb == "touch" and one.place}
-    for memory in program.memory.values():
-        if memory.kind == "hugetlb" and memory.name not in touched:
-            raise ShootdownError(
-                f"{memory.at}: no statement touches it, so that it has no page tables: touch it, or leave it out"
+    for _, _, one in program.statements():
+        untouched = one.place is not None and one.place.memory not in touched
+        if untouched and one.place and program.memory[one.place.memory].kind == "hugetlb":
+            raise _wrong(
+                one, f"no statement touches {one.place.memory}, so that it has no page tables: touch it"
             )
     repeated_waits(program)
 

@@ -128,4 +128,4 @@ def build(
     """
     from shootdown._programs.explored_writer import Writer  # only when a search begins
 
-    return Writer(small(program), scene, idle=idle, marks=marks).problem(preemption=preemption)
+    return Writer(small(program.in_use()), scene, idle=idle, marks=marks).problem(preemption=preemption)

@@ -192,6 +192,11 @@ class Program:
         """Whether a scheduler chooses the CPU of some thread."""
         return any(thread.floats for process in self.processes.values() for thread in process.threads)
 
+    def in_use(self) -> Program:
+        """Return the program with the memory that some statement is about."""
+        names = {one.place.memory for _, _, one in self.statements() if one.place}
+        return attrs.evolve(self, memory={name: one for name, one in self.memory.items() if name in names})
+
     def statements(self) -> Iterator[tuple[Process, Thread, Statement]]:
         """Yield each statement, those in braces after the one that they belong to."""
         for process in self.processes.values():

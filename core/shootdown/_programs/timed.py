@@ -29,7 +29,7 @@ def build(program: Program, setting: Setup) -> Machine:
     Raises:
         ShootdownError: something is wrong in the program; the message names file, line and key.
     """
-    return _Writer(program, setting).build()
+    return _Writer(program.in_use(), setting).build()
 
 
 class _Writer:

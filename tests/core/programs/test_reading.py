@@ -289,7 +289,7 @@ def test_the_reference_has_each_statement_as_the_reader_has_it() -> None:
     assert shown == ["| `" + verb.form.replace("|", "\\|") + f"` | {verb.says} |" for verb in VERBS.values()]
 
 
-def test_hugetlb_memory_that_nobody_touches_is_told_with_its_place() -> None:
+def test_a_call_on_hugetlb_memory_that_nobody_touches_is_told_with_its_place() -> None:
     values = {"memory": {"pool": {"kind": "hugetlb", "size": "1G"}}, "process": {"A": {"do": "munmap pool"}}}
-    with pytest.raises(ShootdownError, match=r"memory\.pool: no statement touches it"):
+    with pytest.raises(ShootdownError, match=r"process\.A\.do: `munmap pool`: no statement touches pool"):
         read_values(values)
