@@ -17,6 +17,7 @@ from shootdown._programs.program import (
     Thread,
     within,
 )
+from shootdown._programs.segfaults import check_segfaults
 from shootdown._programs.verbs import ENDLESS, LAST
 from shootdown._values.errors import ShootdownError, nearest
 
@@ -169,6 +170,7 @@ def check_counted(program: Program) -> None:
     _check_reclaimed(program)
     check_monitored(program)
     check_counted_exits(program)
+    check_segfaults(program)
     for _, _, one in program.statements() if forks(program) else ():
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue

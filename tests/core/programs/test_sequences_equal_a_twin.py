@@ -173,7 +173,7 @@ def test_what_is_measured_in_a_loop_adds_up(turns: int) -> None:
                 "cpu": 0,
                 "do": [
                     "wait ready 2",
-                    f"repeat {turns} {{ touch heap; measure {{ madvise heap[0:4K] DONTNEED; work 1ms }}",
+                    f"repeat {turns} {{ mmap heap; touch heap; measure {{ madvise heap[0:4K] DONTNEED; work 1ms }}",
                     "munmap heap; work 2ms }",
                 ],
                 "thread": {"other": {"count": 2, "do": "signal ready; spin"}},

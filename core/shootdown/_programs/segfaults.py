@@ -1,0 +1,98 @@
+"""Accesses that would be segmentation faults: to what their own thread has unmapped, or made read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from shootdown._programs.program import Place, Process, Program, Statement, Thread, within
+from shootdown._values.errors import ShootdownError
+
+#: What maps memory anew, or gives the right to it.
+_GIVES = ("mmap", "mprotect")
+
+
+def check_segfaults(program: Program) -> None:
+    """Refuse programs in which a thread is sure to fault.
+
+    What another thread of the process maps, or gives rights to, is left alone: their order is not known.
+
+    Raises:
+        ShootdownError: it names file, line and statement.
+    """
+    for process in program.processes.values():
+        for thread in process.threads:
+            shared = _given_by_others(process, thread)
+            lacks: list[_Lack] = []
+            for one in _turns(thread.body):
+                if one.place is not None and one.place.memory not in shared:
+                    lacks = _after(one, one.place, lacks)
+                elif one.verb == "exec":
+                    lacks = []
+
+
+@attrs.frozen
+class _Lack:
+    """A right that a thread has taken from itself.
+
+    Args:
+        by: the statement.
+        memory, lo, hi: to what, in bytes.
+    """
+
+    by: Statement
+    memory: str
+    lo: int
+    hi: int
+
+    def without(self, place: Place) -> Iterator[_Lack]:
+        """Yield what is left of it once a place has it again."""
+        if place.memory != self.memory or place.hi <= self.lo or self.hi <= place.lo:
+            yield self
+            return
+        if self.lo < place.lo:
+            yield attrs.evolve(self, hi=place.lo)
+        if place.hi < self.hi:
+            yield attrs.evolve(self, lo=place.hi)
+
+
+def _after(one: Statement, place: Place, lacks: list[_Lack]) -> list[_Lack]:
+    """Return what a thread lacks after a statement."""
+    if one.verb == "touch" and one.pattern.how == "all":
+        for lack in lacks:
+            faults = lack.by.verb == "munmap" or one.word == "write"
+            if faults and lack.memory == place.memory and place.lo < lack.hi and lack.lo < place.hi:
+                raise ShootdownError(
+                    f"{one.at}: `{one.text:.60}`: a segmentation fault, after `{lack.by.text:.40}` and without an "
+                    f"{'mmap' if lack.by.verb == 'munmap' else 'mprotect'} that gives it back"
+                )
+    if one.verb == "munmap" or (one.verb == "mprotect" and one.word == "read"):
+        return [*lacks, _Lack(one, place.memory, place.lo, place.hi)]
+    if one.verb == "mmap":
+        return [left for lack in lacks for left in lack.without(place)]
+    if one.verb == "mprotect":
+        return [
+            left for lack in lacks for left in ([lack] if lack.by.verb == "munmap" else lack.without(place))
+        ]
+    return lacks
+
+
+def _turns(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Yield statements as a thread does them, but for `it`: two turns of a loop stand for all."""
+    for one in body:
+        if one.place is None or not one.place.piece:
+            yield one
+        for _ in range(2 if one.verb == "repeat" and one.number > 1 else 1):
+            yield from _turns(one.body)
+
+
+def _given_by_others(process: Process, thread: Thread) -> set[str]:
+    """Return the memory that other threads of a process map, or give rights to."""
+    return {
+        one.place.memory
+        for other in process.threads
+        if other is not thread
+        for one in within(other.body)
+        if one.verb in _GIVES and one.place
+    }
