@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from shootdown._compliance.additions import (
     Additions,
@@ -26,6 +26,8 @@ from shootdown._values.errors import nearest
 from shootdown._values.scenario import Expect, Scenario
 from shootdown._values.series import newest_known
 from shootdown._values.verdict import INCONCLUSIVE, LIVELOCK, NOT_APPLICABLE, VACUOUS
+
+T = TypeVar("T")
 
 #: The most states of one search, and where larger samples are asked for.
 _MOST_STATES, _MOST_OF_LONG = 300_000, 10_000_000
@@ -83,36 +85,49 @@ def _each_has_a_verdict(additions: Additions) -> Iterator[Said]:
         yield Tried(count, "verdicts")
 
 
-def _each_says_what_it_asks(additions: Additions) -> Iterator[Said]:
-    from shootdown._explore.problem import Problem
-    from shootdown._explore.telling import SENTENCES
+def _runnable(additions: Additions, look: Callable[[Case[Scenario]], T]) -> Iterator[tuple[str, Scenario, T]]:
+    """Yield what is seen of each scenario on the first architecture on which it can be run.
 
+    What can't be asked or built is what 12.1 is about.
+
+    Args:
+        additions: whose scenarios.
+        look: returns what is to be seen.
+
+    Yields:
+        What messages call the scenario, it, and what `look` returned.
+    """
     for scenario in additions.tried_scenarios():
         for architecture in architectures():
             try:
                 case = _case(scenario, architecture, {})
                 if case.refusal() is not None:
                     continue
-                problem = built(case, case.setup(), Problem)
+                seen = look(case)
             except Exception:
-                continue  # 12.1 is about that
-            where = f"{additions.plugin}: scenario {scenario.name}"
-            known = SENTENCES | dict(scenario.sentences)
-            for name in problem.invariants:
-                if not known.get(name, "").strip():
-                    yield Finding(
-                        f"{where}: nothing says what the invariant {name!r} is; {nearest(name, known)}"
-                    )
-            for name in scenario.sentences:
-                if name not in problem.invariants:
-                    yield Finding(
-                        f"{where}: `sentences` has {name!r}, which is no invariant; {nearest(name, problem.invariants)}"
-                    )
-            cpus = problem.machine.layout.cpus
-            if problem.lanes and len(problem.lanes) != cpus:
-                yield Finding(f"{where}: `lanes` has {len(problem.lanes)} texts, and there are {cpus} CPUs")
-            yield Tried(len(problem.invariants), "invariants")
+                continue
+            yield f"{additions.plugin}: scenario {scenario.name}", scenario, seen
             break
+
+
+def _each_says_what_it_asks(additions: Additions) -> Iterator[Said]:
+    from shootdown._explore.problem import Problem
+    from shootdown._explore.telling import SENTENCES
+
+    for where, scenario, problem in _runnable(additions, lambda case: built(case, case.setup(), Problem)):
+        known = SENTENCES | dict(scenario.sentences)
+        for name in problem.invariants:
+            if not known.get(name, "").strip():
+                yield Finding(f"{where}: nothing says what the invariant {name!r} is; {nearest(name, known)}")
+        for name in scenario.sentences:
+            if name not in problem.invariants:
+                yield Finding(
+                    f"{where}: `sentences` has {name!r}, which is no invariant; {nearest(name, problem.invariants)}"
+                )
+        cpus = problem.machine.layout.cpus
+        if problem.lanes and len(problem.lanes) != cpus:
+            yield Finding(f"{where}: `lanes` has {len(problem.lanes)} texts, and there are {cpus} CPUs")
+        yield Tried(len(problem.invariants), "invariants")
 
 
 def _expected_verdicts_come(additions: Additions) -> Iterator[Said]:
@@ -200,22 +215,13 @@ def _each_switch_counts(additions: Additions) -> Iterator[Said]:
 
 
 def _programs_are_the_same(additions: Additions) -> Iterator[Said]:
-    for scenario in additions.tried_scenarios():
-        for architecture in architectures():
-            try:
-                case = _case(scenario, architecture, {})
-                if case.refusal() is not None:
-                    continue
-                one, other = key_of(case), key_of(case)
-            except Exception:
-                continue  # 12.1 is about that
-            if one != other:
-                yield Finding(
-                    f"{additions.plugin}: scenario {scenario.name}: build() writes another program a second time: "
-                    "something remembers the first one, or asks for a time or a random number"
-                )
-            yield Tried(1, "problems written twice")
-            break
+    for where, _, (one, other) in _runnable(additions, lambda case: (key_of(case), key_of(case))):
+        if one != other:
+            yield Finding(
+                f"{where}: build() writes another program a second time: something remembers the first one, or asks "
+                "for a time or a random number"
+            )
+        yield Tried(1, "problems written twice")
 
 
 STATEMENTS = (
