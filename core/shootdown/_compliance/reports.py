@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ from shootdown._compliance.statement import Finding, Said, Statement, Tried
 from shootdown._questions.called import called
 from shootdown._questions.compare import compare
 from shootdown._questions.history import history
-from shootdown._values.errors import typed
-from shootdown._values.report import Report
+from shootdown._values.errors import nearest, typed
+from shootdown._values.report import REPORTED, Report
+from shootdown._values.result import ALL_COUNTS
 from shootdown._values.series import newest_known
 
 Rows = Sequence[Mapping[str, Any]]
@@ -99,6 +101,51 @@ def _nothing_else_happens(additions: Additions) -> Iterator[Said]:
             yield Finding(f"{where}: write() {text}; it returns a text, and the user says where that goes")
 
 
+def _what_is_asked_for_is_there(additions: Additions) -> Iterator[Said]:
+    known = {
+        name
+        for command in REPORTED
+        for rows in _rows(command).values()
+        for row in rows
+        for name in _names(row)
+    }
+    for report, what, rows in _each(additions):
+        asked: set[str] = set()
+        with contextlib.suppress(Exception):  # 13.1 is about that
+            _written(report, tuple(_Asked(row, asked) for row in rows))
+        yield Tried(1, "reports whose questions to rows were noted")
+        for name in sorted(asked - known - set(ALL_COUNTS)):
+            yield Finding(
+                f"{additions.plugin}: report {report.name} of {what}: write() asks for {name!r}, which no row has; "
+                f"{nearest(name, known)}"
+            )
+
+
+def _names(value: Mapping[str, Any]) -> Iterator[str]:
+    for name, held in value.items():
+        yield name
+        if isinstance(held, Mapping):
+            yield from _names(held)
+
+
+class _Asked(dict[str, Any]):
+    """A row that notes which names it is asked for, and so do the mappings in it."""
+
+    def __init__(self, row: Mapping[str, Any], asked: set[str]) -> None:
+        super().__init__(
+            {name: _Asked(held, asked) if isinstance(held, dict) else held for name, held in row.items()}
+        )
+        self._asked = asked
+
+    def __getitem__(self, name: str) -> Any:
+        self._asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._asked.add(name)
+        return super().get(name, default)
+
+
 STATEMENTS = (
     Statement(
         "13.1",
@@ -115,6 +162,15 @@ STATEMENTS = (
         "Who asks for a report does not expect files to change; a text that changes by itself can't be compared.",
         "Return everything as one text. Rows and values in them belong to others.",
         _nothing_else_happens,
+        (reports,),
+        about="additions",
+    ),
+    Statement(
+        "13.3",
+        "A report asks rows for names that rows have",
+        "A misspelt count is missing from each row, which looks like a count of nothing.",
+        "`shootdown list` and docs/reference/reading-results.md have the names of counts.",
+        _what_is_asked_for_is_there,
         (reports,),
         about="additions",
     ),

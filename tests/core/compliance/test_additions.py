@@ -234,6 +234,11 @@ REPORTS: dict[str, tuple[str, Any, str]] = {
     ),
     "changes its rows": ("13.2", changes, "write() changes the rows that it gets"),
     "opens a file": ("13.2", writes, "write() opens /dev/null for writing"),
+    "asks for a misspelt count": (
+        "13.3",
+        lambda rows: f"{[row['counts'].get('flsh_ipis') for row in rows]}",
+        "asks for 'flsh_ipis', which no row has; nearest: flush_ipis",
+    ),
     "counts on": ("13.2", lambda rows: f"{next(_numbers)}", "another text a second time"),
 }
 
@@ -242,7 +247,7 @@ def report(write: Any) -> tuple[Report, ...]:
     return (Report("r", "a toy", write),)
 
 
-@pytest.mark.parametrize("number", ["13.1", "13.2"])
+@pytest.mark.parametrize("number", ["13.1", "13.2", "13.3"])
 def test_a_right_report_is_shown(number: str) -> None:
     assert said(number, reports=report(lambda rows: str(len(rows)))) == ("shown", "")
 
