@@ -169,6 +169,8 @@ class Faults:
             asm.clear_bits(o.SCRATCH, _WRITES)
             asm.add(o.SCRATCH, _WRITES)
             asm.entry_store(atom, o.SCRATCH, from_register=True, text="ptep_set_access_flags")
+            lo, hi = self.model.pages_of(atom)
+            self.calls.gathers.changed(hi - lo, huge=False, first=lo, by="ptep_set_access_flags")
             if frame is not None:
                 self.calls.files.mark_dirty(frame, self.calls.mm)
 

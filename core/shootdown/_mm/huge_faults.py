@@ -148,5 +148,7 @@ class HugeFaults:
         asm.clear_bits(o.SCRATCH, _WRITES)
         asm.add(o.SCRATCH, _WRITES)
         asm.store_pud(o.SCRATCH, from_register=True, huge=True, text="pmdp_set_access_flags")
+        first, _ = self.calls.model.pages_of(here.atom)
+        self.calls.gathers.changed(1, huge=True, first=first, by="ptep_set_access_flags")
         if shared is not None:
             asm.v_store(shared, 0, text="SetPageAnonExclusive")

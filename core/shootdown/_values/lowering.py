@@ -25,6 +25,7 @@ EntryFunction = Literal[
     "pmdp_invalidate",
     "huge_ptep_get_and_clear",
     "ptep_set_wrprotect",
+    "ptep_set_access_flags",
 ]
 
 
@@ -247,7 +248,8 @@ class Lowering(ABC):
             by: `ptep_get_and_clear`, as by munmap(), mprotect() and mremap(): a flush of the gather or range follows;
                 `ptep_clear_flush`, as by copy on write: `flush_page()` follows; `pmdp_invalidate`, as by the split of
                 a THP: `flush_pmd_range()` is asked for too; `huge_ptep_get_and_clear`, of hugetlb pages;
-                `ptep_set_wrprotect`, as by fork(): `flush_mm()` follows.
+                `ptep_set_wrprotect`, as by fork(): `flush_mm()` follows; `ptep_set_access_flags`, as by a write to a
+                page that nobody shares any more: nothing follows.
             first: as for `entries_cleared()`.
         """
 
