@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import shootdown
-from shootdown import Result
+from shootdown import Lowering, Result
 
 
 def run(kernel: str, *, threads: int, do: str = "touch heap write", each: str = "thread") -> Result:
@@ -48,3 +50,25 @@ def test_counts_are_the_same_whichever_lock_a_fault_takes() -> None:
     do = "mmap heap; touch heap write; madvise heap DONTNEED; touch heap[0:8K] write; munmap heap"
     before, since = (run(kernel, threads=1, do=do).counts for kernel in ("6.3", "6.4"))
     assert before == since
+
+
+@pytest.mark.parametrize("memory", [{"size": "4K"}, {"kind": "thp", "size": "2M"}])
+def test_a_page_that_may_be_written_again_is_told_to_the_architecture(
+    memory: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """wp_page_reuse() and do_huge_pmd_wp_page() call ptep_set_access_flags() and pmdp_set_access_flags()."""
+    told = []
+
+    def note(self: Lowering, asm: Any, count: int, *, huge: bool, by: str, first: int = 0) -> None:
+        told.append((by, huge))
+
+    monkeypatch.setattr(Lowering, "entries_changed", note)
+    program = {
+        "memory": {"heap": memory},
+        "process": {
+            "A": {"do": ["touch heap write", "mprotect heap read", "mprotect heap write", "touch heap write"]}
+        },
+    }
+    (row,) = shootdown.explore(program, arch=["x86"], kernels=["5.10"])
+    assert row.verdict == "safe"
+    assert ("ptep_set_access_flags", "kind" in memory) in told
