@@ -36,8 +36,9 @@ from shootdown._machine.functions import function
 from shootdown._machine.label import Label
 from shootdown._porting.costs import costs_like, costs_times, estimated_costs
 from shootdown._porting.geometry import geometry_of, tcg_tlb, typical_tlb, with_entries
-from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PLAIN_WAYS, PlainLowering, mm_rules, table_flags
+from shootdown._porting.lowering import EVERYTHING, NO_LIMIT, PLAIN_WAYS, PlainLowering, table_flags
 from shootdown._porting.scopes import scope_of
+from shootdown._porting.spaces import mm_rules
 from shootdown._tlb import NOTHING, CacheGeometry, FlushScope, TlbGeometry
 from shootdown._tlb.flush import WalkScope
 from shootdown._values.changes import SKIP_REDUNDANT_SYNC

@@ -5,13 +5,11 @@ import attrs
 from shootdown import Architecture, CacheGeometry, Kernel, MmRules, Platform, TlbGeometry, hookimpl, switch
 from shootdown.formats import Attribute, Deny, Format, Level, Piece, Test, bit, bits
 from shootdown.porting import (
-    Assembler,
     Contradiction,
     FlushWay,
     PlainLowering,
     estimated_costs,
     mm_rules,
-    ops,
 )
 
 
@@ -86,6 +84,7 @@ class DuoLowering(PlainLowering):
     source = "arch/duo/mm/tlb.c"
     page_instruction, all_instruction = "inv_page", "new_asid"
     pages_in_pairs, ceiling = True, 8
+    only_user_flushes_here = True  # as flush_tlb_range() of arch/loongarch/kernel/smp.c
     tracked = True  # who is not reached drops its context, and gets a new ASID as it loads the mm
 
     @property
@@ -97,17 +96,6 @@ class DuoLowering(PlainLowering):
     def mm(self) -> MmRules:
         """A CPU stays in mm_cpumask as it switches to another mm, and keeps the old one's ASID."""
         return mm_rules(1 << self.platform.tlb.asid_bits, clear_on_switch=False)
-
-    def flush(
-        self, asm: Assembler, g: int, *, everything: bool = False, stride: int = ops.BASE_STRIDES
-    ) -> None:
-        """Write the branch on mm_users, as flush_tlb_range() of arch/loongarch/kernel/smp.c has it."""
-        with asm.if_alone() as alone:
-            self.begin(asm, g, everything=everything, stride=stride)
-            self.invalidate_here(asm)
-            asm.cancel(text="no IPI: the contexts of other CPUs become 0")
-            alone.otherwise()
-            super().flush(asm, g, everything=everything, stride=stride)
 
     def no_hardware_walker(self) -> str:
         """A CPU that is not interrupted walks nothing meanwhile."""

@@ -104,10 +104,16 @@ class Test:
 
 @attrs.frozen(field_transformer=checked)
 class Piece:
-    """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits."""
+    """A part of an address as it lies in an entry: `(entry & mask) << up` are its address bits.
+
+    Args:
+        mask: its bits in the entry.
+        up: how many places they move up, 0 to 63. There is no word for bits that move down, as those of MIPS's PTEs: a
+            `CustomFormat` reads them.
+    """
 
     mask: Annotated[int, Between(0, WORD)]
-    up: int = 0
+    up: Annotated[int, Between(0, 63)] = 0
 
 
 @attrs.frozen(field_transformer=checked)

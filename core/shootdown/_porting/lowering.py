@@ -13,7 +13,8 @@ from shootdown._machine.assembler import Assembler
 from shootdown._machine.functions import function
 from shootdown._pagetables.format import Format
 from shootdown._porting.geometry import geometry_of
-from shootdown._values.errors import shown, typed
+from shootdown._porting.spaces import mm_rules
+from shootdown._values.errors import typed
 from shootdown._values.flushes import FlushWay
 from shootdown._values.kernel import Kernel
 from shootdown._values.lowering import Geometry, Lowering, MmRules
@@ -30,23 +31,6 @@ PLAIN_WAYS = (
     FlushWay("broadcast", "instructions that the hardware broadcasts to every CPU"),
     FlushWay("hypercall", "a call of what runs below the kernel, which invalidates on the CPUs of the mask"),
 )
-#: ASIDs modelled on one CPU. A real CPU has more; no count depends on that.
-MOST_ASIDS = 256
-
-
-def mm_rules(asids: int, *, clear_on_switch: bool = True, lazy_tlb: bool = True) -> MmRules:
-    """Return the rules by which context switches treat address spaces on a CPU with so many ASIDs.
-
-    Args:
-        asids: the number of ASIDs; 1 if translations are not tagged, so that a switch drops them.
-        clear_on_switch: a CPU that switches to another mm leaves the old one's mm_cpumask at once.
-        lazy_tlb: an idle CPU keeps its last mm loaded (lazy TLB mode).
-    """
-    if isinstance(asids, bool) or not isinstance(asids, int) or asids < 1:
-        raise mistake(f"mm_rules(): {shown(asids)} ASIDs: a whole number from 1 on")
-    return MmRules(
-        clear_on_switch=clear_on_switch, lazy_tlb=lazy_tlb, asids=min(asids, MOST_ASIDS), tagged=asids > 1
-    )
 
 
 def _source(lowering: PlainLowering) -> str:
@@ -82,9 +66,9 @@ class PlainLowering(Lowering):
             ceiling = 16
             page_instruction, all_instruction = "tbis", "tbia"
 
-    All flushes end in `flush()`. It is made of `begin()`, `interrupt()`, `broadcast()`, `call_below()` and
-    `invalidate_here()`, each of which can be overridden on its own. The functions that the generic code calls are
-    those of Linux's asm-generic/tlb.h.
+    All flushes end in `flush()`. It is made of `begin()`, `choose_targets()`, `interrupt()`, `broadcast()`,
+    `call_below()` and `invalidate_here()`, each of which can be overridden on its own. The functions that the generic
+    code calls are those of Linux's asm-generic/tlb.h.
     """
 
     kernel: Kernel
@@ -170,6 +154,11 @@ class PlainLowering(Lowering):
     @property
     def tracked(self) -> bool:
         """Whether CPUs that a flush by IPI leaves out catch up when they switch, as by tlb_gen on x86."""
+        return False
+
+    @property
+    def only_user_flushes_here(self) -> bool:
+        """Whether no CPU is interrupted if this task is the mm's only user: others are to catch up (`tracked`)."""
         return False
 
     @property
@@ -259,13 +248,28 @@ class PlainLowering(Lowering):
             stride: `ops.BASE_STRIDES`, `ops.PMD_STRIDES`, or 0 for that of the smallest level cleared.
         """
         with self._named(asm, self.flush_function), asm.because("TLB flush"):
-            if everything or not self._ranges_may_be_empty:
-                self._flush(asm, g, everything=everything, stride=stride)
+            if self.way != "ipi" or not self.only_user_flushes_here:
+                self._flush_unless_empty(asm, g, everything=everything, stride=stride)
                 return
-            with asm.if_not_empty(g) as some:
-                self._flush(asm, g, everything=False, stride=stride)
-                some.otherwise()
-                self.flush_empty(asm)
+            with asm.if_alone() as alone:
+                self.begin(asm, g, everything=everything, stride=stride)
+                self.invalidate_here(asm)
+                asm.cancel(text="no IPI: this task is the only user")
+                alone.otherwise()
+                self._flush_unless_empty(asm, g, everything=everything, stride=stride)
+
+    def choose_targets(self, asm: Assembler) -> None:
+        """Write which other CPUs a flush by IPI or by a call reaches: those in mm_cpumask."""
+        asm.target_mm_cpumask()
+
+    def _flush_unless_empty(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
+        if everything or not self._ranges_may_be_empty:
+            self._flush(asm, g, everything=everything, stride=stride)
+            return
+        with asm.if_not_empty(g) as some:
+            self._flush(asm, g, everything=False, stride=stride)
+            some.otherwise()
+            self.flush_empty(asm)
 
     def _flush(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:
         if self.way == "broadcast":
@@ -276,7 +280,7 @@ class PlainLowering(Lowering):
         begins_first = self.tracked and self.way == "ipi"
         if begins_first:
             self.begin(asm, g, everything=everything, stride=stride)
-        asm.target_mm_cpumask()
+        self.choose_targets(asm)
         with asm.if_targets() as others:
             if self.way == "hypercall":
                 self.call_below(asm, g, everything=everything, stride=stride)
@@ -302,7 +306,7 @@ class PlainLowering(Lowering):
         if self.way == "broadcast":
             asm.complete(text)
             return
-        asm.target_mm_cpumask()
+        self.choose_targets(asm)
         with asm.if_targets() as others:
             if self.way == "hypercall":
                 asm.execute(self.call_instruction)

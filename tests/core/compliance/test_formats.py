@@ -95,7 +95,6 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
         ),
         ("1.2", {"entry_bytes": 4}, "address names bits 32 to 63; an entry has bits 0 to 31"),
         ("1.2", {"address": (Piece(bits(12, 63), up=4),)}, "address reaches address bit 67"),
-        ("1.2", {"address": (Piece(bits(12, 63), up=-2),)}, "shifted by -2"),
         ("1.2", {"attributes": (Attribute("user", -1), Attribute("writable", 3))}, "attribute user .* is -1"),
         # a test that never or always holds
         ("1.3", {"present": Test(bit(0), bit(1))}, "present can never hold: its value 0x2 has bit 1 set"),

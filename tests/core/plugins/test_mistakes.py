@@ -175,6 +175,7 @@ MISTAKES = [
     ("form(deny=(Deny(kinds='write'),))", "deny: kinds is a str, not a list or tuple"),
     ("form(address=())", "it has no place for addresses"),
     ("form(table_bits=1 << 64)", "table_bits is 18446744073709551616; it lies between"),
+    ("Piece(bits(13, 63), up=-1)", "piece: up is -1; it lies between 0 and 63"),
     ("Test('1', 1)", "test: mask is a str, not an int: '1'"),
     ("FormatSetting('x', None, '')", "default is a NoneType, not a bool"),
     # --- geometries

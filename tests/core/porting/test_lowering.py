@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import shootdown
-from shootdown.porting import EVERYTHING, PLAIN_WAYS, PlainLowering, mm_rules, ops, table_flags
+from shootdown.porting import EVERYTHING, PLAIN_WAYS, Assembler, PlainLowering, mm_rules, ops, table_flags
 
 sys.path.insert(0, str(Path(__file__).parent))
 from toy import MACHINE, RADIX_4K, ToyLowering, radix, run
@@ -49,6 +49,36 @@ def test_alone_in_the_mask_a_cpu_invalidates_for_itself(way: str) -> None:
     found = discard(ToyLowering, 2, way, threads=0)
     assert found.instructions == {"drop_page": 2}
     assert (found.counts["flush_ipis"], found.counts["hypercalls"]) == (0, 0)
+
+
+class Everywhere(ToyLowering):
+    """Interrupt every CPU that is online, as smp_call_function() does."""
+
+    def choose_targets(self, asm: Assembler) -> None:
+        """Choose all of them, whatever is in mm_cpumask."""
+        asm.target_all_online()
+
+
+class Sparing(Everywhere):
+    """Interrupt nobody if no other task uses the mm."""
+
+    only_user_flushes_here, tracked = True, True
+
+
+@pytest.mark.parametrize(
+    ("lowering", "threads", "reached"),
+    [(ToyLowering, 1, 1), (Everywhere, 1, 3), (Everywhere, 0, 3), (Sparing, 1, 3), (Sparing, 0, 0)],
+)
+def test_a_lowering_chooses_which_cpus_are_reached_and_whether_an_only_user_interrupts_any(
+    lowering: type[PlainLowering], threads: int, reached: int
+) -> None:
+    found = discard(lowering, 2, threads=threads)
+    assert found.counts["flush_ipis"] == reached
+    assert found.instructions == {"drop_page": 2 * (1 + reached)}
+
+
+def test_a_forced_broadcast_is_one_for_an_only_user_too() -> None:
+    assert discard(Sparing, 2, "broadcast", threads=0).counts["broadcast_invalidations"] == 2
 
 
 def test_the_native_way_is_the_architectures_unless_a_what_if_says_otherwise() -> None:
