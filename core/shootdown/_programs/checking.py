@@ -50,49 +50,47 @@ def check(program: Program) -> None:
     exits = {process.name for process, _, one in program.statements() if one.verb == "exit"}
     measured = [one for _, _, one in program.statements() if one.verb == "measure"]
     if len(measured) > 1:
-        raise _wrong(measured[1], "one statement is measured, and there was one before")
+        raise measured[1].wrong("one statement is measured, and there was one before")
     for process, thread, one in program.statements():
         kinds = _KINDS.get(one.verb, _USER)
         if one.place and program.memory[one.place.memory].kind not in kinds:
             kind = program.memory[one.place.memory].kind
-            raise _wrong(one, f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
+            raise one.wrong(f"`{one.verb}` of {kind} memory is not known yet: only of {', '.join(kinds)}")
         advised = _ADVISED.get(one.word) if one.verb == "madvise" else None
         if one.place and advised and program.memory[one.place.memory].kind not in advised:
             kind = program.memory[one.place.memory].kind
-            raise _wrong(
-                one, f"MADV_{one.word} of {kind} memory is not known yet: only of {', '.join(advised)}"
+            raise one.wrong(
+                f"MADV_{one.word} of {kind} memory is not known yet: only of {', '.join(advised)}"
             )
         if one.verb == "exec":
             _check_exec(program, process, one)
         if one.verb == "vfree" and one.place and not _is_mapped(program, one.place.memory):
-            raise _wrong(one, f"no statement `vmalloc {one.place.memory}` maps it")
+            raise one.wrong(f"no statement `vmalloc {one.place.memory}` maps it")
         if one.verb in ("move", "preempted") and thread.floats:
-            raise _wrong(
-                one,
+            raise one.wrong(
                 'the thread has cpu = "any", so that the scheduler chooses its CPU: leave one of the two out',
             )
         if one.verb == "fork" and one.name not in program.processes:
-            raise _wrong(one, f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
+            raise one.wrong(f"there is no process {one.name!r:.40}; {nearest(one.name, program.processes)}")
         if one.verb == "fork" and one.name == process.name:
-            raise _wrong(one, "a process can't fork itself: name another process, which begins as its copy")
+            raise one.wrong("a process can't fork itself: name another process, which begins as its copy")
         if one.verb == "fork" and thread.count > 1:
-            raise _wrong(one, "one thread forks: this one has a count")
+            raise one.wrong("one thread forks: this one has a count")
         if one.verb == "start" and one.name not in {
             other.name for other in process.threads if other.name != "main"
         }:
             names = [other.name for other in process.threads if other.name != "main"]
-            raise _wrong(
-                one, f"process {process.name} has no thread {one.name!r:.40}; {nearest(one.name, names)}"
+            raise one.wrong(
+                f"process {process.name} has no thread {one.name!r:.40}; {nearest(one.name, names)}"
             )
         if one.verb == "wait" and one.name not in signals | exits:
-            raise _wrong(one, f"nobody signals {one.name!r:.40}; {nearest(one.name, signals | exits)}")
+            raise one.wrong(f"nobody signals {one.name!r:.40}; {nearest(one.name, signals | exits)}")
         if one.verb == "signal" and one.name in program.processes:
-            raise _wrong(
-                one,
+            raise one.wrong(
                 f"{one.name} is a process: who waits for it waits for its exit; give the event another name",
             )
         if one.verb == "measure" and (thread.count > 1 or (process.count > 1 and process.name not in forked)):
-            raise _wrong(one, "one thread measures: this one has a count")
+            raise one.wrong("one thread measures: this one has a count")
     for process in program.processes.values():
         if process.name in forked and process.count != 1:
             raise ShootdownError(
@@ -112,8 +110,8 @@ def check(program: Program) -> None:
     for _, _, one in program.statements():
         untouched = one.place is not None and one.place.memory not in touched
         if untouched and one.place and program.memory[one.place.memory].kind == "hugetlb":
-            raise _wrong(
-                one, f"no statement touches {one.place.memory}, so that it has no page tables: touch it"
+            raise one.wrong(
+                f"no statement touches {one.place.memory}, so that it has no page tables: touch it"
             )
     repeated_waits(program)
 
@@ -127,18 +125,18 @@ def _is_mapped(program: Program, memory: str) -> bool:
 
 def _check_exec(program: Program, process: Process, one: Statement) -> None:
     if sum(thread.count for thread in process.threads) > 1:
-        raise _wrong(one, "`exec` of a process with other threads, which it ends, is not counted yet")
+        raise one.wrong("`exec` of a process with other threads, which it ends, is not counted yet")
     for thread in process.threads:
         for inner in within(thread.body):
             if inner.verb == "khugepaged" or (inner.verb == "reclaim" and inner.word):
-                raise _wrong(one, f"`exec` of a process with `{inner.text:.40}` is not counted yet")
+                raise one.wrong(f"`exec` of a process with `{inner.text:.40}` is not counted yet")
     for name in used(process):
         if program.memory[name].each == "thread":
-            raise _wrong(one, f"`exec` beside memory that each thread has one of ({name}) is not counted yet")
+            raise one.wrong(f"`exec` beside memory that each thread has one of ({name}) is not counted yet")
     for other in program.processes.values():
         for name in used(other):
             if program.memory[name].kind == "hugetlb" and name in used(process):
-                raise _wrong(one, f"`exec` of a process with hugetlb memory ({name}) is not counted yet")
+                raise one.wrong(f"`exec` of a process with hugetlb memory ({name}) is not counted yet")
 
 
 def check_counted(program: Program) -> None:
@@ -161,12 +159,12 @@ def check_counted(program: Program) -> None:
             and (other.place.lo, other.place.hi) != (one.place.lo, one.place.hi)
         ]
         if parted and one.place and program.memory[one.place.memory].kind != "hugetlb":
-            raise _wrong(
-                one, f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
+            raise one.wrong(
+                f"mremap() moves one VMA, and `{parted[0]:.40}` makes several of {one.place.memory}"
             )
         own = one.place and program.memory[one.place.memory].each == "thread"
         if own and one.verb in ("truncate", "punch", "mkclean"):
-            raise _wrong(one, f"`{one.verb}` of memory that each thread has one of is not counted yet")
+            raise one.wrong(f"`{one.verb}` of memory that each thread has one of is not counted yet")
     _check_reclaimed(program)
     check_monitored(program)
     check_counted_exits(program)
@@ -175,10 +173,9 @@ def check_counted(program: Program) -> None:
         if one.place is None or program.memory[one.place.memory].kind != "thp":
             continue
         if one.verb == "each":
-            raise _wrong(one, "`each` of thp memory where a process forks is not counted yet")
+            raise one.wrong("`each` of thp memory where a process forks is not counted yet")
         if one.verb == "touch" and one.pattern.how != "all":
-            raise _wrong(
-                one,
+            raise one.wrong(
                 "where a process forks, thp memory is touched whole: how many pages of a huge one are copied is not "
                 "counted otherwise",
             )
@@ -202,24 +199,21 @@ def _check_reclaimed(program: Program) -> None:
         if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in collapsed:
             name = one.place.memory
             if program.memory[name].kind == "anonymous":
-                raise _wrong(
-                    one,
+                raise one.wrong(
                     f"{name} is collapsed by `{collapsed[name].text:.40}`: reads of it, which map the zero page, are "
                     "not counted then, and of nothing else no huge page is made; write to it",
                 )
     for name, one in collapsed.items():
         if name in reclaimed:
             other = reclaimed[name].text
-            raise _wrong(
-                one, f"`{other:.40}` is about {name} too: collapse of what was reclaimed is not counted yet"
+            raise one.wrong(
+                f"`{other:.40}` is about {name} too: collapse of what was reclaimed is not counted yet"
             )
         if one.place and one.place.piece:
-            raise _wrong(
-                one, "collapse of pieces is not counted yet: name the whole place, outside of `each`"
-            )
+            raise one.wrong("collapse of pieces is not counted yet: name the whole place, outside of `each`")
     for _, _, one in program.statements():
         if one.verb == "reclaim" and one.word and one.place and one.place.piece:
-            raise _wrong(one, f"reclaim of pieces by {one.word} is not counted yet: name the whole place")
+            raise one.wrong(f"reclaim of pieces by {one.word} is not counted yet: name the whole place")
     for name, one in (reclaimed | collapsed).items():
         kind = program.memory[name].kind
         users = [process for process in program.processes.values() if name in maps(program, process)]
@@ -227,8 +221,8 @@ def _check_reclaimed(program: Program) -> None:
         if any(process.name in forked or process.name in forked.values() for process in users) or (
             kind == "file" and several
         ):
-            raise _wrong(
-                one, f"{name} may be mapped by several processes, whose pages are not unmapped together yet"
+            raise one.wrong(
+                f"{name} may be mapped by several processes, whose pages are not unmapped together yet"
             )
 
 
@@ -251,8 +245,7 @@ def repeated_waits(program: Program) -> dict[str, Statement]:
         ]
         several = any(process.count > 1 or thread.count > 1 for process, thread in who)
         if len(who) > 1 or several or who[0][0].name in forks(program):
-            raise _wrong(
-                one,
+            raise one.wrong(
                 f"a wait that is repeated uses signals up, and several threads wait for {name}: give each its own",
             )
     return found
@@ -263,7 +256,7 @@ def forks(program: Program) -> dict[str, str]:
     found: dict[str, str] = {}
     for process, _, one in program.statements():
         if one.verb == "fork" and found.setdefault(one.name, process.name) != process.name:
-            raise _wrong(one, f"process {one.name} is forked by {found[one.name]} already")
+            raise one.wrong(f"process {one.name} is forked by {found[one.name]} already")
     return found
 
 
@@ -272,16 +265,16 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
     for one in within(thread.body):
         if one.verb == "lock":
             if one.name in held:
-                raise _wrong(one, f"the thread holds {one.name} already")
+                raise one.wrong(f"the thread holds {one.name} already")
             held.append(one.name)
         elif one.verb == "unlock":
             if one.name not in held:
-                raise _wrong(one, f"the thread does not hold {one.name}")
+                raise one.wrong(f"the thread does not hold {one.name}")
             held.remove(one.name)
         elif one.verb in ("repeat", "each"):
             _check_repeated(program, one)
         elif one.verb == "measure" and one.body[-1].verb in ENDLESS:
-            raise _wrong(one, f"`{one.body[-1].verb}` never ends, so that nothing would be measured")
+            raise one.wrong(f"`{one.body[-1].verb}` never ends, so that nothing would be measured")
     if held:
         raise ShootdownError(f"{thread.at}: {held[0]} is locked, and never unlocked")
 
@@ -289,14 +282,14 @@ def _check_thread(program: Program, process: Process, thread: Thread) -> None:
 def _check_repeated(program: Program, one: Statement) -> None:
     for inner in within(one.body):
         if inner.verb in ("start", "exec", *LAST) and one.number > 1:
-            raise _wrong(inner, f"`{inner.verb}` can't be repeated")
+            raise inner.wrong(f"`{inner.verb}` can't be repeated")
         if one.verb == "each" and inner.verb == "fork":
-            raise _wrong(inner, "`fork` can't be in `each`: use `repeat`")
+            raise inner.wrong("`fork` can't be in `each`: use `repeat`")
     if one.verb != "each" or one.place is None:
         return
     memory = program.memory[one.place.memory]
     if memory.kind == "hugetlb":
-        raise _wrong(one, "`each` is not for hugetlb memory: a call on it goes over its tables")
+        raise one.wrong("`each` is not for hugetlb memory: a call on it goes over its tables")
 
 
 def _check_alone(program: Program, one: Statement) -> None:
@@ -311,7 +304,7 @@ def _check_alone(program: Program, one: Statement) -> None:
                 and not alone
             ):
                 own = f'[memory.{memory.name}] each = "thread"'
-                raise _wrong(one, f"another thread uses {memory.name} too: give each its own, by {own}")
+                raise one.wrong(f"another thread uses {memory.name} too: give each its own, by {own}")
 
 
 def _check_forks(program: Program, forked: dict[str, str]) -> None:
@@ -354,7 +347,3 @@ def maps(program: Program, process: Process) -> tuple[str, ...]:
 
     kin = [other for other in program.processes.values() if root(other.name) == root(process.name)]
     return tuple(dict.fromkeys(name for other in kin for name in used(other)))
-
-
-def _wrong(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")

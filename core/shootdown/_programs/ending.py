@@ -9,8 +9,8 @@ from shootdown._programs.exits import others_of
 from shootdown._programs.program import Process
 from shootdown._values.platform import NANOSECOND
 
-#: How often a thread that computes looks whether it was killed.
-_POLL_NS = 10_000
+#: How often a thread that computes looks whether it was killed, or what it waits for is over.
+POLL_NS = 10_000
 
 
 class Ending:
@@ -46,7 +46,7 @@ class Ending:
         """Write: compute until the thread is killed."""
         again = self.model.label()
         self.asm.place(again)
-        self.asm.work(NANOSECOND, _POLL_NS, text="run in user mode")
+        self.asm.work(NANOSECOND, POLL_NS, text="run in user mode")
         self.look(out)
         self.asm.jump(again)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shootdown._programs.program import Process, Program, Statement, Thread, within
-from shootdown._values.errors import ShootdownError
 
 
 def others_of(process: Process) -> int:
@@ -27,11 +26,11 @@ def check_exits(program: Program) -> None:
     for process, one in _exits_of_several(program):
         who = [thread for thread in process.threads if exits(thread)]
         if len(who) > 1 or who[0].count > 1:
-            raise _wrong(one, f"one thread ends process {process.name}: here several do")
+            raise one.wrong(f"one thread ends process {process.name}: here several do")
         for thread in process.threads:
             for other in within(thread.body):
                 if other.verb == "start":
-                    raise _wrong(other, f"in a process whose `{one.text}` ends threads it is not known yet")
+                    raise other.wrong(f"in a process whose `{one.text}` ends threads it is not known yet")
 
 
 def check_counted_exits(program: Program) -> None:
@@ -43,19 +42,15 @@ def check_counted_exits(program: Program) -> None:
     for process, one in _exits_of_several(program):
         for thread in process.threads:
             if thread.floats:
-                raise _wrong(
-                    one, f'of a process with threads of cpu = "any" ({thread.name}) it is not counted yet'
+                raise one.wrong(
+                    f'of a process with threads of cpu = "any" ({thread.name}) it is not counted yet'
                 )
             for other in within(thread.body):
                 if other.verb == "preempted":
-                    raise _wrong(other, f"in a process whose `{one.text}` ends threads it is not counted yet")
+                    raise other.wrong(f"in a process whose `{one.text}` ends threads it is not counted yet")
 
 
 def _exits_of_several(program: Program) -> Iterator[tuple[Process, Statement]]:
     for process, _, one in program.statements():
         if one.verb == "exit" and others_of(process):
             yield process, one
-
-
-def _wrong(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")

@@ -7,7 +7,7 @@ from shootdown._mm import ordinary_parts, shared_tables
 from shootdown._programs import hugetlb
 from shootdown._programs.areas import collapses, misfit
 from shootdown._programs.monitored import misfit_of_monitor
-from shootdown._programs.program import PRIVATE, Program, Statement
+from shootdown._programs.program import PRIVATE, Program
 from shootdown._programs.reading import Source
 from shootdown._programs.small import small
 from shootdown._programs.told import told
@@ -78,13 +78,9 @@ def check(program: Program) -> None:
             raise ShootdownError(f"{memory.at}: {kind} memory is not explored yet: only {', '.join(_KINDS)}")
     for _, _, one in program.statements():
         if not VERBS[one.verb].explored:
-            raise _wrong(one, f"`{one.verb}` is not explored yet")
+            raise one.wrong(f"`{one.verb}` is not explored yet")
         if one.verb == "truncate" and one.place and program.memory[one.place.memory].kind == "anonymous":
-            raise _wrong(one, "there is no file behind anonymous memory")
-
-
-def _wrong(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")
+            raise one.wrong("there is no file behind anonymous memory")
 
 
 def _refusal(program: Program, scene: Setup) -> str | None:

@@ -327,4 +327,4 @@ def entry(frame: int, writes: bool) -> int:
 
 
 def not_yet(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what} is not explored yet")
+    return one.wrong(f"{what} is not explored yet")

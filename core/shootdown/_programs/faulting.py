@@ -5,7 +5,6 @@ from __future__ import annotations
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.folios import split
 from shootdown._programs.mapped import (
     BASE,
     DIRTY,
@@ -22,24 +21,19 @@ from shootdown._programs.mapped import (
 )
 from shootdown._programs.program import PRIVATE_FILE
 from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.space_part import SpacePart
 
 
-class Faulting:
+class Faulting(SpacePart):
     """Write accesses to the ordinary memory of one address space.
 
     Args:
-        mapped: what is mapped of it.
-        calls: the kernel's calls.
-        reclaiming: reclaim of its pages.
+        mapped, calls, reclaiming: as for `SpacePart`.
         threads: the threads that have the address space.
     """
 
     def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming, threads: int) -> None:
-        self.mapped = mapped
-        self.model = mapped.model
-        self.asm = mapped.asm
-        self.calls = calls
-        self.reclaiming = reclaiming
+        super().__init__(mapped, calls, reclaiming)
         #: Whether a fault takes mmap_lock, where that can make somebody wait.
         self._locks = threads > 1 and not self.model.kernel.faults_lock_vmas
 
@@ -99,7 +93,7 @@ class Faulting:
                 self.mapped.put(state, PRESENT)
                 if area.folio >= 0:
                     with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
-                        split(self.mapped, self.calls, here, area)
+                        self.split(here, area)
                 with asm.loop(area.pages, o.SCRATCH2):
                     self.model.calls.copy_on_write(1)
 

@@ -10,6 +10,7 @@ from shootdown._mm.mapping import Mapping as Vma
 from shootdown._programs import userfaultfd
 from shootdown._programs.areas import Area, Cut, unmaps_by_pieces
 from shootdown._programs.cast import forks_of
+from shootdown._programs.ending import POLL_NS
 from shootdown._programs.exits import exits
 from shootdown._programs.mapped import GONE
 from shootdown._programs.program import Statement, within
@@ -22,8 +23,6 @@ from shootdown._values.platform import NANOSECOND
 
 #: How long GUP-fast walks if a program does not say: some entries.
 _WALK_NS = 200
-#: How often a thread that computes looks whether a kernel thread is through.
-_POLL_NS = 10_000
 
 
 class Lines:
@@ -197,7 +196,7 @@ class Lines:
         asm, daemon, again = self.asm, self.writer.daemons.of(self.number, one), self.model.label()
         self.model.signal(daemon.starts)
         asm.place(again)
-        asm.work(NANOSECOND, _POLL_NS, text=f"compute until {one.word or one.verb} is through")
+        asm.work(NANOSECOND, POLL_NS, text=f"compute until {one.word or one.verb} is through")
         self.writer.time.preemptible()
         with asm.aside():
             asm.v_load(o.SCRATCH, daemon.done)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shootdown._programs.program import Place, Program, Statement, within
-from shootdown._values.errors import ShootdownError
 from shootdown._values.kernel import Kernel
 
 
@@ -18,9 +17,9 @@ def check_monitored(program: Program) -> None:
     for one, place in asked:
         for other in statements:
             if other.verb == "fork":
-                raise _wrong(other, f"`{one.text:.40}` in a program that forks is not counted yet")
+                raise other.wrong(f"`{one.text:.40}` in a program that forks is not counted yet")
             if other.verb in ("mprotect", "each") and other.place and other.place.memory == place.memory:
-                raise _wrong(other, f"`{other.verb}` of memory of `{one.text:.40}` is not counted yet")
+                raise other.wrong(f"`{other.verb}` of memory of `{one.text:.40}` is not counted yet")
     for process in program.processes.values() if asked else ():
         for thread in process.threads:
             _check_writes(list(within(thread.body)))
@@ -35,7 +34,7 @@ def _check_writes(body: list[Statement]) -> None:
         for by, place in taken if one.verb == "touch" and one.word == "write" and one.place else ():
             assert one.place is not None
             if one.place.memory == place.memory and one.place.lo < place.hi and place.lo < one.place.hi:
-                raise _wrong(one, f"after `{by.text:.40}` it waits for a monitor, which is not counted yet")
+                raise one.wrong(f"after `{by.text:.40}` it waits for a monitor, which is not counted yet")
 
 
 def misfit_of_monitor(one: Statement, kernel: Kernel) -> str | None:
@@ -43,7 +42,3 @@ def misfit_of_monitor(one: Statement, kernel: Kernel) -> str | None:
     if one.word == "WRITEPROTECT" and not kernel.userfaultfd_wp:
         return f"{one.at}: {kernel.release} has no CONFIG_HAVE_ARCH_USERFAULTFD_WP on this architecture"
     return None
-
-
-def _wrong(one: Statement, what: str) -> ShootdownError:
-    return ShootdownError(f"{one.at}: `{one.text:.60}`: {what}")

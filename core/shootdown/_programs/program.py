@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import attrs
 
+from shootdown._values.errors import ShootdownError
+
 #: What memory can be, with the words of the reference.
 KINDS = {
     "anonymous": "private pages of the process, mapped by base pages",
@@ -131,6 +133,10 @@ class Statement:
     word: str = ""
     pattern: Pattern = Pattern()
     body: tuple[Statement, ...] = ()
+
+    def wrong(self, what: str) -> ShootdownError:
+        """Return an error about it."""
+        return ShootdownError(f"{self.at}: `{self.text:.60}`: {what}")
 
 
 @attrs.frozen

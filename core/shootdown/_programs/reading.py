@@ -12,6 +12,7 @@ import attrs
 
 from shootdown._programs.checking import check
 from shootdown._programs.language import MOST_BYTES, Reader, read_size, read_time, size_text
+from shootdown._programs.lines_of_files import line_of
 from shootdown._programs.program import KINDS, PRIVATE_FILE, SLICE_NS, Memory, Process, Program, Spot, Thread
 from shootdown._programs.shipped import SUFFIX
 from shootdown._programs.told import choices, word
@@ -113,7 +114,7 @@ class Source:
             key if key.isprintable() and len(key) <= _LONGEST_KEY else f"{key!r:.{_LONGEST_KEY}}"
             for key in keys
         )
-        return Spot(self.file, _line(self.lines, keys, text), ".".join(told))
+        return Spot(self.file, line_of(self.lines, keys, text), ".".join(told))
 
     def wrong(self, what: str, *keys: str, text: str = "") -> ShootdownError:
         """Return an error about a value."""
@@ -373,35 +374,3 @@ class _Filled:
             cpu = self._number(values["cpu"], 0, 10**6, *keys, "cpu")
         count = self._number(values.get("count", 1), 1, _MOST_THREADS, *keys, "count")
         return Thread(name, cpu, count, body, whole, floats)
-
-
-def _line(lines: tuple[str, ...], keys: tuple[str, ...], text: str) -> int:
-    """Find the line of a value: in its table the first line that has the text, else its key, else the table's head."""
-    heads: dict[int, str] = {}
-    for number, line in enumerate(lines, start=1):
-        found = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$", line)
-        if found:
-            heads[number] = re.sub(r"[\s\"']", "", found[1])
-    best = 0
-    for depth in range(len(keys), -1, -1):
-        head = ".".join(keys[:depth])
-        starts = [number for number, name in heads.items() if name == head] if depth else [0]
-        starts = starts or [number for number, name in heads.items() if name.startswith(f"{head}.")]
-        if not starts:
-            continue
-        begin = starts[0]
-        end = min((number for number in heads if number > begin), default=len(lines) + 1)
-        best = begin
-        wanted = text.splitlines()[0].strip() if text.strip() else ""
-        block = list(enumerate(lines, start=1))[max(begin - 1, 0) : end - 1]
-        for number, line in block:
-            if wanted and wanted in line:
-                return number
-        for key in reversed(keys[depth:]):
-            for number, line in block:
-                if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) or re.search(
-                    rf"[{{,]\s*{re.escape(key)}\s*=", line
-                ):
-                    return number
-        return best
-    return best

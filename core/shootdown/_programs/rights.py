@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shootdown._machine import ops as o
-from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.folios import split
 from shootdown._programs.mapped import (
     BASE,
     FOLIO,
@@ -17,27 +15,13 @@ from shootdown._programs.mapped import (
     SHARED,
     STATE,
     ZERO,
-    Mapped,
     has_base,
 )
-from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.space_part import SpacePart
 
 
-class Rights:
-    """Write changes of rights in one address space.
-
-    Args:
-        mapped: what is mapped of it.
-        calls: the kernel's calls.
-        reclaiming: reclaim of its pages, whose flushes a change of rights does not rely on.
-    """
-
-    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming) -> None:
-        self.mapped = mapped
-        self.model = mapped.model
-        self.asm = mapped.asm
-        self.calls = calls
-        self.reclaiming = reclaiming
+class Rights(SpacePart):
+    """Write changes of rights in one address space; see `SpacePart`."""
 
     def mprotect(self, here: Cut, areas: tuple[Area, ...], *, writable: bool) -> None:
         """Write mprotect() of some areas; nothing happens where the rights are those already."""
@@ -103,7 +87,7 @@ class Rights:
                 self.asm.jump(done)
         with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
             if not whole:
-                split(self.mapped, self.calls, here, area)
+                self.split(here, area)
             else:
                 if area == here.parts_of(area.folio)[0]:
                     self.calls.change_entries(pages, huge=True, flushes=flushes, at=area.folio * pages)

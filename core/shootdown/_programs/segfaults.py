@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import attrs
 
 from shootdown._programs.program import Place, Process, Program, Statement, Thread, within
-from shootdown._values.errors import ShootdownError
 
 #: What maps memory anew, or gives the right to it.
 _GIVES = ("mmap", "mprotect")
@@ -63,8 +62,8 @@ def _after(one: Statement, place: Place, lacks: list[_Lack]) -> list[_Lack]:
         for lack in lacks:
             faults = lack.by.verb == "munmap" or one.word == "write"
             if faults and lack.memory == place.memory and place.lo < lack.hi and lack.lo < place.hi:
-                raise ShootdownError(
-                    f"{one.at}: `{one.text:.60}`: a segmentation fault, after `{lack.by.text:.40}` and without an "
+                raise one.wrong(
+                    f"a segmentation fault, after `{lack.by.text:.40}` and without an "
                     f"{'mmap' if lack.by.verb == 'munmap' else 'mprotect'} that gives it back"
                 )
     if one.verb == "munmap" or (one.verb == "mprotect" and one.word == "read"):

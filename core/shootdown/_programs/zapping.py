@@ -7,11 +7,9 @@ from itertools import pairwise
 
 import attrs
 
-from shootdown._mm.anonymous import Anonymous
 from shootdown._mm.call_parts import OUTER
 from shootdown._mm.gather import PageQueue
 from shootdown._programs.areas import Area, Cut
-from shootdown._programs.folios import split
 from shootdown._programs.mapped import (
     BASE,
     DIRTY,
@@ -20,30 +18,17 @@ from shootdown._programs.mapped import (
     NONE,
     STATE,
     ZERO,
-    Mapped,
     has_base,
     has_zero,
 )
 from shootdown._programs.program import PRIVATE_FILE
-from shootdown._programs.reclaiming import Reclaiming
+from shootdown._programs.space_part import SpacePart
 
 
-class Zapping:
-    """Write how entries of one address space are cleared.
+class Zapping(SpacePart):
+    """Write how entries of one address space are cleared; see `SpacePart`."""
 
-    Args:
-        mapped: what is mapped of it.
-        calls: the kernel's calls.
-        reclaiming: reclaim of its pages, whose flushes who clears entries does not rely on.
-    """
-
-    def __init__(self, mapped: Mapped, calls: Anonymous, reclaiming: Reclaiming) -> None:
-        self.mapped = mapped
-        self.model = mapped.model
-        self.asm = mapped.asm
-        self.calls = calls
-        self.reclaiming = reclaiming
-        self._variable: int | None = None
+    _variable: int | None = None
 
     @property
     def _dirty(self) -> int:
@@ -183,7 +168,7 @@ class Zapping:
                 self.calls.zap(OUTER, pages, queue, huge=True, at=parts[0].folio * pages)
                 self.asm.jump(done)
             else:
-                split(self.mapped, self.calls, here, parts[0])
+                self.split(here, parts[0])
         for part in parts:
             with self.mapped.if_present(part):
                 self.mapped.put(self.mapped.cell(STATE, part), NONE)
