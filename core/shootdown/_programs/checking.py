@@ -194,14 +194,19 @@ def _check_reclaimed(program: Program) -> None:
         one.place.memory: one for _, _, one in program.statements() if reclaims(program, one) and one.place
     }
     forked = forks(program)
-    collapsed = {one.place.memory: one for _, _, one in program.statements() if collapses(one) and one.place}
+    collapsing = [one for _, _, one in program.statements() if collapses(one)]
+    collapsed = {
+        one.place.memory: one
+        for one in sorted(collapsing, key=lambda one: one.verb == "madvise")
+        if one.place
+    }
     for _, _, one in program.statements():
         if one.verb == "touch" and one.word == "read" and one.place and one.place.memory in collapsed:
             name = one.place.memory
-            if program.memory[name].kind == "anonymous":
+            if program.memory[name].kind == "anonymous" and collapsed[name].verb == "madvise":
                 raise one.wrong(
                     f"{name} is collapsed by `{collapsed[name].text:.40}`: reads of it, which map the zero page, are "
-                    "not counted then, and of nothing else no huge page is made; write to it",
+                    "not counted then, and of nothing else its result depends on the release; write to it",
                 )
     for name, one in collapsed.items():
         if name in reclaimed:

@@ -29,7 +29,7 @@ class Collapsing:
         done: set[int] = set()
         for area in areas:
             if area.table < 0 and area.pages and not area.huge:
-                with self.mapped.if_present(area):
+                with self.mapped.if_pages(here, area):
                     self._collapse_whole(here, area, by_process=by_process)
             elif area.folio >= 0 and area.folio not in done:
                 done.add(area.folio)
@@ -67,7 +67,7 @@ class Collapsing:
             asm.jump_equal(o.SCRATCH, HUGE, out)
         self._leave_unless_one_vma(parts, out)
         for part in parts:
-            with self.mapped.if_present(part):
+            with self.mapped.if_pages(here, part):
                 asm.jump(some)
         asm.jump(out)
         asm.place(some)

@@ -55,7 +55,7 @@ class Faulting(SpacePart):
         asm.jump(done)
         asm.place(there)
         if area.folio >= 0:
-            self._fault_folio(here, area)
+            self._fault_folio(here, area, write=write)
         else:
             if area.huge:
                 self.calls.touch(0, huge=True, count=area.huge)
@@ -97,18 +97,18 @@ class Faulting(SpacePart):
                 with asm.loop(area.pages, o.SCRATCH2):
                     self.model.calls.copy_on_write(1)
 
-    def _fault_folio(self, here: Cut, area: Area) -> None:
+    def _fault_folio(self, here: Cut, area: Area, *, write: bool) -> None:
         """Write a fault on a part of a huge page: all of it is mapped, unless a table took its place."""
         asm, folio, done = self.asm, self.mapped.folio_of(here, area), self.model.label()
         if has_base(here):
             with self.mapped.if_equal(folio, BASE):
                 self.fault_in(area.pages)
                 self.mapped.put(self.mapped.table_of(here, area), 1)
-                self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
+                self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
                 asm.jump(done)
         with self.mapped.if_equal(folio, SMALL):
             self.fault_in(area.pages)
-            self.mapped.put(self.mapped.cell(STATE, area), PRESENT)
+            self.mapped.put(self.mapped.cell(STATE, area), self._faulted(here, write=write))
             asm.jump(done)
         self.calls.touch(0, huge=True)
         self.mapped.put(folio, HUGE)

@@ -119,3 +119,16 @@ def test_what_is_not_counted_is_refused_in_a_line(do: str, told: str) -> None:
     with pytest.raises(shootdown.ShootdownError, match=told) as error:
         shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[1])
     assert "\n" not in str(error.value)
+
+
+def test_khugepaged_makes_no_huge_page_of_the_zero_page_alone() -> None:
+    """hpage_collapse_scan_pmd(): 512 of the zero page are more than max_ptes_none; one page besides is enough."""
+    syncs = []
+    for first in ("touch heap read", "touch heap[0:4K]; touch heap[4K:] read", "touch heap; touch heap read"):
+        program = {
+            "memory": {"heap": {"size": "2M"}},
+            "process": {"A": {"do": [first, "measure { khugepaged heap }"], "thread": {"t": {"do": "spin"}}}},
+        }
+        (row,) = shootdown.compare(program, arch=["x86"], kernels=["7.0"], cpus=[4])
+        syncs.append(row.counts["sync_ipis"] > 0)
+    assert syncs == [False, True, True]
