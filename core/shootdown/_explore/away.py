@@ -61,6 +61,22 @@ def may_wait(code: Code) -> bool:
     return bool(np.any((code.steps[::5] == o.WAIT) & (code.steps[1::5] != 0)))
 
 
+def letting_go(text: Text) -> int:
+    """Return the kinds of calls of which some task may be preempted while it waits for the answers, as a mask."""
+    found = 0
+    for pc in text.places(frozenset({o.SEND})):
+        work, known = list(text.after[pc]), set()
+        while work:
+            then = work.pop()
+            step = text.steps[then]
+            if step[0] == o.WAIT:
+                found |= (1 << text.steps[pc][1]) if step[1] else 0
+            elif then not in known:
+                known.add(then)
+                work += text.after[then]
+    return found
+
+
 def _spinning(text: Text, starts: Iterable[int]) -> set[int]:
     """Return the steps at which a task may hold a lock that spins."""
     held: dict[int, frozenset[tuple[int, ...]]] = dict.fromkeys(starts, frozenset())

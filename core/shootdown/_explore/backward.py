@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from shootdown._compilation.kernels import kernel
+from shootdown._explore.candidates import candidates
 from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.moves import REFUSED, move
 from shootdown._explore.packing import Plan
-from shootdown._explore.search import Scratch, Store, candidates, keep, restart, slot_of
+from shootdown._explore.search import Scratch, Store, keep, restart, slot_of
 from shootdown._explore.symmetry import Symmetry
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
@@ -63,7 +64,7 @@ def followers(
     while place < len(rows) and made + scratch.most <= room:
         row = int64(rows[place])
         restart(store, scratch, plan, sym, row)
-        for i in range(candidates(scratch.here, L, R, scratch.labels)):
+        for i in range(candidates(scratch.here, P, L, R, scratch.labels)):
             if move(scratch.there, P, lists, L, F, R, int64(scratch.labels[i])) == REFUSED:
                 continue
             keep(store, scratch, plan, sym, int64(0), row)

@@ -479,7 +479,7 @@ class Explorer:
 
     def most_moves(self) -> int:
         """Return the most moves that `search.candidates` may list: who calls it has room for so many labels."""
-        from shootdown._explore.search import most_moves
+        from shootdown._explore.candidates import most_moves
 
         return most_moves(self.problem.machine.layout, eager=False)
 

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from shootdown._explore import footprint
 from shootdown._explore.acting import acting
 from shootdown._explore.arrivals import USING_MMS, looks_at_generations, tracks, waits_for_each_call
+from shootdown._explore.away import letting_go
 from shootdown._explore.flow import LABELS, LOCAL, THINGS, reads_and_writes, text_of
 from shootdown._explore.footprint import ANY, Touch
-from shootdown._explore.linking import CHOOSES, LEAVES_OUT, LOOKS, SWITCHES, TRACKS, Parts
+from shootdown._explore.linking import CHOOSES, LEAVES_OUT, LOOKS, MASKS, SWITCHES, TRACKS, Parts
 from shootdown._explore.quiet import QUIET, QUIET_AND_ENABLING, QUIET_ONCE_POSSIBLE, SEEN
-from shootdown._explore.relevance import FLUSHING, may_leave_out_anybody
+from shootdown._explore.relevance import FLUSHING, TARGETING, may_leave_out_anybody, names_a_cpu
 from shootdown._machine import ops as o
 from shootdown._machine.code import Code
 from shootdown._machine.layout import Layout
@@ -104,6 +105,8 @@ class Linked:
         walkers = any(step[0] == o.TARGET_WALKERS for step in steps)
         moving = [self._local(still=still, walkers=walkers) for still in (False, True)]
         self.waits = waits_for_each_call(text)
+        self.let_go = letting_go(text)
+        self.names_cpus = any(map(names_a_cpu, steps))
         self.parts = Parts(
             steps=code.steps,
             label=np.array([1 + LABELS[step[0]] if step[0] in LABELS else 0 for step in steps], np.int64),
@@ -117,7 +120,7 @@ class Linked:
             begin=np.array([part.begin for part in parts], np.int64),
             end=np.array([part.end for part in parts], np.int64),
             does=np.array([self._does(part, own) for part, own in zip(parts, every, strict=True)], np.int64),
-            flushes=self._mms_at(FLUSHING),
+            flushes=self._mms_at(FLUSHING | TARGETING),
             uses=self._mms_at(USING_MMS),
             total=len(steps),
         )
@@ -138,6 +141,7 @@ class Linked:
             (SWITCHES, any(footprint.switches(step) for step in steps)),
             (TRACKS, any(map(tracks, steps))),
             (LOOKS, any(map(looks_at_generations, steps))),
+            (MASKS, o.IRQ_OFF in ops),
             (LEAVES_OUT, may_leave_out_anybody(self._text, range(part.begin, part.end))),
         ):
             found |= bit if does else 0

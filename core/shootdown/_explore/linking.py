@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from shootdown._compilation.kernels import kernel
 from shootdown._explore.marks import ARRIVE_FRESH, Marks, Rules
+from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
-from shootdown._machine.layout import T_PC, TASK_CELLS, Layout
+from shootdown._machine.layout import T_MM, T_PC, TASK_CELLS, Layout
 
 #: The most steps of a program that is linked.
 MOST_STEPS = 1 << 15
 # What parts may do, as bits.
-CHOOSES, SWITCHES, TRACKS, LOOKS, LEAVES_OUT = (1 << n for n in range(5))
+CHOOSES, SWITCHES, TRACKS, LOOKS, LEAVES_OUT, MASKS = (1 << n for n in range(6))
 # Numbers of a result: why the search ended, the invariant, states, moves.
 WHY, BROKEN, STATES, MOVES = range(4)
 RESULT = 4
@@ -177,9 +178,29 @@ def link(W: Work, number: int, S: Cells, P: Cells, L: Layout, F: Marks) -> int:
             if part >= 0 and (int64(Q.uses[part]) >> mm) & 1:
                 holding |= int64(1) << (i // W.width)
         F.without[mm] = ~holding & everybody
-        if does & TRACKS and does & LOOKS:
+        if L.by_task or (does & TRACKS and does & LOOKS):
             F.without[mm] = 0
     return does
+
+
+@kernel
+def apart_of(W: Work, at: int, L: Layout) -> int:
+    """Return the mms that no part of a program flushes and that some task runs all the time, as a mask.
+
+    Args:
+        W, L: as in `rules_of`.
+        at: where the program begins.
+    """
+    Q = W.parts
+    flushed, running = int64(0), int64(0)
+    for i in range(L.tasks * W.width):
+        part = int64(W.rows[at + i])
+        if part >= 0:
+            flushed |= int64(Q.flushes[part])
+            if i % W.width == 0 and Q.steps[int64(Q.begin[part]) * 5] == o.PARK:
+                mm = int64(W.first[L.o_task + i // W.width * TASK_CELLS + T_MM]) - 1
+                running |= int64(1) << mm
+    return running & ~flushed
 
 
 @kernel
@@ -209,11 +230,17 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
                     mask |= int64(1) << cpu
         if does & LEAVES_OUT or L.by_task:
             mask = everybody
-    if arrive and (does & TRACKS == 0 or does & LOOKS == 0):
+    # A CPU that a task leaves, or goes on at, looks at the generation.
+    if arrive and (does & TRACKS == 0 or (does & LOOKS == 0 and L.by_task == 0)):
         arrive = int64(ARRIVE_FRESH)
     choices = int64(0)
     if does & CHOOSES:
         choices = int64(1)
+    last, late = int64(0), int64(0)
+    if L.by_task:
+        last = int64(R.last)
+        if R.hypervisor or does & MASKS:  # who has yet to answer may be unable to, for a while
+            late = last
     return Rules(
         int64(0),
         int64(R.hypervisor),
@@ -226,4 +253,9 @@ def rules_of(W: Work, number: int, does: int, L: Layout, R: Rules, arrive: int) 
         int64(arrive),
         int64(1),
         int64(R.later),
+        int64(R.choosing),
+        int64(R.cpus),
+        int64(R.apart) & apart_of(W, at, L),
+        last,
+        late,
     )

@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.backward import followers, spread
+from shootdown._explore.candidates import candidates
 from shootdown._explore.flow import LOCAL, Text, text_of
 from shootdown._explore.footprint import visits_of
 from shootdown._explore.moves import REFUSED, move
-from shootdown._explore.search import candidates
 from shootdown._explore.story import called
 from shootdown._machine import ops as o
 from shootdown._machine.courses import OVER, after, reachable, rows_of
@@ -237,7 +237,8 @@ def going_round(explorer: Explorer, state: npt.NDArray[Any]) -> list[str]:
         here = work.pop()
         for task in places:
             places[task].add(int(here[layout.o_task + task * TASK_CELLS + T_PC]))
-        for label in labels[: runnable(candidates)(here, layout, explorer.rules, labels)].tolist():
+        count = runnable(candidates)(here, explorer.program[0], layout, explorer.rules, labels)
+        for label in labels[:count].tolist():
             then = here.copy()
             if runnable(move)(then, *explorer.program, label) != REFUSED and then.tobytes() not in known:
                 known.add(then.tobytes())

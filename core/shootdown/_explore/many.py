@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from shootdown._compilation.running import runnable, will_run_compiled
 from shootdown._compilation.slices import Slices
+from shootdown._explore.candidates import most_moves
 from shootdown._explore.engine import begin, new_scratch, new_store
 from shootdown._explore.footprint import stands_still
 from shootdown._explore.linked import Linked
 from shootdown._explore.linking import MOST_STEPS, RESULT, Work, link, rules_of
 from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.packing import plan_for
-from shootdown._explore.search import CELL, VALUE, most_moves
+from shootdown._explore.search import CELL, VALUE
 from shootdown._explore.searches import _FIRST_ROOM, _LARGER, search
 from shootdown._explore.searches_plain import (
     search_plain as search_plain,
@@ -103,9 +104,13 @@ class Many:
             choices=1,
             fuse=1,
             dead=1,
-            arrive=int(layout.words == 1 and linked.waits and not layout.by_task),
+            arrive=int(layout.words == 1 and linked.waits),
             eager=1,
             later=1,
+            choosing=1,
+            cpus=int(layout.by_task and layout.words == 1 and not linked.names_cpus),
+            apart=-1,
+            last=linked.let_go,
         )
         self._most = most
         self._width: npt.NDArray[np.int64] | None = None

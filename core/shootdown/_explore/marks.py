@@ -27,6 +27,13 @@ class Rules(NamedTuple):
             that do not now (`ARRIVE_FRESH`).
         eager: each CPU holds at once all that its walker could read; else each fill is a move.
         later: steps are local too that nothing meets which other tasks have yet to do; see `Marks.meets`.
+        choosing: vCPUs are preempted only where a task is about to leave them out of its targets.
+        cpus: CPUs are exchanged; see `cpus.exchange`.
+        apart: mms that nothing flushes and that run somewhere all the time, as a mask: a thread of another process, of
+            which nothing is known, stands for one of theirs.
+        last: kinds of calls whose last arrival is a move, even where it changes nothing, as a mask: the task that waits
+            may be preempted until then.
+        late: kinds of calls of which each arrival is a move, as a mask.
     """
 
     entries: int
@@ -40,6 +47,11 @@ class Rules(NamedTuple):
     arrive: int
     eager: int
     later: int
+    choosing: int = 0
+    cpus: int = 0
+    apart: int = 0
+    last: int = 0
+    late: int = 0
 
 
 class Marks(NamedTuple):

@@ -112,6 +112,18 @@ def unnoticed(S: Cells, L: Layout, F: Marks, R: Rules, sender: int) -> int:
     An invalidation changes nothing on a CPU that holds what its walker could read now and nothing else: it would hold
     that again at once. Taken later it could only drop more (ADR 51).
     """
+    kind = int64(S[L.o_cpu + sender * CPU_CELLS + CPU_CALL]) & o.CALL_MASK
+    if (R.late >> kind) & 1:
+        return int64(0)
+    found = changing_nothing(S, L, F, R, sender)
+    if (R.last >> kind) & 1 and found == int64(S[L.o_out + sender]):
+        found = found & (found - 1)  # until the last one has answered, the task may be preempted
+    return found
+
+
+@kernel
+def changing_nothing(S: Cells, L: Layout, F: Marks, R: Rules, sender: int) -> int:
+    """Return the CPUs that can take a call now and that it changes nothing on, as a mask."""
     base = L.o_cpu + sender * CPU_CELLS
     call = int64(S[base + CPU_CALL])
     kind = call & o.CALL_MASK

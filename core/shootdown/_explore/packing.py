@@ -95,6 +95,16 @@ def pack(S: Cells, rows: Cells, at: int, plan: Plan) -> None:
 
 
 @inlined
+def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
+    """Mix a row into 64 bits."""
+    h = np.uint64(0x9E3779B97F4A7C15)
+    for w in range(words):
+        h = (h ^ rows[at + w]) * np.uint64(0xFF51AFD7ED558CCD)
+        h = h ^ (h >> np.uint64(32))
+    return h
+
+
+@inlined
 def raw_plan(plan: Plan) -> Plan:
     """Return the plan with pointers in place of arrays."""
     return Plan(

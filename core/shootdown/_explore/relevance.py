@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from shootdown._explore.footprint import ANY, visits_of
 from shootdown._machine import ops as o
 from shootdown._machine.layout import MM_SETS, T_CPU, TASK_CELLS
 from shootdown._machine.steps.cells import HOME, STATE
+from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import steps_that
 from shootdown._values.errors import ShootdownError
 
@@ -31,7 +32,16 @@ _USING_ENTRIES = steps_that(lambda row: row.uses == "entry")
 #: Steps that store an mm in a table's state, and those that move a task to another CPU.
 _NAMING_MMS = steps_that(lambda row: STATE in row.writes)
 FLUSHING = frozenset({o.FLUSH_BEGIN})
+#: Steps that target the CPUs of an mm.
+TARGETING = steps_that(lambda row: row.targets == "mm")
 _MOVING = steps_that(lambda row: HOME in row.writes)
+#: Steps that tell CPUs apart by their numbers.
+_NAMING_CPUS = steps_that(lambda row: row.first(Kind.CPU) != 0) | {o.TARGET_HOLDING}
+
+
+def names_a_cpu(step: Sequence[int]) -> bool:
+    """Whether a step tells CPUs apart by their numbers."""
+    return step[0] in _NAMING_CPUS or (step[0] == o.OWN_NUMBER and step[2] == o.OF_CPU)
 
 
 def check_groups(problem: Problem, first: State) -> None:

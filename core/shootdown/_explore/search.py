@@ -14,34 +14,16 @@ import numpy.typing as npt
 
 from shootdown._compilation.instructions import BLOCK, differing, prefetch, raw
 from shootdown._compilation.kernels import inlined, kernel
-from shootdown._explore.locality import next_local, runs
+from shootdown._explore.candidates import candidates, is_progress, somebody_waits
+from shootdown._explore.cpus import exchange
+from shootdown._explore.locality import next_local
 from shootdown._explore.marks import Marks, Rules
-from shootdown._explore.moves import (
-    AWAY,
-    BACK,
-    CHOOSE,
-    COPY,
-    DRAIN,
-    FILL,
-    GRANT,
-    IDLE,
-    PREEMPT,
-    REFUSED,
-    RESUME,
-    STEP,
-    SWITCH,
-    TAKE,
-    VIOLATED,
-    label_of,
-    move_inlined,
-)
-from shootdown._explore.packing import Plan, pack, unpack
+from shootdown._explore.moves import REFUSED, STEP, VIOLATED, label_of, move_inlined
+from shootdown._explore.packing import Plan, hash_row, pack, unpack
 from shootdown._explore.renaming import renamed, renaming_of, sort_tables, weigh, weigh_all
 from shootdown._explore.symmetry import Symmetry
-from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64, lowest
-from shootdown._machine.flushes import takeable
-from shootdown._machine.layout import CPU_CELLS, CPU_TASK, STORE_CELLS, T_CPU, T_PC, TASK_CELLS, Layout
+from shootdown._machine.layout import Layout
 
 # Cells of `Store.at`.
 HEAD, COUNT, TRANSITIONS, CELL, VALUE, LABEL, INVARIANT, LIMIT = range(8)
@@ -113,23 +95,6 @@ class Scratch(NamedTuple):
 
 #: Rows whose place in the table is fetched ahead while a table is filled.
 _AHEAD = 16
-
-
-@inlined
-def is_progress(label: int) -> bool:
-    """Whether a move lets any task progress; fills of caches, preemptions and sleeping don't."""
-    kind = label & 15
-    return kind not in (FILL, COPY, PREEMPT, IDLE, AWAY)
-
-
-@inlined
-def hash_row(rows: Cells, at: int, words: int) -> np.uint64:
-    """Mix a row into 64 bits."""
-    h = np.uint64(0x9E3779B97F4A7C15)
-    for w in range(words):
-        h = (h ^ rows[at + w]) * np.uint64(0xFF51AFD7ED558CCD)
-        h = h ^ (h >> np.uint64(32))
-    return h
 
 
 @inlined
@@ -328,84 +293,6 @@ def keep(store: Store, scratch: Scratch, plan: Plan, sym: Symmetry, n: int, head
     return good
 
 
-@kernel
-def candidates(S: Cells, L: Layout, R: Rules, labels: Cells) -> int:
-    """List the moves that may be possible in a state, and return how many; `move` refuses those that aren't."""
-    n = int64(0)
-    for task in range(L.tasks):
-        if not runs(S, L, task):
-            continue
-        labels[n] = label_of(STEP, task, 0)
-        n += 1
-        if R.choices:
-            labels[n] = label_of(CHOOSE, task, 0)
-            n += 1
-    for sender in range(L.cpus):
-        for word in range(L.words):
-            if int64(S[L.o_out + sender * L.words + word]):
-                rest = takeable(S, L, sender, word)
-                while rest:
-                    labels[n] = label_of(TAKE, sender, word * L.bits + lowest(rest))
-                    n += 1
-                    rest = rest & (rest - 1)
-    for cpu in range(L.cpus):
-        if L.walks and R.eager == 0:
-            for what in range(L.slots + L.atoms):
-                labels[n] = label_of(FILL, cpu, what)
-                n += 1
-        if (R.entries >> cpu) & 1:
-            for entry in range(L.entries):
-                labels[n] = label_of(COPY, cpu, entry)
-                n += 1
-        if L.memory:
-            for which in range(L.stores):
-                if int64(S[L.o_store + (cpu * L.stores + which) * STORE_CELLS]):
-                    labels[n] = label_of(DRAIN, cpu, which)
-                    n += 1
-        if R.hypervisor and (R.preemptible >> cpu) & 1:
-            labels[n] = label_of(PREEMPT, cpu, 0)
-            labels[n + 1] = label_of(RESUME, cpu, 0)
-            n += 2
-    if R.scheduler:
-        for task in range(L.tasks):
-            labels[n] = label_of(IDLE, task, 0)
-            labels[n + 1] = label_of(GRANT, task, 0)
-            labels[n + 2] = label_of(SWITCH, task, 0)
-            n += 3
-    if R.preemption:
-        for task in range(L.tasks):
-            for what in range(2 + L.mms):
-                labels[n] = label_of(AWAY, task, what)
-                n += 1
-            for cpu in range(L.cpus):
-                labels[n] = label_of(BACK, task, cpu)
-                n += 1
-    return n
-
-
-def most_moves(L: Layout, *, eager: bool) -> int:
-    """Return the most moves that `candidates` may list; `eager`: fills are none, see `Rules`."""
-    fills = L.slots + L.atoms if L.walks and not eager else 0
-    away = 2 + L.mms + L.cpus if L.by_task else 0
-    return L.tasks * (5 + away) + L.cpus * (L.cpus + 2 + L.entries + L.stores + fills)
-
-
-@kernel
-def somebody_waits(S: Cells, P: Cells, L: Layout) -> bool:
-    """Whether any task has not finished."""
-    for task in range(L.tasks):
-        t = L.o_task + task * TASK_CELLS
-        op = P[int64(S[t + T_PC]) * 5]
-        cpu = int64(S[t + T_CPU])
-        mine = int64(S[L.o_cpu + cpu * CPU_CELLS + CPU_TASK]) == task + 1
-        if op == o.HALT and not mine:
-            continue
-        if op == o.PARK and (P[int64(S[t + T_PC]) * 5 + 1] == 1 or not mine):
-            continue
-        return True
-    return False
-
-
 @inlined
 def raw_store(store: Store) -> Store:
     """Return the same with pointers instead of arrays."""
@@ -475,7 +362,7 @@ def expand(
             scratch.labels[0] = label_of(STEP, only, 1)
             end = int64(1)
         else:
-            end = int64(candidates(scratch.here, L, R, scratch.labels))
+            end = int64(candidates(scratch.here, P, L, R, scratch.labels))
         i = int64(0)
         while i < end:
             label = int64(scratch.labels[i])
@@ -485,13 +372,15 @@ def expand(
                 if only >= 0:  # it waits after all
                     only = int64(-1)
                     i = int64(0)
-                    end = int64(candidates(scratch.here, L, R, scratch.labels))
+                    end = int64(candidates(scratch.here, P, L, R, scratch.labels))
                 continue
             if said & 3 == VIOLATED:
                 at[LABEL] = label
                 at[INVARIANT] = said >> 2
                 why = int64(BUG)
                 break
+            if R.cpus:
+                exchange(scratch.there, L, scratch.changed)
             if not keep(store, scratch, plan, sym, n, head):
                 return int64(WIDEN)
             scratch.labels[n] = label

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from shootdown._compilation.python_numbers import with_python_numbers
 from shootdown._compilation.running import plainly_by
+from shootdown._explore.candidates import candidates, is_progress, most_moves, somebody_waits
+from shootdown._explore.cpus import exchange
 from shootdown._explore.linking import (
     BROKEN,
     MOST_STEPS,
@@ -37,10 +39,6 @@ from shootdown._explore.search import (
     GROW,
     Scratch,
     Store,
-    candidates,
-    is_progress,
-    most_moves,
-    somebody_waits,
 )
 from shootdown._explore.searches import TRAPPED, search
 from shootdown._explore.symmetry import Symmetry
@@ -49,6 +47,7 @@ from shootdown._machine.layout import T_PC, TASK_CELLS, Layout
 
 _link, _rules_of = with_python_numbers(link), with_python_numbers(rules_of)
 _settle, _move = with_python_numbers(settle), with_python_numbers(move)
+_exchange = with_python_numbers(exchange)
 _candidates, _next_local = with_python_numbers(candidates), with_python_numbers(next_local)
 _waits = with_python_numbers(somebody_waits)
 #: Cells of a state as bytes.
@@ -108,6 +107,7 @@ def _judged(
     rows = list(known)
     before: list[list[int]] = [[]]  # by row, those that it was reached from
     labels: Any = [0] * most_moves(L, eager=R.eager != 0)
+    keys: Any = [0] * L.cpus
     moves = 0
     head = 0
     while head < len(rows):
@@ -117,7 +117,7 @@ def _judged(
         here.frombytes(rows[head])
         now: Any = here.tolist()
         only = _next_local(now, L, F, R) if R.later else -1
-        wanted = [label_of(STEP, only, 1)] if only >= 0 else labels[: _candidates(now, L, R, labels)]
+        wanted = [label_of(STEP, only, 1)] if only >= 0 else labels[: _candidates(now, P, L, R, labels)]
         moved = False
         at = 0
         while at < len(wanted):
@@ -128,11 +128,13 @@ def _judged(
             if said == REFUSED:
                 if only >= 0:
                     only, at = -1, 0
-                    wanted = labels[: _candidates(now, L, R, labels)]
+                    wanted = labels[: _candidates(now, P, L, R, labels)]
                 continue
             if said & 3 == VIOLATED:
                 return BUG, said >> 2, len(rows), moves
             moves += 1
+            if R.cpus:
+                _exchange(then, L, keys)
             key = array(_CELL, then).tobytes()
             number = known.setdefault(key, len(rows))
             if number == len(rows):

@@ -382,11 +382,11 @@ def waiting(state: State, code: Any, layout: Any) -> list[str]:
 
 def stuck(explorer: Explorer, state: npt.NDArray[Any]) -> bool:
     """Whether no possible move of a state brings any task closer to its end."""
-    from shootdown._explore.search import candidates, is_progress, somebody_waits
+    from shootdown._explore.candidates import candidates, is_progress, somebody_waits
 
     machine = explorer.problem.machine
     labels = np.zeros(explorer.most_moves(), np.int64)
-    count = runnable(candidates)(state, machine.layout, explorer.rules, labels)
+    count = runnable(candidates)(state, machine.code.steps, machine.layout, explorer.rules, labels)
     for label in labels[:count].tolist():
         if runnable(is_progress)(label) and runnable(move)(state.copy(), *explorer.program, label):
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shootdown._compilation.kernels import inlined, instruction, kernel
+from shootdown._explore.candidates import candidates
 from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.moves import (
     AWAY,
@@ -27,7 +28,6 @@ from shootdown._explore.moves import (
     label_of,
     move,
 )
-from shootdown._explore.search import candidates
 from shootdown._machine.bits import Cells, int64
 from shootdown._machine.layout import Layout
 
@@ -220,7 +220,7 @@ def sample(
             drawn = int64(-1)
             if last < 0 or x & 31 == 0:
                 if found == 0:
-                    found = candidates(S, L, R, labels)
+                    found = candidates(S, P, L, R, labels)
                     left = found
                 if found == 0:
                     break

@@ -9,6 +9,7 @@ from __future__ import annotations
 from shootdown._compilation.kernels import kernel
 from shootdown._machine import ops as o
 from shootdown._machine.bits import Cells, int64
+from shootdown._machine.flushes import leave_lazy_mm
 from shootdown._machine.layout import (
     CPU_CELLS,
     CPU_MM,
@@ -24,6 +25,9 @@ from shootdown._machine.locks import sleeps
 from shootdown._machine.sets import LAZY, PREEMPTED, USER, cpu_set, has, put, take_out
 from shootdown._machine.switching import enter_guest, load_mm, switch_to
 from shootdown._machine.variables import drained, make_stale
+
+#: From here on `step_aside` counts the mms of which a CPU may run a thread.
+ELSEWHERE = 2
 
 
 @kernel
@@ -126,7 +130,8 @@ def step_aside(S: Cells, P: Cells, L: Layout, task: int, what: int) -> bool:
         S, P, L: the machine.
         task: the task; its request stays its own.
         what: what its CPU does then: 0, it idles; 1, it runs another thread of the mm in user mode, if the mm has one;
-            2 + mm, it runs a thread of another mm in user mode.
+            ELSEWHERE + mm, it runs a thread of another mm in user mode; ELSEWHERE and the number of mms, a thread of a
+            process of which nothing is known.
     """
     t = L.o_task + task * TASK_CELLS
     cpu = int64(S[t + T_CPU])
@@ -142,9 +147,21 @@ def step_aside(S: Cells, P: Cells, L: Layout, task: int, what: int) -> bool:
             return False
         take_out(S, cpu_set(L, USER), L, cpu)
         switch_to(S, L, cpu, int64(-1))
+        if L.lazy_tlb:
+            put(S, cpu_set(L, LAZY), L, cpu)
         return True
-    wanted = mm if what == 1 else what - 1
-    if wanted == 0 or (what > 1 and wanted == mm) or (has(S, cpu_set(L, USER), L, cpu) and there == 0):
+    if has(S, cpu_set(L, USER), L, cpu) and there == 0:
+        return False
+    if what == ELSEWHERE + L.mms:
+        S[base + CPU_TASK] = 0
+        loaded = int64(S[base + CPU_MM])
+        if loaded:
+            leave_lazy_mm(S, L, loaded - 1, cpu >> L.shift, int64(1) << (cpu & (L.bits - 1)))
+        take_out(S, cpu_set(L, LAZY), L, cpu)
+        put(S, cpu_set(L, USER), L, cpu)
+        return True
+    wanted = mm if what == 1 else what - ELSEWHERE + 1
+    if wanted == 0 or (what > 1 and wanted == mm):
         return False
     found = what > 1
     for other in range(L.tasks):

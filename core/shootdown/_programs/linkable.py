@@ -276,10 +276,13 @@ class Linkable:
         weights = [0] * self.world.processes
         begun = moves = 0
         makes = self.world.makes
+        # Of two processes that only keep a table neither ever finds it to be its own.
+        keepers = sum(all(set(thread) <= {RUNS} for thread in threads) for threads in sketch.processes)
         for mm, threads in enumerate(sketch.processes):
             verbs = {call.partition(" ")[0] for thread in threads for call in thread}
             pins, gone = "gup" in verbs, bool(verbs & {_UNMAPS, _MOVES})
             forked = makes == FORK and mm > 0
+            idles = verbs <= {RUNS}
             calling = 0
             for place, thread in enumerate(threads):
                 starts = forked or (makes == START and place == len(threads) - 1)
@@ -315,7 +318,7 @@ class Linkable:
                         moves += 1
                 if exits:
                     end = _HALTS
-                elif not self._huge or place > 0 or gone or (forked and verbs <= {RUNS}):
+                elif not self._huge or place > 0 or gone or (idles and (forked or keepers > 1)):
                     end = _GIVEN_UP
                 else:
                     end = _PINS if pins else _KEEPS

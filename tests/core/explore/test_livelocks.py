@@ -12,10 +12,10 @@ from tests.core.explore.plain_search import plain_search
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.alike import Group
+from shootdown._explore.candidates import candidates
 from shootdown._explore.engine import Explorer, Reductions
 from shootdown._explore.livelock import going_round
 from shootdown._explore.problem import Problem
-from shootdown._explore.search import candidates
 from shootdown._explore.telling import stuck, tell
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model
@@ -287,7 +287,9 @@ def test_there_is_room_for_the_moves_of_any_machine() -> None:
     problem = Problem(machine=model.build(bits=16), invariants=("walk-cache",))
     explorer = Explorer(problem, attrs.evolve(NONE, eager=False))
     labels = np.zeros(explorer.most_moves(), np.int64)
-    listed = runnable(candidates)(explorer.first, problem.machine.layout, explorer.rules, labels)
+    listed = runnable(candidates)(
+        explorer.first, problem.machine.code.steps, problem.machine.layout, explorer.rules, labels
+    )
     assert 4_400 < listed <= len(labels)
     assert not stuck(explorer, explorer.first)
     assert len(going_round(explorer, explorer.first)) == 2
