@@ -82,6 +82,12 @@ def _costs_have_a_size(subject: Subject) -> Iterator[Said]:
                     f"{subject.plugin}: platform {platform.name}, cost {name}: {cost.low:g} to {cost.high:g} ns; at "
                     f"{platform.ghz:g} GHz {other.low:g} to {other.high:g} ns are usual: costs are in nanoseconds"
                 )
+        page, everything = platform.costs.page_flush_ns, platform.costs.full_flush_ns
+        if page.low > everything.high > 0:
+            yield Finding(
+                f"{subject.plugin}: platform {platform.name}: to invalidate one page takes {page.low:g} ns or more "
+                f"(page_flush_ns), and everything at most {everything.high:g} ns (full_flush_ns): are they swapped?"
+            )
     yield Tried(count, "costs beside usual ones")
 
 

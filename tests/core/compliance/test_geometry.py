@@ -141,6 +141,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             costing(page_flush_ns=Cost(40_000, 60_000, 90_000, "in picoseconds")),
             "page_flush_ns: 40000 to",
         ),
+        (
+            "9.4",
+            costing(page_flush_ns=Cost(900, 950, 1000, "mine"), full_flush_ns=Cost(90, 95, 99, "mine")),
+            "one page takes 900 ns or more .page_flush_ns., and everything at most 99 ns",
+        ),
         ("8.2", good(lower=Forgetful), "flush.. writes other steps a second time|tlb_flush.. writes"),
         ("8.4", good(formats=(HASHLESS,)), "format vax can't be hashed"),
     ],

@@ -29,6 +29,7 @@ def shootdown_architectures() -> Sequence[Architecture]:
             memory_model="tso",
             pte_clear="store",
             pte_clear_atomic=False,
+            flush_ways=(),
             instructions=_flush.INSTRUCTIONS,
         )
     ]
