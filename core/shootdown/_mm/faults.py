@@ -73,10 +73,7 @@ class Faults:
                             if changes and rights is not None:
                                 self._write_present(atom, value, frame, cached, rights)
                             present.otherwise()
-                            if rights is not None and rights.protected is not None:
-                                asm.v_store(
-                                    rights.protected, 0, text="a page that is new is not write-protected"
-                                )
+                            self._is_new(atom, writes=bool(value & o.ENTRY_WRITABLE))
                             self._map(atom, value, frame, cached, rights if changes else None)
                 asm.place(out)
             if changes and not cached:
@@ -97,12 +94,18 @@ class Faults:
                 asm.entry_load(o.SCRATCH, atom, text="read the PTE")
                 with asm.if_bits(o.SCRATCH, o.ENTRY_PRESENT) as present:
                     present.otherwise()
-                    protected = calls.protected.get((calls.mm, atom))
-                    if protected is not None:
-                        asm.v_store(protected, 0, text="a page that is new is not write-protected")
+                    self._is_new(atom, writes=bool(value & o.ENTRY_WRITABLE))
                     self._map(atom, value, None, cached=False, rights=None)
             asm.place(out)
         asm.user_mode(True, text="returns to user mode")
+
+    def _is_new(self, atom: int, *, writes: bool) -> None:
+        """Write what is known of a page that is mapped anew; who only reads gets one that a write copies."""
+        key = self.calls.mm, atom
+        if key in self.calls.protected:
+            self.asm.v_store(self.calls.protected[key], 0, text="a page that is new is not write-protected")
+        if not writes and key in self.calls.shared_pages:
+            self.asm.v_store(self.calls.shared_pages[key], 1, text="the zero page, or the file's")
 
     def _map(self, atom: int, value: int, frame: int | None, cached: bool, rights: Rights | None) -> None:
         """Write do_anonymous_page() or filemap_map_pages(); by the page-table lock."""

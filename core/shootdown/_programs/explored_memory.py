@@ -225,6 +225,10 @@ class OrdinaryMemory:
         self._declare_collapse()
         kinds = {name: here.memory.kind for name, here in self.cuts.items()}
         self._rights = ExploredRights(self._calls, self._about, self._atoms, kinds)
+        for page in self._pages:
+            for mm, writes in self._first_accesses([page]).items() if not page.moved else ():
+                if not writes and self._about.copies_what_was_read(page, mm):
+                    self._rights.was_read(mm, page)
         for mm in range(small.mms):
             if self._anew or any(actor.mm == mm for actor, _ in self._bodies("exit")):
                 self._rights.declare_tables(mm, range(self.first_slot, self.slots), bool(self._anew))
@@ -254,7 +258,12 @@ class OrdinaryMemory:
                 self._model.maps(self._atoms[page], entry(frame, dirty), mm)
             return
         for mm, dirty in writes.items():
-            self._model.maps(self._atoms[page], entry(self._frame(page, 1), dirty), mm)
+            self._model.maps(self._atoms[page], entry(self._private_frame(page, mm, dirty), dirty), mm)
+
+    def _private_frame(self, page: Page, mm: int, writes: bool) -> int:
+        """Return a page that an access maps privately: one that is only read others have too, if a write copies it."""
+        copied = not writes and self._about.copies_what_was_read(page, mm)
+        return self._frame(page, 1 + copied)
 
     def _map_huge(self, slot: int, parts: list[Page]) -> None:
         """Map a huge page when the search begins, as `_map`."""

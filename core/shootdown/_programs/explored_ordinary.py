@@ -111,7 +111,7 @@ class OrdinarySpace(OrdinaryMemory):
             huge = self._huge_fault(number, one, actor, page) if fits else None
             frame = 0  # where no table is ever there no entry of one is written
             if self._has_table(page.slot):
-                frame = self._in_file(page) if cached else self._own_frame(one, page)
+                frame = self._in_file(page) if cached else self._own_frame(one, page, actor.mm)
             self._faults.fault(
                 self._atoms[page],
                 entry(frame, one.word == "write"),
@@ -127,14 +127,16 @@ class OrdinarySpace(OrdinaryMemory):
         for page in pages:
             self._faults.fill(
                 self._atoms[page],
-                entry(self._own_frame(one, page), one.word == "COPY"),
+                entry(self._own_frame(one, page, actor.mm), one.word == "COPY"),
                 vma=self._rights.vma(actor.mm, page),
                 new_table=self._new_table(one),
             )
 
-    def _own_frame(self, one: Statement, page: Page) -> int:
+    def _own_frame(self, one: Statement, page: Page, mm: int) -> int:
         """Return the page that an access maps."""
-        return self._taken_frame(one, page)
+        if self.small.uses:
+            return self._taken_frame(one, page)
+        return self._private_frame(page, mm, one.word in ("write", "COPY"))
 
     def _taken_frame(self, one: Statement, page: Page, *, huge: bool = False) -> int:
         """Return a page that a statement takes: where it is written for many programs, each use has one."""

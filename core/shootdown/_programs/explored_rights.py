@@ -50,7 +50,8 @@ class ExploredRights:
         forks = any(of.of(mm, "fork"))
         narrows = of.about(page, mm, "mprotect", word="read")
         protects = of.about(page, mm, "userfaultfd", word="WRITEPROTECT")
-        if of.about(page, mm, "mprotect", word="write") or ((forks or protects) and narrows):
+        copies = of.copies_what_was_read(page, mm)
+        if of.about(page, mm, "mprotect", word="write") or ((forks or protects or copies) and narrows):
             self._writable[mm, page] = model.variable(1, f"{name} may be written")
         if protects:
             protected = model.variable(0, f"{name} is write-protected for a monitor")
@@ -58,14 +59,15 @@ class ExploredRights:
         private = self._kinds[name] in PRIVATE and not page.moved
         calls, atom = self._calls, self._pages[page]
         whole = calls.whole_of.get(atom)
-        if forks and private:
+        if private and (forks or copies):
             if whole is not None and (mm, whole) not in calls.shared_pages:
                 calls.shared_pages[mm, whole] = model.variable(
                     0, f"fork() has shared the huge page of {name}"
                 )
-            self._shared[mm, page] = model.variable(0, f"fork() has shared the page of {name}")
+            what = "fork() has shared the page of" if forks else "a write copies the page of"
+            self._shared[mm, page] = model.variable(0, f"{what} {name}")
             calls.shared_pages[mm, atom] = self._shared[mm, page]
-            if of.about(page, mm, "gup") or (whole is not None and any(of.of(mm, "gup"))):
+            if forks and (of.about(page, mm, "gup") or (whole is not None and any(of.of(mm, "gup")))):
                 for one in calls.with_whole(atom):
                     calls.has_pins(mm, one)
         given = not private and of.about(page, mm, "touch")
@@ -114,6 +116,11 @@ class ExploredRights:
         return of.about(page, mm, "touch", "khugepaged", "userfaultfd") or any(
             of.is_about(one, here) != of.is_about(one, page) for one in of.of(mm, "munmap") for here in beside
         )
+
+    def was_read(self, mm: int, page: Page) -> None:
+        """Let a page be mapped at first that a write copies."""
+        if (mm, page) in self._shared:
+            self._model.begins_with(self._shared[mm, page], 1)
 
     # --- what statements ask
 

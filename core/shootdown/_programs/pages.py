@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from shootdown._programs.areas import Area
-from shootdown._programs.program import Statement
+from shootdown._programs.program import PRIVATE_FILE, Statement
 from shootdown._programs.small import Actor, Small
 from shootdown._programs.touches import pages_of
 
@@ -59,6 +59,21 @@ class Statements:
     def of(self, mm: int, *verbs: str) -> Iterator[Statement]:
         """Yield the statements with one of some verbs of these threads; accesses at the beginning are left out."""
         return (one for _, actor in self.actors(mm) for one in actor.body if one.verb in verbs)
+
+    def copies_what_was_read(self, page: Page, mm: int) -> bool:
+        """Whether a read may map what a write copies then: the zero page, or that of a file mapped privately."""
+        if self.small.program.memory[page.memory].kind not in ("anonymous", PRIVATE_FILE) or page.moved:
+            return False
+        accesses = [
+            one
+            for _, actor in self.actors(mm)
+            for one in (*actor.before, *actor.body)
+            if self.is_about(one, page)
+        ]
+        reads = any(
+            (one.verb == "touch" and one.word == "read") or one.word == "ZEROPAGE" for one in accesses
+        )
+        return reads and self.about(page, mm, "touch", word="write")
 
     def about(self, page: Page, mm: int, *verbs: str, word: str = "") -> bool:
         """Whether one of these statements is about a page, and has a word if one is given."""
