@@ -259,7 +259,10 @@ class PlainLowering(Lowering):
                 self._flush_unless_empty(asm, g, everything=everything, stride=stride)
 
     def choose_targets(self, asm: Assembler) -> None:
-        """Write which other CPUs a flush by IPI or by a call reaches: those in mm_cpumask."""
+        """Write which other CPUs a flush by IPI or by a call reaches: those in mm_cpumask.
+
+        The flush has begun only where it is `tracked`, and never where its range is empty (`flush_empty()`).
+        """
         asm.target_mm_cpumask()
 
     def _flush_unless_empty(self, asm: Assembler, g: int, *, everything: bool, stride: int) -> None:

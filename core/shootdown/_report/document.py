@@ -91,10 +91,16 @@ class Bars:
     Args:
         caption: what they show.
         bars: them.
+        hatched: what the hatched part of a bar is, or empty.
     """
 
     caption: str
     bars: Sequence[Bar]
+    hatched: str = ""
+
+    def caption_with(self, sign: str) -> str:
+        """Return the caption and, if a part is hatched, what that is, after the sign that stands for it."""
+        return f"{self.caption}; {sign}: {self.hatched}" if self.hatched else self.caption
 
 
 @attrs.frozen

@@ -225,4 +225,5 @@ def _bars(block: Bars) -> str:
             f'<div class="many"><div class="track"><div class="bar" style="width:{size}">'
             f'<div class="part" style="width:{part:.2f}%"></div></div></div><span>{escape(bar.text)}</span></div>'
         )
-    return f'<figure><figcaption>{escape(block.caption)}</figcaption><div class="bars">{"".join(found)}</div></figure>'
+    caption = escape(block.caption_with("hatched"))
+    return f'<figure><figcaption>{caption}</figcaption><div class="bars">{"".join(found)}</div></figure>'

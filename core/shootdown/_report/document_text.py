@@ -46,7 +46,10 @@ def _markdown(block: Block) -> Iterator[str]:
         case Bars(caption, bars):
             yield _escaped(caption)
             yield ""
-            yield from flat.markdown(("", "where", ""), [(bar.name, bar.note, bar.text) for bar in bars])
+            if any(bar.note for bar in bars):
+                yield from flat.markdown(("", "where", ""), [(bar.name, bar.note, bar.text) for bar in bars])
+            else:
+                yield from flat.markdown(("", ""), [(bar.name, bar.text) for bar in bars])
         case Race(story):
             yield from ("```text", *race(story, 100), "```")
         case Command(text):
@@ -92,8 +95,8 @@ def _plain(block: Block, width: int) -> Iterator[str]:
             yield from lines(width)
         case Table():
             yield from _plain_table(block, width)
-        case Bars(caption, bars):
-            yield from paragraph(caption, width)
+        case Bars(bars=bars):
+            yield from paragraph(block.caption_with("/"), width)
             most = max((bar.value for bar in bars), default=0) or 1
             for bar in bars:
                 yield from paragraph(

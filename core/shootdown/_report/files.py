@@ -30,7 +30,10 @@ def replacing(path: Path, *, packed: bool = False) -> Iterator[io.TextIOWrapper]
     """
     try:
         target = Path(os.path.realpath(path))
-        mode = target.stat().st_mode if target.exists() else None
+        try:
+            mode = target.stat().st_mode
+        except FileNotFoundError:
+            mode = None
         if mode is not None and not stat.S_ISREG(mode):
             with _opened(target, packed) as stream:
                 yield stream

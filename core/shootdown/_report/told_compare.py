@@ -136,7 +136,7 @@ def ipi_bars(rows: Sequence[Result]) -> Bars | None:
         redundant = row.counts.get("redundant_sync_ipis", 0)
         spare = f", {exact(redundant)} redundant" if redundant else ""
         found.append(Bar(label(row, rows), ipis(row), f"{exact(ipis(row))}{spare}", part=redundant))
-    return Bars("IPIs sent; hatched (/ in text): redundant ones", found)
+    return Bars("IPIs sent", found, hatched="redundant ones")
 
 
 def pictures(rows: Sequence[Mapping[str, Any]]) -> Iterator[Block]:

@@ -75,6 +75,17 @@ def test_a_replaced_file_keeps_its_mode_and_the_link_that_names_it(tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_link_that_names_itself_is_refused_and_stays(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with (
+        pytest.raises(ShootdownError, match=r"loop can't be written: Too many levels of symbolic links"),
+        replacing(loop),
+    ):
+        pass
+    assert loop.is_symlink()
+
+
 def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     with replacing(tmp_path / "new.gz", packed=True) as stream:

@@ -122,6 +122,14 @@ def test_plain_text_is_as_wide_as_a_mail(kind: str) -> None:
     assert max(map(len, text_of(ALL[kind]()).split("\n"))) <= 72
 
 
+def test_bars_of_interrupts_are_a_table_in_markdown_and_say_what_their_signs_are_in_text() -> None:
+    document = report([ALL["compare"]()], version="0.1.0", date="2026-11-30")
+    bars = "\n".join(markdown(document)).partition("IPIs sent\n\n")[2].split("\n\n")[0]
+    assert bars.split("\n") == ["|  |  |", "|---:|---:|", "| 6.16 | 28 |", "| 7.0 | 7 |"]
+    assert "IPIs sent; /: redundant ones" in "\n".join(plain(document, 72))
+    assert "IPIs sent; hatched: redundant ones" in page(document)
+
+
 def test_a_comparison_is_answered_by_its_largest_ratio() -> None:
     assert "6.16 sends 4 times the IPIs of 7.0" in text_of(ALL["compare"]())
 
