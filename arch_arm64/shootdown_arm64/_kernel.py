@@ -95,6 +95,14 @@ class Arm64Kernel:
 
 CHANGES: tuple[Change, ...] = (
     Change(
+        commit="45544eee9606",
+        subject="arm64: mremap speedup - Enable HAVE_MOVE_PMD",
+        mainline="5.10",
+        sets={"mremap_moves_tables": "yes"},
+        note="since 5.11 whole PMD tables are moved too, where both places lie alike up to a PUD entry: not counted so",
+        source="arm64's fixes for 5.10-rc1, with 'arm64: link with -z norelro regardless of CONFIG_RELOCATABLE'",
+    ),
+    Change(
         commit="4f83145721f3",
         subject="mm: avoid unnecessary flush on change_huge_pmd()",
         mainline="5.19-rc1",

@@ -39,6 +39,15 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 5.10.262",
     ),
     Change(
+        commit="2c91bd4a4e2e",
+        subject="mm: speed up mremap by 20x on large regions",
+        mainline="5.10",
+        sets={"mremap_moves_tables": "yes"},
+        note="in 5.0 already; arch/x86/Kconfig selects HAVE_MOVE_PMD since then. Since 5.11 whole PMD tables are moved "
+        "too, where both places lie alike up to a PUD entry: not counted so",
+        source="the log of 2c91bd4a4e2e, which names x86",
+    ),
+    Change(
         commit="4ce94eabac16",
         subject="x86/mm/tlb: Flush remote and local TLBs concurrently",
         mainline="5.13-rc1",

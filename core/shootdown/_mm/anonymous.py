@@ -12,7 +12,6 @@ from shootdown._mm.anonymous_collapses import AnonymousCollapses
 from shootdown._mm.anonymous_rights import AnonymousRights
 from shootdown._mm.call_parts import OUTER
 from shootdown._mm.counted_entries import CountedEntries, CountedStretch
-from shootdown._mm.counted_faults import CountedFaults
 from shootdown._mm.gather import PageQueue, delays_rmap, dirty_pages_flush
 
 
@@ -79,8 +78,27 @@ def zapped(
         yield Part(lo, pages, forced=False)
 
 
-class Anonymous(CountedFaults, AnonymousRights, AnonymousCollapses):
+class Anonymous(AnonymousRights, AnonymousCollapses):
     """Write calls on an anonymous mapping of `pages` base pages, or one THP; see `AnonymousParts`."""
+
+    @function("handle_mm_fault", "mm/memory.c")
+    def touch(self, pages: int, *, huge: bool, count: int = 1, cached: bool = False) -> None:
+        """Write first accesses: one fault for each of `pages` base pages, or for each of `count` THPs.
+
+        Args:
+            pages, huge, count: what is accessed.
+            cached: the pages are a file's, in the page cache.
+        """
+        asm = self.asm
+        if huge:
+            asm.work("zero_ns", count, text="allocate and clear a huge page")
+            self.lowering.entries_set(asm, count, huge=True)
+            self.lowering.entries_mapped(asm, count)
+        elif pages:
+            asm.work("small_fault_ns", pages, text="fault the pages in", keeps=cached)
+            self.lowering.entries_set(asm, pages, huge=False)
+            self.lowering.entries_mapped(asm, pages)
+        asm.touch(text="the TLB and walk caches may hold the translation")
 
     def munmap(self, pages: int, *, huge: bool, tables: int, clean: int | None = None) -> None:
         """Write munmap(); `tables` PTE tables (for a THP: PMD tables) are freed with it; `clean` as for `zap`."""
@@ -138,6 +156,13 @@ class Anonymous(CountedFaults, AnonymousRights, AnonymousCollapses):
             if not locked:
                 self.calls.move_page_tables(flush)
             self._unmap_region(lambda _: None, free)
+
+    def mremap_tables(self, tables: int) -> None:
+        """Write mremap() of so many whole page tables, none of which is left at the old place."""
+        with self.calls.syscall("mremap", "mm/mremap.c"), self.asm.because("mremap"):
+            with self.asm.loop(tables, o.SCRATCH2):
+                self.calls.move_normal_pmd(lambda: self.flush_range(0, self.table_pages))
+            self._unmap_region(lambda _: None, lambda _: None)
 
     def unmap_mapping_range(self, zap: Callable[[PageQueue], None]) -> None:
         """Write unmap_mapping_range() of a file in one address space; `zap` writes how its entries are cleared."""

@@ -80,6 +80,16 @@ class EntryFunctions(CallParts):
         """
         move()
 
+    @function("move_normal_pmd", "mm/mremap.c")
+    def move_normal_pmd(self, flush: Callable[[], None]) -> None:
+        """Write move_normal_pmd(): a PMD entry goes to another place, and its page table with it.
+
+        Args:
+            flush: writes the flush of what the table maps, before the locks of both PMD tables are released.
+        """
+        self.asm.work("lock_ns", 2, text="lock both PMD tables, move the entry")
+        flush()
+
     @function("move_page_tables", "mm/mremap.c")
     def move_page_tables(self, flush: Callable[[], None]) -> None:
         """Write what move_page_tables() does after the locks of the tables were released (before eb66ae030829).

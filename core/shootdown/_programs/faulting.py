@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
 from shootdown._machine import ops as o
 from shootdown._mm.anonymous import Anonymous
 from shootdown._programs.areas import Area, Cut
@@ -22,6 +26,9 @@ from shootdown._programs.mapped import (
 from shootdown._programs.program import PRIVATE_FILE
 from shootdown._programs.reclaiming import Reclaiming
 from shootdown._programs.space_part import SpacePart
+
+#: The most faults that are written one by one; of more pages so many parts are.
+_MOST_FAULTS = 1024
 
 
 class Faulting(SpacePart):
@@ -68,7 +75,23 @@ class Faulting(SpacePart):
 
     def fault_in(self, pages: int, *, cached: bool = False) -> None:
         """Write first accesses to base pages, which are a file's if `cached`."""
-        self.calls.touch(pages, huge=False, cached=cached, locks=self._locks)
+        self._faults(pages, lambda some: self.calls.touch(some, huge=False, cached=cached))
+
+    def _faults(self, pages: int, write: Callable[[int], None]) -> None:
+        """Write faults on base pages: at once, or one by one where each takes a lock; of very many some at a time."""
+        if not self._locks:
+            write(pages)
+            return
+        times = min(pages, _MOST_FAULTS)
+        with self.asm.loop(times, o.SCRATCH2), self._locked():
+            write(pages // times)
+        if pages % times:
+            with self._locked():
+                write(pages % times)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold what do_user_addr_fault() of x86 and do_page_fault() elsewhere hold."""
+        return self.model.calls.mmap_locked(write=False) if self._locks else nullcontext()
 
     def _faulted(self, here: Cut, *, write: bool) -> int:
         """Return what pages are that were faulted in: a read of private memory maps what a write copies."""
@@ -82,7 +105,7 @@ class Faulting(SpacePart):
         if here.memory.kind == "file":
             with self.mapped.if_equal(state, PRESENT):
                 text = "the file's pages become writable and dirty"
-                self.calls.faults(area.pages, text, keeps=True, locks=self._locks)
+                self._faults(area.pages, partial(asm.work, "small_fault_ns", text=text, keeps=True))
                 self.mapped.put(state, DIRTY)
             return
         if self.reclaiming.batched is not None:
@@ -94,7 +117,7 @@ class Faulting(SpacePart):
                 if area.folio >= 0:
                     with self.mapped.if_equal(self.mapped.folio_of(here, area), HUGE):
                         self.split(here, area)
-                with asm.loop(area.pages, o.SCRATCH2):
+                with asm.loop(area.pages, o.SCRATCH2), self._locked():
                     self.model.calls.copy_on_write(1)
 
     def _fault_folio(self, here: Cut, area: Area, *, write: bool) -> None:

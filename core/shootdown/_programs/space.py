@@ -144,8 +144,14 @@ class Space:
     # --- moving
 
     def mremap(self, here: Cut) -> None:
-        """Write mremap() of a memory within one PTE table to another address, which gets a table of its own."""
+        """Write mremap() of a memory to another address.
+
+        It is within one PTE table, and the new place gets a table of its own, or it is whole tables, which are moved.
+        """
         moved, areas = o.SCRATCH2, here.areas
+        if all(area.tables for area in areas):
+            self._move_tables(here)
+            return
 
         def move() -> None:
             self.reclaiming.flush_batched(here, areas[0])
@@ -167,6 +173,12 @@ class Space:
                     self._queue_tables(1, 0, queue)
 
         self.calls.mremap(move, flush, free)
+
+    def _move_tables(self, here: Cut) -> None:
+        (area,) = here.areas
+        self.reclaiming.flush_batched(here, area)
+        with self.mapped.if_equal(self.mapped.table_of(here, area), 1):
+            self.calls.mremap_tables(area.tables)
 
     # --- fork
 

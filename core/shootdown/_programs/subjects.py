@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shootdown._machine.machine import Machine
 from shootdown._programs import hugetlb
-from shootdown._programs.areas import collapses, misfit, misfit_of_pieces
+from shootdown._programs.areas import collapses, cut, misfit, misfit_of_pieces
 from shootdown._programs.cast import turns
 from shootdown._programs.checking import check_counted
 from shootdown._programs.language import size_text
@@ -12,6 +12,7 @@ from shootdown._programs.monitored import misfit_of_monitor
 from shootdown._programs.program import Program
 from shootdown._programs.reading import Source
 from shootdown._programs.timed import build
+from shootdown._values.kernel import Kernel
 from shootdown._values.setup import Setup
 from shootdown._values.workload import Workload
 from shootdown._workloads.hugetlb import needs_madvise, needs_mremap
@@ -60,12 +61,21 @@ def _refusal(program: Program, setting: Setup) -> str | None:
                 f"{one.at}: MADV_COLLAPSE came with v6.1 (7d8faaf15545); {setting.kernel.release} lacks it"
             )
         if one.verb == "mremap" and one.place and program.memory[one.place.memory].kind != "hugetlb":
+<<<<<<< HEAD
             table = 1 << setting.lowering.geometry.pmd_shift
             memory = program.memory[one.place.memory]
             if memory.size >= table or memory.begin % table + memory.size > table:
                 reason = reason or (
                     f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
                     f"{size_text(table)} here, and within one: whole tables are moved as they are, not everywhere"
+=======
+            large = program.memory[one.place.memory].size >= 1 << geometry.pmd_shift
+            if large and not _moves_tables(program, one.place.memory, setting.kernel, table_pages):
+                reason = reason or (
+                    f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
+                    f"{size_text(1 << geometry.pmd_shift)} here, or, where the kernel moves whole tables "
+                    "(kernel.mremap_moves_tables), of what is whole tables that every statement treats alike"
+>>>>>>> de5c0cc (Count mremap() of whole page tables, which x86 and arm64 move as they are)
                 )
         reason = reason or misfit_of_monitor(one, setting.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
@@ -74,3 +84,11 @@ def _refusal(program: Program, setting: Setup) -> str | None:
         elif of_hugetlb and one.verb == "mremap":
             reason = reason or needs_mremap(setting)
     return reason
+
+
+def _moves_tables(program: Program, name: str, kernel: Kernel, table_pages: int) -> bool:
+    """Whether mremap() moves a memory as whole page tables, which no statement tells apart."""
+    if kernel.mremap_moves_tables != "yes" or program.memory[name].kind == "thp":
+        return False
+    areas = cut(program, kernel.page_size, table_pages, counts=True)[name].areas
+    return len(areas) == 1 and (areas[0].tables > 0 or not areas[0].pages)

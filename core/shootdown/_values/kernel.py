@@ -172,6 +172,12 @@ class Kernel:
     mremap_flushes_locked: bool = switch(
         True, "mremap() flushes before it releases the page-table locks (eb66ae030829, 4.19: CVE-2018-18281)"
     )
+    mremap_moves_tables: Literal["unknown", "no", "yes"] = switch(
+        "unknown",
+        "mremap() moves a page table as it is, with one flush, where all that it maps moves and lies alike "
+        "(CONFIG_HAVE_MOVE_PMD); unknown: moves of so much memory are not counted",
+        choices=("unknown", "no", "yes"),
+    )
     flush_batched_pending: bool = switch(
         True,
         "munmap(), madvise(), mprotect(), mremap() and truncation flush what reclaim has unmapped and not flushed yet "
