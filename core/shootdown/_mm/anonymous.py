@@ -180,12 +180,19 @@ class Anonymous(AnonymousRights, AnonymousCollapses):
         reclaims = self.kernel.pt_reclaim
         self.discard(lambda queue: self.zap(OUTER, pages, queue, huge=huge, clean=clean, reclaims=reclaims))
 
-    def discard(self, zap: Callable[[PageQueue], None]) -> None:
-        """Write madvise(MADV_DONTNEED); `zap` writes how its entries are cleared.
+    def discard(self, zap: Callable[[PageQueue], None], *, locks: bool = True) -> None:
+        """Write madvise(MADV_DONTNEED).
 
         zap_page_range_single() has no tlb_end_vma(): one flush is of entries and tables together.
+
+        Args:
+            zap: writes how its entries are cleared.
+            locks: it takes mmap_lock for reading; otherwise the lock of a VMA that no other thread uses.
         """
-        with self.calls.syscall("madvise", "mm/madvise.c", write=False), self.asm.because("MADV_DONTNEED"):
+        with (
+            self.calls.syscall("madvise", "mm/madvise.c", write=False, locks=locks),
+            self.asm.because("MADV_DONTNEED"),
+        ):
             self.drain_lru()
             self.gathers.begin(OUTER)
             zap(self.gathers.page_queue())

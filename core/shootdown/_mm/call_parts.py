@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from shootdown._machine.assembler import Assembler
 from shootdown._mm.entries import PageTables
@@ -41,9 +41,12 @@ class CallParts:
         self.page_tables = PageTables(asm, kernel, lowering, gathers)
 
     @contextmanager
-    def syscall(self, name: str, where: str = "mm/mmap.c", *, write: bool = True) -> Iterator[None]:
-        """Write a system call around the steps within: entry, mmap_lock, return."""
-        with self.asm.function(name, where), self.mmap_locked(write=write):
+    def syscall(
+        self, name: str, where: str = "mm/mmap.c", *, write: bool = True, locks: bool = True
+    ) -> Iterator[None]:
+        """Write a system call around the steps within: entry, mmap_lock unless it takes none, return."""
+        lock = self.mmap_locked(write=write) if locks else nullcontext()
+        with self.asm.function(name, where), lock:
             self.asm.work("syscall_ns", text=f"{name}: entry and VMA work")
             yield
 

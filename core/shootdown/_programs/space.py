@@ -82,7 +82,9 @@ class Space:
         kernel = self.model.kernel
         between = (lambda: None) if kernel.madvise_gather else self.calls.begin_again
         self.calls.discard(
-            lambda queue: self.zapping.zap(here, areas, queue, reclaims=kernel.pt_reclaim, between=between)
+            lambda queue: self.zapping.zap(here, areas, queue, reclaims=kernel.pt_reclaim, between=between),
+            # The line of a VMA that threads share is as contended as that of mmap_lock, which stands for it.
+            locks=here.memory.each != "thread" or not (kernel.madvise_locks_vma and kernel.faults_lock_vmas),
         )
 
     def unmap_file(self, here: Cut) -> None:

@@ -251,6 +251,14 @@ CHANGES: tuple[Change, ...] = (
         source="the source of 6.12.118 has one gather for each VMA; the oracle: 2 on 6.18 and later, 1 on 6.5 and 6.12",
     ),
     Change(
+        commit="a6fde7add78d",
+        subject="mm: use per_vma lock for MADV_DONTNEED",
+        mainline="6.17-rc1",
+        sets={"madvise_locks_vma": True},
+        source="v4 of June 2025, and the log of a push of mainline, after 'userfaultfd: remove UFFD_CLOEXEC, "
+        "UFFD_NONBLOCK, and UFFD_FLAGS_SET'",
+    ),
+    Change(
         commit="8ce720d5bd91",
         subject="mm/hugetlb: fix excessive IPI broadcasts when unsharing PMD tables using mmu_gather",
         mainline="6.19-rc7",

@@ -268,6 +268,10 @@ class Kernel:
     faults_lock_vmas: bool = switch(
         False, "page faults take the lock of a VMA and no mmap_lock (CONFIG_PER_VMA_LOCK)"
     )
+    madvise_locks_vma: bool = switch(
+        False,
+        "madvise(MADV_DONTNEED) of one VMA takes its lock and no mmap_lock, where faults do (CONFIG_PER_VMA_LOCK)",
+    )
     fork_locks_vmas: bool = switch(
         False,
         "fork() takes the locks of the parent's VMAs, so that no page fault comes between its write protection and its "

@@ -52,6 +52,17 @@ def test_counts_are_the_same_whichever_lock_a_fault_takes() -> None:
     assert before == since
 
 
+def test_threads_drop_pages_of_their_own_without_mmap_lock_since_6_17() -> None:
+    """a6fde7add78d: lock_vma_under_rcu() for MADV_DONTNEED."""
+    do = "; ".join(["touch heap write; madvise heap[0:4K] DONTNEED"] * 20)
+    before, since = (elapsed(run(kernel, threads=16, do=do)) for kernel in ("6.16", "6.17"))
+    assert before > 1.1 * since
+    shared = [elapsed(run(kernel, threads=16, do=do, each="process")) for kernel in ("6.16", "6.17")]
+    assert shared[1] == pytest.approx(shared[0], rel=0.01), (
+        "of memory that they share the VMA's lock is one line too"
+    )
+
+
 @pytest.mark.parametrize("memory", [{"size": "4K"}, {"kind": "thp", "size": "2M"}])
 def test_a_page_that_may_be_written_again_is_told_to_the_architecture(
     memory: dict[str, str], monkeypatch: pytest.MonkeyPatch
