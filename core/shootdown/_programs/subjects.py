@@ -61,21 +61,13 @@ def _refusal(program: Program, setting: Setup) -> str | None:
                 f"{one.at}: MADV_COLLAPSE came with v6.1 (7d8faaf15545); {setting.kernel.release} lacks it"
             )
         if one.verb == "mremap" and one.place and program.memory[one.place.memory].kind != "hugetlb":
-<<<<<<< HEAD
-            table = 1 << setting.lowering.geometry.pmd_shift
-            memory = program.memory[one.place.memory]
-            if memory.size >= table or memory.begin % table + memory.size > table:
+            table, memory = 1 << geometry.pmd_shift, program.memory[one.place.memory]
+            several = memory.size >= table or memory.begin % table + memory.size > table
+            if several and not _moves_tables(program, one.place.memory, setting.kernel, table_pages):
                 reason = reason or (
                     f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
-                    f"{size_text(table)} here, and within one: whole tables are moved as they are, not everywhere"
-=======
-            large = program.memory[one.place.memory].size >= 1 << geometry.pmd_shift
-            if large and not _moves_tables(program, one.place.memory, setting.kernel, table_pages):
-                reason = reason or (
-                    f"{one.at}: `{one.text:.60}`: it is counted of memory smaller than what a page table maps, "
-                    f"{size_text(1 << geometry.pmd_shift)} here, or, where the kernel moves whole tables "
+                    f"{size_text(table)} here, and within one; or, where the kernel moves whole tables "
                     "(kernel.mremap_moves_tables), of what is whole tables that every statement treats alike"
->>>>>>> de5c0cc (Count mremap() of whole page tables, which x86 and arm64 move as they are)
                 )
         reason = reason or misfit_of_monitor(one, setting.kernel)
         of_hugetlb = one.place is not None and program.memory[one.place.memory].kind == "hugetlb"
