@@ -38,6 +38,10 @@ def _reasons_are_sentences(subject: Subject) -> Iterator[Said]:
                     "it returns None where "
                     "there is such a thing, else the reason in words"
                 )
+            elif getattr(lowering, name)() != answer:
+                yield Finding(
+                    f"{subject.plugin}: {where(kernel, platform)}: {name}() says something else when it is asked again"
+                )
     yield Tried(count, "answers")
 
 

@@ -76,10 +76,14 @@ def _package(value: Any) -> str:
 
 
 def _strangers(owner: type[Any], known: set[str]) -> Iterator[tuple[str, object]]:
-    """Yield the public names of a class that are no known ones, nor stand for the same as one of these."""
-    same = {id(value) for name, value in vars(owner).items() if name in known}
+    """Yield the public names of a class that are no known ones, nor of a function that has one of these as well."""
+    functions = FunctionType | property
+    same = {
+        id(value) for name, value in vars(owner).items() if name in known and isinstance(value, functions)
+    }
     for name, value in vars(owner).items():
-        if not name.startswith("_") and name not in known and id(value) not in same:
+        imported = isinstance(value, type | ModuleType)
+        if not name.startswith("_") and name not in known and id(value) not in same and not imported:
             yield name, value
 
 

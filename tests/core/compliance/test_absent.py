@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -16,6 +17,8 @@ from shootdown._compliance.checking import check
 from shootdown._compliance.registry import chosen
 from shootdown.formats import CustomFormat, WalkExample
 from shootdown.porting import FlushWay
+
+_turns = itertools.count()
 
 
 def lowering(**methods: Any) -> Architecture:
@@ -34,6 +37,11 @@ def test_each_statement_is_shown_of_the_toy(number: str) -> None:
             "10.1",
             lowering(no_thp=lambda _: ""),
             "no_thp.. returns ''; it returns None where there is such a thing",
+        ),
+        (
+            "10.1",
+            lowering(no_thp=lambda _: f"none, turn {next(_turns)}"),
+            "no_thp.. says something else when it is asked again",
         ),
         ("10.1", lowering(no_pmd_sharing=lambda _: True), "no_pmd_sharing.. returns True"),
         (

@@ -259,6 +259,10 @@ MISTAKES = [
         "which nothing asks for; nearest: flush_range",
     ),
     (
+        "class Bad(Flushes):\n    hugetlb_stride = pmd_strid = ops.PMD_STRIDES\noffers(arch(lower=Bad))",
+        "Bad has pmd_strid, which nothing asks for; nearest: pmd_stride",
+    ),
+    (
         "class Bad(Flushes):\n    no_thp = 'there are none'\noffers(arch(lower=Bad))",
         "lower() for p: no_thp is a str, not a method",
     ),
