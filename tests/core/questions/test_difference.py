@@ -48,6 +48,14 @@ def test_a_switch_that_moved_has_its_values_and_its_commit() -> None:
             "arch": ["x86"],
         },
         {
+            "name": "madvise_locks_vma",
+            "from": False,
+            "to": True,
+            "commit": "a6fde7add78d",
+            "commits": ["a6fde7add78d"],
+            "arch": ["x86"],
+        },
+        {
             "name": "switch_mm_orders_tlb_gen",
             "from": False,
             "to": True,
