@@ -181,9 +181,9 @@ VERBS = {
     "preempted": Verb(
         "preempted",
         (),
-        "Run in user mode for ever on a vCPU that its host has preempted: a guest of KVM leaves it out of flushes, and "
-        "it flushes itself when it runs again; what interrupts it waits until the host runs it. Without a hypervisor "
-        "it is as `spin`.",
+        "Run in user mode for ever on a vCPU that its host has preempted: a guest with paravirtual flushes leaves it "
+        "out of them, and it flushes itself when it runs again; what interrupts it waits until the host runs it. "
+        "Without a hypervisor it is as `spin`.",
     ),
     "sleep": Verb("sleep", (), "Sleep for ever: the CPU goes idle and keeps the process's mm loaded lazily."),
     "move": Verb("move CPU", ("cpu",), "Move to another CPU (sched_setaffinity())."),
