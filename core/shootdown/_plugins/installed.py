@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import attrs
@@ -203,7 +204,9 @@ class Registry:
         for owner in self.architectures().values():
             for platform in self.platforms(owner.name).values():
                 found.setdefault(platform.name, []).append((owner, platform))
-        return self._find("platform", name, found)
+        word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+        described = [known for known, pairs in found.items() if word.search(pairs[0][1].summary)]
+        return self._find("platform", name, found, described=described)
 
     def blame(self, error: BaseException) -> tuple[Origin, str] | None:
         """Return the plugin whose code an unexpected error came through last, and `file:line` in it."""
@@ -224,15 +227,24 @@ class Registry:
         """Return a line for each refused plugin that provides something of this name too."""
         return [str(one) for one in self.refusals if one.kind == "duplicate" and repr(name) in one.reason]
 
-    def _find(self, what: str, name: str, there_is: Mapping[str, T], *, lacks: str = "") -> T:
+    def _find(
+        self,
+        what: str,
+        name: str,
+        there_is: Mapping[str, T],
+        *,
+        lacks: str = "",
+        described: Sequence[str] = (),
+    ) -> T:
         if name in there_is:
             return there_is[name]
         # A refused plugin whose name is close to what was asked for is the likely reason, so it comes first.
         refusals = sorted(
             self.refusals, key=lambda one: name not in str(one.origin) and repr(name) not in one.reason
         )
+        instead = f"that word describes: {', '.join(described)}" if described else nearest(name, there_is)
         lines = [
-            f"{lacks or f'there is no {what}'} {name!r}; {nearest(name, there_is)}",
+            f"{lacks or f'there is no {what}'} {name!r}; {instead}",
             *map(str, refusals[:4]),
         ]
         if len(refusals) > 4:

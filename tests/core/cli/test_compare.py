@@ -121,6 +121,10 @@ def test_a_release_means_its_first_point_release_and_counts_follow_the_release(r
             "hugetlb-munmap --platform intel-servr",
             "there is no platform 'intel-servr'; nearest: intel-server",
         ),
+        (
+            "hugetlb-munmap --platform epyc",
+            "there is no platform 'epyc'; so is described: amd-server, amd-server-zen2\n",
+        ),
         ("hugetlb-munmap --arch arm64 --platform intel-server", "there is no arm64 platform 'intel-server'"),
         (
             "hugetlb-munmap --arch x86 --platform intel-server,nonsense",
