@@ -123,7 +123,7 @@ def test_a_release_means_its_first_point_release_and_counts_follow_the_release(r
         ),
         (
             "hugetlb-munmap --platform epyc",
-            "there is no platform 'epyc'; so is described: amd-server, amd-server-zen2\n",
+            "there is no platform 'epyc'; that word describes: amd-server, amd-server-zen2\n",
         ),
         ("hugetlb-munmap --arch arm64 --platform intel-server", "there is no arm64 platform 'intel-server'"),
         (
