@@ -17,7 +17,7 @@ import click
 
 from shootdown._cli import _console
 from shootdown._values import inputs
-from shootdown._values.errors import ShootdownError, nearest, one_line
+from shootdown._values.errors import ShootdownError, nearest, one_line, printable
 
 # Command to its sentence in `shootdown --help`; the command itself is `command` in the module `_NAME`.
 COMMANDS = {
@@ -307,7 +307,8 @@ def _where() -> str:
 
 def _fail(message: str) -> int:
     lines = [
-        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.splitlines()
+        line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+        for line in printable(message, but="\n").splitlines()
     ]
     lines = lines or ["failed"]
     if len(lines) > _LONGEST_MESSAGE:

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from shootdown._compliance.statement import Outcome
+from shootdown._values.errors import printable
 
 SCHEMA = 1
 
@@ -137,14 +138,9 @@ def junit(plugin: str, outcomes: Sequence[Outcome]) -> str:
             time=f"{one.seconds:.3f}",
         )
         if one.findings:
-            failed = ElementTree.SubElement(case, "failure", message=_printable(one.findings[0]))
-            failed.text = _printable("\n".join([*one.findings, f"to do: {one.statement.todo}"]))
+            failed = ElementTree.SubElement(case, "failure", message=printable(one.findings[0]))
+            failed.text = printable("\n".join([*one.findings, f"to do: {one.statement.todo}"]), but="\n")
         elif one.word != "shown":
             reason = "; ".join(one.unevidenced) or one.why
-            ElementTree.SubElement(case, "skipped", message=_printable(f"{one.word}: {reason}"))
+            ElementTree.SubElement(case, "skipped", message=printable(f"{one.word}: {reason}"))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Leave out what XML can't hold."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from shootdown._report.text import paragraph
+from shootdown._values.errors import printable
 
 if TYPE_CHECKING:
     from shootdown._batches.gate import Judged
@@ -62,7 +63,7 @@ def junit(gate: Gate, found: Sequence[Judged]) -> str:
     suite = ElementTree.SubElement(
         suites,
         "testsuite",
-        name=_printable(f"shootdown gate {gate.file}"),
+        name=printable(f"shootdown gate {gate.file}"),
         tests=str(len(found)),
         failures=str(many["failed"]),
         errors=str(many["unanswered"]),
@@ -73,16 +74,16 @@ def junit(gate: Gate, found: Sequence[Judged]) -> str:
         case = ElementTree.SubElement(
             suite,
             "testcase",
-            classname=_printable(one.check),
-            name=_printable(f"{one.key} ({one.where})" if one.where else one.key),
+            classname=printable(one.check),
+            name=printable(f"{one.key} ({one.where})" if one.where else one.key),
             file=one.at.file,
             line=str(one.at.line),
             time=f"{one.seconds:.3f}",
         )
         element = {"failed": "failure", "unanswered": "error", "not-applicable": "skipped"}.get(one.status)
         if element is not None:
-            told = ElementTree.SubElement(case, element, message=_printable(one.said))
-            told.text = _printable("\n".join((one.said, *one.details)))
+            told = ElementTree.SubElement(case, element, message=printable(one.said))
+            told.text = printable("\n".join((one.said, *one.details)), but="\n")
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
@@ -150,8 +151,3 @@ def _escaped(text: str, more: str) -> str:
     for sign in ("%", "\r", "\n", *more):
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text
-
-
-def _printable(text: str) -> str:
-    """Leave out what XML can't hold."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)

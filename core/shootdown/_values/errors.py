@@ -70,13 +70,25 @@ def shown(value: object, most: int = 40) -> str:
     return text[:most] if text and " at 0x" not in text else typed(value)
 
 
+def printable(text: str, *, but: str = "") -> str:
+    """Escape what can't be printed, as Python does in what it shows of a text.
+
+    Args:
+        text: any text.
+        but: the characters that stay although they can't.
+    """
+    return "".join(
+        char if char.isprintable() or char in but else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def one_line(error: BaseException) -> str:
     """Write another package's error on one printable line."""
     try:
         text = " ".join(str(error).split())
     except Exception as unprintable:
         text = f"(its message raises {type(unprintable).__name__})"
-    text = "".join(char if char.isprintable() else "?" for char in text)
+    text = printable(text)
     if len(text) > _REASON_LENGTH:
         text = text[:_REASON_LENGTH] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

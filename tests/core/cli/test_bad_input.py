@@ -159,3 +159,13 @@ def test_a_kernel_with_a_patch_is_told_how_it_is_named(
     capsys: pytest.CaptureFixture[str], patch: tuple[str, ...], says: str
 ) -> None:
     assert says in refused(capsys, "diff", "7.0", "7.0+targeted", "hugetlb-munmap", "--arch", "x86", *patch)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("a\u2028b", r"a\u2028b"), ("\x1b[31m", r"\x1b[31m"), ("\udced", r"\udced")]
+)
+def test_what_cannot_be_printed_stands_escaped_in_one_line(
+    capsys: pytest.CaptureFixture[str], typed: str, shown: str
+) -> None:
+    (line,) = refused(capsys, "calibrate", typed).splitlines()
+    assert line == f"{shown}: a platform's file ends in .toml"
