@@ -28,7 +28,7 @@ from shootdown._machine import ops as o
 from shootdown._machine.agents import ELSEWHERE
 from shootdown._machine.bits import Cells, int64, lowest
 from shootdown._machine.flushes import takeable
-from shootdown._machine.layout import CPU_CELLS, CPU_TASK, STORE_CELLS, T_CPU, T_MM, T_PC, TASK_CELLS, Layout
+from shootdown._machine.layout import CPU_CELLS, CPU_TASK, STORE_CELLS, T_CPU, T_PC, TASK_CELLS, Layout
 from shootdown._machine.sets import has
 
 
@@ -107,8 +107,7 @@ def candidates(S: Cells, P: Cells, L: Layout, R: Rules, labels: Cells) -> int:
                 if what < ELSEWHERE or (R.apart >> (what - ELSEWHERE)) & 1 == 0:
                     labels[n] = label_of(AWAY, task, what)
                     n += 1
-            own = int64(S[L.o_task + task * TASK_CELLS + T_MM]) - 1
-            if R.apart & ~(int64(1) << own):
+            if L.mms > 1:
                 labels[n] = label_of(AWAY, task, ELSEWHERE + L.mms)
                 n += 1
             for cpu in range(L.cpus):

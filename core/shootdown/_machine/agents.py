@@ -130,8 +130,8 @@ def step_aside(S: Cells, P: Cells, L: Layout, task: int, what: int) -> bool:
         S, P, L: the machine.
         task: the task; its request stays its own.
         what: what its CPU does then: 0, it idles; 1, it runs another thread of the mm in user mode, if the mm has one;
-            ELSEWHERE + mm, it runs a thread of another mm in user mode; ELSEWHERE and the number of mms, a thread of a
-            process of which nothing is known.
+            ELSEWHERE + mm, it runs a thread of another mm in user mode, if that one has two; ELSEWHERE and the number
+            of mms, a thread of a process of which nothing is known.
     """
     t = L.o_task + task * TASK_CELLS
     cpu = int64(S[t + T_CPU])
@@ -163,11 +163,11 @@ def step_aside(S: Cells, P: Cells, L: Layout, task: int, what: int) -> bool:
     wanted = mm if what == 1 else what - ELSEWHERE + 1
     if wanted == 0 or (what > 1 and wanted == mm):
         return False
-    found = what > 1
+    threads = 0
     for other in range(L.tasks):
-        if other != task and int64(S[L.o_task + other * TASK_CELLS + T_MM]) == wanted:
-            found = True
-    if not found:
+        if int64(S[L.o_task + other * TASK_CELLS + T_MM]) == wanted:
+            threads += 1
+    if threads < 2:  # its only one is elsewhere
         return False
     S[base + CPU_TASK] = 0
     load_mm(S, L, cpu, wanted)
