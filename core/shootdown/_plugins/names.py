@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
 from shootdown._values.errors import nearest
@@ -76,14 +76,14 @@ def _package(value: Any) -> str:
 
 
 def _strangers(owner: type[Any], known: set[str]) -> Iterator[tuple[str, object]]:
-    """Yield the public names of a class that are no known ones, nor of a function that has one of these as well."""
+    """Yield the public names of a class but known ones, fields, and those of a function that has a known one too."""
     functions = FunctionType | property
     same = {
         id(value) for name, value in vars(owner).items() if name in known and isinstance(value, functions)
     }
     for name, value in vars(owner).items():
-        imported = isinstance(value, type | ModuleType)
-        if not name.startswith("_") and name not in known and id(value) not in same and not imported:
+        other = isinstance(value, type | ModuleType | MemberDescriptorType)
+        if not name.startswith("_") and name not in known and id(value) not in same and not other:
             yield name, value
 
 
