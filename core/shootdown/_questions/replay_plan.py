@@ -271,8 +271,10 @@ def _program(
             measured.append(_repeated(one, name))
             continue
         pages = one.pages or 1
+        # Entries of anonymous memory that fork() shares can't be written: mprotect() would find nothing to take away.
+        file = one.path in _FILES or (one.path == "mprotect" and forks)
         memory.append(
-            f'{name} = {{ kind = "{"file" if one.path in _FILES else "anonymous"}", '
+            f'{name} = {{ kind = "{"file" if file else "anonymous"}", '
             f'size = "{_PAGE * pages * one.times}K", alone = false }}'
         )
         before.append(f"touch {name} write")
