@@ -113,9 +113,9 @@ INTEL_SERVER = Costs(
     lru_ns=Cost(
         300,
         1_000,
-        1_900,
+        2_000,
         f"estimate: below the 1.28 us a loop of all 55 threads, which drains once ({STORM}); low: two handoffs of a "
-        "spinlock, one for a page's way to the list and one for its way off; high: amd-server's",
+        "spinlock, one for a page's way to the list and one for its way off; high: as amd-server's likely one",
     ),
     lock_handoff_ns=Cost(
         80,
