@@ -201,10 +201,12 @@ def _explore(arch: str) -> None:
     from shootdown._questions.hunt_ground import explored_all
     from shootdown._questions.saved import read_rows, replay_row
 
-    # A bug with its story, with and without symmetry.
+    # A bug with its story, with and without symmetry; and a safe one, where to see that all tasks can end takes going
+    # backwards over the states, and making moves again.
     choices: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         ("unshare-gup", {"sharers": 3}, {"kernel.unshare_sync": "none", "platform.flush": "broadcast"}),
         ("madv-free-dio", {}, {"scenario.fix": "false"}),
+        ("khugepaged-gup-table", {}, {}),
     ]
     for scenario, parameters, settings in choices:
         with suppress(ShootdownError):  # the architecture does not support it
