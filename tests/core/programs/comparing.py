@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import combinations_with_replacement, product
+from itertools import combinations, combinations_with_replacement, count, product
 from typing import Any, TypeVar
+
+from twins.brute_force.program import Call, Small
 
 from shootdown._explore.engine import Explorer
 from shootdown._programs.explored import build
@@ -24,6 +26,54 @@ def two_or_three(calls: Collection[str]) -> list[Threads]:
         for second in calls:
             found[first, (second,)] = None
     return list(found)
+
+
+def segfaults(threads: Threads) -> bool:
+    """Whether a thread touches what it has unmapped itself: such programs are refused."""
+    return any(
+        first == "munmap heap" and then.startswith("touch")
+        for calls in threads
+        for first, then in combinations(calls, 2)
+    )
+
+
+def on_one_page(
+    threads: Threads,
+    names: Mapping[str, str],
+    way: str,
+    flaw: str,
+    *,
+    frees: Collection[str] = (),
+    **more: Any,
+) -> Small:
+    """Return a program about one page, for brute force; one more CPU runs if a thread does nothing.
+
+    Args:
+        threads: what each thread does.
+        names: the calls, as brute force names them.
+        way: as `Small.way`.
+        flaw: what each call gets wrong; `""`: nothing.
+        frees: the calls that free the page's table, as brute force names them.
+        more: other fields of `Small`.
+    """
+    frames = count(1)
+    flaws = frozenset({flaw} if flaw else ())
+    written = [
+        tuple(
+            Call(
+                names[call],
+                (0,),
+                (0,) if names[call] in frees else (),
+                flaws,
+                next(frames) if names[call] in ("write", "copy") else -1,
+            )
+            for call in calls
+        )
+        for calls in threads
+    ]
+    given = {"user": "" if all(written) else "runs", "file": next(frames), **more}
+    made: dict[str, Any] = {"pages": (0,), "maps": (0,), "writable": (True,), **given}
+    return Small(threads=tuple(filter(None, written)), way=way, ranges=True, **made)
 
 
 def ground(arch: str, *settings: str, kernel: str = "7.0") -> Ground:

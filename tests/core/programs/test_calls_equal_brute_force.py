@@ -7,8 +7,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
-from twins.brute_force.program import Call, Small
+from tests.core.programs.comparing import (
+    Threads,
+    compare,
+    explored,
+    ground,
+    on_one_page,
+    others,
+    two_or_three,
+)
 from twins.brute_force.search import verdict
 
 from shootdown._mm.gather import Gathers
@@ -43,18 +50,11 @@ def _explored(threads: Threads, on: Ground, *, idle: bool = False) -> str:
     return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process}, idle=idle)
 
 
-def _small(threads: Threads, way: str, flaw: str, user: str = "") -> Small:
-    flaws = frozenset({flaw} if flaw else ())
-    written = tuple(
-        tuple(Call(CALLS[call], (0,), (0,) if call == "exec" else (), flaws) for call in calls)
-        for calls in threads
-    )
-    return Small((0,), (0,), (True,), 1, written, user=user, way=way, ranges=True)
-
-
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
     on = ground(arch, *settings)
-    return compare(chosen, lambda one: verdict(_small(one, arch, flaw), FEW), lambda one: _explored(one, on))
+    return compare(
+        chosen, lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW), lambda one: _explored(one, on)
+    )
 
 
 @pytest.mark.compiled
@@ -103,7 +103,7 @@ def test_a_cpu_that_idles_keeps_the_old_address_space_of_exec_until_its_tables_g
     found = set()
     for before in BEFORE_EXEC:
         threads = ((*before, "exec"),)
-        slow, _ = verdict(_small(threads, arch, flaw, user="lazy"), FEW)
+        slow, _ = verdict(on_one_page(threads, CALLS, arch, flaw, frees=("exec",), user="lazy"), FEW)
         assert _explored(threads, ground(arch), idle=True) == slow, f"{threads}"
         found.add(slow)
     assert ("bug" in found) is (flaw != "")

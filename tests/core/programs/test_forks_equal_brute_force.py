@@ -10,9 +10,18 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
+from tests.core.programs.comparing import (
+    Threads,
+    compare,
+    explored,
+    ground,
+    on_one_page,
+    others,
+    segfaults,
+    two_or_three,
+)
 from tests.core.programs.test_programs_are_explored import without_clearing, without_flush
-from twins.brute_force.program import Call, Small
+from twins.brute_force.program import Small
 from twins.brute_force.search import verdict
 
 from shootdown._mm.calls import Calls
@@ -44,14 +53,7 @@ OFF: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
 
 def programs() -> list[Threads]:
     """Return all programs of two threads with a call each, and random ones of three calls, each once."""
-    return [one for one in two_or_three(CALLS) if not _segfaults(one)]
-
-
-def _segfaults(threads: Threads) -> bool:
-    """Whether a thread touches what it has unmapped itself: such programs are refused."""
-    return any(
-        (first, then) == ("munmap heap", "touch heap write") for first, *rest in threads for then in rest
-    )
+    return [one for one in two_or_three(CALLS) if not segfaults(one)]
 
 
 def _explored(threads: Threads, on: Ground) -> str:
@@ -65,18 +67,9 @@ def _explored(threads: Threads, on: Ground) -> str:
 
 
 def _small(threads: Threads, way: str, flaw: str) -> Small:
-    written, frame = [], 0
     if "fork child" not in threads[0] and any("fork child" in calls for calls in threads):
         threads = (("touch heap write", *threads[0]), *threads[1:])  # who has written goes on writing
-    for calls in threads:
-        body = []
-        for call in calls:
-            frame += call == "touch heap write"
-            body.append(Call(CALLS[call], (0,), flaws=frozenset({flaw} if flaw else ()), frame=max(frame, 1)))
-        written.append(tuple(body))
-    runs = "runs" if () in threads else ""
-    made = tuple(body for body in written if body)
-    return Small((0,), (0,), (True,), frame + 1, made, user=runs, way=way, ranges=True, forces=False)
+    return on_one_page(threads, CALLS, way, flaw)
 
 
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:

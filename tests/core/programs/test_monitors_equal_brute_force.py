@@ -7,8 +7,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.core.programs.comparing import Threads, compare, explored, ground, others, two_or_three
-from twins.brute_force.program import Call, Small
+from tests.core.programs.comparing import (
+    Threads,
+    compare,
+    explored,
+    ground,
+    on_one_page,
+    others,
+    two_or_three,
+)
 from twins.brute_force.search import verdict
 
 from shootdown._mm.ordinary import Ordinary
@@ -41,20 +48,11 @@ def _explored(threads: Threads, on: Ground) -> str:
     return explored(on, {"memory": {"heap": {"size": "4K"}}, "process": process})
 
 
-def _small(threads: Threads, way: str, flaw: str) -> Small:
-    written, frame = [], 0
-    for calls in threads:
-        body = []
-        for call in calls:
-            frame += CALLS[call] in ("write", "copy")
-            body.append(Call(CALLS[call], (0,), flaws=frozenset({flaw} if flaw else ()), frame=max(frame, 1)))
-        written.append(tuple(body))
-    return Small((0,), (0,), (True,), frame + 1, tuple(written), way=way, ranges=True)
-
-
 def _compare(arch: str, flaw: str, chosen: list[Threads], *settings: str) -> Counter[str]:
     on = ground(arch, *settings)
-    return compare(chosen, lambda one: verdict(_small(one, arch, flaw), FEW), lambda one: _explored(one, on))
+    return compare(
+        chosen, lambda one: verdict(on_one_page(one, CALLS, arch, flaw), FEW), lambda one: _explored(one, on)
+    )
 
 
 @pytest.mark.compiled

@@ -132,9 +132,9 @@ class Flushes(Machine):
 
         self._do(me, action)
 
-    def _add(self, s: State, me: int, lo: int, hi: int, *, table: bool = False) -> None:
+    def _add(self, s: State, me: int, lo: int, hi: int, *, table: bool = False, told: bool = True) -> None:
         first, end, tables, pages = s[self.gather + me]
-        s[self.gather + me] = (min(first, lo), max(end, hi), tables or table, pages or not table)
+        s[self.gather + me] = (min(first, lo), max(end, hi), tables or (table and told), pages or not table)
 
     def _flush_gather(self, me: int) -> None:
         """tlb_flush_mmu_tlbonly()."""
@@ -159,6 +159,9 @@ class Flushes(Machine):
 
         def freed(table: int) -> Callable[[State], None]:
             def action(s: State) -> None:
+                if not s[self.torn_off + me] >> table & 1:
+                    return
+                s[self.torn_off + me] ^= 1 << table
                 if self.p.rcu:
                     s[self.grace + table] = sum(1 << c for c in range(self.cpus) if s[self.off + c])
                 else:

@@ -115,6 +115,34 @@ class Forks(Tables):
         out.append(len(self.code[me]))
         self._release(me, lock, write=False)
 
+    def _read(self, me: int, call: Call) -> None:
+        """An access that reads: do_anonymous_page() maps the zero page, do_read_fault() that of the file."""
+        (n,) = call.atoms
+        out: list[int] = []
+        over: list[int] = []
+        none: list[int] = []
+
+        def maps(s: State) -> None:
+            s[self.pte + n], s[self.cow + n], s[self.protected + n] = 2 * (self.p.file + 1), True, False
+            s[self.refs + self.p.file] += 1
+            if n == self.atom:  # it is the page that was there before, with what it had
+                s[self.ever] |= 1 << self.p.file
+                s[self.taken] &= ~(1 << self.p.file)
+                for other in range(self.cpus):
+                    s[self.snap + other] &= ~(1 << self.p.file)
+
+        lock = self.vmas if "faults meanwhile" in call.flaws else self.mmap
+        self._shared(me, lock, write=False)
+        self._or_to(me, lambda s: not s[self.vma] >> n & 1, out)
+        self._lock_table(me, self.p.table(n), none)
+        self._or_to(me, lambda s: bool(s[self.pte + n]), over)
+        self._do(me, maps)
+        over.append(len(self.code[me]))
+        self._set(me, self.ptl + self.p.table(n), False)
+        none.append(len(self.code[me]))
+        out.append(len(self.code[me]))
+        self._release(me, lock, write=False)
+
     def _is_its_own(self, s: State, n: int, value: int, *, new: bool) -> None:
         """Map a page that nobody shares."""
         s[self.pte + n], s[self.cow + n], s[self.replaced + n] = value | 1, False, False

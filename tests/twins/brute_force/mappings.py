@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twins.brute_force.program import ALL, EMPTY, Call, State
+from twins.brute_force.program import Call, State
 from twins.brute_force.tables import Tables
 
 
@@ -34,7 +34,7 @@ class Mappings(Tables):
             self._shared(me, self.i_mmap, write=True)
             self._release(me, self.i_mmap, write=True)
         for table in call.tables:
-            self._do(me, self._unlink(me, table))
+            self._do(me, self._unlink(me, call, table))
         self._finish(me, call, call.tables)
         self._release(me, self.mmap, write=False)
 
@@ -207,26 +207,6 @@ class Mappings(Tables):
 
         self._do(me, maps)
         self._release(me, self.mmap, write=True)
-
-    def _exec(self, me: int, call: Call) -> None:
-        """exec_mmap(): the CPU loads another address space, and the old one goes with its tables."""
-
-        def leaves(s: State) -> None:
-            s[self.loaded + me] = False
-            if me == self.cpu:  # what it holds has another tag, and it never comes back
-                s[self.link], s[self.tlb] = False, 0
-
-        self._do(me, leaves)
-        self._begin(me)
-        self._zap(me, call, call.atoms, checks_vma=False)
-        for table in call.tables:
-            self._do(me, self._unlink(me, table))
-        tells = bool(call.tables) and "tables untold" not in call.flaws
-        if tells or self.p.way != "arm64":  # there an address space that goes is flushed for its tables alone
-            self._do(me, lambda s: s.__setitem__(self.gather + me, (0, ALL, tells, True)))
-        else:
-            self._set(me, self.gather + me, EMPTY)
-        self._finish(me, call, call.tables)
 
     def _membarrier(self, me: int, call: Call) -> None:
         """PRIVATE_EXPEDITED: every CPU that runs another thread answers an interrupt."""

@@ -31,7 +31,8 @@ class Call:
     Args:
         name: madvise, mprotect, munmap, mremap, truncate, gup, reclaim, mkclean, khugepaged,
             fork, write (an access), widen (an mprotect() that gives a right), mmap, lazyfree (MADV_FREE), pageout
-            (MADV_PAGEOUT), writeprotect and copy (a monitor's ioctls of userfaultfd), exec or membarrier.
+            (MADV_PAGEOUT), writeprotect and copy (a monitor's ioctls of userfaultfd), exec, membarrier, read (an
+            access that maps the page of the file, if it is mapped privately) or exit (of all threads).
         atoms: the numbers of the addresses; for mremap the old one and the new one.
         tables: tables that a munmap() frees.
         flaws: what the kernel gets wrong: `no nested check`, `late flush`, `freed first`, `next page`, `forgotten`,
@@ -66,6 +67,7 @@ class Small:
         ranges: the CPU has instructions that flush ranges.
         rcu: page tables are freed after a grace period, else after the flush.
         rechecks: GUP-fast reads the PMD entry again.
+        private: the file is mapped privately, or is the zero page: a write copies its page.
         forces: a page of the file that could be written is flushed before its table is unlocked.
         preempts: a task that waits for a flush by IPIs may be preempted if it holds no page-table lock, and go on on
             another CPU (x86 since 7.3).
@@ -82,6 +84,7 @@ class Small:
     ranges: bool = False
     rcu: bool = True
     rechecks: bool = True
+    private: bool = False
     forces: bool = False
     preempts: bool = False
     here_last: bool = False

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from twins.brute_force.daemons import Daemons
+from twins.brute_force.endings import Endings
 from twins.brute_force.files import Files
 from twins.brute_force.forks import Forks
 from twins.brute_force.gup import Gup
@@ -13,20 +14,25 @@ from twins.brute_force.mappings import Mappings
 from twins.brute_force.program import EMPTY, KEEPS_ADDRESSES, Call, FoundError, Small, State
 
 
-class Watched(Mappings, Forks, Files, Gup, Daemons):
+class Watched(Mappings, Forks, Files, Gup, Daemons, Endings):
     """The search of a program for a violation by one CPU at one address."""
 
     def __init__(self, program: Small, cpu: int, atom: int) -> None:
         super().__init__(program, cpu, atom)
+        exits = any(call.name == "exit" for calls in program.threads for call in calls)
         for me, calls in enumerate(program.threads):
             self.code.append([])
             if program.user == "sleeps" and me == 0:
                 self._set(me, self.wakes, True)
             for call in calls:
                 self._call(me, call)
+            if exits and not any(call.name == "exit" for call in calls):
+                self._killed(me)
         if program.user:
             self.code.append([])
             self._user(len(program.threads), program.user)
+            if exits and program.user == "runs":
+                self._killed(len(program.threads))
 
     def states(self, most: int = 1 << 30) -> tuple[str, int]:
         """Search breadth-first; return `bug` or `safe`, and the number of states."""

@@ -31,6 +31,7 @@ class Machine:
         self.queue, self.snap = add((), self.cpus), add(0, self.cpus)
         self.pmd, self.freed = add(1, tables), add(False, tables)
         self.ptl, self.grace = add(False, tables), add(None, tables)
+        self.torn_off, self.killed, self.left = add(0, self.cpus), add(False), add(0)
         self.pte = add(0, len(program.pages))
         self.refs, self.cached = add(0, frames), add(False)
         self.mmap, self.i_mmap = add(0), add(0)
@@ -67,6 +68,7 @@ class Machine:
                 self.first[self.refs + frame] += 1
                 self.first[self.vma] |= 1 << n
                 if frame == program.file:
+                    self.first[self.cow + n] = program.private
                     self.first[self.mapped] += 1
                     self.first[self.dirty] |= program.writable[n]
         if program.maps[atom] is not None:

@@ -84,10 +84,14 @@ class Tables(Flushes):
 
         return action
 
-    def _unlink(self, me: int, table: int) -> Callable[[State], None]:
+    def _unlink(self, me: int, call: Call, table: int) -> Callable[[State], None]:
         def action(s: State) -> None:
+            if not s[self.pmd + table]:  # another call has freed it
+                return
             s[self.pmd + table] = 0
-            self._add(s, me, table * TABLE, table * TABLE + 1, table=True)
+            s[self.torn_off + me] |= 1 << table
+            told = "tables untold" not in call.flaws
+            self._add(s, me, table * TABLE, table * TABLE + 1, table=True, told=told)
 
         return action
 
