@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from shootdown._compilation.running import runnable
 from shootdown._explore import engine
-from shootdown._explore.engine import Explorer, Outcome
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Outcome
 from shootdown._explore.problem import Problem
 from shootdown._explore.searches import search
 from shootdown._questions.explore import explorations, ways

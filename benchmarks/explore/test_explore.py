@@ -24,7 +24,8 @@ from benchmarks.explore.cases import (
     verifier,
 )
 from shootdown._compliance.speed import on_one_cpu
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Reductions
 
 ROUNDS = min(common.ROUNDS, 5)
 #: What issue 4 asks for: transitions each second, bytes for each state, and seconds of the matrix.

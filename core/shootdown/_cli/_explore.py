@@ -17,7 +17,7 @@ from shootdown._values.reading import UnreadableError, read_size
 from shootdown._values.verdict import NO_ANSWER, NOT_APPLICABLE, VERDICTS
 
 if TYPE_CHECKING:
-    from shootdown._explore.engine import Reductions
+    from shootdown._explore.outcome import Reductions
     from shootdown._explore.soak import Soak
     from shootdown._questions.case import Case
     from shootdown._questions.explore import Verdict
@@ -52,7 +52,7 @@ def _reductions(_context: click.Context, _parameter: click.Parameter, text: str 
     """Read which reductions are on: `all`, `none`, or a list of them."""
     if text is None:
         return None
-    from shootdown._explore.engine import Reductions
+    from shootdown._explore.outcome import Reductions
 
     words = {"all": _REDUCTIONS, "none": ()}.get(text.strip()) if text.strip() in ("all", "none") else None
     names = words if words is not None else _common.read_list(text)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from shootdown._compilation.running import runnable
 from shootdown._explore.flow import Text, text_of
 from shootdown._explore.footprint import ANY, visits_of
 from shootdown._machine import ops as o
@@ -23,7 +22,6 @@ from shootdown._machine.steps.row import Kind
 from shootdown._machine.steps.table import STEPS, holds, steps_that
 
 if TYPE_CHECKING:
-    from shootdown._explore.engine import Explorer
     from shootdown._explore.problem import Problem
 
 #: Sets of CPUs that hold translations of an mm, valid or stale.
@@ -138,34 +136,3 @@ def looks_at_generations(step: Sequence[int]) -> bool:
         or (step[0] == o.FLUSH_SELF and step[3] == 0)
         or holds(STEPS[step[0]].switches, STEPS[step[0]], step)
     )
-
-
-def with_arrivals(explorer: Explorer, path: list[int]) -> list[int]:
-    """Add the moves of calls that arrive to a path in which they arrived at once.
-
-    Args:
-        explorer: by whose rules each arrival is a move.
-        path: its other moves, by their real names.
-    """
-    from shootdown._explore.moves import TAKE, label_of, move, unnoticed
-
-    layout, (*_, marks, rules) = explorer.problem.machine.layout, explorer.program
-    state = explorer.start.copy()
-    found = []
-    for label in path:
-        found.append(label)
-        runnable(move)(state, *explorer.program, label)
-        while True:
-            early = [
-                runnable(label_of)(TAKE, sender, cpu)
-                for sender in range(layout.cpus)
-                if int(state[layout.o_out + sender])
-                for mask in (int(runnable(unnoticed)(state, layout, marks, rules, sender)),)
-                for cpu in range(layout.cpus)
-                if mask >> cpu & 1
-            ]
-            if not early:
-                break
-            found.append(early[0])
-            runnable(move)(state, *explorer.program, early[0])
-    return found

@@ -15,7 +15,7 @@ nothing: local steps alone that lead to the same state again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +26,17 @@ from shootdown._explore.candidates import candidates
 from shootdown._explore.flow import LOCAL, Text, text_of
 from shootdown._explore.footprint import visits_of
 from shootdown._explore.moves import REFUSED, move
+from shootdown._explore.packing import Plan
+from shootdown._explore.prepared import Prepared
+from shootdown._explore.search import COUNT, Scratch, Store
+from shootdown._explore.stores import unpacked
 from shootdown._explore.story import called
+from shootdown._explore.symmetry import Symmetry
 from shootdown._machine import ops as o
 from shootdown._machine.courses import OVER, after, reachable, rows_of
 from shootdown._machine.layout import T_CPU, T_PC, TASK_CELLS
 from shootdown._machine.step import step
 from shootdown._machine.steps.table import STEPS
-
-if TYPE_CHECKING:
-    from shootdown._explore.engine import Explorer
 
 #: Rows looked at between two returns to Python, and rows whose cells are unpacked at once.
 _ROWS = 10_000
@@ -45,55 +47,55 @@ _PATIENCE = 1 << 17
 _FOLLOWED = 2_000
 
 
-def first_trap(explorer: Explorer, store: Any, plan: Any, symmetry: Any, scratch: Any) -> int | None:
+def first_trap(
+    prepared: Prepared, store: Store, plan: Plan, symmetry: Symmetry, scratch: Scratch
+) -> int | None:
     """Return the first row from which some task that could end never does; None if there is none.
 
     Args:
-        explorer: whose search is complete.
+        prepared: whose search is complete.
         store, plan, symmetry, scratch: of that search.
     """
-    from shootdown._explore import search as s
-
-    count = int(store.at[s.COUNT])
-    text = text_of(explorer.problem.machine.code)
-    ending, endless = tasks_that_end(explorer)
+    count = int(store.at[COUNT])
+    text = text_of(prepared.problem.machine.code)
+    ending, endless = tasks_that_end(prepared)
     found = []
     if ending:
-        ends = _over(explorer, store, plan, count, ending, text)
+        ends = _over(prepared, store, plan, count, ending, text)
         while runnable(spread)(store, ends, count):
             pass
         rest = np.flatnonzero(ends[:count] == 0)
         if len(rest):
-            rest = _cut_off(explorer, store, plan, symmetry, scratch, ends, rest)
+            rest = _cut_off(prepared, store, plan, symmetry, scratch, ends, rest)
         if len(rest):
             found.append(int(rest[0]))
     if endless:
-        rows = _rounds(explorer, store, plan, count, endless, text.steps)
+        rows = _rounds(prepared, store, plan, count, endless, text.steps)
         if rows is not None:
             found.append(rows)
     return min(found, default=None)
 
 
-def tasks_that_end(explorer: Explorer) -> tuple[list[int], list[int]]:
+def tasks_that_end(prepared: Prepared) -> tuple[list[int], list[int]]:
     """List the tasks from whose beginning the text has a way to an end, and those for which it has none."""
-    code, layout = explorer.problem.machine.code, explorer.problem.machine.layout
+    code, layout = prepared.problem.machine.code, prepared.problem.machine.layout
     ends = text_of(code).places(OVER)
     ending: list[int] = []
     endless: list[int] = []
     for task in range(layout.tasks):
-        never = ends.isdisjoint(visits_of(code, layout, explorer.first, task))
+        never = ends.isdisjoint(visits_of(code, layout, prepared.first, task))
         (endless if never else ending).append(task)
     return ending, endless
 
 
 def _places(
-    explorer: Explorer, store: Any, plan: Any, task: int, begin: int, end: int
+    prepared: Prepared, store: Store, plan: Plan, task: int, begin: int, end: int
 ) -> npt.NDArray[np.int64]:
     """Return the next step of a task in some rows."""
-    cell = explorer.problem.machine.layout.o_task + task * TASK_CELLS + T_PC
+    cell = prepared.problem.machine.layout.o_task + task * TASK_CELLS + T_PC
     width = int(plan.width[cell])
     if not width:
-        return np.full(end - begin, int(explorer.start[cell]), np.int64)
+        return np.full(end - begin, int(prepared.start[cell]), np.int64)
     words = store.rows[begin * plan.words + int(plan.word[cell]) : end * plan.words : plan.words]
     found: npt.NDArray[np.int64] = ((words >> plan.shift[cell]) & np.uint64((1 << width) - 1)).astype(
         np.int64
@@ -102,7 +104,7 @@ def _places(
 
 
 def _over(
-    explorer: Explorer, store: Any, plan: Any, count: int, ending: list[int], text: Text
+    prepared: Prepared, store: Store, plan: Plan, count: int, ending: list[int], text: Text
 ) -> npt.NDArray[np.uint8]:
     """Say of each row whether all tasks that could end have."""
     over = np.zeros(len(text.steps), bool)
@@ -111,16 +113,16 @@ def _over(
     for begin in range(0, count, _CHUNK):
         end = min(begin + _CHUNK, count)
         for task in ending:
-            ends[begin:end] &= over[_places(explorer, store, plan, task, begin, end)]
+            ends[begin:end] &= over[_places(prepared, store, plan, task, begin, end)]
     return ends
 
 
 def _cut_off(
-    explorer: Explorer,
-    store: Any,
-    plan: Any,
-    symmetry: Any,
-    scratch: Any,
+    prepared: Prepared,
+    store: Store,
+    plan: Plan,
+    symmetry: Symmetry,
+    scratch: Scratch,
     ends: npt.NDArray[np.uint8],
     rest: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
@@ -131,7 +133,7 @@ def _cut_off(
     place = 0
     while place < len(rest):
         place, made = runnable(followers)(
-            store, scratch, plan, symmetry, *explorer.program, rest, place, edges, room
+            store, scratch, plan, symmetry, *prepared.program, rest, place, edges, room
         )
         parts.append(edges[: 2 * made].reshape(-1, 2).copy())
     every = np.concatenate(parts)
@@ -153,7 +155,12 @@ def _cut_off(
 
 
 def _rounds(
-    explorer: Explorer, store: Any, plan: Any, count: int, endless: list[int], steps: Sequence[Sequence[int]]
+    prepared: Prepared,
+    store: Store,
+    plan: Plan,
+    count: int,
+    endless: list[int],
+    steps: Sequence[Sequence[int]],
 ) -> int | None:
     """Return the first row in which a task that has no end goes round in local steps alone."""
     suspicious = round_trips(steps)
@@ -164,8 +171,8 @@ def _rounds(
     for begin in range(0, count, _CHUNK):
         end = min(begin + _CHUNK, count)
         for task in endless:
-            for row in np.flatnonzero(marked[_places(explorer, store, plan, task, begin, end)]).tolist():
-                if comes_to_nothing(explorer, explorer._unpacked(store, plan, begin + row), task):
+            for row in np.flatnonzero(marked[_places(prepared, store, plan, task, begin, end)]).tolist():
+                if comes_to_nothing(prepared, unpacked(store, plan, begin + row, prepared.start), task):
                     return int(begin + row)
     return None
 
@@ -195,12 +202,12 @@ def round_trips(steps: Sequence[Sequence[int]]) -> set[int]:
     return found
 
 
-def comes_to_nothing(explorer: Explorer, state: npt.NDArray[Any], task: int) -> bool:
+def comes_to_nothing(prepared: Prepared, state: npt.NDArray[Any], task: int) -> bool:
     """Say whether a task takes local steps from a state until it is in the same state again.
 
     Where the text leads to nothing but such steps, whatever its registers hold, it does.
     """
-    machine = explorer.problem.machine
+    machine = prepared.problem.machine
     layout, code = machine.layout, machine.code
     at = layout.o_task + task * TASK_CELLS + T_PC
     steps = rows_of(code)
@@ -221,30 +228,30 @@ def comes_to_nothing(explorer: Explorer, state: npt.NDArray[Any], task: int) -> 
     return False
 
 
-def going_round(explorer: Explorer, state: npt.NDArray[Any]) -> list[str]:
+def going_round(prepared: Prepared, state: npt.NDArray[Any]) -> list[str]:
     """Say of a state from which some task never ends which tasks those are, and what they do for ever.
 
     Where more states follow than `_FOLLOWED`, tasks count that have not ended in those that were looked at.
     """
-    machine = explorer.problem.machine
+    machine = prepared.problem.machine
     layout, code = machine.layout, machine.code
     steps = rows_of(code)
-    ending, endless = tasks_that_end(explorer)
+    ending, endless = tasks_that_end(prepared)
     places: dict[int, set[int]] = {task: set() for task in range(layout.tasks)}
     work, known = [state.copy()], {state.tobytes()}
-    labels = np.zeros(explorer.most_moves(), np.int64)
+    labels = np.zeros(prepared.most_moves(), np.int64)
     while work and len(known) < _FOLLOWED:
         here = work.pop()
         for task in places:
             places[task].add(int(here[layout.o_task + task * TASK_CELLS + T_PC]))
-        count = runnable(candidates)(here, explorer.program[0], layout, explorer.rules, labels)
+        count = runnable(candidates)(here, prepared.program[0], layout, prepared.rules, labels)
         for label in labels[:count].tolist():
             then = here.copy()
-            if runnable(move)(then, *explorer.program, label) != REFUSED and then.tobytes() not in known:
+            if runnable(move)(then, *prepared.program, label) != REFUSED and then.tobytes() not in known:
                 known.add(then.tobytes())
                 work.append(then)
     never = [task for task in ending if not any(steps[pc][0] in OVER for pc in places[task])]
-    never += [task for task in endless if comes_to_nothing(explorer, state, task)]
+    never += [task for task in endless if comes_to_nothing(prepared, state, task)]
     found = []
     for task in never or ending:
         cpu = int(state[layout.o_task + task * TASK_CELLS + T_CPU])

@@ -12,17 +12,18 @@ import numpy.typing as npt
 from shootdown._compilation.running import runnable, will_run_compiled
 from shootdown._compilation.slices import Slices
 from shootdown._explore.candidates import most_moves
-from shootdown._explore.engine import begin, new_scratch, new_store
 from shootdown._explore.footprint import stands_still
 from shootdown._explore.linked import Linked
 from shootdown._explore.linking import MOST_STEPS, RESULT, Work, link, rules_of
 from shootdown._explore.marks import Marks, Rules
 from shootdown._explore.packing import plan_for
+from shootdown._explore.prepared import begin
 from shootdown._explore.search import CELL, VALUE
 from shootdown._explore.searches import _FIRST_ROOM, _LARGER, search
 from shootdown._explore.searches_plain import (
     search_plain as search_plain,
 )  # runs while `search` is not compiled
+from shootdown._explore.stores import new_scratch, new_store
 from shootdown._explore.symmetry import no_symmetry
 from shootdown._explore.walk import sample
 from shootdown._machine.layout import CPU_CELLS, CPU_MM, MM_SETS, T_CPU, T_MM, TASK_CELLS, Layout

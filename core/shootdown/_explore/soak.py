@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.engine import Explorer, Outcome
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Outcome
 from shootdown._machine import ops as o
 from shootdown._machine.mistakes import found_in
 from shootdown._values.errors import ShootdownError
@@ -64,7 +65,7 @@ class Soak:
                 if explorer.taken <= explorer.assumed:
                     break
                 # Which steps are local depends on which steps are ever taken.
-                explorer._assume(explorer.taken | explorer.assumed)
+                explorer.assume(explorer.taken | explorer.assumed)
             moves += made
             reached |= _reached(explorer)
             bad = said & 3 == 2

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from shootdown._compilation.running import runnable
 from shootdown._explore.changes import State, Words
 from shootdown._explore.concrete import concrete
-from shootdown._explore.engine import Explorer, Outcome
+from shootdown._explore.engine import Explorer
 from shootdown._explore.labels import MOVES, move_words, parts
 from shootdown._explore.moves import (
     AWAY,
@@ -42,6 +42,7 @@ from shootdown._explore.moves import (
     label_of,
     move,
 )
+from shootdown._explore.outcome import Outcome
 from shootdown._explore.story import Atom, Line, Story, called
 from shootdown._machine import ops as o
 from shootdown._machine.layout import (

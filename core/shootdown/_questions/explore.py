@@ -27,7 +27,7 @@ from shootdown._values.sites import beginning, mistake
 from shootdown._values.verdict import BUG, INCONCLUSIVE, LIVELOCK, NOT_APPLICABLE, SAFE, VACUOUS
 
 if TYPE_CHECKING:
-    from shootdown._explore.engine import Outcome, Reductions
+    from shootdown._explore.outcome import Outcome, Reductions
     from shootdown._explore.problem import Problem
     from shootdown._explore.soak import Soak
     from shootdown._explore.story import Story

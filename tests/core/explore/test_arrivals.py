@@ -10,8 +10,9 @@ import pytest
 from tests.core.explore.random_programs import random_problem
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.engine import Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.moves import REFUSED, TAKE, move
+from shootdown._explore.outcome import Outcome, Reductions
 from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
@@ -49,7 +50,7 @@ def call(model: Model, kind: int, scope: int = 0, *, everywhere: bool = False) -
 def searched_once(problem: Problem, reductions: Reductions, most: int = 100_000) -> Outcome | None:
     """Search with arrivals at once, without the second search for a story; None where that is not possible."""
     explorer = Explorer(problem, reductions)
-    if not explorer._lets_arrive:
+    if not explorer.lets_arrive:
         return None
     explorer.rules = explorer.rules._replace(arrive=1)
     return explorer._searched(most, 1 << 30, lambda *_: None)
@@ -232,7 +233,7 @@ def test_who_reads_targets_that_are_pending_sees_each_arrival() -> None:
     model.asm.wait()
     model.spin()
     explorer = Explorer(Problem(machine=model.build(bits=16), invariants=("walk-cache",)))
-    assert not explorer._lets_arrive
+    assert not explorer.lets_arrive
 
 
 def test_a_bug_has_the_same_shortest_story_as_without_the_reduction() -> None:

@@ -8,8 +8,9 @@ import attrs
 import numpy as np
 import pytest
 
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import Primitive, primitives, without
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._questions.case import Case

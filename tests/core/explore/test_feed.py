@@ -7,8 +7,9 @@ from itertools import product
 import attrs
 import pytest
 
-from shootdown._explore.engine import Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import primitives, without
+from shootdown._explore.outcome import Outcome, Reductions
 from shootdown._explore.soak import Soak
 from shootdown._machine import ops as o
 from shootdown._machine.code import StepNote

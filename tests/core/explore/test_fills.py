@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from shootdown._explore.engine import Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Outcome, Reductions
 from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.core.explore.plain_search import State, plain_search
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.flow import QUEUED, THINGS, flow_of, reads_and_writes, successors
 from shootdown._explore.footprint import ANY, TOUCHES_NOTHING, touches
+from shootdown._explore.outcome import Reductions
 from shootdown._machine import ops as o
 from shootdown._machine.assembler import Assembler
 from shootdown._machine.code import Code

@@ -13,8 +13,9 @@ from tests.core.explore.plain_search import plain_search
 from shootdown._compilation.running import runnable
 from shootdown._explore.alike import Group
 from shootdown._explore.candidates import candidates
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.livelock import going_round
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.problem import Problem
 from shootdown._explore.telling import stuck, tell
 from shootdown._machine import ops as o

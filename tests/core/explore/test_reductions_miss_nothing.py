@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shootdown._explore.alike import Group
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.problem import Problem
 from shootdown._machine import ops as o
 from shootdown._mm.model import Model

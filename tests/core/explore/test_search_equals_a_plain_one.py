@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.core.explore.plain_search import Found, plain_search
 
-from shootdown._explore.engine import Explorer, Outcome, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Outcome, Reductions
 from shootdown._explore.problem import Problem
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o

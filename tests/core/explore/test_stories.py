@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from shootdown._compilation.running import runnable
 from shootdown._explore.changes import Words, entry_words
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.telling import tell
 from shootdown._machine import ops as o
 from shootdown._machine.layout import set_cpu

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shootdown._compilation.running import runnable
-from shootdown._explore import packing
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore import engine
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.packing import unpack
 from shootdown._explore.renaming import canonical, room_for_keys, weigh, weigh_all
 from shootdown._explore.search import rehash
@@ -45,7 +46,7 @@ def states_of(case, *, symmetry):
         return outcome_of(verdict, invariant, store, words, row, after)
 
     plans = []
-    plan_for = packing.plan_for
+    plan_for = engine.plan_for
 
     def noted(width):
         plans.append(plan_for(width))
@@ -54,7 +55,7 @@ def states_of(case, *, symmetry):
     searching._outcome = catch
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "plan_for", noted)
+        patch.setattr(engine, "plan_for", noted)
         outcome = searching.search()
     state = searching.first.copy()
     rows = []

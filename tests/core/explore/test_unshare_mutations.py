@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.mutate import primitives, without
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.problem import Problem
 from shootdown._questions.case import Case
 from shootdown._questions.explore import explorations, explore_case

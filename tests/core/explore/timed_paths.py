@@ -16,7 +16,8 @@ import numpy as np
 
 from shootdown._compilation.running import runnable
 from shootdown._explore import moves as m
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
+from shootdown._explore.outcome import Reductions
 from shootdown._machine import ops as o
 from shootdown._machine.layout import CPU_CELLS, CPU_TASK, T_CPU, TASK_CELLS
 from shootdown._questions.explore import explorations

@@ -21,9 +21,10 @@ from tests.twins.machine.reader import read_rules, read_world
 from tests.twins.machine.world import World
 
 from shootdown._compilation.running import runnable
-from shootdown._explore.engine import Explorer, Reductions
+from shootdown._explore.engine import Explorer
 from shootdown._explore.labels import MOVES
 from shootdown._explore.moves import REFUSED, VIOLATED, label_of, move
+from shootdown._explore.outcome import Reductions
 from shootdown._explore.problem import Problem
 from shootdown._machine.machine import Machine
 from shootdown._oracle.programs import BUILDERS
