@@ -69,7 +69,7 @@ def command(
     from shootdown._compliance.checking import PATIENCE, check, fitting
     from shootdown._compliance.registry import chosen
     from shootdown._report import compliance as report
-    from shootdown._report.files import check_place
+    from shootdown._values.outputs import check_place
 
     for option, file in (("--junit", junit), ("--badge", badge)):
         if file is not None:
@@ -120,7 +120,7 @@ def _begun(advance: Callable[..., None], statement: Statement) -> None:
 def _write(file: str | None, text: str) -> None:
     if file is None:
         return
-    from shootdown._report.files import replacing
+    from shootdown._values.outputs import replacing
 
     with replacing(Path(file)) as stream:
         stream.write(text.rstrip("\n") + "\n")

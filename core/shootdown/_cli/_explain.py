@@ -10,7 +10,7 @@ import click
 
 from shootdown._cli import _common, _here, _offered, _writing
 from shootdown._questions.compare import cases
-from shootdown._report.files import check_place
+from shootdown._values.outputs import check_place
 from shootdown._values.series import newest_known
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import click
 
 from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress, _writing
 from shootdown._report.commands import command_line
-from shootdown._report.files import check_place, replacing
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
+from shootdown._values.outputs import check_place, replacing
 from shootdown._values.reading import UnreadableError, read_size
 from shootdown._values.verdict import NO_ANSWER, NOT_APPLICABLE, VERDICTS
 

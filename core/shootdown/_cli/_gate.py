@@ -56,7 +56,7 @@ def command(
     from shootdown._questions.tables import own_version
     from shootdown._questions.workers import free_cores
     from shootdown._report import gate as report
-    from shootdown._report.files import check_place, replacing
+    from shootdown._values.outputs import check_place, replacing
 
     for option, target in (("--junit", junit), ("--sarif", sarif)):
         if target is not None:

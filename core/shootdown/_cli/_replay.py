@@ -58,9 +58,9 @@ def command(
     from shootdown._questions.replay import prepare, run
     from shootdown._questions.simulate import RUNS
     from shootdown._records.recording import INTERRUPTED
-    from shootdown._report.files import check_place, replacing
     from shootdown._report.replay import lines, to_dict
     from shootdown._values.errors import ShootdownError
+    from shootdown._values.outputs import check_place, replacing
 
     if write is not None:
         if write.suffix != ".toml":

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from shootdown._cli import _common, _lore, _writing
-from shootdown._report.files import check_place, replacing
 from shootdown._values import inputs
+from shootdown._values.outputs import check_place, replacing
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 
 from shootdown._compilation.typed import compiled_type
 from shootdown._values.errors import ShootdownError
+from shootdown._values.inputs import no_file
 
 FRAME_SHIFT = 12
 FRAME_BYTES = 1 << FRAME_SHIFT
@@ -132,9 +133,8 @@ class PhysicalMemory:
         """
         file = Path(path)
         try:
-            if not file.is_file():
-                missing = "it is no regular file" if file.exists() else "there is no such file"
-                raise ShootdownError(f"memory image {file}: {missing}")
+            if (problem := no_file(file)) is not None:
+                raise ShootdownError(f"memory image {file}: {problem}")
             return cls._from_npz(file) if file.suffix == ".npz" else cls._from_raw(file, base)
         except OSError as problem:
             raise ShootdownError(f"memory image {file}: {problem.strerror or problem}") from None

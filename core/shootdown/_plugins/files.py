@@ -12,6 +12,7 @@ from types import CodeType, ModuleType
 
 from shootdown._plugins.installed import Origin
 from shootdown._values.errors import ShootdownError, one_line
+from shootdown._values.inputs import no_file
 from shootdown._values.sites import beginning, raised
 
 #: Names files too, with colons between them.
@@ -46,9 +47,8 @@ def give(paths: Sequence[str]) -> None:
 def _refuse_path(path: str) -> None:
     if not path.endswith(".py"):
         raise ShootdownError(f"plugin {path}: its name does not end in .py; a plugin is a file of Python")
-    if not os.path.isfile(path):
-        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
-        raise ShootdownError(f"plugin {path}: {what}")
+    if (problem := no_file(path)) is not None:
+        raise ShootdownError(f"plugin {path}: {problem}")
 
 
 class _Source(SourceFileLoader):

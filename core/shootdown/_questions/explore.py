@@ -21,6 +21,7 @@ from shootdown._questions.subjects import Subject, is_program, program_explored
 from shootdown._values.displayed import Displayed
 from shootdown._values.errors import ShootdownError, nearest, shown
 from shootdown._values.given import Names, Settings, names
+from shootdown._values.inputs import no_file
 from shootdown._values.scenario import Scenario
 from shootdown._values.series import newest_known
 from shootdown._values.sites import beginning, mistake
@@ -130,10 +131,8 @@ def scenario_named(name: Subject) -> Scenario:
 def _from_file(path: Path) -> Scenario:
     import runpy
 
-    if not path.is_file():
-        raise ShootdownError(
-            f"scenario {path}: {'it is a folder' if path.is_dir() else 'there is no such file'}"
-        )
+    if (problem := no_file(path)) is not None:
+        raise ShootdownError(f"scenario {path}: {problem}")
     found = called(f"scenario {path}", runpy.run_path, str(path)).get("SCENARIO")
     if not isinstance(found, Scenario):
         raise ShootdownError(f"scenario {path}: it defines no SCENARIO, a shootdown.scenarios.Scenario")

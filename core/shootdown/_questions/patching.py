@@ -107,10 +107,8 @@ def read_patch(path: str | os.PathLike[str]) -> PatchFile:
         raise ShootdownError(f"patch {file!r:.40}: it is the path of a file of Python")
     if not file.endswith(".py"):
         raise ShootdownError(f"patch {file}: its name does not end in .py; a patch is a file of Python")
-    if not os.path.isfile(file):
-        raise ShootdownError(
-            f"patch {file}: {'it is a folder' if os.path.isdir(file) else 'there is no such file'}"
-        )
+    if (problem := inputs.no_file(file)) is not None:
+        raise ShootdownError(f"patch {file}: {problem}")
     inputs.note(file)
     found = called(f"patch {file}", runpy.run_path, file)
     about = found.get("PATCH", Patch())

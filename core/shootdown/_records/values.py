@@ -101,13 +101,13 @@ class Reader(Protocol):
 
 
 def largest(table: Mapping[Any, int], most: int = 20) -> list[tuple[Any, int]]:
-    """Return the largest entries of a table, and the sum of the others under `REST`.
+    """Return the largest entries of a table, and the sum of the others under `REST`, last.
 
     Args:
         table: counts by key.
         most: how many entries.
     """
-    ordered = sorted(table.items(), key=lambda pair: (-pair[1], str(pair[0])))
-    if len(ordered) <= most:
-        return ordered
-    return [*ordered[:most], (REST, sum(count for _, count in ordered[most:]))]
+    named = [pair for pair in table.items() if pair[0] != REST]
+    named.sort(key=lambda pair: (-pair[1], str(pair[0])))
+    others = table.get(REST, 0) + sum(count for _, count in named[most:])
+    return [*named[:most], *([(REST, others)] if others else [])]

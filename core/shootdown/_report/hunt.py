@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from shootdown._report.files import replacing
 from shootdown._report.lanes import story_lines
+from shootdown._values.outputs import replacing
 
 if TYPE_CHECKING:
     from shootdown._questions.hunt import Finding, Hunted

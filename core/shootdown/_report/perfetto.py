@@ -16,8 +16,8 @@ from typing import Any, TextIO
 
 import attrs
 
-from shootdown._report.files import replacing
 from shootdown._report.timeline import Event
+from shootdown._values.outputs import replacing
 
 _PS_PER_NS = 1000
 #: The name of the counter's track.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from shootdown._report.document import Drawing, Table
 from shootdown._report.document_html import fragment, whole
-from shootdown._report.files import check_place, replacing, replacing_bytes
 from shootdown._report.plotting import Picture, png, required, svg
 from shootdown._values.errors import ShootdownError
+from shootdown._values.outputs import check_place, replacing, replacing_bytes
 
 #: What a picture's file can be.
 SUFFIXES = (".svg", ".png", ".html")

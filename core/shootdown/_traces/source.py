@@ -100,10 +100,10 @@ class Source:
             try:
                 if file.is_dir():
                     raise ShootdownError(f"{what} {file}: it is a directory")
-                if not file.exists():
-                    raise ShootdownError(f"{what} {file}: there is no such file")
                 self._raw = file.open("rb", buffering=0)
                 self.size = os.fstat(self._raw.fileno()).st_size
+            except FileNotFoundError:
+                raise ShootdownError(f"{what} {file}: there is no such file") from None
             except (OSError, ValueError) as error:
                 raise ShootdownError(f"{what} {file}: {getattr(error, 'strerror', None) or error}") from None
         self._read = 0

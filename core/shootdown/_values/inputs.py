@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -14,6 +15,9 @@ from shootdown._values.errors import ShootdownError
 #: The most bytes of a file that a person writes, and of one that a command wrote: no device or pipe without an end is
 #: read until memory is full.
 WRITTEN_BY_HAND, WRITTEN_BY_US = 1 << 20, 256 << 20
+
+#: Said of a path that is `circular()`.
+CIRCULAR = "it is a symbolic link that leads back to itself"
 
 #: What ships with shootdown is no input: its version says what it is.
 _OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
@@ -37,6 +41,17 @@ def noted() -> tuple[str, ...]:
     return tuple(_FILES.get() or ())
 
 
+def circular(path: str | os.PathLike[str]) -> bool:
+    """Say whether a path is a symbolic link that leads back to itself."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    except ValueError:
+        pass
+    return False
+
+
 def refusal(path: str | os.PathLike[str]) -> str | None:
     """Say why a path can't be read as a file: a device may have no end, and a named pipe nobody who writes.
 
@@ -48,7 +63,7 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return None  # opening it says so
+        return CIRCULAR if circular(path) else None  # opening it says what else there may be
     if stat.S_ISFIFO(mode):
         # /dev/fd/63 leads to the name of no file
         named = os.path.lexists(os.path.realpath(path))
@@ -56,6 +71,19 @@ def refusal(path: str | os.PathLike[str]) -> str | None:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "it is a device, and no file"
     return "it is a socket, and no file" if stat.S_ISSOCK(mode) else None
+
+
+def no_file(path: str | os.PathLike[str]) -> str | None:
+    """Say why a path is no regular file: None if it is one.
+
+    Args:
+        path: of what is there, or is not.
+    """
+    if os.path.isfile(path):
+        return None
+    if os.path.isdir(path):
+        return "it is a folder"
+    return refusal(path) or "there is no such file"
 
 
 def read_text(path: str | os.PathLike[str], what: str, most: int = WRITTEN_BY_US) -> str:

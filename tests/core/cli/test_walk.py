@@ -208,8 +208,8 @@ def test_entries_of_4_bytes_are_written_so(run: Run, tmp_path: Path) -> None:
     [
         ({"format": "x86_64-4levels"}, ["0"], "there is no format 'x86_64-4levels'; nearest: x86_64-4level"),
         ({"memory": "/nowhere/at/all"}, ["0"], "memory image /nowhere/at/all: there is no such file"),
-        ({"memory": "/dev/null"}, ["0"], "memory image /dev/null: it is no regular file"),
-        ({"memory": "/"}, ["0"], "memory image /: it is no regular file"),
+        ({"memory": "/dev/null"}, ["0"], "memory image /dev/null: it is a device, and no file"),
+        ({"memory": "/"}, ["0"], "memory image /: it is a folder"),
         ({"root": "0x80000000"}, ["0"], "root 0x80000000 lies outside of the image"),
         ({"root": "0x1000"}, ["0"], "which has 0x40003000 to 0x40103000"),
         ({"root": "0x40003801"}, ["0"], "its bits 0x801 must be zero"),

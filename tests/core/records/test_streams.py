@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from shootdown._questions.files import taken_by
 from shootdown._questions.read import read
 from shootdown._records.events import EventsPart
 from shootdown._records.lines import LONGEST, Lines
+from shootdown._records.values import REST, largest
 from shootdown._values.errors import ShootdownError
 
 ROOT = Path(__file__).parents[3]
@@ -155,3 +157,10 @@ def test_other_commands_point_to_read(words: list[str], capsys: pytest.CaptureFi
     file = str(INPUTS / "recorded" / "interrupts-after.txt")
     assert _cli.run([file if word == "FILE" else word for word in words]) == 2
     assert f"{file} looks like /proc/interrupts: shootdown read {file}" in capsys.readouterr().err
+
+
+def test_what_is_left_out_of_a_list_is_counted_once_and_last() -> None:
+    """A trace of more tasks than are kept apart has others before the list is cut, too."""
+    assert largest(Counter({REST: 9, "a": 1, "b": 3, "c": 2}), 2) == [("b", 3), ("c", 2), (REST, 10)]
+    assert largest(Counter({REST: 9, "a": 1})) == [("a", 1), (REST, 9)]
+    assert largest(Counter(a=1, b=2)) == [("b", 2), ("a", 1)]

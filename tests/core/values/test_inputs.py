@@ -85,6 +85,30 @@ def test_neither_a_device_nor_a_named_pipe_is_read(words, tmp_path, monkeypatch,
     assert "it is a named pipe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "loop"),
+    [
+        (("read",), "loop.txt"),
+        (("tlb",), "loop.txt"),
+        (("gate",), "loop.toml"),
+        (("explore",), "loop.py"),
+        (("explore", "unshare-gup", "--patch"), "loop.py"),
+        (("compare", "fork-storm", "--plugin"), "loop.py"),
+        (("walk", "0", "--root", "0", "--format", "x86_64-4level", "--memory"), "loop.raw"),
+        (("sweep", "sweep.toml", "--out"), "loop.csv"),
+        (("explain", "fork-storm", "--perfetto"), "loop.json"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, tuple) else words,
+)
+def test_a_link_to_itself_is_told_as_what_it_is_and_stays(words, loop, tmp_path, monkeypatch, capsys):
+    """It is there, so "no such file" would send people to look for a typing error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / loop).symlink_to(loop)
+    assert _cli.run([*words, loop]) == 2
+    assert f"{loop}: {inputs.CIRCULAR}" in capsys.readouterr().err
+    assert (tmp_path / loop).is_symlink()
+
+
 def test_a_pipe_without_a_name_is_read(tmp_path):
     """As a shell's `<(...)` makes it."""
     end, begin = os.pipe()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from shootdown import _cli
-from shootdown._report.files import replacing
 from shootdown._report.perfetto import write_trace
 from shootdown._values.errors import ShootdownError
+from shootdown._values.outputs import replacing
 
 LONG = "x" * 100_000
 

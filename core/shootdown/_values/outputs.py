@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from shootdown._values.errors import ShootdownError
+from shootdown._values.inputs import CIRCULAR, circular
 
 
 @contextlib.contextmanager
@@ -78,11 +79,14 @@ def check_place(option: str, path: Path) -> None:
         path: what it was given.
 
     Raises:
-        ShootdownError: it is a folder, or there is none for it, or `-` was meant as standard output.
+        ShootdownError: it is a folder or leads to itself, or there is no folder for it, or `-` was meant as standard
+            output.
     """
     if str(path) == "-":
         raise ShootdownError(f"{option} -: standard output has the report; give the name of a file")
     if path.is_dir():  # so is a name without a letter, which means the folder that one is in
         raise ShootdownError(f"{option} {path}: it is a folder; give the name of a file")
+    if circular(path):
+        raise ShootdownError(f"{option} {path}: {CIRCULAR}")
     if not path.absolute().parent.is_dir():
         raise ShootdownError(f"{option} {path}: there is no folder {path.parent}")
