@@ -33,7 +33,7 @@ def command(files: tuple[str, ...], arch: str | None, as_json: bool) -> None:
     into a program.
     """
     from shootdown._questions.read import read
-    from shootdown._records.recording import INTERRUPTED
+    from shootdown._records.file_reading import INTERRUPTED
 
     with reading(files) as progress:
         found = read(files, arch=arch, progress=progress)

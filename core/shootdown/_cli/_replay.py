@@ -57,7 +57,7 @@ def command(
     from shootdown._cli._read import reading
     from shootdown._questions.replay import prepare, run
     from shootdown._questions.simulate import RUNS
-    from shootdown._records.recording import INTERRUPTED
+    from shootdown._records.file_reading import INTERRUPTED
     from shootdown._report.replay import lines, to_dict
     from shootdown._values.errors import ShootdownError
     from shootdown._values.outputs import check_place, replacing

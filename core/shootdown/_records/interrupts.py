@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check
+from shootdown._records.values import CUT, DAMAGED, OTHER, READ, Cell, Check
 from shootdown._values.recorded import InterruptRow
 
 _HEADER = re.compile(r"\s*(?:CPU\d{1,6}\s+)*CPU\d{1,6}\s*$")
@@ -44,6 +44,7 @@ class Snapshot:
     words: dict[str, str] = attrs.field(factory=dict)
     others: int = 0
     names: set[str] = attrs.field(factory=set)
+    damaged: set[str] = attrs.field(factory=set)
 
     def sum(self, row: str) -> int:
         """Return the sum over all CPUs of a row."""
@@ -66,36 +67,39 @@ class Interrupts:
         self._row: tuple[str, list[int]] | None = None
 
     def take(self, line: str) -> int:
-        """Take a line: OTHER, READ or DAMAGED."""
+        """Take a line: OTHER, READ or DAMAGED, and perhaps CUT."""
         if self._row is not None and _FURTHER.match(line):
             name, numbers = self._row
             return self._fill(name, numbers, line)
-        status = self._end_row()
+        cut = 0 if self._end_row() else CUT
+        return self._begun(line) | cut
+
+    def _begun(self, line: str) -> int:
+        """Take a line that begins something."""
         if _HEADER.match(line):
             self._header(tuple(int(word[3:]) for word in line.split())[:_MOST_CPUS])
-            return READ if status is None else DAMAGED
-        if status is None and self._current is not None and self._current.cpus and _NUMBERS.match(line):
+            return READ
+        if self._current is not None and self._current.cpus and _NUMBERS.match(line):
             return READ  # the rest of a row that does not matter
         found = _ROW.match(line)
         if found is None:
-            return OTHER if status is None else DAMAGED
+            return OTHER
         name, rest = found.groups()
         here = self._current
         if not self._wanted(name, rest):
             if here is None or here.cpus is None or not rest[0].isdecimal():
-                return OTHER if status is None else DAMAGED
+                return OTHER
             # powerpc has two rows LOC (arch/powerpc/kernel/irq.c:arch_show_interrupts()); their words differ
             label = f"{name} {rest.lstrip(_DIGITS)}"
             if label in here.names:  # the next snapshot begins without its header
                 here = self._begin(here.cpus)
             here.others += 1
             here.names.add(label)
-            return READ if status is None else DAMAGED
+            return READ
         if here is None or name in here.names:
             here = self._begin(None if here is None else here.cpus)
         here.names.add(name)
-        filled = self._fill(name, [], rest)
-        return filled if status is None else DAMAGED
+        return self._fill(name, [], rest)
 
     def _header(self, cpus: tuple[int, ...]) -> None:
         """Begin a snapshot, unless it is the rest of a header that a mailer wrapped."""
@@ -126,30 +130,31 @@ class Interrupts:
         rest = " ".join(words[taken:])
         here = self._current
         assert here is not None
-        if rest:
-            here.words[name] = rest
-            self._row = (name, numbers)
-            return DAMAGED if self._end_row() is not None else READ
-        wanted = None if here.cpus is None else len(here.cpus)
         self._row = (name, numbers)
-        if wanted is not None and len(numbers) > wanted:
+        if rest:
+            whole = self._end_row()
+            if whole:
+                here.words[name] = rest
+            return READ if whole else DAMAGED
+        if here.cpus is not None and len(numbers) > len(here.cpus):
             self._end_row()
             return DAMAGED
         return READ
 
-    def _end_row(self) -> str | None:
-        """Put a row away; return what is wrong with it."""
+    def _end_row(self) -> bool:
+        """Put a row away; return whether it is whole."""
         if self._row is None:
-            return None
+            return True
         (name, numbers), self._row = self._row, None
         here = self._current
         assert here is not None
         if here.cpus is None:
             here.cpus = tuple(range(len(numbers)))
         if len(numbers) != len(here.cpus):
-            return f"row {name} has {len(numbers)} of {len(here.cpus)} columns"
+            here.damaged.add(name)
+            return False
         here.rows[name] = dict(zip(here.cpus, numbers, strict=True))
-        return None
+        return True
 
     def _begin(self, cpus: tuple[int, ...] | None) -> Snapshot:
         self._put_away()
@@ -179,14 +184,18 @@ class Interrupts:
 
     def part(self) -> InterruptsPart | None:
         """Return what was found, or None if there was no row that matters."""
-        if not any(one.rows or one.others for one in self.snapshots):
+        if not self.snapshots:
             return None
         words: dict[str, str] = {}
         for one in self.snapshots:
             words |= one.words
         names = list(dict.fromkeys(name for one in self.snapshots for name in one.rows))
         rows = tuple(row for name in names if (row := self._row_part(name, words.get(name, ""))) is not None)
-        return InterruptsPart(rows, len(self.snapshots) + self.dropped, self._cpus())
+        damaged = {}
+        for name in sorted({name for one in self.snapshots for name in one.damaged}):
+            known = self.kind_of(name, words.get(name, ""))
+            damaged[name] = "" if known is None else known.kind
+        return InterruptsPart(rows, len(self.snapshots) + self.dropped, self._cpus(), damaged)
 
     def _cpus(self) -> int:
         return max((len(one.cpus) for one in self.snapshots if one.cpus), default=0)
@@ -266,11 +275,13 @@ class InterruptsPart:
         rows: those that matter.
         snapshots: how many there were.
         cpus: columns.
+        damaged: names of rows that are damaged in some snapshot, and what they count, as far as it is known.
     """
 
     rows: tuple[Row, ...]
     snapshots: int
     cpus: int
+    damaged: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     evidence: Mapping[str, int] = attrs.field(factory=Counter, hash=False)
 
     @property
@@ -283,21 +294,37 @@ class InterruptsPart:
         return next((row for row in self.rows if row.kind == kind), None)
 
     @property
+    def no_shootdowns(self) -> str | None:
+        """Return why no row has the shootdowns; None if one has."""
+        if self.row("shootdown") is not None:
+            return None
+        if lost := ", ".join(name for name, kind in self.damaged.items() if kind == "shootdown"):
+            return f"the row that counts shootdowns, {lost}, is damaged"
+        return "no row counts shootdowns alone"
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """Return what can't be known from it."""
         found = []
         if self.snapshots == 1:
             found.append("since when: one snapshot counts since boot; take two, and give both")
-        if lacking := ", ".join(row.name for row in self.rows if not row.at_both_ends):
-            found.append(f"how many in between of {lacking}: the first or the last snapshot has no such row")
+        lacking = [row.name for row in self.rows if not row.at_both_ends]
+        for names, why in (
+            ([name for name in lacking if name not in self.damaged], "has no such row"),
+            ([name for name in lacking if name in self.damaged], "has it damaged"),
+        ):
+            if names:
+                found.append(
+                    f"how many in between of {', '.join(names)}: the first or the last snapshot {why}"
+                )
         if any(row.went_back for row in self.rows):
             found.append(
                 "how many in between: counts went down, so that a boot lies between the snapshots, or the files are in "
                 "the wrong order; each is since its boot"
             )
-        if self.row("shootdown") is None:
+        if self.no_shootdowns is not None:
             found.append(
-                "how many shootdowns: no row counts them alone; function calls have them among other things"
+                f"how many shootdowns: {self.no_shootdowns}; function calls have them among other things"
             )
         else:
             found.append(
@@ -332,6 +359,7 @@ class InterruptsPart:
         return {
             "snapshots": self.snapshots,
             "cpus": self.cpus,
+            "damaged": list(self.damaged),
             "rows": [
                 {
                     "name": row.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,51 +13,18 @@ from shootdown._records import evidence
 from shootdown._records.benchmarks import Benchmarks
 from shootdown._records.events import Events, EventsPart
 from shootdown._records.evidence import EVIDENCE, Releases
+from shootdown._records.file_reading import BINARY, INTERRUPTED, FileRead, offer, read_file
 from shootdown._records.interrupts import Interrupts, InterruptsPart
-from shootdown._records.lines import Lines
 from shootdown._records.lockups import Lockups
 from shootdown._records.perf_stat import PerfStat, PerfStatPart
 from shootdown._records.shares import Shares, SharesPart
 from shootdown._records.stacks import Stacks
-from shootdown._records.values import DAMAGED, OTHER, READ, Cell, Check, Part, Reader
+from shootdown._records.values import CUT, READ, Cell, Check, Part, Reader
 from shootdown._records.vmstat import RECEIVED, SENT, Vmstat, VmstatPart
 from shootdown._values.errors import ShootdownError
 from shootdown._values.recorded import Recorded
 
-INTERRUPTED = "interrupted"
-"""The fault of a file whose reading somebody interrupted."""
-
-_OFTEN = 4096  # lines between two reports of progress
 _WIDEST = 72  # characters of a line that is shown in an error
-#: What a binary file that a tool converts begins with, and the command that does.
-_BINARY = (
-    (b"\x17\x08\x44tracing", "trace-cmd's trace.dat: `trace-cmd report -i FILE > FILE.txt`, and read that"),
-    (b"PERFILE2", "perf's perf.data: `perf script -i FILE > FILE.txt`, and read that"),
-    (b"\x7fELF", "an ELF file"),
-)
-
-
-@attrs.frozen
-class FileRead:
-    """How a file was read.
-
-    Args:
-        path: as given.
-        lines: in all.
-        understood: lines that a reader took.
-        damaged: lines of a known form that are damaged.
-        others: lines of no form that is known.
-        first: the first that was not understood: its number, and its beginning; None if there is none.
-        fault: why reading ended before the end of the file; None if it didn't.
-    """
-
-    path: str
-    lines: int
-    understood: int
-    damaged: int
-    others: int
-    first: tuple[int, str] | None
-    fault: str | None
 
 
 @attrs.frozen
@@ -118,7 +84,7 @@ def looks_like(start: bytes) -> str | None:
     Args:
         start: the first bytes, unpacked.
     """
-    for magic, words in _BINARY[:2]:
+    for magic, words in BINARY[:2]:
         if start.startswith(magic):
             return words.partition(":")[0]
     if b"\0" in start[:512]:
@@ -131,8 +97,8 @@ def looks_like(start: bytes) -> str | None:
         line = text.rstrip("\r")
         if not line.strip():
             continue
-        sticky, status = _offer(line, readers, sticky)
-        if status == READ and sticky is not None:
+        sticky, status = offer(line, readers, sticky)
+        if status & ~CUT == READ and sticky is not None:
             taken[id(sticky)] = taken.get(id(sticky), 0) + 1
     for reader in readers:
         reader.end()
@@ -171,24 +137,6 @@ def _readers(known: Mapping[str, Recorded]) -> list[Reader]:
     ]
 
 
-def _offer(line: str, readers: Sequence[Reader], sticky: Reader | None) -> tuple[Reader | None, int]:
-    """Offer a line to the reader that took the one before, then to the others."""
-    worst = OTHER
-    if sticky is not None:
-        worst = sticky.take(line)
-        if worst == READ:
-            return sticky, READ
-    for reader in readers:
-        if reader is sticky:
-            continue
-        status = reader.take(line)
-        if status == READ:
-            return reader, READ
-        if status == DAMAGED:
-            return (reader if sticky is None else sticky), DAMAGED
-    return sticky, worst
-
-
 def read(
     paths: Iterable[str | os.PathLike[str]],
     known: Mapping[str, Recorded],
@@ -213,12 +161,7 @@ def read(
     marked: dict[str, int] = {}
     files = []
     for path in paths:
-        lines = Lines(path)
-        try:
-            _refuse_binary(lines)
-            files.append(_read_file(lines, readers, marks, marked, progress))
-        finally:
-            lines.close()
+        files.append(read_file(path, readers, marks, marked, progress))
         if files[-1].fault == INTERRUPTED:
             break
     parts = tuple(part for reader in readers if (part := reader.part()) is not None)
@@ -257,86 +200,6 @@ def read(
         unknown=tuple(unknown),
         cpus=cpus,
     )
-
-
-def _refuse_binary(lines: Lines) -> None:
-    for magic, words in _BINARY:
-        if lines.start.startswith(magic):
-            raise ShootdownError(f"recording {lines.source.path}: it is {words}")
-    wide = lines.start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if b"\0\0\0" in lines.start and not wide and not lines.start.startswith(b"#"):
-        raise ShootdownError(f"recording {lines.source.path}: it is binary, and recordings are text")
-
-
-@attrs.define
-class _Tally:
-    """How far a file was read."""
-
-    understood: int = 0
-    damaged: int = 0
-    others: int = 0
-    first: tuple[int, str] | None = None
-    interrupted: bool = False
-
-
-def _read_file(
-    lines: Lines,
-    readers: Sequence[Reader],
-    marks: Mapping[str, Any],
-    marked: dict[str, int],
-    progress: Callable[[int], None],
-) -> FileRead:
-    tally = _Tally()
-    try:
-        _read_lines(lines, readers, marks, marked, progress, tally)
-    except KeyboardInterrupt:  # what was read before it is kept
-        tally.interrupted = True
-    for reader in readers:
-        reader.end()
-    return FileRead(
-        lines.source.path,
-        lines.number,
-        tally.understood,
-        tally.damaged + lines.cut,
-        tally.others,
-        tally.first,
-        INTERRUPTED if tally.interrupted else lines.fault,
-    )
-
-
-def _read_lines(
-    lines: Lines,
-    readers: Sequence[Reader],
-    marks: Mapping[str, Any],
-    marked: dict[str, int],
-    progress: Callable[[int], None],
-    tally: _Tally,
-) -> None:
-    sticky: Reader | None = None
-    position = 0
-    traces = readers[0]
-    for line in lines:
-        if not lines.number % _OFTEN:
-            progress(lines.source.position - position)
-            position = lines.source.position
-        if not line or line.isspace():
-            tally.understood += 1
-            if sticky is not None:
-                sticky.take("")
-            continue
-        sticky, status = _offer(line, readers, sticky)
-        if status == READ or (status == OTHER and line.lstrip().startswith("#")):
-            tally.understood += 1
-        else:
-            tally.damaged += status == DAMAGED
-            tally.others += status == OTHER
-            if tally.first is None or (status == DAMAGED and tally.damaged == 1):
-                tally.first = (lines.number, line.strip()[:60])
-        if sticky is not traces or lines.number < _OFTEN:
-            for name, pattern in marks.items():
-                if pattern.search(line):
-                    marked[name] = marked.get(name, 0) + 1
-    progress(lines.source.position - position)
 
 
 def _nothing(files: Sequence[FileRead], logged: int) -> str:

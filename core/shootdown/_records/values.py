@@ -10,6 +10,8 @@ import attrs
 
 #: What a reader says of a line: it is another's, it was read, or it is this reader's and damaged.
 OTHER, READ, DAMAGED = 0, 1, 2
+#: Besides one of these: the line before it, which was taken as the beginning of something longer, is cut off.
+CUT = 4
 
 #: Different keys of one table; what comes after them is counted together.
 MOST_KEYS = 2048
@@ -91,7 +93,7 @@ class Reader(Protocol):
     """Read one kind of content, a line at a time."""
 
     def take(self, line: str) -> int:
-        """Take a line: OTHER, READ or DAMAGED."""
+        """Take a line: OTHER, READ or DAMAGED, and perhaps CUT."""
 
     def end(self) -> None:
         """Take note that the file is at its end."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from shootdown._records.benchmarks import BenchmarksPart
 from shootdown._records.events import EventsPart
+from shootdown._records.file_reading import FileRead
 from shootdown._records.interrupts import InterruptsPart
 from shootdown._records.lockups import LockupsPart
 from shootdown._records.perf_stat import PerfStatPart
-from shootdown._records.recording import FileRead, Recording
+from shootdown._records.recording import Recording
 from shootdown._records.shares import SharesPart
 from shootdown._records.stacks import StacksPart
 from shootdown._records.values import Check

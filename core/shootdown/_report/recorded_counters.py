@@ -17,9 +17,7 @@ def interrupts(part: InterruptsPart, width: int) -> Iterator[str]:
     tlb = part.row("shootdown")
     since = "since boot" if part.snapshots == 1 else f"{part.snapshots} snapshots"
     if tlb is None:
-        none = (
-            "no row counts shootdowns alone" if part.rows else "no row is known to tell of flushes or calls"
-        )
+        none = part.no_shootdowns if part.rows else "no row is known to tell of flushes or calls"
         first = f"/proc/interrupts of {part.cpus} CPUs, {since}: {none}."
     elif tlb.delta is None:
         first = (

@@ -134,6 +134,23 @@ def test_a_row_with_too_few_or_too_many_columns_is_damaged_and_not_summed(record
         assert found.files[0].first is not None
 
 
+@pytest.mark.parametrize("after", ["RES: 1 2 3 Rescheduling interrupts\n", "ERR:          0\n", "\n", ""])
+def test_a_row_that_is_cut_off_is_the_damaged_line_whatever_follows(recorded: Read, after: str) -> None:
+    found = recorded("  CPU0  CPU1  CPU2\nCAL: 1 2 3 Function call interrupts\nTLB: 10 20\n" + after)
+    (file,) = found.files
+    assert (file.damaged, file.others, file.first) == (1, 0, (3, "TLB: 10 20"))
+    assert file.understood + 1 == file.lines
+    assert any("the row that counts shootdowns, TLB, is damaged" in text for text in found.unknown)
+
+
+def test_a_row_that_is_damaged_in_one_snapshot_keeps_its_words_and_has_no_difference(recorded: Read) -> None:
+    found = recorded(FIRST, SECOND.replace("20         37", "2x"))
+    row = rows(found).row("shootdown")
+    assert row is not None
+    assert (row.words, row.delta) == ("TLB shootdowns", None)
+    assert "how many in between of TLB: the first or the last snapshot has it damaged" in found.unknown
+
+
 def test_a_counter_that_goes_down_is_another_boot_and_no_difference(recorded: Read) -> None:
     found = recorded(SECOND, FIRST)
     row = rows(found).row("shootdown")
@@ -181,7 +198,7 @@ def test_ipi_rows_are_told_by_their_words(recorded: Read, arch: str, device: str
     calls = rows(found).row("call")
     assert calls is not None
     assert (calls.name, calls.total) == ("IPI1", 15)
-    assert any("no row counts them alone" in text for text in found.unknown)
+    assert any("no row counts shootdowns alone" in text for text in found.unknown)
 
 
 def test_the_tlb_row_is_checked_against_vmstat(recorded: Read) -> None:
