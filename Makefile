@@ -9,16 +9,22 @@ QUICK := $(patsubst %,tests/core/%,machine report traces values cli/test_common.
 	$(patsubst %,tests/core/pagetables/test_%.py,format memory memory_of_tables) tests/core/porting/test_public_names.py \
 	$(wildcard tests/arch_*/test_kernel.py tests/arch_*/test_platforms.py)
 
+# pip compiles what it copies, and no editable install. Where Python may not write byte code (PYTHONDONTWRITEBYTECODE), each
+# start would compile all that it imports, for as long as a small command takes.
+COMPILEALL = $(BIN)/python -m compileall -q core arch_x86 arch_arm64 arch_powerpc
+
 .PHONY: docs oracle evidence matrix demo quick lint kernels engines walks test long bench bench-ratios bench-compare targets clean
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable .
+	$(COMPILEALL)
 	touch $@
 
 $(VENV)/.test: pyproject.toml plugins/shootdown-riscv/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[test,native,plots,serve]' --editable ./plugins/shootdown-riscv
+	$(COMPILEALL) plugins/*/src
 	touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.test
@@ -57,10 +63,11 @@ engines: $(VENV)/.test
 walks: $(VENV)/.test
 	$(BIN)/shootdown warm walks tlb
 
-# Everything but what is marked `long`.
+# Everything but what is marked `long`. A worker's tests follow one another in their files (worksteal): what the tests of a
+# file share is made once.
 test: $(VENV)/.test
 	$(MAKE) --jobs 2 --output-sync=target lint kernels
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 # Large samples, installing, and emulators at length; docs/reference/long-runs.md keeps a record.
 long: $(VENV)/.test

@@ -50,8 +50,8 @@ def look_ahead(
     sampled = _sampling(prepared)
     done, found = int(store.at[HEAD]), int(store.at[COUNT])
     looks = _LOOKS if prepared.rules.arrive == 0 else _FEWER_LOOKS
-    for row in np.unique(np.linspace(min(done, found - 1), found - 1, looks).astype(int)):
-        runnable(unpack)(store.rows, int(row) * plan.words, start, plan)
+    for row in sorted(set(np.linspace(min(done, found - 1), found - 1, looks).astype(int).tolist())):
+        runnable(unpack)(store.rows, row * plan.words, start, plan)
         _sample(prepared, start, sampled, 2)
     _widen(width, sampled)
 

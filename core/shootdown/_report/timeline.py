@@ -85,8 +85,7 @@ def step_name(note: StepNote) -> str:
 
 def cpus_of(events: npt.NDArray[np.int64]) -> Sequence[int]:
     """Return the CPUs that have events, ascending."""
-    found: list[int] = np.unique(events[:, 3]).tolist()
-    return found
+    return sorted(set(events[:, 3].tolist()))
 
 
 class _Sends:
@@ -103,7 +102,7 @@ class _Sends:
         which = which[interrupts[events[which, 4]]]
         self._numbers = {index: number for number, index in enumerate(which.tolist(), 1)}
         self._begins: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
-        for cpu in np.unique(events[which, 3]).tolist():
+        for cpu in cpus_of(events[which]):
             own = np.flatnonzero(events[which, 3] == cpu)
             begins = events[which[own], 1]
             sort = np.argsort(begins, kind="stable")

@@ -51,24 +51,27 @@ def _clusters(machine: Machine, B: Books, Q: npt.NDArray[np.int64]) -> None:
         Q[B.o_cluster + cpu] = number[cluster]
     for cluster, count in Counter(clusters).items():
         Q[B.o_cluster_size + number[cluster]] = count
-    pieces = sorted({(number[cluster], cpu // L.bits) for cpu, cluster in enumerate(clusters)})
-    for at, (cluster, word) in enumerate(pieces):
+    found = sorted({(number[cluster], cpu // L.bits) for cpu, cluster in enumerate(clusters)})
+    pieces = {piece: at for at, piece in enumerate(found)}
+    for (cluster, word), at in pieces.items():
         Q[B.o_piece_of + at], Q[B.o_piece_word + at] = cluster, word
     for cpu, cluster in enumerate(clusters):
-        Q[B.o_piece_set + pieces.index((number[cluster], cpu // L.bits))] |= _bit(machine, cpu)
+        Q[B.o_piece_set + pieces[number[cluster], cpu // L.bits]] |= _bit(machine, cpu)
     Q[B.o_misc + k.PIECES], Q[B.o_misc + k.CLUSTERS] = len(pieces), len(number)
 
 
 def _sockets_and_cores(machine: Machine, platform: Platform, B: Books, Q: npt.NDArray[np.int64]) -> None:
     L = machine.layout
     places = places_of(platform, L.cpus)
-    cores = sorted({(place.socket, place.core) for place in places})
+    sockets = [place.socket for place in places]
+    numbers = {core: n for n, core in enumerate(sorted({(place.socket, place.core) for place in places}))}
+    cores = [numbers[place.socket, place.core] for place in places]
+    Q[B.o_socket : B.o_socket + L.cpus], Q[B.o_core : B.o_core + L.cpus] = sockets, cores
+    for socket, count in Counter(sockets).items():
+        Q[B.o_socket_size + socket] = count
     on: dict[int, list[int]] = {}
-    for cpu, place in enumerate(places):
-        core = cores.index((place.socket, place.core))
-        Q[B.o_socket + cpu], Q[B.o_core + cpu] = place.socket, core
-        Q[B.o_socket_size + place.socket] += 1
-        Q[B.o_socket_set + place.socket * L.words + cpu // L.bits] |= _bit(machine, cpu)
+    for cpu, (socket, core) in enumerate(zip(sockets, cores, strict=True)):
+        Q[B.o_socket_set + socket * L.words + cpu // L.bits] |= _bit(machine, cpu)
         on.setdefault(core, []).append(cpu)
     for threads in on.values():
         for cpu in threads:

@@ -131,7 +131,7 @@ class _Ledger:
         pages = float(self.time[here].sum()) - full * self.ns[c.FULL_FLUSH]
         self._add(found, c.PAGE_FLUSH, pages)
         self._add(found, c.PAGE_FLUSH, float(self.time[self.op == o.FLUSH_LOCAL_PAGES].sum()))
-        for cost in np.unique(self.steps[self.op == o.EXECUTE, 4]).tolist():
+        for cost in sorted(set(self.steps[self.op == o.EXECUTE, 4].tolist())):
             if cost >= 0:
                 these = (self.op == o.EXECUTE) & (self.steps[:, 4] == cost)
                 self._add(found, cost, float(self.time[these].sum()))

@@ -119,9 +119,8 @@ def _hint(written: Any, module: types.ModuleType) -> Any:
     if not isinstance(written, str):
         return written
     try:
-        return eval(
-            written, {**vars(typing), **vars(module)}
-        )  # an annotation of shootdown's or of a plugin's class
+        # An annotation of shootdown's or of a plugin's class; its module's names go before those of typing.
+        return eval(written, vars(typing), vars(module))
     except NameError:
         if not written.startswith("Callable["):
             return Any

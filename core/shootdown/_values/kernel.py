@@ -6,13 +6,14 @@ changes (`changes.py`, and each architecture's own) says which commit moved whic
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Container, Mapping
 from typing import Any, Literal
 
 import attrs
 
-from shootdown._values.checked import judge_of
+from shootdown._values.checked import Judge, judge_of
 from shootdown._values.errors import shown, typed
 from shootdown._values.explained import explained
 from shootdown._values.patch import AppliedPatch
@@ -77,13 +78,17 @@ def out_of_place(value: Any, but: Container[str] = ()) -> str:
         value: of an attrs class.
         but: names of switches that another class declares again.
     """
-    module = sys.modules[type(value).__module__]
-    for name, field in switches_of(value):
-        if name in but:
-            continue
-        if problem := judge_of(field, module)(getattr(value, name)):
+    cls: Any = type(value)  # to mypy, type[Any] is not hashable
+    for name, judge in _judges(cls):
+        if name not in but and (problem := judge(getattr(value, name))):
             return f"{name} {problem}"
     return ""
+
+
+@functools.cache
+def _judges(cls: type[Any]) -> tuple[tuple[str, Judge], ...]:
+    """Return what judges each switch of a class. Platforms share classes."""
+    return tuple((name, judge_of(field, sys.modules[cls.__module__])) for name, field in switches_of(cls))
 
 
 @attrs.frozen

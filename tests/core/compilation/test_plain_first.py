@@ -98,7 +98,7 @@ def test_a_child_compiles_what_takes_longer_while_plain_python_goes_on(tmp_path)
     first = ran(tmp_path, 0.0)
     assert (first["kind"], first["equal"], first["compiled"], first["child"]) == ("int", True, True, True)
     assert first["calls"] > 1
-    assert first["nice"] in (None, 3)
+    assert first["nice"] in (None, min(os.getpriority(os.PRIO_PROCESS, 0) + 3, 19))
     assert len(first["lines"]) == 1
     assert "not compiled yet" in first["lines"][0]
     again = ran(tmp_path, 0.0)
