@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress, _writing
+from shootdown._cli import _about, _common, _forms, _here, _lore, _offered, _progress, _writing
 from shootdown._questions.case import Case
 from shootdown._questions.compare import HEADLINE_WORKLOAD, cases, headline_kernels, run_cases
 from shootdown._questions.simulate import RUNS
-from shootdown._report.commands import command_line
 from shootdown._values.errors import ShootdownError
 from shootdown._values.result import SCHEMA, Result
 from shootdown._values.workload import Workload
@@ -25,14 +24,7 @@ if TYPE_CHECKING:
 
 @_common.command("compare")
 @click.argument("workload", default=HEADLINE_WORKLOAD, shell_complete=_offered.workloads)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.cpus_option
-@_here.option
-@_common.set_option
-@_common.patch_option
+@_about.options("parameters", "arch", "platform", "kernel", "cpus", "here", "settings", "patch")
 @click.option(
     "--draws",
     type=_common.Whole(0, 10_000),
@@ -55,14 +47,7 @@ if TYPE_CHECKING:
 @_common.json_option
 def command(
     workload: str,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    cpus: tuple[int, ...],
-    here: bool,
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     draws: int,
     why_range: bool,
     baseline: str | None,
@@ -81,22 +66,20 @@ def command(
     _forms.refuse_two(form, as_json, lore, report)
     own = _forms.asked(report, "compare")
     base = None if baseline is None else _base(baseline)
-    if here:
-        asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
-        arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
+    about = _here.filled(about)
     chosen: list[Case[Workload]] = []
     done: list[Result] = []
     interrupted = False
     try:
         chosen = cases(
             workload,
-            arch=arch,
-            platforms=platform,
-            kernels=kernel,
-            cpus=cpus,
-            parameters=parameters,
-            settings=settings,
-            patch=patch,
+            arch=about.arch,
+            platforms=about.platform,
+            kernels=about.kernel,
+            cpus=about.cpus,
+            parameters=about.parameters,
+            settings=about.settings,
+            patch=about.patch,
         )
         with _progress.progress(_what(workload, len(chosen)), len(chosen) * len(RUNS)) as advance:
             besides = () if as_json or form or own else _told_of(chosen)
@@ -117,21 +100,11 @@ def command(
     elif form in ("csv", "jsonl"):
         _forms.write(form, (row.to_dict() for row in done))
     elif done and lore:
-        again = command_line(
+        again = about.command_line(
             "compare",
             workload,
-            parameters=parameters,
-            arch=arch,
-            platform=platform,
-            kernel=kernel or headline_kernels(),
-            cpus=cpus,
-            settings=settings,
-            flags={
-                "--patch": patch,
-                "--draws": draws or None,
-                "--why-range": why_range or None,
-                "--baseline": baseline,
-            },
+            kernel=headline_kernels(),
+            flags={"--draws": draws or None, "--why-range": why_range or None, "--baseline": baseline},
         )
         _lore.write(_lines(chosen, done, _lore.WIDTH), again)
     elif done:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import click
 
-from shootdown._cli import _common, _forms, _lore, _offered, _progress, _writing
+from shootdown._cli import _about, _common, _forms, _lore, _offered, _progress, _writing
 
 SCHEMA = 1
 
@@ -15,24 +13,16 @@ SCHEMA = 1
 @click.argument("before", metavar="RELEASE")
 @click.argument("after", metavar="RELEASE")
 @click.argument("programs", nargs=-1, metavar="[PROGRAM]...", shell_complete=_offered.programs)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
+@_about.options("parameters", "arch", "platform", "settings", "patch")
 @click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
-@_common.set_option
-@_common.patch_option
 @_lore.option
 @_common.json_option
 def command(
     before: str,
     after: str,
     programs: tuple[str, ...],
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
+    about: _about.About,
     cpus: int | None,
-    settings: tuple[str, ...],
-    patch: str | None,
     lore: bool,
     as_json: bool,
 ) -> None:
@@ -51,18 +41,17 @@ def command(
             before,
             after,
             programs,
-            arch=arch,
-            platforms=platform,
-            parameters=parameters,
-            settings=settings,
+            arch=about.arch,
+            platforms=about.platform,
+            parameters=about.parameters,
+            settings=about.settings,
             cpus=cpus,
-            patch=patch,
+            patch=about.patch,
             tried=lambda name: say(f"{before} and {after}: {name}"),
         )
     if as_json:
         _writing.write_json({"schema": SCHEMA, **found.to_dict()})
     else:
-        from shootdown._report.commands import command_line
         from shootdown._report.difference import lines
 
         asked = [
@@ -71,17 +60,13 @@ def command(
         defaults = {what.name: what.read({}) for what in asked}
         text = list(lines(found, _lore.WIDTH if lore else _writing.width(), defaults=defaults))
         if lore:
-            again = command_line(
+            again = about.command_line(
                 "diff",
                 before,
                 after,
                 *programs,
-                parameters=parameters,
-                arch=arch or dict.fromkeys(row.arch for row in found.tried),
-                platform=platform,
+                arch=dict.fromkeys(row.arch for row in found.tried),
                 cpus=(cpus,) if cpus is not None else (),
-                settings=settings,
-                flags={"--patch": patch},
             )
             _lore.write(text, again)
         else:

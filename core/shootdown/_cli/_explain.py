@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _here, _offered, _writing
+from shootdown._cli import _about, _common, _here, _offered, _writing
 from shootdown._questions.compare import cases
 from shootdown._values.outputs import check_place
 from shootdown._values.series import newest_known
@@ -22,14 +21,7 @@ _MOST_KEPT = 10**8
 
 @_common.command("explain")
 @click.argument("workload", shell_complete=_offered.workloads)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.cpus_option
-@_here.option
-@_common.set_option
-@_common.patch_option
+@_about.options("parameters", "arch", "platform", "kernel", "cpus", "here", "settings", "patch")
 @click.option("--events", is_flag=True, help="All events too, in the order of time.")
 @click.option(
     "--perfetto",
@@ -48,14 +40,7 @@ _MOST_KEPT = 10**8
 @_common.json_option
 def command(
     workload: str,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    cpus: tuple[int, ...],
-    here: bool,
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     events: bool,
     perfetto: Path | None,
     keep: int,
@@ -66,18 +51,16 @@ def command(
     Of several architectures, platforms, kernels or numbers of CPUs the first is explained. Without --arch and --kernel:
     this machine's architecture, and the newest kernel that is known.
     """
-    if here:
-        asked = _here.filled(_here.Asked(arch, platform, kernel, cpus))
-        arch, platform, kernel, cpus = asked.arch, asked.platform, asked.kernel, asked.cpus
+    about = _here.filled(about)
     chosen = cases(
         workload,
-        arch=arch,
-        platforms=platform,
-        kernels=kernel or (newest_known(),),
-        cpus=cpus,
-        parameters=parameters,
-        settings=settings,
-        patch=patch,
+        arch=about.arch,
+        platforms=about.platform,
+        kernels=about.kernel or (newest_known(),),
+        cpus=about.cpus,
+        parameters=about.parameters,
+        settings=about.settings,
+        patch=about.patch,
     )
     if perfetto is not None:
         check_place("--perfetto", perfetto)

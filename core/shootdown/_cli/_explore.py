@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _forms, _here, _lore, _offered, _progress, _writing
-from shootdown._report.commands import command_line
+from shootdown._cli import _about, _common, _forms, _here, _lore, _offered, _progress, _writing
 from shootdown._values import inputs
 from shootdown._values.errors import ShootdownError
 from shootdown._values.outputs import check_place, replacing
@@ -93,13 +92,16 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 
 @_common.command("explore")
 @click.argument("scenario", required=False, shell_complete=_offered.scenarios)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_here.option
-@_common.set_untimed_option
-@_common.patch_option
+@_about.options(
+    "parameters",
+    "arch",
+    "platform",
+    "kernel",
+    "here",
+    "settings",
+    "patch",
+    settings=_common.set_untimed_option,
+)
 @click.option(
     "--html", metavar="FILE", type=_FILE, help="Draw the stories on one page that needs no network."
 )
@@ -139,13 +141,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 @_common.json_option
 def command(
     scenario: str | None,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    here: bool,
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     html: Path | None,
     perfetto: Path | None,
     replay: Path | None,
@@ -172,15 +168,13 @@ def command(
         if path is not None:
             check_place(option, path)
     if replay is not None:
-        choices = (arch, platform, kernel, here, settings, parameters)
-        others = (patch, html, perfetto, reductions, states, memory, soak, seed, expect or None)
+        choices = (about.arch, about.platform, about.kernel, about.here, about.settings, about.parameters)
+        others = (about.patch, html, perfetto, reductions, states, memory, soak, seed, expect or None)
         if any(choices) or any(given is not None for given in others):
             raise ShootdownError("--replay takes everything from its file: give no other choices with it")
         _replay(replay, scenario, as_json)
         return
-    if here:
-        asked = _here.filled(_here.Asked(arch, platform, kernel), sized=False)
-        arch, platform, kernel = asked.arch, asked.platform, asked.kernel
+    about = _here.filled(about, sized=False)
     if scenario is None:
         raise click.UsageError("Missing argument 'SCENARIO'; `shootdown list scenarios` names them.")
     if soak is not None and (states is not None or memory is not None):
@@ -190,12 +184,12 @@ def command(
 
     cases = explorations(
         scenario,
-        arch=arch,
-        platforms=platform,
-        kernels=kernel,
-        parameters=parameters,
-        settings=settings,
-        patch=patch,
+        arch=about.arch,
+        platforms=about.platform,
+        kernels=about.kernel,
+        parameters=about.parameters,
+        settings=about.settings,
+        patch=about.patch,
     )
     bounds = {
         "reductions": reductions,
@@ -212,16 +206,12 @@ def command(
     if as_json:
         _writing.write_result({"schema": SCHEMA, "rows": [row.to_dict() for row in done]})
     elif lore:
-        again = command_line(
+        again = about.command_line(
             "explore",
             scenario,
-            parameters=parameters,
-            arch=arch or ([] if platform else dict.fromkeys(row.arch for row in done)),
-            platform=platform,
-            kernel=kernel or dict.fromkeys(_without_patch(row) for row in done),
-            settings=settings,
+            arch=() if about.platform else dict.fromkeys(row.arch for row in done),
+            kernel=dict.fromkeys(_without_patch(row) for row in done),
             flags={
-                "--patch": patch,
                 "--reductions": _written(reductions),
                 "--states": states,
                 "--memory": memory,

@@ -7,28 +7,10 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from shootdown._cli._about import About
+
 if TYPE_CHECKING:
     from shootdown._questions.here import Here
-
-option = click.option(
-    "--here",
-    is_flag=True,
-    help="This machine: its architecture, platform, CPUs and kernel, unless given.",
-)
-
-
-@attrs.frozen
-class Asked:
-    """What a command was asked about.
-
-    Args:
-        arch, platform, kernel, cpus: as options give them.
-    """
-
-    arch: tuple[str, ...]
-    platform: tuple[str, ...]
-    kernel: tuple[str, ...] = ()
-    cpus: tuple[int, ...] = ()
 
 
 def this_machine(like: str | None) -> Here:
@@ -49,32 +31,35 @@ def this_machine(like: str | None) -> Here:
     return attrs.evolve(found, platform=this_platform(found, "calibrate", "--like"))
 
 
-def filled(asked: Asked, *, sized: bool = True) -> Asked:
-    """Fill with this machine what was not given, and say on standard error what it was taken for.
+def filled(about: About, *, sized: bool = True) -> About:
+    """With `--here` fill with this machine what was not given, and say on standard error what it was taken for.
 
     Args:
-        asked: what was given.
+        about: what was given.
         sized: whether the command takes a number of CPUs.
 
     Raises:
         ShootdownError: this machine is like no platform, and none was given.
     """
+    if not about.here:
+        return about
     from shootdown._questions.here import here, this_platform
 
     found = here()
-    own = asked.arch in ((), (found.arch,))
-    platform = asked.platform or ((this_platform(found),) if own else ())
+    own = about.arch in ((), (found.arch,))
+    platform = about.platform or ((this_platform(found),) if own else ())
     told = [
-        *([] if asked.arch else [found.arch]),
-        *([] if asked.platform or not own else [platform[0]]),
-        *([f"{found.cpus} CPU{'s' if found.cpus > 1 else ''}"] if sized and not asked.cpus else []),
-        *([] if asked.kernel else [f"kernel {found.kernel}"]),
+        *([] if about.arch else [found.arch]),
+        *([] if about.platform or not own else [platform[0]]),
+        *([f"{found.cpus} CPU{'s' if found.cpus > 1 else ''}"] if sized and not about.cpus else []),
+        *([] if about.kernel else [f"kernel {found.kernel}"]),
     ]
     if told:
         click.echo(f"this machine: {', '.join(told)} ({found.cpu})", err=True)
-    return Asked(
-        asked.arch or (found.arch,),
-        platform,
-        asked.kernel or (found.kernel,),
-        asked.cpus or ((found.cpus,) if sized else ()),
+    return attrs.evolve(
+        about,
+        arch=about.arch or (found.arch,),
+        platform=platform,
+        kernel=about.kernel or (found.kernel,),
+        cpus=about.cpus or ((found.cpus,) if sized else ()),
     )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _forms, _lore, _offered, _progress, _writing
-from shootdown._report.commands import command_line
+from shootdown._cli import _about, _common, _forms, _lore, _offered, _progress, _writing
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -22,9 +20,7 @@ SCHEMA = 1
 
 @_common.command("history")
 @click.argument("program", shell_complete=_offered.programs)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
+@_about.options("parameters", "arch", "platform", "settings", "patch")
 @click.option(
     "--series",
     metavar="NAME,...",
@@ -35,8 +31,6 @@ SCHEMA = 1
     help="mainline, series such as 6.12, or ranges of them such as 6.1..6.12; all unless given.",
 )
 @click.option("--cpus", metavar="N", type=_common.Whole(1), help="How many CPUs are online.")
-@_common.set_option
-@_common.patch_option
 @click.option("--verdict", is_flag=True, help="Ranges of equal verdicts: PROGRAM is explored.")
 @click.option("--advise", is_flag=True, help="Only the lowest release of each series that has the fix.")
 @_forms.plot_option
@@ -45,13 +39,9 @@ SCHEMA = 1
 @_common.json_option
 def command(
     program: str,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
+    about: _about.About,
     series: tuple[str, ...],
     cpus: int | None,
-    settings: tuple[str, ...],
-    patch: str | None,
     verdict: bool,
     advise: bool,
     plot: Path | None,
@@ -85,13 +75,13 @@ def command(
         say(f"{what.name} on all releases")
         found = history(
             what,
-            arch=arch,
-            platforms=platform,
+            arch=about.arch,
+            platforms=about.platform,
             series=series,
-            parameters=parameters,
-            settings=settings,
+            parameters=about.parameters,
+            settings=about.settings,
             cpus=cpus,
-            patch=patch,
+            patch=about.patch,
             verdict=verdict,
             tried=tried,
         )
@@ -109,16 +99,13 @@ def command(
         if lore:
             _lore.write(
                 text,
-                command_line(
+                about.command_line(
                     "history",
                     program,
-                    parameters=parameters,
-                    arch=arch or dict.fromkeys(row.arch for row in found.rows),
-                    platform=platform,
+                    arch=dict.fromkeys(row.arch for row in found.rows),
                     lists={"--series": series},
                     cpus=(cpus,) if cpus is not None else (),
-                    settings=settings,
-                    flags={"--patch": patch, "--verdict": verdict, "--advise": advise},
+                    flags={"--verdict": verdict, "--advise": advise},
                 ),
             )
         else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shootdown._cli import _common, _progress, _writing
+from shootdown._cli import _about, _common, _progress, _writing
 from shootdown._values.errors import ShootdownError
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
 
 
 @_common.command("hunt")
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.set_untimed_option
-@_common.patch_option
+@_about.options("arch", "platform", "kernel", "settings", "patch", settings=_common.set_untimed_option)
 @click.option(
     "--size",
     metavar="N",
@@ -58,11 +54,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
 @_common.jobs_option
 @_common.json_option
 def command(
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     size: int,
     seconds: float,
     seed: int,
@@ -80,7 +72,13 @@ def command(
     from shootdown._questions.workers import free_cores
     from shootdown._report.hunt import finding_lines, summary_lines, write_programs
 
-    there = grounds(arch=arch, platforms=platform, kernels=kernel, settings=settings, patch=patch)
+    there = grounds(
+        arch=about.arch,
+        platforms=about.platform,
+        kernels=about.kernel,
+        settings=about.settings,
+        patch=about.patch,
+    )
     done: list[Hunted] = []
     findings: list[Finding] = []
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shootdown._cli import _common, _offered, _progress, _writing
+from shootdown._cli import _about, _common, _offered, _progress, _writing
 from shootdown._values.verdict import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -19,23 +19,15 @@ SCHEMA = 1
 
 @_common.command("matrix")
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...", shell_complete=_offered.scenarios)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.set_untimed_option
-@_common.patch_option
+@_about.options(
+    "parameters", "arch", "platform", "kernel", "settings", "patch", settings=_common.set_untimed_option
+)
 @_common.jobs_option
 @click.option("--markdown", is_flag=True, help="The page docs/reference/matrix.md.")
 @_common.json_option
 def command(
     scenarios: tuple[str, ...],
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     jobs: int | None,
     markdown: bool,
     as_json: bool,
@@ -51,12 +43,12 @@ def command(
 
     prepared = m.jobs(
         scenarios,
-        arch=arch,
-        platforms=platform,
-        kernels=kernel,
-        parameters=parameters,
-        settings=settings,
-        patch=patch,
+        arch=about.arch,
+        platforms=about.platform,
+        kernels=about.kernel,
+        parameters=about.parameters,
+        settings=about.settings,
+        patch=about.patch,
     )
     total = sum(len(job.cells) for job in prepared)
     done: list[Verdict] = []
@@ -68,7 +60,7 @@ def command(
                 advance()
     except KeyboardInterrupt:
         interrupted = True
-    columns = list(dict.fromkeys(_called(name, patch) for name in kernel or m.default_kernels()))
+    columns = list(dict.fromkeys(_called(name, about.patch) for name in about.kernel or m.default_kernels()))
     names = _names(prepared)
     done = m.sorted_rows(done, names)  # processes end in any order
     if as_json:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from shootdown._cli import _common, _progress, _writing
+from shootdown._cli import _about, _common, _progress, _writing
 
 _WIDTH = 80
 
@@ -26,26 +25,14 @@ _WIDTH = 80
     help="Write the program, which compare, explain and history take.",
 )
 @click.option("--grow", is_flag=True, help="With --cpus: reach as large a part of more CPUs.")
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.cpus_option
-@_common.set_option
-@_common.patch_option
+@_about.options("parameters", "arch", "platform", "kernel", "cpus", "settings", "patch")
 @_common.json_option
 def command(
     files: tuple[str, ...],
     recorded_on: str | None,
     write: Path | None,
     grow: bool,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    cpus: tuple[int, ...],
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     as_json: bool,
 ) -> None:
     """Replay a recording on other kernels and machines.
@@ -70,19 +57,19 @@ def command(
             raise ShootdownError(
                 f"--write {write}: there is such a file already; remove it, or name another one"
             )
-    if grow and not cpus:
+    if grow and not about.cpus:
         raise ShootdownError("--grow goes with --cpus: to how many CPUs?")
     with reading(files) as progress:
         prepared = prepare(
             files,
             recorded_on=recorded_on,
-            arch=arch,
-            platforms=platform,
-            kernels=kernel,
-            cpus=cpus,
-            parameters=parameters,
-            settings=settings,
-            patch=patch,
+            arch=about.arch,
+            platforms=about.platform,
+            kernels=about.kernel,
+            cpus=about.cpus,
+            parameters=about.parameters,
+            settings=about.settings,
+            patch=about.patch,
             grow=grow,
             progress=progress,
         )

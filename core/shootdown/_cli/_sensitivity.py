@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import click
 
-from shootdown._cli import _common, _offered, _progress, _writing
+from shootdown._cli import _about, _common, _offered, _progress, _writing
 from shootdown._values.errors import ShootdownError, nearest
 
 SCHEMA = 1
@@ -16,12 +14,7 @@ _SHOWN = 12
 
 @_common.command("sensitivity")
 @click.argument("workload", shell_complete=_offered.workloads)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.cpus_option
-@_common.set_option
+@_about.options("parameters", "arch", "platform", "kernel", "cpus", "settings")
 @click.option(
     "--of",
     default="elapsed_ns",
@@ -50,12 +43,7 @@ _SHOWN = 12
 @_common.json_option
 def command(
     workload: str,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    cpus: tuple[int, ...],
-    settings: tuple[str, ...],
+    about: _about.About,
     of: str,
     vary: tuple[str, ...],
     method: str,
@@ -79,15 +67,15 @@ def command(
         raise ShootdownError(f"--of {of}: there is no such count or time; {nearest(of, MEASURES)}")
     found = questions(
         workload_named(workload),
-        machines(registry(), arch, platform),
-        kernel or (newest_known(),),
-        parameters=parameters,
-        settings=settings,
-        cpus=cpus or (None,),
+        machines(registry(), about.arch, about.platform),
+        about.kernel or (newest_known(),),
+        parameters=about.parameters,
+        settings=about.settings,
+        cpus=about.cpus or (None,),
     )
     if len(found) != 1:
         raise ShootdownError(
-            f"{len(found)} combinations are asked about: name one platform, kernel and number of CPUs"
+            f"{len(found)} combinations are asked about: name one about.platform, about.kernel and number of CPUs"
         )
     (question,) = found
     factors = read_factors(vary, question)

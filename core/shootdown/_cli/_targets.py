@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from shootdown._cli import _common, _offered, _progress, _writing
+from shootdown._cli import _about, _common, _offered, _progress, _writing
 from shootdown._questions.targets import Cell, Target, cells, judge_cell
 from shootdown._questions.workers import divided, free_cores
 from shootdown._report.targets import lines, markdown
@@ -16,13 +16,7 @@ from shootdown._values.errors import ShootdownError
 
 @_common.command("targets")
 @click.argument("subject", required=False, metavar="[PROGRAM]", shell_complete=_offered.programs)
-@_common.parameter_option
-@_common.arch_option
-@_common.platform_option
-@_common.kernel_option
-@_common.cpus_option
-@_common.set_option
-@_common.patch_option
+@_about.options("parameters", "arch", "platform", "kernel", "cpus", "settings", "patch")
 @click.option(
     "--markdown", "as_markdown", is_flag=True, help="A Markdown table, as in docs/reference/targets.md."
 )
@@ -30,13 +24,7 @@ from shootdown._values.errors import ShootdownError
 @_common.json_option
 def command(
     subject: str | None,
-    parameters: Mapping[str, str],
-    arch: tuple[str, ...],
-    platform: tuple[str, ...],
-    kernel: tuple[str, ...],
-    cpus: tuple[int, ...],
-    settings: tuple[str, ...],
-    patch: str | None,
+    about: _about.About,
     as_markdown: bool,
     jobs: int | None,
     as_json: bool,
@@ -52,17 +40,30 @@ def command(
     work: Any
     items: Sequence[Any]
     if subject is None:
-        if parameters or cpus:
+        if about.parameters or about.cpus:
             raise ShootdownError(
-                f"{'-p' if parameters else '--cpus'}: only a program has them; name it first"
+                f"{'-p' if about.parameters else '--cpus'}: only a program has them; name it first"
             )
-        items, sizes, work = cells(arch, platform, kernel, settings, patch), None, _judged_cell
+        items, sizes, work = (
+            cells(about.arch, about.platform, about.kernel, about.settings, about.patch),
+            None,
+            _judged_cell,
+        )
     else:
         from shootdown._questions.targets_of import judge_part, parts
 
-        if len(cpus) > 1:
+        if len(about.cpus) > 1:
             raise ShootdownError("--cpus: one number, as each target has one cell")
-        items = parts(subject, arch, platform, kernel, settings, patch, parameters, cpus[0] if cpus else None)
+        items = parts(
+            subject,
+            about.arch,
+            about.platform,
+            about.kernel,
+            about.settings,
+            about.patch,
+            about.parameters,
+            about.cpus[0] if about.cpus else None,
+        )
         sizes, work = [len(part.cells) for part in items], judge_part
     count = sum(sizes) if sizes is not None else len(items)
     done: dict[int, list[Target]] = {}
