@@ -44,7 +44,7 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "shared_tables": whole["shared_tables"],
         "gathers": actor["gathers"],
         "gathers_vma": actor["gathers_vma"],
-        "flush_tlb_mm_range": (requests - copied, requests - copied + _MOST_COPIED * forks),
+        "flush_tlb_mm_range": _copying(requests - copied, forks, _MOST_COPIED),
         "flush_tlb_mm_range_all": actor["flush_whole_mm"] - batched,
         "tlb_row": _handlers(row, seen, case),
         "pmdp_collapse_flush": requests,
@@ -60,6 +60,8 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
 
 #: Pages that the parent copies on write in a window, at most, for each fork; what child and parent invalidate by then.
 _MOST_COPIED, _MOST_INVLPGS = 3, 7
+#: Pages that the children of `hugetlb_shared` and `fork_storm` write before they wait, besides their parent's.
+_WRITTEN_BY_CHILD = 4
 #: Pages that children of a program, forked before its window, still copy in it at most, and the CPUs that they left.
 _COPIED_BY_CHILDREN = 4
 #: CR3 writes of context switches for each fork, at most.
@@ -89,13 +91,15 @@ def _loads(row: Row, flushes: int, hits: int, forks: int, case: Any) -> Predicti
     if case.cpus == 1 or (cpu == PARENT_CPU and row.integer("i", 0)):  # several processes share it
         return flushes, flushes + 6
     if cpu == 0:  # it shares that of the process that waits
-        return flushes + 1, flushes + (2 if step.startswith("exit") and not parent_wakes(row) else 5)
-    if (
-        step in PARENT_FIRST
-    ):  # the parent's CPU has the last child's mm, unless the parent has run there since
-        return flushes, flushes + 1
-    # The parent waits for the first child to exit, and may have to leave the CPU that it comes back to.
-    return flushes, flushes + (2 if parent_wakes(row) else 0)
+        if step.startswith("exit") and not parent_wakes(row):  # to it and back
+            return Undisturbed(flushes + 2, flushes + 2, flushes + 1)
+        return flushes + 1, flushes + 5
+    if step in PARENT_FIRST:
+        # The parent's CPU has the last child's mm, unless the parent has run there since.
+        return Undisturbed(flushes + 1, flushes + 1, flushes)
+    # The parent waits for the first child to exit: it comes back to its CPU, from which its last child went, and may
+    # have to leave it again.
+    return Undisturbed(flushes + 1, flushes + 2, flushes) if parent_wakes(row) else flushes
 
 
 #: INVLPG of kunmap_local() in a window of a 32-bit kernel (arch_kmap_local_post_unmap() and flush_tlb_one_kernel()):
@@ -137,7 +141,22 @@ def _invalidations(row: Row, seen: Seen, kmaps: tuple[int, int]) -> Prediction:
         return _after_kmaps(row, kmaps, exact)
     if row.workload == "program":
         return exact, exact + _MOST_INVLPGS * forks
-    return kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks
+    if kmaps[1]:
+        return kmaps[0] + forks, kmaps[1] + _MOST_INVLPGS * forks
+    # A page that both write is copied by whoever comes first: the other one finds it its own.
+    least, parents = forks, (row.measured("flush_tlb_mm_range") or (0, 0))[0] - forks
+    number = max(parents, forks) + _WRITTEN_BY_CHILD * forks
+    most = _MOST_INVLPGS * forks
+    return Undisturbed(number, most, least) if number <= most else (least, most)
+
+
+def _copying(others: int, forks: int, most: int) -> Prediction:
+    """Return the flushes of a window with forks: of others, and of the pages that the parent copies after each.
+
+    The parent is pinned to its CPU and its children begin there: until it sleeps or is preempted none of them runs,
+    and the page that it writes as fork() returns, its stack's, is still shared.
+    """
+    return Undisturbed(others + forks, others + most * forks, others) if forks else others
 
 
 def _after_kmaps(row: Row, kmaps: tuple[int, int], invlpg: int) -> Prediction:

@@ -175,7 +175,25 @@ def told(tlb_row: list[int]) -> tuple[object, object]:
 
 
 def test_the_tlb_row_tells_whether_a_lazy_cpu_was_hit_and_so_wrote_its_cr3() -> None:
-    assert (told([0, 0]), told([1, 1]), told([0, 1])) == (((1, 2), 1), ((1, 2), 2), ((1, 2), None))
+    assert (told([0, 0]), told([1, 1]), told([0, 1])) == (((1, 2), 1), ((1, 2), 2), ((1, 2), 2))
+
+
+def undisturbed(count: str, **fields: object) -> object:
+    """Predict a count of a kernel on whose CPUs nothing else is scheduled."""
+    return window("6.1.176", workload="hugetlb_shared", N=1, **fields).to_dict()["undisturbed"].get(count)
+
+
+def test_the_cpu_on_which_children_are_forked_keeps_the_mm_of_the_last_one_only() -> None:
+    munmap = [undisturbed("tlb_row", k=k, mode="munmap", step="munmap", i=1) for k in (1, 3)]
+    assert munmap == [1, 0]
+    assert undisturbed("instructions.mov_cr3", k=1, mode="punch", step="punch_whole") == 2
+
+
+def test_after_each_fork_the_parent_copies_one_page_before_its_child_runs_which_copies_four() -> None:
+    for k in (1, 3):
+        fork = {"k": k, "mode": "exit", "step": "fork"}
+        assert undisturbed("flush_tlb_mm_range", **fork) == 2 * k
+        assert undisturbed("instructions.invlpg", **fork) == 5 * k
 
 
 def test_threads_on_all_cpus_leave_two_context_switches_unless_another_process_wakes() -> None:

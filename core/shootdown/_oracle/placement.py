@@ -27,6 +27,15 @@ def actor_cpu(row: Row) -> int:
     return PARENT_CPU % row.cpus if row.workload in ("hugetlb_threads", "fork_storm") else 0
 
 
+def undisturbed_variant(row: Row) -> int | None:
+    """Return the variant of the program that runs if nothing else is scheduled; None where its rows do not tell.
+
+    Children are forked on the parent's CPU, which they leave one after another. Where there is only one, nothing runs
+    there after it, and its mm stays loaded lazily (variant 1). Where there are more, another one has run there since.
+    """
+    return int(row.integer("k", 0) == 1) if row.workload == "hugetlb_shared" else None
+
+
 def parent_wakes(row: Row) -> bool:
     """Whether the parent runs for the first time since its forks: it acts, or its first child exits."""
     step = row.fields.get("step")

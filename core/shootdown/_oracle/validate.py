@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from shootdown._oracle.measured import Measured, Prediction, Seen, Undisturbed
+from shootdown._oracle.placement import undisturbed_variant
 from shootdown._oracle.program import Program, window
 from shootdown._oracle.programs import ALIKE, BUILDERS
 from shootdown._oracle.rows import GROUPS, WORKLOADS, Row, bounds
@@ -189,7 +190,13 @@ def _run(row: Row, case: Case[Workload], runs: dict[Any, list[_Ran]]) -> list[_R
 
 
 def _merged(row: Row, schedules: list[dict[str, Any]], telling: tuple[str, ...]) -> dict[str, Any]:
-    """Merge the predictions of schedules, with the numbers of the one that counts of the row tell."""
+    """Merge the predictions of schedules, with the numbers of the one that counts of the row tell.
+
+    Where they tell none, and for these counts themselves, the numbers are those of the schedule of a machine on which
+    nothing else is scheduled.
+    """
+    usual = undisturbed_variant(row)
+    alone = schedules if usual is None or len(schedules) == 1 else [schedules[usual]]
     told = schedules
     for name in telling:
         if name in row.counts:
@@ -197,8 +204,12 @@ def _merged(row: Row, schedules: list[dict[str, Any]], telling: tuple[str, ...])
                 each for each in told if name in each and _ends(each[name]) == bounds(row.counts[name])
             ]
             told = fitting or told
-    whole, narrowed = (functools.reduce(_merge, each) for each in (schedules, told))
-    return {name: value if name in telling else _told(value, narrowed[name]) for name, value in whole.items()}
+    if len(told) == len(schedules):
+        told = alone
+    whole, usually, narrowed = (functools.reduce(_merge, each) for each in (schedules, alone, told))
+    return {
+        name: _told(value, (usually if name in telling else narrowed)[name]) for name, value in whole.items()
+    }
 
 
 def _told(whole: Any, narrowed: Any) -> Any:

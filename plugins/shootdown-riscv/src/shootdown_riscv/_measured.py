@@ -81,7 +81,8 @@ def _predict(row: Row, seen: Seen, case: Any) -> dict[str, Any]:
         "flush_requests": _sum(requests - pages, copied) if forks else requests,
         "flush_whole_mm": mms,
         "flush_tlb_range": ranges,
-        "flush_tlb_page": (0, _COPIED * forks) if forks else pages,
+        # The parent is pinned where its children begin: it copies the page that it writes before one of them runs.
+        "flush_tlb_page": Undisturbed(pages, _COPIED * forks, 0) if forks else pages,
         "flush_tlb_mm_range": requests - mms - ranges - pages,
         "flush_ipis": _for_copies(row, seen, whole["flush_ipis"]),
         "full_fences": sum(seen.instructions.get(name, 0) for name in _FULL),
@@ -110,7 +111,8 @@ def _instructions(row: Row, seen: Seen, case: Any) -> dict[str, Prediction]:
                 seen.instructions.get(name, 0) + _RUNNERS_TABLES * forks,
             )
     if forks:
-        counts["fence_i"] = (0, _NEW_CODE * forks)
+        # Nothing loads code in the window: what is fenced is left over from before.
+        counts["fence_i"] = Undisturbed(0, _NEW_CODE * forks)
         for name in _BY_ADDRESS[:2]:
             if name in seen.instructions:
                 counts[name] = _by_address(row, seen, (name,))
@@ -160,14 +162,15 @@ def _switches(row: Row, forks: int, case: Any) -> Prediction:
         return 2, 6
     cpu, step, actor = actor_cpu(row), str(row.fields.get("step", "")), row.integer("i", 0)
     if step in PARENT_FIRST:  # its CPU has the last child's mm, unless the parent has run there since
-        return 0, 1
+        return Undisturbed(1, 1, 0)
     if step == "exit_concurrent" and row.integer("k", 1) > 1:
         return 0, 6
     if actor and cpu == PARENT_CPU:  # to it, and to the parent that waits for it to exit
         return Undisturbed(2, 6) if step.startswith("exit") else (0, 6)
     if cpu == 0:  # to it and back, as above
         return (2, 5) if parent_wakes(row) else Undisturbed(2, 4)
-    return (0, 1) if parent_wakes(row) else 0
+    # The parent comes back to its CPU, which has the mm of the child that was forked last: of that one, or another's.
+    return Undisturbed(int(row.integer("k", 1) == 1), 1, 0) if parent_wakes(row) else 0
 
 
 def _other_calls(row: Row, forks: int, case: Any) -> Prediction:
