@@ -28,6 +28,7 @@ def command(host: str, port: int, names: tuple[str, ...]) -> None:
         import uvicorn
 
         from shootdown._web.app import application
+        from shootdown._web.connections import Connection
     except ImportError:
         raise ShootdownError(
             "serve needs starlette and uvicorn, which are not installed: pip install 'shootdown[serve]'"
@@ -46,10 +47,11 @@ def command(host: str, port: int, names: tuple[str, ...]) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=64,
+            limit_concurrency=256,
             timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16_384,
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             proxy_headers=False,

@@ -34,7 +34,9 @@ tr.bad .step { background: var(--bad-paper); outline: 2px solid var(--bad); }
 tr.bad td.number { color: var(--bad); font-weight: 700; }
 @media (max-width: 48rem) { .lanes-many { max-height: none; }
   .lanes-many .story, .story { min-width: 0; display: block; }
-  .story thead { display: none; } .story tbody, .story tr { display: block; }
+  .story thead, .story tbody, .story tr, .story th { display: block; }
+  .story th { position: static; border: 0; padding: .1rem 0; } .story th.number { display: none; }
+  .story th small { display: inline; margin-left: .4rem; }
   .story td { display: none; border: 0; padding: .15rem 0; }
   .story td.number { display: inline-block; width: 2.4rem; padding-right: .5rem; }
   .story td.on { display: inline-block; width: calc(100% - 2.6rem); } .story tr { margin: .25rem 0; }

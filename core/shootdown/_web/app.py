@@ -65,7 +65,8 @@ class Guard:
             return _plain("only GET", 405)
         if len(scope["query_string"]) > MOST_QUERY:
             return _plain(f"an address of more than {MOST_QUERY} characters", 414)
-        if any(int(size) if size.isdecimal() else 1 for size in headers.get("content-length", [])):
+        sizes = headers.get("content-length", [])
+        if "transfer-encoding" in headers or any(int(size) if size.isdecimal() else 1 for size in sizes):
             return _plain("a request without a body", 413)
         return None
 
@@ -79,7 +80,7 @@ async def _page(request: Request) -> Response:
     query = request.query_params.multi_items()
     try:
         wanted = asked(_split(query))
-        text = await asyncio.to_thread(answer, wanted) if (NOW, "1") in query else ""
+        text = await answer(wanted, _leaves(request)) if (NOW, "1") in query else ""
         status = 200
     except ShootdownError as error:
         wanted, text, status = asked([]), failed(str(error)), 400
@@ -94,12 +95,18 @@ async def _answer(request: Request) -> Response:
     try:
         wanted: Asked = asked(_split(request.query_params.multi_items()))
         command = wanted.command()
-        value, status = await asyncio.to_thread(answer, wanted), 200
+        value, status = await answer(wanted, _leaves(request)), 200
     except ShootdownError as error:
         value, status = failed(str(error)), 400
     except BusyError:
         value, status = failed("many answers are being computed: ask again in a while"), 503
     return JSONResponse({"html": value, "command": command}, status, headers=_HEADERS)
+
+
+async def _leaves(request: Request) -> None:
+    """Return when the browser has closed the connection, as it does when its user has changed the question."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _split(query: list[tuple[str, str]]) -> list[tuple[str, str]]:

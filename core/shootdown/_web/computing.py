@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import resource
 import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from multiprocessing.connection import Connection
+from typing import Any
 
 from shootdown._values.errors import ShootdownError
 from shootdown._web.asking import Asked
@@ -16,24 +21,29 @@ from shootdown._web.asking import Asked
 MOST_SECONDS = 20
 #: The bytes that its process may have.
 MOST_BYTES = 3 << 30
-#: Answers that are computed at a time; more wait, and beyond these are refused.
-AT_ONCE, MOST_WAITING = max(1, (os.cpu_count() or 2) // 2), 16
+#: Answers that are computed at a time, so that two people don't wait for each other; more wait in the order in which
+#: they came, and beyond these are refused.
+AT_ONCE, MOST_WAITING = max(2, (os.cpu_count() or 2) // 2), 16
 #: The most states of a search.
 MOST_STATES = 200_000
 
-_running = threading.BoundedSemaphore(AT_ONCE)
-_waiting = threading.BoundedSemaphore(MOST_WAITING)
+#: Seconds until it is seen that nobody waits for an answer any more.
+_LOOK = 0.2
+
+_running = ThreadPoolExecutor(AT_ONCE, "answer")
+_waiting = threading.BoundedSemaphore(AT_ONCE + MOST_WAITING)
 
 
 class BusyError(Exception):
     """Too many answers are waited for."""
 
 
-def answer(asked: Asked, seconds: float = MOST_SECONDS) -> str:
-    """Return the answer as HTML.
+async def answer(asked: Asked, leaves: Coroutine[Any, Any, None], seconds: float = MOST_SECONDS) -> str:
+    """Return the answer as HTML, or nothing if nobody waits for it any more.
 
     Args:
         asked: what was asked.
+        leaves: ends when whoever asked has gone.
         seconds: how long it may take, waiting not counted.
 
     Raises:
@@ -41,25 +51,36 @@ def answer(asked: Asked, seconds: float = MOST_SECONDS) -> str:
         ShootdownError: it can't be answered, or took too long.
     """
     if not _waiting.acquire(blocking=False):
+        leaves.close()
         raise BusyError
+    gone = threading.Event()
+    job = _running.submit(_in_a_process, asked, seconds, gone)
+    job.add_done_callback(lambda _: _waiting.release())
+    told, leaving = asyncio.wrap_future(job), asyncio.ensure_future(leaves)
     try:
-        with _running:
-            return _in_a_process(asked, seconds)
+        await asyncio.wait((told, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return told.result() if told.done() else ""
     finally:
-        _waiting.release()
+        gone.set()
+        told.cancel()
+        leaving.cancel()
 
 
-def _in_a_process(asked: Asked, seconds: float) -> str:
+def _in_a_process(asked: Asked, seconds: float, gone: threading.Event) -> str:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_compute, args=(asked, theirs, seconds), daemon=True)
     process.start()
     theirs.close()
     try:
-        if not ours.poll(seconds):
-            raise ShootdownError(
-                f"it takes more than {seconds:g} s, which is what a page waits; in a terminal: {asked.command()}"
-            )
+        end = time.monotonic() + seconds
+        while not ours.poll(_LOOK):
+            if gone.is_set():
+                return ""
+            if time.monotonic() >= end:
+                raise ShootdownError(
+                    f"it takes more than {seconds:g} s, which is what a page waits; in a terminal: {asked.command()}"
+                )
         good, text = ours.recv()
     except EOFError:
         raise ShootdownError(

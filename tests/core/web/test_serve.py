@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -25,9 +27,14 @@ GOOD = {"program": "hugetlb-munmap", "arch": "x86", "kernels": "6.16,7.0", "cpus
 
 
 def get(
-    path: str = "/answer", query: str = "", *, method: str = "GET", headers: Mapping[str, str] | None = None
+    path: str = "/answer",
+    query: str = "",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    leaves: bool = False,
 ) -> tuple[int, dict[str, str], str]:
-    """Ask the application, and return status, headers and text."""
+    """Ask the application, perhaps without waiting for the answer, and return status, headers and text."""
     given = {"host": HOST, **(headers or {})}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
@@ -38,7 +45,7 @@ def get(
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.disconnect"} if leaves else await asyncio.Event().wait()  # type: ignore[return-value]
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -53,7 +60,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Answer at once, and remember what was asked."""
     found: list[Any] = []
 
-    def answer(wanted: Any) -> str:
+    async def answer(wanted: Any, leaves: Any) -> str:
+        leaves.close()
         found.append(wanted)
         return "<p>the answer</p>"
 
@@ -103,6 +111,7 @@ def test_a_hostile_request_is_refused_cleanly_and_computes_nothing(query: str, c
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
         ({"content-length": "9"}, 413),
+        ({"transfer-encoding": "chunked"}, 413),
     ],
 )
 def test_who_comes_from_elsewhere_is_refused(
@@ -157,7 +166,11 @@ def test_the_page_offers_every_program_and_platform() -> None:
 def test_an_answer_that_takes_too_long_is_ended() -> None:
     began = time.monotonic()
     with pytest.raises(ShootdownError, match="in a terminal: shootdown compare"):
-        computing.answer(asked([("program", "fork-storm"), ("cpus", "196")]), seconds=0.5)
+        asyncio.run(
+            computing.answer(
+                asked([("program", "fork-storm"), ("cpus", "196")]), asyncio.sleep(60), seconds=0.5
+            )
+        )
     assert time.monotonic() - began < 30
 
 
@@ -173,3 +186,58 @@ def test_too_many_at_once_are_refused_and_told_so(monkeypatch: pytest.MonkeyPatc
     status, _, text = get("/answer", urlencode(GOOD))
     assert status == 503
     assert "ask again" in text
+
+
+def test_an_answer_that_nobody_waits_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page asks anew with each change of its fields, and closes the connection of what it asked before."""
+    ended: list[bool] = []
+
+    def compute(_: Any, __: float, gone: threading.Event) -> str:
+        ended.append(gone.wait(60))
+        return ""
+
+    monkeypatch.setattr(computing, "_in_a_process", compute)
+    for _ in range(2 * (computing.AT_ONCE + computing.MOST_WAITING)):
+        assert get("/answer", urlencode(GOOD), leaves=True)[0] == 200
+    computing._running.submit(int).result()
+    assert all(ended)
+
+
+def test_the_page_is_there_while_every_place_for_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(computing, "_in_a_process", lambda *_: str(free.wait(60)))
+
+    async def ask() -> list[str]:
+        wanted = asked([*GOOD.items()])
+        places = range(computing.AT_ONCE + computing.MOST_WAITING)
+        answers = [asyncio.ensure_future(computing.answer(wanted, asyncio.sleep(60))) for _ in places]
+        await asyncio.sleep(0)
+        with pytest.raises(computing.BusyError):
+            await computing.answer(wanted, asyncio.sleep(60))
+        await asyncio.to_thread(choices)
+        free.set()
+        return await asyncio.gather(*answers)
+
+    assert set(asyncio.run(ask())) == {"True"}
+
+
+def test_a_connection_that_asks_for_half_of_a_page_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    uvicorn = pytest.importorskip("uvicorn")
+    from shootdown._web import connections
+
+    monkeypatch.setattr(connections, "MOST_SECONDS", 0.2)
+    app = web.application(["127.0.0.1:1"])
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=connections.Connection, lifespan="off", log_level="error")
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        whole = b"GET /looks.css HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"
+        for begun in (b"", b"GET / HTTP/1.1\r\nHo", whole + b"GET / HTTP/1.1\r\nHo"):
+            with socket.create_connection(listening.getsockname(), timeout=60) as one:
+                one.sendall(begun)
+                got = b"".join(iter(lambda one=one: one.recv(1 << 16), b""))  # type: ignore[misc]
+                assert got.startswith(b"HTTP/1.1 200") == begun.startswith(whole)
+        server.should_exit = True
+        thread.join()
